@@ -1,0 +1,57 @@
+"""Keep or drop documents."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from rexplug.components.base import Component
+
+if TYPE_CHECKING:
+    from rexplug.components.document_source import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a filter decided: `keep`, and the `reason` when it does not. Reasons become statistics: keep them few."""
+
+    keep: bool
+    reason: str = ""
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class CorpusSample:
+    """Documents for components that learn from the corpus before they work.
+
+    `documents` maps each source to its documents and can be iterated more than once; `folder` is where what was
+    learnt may be written; `seed` is the recipe's.
+    """
+
+    documents: Mapping[str, Iterable[Document]]
+    folder: Path
+    seed: int
+
+
+class CorpusFilter(Component):
+    """Judges documents one by one."""
+
+    kind: ClassVar[str] = "corpus filter"
+
+    @abstractmethod
+    def judge(self, document: Document) -> Verdict:
+        """Keep the document, or drop it with a reason. Never changes it."""
+
+    def judge_batch(self, documents: Sequence[Document]) -> list[Verdict]:
+        """Judge several at once; override where that is faster. Same verdicts as one by one."""
+        return [self.judge(document) for document in documents]
+
+    def fit(self, corpus: CorpusSample) -> Self:
+        """Learn from unfiltered documents of the sources that use this filter; returns the filter that judges.
+
+        Called once per distinct filter before curation. The default learns nothing.
+        """
+        return self

@@ -1,0 +1,71 @@
+"""Where documents come from."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from rexplug.components.base import Component, Use
+from rexplug.components.corpus_filter import CorpusFilter
+from rexplug.components.quantities import Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text and where it came from.
+
+    `id` is stable: the same input gives the same id whatever the number of workers.
+    """
+
+    id: str
+    text: str
+    url: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A part of a source: number `index` of `count`."""
+
+    index: int
+    count: int
+
+
+class DocumentSource(Component):
+    """Yields documents. The filters that decide which of them are kept belong to the source in the recipe."""
+
+    kind: ClassVar[str] = "document source"
+
+    filters: tuple[Annotated[CorpusFilter, Use()], ...] = ()
+    """Filters, in the order in which they judge; the first that says no drops the document."""
+    limit: Annotated[Quantity, Field(gt=0)] | None = None
+    """Read at most this many documents of the source (before filters); all if left out."""
+
+    @abstractmethod
+    def documents(self, shard: Shard) -> Iterator[Document]:
+        """The documents of `shard`, always the same in the same order; all shards together yield each one once."""
+
+    def num_shards(self) -> int:
+        """Into how many shards the source divides: the unit of parallel work and of continuing after a stop."""
+        return 1
+
+    def inputs(self) -> Sequence[Path]:
+        """The files that the source reads, so that a change in them is noticed; empty if it reads none."""
+        return ()
+
+    def check(self) -> None:
+        """Look whether the source can be read at all, without reading it; `rexplug check` and `run` call this first.
+
+        Raises:
+            DataError: files are missing or something that the source needs is not installed.
+        """
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the text was made up by a program; wherever results on it are shown, they are labelled so."""
+        return False

@@ -1,0 +1,61 @@
+"""Which tokens are masked."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rexplug.components.base import Component
+from rexplug.components.salience_scorer import SalienceScorer
+from rexplug.schedules import Ramp
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """One packed row, as masking policies see it. All arrays are `[num_tokens]` but `borders`.
+
+    `maskable` is false on special and padding tokens. `borders` are the cumulative ends of the samples, starting
+    with 0: sample `i` is `token_ids[borders[i]:borders[i + 1]]`, its special tokens included. `channels` holds
+    `word_start` and, if the policy has a scorer, `salience` (uint8; 0 on special and padding tokens).
+    """
+
+    token_ids: NDArray[np.int64]
+    borders: NDArray[np.int64]
+    maskable: NDArray[np.bool_]
+    channels: Mapping[str, NDArray[np.uint8]]
+
+
+class MaskingPolicy(Component):
+    """Chooses tokens; the engine replaces them, and checks that the choice meets the rate and spares special tokens."""
+
+    kind: ClassVar[str] = "masking policy"
+    channels: ClassVar[tuple[str, ...]] = ()
+    """The channels that `choose` reads, out of `word_start` and `salience`."""
+
+    rate: Ramp = Ramp(start=0.3, end=0.3)
+    """Share of the tokens that is masked: a number, or `{start: 0.3, end: 0.15}` to move over the phase."""
+    replacement: Literal["bert", "mask"] = "bert"
+    """What stands in place of a chosen token: `bert` is [MASK] for 80 %, a random token for 10 % and the token itself
+    for 10 %; `mask` is always [MASK]."""
+
+    @abstractmethod
+    def choose(self, batch: TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
+        """The tokens to mask, `[num_tokens]`, exactly `self.budget(batch, progress)` of them, none unmaskable.
+
+        A pure function of its arguments: all randomness comes from `generator`.
+        """
+
+    def budget(self, batch: TokenBatch, progress: float) -> int:
+        """How many tokens to mask at `progress`: the rate times the maskable tokens, rounded, but at least one."""
+        maskable = int(batch.maskable.sum())
+        return min(maskable, max(1, round(self.rate.at(progress) * maskable)))
+
+    @property
+    def scorers(self) -> tuple[SalienceScorer, ...]:
+        """The salience scorers among the options."""
+        return tuple(self.parts(SalienceScorer))

@@ -1,0 +1,282 @@
+"""The recipe as a tree of frozen models; every key is documented here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from rexplug.components import (
+    DocumentSource,
+    Evaluator,
+    MaskingPolicy,
+    MixingSchedule,
+    Quantity,
+    SalienceScorer,
+    Use,
+)
+
+Positive = Annotated[Quantity, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the recipe: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True, validate_default=True
+    )
+
+
+class MinHash(Section):
+    """How near-duplicates are found: the more hashes a bucket has, the more alike two documents must be."""
+
+    words: int = Field(default=5, ge=1)
+    """Words in a shingle."""
+    buckets: int = Field(default=14, ge=1)
+    """Buckets; two documents that agree in one of them are near-duplicates."""
+    hashes: int = Field(default=8, ge=1)
+    """Hashes in a bucket."""
+
+
+class Executor(Section):
+    """Where curation and tokenization run."""
+
+    use: Literal["local"] = "local"
+    """`local`: processes on this machine."""
+    workers: int = Field(default=1, ge=1)
+    """How many processes work at a time; the result does not depend on it."""
+
+
+class Curation(Section):
+    """From documents to corpus."""
+
+    deduplicate: Literal["none", "exact", "minhash"] = "minhash"
+    """`exact` drops equal texts (case and white space aside), `minhash` near-duplicates as well; within each source."""
+    minhash: MinHash = MinHash()
+    """Options of `deduplicate: minhash`."""
+    held_out: float = Field(default=0.02, ge=0, lt=1)
+    """Share of the kept documents that no phase trains on; evaluators use them. Chosen by a hash of the text."""
+    executor: Executor = Executor()
+    """Where the work runs."""
+
+
+class Tokenizer(Section):
+    """Either `{use: train, vocabulary: 8192}` or `{from: answerdotai/ModernBERT-base}` (a folder or a hub name)."""
+
+    use: Literal["train"] | None = None
+    """`train`: train a byte-level BPE on the kept documents."""
+    vocabulary: Annotated[Quantity, Field(ge=300)] | None = None
+    """Size of the trained vocabulary, special tokens included; 8,192 if left out."""
+    sample: Positive = 20_000_000
+    """Train on at most this many characters, drawn evenly from all sources."""
+    from_: str | None = Field(default=None, alias="from")
+    """A folder or a hub name with a fast tokenizer that has [CLS], [SEP], [PAD] and [MASK]."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.use is None) == (self.from_ is None):
+            raise PydanticCustomError(
+                "tokenizer", "write either 'use: train' (with a vocabulary) or 'from: FOLDER or hub name'", {}
+            )
+        if self.from_ is not None and self.vocabulary is not None:
+            raise PydanticCustomError("tokenizer", "'vocabulary' goes with 'use: train'; it has no effect with 'from'", {})
+        return self
+
+
+class Model(Section):
+    """The encoder: a size trained from scratch, or a checkpoint to go on from."""
+
+    size: Literal["nano", "micro", "mini", "base", "large"] | None = None
+    """nano (a demo), micro 17M, mini 68M, base 150M, large 400M: the shapes of Ettin."""
+    from_: str | None = Field(default=None, alias="from")
+    """A folder or hub name of a ModernBERT-family checkpoint to start from; needs that checkpoint's tokenizer."""
+    attention: Literal["auto", "flash", "varlen", "blocks", "eager"] = "auto"
+    """Attention backend; `auto` takes the fastest that this machine has and says which."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Number format of the forward pass; `auto` is bf16 on a GPU and fp32 on a CPU."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.size is None) == (self.from_ is None):
+            raise PydanticCustomError("model", "write either 'size' (train from scratch) or 'from' (go on from a checkpoint)", {})
+        return self
+
+
+class Rope(Section):
+    """Rotary position embedding."""
+
+    global_theta: float | None = Field(default=None, gt=1)
+    """Theta of the global layers from this phase on; unchanged if left out. ModernBERT: 10,000, then 160,000 at 8,192."""
+    local_theta: float | None = Field(default=None, gt=1)
+    """Theta of the local layers from this phase on; unchanged if left out."""
+
+
+class LearningRate(Section):
+    """The learning rate as a function of the tokens of the phase."""
+
+    peak: float = Field(gt=0)
+    """Highest value."""
+    schedule: Literal["constant", "linear", "cosine", "wsd", "one_minus_sqrt"] = "wsd"
+    """`constant` after the warm-up; `linear` or `cosine` from the warm-up to the end; `wsd` and `one_minus_sqrt` hold the
+    peak and fall over the last `decay` tokens, in a line or as 1 - sqrt(x)."""
+    warmup: Quantity = 0
+    """Tokens over which it rises from 0 to the peak."""
+    decay: Quantity | None = None
+    """Tokens over which it falls at the end (`wsd`, `one_minus_sqrt`); 0 means no decay, left out the whole phase after
+    the warm-up."""
+    final: float = Field(default=0.0, ge=0, le=1)
+    """Where it ends, as a share of the peak."""
+
+    @model_validator(mode="after")
+    def _no_dead_keys(self) -> Self:
+        if self.decay is not None and self.schedule not in ("wsd", "one_minus_sqrt"):
+            raise PydanticCustomError(
+                "learning_rate", "'decay' has no effect with schedule '{schedule}'; it goes with wsd and one_minus_sqrt",
+                {"schedule": self.schedule},
+            )
+        falls = self.schedule != "constant" and self.decay != 0
+        if self.final and not falls:
+            raise PydanticCustomError("learning_rate", "'final' has no effect: this learning rate does not fall", {})
+        return self
+
+
+class Optimizer(Section):
+    """How weights move."""
+
+    use: Literal["stable_adamw", "adamw"] = "stable_adamw"
+    """StableAdamW (update clipping instead of gradient clipping) or AdamW."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Decay rates of the two moments."""
+    eps: float = Field(default=1e-6, gt=0)
+    """Added to the denominator."""
+    weight_decay: float = Field(default=1e-5, ge=0)
+    """Fully decoupled: a step multiplies weights by 1 - weight_decay * rate / peak; norms and biases are spared."""
+
+
+class BatchWarmup(Section):
+    """A batch that grows from `start` to `batch_tokens`."""
+
+    start: Positive
+    """Tokens in the first batch."""
+    tokens: Positive
+    """Tokens over which the batch grows, in a line."""
+
+
+class Checkpoints(Section):
+    """When training saves itself, besides at the end of the phase and when it is stopped."""
+
+    every_tokens: Positive | None = None
+    """Save each time this many more tokens were seen."""
+    every_minutes: float = Field(default=10, gt=0)
+    """Save at least this often."""
+    keep: int = Field(default=2, ge=1)
+    """How many to keep of a phase that is running; of a finished phase the last one stays."""
+
+
+class Phase(Section):
+    """One stretch of training with its own data, context and learning rate."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    """Names the phase's folder, figures and plots."""
+    tokens: Positive
+    """Length of the phase in tokens, padding not counted, special tokens counted."""
+    context: int = Field(ge=16)
+    """Longest sample in tokens, special tokens included; longer documents are cut into several samples."""
+    min_tokens: Quantity = 0
+    """Take only documents of at least this many tokens; a context extension needs documents that are truly long."""
+    rope: Rope = Rope()
+    """Rotary position embedding from this phase on."""
+    batch_tokens: Positive
+    """Tokens of a global batch: one step of the optimizer."""
+    batch_warmup: BatchWarmup | None = None
+    """Begin with smaller batches."""
+    microbatch_tokens: Positive | None = None
+    """Tokens that a device takes at a time; `context` if left out and never less than that."""
+    learning_rate: LearningRate
+    """The learning rate."""
+    optimizer: Optimizer = Optimizer()
+    """How weights move."""
+    carry: Literal["weights", "optimizer"] = "optimizer"
+    """What this phase takes over from the one before: the weights alone, or the optimizer's moments too."""
+    mixing: Annotated[MixingSchedule, Use()]
+    """Which source the tokens come from."""
+    masking: Annotated[MaskingPolicy, Use()]
+    """Which tokens are masked."""
+    checkpoints: Checkpoints = Checkpoints()
+    """When training saves itself."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.microbatch_tokens is not None and self.microbatch_tokens < self.context:
+            raise PydanticCustomError(
+                "phase", "microbatch_tokens ({row}) is less than context ({context}); a sample must fit into a microbatch",
+                {"row": self.microbatch_tokens, "context": self.context},
+            )
+        if self.batch_tokens < self.row_tokens:
+            raise PydanticCustomError(
+                "phase", "batch_tokens ({batch}) is less than a microbatch ({row})",
+                {"batch": self.batch_tokens, "row": self.row_tokens},
+            )
+        warmup, decay = self.learning_rate.warmup, self.learning_rate.decay or 0
+        if warmup + decay > self.tokens:
+            raise PydanticCustomError(
+                "phase", "learning_rate.warmup and decay need {need} tokens, but the phase has {tokens}",
+                {"need": warmup + decay, "tokens": self.tokens},
+            )
+        return self
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens of a microbatch."""
+        return self.microbatch_tokens or self.context
+
+
+class Recipe(Section):
+    """Everything that decides what a run does."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Names the run and its folder."""
+    description: str = ""
+    """What the recipe is for; shown in the report and on the model card."""
+    seed: int = Field(default=17, ge=0)
+    """Decides every draw: split, order, mixture, masks, initial weights."""
+    sources: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], Annotated[DocumentSource, Use()]] = Field(min_length=1)
+    """Named sources of text."""
+    curation: Curation = Curation()
+    """From documents to corpus."""
+    tokenizer: Tokenizer
+    """From text to tokens."""
+    model: Model
+    """The encoder."""
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    """Training, phase by phase."""
+    evaluators: tuple[Annotated[Evaluator, Use()], ...] = ()
+    """What is measured, before the first phase and after each."""
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        names = [phase.name for phase in self.phases]
+        for name in names:
+            if names.count(name) > 1:
+                raise PydanticCustomError("phases", "two phases are called '{name}'", {"name": name})
+        evaluators = [evaluator.name for evaluator in self.evaluators]
+        for name in evaluators:
+            if evaluators.count(name) > 1:
+                raise PydanticCustomError("evaluators", "'{name}' is listed twice", {"name": name})
+        for phase in self.phases:
+            unknown = sorted(
+                {source for at in (0.0, 0.5, 1.0) for source in phase.mixing.weights(at)} - set(self.sources)
+            )
+            if unknown:
+                raise PydanticCustomError(
+                    "mixing", "phase '{phase}' mixes '{unknown}', but the sources are {known}",
+                    {"phase": phase.name, "unknown": unknown[0], "known": ", ".join(self.sources)},
+                )
+        return self
+
+    @property
+    def scorers(self) -> tuple[SalienceScorer, ...]:
+        """The distinct salience scorers that the phases' masking policies use."""
+        found = {scorer.channel: scorer for phase in self.phases for scorer in phase.masking.scorers}
+        return tuple(found.values())
