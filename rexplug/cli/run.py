@@ -1,0 +1,59 @@
+"""`rexplug run`: do what a recipe says."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import click
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1)
+@click.option("--run-dir", type=click.Path(path_type=Path), help="The run's folder; runs/NAME if left out.")
+@click.option("--until", metavar="STAGE", help="Stop after curate, tokenize, train, train.PHASE, evaluate.PHASE, export or report.")
+@click.option("--from", "from_", metavar="STAGE", help="Do this stage and what depends on it again.")
+@click.option("--fresh", is_flag=True, help="Remove what an earlier run left in the folder first.")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors and the summary.")
+def run(
+    recipe: Path,
+    overrides: tuple[str, ...],
+    run_dir: Path | None,
+    until: str | None,
+    from_: str | None,
+    fresh: bool,
+    quiet: bool,
+) -> None:
+    """Curate, tokenize, train, evaluate, export and report what RECIPE says.
+
+    OVERRIDES change keys of the recipe: phases.anneal.tokens=2M seed=3. Stages that are done are skipped; a run that
+    was stopped continues when the same command is given again.
+    """
+    from rich.console import Console
+
+    from rexplug.cli.progress import TerminalProgress
+    from rexplug.cli.summary import print_summary
+    from rexplug.pipeline import run_recipe
+    from rexplug.plugins import load_plugins
+    from rexplug.recipe import load_recipe
+
+    registry = load_plugins()
+    resolved = load_recipe(recipe, overrides, registry)
+    root = run_dir or Path("runs") / resolved.name
+    signal.signal(signal.SIGTERM, _interrupt)
+    with TerminalProgress(quiet=quiet) as progress:
+        progress.note(f"rexplug run {recipe}: {root}")
+        manifest = run_recipe(
+            resolved, root, progress, plugins=registry.versions(), command=shlex.join(["rexplug", *sys.argv[1:]]),
+            until=until, from_=from_, fresh=fresh,
+        )  # fmt: skip
+    print_summary(manifest, resolved, Console(highlight=False))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Treat SIGTERM as Ctrl-C, so that curation and evaluation stop the same way."""
+    raise KeyboardInterrupt

@@ -1,0 +1,128 @@
+"""`run.json`: what was done with what, so that the next run knows what it can skip."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import resource
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from rexplug import __version__
+from rexplug.errors import DataError
+from rexplug.run_directory import RunDirectory, read_json, write_json
+
+_PACKAGES = (
+    "torch", "mosaicml", "transformers", "tokenizers", "datatrove", "datasets", "mteb",
+    "sentence-transformers", "flash-attn", "numpy", "pydantic", "pluggy",
+)  # fmt: skip
+
+
+def now() -> str:
+    """The time in UTC, to the second, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass
+class Manifest:
+    """The contents of `run.json`, written through on every change."""
+
+    run: RunDirectory
+    values: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, run: RunDirectory) -> Manifest:
+        """Read the manifest of a run, or begin an empty one."""
+        return cls(run, read_json(run.manifest) if run.manifest.exists() else {"stages": {}})
+
+    def stage(self, name: str) -> dict[str, Any]:
+        """What is known of a stage; empty if it never started."""
+        return dict(self.values["stages"].get(name, {}))
+
+    def set_stage(self, name: str, **values: Any) -> None:
+        """Change what is known of a stage and write the manifest."""
+        self.values["stages"].setdefault(name, {}).update(values)
+        self.write()
+
+    def drop_stage(self, name: str) -> None:
+        """Forget a stage."""
+        if self.values["stages"].pop(name, None) is not None:
+            self.write()
+
+    def update(self, **values: Any) -> None:
+        """Change entries of the run itself and write the manifest."""
+        self.values.update(values)
+        self.write()
+
+    def write(self) -> None:
+        """Write `run.json` in one step."""
+        write_json(self.run.manifest, self.values)
+
+
+@contextmanager
+def locked(run: RunDirectory) -> Iterator[None]:
+    """Keep a second run out of the folder while this one works.
+
+    Raises:
+        DataError: another process works in the folder.
+    """
+    run.root.mkdir(parents=True, exist_ok=True)
+    with (run.root / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DataError(
+                f"another rexplug run is at work in {run.root}; wait for it, or give this one its own folder with --run-dir"
+            ) from None
+        yield
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, rexplug and the packages that decide what comes out."""
+    found = {"python": platform.python_version(), "rexplug": __version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def host() -> dict[str, Any]:
+    """The machine, as far as it decides speed and size."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(memory / 2**30, 1),
+    }
+
+
+def peak_memory_gib() -> float:
+    """The most memory this process has held so far, in GiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, 2)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:
+    """Where two nested mappings differ, as `path: old -> new`, in the order of the new one."""
+    found = []
+    for key in [*new, *(key for key in old if key not in new)]:
+        here = f"{path}.{key}" if path else str(key)
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, here)
+        elif before != after:
+            found.append(f"{here}: {_short(before)} -> {_short(after)}")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
