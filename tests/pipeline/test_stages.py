@@ -1,0 +1,153 @@
+"""Stages: skip, redo with the reason said, continue, --until and --from."""
+
+from pathlib import Path
+
+import pytest
+
+from rexplug.errors import DataError, RecipeError
+from rexplug.pipeline.manifest import Manifest, differences, locked
+from rexplug.pipeline.stages import Stage, run_stages
+from rexplug.run_directory import RunDirectory
+
+
+class Notes:
+    """Remembers what was said."""
+
+    def __init__(self):
+        self.lines = []
+
+    def start(self, task, total=None, unit=""):
+        pass
+
+    def update(self, done, **figures):
+        pass
+
+    def note(self, text):
+        self.lines.append(text)
+
+
+class Bench:
+    """Three stages that write a file each: curate -> train.a -> report."""
+
+    def __init__(self, folder: Path):
+        self.run = RunDirectory(folder)
+        self.calls: list[str] = []
+        self.fail: str | None = None
+
+    def stages(self, rate: float = 0.3) -> list[Stage]:
+        def work(name: str):
+            def do():
+                self.calls.append(name)
+                out = self.run.root / name
+                out.mkdir(parents=True, exist_ok=True)
+                (out / f"part-{len(self.calls)}").touch()
+                if self.fail == name:
+                    raise KeyboardInterrupt
+                return {"files": len(list(out.iterdir()))}
+
+            return do
+
+        root = self.run.root
+        return [
+            Stage("curate", {"limit": 5}, work("curate"), outputs=(root / "curate",)),
+            Stage("train.a", {"phase": {"masking": {"rate": rate}}}, work("train.a"), ("curate",), (root / "train.a",)),
+            Stage("report", {}, work("report"), ("curate", "train.a"), (root / "report",)),
+        ]
+
+    def __call__(self, rate: float = 0.3, **options) -> list[str]:
+        notes = Notes()
+        run_stages(self.stages(rate), Manifest.open(self.run), notes, **options)
+        return notes.lines
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path / "run")
+
+
+def test_first_run_does_everything_in_order(bench):
+    assert bench() == ["curate: starts", "train.a: starts", "report: starts"]
+    assert bench.calls == ["curate", "train.a", "report"]
+    assert Manifest.open(bench.run).stage("train.a")["result"] == {"files": 1}
+
+
+def test_second_run_skips_everything(bench):
+    bench()
+    assert bench() == [
+        "curate: done before (0 s), nothing it depends on changed",
+        "train.a: done before (0 s), nothing it depends on changed",
+        "report: done before (0 s), nothing it depends on changed",
+    ]
+    assert len(bench.calls) == 3
+
+
+def test_a_changed_option_redoes_its_stage_and_what_follows(bench):
+    bench()
+    assert bench(rate=0.2)[1:] == [
+        "train.a: runs again, because of a change: phase.masking.rate: 0.3 -> 0.2",
+        "report: runs again, because a stage before it changed",
+    ]
+    assert [path.name for path in (bench.run.root / "train.a").iterdir()] == ["part-4"], "old outputs must be cleared"
+
+
+def test_an_interrupted_stage_continues_with_its_files(bench):
+    bench.fail = "train.a"
+    with pytest.raises(KeyboardInterrupt):
+        bench()
+    bench.fail = None
+    assert bench()[1] == "train.a: continues where it was stopped"
+    assert len(list((bench.run.root / "train.a").iterdir())) == 2
+
+
+def test_an_interrupted_stage_whose_options_changed_starts_clean(bench):
+    bench.fail = "train.a"
+    with pytest.raises(KeyboardInterrupt):
+        bench()
+    bench.fail = None
+    assert bench(rate=0.1)[1] == "train.a: runs again, because of a change: phase.masking.rate: 0.3 -> 0.1"
+    assert len(list((bench.run.root / "train.a").iterdir())) == 1
+
+
+def test_a_missing_output_is_made_again(bench):
+    bench()
+    (bench.run.root / "report" / "part-3").unlink()
+    (bench.run.root / "report").rmdir()
+    assert bench()[2] == f"report: runs again, because {bench.run.root / 'report'} is gone"
+
+
+def test_until_stops_after_the_stage(bench):
+    assert bench(until="train") == ["curate: starts", "train.a: starts"]
+
+
+def test_from_redoes_the_stage_and_what_depends_on_it(bench):
+    bench()
+    assert bench(from_="train.a") == [
+        "curate: done before (0 s), nothing it depends on changed",
+        "train.a: runs again, as asked with --from",
+        "report: runs again, because train.a ran again",
+    ]
+
+
+def test_unknown_stage_names_those_that_exist(bench):
+    with pytest.raises(RecipeError) as caught:
+        bench(until="trian")
+    assert str(caught.value) == (
+        "--until trian: there is no such stage; the stages are curate, tokenize, train, evaluate, export, report, train.a"
+    )
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    run = RunDirectory(tmp_path)
+    with locked(run), pytest.raises(DataError) as caught, locked(run):
+        pass
+    assert str(caught.value) == (
+        f"another rexplug run is at work in {tmp_path}; wait for it, or give this one its own folder with --run-dir"
+    )
+
+
+def test_differences_are_said_with_their_path():
+    assert differences({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 5}) == [
+        "a.c: 2 -> 4",
+        "e: nothing -> 5",
+        "d: 3 -> nothing",
+    ]

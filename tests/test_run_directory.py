@@ -1,0 +1,37 @@
+"""Files appear whole or not at all."""
+
+import pytest
+
+from rexplug.errors import DataError
+from rexplug.run_directory import read_json, replacing, write_json
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"old": 1})
+    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert read_json(path) == {"old": 1}
+    assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    folder = tmp_path / "model"
+    for content in ("one", "two"):
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            (temporary / content).touch()
+    assert [each.name for each in folder.iterdir()] == ["two"]
+    assert [each.name for each in tmp_path.iterdir()] == ["model"]
+
+
+def test_unreadable_json_is_named(tmp_path):
+    path = tmp_path / "run.json"
+    with pytest.raises(DataError) as caught:
+        read_json(path)
+    assert str(caught.value) == f"{path} is missing"
+    path.write_text("{")
+    with pytest.raises(DataError) as caught:
+        read_json(path)
+    assert str(caught.value).startswith(f"{path} cannot be read: ")
