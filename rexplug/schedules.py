@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
@@ -34,3 +35,35 @@ class Ramp(BaseModel):
     def at(self, progress: float) -> float:
         """The value at `progress` in [0, 1] of the phase."""
         return self.start + (self.end - self.start) * min(1.0, max(0.0, progress))
+
+
+def learning_rate_factor(
+    tokens: int, *, total: int, schedule: str, warmup: int = 0, decay: int | None = None, final: float = 0.0
+) -> float:
+    """The learning rate after `tokens` of a phase of `total`, as a share of its peak.
+
+    Shapes as in ModernBERT's `src/scheduler.py`: `wsd` falls in a line, `one_minus_sqrt` as 1 - sqrt(x), both over the
+    last `decay` tokens (the whole phase after the warm-up if None, no decay if 0) and down to `final`.
+    """
+    if warmup and tokens < warmup:
+        return tokens / warmup
+    if schedule == "constant" or decay == 0:
+        return 1.0
+    length = total - warmup if decay is None or schedule in ("linear", "cosine") else decay
+    if length <= 0:
+        return 1.0
+    x = min(1.0, max(0.0, (tokens - (total - length)) / length))
+    if schedule == "one_minus_sqrt":
+        fall = math.sqrt(x)
+    elif schedule == "cosine":
+        fall = (1 - math.cos(math.pi * x)) / 2
+    else:
+        fall = x
+    return final + (1 - final) * (1 - fall)
+
+
+def batch_size(tokens: int, *, full: int, start: int | None = None, warmup: int = 0) -> int:
+    """Tokens of the batch after `tokens` of a phase: from `start` to `full` in a line over `warmup` tokens."""
+    if start is None or tokens >= warmup:
+        return full
+    return round(start + (full - start) * tokens / warmup)

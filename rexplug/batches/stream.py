@@ -153,6 +153,10 @@ class BatchStream:
         """Tokens of one epoch of each source."""
         return {name: samples.num_tokens for name, samples in zip(self.sources, self._samples, strict=True)}
 
+    def epoch_samples(self) -> tuple[int, ...]:
+        """Samples of one epoch of each source, in order."""
+        return tuple(len(samples) for samples in self._samples)
+
     @property
     def start(self) -> Position:
         """Where the phase begins."""

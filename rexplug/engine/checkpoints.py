@@ -1,0 +1,87 @@
+"""Checkpoints: a Hugging Face folder plus optimizer and position, written in one step."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rexplug.errors import DataError
+from rexplug.run_directory import read_json, replacing, write_json
+
+FINAL = "final"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a checkpoint knows besides weights and optimizer.
+
+    `position` is the stream's; `tokens` and `total_tokens` are those of the phase and of all phases up to here.
+    """
+
+    phase: str
+    step: int
+    tokens: int
+    total_tokens: int
+    seconds: float
+    position: dict[str, Any]
+    optimizer: str
+    decayed: bool = False
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+def write_checkpoint(folder: Path, model: Any, optimizer: torch.optim.Optimizer | None, state: State) -> Path:
+    """Write a checkpoint in one step; returns its folder."""
+    with replacing(folder) as temporary:
+        model.save_pretrained(temporary)
+        if optimizer is not None:
+            torch.save(optimizer.state_dict(), temporary / "optimizer.pt")
+        write_json(temporary / "state.json", asdict(state))
+    return folder
+
+
+def read_state(folder: Path) -> State:
+    """The state of a checkpoint.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return State(**read_json(folder / "state.json"))
+    except TypeError:
+        raise DataError(f"{folder / 'state.json'} was written by another version of rexplug") from None
+
+
+def read_optimizer(folder: Path) -> dict[str, Any]:
+    """The optimizer's state; nothing but tensors and numbers is unpickled.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        loaded: dict[str, Any] = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise DataError(f"{folder / 'optimizer.pt'} cannot be read: {str(error).splitlines()[0]}") from None
+    return loaded
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest checkpoint of a phase that is running."""
+    found = sorted(folder.glob("step-*"))
+    return found[-1] if found else None
+
+
+def step_folder(folder: Path, step: int) -> Path:
+    """Where the checkpoint after `step` lies."""
+    return folder / f"step-{step:09d}"
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Remove all but the newest `keep` checkpoints of a running phase."""
+    found = sorted(folder.glob("step-*"))
+    for path in found[: max(0, len(found) - keep)]:
+        shutil.rmtree(path)

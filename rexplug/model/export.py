@@ -1,0 +1,94 @@
+"""A checkpoint as a Hugging Face model that transformers and sentence-transformers load, with proof of its logits."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rexplug.errors import DataError
+from rexplug.model.attention import Packing, choose_backend, forward_packed, use_packed_attention
+from rexplug.model.build import load_model
+from rexplug.run_directory import replacing, write_json
+
+TOLERANCE = 1e-5
+_TEXT_TOKENS = 512
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+
+def export(checkpoint: Path, tokenizer: Path, target: Path, *, sample_texts: Sequence[str]) -> dict[str, Any]:
+    """Write the model folder and `parity.json`; returns what the latter holds.
+
+    The proof: the logits of `sample_texts`, computed packed as in training, against those of
+    `AutoModelForMaskedLM.from_pretrained` on the written folder, one text at a time, with transformers' own attention.
+
+    Raises:
+        DataError: the logits differ by more than 1e-5.
+    """
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    texts = [text for text in sample_texts if text.strip()] or ["rexplug"]
+    with replacing(target) as temporary:
+        model = load_model(checkpoint)
+        fast = AutoTokenizer.from_pretrained(tokenizer)
+        rows = [fast(text, truncation=True, max_length=_TEXT_TOKENS)["input_ids"] for text in texts]
+        trained = _packed_logits(model, rows)
+        model.set_attn_implementation("eager")
+        model.save_pretrained(temporary)
+        for name in _TOKENIZER_FILES:
+            if (tokenizer / name).exists():
+                shutil.copyfile(tokenizer / name, temporary / name)
+        _write_sentence_transformer(temporary, model.config)
+        reloaded = AutoModelForMaskedLM.from_pretrained(temporary, attn_implementation="eager", local_files_only=True).eval()
+        with torch.no_grad():
+            alone = [reloaded(input_ids=torch.tensor([row])).logits[0] for row in rows]
+        differences = [float((a - b).abs().max()) for a, b in zip(trained, alone, strict=True)]
+        parity = {
+            "max_difference": max(differences),
+            "tolerance": TOLERANCE,
+            "texts": len(rows),
+            "tokens": sum(map(len, rows)),
+            "precision": "fp32",
+            "compared": "logits of the packed training forward pass and of the reloaded model, text by text",
+        }
+        if not parity["max_difference"] <= TOLERANCE:
+            raise DataError(f"the exported model's logits differ by {parity['max_difference']:.1e}; at most {TOLERANCE} is right")
+        write_json(temporary / "parity.json", parity)
+    return parity
+
+
+def _packed_logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+    model.eval()
+    use_packed_attention(model)
+    lengths = torch.tensor([len(row) for row in rows])
+    borders = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+    backend, _ = choose_backend("auto", torch.device("cpu"))
+    packing = Packing(borders, int(lengths.sum()), backend)
+    tokens = torch.tensor([token for row in rows for token in row])
+    positions = torch.cat([torch.arange(len(row)) for row in rows])
+    with torch.no_grad():
+        hidden = forward_packed(model, tokens, positions, packing)
+        logits: torch.Tensor = model.decoder(model.head(hidden))
+    return list(logits.split(lengths.tolist()))
+
+
+def _write_sentence_transformer(folder: Path, config: Any) -> None:
+    """The files that make the folder a SentenceTransformer with mean pooling."""
+    write_json(
+        folder / "modules.json",
+        [
+            {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+            {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        ],
+    )
+    write_json(
+        folder / "1_Pooling" / "config.json",
+        {"word_embedding_dimension": config.hidden_size, "pooling_mode_mean_tokens": True, "include_prompt": True},
+    )
+    write_json(
+        folder / "sentence_bert_config.json", {"max_seq_length": config.max_position_embeddings, "do_lower_case": False}
+    )
+    write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine", "prompts": {}})
