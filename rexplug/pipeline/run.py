@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rexplug import __version__
 from rexplug.components import Document, SalienceScorer
-from rexplug.errors import DataError, RexplugError
+from rexplug.pipeline.inputs import check_inputs
 from rexplug.pipeline.manifest import Manifest, host, locked, now, peak_memory_gib, versions
 from rexplug.pipeline.stages import Stage, run_stages
 from rexplug.progress import Progress
@@ -75,27 +75,6 @@ def run_recipe(
             raise
         manifest.update(status="done", finished=now(), peak_memory_gib=peak_memory_gib())
         return manifest
-
-
-def check_inputs(recipe: Recipe) -> None:
-    """Ask every source and evaluator whether its data can be read; `rexplug check` and `run` both call this first.
-
-    Raises:
-        DataError: with one line per problem.
-    """
-    problems = []
-    for name, source in recipe.sources.items():
-        try:
-            source.check()
-        except RexplugError as error:
-            problems.append(f"sources.{name}: {error}")
-    for index, evaluator in enumerate(recipe.evaluators):
-        try:
-            evaluator.check()
-        except RexplugError as error:
-            problems.append(f"evaluators.{index} ({evaluator.name}): {error}")
-    if problems:
-        raise DataError("\n".join(problems))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+"""The command line: parse, call, print. Commands are imported when they are called, so that help is instant."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from rexplug import __version__
+from rexplug.errors import RexplugError, RunInterrupted
+
+_COMMANDS = {
+    "run": "Curate, train, evaluate, export and report what a recipe says.",
+    "check": "Say what is wrong with a recipe, or that nothing is.",
+    "show": "Print the recipe with everything spelled out.",
+    "plugins": "List plugins, components and their options.",
+    "schema": "Print the JSON Schema of recipes, installed plugins included.",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        if name not in _COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"rexplug.cli.{name}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rexplug")
+def cli() -> None:
+    """Turn one vertical's text into a domain encoder."""
+
+
+def main() -> None:
+    """Run the command line; exit codes: 0 done, 1 our mistake, 2 the user's, 130 interrupted."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except RunInterrupted as error:
+        click.echo(f"rexplug: {error}", err=True)
+        sys.exit(130)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("rexplug: interrupted; what was finished is kept, and the same command goes on from there", err=True)
+        sys.exit(130)
+    except RexplugError as error:
+        click.echo(f"rexplug: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,24 @@
+"""`rexplug check`: what `run` looks at before it begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1)
+def check(recipe: Path, overrides: tuple[str, ...]) -> None:
+    """Say what is wrong with RECIPE (with OVERRIDES), or that nothing is."""
+    from rexplug.pipeline.inputs import check_inputs
+    from rexplug.recipe import load_recipe
+
+    resolved = load_recipe(recipe, overrides)
+    check_inputs(resolved)
+    tokens = sum(phase.tokens for phase in resolved.phases)
+    model = resolved.model.size or resolved.model.from_
+    click.echo(
+        f"{recipe} is in order: {len(resolved.sources)} sources, {len(resolved.phases)} phases, {tokens:,} tokens, model {model}"
+    )

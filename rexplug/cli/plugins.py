@@ -1,0 +1,67 @@
+"""`rexplug plugins`: what is installed, and what did not load."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from rexplug.components import Component
+
+
+@click.command()
+@click.argument("name", required=False)
+def plugins(name: str | None) -> None:
+    """List plugins and components; for the NAME of one of them, its options."""
+    from rexplug.errors import PluginError
+    from rexplug.hookspecs import KINDS
+    from rexplug.plugins import load_plugins
+
+    registry = load_plugins()
+    if name is not None:
+        found = [e for e in registry.entries.values() if name in (e.component.name, e.plugin)]
+        if not found:
+            names = sorted({e.component.name for e in registry.entries.values()})
+            raise PluginError(f"no plugin or component is called '{name}'; there are {', '.join(names)}")
+        for entry in found:
+            click.echo("\n".join(describe(entry.component)))
+            click.echo()
+        return
+    click.echo("Plugins")
+    for plugin in registry.plugins.values():
+        origin = f"{plugin.distribution} {plugin.version}" if plugin.distribution else ""
+        click.echo(f"  {plugin.name:<14}{origin}")
+    for kind in KINDS.values():
+        click.echo(f"\n{kind.kind.capitalize()}s" if not kind.kind.endswith("y") else f"\n{kind.kind.capitalize()[:-1]}ies")
+        for entry in registry.of_kind(kind):
+            click.echo(f"  {entry.component.name:<28}{first_line(entry.component)}")
+    if registry.failures:
+        click.echo("\nDid not load")
+        for failure in registry.failures:
+            origin = f" (from {failure.distribution})" if failure.distribution else ""
+            click.echo(f"  {failure.plugin}{origin}: {failure.reason}")
+    click.echo("\nOptions of one: rexplug plugins NAME")
+
+
+def first_line(component: type[Component]) -> str:
+    """The first sentence of a component's docstring."""
+    return (inspect.getdoc(component) or "").split("\n")[0]
+
+
+def describe(component: type[Component]) -> Iterator[str]:
+    """Name, documentation and options of a component, line by line."""
+    yield f"{component.name} ({component.kind})"
+    for line in (inspect.getdoc(component) or "").splitlines():
+        yield f"  {line}".rstrip()
+    for name, field in component.model_fields.items():
+        if field.is_required():
+            default = "required"
+        else:
+            value: Any = field.get_default(call_default_factory=True, validated_data={})
+            value = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+            default = "left out" if value is None else f"default {list(value) if isinstance(value, tuple) else value}"
+        yield f"  {field.alias or name}: {default}"
+        for line in (field.description or "").splitlines():
+            yield f"      {line}".rstrip()

@@ -1,0 +1,231 @@
+"""From a file and overrides to a recipe; every problem is reported at once, with its place."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from rexplug.components import Component
+from rexplug.errors import RecipeError
+from rexplug.plugins import load_plugins
+from rexplug.recipe.schema import Phase, Recipe
+from rexplug.recipe.strict_yaml import Path_, Source, parse, parse_file
+from rexplug.registry import Registry
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = (), registry: Registry | None = None) -> Recipe:
+    """Read, merge, override and validate a recipe.
+
+    Args:
+        path: the YAML file.
+        overrides: `dotted.path=value`; items of lists by number or, for phases, by name.
+        registry: what is installed; loaded if left out.
+
+    Raises:
+        RecipeError: with a line per problem, `file:line: path: message`.
+    """
+    registry = registry or load_plugins()
+    source = _extended(path)
+    problems = _apply_defaults(source, str(path))
+    problems += [problem for each in overrides if (problem := _override(source, each))]
+    if problems:
+        raise _error(path, problems)
+    try:
+        return Recipe.model_validate(source.value, context={"components": registry})
+    except ValidationError as error:
+        raise _error(path, _problems(error, source, path, registry)) from None
+
+
+def _error(path: Path, problems: Sequence[str]) -> RecipeError:
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return RecipeError("\n".join([f"{path} has {count}:", *(f"  {problem}" for problem in problems)]))
+
+
+def _extended(path: Path) -> Source:
+    """The file, merged over the one that its `extends:` names: mappings merge, everything else replaces."""
+    source = parse_file(path)
+    base_name = source.value.pop("extends", None)
+    if base_name is None:
+        return source
+    where = source.lines.get(("extends",), str(path))
+    if not isinstance(base_name, str):
+        raise RecipeError(f"{where}: extends: write the path of one recipe")
+    base = parse_file(path.parent / base_name)
+    if "extends" in base.value:
+        raise RecipeError(
+            f"{where}: extends: {base_name} extends another recipe itself; a recipe may stand on one other, not on a chain"
+        )
+    merged = Source(copy.deepcopy(base.value), dict(base.lines))
+    _merge(merged, source, merged.value, source.value, ())
+    return merged
+
+
+def _merge(target: Source, source: Source, into: dict[str, Any], new: dict[str, Any], path: Path_) -> None:
+    for key, value in new.items():
+        here = (*path, key)
+        old = into.get(key)
+        # Another component has other options: those of the old one do not carry over.
+        same = not (isinstance(value, dict) and isinstance(old, dict) and value.get("use", old.get("use")) != old.get("use"))
+        if isinstance(value, dict) and isinstance(old, dict) and same:
+            target.lines[here] = source.lines[here]
+            _merge(target, source, old, value, here)
+        else:
+            for known in [each for each in target.lines if each[: len(here)] == here]:
+                del target.lines[known]
+            target.lines |= {each: line for each, line in source.lines.items() if each[: len(here)] == here}
+            into[key] = copy.deepcopy(value)
+
+
+def _apply_defaults(source: Source, name: str) -> list[str]:
+    """Put `defaults:` under every phase that does not say otherwise."""
+    defaults = source.value.pop("defaults", None)
+    if defaults is None:
+        return []
+    where = source.lines.get(("defaults",), name)
+    if not isinstance(defaults, dict):
+        return [f"{where}: defaults: a mapping of phase options"]
+    phases = source.value.get("phases")
+    if not isinstance(phases, list):
+        return []
+    problems = [
+        f"{source.lines[('defaults', key)]}: defaults.{key}: {_no_key(key, _keys(Phase))}"
+        for key in defaults
+        if key not in _keys(Phase)
+    ]
+    for index, phase in enumerate(phases):
+        if isinstance(phase, dict):
+            _fill(source, phase, defaults, ("phases", index), ("defaults",))
+    return problems
+
+
+def _fill(source: Source, into: dict[str, Any], defaults: dict[str, Any], path: Path_, origin: Path_) -> None:
+    for key, value in defaults.items():
+        if key not in into:
+            into[key] = copy.deepcopy(value)
+            length = len(origin) + 1
+            for known in [each for each in source.lines if each[:length] == (*origin, key)]:
+                source.lines[(*path, key, *known[length:])] = source.lines[known]
+        elif isinstance(value, dict) and isinstance(into[key], dict) and value.get("use") == into[key].get("use", value.get("use")):
+            _fill(source, into[key], value, (*path, key), (*origin, key))
+
+
+def _override(source: Source, text: str) -> str | None:
+    """Set one key; returns what is wrong with the override, if anything."""
+    dotted, equals, written = text.partition("=")
+    blame = f"override {text}"
+    if not equals or not dotted:
+        return f"{blame}: overrides look like phases.anneal.tokens=2M"
+    try:
+        value = parse(written, blame).value if written.strip() else None
+    except RecipeError as error:
+        return str(error)
+    path: list[str | int] = []
+    at: Any = source.value
+    steps = dotted.split(".")
+    for number, step in enumerate(steps):
+        last = number == len(steps) - 1
+        if isinstance(at, list):
+            index = _item(at, step)
+            if index is None:
+                return f"{blame}: there is no {'.'.join(map(str, [*path, step]))}; {_items(at)}"
+            path.append(index)
+            if last:
+                at[index] = value
+            at = at[index]
+        elif isinstance(at, dict):
+            known = _known(path, at)
+            if step not in at and known is not None and step not in known:
+                return f"{blame}: {'.'.join(map(str, [*path, step]))}: {_no_key(step, known)}"
+            path.append(step)
+            if last:
+                at[step] = value
+            elif not isinstance(at.get(step), dict | list):
+                short = at.get(step)
+                at[step] = {"use": short} if isinstance(short, str) else {}
+            at = at[step]
+    here = tuple(path)
+    for each in [each for each in source.lines if each[: len(here)] == here]:
+        del source.lines[each]
+    source.lines[here] = blame
+    return None
+
+
+def _item(items: list[Any], step: str) -> int | None:
+    if step.isdigit() and int(step) < len(items):
+        return int(step)
+    for index, item in enumerate(items):
+        if step in (item, isinstance(item, dict) and item.get("name"), isinstance(item, dict) and item.get("use")):
+            return index
+    return None
+
+
+def _items(items: list[Any]) -> str:
+    names = [str(item.get("name", item.get("use", i))) if isinstance(item, dict) else str(item) for i, item in enumerate(items)]
+    return f"the items are {', '.join(names)}, or 0 to {len(items) - 1}" if names else "the list is empty"
+
+
+def _known(path: Sequence[str | int], at: dict[str, Any]) -> list[str] | None:
+    """The keys that may stand at a path of the core schema; None where anything may (sources, component options)."""
+    model: type[BaseModel] | None = Recipe
+    for step in path:
+        if model is None:
+            return None
+        if isinstance(step, int):
+            continue
+        model = _section(model, step)
+    if model is None or "use" in at and model is not Recipe and "use" not in _keys(model):
+        return None
+    return _keys(model)
+
+
+def _section(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    for name, field in model.model_fields.items():
+        if key in (name, field.alias):
+            candidates: list[Any] = [field.annotation, *getattr(field.annotation, "__args__", ())]
+            for candidate in candidates:
+                if isinstance(candidate, type) and issubclass(candidate, BaseModel) and not issubclass(candidate, Component):
+                    return candidate
+    return None
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _no_key(key: str, known: Iterable[str]) -> str:
+    names = list(known)
+    close = difflib.get_close_matches(str(key), names, n=1)
+    return "there is no such key; " + (f"did you mean '{close[0]}'?" if close else f"the keys are {', '.join(names)}")
+
+
+def _problems(error: ValidationError, source: Source, file: Path, registry: Registry) -> list[str]:
+    found = []
+    for each in error.errors(include_url=False, include_context=False):
+        path = tuple(part for part in each["loc"] if part != "[key]")
+        dotted = ".".join(map(str, path))
+        message = each["msg"].removeprefix("Value error, ")
+        if each["type"] == "extra_forbidden":
+            message = _no_key(str(path[-1]), _siblings(path[:-1], source, registry))
+        elif each["type"] == "missing":
+            message = "is missing"
+        place = source.where(path) or str(file)
+        found.append(f"{place}: {dotted}: {message}" if dotted else f"{place}: {message}")
+    return list(dict.fromkeys(found))
+
+
+def _siblings(path: Path_, source: Source, registry: Registry) -> list[str]:
+    """The keys that would have been right beside a wrong one."""
+    at: Any = source.value
+    for step in path:
+        at = at[step] if isinstance(at, list | dict) else None
+    if isinstance(at, dict) and isinstance(at.get("use"), str):
+        for (_, name), entry in registry.entries.items():
+            if name == at["use"]:
+                return ["use", *_keys(entry.component)]
+    known = _known(path, {})
+    return known or []

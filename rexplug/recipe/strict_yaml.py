@@ -1,0 +1,114 @@
+"""YAML that refuses duplicate keys and remembers on which line everything stands."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rexplug.errors import RecipeError
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass
+class Source:
+    """A parsed file: its value, and path -> where the key (or item) stands."""
+
+    value: Any
+    lines: dict[Path_, str] = field(default_factory=dict)
+
+    def where(self, path: Path_) -> str | None:
+        """The place of a path, or of the nearest part of it that stands in the file."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.lines:
+                return self.lines[path[:length]]
+        return None
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML reads `8e-4` as text; YAML 1.2 and people read it as a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def parse(text: str, name: str) -> Source:
+    """Parse YAML.
+
+    Args:
+        text: the YAML.
+        name: what to call it in places and messages.
+
+    Raises:
+        RecipeError: it is no YAML, a key is written twice, or a key is no text.
+    """
+    try:
+        node = yaml.compose(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise RecipeError(f"{name}{line}: this is not YAML: {error.problem or error.context}") from None
+    source = Source(None)
+    problems: list[str] = []
+    source.value = _value(node, (), name, source.lines, problems) if node else None
+    if problems:
+        raise RecipeError("\n".join(problems))
+    return source
+
+
+def parse_file(path: Path) -> Source:
+    """Parse a YAML file that holds a mapping.
+
+    Raises:
+        RecipeError: it cannot be read, is no YAML or holds something else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read: {error}") from None
+    source = parse(text, str(path))
+    if not isinstance(source.value, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys like name, sources and phases")
+    return source
+
+
+def _value(node: yaml.Node, path: Path_, name: str, lines: dict[Path_, str], problems: list[str]) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = f"{name}:{key_node.start_mark.line + 1}"
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            dotted = ".".join(map(str, (*path, key)))
+            if key is None:
+                problems.append(f"{line}: {'.'.join(map(str, path))}: a key must be plain text")
+                continue
+            if key in found:
+                problems.append(f"{line}: {dotted}: the key is written twice")
+                continue
+            lines[(*path, key)] = line
+            found[key] = _value(value_node, (*path, key), name, lines, problems)
+        return found
+    if isinstance(node, yaml.SequenceNode):
+        items = []
+        for index, item in enumerate(node.value):
+            lines[(*path, index)] = f"{name}:{item.start_mark.line + 1}"
+            items.append(_value(item, (*path, index), name, lines, problems))
+        return items
+    constructor = _Loader("")
+    try:
+        return constructor.construct_object(node)
+    except (yaml.YAMLError, ValueError) as error:
+        problems.append(f"{name}:{node.start_mark.line + 1}: {'.'.join(map(str, path))}: {error}")
+        return None
+    finally:
+        constructor.dispose()
