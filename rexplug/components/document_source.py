@@ -44,7 +44,7 @@ class DocumentSource(Component):
     filters: tuple[Annotated[CorpusFilter, Use()], ...] = ()
     """Filters, in the order in which they judge; the first that says no drops the document."""
     limit: Annotated[Quantity, Field(gt=0)] | None = None
-    """Read at most this many documents of the source (before filters); all if left out."""
+    """Read at most this many documents of the source (before filters), spread evenly over its shards; all if left out."""
 
     @abstractmethod
     def documents(self, shard: Shard) -> Iterator[Document]:

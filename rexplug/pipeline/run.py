@@ -167,7 +167,7 @@ class Story:
         recipe, run = self.recipe, self.run
         return curate(
             recipe.sources, recipe.curation, seed=recipe.seed, corpus=run.corpus, fitted=run.fitted,
-            logs=run.logs / "curate", progress=self.progress,
+            progress=self.progress,
         )  # fmt: skip
 
     def tokenize(self) -> Any:

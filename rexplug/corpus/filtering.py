@@ -1,0 +1,119 @@
+"""One shard through a source's filters; runs in a worker process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rexplug.components import CorpusFilter, Document, DocumentSource, Shard
+from rexplug.corpus.files import write_documents
+from rexplug.corpus.sources import ERROR
+from rexplug.run_directory import write_json
+
+_BATCH = 256
+_EXAMPLES = 3
+_EXCERPT = 200
+
+
+@dataclass
+class Step:
+    """What one filter did: documents in and kept, drops by reason, a few dropped ones of each reason."""
+
+    name: str
+    seen: int = 0
+    kept: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+
+    def drop(self, document: Document, reason: str) -> None:
+        """Count a dropped document."""
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        shown = self.examples.setdefault(reason, [])
+        if len(shown) < _EXAMPLES:
+            shown.append({"id": document.id, "text": document.text[:_EXCERPT]})
+
+    def to_json(self) -> dict[str, Any]:
+        """As statistics.json holds it."""
+        return {"step": self.name, "in": self.seen, "kept": self.kept, "reasons": self.reasons, "examples": self.examples}
+
+
+def merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The same step of several shards as one."""
+    total = Step(parts[0]["step"])
+    for part in parts:
+        total.seen += part["in"]
+        total.kept += part["kept"]
+        for reason, count in part["reasons"].items():
+            total.reasons[reason] = total.reasons.get(reason, 0) + count
+            shown = total.examples.setdefault(reason, [])
+            shown += part["examples"].get(reason, [])[: _EXAMPLES - len(shown)]
+    return total.to_json()
+
+
+def shard_documents(source: DocumentSource, index: int, count: int) -> Iterator[Document]:
+    """The documents of a shard, within its part of the source's limit."""
+    documents = source.documents(Shard(index, count))
+    if source.limit is None:
+        return documents
+    share = source.limit // count + (index < source.limit % count)
+    return islice(documents, share)
+
+
+def filter_shard(
+    source: DocumentSource, filters: Sequence[CorpusFilter], index: int, count: int, kept: Path, dropped: Path, record: Path
+) -> int:
+    """Read a shard, judge its documents, and write kept ones, dropped ones and, last, the record of what was done.
+
+    Returns:
+        How many documents were read.
+    """
+    reading = Step("read")
+    steps = [Step(each.name) for each in filters]
+    passed: list[Document] = []
+    out: list[Document] = []
+    why: dict[str, list[Any]] = {"step": [], "reason": [], "score": []}
+    size = 0
+
+    def drop(document: Document, step: Step, reason: str, score: float | None) -> None:
+        step.drop(document, reason)
+        out.append(document)
+        for key, value in (("step", step.name), ("reason", reason), ("score", score)):
+            why[key].append(value)
+
+    documents = shard_documents(source, index, count)
+    while batch := list(islice(documents, _BATCH)):
+        reading.seen += len(batch)
+        alive = []
+        for document in batch:
+            size += len(document.text.encode("utf-8", "replace"))
+            if ERROR in document.metadata:
+                drop(document, reading, str(document.metadata[ERROR]), None)
+            else:
+                alive.append(document)
+        reading.kept += len(alive)
+        for each, step in zip(filters, steps, strict=True):
+            step.seen += len(alive)
+            verdicts = each.judge_batch(alive)
+            for document, verdict in zip(alive, verdicts, strict=True):
+                if not verdict.keep:
+                    drop(document, step, verdict.reason or "dropped", verdict.score)
+            alive = [document for document, verdict in zip(alive, verdicts, strict=True) if verdict.keep]
+            step.kept += len(alive)
+        passed += alive
+    write_documents(kept, passed)
+    import pyarrow as pa
+
+    write_documents(
+        dropped, out,
+        step=pa.array(why["step"], pa.string()), reason=pa.array(why["reason"], pa.string()),
+        score=pa.array(why["score"], pa.float64()),
+    )  # fmt: skip
+    shown = [reading, *steps] if reading.reasons else steps
+    write_json(
+        record,
+        {"read": {"documents": reading.seen, "bytes": size}, "steps": [step.to_json() for step in shown]},
+    )
+    return reading.seen
