@@ -15,8 +15,9 @@ from rexplug_ecommerce.pages.general_vocabulary import PLACES
 
 Write = Callable[[Chance], str]
 
-# Kind -> (how many of 1,000 pages, writer). About 60 % of the pages are general, 40 % retail.
-_KINDS: dict[str, tuple[int, Write]] = {
+# Kind -> (how many of 1,000 pages, writer); without a writer an earlier page is repeated.
+# About 60 % of the pages are general, 40 % retail.
+_KINDS: dict[str, tuple[int, Write | None]] = {
     "news": (150, general.news),
     "how_to": (110, general.how_to),
     "forum": (90, general.forum),
@@ -31,8 +32,8 @@ _KINDS: dict[str, tuple[int, Write]] = {
     "long_specification": (20, lambda chance: retail.specification_page(chance, chance.between(30_000, 50_000))),
     "spam": (30, noise.spam),
     "broken": (30, lambda chance: noise.broken(chance.pick(_TO_BREAK)(chance), chance)),
-    "duplicate": (30, lambda chance: ""),
-    "near_duplicate": (35, lambda chance: ""),
+    "duplicate": (30, None),
+    "near_duplicate": (35, None),
 }
 _TO_BREAK: tuple[Write, ...] = (general.news, general.forum, retail.product_page, retail.review_page)
 _TABLE = tuple(kind for kind, (count, _) in _KINDS.items() for _ in range(count))
@@ -92,13 +93,12 @@ class SamplePages(DocumentSource):
     def _write(self, index: int) -> tuple[str, str, str]:
         chance = Chance(2 * self.seed + _PARTS[self.part], index)
         kind = chance.pick(_TABLE)
-        # The first page has none before it to repeat.
         if kind.endswith("duplicate") and index == 0:
-            kind = "product"
+            kind = "product"  # the first page has none before it to repeat
         domain = f"{chance.pick(PLACES).lower().replace(' ', '-')}-{'shop' if kind in _RETAIL else 'pages'}.example"
-        if not kind.endswith("duplicate"):
-            text = _KINDS[kind][1](chance)
-            text = _ARTICLE.sub(r"\1n ", text)
-            return kind, text if kind == "broken" else noise.with_boilerplate(text, domain, chance), domain
-        _, text, _ = self._write(chance.below(index))
-        return kind, text if kind == "duplicate" else noise.light_edit(text, chance), domain
+        write = _KINDS[kind][1]
+        if write is None:
+            _, text, _ = self._write(chance.below(index))
+            return kind, text if kind == "duplicate" else noise.light_edit(text, chance), domain
+        text = _ARTICLE.sub(r"\1n ", write(chance))
+        return kind, text if kind == "broken" else noise.with_boilerplate(text, domain, chance), domain

@@ -1,4 +1,7 @@
-"""The retail vocabulary: what is sold, by whom, in which colours, sizes, materials and measures. Brands are invented."""
+"""The retail vocabulary: what is sold, by whom, in which colours, sizes, materials and measures.
+
+Brands are invented.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,8 @@ lines: Quiet, Pulse, Reference, Nimbus, Stage, Orbit
 colours: midnight blue, silver, black, rose gold, white, sand
 materials: aluminium, memory foam, vegan leather, ABS plastic, silicone
 sizes: one size
-measures: battery life/hours/18 24 30 36 50, driver size/mm/10 30 40 50, impedance/ohm/16 32 64 250, weight/g/5 190 250 290
+measures: battery life/hours/18 24 30 36 50, driver size/mm/10 30 40 50, impedance/ohm/16 32 64 250, weight/g/5 190
+  250 290
 features: multipoint pairing, folding hinges, detachable cable, low latency mode, transparency mode, USB-C charging
 parts: ear pads, carry cases, audio cables
 uses: long flights, mixing at home, video calls, late night gaming
@@ -101,7 +105,8 @@ lines: Cyclone, Silent, Pet Plus, Glide, Compact, Max
 colours: white, purple, red, graphite, turquoise
 materials: ABS plastic, polycarbonate, aluminium
 sizes: compact, standard
-measures: suction/Pa/2500 4000 6000 9000, runtime/minutes/30 45 60 90, dust capacity/l/0.4 0.6 1.0 2.5, noise/dB/58 65 72
+measures: suction/Pa/2500 4000 6000 9000, runtime/minutes/30 45 60 90, dust capacity/l/0.4 0.6 1.0 2.5, noise/dB/58
+  65 72
 features: washable HEPA filter, LED floor head, self-emptying dock, anti-tangle brush, app control, swivel neck
 parts: HEPA filter, brush roll, dust bags, replacement battery, side brush
 uses: pet hair, hard floors, stairs, small flats
@@ -153,7 +158,8 @@ lines: Pro, Brushless, Compact, Site, Heavy Duty, Fusion
 colours: yellow, teal, red, blue, orange
 materials: magnesium alloy, glass-filled nylon, hardened steel, rubber
 sizes: bare tool, kit
-measures: voltage/V/12 18 20 36 54, torque/Nm/30 55 70 95 140, battery/Ah/2.0 4.0 5.0 8.0, no-load speed/rpm/1800 2100 3200 5800
+measures: voltage/V/12 18 20 36 54, torque/Nm/30 55 70 95 140, battery/Ah/2.0 4.0 5.0 8.0, no-load speed/rpm/1800
+  2100 3200 5800
 features: brushless motor, keyless chuck, LED work light, belt clip, soft start, electric brake
 parts: battery pack, charger, chuck, saw blade, carbon brushes, bit set
 uses: timber framing, masonry, metal cutting, flat-pack furniture
@@ -167,7 +173,8 @@ colours: white, dusty pink, sage green, charcoal, sky blue, natural
 materials: cotton, linen, bamboo viscose, microfibre, memory foam, goose down
 sizes: single, double, king, super king
 measures: thread count/TC/144 200 300 400 600, depth/cm/5 7 10 30, weight/kg/1.5 4.5 6.8 9
-features: button closure, elasticated corners, hypoallergenic filling, piped edge, cooling gel layer, OEKO-TEX certified
+features: button closure, elasticated corners, hypoallergenic filling, piped edge, cooling gel layer, OEKO-TEX
+  certified
 parts: pillowcases, mattress protector, storage bag
 uses: hot sleepers, guest rooms, side sleepers, cold nights
 prices: 15, 249
@@ -179,7 +186,8 @@ lines: Nomad, Enduro, Metro, Pinnacle, Pathfinder, Volt
 colours: matte black, racing green, orange, raw silver, sky blue, sand
 materials: aluminium, carbon fibre, chromoly steel, titanium
 sizes: 49 cm, 52 cm, 54 cm, 56 cm, 58 cm
-measures: wheel size/inch/20 26 27.5 28 29, fork travel/mm/100 120 140 160, weight/kg/8.9 10.4 12.8 14.5 22, range/km/60 80 120
+measures: wheel size/inch/20 26 27.5 28 29, fork travel/mm/100 120 140 160, weight/kg/8.9 10.4 12.8 14.5 22,
+  range/km/60 80 120
 features: hydraulic disc brakes, dropper post, internal cable routing, rack mounts, thru axles, belt drive
 parts: brake pads, chain, cassette, inner tube, derailleur hanger, bottom bracket
 uses: bikepacking, school runs, alpine descents, commuting
@@ -193,7 +201,8 @@ colours: forest green, black, ochre, navy, rust, stone
 materials: ripstop nylon, recycled polyester, waxed canvas, leather, TPU
 sizes: one size, S/M, M/L
 measures: volume/l/18 22 28 35 45 65, weight/g/480 720 980 1450 1900, laptop sleeve/inch/13 15 16
-features: ventilated back panel, rain cover, sternum strap, hidden passport pocket, compression straps, roll-top closure
+features: ventilated back panel, rain cover, sternum strap, hidden passport pocket, compression straps, roll-top
+  closure
 parts: rain cover, hip belt, buckle set, hydration bladder
 uses: weekend hikes, carry-on travel, cycling to work, festivals
 prices: 25, 279
@@ -205,7 +214,8 @@ lines: Gallery, Cinema, Frame, Bright, Prime, Zenith
 colours: black, silver, walnut, white
 materials: glass, aluminium, ABS plastic
 sizes: 32 inch, 43 inch, 55 inch, 65 inch, 77 inch
-measures: refresh rate/Hz/50 60 100 120 144, brightness/nits/300 600 1000 1500, speaker power/W/20 40 60, energy use/kWh/48 70 96 130
+measures: refresh rate/Hz/50 60 100 120 144, brightness/nits/300 600 1000 1500, speaker power/W/20 40 60, energy
+  use/kWh/48 70 96 130
 features: Dolby Vision, HDMI 2.1, wall mount ready, voice remote, ambient mode, game mode
 parts: wall bracket, remote control, HDMI cable, stand feet
 uses: film nights, console gaming, sunny rooms, bedroom viewing
@@ -232,7 +242,8 @@ colours: grey, beige, red, blue, brown
 materials: sisal, plush polyester, stainless steel, nylon webbing, memory foam, ABS plastic
 sizes: XS, S, M, L, XL
 measures: weight/kg/2 3 7.5 12 15, length/cm/50 70 90 110, protein/%/22 26 30 34
-features: chew-proof stitching, machine washable cover, no artificial colours, reflective trim, non-slip base, escape-proof buckle
+features: chew-proof stitching, machine washable cover, no artificial colours, reflective trim, non-slip base,
+  escape-proof buckle
 parts: replacement cover, filter cartridge, scratching post, lead
 uses: large breeds, indoor cats, older dogs, sensitive stomachs
 prices: 9, 219
@@ -244,7 +255,8 @@ lines: Admiral, Heritage, Aviator, Minute, Depth, Nocturne
 colours: navy, black, champagne, emerald, silver, gunmetal
 materials: stainless steel, titanium, bronze, leather, rubber, sapphire crystal
 sizes: 36 mm, 38 mm, 40 mm, 42 mm, 44 mm
-measures: water resistance/m/30 50 100 200 300, power reserve/hours/38 42 70 80, thickness/mm/9.5 11 12.8 14, lug width/mm/18 20 22
+measures: water resistance/m/30 50 100 200 300, power reserve/hours/38 42 70 80, thickness/mm/9.5 11 12.8 14, lug
+  width/mm/18 20 22
 features: exhibition case back, luminous hands, screw-down crown, quick-release strap, date window, rotating bezel
 parts: leather strap, spring bars, crown tube, link remover
 uses: office wear, scuba diving, hiking, black tie evenings
@@ -257,7 +269,8 @@ lines: Dome, Arc, Filament, Nordic, Terrace, Focus
 colours: brass, matte black, white, smoked glass, copper, olive
 materials: brass, rattan, opal glass, steel, concrete, linen
 sizes: small, medium, large
-measures: brightness/lm/250 470 806 1055 1521, colour temperature/K/2200 2700 3000 4000, power/W/4 6 9 15, cable length/cm/120 150 200 300
+measures: brightness/lm/250 470 806 1055 1521, colour temperature/K/2200 2700 3000 4000, power/W/4 6 9 15, cable
+  length/cm/120 150 200 300
 features: dimmable driver, touch switch, E27 socket, IP44 rating, motion sensor, adjustable arm
 parts: replacement shade, LED bulb, ceiling rose, dimmer switch
 uses: reading corners, kitchen islands, patios, home studios
@@ -270,7 +283,7 @@ def _list(text: str) -> tuple[str, ...]:
 
 
 def _read(block: str) -> Category:
-    entry = dict(line.split(": ", 1) for line in block.strip().splitlines())
+    entry = dict(line.split(": ", 1) for line in block.strip().replace("\n  ", " ").splitlines())
     low, high = _list(entry["prices"])
     measures = []
     for measure in _list(entry["measures"]):

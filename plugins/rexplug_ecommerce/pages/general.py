@@ -99,7 +99,7 @@ def how_to(chance: Chance) -> str:
     lines = [capital(fill(chance.pick(t.HOWTO_TITLES), words, chance)), paragraph(words, chance, 2, 4)]
     for number in range(1, chance.between(6, 14)):
         step = capital(fill(chance.pick(t.STEPS), words, chance))
-        lines.append(f"{number}. {step} {sentence(words, chance)}")
+        lines.append(f"{number}. {step} {paragraph(words, chance, 1, 2)}")
     lines.append(paragraph(words, chance))
     return "\n".join(lines)
 
@@ -110,10 +110,10 @@ def forum(chance: Chance) -> str:
     lines = [capital(fill(chance.pick(t.HOWTO_TITLES), words, chance))]
     for _ in range(chance.between(5, 16)):
         name = f"{chance.pick(v.ADJECTIVES)}_{chance.pick(words['N'])}{chance.below(90) + 10}"
-        lines.append(f"{name} wrote on {chance.between(1, 28)} {chance.pick(v.MONTHS)} {words['Y'][1]}:")
+        lines.append(f"{name} wrote in {chance.pick(v.MONTHS)}:")
         post = fill(chance.pick(t.POSTS), words, chance)
         end = "" if post[-1] in ".?!" else "."
-        lines.append(f"{post}{end} {sentence(words, chance)}" if chance.happens(70) else post)
+        lines.append(f"{post}{end} {paragraph(words, chance, 1, 3)}" if chance.happens(80) else post)
     return "\n".join(lines)
 
 

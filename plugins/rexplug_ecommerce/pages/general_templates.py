@@ -10,6 +10,7 @@ phrases would make long pages repetitive.
 from __future__ import annotations
 
 from rexplug_ecommerce.pages.grammar import templates
+from rexplug_ecommerce.pages.word_lists import entries
 
 OPENERS = templates("""
 in {Y},
@@ -159,8 +160,12 @@ not sure about the {n}, but {L} has {D} {A} {Ns}
 please {v} the older {n} about {Ns} before you post
 """)
 
-SECTIONS = tuple(
-    ["Origins", "Etymology", "Early years", "Later development", "Description", "Methods", "Critics", "Reception", "Influence", "Regional variants", "Controversy", "Practice", "Theory", "Modern use", "Notable examples", "Decline", "Revival", "Legacy", "Relation to other fields", "Notes"]
+SECTIONS = entries(
+    """
+    Origins, Etymology, Early years, Later development, Description, Methods, Critics, Reception, Influence,
+    Regional variants, Controversy, Practice, Theory, Modern use, Notable examples, Decline, Revival, Legacy,
+    Relation to other fields, Notes
+    """
 )
 
 DEFINITIONS = templates("""

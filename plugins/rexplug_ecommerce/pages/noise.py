@@ -54,7 +54,8 @@ def spam(chance: Chance) -> str:
         terms = [product.type, product.brand, f"cheap {product.type}", f"best {product.type}", f"buy {product.type}"]
         return ", ".join(chance.pick(terms) for _ in range(chance.between(60, 200)))
     if shape == 1:
-        line = f"{chance.pick(v.ADJECTIVES)} {chance.pick(v.NOUNS)} offers today, visit our site for {chance.pick(v.NOUNS)}"
+        what, other = chance.pick(v.NOUNS), chance.pick(v.NOUNS)
+        line = f"{chance.pick(v.ADJECTIVES)} {what} offers today, visit our site for {other}"
         return "\n".join([line] * chance.between(12, 50))
     terms = chance.pick(_SPAM)
     return "\n".join(

@@ -1,0 +1,72 @@
+"""What shows that a text is about buying and selling; shared by the product-page filter and the weak labels."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_PRICE = re.compile(
+    r"(?:[$€£¥]|\b(?:USD|EUR|GBP))\s?\d[\d.,]*|\b\d+(?:[.,]\d{2})?\s?(?:€|£|USD|EUR|GBP|dollars|euros)(?!\w)",
+    re.IGNORECASE,
+)
+_BUY = re.compile(
+    r"\b(?:add to (?:cart|basket|bag|wishlist)|buy now|in stock|out of stock|left in stock|free (?:delivery|shipping|"
+    r"returns?)|ships (?:within|from|in)|on sale|checkout|order (?:now|today)|pay later|money.back|including vat|"
+    r"(?:day|free) returns|warranty|verified purchase|out of 5 stars|customer reviews?|best ?seller|discount|"
+    r"special offer|shop now|compare price|filter by|sort by price|would buy|returned it|fast delivery)\b",
+    re.IGNORECASE,
+)
+_ATTRIBUTE = re.compile(
+    r"(?:^|[;|,]\s*|\n)\s*(?:brand|manufacturer|series|model(?: number| no\.?)?|colou?r|size|material|weight|dimensions|"
+    r"capacity|volume|category|sku|ean|upc|asin|mpn|part number|item number|features?|price|condition|quantity|"
+    r"product type|care instructions|country of origin|warranty|height|width|length|depth|diameter|power|voltage)"
+    r"\s*(?:[:|=]|\b)",
+    re.IGNORECASE,
+)
+_SKU = re.compile(
+    r"\b(?=[A-Z0-9/-]*\d)(?=[A-Z0-9/-]*[A-Z])[A-Z0-9]{1,6}(?:[-/][A-Z0-9]{1,8}){1,3}\b|"
+    r"\b[A-Z]{2,5}\d{2,6}[A-Z]{0,3}\b"
+)
+_MEASURE = re.compile(
+    r"\b\d+(?:[.,]\d+)?\s?(?:mm|cm|m|km|inch(?:es)?|in|ft|g|kg|mg|lbs?|oz|ml|cl|l|litres?|liters?|W|kW|kWh|V|Ah|mAh|Wh|"
+    r"Hz|kHz|GHz|GB|TB|MB|dB|lm|K|Nm|rpm|bar|Pa|ohm|nits|pcs|pack)\b|\b\d+(?:[.,]\d+)?[\"″%]"
+)
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """How many of each kind a text holds."""
+
+    words: int
+    prices: int
+    buy: int
+    attributes: int
+    skus: int
+    measures: int
+
+    @property
+    def kinds(self) -> int:
+        """How many kinds occur at all, of 5."""
+        return sum(count > 0 for count in (self.prices, self.buy, self.attributes, self.skus, self.measures))
+
+    @property
+    def density(self) -> float:
+        """Signals per 100 words, each kind counted at most 20 times per 100 words."""
+        if not self.words:
+            return 0.0
+        most = max(1.0, self.words / 5)
+        counts = (2 * self.prices, 2 * self.buy, self.attributes, self.skus, self.measures)
+        return 100 * sum(min(count, most) for count in counts) / self.words
+
+
+def signals(text: str) -> Signals:
+    """Count the signals in `text`."""
+    return Signals(
+        words=len(_WORD.findall(text)),
+        prices=len(_PRICE.findall(text)),
+        buy=len(_BUY.findall(text)),
+        attributes=len(_ATTRIBUTE.findall(text)),
+        skus=len(_SKU.findall(text)),
+        measures=len(_MEASURE.findall(text)),
+    )

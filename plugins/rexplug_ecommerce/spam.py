@@ -1,0 +1,119 @@
+"""Drops what nobody wants to learn from: stuffed keywords, lines said over and over, the usual trades."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from rexplug import CorpusFilter, Document, Verdict
+
+_TERMS = re.compile(
+    r"\b(?:casinos?|jackpot|roulette|free spins|slot machines?|sports betting|viagra|cialis|tramadol|no prescription|"
+    r"buy pills|xxx|porn\w*|adult webcam|hot singles|escorts?|payday loans?|make money fast|get rich|"
+    r"guaranteed income|click here now|replica (?:watches|bags)|crypto giveaway)\b",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[^\W_]+")
+# Words that any honest page repeats.
+_COMMON = frozenset(
+    [
+        "the",
+        "of",
+        "and",
+        "a",
+        "to",
+        "in",
+        "is",
+        "it",
+        "for",
+        "with",
+        "on",
+        "that",
+        "this",
+        "as",
+        "are",
+        "was",
+        "be",
+        "by",
+        "at",
+        "from",
+        "or",
+        "an",
+        "not",
+        "you",
+        "your",
+        "we",
+        "our",
+        "have",
+        "has",
+        "but",
+        "can",
+        "will",
+        "its",
+        "their",
+        "they",
+        "he",
+        "she",
+        "his",
+        "her",
+        "i",
+        "my",
+        "all",
+        "if",
+        "which",
+        "more",
+        "one",
+        "no",
+        "so",
+        "up",
+        "out",
+        "do",
+        "does",
+        "yes",
+        "q",
+    ]
+)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Spam(CorpusFilter):
+    """Drops pages with repeated lines, stuffed keywords or terms of casino, pharmacy, adult and loan spam."""
+
+    name: ClassVar[str] = "ecommerce.spam"
+
+    max_repeated_lines: Share = 0.4
+    """Largest share of the lines that repeat an earlier line; checked from 8 lines on."""
+    max_top_word: Share = 0.12
+    """Largest share of the words that one word may have, common words and numbers aside; checked from 40 words on."""
+    min_distinct: Share = 0.12
+    """Smallest share of different words among the first 500; checked from 40 words on."""
+    max_terms: Annotated[float, Field(ge=0)] = 1.0
+    """Most spam terms per 100 words."""
+
+    def judge(self, document: Document) -> Verdict:
+        """Reasons: `repeated lines`, `spam terms`, `few distinct words`, `stuffed keywords`."""
+        text = document.text
+        lines = [line for line in (line.strip() for line in text.splitlines()) if line]
+        if len(lines) >= 8 and (share := 1 - len(set(lines)) / len(lines)) > self.max_repeated_lines:
+            return Verdict(False, "repeated lines", share)
+        words = [word.lower() for word in _WORD.findall(text)]
+        if not words:
+            return Verdict(True)
+        found = [term.lower() for term in _TERMS.findall(text)]
+        terms = 100 * len(found) / len(words)
+        # A page that is not about spam may still quote a term or two.
+        if terms > self.max_terms and len(set(found)) > 1:
+            return Verdict(False, "spam terms", terms)
+        if len(words) < 40:
+            return Verdict(True)
+        first = words[:500]
+        if (distinct := len(set(first)) / len(first)) < self.min_distinct:
+            return Verdict(False, "few distinct words", distinct)
+        telling = Counter(word for word in first if word not in _COMMON and not word[0].isdigit())
+        if telling and (share := telling.most_common(1)[0][1] / len(first)) > self.max_top_word:
+            return Verdict(False, "stuffed keywords", share)
+        return Verdict(True)
