@@ -234,7 +234,8 @@ class Story:
 
         results = evaluate(
             self.recipe.evaluators, self._checkpoint(moment), held_out=self._held_out(), scorer=self._scorer(),
-            seed=self.recipe.seed, folder=self.run.evaluation / moment, progress=self.progress,
+            seed=self.recipe.seed, tokenizer=self.run.tokenizer, moment=moment, folder=self.run.evaluation / moment,
+            progress=self.progress,
         )  # fmt: skip
         return {
             name: {"main": result["main"], **result["metrics"][result["main"]]} for name, result in results.items()
