@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from rexplug import CorpusFilter, DocumentSource, hookimpl
+from rexplug import CorpusFilter, DocumentSource, Evaluator, SalienceScorer, hookimpl
+from rexplug_ecommerce.attributes import AttributeSalience
+from rexplug_ecommerce.esci import Esci
 from rexplug_ecommerce.product_page import ProductPage
+from rexplug_ecommerce.product_search import ProductSearch
 from rexplug_ecommerce.relevance import Relevance
 from rexplug_ecommerce.sample_pages import SamplePages
 from rexplug_ecommerce.spam import Spam
@@ -19,3 +22,15 @@ def rexplug_document_sources() -> list[type[DocumentSource]]:
 def rexplug_corpus_filters() -> list[type[CorpusFilter]]:
     """Product pages, relevance to retail, spam."""
     return [ProductPage, Relevance, Spam]
+
+
+@hookimpl
+def rexplug_salience_scorers() -> list[type[SalienceScorer]]:
+    """Attributes."""
+    return [AttributeSalience]
+
+
+@hookimpl
+def rexplug_evaluators() -> list[type[Evaluator]]:
+    """Search in a generated catalogue, and on ESCI judgments."""
+    return [Esci, ProductSearch]

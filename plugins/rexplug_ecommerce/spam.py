@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from rexplug import CorpusFilter, Document, Verdict
+from rexplug_ecommerce.pages.word_lists import words as word_list
 
 _TERMS = re.compile(
     r"\b(?:casinos?|jackpot|roulette|free spins|slot machines?|sports betting|viagra|cialis|tramadol|no prescription|"
@@ -19,62 +20,12 @@ _TERMS = re.compile(
 _WORD = re.compile(r"[^\W_]+")
 # Words that any honest page repeats.
 _COMMON = frozenset(
-    [
-        "the",
-        "of",
-        "and",
-        "a",
-        "to",
-        "in",
-        "is",
-        "it",
-        "for",
-        "with",
-        "on",
-        "that",
-        "this",
-        "as",
-        "are",
-        "was",
-        "be",
-        "by",
-        "at",
-        "from",
-        "or",
-        "an",
-        "not",
-        "you",
-        "your",
-        "we",
-        "our",
-        "have",
-        "has",
-        "but",
-        "can",
-        "will",
-        "its",
-        "their",
-        "they",
-        "he",
-        "she",
-        "his",
-        "her",
-        "i",
-        "my",
-        "all",
-        "if",
-        "which",
-        "more",
-        "one",
-        "no",
-        "so",
-        "up",
-        "out",
-        "do",
-        "does",
-        "yes",
-        "q",
-    ]
+    word_list(
+        """
+        the of and a to in is it for with on that this as are was be by at from or an not you your we our have has but
+        can will its their they he she his her i my all if which more one no so up out do does yes q
+        """
+    )
 )
 
 Share = Annotated[float, Field(ge=0, le=1)]

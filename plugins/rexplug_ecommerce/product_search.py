@@ -1,0 +1,80 @@
+"""Product search on a generated catalogue: a quick check that needs no data."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from rexplug import EvaluationContext, EvaluationResult, Evaluator, Quantity, RetrievalCollection
+from rexplug_ecommerce.pages.catalogue import Product, make_product
+from rexplug_ecommerce.pages.chance import Chance
+
+# Far from the keys of the sample pages, whose first number is twice their seed.
+_KEY = 2**40
+
+
+class ProductSearch(Evaluator):
+    """Search a generated catalogue with queries as shoppers write them.
+
+    A query names a product type and one to three attributes. A product of that type is graded by how many of the
+    attributes it has: 3 all of them, 2 all but one (of at least two), 1 the type alone; other products 0. Synthetic:
+    it shows that a model learnt the sample pages' attributes, not how good it is on a real shop.
+    """
+
+    name: ClassVar[str] = "ecommerce.product_search"
+
+    products: Annotated[Quantity, Field(gt=0)] = 1000
+    """Size of the catalogue."""
+    queries: Annotated[Quantity, Field(gt=0)] = 150
+    """How many queries."""
+    seed: Annotated[int, Field(ge=0)] = 1
+    """Other seeds draw other products and queries; the same for every model."""
+
+    def collection(self) -> RetrievalCollection:
+        """Catalogue, queries and grades; the same whenever the options are."""
+        chance = Chance(_KEY + self.seed, 0)
+        catalogue = {f"product-{number:06d}": make_product(chance) for number in range(self.products)}
+        queries: dict[str, str] = {}
+        relevance: dict[str, dict[str, int]] = {}
+        for number in range(self.queries):
+            wanted = catalogue[f"product-{chance.below(self.products):06d}"]
+            asked = chance.some(("brand", "colour", "material", "size", "line"), chance.between(1, 3))
+            grades = {key: grade(wanted, product, asked) for key, product in catalogue.items()}
+            key = f"query-{number:05d}"
+            queries[key] = query_text(wanted, asked, chance)
+            relevance[key] = {product: value for product, value in grades.items() if value}
+        return RetrievalCollection(
+            name="GeneratedProductSearch",
+            corpus={key: product_text(product) for key, product in catalogue.items()},
+            queries=queries,
+            relevance=relevance,
+            synthetic=True,
+        )
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """Retrieval with `ndcg_at_10`."""
+        return context.retrieval(self.collection())
+
+
+def product_text(product: Product) -> str:
+    """Title and attributes on one line, as a search index holds them."""
+    measures = ", ".join(f"{what} {value}" for what, value in product.measures)
+    return f"{product.title}, {product.colour}, {product.size}. Material: {product.material}. {measures}."
+
+
+def query_text(wanted: Product, asked: list[str], chance: Chance) -> str:
+    """Attribute values and the type in lower case, e.g. `navy trail running shoe norvale`."""
+    values = [getattr(wanted, attribute) for attribute in asked]
+    place = chance.below(len(values) + 1)
+    return " ".join([*values[:place], wanted.type, *values[place:]]).lower()
+
+
+def grade(wanted: Product, product: Product, asked: list[str]) -> int:
+    """0 to 3: how well `product` answers a query for `wanted` that names the attributes `asked`."""
+    if product.type != wanted.type:
+        return 0
+    missing = sum(getattr(product, attribute) != getattr(wanted, attribute) for attribute in asked)
+    if missing == 0:
+        return 3
+    return 2 if missing == 1 and len(asked) > 1 else 1
