@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from rexplug import CorpusFilter, Document, Verdict
 from rexplug_ecommerce.signals import signals
+
+# What bad extraction leaves: tags, entities, unfilled templates; and text decoded with the wrong encoding.
+_REMAINS = re.compile(r"</?\w+[^<>]{0,80}>|&(?:nbsp|amp|quot|lt|gt);|\{\{|Ã[\x80-\xbf]|â€")
 
 
 class ProductPage(CorpusFilter):
@@ -22,12 +26,18 @@ class ProductPage(CorpusFilter):
     """How many of the five kinds of signals a page must have."""
     min_density: Annotated[float, Field(ge=0)] = 1.5
     """Fewest signals per 100 words; prices and buying phrases count twice."""
+    max_remains: Annotated[float, Field(ge=0)] = 4.0
+    """Most remains of markup or wrong decoding per 100 words."""
     characters: Annotated[int, Field(gt=0)] = 20_000
     """How much of a page is looked at, from its start."""
 
     def judge(self, document: Document) -> Verdict:
-        """Reasons: `few product signals` (too few kinds), `thin product signals` (too few per 100 words)."""
-        found = signals(document.text[: self.characters])
+        """Reasons: `few product signals` (kinds), `thin product signals` (per 100 words), `broken text` (remains)."""
+        text = document.text[: self.characters]
+        found = signals(text)
+        remains = 100 * len(_REMAINS.findall(text)) / max(1, found.words)
+        if remains > self.max_remains:
+            return Verdict(False, "broken text", remains)
         if found.kinds < self.min_kinds:
             return Verdict(False, "few product signals", float(found.kinds))
         if found.density < self.min_density:

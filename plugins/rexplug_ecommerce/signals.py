@@ -18,8 +18,8 @@ _BUY = re.compile(
 )
 _ATTRIBUTE = re.compile(
     r"(?:^|[;|,]\s*|\n)\s*(?:brand|manufacturer|series|model(?: number| no\.?)?|colou?r|size|material|"
-    r"weight|"
-    r"dimensions|capacity|volume|category|sku|ean|upc|asin|mpn|part number|item number|features?|price|condition|quantity|"
+    r"weight|dimensions|capacity|volume|category|"
+    r"sku|ean|upc|asin|mpn|part number|item number|features?|price|condition|quantity|"
     r"product type|care instructions|country of origin|warranty|height|width|length|depth|diameter|power|voltage)"
     r"\s*(?:[:|=]|\b)",
     re.IGNORECASE,

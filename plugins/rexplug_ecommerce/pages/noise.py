@@ -57,9 +57,9 @@ def spam(chance: Chance) -> str:
         what, other = chance.pick(v.NOUNS), chance.pick(v.NOUNS)
         line = f"{chance.pick(v.ADJECTIVES)} {what} offers today, visit our site for {other}"
         return "\n".join([line] * chance.between(12, 50))
-    terms = chance.pick(_SPAM)
+    trade = chance.pick(_SPAM)
     return "\n".join(
-        f"{terms} {chance.pick(v.ADJECTIVES)} {chance.pick(v.NOUNS)} {chance.pick(terms.split(', '))} "
+        f"{trade} {chance.pick(v.ADJECTIVES)} {chance.pick(v.NOUNS)} {chance.pick(trade.split(', '))} "
         f"{chance.pick(v.PLACES)} {chance.pick(v.NOUNS)}"
         for _ in range(chance.between(8, 25))
     )

@@ -39,7 +39,7 @@ def test_esci_says_what_is_wrong(tmp_path):
         Esci(**write(tmp_path, "query,docId\nx,A\n")).check()
     with pytest.raises(DataError, match="label 'Z' is none of E, S, C, I"):
         Esci(**write(tmp_path, "query,docId,esci_label\nx,A,Z\n")).collection()
-    with pytest.raises(DataError, match="cannot read .*none.csv"):
+    with pytest.raises(DataError, match=r"cannot read .*none\.csv"):
         Esci(products=tmp_path / "none.csv", judgments=tmp_path / "j.csv").check()
     with pytest.raises(DataError, match=r"is neither .jsonl nor .csv"):
         Esci(products=tmp_path / "p.tsv", judgments=tmp_path / "j.csv").check()

@@ -21,6 +21,8 @@ def test_product_page_keeps_offers_and_says_why_not():
     assert (verdict.keep, verdict.reason) == (False, "few product signals")
     thin = ProductPage(min_density=60).judge(document(SHOP))
     assert (thin.keep, thin.reason) == (False, "thin product signals")
+    broken = ProductPage().judge(document("\n".join(f"<div><b>{line}</b></div>&nbsp;" for line in SHOP.splitlines())))
+    assert (broken.keep, broken.reason) == (False, "broken text")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_relevance_needs_a_threshold():
 def test_relevance_without_model_and_with_missing_model(tmp_path):
     with pytest.raises(DataError, match="has no model: fit it on a corpus"):
         Relevance(below=0.5).judge(document(SHOP))
-    with pytest.raises(DataError, match="the model .*none.bin does not exist"):
+    with pytest.raises(DataError, match=r"the model .*none\.bin does not exist"):
         Relevance(below=0.5, model=tmp_path / "none.bin").fit(CorpusSample({}, tmp_path, 1))
 
 
