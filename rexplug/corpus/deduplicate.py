@@ -49,7 +49,7 @@ def near_duplicates(files: list[Path], options: MinHash, seed: int, work: Path, 
         step.run(_theirs(path, number, skip), rank=number, world_size=len(files))
     for bucket in range(options.buckets):
         MinhashDedupBuckets(signatures, buckets, config=config).run(None, rank=bucket, world_size=options.buckets)
-    MinhashDedupCluster(buckets, clusters, config=config).run(None, rank=0, world_size=1)
+    MinhashDedupCluster(buckets, clusters, config=config).run(None)
     found = set()
     for number, path in enumerate(files):
         kept = {

@@ -50,7 +50,7 @@ class StopRequest:
         self.asked = True
 
 
-@dataclass
+@dataclass(eq=False)
 class Steps(Callback):
     """Sets the learning rate before each step and keeps account after it.
 

@@ -149,7 +149,7 @@ def train_phase(
                 model=PackedMaskedLM(model, len(stream.sources), backend),
                 train_dataloader=data_spec(stream, position),
                 optimizers=optimizer,
-                max_duration="1ep",
+                max_duration=f"{phase.tokens - position.tokens}tok",
                 device="gpu" if device.type == "cuda" else "cpu",
                 precision="amp_bf16" if precision == "bf16" else "fp32",
                 callbacks=[steps],
