@@ -27,7 +27,9 @@ class HuggingFaceEncoder:
 
     def __init__(self, folder: Path, tokenizer: Path | None = None) -> None:
         from transformers import AutoModelForMaskedLM, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()
         try:
             self._model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32)
             self._tokenizer = AutoTokenizer.from_pretrained(tokenizer or folder)

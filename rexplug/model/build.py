@@ -92,7 +92,9 @@ def build_model(model: Model, special: SpecialIds, *, context: int, seed: int) -
 def load_model(folder: Path) -> Any:
     """The model of a checkpoint that a run wrote, in fp32."""
     from transformers import ModernBertForMaskedLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     return ModernBertForMaskedLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
 
 

@@ -1,0 +1,6 @@
+"""What a run leaves for people to read."""
+
+from rexplug.report.card import write_card
+from rexplug.report.page import write_report
+
+__all__ = ["write_card", "write_report"]

@@ -1,0 +1,97 @@
+"""What report and card say, read from the files of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rexplug.recipe import Recipe
+from rexplug.run_directory import RunDirectory, read_json
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A run as the report and the model card show it; parts that the run does not have are empty."""
+
+    run: RunDirectory
+    recipe: Recipe
+
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """run.json."""
+        found: Mapping[str, Any] = read_json(self.run.manifest)
+        return found
+
+    def result(self, stage: str) -> Any:
+        """What a stage returned; None if it did not run."""
+        return (self.manifest["stages"].get(stage) or {}).get("result")
+
+    @cached_property
+    def steps(self) -> Sequence[Mapping[str, Any]]:
+        """The lines of metrics.jsonl."""
+        if not self.run.metrics.exists():
+            return ()
+        return [json.loads(line) for line in self.run.metrics.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+    @cached_property
+    def synthetic(self) -> list[str]:
+        """Sources whose text was written by a program."""
+        return [name for name, source in self.recipe.sources.items() if source.synthetic]
+
+    @cached_property
+    def corpus(self) -> Mapping[str, Any]:
+        """statistics.json by source."""
+        path = self.run.corpus / "statistics.json"
+        found: Mapping[str, Any] = read_json(path)["sources"] if path.exists() else {}
+        return found
+
+    @property
+    def tokens(self) -> Mapping[str, Any]:
+        """What tokenization counted, by source."""
+        return self.result("tokenize") or {}
+
+    @cached_property
+    def phases(self) -> list[tuple[Any, Mapping[str, Any]]]:
+        """Phases of the recipe that were trained, with what came out."""
+        pairs = [(phase, self.result(f"train.{phase.name}")) for phase in self.recipe.phases]
+        return [(phase, result) for phase, result in pairs if result]
+
+    @cached_property
+    def moments(self) -> list[str]:
+        """When something was evaluated: `initial` and the phases' names."""
+        names = ["initial", *(phase.name for phase in self.recipe.phases)]
+        return [name for name in names if (self.run.evaluation / name).is_dir()]
+
+    @cached_property
+    def evaluations(self) -> dict[str, dict[str, Mapping[str, Any]]]:
+        """Evaluator -> moment -> what its file holds."""
+        found: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for evaluator in self.recipe.evaluators:
+            for moment in self.moments:
+                path = self.run.evaluation / moment / f"{evaluator.name}.json"
+                if path.exists():
+                    found.setdefault(evaluator.name, {})[moment] = read_json(path)
+        return found
+
+    def metric_rows(self, evaluator: str) -> list[tuple[str, list[Mapping[str, Any] | None]]]:
+        """Per metric its values at the moments."""
+        results = self.evaluations[evaluator]
+        names = list(dict.fromkeys(name for result in results.values() for name in result["metrics"]))
+        return [(name, [results.get(m, {}).get("metrics", {}).get(name) for m in self.moments]) for name in names]
+
+    def headline(self) -> list[dict[str, str]]:
+        """Per evaluator its main metric before and after: the numbers that matter."""
+        found = []
+        for name, results in self.evaluations.items():
+            if len(results) < 1:
+                continue
+            first, last = (results[m] for m in (min(results, key=self.moments.index), max(results, key=self.moments.index)))
+            before, after = first["metrics"][last["main"]], last["metrics"][last["main"]]
+            interval = f" ({after['low']:.3f}–{after['high']:.3f})" if after["low"] is not None else ""
+            found.append(
+                {"name": f"{name}: {last['main']}", "before": f"{before['value']:.3f}", "after": f"{after['value']:.3f}", "interval": interval}
+            )
+        return found

@@ -1,0 +1,130 @@
+"""Plots as SVG, drawn by matplotlib, small enough to stand in the page itself."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#0891b2")
+_POINTS = 400
+Steps = Sequence[Mapping[str, Any]]
+
+
+def loss(steps: Steps) -> str:
+    """Loss over all tokens, smoothed, and per source."""
+    figure, axes = _figure("loss (nats per masked token)")
+    sources = list(dict.fromkeys(name for step in steps for name in step["source_loss"]))
+    for colour, source in zip(_COLOURS, sources, strict=False):
+        pairs = [(s["total_tokens"], s["source_loss"][source]) for s in steps if source in s["source_loss"]]
+        axes.plot(*_thin(pairs, 0.9), color=colour, linewidth=1, label=source)
+    axes.plot(*_thin([(s["total_tokens"], s["loss"]) for s in steps], 0.9), color="#111827", linewidth=1.6, label="all")
+    return _finish(figure, axes, steps)
+
+
+def learning_rate(steps: Steps) -> str:
+    """The rate of every step."""
+    figure, axes = _figure("learning rate")
+    axes.plot(*_thin([(s["total_tokens"], s["learning_rate"]) for s in steps]), color=_COLOURS[0])
+    axes.set_ylim(bottom=0)
+    return _finish(figure, axes, steps, legend=False)
+
+
+def mixture(steps: Steps) -> str:
+    """Planned shares as lines, realised ones (of about twenty steps together) as dots."""
+    figure, axes = _figure("share of tokens")
+    sources = list(dict.fromkeys(name for step in steps for name in step["planned"]))
+    for colour, source in zip(_COLOURS, sources, strict=False):
+        planned = [(s["total_tokens"], s["planned"].get(source, 0.0)) for s in steps]
+        axes.plot(*_thin(planned), color=colour, linewidth=1.2, label=f"{source}, planned")
+        axes.plot(*_pooled(steps, source), "o", color=colour, markersize=3, alpha=0.6, label=f"{source}, realised")
+    axes.set_ylim(-0.03, 1.03)
+    return _finish(figure, axes, steps)
+
+
+def evaluation(moments: Sequence[str], metrics: Mapping[str, Sequence[Mapping[str, Any] | None]]) -> str:
+    """One line per metric over the moments, with 95 % intervals."""
+    figure, axes = _figure("score")
+    for colour, (name, values) in zip(_COLOURS * 3, metrics.items(), strict=False):
+        found = [(i, v) for i, v in enumerate(values) if v is not None]
+        heights = [v["value"] for _, v in found]
+        low = [v["value"] - (v["low"] if v["low"] is not None else v["value"]) for _, v in found]
+        high = [(v["high"] if v["high"] is not None else v["value"]) - v["value"] for _, v in found]
+        bars = [[max(0.0, x) for x in low], [max(0.0, x) for x in high]]
+        axes.errorbar([i for i, _ in found], heights, yerr=bars, color=colour, marker="o", markersize=4, capsize=3, label=name)
+    axes.set_xticks(range(len(moments)), moments)
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def _figure(label: str) -> tuple[Any, Any]:
+    # The figure class, not pyplot: no display, no global state.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+    axes = figure.subplots()
+    axes.set_ylabel(label)
+    axes.grid(alpha=0.25)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _finish(figure: Any, axes: Any, steps: Steps, legend: bool = True) -> str:
+    axes.set_xlabel("tokens, all phases")
+    axes.xaxis.set_major_formatter(lambda value, _: _amount(value))
+    top = axes.get_ylim()[1]
+    for before, after in zip(steps, steps[1:], strict=False):
+        if before["phase"] != after["phase"]:
+            axes.axvline(before["total_tokens"], color="#6b7280", linewidth=0.8, linestyle="--")
+    for name in dict.fromkeys(step["phase"] for step in steps):
+        first = next(step["total_tokens"] for step in steps if step["phase"] == name)
+        axes.annotate(name, (first, top), xytext=(4, -2), textcoords="offset points", fontsize=8, color="#6b7280", va="top")
+    if legend:
+        axes.legend(frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def _svg(figure: Any) -> str:
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    # A fixed salt and no date: the same run gives the same file.
+    with mpl.rc_context({"svg.hashsalt": "rexplug", "svg.fonttype": "none", "font.family": "sans-serif"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'role="img"', text, count=1)
+
+
+def _thin(pairs: Sequence[tuple[float, float]], smooth: float = 0.0) -> tuple[list[float], list[float]]:
+    """At most a few hundred points, after an exponential mean."""
+    xs, ys, mean = [], [], None
+    for number, (x, y) in enumerate(pairs, 1):
+        keep = min(smooth, 1 - 1 / number)
+        mean = y if mean is None else keep * mean + (1 - keep) * y
+        xs.append(x)
+        ys.append(mean)
+    every = max(1, len(xs) // _POINTS)
+    return xs[::every], ys[::every]
+
+
+def _pooled(steps: Steps, source: str) -> tuple[list[float], list[float]]:
+    xs, ys = [], []
+    size = max(1, len(steps) // 30)
+    for start in range(0, len(steps), size):
+        group = steps[start : start + size]
+        total = sum(step["batch_tokens"] for step in group)
+        share = sum(step["shares"].get(source, 0.0) * step["batch_tokens"] for step in group) / total
+        xs.append(group[len(group) // 2]["total_tokens"])
+        ys.append(share)
+    return xs, ys
+
+
+def _amount(value: float) -> str:
+    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{suffix}"
+    return f"{value:g}"
