@@ -32,7 +32,9 @@ def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool =
         try:
             if plugin.name in registry.plugins:
                 other = registry.plugins[plugin.name].distribution or "this process"
-                raise PluginError(f"two plugins are called '{plugin.name}': one from {other}, one from {plugin.distribution}")
+                raise PluginError(
+                    f"two plugins are called '{plugin.name}': one from {other}, one from {plugin.distribution}"
+                )
             _register(registry, plugin, target.load() if isinstance(target, EntryPoint) else target)
         except Exception as error:  # a plugin is a stranger's code: whatever it raises at import is its failure
             reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
@@ -73,7 +75,9 @@ def _register(registry: Registry, plugin: Plugin, target: object) -> None:
             continue
         for classes in getattr(manager.hook, hook)():
             if not isinstance(classes, list | tuple):
-                raise PluginError(f"plugin '{plugin.name}', {hook}() returned {classes!r}; it returns a list of classes")
+                raise PluginError(
+                    f"plugin '{plugin.name}', {hook}() returned {classes!r}; it returns a list of classes"
+                )
             for component in classes:
                 trial.check(plugin.name, hook, component)
                 trial.add(plugin.name, hook, component)
@@ -85,7 +89,11 @@ def _register(registry: Registry, plugin: Plugin, target: object) -> None:
 
 def _explain(plugin: str, target: object, error: pluggy.PluginValidationError) -> str:
     for name in dir(target):
-        if name.startswith("rexplug_") and hasattr(getattr(target, name), "rexplug_impl") and name not in hookspecs.KINDS:
+        if (
+            name.startswith("rexplug_")
+            and hasattr(getattr(target, name), "rexplug_impl")
+            and name not in hookspecs.KINDS
+        ):
             close = difflib.get_close_matches(name, list(hookspecs.KINDS), n=1)
             hint = f"; did you mean '{close[0]}'?" if close else f"; the hooks are {', '.join(hookspecs.KINDS)}"
             return f"unknown hook '{name}' in plugin '{plugin}'{hint}"

@@ -10,9 +10,10 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Self
 
-import rexplug
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
+
+import rexplug
 
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Shares = Annotated[dict[str, Share], Field(min_length=1)]
@@ -20,7 +21,9 @@ Shares = Annotated[dict[str, Share], Field(min_length=1)]
 
 def _check(shares: Mapping[str, float], key: str) -> None:
     if not any(shares.values()):
-        raise PydanticCustomError("shares", "{key} gives every source a share of 0; at least one must be above 0", {"key": key})
+        raise PydanticCustomError(
+            "shares", "{key} gives every source a share of 0; at least one must be above 0", {"key": key}
+        )
 
 
 class Constant(rexplug.MixingSchedule):
@@ -116,7 +119,9 @@ class Stepwise(rexplug.MixingSchedule):
     def _ordered(self) -> Self:
         starts = [step.from_ for step in self.steps]
         if starts[0] != 0 or sorted(set(starts)) != starts:
-            raise PydanticCustomError("steps", "steps begin at 0 and rise; these begin at {starts}", {"starts": str(starts)})
+            raise PydanticCustomError(
+                "steps", "steps begin at 0 and rise; these begin at {starts}", {"starts": str(starts)}
+            )
         for number, step in enumerate(self.steps):
             _check(step.shares, f"steps.{number}.shares")
         return self

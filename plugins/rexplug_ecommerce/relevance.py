@@ -192,7 +192,7 @@ def _load(model: Path) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _loaded(model: str, modified: int, size: int) -> Any:  # noqa: ARG001  (a changed file is loaded again)
+def _loaded(model: str, modified: int, size: int) -> Any:
     import fasttext
 
     try:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
-import rexplug
 from numpy.typing import NDArray
 from pydantic import Field
+
+import rexplug
 
 _WORD = re.compile(r"\w+")
 
@@ -55,7 +56,9 @@ class Contrastive(rexplug.SalienceScorer):
         if not domain or not general:
             raise rexplug.DataError(f"{self.name}: '{self.domain}' or '{self.general}' holds no words to compare")
         path = corpus.folder / "contrastive.json"
-        path.write_text(json.dumps(self._salience(domain, general), ensure_ascii=False, sort_keys=True), encoding="utf-8")
+        path.write_text(
+            json.dumps(self._salience(domain, general), ensure_ascii=False, sort_keys=True), encoding="utf-8"
+        )
         return self.model_copy(update={"table": path})
 
     def _count(self, documents: Iterable[rexplug.Document]) -> Counter[str]:
@@ -96,5 +99,5 @@ class Contrastive(rexplug.SalienceScorer):
             if value:
                 per_character[match.start() : match.end()] = value
         # The last character of a token is never the white space that byte-level BPE keeps before a word.
-        last = np.maximum(document.offsets[:, 1].astype(np.int64) - 1, 0) if len(document.offsets) else []
-        return per_character[last]
+        found: NDArray[np.uint8] = per_character[np.maximum(document.offsets[:, 1].astype(np.int64) - 1, 0)]
+        return found

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import numpy as np
-import rexplug
 from numpy.typing import NDArray
 from pydantic import Field
+
+import rexplug
 from rexplug_guided_mlm.spans import fill_up, runs, take_spans, words
 
 
@@ -27,15 +28,13 @@ class Guided(rexplug.MaskingPolicy):
     guidance: rexplug.Ramp = rexplug.Ramp(start=0.3, end=0.6)
     """Share of the budget for salient spans; a number, or `{start, end}` to move over the phase."""
 
-    def choose(
-        self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator
-    ) -> NDArray[np.bool_]:
+    def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Salient spans first, random tokens for what is left of the budget."""
         budget = self.budget(batch, progress)
         salience = batch.channels["salience"].astype(np.int64)
         inside = salience[batch.maskable]
         size = len(batch.token_ids)
-        chosen = np.zeros(size, np.bool_)
+        chosen: NDArray[np.bool_] = np.zeros(size, np.bool_)
         if len(inside) and inside.min() != inside.max():
             starts, lengths = runs(np.where(batch.maskable & (salience > 0), salience, -1))
             keys = generator.exponential(size=len(starts)) / salience[starts]
@@ -50,9 +49,7 @@ class WholeWord(rexplug.MaskingPolicy):
     name: ClassVar[str] = "guided_mlm.whole_word"
     channels: ClassVar[tuple[str, ...]] = ("word_start",)
 
-    def choose(
-        self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator
-    ) -> NDArray[np.bool_]:
+    def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Whole words in random order until the budget is met."""
         starts, lengths = runs(words(batch.channels["word_start"], batch.maskable))
         order = generator.permutation(len(starts))
@@ -70,9 +67,7 @@ class Span(rexplug.MaskingPolicy):
     longest: int = Field(default=10, ge=1)
     """Longest span in words."""
 
-    def choose(
-        self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator
-    ) -> NDArray[np.bool_]:
+    def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Cut the row into spans of geometric length and take them in random order until the budget is met."""
         number = words(batch.channels["word_start"], batch.maskable)
         starts, lengths = runs(number)
@@ -82,10 +77,12 @@ class Span(rexplug.MaskingPolicy):
         span_of_word = np.searchsorted(ends, np.arange(num_words), side="right")
         # A span stays inside its sample: special tokens lie between samples and end it.
         apart = np.concatenate([[True], starts[1:] != starts[:-1] + lengths[:-1]]) if num_words else np.zeros(0, bool)
-        labels = np.cumsum(np.concatenate([[True], span_of_word[1:] != span_of_word[:-1]]) | apart) if num_words else apart
+        labels = (
+            np.cumsum(np.concatenate([[True], span_of_word[1:] != span_of_word[:-1]]) | apart) if num_words else apart
+        )
         per_token = np.full(len(batch.token_ids), -1, np.int64)
-        per_token[np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))] = np.repeat(
-            labels, lengths
+        per_token[np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))] = (
+            np.repeat(labels, lengths)
         )
         firsts, sizes = runs(per_token)
         return take_spans(

@@ -21,7 +21,9 @@ def shares(mixing: MixingSchedule, progress: float, sources: Sequence[str]) -> t
     weights = mixing.weights(progress)
     unknown = set(weights) - set(sources)
     if unknown:
-        raise PluginError(f"{mixing.name}.weights({progress:g}) names '{min(unknown)}'; the sources are {', '.join(sources)}")
+        raise PluginError(
+            f"{mixing.name}.weights({progress:g}) names '{min(unknown)}'; the sources are {', '.join(sources)}"
+        )
     values = [float(weights.get(source, 0.0)) for source in sources]
     if not all(math.isfinite(value) and value >= 0 for value in values) or sum(values) <= 0:
         raise PluginError(

@@ -25,7 +25,7 @@ def permute(indices: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64
     mask = np.uint64((1 << half) - 1)
     keys = [np.uint64(key_of(key, number)) for number in range(_ROUNDS)]
     values = indices.astype(np.uint64)
-    outside = np.ones(len(values), np.bool_)
+    outside: NDArray[np.bool_] = np.ones(len(values), np.bool_)
     while outside.any():
         values[outside] = _network(values[outside], half, mask, keys)
         outside = values >= np.uint64(size)

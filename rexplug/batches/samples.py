@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -71,7 +72,7 @@ class Samples:
         return self.at(int(self._chunk(epoch, inside // _CHUNK)[inside % _CHUNK]))
 
     @cached_property
-    def _chunk(self):  # type: ignore[no-untyped-def]
+    def _chunk(self) -> Callable[[int, int], NDArray[np.int64]]:
         @lru_cache(maxsize=4)
         def chunk(epoch: int, number: int) -> NDArray[np.int64]:
             first = number * _CHUNK

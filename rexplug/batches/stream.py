@@ -131,7 +131,9 @@ class BatchStream:
                 )
             for scorer in self.masking.scorers:
                 if scorer.channel not in samples.store.channels:
-                    raise DataError(f"{samples.store.folder} has no channel '{scorer.channel}'; run again --from tokenize")
+                    raise DataError(
+                        f"{samples.store.folder} has no channel '{scorer.channel}'; run again --from tokenize"
+                    )
 
     @property
     def sources(self) -> tuple[str, ...]:

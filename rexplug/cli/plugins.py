@@ -34,7 +34,9 @@ def plugins(name: str | None) -> None:
         origin = f"{plugin.distribution} {plugin.version}" if plugin.distribution else ""
         click.echo(f"  {plugin.name:<14}{origin}")
     for kind in KINDS.values():
-        click.echo(f"\n{kind.kind.capitalize()}s" if not kind.kind.endswith("y") else f"\n{kind.kind.capitalize()[:-1]}ies")
+        click.echo(
+            f"\n{kind.kind.capitalize()}s" if not kind.kind.endswith("y") else f"\n{kind.kind.capitalize()[:-1]}ies"
+        )
         for entry in registry.of_kind(kind):
             click.echo(f"  {entry.component.name:<28}{first_line(entry.component)}")
     if registry.failures:

@@ -15,7 +15,11 @@ import click
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
 @click.option("--run-dir", type=click.Path(path_type=Path), help="The run's folder; runs/NAME if left out.")
-@click.option("--until", metavar="STAGE", help="Stop after curate, tokenize, train, train.PHASE, evaluate.PHASE, export or report.")
+@click.option(
+    "--until",
+    metavar="STAGE",
+    help="Stop after curate, tokenize, train, train.PHASE, evaluate.PHASE, export or report.",
+)
 @click.option("--from", "from_", metavar="STAGE", help="Do this stage and what depends on it again.")
 @click.option("--fresh", is_flag=True, help="Remove what an earlier run left in the folder first.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors and the summary.")

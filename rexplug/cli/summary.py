@@ -25,7 +25,10 @@ def print_summary(manifest: Manifest, recipe: Recipe, console: Console) -> None:
     synthetic = [name for name, source in recipe.sources.items() if source.synthetic]
     if synthetic:
         console.print(
-            Text(f"The text of {' and '.join(synthetic)} is synthetic: figures show that the recipe works, not how good a model is.", "yellow")
+            Text(
+                f"The text of {' and '.join(synthetic)} is synthetic: figures show that the recipe works, not how good a model is.",
+                "yellow",
+            )
         )
     spent = sum(float(stage.get("seconds", 0.0)) for stage in stages.values())
     console.print(f"{duration(spent)} of work, {manifest.values.get('peak_memory_gib', 0)} GiB peak memory")
@@ -35,7 +38,10 @@ def print_summary(manifest: Manifest, recipe: Recipe, console: Console) -> None:
             console.print(Text(f"  {name + ':':<12}{path}"), soft_wrap=True)
     if run.model.exists():
         console.print(
-            Text(f'  {"load it:":<12}AutoModelForMaskedLM.from_pretrained("{run.model}") or SentenceTransformer("{run.model}")'), soft_wrap=True
+            Text(
+                f'  {"load it:":<12}AutoModelForMaskedLM.from_pretrained("{run.model}") or SentenceTransformer("{run.model}")'
+            ),
+            soft_wrap=True,
         )
 
 
@@ -58,7 +64,9 @@ def _print_corpus(stages: Mapping[str, Mapping[str, Any]], console: Console) -> 
 
 
 def _print_phases(stages: Mapping[str, Mapping[str, Any]], recipe: Recipe, console: Console) -> None:
-    table = Table("phase", "tokens", "context", "steps", "tokens/s", "loss", title="Training", title_justify="left", box=None)
+    table = Table(
+        "phase", "tokens", "context", "steps", "tokens/s", "loss", title="Training", title_justify="left", box=None
+    )
     for column in table.columns[1:]:
         column.justify = "right"
     for phase in recipe.phases:
@@ -79,7 +87,9 @@ def _print_evaluation(stages: Mapping[str, Mapping[str, Any]], recipe: Recipe, c
     names = list(dict.fromkeys(name for result in found.values() for name in result))
     if not names:
         return
-    table = Table("evaluation", *moments, title="Evaluation (95 % interval of the last)", title_justify="left", box=None)
+    table = Table(
+        "evaluation", *moments, title="Evaluation (95 % interval of the last)", title_justify="left", box=None
+    )
     for column in table.columns[1:]:
         column.justify = "right"
     for name in names:

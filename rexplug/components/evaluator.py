@@ -43,8 +43,10 @@ class EvaluationResult:
 class Encoder(Protocol):
     """A model under evaluation."""
 
-    revision: str
-    """Hash of the weights."""
+    @property
+    def revision(self) -> str:
+        """Hash of the weights."""
+        ...
 
     @property
     def tokenizer(self) -> Any:

@@ -58,4 +58,4 @@ class MaskingPolicy(Component):
     @property
     def scorers(self) -> tuple[SalienceScorer, ...]:
         """The salience scorers among the options."""
-        return tuple(self.parts(SalienceScorer))
+        return tuple(self.parts(SalienceScorer))  # type: ignore[type-abstract]

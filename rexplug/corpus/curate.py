@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,6 +78,7 @@ def _quiet_loguru() -> None:
     from loguru import logger
 
     logger.disable("datatrove")
+    os.environ.setdefault("TQDM_DISABLE", "1")
 
 
 def _fit(
@@ -101,7 +103,9 @@ def _fit(
                 progress.start(f"fit {each.name}")
                 folder = fitted / f"{each.name.replace('.', '-')}-{key}"
                 folder.mkdir(parents=True, exist_ok=True)
-                sample = CorpusSample({user: _Unfiltered(sources[user]) for user in dict.fromkeys(users[key])}, folder, seed)
+                sample = CorpusSample(
+                    {user: _Unfiltered(sources[user]) for user in dict.fromkeys(users[key])}, folder, seed
+                )
                 options = each.fit(sample).dump()
                 write_json(record, options)
             learnt[key] = type(each).model_validate({k: v for k, v in options.items() if k != "use"})

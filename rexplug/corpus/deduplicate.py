@@ -19,19 +19,28 @@ def exact_duplicates(files: list[Path]) -> set[tuple[int, int]]:
     found = set()
     for number, path in enumerate(files):
         for row, document in enumerate(read_file(path)):
-            key = hashlib.blake2b(" ".join(document.text.lower().split()).encode("utf-8", "replace"), digest_size=16).digest()
+            key = hashlib.blake2b(
+                " ".join(document.text.lower().split()).encode("utf-8", "replace"), digest_size=16
+            ).digest()
             if key in seen:
                 found.add((number, row))
             seen.add(key)
     return found
 
 
-def near_duplicates(files: list[Path], options: MinHash, seed: int, work: Path, skip: set[tuple[int, int]]) -> set[tuple[int, int]]:
+def near_duplicates(
+    files: list[Path], options: MinHash, seed: int, work: Path, skip: set[tuple[int, int]]
+) -> set[tuple[int, int]]:
     """(file, row) of near-duplicates, one of each group spared; the four stages of datatrove's MinHash.
 
     Documents in `skip` are not looked at. The same files give the same answer.
     """
-    from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
+    from datatrove.pipeline.dedup import (
+        MinhashDedupBuckets,
+        MinhashDedupCluster,
+        MinhashDedupFilter,
+        MinhashDedupSignature,
+    )
     from datatrove.pipeline.dedup.minhash import MinhashConfig
     from datatrove.utils.hashing import HashConfig
 
@@ -54,7 +63,9 @@ def near_duplicates(files: list[Path], options: MinHash, seed: int, work: Path, 
     for number, path in enumerate(files):
         kept = {
             document.metadata["row"]
-            for document in MinhashDedupFilter(clusters).run(_theirs(path, number, skip), rank=number, world_size=len(files))
+            for document in MinhashDedupFilter(clusters).run(
+                _theirs(path, number, skip), rank=number, world_size=len(files)
+            )
         }
         found |= {(number, row) for row in rows[number] if row not in kept}
     shutil.rmtree(work, ignore_errors=True)
@@ -68,4 +79,7 @@ def _alive(path: Path, number: int, skip: set[tuple[int, int]]) -> Iterator[tupl
 def _theirs(path: Path, number: int, skip: set[tuple[int, int]]) -> Iterator[Any]:
     from datatrove.data import Document as Theirs
 
-    return (Theirs(text=document.text, id=document.id, metadata={"row": row}) for row, document in _alive(path, number, skip))
+    return (
+        Theirs(text=document.text, id=document.id, metadata={"row": row})
+        for row, document in _alive(path, number, skip)
+    )

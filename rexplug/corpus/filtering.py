@@ -37,7 +37,13 @@ class Step:
 
     def to_json(self) -> dict[str, Any]:
         """As statistics.json holds it."""
-        return {"step": self.name, "in": self.seen, "kept": self.kept, "reasons": self.reasons, "examples": self.examples}
+        return {
+            "step": self.name,
+            "in": self.seen,
+            "kept": self.kept,
+            "reasons": self.reasons,
+            "examples": self.examples,
+        }
 
 
 def merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -63,7 +69,13 @@ def shard_documents(source: DocumentSource, index: int, count: int) -> Iterator[
 
 
 def filter_shard(
-    source: DocumentSource, filters: Sequence[CorpusFilter], index: int, count: int, kept: Path, dropped: Path, record: Path
+    source: DocumentSource,
+    filters: Sequence[CorpusFilter],
+    index: int,
+    count: int,
+    kept: Path,
+    dropped: Path,
+    record: Path,
 ) -> int:
     """Read a shard, judge its documents, and write kept ones, dropped ones and, last, the record of what was done.
 

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Annotated, Any, ClassVar
+from typing import IO, Annotated, Any, ClassVar, cast
 
 from pydantic import BeforeValidator, Field
 
@@ -27,7 +27,9 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str]), Field(min_length=1)]
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str]), Field(min_length=1)
+]
 
 
 class FileSource(DocumentSource):
@@ -46,7 +48,9 @@ class FileSource(DocumentSource):
         for pattern in self.paths:
             path = Path(pattern)
             if path.is_dir():
-                found |= {p for p in path.rglob("*") if p.is_file() and p.name.endswith(self.suffixes) and p.name[0] != "."}
+                found |= {
+                    p for p in path.rglob("*") if p.is_file() and p.name.endswith(self.suffixes) and p.name[0] != "."
+                }
             elif path.is_file():
                 found.add(path)
             else:
@@ -65,7 +69,11 @@ class FileSource(DocumentSource):
         """Every pattern must match a file."""
         for pattern in self.paths:
             if not type(self)(paths=(pattern,)).files:
-                what = f"holds no file that ends in {', '.join(self.suffixes)}" if Path(pattern).is_dir() else "matches no file"
+                what = (
+                    f"holds no file that ends in {', '.join(self.suffixes)}"
+                    if Path(pattern).is_dir()
+                    else "matches no file"
+                )
                 raise DataError(f"{self.name}: paths: '{pattern}' {what} (looked from {Path.cwd()})")
 
     def documents(self, shard: Shard) -> Iterator[Document]:
@@ -114,7 +122,9 @@ class Jsonl(_Records):
     """JSON lines, plain or compressed (.gz, .bz2, .zst). A line that cannot be read is counted and left out alone."""
 
     name: ClassVar[str] = "jsonl"
-    suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("jsonl", "ndjson", "json") for b in ("", ".gz", ".bz2", ".zst"))
+    suffixes: ClassVar[tuple[str, ...]] = tuple(
+        f".{a}{b}" for a in ("jsonl", "ndjson", "json") for b in ("", ".gz", ".bz2", ".zst")
+    )
 
     def read(self, path: Path) -> Iterator[Document]:
         """One document per line that is not blank."""
@@ -153,7 +163,9 @@ class Parquet(_Records):
             with pq.ParquetFile(path) as file:
                 known = set(file.schema_arrow.names)
                 if not known & set(self.text):
-                    raise DataError(f"{path} has no column {' or '.join(self.text)}; its columns are {', '.join(sorted(known))}")
+                    raise DataError(
+                        f"{path} has no column {' or '.join(self.text)}; its columns are {', '.join(sorted(known))}"
+                    )
                 wanted = [name for name in (*self.text, self.id, self.url) if name in known]
                 number = 0
                 for batch in file.iter_batches(batch_size=512, columns=wanted):
@@ -201,7 +213,7 @@ class TextFiles(FileSource):
 def open_bytes(path: Path) -> IO[bytes]:
     """Open a file that may be compressed, by its name."""
     if path.suffix == ".gz":
-        return gzip.open(path, "rb")
+        return cast("IO[bytes]", gzip.open(path, "rb"))
     if path.suffix == ".bz2":
         return bz2.open(path, "rb")
     if path.suffix == ".zst":

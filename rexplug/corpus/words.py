@@ -10,7 +10,7 @@ _WORD = re.compile(r"\w+(?:['’\-]\w+)*|[^\w\s]")
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 
 
-class RegexWordTokenizer(WordTokenizer):  # type: ignore[misc]
+class RegexWordTokenizer(WordTokenizer):
     """Words, punctuation marks one by one, and sentences. Equal instances share datatrove's cache of splits."""
 
     def __init__(self) -> None:

@@ -44,7 +44,7 @@ class StopRequest:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
@@ -133,7 +133,10 @@ class Steps(Callback):
             keep = min(_SMOOTHING, 1 - 1 / self.step)
             self.figures[name] = keep * old + (1 - keep) * value
         self.progress.update(
-            min(self.tokens, self.phase.tokens), loss=self.figures["loss"], accuracy=self.figures["accuracy"], rate=self._rate
+            min(self.tokens, self.phase.tokens),
+            loss=self.figures["loss"],
+            accuracy=self.figures["accuracy"],
+            rate=self._rate,
         )
         self._save_or_stop(state, now)
 

@@ -69,7 +69,9 @@ def train_phase(
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     backend, why = choose_backend(recipe.model.attention, device)
-    precision = recipe.model.precision if recipe.model.precision != "auto" else ("bf16" if device.type == "cuda" else "fp32")
+    precision = (
+        recipe.model.precision if recipe.model.precision != "auto" else ("bf16" if device.type == "cuda" else "fp32")
+    )
     folder = run.checkpoints / phase.name
     newest = checkpoints.newest(folder)
     model = load_model(newest or start)
@@ -126,9 +128,16 @@ def train_phase(
     steps = Steps(
         phase=phase,
         sources=stream.sources,
-        rate_at=lambda tokens: rate.peak
-        * learning_rate_factor(
-            tokens, total=phase.tokens, schedule=rate.schedule, warmup=rate.warmup, decay=rate.decay, final=rate.final
+        rate_at=lambda tokens: (
+            rate.peak
+            * learning_rate_factor(
+                tokens,
+                total=phase.tokens,
+                schedule=rate.schedule,
+                warmup=rate.warmup,
+                decay=rate.decay,
+                final=rate.final,
+            )
         ),
         metrics=run.metrics,
         progress=progress,
@@ -192,7 +201,9 @@ def _falls(phase: Phase) -> bool:
 
 def _import_composer() -> Any:
     """Composer's Trainer; its and its libraries' chatter at import and start is kept off the terminal."""
-    warnings.filterwarnings("ignore", module=r"composer\..*|torchmetrics\..*|transformers\..*|google\..*|pkg_resources.*")
+    warnings.filterwarnings(
+        "ignore", module=r"composer\..*|torchmetrics\..*|transformers\..*|google\..*|pkg_resources.*"
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from composer import Trainer

@@ -103,9 +103,7 @@ class HuggingFaceEncoder:
                 logits = head(hidden)
         return logits
 
-    def _forward(
-        self, rows: Sequence[NDArray[np.int64]]
-    ) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
+    def _forward(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
         """Hidden states of rows of similar length together: (indices, `[b, n, hidden]`, mask `[b, n]`)."""
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         pad = self._tokenizer.pad_token_id

@@ -43,7 +43,7 @@ class Context:
         from rexplug.tokens import encode
 
         documents = [Document(str(number), text) for number, text in enumerate(texts)]
-        found = []
+        found: list[NDArray[np.uint8]] = []
         for document in encode(self.tokenizer, documents):
             marks = np.zeros(len(document.text), np.uint8)
             for (start, end), value in zip(document.offsets, self.scorer.score(document), strict=True):

@@ -52,7 +52,9 @@ def evaluate_retrieval(
     if result.exceptions:
         raise DataError(f"mteb could not run '{collection.name}': {result.exceptions[0]}")
     scores = result.task_results[0].scores["test"][0]
-    metrics = {name: Metric(float(scores[name]), num_items=len(collection.queries)) for name in _SHOWN if name in scores}
+    metrics = {
+        name: Metric(float(scores[name]), num_items=len(collection.queries)) for name in _SHOWN if name in scores
+    }
     if not all(np.isfinite(metric.value) for metric in metrics.values()):
         raise DataError(f"'{collection.name}': a metric is not finite: {metrics}")
     per_query = _per_query(predictions, collection)
@@ -71,15 +73,15 @@ def _task(collection: RetrievalCollection) -> Any:
     relevant = {query: dict(grades) for query, grades in collection.relevance.items()}
     name = "".join(part.capitalize() for part in collection.name.replace(".", "_").split("_"))
 
-    class LocalRetrieval(AbsTaskRetrieval):  # type: ignore[misc]
+    class LocalRetrieval(AbsTaskRetrieval):
         metadata = mteb.TaskMetadata(
             name=name, description=f"Local retrieval task {collection.name}.", type="Retrieval", category="t2t",
             eval_splits=["test"], eval_langs=["eng-Latn"], main_score=_MAIN,
             dataset={"path": f"local/{collection.name}", "revision": revision(collection)},
         )  # fmt: skip
 
-        def load_data(self, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002
-            if self.data_loaded:
+        def load_data(self, *args: Any, **kwargs: Any) -> None:
+            if getattr(self, "data_loaded", False):
                 return
             corpus = [{"id": key, "title": "", "text": text} for key, text in collection.corpus.items()]
             queries = [{"id": key, "text": text} for key, text in collection.queries.items()]
@@ -101,7 +103,7 @@ def _model(encoder: HuggingFaceEncoder) -> Any:
     from mteb.models.abs_encoder import AbsEncoder
     from mteb.models.model_meta import ScoringFunction
 
-    class Encoder(AbsEncoder):  # type: ignore[misc]
+    class Encoder(AbsEncoder):
         def __init__(self) -> None:
             # Name and revision decide which stored result is reused: the hash of the weights keeps models apart.
             self.mteb_model_meta = ModelMeta.create_empty(
@@ -112,7 +114,7 @@ def _model(encoder: HuggingFaceEncoder) -> Any:
                 }
             )  # fmt: skip
 
-        def encode(self, inputs: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+        def encode(self, inputs: Any, **kwargs: Any) -> Any:
             return encoder.encode([text for batch in inputs for text in batch["text"]])
 
     return Encoder()

@@ -45,7 +45,9 @@ def evaluate_recovery(evaluator: MaskedRecovery, context: EvaluationContext) -> 
     sources = evaluator.sources or tuple(context.held_out)
     for source in sources:
         if source not in context.held_out:
-            raise DataError(f"masked_recovery: there is no source '{source}'; the sources are {', '.join(context.held_out)}")
+            raise DataError(
+                f"masked_recovery: there is no source '{source}'; the sources are {', '.join(context.held_out)}"
+            )
         documents = context.held_out[source][: evaluator.documents]
         if not documents:
             raise DataError(f"masked_recovery: nothing of '{source}' was held out; raise curation.held_out")
@@ -114,15 +116,23 @@ def recover(items: Sequence[_Item], encoder: Encoder, examples: list[dict[str, A
     return result
 
 
-def _example(item: _Item, predicted: NDArray[np.int64], words: Sequence[int], tokenizer: Any, source: str) -> dict[str, Any]:
+def _example(
+    item: _Item, predicted: NDArray[np.int64], words: Sequence[int], tokenizer: Any, source: str
+) -> dict[str, Any]:
     shown, last = [], 0
     for start, end in item.words[:6]:
         shown.append(item.text[last:start] + "[MASK]")
         last = end
     pairs = []
     for number, (start, end) in enumerate(item.words[:6]):
-        ids = [int(token) for token, word in zip(predicted[:, 0] if len(predicted) else [], words, strict=True) if word == number]
-        pairs.append({"truth": item.text[start:end], "predicted": tokenizer.decode(ids).strip(), "salient": item.salient[number]})
+        ids = [
+            int(token)
+            for token, word in zip(predicted[:, 0] if len(predicted) else [], words, strict=True)
+            if word == number
+        ]
+        pairs.append(
+            {"truth": item.text[start:end], "predicted": tokenizer.decode(ids).strip(), "salient": item.salient[number]}
+        )
     return {"source": source, "text": "".join(shown), "words": pairs}
 
 
@@ -149,7 +159,10 @@ def published(source: str, documents: Sequence[Document], encoder: Encoder, seed
     tokenizer = encoder.tokenizer
     limit = 8 * _BLOCK
     flat = np.concatenate(
-        [np.array(ids[:limit], np.int64) for ids in tokenizer([each.text[: 8 * limit] for each in documents])["input_ids"]]
+        [
+            np.array(ids[:limit], np.int64)
+            for ids in tokenizer([each.text[: 8 * limit] for each in documents])["input_ids"]
+        ]
     )
     blocks = flat[: len(flat) // _BLOCK * _BLOCK].reshape(-1, _BLOCK)
     if not len(blocks):

@@ -78,7 +78,9 @@ def choose_backend(requested: str, device: torch.device) -> tuple[str, str]:
             return "varlen", "the device is a GPU without flash-attn; torch has variable-length attention"
         return "blocks", f"the device is a {'GPU without variable-length attention' if on_gpu else 'CPU'}"
     if requested == "flash" and not can_flash:
-        raise DataError("model.attention: flash needs a GPU and the package flash-attn; 'auto' takes what this machine has")
+        raise DataError(
+            "model.attention: flash needs a GPU and the package flash-attn; 'auto' takes what this machine has"
+        )
     if requested == "varlen" and not can_varlen:
         raise DataError("model.attention: varlen needs a GPU; 'auto' takes what this machine has")
     return requested, "the recipe asks for it"

@@ -81,11 +81,12 @@ def build_model(model: Model, special: SpecialIds, *, context: int, seed: int) -
     """
     from transformers import ModernBertForMaskedLM
 
-    if model.from_ is not None:
-        return _load(model.from_, special)
-    assert model.size is not None
+    # A checkpoint may lack the prediction head, which is then drawn too.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if model.from_ is not None:
+            return _load(model.from_, special, context)
+        assert model.size is not None
         return ModernBertForMaskedLM(build_config(model.size, special, context))
 
 
@@ -98,7 +99,7 @@ def load_model(folder: Path) -> Any:
     return ModernBertForMaskedLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
 
 
-def _load(name: str, special: SpecialIds) -> Any:
+def _load(name: str, special: SpecialIds, context: int) -> Any:
     from transformers import AutoConfig, ModernBertForMaskedLM
 
     try:
@@ -107,7 +108,9 @@ def _load(name: str, special: SpecialIds) -> Any:
         reason = str(error).splitlines()[0]
         raise DataError(f"model.from: '{name}' is no model folder and could not be loaded: {reason}") from None
     if config.model_type != "modernbert":
-        raise DataError(f"model.from: '{name}' is a {config.model_type} model; only the ModernBERT family can be gone on from")
+        raise DataError(
+            f"model.from: '{name}' is a {config.model_type} model; only the ModernBERT family can be gone on from"
+        )
     if config.vocab_size < special.vocabulary_size:
         raise DataError(
             f"model.from: '{name}' has {config.vocab_size} embeddings, but the tokenizer has {special.vocabulary_size} "
@@ -115,6 +118,7 @@ def _load(name: str, special: SpecialIds) -> Any:
         )
     for dropout in ("attention_dropout", "embedding_dropout", "mlp_dropout"):
         setattr(config, dropout, 0.0)
+    config.max_position_embeddings = max(config.max_position_embeddings, context)
     return ModernBertForMaskedLM.from_pretrained(name, config=config, dtype=torch.float32)
 
 

@@ -42,20 +42,23 @@ def export(checkpoint: Path, tokenizer: Path, target: Path, *, sample_texts: Seq
             if (tokenizer / name).exists():
                 shutil.copyfile(tokenizer / name, temporary / name)
         _write_sentence_transformer(temporary, model.config)
-        reloaded = AutoModelForMaskedLM.from_pretrained(temporary, attn_implementation="eager", local_files_only=True).eval()
+        reloaded = AutoModelForMaskedLM.from_pretrained(
+            temporary, attn_implementation="eager", local_files_only=True
+        ).eval()
         with torch.no_grad():
             alone = [reloaded(input_ids=torch.tensor([row])).logits[0] for row in rows]
         differences = [float((a - b).abs().max()) for a, b in zip(trained, alone, strict=True)]
-        parity = {
-            "max_difference": max(differences),
+        largest = max(differences)
+        parity: dict[str, Any] = {
+            "max_difference": largest,
             "tolerance": TOLERANCE,
             "texts": len(rows),
             "tokens": sum(map(len, rows)),
             "precision": "fp32",
             "compared": "logits of the packed training forward pass and of the reloaded model, text by text",
         }
-        if not parity["max_difference"] <= TOLERANCE:
-            raise DataError(f"the exported model's logits differ by {parity['max_difference']:.1e}; at most {TOLERANCE} is right")
+        if not largest <= TOLERANCE:
+            raise DataError(f"the exported model's logits differ by {largest:.1e}; at most {TOLERANCE} is right")
         write_json(temporary / "parity.json", parity)
     return parity
 

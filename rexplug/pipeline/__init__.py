@@ -1,7 +1,7 @@
 """The run as a story: stages, fingerprints, skip and redo."""
 
-from rexplug.pipeline.manifest import Manifest
 from rexplug.pipeline.inputs import check_inputs
+from rexplug.pipeline.manifest import Manifest
 from rexplug.pipeline.run import run_recipe
 from rexplug.pipeline.stages import GROUPS
 

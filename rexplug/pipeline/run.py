@@ -200,7 +200,12 @@ class Story:
         names = ["initial", *(each.name for each in self.recipe.phases)]
         start = self._checkpoint(names[names.index(phase.name) - 1])
         return train_phase(
-            recipe=self.recipe, phase=phase, stream=self._stream(phase), start=start, run=self.run, progress=self.progress
+            recipe=self.recipe,
+            phase=phase,
+            stream=self._stream(phase),
+            start=start,
+            run=self.run,
+            progress=self.progress,
         )
 
     def _stream(self, phase: Phase) -> BatchStream:
@@ -237,9 +242,7 @@ class Story:
             seed=self.recipe.seed, tokenizer=self.run.tokenizer, moment=moment, folder=self.run.evaluation / moment,
             progress=self.progress,
         )  # fmt: skip
-        return {
-            name: {"main": result["main"], **result["metrics"][result["main"]]} for name, result in results.items()
-        }
+        return {name: {"main": result["main"], **result["metrics"][result["main"]]} for name, result in results.items()}
 
     def export(self) -> Any:
         """Write the Hugging Face model of the last phase and prove its logits."""
@@ -270,7 +273,11 @@ class Story:
         from rexplug.tokens import fit_scorers
 
         return fit_scorers(
-            self.recipe.scorers, self.run.corpus, list(self.recipe.sources), folder=self.run.fitted, seed=self.recipe.seed
+            self.recipe.scorers,
+            self.run.corpus,
+            list(self.recipe.sources),
+            folder=self.run.fitted,
+            seed=self.recipe.seed,
         )
 
     def _scorer(self) -> SalienceScorer | None:

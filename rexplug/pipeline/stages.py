@@ -84,7 +84,9 @@ def run_stages(
         same = known.get("fingerprint") == current[stage.name]
         redo = _reason(stage, known, same, forced, ran)
         if redo is None:
-            progress.note(f"{stage.name}: done before ({_duration(known.get('seconds', 0.0))}), nothing it depends on changed")
+            progress.note(
+                f"{stage.name}: done before ({_duration(known.get('seconds', 0.0))}), nothing it depends on changed"
+            )
             continue
         continues = same and known.get("status") == "running" and stage.name not in forced
         if not continues:
@@ -92,7 +94,12 @@ def run_stages(
         progress.note(f"{stage.name}: {'continues where it was stopped' if continues else redo}")
         spent = known.get("seconds", 0.0) if continues else 0.0
         manifest.set_stage(
-            stage.name, status="running", fingerprint=current[stage.name], inputs=dict(stage.inputs), started=now(), seconds=spent
+            stage.name,
+            status="running",
+            fingerprint=current[stage.name],
+            inputs=dict(stage.inputs),
+            started=now(),
+            seconds=spent,
         )
         began = time.monotonic()
         try:

@@ -12,7 +12,7 @@ from rexplug.recipe.schema import Recipe
 class _Dumper(yaml.SafeDumper):
     """Keeps the order of keys, and indents lists so that they read as in hand-written recipes."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
 
 

@@ -70,7 +70,9 @@ def _merge(target: Source, source: Source, into: dict[str, Any], new: dict[str, 
         here = (*path, key)
         old = into.get(key)
         # Another component has other options: those of the old one do not carry over.
-        same = not (isinstance(value, dict) and isinstance(old, dict) and value.get("use", old.get("use")) != old.get("use"))
+        same = not (
+            isinstance(value, dict) and isinstance(old, dict) and value.get("use", old.get("use")) != old.get("use")
+        )
         if isinstance(value, dict) and isinstance(old, dict) and same:
             target.lines[here] = source.lines[here]
             _merge(target, source, old, value, here)
@@ -110,7 +112,11 @@ def _fill(source: Source, into: dict[str, Any], defaults: dict[str, Any], path: 
             length = len(origin) + 1
             for known in [each for each in source.lines if each[:length] == (*origin, key)]:
                 source.lines[(*path, key, *known[length:])] = source.lines[known]
-        elif isinstance(value, dict) and isinstance(into[key], dict) and value.get("use") == into[key].get("use", value.get("use")):
+        elif (
+            isinstance(value, dict)
+            and isinstance(into[key], dict)
+            and value.get("use") == into[key].get("use", value.get("use"))
+        ):
             _fill(source, into[key], value, (*path, key), (*origin, key))
 
 
@@ -165,7 +171,10 @@ def _item(items: list[Any], step: str) -> int | None:
 
 
 def _items(items: list[Any]) -> str:
-    names = [str(item.get("name", item.get("use", i))) if isinstance(item, dict) else str(item) for i, item in enumerate(items)]
+    names = [
+        str(item.get("name", item.get("use", i))) if isinstance(item, dict) else str(item)
+        for i, item in enumerate(items)
+    ]
     return f"the items are {', '.join(names)}, or 0 to {len(items) - 1}" if names else "the list is empty"
 
 
@@ -178,7 +187,7 @@ def _known(path: Sequence[str | int], at: dict[str, Any]) -> list[str] | None:
         if isinstance(step, int):
             continue
         model = _section(model, step)
-    if model is None or "use" in at and model is not Recipe and "use" not in _keys(model):
+    if model is None or ("use" in at and model is not Recipe and "use" not in _keys(model)):
         return None
     return _keys(model)
 
@@ -188,7 +197,11 @@ def _section(model: type[BaseModel], key: str) -> type[BaseModel] | None:
         if key in (name, field.alias):
             candidates: list[Any] = [field.annotation, *getattr(field.annotation, "__args__", ())]
             for candidate in candidates:
-                if isinstance(candidate, type) and issubclass(candidate, BaseModel) and not issubclass(candidate, Component):
+                if (
+                    isinstance(candidate, type)
+                    and issubclass(candidate, BaseModel)
+                    and not issubclass(candidate, Component)
+                ):
                     return candidate
     return None
 
@@ -221,8 +234,9 @@ def _problems(error: ValidationError, source: Source, file: Path, registry: Regi
 def _siblings(path: Path_, source: Source, registry: Registry) -> list[str]:
     """The keys that would have been right beside a wrong one."""
     at: Any = source.value
+    step: Any
     for step in path:
-        at = at[step] if isinstance(at, list | dict) else None
+        at = at[step] if isinstance(at, dict | list) else None
     if isinstance(at, dict) and isinstance(at.get("use"), str):
         for (_, name), entry in registry.entries.items():
             if name == at["use"]:

@@ -80,7 +80,9 @@ class Tokenizer(Section):
                 "tokenizer", "write either 'use: train' (with a vocabulary) or 'from: FOLDER or hub name'", {}
             )
         if self.from_ is not None and self.vocabulary is not None:
-            raise PydanticCustomError("tokenizer", "'vocabulary' goes with 'use: train'; it has no effect with 'from'", {})
+            raise PydanticCustomError(
+                "tokenizer", "'vocabulary' goes with 'use: train'; it has no effect with 'from'", {}
+            )
         return self
 
 
@@ -99,7 +101,9 @@ class Model(Section):
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         if (self.size is None) == (self.from_ is None):
-            raise PydanticCustomError("model", "write either 'size' (train from scratch) or 'from' (go on from a checkpoint)", {})
+            raise PydanticCustomError(
+                "model", "write either 'size' (train from scratch) or 'from' (go on from a checkpoint)", {}
+            )
         return self
 
 
@@ -132,7 +136,8 @@ class LearningRate(Section):
     def _no_dead_keys(self) -> Self:
         if self.decay is not None and self.schedule not in ("wsd", "one_minus_sqrt"):
             raise PydanticCustomError(
-                "learning_rate", "'decay' has no effect with schedule '{schedule}'; it goes with wsd and one_minus_sqrt",
+                "learning_rate",
+                "'decay' has no effect with schedule '{schedule}'; it goes with wsd and one_minus_sqrt",
                 {"schedule": self.schedule},
             )
         falls = self.schedule != "constant" and self.decay != 0
@@ -210,18 +215,21 @@ class Phase(Section):
     def _fits(self) -> Self:
         if self.microbatch_tokens is not None and self.microbatch_tokens < self.context:
             raise PydanticCustomError(
-                "phase", "microbatch_tokens ({row}) is less than context ({context}); a sample must fit into a microbatch",
+                "phase",
+                "microbatch_tokens ({row}) is less than context ({context}); a sample must fit into a microbatch",
                 {"row": self.microbatch_tokens, "context": self.context},
             )
         if self.batch_tokens < self.row_tokens:
             raise PydanticCustomError(
-                "phase", "batch_tokens ({batch}) is less than a microbatch ({row})",
+                "phase",
+                "batch_tokens ({batch}) is less than a microbatch ({row})",
                 {"batch": self.batch_tokens, "row": self.row_tokens},
             )
         warmup, decay = self.learning_rate.warmup, self.learning_rate.decay or 0
         if warmup + decay > self.tokens:
             raise PydanticCustomError(
-                "phase", "learning_rate.warmup and decay need {need} tokens, but the phase has {tokens}",
+                "phase",
+                "learning_rate.warmup and decay need {need} tokens, but the phase has {tokens}",
                 {"need": warmup + decay, "tokens": self.tokens},
             )
         return self
@@ -241,7 +249,9 @@ class Recipe(Section):
     """What the recipe is for; shown in the report and on the model card."""
     seed: int = Field(default=17, ge=0)
     """Decides every draw: split, order, mixture, masks, initial weights."""
-    sources: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], Annotated[DocumentSource, Use()]] = Field(min_length=1)
+    sources: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], Annotated[DocumentSource, Use()]] = Field(
+        min_length=1
+    )
     """Named sources of text."""
     curation: Curation = Curation()
     """From documents to corpus."""
@@ -270,7 +280,8 @@ class Recipe(Section):
             )
             if unknown:
                 raise PydanticCustomError(
-                    "mixing", "phase '{phase}' mixes '{unknown}', but the sources are {known}",
+                    "mixing",
+                    "phase '{phase}' mixes '{unknown}', but the sources are {known}",
                     {"phase": phase.name, "unknown": unknown[0], "known": ", ".join(self.sources)},
                 )
         return self

@@ -39,7 +39,9 @@ def _lines(contents: Contents) -> list[str]:
     initial = contents.result("train.initial") or {}
     lines += ["## Model", "", "ModernBERT architecture, masked language model."]
     if initial:
-        lines.append(f"{initial['parameters']:,} parameters, {initial['without_embedding']:,} of them not in the embedding.")
+        lines.append(
+            f"{initial['parameters']:,} parameters, {initial['without_embedding']:,} of them not in the embedding."
+        )
     lines += [
         "",
         "```python",
@@ -49,7 +51,7 @@ def _lines(contents: Contents) -> list[str]:
         'tokenizer = AutoTokenizer.from_pretrained("model")',
         "```",
         "",
-        "`SentenceTransformer(\"model\")` loads it with mean pooling. It was not trained to embed sentences: fine-tune it first.",
+        '`SentenceTransformer("model")` loads it with mean pooling. It was not trained to embed sentences: fine-tune it first.',
         "",
         "## Training data",
         "",
@@ -59,22 +61,39 @@ def _lines(contents: Contents) -> list[str]:
     for name, source in contents.corpus.items():
         origin = recipe.sources[name].name + (" (synthetic)" if source["synthetic"] else "")
         tokens = contents.tokens.get(name, {}).get("tokens")
-        lines.append(f"| {name} | {origin} | {source['kept']['documents']:,} | {f'{tokens:,}' if tokens is not None else ''} |")
-    lines += ["", "## Training", "", "| phase | tokens | context | peak rate | masking | loss |", "| --- | ---: | ---: | ---: | --- | ---: |"]
+        lines.append(
+            f"| {name} | {origin} | {source['kept']['documents']:,} | {f'{tokens:,}' if tokens is not None else ''} |"
+        )
+    lines += [
+        "",
+        "## Training",
+        "",
+        "| phase | tokens | context | peak rate | masking | loss |",
+        "| --- | ---: | ---: | ---: | --- | ---: |",
+    ]
     for phase, result in contents.phases:
         lines.append(
             f"| {phase.name} | {result['tokens']:,} | {phase.context:,} | {phase.learning_rate.peak:g} | "
             f"{phase.masking.name} {phase.masking.rate.start:g} | {result['loss']:.3f} |"
         )
     if contents.evaluations:
-        lines += ["", "## Evaluation", "", f"| metric | {' | '.join(contents.moments)} |", f"| --- |{' ---: |' * len(contents.moments)}"]
+        lines += [
+            "",
+            "## Evaluation",
+            "",
+            f"| metric | {' | '.join(contents.moments)} |",
+            f"| --- |{' ---: |' * len(contents.moments)}",
+        ]
         for evaluator in contents.evaluations:
             for name, values in contents.metric_rows(evaluator):
                 cells = [f"{value['value']:.3f}" if value else "" for value in values]
                 lines.append(f"| {evaluator} {name} | {' | '.join(cells)} |")
     parity = contents.result("export")
     if parity:
-        lines += ["", f"Training-time and reloaded logits differ by at most {parity['max_difference']:.1e} (`parity.json`)."]
+        lines += [
+            "",
+            f"Training-time and reloaded logits differ by at most {parity['max_difference']:.1e} (`parity.json`).",
+        ]
     lines += [
         "",
         "## Limits",

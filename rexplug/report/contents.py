@@ -88,10 +88,17 @@ class Contents:
         for name, results in self.evaluations.items():
             if len(results) < 1:
                 continue
-            first, last = (results[m] for m in (min(results, key=self.moments.index), max(results, key=self.moments.index)))
+            first, last = (
+                results[m] for m in (min(results, key=self.moments.index), max(results, key=self.moments.index))
+            )
             before, after = first["metrics"][last["main"]], last["metrics"][last["main"]]
             interval = f" ({after['low']:.3f}–{after['high']:.3f})" if after["low"] is not None else ""
             found.append(
-                {"name": f"{name}: {last['main']}", "before": f"{before['value']:.3f}", "after": f"{after['value']:.3f}", "interval": interval}
+                {
+                    "name": f"{name}: {last['main']}",
+                    "before": f"{before['value']:.3f}",
+                    "after": f"{after['value']:.3f}",
+                    "interval": interval,
+                }
             )
         return found

@@ -17,11 +17,19 @@ def write_report(run: RunDirectory, recipe: Recipe) -> Path:
 
     contents = Contents(run, recipe)
     environment = Environment(
-        loader=PackageLoader("rexplug.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("rexplug.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"amount": amount, "figure": figure, "duration": duration}
     page = environment.get_template("report.html.j2").render(
-        run=contents, recipe=recipe, recipe_text=dump_recipe(recipe), plots=_plots(contents), stages=contents.manifest["stages"]
+        run=contents,
+        recipe=recipe,
+        recipe_text=dump_recipe(recipe),
+        plots=_plots(contents),
+        stages=contents.manifest["stages"],
     )
     write_text(run.report, page)
     return run.report

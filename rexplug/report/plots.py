@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 _COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#0891b2")
@@ -52,7 +53,9 @@ def evaluation(moments: Sequence[str], metrics: Mapping[str, Sequence[Mapping[st
         low = [v["value"] - (v["low"] if v["low"] is not None else v["value"]) for _, v in found]
         high = [(v["high"] if v["high"] is not None else v["value"]) - v["value"] for _, v in found]
         bars = [[max(0.0, x) for x in low], [max(0.0, x) for x in high]]
-        axes.errorbar([i for i, _ in found], heights, yerr=bars, color=colour, marker="o", markersize=4, capsize=3, label=name)
+        axes.errorbar(
+            [i for i, _ in found], heights, yerr=bars, color=colour, marker="o", markersize=4, capsize=3, label=name
+        )
     axes.set_xticks(range(len(moments)), moments)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=8)
@@ -76,12 +79,14 @@ def _finish(figure: Any, axes: Any, steps: Steps, legend: bool = True) -> str:
     axes.set_xlabel("tokens, all phases")
     axes.xaxis.set_major_formatter(lambda value, _: _amount(value))
     top = axes.get_ylim()[1]
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         if before["phase"] != after["phase"]:
             axes.axvline(before["total_tokens"], color="#6b7280", linewidth=0.8, linestyle="--")
     for name in dict.fromkeys(step["phase"] for step in steps):
         first = next(step["total_tokens"] for step in steps if step["phase"] == name)
-        axes.annotate(name, (first, top), xytext=(4, -2), textcoords="offset points", fontsize=8, color="#6b7280", va="top")
+        axes.annotate(
+            name, (first, top), xytext=(4, -2), textcoords="offset points", fontsize=8, color="#6b7280", va="top"
+        )
     if legend:
         axes.legend(frameon=False, fontsize=8)
     return _svg(figure)

@@ -55,7 +55,9 @@ def has_shard(folder: Path, number: int) -> bool:
     return (folder / f"documents-{number:05d}.parquet").exists()
 
 
-def close_store(folder: Path, shards: int, channels: Sequence[str], tokenizer: str, vocabulary_size: int) -> dict[str, int]:
+def close_store(
+    folder: Path, shards: int, channels: Sequence[str], tokenizer: str, vocabulary_size: int
+) -> dict[str, int]:
     """Write `store.json` once all shards are there; returns the counts."""
     counts = []
     for number in range(shards):

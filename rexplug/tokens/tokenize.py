@@ -95,7 +95,9 @@ def tokenize(
                 _shard(path, number, folder, tokenizer, special, scorers, progress, done)
             done += _rows(path)
             progress.update(done)
-        counts = close_store(folder, len(files), [WORD_START, *scorers], tokenizer_hash(tokenizer), special.vocabulary_size)
+        counts = close_store(
+            folder, len(files), [WORD_START, *scorers], tokenizer_hash(tokenizer), special.vocabulary_size
+        )
         results[source] = {**counts, "seconds": round(time.monotonic() - began, 2)}
     return results
 

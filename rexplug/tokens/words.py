@@ -24,7 +24,8 @@ def _classes() -> NDArray[np.uint8]:
 
 def character_classes(text: str) -> NDArray[np.uint8]:
     """Per character 0 = white space, 1 = letter, digit or underscore, 2 = anything else; `[len(text)]`."""
-    return _classes()[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")]
+    found: NDArray[np.uint8] = _classes()[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")]
+    return found
 
 
 def word_starts(text: str, offsets: NDArray[np.uint32]) -> NDArray[np.bool_]:
@@ -48,4 +49,5 @@ def word_starts(text: str, offsets: NDArray[np.uint32]) -> NDArray[np.bool_]:
     starts = (classes[first] != _WORD) | (before != _WORD)
     same = np.zeros(num_tokens, np.bool_)
     same[1:] = first[1:] == first[:-1]
-    return starts & ~same
+    found: NDArray[np.bool_] = starts & ~same
+    return found

@@ -1,0 +1,125 @@
+"""A toy run: one store of made-up documents, a nano model and a short phase."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+import rexplug
+from rexplug.batches import BatchStream
+from rexplug.batches.policies import RandomMasking
+from rexplug.progress import Silent
+from rexplug.recipe import Recipe
+from rexplug.run_directory import RunDirectory
+from rexplug.schedules import batch_size
+from rexplug.tokens import SpecialTokens, TokenStore
+from rexplug.tokens.store import close_store, write_shard
+
+SPECIAL = SpecialTokens(cls=1, sep=2, pad=3, mask=4, vocabulary_size=64, all=frozenset(range(5)))
+SOURCES = ("web", "retail")
+
+
+class Half(rexplug.MixingSchedule):
+    """Both sources alike."""
+
+    name: ClassVar[str] = "toy.half"
+
+    def weights(self, progress: float) -> Mapping[str, float]:
+        return dict.fromkeys(SOURCES, 1.0)
+
+
+class Nothing(rexplug.DocumentSource):
+    """Holds no documents: the toy's tokens are made up."""
+
+    name: ClassVar[str] = "toy.nothing"
+
+    def documents(self, shard: rexplug.Shard) -> Iterator[rexplug.Document]:
+        return iter(())
+
+
+def make_stores(folder: Path) -> None:
+    """Documents of 5 to 150 tokens that count upwards, so that there is something to learn."""
+    generator = np.random.default_rng(0)
+    for source in SOURCES:
+        (folder / source).mkdir(parents=True)
+        lengths = generator.integers(5, 150, 40)
+        tokens = [5 + (np.arange(n) + generator.integers(59)) % 59 for n in lengths]
+        write_shard(
+            folder / source, 0, tokens=tokens, channels={},
+            documents={"id": [f"{source}-{i}" for i in range(len(lengths))]}, vocabulary_size=64,
+        )  # fmt: skip
+        close_store(folder / source, 1, [], "toy", 64)
+
+
+def phase(name: str, **changes: Any) -> dict[str, Any]:
+    made = {
+        "name": name, "tokens": 3000, "context": 64, "batch_tokens": 256, "microbatch_tokens": 128,
+        "learning_rate": {"peak": 1e-2, "schedule": "wsd", "warmup": 500},
+        "optimizer": {"weight_decay": 1e-2}, "mixing": Half(), "masking": RandomMasking(),
+    }  # fmt: skip
+    return {**made, **changes}
+
+
+@dataclass
+class Bench:
+    """Trains phases of a toy recipe in `root`."""
+
+    root: Path
+    phases: list[dict[str, Any]]
+    precision: str = "fp32"
+
+    @property
+    def run(self) -> RunDirectory:
+        return RunDirectory(self.root)
+
+    @property
+    def recipe(self) -> Recipe:
+        value = {
+            "name": "toy", "sources": {name: Nothing() for name in SOURCES}, "tokenizer": {"use": "train"},
+            "model": {"size": "nano", "precision": self.precision}, "phases": self.phases,
+        }  # fmt: skip
+        return Recipe.model_validate(value)
+
+    def stream(self, name: str) -> BatchStream:
+        recipe = self.recipe
+        found = next(each for each in recipe.phases if each.name == name)
+        if not (self.root / "tokens").exists():
+            make_stores(self.root / "tokens")
+        return BatchStream(
+            stores={source: TokenStore.open(self.root / "tokens" / source) for source in SOURCES}, special=SPECIAL,
+            context=found.context, row_tokens=found.row_tokens, total_tokens=found.tokens, min_tokens=found.min_tokens,
+            batch_tokens=lambda tokens: batch_size(tokens, full=found.batch_tokens), mixing=found.mixing,
+            masking=found.masking, seed=recipe.seed, phase=name,
+        )  # fmt: skip
+
+    def train(self, name: str, progress: Any = None) -> dict[str, Any]:
+        from rexplug.engine import initial_checkpoint, train_phase
+
+        recipe = self.recipe
+        if not (self.run.checkpoints / "initial").exists():
+            initial_checkpoint(recipe, SPECIAL, self.run)
+        names = [each.name for each in recipe.phases]
+        number = names.index(name)
+        start = self.run.checkpoints / names[number - 1] / "final" if number else self.run.checkpoints / "initial"
+        return train_phase(
+            recipe=recipe, phase=recipe.phases[number], stream=self.stream(name), start=start, run=self.run,
+            progress=progress or Silent(),
+        )  # fmt: skip
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """Makes a `Bench` below a folder of its own."""
+
+    def make(folder: str = "run", phases: list[dict[str, Any]] | None = None, **options: Any) -> Bench:
+        return Bench(tmp_path / folder, phases or [phase("first")], **options)
+
+    return make
+
+
+@pytest.fixture(name="phase")
+def _phase():
+    return phase

@@ -1,0 +1,156 @@
+"""Packed attention: the numbers of each document alone, whatever stands beside it."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from rexplug.errors import DataError
+from rexplug.model.attention import Packing, attend, choose_backend, forward_packed, use_packed_attention
+from rexplug.model.build import build_model
+from rexplug.recipe.schema import Model
+
+VOCABULARY = 300
+RAGGED = [3, 64, 65, 66, 1, 129, 17, 128, 2, 40]
+"""Lengths around the block (64), the window (65 tokens to see to one side and itself) and the whole window (129)."""
+
+
+class Special:
+    cls, sep, pad, vocabulary_size = 0, 1, 2, VOCABULARY
+
+
+def make_model():
+    model = build_model(Model(size="nano"), Special(), context=1024, seed=3).eval()
+    with torch.no_grad():
+        # Larger weights make attention sharp, so that one wrongly seen token shows.
+        for name, weight in model.named_parameters():
+            if "Wqkv" in name:
+                weight.mul_(8)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model()
+
+
+def row_of(lengths, padding=0, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(4, VOCABULARY, (sum(lengths),), generator=generator)
+    positions = torch.cat([torch.arange(n) for n in lengths])
+    borders = F.pad(torch.tensor(lengths, dtype=torch.int32).cumsum(0), (1, 0)).int()
+    return F.pad(tokens, (0, padding), value=2), F.pad(positions, (0, padding)), borders
+
+
+def packed(model, lengths, backend, padding=0, seed=0, tokens=None):
+    use_packed_attention(model)
+    made, positions, borders = row_of(lengths, padding, seed)
+    tokens = made if tokens is None else tokens
+    return forward_packed(model, tokens, positions, Packing(borders, len(tokens), backend))[: sum(lengths)]
+
+
+def alone(model, lengths, seed=0):
+    """transformers' own eager attention, one document at a time."""
+    model.set_attn_implementation("eager")
+    tokens, _, _ = row_of(lengths, seed=seed)
+    return torch.cat([model.model(input_ids=each[None]).last_hidden_state[0] for each in tokens.split(lengths)])
+
+
+@pytest.mark.parametrize("backend", ["blocks", "eager"])
+@pytest.mark.parametrize("lengths", [RAGGED, [515], [64] * 4, [1, 1, 1]], ids=["ragged", "one", "blocks", "ones"])
+@pytest.mark.parametrize("padding", [0, 13])
+def test_equals_transformers_document_by_document(model, backend, lengths, padding):
+    with torch.no_grad():
+        difference = (packed(model, lengths, backend, padding) - alone(model, lengths)).abs().max()
+    assert float(difference) <= 1e-5
+
+
+@pytest.mark.parametrize("backend", ["blocks", "eager"])
+@pytest.mark.parametrize("document", [0, 3, 9])
+def test_no_document_sees_another_to_the_last_bit(model, backend, document):
+    tokens, _, borders = row_of(RAGGED, padding=7)
+    first, last = borders[document], borders[document + 1]
+    others = torch.ones(len(tokens), dtype=torch.bool)
+    others[first:last] = False
+    changed = torch.where(others, 4 + (tokens + 11) % (VOCABULARY - 4), tokens)
+    with torch.no_grad():
+        before = packed(model, RAGGED, backend, 7, tokens=tokens)
+        after = packed(model, RAGGED, backend, 7, tokens=changed)
+    assert torch.equal(before[first:last], after[first:last])
+    assert not torch.equal(before, after)
+
+
+def test_gradients_equal_those_of_documents_alone(model):
+    def gradients(hidden):
+        model.zero_grad()
+        hidden.square().sum().backward()
+        return torch.cat([p.grad.flatten() for p in model.model.parameters()])
+
+    ours, theirs = gradients(packed(model, RAGGED, "blocks", 13)), gradients(alone(model, RAGGED))
+    assert float((ours - theirs).abs().max() / theirs.abs().max()) <= 1e-5
+
+
+@pytest.mark.parametrize("backend", ["blocks", "eager"])
+@pytest.mark.parametrize("offset", [-65, -64, 64, 65])
+def test_local_layers_see_64_tokens_to_either_side_and_no_more(backend, offset):
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, 2, 300, 16, generator=generator) for _ in range(3))
+    packing = Packing(torch.tensor([0, 300]), 300, backend)
+    other = value.clone()
+    other[0, :, 150 + offset] += 1
+    local = [attend(None, query, key, v, None, sliding_window=65, packing=packing)[0][0, 150] for v in (value, other)]
+    assert torch.equal(*local) == (abs(offset) > 64)
+
+
+def test_backends_agree_for_windows_wider_than_a_block():
+    generator = torch.Generator().manual_seed(1)
+    query, key, value = (torch.randn(1, 2, 300, 16, generator=generator) for _ in range(3))
+    borders = torch.tensor([0, 200, 290])
+    outputs = [
+        attend(None, query, key, value, None, sliding_window=101, packing=Packing(borders, 300, backend))[0]
+        for backend in ("blocks", "eager")
+    ]
+    assert float((outputs[0] - outputs[1]).abs().max()) <= 1e-5
+
+
+def test_a_row_without_its_packing_is_refused(model):
+    use_packed_attention(model)
+    with pytest.raises(ValueError, match="needs one packed row and its packing"):
+        model(input_ids=torch.tensor([[0, 5, 1]]))
+
+
+def test_backend_is_chosen_and_explained():
+    cpu = torch.device("cpu")
+    assert choose_backend("auto", cpu) == ("blocks", "the device is a CPU")
+    assert choose_backend("eager", cpu) == ("eager", "the recipe asks for it")
+
+
+@pytest.mark.parametrize(
+    ("requested", "message"),
+    [
+        ("flash", "model.attention: flash needs a GPU and the package flash-attn; 'auto' takes what this machine has"),
+        ("varlen", "model.attention: varlen needs a GPU; 'auto' takes what this machine has"),
+    ],
+)
+def test_a_backend_that_cannot_run_here_is_refused(requested, message):
+    with pytest.raises(DataError) as error:
+        choose_backend(requested, torch.device("cpu"))
+    assert str(error.value) == message
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("backend", ["flash", "varlen"])
+def test_gpu_backends_equal_eager_in_half_precision(backend):
+    try:
+        choose_backend(backend, torch.device("cuda"))
+    except DataError as error:
+        pytest.skip(str(error))
+    generator = torch.Generator("cuda").manual_seed(0)
+    made = [torch.randn(1, 2, 300, 64, device="cuda", dtype=torch.bfloat16, generator=generator) for _ in range(3)]
+    borders = torch.tensor([0, 65, 66, 290], device="cuda")
+    for window in (None, 65):
+        ours, reference = (
+            attend(None, *made, None, sliding_window=window, packing=Packing(borders, 300, name))[0]
+            for name in (backend, "eager")
+        )
+        assert float((ours - reference).abs().max()) <= 2e-2

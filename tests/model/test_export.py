@@ -1,0 +1,111 @@
+"""The exported folder: transformers and sentence-transformers load it, and its logits are those of training."""
+
+import json
+from importlib import import_module
+
+import pytest
+import torch
+
+from rexplug.errors import DataError
+from rexplug.model import build_model, export, set_rope
+from rexplug.recipe.schema import Model
+
+TEXTS = ["red cotton shirt, size 42", "a lamp " * 90, "steel", "   "]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    fast = Tokenizer(models.BPE())
+    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    fast.decoder = decoders.ByteLevel()
+    special = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    fast.train_from_iterator(
+        TEXTS,
+        trainers.BpeTrainer(vocab_size=300, special_tokens=special, initial_alphabet=alphabet, show_progress=False),
+    )
+    fast.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        special_tokens=[("[CLS]", fast.token_to_id("[CLS]")), ("[SEP]", fast.token_to_id("[SEP]"))],
+    )
+    folder = tmp_path_factory.mktemp("tokenizer")
+    PreTrainedTokenizerFast(
+        tokenizer_object=fast, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]",
+        mask_token="[MASK]", model_max_length=8192,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, tokenizer):
+    from rexplug.tokens import SpecialTokens
+
+    folder = tmp_path_factory.mktemp("export")
+    model = build_model(Model(size="nano"), SpecialTokens.read(tokenizer), context=8192, seed=5)
+    set_rope(model, global_theta=160_000.0, local_theta=None)
+    model.save_pretrained(folder / "checkpoint")
+    parity = export(folder / "checkpoint", tokenizer, folder / "model", sample_texts=TEXTS)
+    return folder, parity
+
+
+def test_the_proof_is_written_and_holds(exported):
+    folder, parity = exported
+    assert json.loads((folder / "model" / "parity.json").read_text()) == parity
+    assert parity["max_difference"] <= 1e-5
+    assert parity["texts"] == 3, "blank texts are left out"
+
+
+def test_config_holds_context_and_thetas_and_no_trace_of_our_attention(exported):
+    folder, _ = exported
+    text = (folder / "model" / "config.json").read_text()
+    config = json.loads(text)
+    assert config["max_position_embeddings"] == 8192
+    assert config["rope_parameters"]["full_attention"]["rope_theta"] == 160_000.0
+    assert config["rope_parameters"]["sliding_attention"]["rope_theta"] == 10_000.0
+    assert config["architectures"] == ["ModernBertForMaskedLM"]
+    assert "rexplug" not in text
+
+
+def test_transformers_fills_masks_with_it(exported):
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    folder, _ = exported
+    fast = AutoTokenizer.from_pretrained(folder / "model")
+    model = AutoModelForMaskedLM.from_pretrained(folder / "model").eval()
+    encoded = fast(["red [MASK] shirt", "a lamp"], padding=True, return_tensors="pt")
+    assert int(encoded["input_ids"].eq(fast.mask_token_id).sum()) == 1
+    with torch.no_grad():
+        assert model(**encoded).logits.isfinite().all()
+
+
+@pytest.mark.slow
+def test_sentence_transformers_takes_the_mean_over_tokens(exported):
+    from sentence_transformers import SentenceTransformer
+
+    folder, _ = exported
+    encoder = SentenceTransformer(str(folder / "model"), device="cpu")
+    assert encoder.max_seq_length == 8192
+    vectors = encoder.encode(["a lamp", "red cotton shirt, size 42"], convert_to_tensor=True)
+    model = load(folder / "model")
+    for text, vector in zip(["a lamp", "red cotton shirt, size 42"], vectors, strict=True):
+        tokens = encoder.tokenizer(text, return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            mean = model(input_ids=tokens).last_hidden_state[0].mean(0)
+        assert torch.allclose(vector, mean, atol=1e-5)
+
+
+def load(folder):
+    from transformers import AutoModel
+
+    return AutoModel.from_pretrained(folder).eval()
+
+
+def test_logits_that_differ_stop_the_export_and_leave_nothing(tmp_path, exported, tokenizer, monkeypatch):
+    folder, _ = exported
+    monkeypatch.setattr(import_module("rexplug.model.export"), "TOLERANCE", -1.0)
+    with pytest.raises(DataError, match="the exported model's logits differ by .*; at most -1.0 is right"):
+        export(folder / "checkpoint", tokenizer, tmp_path / "model", sample_texts=TEXTS)
+    assert list(tmp_path.iterdir()) == []
