@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -29,11 +30,14 @@ def make_optimizer(model: torch.nn.Module, phase: Phase) -> torch.optim.Optimize
     ]
     peak = phase.learning_rate.peak
     on_gpu = parameters[0].is_cuda
-    optimizer: torch.optim.Optimizer = kind(
-        [group for group in groups if group["params"]],
-        lr=peak, betas=options.betas, eps=options.eps, weight_decay=options.weight_decay,
-        decouple_lr=True, max_lr=peak, triton=None if on_gpu else False,
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        # optimi warns of every fully decoupled decay above its own default; the recipe states what it wants.
+        warnings.filterwarnings("ignore", "You are using weight_decay", UserWarning)
+        optimizer: torch.optim.Optimizer = kind(
+            [group for group in groups if group["params"]],
+            lr=peak, betas=options.betas, eps=options.eps, weight_decay=options.weight_decay,
+            decouple_lr=True, max_lr=peak, triton=None if on_gpu else False,
+        )  # fmt: skip
     return optimizer
 
 
