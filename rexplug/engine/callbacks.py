@@ -22,6 +22,7 @@ from rexplug.engine.optimizer import set_rate
 from rexplug.errors import DataError
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Phase
+from rexplug.run_directory import write_text
 
 _SMOOTHING = 0.95
 
@@ -176,4 +177,4 @@ def cut_metrics(path: Path, phase: str, step: int) -> None:
             continue  # the line that a kill cut off
         if entry["phase"] != phase or entry["step"] <= step:
             kept.append(line + "\n")
-    path.write_text("".join(kept), encoding="utf-8")
+    write_text(path, "".join(kept))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from rexplug.errors import DataError
 from rexplug.run_directory import read_json, replacing, write_json
@@ -70,9 +71,28 @@ def read_optimizer(folder: Path) -> dict[str, Any]:
 
 
 def newest(folder: Path) -> Path | None:
-    """The newest checkpoint of a phase that is running."""
-    found = sorted(folder.glob("step-*"))
-    return found[-1] if found else None
+    """The newest checkpoint of a phase that can be read: the final one, else the one after most steps.
+
+    A checkpoint that a crash of the machine cut short is passed over; a killed process leaves none such.
+    """
+    found = [path for path in [folder / FINAL, *sorted(folder.glob("step-*"), reverse=True)] if path.is_dir()]
+    return next((path for path in found if _readable(path)), None)
+
+
+def _readable(folder: Path) -> bool:
+    try:
+        read_state(folder)
+        read_optimizer(folder)
+        with safe_open(folder / "model.safetensors", "pt") as file:
+            return bool(file.keys())
+    except (DataError, OSError, SafetensorError):
+        return False
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what a killed process had begun to write."""
+    for path in [*folder.glob(".tmp-*"), *folder.glob(".old-*")]:
+        shutil.rmtree(path)
 
 
 def step_folder(folder: Path, step: int) -> Path:

@@ -49,8 +49,8 @@ class PackedMaskedLM(ComposerModel):
         return losses
 
     def loss(self, outputs: Tensor, batch: Any) -> Tensor:
-        """Mean over the row's masked tokens."""
-        return outputs.mean()
+        """Mean over the row's masked tokens; 0 for a row that has none (it holds nothing but special tokens)."""
+        return outputs.sum() / max(1, len(outputs))
 
     def reset(self) -> None:
         """Begin to count anew."""

@@ -68,11 +68,12 @@ def train_phase(
     from rexplug.engine.optimizer import make_optimizer, take_over
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    backend, why = choose_backend(recipe.model.attention, device)
     precision = (
         recipe.model.precision if recipe.model.precision != "auto" else ("bf16" if device.type == "cuda" else "fp32")
     )
+    backend, why = choose_backend(recipe.model.attention, device, precision)
     folder = run.checkpoints / phase.name
+    checkpoints.clear_leftovers(folder)
     newest = checkpoints.newest(folder)
     model = load_model(newest or start)
     set_rope(model, global_theta=phase.rope.global_theta, local_theta=phase.rope.local_theta)
@@ -171,7 +172,7 @@ def train_phase(
             )
             trainer.fit()
             trainer.close()
-            if steps.stopped and steps.tokens < phase.tokens:
+            if steps.stopped and not stream.done(Position.from_json(steps.last_position)):
                 raise RunInterrupted(
                     f"stopped in phase '{phase.name}' after step {steps.step} ({steps.tokens:,} of {phase.tokens:,} tokens); "
                     "saved; the same command goes on from here"
@@ -180,6 +181,8 @@ def train_phase(
     final = checkpoints.write_checkpoint(folder / FINAL, model, optimizer, state)
     for path in folder.glob("step-*"):
         shutil.rmtree(path)
+    if steps.stopped:
+        raise RunInterrupted(f"stopped at the end of phase '{phase.name}'; saved; the same command goes on from here")
     drawn = Position.from_json(steps.last_position)
     epochs = {
         name: round(draws / max(1, size), 3)

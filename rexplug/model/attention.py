@@ -63,26 +63,31 @@ class Packing:
         return {}
 
 
-def choose_backend(requested: str, device: torch.device) -> tuple[str, str]:
+def choose_backend(requested: str, device: torch.device, precision: str = "fp32") -> tuple[str, str]:
     """The attention backend and why: `flash`, `varlen`, `blocks` or `eager`.
+
+    The kernels behind `flash` and `varlen` take half precision only, hence bf16.
 
     Raises:
         DataError: the backend that was asked for cannot run here.
     """
-    on_gpu = device.type == "cuda"
-    can_flash, can_varlen = on_gpu and _flash() is not None, on_gpu and _varlen() is not None
+    on_gpu, half = device.type == "cuda", precision == "bf16"
+    can_flash, can_varlen = on_gpu and half and _flash() is not None, on_gpu and half and _varlen() is not None
     if requested == "auto":
         if can_flash:
             return "flash", "flash-attn is installed and the device is a GPU"
         if can_varlen:
             return "varlen", "the device is a GPU without flash-attn; torch has variable-length attention"
-        return "blocks", f"the device is a {'GPU without variable-length attention' if on_gpu else 'CPU'}"
+        why = (
+            "variable-length attention on a GPU needs bf16 and a torch that has it" if on_gpu else "the device is a CPU"
+        )
+        return "blocks", why
     if requested == "flash" and not can_flash:
         raise DataError(
-            "model.attention: flash needs a GPU and the package flash-attn; 'auto' takes what this machine has"
+            "model.attention: flash needs a GPU, bf16 and the package flash-attn; 'auto' takes what this machine has"
         )
     if requested == "varlen" and not can_varlen:
-        raise DataError("model.attention: varlen needs a GPU; 'auto' takes what this machine has")
+        raise DataError("model.attention: varlen needs a GPU and bf16; 'auto' takes what this machine has")
     return requested, "the recipe asks for it"
 
 

@@ -80,7 +80,9 @@ def build_model(model: Model, special: SpecialIds, *, context: int, seed: int) -
         DataError: the checkpoint to go on from cannot be loaded, is no ModernBERT, or has another vocabulary.
     """
     from transformers import ModernBertForMaskedLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     # A checkpoint may lack the prediction head, which is then drawn too.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -127,8 +127,11 @@ def test_backend_is_chosen_and_explained():
 @pytest.mark.parametrize(
     ("requested", "message"),
     [
-        ("flash", "model.attention: flash needs a GPU and the package flash-attn; 'auto' takes what this machine has"),
-        ("varlen", "model.attention: varlen needs a GPU; 'auto' takes what this machine has"),
+        (
+            "flash",
+            "model.attention: flash needs a GPU, bf16 and the package flash-attn; 'auto' takes what this machine has",
+        ),
+        ("varlen", "model.attention: varlen needs a GPU and bf16; 'auto' takes what this machine has"),
     ],
 )
 def test_a_backend_that_cannot_run_here_is_refused(requested, message):
@@ -142,7 +145,7 @@ def test_a_backend_that_cannot_run_here_is_refused(requested, message):
 @pytest.mark.parametrize("backend", ["flash", "varlen"])
 def test_gpu_backends_equal_eager_in_half_precision(backend):
     try:
-        choose_backend(backend, torch.device("cuda"))
+        choose_backend(backend, torch.device("cuda"), "bf16")
     except DataError as error:
         pytest.skip(str(error))
     generator = torch.Generator("cuda").manual_seed(0)

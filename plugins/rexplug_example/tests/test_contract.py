@@ -1,0 +1,25 @@
+"""The plugin keeps rexplug's contracts."""
+
+import rexplug_example
+from rexplug import Document
+from rexplug.testing import check_corpus_filter, check_document_source, check_salience_scorer
+
+
+# -- start test --
+def test_has_dosage():
+    check_corpus_filter(
+        rexplug_example.HasDosage(),
+        keep=[Document("1", "Take 5 mg daily.")],
+        drop=[Document("2", "Take it daily.")],
+    )
+
+
+# -- end test --
+
+
+def test_leaflets():
+    check_document_source(rexplug_example.Leaflets(count=20))
+
+
+def test_doses():
+    check_salience_scorer(rexplug_example.Doses(), "Take 5 mg daily.", salient=["5", "mg"])

@@ -1,0 +1,17 @@
+"""The test kit for plugin authors: each check holds a component against its contract and says what breaks it."""
+
+from rexplug.testing.contracts import (
+    check_corpus_filter,
+    check_document_source,
+    check_masking_policy,
+    check_mixing_schedule,
+    check_salience_scorer,
+)
+
+__all__ = [
+    "check_corpus_filter",
+    "check_document_source",
+    "check_masking_policy",
+    "check_mixing_schedule",
+    "check_salience_scorer",
+]

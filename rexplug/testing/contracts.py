@@ -1,0 +1,115 @@
+"""Contract checks; they raise AssertionError with a sentence, for pytest to show."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from rexplug.components import (
+    Component,
+    CorpusFilter,
+    Document,
+    DocumentSource,
+    MaskingPolicy,
+    MixingSchedule,
+    SalienceScorer,
+    Shard,
+    TokenBatch,
+    TokenizedDocument,
+)
+
+
+def _same_after_pickling(component: Component) -> None:
+    assert pickle.loads(pickle.dumps(component)) == component, f"{component.name} is not the same after pickling"
+
+
+def check_document_source(source: DocumentSource, *, shards: Sequence[int] = (1, 2, 3)) -> None:
+    """The same documents, each once, whatever the number of shards; ids distinct."""
+    _same_after_pickling(source)
+    expected: dict[str, str] | None = None
+    for count in shards:
+        documents = [d for index in range(count) for d in source.documents(Shard(index, count))]
+        found = {document.id: document.text for document in documents}
+        assert len(found) == len(documents), f"{source.name} yields an id twice with {count} shards"
+        assert expected is None or found == expected, f"{source.name} yields other documents with {count} shards"
+        expected = found
+
+
+def check_corpus_filter(
+    component: CorpusFilter, *, keep: Iterable[Document] = (), drop: Iterable[Document] = ()
+) -> None:
+    """Told keeps and drops, a reason for each drop, documents unchanged, the same answer after pickling and in bulk."""
+    _same_after_pickling(component)
+    again: CorpusFilter = pickle.loads(pickle.dumps(component))
+    for wanted, documents in ((True, keep), (False, drop)):
+        for document in documents:
+            before = copy.deepcopy(document)
+            verdict = component.judge(document)
+            assert document == before, f"{component.name} changed document '{document.id}'"
+            word = "kept" if verdict.keep else f"dropped ({verdict.reason})"
+            assert verdict.keep is wanted, f"{component.name} {word} document '{document.id}'"
+            assert verdict.keep or verdict.reason, f"{component.name} dropped document '{document.id}' without a reason"
+            assert again.judge(document) == verdict, f"{component.name} judges '{document.id}' otherwise after pickling"
+            assert component.judge_batch([document]) == [verdict], (
+                f"{component.name} judges '{document.id}' otherwise in bulk"
+            )
+
+
+def check_mixing_schedule(schedule: MixingSchedule, *, sources: Iterable[str]) -> None:
+    """Finite, non-negative weights of known sources, not all zero, the same sources at any progress."""
+    _same_after_pickling(schedule)
+    known = set(sources)
+    first = set(schedule.weights(0.0))
+    for step in range(101):
+        progress = step / 100
+        weights = schedule.weights(progress)
+        assert set(weights) <= known, f"{schedule.name} names unknown sources at {progress}: {set(weights) - known}"
+        assert set(weights) == first, f"{schedule.name} names other sources at {progress} than at 0"
+        for name, weight in weights.items():
+            assert math.isfinite(weight), f"{schedule.name} gives '{name}' {weight} at {progress}"
+            assert weight >= 0, f"{schedule.name} gives '{name}' {weight} at {progress}"
+        assert sum(weights.values()) > 0, f"{schedule.name} gives every source 0 at {progress}"
+
+
+def check_salience_scorer(scorer: SalienceScorer, text: str, *, salient: Iterable[str] = ()) -> None:
+    """One uint8 per token, the same every time; the words in `salient` score above 0 and all others 0."""
+    _same_after_pickling(scorer)
+    spans = [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
+    document = TokenizedDocument(
+        "check", text, np.arange(len(spans), dtype=np.uint32), np.array(spans, np.uint32).reshape(-1, 2),
+        np.ones(len(spans), np.bool_),
+    )  # fmt: skip
+    values = scorer.score(document)
+    assert values.dtype == np.uint8, f"{scorer.name} returned {values.dtype}, not uint8"
+    assert values.shape == (len(spans),), f"{scorer.name} returned shape {values.shape} for {len(spans)} tokens"
+    assert (scorer.score(document) == values).all(), f"{scorer.name} scores the same document differently"
+    wanted = set(salient)
+    for (start, end), value in zip(spans, values, strict=True):
+        word = text[start:end]
+        assert (value > 0) == (word in wanted), f"{scorer.name} gives '{word}' {value}"
+
+
+def check_masking_policy(policy: MaskingPolicy, *, num_tokens: int = 512, seed: int = 0) -> None:
+    """The budget is met, special tokens are spared, and the same generator gives the same mask, at any progress."""
+    _same_after_pickling(policy)
+    generator = np.random.default_rng(seed)
+    maskable = np.ones(num_tokens, np.bool_)
+    borders = np.array([0, num_tokens // 3, num_tokens])
+    maskable[borders[:-1]] = maskable[borders[1:] - 1] = False
+    salience = np.where(generator.random(num_tokens) < 0.2, 255, 0).astype(np.uint8)
+    channels = {"word_start": (generator.random(num_tokens) < 0.7).astype(np.uint8), "salience": salience * maskable}
+    batch = TokenBatch(generator.integers(10, 1000, num_tokens), borders, maskable, channels)
+    for progress in (0.0, 0.5, 1.0):
+        chosen = policy.choose(batch, progress, np.random.default_rng(seed))
+        assert chosen.dtype == np.bool_, f"{policy.name} returned {chosen.dtype}, not bool"
+        assert chosen.shape == (num_tokens,), f"{policy.name} returned shape {chosen.shape} for {num_tokens} tokens"
+        assert not (chosen & ~maskable).any(), f"{policy.name} masked a special token"
+        budget = policy.budget(batch, progress)
+        assert chosen.sum() == budget, f"{policy.name} masked {chosen.sum()} tokens instead of {budget}"
+        again = policy.choose(batch, progress, np.random.default_rng(seed))
+        assert (chosen == again).all(), f"{policy.name} chooses differently with the same generator"
