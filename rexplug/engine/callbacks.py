@@ -75,7 +75,6 @@ class Steps(Callback):
     last_position: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._first_step, self._first_tokens = self.step, self.tokens
         self._began = self._saved_at = time.monotonic()
         self._saved_tokens = self.tokens
         self._before = self.seconds
@@ -151,11 +150,6 @@ class Steps(Callback):
         if self.stopped or due:
             self.save(self.step, self.tokens, self.last_position, self.seconds, self.figures)
             self._saved_at, self._saved_tokens = time.monotonic(), self.tokens
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Tokens per second since this process began the phase."""
-        return (self.tokens - self._first_tokens) / max(1e-9, self.seconds - self._before)
 
 
 def _model(state: ComposerState) -> PackedMaskedLM:

@@ -178,7 +178,9 @@ def train_phase(
                     "saved; the same command goes on from here"
                 )
     state = state_of(steps.step, steps.tokens, steps.last_position, steps.seconds, steps.figures)
-    final = checkpoints.write_checkpoint(folder / FINAL, model, optimizer, state)
+    final = folder / FINAL
+    if newest != final:
+        checkpoints.write_checkpoint(final, model, optimizer, state)
     for path in folder.glob("step-*"):
         shutil.rmtree(path)
     if steps.stopped:
