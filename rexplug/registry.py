@@ -65,7 +65,7 @@ class Registry:
         if missing:
             methods = " and ".join(f"{method}()" for method in missing)
             raise PluginError(f"{where} {component.__name__}, which does not implement {methods}")
-        name = component.name
+        name = component.name if isinstance(component.name, str) else repr(component.name)
         prefix, _, rest = name.partition(".")
         if not NAME_PATTERN.fullmatch(name) or (plugin != CORE and not rest):
             raise PluginError(f"{where} {component.__name__} named '{name}'; names look like '{plugin}.component'")
@@ -73,8 +73,8 @@ class Registry:
             raise PluginError(f"{where} {component.__name__} named '{name}'; its names begin with '{plugin}.'")
         taken = self.entries.get((kind, name))
         if taken is not None:
-            by = "twice" if taken.plugin == plugin else f"but plugin '{taken.plugin}' already does"
-            raise PluginError(f"{where} '{name}', {by}" if by.startswith("but") else f"{where} '{name}' twice")
+            by = " twice" if taken.plugin == plugin else f", but plugin '{taken.plugin}' already does"
+            raise PluginError(f"{where} '{name}'{by}")
 
     def add(self, plugin: str, hook: str, component: type[Component]) -> None:
         """Take in a class that `check` let pass."""

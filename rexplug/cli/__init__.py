@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 
 import click
 
@@ -62,3 +63,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except Exception:
+        traceback.print_exc()
+        click.echo("rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it", err=True)
+        sys.exit(1)

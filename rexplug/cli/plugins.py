@@ -23,6 +23,9 @@ def plugins(name: str | None) -> None:
     if name is not None:
         found = [e for e in registry.entries.values() if name in (e.component.name, e.plugin)]
         if not found:
+            for failure in registry.failures:
+                if failure.plugin in (name, name.partition(".")[0]):
+                    raise PluginError(f"plugin '{failure.plugin}' did not load: {failure.reason}")
             names = sorted({e.component.name for e in registry.entries.values()})
             raise PluginError(f"no plugin or component is called '{name}'; there are {', '.join(names)}")
         for entry in found:

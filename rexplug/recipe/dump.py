@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from rexplug.recipe.schema import Recipe
+from rexplug.recipe.strict_yaml import EXPONENT
 
 
 class _Dumper(yaml.SafeDumper):
@@ -14,6 +15,10 @@ class _Dumper(yaml.SafeDumper):
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
+
+
+# Text that would be read back as a number is quoted.
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+0123456789"))
 
 
 def dump_recipe(recipe: Recipe) -> str:

@@ -142,9 +142,13 @@ def _override(source: Source, text: str) -> str | None:
             path.append(index)
             if last:
                 at[index] = value
+            elif isinstance(at[index], str):
+                at[index] = {"use": at[index]}
             at = at[index]
         elif isinstance(at, dict):
             known = _known(path, at)
+            if path == ["sources"] and not last:
+                known = list(at)  # a source may be added whole, but an option needs one that is there
             if step not in at and known is not None and step not in known:
                 return f"{blame}: {'.'.join(map(str, [*path, step]))}: {_no_key(step, known)}"
             path.append(step)

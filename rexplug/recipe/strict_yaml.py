@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -30,14 +30,26 @@ class Source:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML reads `8e-4` as text; YAML 1.2 and people read it as a number."""
+    """PyYAML speaks YAML 1.1: `8e-4` is text, `12:30` is 750, `012` is 10 and `no` is false. Here scalars are YAML 1.2's."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+EXPONENT = re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
+"""Numbers that YAML 1.2 knows and YAML 1.1 does not."""
+
+for _tag, _pattern, _first in (
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"^(?:[-+]?(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F]+)$", list("-+0123456789")),
+    ("float", EXPONENT.pattern, list("-+0123456789")),
+    (
+        "float",
+        r"^(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN))$",
+        list("-+.0123456789"),
+    ),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
 def parse(text: str, name: str) -> Source:
@@ -58,7 +70,12 @@ def parse(text: str, name: str) -> Source:
         raise RecipeError(f"{name}{line}: this is not YAML: {error.problem or error.context}") from None
     source = Source(None)
     problems: list[str] = []
-    source.value = _value(node, (), name, source.lines, problems) if node else None
+    try:
+        source.value = _value(node, (), name, source.lines, problems) if node else None
+    except RecursionError:
+        raise RecipeError(
+            f"{name}: an alias stands inside the value that it repeats, or values are nested too deep"
+        ) from None
     if problems:
         raise RecipeError("\n".join(problems))
     return source
@@ -90,7 +107,7 @@ def _value(node: yaml.Node, path: Path_, name: str, lines: dict[Path_, str], pro
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             dotted = ".".join(map(str, (*path, key)))
             if key is None:
-                problems.append(f"{line}: {'.'.join(map(str, path))}: a key must be plain text")
+                problems.append(f"{line}: {'.'.join(map(str, path)) or 'the recipe'}: a key must be plain text")
                 continue
             if key in found:
                 problems.append(f"{line}: {dotted}: the key is written twice")
@@ -108,7 +125,8 @@ def _value(node: yaml.Node, path: Path_, name: str, lines: dict[Path_, str], pro
     try:
         return constructor.construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
-        problems.append(f"{name}:{node.start_mark.line + 1}: {'.'.join(map(str, path))}: {error}")
+        reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
+        problems.append(f"{name}:{node.start_mark.line + 1}: {'.'.join(map(str, path))}: {reason}")
         return None
     finally:
         constructor.dispose()
