@@ -80,11 +80,13 @@ def hooks_page() -> str:
                 needed = (
                     "must be implemented" if getattr(function, "__isabstractmethod__", False) else "may be overridden"
                 )
-                lines.append(
-                    f"- `{method}{inspect.signature(function)}` ({needed}): {' '.join((inspect.getdoc(function) or '').split())}"
-                )
+                lines.append(f"- `{method}{inspect.signature(function)}` ({needed}): {_line(function)}")
         lines.append("")
     return "\n".join(lines)
+
+
+def _line(thing: object) -> str:
+    return " ".join((inspect.getdoc(thing) or "").split())
 
 
 def components_page() -> str:

@@ -116,7 +116,7 @@ def test_import_failure_is_cited_where_it_matters(tmp_path, monkeypatch):
 
 def test_two_distributions_with_one_name():
     registry = load_plugins({"ecommerce": plugin(Keep)})
-    assert registry.failures[0].reason == "two plugins are called 'ecommerce': one from rexplug, one from None"
+    assert registry.failures[0].reason == "two plugins are called 'ecommerce': one from rexplug, one from this process"
 
 
 def test_default_plugins_load():

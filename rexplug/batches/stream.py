@@ -17,7 +17,7 @@ from rexplug.components import MaskingPolicy, MixingSchedule, TokenBatch
 from rexplug.errors import DataError
 from rexplug.tokens import SpecialTokens, TokenStore
 
-LOOK_AHEAD = 32
+LOOK_AHEAD = 96
 """Samples that may wait for a row in which they fit."""
 _SMALLEST = 3
 """Tokens of the shortest sample: [CLS], one token, [SEP]."""

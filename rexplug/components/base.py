@@ -101,8 +101,8 @@ def _make(kind: type[Component], value: Any, info: ValidationInfo) -> Component:
     if not isinstance(value, dict) or not isinstance(value.get("use"), str):
         raise PydanticCustomError(
             "component",
-            "a {kind} is written as its name, or as a mapping with the name under 'use'",
-            {"kind": kind.kind},
+            "{kind} is written as its name, or as a mapping with the name under 'use'",
+            {"kind": f"{'an' if kind.kind[0] in 'aeiou' else 'a'} {kind.kind}"},
         )
     components: Components | None = (info.context or {}).get("components")
     if components is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,11 @@ def read_collection(folder: Path) -> RetrievalCollection:
     queries = _texts(folder / FILES[1])
     relevance: dict[str, dict[str, int]] = {}
     path = folder / FILES[2]
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in _lines(path):
         fields = line.split("\t")
         if number == 1 and fields[-1] == "score":
             continue
-        if len(fields) != 3 or not fields[2].lstrip("-").isdigit():
+        if len(fields) != 3 or not re.fullmatch(r"-?[0-9]+", fields[2]):
             raise DataError(f"{path}:{number}: expected query-id, corpus-id and a whole number, separated by tabs")
         query, document, score = fields
         if query not in queries:
@@ -45,12 +47,24 @@ def read_collection(folder: Path) -> RetrievalCollection:
 
 def _texts(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in _lines(path):
         try:
             entry: dict[str, Any] = json.loads(line)
             key, text = str(entry["_id"]), str(entry["text"])
         except (ValueError, KeyError, TypeError):
             raise DataError(f'{path}:{number}: expected {{"_id": ..., "text": ...}}') from None
+        if key in found:
+            raise DataError(f"{path}:{number}: the _id '{key}' occurs twice")
         title = str(entry.get("title") or "")
         found[key] = f"{title} {text}".strip()
     return found
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    # Not str.splitlines: it also cuts at U+2028 and U+0085, which may stand inside a JSON string.
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                yield number, line.removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8: {error}") from None

@@ -37,14 +37,18 @@ def evaluate_retrieval(
     """
     for switch in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
         os.environ.setdefault(switch, "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        import datasets
         import mteb
         from mteb.cache import ResultCache
 
+        datasets.disable_progress_bars()
         logging.getLogger("mteb").setLevel(logging.ERROR)
         task, model = _task(collection), _model(encoder)
-        predictions = folder / "predictions"
+        # mteb keeps results apart by model and data but names predictions by task alone.
+        predictions = folder / "predictions" / f"{encoder.revision}-{revision(collection)}"
         result = mteb.evaluate(
             model, [task], cache=ResultCache(cache_path=folder), co2_tracker=False, show_progress_bar=False,
             prediction_folder=predictions, raise_error=False, encode_kwargs={"batch_size": 64},

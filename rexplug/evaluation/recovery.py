@@ -52,6 +52,8 @@ def evaluate_recovery(evaluator: MaskedRecovery, context: EvaluationContext) -> 
         if not documents:
             raise DataError(f"masked_recovery: nothing of '{source}' was held out; raise curation.held_out")
         items = choose_words(documents, evaluator.words, evaluator.rate, context)
+        if not items:
+            raise DataError(f"masked_recovery: no held-out document of '{source}' has two words")
         right = recover(items, context.encoder, examples, source)
         metrics |= _ours(source, items, right, context.seed)
         if evaluator.published:

@@ -55,7 +55,10 @@ def _extended(path: Path) -> Source:
     where = source.lines.get(("extends",), str(path))
     if not isinstance(base_name, str):
         raise RecipeError(f"{where}: extends: write the path of one recipe")
-    base = parse_file(path.parent / base_name)
+    try:
+        base = parse_file(path.parent / base_name)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: extends: {error}") from None
     if "extends" in base.value:
         raise RecipeError(
             f"{where}: extends: {base_name} extends another recipe itself; a recipe may stand on one other, not on a chain"
@@ -133,10 +136,15 @@ def _override(source: Source, text: str) -> str | None:
     path: list[str | int] = []
     at: Any = source.value
     steps = dotted.split(".")
-    for number, step in enumerate(steps):
-        last = number == len(steps) - 1
+    while steps:
+        step = steps.pop(0)
         if isinstance(at, list):
             index = _item(at, step)
+            if index is None and steps:  # names of components have a dot themselves
+                index = _item(at, f"{step}.{steps[0]}")
+                if index is not None:
+                    del steps[0]
+            last = not steps
             if index is None:
                 return f"{blame}: there is no {'.'.join(map(str, [*path, step]))}; {_items(at)}"
             path.append(index)
@@ -146,6 +154,7 @@ def _override(source: Source, text: str) -> str | None:
                 at[index] = {"use": at[index]}
             at = at[index]
         elif isinstance(at, dict):
+            last = not steps
             known = _known(path, at)
             if path == ["sources"] and not last:
                 known = list(at)  # a source may be added whole, but an option needs one that is there
@@ -156,7 +165,10 @@ def _override(source: Source, text: str) -> str | None:
                 at[step] = value
             elif not isinstance(at.get(step), dict | list):
                 short = at.get(step)
-                at[step] = {"use": short} if isinstance(short, str) else {}
+                if short is not None and not isinstance(short, str):
+                    return f"{blame}: {'.'.join(map(str, path))} is {short}, which has no keys"
+                at[step] = {"use": short} if short else {}
+                source.lines[tuple(path)] = blame
             at = at[step]
     here = tuple(path)
     for each in [each for each in source.lines if each[: len(here)] == here]:
@@ -222,7 +234,12 @@ def _no_key(key: str, known: Iterable[str]) -> str:
 
 def _problems(error: ValidationError, source: Source, file: Path, registry: Registry) -> list[str]:
     found = []
-    for each in error.errors(include_url=False, include_context=False):
+    errors = error.errors(include_url=False, include_context=False)
+    for each in errors:
+        if each["type"] == "too_short" and any(
+            other["loc"][:-1][: len(each["loc"])] == each["loc"] for other in errors
+        ):
+            continue  # items that are wrong themselves are not counted
         path = tuple(part for part in each["loc"] if part != "[key]")
         dotted = ".".join(map(str, path))
         message = each["msg"].removeprefix("Value error, ")
@@ -230,6 +247,11 @@ def _problems(error: ValidationError, source: Source, file: Path, registry: Regi
             message = _no_key(str(path[-1]), _siblings(path[:-1], source, registry))
         elif each["type"] == "missing":
             message = "is missing"
+        elif each["type"] == "model_type":
+            known = _known(path, {}) or []
+            message = "write a mapping" + (f"; its keys are {', '.join(known)}" if known else "")
+        elif each["type"] == "too_short":
+            message = "is empty"
         place = source.where(path) or str(file)
         found.append(f"{place}: {dotted}: {message}" if dotted else f"{place}: {message}")
     return list(dict.fromkeys(found))

@@ -120,6 +120,16 @@ def bench(tmp_path):
     return make
 
 
+def frequent(root: Path) -> Bench:
+    """A bench whose phase saves itself after every few steps."""
+    return Bench(root, [phase("first", checkpoints={"every_tokens": 600})])
+
+
+@pytest.fixture(scope="session")
+def bench_at():
+    return frequent
+
+
 @pytest.fixture(name="phase")
 def _phase():
     return phase

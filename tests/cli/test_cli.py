@@ -1,0 +1,71 @@
+"""The command line as a user meets it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "transformers", "datatrove", "composer", "mteb", "datasets", "matplotlib")
+
+
+def rexplug(*arguments, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, "-c", "from rexplug.cli import main; main()", *arguments],
+        cwd=cwd, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("check", "recipes/ecommerce.yaml"), ("show", "recipes/ecommerce.yaml"), ("plugins",)]
+)
+def test_light_commands_import_nothing_heavy(arguments):
+    code = (
+        "import sys\nfrom rexplug.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"found = [m for m in {HEAVY} if m in sys.modules]\nassert not found, found\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_check_says_that_all_is_well():
+    done = rexplug("check", "recipes/ecommerce.yaml")
+    assert done.returncode == 0
+    assert done.stdout.startswith("recipes/ecommerce.yaml is in order: 2 sources, 3 phases, ")
+
+
+def test_missing_files_are_named_with_exit_code_2(tmp_path):
+    done = rexplug("check", str(ROOT / "recipes/ecommerce-local.yaml"), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"rexplug: sources.web: jsonl: paths: 'data/general' matches no file (looked from {tmp_path})",
+        f"sources.retail: jsonl: paths: 'data/retail' matches no file (looked from {tmp_path})",
+    ]
+
+
+def test_an_unknown_stage_is_refused_before_anything_is_done(tmp_path):
+    done = rexplug("run", "recipes/ecommerce.yaml", "--until", "trian", "--run-dir", str(tmp_path))
+    assert done.returncode == 2
+    assert "--until trian: there is no such stage; the stages are curate, tokenize, " in done.stderr
+
+
+def test_unknown_options_and_commands():
+    assert rexplug("run", "recipes/ecommerce.yaml", "--nutil", "train").returncode == 2
+    assert rexplug("rnu").returncode == 2
+
+
+def test_options_of_a_component():
+    done = rexplug("plugins", "guided_mlm.guided")
+    assert done.stdout.startswith("guided_mlm.guided (masking policy)")
+    assert "  guidance: default {'start': 0.3, 'end': 0.6}" in done.stdout
+    assert rexplug("plugins", "guided").returncode == 2
+
+
+def test_schema_is_json():
+    import json
+
+    assert json.loads(rexplug("schema").stdout)["properties"]["phases"]

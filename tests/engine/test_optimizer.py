@@ -1,0 +1,61 @@
+"""Weight decay, which weights it spares, and rates across phases."""
+
+import pytest
+import torch
+
+from rexplug.engine.optimizer import make_optimizer, set_rate, take_over
+
+
+class Two(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.matrix = torch.nn.Parameter(torch.ones(4, 4))
+        self.norm = torch.nn.Parameter(torch.ones(4))
+
+
+def options(phase, peak, use="stable_adamw", decay=0.1):
+    from rexplug.recipe.schema import Phase
+
+    return Phase.model_validate(
+        phase("a", learning_rate={"peak": peak, "schedule": "constant"}, optimizer={"use": use, "weight_decay": decay})
+    )
+
+
+@pytest.mark.parametrize("use", ["stable_adamw", "adamw"])
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_decay_is_the_share_of_the_peak_and_spares_one_dimension(phase, use, share):
+    model = Two()
+    optimizer = make_optimizer(model, options(phase, 0.01, use))
+    set_rate(optimizer, 0.01 * share)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    assert torch.allclose(model.matrix, torch.full((4, 4), 1 - 0.1 * share))
+    assert torch.equal(model.norm, torch.ones(4))
+
+
+def test_moments_pass_to_a_phase_with_another_peak_and_the_decay_stays_right(phase):
+    model = Two()
+    first = make_optimizer(model, options(phase, 0.01))
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    first.step()
+    second = make_optimizer(model, options(phase, 0.001, decay=0.2))
+    take_over(second, first.state_dict())
+    for group in second.param_groups:
+        assert (group["lr"], group["max_lr"]) == (0.001, 0.001)
+    assert [group["weight_decay"] for group in second.param_groups] == [0.2, 0.0]
+    old, new = first.state_dict()["state"], second.state_dict()["state"]
+    assert old
+    assert all(torch.equal(old[number][key], new[number][key]) for number in old for key in ("exp_avg", "exp_avg_sq"))
+
+
+def test_a_huge_gradient_moves_stable_adamw_by_no_more_than_its_rate(phase):
+    model = Two()
+    optimizer = make_optimizer(model, options(phase, 0.01, decay=0.0))
+    for size in (1e-3, 1e-3, 1e3):
+        before = model.matrix.detach().clone()
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, size)
+        optimizer.step()
+    assert float((model.matrix - before).abs().max()) <= 0.0101

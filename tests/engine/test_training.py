@@ -1,0 +1,315 @@
+"""A phase from its first step to its last: figures, rates, loss, what passes to the next phase, and what stops it."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rexplug.errors import DataError, RunInterrupted
+
+CLOCK = ("tokens_per_second", "seconds")
+
+
+class Crash(Exception):
+    """Stands for whatever ends a process."""
+
+
+class After:
+    """A progress that does something after a number of steps."""
+
+    def __init__(self, steps, action):
+        self.left, self.action, self.notes = steps, action, []
+
+    def start(self, task, total=None, unit=""):
+        pass
+
+    def update(self, done, **figures):
+        if figures:
+            self.left -= 1
+            if self.left == 0:
+                self.action()
+
+    def note(self, text):
+        self.notes.append(text.strip())
+
+
+def crash():
+    raise Crash
+
+
+def lines_of(bench):
+    lines = [json.loads(line) for line in bench.run.metrics.read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in CLOCK} for line in lines]
+
+
+def outcome(bench, phase="first"):
+    """Everything that a phase leaves and that a clock does not touch."""
+    final = bench.run.checkpoints / phase / "final"
+    state = json.loads((final / "state.json").read_text())
+    del state["seconds"]
+    optimizer = torch.load(final / "optimizer.pt", weights_only=True)
+    return {
+        "weights": (final / "model.safetensors").read_bytes(),
+        "moments": [value for _, each in sorted(optimizer["state"].items()) for value in each.values()],
+        "first_moments": [each["exp_avg"] for _, each in sorted(optimizer["state"].items())],
+        "groups": optimizer["param_groups"],
+        "state": state,
+        "metrics": lines_of(bench),
+    }
+
+
+def assert_same(one, two):
+    for key in ("weights", "state", "metrics"):
+        assert one[key] == two[key], key
+    assert str(one["groups"]) == str(two["groups"])
+    assert len(one["moments"]) == len(two["moments"])
+    for a, b in zip(one["moments"], two["moments"], strict=True):
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, request):
+    bench = request.getfixturevalue("bench_at")(tmp_path_factory.mktemp("undisturbed") / "run")
+    bench.train("first")
+    return outcome(bench)
+
+
+def test_every_step_is_told(bench):
+    made = bench()
+    result = made.train("first")
+    lines = lines_of(made)
+    assert [line["step"] for line in lines] == list(range(1, result["steps"] + 1))
+    assert lines[-1]["tokens"] == result["tokens"] >= 3000
+    assert sum(line["batch_tokens"] for line in lines) == result["tokens"]
+    for line in lines:
+        assert set(line) == {
+            "phase", "step", "tokens", "total_tokens", "progress", "loss", "accuracy", "learning_rate", "batch_tokens",
+            "masked", "fill", "shares", "planned", "source_loss", "source_accuracy",
+        }  # fmt: skip
+        assert sum(line["shares"].values()) == pytest.approx(1)
+        assert 0 < line["fill"] <= 1
+    assert result["backend"] == "blocks"
+    assert (result["device"], result["precision"]) == ("cpu", "fp32")
+    assert [path.name for path in (made.run.checkpoints / "first").iterdir()] == ["final"]
+
+
+def test_the_rate_of_a_step_comes_from_the_tokens_before_it(bench):
+    made = bench()
+    made.train("first")
+    before = 0
+    for line in lines_of(made):
+        expected = before / 500 if before < 500 else 1 - (before - 500) / 2500
+        assert line["learning_rate"] == pytest.approx(1e-2 * expected)
+        before = line["tokens"]
+
+
+def test_it_learns(bench, phase):
+    long = phase(
+        "first", tokens=40_000, batch_tokens=512, learning_rate={"peak": 1e-2, "schedule": "constant", "warmup": 2000}
+    )
+    made = bench(phases=[long])
+    made.train("first")
+    lines = lines_of(made)
+    assert lines[0]["loss"] == pytest.approx(4.16, abs=0.15), "about log 64 at the start"
+    assert lines[-1]["loss"] < 3.4
+
+
+def test_the_gradient_is_that_of_the_sum_over_the_batch_however_it_is_cut_into_rows(bench, phase):
+    made = bench(phases=[phase("first", tokens=500, batch_tokens=512)])
+    from rexplug.engine.composer_model import PackedMaskedLM
+    from rexplug.engine.loader import to_tensors
+    from rexplug.model import load_model
+    from rexplug.model.attention import use_packed_attention
+
+    assert made.train("first")["steps"] == 1
+    stream = made.stream("first")
+    batch, after = stream.next(stream.start)
+    assert len({row.num_masked for row in batch.rows}) > 1, "rows of unlike weight are the point"
+    model = load_model(made.run.checkpoints / "initial")
+    use_packed_attention(model)
+    wrapped = PackedMaskedLM(model, 2, "blocks")
+    loss = sum(wrapped({"rows": [row]}).sum() for row in to_tensors(batch, after)["rows"]) / batch.num_masked
+    loss.backward()
+    assert lines_of(made)[0]["loss"] == pytest.approx(float(loss), rel=1e-6)
+    # After one step the first moment, freed of its bias, is the gradient.
+    moments = outcome(made)["first_moments"]
+    gradients = [
+        each.grad
+        for each in [p for p in model.parameters() if p.ndim > 1] + [p for p in model.parameters() if p.ndim == 1]
+    ]
+    assert len(moments) == len(gradients)
+    for moment, gradient in zip(moments, gradients, strict=True):
+        assert float((moment - gradient).abs().max()) <= 1e-5 * float(gradient.abs().max())
+
+
+def test_logits_taken_in_pieces_give_the_same_loss_and_gradient(bench, monkeypatch):
+    made = bench()
+    from rexplug.engine import composer_model
+    from rexplug.engine.loader import to_tensors
+    from rexplug.model import build_model
+    from rexplug.model.attention import use_packed_attention
+
+    stream = made.stream("first")
+    batch, after = stream.next(stream.start)
+    row = to_tensors(batch, after)["rows"][0]
+    model = build_model(made.recipe.model, stream.special, context=64, seed=0)
+    use_packed_attention(model)
+    wrapped = composer_model.PackedMaskedLM(model, 2, "blocks")
+
+    def run():
+        model.zero_grad()
+        losses = wrapped({"rows": [row]})
+        losses.mean().backward()
+        return losses.detach(), model.decoder.weight.grad.clone()
+
+    whole = run()
+    monkeypatch.setattr(composer_model, "LOGITS", 64 * 5)
+    pieces = run()
+    assert torch.allclose(whole[0], pieces[0], atol=1e-6)
+    assert torch.allclose(whole[1], pieces[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 11])
+def test_a_crash_and_a_new_start_end_in_the_same_bits(bench_at, tmp_path, undisturbed, steps):
+    made = bench_at(tmp_path / "run")
+    with pytest.raises(Crash):
+        made.train("first", After(steps, crash))
+    progress = After(-1, crash)
+    made.train("first", progress)
+    assert_same(outcome(made), undisturbed)
+    goes_on = [note for note in progress.notes if "goes on after step" in note]
+    assert len(goes_on) == (0 if steps == 1 else 1)
+
+
+def test_a_damaged_checkpoint_is_passed_over(bench_at, tmp_path, undisturbed):
+    made = bench_at(tmp_path / "run")
+    with pytest.raises(Crash):
+        made.train("first", After(9, crash))
+    folders = sorted((made.run.checkpoints / "first").iterdir())
+    assert len(folders) == 2, "keep: 2"
+    weights = folders[-1] / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    (made.run.checkpoints / "first" / ".tmp-1-step-000000099").mkdir()
+    made.train("first")
+    assert_same(outcome(made), undisturbed)
+
+
+def test_a_finished_phase_is_not_trained_again(bench_at, tmp_path):
+    made = bench_at(tmp_path / "run")
+    first = made.train("first")
+    before = outcome(made)
+    assert made.train("first", After(1, crash)) == first
+    assert_same(outcome(made), before)
+
+
+def test_a_signal_saves_and_stops(bench_at, tmp_path, undisturbed):
+    made = bench_at(tmp_path / "run")
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(RunInterrupted) as stop:
+        made.train("first", After(5, lambda: signal.raise_signal(signal.SIGTERM)))
+    tokens = lines_of(made)[-1]["tokens"]
+    assert str(stop.value) == (
+        f"stopped in phase 'first' after step 5 ({tokens:,} of 3,000 tokens); saved; the same command goes on from here"
+    )
+    assert signal.getsignal(signal.SIGTERM) is handler
+    progress = After(-1, crash)
+    made.train("first", progress)
+    assert f"first goes on after step 5 ({tokens:,} of 3,000 tokens)" in progress.notes
+    assert_same(outcome(made), undisturbed)
+
+
+def test_a_signal_in_the_last_step_stops_too(bench_at, tmp_path, undisturbed):
+    made = bench_at(tmp_path / "run")
+    last = undisturbed["state"]["step"]
+    with pytest.raises(RunInterrupted) as stop:
+        made.train("first", After(last, lambda: signal.raise_signal(signal.SIGINT)))
+    assert str(stop.value) == "stopped at the end of phase 'first'; saved; the same command goes on from here"
+    made.train("first", After(1, crash))
+    assert_same(outcome(made), undisturbed)
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_its_documents(bench, phase):
+    made = bench(
+        phases=[phase("first", learning_rate={"peak": 1e30, "schedule": "constant"}, optimizer={"use": "adamw"})]
+    )
+    with pytest.raises(DataError) as error:
+        made.train("first")
+    message = str(error.value)
+    assert message.startswith("phase 'first', step 2: the loss is nan; documents in the batch: ")
+    assert "web-" in message or "retail-" in message
+    assert [line["step"] for line in lines_of(made)] == [1]
+
+
+def test_the_next_phase_takes_weights_and_moments_and_keeps_its_own_rate(bench, phase):
+    second = phase(
+        "second", tokens=400, learning_rate={"peak": 1e-3, "schedule": "constant"}, rope={"global_theta": 160000},
+        optimizer={"weight_decay": 1e-3},
+    )  # fmt: skip
+    made = bench(phases=[phase("first", tokens=600, learning_rate={"peak": 1e-2, "schedule": "constant"}), second])
+    made.train("first")
+    result = made.train("second")
+    assert result["rope_theta"] == {"global": 160_000.0, "local": 10_000.0}
+    assert result["warnings"] == []
+    final = made.run.checkpoints / "second" / "final"
+    for group, decay in zip(
+        torch.load(final / "optimizer.pt", weights_only=True)["param_groups"], (1e-3, 0.0), strict=True
+    ):
+        assert (group["lr"], group["max_lr"], group["weight_decay"]) == (1e-3, 1e-3, decay)
+    lines = lines_of(made)
+    assert (
+        lines[-1]["total_tokens"]
+        == lines[-1]["tokens"] + [line for line in lines if line["phase"] == "first"][-1]["tokens"]
+    )
+    assert {line["learning_rate"] for line in lines if line["phase"] == "second"} == {1e-3}
+
+
+def test_falling_twice_and_another_optimizer_are_warned_of(bench, phase):
+    second = phase("second", tokens=300, optimizer={"use": "adamw"})
+    second["learning_rate"] = {"peak": 1e-3, "schedule": "linear"}
+    made = bench(phases=[phase("first", tokens=600), second])
+    made.train("first")
+    assert made.train("second")["warnings"] == [
+        "phase 'second' lowers the learning rate again although 'first' before it ended decayed; "
+        "a decay works best from a checkpoint at full rate",
+        "phase 'second' uses adamw, 'first' used stable_adamw: the optimizer starts anew",
+    ]
+
+
+def test_any_phase_can_be_read_by_transformers_alone(bench):
+    from transformers import AutoModelForMaskedLM
+
+    made = bench()
+    made.train("first")
+    final = made.run.checkpoints / "first" / "final"
+    model = AutoModelForMaskedLM.from_pretrained(final)
+    saved = load_file(final / "model.safetensors")
+    assert torch.equal(
+        model.state_dict()["model.embeddings.tok_embeddings.weight"], saved["model.embeddings.tok_embeddings.weight"]
+    )
+    assert "rexplug" not in (final / "config.json").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [2, 7])
+def test_a_killed_process_leaves_nothing_that_changes_the_outcome(bench_at, tmp_path, undisturbed, steps):
+    """SIGKILL, from outside Python's reach, in a process of its own."""
+    script = (
+        "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
+        "class Kill(c.Silent):\n"
+        "    left = int(sys.argv[3])\n"
+        "    def update(self, done, **figures):\n"
+        "        Kill.left -= 1\n"
+        "        if not Kill.left: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "c.frequent(Path(sys.argv[2])).train('first', Kill())\n"
+    )
+    arguments = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path / "run"), str(steps)]
+    done = subprocess.run(arguments, capture_output=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+    made = bench_at(tmp_path / "run")
+    made.train("first")
+    assert_same(outcome(made), undisturbed)

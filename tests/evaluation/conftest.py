@@ -1,0 +1,137 @@
+"""A tiny random model, two tokenizers that cut words differently, and encoders that know every answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rexplug import Document
+
+TEXTS = [
+    "The red cotton shirt by Acme fits true to size and washes well at forty degrees.",
+    "A small steel kettle with a wooden handle boils one litre of water in four minutes.",
+    "This blue linen dress has two deep pockets, a belt and buttons made of real horn.",
+    "Our oak table seats six people; its legs unscrew so that it passes through any door.",
+]
+
+
+def make_tokenizer(folder: Path, vocabulary: int) -> Any:
+    """Byte-level BPE as runs make it; fewer entries cut words into more tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    fast = Tokenizer(models.BPE())
+    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    fast.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"], show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
+    fast.train_from_iterator(TEXTS * 3, trainer)
+    fast.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[(name, fast.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+    )
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=fast, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]",
+        mask_token="[MASK]", model_max_length=8192,
+    )  # fmt: skip
+    made.save_pretrained(folder)
+    return made
+
+
+@pytest.fixture(scope="session")
+def coarse(tmp_path_factory):
+    return make_tokenizer(tmp_path_factory.mktemp("coarse"), 450)
+
+
+@pytest.fixture(scope="session")
+def fine(tmp_path_factory):
+    """Every byte is a token."""
+    return make_tokenizer(tmp_path_factory.mktemp("fine"), 261)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    """A random ModernBERT with its tokenizer, as a checkpoint lies on disk."""
+    import torch
+    from transformers import ModernBertConfig, ModernBertForMaskedLM
+
+    folder = tmp_path_factory.mktemp("model")
+    tokenizer = make_tokenizer(folder, 450)
+    torch.manual_seed(0)
+    config = ModernBertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=2,
+        max_position_embeddings=256, local_attention=32, cls_token_id=tokenizer.cls_token_id,
+        sep_token_id=tokenizer.sep_token_id, pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.cls_token_id, eos_token_id=tokenizer.sep_token_id,
+    )  # fmt: skip
+    ModernBertForMaskedLM(config).save_pretrained(folder)
+    return folder
+
+
+@dataclass
+class Oracle:
+    """Knows the texts, so that it restores what was hidden in them; `blunder` makes it always wrong."""
+
+    tokenizer: Any
+    texts: Sequence[str] = tuple(TEXTS)
+    blunder: bool = False
+    max_tokens: int = 512
+    revision: str = "oracle"
+    num_dimensions: int = 3
+    vectors: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    encoded: list[str] = field(default_factory=list)
+
+    def encode(self, texts):
+        self.encoded += texts
+        return np.array([self.vectors[text] for text in texts], np.float32)
+
+    def fill(self, rows, positions, top=1):
+        # Excerpts end with their last word.
+        known = [np.array(self.tokenizer(text.rstrip("."))["input_ids"]) for text in self.texts]
+        found = []
+        for row, places in zip(rows, positions, strict=True):
+            hidden = row == self.tokenizer.mask_token_id
+            truth = next(ids for ids in known if len(ids) == len(row) and (ids == row)[~hidden].all())
+            guess = np.repeat(truth[places][:, None], top, 1)
+            found.append(guess + 1 if self.blunder else guess)
+        return found
+
+
+@dataclass
+class Setting:
+    """The part of the harness that an evaluator sees."""
+
+    encoder: Any
+    held_out: Mapping[str, Sequence[Document]]
+    folder: Path = Path()
+    seed: int = 7
+    matters: Sequence[str] | None = None
+
+    def salience(self, texts):
+        if self.matters is None:
+            return None
+        marks = [np.zeros(len(text), np.uint8) for text in texts]
+        for text, mark in zip(texts, marks, strict=True):
+            for word in self.matters:
+                if word in text:
+                    mark[text.index(word) : text.index(word) + len(word)] = 255
+        return marks
+
+
+@pytest.fixture
+def documents():
+    return [Document(f"d{number}", text) for number, text in enumerate(TEXTS)]
+
+
+@pytest.fixture(name="Oracle")
+def _oracle():
+    return Oracle
+
+
+@pytest.fixture(name="Setting")
+def _setting():
+    return Setting

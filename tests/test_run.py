@@ -1,0 +1,133 @@
+"""A whole run of the example plugin's recipe: files, figures, skipping, and stopping anywhere."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "plugins" / "rexplug_example"
+pytestmark = pytest.mark.slow
+# The example plugin enters as an installed one would: through an entry point found on the path.
+ENTRY = "[rexplug]\nexample = rexplug_example\n"
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    info = folder / "rexplug_example-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rexplug-example\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY)
+    path = os.pathsep.join([str(folder), str(EXAMPLE / "src"), os.environ.get("PYTHONPATH", "")])
+    return os.environ | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+
+
+def command(folder, *arguments):
+    code = "from rexplug.cli import main; main()"
+    return [sys.executable, "-c", code, "run", str(EXAMPLE / "recipe.yaml"), "--run-dir", str(folder), *arguments]
+
+
+def run(environment, folder, *arguments, code=0):
+    done = subprocess.run(command(folder, *arguments), env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def whole(environment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    return folder, run(environment, folder)
+
+
+def test_everything_is_there(whole):
+    folder, done = whole
+    for name in (
+        "recipe.yaml",
+        "run.json",
+        "metrics.jsonl",
+        "report.html",
+        "README.md",
+        "model/parity.json",
+        "model/README.md",
+    ):
+        assert (folder / name).is_file(), name
+    manifest = json.loads((folder / "run.json").read_text())
+    assert manifest["status"] == "done"
+    assert manifest["plugins"]["example"] == "0.1.0"
+    assert json.loads((folder / "model/parity.json").read_text())["max_difference"] <= 1e-5
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["phase"] for line in lines] == ["pretrain"] * 12 + ["anneal"] * 8
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    page = (folder / "report.html").read_text()
+    assert "Synthetic data." in page
+    assert "<script" not in page
+    assert 'src="http' not in page
+    assert "Training" in done.stdout
+
+
+def test_the_model_loads_both_ways(whole):
+    folder, _ = whole
+    from sentence_transformers import SentenceTransformer
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    model = AutoModelForMaskedLM.from_pretrained(folder / "model")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    assert model(**tokenizer("Take 5 mg [MASK].", return_tensors="pt")).logits.isfinite().all()
+    assert SentenceTransformer(str(folder / "model"), device="cpu").encode(["Take 5 mg."]).shape == (1, 128)
+
+
+def test_a_second_run_skips_everything(environment, whole):
+    folder, _ = whole
+    before = (folder / "report.html").stat().st_mtime_ns
+    done = run(environment, folder)
+    stages = [
+        line
+        for line in done.stderr.splitlines()
+        if line.split(":")[0] in ("curate", "train.anneal", "export", "report")
+    ]
+    assert stages
+    assert all("done before" in line for line in stages)
+    assert (folder / "report.html").stat().st_mtime_ns == before
+
+
+def weights(folder):
+    return (folder / "checkpoints" / "anneal" / "final" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(("kind", "lines"), [(signal.SIGKILL, 5), (signal.SIGTERM, 15)])
+def test_a_stopped_run_ends_in_the_same_weights(environment, whole, tmp_path, kind, lines):
+    folder = tmp_path / "stopped"
+    often = "defaults.checkpoints.every_tokens=2k"
+    settings = ["phases.0.checkpoints.every_tokens=2k", "phases.1.checkpoints.every_tokens=2k"]
+    assert often
+    process = subprocess.Popen(
+        command(folder, *settings), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    metrics = folder / "metrics.jsonl"
+    while process.poll() is None:
+        if metrics.exists() and len(metrics.read_text().splitlines()) >= lines:
+            process.send_signal(kind)
+            break
+        time.sleep(0.01)
+    code = process.wait()
+    assert code == (-signal.SIGKILL if kind == signal.SIGKILL else 130)
+    run(environment, folder, *settings)
+    assert weights(folder) == weights(whole[0])
+    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
+    assert steps == [*range(1, 13), *range(1, 9)]
+
+
+def test_a_change_redoes_what_it_touches(environment, whole, tmp_path):
+    import shutil
+
+    folder = tmp_path / "changed"
+    shutil.copytree(whole[0], folder)
+    done = run(environment, folder, "phases.anneal.masking.rate=0.3", "--until", "train.anneal")
+    assert "train.pretrain: done before" in done.stderr
+    assert "train.anneal: runs again, because of a change: phase.masking.rate: 0.2 -> 0.3" in done.stderr
