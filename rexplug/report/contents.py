@@ -91,12 +91,12 @@ class Contents:
             first, last = (
                 results[m] for m in (min(results, key=self.moments.index), max(results, key=self.moments.index))
             )
-            before, after = first["metrics"][last["main"]], last["metrics"][last["main"]]
-            interval = f" ({after['low']:.3f}–{after['high']:.3f})" if after["low"] is not None else ""
+            before, after = first["metrics"].get(last["main"]), last["metrics"][last["main"]]
+            interval = f" (95 %: {after['low']:.3f}–{after['high']:.3f})" if after["low"] is not None else ""
             found.append(
                 {
                     "name": f"{name}: {last['main']}",
-                    "before": f"{before['value']:.3f}",
+                    "before": f"{before['value']:.3f}" if before else "–",
                     "after": f"{after['value']:.3f}",
                     "interval": interval,
                 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 _COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#0891b2")
@@ -18,9 +19,9 @@ def loss(steps: Steps) -> str:
     figure, axes = _figure("loss (nats per masked token)")
     sources = list(dict.fromkeys(name for step in steps for name in step["source_loss"]))
     for colour, source in zip(_COLOURS, sources, strict=False):
-        pairs = [(s["total_tokens"], s["source_loss"][source]) for s in steps if source in s["source_loss"]]
-        axes.plot(*_thin(pairs, 0.9), color=colour, linewidth=1, label=source)
-    axes.plot(*_thin([(s["total_tokens"], s["loss"]) for s in steps], 0.9), color="#111827", linewidth=1.6, label="all")
+        line = _smooth(steps, [step["source_loss"].get(source) for step in steps])
+        axes.plot(*line, color=colour, linewidth=1, label=source)
+    axes.plot(*_smooth(steps, [step["loss"] for step in steps]), color="#111827", linewidth=1.6, label="all")
     return _finish(figure, axes, steps)
 
 
@@ -58,7 +59,7 @@ def evaluation(moments: Sequence[str], metrics: Mapping[str, Sequence[Mapping[st
         )
     axes.set_xticks(range(len(moments)), moments)
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
     return _svg(figure)
 
 
@@ -88,8 +89,13 @@ def _finish(figure: Any, axes: Any, steps: Steps, legend: bool = True) -> str:
             name, (first, top), xytext=(4, -2), textcoords="offset points", fontsize=8, color="#6b7280", va="top"
         )
     if legend:
-        axes.legend(frameon=False, fontsize=8)
+        _legend(axes)
     return _svg(figure)
+
+
+def _legend(axes: Any) -> None:
+    # Above the axes, where no curve runs.
+    axes.legend(frameon=False, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 
 def _svg(figure: Any) -> str:
@@ -104,16 +110,33 @@ def _svg(figure: Any) -> str:
     return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'role="img"', text, count=1)
 
 
-def _thin(pairs: Sequence[tuple[float, float]], smooth: float = 0.0) -> tuple[list[float], list[float]]:
-    """At most a few hundred points, after an exponential mean."""
-    xs, ys, mean = [], [], None
-    for number, (x, y) in enumerate(pairs, 1):
-        keep = min(smooth, 1 - 1 / number)
-        mean = y if mean is None else keep * mean + (1 - keep) * y
+def _thin(pairs: Sequence[tuple[float, float]], span: float = 0.0) -> tuple[list[float], list[float]]:
+    """At most a few hundred points, after an exponential mean over about `span` tokens.
+
+    By tokens, not by points: a source that occurs in fewer steps must not lag behind the others.
+    """
+    xs: list[float] = []
+    ys: list[float] = []
+    total = weight = 0.0
+    for x, y in pairs:
+        keep = math.exp((xs[-1] - x) / span) if xs and span else 0.0
+        total, weight = keep * total + y, keep * weight + 1
         xs.append(x)
-        ys.append(mean)
+        ys.append(total / weight)
     every = max(1, len(xs) // _POINTS)
     return xs[::every], ys[::every]
+
+
+def _smooth(steps: Steps, values: Sequence[float | None]) -> tuple[list[float], list[float]]:
+    """A value per step, smoothed within each phase; a gap between phases, whose levels do not compare."""
+    span = steps[-1]["total_tokens"] / 50
+    xs: list[float] = []
+    ys: list[float] = []
+    for _, group in groupby(zip(steps, values, strict=True), key=lambda pair: pair[0]["phase"]):
+        more = _thin([(step["total_tokens"], value) for step, value in group if value is not None], span)
+        xs += [*more[0], math.nan]
+        ys += [*more[1], math.nan]
+    return xs, ys
 
 
 def _pooled(steps: Steps, source: str) -> tuple[list[float], list[float]]:

@@ -1,0 +1,227 @@
+"""The page and the card of a run, from files as a run leaves them."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from html.parser import HTMLParser
+from typing import Any, ClassVar
+
+import pytest
+import yaml
+
+import rexplug
+from rexplug.batches.policies import RandomMasking
+from rexplug.evaluation.evaluators import MaskedRecovery
+from rexplug.recipe import Recipe
+from rexplug.report import write_card, write_report
+from rexplug.run_directory import RunDirectory, write_json
+
+EVIL = "<script>alert('x')</script> & \"co\""
+
+
+class Pages(rexplug.DocumentSource):
+    """A source without documents."""
+
+    name: ClassVar[str] = "toy.pages"
+    made_up: bool = False
+
+    @property
+    def synthetic(self) -> bool:
+        return self.made_up
+
+    def documents(self, shard: rexplug.Shard) -> Iterator[rexplug.Document]:
+        return iter(())
+
+
+class Even(rexplug.MixingSchedule):
+    """All alike."""
+
+    name: ClassVar[str] = "toy.even"
+
+    def weights(self, progress: float) -> Mapping[str, float]:
+        return {"web": 1.0, "shop": 1.0}
+
+
+def make_recipe(synthetic: bool = False, evaluators: tuple[Any, ...] = (MaskedRecovery(),)) -> Recipe:
+    phase = {
+        "tokens": 3000, "context": 64, "batch_tokens": 256, "microbatch_tokens": 128, "mixing": Even(),
+        "masking": RandomMasking(), "learning_rate": {"peak": 1e-3, "schedule": "wsd", "warmup": 500},
+    }  # fmt: skip
+    return Recipe.model_validate({
+        "name": "toy", "description": f"Described as {EVIL}", "tokenizer": {"use": "train"}, "model": {"size": "nano"},
+        "sources": {"web": Pages(), "shop": Pages(made_up=synthetic)},
+        "phases": [{"name": "pretrain", **phase}, {"name": "anneal", **phase}], "evaluators": evaluators,
+    })  # fmt: skip
+
+
+def stage(result: Any) -> dict[str, Any]:
+    return {"status": "done", "fingerprint": "abc", "seconds": 1.5, "result": result}
+
+
+TRAINED = {
+    "tokens": 3001, "steps": 12, "seconds": 65.2, "tokens_per_second": 99.0, "loss": 2.5, "accuracy": 0.31,
+    "rope_theta": {"global": 10000.0, "local": 10000.0}, "epochs": {"web": 0.5, "shop": 1.25}, "backend": "blocks",
+    "why": "the device is a CPU", "device": "cpu", "precision": "fp32", "warnings": ["the rate was already decayed"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A run of which only the manifest is there."""
+    run = RunDirectory(tmp_path / "run")
+    write_json(run.manifest, {
+        "rexplug": "9.9", "versions": {"torch": "2.7"}, "plugins": {"core": "9.9"}, "host": {"cpu": EVIL}, "seed": 17,
+        "command": "rexplug run toy.yaml", "started": "2030-01-01", "stages": {},
+    })  # fmt: skip
+    return run
+
+
+@pytest.fixture
+def run(bare):
+    """A whole run."""
+    manifest = json.loads(bare.manifest.read_text())
+    manifest["stages"] = {
+        "curate": stage({}), "tokenize": stage({name: {"documents": 8, "tokens": 4321} for name in ("web", "shop")}),
+        "train.initial": stage({"parameters": 1234567, "without_embedding": 765432}),
+        "train.pretrain": stage(TRAINED), "train.anneal": stage(TRAINED),
+        "export": stage(
+            {"max_difference": 2.4e-6, "tolerance": 1e-5, "texts": 8, "tokens": 3554, "precision": "fp32"}
+        ),
+    }  # fmt: skip
+    write_json(bare.manifest, manifest)
+    source = {
+        "synthetic": False, "read": {"documents": 10, "bytes": 1}, "kept": {"documents": 8, "bytes": 1},
+        "held_out": {"documents": 1, "bytes": 1},
+        "steps": [{"step": "length", "in": 10, "kept": 9, "reasons": {"too short": 1},
+                   "examples": {"too short": [{"id": "d3", "text": EVIL}]}}],
+    }  # fmt: skip
+    write_json(bare.corpus / "statistics.json", {"sources": {"web": source, "shop": {**source, "synthetic": True}}})
+    steps = [
+        {"phase": phase, "step": n, "tokens": 250 * n, "total_tokens": 250 * n + 3000 * late, "progress": n / 12,
+         "loss": 5 / n, "accuracy": 0.1, "learning_rate": 1e-3, "batch_tokens": 250, "masked": 40, "fill": 0.98,
+         "shares": {"web": 0.5, "shop": 0.5}, "planned": {"web": 0.5, "shop": 0.5},
+         "source_loss": {"web": 5 / n} if n % 2 else {"web": 5 / n, "shop": 4 / n},
+         "tokens_per_second": 99.0, "seconds": n / 2}
+        for late, phase in enumerate(("pretrain", "anneal")) for n in range(1, 13)
+    ]  # fmt: skip
+    bare.metrics.write_text("".join(json.dumps(step) + "\n" for step in steps))
+    for number, moment in enumerate(("initial", "pretrain", "anneal")):
+        value = number / 10
+        write_json(bare.evaluation / moment / "masked_recovery.json", {
+            "evaluator": "masked_recovery", "options": {}, "moment": moment, "revision": "r", "main": "shop.words",
+            "metrics": {
+                "shop.words": {"value": value, "low": value / 2, "high": value * 2, "num_items": 50},
+                "web.words": {"value": value, "low": None, "high": None, "num_items": None},
+            },
+            "tables": {"by length": [{"length": 3, "accuracy": 0.125}, {"length": EVIL, "accuracy": 0.25}]},
+            "examples": [{"source": "web", "text": f"[MASK] {EVIL}",
+                          "words": [{"truth": EVIL, "predicted": "b", "salient": True}]}],
+            "notes": [f"Note {EVIL}"], "seconds": 1.0,
+        })  # fmt: skip
+    return bare
+
+
+class Page(HTMLParser):
+    """Collects what a browser would act on."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in ("meta", "br", "path", "use"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self.open:
+            while self.open.pop() != tag:
+                pass
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self.open):
+            self.text += data
+
+
+def test_a_whole_run_is_shown(run):
+    path = write_report(run, make_recipe())
+    assert path == run.report
+    page = Page(path.read_text())
+    text = re.sub(r"\s+", " ", page.text)
+    for part in (
+        "masked_recovery: shop.words", "0.000 → 0.200", "95 %: 0.100–0.400", "1,234,567", "6,002", "2 min 10 s",
+        "the rate was already decayed", "web 0.50, shop 1.25", "too short 1", "at most 2.4e-06", "rexplug run toy.yaml",
+        "torch 2.7", "by length, after anneal", "0.125", "masking", "microbatch_tokens",
+    ):  # fmt: skip
+        assert part in text, part
+    assert sum(tag == "svg" for tag, _ in page.tags) == 4
+
+
+def test_nothing_is_loaded_and_nothing_runs(run):
+    page = Page(write_report(run, make_recipe(synthetic=True)).read_text())
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "iframe", "img", "object", "embed")
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in ("src", "href", "xlink:href", "action"):
+                assert value is not None
+                assert value.startswith("#")
+    assert "url(http" not in run.report.read_text()
+    # Description, host, dropped document, example, its truth, table and note.
+    assert page.text.count(EVIL) >= 7
+
+
+def test_plots_say_what_is_on_their_axes(run):
+    text = Page(write_report(run, make_recipe()).read_text()).text
+    for part in (
+        "loss (nats per masked token)",
+        "share of tokens",
+        "learning rate",
+        "tokens, all phases",
+        "shop, planned",
+    ):
+        assert part in text, part
+
+
+def test_the_same_run_gives_the_same_page(run):
+    first = write_report(run, make_recipe()).read_text()
+    assert write_report(run, make_recipe()).read_text() == first
+
+
+@pytest.mark.parametrize("write", [write_report, write_card])
+def test_synthetic_text_is_announced(run, write):
+    assert "The text of shop was written by a program." in write(run, make_recipe(synthetic=True)).read_text()
+    assert "written by a program" not in write(run, make_recipe()).read_text()
+
+
+@pytest.mark.parametrize("write", [write_report, write_card])
+def test_missing_parts_are_left_out(bare, write):
+    text = write(bare, make_recipe(evaluators=())).read_text()
+    assert "toy" in text
+    for part in ("<svg", "Evaluation", "Corpus", "Exported model", "differ by at most"):
+        assert part not in text
+
+
+def test_a_metric_that_was_not_there_before_is_no_error(run):
+    path = run.evaluation / "initial" / "masked_recovery.json"
+    content = json.loads(path.read_text())
+    content["metrics"].pop("shop.words")
+    write_json(path, content | {"main": "web.words"})
+    assert "– → 0.200" in Page(write_report(run, make_recipe()).read_text()).text
+
+
+def test_the_card_has_front_matter_and_figures(run):
+    text = write_card(run, make_recipe(synthetic=True)).read_text()
+    _, front, body = text.split("---\n", 2)
+    matter = yaml.safe_load(front)
+    assert (matter["library_name"], matter["pipeline_tag"]) == ("transformers", "fill-mask")
+    assert "license" not in matter, "it follows from the data and is the user's to name"
+    assert "| web | toy.pages | 8 | 4,321 |" in body
+    assert "| shop | toy.pages (synthetic) | 8 | 4,321 |" in body
+    assert "| anneal | 3,001 | 64 | 0.001 | random 0.3 | 2.500 |" in body
+    assert "| masked_recovery shop.words | 0.000 | 0.100 | 0.200 |" in body
+    assert "at most 2.4e-06" in body
+    assert 'AutoModelForMaskedLM.from_pretrained("model")' in body
