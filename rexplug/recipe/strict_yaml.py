@@ -100,6 +100,13 @@ def parse_file(path: Path) -> Source:
 
 
 def _value(node: yaml.Node, path: Path_, name: str, lines: dict[Path_, str], problems: list[str]) -> Any:
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in (
+        _Loader.DEFAULT_MAPPING_TAG,
+        _Loader.DEFAULT_SEQUENCE_TAG,
+    ):
+        place = f"{name}:{node.start_mark.line + 1}: {'.'.join(map(str, path)) or 'the recipe'}"
+        problems.append(f"{place}: could not determine a constructor for the tag '{node.tag}'")
+        return None
     if isinstance(node, yaml.MappingNode):
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
