@@ -122,18 +122,20 @@ class BatchStream:
 
     def __post_init__(self) -> None:
         for name, samples in zip(self.sources, self._samples, strict=True):
-            used = any(self.mixing.weights(at).get(name, 0) > 0 for at in (0.0, 0.5, 1.0))
-            if used and not len(samples):
-                longest = int(samples.store.lengths.max(initial=0))
-                raise DataError(
-                    f"phase '{self.phase}': source '{name}' has no document of at least {self.min_tokens} tokens "
-                    f"(min_tokens); its longest has {longest}, of {samples.store.num_documents}"
-                )
+            if not len(samples) and any(self.mixing.weights(at).get(name, 0) > 0 for at in (0.0, 0.5, 1.0)):
+                raise self._no_document(name, samples)
             for scorer in self.masking.scorers:
                 if scorer.channel not in samples.store.channels:
                     raise DataError(
                         f"{samples.store.folder} has no channel '{scorer.channel}'; run again --from tokenize"
                     )
+
+    def _no_document(self, name: str, samples: Samples) -> DataError:
+        longest = int(samples.store.lengths.max(initial=0))
+        return DataError(
+            f"phase '{self.phase}': source '{name}' has no document of at least {self.min_tokens} tokens "
+            f"(min_tokens); its longest has {longest}, of {samples.store.num_documents}"
+        )
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -180,6 +182,9 @@ class BatchStream:
         """The batch at a position and the position after it; a pure function."""
         progress = min(1.0, position.tokens / self.total_tokens)
         weights = shares_of.shares(self.mixing, progress, self.sources)
+        for name, weight, samples in zip(self.sources, weights, self._samples, strict=True):
+            if weight and not len(samples):  # a share between the points at which the constructor looks
+                raise self._no_document(name, samples)
         budget = min(self.batch_tokens(position.tokens), self.total_tokens - position.tokens)
         num_rows = max(1, round(budget / self.row_tokens))
         packed, position_after = self._pack(position, weights, num_rows, min(self.row_tokens, budget))
@@ -220,7 +225,8 @@ class BatchStream:
 
         for source, draw in position.waiting:
             place(source, draw)
-        while max(room) >= _SMALLEST and len(waiting) < LOOK_AHEAD:
+        # A batch is never empty: with one or two tokens to go the phase would not end otherwise.
+        while (max(room) >= _SMALLEST or not any(rows)) and len(waiting) < LOOK_AHEAD:
             source = shares_of.choose(credits, weights)
             draw = draws[source]
             draws[source] += 1
