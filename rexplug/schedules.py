@@ -8,13 +8,21 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 
+def _or_number(schema: dict[str, Any]) -> None:
+    """Tell editors that one number will do."""
+    mapping = dict(schema)
+    description = mapping.pop("description", "")
+    schema.clear()
+    schema |= {"description": description, "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, mapping]}
+
+
 class Ramp(BaseModel):
     """A rate between 0 and 1 that moves linearly over a phase; one number stands for a constant.
 
     `0.3` and `{start: 0.3, end: 0.15}` are both valid in a recipe.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=_or_number)
 
     start: float = Field(ge=0, le=1)
     """Value at the start of the phase."""

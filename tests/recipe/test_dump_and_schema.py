@@ -1,11 +1,16 @@
 """The resolved recipe is a recipe; the schema says what one may hold."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 import yaml
 
+from rexplug.plugins import load_plugins
 from rexplug.recipe import dump_recipe, recipe_schema
+from rexplug.recipe.strict_yaml import parse, parse_file
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_dump_is_the_same_recipe(load_toy, toy):
@@ -95,10 +100,22 @@ def test_every_reference_of_the_schema_resolves(toy_registry):
     assert {each.removeprefix("#/$defs/") for each in references(schema)} <= set(schema["$defs"])
 
 
+def test_a_rate_is_a_number_or_a_ramp(toy_registry):
+    number, ramp = recipe_schema(toy_registry)["$defs"]["Ramp"]["anyOf"]
+    assert number == {"type": "number", "minimum": 0, "maximum": 1}
+    assert ramp["required"] == ["start", "end"]
+
+
 @pytest.mark.parametrize("broken", [False, True])
 def test_the_schema_judges_as_the_loader_does(toy_registry, toy, broken):
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
-    value = yaml.safe_load(toy.replace("8e-4", "0.0008").replace("4e-4", "0.0004"))
+    value = parse(toy.replace("masking: plain", "masking: {use: plain, rate: 0.2}"), "r.yaml").value
     if broken:
         value["phases"][0]["mixing"]["sharse"] = {}
     assert jsonschema.Draft202012Validator(recipe_schema(toy_registry)).is_valid(value) is not broken
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_schema_accepts_the_shipped_recipes(path):
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    jsonschema.Draft202012Validator(recipe_schema(load_plugins())).validate(parse_file(path).value)
