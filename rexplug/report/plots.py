@@ -9,7 +9,18 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
-_COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#0891b2")
+_COLOURS = (
+    "#2563eb",
+    "#d97706",
+    "#059669",
+    "#9333ea",
+    "#dc2626",
+    "#0891b2",
+    "#be185d",
+    "#65a30d",
+    "#78716c",
+    "#1e3a8a",
+)
 _POINTS = 400
 Steps = Sequence[Mapping[str, Any]]
 
@@ -59,7 +70,7 @@ def evaluation(moments: Sequence[str], metrics: Mapping[str, Sequence[Mapping[st
         )
     axes.set_xticks(range(len(moments)), moments)
     axes.set_ylim(bottom=0)
-    _legend(axes)
+    _legend(axes, columns=2)
     return _svg(figure)
 
 
@@ -79,7 +90,10 @@ def _figure(label: str) -> tuple[Any, Any]:
 def _finish(figure: Any, axes: Any, steps: Steps, legend: bool = True) -> str:
     axes.set_xlabel("tokens, all phases")
     axes.xaxis.set_major_formatter(lambda value, _: _amount(value))
-    top = axes.get_ylim()[1]
+    # Room above the curves for the phases' names.
+    bottom, top = axes.get_ylim()
+    top += 0.1 * (top - bottom)
+    axes.set_ylim(bottom, top)
     for before, after in pairwise(steps):
         if before["phase"] != after["phase"]:
             axes.axvline(before["total_tokens"], color="#6b7280", linewidth=0.8, linestyle="--")
@@ -93,9 +107,9 @@ def _finish(figure: Any, axes: Any, steps: Steps, legend: bool = True) -> str:
     return _svg(figure)
 
 
-def _legend(axes: Any) -> None:
+def _legend(axes: Any, columns: int = 4) -> None:
     # Above the axes, where no curve runs.
-    axes.legend(frameon=False, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    axes.legend(frameon=False, fontsize=8, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 
 def _svg(figure: Any) -> str:

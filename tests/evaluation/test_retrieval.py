@@ -87,7 +87,8 @@ def test_mteb_on_known_answers(Oracle, coarse, collection, tmp_path):
     assert result.main == "ndcg_at_10"
     assert (metric.value, metric.low, metric.high, metric.num_items) == (1.0, 1.0, 1.0, 12)
     assert result.metrics["recall_at_10"].value == 1.0
-    assert result.notes == ["The catalogue and the queries are synthetic."]
+    assert result.notes[0].startswith("Mean-pooled embeddings, not fine-tuned for similarity.")
+    assert result.notes[1:] == ["The catalogue and the queries are synthetic."]
 
     # The same folder, another model: neither its stored result nor its ranking is taken for the first one's.
     worst = evaluate_retrieval(collection, oracle(Oracle, coarse, collection, "worst", -1.0), tmp_path, seed=1)
