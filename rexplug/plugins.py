@@ -34,7 +34,10 @@ def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool =
                 both = [each.distribution or "this process" for each in (registry.plugins[plugin.name], plugin)]
                 raise PluginError(f"two plugins are called '{plugin.name}': one from {both[0]}, one from {both[1]}")
             _register(registry, plugin, target.load() if isinstance(target, EntryPoint) else target)
-        except Exception as error:  # a plugin is a stranger's code: whatever it raises at import is its failure
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # a plugin is a stranger's code: whatever it raises at import is its failure
             reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
             if strict:
                 raise PluginError(f"plugin '{plugin.name}' did not load: {reason}") from error

@@ -19,6 +19,11 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
     check_inputs(resolved)
     tokens = sum(phase.tokens for phase in resolved.phases)
     model = resolved.model.size or resolved.model.from_
-    click.echo(
-        f"{recipe} is in order: {len(resolved.sources)} sources, {len(resolved.phases)} phases, {tokens:,} tokens, model {model}"
+    sources, phases = (
+        _counted(len(each), noun) for each, noun in ((resolved.sources, "source"), (resolved.phases, "phase"))
     )
+    click.echo(f"{recipe} is in order: {sources}, {phases}, {tokens:,} tokens, model {model}")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,175 @@
+"""What `main` makes of an error: the user's is one message and 2, an interruption 130, ours a traceback and 1."""
+
+import click
+import pytest
+
+from rexplug import cli as commands
+from rexplug.errors import DataError, RunInterrupted
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Runs `rexplug` with arguments, in this process; returns code, output and errors."""
+
+    def do(*arguments):
+        monkeypatch.setattr("sys.argv", ["rexplug", *map(str, arguments)])
+        try:
+            commands.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        return (code, *capsys.readouterr())
+
+    return do
+
+
+@pytest.fixture
+def raising(call, monkeypatch):
+    """Runs a command that raises."""
+
+    def do(error):
+        @click.command()
+        def boom():
+            raise error
+
+        monkeypatch.setattr(commands._Lazy, "get_command", lambda group, context, name: boom)
+        return call("boom")
+
+    return do
+
+
+def test_a_mistake_of_the_user(raising):
+    assert raising(DataError("data/web matches no file")) == (2, "", "rexplug: data/web matches no file\n")
+
+
+def test_a_run_that_was_stopped(raising):
+    assert raising(RunInterrupted("stopped after pretrain")) == (130, "", "rexplug: stopped after pretrain\n")
+
+
+def test_ctrl_c(raising):
+    code, _, errors = raising(KeyboardInterrupt())
+    assert code == 130
+    assert errors.strip() == (
+        "rexplug: interrupted; what was finished is kept, and the same command goes on from there"
+    )
+
+
+def test_our_own_mistake(raising):
+    code, _, errors = raising(ZeroDivisionError("division by zero"))
+    assert code == 1
+    assert errors.startswith("Traceback (most recent call last):")
+    assert errors.endswith(
+        "ZeroDivisionError: division by zero\n"
+        "rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["run", "--help"], ["check", "--help"], ["--version"]])
+def test_help_is_no_mistake(call, arguments):
+    code, output, errors = call(*arguments)
+    assert (code, errors) == (0, "")
+    assert output
+
+
+def test_help_lists_every_command(call):
+    _, output, _ = call("--help")
+    for name in ("run", "check", "show", "plugins", "schema"):
+        assert f"\n  {name} " in output
+
+
+def test_an_unknown_command(call):
+    code, _, errors = call("rnu")
+    assert code == 2
+    assert "No such command 'rnu'" in errors
+
+
+def test_a_recipe_that_is_not_there(call, tmp_path):
+    missing = tmp_path / "nowhere.yaml"
+    for command in ("check", "show", "run"):
+        assert call(command, missing)[::2] == (2, f"rexplug: {missing}: there is no such file\n")
+
+
+RECIPE = """\
+name: tiny
+sources:
+  web: {use: text, paths: texts}
+  more: {use: jsonl, paths: more.jsonl}
+tokenizer: {use: train, vocabulary: 1k}
+model: {size: nano}
+phases:
+  - {name: one, tokens: 10k, context: 128, batch_tokens: 1k, learning_rate: {peak: 8e-4},
+     mixing: {use: annealing.constant, shares: {web: 1, more: 1}}, masking: random}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "r.yaml"
+    path.write_text(RECIPE)
+    return "r.yaml"
+
+
+def test_check_lists_every_input_that_is_missing(call, recipe, tmp_path):
+    code, output, errors = call("check", recipe)
+    assert (code, output) == (2, "")
+    assert errors.splitlines() == [
+        f"rexplug: sources.web: text: paths: 'texts' matches no file (looked from {tmp_path})",
+        f"sources.more: jsonl: paths: 'more.jsonl' matches no file (looked from {tmp_path})",
+    ]
+
+
+def test_check_says_what_the_recipe_is(call, recipe, tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("A text.")
+    (tmp_path / "more.jsonl").write_text('{"text": "More."}\n')
+    assert call("check", recipe) == (
+        0,
+        "r.yaml is in order: 2 sources, 1 phase, 10,000 tokens, model nano\n",
+        "",
+    )
+    assert call("check", recipe, "phases.one.tokens=2M")[1].endswith(", 2,000,000 tokens, model nano\n")
+
+
+def test_show_prints_a_recipe(call, recipe, tmp_path):
+    code, output, errors = call("show", recipe, "seed=4")
+    assert (code, errors) == (0, "")
+    (tmp_path / "again.yaml").write_text(output)
+    assert call("show", "again.yaml")[1] == output
+    assert "\nseed: 4\n" in output
+
+
+def test_show_blames_an_override(call, recipe):
+    assert call("show", recipe, "sede=4")[::2] == (
+        2,
+        "rexplug: r.yaml has 1 problem:\n  override sede=4: sede: there is no such key; did you mean 'seed'?\n",
+    )
+
+
+def test_plugins_shows_what_did_not_load(call, tmp_path, monkeypatch):
+    info = tmp_path / "rexplug_broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rexplug-broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rexplug]\nbroken = rexplug_broken_not_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    reason = "ModuleNotFoundError: No module named 'rexplug_broken_not_there'"
+    code, output, _ = call("plugins")
+    assert code == 0
+    assert f"\nDid not load\n  broken (from rexplug-broken): {reason}\n" in output
+    for name in ("broken", "broken.filter"):
+        assert call("plugins", name)[::2] == (2, f"rexplug: plugin 'broken' did not load: {reason}\n")
+
+
+def test_plugins_lists_the_components_of_a_plugin(call):
+    code, output, _ = call("plugins", "annealing")
+    assert code == 0
+    assert "annealing.cosine (mixing schedule)" in output
+    assert "annealing.constant (mixing schedule)" in output
+
+
+def test_plugins_knows_no_such_name(call):
+    code, _, errors = call("plugins", "annealing.cosin")
+    assert code == 2
+    assert errors.startswith(
+        "rexplug: no plugin or component is called 'annealing.cosin'; there are annealing.constant, "
+    )
