@@ -73,6 +73,8 @@ class Contrastive(rexplug.SalienceScorer):
         table = {}
         for word, count in domain.items():
             other = general[word]
+            if count + other == both:
+                continue  # the only word there is marks nothing
             prior = self.prior * (count + other) / both
             odds = math.log((count + prior) / (n_domain + self.prior - count - prior)) - math.log(
                 (other + prior) / (n_general + self.prior - other - prior)

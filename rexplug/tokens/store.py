@@ -107,6 +107,11 @@ class TokenStore:
         for number, counts in enumerate(self.description["shards"]):
             tokens = self._load(f"tokens-{number:05d}.npy", counts["tokens"])
             ends = self._load(f"ends-{number:05d}.npy", counts["documents"])
+            last = int(ends[-1]) if len(ends) else 0
+            if last != counts["tokens"]:
+                raise DataError(
+                    f"{self.folder / f'ends-{number:05d}.npy'} ends at token {last}, but store.json says {counts['tokens']}"
+                )
             channels = {
                 name: self._load(f"channel.{name}-{number:05d}.npy", counts["tokens"])
                 for name in self.description["channels"]

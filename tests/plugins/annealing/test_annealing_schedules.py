@@ -1,0 +1,76 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from rexplug_annealing import Constant, Cosine, Linear, OneMinusSqrt, Stepwise
+
+ENDS = {"start": {"web": 8, "retail": 2}, "end": {"retail": 0.9, "web": 0.1}}
+
+
+@pytest.mark.parametrize("schedule", [Linear, Cosine, OneMinusSqrt])
+def test_curves_begin_at_the_start_and_stop_at_the_end(schedule):
+    assert schedule(**ENDS).weights(0.0) == pytest.approx({"web": 0.8, "retail": 0.2})
+    assert schedule(**ENDS).weights(1.0) == pytest.approx({"web": 0.1, "retail": 0.9})
+    assert schedule(**ENDS).weights(1.5) == schedule(**ENDS).weights(1.0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "way"), [(Linear, 0.25), (Cosine, (1 - math.cos(math.pi / 4)) / 2), (OneMinusSqrt, 0.5)]
+)
+def test_a_quarter_of_the_phase(schedule, way):
+    assert schedule(**ENDS).weights(0.25)["retail"] == pytest.approx(0.2 + 0.7 * way)
+
+
+@given(st.sampled_from([Linear, Cosine, OneMinusSqrt]), st.floats(0, 1), st.floats(0, 1))
+def test_shares_add_up_to_one_and_move_one_way(schedule, first, second):
+    first, second = sorted((first, second))
+    early, late = schedule(**ENDS).weights(first), schedule(**ENDS).weights(second)
+    assert sum(early.values()) == pytest.approx(1)
+    assert early["retail"] <= late["retail"] + 1e-12
+
+
+def test_a_source_that_one_end_leaves_out_fades():
+    schedule = Linear(start={"web": 1}, end={"retail": 1})
+    assert schedule.weights(0.25) == pytest.approx({"web": 0.75, "retail": 0.25})
+
+
+def test_constant_is_constant():
+    assert Constant(shares={"web": 3, "retail": 1}).weights(0.7) == {"web": 3, "retail": 1}
+
+
+def test_steps_hold_until_the_next_one_and_always_name_all_sources():
+    schedule = Stepwise(steps=[{"from": 0, "shares": {"web": 1}}, {"from": 0.5, "shares": {"retail": 2}}])
+    assert schedule.weights(0.499) == {"web": 1, "retail": 0}
+    assert schedule.weights(0.5) == schedule.weights(1.0) == {"web": 0, "retail": 2}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Constant(shares={"web": 0}), "shares gives every source a share of 0; at least one must be above 0"),
+        (lambda: Linear(start={"web": 1}, end={"web": 0}), "end gives every source a share of 0"),
+        (lambda: Constant(shares={"web": -1}), "greater than or equal to 0"),
+        (lambda: Constant(shares={"web": float("inf")}), "finite"),
+        (lambda: Constant(shares={}), "at least 1"),
+        (lambda: Stepwise(steps=[{"from": 0.1, "shares": {"web": 1}}]), "these begin at [0.1]"),
+        (
+            lambda: Stepwise(steps=[{"from": x, "shares": {"web": 1}} for x in (0, 0.5, 0.5)]),
+            "steps begin at 0 and rise; these begin at [0.0, 0.5, 0.5]",
+        ),
+        (lambda: Linear(start={"web": 1}, end={"web": 1}, sped=2), "Extra inputs are not permitted"),
+    ],
+)
+def test_what_is_no_schedule_is_refused(make, message):
+    with pytest.raises(ValidationError) as refused:
+        make()
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("schedule", [Linear(**ENDS), Stepwise(steps=[{"from": 0, "shares": {"web": 1}}])])
+def test_schedules_write_themselves_back(schedule):
+    entry = schedule.dump()
+    assert entry.pop("use") == schedule.name
+    assert type(schedule).model_validate(entry) == schedule
