@@ -7,12 +7,13 @@ import json
 import logging
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,9 @@ def _filter(
             read += filter_shard(*arguments(index))
             progress.update(count - len(todo) + number, documents=read)
     elif todo:
-        with ProcessPoolExecutor(min(workers, len(todo)), mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(
+            min(workers, len(todo)), mp_context=get_context("spawn"), initializer=_end_with_parent
+        ) as pool:
             jobs = [pool.submit(filter_shard, *arguments(index)) for index in todo]
             try:
                 for number, job in enumerate(as_completed(jobs), 1):
@@ -153,6 +156,18 @@ def _filter(
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     return [read_json(record) for record in records]
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when the main process is killed; it would wait for work for ever, or write beside a new run."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _finish(
@@ -182,18 +197,12 @@ def _finish(
             write_documents(target / part / path.name, documents)
     if not counts["kept"]["documents"]:
         raise DataError(f"nothing is left of source '{name}'; its filters dropped: {_worst(records, steps)}")
-    width = max(len(record["steps"]) for record in records)
-    named = {step["step"] for record in records for step in record["steps"]}
-    merged = []
-    for step in _order(source, named):
-        merged.append(merge([each for record in records for each in record["steps"] if each["step"] == step]))
-    assert width <= len(merged)
+    # By place and not by name: a source may use one filter twice.
+    merged = [merge(parts) for parts in zip(*(record["steps"] for record in records), strict=True)]
+    if not merged[0]["reasons"]:
+        del merged[0]
     read = {key: sum(record["read"][key] for record in records) for key in ("documents", "bytes")}
     return {"synthetic": source.synthetic, "read": read, "steps": [*merged, *steps], **counts}
-
-
-def _order(source: DocumentSource, named: set[str]) -> list[str]:
-    return [step for step in dict.fromkeys(["read", *(each.name for each in source.filters)]) if step in named]
 
 
 def _duplicates(

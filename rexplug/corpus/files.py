@@ -30,7 +30,7 @@ def write_documents(path: Path, documents: Sequence[Document], **columns: Sequen
 
 
 def _json(metadata: Mapping[str, Any]) -> str:
-    return json.dumps(dict(metadata), ensure_ascii=False, default=str)
+    return json.dumps(dict(metadata), default=str)
 
 
 def read_documents(folder: Path) -> Iterator[Document]:

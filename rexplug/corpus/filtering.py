@@ -59,9 +59,22 @@ def merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return total.to_json()
 
 
+def _sound(document: Document) -> Document:
+    """The document, or, where a lone surrogate keeps it from being written as UTF-8, a record of that.
+
+    JSON can spell such characters (`\\ud800`), so files that are valid UTF-8 bring them.
+    """
+    try:
+        f"{document.id}{document.text}{document.url or ''}".encode()
+    except UnicodeEncodeError:
+        name = document.id.encode("utf-8", "backslashreplace").decode()
+        return Document(name, "", None, {**document.metadata, ERROR: "a lone surrogate, which is no valid Unicode"})
+    return document
+
+
 def shard_documents(source: DocumentSource, index: int, count: int) -> Iterator[Document]:
     """The documents of a shard, within its part of the source's limit."""
-    documents = source.documents(Shard(index, count))
+    documents = map(_sound, source.documents(Shard(index, count)))
     if source.limit is None:
         return documents
     share = source.limit // count + (index < source.limit % count)
@@ -78,6 +91,8 @@ def filter_shard(
     record: Path,
 ) -> int:
     """Read a shard, judge its documents, and write kept ones, dropped ones and, last, the record of what was done.
+
+    The record's first step is the reading; the others are the filters in their order.
 
     Returns:
         How many documents were read.
@@ -123,9 +138,8 @@ def filter_shard(
         step=pa.array(why["step"], pa.string()), reason=pa.array(why["reason"], pa.string()),
         score=pa.array(why["score"], pa.float64()),
     )  # fmt: skip
-    shown = [reading, *steps] if reading.reasons else steps
     write_json(
         record,
-        {"read": {"documents": reading.seen, "bytes": size}, "steps": [step.to_json() for step in shown]},
+        {"read": {"documents": reading.seen, "bytes": size}, "steps": [step.to_json() for step in (reading, *steps)]},
     )
     return reading.seen

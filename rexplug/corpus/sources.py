@@ -8,8 +8,10 @@ import glob
 import gzip
 import io
 import json
+import zlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Annotated, Any, ClassVar, cast
@@ -21,6 +23,10 @@ from rexplug.errors import DataError
 
 ERROR = "rexplug_error"
 """Metadata key of a record that could not be read; curation drops it with this reason."""
+
+
+_LONGEST_FIELD = 2**31 - 1
+"""Of a CSV file, in characters; Python's own limit of 128 KiB is below the length of real documents."""
 
 
 def _as_tuple(value: Any) -> Any:
@@ -128,20 +134,17 @@ class Jsonl(_Records):
 
     def read(self, path: Path) -> Iterator[Document]:
         """One document per line that is not blank."""
-        with open_bytes(path) as file:
-            try:
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        yield self._line(line, path, number)
-            except (EOFError, OSError) as error:
-                raise DataError(f"{path} is damaged: {error}") from None
+        with _reading(path), open_bytes(path) as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield self._line(line, path, number)
 
     def _line(self, line: bytes, path: Path, number: int) -> Document:
         try:
             record = json.loads(line.decode("utf-8-sig"))
         except UnicodeDecodeError:
             return _broken(path, number, "invalid UTF-8")
-        except ValueError:
+        except (ValueError, RecursionError):
             return _broken(path, number, "invalid JSON")
         if not isinstance(record, dict):
             return _broken(path, number, "a line that is no JSON object")
@@ -188,7 +191,12 @@ class Csv(_Records):
     def read(self, path: Path) -> Iterator[Document]:
         """One document per row."""
         delimiter = self.delimiter or ("\t" if ".tsv" in path.name else ",")
-        with open_bytes(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", errors="replace", newline="") as file:
+        csv.field_size_limit(_LONGEST_FIELD)
+        with (
+            _reading(path),
+            open_bytes(path) as raw,
+            io.TextIOWrapper(raw, "utf-8-sig", errors="replace", newline="") as file,
+        ):
             for number, row in enumerate(csv.DictReader(file, delimiter=delimiter), 1):
                 if None in row:
                     yield _broken(path, number, "a row with more fields than the header")
@@ -204,10 +212,23 @@ class TextFiles(FileSource):
 
     def read(self, path: Path) -> Iterator[Document]:
         """The file; bytes that are no UTF-8 are replaced."""
-        with open_bytes(path) as file:
+        with _reading(path), open_bytes(path) as file:
             text = file.read().decode("utf-8-sig", errors="replace").strip()
         metadata = {"place": str(path)} | ({} if text else {ERROR: "empty file"})
         yield Document(str(path), text, None, metadata)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say which file is damaged; decompressors and parsers raise errors of their own that do not."""
+    try:
+        yield
+    except (EOFError, OSError, zlib.error, csv.Error) as error:
+        raise DataError(f"{path} is damaged: {error}") from None
+    except Exception as error:
+        if type(error).__name__ != "ZstdError":  # zstandard is imported only where a file needs it
+            raise
+        raise DataError(f"{path} is damaged: {error}") from None
 
 
 def open_bytes(path: Path) -> IO[bytes]:
