@@ -63,6 +63,8 @@ def curate(
     logging.getLogger("datatrove").setLevel(logging.ERROR)
     _quiet_loguru()
     began = time.monotonic()
+    for leftover in list(corpus.rglob(".tmp-*")):  # of processes that were killed while they wrote
+        leftover.unlink()
     filters = _fit(sources, fitted, seed, progress)
     statistics: dict[str, Any] = {"sources": {}}
     for name, source in sources.items():
@@ -181,7 +183,7 @@ def _finish(
     progress: Progress,
 ) -> dict[str, Any]:
     """Drop duplicates, split off held-out documents, write, and add up the statistics of a source."""
-    files = sorted((work / "passed").glob("*.parquet"))
+    files = [work / "passed" / f"{index:05d}.parquet" for index in range(len(records))]
     duplicates, steps = _duplicates(files, curation, seed, work, target, name, progress)
     counts = {part: {"documents": 0, "bytes": 0} for part in ("kept", "held_out")}
     threshold = round(curation.held_out * _DRAWS)

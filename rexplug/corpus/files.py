@@ -35,7 +35,7 @@ def _json(metadata: Mapping[str, Any]) -> str:
 
 def read_documents(folder: Path) -> Iterator[Document]:
     """The documents of a folder of Parquet files, in order of file and row."""
-    for path in sorted(folder.glob("*.parquet")):
+    for path in sorted(folder.glob("[!.]*.parquet")):
         yield from read_file(path)
 
 
