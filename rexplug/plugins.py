@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from importlib.metadata import entry_points
 
 import pluggy
 
@@ -28,12 +29,12 @@ def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool =
     """
     registry = Registry()
     strict = os.environ.get(STRICT) == "1"
-    for plugin, target in _candidates(extra or {}, installed):
+    for plugin, load in _candidates(extra or {}, installed):
         try:
             if plugin.name in registry.plugins:
                 both = [each.distribution or "this process" for each in (registry.plugins[plugin.name], plugin)]
                 raise PluginError(f"two plugins are called '{plugin.name}': one from {both[0]}, one from {both[1]}")
-            _register(registry, plugin, target.load() if isinstance(target, EntryPoint) else target)
+            _register(registry, plugin, load())
         except (
             Exception,
             SystemExit,
@@ -45,14 +46,20 @@ def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool =
     return registry
 
 
-def _candidates(extra: Mapping[str, object], installed: bool) -> Iterator[tuple[Plugin, object]]:
+def _candidates(extra: Mapping[str, object], installed: bool) -> Iterator[tuple[Plugin, Callable[[], object]]]:
+    # Entry points are known by where they come from, not by class: once the importlib_metadata backport is imported
+    # (Composer's dependencies do it), the standard library's function returns the backport's objects.
     if installed:
         found = sorted(entry_points(group=GROUP), key=lambda point: (point.name != "core", point.name))
         for point in found:
             dist = point.dist
-            yield Plugin(point.name, dist.name if dist else None, dist.version if dist else None), point
+            yield Plugin(point.name, dist.name if dist else None, dist.version if dist else None), point.load
     for name, target in extra.items():
-        yield Plugin(name), target
+        yield Plugin(name), partial(_same, target)
+
+
+def _same(target: object) -> object:
+    return target
 
 
 def _register(registry: Registry, plugin: Plugin, target: object) -> None:
