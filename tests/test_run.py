@@ -62,7 +62,7 @@ def test_everything_is_there(whole):
     assert manifest["plugins"]["example"] == "0.1.0"
     assert json.loads((folder / "model/parity.json").read_text())["max_difference"] <= 1e-5
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [line["phase"] for line in lines] == ["pretrain"] * 12 + ["anneal"] * 8
+    assert list(dict.fromkeys(line["phase"] for line in lines)) == ["pretrain", "anneal"]
     assert lines[-1]["loss"] < lines[0]["loss"]
     page = (folder / "report.html").read_text()
     assert "Synthetic data." in page
@@ -100,12 +100,15 @@ def weights(folder):
     return (folder / "checkpoints" / "anneal" / "final" / "model.safetensors").read_bytes()
 
 
+def losses(metrics):
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    return [(line["phase"], line["step"], line["tokens"], line["loss"]) for line in lines]
+
+
 @pytest.mark.parametrize(("kind", "lines"), [(signal.SIGKILL, 5), (signal.SIGTERM, 15)])
 def test_a_stopped_run_ends_in_the_same_weights(environment, whole, tmp_path, kind, lines):
     folder = tmp_path / "stopped"
-    often = "defaults.checkpoints.every_tokens=2k"
     settings = ["phases.0.checkpoints.every_tokens=2k", "phases.1.checkpoints.every_tokens=2k"]
-    assert often
     process = subprocess.Popen(
         command(folder, *settings), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -119,8 +122,7 @@ def test_a_stopped_run_ends_in_the_same_weights(environment, whole, tmp_path, ki
     assert code == (-signal.SIGKILL if kind == signal.SIGKILL else 130)
     run(environment, folder, *settings)
     assert weights(folder) == weights(whole[0])
-    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
-    assert steps == [*range(1, 13), *range(1, 9)]
+    assert losses(metrics) == losses(whole[0] / "metrics.jsonl")
 
 
 def test_a_change_redoes_what_it_touches(environment, whole, tmp_path):
