@@ -105,9 +105,10 @@ def host() -> dict[str, Any]:
 
 
 def peak_memory_gib() -> float:
-    """The most memory this process has held so far, in GiB."""
+    """The most memory that this process or one of its ended workers has held so far, in GiB."""
     unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, 2)
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round(most * unit / 2**30, 2)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rexplug import __version__
 from rexplug.components import Document, SalienceScorer
 from rexplug.pipeline.inputs import check_inputs
-from rexplug.pipeline.manifest import Manifest, host, locked, now, peak_memory_gib, versions
+from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
 from rexplug.pipeline.stages import Stage, run_stages
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe, dump_recipe
@@ -73,7 +73,9 @@ def run_recipe(
             stopped = isinstance(error, KeyboardInterrupt) or type(error).__name__ == "RunInterrupted"
             manifest.update(status="interrupted" if stopped else "failed", finished=now())
             raise
-        manifest.update(status="done", finished=now(), peak_memory_gib=peak_memory_gib())
+        # Stages that were done before belong to the run, but not to this process.
+        peak = max(float(stage.get("peak_memory_gib", 0)) for stage in manifest.values["stages"].values())
+        manifest.update(status="done", finished=now(), peak_memory_gib=peak)
         return manifest
 
 

@@ -58,6 +58,23 @@ def test_the_proof_is_written_and_holds(exported):
     assert parity["texts"] == 3, "blank texts are left out"
 
 
+def test_rounding_of_large_logits_is_no_mistake(tmp_path, tokenizer):
+    """A trained model's logits reach 10 and more, where fp32 rounds at 1e-6 per operation."""
+    from rexplug.tokens import SpecialTokens
+
+    model = build_model(Model(size="nano"), SpecialTokens.read(tokenizer), context=1024, seed=5)
+    with torch.no_grad():
+        for values in model.model.layers.parameters():
+            values.mul_(4 if values.ndim > 1 else 1)
+        model.head.norm.weight.mul_(20)
+    model.save_pretrained(tmp_path / "checkpoint")
+    parity = export(tmp_path / "checkpoint", tokenizer, tmp_path / "model", sample_texts=TEXTS)
+    assert parity["largest_logit"] > 15
+    assert parity["differences"]["packed, fp32"] == 0, "the same weights on the same path"
+    assert parity["differences"]["transformers, fp64"] < 1e-9, "no mistake hides behind rounding"
+    assert parity["max_difference"] <= 1e-5
+
+
 def test_config_holds_context_and_thetas_and_no_trace_of_our_attention(exported):
     folder, _ = exported
     text = (folder / "model" / "config.json").read_text()

@@ -85,7 +85,8 @@ def run(bare):
         "train.initial": stage({"parameters": 1234567, "without_embedding": 765432}),
         "train.pretrain": stage(TRAINED), "train.anneal": stage(TRAINED),
         "export": stage(
-            {"max_difference": 2.4e-6, "tolerance": 1e-5, "texts": 8, "tokens": 3554, "precision": "fp32"}
+            {"max_difference": 2.4e-6, "tolerance": 1e-5, "texts": 8, "tokens": 3554,
+             "differences": {"packed, fp32": 0.0, "transformers, fp64": 2.4e-6}, "largest_logit": 13.7}
         ),
     }  # fmt: skip
     write_json(bare.manifest, manifest)
