@@ -193,6 +193,8 @@ class Story:
         from rexplug.tokens import SpecialTokens
 
         self.progress.start("initial model")
+        for phase in self.recipe.phases:
+            self._stream(phase)  # refuses a source without documents for it: better now than when its turn comes
         return initial_checkpoint(self.recipe, SpecialTokens.read(self.run.tokenizer), self.run)
 
     def train(self, phase: Phase) -> Any:
