@@ -42,7 +42,6 @@ def evaluate_retrieval(
     """
     for switch in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
         os.environ.setdefault(switch, "1")
-    os.environ.setdefault("TQDM_DISABLE", "1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import datasets
@@ -56,7 +55,9 @@ def evaluate_retrieval(
         predictions = folder / "predictions" / f"{encoder.revision}-{revision(collection)}"
         result = mteb.evaluate(
             model, [task], cache=ResultCache(cache_path=folder), co2_tracker=False, show_progress_bar=False,
-            prediction_folder=predictions, raise_error=False, encode_kwargs={"batch_size": 64},
+            prediction_folder=predictions, raise_error=False,
+            # mteb's own switch does not reach its bars inside a task once encode_kwargs are given.
+            encode_kwargs={"batch_size": 64, "show_progress_bar": False},
         )  # fmt: skip
     if result.exceptions:
         raise DataError(f"mteb could not run '{collection.name}': {result.exceptions[0]}")

@@ -80,9 +80,10 @@ def oracle(Oracle, coarse, collection, revision, sign=1.0):
 
 
 @pytest.mark.slow
-def test_mteb_on_known_answers(Oracle, coarse, collection, tmp_path):
+def test_mteb_on_known_answers(Oracle, coarse, collection, tmp_path, capfd):
     best = oracle(Oracle, coarse, collection, "best")
     result = evaluate_retrieval(collection, best, tmp_path, seed=1)
+    assert "".join(capfd.readouterr()) == "", "mteb draws bars in our terminal"
     metric = result.metrics["ndcg_at_10"]
     assert result.main == "ndcg_at_10"
     assert (metric.value, metric.low, metric.high, metric.num_items) == (1.0, 1.0, 1.0, 12)
