@@ -7,13 +7,9 @@ import json
 import logging
 import os
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +22,7 @@ from rexplug.errors import DataError
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
 from rexplug.run_directory import read_json, write_json
+from rexplug.workers import run_shards
 
 _DRAWS = 2**32
 
@@ -136,40 +133,14 @@ def _filter(
     progress.start(f"curate {name}", count, "shards")
     progress.update(count - len(todo))
     read = 0
-    if workers == 1 or len(todo) == 1:
-        for number, index in enumerate(todo, 1):
-            read += filter_shard(*arguments(index))
-            progress.update(count - len(todo) + number, documents=read)
-    elif todo:
-        with ProcessPoolExecutor(
-            min(workers, len(todo)), mp_context=get_context("spawn"), initializer=_end_with_parent
-        ) as pool:
-            jobs = [pool.submit(filter_shard, *arguments(index)) for index in todo]
-            try:
-                for number, job in enumerate(as_completed(jobs), 1):
-                    read += job.result()
-                    progress.update(count - len(todo) + number, documents=read)
-            except BrokenProcessPool:
-                raise DataError(
-                    f"a worker died while it curated '{name}' (killed, or out of memory); finished shards are kept and the "
-                    "same command goes on from there. With less memory, lower curation.executor.workers"
-                ) from None
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    done = run_shards(
+        filter_shard, [arguments(index) for index in todo], workers=workers, doing=f"curated '{name}'",
+        setting="curation.executor.workers",
+    )  # fmt: skip
+    for number, documents in enumerate(done, 1):
+        read += documents
+        progress.update(count - len(todo) + number, documents=read)
     return [read_json(record) for record in records]
-
-
-def _end_with_parent() -> None:
-    """Let a worker end when the main process is killed; it would wait for work for ever, or write beside a new run."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _finish(

@@ -11,7 +11,7 @@ from rexplug.components import Document
 
 def read_parquet(folder: Path) -> Iterator[Document]:
     """The documents of a folder of Parquet files, file by file in name order."""
-    for path in sorted(folder.glob("*.parquet")):
+    for path in sorted(folder.glob("[!.]*.parquet")):
         yield from read_file(path)
 
 

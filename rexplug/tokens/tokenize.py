@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import Any
 
 from rexplug.components import CorpusSample, Document, SalienceScorer, TokenizedDocument
-from rexplug.errors import PluginError
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Executor
 from rexplug.run_directory import read_json, write_json
-from rexplug.tokens.documents import read_file, read_parquet
+from rexplug.tokens.documents import read_parquet
+from rexplug.tokens.encode import Encoder
 from rexplug.tokens.special import SpecialTokens
-from rexplug.tokens.store import WORD_START, close_store, has_shard, write_shard
+from rexplug.tokens.store import WORD_START, close_store, has_shard
 from rexplug.tokens.tokenizer import tokenizer_hash
-
-_CHUNK = 128
-T = TypeVar("T")
+from rexplug.workers import run_shards
 
 
 class _Folder:
@@ -73,111 +69,88 @@ def tokenize(
         tokenizer: the tokenizer's folder.
         scorers: channel name -> fitted scorer.
         tokens: where the stores go, one folder per source.
-        executor: with one worker the tokenizer keeps to one thread; otherwise it takes the cores it finds.
+        executor: how many processes work on shards at a time; each keeps to one thread.
         progress: told how many documents are done.
 
     Returns:
-        Per source the documents, tokens, longest document, seconds.
+        Per source what `close` counts, and the seconds.
+
+    Raises:
+        PluginError: a scorer did not return one uint8 per token.
+        DataError: a worker process died.
     """
-    os.environ["TOKENIZERS_PARALLELISM"] = "true" if executor.workers > 1 else "false"
-    special = SpecialTokens.read(tokenizer)
     results: dict[str, Any] = {}
     for source in sources:
         began = time.monotonic()
-        folder = tokens / source
+        kept, folder = corpus / source / "kept", tokens / source
         folder.mkdir(parents=True, exist_ok=True)
-        files = sorted((corpus / source / "kept").glob("*.parquet"))
-        total = sum(_rows(path) for path in files)
-        progress.start(f"tokenize {source}", total, "documents")
-        done = 0
-        for number, path in enumerate(files):
-            if not has_shard(folder, number):
-                _shard(path, number, folder, tokenizer, special, scorers, progress, done)
-            done += _rows(path)
-            progress.update(done)
-        counts = close_store(
-            folder, len(files), [WORD_START, *scorers], tokenizer_hash(tokenizer), special.vocabulary_size
-        )
+        for leftover in list(folder.glob(".tmp-*")):  # of processes that were killed while they wrote
+            leftover.unlink()
+        rows = [_rows(path) for path in sorted(kept.glob("[!.]*.parquet"))]
+        todo = [shard for shard in range(len(rows)) if not has_shard(folder, shard)]
+        progress.start(f"tokenize {source}", sum(rows), "documents")
+        done = sum(rows) - sum(rows[shard] for shard in todo)
+        progress.update(done)
+        # The largest first, so that no worker is left with one at the end.
+        shards = [
+            (kept, folder, tokenizer, dict(scorers), shard, len(rows)) for shard in sorted(todo, key=lambda i: -rows[i])
+        ]
+        counted = 0
+        for shard, num_tokens in run_shards(
+            _shard, shards, workers=executor.workers, doing=f"tokenized '{source}'", setting="curation.executor.workers"
+        ):
+            done, counted = done + rows[shard], counted + num_tokens
+            progress.update(done, tokens=float(counted))
+        counts = close(folder, shards=len(rows), tokenizer=tokenizer, scorers=scorers)
         results[source] = {**counts, "seconds": round(time.monotonic() - began, 2)}
     return results
 
 
 def _shard(
-    path: Path,
-    number: int,
-    folder: Path,
-    tokenizer: Path,
-    special: SpecialTokens,
-    scorers: Mapping[str, SalienceScorer],
-    progress: Progress,
-    before: int,
-) -> None:
-    columns: dict[str, list[Any]] = {"id": [], "url": []}
-    tokens: list[Any] = []
-    channels: dict[str, list[Any]] = {WORD_START: [], **{name: [] for name in scorers}}
-    for documents in _chunks(read_file(path), _CHUNK):
-        for document in encode(tokenizer, documents):
-            tokens.append(document.token_ids)
-            channels[WORD_START].append(document.word_starts.view(np.uint8))
-            for name, scorer in scorers.items():
-                channels[name].append(_score(scorer, document))
-        columns["id"] += [document.id for document in documents]
-        columns["url"] += [document.url for document in documents]
-        progress.update(before + len(tokens))
-    write_shard(
-        folder, number, tokens=tokens, channels=channels, documents=columns, vocabulary_size=special.vocabulary_size
+    kept: Path, folder: Path, tokenizer: Path, scorers: Mapping[str, SalienceScorer], shard: int, num_shards: int
+) -> tuple[int, int]:
+    """Make one shard, in this process or in a worker; returns its number and its tokens."""
+    from rexplug.tokens.step import ReadKept, TokenizeDocuments, counts_path
+
+    step = TokenizeDocuments(folder, tokenizer, scorers)
+    deque(step(ReadKept(kept)(None, shard, num_shards), shard, num_shards), maxlen=0)
+    return shard, int(read_json(counts_path(folder, shard))["tokens"])
+
+
+def close(folder: Path, *, shards: int, tokenizer: Path, scorers: Iterable[str]) -> dict[str, Any]:
+    """Complete a store whose shards are all there, whichever executor made them.
+
+    Returns:
+        `documents`, `tokens`, `words`, `characters`, the `longest` document in tokens, and per scorer's channel the
+        `salient` tokens.
+    """
+    from rexplug.tokens.step import counts_path
+
+    names = list(scorers)
+    special = SpecialTokens.read(tokenizer)
+    totals: dict[str, Any] = dict(
+        close_store(folder, shards, [WORD_START, *names], tokenizer_hash(tokenizer), special.vocabulary_size)
     )
+    counts = [read_json(counts_path(folder, shard)) for shard in range(shards)]
+    totals |= {key: sum(each[key] for each in counts) for key in ("words", "characters")}
+    totals["longest"] = max((each["longest"] for each in counts), default=0)
+    totals["salient"] = {name: sum(each["salient"][name] for each in counts) for name in names}
+    return totals
 
 
 def encode(tokenizer: Path, documents: Sequence[Document]) -> Iterator[TokenizedDocument]:
     """Tokenize documents without special tokens, with offsets and word starts."""
-    from rexplug.tokens.words import word_starts
-
-    fast = _fast(tokenizer)
-    for document, encoding in zip(
-        documents, fast.encode_batch([each.text for each in documents], add_special_tokens=False), strict=True
-    ):
-        offsets = np.array(encoding.offsets, np.uint32).reshape(-1, 2)
-        yield TokenizedDocument(
-            document.id, document.text, np.array(encoding.ids, np.uint32), offsets, word_starts(document.text, offsets)
-        )
+    path = tokenizer / "tokenizer.json"
+    return _encoder(tokenizer, path.stat().st_mtime_ns).encode(documents)
 
 
-_loaded: dict[tuple[Path, int], Any] = {}
-
-
-def _fast(folder: Path) -> Any:
+@lru_cache(maxsize=1)
+def _encoder(folder: Path, changed: int) -> Encoder:
     """The tokenizer of a folder; kept, because reading a large vocabulary takes a moment."""
-    from tokenizers import Tokenizer
-
-    path = folder / "tokenizer.json"
-    key = (path, path.stat().st_mtime_ns)
-    if key not in _loaded:
-        _loaded.clear()
-        tokenizer = Tokenizer.from_file(str(path))
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        _loaded[key] = tokenizer
-    return _loaded[key]
-
-
-def _score(scorer: SalienceScorer, document: TokenizedDocument) -> Any:
-    values = scorer.score(document)
-    if values.dtype != np.uint8 or values.shape != document.token_ids.shape:
-        raise PluginError(
-            f"{scorer.name}.score() returned {values.dtype} {list(values.shape)} for document '{document.id}'; "
-            f"expected uint8 {list(document.token_ids.shape)}"
-        )
-    return values
+    return Encoder.load(folder)
 
 
 def _rows(path: Path) -> int:
     import pyarrow.parquet as pq
 
     return int(pq.read_metadata(path).num_rows)
-
-
-def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
