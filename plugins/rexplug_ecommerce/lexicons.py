@@ -23,12 +23,16 @@ MATERIALS = entries(
     carbon fiber, carbon fibre, aluminum, aluminium, aluminum alloy, aluminium alloy, steel, stainless steel,
     carbon steel, cast iron, titanium, brass, copper, zinc alloy, glass, tempered glass, ceramic, porcelain,
     wood, solid wood, bamboo, oak, walnut, plywood, mdf, rattan, foam, memory foam, latex, mesh, neoprene,
-    gore-tex, rayon, viscose, satin, chiffon, lace, paper, cardboard, marble
+    gore-tex, rayon, viscose, satin, chiffon, lace, paper, cardboard, marble, maple, rosewood, mahogany, basswood,
+    ebony, spruce, cedar, poplar, birch, pine, teak, rubberwood, beech, cowhide, deerskin, moosehide, sheepskin,
+    alloy, zinc, metal, iron, jersey, acetate, abs, tr90, fur, faux fur, flannel, tweed, corduroy, organza, tulle,
+    polyurethane, vinyl, stoneware, resin, granite, quartz, wicker, jute, hemp, graphite, fiberglass, kevlar,
+    carbon, nitrile, melamine, pewter, sterling silver, earthenware, patent leather, veggie suede, terry, muslin
     """
 )
 SIZES = entries(
     """
-    one size, xxs, xs, xl, xxl, xxxl, 2xl, 3xl, 4xl, 5xl, extra large, extra small, x-large, xx-large, x-small,
+    one size, xxs, xs, xl, xxl, xxxl, 2xl, 3xl, 4xl, 5xl, 2x-large, 3x-large, extra large, extra small, x-large, xx-large, x-small,
     king size, queen size, twin size, full size, travel size, family size, plus size, california king, super
     king
     """
@@ -50,8 +54,12 @@ CATEGORY_WORDS = entries(
 )
 
 
+_EVERYDAY = {"natural", "rose", "clear", "stone", "smoke", "sand", "bone"}
+"""Values of the sample pages that are everyday words elsewhere."""
+
+
 def _all(field: str) -> tuple[str, ...]:
-    return tuple(term for category in CATEGORIES for term in getattr(category, field))
+    return tuple(term for category in CATEGORIES for term in getattr(category, field) if term not in _EVERYDAY)
 
 
 BUILT_IN: dict[str, tuple[str, ...]] = {

@@ -14,7 +14,7 @@ from rexplug.components.evaluator import (
 from rexplug.components.masking_policy import MaskingPolicy, TokenBatch
 from rexplug.components.mixing_schedule import MixingSchedule
 from rexplug.components.quantities import Quantity, parse_quantity
-from rexplug.components.salience_scorer import SalienceScorer, TokenizedDocument
+from rexplug.components.salience_scorer import Reason, SalienceScorer, TokenizedDocument
 
 __all__ = [
     "NAME_PATTERN",
@@ -32,6 +32,7 @@ __all__ = [
     "Metric",
     "MixingSchedule",
     "Quantity",
+    "Reason",
     "RetrievalCollection",
     "SalienceScorer",
     "Shard",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from itertools import pairwise
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,30 @@ class TokenizedDocument:
     offsets: NDArray[np.uint32]
     word_starts: NDArray[np.bool_]
 
+    def spread(self, starts: Sequence[int], ends: Sequence[int], values: Sequence[int]) -> NDArray[np.uint8]:
+        """Values of spans of characters as values of tokens: `[num_tokens]`, 0 on tokens that lie in no span.
+
+        `starts`, `ends` (exclusive) and `values` are `[num_spans]`; the spans are in order and do not overlap. The last
+        character of a token decides: byte-level BPE keeps the white space before a word in the word's first token.
+        """
+        found = np.zeros(len(self.token_ids), np.uint8)
+        if len(starts):
+            # A token lies in a span if its last character does; there are few spans and many tokens.
+            last = np.ascontiguousarray(self.offsets[:, 1])
+            first_tokens = last.searchsorted(np.array(starts, np.uint32), side="right").tolist()
+            after_tokens = last.searchsorted(np.array(ends, np.uint32), side="right").tolist()
+            for first, after, value in zip(first_tokens, after_tokens, values, strict=True):
+                found[first:after] = value
+        return found
+
+
+class Reason(NamedTuple):
+    """Why characters `[start, end)` of a text are salient, in a word or two: an attribute's name, a word's log-odds."""
+
+    start: int
+    end: int
+    label: str
+
 
 class SalienceScorer(Component):
     """Scores tokens once, when documents are tokenized; guided masking reads the scores at no cost later."""
@@ -40,6 +66,19 @@ class SalienceScorer(Component):
         Tokens that belong together (a brand of two words, `500 ml`) carry the same value without a gap and are
         masked as one span.
         """
+
+    def explain(self, document: TokenizedDocument) -> Sequence[Reason]:
+        """Why tokens of `document` are salient, in order; `rexplug peek` and the report show it.
+
+        The default names the score of each run of tokens that score alike; override it where more can be said.
+        """
+        scores = self.score(document)
+        edges = np.flatnonzero(np.diff(scores, prepend=0, append=0))
+        return [
+            Reason(int(document.offsets[first, 0]), int(document.offsets[last - 1, 1]), f"salience {scores[first]}")
+            for first, last in pairwise(edges.tolist())
+            if scores[first]
+        ]
 
     def fit(self, corpus: CorpusSample) -> Self:
         """Learn from the kept documents of every source; returns the scorer that scores. The default learns nothing."""

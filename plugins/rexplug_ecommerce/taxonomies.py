@@ -1,0 +1,92 @@
+"""Categories and attribute values from public taxonomy files."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from pathlib import Path
+
+from rexplug import DataError
+
+_GENERAL = frozenset(
+    """
+    accessories accessory parts other others products supplies equipment kits kit sets features services media hardware
+    specialty bundles gift gifts home office sports art arts care health beauty food nature business science industry
+    government agriculture music film television travel events books software electronics games general standard none
+    """.split()
+)
+"""Names of branches that are everyday words."""
+_MEANT = (
+    (re.compile(r"(?i)\b(?:colou?r|lens tint)\b"), "colour"),
+    (re.compile(r"(?i)\b(?:material|fabric|upholstery)\b"), "material"),
+    (re.compile(r"(?i)^(?:[\w ]*\bsize)$"), "size"),
+    (re.compile(r"(?i)^brand(?: name)?$"), "brand"),
+)
+_SHOPIFY = re.compile(r"(?:gid://\S+\s+:\s+)?(?P<value>.+?)\s+\[(?P<name>[^\]]+)\]$")
+_ATTRIBUTES = ("brand", "colour", "size", "material", "measure", "model_number", "category")
+
+
+def read_taxonomy(path: Path) -> list[str]:
+    """Category names of a taxonomy file: per line what follows the last `>`, split at `,` and `&`, in lower case.
+
+    Read are Google's (`id,full_name` or `id - A > B`) and Shopify's (`gid : A > B`) files and plain lists.
+
+    Raises:
+        DataError: the file is missing, unreadable or names no category.
+    """
+    names = set()
+    lines = _lines(path, "taxonomy")
+    table = bool(lines) and lines[0].replace(" ", "").lower() in ("id,full_name", "id,name")
+    if table:
+        lines = [row[-1] for row in csv.reader(lines[1:]) if row]
+    for line in lines:
+        leaf = re.sub(r"^(?:gid://\S+\s+:|\S+ : |\d+ - )\s*", "", line).rsplit(">", 1)[-1]
+        for part in re.split(r",|&|\band\b|\(|\)", leaf):
+            name = part.strip().lower()
+            if len(name) > 2 and len(name.split()) <= 4 and not name.isdigit() and name not in _GENERAL:
+                names.add(name)
+    if not names:
+        raise DataError(f"ecommerce.attributes: the taxonomy {path} names no category")
+    return sorted(names)
+
+
+def read_values(path: Path) -> list[tuple[str, str]]:
+    """(attribute, value) pairs of a file of attribute values: Shopify's `value [Attribute name]`, or `attribute,value`.
+
+    Raises:
+        DataError: the file is missing, unreadable, or holds no value of an attribute that is known.
+    """
+    found = set()
+    for line in _lines(path, "values"):
+        shopify = _SHOPIFY.match(line)
+        if shopify:
+            for pattern, attribute in _MEANT:
+                if pattern.search(shopify["name"]):
+                    for value in shopify["value"].split("/"):
+                        found.add((attribute, value.strip().lower()))
+                    break
+        else:
+            name, comma, value = line.partition(",")
+            name = {"color": "colour"}.get(name.strip().lower(), name.strip().lower())
+            if comma and name in _ATTRIBUTES:
+                found.add((name, value.strip().strip('"')))
+    kept = sorted(
+        (attribute, value) for attribute, value in found
+        if len(value) > 2 and not value.isdigit() and value.lower() not in _GENERAL and len(value.split()) <= 4
+    )  # fmt: skip
+    if not kept:
+        raise DataError(
+            f"ecommerce.attributes: {path} holds no attribute values; write lines like 'Teal [Color]', or "
+            f"'colour,teal' with one of {', '.join(_ATTRIBUTES)}"
+        )
+    return kept
+
+
+def _lines(path: Path, what: str) -> list[str]:
+    try:
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"ecommerce.attributes: cannot read the {what} {path}: {error}") from None
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
