@@ -6,9 +6,9 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -19,13 +19,16 @@ from pydantic import Field
 import rexplug
 
 _WORD = re.compile(r"\w+")
+_FULL = 5.0
+"""Log-odds from which a word scores 255."""
 
 
 class Contrastive(rexplug.SalienceScorer):
     """Score words by log-odds in the domain source against the general one, with an informative Dirichlet prior.
 
     After Monroe, Colaresi and Quinn, "Fightin' Words" (Political Analysis 2008): the z-score of the log-odds tells
-    words that mark the domain from words that are merely rare. Needs no lexicon, hence serves any vertical.
+    words that mark the domain from words that are merely rare. Words that pass are ranked by the log-odds themselves,
+    which, unlike z, do not grow with a word's frequency. Needs no lexicon, hence serves any vertical.
     """
 
     name: ClassVar[str] = "guided_mlm.contrastive"
@@ -37,11 +40,16 @@ class Contrastive(rexplug.SalienceScorer):
     prior: float = Field(default=1000.0, gt=0)
     """Weight of the prior in words; higher needs more evidence."""
     at_least: float = Field(default=3.0, gt=0)
-    """z-score from which a word is salient."""
+    """z-score that a word must have: how sure it is that the word marks the domain at all."""
+    odds: float = Field(default=1.0, ge=0)
+    """Log-odds that it must have: how strongly it does; 1 is 2.7 times as frequent. Keeps out words like `for`."""
+    share: float = Field(default=0.25, gt=0, le=1)
+    """Mark at most this share of the domain's running words, those with the highest log-odds; a salience that covers
+    half of a text guides nothing."""
     documents: int = Field(default=20_000, ge=1)
     """Count words in at most this many documents of each source."""
     table: Path | None = None
-    """A fitted table (word -> salience as JSON); made from the corpus if left out."""
+    """A fitted table (word -> z-score and log-odds, as JSON); made from the corpus if left out."""
 
     def fit(self, corpus: rexplug.CorpusSample) -> Self:
         """Count words of both sources and write the table."""
@@ -56,9 +64,7 @@ class Contrastive(rexplug.SalienceScorer):
         if not domain or not general:
             raise rexplug.DataError(f"{self.name}: '{self.domain}' or '{self.general}' holds no words to compare")
         path = corpus.folder / "contrastive.json"
-        path.write_text(
-            json.dumps(self._salience(domain, general), ensure_ascii=False, sort_keys=True), encoding="utf-8"
-        )
+        path.write_text(json.dumps(self._marked(domain, general), ensure_ascii=False, sort_keys=True), encoding="utf-8")
         return self.model_copy(update={"table": path})
 
     def _count(self, documents: Iterable[rexplug.Document]) -> Counter[str]:
@@ -67,7 +73,8 @@ class Contrastive(rexplug.SalienceScorer):
             counts.update(_WORD.findall(document.text.lower()))
         return counts
 
-    def _salience(self, domain: Counter[str], general: Counter[str]) -> dict[str, int]:
+    def _marked(self, domain: Counter[str], general: Counter[str]) -> dict[str, tuple[float, float]]:
+        """Word -> z-score and log-odds of the words that mark the domain."""
         n_domain, n_general = domain.total(), general.total()
         both = n_domain + n_general
         table = {}
@@ -80,26 +87,48 @@ class Contrastive(rexplug.SalienceScorer):
                 (other + prior) / (n_general + self.prior - other - prior)
             )
             z = odds / math.sqrt(1 / (count + prior) + 1 / (other + prior))
-            if z >= self.at_least:
-                # 3 standard deviations are worth 64, 12 and more 255.
-                table[word] = min(255, round(64 * z / 3))
-        return table
+            if z >= self.at_least and odds >= self.odds:
+                table[word] = (round(z, 2), round(odds, 3))
+        kept, left = {}, self.share * n_domain
+        for word in sorted(table, key=lambda word: (-table[word][1], word)):
+            left -= domain[word]
+            if left < 0:
+                break
+            kept[word] = table[word]
+        return kept
 
     @cached_property
-    def _table(self) -> dict[str, int]:
+    def _table(self) -> dict[str, tuple[float, float]]:
         if self.table is None:
             raise rexplug.DataError(f"{self.name} must be fitted before it scores")
-        loaded: dict[str, int] = json.loads(self.table.read_text(encoding="utf-8"))
+        loaded: dict[str, tuple[float, float]] = json.loads(self.table.read_text(encoding="utf-8"))
         return loaded
+
+    @cached_property
+    def _values(self) -> dict[str, int]:
+        """Word -> salience: log-odds of 5, about 150 times as frequent, are worth 255."""
+        return {word: max(1, min(255, round(255 * odds / _FULL))) for word, (_, odds) in self._table.items()}
+
+    def _find(self, document: rexplug.TokenizedDocument) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+        """Starts, ends and small letters of every word, each `[num_words]`."""
+        starts, ends = document.words()
+        lower = document.text.lower()
+        if len(lower) == len(document.text):
+            return starts, ends, _WORD.findall(lower)
+        # A few capitals have no single small letter.
+        return starts, ends, [word.lower() for word in _WORD.findall(document.text)]
 
     def score(self, document: rexplug.TokenizedDocument) -> NDArray[np.uint8]:
         """The salience of the word that each token lies in."""
-        per_character = np.zeros(len(document.text) + 1, np.uint8)
-        table = self._table
-        for match in _WORD.finditer(document.text):
-            value = table.get(match.group().lower())
-            if value:
-                per_character[match.start() : match.end()] = value
-        # The last character of a token is never the white space that byte-level BPE keeps before a word.
-        found: NDArray[np.uint8] = per_character[np.maximum(document.offsets[:, 1].astype(np.int64) - 1, 0)]
-        return found
+        starts, ends, words = self._find(document)
+        values = np.fromiter(map(self._values.get, words, repeat(0)), np.uint8, len(words))
+        salient = np.flatnonzero(values)
+        return document.spread(starts[salient], ends[salient], values[salient])
+
+    def explain(self, document: rexplug.TokenizedDocument) -> Sequence[rexplug.Reason]:
+        """The log-odds of each word and how many standard deviations that is."""
+        return [
+            rexplug.Reason(int(start), int(end), "log-odds {1:+.1f}, z {0:.1f}".format(*self._table[word]))
+            for start, end, word in zip(*self._find(document), strict=True)
+            if word in self._table
+        ]

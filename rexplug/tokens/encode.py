@@ -54,32 +54,62 @@ class Encoder:
             encodings = self.fast.encode_batch(texts, add_special_tokens=False)
         else:
             encodings = self.fast.encode_batch_fast(texts, add_special_tokens=False)
-        for document, encoding in zip(documents, encodings, strict=True):
-            ids = np.array(encoding.ids, np.uint32)
-            offsets = self._from_bytes(document.text, ids)
-            if offsets is None:
-                if self.num_bytes is not None:  # the encoding at hand has none
+        ids = [np.array(encoding.ids, np.uint32) for encoding in encodings]
+        as_bytes = self._as_bytes(texts, ids)
+        together = iter(_from_bytes([texts[i] for i in as_bytes], [(ids[i], as_bytes[i]) for i in as_bytes]))
+        for number, (document, encoding) in enumerate(zip(documents, encodings, strict=True)):
+            if number in as_bytes:
+                offsets, starts = next(together)
+            else:
+                if self.num_bytes is not None:  # the encoding at hand has no offsets
                     encoding = self.fast.encode(document.text, add_special_tokens=False)
-                offsets = np.fromiter(chain.from_iterable(encoding.offsets), np.uint32, 2 * len(ids)).reshape(-1, 2)
-            yield TokenizedDocument(document.id, document.text, ids, offsets, word_starts(document.text, offsets))
+                flat = np.fromiter(chain.from_iterable(encoding.offsets), np.uint32, 2 * len(ids[number]))
+                offsets = flat.reshape(-1, 2)
+                starts = word_starts(document.text, offsets)
+            yield TokenizedDocument(document.id, document.text, ids[number], offsets, starts)
 
-    def _from_bytes(self, text: str, ids: NDArray[np.uint32]) -> NDArray[np.uint32] | None:
-        """Offsets in characters, `[num_tokens, 2]`; None where the tokens are not the bytes of the text."""
-        if self.num_bytes is None or (self.composed and not unicodedata.is_normalized("NFC", text)):
-            return None
-        lengths = self.num_bytes[ids]
-        ends = np.cumsum(lengths)
-        raw = text.encode()
-        # Tokens that strip white space around them, or drop what they do not know, leave bytes out.
-        if (int(ends[-1]) if len(ends) else 0) != len(raw):
-            return None
-        starts = ends - lengths
-        if len(raw) == len(text):
-            return np.stack([starts, ends], 1).astype(np.uint32)
+    def _as_bytes(self, texts: Sequence[str], ids: Sequence[NDArray[np.uint32]]) -> dict[int, NDArray[np.int64]]:
+        """Of the documents whose tokens are the bytes of their text: the number -> bytes of each token."""
+        found = {}
+        if self.num_bytes is not None:
+            for number, (text, tokens) in enumerate(zip(texts, ids, strict=True)):
+                lengths = self.num_bytes[tokens]
+                ascii_ = text.isascii()
+                size = len(text) if ascii_ else len(text.encode())
+                # Tokens that strip white space around them, or drop what they do not know, leave bytes out.
+                whole = int(lengths.sum()) == size
+                if whole and (ascii_ or not self.composed or unicodedata.is_normalized("NFC", text)):
+                    found[number] = lengths
+        return found
+
+
+def _from_bytes(
+    texts: Sequence[str], tokens: Sequence[tuple[NDArray[np.uint32], NDArray[np.int64]]]
+) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.bool_]]]:
+    """Offsets in characters `[num_tokens, 2]` and word starts `[num_tokens]` of each document.
+
+    All are worked out at once, on the documents as lines of one text: most documents are short, and a call has its price.
+    """
+    if not texts:
+        return
+    text = "\n".join(texts)
+    counts = np.array([len(ids) for ids, _ in tokens])
+    lines = np.repeat(np.arange(len(texts)), counts)
+    lengths = np.concatenate([lengths for _, lengths in tokens])
+    ends = np.cumsum(lengths) + lines
+    starts = ends - lengths
+    if not text.isascii():
         # Every byte of a character belongs to it: a token that holds a part of one covers all of it.
-        heads = (np.frombuffer(raw, np.uint8) & 0xC0) != 0x80
+        heads = (np.frombuffer(text.encode(), np.uint8) & 0xC0) != 0x80
         character = np.cumsum(heads) - 1
-        return np.stack([character[starts], character[ends - 1] + 1], 1).astype(np.uint32)
+        starts, ends = character[starts], character[ends - 1] + 1
+    offsets = np.stack([starts, ends], 1)
+    begins = word_starts(text, offsets)
+    sizes = np.array([len(each) + 1 for each in texts])
+    local = (offsets - np.repeat(np.cumsum(sizes) - sizes, counts)[:, None]).astype(np.uint32)
+    after = np.cumsum(counts)
+    for first, last in zip((after - counts).tolist(), after.tolist(), strict=True):
+        yield local[first:last], begins[first:last]
 
 
 def _bytes_of_tokens(definition: dict[str, Any]) -> NDArray[np.int64] | None:

@@ -120,9 +120,7 @@ def measure(scorer: AttributeSalience, path: Path) -> dict[str, dict[str, Score]
             for start, end, _ in [value for value in title.values if value[2] in names]:
                 value = Span(start, end, attribute)
                 book("recall", attribute, *judge(value, [(s.start, s.end, s.attribute) for s in spans]))
-    return {
-        reading: {name: Score(*values) for name, values in by_name.items()} for reading, by_name in counts.items()
-    }
+    return {reading: {name: Score(*values) for name, values in by_name.items()} for reading, by_name in counts.items()}
 
 
 def mistakes(scorer: AttributeSalience, path: Path) -> Counter[tuple[str, str]]:

@@ -26,7 +26,7 @@ def tokenized(text):
 
 
 def fitted(tmp_path, **options):
-    scorer = Contrastive(domain="retail", general="web", **options)
+    scorer = Contrastive(**{"domain": "retail", "general": "web", "share": 1.0, **options})
     return scorer.fit(corpus(tmp_path, retail=RETAIL, web=GENERAL))
 
 
@@ -52,7 +52,7 @@ def test_the_fitted_scorer_comes_back_from_its_options(tmp_path):
 
 def test_a_higher_bar_leaves_fewer_words(tmp_path):
     document = tokenized(RETAIL[0])
-    low, high = (fitted(tmp_path, at_least=z).score(document) for z in (2.0, 50.0))
+    low, high = (fitted(tmp_path, at_least=z, prior=100).score(document) for z in (2.0, 50.0))
     assert (low > 0).sum() > 0
     assert (high > 0).sum() == 0
 
