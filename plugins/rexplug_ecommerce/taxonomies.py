@@ -8,56 +8,17 @@ import re
 from pathlib import Path
 
 from rexplug import DataError
+from rexplug_ecommerce.pages.word_lists import words
 
 _GENERAL = frozenset(
-    [
-        "accessories",
-        "accessory",
-        "parts",
-        "other",
-        "others",
-        "products",
-        "supplies",
-        "equipment",
-        "kits",
-        "kit",
-        "sets",
-        "features",
-        "services",
-        "media",
-        "hardware",
-        "specialty",
-        "bundles",
-        "gift",
-        "gifts",
-        "home",
-        "office",
-        "sports",
-        "art",
-        "arts",
-        "care",
-        "health",
-        "beauty",
-        "food",
-        "nature",
-        "business",
-        "science",
-        "industry",
-        "government",
-        "agriculture",
-        "music",
-        "film",
-        "television",
-        "travel",
-        "events",
-        "books",
-        "software",
-        "electronics",
-        "games",
-        "general",
-        "standard",
-        "none",
-    ]
+    words(
+        """
+        accessories accessory parts other others products supplies equipment kits kit sets features services
+        media hardware specialty bundles gift gifts home office sports art arts care health beauty food nature
+        business science industry government agriculture music film television travel events books software
+        electronics games general standard none
+        """
+    )
 )
 """Names of branches that are everyday words."""
 _MEANT = (
