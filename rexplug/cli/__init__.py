@@ -15,6 +15,8 @@ _COMMANDS = {
     "run": "Curate, train, evaluate, export and report what a recipe says.",
     "check": "Say what is wrong with a recipe, or that nothing is.",
     "show": "Print the recipe with everything spelled out.",
+    "plan": "Say how many tokens, epochs, steps and operations a recipe takes, and draw its curves.",
+    "peek": "Show packed rows and masks before money is spent.",
     "plugins": "List plugins, components and their options.",
     "schema": "Print the JSON Schema of recipes, installed plugins included.",
 }

@@ -1,7 +1,23 @@
-"""Encoder sizes, packed attention, RoPE extension, export to Hugging Face."""
+"""Encoder sizes, packed attention, RoPE extension, export to Hugging Face.
 
-from rexplug.model.build import build_config, build_model, load_model, set_rope, thetas
-from rexplug.model.export import export
+What needs torch is imported when it is asked for: sizes and plans do without.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from rexplug.model.sizes import SIZES
 
-__all__ = ["SIZES", "build_config", "build_model", "export", "load_model", "set_rope", "thetas"]
+if TYPE_CHECKING:
+    from rexplug.model.build import build_config, build_model, load_model, set_rope, thetas
+
+__all__ = ["SIZES", "build_config", "build_model", "load_model", "set_rope", "thetas"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = getattr(import_module("rexplug.model.build"), name)
+    return globals()[name]

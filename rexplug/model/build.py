@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from rexplug.errors import DataError
-from rexplug.model.sizes import SIZES
+from rexplug.model.sizes import SIZES, embedding_rows
 from rexplug.recipe.schema import Model
 
 
@@ -36,8 +36,6 @@ class SpecialIds(Protocol):
         ...
 
 
-_MULTIPLE = 64
-"""The embedding has a multiple of this many rows, which matrix products like."""
 START_THETA = 10_000.0
 """RoPE theta of a model trained from scratch, all layers (ModernBERT, Ettin: pre-training at 1,024)."""
 
@@ -51,7 +49,7 @@ def build_config(size: str, special: SpecialIds, context: int) -> Any:
     from transformers import ModernBertConfig
 
     shape = SIZES[size]
-    rows = -(-special.vocabulary_size // _MULTIPLE) * _MULTIPLE
+    rows = embedding_rows(special.vocabulary_size)
     return ModernBertConfig(
         vocab_size=rows,
         hidden_size=shape.hidden,

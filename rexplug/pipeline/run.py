@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rexplug import __version__
 from rexplug.components import Document, SalienceScorer
@@ -19,10 +19,6 @@ from rexplug.progress import Progress
 from rexplug.recipe import Recipe, dump_recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, replacing, write_text
-from rexplug.schedules import batch_size
-
-if TYPE_CHECKING:
-    from rexplug.batches import BatchStream
 
 HELD_OUT_LIMIT = 2000
 """Evaluators get at most this many held-out documents of a source."""
@@ -190,51 +186,29 @@ class Story:
     def initialize(self) -> Any:
         """Write the model that the first phase starts from."""
         from rexplug.engine import initial_checkpoint
+        from rexplug.phase_stream import phase_stream
         from rexplug.tokens import SpecialTokens
 
         self.progress.start("initial model")
         for phase in self.recipe.phases:
-            self._stream(phase)  # refuses a source without documents for it: better now than when its turn comes
+            # Refuses a source without documents for it: better now than when its turn comes.
+            phase_stream(self.recipe, phase, self.run)
         return initial_checkpoint(self.recipe, SpecialTokens.read(self.run.tokenizer), self.run)
 
     def train(self, phase: Phase) -> Any:
         """Train one phase from the checkpoint of the one before."""
         from rexplug.engine import train_phase
+        from rexplug.phase_stream import phase_stream
 
         names = ["initial", *(each.name for each in self.recipe.phases)]
         start = self._checkpoint(names[names.index(phase.name) - 1])
         return train_phase(
             recipe=self.recipe,
             phase=phase,
-            stream=self._stream(phase),
+            stream=phase_stream(self.recipe, phase, self.run),
             start=start,
             run=self.run,
             progress=self.progress,
-        )
-
-    def _stream(self, phase: Phase) -> BatchStream:
-        from rexplug.batches import BatchStream
-        from rexplug.tokens import SpecialTokens, TokenStore
-
-        warmup = phase.batch_warmup
-        mixed = [name for name in self.recipe.sources if name in phase.mixing.weights(0.0)]
-        return BatchStream(
-            stores={name: TokenStore.open(self.run.tokens / name) for name in mixed},
-            special=SpecialTokens.read(self.run.tokenizer),
-            context=phase.context,
-            row_tokens=phase.row_tokens,
-            batch_tokens=lambda tokens: batch_size(
-                tokens,
-                full=phase.batch_tokens,
-                start=warmup.start if warmup else None,
-                warmup=warmup.tokens if warmup else 0,
-            ),
-            total_tokens=phase.tokens,
-            min_tokens=phase.min_tokens,
-            mixing=phase.mixing,
-            masking=phase.masking,
-            seed=self.recipe.seed,
-            phase=phase.name,
         )
 
     def evaluate(self, moment: str) -> Any:
@@ -250,7 +224,7 @@ class Story:
 
     def export(self) -> Any:
         """Write the Hugging Face model of the last phase and prove its logits."""
-        from rexplug.model import export
+        from rexplug.model.export import export
 
         texts = [document.text for documents in self._held_out().values() for document in documents[:4]]
         self.progress.start("export")

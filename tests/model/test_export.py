@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from rexplug.errors import DataError
-from rexplug.model import build_model, export, set_rope
+from rexplug.model import build_model, set_rope
+from rexplug.model.export import export
 from rexplug.recipe.schema import Model
 
 TEXTS = ["red cotton shirt, size 42", "a lamp " * 90, "steel", "   "]

@@ -1,0 +1,232 @@
+"""Tokens, epochs, steps and operations of each phase."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rexplug.model.sizes import SIZES, Size, embedding_rows
+from rexplug.planning.sources import Known, known_sources
+from rexplug.recipe import Recipe
+from rexplug.recipe.schema import Phase
+from rexplug.run_directory import RunDirectory
+from rexplug.schedules import batch_size, learning_rate_factor
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.tokenizer import DEFAULT_VOCABULARY
+
+POINTS = 256
+"""Points of a phase at which curves are worked out."""
+
+
+@dataclass(frozen=True)
+class SourceUse:
+    """What a phase takes of a source: `shares` of tokens at `POINTS` moments, `tokens` in all.
+
+    `epoch` are the tokens of one epoch at the phase's context and `epochs` how often each is seen; None where unknown.
+    """
+
+    shares: tuple[float, ...]
+    tokens: int
+    epoch: int | None
+    epochs: float | None
+
+
+@dataclass(frozen=True)
+class PlannedPhase:
+    """A phase before it runs; the curves are `POINTS` values each, evenly spaced over the phase.
+
+    `attended` is the mean length of the sample that a token lies in and `attended_known` whether it was counted;
+    `flops` are those of the whole phase, None if the model's shape is not known.
+    """
+
+    name: str
+    tokens: int
+    steps: int
+    context: int
+    sources: Mapping[str, SourceUse]
+    learning_rate: tuple[float, ...]
+    batch_tokens: tuple[int, ...]
+    mask_rate: tuple[float, ...]
+    masking: str
+    attended: float
+    attended_known: bool
+    flops: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe before it runs; `parameters` and what follows from them are None if the model's shape is not known."""
+
+    name: str
+    model: str
+    why_unknown: str
+    rows: int | None
+    parameters: int | None
+    without_embedding: int | None
+    known: Mapping[str, Known]
+    phases: tuple[PlannedPhase, ...]
+
+    @property
+    def flops(self) -> float | None:
+        """Operations of all phases."""
+        found = [phase.flops for phase in self.phases]
+        return sum(each for each in found if each is not None) if None not in found else None
+
+    @property
+    def steps(self) -> int:
+        """Steps of all phases."""
+        return sum(phase.steps for phase in self.phases)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all phases."""
+        return sum(phase.tokens for phase in self.phases)
+
+
+def make_plan(recipe: Recipe, run: RunDirectory) -> Plan:
+    """Plan a recipe; what a run in the folder `run` has done already makes it exact.
+
+    Raises:
+        DataError: a token store in that folder is damaged.
+    """
+    known = known_sources(recipe, run)
+    shape, rows, why = _shape(recipe, run)
+    phases = tuple(_phase(phase, known, shape, rows) for phase in recipe.phases)
+    counted = shape is not None and rows is not None
+    return Plan(
+        recipe.name, recipe.model.size or str(recipe.model.from_), why, rows,
+        shape.parameters(rows) if counted and shape and rows else None, shape.without_embedding if shape else None,
+        known, phases,
+    )  # fmt: skip
+
+
+def _phase(phase: Phase, known: Mapping[str, Known], shape: Size | None, rows: int | None) -> PlannedPhase:
+    moments = [(i + 0.5) / POINTS for i in range(POINTS)]
+    normed = [_normed(phase.mixing.weights(at)) for at in moments]
+    sources = {}
+    for name in normed[0]:
+        shares = tuple(weights[name] for weights in normed)
+        tokens = round(sum(shares) / POINTS * phase.tokens)
+        epoch = known[name].epoch_tokens(phase.context, phase.min_tokens) if name in known else None
+        sources[name] = SourceUse(shares, tokens, epoch, tokens / epoch if epoch else None)
+    rate, warmup = phase.learning_rate, phase.batch_warmup
+    factors = [
+        learning_rate_factor(
+            round(at * phase.tokens), total=phase.tokens, schedule=rate.schedule, warmup=rate.warmup, decay=rate.decay,
+            final=rate.final,
+        )
+        for at in moments
+    ]  # fmt: skip
+    sizes = [
+        batch_size(
+            round(at * phase.tokens), full=phase.batch_tokens, start=warmup.start if warmup else None,
+            warmup=warmup.tokens if warmup else 0,
+        )
+        for at in moments
+    ]  # fmt: skip
+    masks = tuple(phase.masking.rate.at(at) for at in moments)
+    attended, counted = _attended(phase, known, sources)
+    flops = None
+    if shape is not None and rows is not None:
+        each = shape.flops_per_token(rows, attended=attended, masked=sum(masks) / POINTS)
+        flops = each * phase.tokens
+    return PlannedPhase(
+        phase.name, phase.tokens, _steps(phase), phase.context, sources, tuple(rate.peak * each for each in factors),
+        tuple(sizes), masks, phase.masking.name, attended, counted, flops,
+    )  # fmt: skip
+
+
+def _normed(weights: Mapping[str, float]) -> dict[str, float]:
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
+
+
+def _steps(phase: Phase) -> int:
+    """Optimizer steps: a batch is a whole number of rows, and the last one what is left."""
+    warmup = phase.batch_warmup
+    rows_of = phase.row_tokens
+
+    def batch(tokens: int) -> int:
+        size = batch_size(
+            tokens, full=phase.batch_tokens, start=warmup.start if warmup else None,
+            warmup=warmup.tokens if warmup else 0,
+        )  # fmt: skip
+        return max(1, round(size / rows_of)) * rows_of
+
+    growing = min(warmup.tokens, phase.tokens) if warmup else 0
+    steps = 0.0
+    if growing:
+        parts = 2000  # the batch changes by whole rows; between two points it is taken as it is in the middle
+        steps = sum(growing / parts / batch(round((i + 0.5) * growing / parts)) for i in range(parts))
+    steps += (phase.tokens - growing) / batch(phase.tokens)
+    return max(1, -int(-steps // 1))
+
+
+def _attended(
+    phase: Phase, known: Mapping[str, Known], sources: Mapping[str, SourceUse]
+) -> tuple[float, bool]:
+    """The mean length of the sample that a token lies in; the context, its upper bound, where lengths are not known."""
+    total = 0.0
+    for name, use in sources.items():
+        if not use.tokens:
+            continue
+        source = known.get(name)
+        if source is None or source.store is None:
+            return float(phase.context), False
+        total += use.tokens * source.samples(phase.context, phase.min_tokens)[2]
+    return total / sum(use.tokens for use in sources.values()), True
+
+
+def _shape(recipe: Recipe, run: RunDirectory) -> tuple[Size | None, int | None, str]:
+    """Shape and embedding rows of the model, or why they are not known."""
+    if recipe.model.size is not None:
+        vocabulary, why = _vocabulary(recipe, run)
+        return SIZES[recipe.model.size], embedding_rows(vocabulary) if vocabulary else None, why
+    name = str(recipe.model.from_)
+    config = _config(name)
+    if config is None:
+        return None, None, f"'{name}' is neither a folder with a config.json nor in the local Hugging Face cache"
+    try:
+        shape = Size(
+            int(config["num_hidden_layers"]), int(config["hidden_size"]), int(config["intermediate_size"]),
+            int(config["num_attention_heads"]),
+        )  # fmt: skip
+        return shape, int(config["vocab_size"]), ""
+    except (KeyError, TypeError, ValueError):
+        return None, None, f"the config.json of '{name}' is not that of a ModernBERT"
+
+
+def _vocabulary(recipe: Recipe, run: RunDirectory) -> tuple[int | None, str]:
+    spec = recipe.tokenizer
+    if spec.from_ is None:
+        return spec.vocabulary or DEFAULT_VOCABULARY, ""
+    for folder in (Path(spec.from_), run.tokenizer):
+        if (folder / "tokenizer.json").exists():
+            return SpecialTokens.read(folder).vocabulary_size, ""
+    cached = _cached(spec.from_, "tokenizer.json")
+    if cached is not None:
+        return SpecialTokens.read(cached.parent).vocabulary_size, ""
+    return None, f"the tokenizer '{spec.from_}' is neither a folder nor in the local Hugging Face cache"
+
+
+def _config(name: str) -> Mapping[str, Any] | None:
+    path: Path | None = Path(name) / "config.json"
+    if path is None or not path.exists():
+        path = _cached(name, "config.json")
+    if path is None:
+        return None
+    loaded: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def _cached(name: str, file: str) -> Path | None:
+    """A file of a hub repository, if it was downloaded before. Nothing is fetched."""
+    if name.count("/") > 1 or name.startswith((".", "/", "~")):
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, file)
+    return Path(found) if isinstance(found, str) else None
