@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 import rexplug
@@ -132,7 +132,56 @@ class Stepwise(rexplug.MixingSchedule):
         return {name: current.shares.get(name, 0.0) for step in self.steps for name in step.shares}
 
 
+def _by_name(value: Any) -> Any:
+    return {value: 1.0} if isinstance(value, str) else value
+
+
+Group = Annotated[dict[str, Share], Field(min_length=1), BeforeValidator(_by_name, json_schema_input_type=str | Shares)]
+"""Sources with their shares within a group; the name of one source will do."""
+
+
+class Curriculum(rexplug.MixingSchedule):
+    """The three phases of a domain encoder: mostly general text, the same for long contexts, then ever more of the domain.
+
+    In the phases `general` and `extend` the domain keeps the share `start`; in `anneal` its share moves from `start` to
+    `end` along half a cosine, and the rest stays general, as replay. Written once under `defaults` it serves all phases,
+    each of which adds its `phase`. Shares and curve are our choice; RexBERT's are not known to us.
+    """
+
+    name: ClassVar[str] = "annealing.curriculum"
+
+    phase: Literal["general", "extend", "anneal"]
+    """Which of the three phases this is."""
+    general: Group
+    """General sources: a name, or shares within the group."""
+    domain: Group
+    """Sources of the domain: a name, or shares within the group."""
+    start: float = Field(default=0.2, ge=0, le=1)
+    """The domain's share of the tokens until the last phase begins."""
+    end: float = Field(default=0.9, ge=0, le=1)
+    """The domain's share at the end of the last phase."""
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        _check(self.general, "general")
+        _check(self.domain, "domain")
+        both = sorted(set(self.general) & set(self.domain))
+        if both:
+            raise PydanticCustomError("shares", "'{name}' is in both general and domain", {"name": both[0]})
+        return self
+
+    def weights(self, progress: float) -> Mapping[str, float]:
+        """The groups' shares at `progress`, divided within each group."""
+        way = (1 - math.cos(math.pi * min(1.0, max(0.0, progress)))) / 2 if self.phase == "anneal" else 0.0
+        domain = self.start + (self.end - self.start) * way
+        found = {}
+        for group, share in ((self.general, 1 - domain), (self.domain, domain)):
+            total = sum(group.values())
+            found.update({name: share * part / total for name, part in group.items()})
+        return found
+
+
 @rexplug.hookimpl
 def rexplug_mixing_schedules() -> list[type[rexplug.MixingSchedule]]:
     """The schedules of this plugin."""
-    return [Constant, Linear, Cosine, OneMinusSqrt, Stepwise]
+    return [Constant, Linear, Cosine, OneMinusSqrt, Stepwise, Curriculum]

@@ -49,7 +49,8 @@ def print_plan(made: Plan, console: Console, root: Path) -> None:
     work = f", {operations(made.flops)}" if made.flops is not None else ""
     console.print(f"  {amount(made.tokens)} tokens in {made.steps:,} steps{work}")
     for name, known in made.known.items():
-        console.print(Text(f"  source {name}: {_known(known, root)}"), soft_wrap=True)
+        used = sum(phase.sources[name].tokens for phase in made.phases if name in phase.sources)
+        console.print(Text(f"  source {name}: {_known(known, root)}; all phases take {amount(used)}"), soft_wrap=True)
     for phase in made.phases:
         console.print()
         _print_phase(phase, console)
@@ -84,10 +85,10 @@ def _print_phase(phase: PlannedPhase, console: Console) -> None:
     moves = f"{masks[0]:.0%}" if masks[0] == masks[-1] else f"{masks[0]:.0%} to {masks[-1]:.0%}"
     _line(console, "masks", wide, sparkline(masks, _WIDTH, top=0.5), "white", f"{moves} by {phase.masking}")
     if phase.flops is not None:
-        seen = "samples" if phase.attended_known else "samples of at most"
         each = phase.flops / phase.tokens
         console.print(
-            f"  {operations(phase.flops)}: {each / 1e9:.3g} GFLOP a token, {seen} {phase.attended:,.0f} tokens",
+            f"  {operations(phase.flops)}: {each / 1e9:.3g} GFLOP a token, samples of "
+            f"{phase.attended:,.0f} tokens {'on average over tokens' if phase.attended_known else 'at most'}",
             soft_wrap=True,
         )
 

@@ -10,6 +10,7 @@ REGISTRY = load_plugins()
 MIXTURES = {
     "annealing.constant": {"shares": {"web": 0.8, "shop": 0.2}},
     "annealing.stepwise": {"steps": [{"from": 0, "shares": {"web": 1}}, {"from": 0.7, "shares": {"shop": 2}}]},
+    "annealing.curriculum": {"phase": "anneal", "general": "web", "domain": {"shop": 3}},
 }
 MOVING = {"start": {"web": 0.8, "shop": 0.2}, "end": {"shop": 0.9, "web": 0.1}}
 

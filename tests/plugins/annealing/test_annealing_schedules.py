@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rexplug_annealing import Constant, Cosine, Linear, OneMinusSqrt, Stepwise
+from rexplug_annealing import Constant, Cosine, Curriculum, Linear, OneMinusSqrt, Stepwise
 
 ENDS = {"start": {"web": 8, "retail": 2}, "end": {"retail": 0.9, "web": 0.1}}
 
@@ -47,9 +47,47 @@ def test_steps_hold_until_the_next_one_and_always_name_all_sources():
     assert schedule.weights(0.5) == schedule.weights(1.0) == {"web": 0, "retail": 2}
 
 
+def test_a_curriculum_holds_the_domain_s_share_and_raises_it_in_the_last_phase():
+    groups = {"general": {"web": 3, "books": 1}, "domain": "retail", "start": 0.2, "end": 0.8}
+    for phase in ("general", "extend"):
+        for progress in (0.0, 0.6, 1.0):
+            assert Curriculum(phase=phase, **groups).weights(progress) == pytest.approx(
+                {"web": 0.6, "books": 0.2, "retail": 0.2}
+            )
+    anneal = Curriculum(phase="anneal", **groups)
+    assert anneal.weights(0.0) == pytest.approx({"web": 0.6, "books": 0.2, "retail": 0.2})
+    assert anneal.weights(0.5) == pytest.approx({"web": 0.375, "books": 0.125, "retail": 0.5})
+    assert anneal.weights(1.0) == pytest.approx({"web": 0.15, "books": 0.05, "retail": 0.8})
+
+
+def test_a_curriculum_is_written_once_for_all_phases(tmp_path):
+    from rexplug.recipe import load_recipe
+
+    phase = "batch_tokens: 2k, tokens: 10k, context: 64, learning_rate: {peak: 1e-3}, masking: random"
+    (tmp_path / "recipe.yaml").write_text(
+        f"""
+name: small
+sources: {{web: {{use: text, paths: web}}, retail: {{use: text, paths: retail}}}}
+tokenizer: {{use: train}}
+model: {{size: nano}}
+defaults:
+  mixing: {{use: annealing.curriculum, general: web, domain: retail}}
+phases:
+  - {{name: pretrain, mixing: {{phase: general}}, {phase}}}
+  - {{name: anneal, mixing: {{phase: anneal, end: 1}}, {phase}}}
+"""
+    )
+    first, last = load_recipe(tmp_path / "recipe.yaml").phases
+    assert first.mixing.weights(1.0)["retail"] == pytest.approx(0.2)
+    assert last.mixing.weights(1.0) == pytest.approx({"web": 0.0, "retail": 1.0})
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Curriculum(phase="anneal", general="web", domain="web"), "'web' is in both general and domain"),
+        (lambda: Curriculum(phase="anneal", general={"web": 0}, domain="shop"), "general gives every source a share of 0"),
+        (lambda: Curriculum(phase="annael", general="web", domain="shop"), "'general', 'extend' or 'anneal'"),
         (lambda: Constant(shares={"web": 0}), "shares gives every source a share of 0; at least one must be above 0"),
         (lambda: Linear(start={"web": 1}, end={"web": 0}), "end gives every source a share of 0"),
         (lambda: Constant(shares={"web": -1}), "greater than or equal to 0"),
@@ -69,7 +107,12 @@ def test_what_is_no_schedule_is_refused(make, message):
     assert message in str(refused.value)
 
 
-@pytest.mark.parametrize("schedule", [Linear(**ENDS), Stepwise(steps=[{"from": 0, "shares": {"web": 1}}])])
+@pytest.mark.parametrize("schedule", [
+        Linear(**ENDS),
+        Stepwise(steps=[{"from": 0, "shares": {"web": 1}}]),
+        Curriculum(phase="anneal", general="web", domain="shop"),
+    ],
+)
 def test_schedules_write_themselves_back(schedule):
     entry = schedule.dump()
     assert entry.pop("use") == schedule.name
