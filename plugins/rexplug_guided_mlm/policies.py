@@ -30,17 +30,21 @@ class Guided(rexplug.MaskingPolicy):
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Salient spans first, random tokens for what is left of the budget."""
+        chosen = self.guided(batch, progress, generator)
+        return fill_up(chosen, batch.maskable, self.budget(batch, progress), generator)
+
+    def guided(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
+        """The tokens of salient spans among those of `choose`."""
         budget = self.budget(batch, progress)
         salience = batch.channels["salience"].astype(np.int64)
         inside = salience[batch.maskable]
         size = len(batch.token_ids)
-        chosen: NDArray[np.bool_] = np.zeros(size, np.bool_)
-        if len(inside) and inside.min() != inside.max():
-            starts, lengths = runs(np.where(batch.maskable & (salience > 0), salience, -1))
-            keys = generator.exponential(size=len(starts)) / salience[starts]
-            guided = min(round(self.guidance.at(progress) * budget), int((inside > 0).sum()))
-            chosen = take_spans(starts, lengths, np.argsort(keys, kind="stable"), guided, size)
-        return fill_up(chosen, batch.maskable, budget, generator)
+        if not len(inside) or inside.min() == inside.max():
+            return np.zeros(size, np.bool_)
+        starts, lengths = runs(np.where(batch.maskable & (salience > 0), salience, -1))
+        keys = generator.exponential(size=len(starts)) / salience[starts]
+        guided = min(round(self.guidance.at(progress) * budget), int((inside > 0).sum()))
+        return take_spans(starts, lengths, np.argsort(keys, kind="stable"), guided, size)
 
 
 class WholeWord(rexplug.MaskingPolicy):

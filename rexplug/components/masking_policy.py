@@ -50,6 +50,12 @@ class MaskingPolicy(Component):
         A pure function of its arguments: all randomness comes from `generator`.
         """
 
+    def guided(self, batch: TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
+        """Which of the tokens that `choose` chooses with a generator in the same state are chosen for what they are and
+        not by chance, `[num_tokens]`. Only previews ask; the default says none.
+        """
+        return np.zeros(len(batch.token_ids), np.bool_)
+
     def budget(self, batch: TokenBatch, progress: float) -> int:
         """How many tokens to mask at `progress`: the rate times the maskable tokens, rounded, but at least one."""
         maskable = int(batch.maskable.sum())

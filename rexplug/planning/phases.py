@@ -165,9 +165,7 @@ def _steps(phase: Phase) -> int:
     return max(1, -int(-steps // 1))
 
 
-def _attended(
-    phase: Phase, known: Mapping[str, Known], sources: Mapping[str, SourceUse]
-) -> tuple[float, bool]:
+def _attended(phase: Phase, known: Mapping[str, Known], sources: Mapping[str, SourceUse]) -> tuple[float, bool]:
     """The mean length of the sample that a token lies in; the context, its upper bound, where lengths are not known."""
     total = 0.0
     for name, use in sources.items():

@@ -8,6 +8,7 @@ from typing import Any
 from rexplug.recipe import Recipe, dump_recipe
 from rexplug.report import plots
 from rexplug.report.contents import Contents
+from rexplug.report.preview import PhasePreview, previews
 from rexplug.run_directory import RunDirectory, write_text
 
 
@@ -30,9 +31,17 @@ def write_report(run: RunDirectory, recipe: Recipe) -> Path:
         recipe_text=dump_recipe(recipe),
         plots=_plots(contents),
         stages=contents.manifest["stages"],
+        previews=_previews(contents),
     )
     write_text(run.report, page)
     return run.report
+
+
+def _previews(contents: Contents) -> list[PhasePreview]:
+    """Packed rows with their masks; none where the run has no token stores."""
+    if any(not (contents.run.tokens / name / "store.json").exists() for name in contents.recipe.sources):
+        return []
+    return list(previews(contents.recipe, contents.run))
 
 
 def _plots(contents: Contents) -> dict[str, str]:

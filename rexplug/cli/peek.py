@@ -1,0 +1,120 @@
+"""`rexplug peek`: packed rows and masks, before money is spent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rexplug.report.preview import PhasePreview, RowPreview, SamplePreview
+
+_STYLES = {"guided": "bold white on dark_magenta", "random": "black on yellow3", "plain": ""}
+_SALIENT = "underline magenta"
+_MARKS = {"guided": ("{", "}"), "random": ("[", "]")}
+"""Around masked words where there is no colour."""
+
+
+@click.command()
+@click.argument("recipe_or_run", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1)
+@click.option("--phase", help="Only this phase; all if left out.")
+@click.option("--rows", type=click.IntRange(1), default=1, show_default=True, help="Rows of each phase.")
+@click.option(
+    "--at", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Progress of the phase, 0 to 1."
+)
+@click.option("--samples", type=click.IntRange(1), default=4, show_default=True, help="Samples of each row.")
+@click.option("--tokens", type=click.IntRange(1), default=120, show_default=True, help="Tokens of each sample.")
+@click.option(
+    "--documents", type=click.IntRange(1), default=400, show_default=True,
+    help="Without a run: documents of each source that are curated for the preview.",
+)  # fmt: skip
+def peek(
+    recipe_or_run: Path,
+    overrides: tuple[str, ...],
+    phase: str | None,
+    rows: int,
+    at: float,
+    samples: int,
+    tokens: int,
+    documents: int,
+) -> None:
+    """Show packed rows and masks of RECIPE_OR_RUN: what is masked, what stands in its place, and why.
+
+    A run's folder shows its token stores. A recipe (with OVERRIDES) shows those of runs/NAME where they were made by this
+    recipe; otherwise a few documents of each source are curated and tokenized in a temporary folder.
+    """
+    from rexplug.cli.progress import TerminalProgress
+    from rexplug.pipeline.preview import prepared
+    from rexplug.report.preview import preview_phase
+
+    console = Console(highlight=False)
+    with TerminalProgress(quiet=not console.is_terminal) as progress:
+        ready = prepared(recipe_or_run, overrides, phase, documents, progress)
+        with ready as (recipe, run, chosen, note):
+            found = [
+                preview_phase(recipe, each, run, at=at, rows=rows, samples=samples, tokens=tokens) for each in chosen
+            ]
+    console.print(Text(note, "dim"), soft_wrap=True)
+    for each in found:
+        print_preview(each, console)
+
+
+def print_preview(preview: PhasePreview, console: Console) -> None:
+    """Print the rows of a phase: each sample in its border, masks in colour, salient spans with their reasons."""
+    mixture = ", ".join(f"{name} {share:.0%}" for name, share in preview.mixture)
+    console.print()
+    console.print(
+        Text(f"{preview.phase}", "bold").append(f" at {preview.progress:.0%}: {mixture}; ", "default")
+        .append(f"{preview.rate:.0%} masked by {preview.masking}", "default")
+    )  # fmt: skip
+    legend = Text("  ")
+    for kind in ("guided", "random"):
+        legend.append(_marked(kind, f" {kind} ", console), _STYLES[kind]).append(" ")
+    legend.append("salient, not masked", _SALIENT)
+    console.print(legend.append("   word→other: a random token stands there, word=: the word itself", "dim"))
+    for number, row in enumerate(preview.rows, 1):
+        _print_row(number, row, console)
+
+
+def _print_row(number: int, row: RowPreview, console: Console) -> None:
+    console.print(
+        f"row {number}: {row.num_samples} samples, {row.num_tokens:,} of {row.width:,} tokens "
+        f"({row.num_tokens / row.width:.1%}), {row.num_masked:,} masked, {row.num_guided:,} of them guided"
+    )
+    for sample in row.samples:
+        title = Text(f"{sample.source} · {sample.document} · tokens {sample.start:,} to {sample.end:,}", "cyan")
+        console.print(Panel(_body(sample, console), title=title, title_align="left", border_style="cyan"))
+    if row.num_samples > len(row.samples):
+        console.print(Text(f"  and {row.num_samples - len(row.samples)} more samples", "dim"))
+
+
+def _body(sample: SamplePreview, console: Console) -> Text:
+    body = Text("[CLS]", "dim")
+    for piece in sample.pieces:
+        words = piece.text.lstrip()
+        body.append(piece.text[: len(piece.text) - len(words)])
+        if piece.kind == "plain":
+            body.append(words, _SALIENT if piece.label else "")
+            continue
+        if piece.shown == piece.text:
+            words += "="
+        elif piece.shown != "[MASK]":
+            words += f"→{(piece.shown or '').strip()}"
+        body.append(_marked(piece.kind, words, console), _STYLES[piece.kind])
+    body.append(f" … {sample.hidden:,} more tokens" if sample.hidden else "[SEP]", "dim")
+    chosen = [f"{' '.join(text.split())} ({label})" for text, label, masked in sample.spans if masked]
+    if chosen:
+        body.append("\nmasked because: ", "dim").append("; ".join(chosen), "magenta")
+    return body
+
+
+def _marked(kind: str, words: str, console: Console) -> str:
+    if console.is_terminal and not console.no_color:
+        return words
+    before, after = _MARKS[kind]
+    return f"{before}{words}{after}"

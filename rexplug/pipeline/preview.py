@@ -1,0 +1,82 @@
+"""Token stores to look into: those of a run, or of a small sample that is curated for the purpose."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rexplug.errors import DataError, RecipeError
+from rexplug.pipeline.run import run_recipe
+from rexplug.planning.sources import known_sources
+from rexplug.plugins import load_plugins
+from rexplug.progress import Progress
+from rexplug.recipe import Recipe, load_recipe
+from rexplug.recipe.schema import Phase
+from rexplug.run_directory import RunDirectory
+
+
+@contextmanager
+def prepared(
+    recipe_or_run: Path, overrides: Sequence[str], phase: str | None, documents: int, progress: Progress
+) -> Iterator[tuple[Recipe, RunDirectory, list[Phase], str]]:
+    """Yield a recipe, a folder with its token stores, the phases asked for, and a sentence on where they come from.
+
+    Args:
+        recipe_or_run: a recipe, or the folder of a run that was tokenized.
+        overrides: as for `load_recipe`.
+        phase: the name of a phase; all phases if None.
+        documents: without a run, how many documents of each source are read.
+        progress: told what happens.
+
+    Raises:
+        RexplugError: the recipe is wrong, there is no such phase, or the folder holds no token stores.
+    """
+    if recipe_or_run.is_dir():
+        run = RunDirectory(recipe_or_run)
+        if not run.recipe.exists():
+            raise DataError(
+                f"{recipe_or_run} is no run: it has no recipe.yaml; give a recipe or a folder like runs/NAME"
+            )
+        recipe = load_recipe(run.recipe, overrides)
+        missing = [name for name in recipe.sources if not (run.tokens / name / "store.json").exists()]
+        if missing:
+            raise DataError(
+                f"{recipe_or_run} has no token store of '{missing[0]}'; finish it with rexplug run RECIPE --until tokenize, or "
+                "give the recipe itself for a preview of a small sample"
+            )
+        yield recipe, run, _phases(recipe, phase), f"from the token stores of {run.root}"
+        return
+    registry = load_plugins()
+    recipe = load_recipe(recipe_or_run, overrides, registry)
+    chosen = _phases(recipe, phase)
+    run = RunDirectory(Path("runs") / recipe.name)
+    if all(known.store is not None for known in known_sources(recipe, run).values()):
+        yield recipe, run, chosen, f"from the token stores of {run.root}"
+        return
+    with tempfile.TemporaryDirectory(prefix="rexplug-peek-") as folder:
+        sources = {
+            name: source.model_copy(update={"limit": min(documents, source.limit or documents)})
+            for name, source in recipe.sources.items()
+        }
+        small = recipe.model_copy(update={"sources": sources})
+        try:
+            run_recipe(
+                small, Path(folder), progress, plugins=registry.versions(), command="rexplug peek", until="tokenize"
+            )
+        except DataError as error:
+            raise DataError(
+                f"{error}\nThe preview read {documents} documents of each source; --documents reads more"
+            ) from None
+        note = f"from a sample: {documents} documents of each source, curated for this preview"
+        yield small, RunDirectory(Path(folder)), chosen, note
+
+
+def _phases(recipe: Recipe, name: str | None) -> list[Phase]:
+    found = [phase for phase in recipe.phases if name in (None, phase.name)]
+    if not found:
+        raise RecipeError(
+            f"--phase {name}: there is no such phase; the phases are {', '.join(p.name for p in recipe.phases)}"
+        )
+    return found

@@ -1,0 +1,295 @@
+"""Packed rows and masks as people can read them: what is masked, by which kind of choice, and why a span counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rexplug.batches import IGNORED, BatchStream, Position, Row
+from rexplug.batches.masking import row_generator
+from rexplug.components import Document, Reason, SalienceScorer, TokenBatch, TokenizedDocument
+from rexplug.phase_stream import phase_stream
+from rexplug.recipe import Recipe
+from rexplug.recipe.schema import Phase
+from rexplug.run_directory import RunDirectory
+from rexplug.tokens import TokenStore, encode, fit_scorers
+
+Kind = Literal["plain", "random", "guided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A token: its text, how it was chosen (`plain` if it is not masked), what stands in its place and, if it lies in a
+    salient span, the label of that span."""
+
+    text: str
+    kind: Kind
+    shown: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePreview:
+    """The first tokens of a sample, and the salient spans in them as (text, label, masked)."""
+
+    source: str
+    document: str
+    start: int
+    end: int
+    pieces: tuple[Piece, ...]
+    spans: tuple[tuple[str, str, bool], ...]
+
+    @property
+    def hidden(self) -> int:
+        """Tokens that are not among the pieces."""
+        return self.end - self.start - len(self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class RowPreview:
+    """A packed row: all its counts, and its first samples."""
+
+    num_samples: int
+    num_tokens: int
+    width: int
+    num_masked: int
+    num_guided: int
+    samples: tuple[SamplePreview, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PhasePreview:
+    """Rows of a phase at a point of it."""
+
+    phase: str
+    progress: float
+    masking: str
+    rate: float
+    mixture: tuple[tuple[str, float], ...]
+    rows: tuple[RowPreview, ...]
+
+
+def preview_phase(
+    recipe: Recipe,
+    phase: Phase,
+    run: RunDirectory,
+    *,
+    at: float = 0.0,
+    rows: int = 1,
+    samples: int = 4,
+    tokens: int = 120,
+) -> PhasePreview:
+    """Rows of `phase` as they are at progress `at`, from the token stores of a run.
+
+    At 0 these are the very first rows of the phase. Further on, mixture and masks are those of that point, and the samples
+    such as are drawn there; which exactly depends on all that was drawn before.
+
+    Args:
+        recipe: the recipe of the run.
+        phase: one of its phases.
+        run: the run's folder.
+        at: progress in [0, 1].
+        rows: how many rows.
+        samples: how many samples of each row.
+        tokens: how many tokens of each sample.
+
+    Raises:
+        DataError: the stores are missing or damaged.
+    """
+    stream = phase_stream(recipe, phase, run)
+    made = _Preview(recipe, phase, run, stream, samples, tokens)
+    position = _position(stream, at)
+    found: list[RowPreview] = []
+    progress, mixture = at, {}
+    for batch, _ in stream.batches(position):
+        if not found:
+            progress, mixture = batch.progress, dict(batch.planned)
+        for number, row in enumerate(batch.rows):
+            found.append(made.row(row, batch.number, number, batch.progress))
+            if len(found) == rows:
+                break
+        if len(found) == rows:
+            break
+    return PhasePreview(
+        phase.name, progress, phase.masking.name, phase.masking.rate.at(progress), tuple(mixture.items()), tuple(found)
+    )
+
+
+def _position(stream: BatchStream, at: float) -> Position:
+    """Where the stream stands at progress `at`, near enough: as many samples drawn as their shares come to."""
+    tokens = min(int(at * stream.total_tokens), stream.total_tokens - 1)
+    if tokens <= 0:
+        return stream.start
+    points = [(i + 0.5) / 64 * at for i in range(64)]
+    weights = [stream.mixing.weights(point) for point in points]
+    draws = []
+    for name, samples, length in zip(
+        stream.sources, stream.epoch_samples(), stream.epoch_tokens().values(), strict=True
+    ):
+        share = sum(each.get(name, 0.0) / sum(each.values()) for each in weights) / len(weights)
+        draws.append(int(share * tokens * samples / length) if length else 0)
+    batch = tokens // max(1, stream.batch_tokens(tokens))
+    return replace(stream.start, batch=batch, tokens=tokens, draws=tuple(draws))
+
+
+@dataclass(frozen=True)
+class _Preview:
+    recipe: Recipe
+    phase: Phase
+    run: RunDirectory
+    stream: BatchStream
+    samples: int
+    tokens: int
+
+    @cached_property
+    def _scorer(self) -> SalienceScorer | None:
+        wanted = self.phase.masking.scorers
+        if not wanted:
+            return None
+        fitted = fit_scorers(
+            self.recipe.scorers,
+            self.run.corpus,
+            list(self.recipe.sources),
+            folder=self.run.fitted,
+            seed=self.recipe.seed,
+        )
+        return dict(zip((scorer.channel for scorer in self.recipe.scorers), fitted, strict=True))[wanted[0].channel]
+
+    @cached_property
+    def _words(self) -> Any:
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_file(str(self.run.tokenizer / "tokenizer.json"))
+
+    def row(self, row: Row, batch: int, number: int, progress: float) -> RowPreview:
+        """A row, in words."""
+        size = row.num_tokens
+        labels, shown = row.labels[:size], row.token_ids[:size]
+        original = np.where(labels == IGNORED, shown, labels)
+        view = self._view(row, original)
+        generator = row_generator(self.recipe.seed, self.phase.name, batch, number)
+        guided = self.phase.masking.guided(view, progress, generator) & (labels != IGNORED)
+        previews = []
+        for index, sample in enumerate(islice(row.samples, self.samples)):
+            first = int(row.borders[index]) + 1
+            end = min(sample.end, sample.start + self.tokens)
+            inside = slice(first, first + end - sample.start)
+            name = self.stream.sources[int(row.sources[index])]
+            document, reasons = self._document(name, sample.document)
+            kinds: list[Kind] = [
+                "plain" if label == IGNORED else "guided" if by_choice else "random"
+                for label, by_choice in zip(labels[inside], guided[inside], strict=True)
+            ]
+            previews.append(
+                self._sample(name, document, reasons, sample.start, sample.end, original[inside], shown[inside], kinds)
+            )
+        return RowPreview(
+            len(row.samples), size, len(row.token_ids), row.num_masked, int(guided.sum()), tuple(previews)
+        )  # fmt: skip
+
+    def _view(self, row: Row, original: NDArray[np.int64]) -> TokenBatch:
+        """The row as the masking policy saw it."""
+        maskable = ~np.isin(original, np.array(sorted(self.stream.special.all)))
+        channels = {}
+        for channel in self.phase.masking.channels:
+            stored = self.phase.masking.scorers[0].channel if channel == "salience" else channel
+            values = np.zeros(len(original), np.uint8)
+            for first, source, sample in zip(row.borders, row.sources, row.samples, strict=False):
+                store = self.stream.stores[self.stream.sources[int(source)]]
+                part = store.channel(stored, sample.document, sample.start, sample.end)
+                values[first + 1 : first + 1 + len(part)] = part
+            channels[channel] = values
+        return TokenBatch(original, row.borders.astype(np.int64), maskable, channels)
+
+    def _document(self, source: str, number: int) -> tuple[TokenizedDocument, Sequence[Reason]]:
+        """A document with its text, and why its spans are salient; if its text is gone, as much as its tokens tell."""
+        store = self.stream.stores[source]
+        ids = np.asarray(store.document(number), np.uint32)
+        name = store.ids([number])[0]
+        text = kept_text(store, self.run.corpus / source / "kept", number)
+        if text is not None:
+            (document,) = encode(self.run.tokenizer, [Document(name, text)])
+            if np.array_equal(document.token_ids, ids):
+                return document, self._scorer.explain(document) if self._scorer is not None else ()
+        pieces = [self._words.decode([int(token)]) for token in ids]
+        ends = np.cumsum([len(piece) for piece in pieces])
+        offsets = np.stack([ends - [len(piece) for piece in pieces], ends], 1).astype(np.uint32)
+        starts = np.asarray(store.channel("word_start", number)).astype(bool)
+        return TokenizedDocument(name, "".join(pieces), ids, offsets, starts), ()
+
+    def _sample(
+        self,
+        source: str,
+        document: TokenizedDocument,
+        reasons: Sequence[Reason],
+        start: int,
+        end: int,
+        original: NDArray[np.int64],
+        shown: NDArray[np.int64],
+        kinds: Sequence[Kind],
+    ) -> SamplePreview:
+        pieces = []
+        spans: dict[int, tuple[str, str, bool]] = {}
+        before = int(document.offsets[start, 0]) if len(document.offsets) else 0
+        owner = _owners(document, reasons)
+        for place, (kind, token, stands) in enumerate(zip(kinds, original, shown, strict=True), start):
+            # A token of a part of a character shows nothing of its own: the first part shows the character.
+            after = max(before, int(document.offsets[place, 1]))
+            text, before = document.text[before:after], after
+            span = int(owner[place])
+            label = reasons[span].label if span >= 0 else None
+            if span >= 0:
+                value = document.text[reasons[span].start : reasons[span].end]
+                masked = spans[span][2] if span in spans else False
+                spans[span] = (value, reasons[span].label, masked or kind == "guided")
+            replacement = None
+            if kind != "plain":
+                mask = int(stands) == self.stream.special.mask
+                replacement = "[MASK]" if mask else self._words.decode([int(stands)]) if stands != token else text
+            pieces.append(Piece(text, kind, replacement, label))
+        return SamplePreview(source, document.id, start, end, tuple(pieces), tuple(spans.values()))
+
+
+def _owners(document: TokenizedDocument, reasons: Sequence[Reason]) -> NDArray[np.int64]:
+    """The number of the reason that each token belongs to, -1 for none; `[num_tokens]`."""
+    owner = np.full(len(document.token_ids), -1, np.int64)
+    last = np.ascontiguousarray(document.offsets[:, 1])
+    for number, reason in enumerate(reasons):
+        first, after = last.searchsorted([reason.start, reason.end], side="right")
+        owner[first:after] = number
+    return owner
+
+
+def kept_text(store: TokenStore, folder: Path, number: int) -> str | None:
+    """The text of a store's document, from the curated file that its shard was made from; None if that is gone."""
+    import pyarrow.parquet as pq
+
+    shard = 0
+    for counts in store.description["shards"]:
+        if number < counts["documents"]:
+            break
+        number -= counts["documents"]
+        shard += 1
+    files = sorted(folder.glob("[!.]*.parquet"))
+    if shard >= len(files):
+        return None
+    with pq.ParquetFile(files[shard]) as file:
+        for group in range(file.metadata.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if number < rows:
+                return str(file.read_row_group(group, columns=["text"])["text"][number].as_py())
+            number -= rows
+    return None
+
+
+def previews(recipe: Recipe, run: RunDirectory) -> Iterator[PhasePreview]:
+    """For the report: a row from the middle of each phase."""
+    for phase in recipe.phases:
+        yield preview_phase(recipe, phase, run, at=0.5, samples=3, tokens=90)
