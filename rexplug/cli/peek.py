@@ -101,6 +101,7 @@ def _body(sample: SamplePreview, console: Console) -> Text:
         if piece.kind == "plain":
             body.append(words, _SALIENT if piece.label else "")
             continue
+        words = words or "⏎"
         if piece.shown == piece.text:
             words += "="
         elif piece.shown != "[MASK]":

@@ -6,7 +6,7 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from typing import Any
 
 _COLOURS = (
@@ -45,15 +45,41 @@ def learning_rate(steps: Steps) -> str:
 
 
 def mixture(steps: Steps) -> str:
-    """Planned shares as lines, realised ones (of about twenty steps together) as dots."""
+    """Planned shares as thin steps, realised ones as thick lines: moving averages over tokens, phase by phase."""
     figure, axes = _figure("share of tokens")
     sources = list(dict.fromkeys(name for step in steps for name in step["planned"]))
-    for colour, source in zip(_COLOURS, sources, strict=False):
+    for colour, source in zip(_COLOURS * 9, sources, strict=False):
         planned = [(s["total_tokens"], s["planned"].get(source, 0.0)) for s in steps]
-        axes.plot(*_thin(planned), color=colour, linewidth=1.2, label=f"{source}, planned")
-        axes.plot(*_pooled(steps, source), "o", color=colour, markersize=3, alpha=0.6, label=f"{source}, realised")
+        # A step's plan holds from the step before to its own end, so that a jump stays a jump.
+        axes.plot(
+            *_thin(planned), color=colour, linewidth=0.9, linestyle="--", drawstyle="steps-pre",
+            label=f"{source}, planned",
+        )  # fmt: skip
+        axes.plot(*realised(steps, source), color=colour, linewidth=2.2, alpha=0.55, label=f"{source}, realised")
     axes.set_ylim(-0.03, 1.03)
     return _finish(figure, axes, steps)
+
+
+def realised(steps: Steps, source: str) -> tuple[list[float], list[float]]:
+    """The share of tokens that a source had, averaged around each step over a twenty-fifth of its phase, or twenty steps.
+
+    Weighted by tokens; the window is cut where the phase begins and ends. A gap (NaN) stands between phases.
+    """
+    xs: list[float] = []
+    ys: list[float] = []
+    for _, group in groupby(steps, key=lambda step: step["phase"]):
+        phase = list(group)
+        half = max(10, len(phase) // 50)
+        tokens = [0.0, *accumulate(step["batch_tokens"] for step in phase)]
+        own = [0.0, *accumulate(step["shares"].get(source, 0.0) * step["batch_tokens"] for step in phase)]
+        every = max(1, len(phase) // _POINTS)
+        for place in range(0, len(phase), every):
+            first, last = max(0, place - half), min(len(phase), place + half + 1)
+            xs.append(phase[place]["total_tokens"])
+            ys.append((own[last] - own[first]) / (tokens[last] - tokens[first]))
+        xs.append(math.nan)
+        ys.append(math.nan)
+    return xs, ys
 
 
 def evaluation(moments: Sequence[str], metrics: Mapping[str, Sequence[Mapping[str, Any] | None]]) -> str:
@@ -150,18 +176,6 @@ def _smooth(steps: Steps, values: Sequence[float | None]) -> tuple[list[float], 
         more = _thin([(step["total_tokens"], value) for step, value in group if value is not None], span)
         xs += [*more[0], math.nan]
         ys += [*more[1], math.nan]
-    return xs, ys
-
-
-def _pooled(steps: Steps, source: str) -> tuple[list[float], list[float]]:
-    xs, ys = [], []
-    size = max(1, len(steps) // 30)
-    for start in range(0, len(steps), size):
-        group = steps[start : start + size]
-        total = sum(step["batch_tokens"] for step in group)
-        share = sum(step["shares"].get(source, 0.0) * step["batch_tokens"] for step in group) / total
-        xs.append(group[len(group) // 2]["total_tokens"])
-        ys.append(share)
     return xs, ys
 
 
