@@ -53,12 +53,11 @@ def peek(
     from rexplug.report.preview import preview_phase
 
     console = Console(highlight=False)
-    with TerminalProgress(quiet=not console.is_terminal) as progress:
-        ready = prepared(recipe_or_run, overrides, phase, documents, progress)
-        with ready as (recipe, run, chosen, note):
-            found = [
-                preview_phase(recipe, each, run, at=at, rows=rows, samples=samples, tokens=tokens) for each in chosen
-            ]
+    with (
+        TerminalProgress(quiet=not console.is_terminal) as progress,
+        prepared(recipe_or_run, overrides, phase, documents, progress) as (recipe, run, chosen, note),
+    ):
+        found = [preview_phase(recipe, each, run, at=at, rows=rows, samples=samples, tokens=tokens) for each in chosen]
     console.print(Text(note, "dim"), soft_wrap=True)
     for each in found:
         print_preview(each, console)
@@ -96,16 +95,13 @@ def _print_row(number: int, row: RowPreview, console: Console) -> None:
 def _body(sample: SamplePreview, console: Console) -> Text:
     body = Text("[CLS]", "dim")
     for piece in sample.pieces:
-        words = piece.text.lstrip()
-        body.append(piece.text[: len(piece.text) - len(words)])
+        body.append(piece.space)
         if piece.kind == "plain":
-            body.append(words, _SALIENT if piece.label else "")
+            body.append(piece.text, _SALIENT if piece.label else "")
             continue
-        words = words or "⏎"
-        if piece.shown == piece.text:
-            words += "="
-        elif piece.shown != "[MASK]":
-            words += f"→{(piece.shown or '').strip()}"
+        words = piece.text
+        if piece.shown != "[MASK]":
+            words += "=" if piece.shown == "=" else f"→{piece.shown}"
         body.append(_marked(piece.kind, words, console), _STYLES[piece.kind])
     body.append(f" … {sample.hidden:,} more tokens" if sample.hidden else "[SEP]", "dim")
     chosen = [f"{' '.join(text.split())} ({label})" for text, label, masked in sample.spans if masked]

@@ -61,16 +61,15 @@ def prepared(
             for name, source in recipe.sources.items()
         }
         small = recipe.model_copy(update={"sources": sources})
+        note = f"from a sample: {documents} documents of each source, curated for this preview"
         try:
             run_recipe(
                 small, Path(folder), progress, plugins=registry.versions(), command="rexplug peek", until="tokenize"
             )
+            yield small, RunDirectory(Path(folder)), chosen, note
         except DataError as error:
-            raise DataError(
-                f"{error}\nThe preview read {documents} documents of each source; --documents reads more"
-            ) from None
-        note = f"from a sample: {documents} documents of each source, curated for this preview"
-        yield small, RunDirectory(Path(folder)), chosen, note
+            more = f"The preview read {documents} documents of each source; --documents reads more"
+            raise DataError(f"{error}\n{more}") from None
 
 
 def _phases(recipe: Recipe, name: str | None) -> list[Phase]:

@@ -26,9 +26,10 @@ Kind = Literal["plain", "random", "guided"]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A token: its text, how it was chosen (`plain` if it is not masked), what stands in its place and, if it lies in a
-    salient span, the label of that span."""
+    """A token: the white space before it and its text, how it was chosen (`plain` if it is not masked), what stands in its
+    place (`=` for itself) and, if it lies in a salient span, the label of that span."""
 
+    space: str
     text: str
     kind: Kind
     shown: str | None = None
@@ -249,11 +250,16 @@ class _Preview:
                 value = document.text[reasons[span].start : reasons[span].end]
                 masked = spans[span][2] if span in spans else False
                 spans[span] = (value, reasons[span].label, masked or kind == "guided")
+            words = text.lstrip()
+            space = text[: len(text) - len(words)]
             replacement = None
             if kind != "plain":
+                words = words or ("⏎" if "\n" in space else "␣")
                 mask = int(stands) == self.stream.special.mask
-                replacement = "[MASK]" if mask else self._words.decode([int(stands)]) if stands != token else text
-            pieces.append(Piece(text, kind, replacement, label))
+                replacement = (
+                    "[MASK]" if mask else "=" if stands == token else self._words.decode([int(stands)]).strip()
+                )
+            pieces.append(Piece(space, words, kind, replacement, label))
         return SamplePreview(source, document.id, start, end, tuple(pieces), tuple(spans.values()))
 
 

@@ -19,7 +19,14 @@ def rexplug(*arguments, cwd=ROOT):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("check", "recipes/ecommerce.yaml"), ("show", "recipes/ecommerce.yaml"), ("plugins",)]
+    "arguments",
+    [
+        ("--help",),
+        ("check", "recipes/ecommerce.yaml"),
+        ("show", "recipes/ecommerce.yaml"),
+        ("plugins",),
+        ("plan", "recipes/ecommerce.yaml"),
+    ],
 )
 def test_light_commands_import_nothing_heavy(arguments):
     code = (

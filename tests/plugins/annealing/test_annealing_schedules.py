@@ -86,7 +86,10 @@ phases:
     ("make", "message"),
     [
         (lambda: Curriculum(phase="anneal", general="web", domain="web"), "'web' is in both general and domain"),
-        (lambda: Curriculum(phase="anneal", general={"web": 0}, domain="shop"), "general gives every source a share of 0"),
+        (
+            lambda: Curriculum(phase="anneal", general={"web": 0}, domain="shop"),
+            "general gives every source a share of 0",
+        ),
         (lambda: Curriculum(phase="annael", general="web", domain="shop"), "'general', 'extend' or 'anneal'"),
         (lambda: Constant(shares={"web": 0}), "shares gives every source a share of 0; at least one must be above 0"),
         (lambda: Linear(start={"web": 1}, end={"web": 0}), "end gives every source a share of 0"),
@@ -107,7 +110,9 @@ def test_what_is_no_schedule_is_refused(make, message):
     assert message in str(refused.value)
 
 
-@pytest.mark.parametrize("schedule", [
+@pytest.mark.parametrize(
+    "schedule",
+    [
         Linear(**ENDS),
         Stepwise(steps=[{"from": 0, "shares": {"web": 1}}]),
         Curriculum(phase="anneal", general="web", domain="shop"),

@@ -1,0 +1,46 @@
+"""What several folders of tests share."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tokenized_run(tmp_path_factory):
+    """A small recipe on text files, curated and tokenized: its path, the recipe and the run's folder. Do not change it."""
+    from rexplug.pipeline import run_recipe
+    from rexplug.plugins import load_plugins
+    from rexplug.progress import Silent
+    from rexplug.recipe import load_recipe
+    from rexplug.run_directory import RunDirectory
+
+    root = tmp_path_factory.mktemp("plan")
+    draw = np.random.default_rng(3)
+    words = ["river", "boots", "minister", "waterproof", "jacket", "Norvale", "500", "ml", "spoke", "town"]
+    for name, count in (("web", 30), ("shop", 20)):
+        (root / name).mkdir()
+        for i in range(count):
+            text = " ".join(draw.choice(words, int(draw.integers(5, 200))))
+            (root / name / f"{i}.txt").write_text(f"{name} {i} {text}")
+    path = root / "recipe.yaml"
+    path.write_text(
+        f"""
+name: small
+sources: {{web: {{use: text, paths: {root}/web}}, shop: {{use: text, paths: {root}/shop}}}}
+curation: {{deduplicate: none, held_out: 0}}
+tokenizer: {{use: train, vocabulary: 320}}
+model: {{size: nano}}
+phases:
+  - name: anneal
+    tokens: 20k
+    context: 64
+    batch_tokens: 512
+    batch_warmup: {{start: 128, tokens: 4k}}
+    learning_rate: {{peak: 1e-3, schedule: linear, warmup: 1k}}
+    mixing: {{use: annealing.linear, start: {{web: 1, shop: 0}}, end: {{web: 0, shop: 1}}}}
+    masking: {{use: guided_mlm.guided, scorer: ecommerce.attributes, rate: {{start: 0.3, end: 0.1}}}}
+"""
+    )
+    registry = load_plugins()
+    recipe = load_recipe(path, registry=registry)
+    run_recipe(recipe, root / "run", Silent(), plugins=registry.versions(), command="", until="tokenize")
+    return path, recipe, RunDirectory(root / "run")

@@ -1,0 +1,145 @@
+"""Plans say what a run then does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rexplug.model.sizes import SIZES, Size, embedding_rows
+from rexplug.phase_stream import phase_stream
+from rexplug.planning import make_plan
+from rexplug.planning.draw import sparkline
+from rexplug.recipe import load_recipe
+from rexplug.run_directory import RunDirectory
+
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "recipes/ecommerce.yaml"
+
+
+@pytest.mark.parametrize(
+    ("size", "encoder", "with_head", "without_embedding"),
+    [
+        (SIZES["micro"], 16_797_440, 16_913_600, 3_902_976),
+        (Size(10, 384, 576, 6), 31_883_136, 32_081_344, 12_541_440),
+        (SIZES["mini"], 68_144_640, 68_457_664, 42_355_712),
+        (SIZES["base"], 149_014_272, 149_655_232, 110_330_880),
+        (SIZES["large"], 394_781_696, 395_881_664, 343_203_840),
+        (Size(28, 1792, 3840, 28), 1_028_050_688, 1_031_314_112, 937_789_440),
+    ],
+)
+def test_parameters_of_the_published_shapes(size, encoder, with_head, without_embedding):
+    assert size.encoder(50_368) == encoder
+    assert size.parameters(50_368) == with_head
+    assert size.without_embedding == without_embedding
+    assert [size.global_layers, size.layers - size.global_layers] == {
+        7: [3, 4], 10: [4, 6], 19: [7, 12], 22: [8, 14], 28: [10, 18],
+    }[size.layers]  # fmt: skip
+
+
+def test_operations_of_base_at_1024_with_the_head_on_30_percent():
+    # ModernBERT-base at 1,024 needs about 0.82 GFLOP a token.
+    assert SIZES["base"].flops_per_token(50_368, attended=1024, masked=0.3) == pytest.approx(0.82e9, rel=0.01)
+    short = SIZES["base"].flops_per_token(50_368, attended=100, masked=0.3)
+    assert short < SIZES["base"].flops_per_token(50_368, attended=129, masked=0.3)
+
+
+def test_parameters_equal_those_of_the_built_model():
+    from rexplug.model import build_model
+    from rexplug.recipe.schema import Model
+    from rexplug.tokens import SpecialTokens
+
+    special = SpecialTokens(cls=2, sep=3, pad=0, mask=4, vocabulary_size=300, all=frozenset(range(5)))
+    model = build_model(Model(size="nano"), special, context=64, seed=1)
+    assert sum(each.numel() for each in model.parameters()) == SIZES["nano"].parameters(embedding_rows(300))
+    assert embedding_rows(300) == embedding_rows(320) == 320
+
+
+def test_tokens_epochs_and_steps_are_those_of_the_stream(tokenized_run):
+    _, recipe, run = tokenized_run
+    (phase,) = make_plan(recipe, run).phases
+    stream = phase_stream(recipe, recipe.phases[0], run)
+    assert {name: use.epoch for name, use in phase.sources.items()} == stream.epoch_tokens()
+    batches = [batch for batch, _ in stream.batches()]
+    assert phase.steps == pytest.approx(len(batches), rel=0.1)  # rows are not quite full
+    lengths = np.concatenate([np.diff(row.borders) for batch in batches for row in batch.rows])
+    assert phase.attended == pytest.approx((lengths**2).sum() / lengths.sum(), rel=0.03)
+    assert phase.attended_known
+    assert phase.sources["web"].tokens == phase.sources["shop"].tokens == 10_000
+    assert phase.sources["web"].epochs == 10_000 / phase.sources["web"].epoch
+    for at in (0, 100, 255):
+        planned = recipe.phases[0].mixing.weights((at + 0.5) / 256)
+        assert {name: use.shares[at] for name, use in phase.sources.items()} == pytest.approx(planned)
+    assert phase.batch_tokens[0] < 140 < 500 < phase.batch_tokens[-1]
+    assert phase.mask_rate[0] == pytest.approx(0.3, abs=1e-3)
+    assert max(phase.learning_rate) == pytest.approx(1e-3, rel=0.02)
+
+
+def test_what_is_not_counted_is_estimated_or_unknown(tokenized_run, tmp_path):
+    _, recipe, run = tokenized_run
+    plan = make_plan(recipe, RunDirectory(tmp_path / "nothing"))
+    assert {known.how for known in plan.known.values()} == {"unknown"}
+    assert plan.phases[0].sources["web"].epochs is None
+    assert plan.phases[0].attended == 64
+    assert not plan.phases[0].attended_known
+    other = recipe.model_copy(update={"tokenizer": recipe.tokenizer.model_copy(update={"vocabulary": 500})})
+    estimated = make_plan(other, run)
+    assert estimated.known["web"].how == "estimated"
+    assert estimated.phases[0].sources["web"].epochs > 0
+    sources = {name: source.model_copy(update={"limit": 3}) for name, source in recipe.sources.items()}
+    changed = make_plan(recipe.model_copy(update={"sources": sources}), run)
+    assert changed.known["web"].why == f"{run.root} was curated with other options of this source"
+
+
+def test_a_checkpoint_s_shape_comes_from_its_config(tokenized_run, tmp_path):
+    path, _, run = tokenized_run
+    config = {"num_hidden_layers": 22, "hidden_size": 768, "intermediate_size": 1152, "num_attention_heads": 12}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"vocab_size": 50_368}))
+    plan = make_plan(load_recipe(path, ["model={from: " + str(tmp_path) + "}"]), run)
+    assert plan.parameters == 149_655_232
+    (tmp_path / "config.json").write_text("{}")
+    plan = make_plan(load_recipe(path, ["model={from: " + str(tmp_path) + "}"]), run)
+    assert plan.why_unknown == f"the config.json of '{tmp_path}' is not that of a ModernBERT"
+    plan = make_plan(load_recipe(path, ["model={from: nobody/has-this}"]), run)
+    assert (
+        plan.why_unknown
+        == "'nobody/has-this' is neither a folder with a config.json nor in the local Hugging Face cache"
+    )
+    assert plan.flops is None
+
+
+def test_sparklines():
+    assert sparkline([0, 0.5, 1], 3, top=1) == " ▄█"
+    assert sparkline([0.001] * 4, 2, top=1) == "▁▁"
+    assert sparkline([1, 2], 4, top=2) == "▄▄██"
+    assert sparkline([0, 0], 2, top=0) == "  "
+
+
+def rexplug(*arguments, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, "-c", "from rexplug.cli import main; main()", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_command_draws_it(tokenized_run):
+    path, _, run = tokenized_run
+    done = rexplug("plan", str(path), "--run-dir", str(run.root))
+    assert done.returncode == 0, done.stderr
+    assert "20k tokens in " in done.stdout
+    assert "  source web: 30 documents, " in done.stdout
+    (web,) = [line for line in done.stdout.splitlines() if line.startswith("  web ")]
+    assert "█" in web
+    assert "100% to 0%, 10k tokens, " in web
+    assert "epochs of" in web
+
+
+def test_nothing_is_known_before_curation(tmp_path):
+    done = rexplug("plan", str(RECIPE), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "  source web: unknown until it is curated" in done.stdout
+    assert "epochs unknown" in done.stdout
