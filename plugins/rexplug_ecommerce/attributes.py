@@ -79,8 +79,9 @@ class AttributeSalience(SalienceScorer):
             if attribute == "category":
                 terms += [term for path in self.taxonomies for term in read_taxonomy(path)]
             for term in [*terms, *self.terms.get(attribute, ())]:
-                key = " ".join(normalised(term).split())
-                if key:
+                plain = normalised(term).strip()
+                # `Foo & Bar` as it is written, and with one blank.
+                for key in filter(None, {plain, " ".join(plain.split())}):
                     found[key] = (len(key), attribute)
                     if attribute == "category" and not key.endswith("s"):
                         found.setdefault(key + "s", (len(key) + 1, attribute))

@@ -29,12 +29,12 @@ _UNITS = frozenset(
         metre metres inch inches feet foot ounce ounces pound pounds milligram milligrams microgram micrograms
         gram grams kilogram kilograms liter liters litre litres milliliter milliliters millilitre millilitres
         gallon gallons quart quarts pint pints watt watts volt volts amp amps hour hours minute minutes year
-        years month months yard yards degrees mm cm km ft kg mg mcg iu lb lbs lb. lbs. oz oz. ml cl qt gal yd
+        years month months yard yards degrees mm cm km ft kg mg mcg iu lb lbs oz ml cl qt gal yd
         yds hp kwh wh kw mah ah khz mhz ghz hz gb tb mb db lm lumen lumens nm rpm bar psi btu ohm nits spf mp
         megapixel megapixels denier gsm load loads serving servings sheet sheets roll rolls capsule capsules
         softgel softgels tablet tablets tabs caplet caplets gummies lozenges teabags bag bags bottle bottles can
         cans boxes pod pods kcup kcups packet packets pouches sticks bars wipes pad pads pair pairs piece pieces
-        pc pcs count counts ct ct. pack packs pk unit units set sets ply layer layers string strings fret frets
+        pc pcs count counts ct pack packs pk unit units set sets ply layer layers string strings fret frets
         section sections speed speeds burner burners blade blades
         """
     )
@@ -223,13 +223,11 @@ def find_brand(text: str, spans: Sequence[Found]) -> tuple[int, int] | None:
             break
     if not taken or text[: taken[0].start()].strip():
         return None
+    capitals = taken[0].group().isupper() and len(taken[0].group()) > 1
     after = text[taken[-1].end() : taken[-1].end() + 1]
-    if after == "," and len(taken) > 1 and not taken[0].group().isupper():
-        return None  # what the thing is, not whose: Bottle Cleaning Brushes, 8 Inch
-    if not ended or len(taken) > 3:
-        capitals = taken[0].group().isupper() and len(taken[0].group()) > 1
-        number = 1
-        while capitals and number < min(3, len(taken)) and taken[number].group().isupper():
-            number += 1
-        taken = taken[:number]
-    return taken[0].start(), taken[-1].end()
+    if after == ":" or (after == "," and len(taken) > 1 and not capitals):
+        return None  # a label, or what the thing is and not whose: Bottle Cleaning Brushes, 8 Inch
+    number = len(taken) if ended and len(taken) < 4 and not capitals else 1
+    while capitals and number < min(3, len(taken)) and taken[number].group().isupper():
+        number += 1
+    return taken[0].start(), taken[number - 1].end()

@@ -179,7 +179,9 @@ def test_random_policies_guide_nothing():
         assert not policy.guided(batch, 0.0, np.random.default_rng(0)).any()
 
 
-@pytest.mark.parametrize("policy", [WholeWord(rate={"start": 0.1, "end": 0.4}), guided(rate={"start": 0.1, "end": 0.4})])
+@pytest.mark.parametrize(
+    "policy", [WholeWord(rate={"start": 0.1, "end": 0.4}), guided(rate={"start": 0.1, "end": 0.4})]
+)
 def test_the_rate_moves_with_progress(policy):
     batch = row([1002], salience=[0, 9, 9], starts=[1, 0])
     counts = [policy.choose(batch, at, np.random.default_rng(0)).sum() for at in (0.0, 0.5, 1.0)]
