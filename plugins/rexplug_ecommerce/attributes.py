@@ -86,8 +86,8 @@ class AttributeSalience(SalienceScorer):
                     if attribute == "category" and not key.endswith("s"):
                         found.setdefault(key + "s", (len(key) + 1, attribute))
         automaton = ahocorasick.Automaton()
-        for label, (attribute, _) in LABELS.items():
-            if attribute in self.attributes:
+        for label, (meant, _) in LABELS.items():
+            if meant in self.attributes:
                 found.setdefault(label, (len(label), _LABEL))
         for key, payload in found.items():
             automaton.add_word(f" {key} ", payload)

@@ -133,7 +133,8 @@ def normalised(text: str) -> str:
     if text.isascii():
         return text.translate(_ASCII)
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-    return _plain()[codes].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    plain: bytes = _plain()[codes].astype("<u4").tobytes()
+    return plain.decode("utf-32-le", "surrogatepass")
 
 
 def find_numbers(text: str) -> list[Found]:

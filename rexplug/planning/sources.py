@@ -77,11 +77,11 @@ def known_sources(recipe: Recipe, run: RunDirectory) -> dict[str, Known]:
 
 def _known(recipe: Recipe, run: RunDirectory, name: str, tokenized: Mapping[str, Any]) -> Known:
     statistics = read_json(run.corpus / "statistics.json")["sources"][name]["kept"]
-    counts = {"num_documents": int(statistics["documents"]), "num_bytes": int(statistics["bytes"])}
+    documents, size = int(statistics["documents"]), int(statistics["bytes"])
     same = tokenized and tokenized["tokenizer"] == recipe.tokenizer.model_dump(mode="json", by_alias=True)
     if not same or not (run.tokens / name / "store.json").exists():
-        return Known("estimated", **counts)
-    return Known("counted", **counts, store=TokenStore.open(run.tokens / name))
+        return Known("estimated", "", documents, size)
+    return Known("counted", "", documents, size, TokenStore.open(run.tokens / name))
 
 
 def _inputs(stages: Mapping[str, Any], stage: str) -> Mapping[str, Any]:

@@ -1,4 +1,8 @@
+import io
+import json
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +10,7 @@ import pytest
 import rexplug
 from rexplug_guided_mlm import Contrastive
 
+DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[3] / "../shared/data"))
 RETAIL = ["Buy the waterproof jacket with free shipping", "The waterproof boots: free shipping on the order"] * 40
 GENERAL = ["The river runs through the old town", "Buy time, said the minister of the old town"] * 40
 
@@ -76,3 +81,69 @@ def test_mistakes_are_named(tmp_path):
 def test_sources_of_one_and_the_same_word_hold_nothing_that_marks_either(tmp_path):
     scorer = Contrastive(domain="retail", general="web").fit(corpus(tmp_path, retail=["so so"], web=["so"]))
     assert scorer.score(tokenized("so")).tolist() == [0]
+
+
+def test_no_more_than_the_share_is_marked_and_the_strongest_words_come_first(tmp_path):
+    texts = ["alpha beta beta common"] * 50 + ["common common gamma"] * 50
+    sample = corpus(tmp_path, retail=texts, web=["common gamma gamma beta"] * 100)
+    words = ["alpha", "beta", "common", "gamma"]
+
+    def marked(**options):
+        scorer = Contrastive(domain="retail", general="web", prior=10, odds=0.1, at_least=0.1, **options).fit(sample)
+        return [word for word, value in zip(words, scorer.score(tokenized(" ".join(words))), strict=True) if value]
+
+    # Of 350 words alpha is 50, common 150 and beta 100; log-odds fall in that order.
+    assert marked(share=1.0) == ["alpha", "beta", "common"]
+    assert marked(share=0.6) == ["alpha", "common"]
+    assert marked(share=0.2) == ["alpha"]
+
+
+def test_explanations_give_log_odds_and_certainty(tmp_path):
+    document = tokenized("the WATERPROOF jacket")
+    (first, second) = fitted(tmp_path, prior=100).explain(document)
+    assert (first.start, first.end, second.start, second.end) == (4, 14, 15, 21)
+    assert re.fullmatch(r"log-odds \+\d\.\d, z \d+\.\d", first.label)
+
+
+@pytest.mark.parametrize("text", ["İstanbul waterproof", "ﬁt waterproof 🙂 boots", "naïve_waterproof waterproof"])
+def test_words_keep_their_places_in_any_text(tmp_path, text):
+    scorer = fitted(tmp_path, prior=100)
+    document = tokenized(text)
+    assert [text[reason.start : reason.end] for reason in scorer.explain(document)] == [
+        word for word in re.findall(r"\w+", text) if word in ("waterproof", "boots")
+    ]
+    marked = {
+        text[a:b].strip() for (a, b), value in zip(document.offsets, scorer.score(document), strict=True) if value
+    }
+    assert marked == {"waterproof", "boots"} & set(re.findall(r"\w+", text))
+
+
+def records(path, count):
+    import zstandard
+
+    with path.open("rb") as raw:
+        lines = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(raw), encoding="utf-8")
+        return [json.loads(line) for line, _ in zip(lines, range(count), strict=False)]
+
+
+@pytest.mark.skipif(not (DATA / "esci-us-sample").is_dir(), reason=f"no {DATA / 'esci-us-sample'} (set REXPLUG_DATA)")
+def test_on_real_text_words_of_the_domain_are_salient_and_general_ones_are_not(tmp_path):
+    fields = ("title", "description", "bullet_points")
+    shop = [
+        "\n".join(row.get(k) or "" for k in fields) for row in records(DATA / "esci-us-sample/products.jsonl.zst", 800)
+    ]
+    wiki = [row["text"] for row in records(DATA / "general-text/wikipedia-en-short.jsonl.zst", 1500)]
+    half = len(shop) // 2
+    scorer = Contrastive(domain="retail", general="web").fit(corpus(tmp_path, retail=shop[:half], web=wiki[:1000]))
+    domain = ["leather", "bottle", "inch", "inches", "gift", "easy", "perfect", "size"]
+    general = ["the", "of", "and", "in", "was", "he", "century", "government", "war", "by", "which", "for", "with"]
+    values = dict(zip(domain + general, scorer.score(tokenized(" ".join(domain + general))), strict=True))
+    assert [word for word in domain if not values[word]] == []
+    assert [word for word in general if values[word]] == []
+
+    def salient(texts):
+        scores = [scorer.score(tokenized(text)) for text in texts]
+        return sum((each > 0).sum() for each in scores) / sum(len(each) for each in scores)
+
+    # On documents that were not counted.
+    assert salient(shop[half:]) > 4 * salient(wiki[1000:])
