@@ -19,6 +19,8 @@ from pydantic import Field
 import rexplug
 
 _WORD = re.compile(r"\w+")
+_ASCII = {code: chr(code).lower() if _WORD.match(chr(code)) else " " for code in range(128)}
+"""Small letters, and a blank for what is no part of a word: splitting at blanks is twice as fast as matching words."""
 _FULL = 5.0
 """Log-odds from which a word scores 255."""
 
@@ -112,6 +114,8 @@ class Contrastive(rexplug.SalienceScorer):
     def _find(self, document: rexplug.TokenizedDocument) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
         """Starts, ends and small letters of every word, each `[num_words]`."""
         starts, ends = document.words()
+        if document.text.isascii():
+            return starts, ends, document.text.translate(_ASCII).split()
         lower = document.text.lower()
         if len(lower) == len(document.text):
             return starts, ends, _WORD.findall(lower)
