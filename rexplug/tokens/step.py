@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from rexplug.components import Document, SalienceScorer, TokenizedDocument
 from rexplug.errors import PluginError
 from rexplug.run_directory import write_json
+from rexplug.tokens.documents import read_file
 from rexplug.tokens.encode import Encoder
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import WORD_START, has_shard, write_shard
@@ -44,20 +44,13 @@ class ReadKept(PipelineStep):
 
     def run(self, data: Iterable[Datum] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Datum]:
         """Yield the documents; `place` in their metadata is where the source read them, or else file and row."""
-        import pyarrow.parquet as pq
-
         if data:
             yield from data
         for path in sorted(self.folder.glob("[!.]*.parquet"))[rank::world_size]:
-            row = 0
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(batch_size=_CHUNK, columns=["id", "text", "url", "metadata"]):
-                    columns = (batch.column(i).to_pylist() for i in range(4))
-                    for id_, text, url, metadata in zip(*columns, strict=True):
-                        place = json.loads(metadata or "{}").get("place") or f"{path.name}:{row}"
-                        self.stat_update("documents")
-                        yield Datum(text=text, id=id_, metadata={"url": url, "place": str(place)})
-                        row += 1
+            for row, document in enumerate(read_file(path)):
+                place = document.metadata.get("place") or f"{path.name}:{row}"
+                self.stat_update("documents")
+                yield Datum(text=document.text, id=document.id, metadata={"url": document.url, "place": str(place)})
 
 
 class TokenizeDocuments(PipelineStep):

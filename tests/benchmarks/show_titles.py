@@ -1,6 +1,6 @@
 """Real product titles with the spans that `ecommerce.attributes` marks, as Markdown.
 
-    python tests/benchmarks/show_titles.py [--data DATA/esci-us-sample] [--count 30] [--seed 5]
+python tests/benchmarks/show_titles.py [--data DATA/esci-us-sample] [--count 30] [--seed 5]
 """
 
 from __future__ import annotations

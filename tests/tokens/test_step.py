@@ -14,7 +14,7 @@ import pytest
 
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Executor, Tokenizer
-from rexplug.tokens import TokenStore, close, make_tokenizer, tokenize
+from rexplug.tokens import TokenStore, make_tokenizer, tokenize
 
 TEXTS = ["Waterproof jacket, size XL, 500 ml", "Größe: 東京 🙂", "Brand: Norvale. Free shipping on boots!", ""] * 20
 
@@ -70,20 +70,30 @@ def test_documents_keep_id_address_hash_and_where_the_source_read_them(corpus, t
     assert counts["words"] == sum(int(store.channel("word_start", i).sum()) for i in range(50))
 
 
-def test_datatrove_s_executor_makes_the_same_store(corpus, tmp_path):
+# -- start executor --
+def tokenize_with_datatrove(kept, store, tokenizer, logs):
     from datatrove.executor import LocalPipelineExecutor
-    from datatrove.utils.logging import logger
 
+    from rexplug.tokens import close
     from rexplug.tokens.step import ReadKept, TokenizeDocuments
 
+    files = list(kept.glob("*.parquet"))
+    steps = [ReadKept(kept), TokenizeDocuments(store, tokenizer, scorers={})]
+    stats = LocalPipelineExecutor(steps, tasks=len(files), workers=1, logging_dir=str(logs)).run()
+    close(store, shards=len(files), tokenizer=tokenizer, scorers=[])
+    return stats
+
+
+# -- end executor --
+
+
+def test_datatrove_s_executor_makes_the_same_store(corpus, tmp_path):
+    from datatrove.utils.logging import logger
+
+    logger.disable("datatrove")
     ours(corpus, tmp_path / "ours")
     folder = tmp_path / "theirs/shop"
-    step = TokenizeDocuments(folder, corpus / "tokenizer", {})
-    logger.disable("datatrove")
-    stats = LocalPipelineExecutor(
-        [ReadKept(corpus / "shop/kept"), step], tasks=3, workers=1, logging_dir=str(tmp_path / "logs")
-    ).run()
-    close(folder, shards=3, tokenizer=corpus / "tokenizer", scorers=[])
+    stats = tokenize_with_datatrove(corpus / "shop/kept", folder, corpus / "tokenizer", logs=tmp_path / "logs")
     assert contents(folder) == contents(tmp_path / "ours/shop")
     assert stats.stats[1]["tokens"].total == TokenStore.open(folder).num_tokens
 
