@@ -65,7 +65,7 @@ def test_tokens_epochs_and_steps_are_those_of_the_stream(tokenized_run):
     batches = [batch for batch, _ in stream.batches()]
     assert phase.steps == pytest.approx(len(batches), rel=0.1)  # rows are not quite full
     lengths = np.concatenate([np.diff(row.borders) for batch in batches for row in batch.rows])
-    assert phase.attended == pytest.approx((lengths**2).sum() / lengths.sum(), rel=0.03)
+    assert phase.attended == pytest.approx((lengths**2).sum() / lengths.sum(), rel=0.08)
     assert phase.attended_known
     assert phase.sources["web"].tokens == phase.sources["shop"].tokens == 10_000
     assert phase.sources["web"].epochs == 10_000 / phase.sources["web"].epoch
