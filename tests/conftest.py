@@ -20,7 +20,7 @@ def tokenized_run(tmp_path_factory):
         (root / name).mkdir()
         for i in range(count):
             text = " ".join(draw.choice(words, int(draw.integers(5, 200))))
-            (root / name / f"{i}.txt").write_text(f"{name} {i} {text}")
+            (root / name / f"{i}.txt").write_text(f"{name} {i} <b>&amp; {text}")
     path = root / "recipe.yaml"
     path.write_text(
         f"""

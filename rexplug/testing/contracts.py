@@ -77,7 +77,7 @@ def check_mixing_schedule(schedule: MixingSchedule, *, sources: Iterable[str]) -
 
 
 def check_salience_scorer(scorer: SalienceScorer, text: str, *, salient: Iterable[str] = ()) -> None:
-    """One uint8 per token, the same every time; the words in `salient` score above 0 and all others 0."""
+    """One uint8 per token, the same every time; the words in `salient` score above 0 and all others 0; reasons in order."""
     _same_after_pickling(scorer)
     spans = [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
     document = TokenizedDocument(
@@ -88,6 +88,12 @@ def check_salience_scorer(scorer: SalienceScorer, text: str, *, salient: Iterabl
     assert values.dtype == np.uint8, f"{scorer.name} returned {values.dtype}, not uint8"
     assert values.shape == (len(spans),), f"{scorer.name} returned shape {values.shape} for {len(spans)} tokens"
     assert (scorer.score(document) == values).all(), f"{scorer.name} scores the same document differently"
+    end_before = 0
+    for reason in scorer.explain(document):
+        assert end_before <= reason.start < reason.end <= len(text), (
+            f"{scorer.name} explains characters {reason.start} to {reason.end}, out of order or outside the text"
+        )
+        end_before = reason.end
     wanted = set(salient)
     for (start, end), value in zip(spans, values, strict=True):
         word = text[start:end]
@@ -111,5 +117,7 @@ def check_masking_policy(policy: MaskingPolicy, *, num_tokens: int = 512, seed: 
         assert not (chosen & ~maskable).any(), f"{policy.name} masked a special token"
         budget = policy.budget(batch, progress)
         assert chosen.sum() == budget, f"{policy.name} masked {chosen.sum()} tokens instead of {budget}"
+        guided = policy.guided(batch, progress, np.random.default_rng(seed))
+        assert not (guided & ~chosen).any(), f"{policy.name} calls tokens guided that it does not choose"
         again = policy.choose(batch, progress, np.random.default_rng(seed))
         assert (chosen == again).all(), f"{policy.name} chooses differently with the same generator"

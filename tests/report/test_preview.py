@@ -1,6 +1,10 @@
 """What previews say of rows and masks is what the stream makes."""
 
+import itertools
+import math
+import re
 import shutil
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ import pytest
 import rexplug
 from rexplug.batches import IGNORED
 from rexplug.phase_stream import phase_stream
+from rexplug.report.plots import mixture, realised
 from rexplug.report.preview import preview_phase
 from rexplug.run_directory import RunDirectory
 from rexplug.tokens import TokenStore
@@ -97,3 +102,81 @@ def test_the_default_explanation_names_runs_of_equal_scores():
     offsets = np.array([(0, 1), (1, 3), (3, 4), (4, 6), (6, 7), (7, 9)], np.uint32)
     document = rexplug.TokenizedDocument("1", "abcdefghi", np.arange(6, dtype=np.uint32), offsets, np.ones(6, bool))
     assert Scorer().explain(document) == [(1, 4, "salience 7"), (4, 6, "salience 9"), (7, 9, "salience 5")]
+
+
+class Samples(HTMLParser):
+    """The text and the classes within the boxes of samples."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.depth = 0
+        self.texts: list[str] = []
+        self.classes: list[str] = []
+        self.titles: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        if tag == "div" and found.get("class") == "sample":
+            self.depth = 1
+            self.texts.append("")
+        elif self.depth:
+            self.depth += 1
+            self.classes.append(found.get("class"))
+            self.titles.append(found.get("title"))
+
+    def handle_endtag(self, tag):
+        self.depth = max(0, self.depth - 1)
+
+    def handle_data(self, data):
+        if self.depth:
+            self.texts[-1] += data
+
+
+def test_the_report_shows_the_masks_of_each_phase(tokenized_run, tmp_path):
+    from rexplug.report import write_report
+
+    _, recipe, run = tokenized_run
+    copy = RunDirectory(tmp_path / "run")
+    shutil.copytree(run.root, copy.root)
+    page = write_report(copy, recipe).read_text()
+    shown = Samples(page)
+    expected = preview_phase(recipe, recipe.phases[0], run, at=0.5, samples=3, tokens=90)
+    (row,) = expected.rows
+    assert len(shown.texts) == len(row.samples) > 0
+    for text, sample in zip(shown.texts, row.samples, strict=True):
+        assert f"{sample.source} · {sample.document} · tokens " in text
+        plain = [piece.text for piece in sample.pieces if piece.kind == "plain" and piece.text]
+        assert all(part in text for part in plain)
+    assert {"guided", "random"} <= set(shown.classes) <= {"guided", "random", "salient", None}
+    assert {"category", "brand"} & set(shown.titles)
+    assert "anneal at 50 %" in page
+    assert "<b>&amp;amp;" not in page
+
+
+def step(phase, total, tokens, planned, share):
+    return {
+        "phase": phase, "total_tokens": total, "batch_tokens": tokens, "planned": {"web": planned}, "shares": {"web": share},
+    }  # fmt: skip
+
+
+def test_realised_shares_are_averaged_by_tokens_within_their_phase():
+    steps = [step("one", 100 * (i + 1), 100, 1.0, 1.0) for i in range(40)]
+    steps += [step("two", 4000 + 100 * (i + 1), 300 if i % 2 else 100, 0.25, 0.0 if i % 2 else 1.0) for i in range(40)]
+    xs, ys = realised(steps, "web")
+    assert ys[:40] == [1.0] * 40
+    assert math.isnan(ys[40])
+    assert math.isnan(xs[40])
+    # Every other step has three times the tokens and none of the source: a quarter of the tokens, not half.
+    assert ys[55:70] == pytest.approx([0.25] * 15, abs=0.02)
+    assert realised(steps, "shop")[1][:40] == [0.0] * 40
+
+
+def test_a_step_in_the_plan_is_drawn_as_a_step():
+    steps = [step("one", 100 * (i + 1), 100, 1.0 if i < 20 else 0.5, 1.0 if i < 20 else 0.5) for i in range(40)]
+    svg = mixture(steps)
+    (line,) = [path for path in re.findall(r'<path d="([^"]*)"[^>]*stroke-dasharray', svg) if path.count("L") >= 2][:1]
+    points = [tuple(map(float, pair)) for pair in re.findall(r"([-\d.]+) ([-\d.]+)", line)]
+    # Horizontal or vertical, never slanted.
+    assert all(a[0] == b[0] or a[1] == b[1] for a, b in itertools.pairwise(points))
+    assert len({y for _, y in points}) == 2

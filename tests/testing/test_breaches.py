@@ -161,6 +161,10 @@ class Capitals(rexplug.SalienceScorer):
             return CHANCE.integers(0, 256, len(values)).astype(np.uint8)
         return values[:-1] if self.fault == "shape" else values
 
+    def explain(self, document: rexplug.TokenizedDocument):
+        reasons = super().explain(document)
+        return reasons[::-1] if self.fault == "order" else reasons
+
 
 def test_a_scorer_that_keeps_its_contract():
     check_salience_scorer(Capitals(), "Acme sells a Lamp.", salient=["Acme", "Lamp"])
@@ -172,6 +176,7 @@ def test_a_scorer_that_keeps_its_contract():
         ("dtype", [], "toy.capitals returned int64, not uint8"),
         ("shape", [], "toy.capitals returned shape (4,) for 5 tokens"),
         ("chance", [], "toy.capitals scores the same document differently"),
+        ("order", [], "toy.capitals explains characters 0 to 4, out of order or outside the text"),
         ("", ["Acme"], "toy.capitals gives 'Lamp' 255"),
         ("", ["Acme", "Lamp", "sells"], "toy.capitals gives 'sells' 0"),
     ],
@@ -194,6 +199,9 @@ class Evenly(rexplug.MaskingPolicy):
         chosen[draw.choice(np.flatnonzero(batch.maskable), count, replace=False)] = True
         return {"dtype": chosen.astype(np.uint8), "shape": chosen[1:]}.get(self.fault, chosen)
 
+    def guided(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator):
+        return batch.maskable if self.fault == "guided" else super().guided(batch, progress, generator)
+
 
 def test_a_policy_that_keeps_its_contract():
     check_masking_policy(Evenly())
@@ -206,6 +214,7 @@ def test_a_policy_that_keeps_its_contract():
         ("dtype", "toy.evenly returned uint8, not bool"),
         ("shape", "toy.evenly returned shape (511,) for 512 tokens"),
         ("more", "toy.evenly masked 153 tokens instead of 152"),
+        ("guided", "toy.evenly calls tokens guided that it does not choose"),
         ("chance", "toy.evenly chooses differently with the same generator"),
     ],
 )
