@@ -1,6 +1,8 @@
 """Token stores to batches: order, mixing, packing, masking. Knows no Composer and no recipe."""
 
 from rexplug.batches.masking import IGNORED
-from rexplug.batches.stream import BatchStream, GlobalBatch, Position, Row
+from rexplug.batches.position import BatchPlan, GlobalBatch, Position, Row, rank_rows
+from rexplug.batches.samples import Sample
+from rexplug.batches.stream import BatchStream
 
-__all__ = ["IGNORED", "BatchStream", "GlobalBatch", "Position", "Row"]
+__all__ = ["IGNORED", "BatchPlan", "BatchStream", "GlobalBatch", "Position", "Row", "Sample", "rank_rows"]

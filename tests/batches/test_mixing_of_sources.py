@@ -26,7 +26,7 @@ def run(weights, lengths):
     share = np.array(weights) / sum(weights)
     errors = []
     for length in lengths:
-        source = mixing.choose(credits, weights)
+        source = mixing.choose(credits, weights, [length] * len(weights))
         mixing.settle(credits, weights, source, length)
         spent[source] += length
         errors.append(spent - share * spent.sum())
@@ -52,7 +52,7 @@ def test_no_source_of_many_is_ahead_by_more_than_a_sample_nor_far_behind(values,
 def test_a_source_without_a_share_is_never_drawn():
     weights = mixing.shares(Fixed(values={"b": 2.0}), 0.0, ("a", "b"))
     assert weights == (0, 2**32)
-    assert mixing.choose([10**12, -(10**12)], weights) == 1
+    assert mixing.choose([10**12, -(10**12)], weights, [3, 3]) == 1
 
 
 @pytest.mark.parametrize("bad", [{"a": -1.0, "b": 2.0}, {"a": float("nan")}, {"a": float("inf")}, {"a": 0.0}])
