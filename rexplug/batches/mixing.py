@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rexplug.batches.samples import Sample
+from rexplug.batches.samples import Item
 from rexplug.components import MixingSchedule
 from rexplug.errors import PluginError
 
@@ -65,7 +65,7 @@ def settle(credits: list[int], weights: Sequence[int], source: int, tokens: int)
     credits[source] -= sum(weights) * tokens
 
 
-def settle_all(credits: list[int], weights: Sequence[int], samples: Sequence[Sample]) -> None:
+def settle_all(credits: list[int], weights: Sequence[int], samples: Sequence[Item]) -> None:
     """Book the tokens of samples to their sources."""
     spent = [0] * len(weights)
     for sample in samples:

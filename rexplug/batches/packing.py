@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from rexplug.batches.mixing import choose, settle, settle_all
-from rexplug.batches.samples import Sample, Samples
+from rexplug.batches.samples import Item, Samples
 
 LOOK_AHEAD = 24
 """Samples of each source from which the end of a row is chosen; those passed over come first in the next row."""
 _TRIES = 96
 """Ends of a row that are compared."""
+_RESERVE = 3
+"""Samples of mean length for which room is kept when a row is filled in order."""
+_DRAW = 2
+"""Where a sample's draw stands in its tuple; its length stands first and its source second."""
 
 
 class Window:
@@ -19,14 +24,14 @@ class Window:
 
     def __init__(self, samples: Samples, draws: int, waiting: Sequence[int]) -> None:
         self._samples = samples
-        self.samples = [samples.drawn(draw) for draw in waiting]
+        self.samples: list[Item] = [samples.drawn(draw) for draw in waiting]
         self.at = 0
         """Where the next sample stands in `samples`."""
         self.draws = draws
         """One more than the highest draw that was taken."""
         self._next = draws
 
-    def fill(self, count: int = LOOK_AHEAD) -> list[Sample]:
+    def fill(self, count: int = LOOK_AHEAD) -> list[Item]:
         """At least `count` samples from `at` on."""
         while len(self.samples) - self.at < count:
             more = self._samples.chunk_from(self._next)
@@ -38,13 +43,13 @@ class Window:
     def took(self, end: int) -> None:
         """Everything before place `end` of `samples` was taken."""
         if end > self.at:
-            self.draws = max(self.draws, self.samples[end - 1].draw + 1)
+            self.draws = max(self.draws, self.samples[end - 1][_DRAW] + 1)
             self.at = end
 
     def take(self, places: Sequence[int]) -> None:
         """The samples at `places` were taken out of their turn."""
         for place in sorted(places, reverse=True):
-            self.draws = max(self.draws, self.samples[place].draw + 1)
+            self.draws = max(self.draws, self.samples[place][_DRAW] + 1)
             del self.samples[place]
 
     @property
@@ -52,9 +57,9 @@ class Window:
         """Draws that were passed over."""
         found = []
         for sample in self.samples[self.at :]:
-            if sample.draw >= self.draws:
+            if sample[_DRAW] >= self.draws:
                 break
-            found.append(sample.draw)
+            found.append(sample[_DRAW])
         return found
 
 
@@ -71,21 +76,21 @@ class Packer:
     def __post_init__(self) -> None:
         self._active = [i for i, weight in enumerate(self.weights) if weight]
 
-    def row(self, capacity: int, *, never_empty: bool) -> list[Sample]:
+    def row(self, capacity: int, *, never_empty: bool) -> list[Item]:
         """The samples of a row of `capacity` tokens.
 
-        Whichever source is next gives its oldest sample as long as any would fit. Once the room is less than a context,
-        each source still comes in its turn but gives, of its next `LOOK_AHEAD` samples, the one that leads to the fullest
-        row among the ends that are tried.
+        Whichever source is next gives its oldest sample. Once there is room for a few samples only, each source still comes
+        in its turn but gives, of its next `LOOK_AHEAD` samples, the one that leads to the fullest row among the ends that
+        are tried. The first sample of a row is always the oldest, so none waits for long.
 
         Args:
             capacity: tokens of the row.
             never_empty: if no sample fits, take one that does not.
         """
-        row: list[Sample] = []
+        row: list[Item] = []
         room = self._in_order(row, capacity) if len(self._active) > 1 else self._in_order_of_one(row, capacity)
         settle_all(self.credits, self.weights, row)
-        end = _End(self, room, capacity >> 10).best() if room else []
+        end = _End(self, room, capacity >> 9).best() if room else []
         if not row and not end and never_empty:
             end = [(source := self._next_source(), self.windows[source].at)]
         chosen = [self.windows[source].samples[place] for source, place in end]
@@ -98,29 +103,41 @@ class Packer:
         heads = [0] * len(self.weights)
         for i in self._active:
             window = self.windows[i]
-            heads[i] = window.fill()[window.at].length
+            heads[i] = window.fill()[window.at][0]
         return choose(self.credits, self.weights, heads)
 
-    def _in_order_of_one(self, row: list[Sample], room: int) -> int:
-        window, context = self.windows[self._active[0]], self.context
-        while room >= context:
+    def _reserve(self) -> int:
+        """Room that is left for the end of a row."""
+        lengths = [
+            sample[0] for i in self._active for sample in self.windows[i].fill()[self.windows[i].at :][:LOOK_AHEAD]
+        ]
+        return min(self.context, _RESERVE * sum(lengths) // len(lengths))
+
+    def _in_order_of_one(self, row: list[Item], room: int) -> int:
+        window, reserve = self.windows[self._active[0]], self._reserve()
+        while True:
             samples, at = window.fill(), window.at
-            while room >= context and at < len(samples):
-                room -= samples[at][0]
+            for sample in islice(samples, at, None):
+                length = sample[0]
+                if length > room or (room < reserve and (row or at > window.at)):
+                    break
+                room -= length
                 at += 1
+            full = at < len(samples)
             row += samples[window.at : at]
             window.took(at)
-        window.fill()
-        return room
+            if full:
+                window.fill()
+                return room
 
-    def _in_order(self, row: list[Sample], room: int) -> int:
+    def _in_order(self, row: list[Item], room: int) -> int:
         """`choose` and `settle` for every sample, written out: a microsecond each would be most of the stream's time."""
-        active, weights, context, windows = self._active, self.weights, self.context, self.windows
-        credits, total = self.credits.copy(), sum(weights)
+        active, weights, windows = self._active, self.weights, self.windows
+        credits, total, reserve = self.credits.copy(), sum(weights), self._reserve()
         samples = [window.fill() if weight else [] for window, weight in zip(windows, weights, strict=True)]
         at = [window.at for window in windows]
         ends = [len(each) - LOOK_AHEAD for each in samples]
-        while room >= context:
+        while room >= reserve or not row:
             best, soonest = -1, 0.0
             for i in active:
                 credit = credits[i]
@@ -132,6 +149,8 @@ class Packer:
                 best = choose(credits, weights, [0] * len(weights))
             sample = samples[best][at[best]]
             length = sample[0]
+            if length > room:
+                break
             row.append(sample)
             room -= length
             for i in active:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.batches.samples import Sample
+from rexplug.batches.samples import Item, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Row:
 
     `token_ids`, `labels`, `position_ids` are `[T]` int64, already masked; `borders` `[n + 1]` int32 are the cumulative
     ends of the n samples and end before the padding (`cu_seqlens`); `sources` and `documents` `[n]` int64 and `samples`
-    say where each came from.
+    say where each came from; `number` is the row's in the global batch.
     """
 
     number: int
@@ -61,7 +61,12 @@ class Row:
     num_masked: int
     sources: NDArray[np.int64]
     documents: NDArray[np.int64]
-    samples: Sequence[Sample]
+    contents: Sequence[Item]
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The samples of the row in order."""
+        return tuple(map(Sample._make, self.contents))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +75,7 @@ class BatchPlan:
 
     number: int
     progress: float
-    rows: tuple[Sequence[Sample], ...]
+    rows: tuple[Sequence[Item], ...]
     num_tokens: int
     tokens_of: Mapping[str, int]
     planned: Mapping[str, float]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rexplug.batches.masking import IGNORED, Masker, row_generator
 from rexplug.batches.position import Row
-from rexplug.batches.samples import Sample
+from rexplug.batches.samples import Item
 from rexplug.components import TokenBatch
 from rexplug.tokens import TokenStore
 
@@ -32,7 +32,7 @@ class RowMaker:
     seed: int
     phase: str
 
-    def make(self, samples: Sequence[Sample], progress: float, batch: int, number: int) -> Row:
+    def make(self, samples: Sequence[Item], progress: float, batch: int, number: int) -> Row:
         """Row `number` of batch `batch`."""
         length, sources, _, documents, _, shards, begins = zip(*samples, strict=True)
         lengths = np.array(length, np.int64)

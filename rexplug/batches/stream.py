@@ -11,7 +11,7 @@ from rexplug.batches.masking import Masker
 from rexplug.batches.packing import Packer, Window
 from rexplug.batches.position import BatchPlan, GlobalBatch, Position, rank_rows
 from rexplug.batches.rows import RowMaker
-from rexplug.batches.samples import Sample, Samples
+from rexplug.batches.samples import Item, Samples
 from rexplug.components import MaskingPolicy, MixingSchedule
 from rexplug.errors import DataError
 from rexplug.tokens import SpecialTokens, TokenStore
@@ -158,7 +158,7 @@ class BatchStream:
             for samples, draws in zip(self.samples, position.draws, strict=True)
         ]
         packer = Packer(windows, list(position.credits), weights, self.context)
-        rows: list[list[Sample]] = []
+        rows: list[list[Item]] = []
         for _ in range(num_rows):
             # A batch is never empty: with one or two tokens to go the phase would not end otherwise.
             row = packer.row(min(self.row_tokens, budget), never_empty=not rows)
