@@ -35,9 +35,9 @@ class Guided(rexplug.MaskingPolicy):
         salience = batch.channels["salience"] * batch.maskable
         starts = runs_of(salience)
         levels = salience[starts]
-        salient = np.flatnonzero(levels)
+        salient = np.flatnonzero(levels != 0)
         lengths = np.diff(starts, append=len(salience))
-        num_salient = int(lengths[salient].sum())
+        num_salient = int(np.count_nonzero(salience))
         guided = min(round(self.guidance.at(progress) * budget), num_salient)
         levels = levels[salient]
         uniform = num_salient == np.count_nonzero(batch.maskable) and levels.min(initial=255) == levels.max(initial=0)

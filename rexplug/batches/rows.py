@@ -40,7 +40,10 @@ class RowMaker:
         np.cumsum(lengths, out=borders[1:])
         size = int(borders[-1])
         width = max(self.width, size)
-        places = list(zip(sources, shards, begins, length, strict=True))
+        places = [
+            ((source, shard), slice(begin, begin + n - 2))
+            for source, shard, begin, n in zip(sources, shards, begins, length, strict=True)
+        ]
         stored = self._joined(None, places)
         special = self.masker.special
         tokens = np.empty(width, np.int64)
@@ -62,23 +65,22 @@ class RowMaker:
             len(masked), np.array(sources, np.int64), np.array(documents, np.int64), samples,
         )  # fmt: skip
 
-    def _joined(self, channel: str | None, places: Sequence[tuple[int, int, int, int]]) -> NDArray[Any]:
+    def _joined(self, channel: str | None, places: Sequence[tuple[tuple[int, int], slice]]) -> NDArray[Any]:
         """The samples one after the other, each between [CLS] and [SEP] (tokens) or zeros (a channel).
 
         Joining slices of memory copies at the speed of memory and costs a tenth of a microsecond a sample.
         """
-        kept = self._memory
-        for source, shard, _, _ in set((source, shard, 0, 0) for source, shard, _, _ in places):
-            if (source, shard, channel) not in kept:
-                kept[source, shard, channel] = self.stores[source].memory(shard, channel)
-        pieces = [kept[source, shard, channel][begin : begin + n - 2] for source, shard, begin, n in places]
+        kept = self._memory.setdefault(channel, {})
+        for source, shard in {key for key, _ in places} - kept.keys():
+            kept[source, shard] = self.stores[source].memory(shard, channel)
+        pieces = [kept[key][tokens] for key, tokens in places]
         kind = np.dtype(pieces[0].format)
         between = np.array([self.masker.special.sep, self.masker.special.cls] if channel is None else [0, 0], kind)
         joined = between.tobytes().join([b"", *pieces, b""])
         return np.frombuffer(joined, kind)[1:-1]
 
     @cached_property
-    def _memory(self) -> dict[tuple[int, int, str | None], memoryview]:
+    def _memory(self) -> dict[str | None, dict[tuple[int, int], memoryview]]:
         return {}
 
     def _position_ids(self, lengths: Sequence[int], size: int, width: int) -> NDArray[np.int64]:
