@@ -15,6 +15,8 @@ _COMMANDS = {
     "run": "Curate, train, evaluate, export and report what a recipe says.",
     "check": "Say what is wrong with a recipe, or that nothing is.",
     "show": "Print the recipe with everything spelled out.",
+    "tokens": "Look into the token stores of a run.",
+    "lineage": "Say which documents a step saw, and which steps a document.",
     "plugins": "List plugins, components and their options.",
     "schema": "Print the JSON Schema of recipes, installed plugins included.",
 }

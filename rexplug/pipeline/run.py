@@ -8,21 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rexplug import __version__
 from rexplug.components import Document, SalienceScorer
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
 from rexplug.pipeline.stages import Stage, run_stages
+from rexplug.pipeline.streams import phase_stream
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe, dump_recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, replacing, write_text
-from rexplug.schedules import batch_size
-
-if TYPE_CHECKING:
-    from rexplug.batches import BatchStream
 
 HELD_OUT_LIMIT = 2000
 """Evaluators get at most this many held-out documents of a source."""
@@ -206,35 +203,10 @@ class Story:
         return train_phase(
             recipe=self.recipe,
             phase=phase,
-            stream=self._stream(phase),
+            stream=phase_stream(self.recipe, phase, self.run),
             start=start,
             run=self.run,
             progress=self.progress,
-        )
-
-    def _stream(self, phase: Phase) -> BatchStream:
-        from rexplug.batches import BatchStream
-        from rexplug.tokens import SpecialTokens, TokenStore
-
-        warmup = phase.batch_warmup
-        mixed = [name for name in self.recipe.sources if name in phase.mixing.weights(0.0)]
-        return BatchStream(
-            stores={name: TokenStore.open(self.run.tokens / name) for name in mixed},
-            special=SpecialTokens.read(self.run.tokenizer),
-            context=phase.context,
-            row_tokens=phase.row_tokens,
-            batch_tokens=lambda tokens: batch_size(
-                tokens,
-                full=phase.batch_tokens,
-                start=warmup.start if warmup else None,
-                warmup=warmup.tokens if warmup else 0,
-            ),
-            total_tokens=phase.tokens,
-            min_tokens=phase.min_tokens,
-            mixing=phase.mixing,
-            masking=phase.masking,
-            seed=self.recipe.seed,
-            phase=phase.name,
         )
 
     def evaluate(self, moment: str) -> Any:

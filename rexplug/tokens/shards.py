@@ -47,20 +47,21 @@ def write_shard(
     import pyarrow.parquet as pq
 
     lengths = np.array([len(each) for each in tokens], np.int64)
+    documents = {column: values if isinstance(values, pa.Array) else pa.array(values) for column, values in documents.items()}
     _check(folder, number, lengths, channels, documents)
     kind = np.uint16 if vocabulary_size <= 2**16 else np.uint32
     name = f"{number:05d}"
     files = {
         f"tokens-{name}.npy": np.concatenate([np.zeros(0, kind), *(each.astype(kind) for each in tokens)]),
         f"ends-{name}.npy": np.cumsum(lengths, dtype=np.uint64),
-        f"ids-{name}.npy": sorted_hashes(documents["id"]),
+        f"ids-{name}.npy": sorted_hashes(documents["id"].to_pylist()),
     }
     for channel, values in channels.items():
         files[f"channel.{channel}-{name}.npy"] = np.concatenate([np.zeros(0, np.uint8), *values])
     written = {file: _save(folder / file, values) for file, values in files.items()}
     table = f"documents-{name}.parquet"
     with replacing(folder / table) as temporary:
-        pq.write_table(pa.table(dict(documents)), temporary, compression="zstd", row_group_size=ROWS)
+        pq.write_table(pa.table(documents), temporary, compression="zstd", row_group_size=ROWS)
         written[table] = {"bytes": temporary.stat().st_size, "blake2b": checksum(temporary)}
     counts = {"documents": len(lengths), "tokens": int(lengths.sum())}
     write_json(folder / f"shard-{name}.json", {**counts, "channels": list(channels), "files": written})
