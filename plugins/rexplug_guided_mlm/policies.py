@@ -58,7 +58,9 @@ class WholeWord(rexplug.MaskingPolicy):
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Whole words in random order until the budget is met."""
-        return _whole(words_of(batch.channels["word_start"], batch.maskable), batch, self.budget(batch, progress), generator)
+        return _whole(
+            words_of(batch.channels["word_start"], batch.maskable), batch, self.budget(batch, progress), generator
+        )
 
 
 class Span(rexplug.MaskingPolicy):

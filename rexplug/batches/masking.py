@@ -56,7 +56,7 @@ class Masker:
         """Which of the unsigned token ids are special."""
         runs = self._special_runs
         if len(runs) > _RANGES:
-            return self._special_table[tokens]
+            return self._special_table.take(tokens)
         found = np.zeros(len(tokens), np.bool_)
         for first, last in runs:
             # Unsigned: what lies below `first` wraps around and is large.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -45,8 +46,10 @@ def _sorted_by_hash(size: int, key: int) -> NDArray[np.int64]:
     return order
 
 
-def _walk(indices: NDArray[np.int64], size: int, key: int, network: object) -> NDArray[np.int64]:
-    assert callable(network)
+_Network = Callable[[NDArray[np.uint64], int, tuple[np.uint64, ...]], NDArray[np.uint64]]
+
+
+def _walk(indices: NDArray[np.int64], size: int, key: int, network: _Network) -> NDArray[np.int64]:
     bits = (size - 1).bit_length()
     keys = _round_keys(key)
     values = network(indices.astype(np.uint64), bits, keys)

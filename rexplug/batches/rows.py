@@ -90,4 +90,5 @@ class RowMaker:
 
     @cached_property
     def _counting(self) -> memoryview:
-        return memoryview(np.arange(self.context, dtype=np.int64))
+        counting: Any = np.arange(self.context, dtype=np.int64)
+        return memoryview(counting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -92,7 +93,7 @@ class Samples:
         )  # fmt: skip
 
     @cached_property
-    def _chunk(self):  # type: ignore[no-untyped-def]  # lru_cache hides the type
+    def _chunk(self) -> Callable[[int], list[Item]]:
         @lru_cache(maxsize=6)
         def chunk(number: int) -> list[Item]:
             first, size = number * CHUNK, self.size
@@ -118,8 +119,7 @@ class Samples:
 
     def chunk_from(self, draw: int) -> list[Item]:
         """The samples of `draw` and those after it, as many as are computed together."""
-        samples: list[Item] = self._chunk(draw // CHUNK)[draw % CHUNK :]
-        return samples
+        return self._chunk(draw // CHUNK)[draw % CHUNK :]
 
     def at(self, number: int) -> Sample:
         """Sample `number` in the order of the store; its draw is that in the first epoch."""

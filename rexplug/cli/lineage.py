@@ -12,19 +12,17 @@ import click
 if TYPE_CHECKING:
     from rexplug.batches import Lineage
 
-_NAMES = ("step", "phase")
-
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--step", type=click.IntRange(min=1), help="List the documents in the batch of this step (1, 2, ...).")
 @click.option("--document", metavar="ID", help="List the steps that saw this document, and those that will.")
 @click.option("--phase", metavar="NAME", help="The phase; needed with --step where several have been trained.")
-@click.option("--limit", type=click.IntRange(min=0), default=40, show_default=True, help="Lines to print; 0 prints all.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=40, show_default=True, help="Lines to print; 0 prints all."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
-def lineage(
-    run: Path, step: int | None, document: str | None, phase: str | None, limit: int, as_json: bool
-) -> None:
+def lineage(run: Path, step: int | None, document: str | None, phase: str | None, limit: int, as_json: bool) -> None:
     """Say which documents a step of RUN trained on, or when a document was trained on.
 
     RUN is the run's folder, runs/NAME. Nothing is trained or read anew: the position after each step is kept with the
@@ -92,7 +90,7 @@ def _of_step(phases: Mapping[str, Lineage], step: int, limit: int) -> tuple[list
 def _of_document(phases: Mapping[str, Lineage], document: str) -> Sequence[dict[str, Any]]:
     from rexplug.errors import DataError
 
-    found = []
+    found: list[dict[str, Any]] = []
     known: dict[str, list[int]] = {}
     for name, each in phases.items():
         stream = each.history.stream
@@ -113,14 +111,19 @@ def _of_document(phases: Mapping[str, Lineage], document: str) -> Sequence[dict[
     order = list(phases)
     found.sort(key=lambda row: (order.index(row["phase"]), row["step"], row["part"]))
     if not found:
-        click.echo("no phase has seen it or will: it is too short for all of them or its source has no share left", err=True)
+        click.echo(
+            "no phase has seen it or will: it is too short for all of them or its source has no share left", err=True
+        )
     return found
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
-    cells = [{name: _cell(name, value) for name, value in row.items() if any(r[name] is not None for r in rows)} for row in rows]
+    cells = [
+        {name: _cell(name, value) for name, value in row.items() if any(r[name] is not None for r in rows)}
+        for row in rows
+    ]
     names = list(cells[0])
     widths = {name: max(len(name), *(len(cell[name]) for cell in cells)) for name in names}
     for line in ({name: name for name in names}, *cells):

@@ -24,7 +24,9 @@ def tokens() -> None:
 @click.argument("folder", metavar="RUN_OR_STORE", type=click.Path(path_type=Path))
 @click.option("--source", metavar="NAME", help="Only the store of this source.")
 @click.option("--verify", is_flag=True, help="Read every file and compare it with its checksum.")
-@click.option("--document", "documents", metavar="ID", multiple=True, help="Show this document's tokens; may be repeated.")
+@click.option(
+    "--document", "documents", metavar="ID", multiple=True, help="Show this document's tokens; may be repeated."
+)
 @click.option("--tokenizer", type=click.Path(path_type=Path), help="Its folder; that of the run if left out.")
 def show(folder: Path, source: str | None, verify: bool, documents: tuple[str, ...], tokenizer: Path | None) -> None:
     """Counts, channels, lengths and a few documents of the stores of a run, or of one store.
@@ -45,7 +47,9 @@ def show(folder: Path, source: str | None, verify: bool, documents: tuple[str, .
             found = list(store.verify())
             damaged += found
             files = sum(len(shard["files"]) for shard in store.description["shards"])
-            click.echo(f"  checksums  {f'{len(found)} of {files} files differ' if found else f'all {files} files as written'}")
+            click.echo(
+                f"  checksums  {f'{len(found)} of {files} files differ' if found else f'all {files} files as written'}"
+            )
         numbers = [(name, number) for name in documents for number in store.find(name)]
         missing -= {name for name, _ in numbers}
         if not documents and store.num_documents:
@@ -57,7 +61,9 @@ def show(folder: Path, source: str | None, verify: bool, documents: tuple[str, .
     if damaged:
         raise DataError("\n".join(damaged))
     if missing:
-        raise DataError(f"no document of {', '.join(store.folder.name for store in stores)} has the id '{min(missing)}'")
+        raise DataError(
+            f"no document of {', '.join(store.folder.name for store in stores)} has the id '{min(missing)}'"
+        )
 
 
 def _folders(folder: Path, source: str | None) -> list[Path]:
@@ -67,10 +73,14 @@ def _folders(folder: Path, source: str | None) -> list[Path]:
         return [folder]
     found = sorted(path.parent for path in folder.glob("tokens/*/store.json"))
     if not found:
-        raise DataError(f"{folder} is neither a token store (store.json) nor a run that has some (tokens/SOURCE/store.json)")
+        raise DataError(
+            f"{folder} is neither a token store (store.json) nor a run that has some (tokens/SOURCE/store.json)"
+        )
     chosen = [path for path in found if source in (None, path.name)]
     if not chosen:
-        raise DataError(f"--source {source}: there is no such store; there are {', '.join(path.name for path in found)}")
+        raise DataError(
+            f"--source {source}: there is no such store; there are {', '.join(path.name for path in found)}"
+        )
     return chosen
 
 

@@ -40,4 +40,5 @@ __all__ = [
     "Use",
     "Verdict",
     "parse_quantity",
+    "random_tokens",
 ]

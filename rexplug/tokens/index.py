@@ -50,7 +50,9 @@ class DocumentIndex:
                     piece = part[max(0, first - 1) : first + _STEP].astype(np.int64)
                     found = np.diff(piece, prepend=0) if first == 0 else np.diff(piece)
                     if len(found) and (found.min() < 0 or found.max() >= 2**32):
-                        raise DataError(f"{getattr(part, 'filename', folder)}: the ends of its documents do not increase")
+                        raise DataError(
+                            f"{getattr(part, 'filename', folder)}: the ends of its documents do not increase"
+                        )
                     flat[done : done + len(found)] = found
                     done += len(found)
 
@@ -111,7 +113,7 @@ def kept(
                 return found
         try:
             with replacing(path) as temporary:
-                made = np.lib.format.open_memmap(temporary, "w+", kind, shape)
+                made = np.lib.format.open_memmap(temporary, "w+", kind, shape)  # type: ignore[no-untyped-call]
                 fill(made)
                 made.flush()
                 del made

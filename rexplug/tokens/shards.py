@@ -47,22 +47,24 @@ def write_shard(
     import pyarrow.parquet as pq
 
     lengths = np.array([len(each) for each in tokens], np.int64)
-    documents = {column: values if isinstance(values, pa.Array) else pa.array(values) for column, values in documents.items()}
     _check(folder, number, lengths, channels, documents)
+    table = {
+        column: values if isinstance(values, pa.Array) else pa.array(values) for column, values in documents.items()
+    }
     kind = np.uint16 if vocabulary_size <= 2**16 else np.uint32
     name = f"{number:05d}"
     files = {
         f"tokens-{name}.npy": np.concatenate([np.zeros(0, kind), *(each.astype(kind) for each in tokens)]),
         f"ends-{name}.npy": np.cumsum(lengths, dtype=np.uint64),
-        f"ids-{name}.npy": sorted_hashes(documents["id"].to_pylist()),
+        f"ids-{name}.npy": sorted_hashes(table["id"].to_pylist()),
     }
     for channel, values in channels.items():
         files[f"channel.{channel}-{name}.npy"] = np.concatenate([np.zeros(0, np.uint8), *values])
     written = {file: _save(folder / file, values) for file, values in files.items()}
-    table = f"documents-{name}.parquet"
-    with replacing(folder / table) as temporary:
-        pq.write_table(pa.table(documents), temporary, compression="zstd", row_group_size=ROWS)
-        written[table] = {"bytes": temporary.stat().st_size, "blake2b": checksum(temporary)}
+    about = f"documents-{name}.parquet"
+    with replacing(folder / about) as temporary:
+        pq.write_table(pa.table(table), temporary, compression="zstd", row_group_size=ROWS)
+        written[about] = {"bytes": temporary.stat().st_size, "blake2b": checksum(temporary)}
     counts = {"documents": len(lengths), "tokens": int(lengths.sum())}
     write_json(folder / f"shard-{name}.json", {**counts, "channels": list(channels), "files": written})
 
@@ -88,9 +90,7 @@ def _check(
 
 def hash_of(document: str) -> int:
     """The 64-bit hash under which a document's id is found."""
-    return int.from_bytes(
-        hashlib.blake2b(document.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
-    )
+    return int.from_bytes(hashlib.blake2b(document.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def sorted_hashes(ids: Sequence[Any]) -> NDArray[np.uint64]:

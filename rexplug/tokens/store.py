@@ -120,7 +120,8 @@ class TokenStore:
 
     def memory(self, shard: int, channel: str | None = None) -> memoryview:
         """All tokens of a shard, or all values of one of its channels; slices of it are not copied."""
-        return memoryview(self._map("tokens" if channel is None else f"channel.{channel}", shard))
+        values: Any = self._map("tokens" if channel is None else f"channel.{channel}", shard)
+        return memoryview(values)
 
     @cached_property
     def first_documents(self) -> NDArray[np.int64]:
