@@ -9,9 +9,11 @@ from itertools import islice
 from rexplug.batches.mixing import choose, settle, settle_all
 from rexplug.batches.samples import Item, Samples
 
-LOOK_AHEAD = 24
+LOOK_AHEAD = 48
 """Samples of each source from which the end of a row is chosen; those passed over come first in the next row."""
-_TRIES = 96
+_PATIENCE = 4 * LOOK_AHEAD
+"""A sample that was passed over while so many after it were drawn is taken next."""
+_TRIES = 48
 """Ends of a row that are compared."""
 _RESERVE = 3
 """Samples of mean length for which room is kept when a row is filled in order."""
@@ -81,7 +83,7 @@ class Packer:
 
         Whichever source is next gives its oldest sample. Once there is room for a few samples only, each source still comes
         in its turn but gives, of its next `LOOK_AHEAD` samples, the one that leads to the fullest row among the ends that
-        are tried. The first sample of a row is always the oldest, so none waits for long.
+        are tried. A sample that has waited for long goes first.
 
         Args:
             capacity: tokens of the row.
@@ -115,11 +117,12 @@ class Packer:
 
     def _in_order_of_one(self, row: list[Item], room: int) -> int:
         window, reserve = self.windows[self._active[0]], self._reserve()
+        overdue = window.draws - _PATIENCE
         while True:
             samples, at = window.fill(), window.at
             for sample in islice(samples, at, None):
                 length = sample[0]
-                if length > room or (room < reserve and (row or at > window.at)):
+                if length > room or (room <= reserve and (row or sample[_DRAW] >= overdue)):
                     break
                 room -= length
                 at += 1
@@ -137,7 +140,8 @@ class Packer:
         samples = [window.fill() if weight else [] for window, weight in zip(windows, weights, strict=True)]
         at = [window.at for window in windows]
         ends = [len(each) - LOOK_AHEAD for each in samples]
-        while room >= reserve or not row:
+        overdue = [window.draws - _PATIENCE for window in windows]
+        while True:
             best, soonest = -1, 0.0
             for i in active:
                 credit = credits[i]
@@ -149,7 +153,7 @@ class Packer:
                 best = choose(credits, weights, [0] * len(weights))
             sample = samples[best][at[best]]
             length = sample[0]
-            if length > room:
+            if length > room or (room <= reserve and (row or sample[_DRAW] >= overdue[best])):
                 break
             row.append(sample)
             room -= length
