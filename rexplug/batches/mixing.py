@@ -34,23 +34,24 @@ def shares(mixing: MixingSchedule, progress: float, sources: Sequence[str]) -> t
     return tuple(round(value / total * _UNIT) for value in values)
 
 
-def choose(credits: Sequence[int], weights: Sequence[int], lengths: Sequence[int]) -> int:
+def choose(credits: Sequence[int], weights: Sequence[int], longest: int) -> int:
     """The source that the next sample comes from.
 
     Worst-case fair weighted fair queueing (Bennett and Zhang, INFOCOM 1996): among the sources that are not ahead of
-    their share, the one whose next sample would be through first. No source is then ahead or behind by more than one
-    sample at any moment, whatever the number of sources.
+    their share, the one whose next sample would be through first if it were as long as any can be. Source and length are
+    thus chosen apart, and no source is ahead or behind by more than the longest sample at any moment, however many there
+    are.
 
     Args:
         credits: tokens that each source is owed, times the sum of the weights.
         weights: the shares; a source without one is never chosen.
-        lengths: tokens of the next sample of each source.
+        longest: tokens of the longest sample.
     """
     total = sum(weights)
     best, soonest = -1, math.inf
     for source, weight in enumerate(weights):
         if weight and credits[source] >= 0:
-            finish = (lengths[source] * total - credits[source]) / weight
+            finish = (longest * total - credits[source]) / weight
             if finish < soonest:
                 best, soonest = source, finish
     if best < 0:  # what is owed is owed to sources that have lost their share

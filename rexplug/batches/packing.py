@@ -94,19 +94,13 @@ class Packer:
         settle_all(self.credits, self.weights, row)
         end = _End(self, room, capacity >> 9).best() if room else []
         if not row and not end and never_empty:
-            end = [(source := self._next_source(), self.windows[source].at)]
+            source = choose(self.credits, self.weights, self.context)
+            end = [(source, self.windows[source].at)]
         chosen = [self.windows[source].samples[place] for source, place in end]
         settle_all(self.credits, self.weights, chosen)
         for source in self._active:
             self.windows[source].take([place for each, place in end if each == source])
         return row + chosen
-
-    def _next_source(self) -> int:
-        heads = [0] * len(self.weights)
-        for i in self._active:
-            window = self.windows[i]
-            heads[i] = window.fill()[window.at][0]
-        return choose(self.credits, self.weights, heads)
 
     def _reserve(self) -> int:
         """Room that is left for the end of a row."""
@@ -140,17 +134,18 @@ class Packer:
         samples = [window.fill() if weight else [] for window, weight in zip(windows, weights, strict=True)]
         at = [window.at for window in windows]
         ends = [len(each) - LOOK_AHEAD for each in samples]
+        longest = self.context * total
         overdue = [window.draws - _PATIENCE for window in windows]
         while True:
             best, soonest = -1, 0.0
             for i in active:
                 credit = credits[i]
                 if credit >= 0:
-                    finish = (samples[i][at[i]][0] * total - credit) / weights[i]
+                    finish = (longest - credit) / weights[i]
                     if best < 0 or finish < soonest:
                         best, soonest = i, finish
             if best < 0:
-                best = choose(credits, weights, [0] * len(weights))
+                best = choose(credits, weights, self.context)
             sample = samples[best][at[best]]
             length = sample[0]
             if length > room or (room <= reserve and (row or sample[_DRAW] >= overdue[best])):
@@ -180,13 +175,11 @@ class _End:
         self.tries = _TRIES
         self.found: list[tuple[int, int]] = []
         self.left = room + 1
-        self.credits = packer.credits
-        self.heads: list[list[int]] = [[] for _ in self.weights]
+        self.credits, self.longest = packer.credits, packer.context
         self.longest_first: list[list[tuple[int, int]]] = [[] for _ in self.weights]
         for source in packer._active:
             window = packer.windows[source]
             lengths = [sample[0] for sample in window.samples[window.at : window.at + LOOK_AHEAD]]
-            self.heads[source] = lengths
             places = range(window.at, window.at + len(lengths))
             self.longest_first[source] = sorted(zip(lengths, places, strict=True), key=lambda each: (-each[0], each[1]))
 
@@ -197,7 +190,7 @@ class _End:
 
     def _try(self, room: int, credits: Sequence[int], taken: list[tuple[int, int]]) -> bool:
         """Go on from `taken`; returns whether to stop."""
-        source = choose(credits, self.weights, [lengths[0] if lengths else 0 for lengths in self.heads])
+        source = choose(credits, self.weights, self.longest)
         stuck, before = True, -1
         for length, place in self.longest_first[source]:
             if length > room or length == before or (source, place) in taken:
