@@ -118,15 +118,13 @@ class PositionHistory:
         return len(self._records)
 
     def before(self, step: int) -> Position:
-        """The position before step `step` (1, 2, ...); steps whose record a crash lost are planned anew.
+        """The position before step `step` (1, 2, ...), or after the last; steps whose record a crash lost are planned anew.
 
         Raises:
             DataError: there is no such step.
         """
-        if not 1 <= step <= self.num_steps + 1:
-            raise DataError(
-                f"phase '{self.stream.phase}' has no step {step}: {self.num_steps:,} were recorded in {self.path}"
-            )
+        if step != self.num_steps + 1:
+            self.require(step)
         known = step - 1
         while known and int(self._records[known - 1]["batch"]) != known:
             known -= 1
@@ -134,6 +132,17 @@ class PositionHistory:
         for _ in range(known, step - 1):
             position = self.stream.plan(position)[1]
         return position
+
+    def require(self, step: int) -> None:
+        """Refuse a step that was not recorded.
+
+        Raises:
+            DataError: there is no such step.
+        """
+        if not 1 <= step <= self.num_steps:
+            raise DataError(
+                f"phase '{self.stream.phase}' has no step {step}: {self.num_steps:,} were recorded in {self.path}"
+            )
 
     def _position(self, step: int) -> Position:
         if step == 0:

@@ -43,8 +43,7 @@ class Lineage:
         Raises:
             DataError: the step was not recorded, or the recipe has changed since.
         """
-        if step > self.history.num_steps:
-            self.history.before(step + 1)  # says what there is
+        self.history.require(step)
         plan, after = self.history.stream.plan(self.history.before(step))
         if after != self.history.before(step + 1):
             raise DataError(

@@ -33,10 +33,7 @@ def lineage(run: Path, step: int | None, document: str | None, phase: str | None
 
     if (step is None) == (document is None):
         raise RecipeError("rexplug lineage takes either --step N or --document ID")
-    phases = run_lineages(run)
-    if phase is not None and phase not in phases:
-        raise RecipeError(f"--phase {phase}: there is no such phase; the phases are {', '.join(phases)}")
-    chosen = {name: each for name, each in phases.items() if phase in (None, name)}
+    chosen = run_lineages(run, phase)
     if step is not None:
         rows, total = _of_step(chosen, step, limit)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, RecipeError
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
@@ -42,12 +42,12 @@ def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream
     )
 
 
-def run_lineages(root: Path) -> dict[str, Lineage]:
-    """The lineage of every phase of a run, in order; phases that have not begun have no steps yet.
+def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
+    """The lineage of every phase of a run, in order, or of one; phases that have not begun have no steps yet.
 
     Raises:
         DataError: the folder holds no run, or nothing was tokenized in it yet.
-        RecipeError: its recipe cannot be loaded here.
+        RecipeError: its recipe cannot be loaded here, or has no such phase.
     """
     from rexplug.batches import Lineage, PositionHistory
     from rexplug.batches.history import FILE
@@ -58,10 +58,14 @@ def run_lineages(root: Path) -> dict[str, Lineage]:
     if not run.recipe.exists():
         raise DataError(f"{root} is no folder of a run: it has no recipe.yaml")
     recipe = load_recipe(run.recipe, (), load_plugins())
+    names = [each.name for each in recipe.phases]
+    if phase is not None and phase not in names:
+        raise RecipeError(f"--phase {phase}: there is no such phase; the phases are {', '.join(names)}")
     missing = [name for name in recipe.sources if not (run.tokens / name / "store.json").exists()]
     if missing:
         raise DataError(f"{root} has no token store of '{missing[0]}' yet; rexplug run makes it")
     return {
-        phase.name: Lineage(PositionHistory(run.checkpoints / phase.name / FILE, phase_stream(recipe, phase, run)))
-        for phase in recipe.phases
+        each.name: Lineage(PositionHistory(run.checkpoints / each.name / FILE, phase_stream(recipe, each, run)))
+        for each in recipe.phases
+        if phase in (None, each.name)
     }
