@@ -109,7 +109,7 @@ def test_steps_to_come_are_told_from_the_schedule(trained, stores):
         for part in {visit.part for visit in lineage.visits(source, document)}:
             told = [v.step for v in lineage.visits(source, document) if v.part == part and not v.seen]
             real = truth.get((source, document, part), [])
-            assert abs(len(told) - len(real)) <= 1
+            assert abs(len(told) - len(real)) <= 2  # what still waits at the end of the phase
             for one, other in zip(told, real, strict=False):
                 assert one > last
                 off.append(abs(one - other))
