@@ -18,6 +18,8 @@ from rexplug.batches.stream import BatchStream
 from rexplug.errors import DataError
 
 FORMAT = 1
+_REPLAYED = 256
+"""Steps that are planned anew where a crash lost their records."""
 FILE = "positions.log"
 """The file's name in a phase's folder of checkpoints."""
 
@@ -128,6 +130,11 @@ class PositionHistory:
         known = step - 1
         while known and int(self._records[known - 1]["batch"]) != known:
             known -= 1
+            if step - 1 - known > _REPLAYED:
+                raise DataError(
+                    f"the records of more than {_REPLAYED} steps before step {step} are lost from {self.path}; "
+                    "what those steps saw cannot be told any more"
+                )
         position = self._position(known)
         for _ in range(known, step - 1):
             position = self.stream.plan(position)[1]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rexplug.batches.history import PositionHistory
 from rexplug.batches.position import BatchPlan, Position
@@ -57,6 +58,7 @@ class Lineage:
         samples = self.history.stream.samples[source]
         numbers = samples.numbers_of(document)
         last = self.history.last
+        drawn, steps = self._course(source, last)
         for part, number in enumerate(numbers):
             epoch = 0
             while True:
@@ -65,9 +67,10 @@ class Lineage:
                 if visit is not None:
                     yield Visit(part, len(numbers), epoch, *visit, seen=True)
                 else:
-                    step = self._expected(source, draw, last)
-                    if step is None:
+                    missing = max(0, draw - last.draws[source])
+                    if missing >= drawn[-1]:
                         break
+                    step = last.batch + 1 + int(np.interp(missing, drawn, steps))
                     yield Visit(part, len(numbers), epoch, step, None, seen=False)
                 epoch += 1
 
@@ -83,24 +86,21 @@ class Lineage:
             step += 1
         return None
 
-    def _expected(self, source: int, draw: int, last: Position) -> int | None:
-        """About which step will take a draw, from the shares to come; None if the phase ends before."""
+    def _course(self, source: int, last: Position) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Draws of a source and steps from `last` to points up to the end of the phase, as the schedule has it."""
         stream = self.history.stream
         samples = stream.samples[source]
         if stream.done(last) or not samples.size:
-            return None
+            return np.zeros(1), np.zeros(1)
         at = np.linspace(last.tokens, stream.total_tokens, _POINTS)
         shares = []
         for tokens in at[:-1]:
             weights = stream.mixing.weights(float(tokens) / stream.total_tokens)
             shares.append(weights.get(stream.sources[source], 0.0) / sum(weights.values()))
         width = np.diff(at)
-        drawn = np.concatenate([[0], np.cumsum(np.array(shares) * width)]) / (samples.num_tokens / samples.size)
+        drawn = np.cumsum(np.array(shares) * width) / (samples.num_tokens / samples.size)
         steps = np.cumsum(width / np.array([max(1, stream.batch_tokens(int(tokens))) for tokens in at[:-1]]))
-        missing = max(0, draw - last.draws[source])
-        if missing >= drawn[-1]:
-            return None
-        return last.batch + 1 + int(np.interp(missing, drawn, np.concatenate([[0], steps])))
+        return np.concatenate([[0], drawn]), np.concatenate([[0], steps])
 
     def samples(self, plan: BatchPlan) -> Iterator[tuple[int, Sample]]:
         """Every sample of a batch with the number of its row."""
