@@ -15,7 +15,7 @@ from rexplug.run_directory import read_json, replacing, write_json
 
 FORMAT = 2
 WORD_START = "word_start"
-ROWS = 4096
+ROWS = 1024
 """Rows of a group in the documents' table: what reading one of them costs."""
 
 
