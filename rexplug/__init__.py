@@ -25,6 +25,7 @@ from rexplug.components import (
     TokenizedDocument,
     Use,
     Verdict,
+    random_tokens,
 )
 from rexplug.errors import DataError, PluginError, RecipeError, RexplugError
 from rexplug.hookspecs import hookimpl
@@ -61,4 +62,5 @@ __all__ = [
     "Verdict",
     "__version__",
     "hookimpl",
+    "random_tokens",
 ]

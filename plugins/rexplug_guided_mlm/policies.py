@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import rexplug
-from rexplug_guided_mlm.spans import fill_up, runs, take_spans, words
+from rexplug_guided_mlm.spans import first_in_order, random_runs, runs_of, sorted_by, spread_over, words_of
 
 
 class Guided(rexplug.MaskingPolicy):
@@ -21,7 +22,7 @@ class Guided(rexplug.MaskingPolicy):
     """
 
     name: ClassVar[str] = "guided_mlm.guided"
-    channels: ClassVar[tuple[str, ...]] = ("word_start", "salience")
+    channels: ClassVar[tuple[str, ...]] = ("salience",)
 
     scorer: Annotated[rexplug.SalienceScorer, rexplug.Use()]
     """What says how much each token matters."""
@@ -30,21 +31,28 @@ class Guided(rexplug.MaskingPolicy):
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Salient spans first, random tokens for what is left of the budget."""
-        chosen = self.guided(batch, progress, generator)
-        return fill_up(chosen, batch.maskable, self.budget(batch, progress), generator)
+        taken = self.guided(batch, progress, generator)
+        missing = self.budget(batch, progress) - int(np.count_nonzero(taken))
+        return taken | rexplug.random_tokens(batch.maskable > taken, missing, generator)
 
     def guided(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """The tokens of salient spans among those of `choose`."""
         budget = self.budget(batch, progress)
-        salience = batch.channels["salience"].astype(np.int64)
-        inside = salience[batch.maskable]
-        size = len(batch.token_ids)
-        if not len(inside) or inside.min() == inside.max():
-            return np.zeros(size, np.bool_)
-        starts, lengths = runs(np.where(batch.maskable & (salience > 0), salience, -1))
-        keys = generator.exponential(size=len(starts)) / salience[starts]
-        guided = min(round(self.guidance.at(progress) * budget), int((inside > 0).sum()))
-        return take_spans(starts, lengths, np.argsort(keys, kind="stable"), guided, size)
+        salience = batch.channels["salience"] * batch.maskable
+        starts = runs_of(salience)
+        levels = salience[starts]
+        salient = np.flatnonzero(levels != 0)
+        lengths = np.diff(starts, append=len(salience))
+        num_salient = int(np.count_nonzero(salience))
+        guided = min(round(self.guidance.at(progress) * budget), num_salient)
+        levels = levels[salient]
+        uniform = num_salient == np.count_nonzero(batch.maskable) and levels.min(initial=255) == levels.max(initial=0)
+        if guided == 0 or uniform:
+            return np.zeros(len(salience), np.bool_)
+        # Positive floats sort as the integers that their bits are.
+        keys = (generator.standard_exponential(len(salient), dtype=np.float32) / levels).view(np.uint32)
+        chosen, over = first_in_order(lengths, salient[sorted_by(keys)], guided)
+        return spread_over(starts, lengths, chosen, over)
 
 
 class WholeWord(rexplug.MaskingPolicy):
@@ -55,9 +63,9 @@ class WholeWord(rexplug.MaskingPolicy):
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Whole words in random order until the budget is met."""
-        starts, lengths = runs(words(batch.channels["word_start"], batch.maskable))
-        order = generator.permutation(len(starts))
-        return take_spans(starts, lengths, order, self.budget(batch, progress), len(batch.token_ids))
+        return _whole(
+            words_of(batch.channels["word_start"], batch.maskable), batch, self.budget(batch, progress), generator
+        )
 
 
 class Span(rexplug.MaskingPolicy):
@@ -73,22 +81,25 @@ class Span(rexplug.MaskingPolicy):
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Cut the row into spans of geometric length and take them in random order until the budget is met."""
-        number = words(batch.channels["word_start"], batch.maskable)
-        starts, lengths = runs(number)
-        num_words = len(starts)
-        spans = np.minimum(generator.geometric(self.p, size=num_words), self.longest)
-        ends = np.cumsum(spans)
-        span_of_word = np.searchsorted(ends, np.arange(num_words), side="right")
+        maskable = batch.maskable
+        begins = words_of(batch.channels["word_start"], maskable)
+        words = np.flatnonzero(begins)
+        # The geometric distribution is that of an exponential one, rounded up.
+        draws = generator.standard_exponential(len(words), dtype=np.float32) / np.float32(-math.log1p(-self.p))
+        firsts = np.cumsum(np.ceil(draws).clip(1, self.longest).astype(np.int64))
+        spans = ~maskable
+        spans[words[firsts[: np.searchsorted(firsts, len(words))]]] = True
         # A span stays inside its sample: special tokens lie between samples and end it.
-        apart = np.concatenate([[True], starts[1:] != starts[:-1] + lengths[:-1]]) if num_words else np.zeros(0, bool)
-        labels = (
-            np.cumsum(np.concatenate([[True], span_of_word[1:] != span_of_word[:-1]]) | apart) if num_words else apart
-        )
-        per_token = np.full(len(batch.token_ids), -1, np.int64)
-        per_token[np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))] = (
-            np.repeat(labels, lengths)
-        )
-        firsts, sizes = runs(per_token)
-        return take_spans(
-            firsts, sizes, generator.permutation(len(firsts)), self.budget(batch, progress), len(batch.token_ids)
-        )
+        spans[1:] |= ~maskable[:-1]
+        spans[:1] = True
+        return _whole(spans, batch, self.budget(batch, progress), generator)
+
+
+def _whole(
+    begins: NDArray[np.bool_], batch: rexplug.TokenBatch, budget: int, generator: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Mask runs of tokens in random order until the budget is met, the last one as far as it reaches."""
+    starts = np.flatnonzero(begins)
+    lengths = np.diff(starts, append=len(begins))
+    chosen, over = random_runs(lengths, batch.maskable[starts], budget, generator)
+    return spread_over(starts, lengths, chosen, over, np.cumsum(begins) - 1)

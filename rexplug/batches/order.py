@@ -1,13 +1,17 @@
-"""A shuffled order without a shuffled list: the i-th sample is computed, for any i, in O(1)."""
+"""A shuffled order without a shuffled list: the i-th sample is computed, for any i, in O(1), and so is its inverse."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDS = 6
+_SMALL = 4096
+"""Up to this size the order is sorted by hash: exactly uniform, where a Feistel network has few bits to mix."""
 
 
 def key_of(*parts: str | int) -> int:
@@ -18,26 +22,71 @@ def key_of(*parts: str | int) -> int:
 def permute(indices: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
     """Where a keyed pseudo-random permutation of `range(size)` sends `indices`.
 
-    A Feistel network over the next power of four, with cycle walking: values that fall outside are sent on until they
-    fall inside (fewer than four times on average).
+    A Feistel network over the next power of two, with cycle walking (Black and Rogaway 2002): values that fall outside
+    are sent on until they fall inside, fewer than twice on average.
     """
-    half = max(1, ((size - 1).bit_length() + 1) // 2)
-    mask = np.uint64((1 << half) - 1)
-    keys = [np.uint64(key_of(key, number)) for number in range(_ROUNDS)]
-    values = indices.astype(np.uint64)
-    outside: NDArray[np.bool_] = np.ones(len(values), np.bool_)
-    while outside.any():
-        values[outside] = _network(values[outside], half, mask, keys)
-        outside = values >= np.uint64(size)
-    return values.astype(np.int64)
+    if size <= _SMALL:
+        return _sorted_by_hash(size, key)[indices]
+    return _walk(indices, size, key, _forward)
 
 
-def _network(values: NDArray[np.uint64], half: int, mask: np.uint64, keys: list[np.uint64]) -> NDArray[np.uint64]:
-    shift = np.uint64(half)
-    left, right = values >> shift, values & mask
-    for key in keys:
-        left, right = right, left ^ (_mix(right ^ key) & mask)
-    return (left << shift) | right
+def invert(values: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
+    """The indices that `permute` sends to `values`."""
+    if size <= _SMALL:
+        return np.argsort(_sorted_by_hash(size, key))[values]
+    return _walk(values, size, key, _backward)
+
+
+@lru_cache(maxsize=64)
+def _sorted_by_hash(size: int, key: int) -> NDArray[np.int64]:
+    first, second = (np.uint64(key_of(key, number)) for number in range(2))
+    hashes = _mix(_mix(np.arange(size, dtype=np.uint64) ^ first) ^ second)
+    order = np.argsort(hashes, kind="stable")
+    order.flags.writeable = False
+    return order
+
+
+_Network = Callable[[NDArray[np.uint64], int, tuple[np.uint64, ...]], NDArray[np.uint64]]
+
+
+def _walk(indices: NDArray[np.int64], size: int, key: int, network: _Network) -> NDArray[np.int64]:
+    bits = (size - 1).bit_length()
+    keys = _round_keys(key)
+    values = network(indices.astype(np.uint64), bits, keys)
+    outside = np.flatnonzero(values >= np.uint64(size))
+    while len(outside):
+        moved = network(values[outside], bits, keys)
+        values[outside] = moved
+        outside = outside[moved >= np.uint64(size)]
+    found: NDArray[np.int64] = values.view(np.int64)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _round_keys(key: int) -> tuple[np.uint64, ...]:
+    return tuple(np.uint64(key_of(key, number)) for number in range(_ROUNDS))
+
+
+# The left part has `bits - bits // 2` bits and the right one `bits // 2`; they change places every round, and an even
+# number of rounds brings the widths back.
+
+
+def _forward(values: NDArray[np.uint64], bits: int, keys: tuple[np.uint64, ...]) -> NDArray[np.uint64]:
+    low, high = bits // 2, bits - bits // 2
+    left, right = values >> np.uint64(low), values & np.uint64((1 << low) - 1)
+    for number, key in enumerate(keys):
+        width = high if number % 2 == 0 else low
+        left, right = right, left ^ (_mix(right ^ key) & np.uint64((1 << width) - 1))
+    return (left << np.uint64(low)) | right
+
+
+def _backward(values: NDArray[np.uint64], bits: int, keys: tuple[np.uint64, ...]) -> NDArray[np.uint64]:
+    low, high = bits // 2, bits - bits // 2
+    left, right = values >> np.uint64(low), values & np.uint64((1 << low) - 1)
+    for number in reversed(range(len(keys))):
+        width = high if number % 2 == 0 else low
+        left, right = right ^ (_mix(left ^ keys[number]) & np.uint64((1 << width) - 1)), left
+    return (left << np.uint64(low)) | right
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

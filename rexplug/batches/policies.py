@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.components import MaskingPolicy, TokenBatch
+from rexplug.components import MaskingPolicy, TokenBatch, random_tokens
 
 
 class RandomMasking(MaskingPolicy):
@@ -17,7 +17,4 @@ class RandomMasking(MaskingPolicy):
 
     def choose(self, batch: TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Choose `budget` of the maskable tokens, each set equally likely."""
-        places = np.flatnonzero(batch.maskable)
-        chosen = np.zeros(len(batch.token_ids), np.bool_)
-        chosen[generator.choice(places, self.budget(batch, progress), replace=False, shuffle=False)] = True
-        return chosen
+        return random_tokens(batch.maskable, self.budget(batch, progress), generator)

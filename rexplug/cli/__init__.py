@@ -17,6 +17,8 @@ _COMMANDS = {
     "show": "Print the recipe with everything spelled out.",
     "plan": "Say how many tokens, epochs, steps and operations a recipe takes, and draw its curves.",
     "peek": "Show packed rows and masks before money is spent.",
+    "tokens": "Look into the token stores of a run.",
+    "lineage": "Say which documents a step saw, and which steps a document.",
     "plugins": "List plugins, components and their options.",
     "schema": "Print the JSON Schema of recipes, installed plugins included.",
 }

@@ -11,7 +11,7 @@ from rexplug.components.evaluator import (
     Metric,
     RetrievalCollection,
 )
-from rexplug.components.masking_policy import MaskingPolicy, TokenBatch
+from rexplug.components.masking_policy import MaskingPolicy, TokenBatch, random_tokens
 from rexplug.components.mixing_schedule import MixingSchedule
 from rexplug.components.quantities import Quantity, parse_quantity
 from rexplug.components.salience_scorer import Reason, SalienceScorer, TokenizedDocument
@@ -41,4 +41,5 @@ __all__ = [
     "Use",
     "Verdict",
     "parse_quantity",
+    "random_tokens",
 ]

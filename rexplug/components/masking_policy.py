@@ -58,10 +58,31 @@ class MaskingPolicy(Component):
 
     def budget(self, batch: TokenBatch, progress: float) -> int:
         """How many tokens to mask at `progress`: the rate times the maskable tokens, rounded, but at least one."""
-        maskable = int(batch.maskable.sum())
+        maskable = int(np.count_nonzero(batch.maskable))
         return min(maskable, max(1, round(self.rate.at(progress) * maskable)))
 
     @property
     def scorers(self) -> tuple[SalienceScorer, ...]:
         """The salience scorers among the options."""
         return tuple(self.parts(SalienceScorer))  # type: ignore[type-abstract]
+
+
+def random_tokens(free: NDArray[np.bool_], count: int, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """`count` of the `free` tokens, each set of that many equally likely, `[num_tokens]`; all, if there are no more."""
+    num_free = int(np.count_nonzero(free))
+    if count >= num_free:
+        return free.copy()
+    chosen: NDArray[np.bool_]
+    if 2 * count > num_free or 4 * num_free < len(free):
+        chosen = np.zeros(len(free), np.bool_)
+        chosen[generator.choice(np.flatnonzero(free), count, replace=False, shuffle=False)] = True
+        return chosen
+    # Draw places until `count` different free ones are found. Never more are drawn than are missing, so none is given
+    # back, and since places are drawn alike, so are sets of them. Half the cost of drawing a key for every token.
+    chosen = ~free
+    missing, enough = count, len(free) - num_free + count
+    while missing > 0:
+        chosen[generator.integers(0, len(free), missing)] = True
+        missing = enough - int(np.count_nonzero(chosen))
+    chosen &= free
+    return chosen

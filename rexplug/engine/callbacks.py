@@ -17,6 +17,7 @@ from composer.core import Callback
 from composer.core import State as ComposerState
 from composer.loggers import Logger
 
+from rexplug.batches import Position, PositionLog
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.optimizer import set_rate
 from rexplug.errors import DataError
@@ -73,6 +74,7 @@ class Steps(Callback):
     stopped: bool = False
     figures: dict[str, float] = field(default_factory=dict)
     last_position: dict[str, Any] = field(default_factory=dict)
+    positions: PositionLog | None = None
 
     def __post_init__(self) -> None:
         self._began = self._saved_at = time.monotonic()
@@ -125,6 +127,8 @@ class Steps(Callback):
             "tokens_per_second": (self.tokens - before) / max(1e-9, now - self._step_began), "seconds": self.seconds,
         }  # fmt: skip
         self._step_began = now
+        if self.positions is not None:
+            self.positions.append(Position.from_json(self.last_position))
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         for name, value in (("loss", loss), ("accuracy", accuracy)):

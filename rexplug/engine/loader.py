@@ -51,9 +51,7 @@ def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
             "tokens_of": dict(batch.tokens_of), "planned": dict(batch.planned),
             "capacity": sum(len(row.token_ids) for row in batch.rows),
             "documents": [
-                (int(source), sample.document)
-                for row in batch.rows
-                for source, sample in zip(row.sources, row.samples, strict=True)
+                pair for row in batch.rows for pair in zip(row.sources.tolist(), row.documents.tolist(), strict=True)
             ],
             "position": after.to_json(), "tokens": after.tokens,
         },

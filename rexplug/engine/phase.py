@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from rexplug.batches import BatchStream, Position
+from rexplug.batches import BatchStream, Position, PositionLog
+from rexplug.batches.history import FILE as POSITIONS
 from rexplug.engine import checkpoints
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.errors import RunInterrupted
@@ -154,7 +155,8 @@ def train_phase(
     )
     model.train()
     if not stream.done(position):
-        with stop.listening():
+        with stop.listening(), PositionLog(folder / POSITIONS, stream, step) as positions:
+            steps.positions = positions
             trainer = trainer_class(
                 model=PackedMaskedLM(model, len(stream.sources), backend),
                 train_dataloader=data_spec(stream, position),

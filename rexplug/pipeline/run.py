@@ -15,6 +15,7 @@ from rexplug.components import Document, SalienceScorer
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
 from rexplug.pipeline.stages import Stage, run_stages
+from rexplug.pipeline.streams import phase_stream
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe, dump_recipe
 from rexplug.recipe.schema import Phase

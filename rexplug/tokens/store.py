@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,132 +14,124 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.errors import DataError
-from rexplug.run_directory import read_json, replacing, write_json
+from rexplug.run_directory import read_json
+from rexplug.tokens.index import DocumentIndex
+from rexplug.tokens.shards import (
+    FORMAT,
+    WORD_START,
+    checksum,
+    close_store,
+    has_shard,
+    hash_of,
+    next_shard,
+    size_problem,
+    write_shard,
+)
 
-FORMAT = 1
-WORD_START = "word_start"
-
-
-def write_shard(
-    folder: Path,
-    number: int,
-    *,
-    tokens: Sequence[NDArray[np.uint32]],
-    channels: Mapping[str, Sequence[NDArray[np.uint8]]],
-    documents: Mapping[str, Sequence[Any]],
-    vocabulary_size: int,
-) -> None:
-    """Write shard `number`: one array of tokens per document, channels of the same lengths, columns per document.
-
-    The documents' table is written last; a shard without it is not there.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kind = np.uint16 if vocabulary_size <= 2**16 else np.uint32
-    flat = np.concatenate([np.zeros(0, kind), *(each.astype(kind) for each in tokens)])
-    ends = np.cumsum([len(each) for each in tokens], dtype=np.uint64)
-    _save(folder / f"tokens-{number:05d}.npy", flat)
-    _save(folder / f"ends-{number:05d}.npy", ends)
-    for name, values in channels.items():
-        _save(folder / f"channel.{name}-{number:05d}.npy", np.concatenate([np.zeros(0, np.uint8), *values]))
-    with replacing(folder / f"documents-{number:05d}.parquet") as temporary:
-        pq.write_table(pa.table(dict(documents)), temporary, compression="zstd")
+__all__ = ["WORD_START", "TokenStore", "close_store", "has_shard", "next_shard", "write_shard"]
 
 
-def _save(path: Path, values: NDArray[Any]) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, values)
-
-
-def has_shard(folder: Path, number: int) -> bool:
-    """Whether shard `number` was written to its end."""
-    return (folder / f"documents-{number:05d}.parquet").exists()
-
-
-def close_store(
-    folder: Path, shards: int, channels: Sequence[str], tokenizer: str, vocabulary_size: int
-) -> dict[str, int]:
-    """Write `store.json` once all shards are there; returns the counts."""
-    counts = []
-    for number in range(shards):
-        ends = np.load(folder / f"ends-{number:05d}.npy", mmap_mode="r")
-        counts.append({"documents": len(ends), "tokens": int(ends[-1]) if len(ends) else 0})
-    totals = {key: sum(count[key] for count in counts) for key in ("documents", "tokens")}
-    write_json(
-        folder / "store.json",
-        {
-            "format": FORMAT, "tokenizer": tokenizer, "vocabulary_size": vocabulary_size, "channels": list(channels),
-            "shards": counts, **totals,
-        },
-    )  # fmt: skip
-    return totals
-
-
-@dataclass(frozen=True)
-class _Shard:
-    tokens: NDArray[Any]
-    starts: NDArray[np.int64]
-    channels: Mapping[str, NDArray[np.uint8]]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TokenStore:
-    """Random access to the documents of a source."""
+    """Random access to the documents of a source. Opening maps nothing; a shard is mapped when it is first read."""
 
     folder: Path
     description: Mapping[str, Any]
 
     @classmethod
     def open(cls, folder: Path) -> TokenStore:
-        """Open a store and check that its shards are whole.
+        """Open a store and check the size of every file and the tail of every shard; contents are left to `verify`.
 
         Raises:
-            DataError: something is missing, truncated or of another format.
+            DataError: something is missing, truncated, altered in size, or of another format.
         """
-        store = cls(folder, read_json(folder / "store.json"))
-        if store.description.get("format") != FORMAT:
-            raise DataError(f"{folder} is a token store of format {store.description.get('format')}, not {FORMAT}")
-        assert store._shards is not None
+        description = read_json(folder / "store.json")
+        if description.get("format") != FORMAT:
+            raise DataError(
+                f"{folder} is a token store of format {description.get('format')}, not {FORMAT}; run again --from tokenize"
+            )
+        store = cls(folder, description)
+        for number, entry in enumerate(description["shards"]):
+            for name, file in entry["files"].items():
+                problem = size_problem(folder / name, file["bytes"])
+                if problem:
+                    raise DataError(problem)
+            store._check_tail(number, entry)
         return store
 
-    @cached_property
-    def _shards(self) -> list[_Shard]:
-        found = []
-        for number, counts in enumerate(self.description["shards"]):
-            tokens = self._load(f"tokens-{number:05d}.npy", counts["tokens"])
-            ends = self._load(f"ends-{number:05d}.npy", counts["documents"])
-            last = int(ends[-1]) if len(ends) else 0
-            if last != counts["tokens"]:
-                raise DataError(
-                    f"{self.folder / f'ends-{number:05d}.npy'} ends at token {last}, but store.json says {counts['tokens']}"
-                )
-            channels = {
-                name: self._load(f"channel.{name}-{number:05d}.npy", counts["tokens"])
-                for name in self.description["channels"]
-            }
-            found.append(_Shard(tokens, np.concatenate([[0], ends]).astype(np.int64), channels))
-        return found
+    def _check_tail(self, number: int, entry: Mapping[str, int]) -> None:
+        if not entry["documents"]:
+            return
+        path = self.folder / f"ends-{number:05d}.npy"
+        with path.open("rb") as file:
+            file.seek(-8, 2)
+            last = int.from_bytes(file.read(8), "little")
+        if last != entry["tokens"]:
+            raise DataError(f"{path} ends at token {last}, but store.json says {entry['tokens']}")
 
-    def _load(self, name: str, length: int) -> NDArray[Any]:
-        path = self.folder / name
-        try:
-            values: NDArray[Any] = np.load(path, mmap_mode="r") if length else np.load(path)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} is missing or truncated: {error}") from None
-        if len(values) != length:
-            raise DataError(f"{path} holds {len(values)} entries, but store.json says {length}")
-        return values
+    def verify(self) -> Iterator[str]:
+        """Read every file and yield what differs from its checksum; nothing if all is whole."""
+        for entry in self.description["shards"]:
+            for name, file in entry["files"].items():
+                problem = size_problem(self.folder / name, file["bytes"])
+                if problem is None and checksum(self.folder / name) != file["blake2b"]:
+                    problem = f"{self.folder / name} was altered: its content does not meet its checksum in store.json"
+                if problem:
+                    yield problem
 
     @cached_property
-    def lengths(self) -> NDArray[np.int64]:
+    def identity(self) -> str:
+        """Tells this state of the store from any other: a hash of its description, checksums included."""
+        text = json.dumps(dict(self.description), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @cached_property
+    def index(self) -> DocumentIndex:
+        """Lengths and places of all documents, memory-mapped where there are many."""
+        shards = range(len(self.description["shards"]))
+        return DocumentIndex.of(
+            self.folder / "index", self.identity, self.num_documents, lambda: (self._map("ends", n) for n in shards)
+        )
+
+    @property
+    def lengths(self) -> NDArray[np.uint32]:
         """Tokens of each document, `[num_documents]`."""
-        parts = [np.diff(shard.starts) for shard in self._shards]
-        return np.concatenate([np.zeros(0, np.int64), *parts])
+        return self.index.lengths.reshape(-1)[: self.num_documents]
 
     @cached_property
-    def _first(self) -> NDArray[np.int64]:
+    def _mapped(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def _map(self, kind: str, number: int) -> NDArray[Any]:
+        name = f"{kind}-{number:05d}.npy"
+        if name not in self._mapped:
+            path = self.folder / name
+            counts = self.description["shards"][number]
+            length = counts["documents" if kind in ("ends", "ids") else "tokens"]
+            try:
+                values: NDArray[Any] = np.load(path, mmap_mode="r" if length else None)
+            except (OSError, ValueError) as error:
+                raise DataError(f"{path} is missing or truncated: {error}") from None
+            if values.shape[-1] != length:
+                raise DataError(f"{path} holds {values.shape[-1]} entries, but store.json says {length}")
+            # A plain array: slicing a memmap costs several times as much.
+            self._mapped[name] = values.view(np.ndarray)
+        return self._mapped[name]
+
+    def memory(self, shard: int, channel: str | None = None) -> memoryview:
+        """All tokens of a shard, or all values of one of its channels; slices of it are not copied."""
+        values: Any = self._map("tokens" if channel is None else f"channel.{channel}", shard)
+        return memoryview(values)
+
+    @cached_property
+    def first_documents(self) -> NDArray[np.int64]:
+        """Documents before each shard, `[num_shards + 1]`."""
         return np.cumsum([0] + [count["documents"] for count in self.description["shards"]])
+
+    @cached_property
+    def first_tokens(self) -> NDArray[np.int64]:
+        """Tokens before each shard, `[num_shards + 1]`."""
+        return np.cumsum([0] + [count["tokens"] for count in self.description["shards"]])
 
     @property
     def num_documents(self) -> int:
@@ -149,34 +143,66 @@ class TokenStore:
         """How many tokens there are, special tokens not counted (they are not stored)."""
         return int(self.description["tokens"])
 
-    def _where(self, document: int) -> tuple[_Shard, int, int]:
-        number = int(np.searchsorted(self._first, document, side="right")) - 1
-        shard = self._shards[number]
-        inside = document - int(self._first[number])
-        return shard, int(shard.starts[inside]), int(shard.starts[inside + 1])
-
-    def document(self, document: int, start: int = 0, end: int | None = None) -> NDArray[Any]:
-        """Tokens `start` to `end` of a document."""
-        shard, first, last = self._where(document)
-        return shard.tokens[first + start : last if end is None else min(last, first + end)]
-
-    def channel(self, name: str, document: int, start: int = 0, end: int | None = None) -> NDArray[np.uint8]:
-        """A channel's values for the same tokens as `document()`."""
-        shard, first, last = self._where(document)
-        return shard.channels[name][first + start : last if end is None else min(last, first + end)]
-
     @property
     def channels(self) -> tuple[str, ...]:
         """The names of the channels."""
         return tuple(self.description["channels"])
 
+    def _where(self, document: int) -> tuple[int, int, int]:
+        if not 0 <= document < self.num_documents:
+            raise IndexError(f"{self.folder} has {self.num_documents} documents; there is no number {document}")
+        number = int(np.searchsorted(self.first_documents, document, side="right")) - 1
+        ends = self._map("ends", number)
+        inside = document - int(self.first_documents[number])
+        return number, int(ends[inside - 1]) if inside else 0, int(ends[inside])
+
+    def document(self, document: int, start: int = 0, end: int | None = None) -> NDArray[Any]:
+        """Tokens `start` to `end` of a document."""
+        shard, first, last = self._where(document)
+        return self._map("tokens", shard)[first + start : last if end is None else min(last, first + end)]
+
+    def channel(self, name: str, document: int, start: int = 0, end: int | None = None) -> NDArray[np.uint8]:
+        """A channel's values for the same tokens as `document()`."""
+        shard, first, last = self._where(document)
+        return self._map(f"channel.{name}", shard)[first + start : last if end is None else min(last, first + end)]
+
     def ids(self, documents: Sequence[int]) -> list[str]:
         """The ids of some documents."""
+        return [str(row["id"]) for row in self.rows(documents, ["id"])]
+
+    def rows(self, documents: Sequence[int], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """The entries of some documents in the documents' table, in the order asked for: `id`, `url` and what else is kept.
+
+        Only the groups of rows in which they lie are read.
+        """
         import pyarrow.parquet as pq
 
-        found = []
-        for document in documents:
-            number = int(np.searchsorted(self._first, document, side="right")) - 1
-            table = pq.read_table(self.folder / f"documents-{number:05d}.parquet", columns=["id"])
-            found.append(str(table["id"][document - int(self._first[number])].as_py()))
+        places = np.asarray(documents, np.int64)
+        shards = np.searchsorted(self.first_documents, places, side="right") - 1
+        found: list[dict[str, Any]] = [{} for _ in documents]
+        for shard in np.unique(shards).tolist():
+            chosen = np.flatnonzero(shards == shard)
+            inside = places[chosen] - self.first_documents[shard]
+            with pq.ParquetFile(self.folder / f"documents-{shard:05d}.parquet", memory_map=True) as file:
+                sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+                firsts = np.cumsum([0, *sizes])
+                groups = np.searchsorted(firsts, inside, side="right") - 1
+                for group in np.unique(groups).tolist():
+                    mine = groups == group
+                    table = file.read_row_group(group, columns=None if columns is None else list(columns))
+                    rows = table.take(inside[mine] - firsts[group]).to_pylist()
+                    for place, row in zip(chosen[mine].tolist(), rows, strict=True):
+                        found[place] = row
         return found
+
+    def find(self, document: str) -> list[int]:
+        """The numbers of the documents with this id; none if there is no such document."""
+        wanted = np.uint64(hash_of(document))
+        candidates = []
+        for shard, first in enumerate(self.first_documents[:-1].tolist()):
+            hashes, numbers = self._map("ids", shard)
+            low = int(np.searchsorted(hashes, wanted, side="left"))
+            while low < len(hashes) and hashes[low] == wanted:
+                candidates.append(first + int(numbers[low]))
+                low += 1
+        return [number for number, name in zip(candidates, self.ids(candidates), strict=True) if name == document]

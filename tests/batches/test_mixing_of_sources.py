@@ -26,7 +26,7 @@ def run(weights, lengths):
     share = np.array(weights) / sum(weights)
     errors = []
     for length in lengths:
-        source = mixing.choose(credits, weights)
+        source = mixing.choose(credits, weights, 1024)
         mixing.settle(credits, weights, source, length)
         spent[source] += length
         errors.append(spent - share * spent.sum())
@@ -36,23 +36,20 @@ def run(weights, lengths):
 @given(st.floats(0.001, 0.999), st.lists(st.integers(3, 1024), min_size=1, max_size=300))
 def test_the_realised_share_of_two_sources_is_right_within_one_sample(share, lengths):
     weights = mixing.shares(Fixed(values={"a": share, "b": 1 - share}), 0.0, ("a", "b"))
-    assert np.abs(run(weights, lengths)).max() <= max(lengths)
+    assert np.abs(run(weights, lengths)).max() <= 1024
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=3, max_size=8), st.lists(st.integers(3, 1024), min_size=1, max_size=200))
-def test_no_source_of_many_is_ahead_by_more_than_a_sample_nor_far_behind(values, lengths):
+def test_no_source_of_many_is_ahead_or_behind_by_more_than_the_longest_sample(values, lengths):
     sources = tuple("abcdefgh"[: len(values)])
     weights = mixing.shares(Fixed(values=dict(zip(sources, values, strict=True))), 0.0, sources)
-    errors = run(weights, lengths)
-    assert errors.max() <= max(lengths)
-    # Serving the one most behind keeps the shortfall below the harmonic number of the sources (2.7 for eight).
-    assert -errors.min() <= max(lengths) * sum(1 / (i + 1) for i in range(len(values)))
+    assert np.abs(run(weights, lengths)).max() <= 1024
 
 
 def test_a_source_without_a_share_is_never_drawn():
     weights = mixing.shares(Fixed(values={"b": 2.0}), 0.0, ("a", "b"))
     assert weights == (0, 2**32)
-    assert mixing.choose([10**12, -(10**12)], weights) == 1
+    assert mixing.choose([10**12, -(10**12)], weights, 3) == 1
 
 
 @pytest.mark.parametrize("bad", [{"a": -1.0, "b": 2.0}, {"a": float("nan")}, {"a": float("inf")}, {"a": 0.0}])

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from rexplug.batches import IGNORED, BatchStream, Position
 from rexplug.batches.order import permute
+from rexplug.batches.packing import LOOK_AHEAD
 from rexplug.batches.policies import RandomMasking
-from rexplug.batches.stream import LOOK_AHEAD
 from rexplug.components import MaskingPolicy, MixingSchedule
 from rexplug.errors import DataError, PluginError
 from rexplug.schedules import Ramp
@@ -79,9 +79,12 @@ def test_the_order_is_uniform():
 
 
 def test_each_sample_once_per_epoch(stores):
-    source = stream(stores)._samples[0]
+    source = stream(stores).samples[0]
     drawn = [source.drawn(i) for i in range(2 * len(source))]
-    assert sorted(drawn[: len(source)]) == sorted(drawn[len(source) :]) == [source.at(i) for i in range(len(source))]
+    places = [
+        sorted((s.document, s.start, s.end) for s in part) for part in (drawn[: len(source)], drawn[len(source) :])
+    ]
+    assert places[0] == places[1] == [(s.document, s.start, s.end) for s in map(source.at, range(len(source)))]
     covered = sum(sample.end - sample.start for sample in drawn[: len(source)])
     assert covered == stores["a"].num_tokens, "no token lost or doubled"
 

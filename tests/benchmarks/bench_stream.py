@@ -1,20 +1,25 @@
 """Tokens per second of the batch stream beside transformers' masked-LM collator, on the same tokenized documents.
 
-    python tests/benchmarks/bench_stream.py [--documents 4000] [--rounds 7]
+    python tests/benchmarks/bench_stream.py [--megabytes 12] [--rounds 7]
 
-Documents are made up, of log-normal lengths; one process, one thread. Both sides wrap each sample in [CLS] and [SEP]
-and mask 30 % with the replacements of BERT. The collator pads each batch to its longest sample; the stream packs,
-mixes two sources and shuffles as well. Real tokens are counted, padding is not. Rounds of all sides alternate; the
-median and the range are printed.
+Documents are real where `shared/data` (or REXPLUG_DATA) is there: general text and product pages, tokenized with the
+tokenizer of the data, word starts and attributes marked as in any run; otherwise made up, of log-normal lengths. One
+process, one thread, CPU time. Both sides mask 30 %. The stream reads the memory-mapped stores, shuffles, mixes two
+sources and packs; the collator is handed lists of ids that are cut, wrapped and sorted into batches beforehand, outside
+its time, and pads. Real tokens are counted, padding is not. Rounds of all sides alternate; medians are printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import json
+import os
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,8 +33,9 @@ from rexplug.tokens import SpecialTokens, TokenStore
 from rexplug.tokens.store import close_store, write_shard
 from rexplug_guided_mlm import Guided, Span, WholeWord
 
-SPECIAL = SpecialTokens(cls=2, sep=3, pad=0, mask=4, vocabulary_size=8192, all=frozenset(range(5)))
-CONTEXT, ROW, BATCH = 1024, 8192, 65_536
+DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[2] / "../shared/data"))
+SETTINGS = ((1024, 65_536), (8192, 65_536), (8192, 8192), (1024, 1024))
+"""Context and tokens of a row: as on a GPU, and as small as rows can be."""
 
 
 class Half(rexplug.MixingSchedule):
@@ -42,7 +48,7 @@ class Half(rexplug.MixingSchedule):
 
 
 class Marked(rexplug.SalienceScorer):
-    """Stands for any scorer; its channel is written below."""
+    """Stands for any scorer where documents are made up."""
 
     name: ClassVar[str] = "benchmark.marked"
 
@@ -50,99 +56,243 @@ class Marked(rexplug.SalienceScorer):
         return np.zeros(len(document.token_ids), np.uint8)
 
 
-def make_store(folder: Path, documents: int, seed: int) -> TokenStore:
-    draw = np.random.default_rng(seed)
-    tokens, words, salience = [], [], []
-    for length in draw.lognormal(5.4, 0.8, documents).astype(int).clip(8, 4000):
-        tokens.append(draw.integers(5, 8192, length).astype(np.uint32))
-        starts = draw.random(length) < 0.7
-        words.append(starts.astype(np.uint8))
-        word = np.cumsum(starts)
-        levels = np.where(draw.random(word[-1] + 1) < 0.2, draw.integers(60, 256, word[-1] + 1), 0)
-        salience.append(levels[word].astype(np.uint8))
-    channels = {"word_start": words, Marked().channel: salience}
-    folder.mkdir()
-    write_shard(
-        folder, 0, tokens=tokens, channels=channels, documents={"id": [str(i) for i in range(documents)]},
-        vocabulary_size=8192,
+def made_up(folder: Path, documents: int) -> tuple[dict[str, TokenStore], rexplug.SalienceScorer, SpecialTokens]:
+    special = SpecialTokens(cls=2, sep=3, pad=0, mask=4, vocabulary_size=8192, all=frozenset(range(5)))
+    stores = {}
+    for seed, name in enumerate("ab"):
+        draw = np.random.default_rng(seed)
+        tokens, words, salience = [], [], []
+        for length in draw.lognormal(5.4, 0.8, documents).astype(int).clip(8, 12_000):
+            tokens.append(draw.integers(5, 8192, length).astype(np.uint32))
+            starts = draw.random(length) < 0.7
+            words.append(starts.astype(np.uint8))
+            word = np.cumsum(starts) // 2
+            levels = np.where(draw.random(word[-1] + 1) < 0.2, draw.integers(60, 256, word[-1] + 1), 0)
+            salience.append(levels[word].astype(np.uint8))
+        write_shard(
+            folder / name, 0, tokens=tokens, channels={"word_start": words, Marked().channel: salience},
+            documents={"id": [str(i) for i in range(documents)]}, vocabulary_size=8192,
+        )  # fmt: skip
+        close_store(folder / name, 1, ["word_start", Marked().channel], "benchmark", 8192)
+        stores[name] = TokenStore.open(folder / name)
+    return stores, Marked(), special
+
+
+def texts(paths: list[Path], fields: tuple[str, ...], megabytes: float) -> Iterator[str]:
+    import zstandard
+
+    for path in paths:
+        done = 0
+        with path.open("rb") as file:
+            for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), "utf-8"):
+                entry = json.loads(line)
+                text = "\n".join(entry[field] for field in fields if entry.get(field))
+                done += len(text)
+                if done > megabytes * 1e6 / len(paths):
+                    break
+                yield text
+
+
+def real(folder: Path, megabytes: float) -> tuple[dict[str, TokenStore], rexplug.SalienceScorer, SpecialTokens]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from rexplug.progress import Silent
+    from rexplug.recipe.schema import Executor
+    from rexplug.tokens import tokenize
+    from rexplug_ecommerce.attributes import AttributeSalience
+
+    general = [
+        DATA / "general-text" / f"{name}.jsonl.zst"
+        for name in ("stackexchange-devops", "wikipedia-en", "factbook", "openstax")
+    ]
+    parts = {
+        "a": texts(general, ("text",), megabytes / 2),
+        "b": texts(
+            [DATA / "esci-us-sample/products.jsonl.zst"], ("title", "description", "bullet_points"), megabytes / 2
+        ),
+    }
+    for name, documents in parts.items():
+        kept = folder / "corpus" / name / "kept"
+        kept.mkdir(parents=True)
+        found = list(documents)
+        columns = {
+            "id": [f"{name}{i}" for i in range(len(found))], "text": found, "url": pa.nulls(len(found), pa.string()),
+            "metadata": ["{}"] * len(found),
+        }  # fmt: skip
+        pq.write_table(pa.table(columns), kept / "00000.parquet")
+    scorer = AttributeSalience()
+    tokenizer = DATA / "tokenizer/modernbert-layout"
+    tokenize(
+        folder / "corpus", list(parts), tokenizer, {scorer.channel: scorer}, tokens=folder / "tokens",
+        executor=Executor(), progress=Silent(),
     )  # fmt: skip
-    close_store(folder, 1, list(channels), "benchmark", 8192)
-    return TokenStore.open(folder)
+    stores = {name: TokenStore.open(folder / "tokens" / name) for name in parts}
+    return stores, scorer, SpecialTokens.read(tokenizer)
 
 
-def stream_side(stores: Mapping[str, TokenStore], masking: rexplug.MaskingPolicy, total: int) -> tuple[int, float, int]:
+def stream_side(
+    stores: Mapping[str, TokenStore], special: SpecialTokens, masking: rexplug.MaskingPolicy, context: int, row: int,
+    total: int,
+) -> tuple[int, float, int]:  # fmt: skip
     stream = BatchStream(
-        stores, special=SPECIAL, context=CONTEXT, row_tokens=ROW, batch_tokens=lambda tokens: BATCH, total_tokens=total,
-        min_tokens=1, mixing=Half(), masking=masking, seed=1, phase="benchmark",
+        stores, special=special, context=context, row_tokens=row, batch_tokens=lambda tokens: 524_288,
+        total_tokens=10**12, min_tokens=1, mixing=Half(), masking=masking, seed=1, phase="benchmark",
     )  # fmt: skip
-    began = time.perf_counter()
+    began = time.process_time()
     tokens = width = 0
     for batch, _ in stream.batches():
         tokens += batch.num_tokens
-        width += sum(len(row.token_ids) for row in batch.rows)
-    return tokens, time.perf_counter() - began, width
+        width += sum(len(each.token_ids) for each in batch.rows)
+        if tokens >= total:
+            break
+    return tokens, time.process_time() - began, width
 
 
-def collator_side(stores: Mapping[str, TokenStore], total: int) -> tuple[int, float, int]:
+def collator_sides(
+    stores: Mapping[str, TokenStore], special: SpecialTokens, context: int, total: int
+) -> dict[str, Callable[[], tuple[int, float, int]]]:
     import torch
     from tokenizers import Tokenizer, models
     from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
 
-    vocabulary = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4} | {f"t{i}": i for i in range(5, 8192)}
+    names = {special.pad: "[PAD]", special.cls: "[CLS]", special.sep: "[SEP]", special.mask: "[MASK]"}
+    vocabulary = {names.get(i, f"t{i}"): i for i in range(special.vocabulary_size)}
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.WordLevel(vocabulary, "[UNK]")), pad_token="[PAD]", unk_token="[UNK]",
+        tokenizer_object=Tokenizer(models.WordLevel(vocabulary, "t5")), pad_token="[PAD]", unk_token="t5",
         cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
     )  # fmt: skip
-    collate = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.3, return_tensors="pt")
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    names = [(name, i) for name, store in stores.items() for i in range(store.num_documents)]
-    order = np.random.default_rng(0).permutation(len(names))
-    began = time.perf_counter()
-    tokens = width = inside = 0
-    examples: list[dict[str, list[int]]] = []
-    for place in order:
-        name, document = names[place]
-        ids = stores[name].document(int(document))
-        for start in range(0, len(ids), CONTEXT - 2):
-            examples.append({"input_ids": [2, *ids[start : start + CONTEXT - 2].tolist(), 3]})
-            inside += len(examples[-1]["input_ids"])
-        if inside >= ROW:
-            width += collate(examples)["input_ids"].numel()
-            tokens, inside, examples = tokens + inside, 0, []
-            if tokens >= total:
-                break
-    return tokens, time.perf_counter() - began, width
+    documents = [(name, i) for name, store in stores.items() for i in range(store.num_documents)]
+    batches: dict[bool, list[list[dict[str, list[object]]]]] = {False: [[]], True: [[]]}
+    tokens = inside = 0
+    for place in np.random.default_rng(0).permutation(len(documents)):
+        name, number = documents[place]
+        ids = stores[name].document(number).tolist()
+        starts = stores[name].channel("word_start", number).tolist()
+        for first in range(0, len(ids), context - 2):
+            part = ids[first : first + context - 2]
+            size = len(part) + 2
+            # Tokens that begin a word leave a gap before them: that is how the collator tells words.
+            places, at = [], 0
+            for start in starts[first : first + context - 2]:
+                at += 1 + start
+                places.append((at - 1, at))
+            shared = {"input_ids": [special.cls, *part, special.sep], "attention_mask": [1] * size}
+            shared["special_tokens_mask"] = [1, *[0] * len(part), 1]
+            batches[False][-1].append(shared)
+            batches[True][-1].append({**shared, "offset_mapping": [(0, 0), *places, (0, 0)]})
+            tokens, inside = tokens + size, inside + size
+            if inside >= 65_536:
+                inside = 0
+                for each in batches.values():
+                    each.append([])
+        if tokens >= total:
+            break
+    for batch in batches[True]:  # the collator pads everything but the offsets
+        longest = max((len(example["input_ids"]) for example in batch), default=0)
+        for example in batch:
+            example["offset_mapping"] += [(0, 0)] * (longest - len(example["input_ids"]))
+
+    def side(whole_word: bool) -> tuple[int, float, int]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            collate = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.3, whole_word_mask=whole_word)
+            done = width = 0
+            began = time.process_time()
+            for batch in batches[whole_word]:
+                if batch:
+                    made = collate([dict(example) for example in batch])
+                    width += made["input_ids"].numel()
+                    done += sum(len(example["input_ids"]) for example in batch)
+            return done, time.process_time() - began, width
+
+    return {"collator": lambda: side(False), "collator, whole words": lambda: side(True)}
+
+
+def loader_share(stores: Mapping[str, TokenStore], special: SpecialTokens, rounds: int) -> None:
+    """Time to make a row beside the time of a forward and backward pass of the smallest model on it, on this CPU."""
+    import torch
+
+    from rexplug.model.build import build_model
+    from rexplug.recipe.schema import Model
+
+    model = build_model(Model(size="nano"), special, context=1024, seed=0)
+    stream = BatchStream(
+        stores, special=special, context=1024, row_tokens=1024, batch_tokens=lambda tokens: 8192, total_tokens=10**12,
+        min_tokens=1, mixing=Half(), masking=WholeWord(), seed=1, phase="benchmark",
+    )  # fmt: skip
+    torch.set_num_threads(1)
+    made = trained = 0.0
+    batches = stream.batches()
+    for _ in range(rounds):
+        began = time.process_time()
+        batch, _ = next(batches)
+        middle = time.process_time()
+        for row in batch.rows:
+            ids, labels = torch.from_numpy(row.token_ids)[None], torch.from_numpy(row.labels)[None]
+            model(input_ids=ids, labels=labels).loss.backward()
+            model.zero_grad()
+        made, trained = made + middle - began, trained + time.process_time() - middle
+    share = made / (made + trained)
+    print(
+        f"\nLoader share of a step, nano model, rows of 1,024, whole words: {share:.3%} ({rounds} steps of 8,192 tokens)"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--documents", type=int, default=4000, help="documents in each of the two sources")
+    parser.add_argument("--megabytes", type=float, default=12, help="text to tokenize, in both sources together")
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds, after one that is not counted")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        stores = {name: make_store(Path(folder) / name, options.documents, seed) for seed, name in enumerate("ab")}
-        total = int(0.8 * sum(store.num_tokens for store in stores.values()))
-        sides = {
-            "transformers collator": lambda: collator_side(stores, total),
-            "stream, random": lambda: stream_side(stores, RandomMasking(), total),
-            "stream, guided": lambda: stream_side(stores, Guided(scorer=Marked()), total),
-            "stream, whole word": lambda: stream_side(stores, WholeWord(), total),
-            "stream, span": lambda: stream_side(stores, Span(), total),
-        }
-        speeds: dict[str, list[float]] = {name: [] for name in sides}
-        fills = {}
-        for number in range(options.rounds + 1):
-            for name, side in sides.items():
-                tokens, seconds, width = side()
-                fills[name] = tokens / width
-                if number:
-                    speeds[name].append(tokens / seconds)
-    print(f"{total:,} tokens a round, {options.rounds} rounds")
-    print(f"{'':24}{'M tokens/s':>12}{'lowest':>10}{'highest':>10}{'fill':>10}")
-    for name, values in speeds.items():
-        low, high = min(values) / 1e6, max(values) / 1e6
-        print(f"{name:24}{statistics.median(values) / 1e6:12.2f}{low:10.2f}{high:10.2f}{fills[name]:10.1%}")
+        if (DATA / "general-text").is_dir():
+            stores, scorer, special = real(Path(folder), options.megabytes)
+        else:
+            stores, scorer, special = made_up(Path(folder), int(options.megabytes * 400))
+        about = [
+            f"{store.num_documents:,} documents of {store.num_tokens / store.num_documents:,.0f} tokens"
+            for store in stores.values()
+        ]
+        total = min(2_000_000, int(0.8 * sum(store.num_tokens for store in stores.values())))
+        print(f"{' and '.join(about)}; {total:,} tokens a round, {options.rounds} rounds\n")
+        policies: dict[str, rexplug.MaskingPolicy] = {
+            "random": RandomMasking(), "guided": Guided(scorer=scorer), "whole words": WholeWord(), "spans": Span(),
+        }  # fmt: skip
+        print("| context | row | side | M tokens/s | lowest | highest | fill | times the collator |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+        for context, row in SETTINGS:
+            sides: dict[str, Callable[[], tuple[int, float, int]]] = {
+                f"stream, {name}": (
+                    lambda policy=policy, context=context, row=row: stream_side(
+                        stores, special, policy, context, row, total
+                    )
+                )
+                for name, policy in policies.items()
+            }  # type: ignore[misc]
+            if (context, row) == SETTINGS[0]:  # padded to 8,192 its batches take gigabytes
+                sides |= collator_sides(stores, special, context, total // 4)
+            speeds: dict[str, list[float]] = {name: [] for name in sides}
+            fills = {}
+            for number in range(options.rounds + 1):
+                for name, side in sides.items():
+                    tokens, seconds, width = side()
+                    fills[name] = tokens / width
+                    if number:
+                        speeds[name].append(tokens / seconds / 1e6)
+            for name, values in speeds.items():
+                peer = speeds.get("collator, whole words" if "whole" in name or "spans" in name else "collator", [])
+                ratios = [mine / other for mine, other in zip(values, peer, strict=False)]
+                times = f"{statistics.median(ratios):.1f}" if ratios else ""
+                print(
+                    f"| {context:,} | {row:,} | {name} | {statistics.median(values):.2f} | {min(values):.2f} | "
+                    f"{max(values):.2f} | {fills[name]:.2%} | {times} |",
+                    flush=True,
+                )
+            ratio = [a / b for a, b in zip(speeds["stream, guided"], speeds["stream, random"], strict=True)]
+            print(f"| {context:,} | {row:,} | guided / random | {statistics.median(ratio):.3f} | | | | |", flush=True)
+        loader_share(stores, special, options.rounds)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import rexplug
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Executor, Tokenizer
 from rexplug.tokens import SpecialTokens, TokenStore, encode, fit_scorers, make_tokenizer, tokenize
-from rexplug.tokens.store import close_store, write_shard
 
 TEXTS = {
     "web": ["The old river runs through the town.", "A minister spoke at length; nobody heard."] * 30,
@@ -152,37 +151,3 @@ def test_a_scorer_that_breaks_the_contract_is_named(corpus, tokenizer, tmp_path)
         rexplug.PluginError, match=r"toy.short.score\(\) returned uint8 \[1\] for document 'web-0-0'; exp"
     ):
         run(corpus, tokenizer, tmp_path, {"salience": Short()})
-
-
-def small(folder):
-    write_shard(
-        folder, 0, tokens=[np.arange(7), np.arange(70_000, 70_003)], channels={}, documents={"id": ["a", "b"]},
-        vocabulary_size=80_000,
-    )  # fmt: skip
-    close_store(folder, 1, [], "toy", 80_000)
-
-
-def test_large_vocabularies_take_four_bytes(tmp_path):
-    small(tmp_path)
-    assert TokenStore.open(tmp_path).document(1).tolist() == [70_000, 70_001, 70_002]
-    assert TokenStore.open(tmp_path).document(1).dtype == np.uint32
-
-
-def test_damaged_shards_are_named(tmp_path):
-    small(tmp_path)
-    tokens = tmp_path / "tokens-00000.npy"
-    whole = tokens.read_bytes()
-    tokens.write_bytes(whole[:-4])
-    with pytest.raises(rexplug.DataError, match=r"tokens-00000\.npy is missing or truncated"):
-        TokenStore.open(tmp_path)
-    np.save(tokens, np.arange(9, dtype=np.uint32))
-    with pytest.raises(rexplug.DataError, match=r"tokens-00000\.npy holds 9 entries, but store\.json says 10"):
-        TokenStore.open(tmp_path)
-    tokens.write_bytes(whole)
-    np.save(tmp_path / "ends-00000.npy", np.array([7, 9], np.uint64))
-    with pytest.raises(rexplug.DataError, match=r"ends-00000\.npy ends at token 9, but store\.json says 10"):
-        TokenStore.open(tmp_path)
-    (tmp_path / "store.json").unlink()
-    with pytest.raises(rexplug.DataError) as refused:
-        TokenStore.open(tmp_path)
-    assert str(refused.value) == f"{tmp_path / 'store.json'} is missing"

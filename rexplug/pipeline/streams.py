@@ -1,0 +1,71 @@
+"""The batches of a run's phases, for training and for those who ask about them afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rexplug.errors import DataError, RecipeError
+from rexplug.recipe import Recipe
+from rexplug.recipe.schema import Phase
+from rexplug.run_directory import RunDirectory
+from rexplug.schedules import batch_size
+
+if TYPE_CHECKING:
+    from rexplug.batches import BatchStream, Lineage
+
+
+def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream:
+    """The batches of a phase, from the run's token stores."""
+    from rexplug.batches import BatchStream
+    from rexplug.tokens import SpecialTokens, TokenStore
+
+    warmup = phase.batch_warmup
+    mixed = [name for name in recipe.sources if name in phase.mixing.weights(0.0)]
+    return BatchStream(
+        stores={name: TokenStore.open(run.tokens / name) for name in mixed},
+        special=SpecialTokens.read(run.tokenizer),
+        context=phase.context,
+        row_tokens=phase.row_tokens,
+        batch_tokens=lambda tokens: batch_size(
+            tokens,
+            full=phase.batch_tokens,
+            start=warmup.start if warmup else None,
+            warmup=warmup.tokens if warmup else 0,
+        ),
+        total_tokens=phase.tokens,
+        min_tokens=phase.min_tokens,
+        mixing=phase.mixing,
+        masking=phase.masking,
+        seed=recipe.seed,
+        phase=phase.name,
+    )
+
+
+def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
+    """The lineage of every phase of a run, in order, or of one; phases that have not begun have no steps yet.
+
+    Raises:
+        DataError: the folder holds no run, or nothing was tokenized in it yet.
+        RecipeError: its recipe cannot be loaded here, or has no such phase.
+    """
+    from rexplug.batches import Lineage, PositionHistory
+    from rexplug.batches.history import FILE
+    from rexplug.plugins import load_plugins
+    from rexplug.recipe import load_recipe
+
+    run = RunDirectory(root)
+    if not run.recipe.exists():
+        raise DataError(f"{root} is no folder of a run: it has no recipe.yaml")
+    recipe = load_recipe(run.recipe, (), load_plugins())
+    names = [each.name for each in recipe.phases]
+    if phase is not None and phase not in names:
+        raise RecipeError(f"--phase {phase}: there is no such phase; the phases are {', '.join(names)}")
+    missing = [name for name in recipe.sources if not (run.tokens / name / "store.json").exists()]
+    if missing:
+        raise DataError(f"{root} has no token store of '{missing[0]}' yet; rexplug run makes it")
+    return {
+        each.name: Lineage(PositionHistory(run.checkpoints / each.name / FILE, phase_stream(recipe, each, run)))
+        for each in recipe.phases
+        if phase in (None, each.name)
+    }

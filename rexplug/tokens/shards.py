@@ -1,0 +1,194 @@
+"""Writing a token store: shards one by one, each complete or not there, and `store.json` last."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rexplug.errors import DataError
+from rexplug.run_directory import read_json, replacing, write_json
+
+FORMAT = 2
+WORD_START = "word_start"
+ROWS = 1024
+"""Rows of a group in the documents' table: what reading one of them costs."""
+
+
+def write_shard(
+    folder: Path,
+    number: int,
+    *,
+    tokens: Sequence[NDArray[np.uint32]],
+    channels: Mapping[str, Sequence[NDArray[np.uint8]]],
+    documents: Mapping[str, Sequence[Any]],
+    vocabulary_size: int,
+) -> None:
+    """Write shard `number`: one array of tokens per document, channels of the same lengths, columns per document.
+
+    Its record with sizes and checksums, `shard-NNNNN.json`, is written last; a shard without it is not there.
+
+    Args:
+        folder: the store's folder.
+        number: shards are numbered from 0 without a gap.
+        tokens: the tokens of each document, special tokens not among them.
+        channels: channel name -> values of each document, one per token.
+        documents: column name -> value of each document; `id` is needed, others (`url`, `hash`, `place`) are kept.
+        vocabulary_size: decides between two and four bytes a token.
+
+    Raises:
+        DataError: a column, a channel or an id is missing or does not fit.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    lengths = np.array([len(each) for each in tokens], np.int64)
+    _check(folder, number, lengths, channels, documents)
+    table = {
+        column: values if isinstance(values, pa.Array) else pa.array(values) for column, values in documents.items()
+    }
+    kind = np.uint16 if vocabulary_size <= 2**16 else np.uint32
+    name = f"{number:05d}"
+    files = {
+        f"tokens-{name}.npy": np.concatenate([np.zeros(0, kind), *(each.astype(kind) for each in tokens)]),
+        f"ends-{name}.npy": np.cumsum(lengths, dtype=np.uint64),
+        f"ids-{name}.npy": sorted_hashes(table["id"].to_pylist()),
+    }
+    for channel, values in channels.items():
+        files[f"channel.{channel}-{name}.npy"] = np.concatenate([np.zeros(0, np.uint8), *values])
+    written = {file: _save(folder / file, values) for file, values in files.items()}
+    about = f"documents-{name}.parquet"
+    with replacing(folder / about) as temporary:
+        pq.write_table(pa.table(table), temporary, compression="zstd", row_group_size=ROWS)
+        written[about] = {"bytes": temporary.stat().st_size, "blake2b": checksum(temporary)}
+    counts = {"documents": len(lengths), "tokens": int(lengths.sum())}
+    write_json(folder / f"shard-{name}.json", {**counts, "channels": list(channels), "files": written})
+
+
+def _check(
+    folder: Path,
+    number: int,
+    lengths: NDArray[np.int64],
+    channels: Mapping[str, Sequence[NDArray[np.uint8]]],
+    documents: Mapping[str, Sequence[Any]],
+) -> None:
+    if "id" not in documents:
+        raise DataError(f"{folder}, shard {number}: the documents have no column 'id'")
+    for column, entries in documents.items():
+        if len(entries) != len(lengths):
+            raise DataError(
+                f"{folder}, shard {number}: column '{column}' has {len(entries)} entries for {len(lengths)} documents"
+            )
+    for name, values in channels.items():
+        if not np.array_equal([len(each) for each in values], lengths):
+            raise DataError(f"{folder}, shard {number}: channel '{name}' has not one value per token")
+
+
+def hash_of(document: str) -> int:
+    """The 64-bit hash under which a document's id is found."""
+    return int.from_bytes(hashlib.blake2b(document.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def sorted_hashes(ids: Sequence[Any]) -> NDArray[np.uint64]:
+    """Hashes of ids in ascending order over the document that each belongs to, `[2, num_documents]`."""
+    hashes = np.fromiter((hash_of(str(each)) for each in ids), np.uint64, len(ids))
+    order = np.argsort(hashes, kind="stable")
+    return np.stack([hashes[order], order.astype(np.uint64)])
+
+
+class _Hashed:
+    """A file that is hashed while it is written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.hash = hashlib.blake2b(digest_size=16)
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        self.hash.update(data)
+        self.size += len(data)
+        return self.file.write(data)
+
+
+def _save(path: Path, values: NDArray[Any]) -> dict[str, Any]:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        hashed = _Hashed(file)
+        np.save(cast("BinaryIO", hashed), values)
+    return {"bytes": hashed.size, "blake2b": hashed.hash.hexdigest()}
+
+
+def checksum(path: Path) -> str:
+    """The checksum of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def has_shard(folder: Path, number: int) -> bool:
+    """Whether shard `number` was written to its end and its files are still there."""
+    record = folder / f"shard-{number:05d}.json"
+    if not record.exists():
+        return False
+    return not any(size_problem(folder / name, entry["bytes"]) for name, entry in read_json(record)["files"].items())
+
+
+def size_problem(path: Path, size: int) -> str | None:
+    """What is wrong with a file that should have `size` bytes."""
+    try:
+        found = path.stat().st_size
+    except OSError:
+        return f"{path} is missing or truncated: there is no such file"
+    if found < size:
+        return f"{path} is missing or truncated: it has {found:,} bytes, and its store says {size:,}"
+    if found > size:
+        return f"{path} was altered: it has {found:,} bytes, and its store says {size:,}"
+    return None
+
+
+def next_shard(folder: Path) -> int:
+    """The number under which the next shard is written: that of the first that is not there."""
+    number = len(read_json(folder / "store.json")["shards"]) if (folder / "store.json").exists() else 0
+    while has_shard(folder, number):
+        number += 1
+    return number
+
+
+def close_store(
+    folder: Path, shards: int, channels: Iterable[str], tokenizer: str, vocabulary_size: int
+) -> dict[str, int]:
+    """Write `store.json` once `shards` shards are there; returns the counts.
+
+    A store grows by writing further shards and closing it again: shards that were there are not read or written, and
+    until `store.json` is replaced readers see the store as it was.
+
+    Raises:
+        DataError: a shard or a channel is missing, or the store was made with another tokenizer.
+    """
+    channels = list(channels)
+    path = folder / "store.json"
+    if path.exists():
+        before = read_json(path)
+        if before.get("format") == FORMAT and len(before["shards"]) <= shards and before["tokenizer"] != tokenizer:
+            raise DataError(f"{folder} was made with another tokenizer; write the shards into a new folder")
+    entries = []
+    for number in range(shards):
+        record = folder / f"shard-{number:05d}.json"
+        if not record.exists():
+            raise DataError(f"{folder} has no shard {number}, and {shards} were to be closed; write it first")
+        entry = read_json(record)
+        missing = set(channels) - set(entry.pop("channels"))
+        if missing:
+            raise DataError(f"{folder}, shard {number}: there is no channel '{min(missing)}'; write the shard again")
+        entries.append(entry)
+    totals = {key: sum(entry[key] for entry in entries) for key in ("documents", "tokens")}
+    write_json(
+        path,
+        {
+            "format": FORMAT, "tokenizer": tokenizer, "vocabulary_size": vocabulary_size, "channels": channels,
+            **totals, "shards": entries,
+        },
+    )  # fmt: skip
+    return totals

@@ -1,0 +1,204 @@
+"""`rexplug tokens show` and `rexplug lineage` on the folder of a run."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rexplug.batches import PositionLog
+from rexplug.batches.history import FILE
+from rexplug.cli import main
+from rexplug.pipeline.streams import phase_stream
+from rexplug.plugins import load_plugins
+from rexplug.recipe import dump_recipe, load_recipe
+from rexplug.run_directory import RunDirectory
+from rexplug.tokens.shards import write_shard
+from rexplug.tokens.store import WORD_START, close_store
+
+ROOT = Path(__file__).parents[2]
+TOKENIZER = {
+    "version": "1.0", "truncation": None, "padding": None, "normalizer": None, "decoder": None, "post_processor": None,
+    "pre_tokenizer": {"type": "Whitespace"},
+    "added_tokens": [
+        {"id": i, "content": f"[{name}]", "special": True, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+        for i, name in enumerate(("PAD", "UNK", "CLS", "SEP", "MASK"))
+    ],
+    "model": {
+        "type": "WordLevel", "unk_token": "[UNK]",
+        "vocab": {f"[{n}]": i for i, n in enumerate(("PAD", "UNK", "CLS", "SEP", "MASK"))} | {f"w{i}": i for i in range(5, 200)},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """What a run leaves that trained six steps of `pretrain` and three of `extend`."""
+    root = tmp_path_factory.mktemp("runs") / "ecommerce"
+    recipe = load_recipe(ROOT / "recipes/ecommerce.yaml", (), load_plugins())
+    run = RunDirectory(root)
+    root.mkdir()
+    run.recipe.write_text(dump_recipe(recipe))
+    run.tokenizer.mkdir()
+    (run.tokenizer / "tokenizer.json").write_text(json.dumps(TOKENIZER))
+    channels = [WORD_START, *(scorer.channel for scorer in recipe.scorers)]
+    for number, name in enumerate(recipe.sources):
+        draw = np.random.default_rng(number)
+        for shard in range(2):
+            tokens = [draw.integers(5, 200, n).astype(np.uint32) for n in [*draw.integers(20, 300, 59), 3000]]
+            write_shard(
+                run.tokens / name, shard, tokens=tokens, vocabulary_size=200,
+                channels={each: [np.ones(len(t), np.uint8) for t in tokens] for each in channels},
+                documents={
+                    "id": [f"{name}-{shard}-{i}" for i in range(60)],
+                    "url": [f"https://shop.example/{i}" for i in range(60)],
+                    "place": [f"{name}.jsonl:{60 * shard + i}" for i in range(60)],
+                },
+            )  # fmt: skip
+        close_store(run.tokens / name, 2, channels, "toy", 200)
+    for phase, steps in zip(recipe.phases, (6, 3), strict=False):
+        stream = phase_stream(recipe, phase, run)
+        position = stream.start
+        with PositionLog(run.checkpoints / phase.name / FILE, stream) as log:
+            for _ in range(steps):
+                _, position = stream.plan(position)
+                log.append(position)
+    return root
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Calls the command line in this process: exit code, standard output, standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["rexplug", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        return code or 0, captured.out, captured.err
+
+    return call
+
+
+def test_a_step_names_its_documents_and_a_document_its_step(run, call):
+    code, out, err = call("lineage", run, "--phase", "pretrain", "--step", 4, "--limit", 0, "--json")
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert f"pretrain, step 4: {sum(row['tokens'] for row in rows):,} tokens in " in err
+    assert {row["source"] for row in rows} <= {"web", "retail"}
+    row = rows[3]
+    source, shard, number = row["id"].split("-")
+    assert (row["source"], row["url"]) == (source, f"https://shop.example/{number}")
+    assert row["place"] == f"{source}.jsonl:{60 * int(shard) + int(number)}"
+    code, out, _ = call("lineage", run, "--document", row["id"], "--json", "--limit", 0)
+    assert code == 0
+    visits = [json.loads(line) for line in out.splitlines()]
+    seen = [visit for visit in visits if visit["phase"] == "pretrain" and visit["seen"]]
+    assert {"phase": "pretrain", "source": source, "step": 4, "seen": True, "row": row["row"], "part": row["part"],
+            "epoch": row["epoch"]} in seen  # fmt: skip
+    assert [visit for visit in visits if not visit["seen"]]
+
+
+def test_long_lists_are_cut(run, call):
+    code, out, _ = call("lineage", run, "--phase", "pretrain", "--step", 2, "--limit", 3)
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0].split() == ["row", "source", "id", "url", "part", "tokens", "epoch", "place"]
+    assert len(lines) == 5
+    assert lines[-1].startswith("... and ")
+    assert lines[-1].endswith(" more; --limit 0 prints all")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "rexplug lineage takes either --step N or --document ID"),
+        (("--step", "1", "--document", "x"), "rexplug lineage takes either --step N or --document ID"),
+        (("--step", "1"), "--step 1 is of which phase? Add --phase and one of pretrain, extend"),
+        (
+            ("--step", "1", "--phase", "pre"),
+            "--phase pre: there is no such phase; the phases are pretrain, extend, anneal",
+        ),
+        (("--step", "7", "--phase", "pretrain"), "phase 'pretrain' has no step 7: 6 were recorded in "),
+        (("--document", "nobody"), "no document of web, retail has the id 'nobody'"),
+    ],
+)
+def test_what_cannot_be_told_is_said(run, call, arguments, message):
+    code, _, err = call("lineage", run, *arguments)
+    assert code == 2
+    assert message in err
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path, call):
+    assert (
+        call("lineage", tmp_path, "--step", 1)[2]
+        == f"rexplug: {tmp_path} is no folder of a run: it has no recipe.yaml\n"
+    )
+    assert (
+        f"{tmp_path} is neither a token store (store.json) nor a run that has some"
+        in call("tokens", "show", tmp_path)[2]
+    )
+
+
+def test_counts_lengths_and_documents_of_all_stores(run, call):
+    code, out, _ = call("tokens", "show", run)
+    assert code == 0
+    assert out.count("  documents  120 in 2 shards") == 2
+    assert "(uint16, vocabulary 200, tokenizer toy)" in out
+    assert "  channels   word_start, salience-" in out
+    assert "shortest 20" in out
+    assert "median" in out
+    assert "longest" in out
+    assert "\n  web-0-0\n    w" in out
+
+
+def test_one_store_and_one_document(run, call):
+    code, out, _ = call("tokens", "show", run / "tokens/web", "--document", "web-1-7")
+    assert code == 0
+    assert "web-1-7" in out
+    assert "retail" not in out
+    code, _, err = call("tokens", "show", run, "--source", "web", "--document", "retail-0-1")
+    assert (code, err) == (2, "rexplug: no document of web has the id 'retail-0-1'\n")
+    code, _, err = call("tokens", "show", run, "--source", "wbe")
+    assert (code, err) == (2, "rexplug: --source wbe: there is no such store; there are retail, web\n")
+
+
+def test_altered_files_are_named(run, call, tmp_path):
+    copy = tmp_path / "store"
+    shutil.copytree(run / "tokens/web", copy)
+    code, out, _ = call("tokens", "show", copy, "--verify")
+    assert code == 0
+    files = len([path for path in copy.glob("*-0000?.*") if not path.name.startswith("shard-")])
+    assert f"  checksums  all {files} files as written" in out
+    path = copy / "tokens-00001.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    code, out, err = call("tokens", "show", copy, "--verify")
+    assert code == 2
+    assert f"  checksums  1 of {files} files differ" in out
+    assert err == f"rexplug: {path} was altered: its content does not meet its checksum in store.json\n"
+    path.write_bytes(content[:-2])
+    assert "tokens-00001.npy is missing or truncated" in call("tokens", "show", copy)[2]
+
+
+@pytest.mark.parametrize("arguments", [("tokens", "show"), ("lineage", "--phase", "pretrain", "--step", "2")])
+def test_nothing_heavy_is_imported(run, arguments):
+    name, *rest = arguments
+    rest = [*rest, str(run)]
+    code = (
+        "import sys\nfrom rexplug.cli import main\ntry:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "found = [m for m in ('torch', 'transformers', 'datatrove', 'composer', 'mteb', 'datasets') if m in sys.modules]\n"
+        "assert not found, found\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, name, *rest], cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert done.returncode == 0, done.stderr
