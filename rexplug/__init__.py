@@ -13,20 +13,28 @@ from rexplug.components import (
     EvaluationContext,
     EvaluationResult,
     Evaluator,
+    Example,
+    ExampleTask,
+    FineTuning,
     MaskingPolicy,
     Metric,
     MixingSchedule,
     Quantity,
     RetrievalCollection,
     SalienceScorer,
+    Scores,
     Shard,
+    TaggedText,
+    TaggingTask,
     TokenBatch,
     TokenizedDocument,
     Use,
     Verdict,
+    split_of,
 )
-from rexplug.errors import DataError, PluginError, RecipeError, RexplugError
+from rexplug.errors import DataError, NotApplicable, PluginError, RecipeError, RexplugError
 from rexplug.hookspecs import hookimpl
+from rexplug.records import read_records
 from rexplug.schedules import Ramp
 
 __version__ = "0.1.0"
@@ -42,9 +50,13 @@ __all__ = [
     "EvaluationContext",
     "EvaluationResult",
     "Evaluator",
+    "Example",
+    "ExampleTask",
+    "FineTuning",
     "MaskingPolicy",
     "Metric",
     "MixingSchedule",
+    "NotApplicable",
     "PluginError",
     "Quantity",
     "Ramp",
@@ -52,11 +64,16 @@ __all__ = [
     "RetrievalCollection",
     "RexplugError",
     "SalienceScorer",
+    "Scores",
     "Shard",
+    "TaggedText",
+    "TaggingTask",
     "TokenBatch",
     "TokenizedDocument",
     "Use",
     "Verdict",
     "__version__",
     "hookimpl",
+    "read_records",
+    "split_of",
 ]

@@ -23,6 +23,7 @@ from rexplug.schedules import batch_size
 
 if TYPE_CHECKING:
     from rexplug.batches import BatchStream
+    from rexplug.evaluation import Material
 
 HELD_OUT_LIMIT = 2000
 """Evaluators get at most this many held-out documents of a source."""
@@ -116,7 +117,7 @@ class Story:
             ),
             Stage(
                 "train.initial",
-                {"model": recipe.model.model_dump(mode="json", by_alias=True), "seed": recipe.seed},
+                {"model": recipe.model.model_dump(mode="json", by_alias=True), "seed": recipe.seed_of_training},
                 self.initialize,
                 after=("tokenize",),
                 outputs=(run.checkpoints / "initial",),
@@ -136,6 +137,16 @@ class Story:
             )
             stages += [stage, self._evaluation(phase.name, stage.name)]
             before = stage.name
+        if recipe.baselines:
+            stages.append(
+                Stage(
+                    "evaluate.baselines",
+                    {"baselines": list(recipe.baselines), **self._measured()},
+                    self.evaluate_baselines,
+                    after=("tokenize",),
+                    outputs=(run.baselines,),
+                )
+            )
         stages.append(Stage("export", {}, self.export, after=(before,), outputs=(run.model,)))
         everything = tuple(stage.name for stage in stages)
         stages.append(
@@ -150,17 +161,23 @@ class Story:
         return stages
 
     def _evaluation(self, moment: str, after: str) -> Stage:
-        evaluators = self.recipe.evaluators
         return Stage(
             f"evaluate.{moment}",
-            {
-                "evaluators": [evaluator.dump() for evaluator in evaluators],
-                "files": [_files(evaluator.inputs()) for evaluator in evaluators],
-            },
+            self._measured(),
             lambda: self.evaluate(moment),
             after=(after,),
             outputs=(self.run.evaluation / moment,),
         )
+
+    def _measured(self) -> dict[str, Any]:
+        """What decides the outcome of an evaluation besides the model."""
+        evaluators = self.recipe.evaluators
+        scorer = self.recipe.evaluation_scorer
+        return {
+            "evaluators": [evaluator.dump() for evaluator in evaluators],
+            "files": [_files(evaluator.inputs()) for evaluator in evaluators],
+            "salience": scorer.dump() if scorer is not None else None,
+        }
 
     def curate(self) -> Any:
         """Read, filter, deduplicate and split the documents of every source."""
@@ -233,20 +250,38 @@ class Story:
             min_tokens=phase.min_tokens,
             mixing=phase.mixing,
             masking=phase.masking,
-            seed=self.recipe.seed,
+            seed=self.recipe.seed_of_training,
             phase=phase.name,
         )
 
     def evaluate(self, moment: str) -> Any:
         """Run every evaluator on the model as it is after `moment`."""
-        from rexplug.evaluation import evaluate
+        from rexplug.evaluation import ModelName, evaluate
 
         results = evaluate(
-            self.recipe.evaluators, self._checkpoint(moment), held_out=self._held_out(), scorer=self._scorer(),
-            seed=self.recipe.seed, tokenizer=self.run.tokenizer, moment=moment, folder=self.run.evaluation / moment,
-            progress=self.progress,
+            self.recipe.evaluators, lambda: ModelName(moment, str(self._checkpoint(moment))).load(self.run.tokenizer),
+            self.material(), name=moment, folder=self.run.evaluation / moment, progress=self.progress,
         )  # fmt: skip
-        return {name: {"main": result["main"], **result["metrics"][result["main"]]} for name, result in results.items()}
+        return _mains(results)
+
+    def evaluate_baselines(self) -> Any:
+        """Run every evaluator on the recipe's baselines."""
+        from rexplug.evaluation import ModelName, distinct, evaluate
+
+        found = {}
+        for name in distinct([ModelName.parse(each) for each in self.recipe.baselines]):
+            results = evaluate(
+                self.recipe.evaluators, name.load, self.material(), name=name.label,
+                folder=self.run.baselines / name.label, progress=self.progress,
+            )  # fmt: skip
+            found[name.label] = _mains(results)
+        return found
+
+    def material(self) -> Material:
+        """What evaluators measure on: held-out documents, and the scorer that tells salient words from plain ones."""
+        from rexplug.evaluation import Material
+
+        return Material(self._held_out(), self.recipe.seed, self._scorer(), self.run.tokenizer)
 
     def export(self) -> Any:
         """Write the Hugging Face model of the last phase and prove its logits."""
@@ -285,12 +320,10 @@ class Story:
         )
 
     def _scorer(self) -> SalienceScorer | None:
-        """The scorer of the last phase that has one; evaluators tell salient from plain words with it."""
+        """The fitted scorer that evaluators tell salient from plain words by."""
         fitted = dict(zip((scorer.channel for scorer in self.recipe.scorers), self._scorers(), strict=True))
-        for phase in reversed(self.recipe.phases):
-            for scorer in phase.masking.scorers:
-                return fitted[scorer.channel]
-        return None
+        scorer = self.recipe.evaluation_scorer
+        return fitted[scorer.channel] if scorer is not None else None
 
     def _held_out(self) -> dict[str, list[Document]]:
         from rexplug.corpus import read_documents
@@ -313,6 +346,15 @@ class Story:
             except (ValueError, KeyError):
                 continue  # a line that a killed run did not finish
         write_text(self.run.metrics, "".join(line + "\n" for line in kept))
+
+
+def _mains(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Evaluator -> its main metric; those that do not apply to the model are left out."""
+    return {
+        name: {"main": result["main"], **result["metrics"][result["main"]]}
+        for name, result in results.items()
+        if "main" in result
+    }
 
 
 def _files(paths: Sequence[Path]) -> dict[str, list[int]]:

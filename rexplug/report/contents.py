@@ -71,9 +71,9 @@ class Contents:
         found: dict[str, dict[str, Mapping[str, Any]]] = {}
         for evaluator in self.recipe.evaluators:
             for moment in self.moments:
-                path = self.run.evaluation / moment / f"{evaluator.name}.json"
-                if path.exists():
-                    found.setdefault(evaluator.name, {})[moment] = read_json(path)
+                path = self.run.evaluation / moment / f"{evaluator.label}.json"
+                if path.exists() and "metrics" in (content := read_json(path)):
+                    found.setdefault(evaluator.label, {})[moment] = content
         return found
 
     def metric_rows(self, evaluator: str) -> list[tuple[str, list[Mapping[str, Any] | None]]]:

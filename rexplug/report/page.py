@@ -13,18 +13,8 @@ from rexplug.run_directory import RunDirectory, write_text
 
 def write_report(run: RunDirectory, recipe: Recipe) -> Path:
     """Write the page from what lies in the run's folder; returns its path."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     contents = Contents(run, recipe)
-    environment = Environment(
-        loader=PackageLoader("rexplug.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"amount": amount, "figure": figure, "duration": duration}
-    page = environment.get_template("report.html.j2").render(
+    page = template("report.html.j2").render(
         run=contents,
         recipe=recipe,
         recipe_text=dump_recipe(recipe),
@@ -33,6 +23,21 @@ def write_report(run: RunDirectory, recipe: Recipe) -> Path:
     )
     write_text(run.report, page)
     return run.report
+
+
+def template(name: str) -> Any:
+    """A page's template with our filters; what it writes is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("rexplug.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"amount": amount, "figure": figure, "duration": duration}
+    return environment.get_template(name)
 
 
 def _plots(contents: Contents) -> dict[str, str]:
