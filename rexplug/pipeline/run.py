@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from rexplug import __version__
 from rexplug.components import Document, SalienceScorer
+from rexplug.errors import DataError
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
 from rexplug.pipeline.stages import Stage, run_stages
 from rexplug.progress import Progress
-from rexplug.recipe import Recipe, dump_recipe
+from rexplug.recipe import Recipe, dump_recipe, load_recipe
 from rexplug.recipe.schema import Phase
+from rexplug.registry import Registry
 from rexplug.run_directory import RunDirectory, replacing, write_text
 from rexplug.schedules import batch_size
 
@@ -39,6 +41,7 @@ def run_recipe(
     until: str | None = None,
     from_: str | None = None,
     fresh: bool = False,
+    siblings: Sequence[RunDirectory] = (),
 ) -> Manifest:
     """Do what a recipe says in the folder `root`, skipping what was done before.
 
@@ -51,6 +54,7 @@ def run_recipe(
         until: stop after this stage.
         from_: do this stage and what depends on it again.
         fresh: remove what an earlier run left first.
+        siblings: runs whose finished stages are taken over where nothing that decides them differs.
 
     Raises:
         RexplugError: something the user can mend.
@@ -69,7 +73,7 @@ def run_recipe(
         )  # fmt: skip
         story = Story(recipe, run, progress)
         try:
-            run_stages(story.stages(plugins), manifest, progress, until=until, from_=from_)
+            run_stages(story.stages(plugins), manifest, progress, until=until, from_=from_, siblings=siblings)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt) or type(error).__name__ == "RunInterrupted"
             manifest.update(status="interrupted" if stopped else "failed", finished=now())
@@ -78,6 +82,27 @@ def run_recipe(
         peak = max(float(stage.get("peak_memory_gib", 0)) for stage in manifest.values["stages"].values())
         manifest.update(status="done", finished=now(), peak_memory_gib=peak)
         return manifest
+
+
+def rewrite_report(root: Path, registry: Registry) -> list[Path]:
+    """Write the report and the model card of a run again from what lies in its folder; returns their paths.
+
+    Raises:
+        DataError: the folder is no run.
+        RecipeError: its recipe names components that are not installed.
+    """
+    from rexplug.report import write_card, write_report
+
+    run = RunDirectory(root)
+    if not run.manifest.exists() or not run.recipe.exists():
+        raise DataError(f"{root} is no run: it has no {run.manifest.name}; give a folder like runs/NAME")
+    recipe = load_recipe(run.recipe, (), registry)
+    written = [write_report(run, recipe), write_card(run, recipe)]
+    if run.model.is_dir():
+        with replacing(run.model / "README.md") as temporary:
+            shutil.copyfile(run.card, temporary)
+        written.append(run.model / "README.md")
+    return written
 
 
 @dataclass(frozen=True)
@@ -134,6 +159,7 @@ class Story:
                 after=(before,),
                 outputs=(run.checkpoints / phase.name,),
                 clear=lambda phase=phase: self._forget_metrics(phase.name),  # type: ignore[misc]
+                adopt=lambda donor, phase=phase: self._adopt_metrics(donor, phase.name),  # type: ignore[misc]
             )
             stages += [stage, self._evaluation(phase.name, stage.name)]
             before = stage.name
@@ -335,17 +361,27 @@ class Story:
 
     def _forget_metrics(self, phase: str) -> None:
         """Take the lines of a phase that is redone out of `metrics.jsonl`."""
-        if not self.run.metrics.exists():
-            return
-        lines = self.run.metrics.read_text(encoding="utf-8").splitlines()
-        kept = []
-        for line in lines:
-            try:
-                if json.loads(line)["phase"] != phase:
-                    kept.append(line)
-            except (ValueError, KeyError):
-                continue  # a line that a killed run did not finish
-        write_text(self.run.metrics, "".join(line + "\n" for line in kept))
+        if self.run.metrics.exists():
+            write_text(self.run.metrics, "".join(_metric_lines(self.run, lambda name: name != phase)))
+
+    def _adopt_metrics(self, donor: RunDirectory, phase: str) -> None:
+        """Put another run's lines of a phase behind our own."""
+        own = _metric_lines(self.run, lambda name: name != phase)
+        write_text(self.run.metrics, "".join([*own, *_metric_lines(donor, lambda name: name == phase)]))
+
+
+def _metric_lines(run: RunDirectory, wanted: Callable[[str], bool]) -> list[str]:
+    """The whole lines of `metrics.jsonl` whose phase is wanted."""
+    if not run.metrics.exists():
+        return []
+    kept = []
+    for line in run.metrics.read_text(encoding="utf-8").splitlines():
+        try:
+            if wanted(json.loads(line)["phase"]):
+                kept.append(line + "\n")
+        except (ValueError, KeyError):
+            continue  # a line that a killed run did not finish
+    return kept
 
 
 def _mains(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
