@@ -240,6 +240,19 @@ class Phase(Section):
         return self.microbatch_tokens or self.context
 
 
+class Card(Section):
+    """What the model card says beyond what a run knows by itself."""
+
+    license: str | None = None
+    """Licence of the trained model, as the Hugging Face hub writes it (`apache-2.0`); it follows from the training data."""
+    intended_use: str = ""
+    """What the model is for, and what it is not for."""
+    limits: str = ""
+    """What users must know: languages, periods, known leanings."""
+    data_licenses: dict[str, str] = Field(default_factory=dict)
+    """Source -> licence or terms of its text."""
+
+
 class Recipe(Section):
     """Everything that decides what a run does."""
 
@@ -272,8 +285,18 @@ class Recipe(Section):
     """Salience scorers beside those of the phases' masking. Evaluators tell salient words by the first one; if left out,
     by the last phase's."""
 
+    card: Card = Card()
+    """What the model card says beyond what a run knows by itself."""
+
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
+        for source in self.card.data_licenses:
+            if source not in self.sources:
+                raise PydanticCustomError(
+                    "card",
+                    "card.data_licenses names '{source}', but the sources are {known}",
+                    {"source": source, "known": ", ".join(self.sources)},
+                )
         names = [phase.name for phase in self.phases]
         for name in names:
             if names.count(name) > 1:

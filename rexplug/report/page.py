@@ -8,6 +8,7 @@ from typing import Any
 from rexplug.recipe import Recipe, dump_recipe
 from rexplug.report import plots
 from rexplug.report.contents import Contents
+from rexplug.report.sections import PARTS
 from rexplug.run_directory import RunDirectory, write_text
 
 
@@ -19,6 +20,7 @@ def write_report(run: RunDirectory, recipe: Recipe) -> Path:
         recipe=recipe,
         recipe_text=dump_recipe(recipe),
         plots=_plots(contents),
+        parts=[part for make in PARTS if (part := make(contents)) is not None],
         stages=contents.manifest["stages"],
     )
     write_text(run.report, page)
