@@ -68,8 +68,11 @@ def _table(path: Path, file: IO[str], kind: str, columns: Sequence[str] | None) 
     first = file.readline()
     tab = kind == ".tsv" or ("\t" in first and "," not in first) or (columns is not None and "\t" in first)
     lines = _again(first, file)
-    quoting = csv.QUOTE_MINIMAL if columns is None else csv.QUOTE_NONE
-    reader = csv.reader(lines, delimiter="\t" if tab else ",", quoting=quoting)
+    delimiter = "\t" if tab else ","
+    if columns is None:
+        reader = csv.reader(lines, delimiter=delimiter)
+    else:
+        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     names = list(columns) if columns is not None else None
     for fields in reader:
         if names is None:

@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from rexplug.errors import DataError, NotApplicable
 
 _BATCH_TOKENS = 8192
-_RANDOM_SEED = 0
+_RANDOM_SEED = 7919
 _NOISE = 0.02
 
 
@@ -171,7 +171,8 @@ class HuggingFaceEncoder:
             positions = torch.cat([torch.arange(length, device=self.device) for length in lengths])
             borders = torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32, device=self.device)
             states = forward_packed(_Holder(self._model), ids, positions, Packing(borders, len(ids), self._backend))
-            return states.split(lengths)
+            parts: tuple[Tensor, ...] = states.split(lengths)
+            return parts
         tokens = pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True, padding_value=self._pad)
         lengths_ = torch.tensor([len(row) for row in rows])
         mask = (torch.arange(tokens.shape[1])[None] < lengths_[:, None]).long()

@@ -54,11 +54,14 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
         found = model.compare([e.text for e in parts.test], [str(e.second) for e in parts.test])
         return _result({"spearman": scores([found])}, task, budget, seed)
     rows = {
-        name: tuple(model.tokenize([text(e) for e in examples], budget.max_tokens) for text in (_first, _second))
+        name: (
+            model.tokenize([_first(e) for e in examples], budget.max_tokens),
+            model.tokenize([_second(e) for e in examples], budget.max_tokens),
+        )
         for name, examples in (("train", parts.train), ("dev", parts.dev), ("test", parts.test))
     }
     labels = {name: np.array([float(e.label) for e in getattr(parts, name)]) for name in rows}
-    raw = {name: tuple(model.embed_rows(side) for side in sides) for name, sides in rows.items()}
+    raw = {name: (model.embed_rows(one), model.embed_rows(two)) for name, (one, two) in rows.items()}
 
     def cosines(sides: Sequence[NDArray[np.float32]]) -> Floats:
         return _cosine(sides[0], sides[1])

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from rexplug.errors import NotApplicable
 
-KINDS = ("bm25", "tfidf")
+Kind = Literal["bm25", "tfidf"]
+KINDS: tuple[Kind, ...] = ("bm25", "tfidf")
 
 
 @dataclass(frozen=True)
 class LexicalModel:
     """A baseline without weights. It ranks, compares pairs and classifies (logistic regression on TF-IDF)."""
 
-    kind: Literal["bm25", "tfidf"]
+    kind: Kind
 
     @property
     def revision(self) -> str:

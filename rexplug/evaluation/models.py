@@ -47,8 +47,9 @@ class ModelName:
         Raises:
             DataError: it cannot be loaded.
         """
-        if self.what == "bm25" or self.what == "tfidf":
-            return LexicalModel(self.what)
+        for kind in KINDS:
+            if self.what == kind:
+                return LexicalModel(kind)
         from rexplug.evaluation.encoder import HuggingFaceEncoder
 
         name = self.what.removeprefix("random:")
@@ -80,7 +81,7 @@ def distinct(names: list[ModelName]) -> list[ModelName]:
         DataError: a model is named twice.
     """
     seen: dict[str, int] = {}
-    found = []
+    found: list[ModelName] = []
     for name in names:
         if any(name.what == other.what for other in found):
             raise DataError(f"the model {name.what} is named twice")
@@ -97,8 +98,6 @@ def _label(what: str) -> str:
         return what
     # `runs/shop/model` and `runs/shop/checkpoints/anneal/final` are named by the run.
     telling = [part for part in parts if part not in ("model", "final", "checkpoints", "runs")]
-    if "checkpoints" in parts and len(telling) >= 2:
-        name = "-".join(telling[-2:])
-    else:
-        name = (telling or parts)[-1]
+    in_run = "checkpoints" in parts and len(telling) >= 2
+    name = "-".join(telling[-2:]) if in_run else (telling or parts)[-1]
     return prefix + re.sub(r"[^A-Za-z0-9._-]+", "-", name).removeprefix("sentence-transformers__")

@@ -46,7 +46,7 @@ def train(
             group["lr"] = rate * factor
         value = loss(indices)
         optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
 

@@ -87,6 +87,11 @@ def test_too_little_text_for_a_block_leaves_the_published_figures_out(Setting, O
     ("options", "held_out", "message"),
     [
         ({"sources": ("wbe",)}, {"web": []}, "masked_recovery: there is no source 'wbe'; the sources are web"),
+        (
+            {},
+            {},
+            "masked_recovery: there are no held-out documents; evaluate with the recipe of a run, or give it 'texts'",
+        ),
         ({}, {"web": []}, "masked_recovery: nothing of 'web' was held out; raise curation.held_out"),
         (
             {},
