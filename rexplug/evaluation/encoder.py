@@ -132,6 +132,8 @@ class HuggingFaceEncoder:
         self, texts: Sequence[str], max_tokens: int = 512, pairs: Sequence[str] | None = None
     ) -> list[NDArray[np.int64]]:
         """Token ids with special tokens, cut at `max_tokens` or at what the model takes."""
+        if not len(texts):
+            return []
         limit = min(max_tokens, self.max_tokens)
         second = None if pairs is None else list(pairs)
         encoded = self._tokenizer(list(texts), second, truncation=True, max_length=limit)["input_ids"]

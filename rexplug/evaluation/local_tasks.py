@@ -76,15 +76,18 @@ def read_task(folder: Path) -> LocalTask:
             raise DataError(f"{path}: a {kind} task {what} {folder / OPTIONAL[0]}")
         return LocalTask(folder.name, description, collection, {}, _hash(folder))
     rows = {split: _rows(_table(folder, split), kind) for split in _SPLITS[kind]}
+    if kind == "classification":
+        strange = sorted({row["label"] for row in rows["test"]} - {row["label"] for row in rows["train"]})
+        if strange:
+            raise DataError(f"{_table(folder, 'test')}: the class '{strange[0]}' does not occur in train")
     return LocalTask(folder.name, description, None, rows, _hash(folder))
 
 
 def files_of(folder: Path) -> list[Path]:
     """The files that are there of a task."""
     tables = [folder / f"{split}{kind}{c}" for split in ("train", "test") for kind in KINDS for c in _COMPRESSED]
-    return [
-        path for path in (folder / DESCRIPTION, *(folder / n for n in (*FILES, *OPTIONAL)), *tables) if path.is_file()
-    ]
+    own = [folder / name for name in (DESCRIPTION, *FILES, *OPTIONAL)]
+    return [path for path in dict.fromkeys([*own, *tables]) if path.is_file()]
 
 
 def known_tasks(names: Sequence[str]) -> list[Any]:
@@ -203,10 +206,15 @@ def _as_mteb(task: LocalTask) -> Any:
     rows = {split: [dict(row) for row in each] for split, each in task.rows.items()}
     if kind == "pair_classification":
         rows = {split: [{**row, "labels": row["label"]} for row in each] for split, each in rows.items()}
+    if kind == "classification":  # mteb wants numbers where there are two classes
+        classes = {label: number for number, label in enumerate(sorted({row["label"] for row in rows["train"]}))}
+        rows = {split: [{**row, "label": classes[row["label"]]} for row in each] for split, each in rows.items()}
     degrees = [row["score"] for row in rows["test"]] if kind == "sts" else [0.0]
 
+    described = metadata(type_, name, description, _MAIN[kind], task.revision, task.description.language)
+
     class Local(base):  # type: ignore[misc,valid-type]
-        metadata = metadata(type_, name, description, _MAIN[kind], task.revision, task.description.language)
+        metadata = described
         min_score, max_score = min(degrees), max(degrees)
 
         def load_data(self, *args: Any, **kwargs: Any) -> None:
