@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -19,6 +19,8 @@ class _OnTexts(Evaluator):
     """Documents of each source."""
     sources: tuple[str, ...] | None = None
     """Which sources' documents; all if left out."""
+    part: Literal["all", "dev", "test"] = "all"
+    """Half of the documents, by a hash of their text: `dev` to choose by, `test` to report what was chosen."""
     texts: dict[str, Annotated[DocumentSource, Use()]] = Field(default_factory=dict)
     """Name -> source of documents to measure on in place of a run's held-out ones; no model must have trained on them."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.components import Document, Encoder, EvaluationContext, EvaluationResult, Scores, Shard
+from rexplug.components import Document, Encoder, EvaluationContext, EvaluationResult, Scores, Shard, split_of
 from rexplug.errors import DataError
 from rexplug.evaluation.statistics import metric
 
@@ -82,7 +82,10 @@ def texts_of(
     for name in evaluator.sources or tuple(kept):
         if name not in kept:
             raise DataError(f"{evaluator.label}: there is no source '{name}'; the sources are {', '.join(kept)}")
-        found[name] = kept[name][: evaluator.documents]
+        documents = kept[name]
+        if evaluator.part != "all":
+            documents = [each for each in documents if split_of(each.text, dev=0.5, test=0.5) == evaluator.part]
+        found[name] = documents[: evaluator.documents]
         if not found[name]:
             raise DataError(f"{evaluator.label}: nothing of '{name}' was held out; raise curation.held_out")
     return found

@@ -67,7 +67,7 @@ class Variant:
 
 
 def variants_of(axes: Sequence[Axis]) -> list[Variant]:
-    """Every combination, the first values first.
+    """Every combination, the first values first; without axes, the recipe as it is.
 
     Raises:
         RecipeError: two axes vary the same key, or two variants would share a folder.
@@ -80,7 +80,9 @@ def variants_of(axes: Sequence[Axis]) -> list[Variant]:
     for places in product(*(range(len(axis.values)) for axis in axes)):
         chosen = list(zip(axes, places, strict=True))
         label = ", ".join(axis.labels[place] for axis, place in chosen)
-        found.append(Variant(label, tuple(f"{axis.key}={json.dumps(axis.values[place])}" for axis, place in chosen)))
+        found.append(
+            Variant(label or "recipe", tuple(f"{axis.key}={json.dumps(axis.values[place])}" for axis, place in chosen))
+        )
     folders = [variant.folder for variant in found]
     return [
         variant if folders.count(variant.folder) == 1 else Variant(f"{variant.label} ({number + 1})", variant.overrides)
