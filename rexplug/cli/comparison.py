@@ -14,6 +14,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     table = Table("metric", *comparison.models, box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
+        column.overflow = "fold"
     table.columns[0].no_wrap = True
     table.columns[0].min_width = max(len(row.evaluator) for row in comparison.rows)
     reasons: dict[str, None] = {}
@@ -38,16 +39,16 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def cell_text(cell: Cell) -> Text:
-    """`0.512 [0.49-0.53] +`, or a dash."""
+    """The figure and what its difference is, its interval and spread below, or a dash."""
     if cell.metric is None:
         return Text("–", "dim")
     m = cell.metric
-    text = f"{m.value:.3f}"
+    sign = ""
+    if cell.difference is not None:
+        sign = "~" if not cell.difference.real else ("+" if cell.difference.value > 0 else "-")
+    text = f"{m.value:.3f} {sign}".rstrip()
     if m.low is not None and m.high is not None:
-        text += f" [{m.low:.2f}-{m.high:.2f}]"
+        text += f"\n[{m.low:.2f}-{m.high:.2f}]"
     if m.spread is not None:
-        text += f" ±{m.spread:.3f}"
-    if cell.difference is None:
-        return Text(text)
-    sign = "~" if not cell.difference.real else ("+" if cell.difference.value > 0 else "-")
-    return Text(f"{text} {sign}", {"~": "", "+": "green", "-": "red"}[sign])
+        text += f" ±{m.spread:.2f}"
+    return Text(text, {"+": "green", "-": "red"}.get(sign, ""))

@@ -19,6 +19,10 @@ from rexplug.errors import DataError
 _DRAWS = 1000
 _SLOW_DRAWS = 300
 """Draws of rank correlations, which have to be ranked anew each time."""
+_PERMUTATIONS = 9999
+_SLOW_PERMUTATIONS = 999
+"""Enough that p-values stay small enough to survive Holm's correction in a table of some hundred (some ten) tests."""
+_CHUNK = 500
 ALPHA = 0.05
 """Differences at or above this (after Holm's correction) are not called real."""
 Floats = NDArray[np.float64]
@@ -39,6 +43,11 @@ class Difference:
     num_items: int
     seeds: tuple[int, int]
     p_holm: float = 1.0
+
+    @property
+    def shown_p(self) -> str:
+        """The corrected p-value as tables show it."""
+        return "< 0.001" if self.p_holm < 0.001 else f"= {self.p_holm:.3f}"
 
     @property
     def real(self) -> bool:
@@ -109,13 +118,13 @@ def holm(differences: Sequence[Difference]) -> list[Difference]:
 
 def _permutation(a: _Units, b: _Units, value: float, generator: np.random.Generator) -> float:
     """Two-sided: how often swapping the two models' scores, unit by unit, gives as large a difference."""
+    draws = _PERMUTATIONS if a.targets is None else _SLOW_PERMUTATIONS
     extreme = 0
-    for _ in range(a.draws):
-        swap = generator.random(a.num_units) < 0.5
-        items = swap[a.unit_of]
-        first, second = a.swapped(b, items), b.swapped(a, items)
-        extreme += abs(first - second) >= abs(value) - 1e-12
-    return (extreme + 1) / (a.draws + 1)
+    for start in range(0, draws, _CHUNK):
+        swaps = generator.random((min(_CHUNK, draws - start), a.num_units)) < 0.5
+        found = a.swapped(b, swaps) - b.swapped(a, swaps)
+        extreme += int((np.abs(found) >= abs(value) - 1e-12).sum())
+    return (extreme + 1) / (draws + 1)
 
 
 @dataclass(frozen=True)
@@ -177,15 +186,30 @@ class _Units:
             found.append(float((self.values[row] * times).sum()) / total if total else 0.0)
         return float(np.mean(found))
 
-    def swapped(self, other: _Units, items: NDArray[np.bool_]) -> float:
-        """The metric with `other`'s scores at `items`; rows are paired as far as both have them."""
+    def swapped(self, other: _Units, swaps: NDArray[np.bool_]) -> Floats:
+        """The metric with `other`'s scores at the units of each line of `swaps` `[draws, units]`, `[draws]`.
+
+        Rows are paired as far as both have them.
+        """
         rows = min(len(self.values), len(other.values))
         if self.targets is not None:
-            mixed = [np.where(items, other.values[row], self.values[row]) for row in range(rows)]
-            return float(np.mean([_spearman(row, self.targets, None) for row in mixed]))
-        values = np.where(items, other.values[:rows], self.values[:rows]).sum(1)
-        weights = np.where(items, other.weights[:rows], self.weights[:rows]).sum(1)
-        return float(np.mean(np.divide(values, weights, out=np.zeros_like(values), where=weights > 0)))
+            found = [
+                [
+                    _spearman(np.where(items, other.values[row], self.values[row]), self.targets, None)
+                    for row in range(rows)
+                ]
+                for items in swaps[:, self.unit_of]
+            ]
+            return np.asarray(np.mean(found, 1), np.float64)
+        chosen = swaps.astype(np.float64)
+        each = []
+        for row in range(rows):
+            total, weight = (
+                mine[row].sum() + chosen @ np.bincount(self.unit_of, theirs[row] - mine[row], minlength=self.num_units)
+                for mine, theirs in ((self.values, other.values), (self.weights, other.weights))
+            )
+            each.append(np.divide(total, weight, out=np.zeros_like(total), where=weight > 1e-12))
+        return np.asarray(np.mean(each, 0), np.float64)
 
 
 def _common(one: Scores, other: Scores) -> tuple[_Units, _Units]:

@@ -68,7 +68,7 @@ class Comparison:
                 if not row.main or cell.difference is None:
                     continue
                 d = cell.difference
-                interval = f"{d.value:+.3f} (95 %: {d.low:+.3f} to {d.high:+.3f}, p {d.p_holm:.3f} after Holm)"
+                interval = f"{d.value:+.3f} (95 %: {d.low:+.3f} to {d.high:+.3f}, p {d.shown_p} after Holm)"
                 if d.real:
                     word = "above" if d.value > 0 else "below"
                     found.append(f"{row.evaluator} {row.metric}: {label} is {word} {row.reference} by {interval}.")

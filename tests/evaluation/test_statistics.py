@@ -109,3 +109,21 @@ def test_only_common_items_are_compared():
     with pytest.raises(DataError) as caught:
         compare(one, Scores(["a"], [[1.0]], targets=[0.3]), 0)
     assert str(caught.value) == "the two results hold scores of different kinds and cannot be compared"
+
+
+def test_a_clear_difference_survives_a_table_of_many_tests():
+    generator = np.random.default_rng(9)
+    low = generator.random(100)
+    clear = compare(scores(low + 0.3), scores(low), 0)
+    rest = [compare(scores(generator.random(20)), scores(generator.random(20)), n) for n in range(60)]
+    assert holm([clear, *rest])[0].real
+
+
+def test_groups_are_swapped_whole_in_rank_correlations_too():
+    generator = np.random.default_rng(10)
+    targets = generator.random(80).tolist()
+    groups = [str(i // 8) for i in range(80)]
+    good, bad = np.array(targets) + generator.normal(0, 0.05, 80), generator.random(80)
+    found = compare(scores(good, targets=targets, groups=groups), scores(bad, targets=targets, groups=groups), 0)
+    assert found.p < 0.02
+    assert found.low > 0.3

@@ -54,7 +54,7 @@ def test_who_is_really_better(tmp_path, low):
     assert row.cells[3].reason == "it cannot"
     assert found.num_tests == 2
     first, second = found.findings()
-    assert first.startswith("toy.search score: b is above a by +0.100 (95 %: +0.100 to +0.100, p 0.002 after Holm)")
+    assert first.startswith("toy.search score: b is above a by +0.100 (95 %: +0.100 to +0.100, p < 0.001 after Holm)")
     assert second.endswith("may be chance.")
 
 
