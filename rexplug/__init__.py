@@ -13,6 +13,9 @@ from rexplug.components import (
     EvaluationContext,
     EvaluationResult,
     Evaluator,
+    Example,
+    ExampleTask,
+    FineTuning,
     MaskingPolicy,
     Metric,
     MixingSchedule,
@@ -20,15 +23,20 @@ from rexplug.components import (
     Reason,
     RetrievalCollection,
     SalienceScorer,
+    Scores,
     Shard,
+    TaggedText,
+    TaggingTask,
     TokenBatch,
     TokenizedDocument,
     Use,
     Verdict,
     random_tokens,
+    split_of,
 )
-from rexplug.errors import DataError, PluginError, RecipeError, RexplugError
+from rexplug.errors import DataError, NotApplicable, PluginError, RecipeError, RexplugError
 from rexplug.hookspecs import hookimpl
+from rexplug.records import read_records
 from rexplug.schedules import Ramp
 
 __version__ = "0.1.0"
@@ -44,9 +52,13 @@ __all__ = [
     "EvaluationContext",
     "EvaluationResult",
     "Evaluator",
+    "Example",
+    "ExampleTask",
+    "FineTuning",
     "MaskingPolicy",
     "Metric",
     "MixingSchedule",
+    "NotApplicable",
     "PluginError",
     "Quantity",
     "Ramp",
@@ -55,7 +67,10 @@ __all__ = [
     "RetrievalCollection",
     "RexplugError",
     "SalienceScorer",
+    "Scores",
     "Shard",
+    "TaggedText",
+    "TaggingTask",
     "TokenBatch",
     "TokenizedDocument",
     "Use",
@@ -63,4 +78,6 @@ __all__ = [
     "__version__",
     "hookimpl",
     "random_tokens",
+    "read_records",
+    "split_of",
 ]

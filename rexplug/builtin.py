@@ -6,7 +6,16 @@ from rexplug.batches.policies import RandomMasking
 from rexplug.components import CorpusFilter, DocumentSource, Evaluator, MaskingPolicy
 from rexplug.corpus.filters import GopherQuality, GopherRepetition, Length
 from rexplug.corpus.sources import Csv, Jsonl, Parquet, TextFiles
-from rexplug.evaluation.evaluators import MaskedRecovery, RetrievalFolder
+from rexplug.evaluation.evaluators import (
+    Classification,
+    EmbeddingGeometry,
+    LongDocuments,
+    MaskedRecovery,
+    Mteb,
+    PairClassification,
+    RetrievalFolder,
+    Similarity,
+)
 from rexplug.hookspecs import hookimpl
 
 
@@ -31,4 +40,7 @@ def rexplug_masking_policies() -> list[type[MaskingPolicy]]:
 @hookimpl
 def rexplug_evaluators() -> list[type[Evaluator]]:
     """Evaluators that serve any vertical."""
-    return [MaskedRecovery, RetrievalFolder]
+    return [
+        MaskedRecovery, LongDocuments, EmbeddingGeometry, RetrievalFolder, Mteb, Similarity, Classification,
+        PairClassification,
+    ]  # fmt: skip

@@ -21,3 +21,7 @@ class DataError(RexplugError):
 
 class RunInterrupted(RexplugError):
     """The run was asked to stop (Ctrl-C, SIGTERM); what was made so far is saved and the next run continues it."""
+
+
+class NotApplicable(RexplugError):
+    """A model cannot do what an evaluator measures; the result says so in place of a figure."""

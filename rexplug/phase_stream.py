@@ -33,6 +33,6 @@ def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream
         min_tokens=phase.min_tokens,
         mixing=phase.mixing,
         masking=phase.masking,
-        seed=recipe.seed,
+        seed=recipe.seed_of_training,
         phase=phase.name,
     )

@@ -130,6 +130,11 @@ class RunDirectory:
         return self.root / "evaluation"
 
     @property
+    def baselines(self) -> Path:
+        """`<model>/<evaluator>.json`: the same figures of other models."""
+        return self.root / "baselines"
+
+    @property
     def model(self) -> Path:
         """The exported Hugging Face model."""
         return self.root / "model"

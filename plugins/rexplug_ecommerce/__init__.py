@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from rexplug import CorpusFilter, DocumentSource, Evaluator, SalienceScorer, hookimpl
 from rexplug_ecommerce.attributes import AttributeSalience
-from rexplug_ecommerce.esci import Esci
+from rexplug_ecommerce.catalogue_tasks import (
+    AttributeTagging,
+    ProductClassification,
+    ProductMatching,
+    QueryClassification,
+)
+from rexplug_ecommerce.esci import EsciSearch, EsciSimilarity
 from rexplug_ecommerce.product_page import ProductPage
 from rexplug_ecommerce.product_search import ProductSearch
 from rexplug_ecommerce.relevance import Relevance
@@ -32,5 +38,8 @@ def rexplug_salience_scorers() -> list[type[SalienceScorer]]:
 
 @hookimpl
 def rexplug_evaluators() -> list[type[Evaluator]]:
-    """Search in a generated catalogue, and on ESCI judgments."""
-    return [Esci, ProductSearch]
+    """Search, similarity, matching, classification and tagging on shop text."""
+    return [
+        EsciSearch, EsciSimilarity, ProductSearch, ProductMatching, ProductClassification, QueryClassification,
+        AttributeTagging,
+    ]  # fmt: skip

@@ -1,38 +1,55 @@
-"""Product search on ESCI judgments (Shopping Queries Dataset) from local files."""
+"""Search and graded similarity on ESCI judgments (Shopping Queries Dataset) from local files."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import io
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from rexplug import DataError, EvaluationContext, EvaluationResult, Evaluator, RetrievalCollection
+from rexplug import (
+    DataError,
+    EvaluationContext,
+    EvaluationResult,
+    Evaluator,
+    Example,
+    ExampleTask,
+    FineTuning,
+    RetrievalCollection,
+    read_records,
+    split_of,
+)
 
 GAINS = {"E": 3, "S": 2, "C": 1, "I": 0}
 """Exact, substitute, complement, irrelevant as whole grades."""
+DEGREES = {"E": 1.0, "S": 0.66, "C": 0.33, "I": 0.0}
+"""The same as degrees of similarity (bajajra/RexBERT `eval/train_st.py`)."""
+_KEYS = ("asin", "product_id", "id")
+_TITLES = ("title", "product_title")
+_JUDGED = ("docId", "product_id", "docid")
 
 
-class Esci(Evaluator):
-    """Search among the judged products with ESCI's queries, graded exact 3, substitute 2, complement 1, irrelevant 0.
+@dataclass(frozen=True)
+class Judgment:
+    """What raters said of a product for a query."""
 
-    Products nobody judged for a query count as irrelevant. The official files have their own split; here queries
-    are divided by a hash of their text, so that dev and test never share one whatever sample is used.
-    """
+    query: str
+    product: str
+    label: str
 
-    name: ClassVar[str] = "ecommerce.esci"
+
+class _OnEsci(Evaluator):
+    """Reads judgments; queries are divided 20 / 10 / 70 into test, dev and train by a hash of their text."""
 
     products: Path
     """Products as .jsonl or .csv (.gz or .zst too), with `asin` or `product_id`, and `title` or `product_title`."""
     judgments: Path
     """Judgments in the same formats, with `query`, `docId` or `product_id`, and `esci_label` (E, S, C or I)."""
-    split: Literal["dev", "test"] = "dev"
-    """`dev` (half of the queries) to choose by, `test` (the other half) to report."""
+    dev: float = 0.15
+    """Share of the queries to choose by."""
+    test: float = 0.3
+    """Share of the queries to report."""
 
     def inputs(self) -> Sequence[Path]:
         """Both files."""
@@ -45,14 +62,76 @@ class Esci(Evaluator):
             DataError: a file is missing or lacks a column.
         """
         for path, columns in (
-            (self.products, (("asin", "product_id"), ("title", "product_title"))),
-            (self.judgments, (("query",), ("docId", "product_id"), ("esci_label",))),
+            (self.products, (_KEYS, _TITLES)),
+            (self.judgments, (("query",), _JUDGED, ("esci_label",))),
         ):
-            first = next(_rows(path), None)
+            first = next(read_records(path), None)
             if first is None:
                 raise DataError(f"{self.name}: {path} is empty")
             for names in columns:
-                _column(first, names, path)
+                self._column(first[1], names, path, first[0])
+
+    def judged(self) -> list[Judgment]:
+        """All judgments.
+
+        Raises:
+            DataError: a file cannot be read or a label is unknown.
+        """
+        found = []
+        for number, row in read_records(self.judgments):
+            label = str(self._column(row, ("esci_label",), self.judgments, number))[:1].upper()
+            if label not in GAINS:
+                raise DataError(
+                    f"{self.name}: {self.judgments}:{number}: label {row['esci_label']!r} is none of E, S, C, I"
+                )
+            product = str(self._column(row, _JUDGED, self.judgments, number))
+            found.append(Judgment(str(self._column(row, ("query",), self.judgments, number)), product, label))
+        return found
+
+    def texts(self, wanted: set[str], fields: Sequence[str]) -> dict[str, str]:
+        """Product -> the text of its `fields`, of those that are wanted."""
+        found = {}
+        for number, row in read_records(self.products):
+            key = str(self._column(row, _KEYS, self.products, number))
+            if key in wanted:
+                found[key] = product_text(row, fields)
+        return found
+
+    def part_of(self, query: str) -> Literal["train", "dev", "test"]:
+        """Where a query belongs, whatever sample is used."""
+        return split_of(query, dev=self.dev, test=self.test)
+
+    def _column(self, row: Mapping[str, Any], names: Sequence[str], path: Path, number: int) -> Any:
+        for name in names:
+            if name in row:
+                return row[name]
+        raise DataError(
+            f"{self.name}: {path}:{number}: there is no column {' or '.join(names)}; it has {', '.join(map(str, row))}"
+        )
+
+
+class EsciSearch(_OnEsci):
+    """Search among the judged products with ESCI's queries, graded exact 3, substitute 2, complement 1, irrelevant 0.
+
+    Products nobody judged for a query count as irrelevant; with `rerank` only the judged ones of each query are ranked.
+    Encoders are first fine-tuned on the train queries' exact products; the untuned figures stand beside.
+    """
+
+    name: ClassVar[str] = "ecommerce.esci"
+
+    split: Literal["dev", "test"] = "dev"
+    """`dev` to choose by, `test` to report."""
+    rerank: bool = False
+    """Rank the judged products of each query alone."""
+    fields: tuple[str, ...] = ("title", "brand", "color")
+    """Fields of a product that make its text; `product_` may precede them in the file."""
+    tuning: FineTuning = FineTuning(steps=100, learning_rates=(3e-4,), seeds=1, max_tokens=48)
+    """The fine-tune before ranking."""
+
+    @property
+    def label(self) -> str:
+        """`ecommerce.esci` or `ecommerce.esci.rerank`."""
+        return f"{self.name}.rerank" if self.rerank else self.name
 
     def collection(self) -> RetrievalCollection:
         """The judged products, and this split's queries that have at least one relevant product.
@@ -61,84 +140,70 @@ class Esci(Evaluator):
             DataError: a file cannot be read, a label is unknown, or no query is left.
         """
         self.check()
+        judgments = self.judged()
+        corpus = self.texts({each.product for each in judgments}, self.fields)
         graded: dict[str, dict[str, int]] = {}
-        judged: set[str] = set()
-        for row in _rows(self.judgments):
-            product = str(_column(row, ("docId", "product_id"), self.judgments))
-            label = str(row["esci_label"])[:1].upper()
-            if label not in GAINS:
-                raise DataError(f"{self.name}: {self.judgments}: label {row['esci_label']!r} is none of E, S, C, I")
-            judged.add(product)
-            graded.setdefault(str(row["query"]), {})[product] = GAINS[label]
-        corpus = {}
-        for row in _rows(self.products):
-            key = str(_column(row, ("asin", "product_id"), self.products))
-            if key in judged:
-                corpus[key] = _text(row)
-        queries, relevance = {}, {}
+        for each in judgments:
+            if each.product in corpus and self.part_of(each.query) == self.split:
+                graded.setdefault(each.query, {})[each.product] = GAINS[each.label]
+        queries, relevance, candidates = {}, {}, {}
         for query, grades in graded.items():
-            known = {key: value for key, value in grades.items() if key in corpus and value}
-            if split_of(query) == self.split and known:
+            if any(grades.values()):
                 key = hashlib.sha256(query.encode()).hexdigest()[:12]
-                queries[key], relevance[key] = query, known
+                queries[key] = query
+                relevance[key] = {product: grade for product, grade in grades.items() if grade}
+                candidates[key] = list(grades)
         if not queries:
             raise DataError(
                 f"{self.name}: no {self.split} query of {self.judgments} has a relevant product in {self.products}"
             )
-        return RetrievalCollection(f"Esci-{self.split}", corpus, queries, relevance)
+        training = [
+            (each.query, corpus[each.product])
+            for each in judgments
+            if each.label == "E" and each.product in corpus and self.part_of(each.query) == "train"
+        ]
+        name = f"Esci-{self.split}{'-rerank' if self.rerank else ''}"
+        return RetrievalCollection(
+            name, corpus, queries, relevance, candidates=candidates if self.rerank else None, training=training
+        )
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """Retrieval with `ndcg_at_10`."""
-        return context.retrieval(self.collection())
+        return context.retrieval(self.collection(), self.tuning)
 
 
-def split_of(query: str) -> str:
-    """`dev` or `test`, by the query's text without case and outer blanks."""
-    digest = hashlib.sha256(query.strip().lower().encode()).digest()
-    return "dev" if digest[0] % 2 == 0 else "test"
+class EsciSimilarity(_OnEsci):
+    """How well cosines of queries and product titles follow ESCI's labels: E 1, S 0.66, C 0.33, I 0.
+
+    The data and labels of bajajra/RexBERT `eval/train_st.py` (CoSENT), with queries split three ways: the published script
+    measures the split that it chooses by. Intervals resample whole queries.
+    """
+
+    name: ClassVar[str] = "ecommerce.esci_similarity"
+
+    fields: tuple[str, ...] = ("title",)
+    """Fields of a product that make its text."""
+    tuning: FineTuning = FineTuning(steps=100, seeds=2, max_tokens=48)
+    """What the fine-tune may cost."""
+
+    def task(self) -> ExampleTask:
+        """Pairs of query and product text with their degree."""
+        self.check()
+        judgments = self.judged()
+        texts = self.texts({each.product for each in judgments}, self.fields)
+        parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
+        for each in judgments:
+            if each.product in texts:
+                example = Example(each.query, DEGREES[each.label], texts[each.product], group=each.query)
+                parts[self.part_of(each.query)].append(example)
+        return ExampleTask(self.name, **parts)
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """`spearman`."""
+        return context.similarity(self.task(), self.tuning)
 
 
-def _text(row: dict[str, Any]) -> str:
-    """Title, brand, colour and bullet points as one text; missing fields are left out."""
-    parts = [
-        row.get(f) or row.get(f"product_{f}") for f in ("title", "brand", "color", "bullet_points", "bullet_point")
-    ]
+def product_text(row: Mapping[str, Any], fields: Sequence[str]) -> str:
+    """The named fields as lines of one text; missing ones are left out."""
+    parts = [row.get(name) or row.get(f"product_{name}") for name in fields]
     return "\n".join(str(part) for part in parts if part)
-
-
-def _column(row: dict[str, Any], names: tuple[str, ...], path: Path) -> Any:
-    for name in names:
-        if name in row:
-            return row[name]
-    raise DataError(f"ecommerce.esci: {path} has no column {' or '.join(names)}; it has {', '.join(map(str, row))}")
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[IO[str]]:
-    if path.suffix == ".zst":
-        import zstandard
-
-        with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
-            yield io.TextIOWrapper(stream, encoding="utf-8", newline="")
-    elif path.suffix == ".gz":
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            yield file
-    else:
-        with path.open(encoding="utf-8", newline="") as file:
-            yield file
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    suffixes = [suffix for suffix in path.suffixes if suffix not in {".gz", ".zst"}]
-    kind = suffixes[-1] if suffixes else ""
-    if kind not in {".jsonl", ".csv"}:
-        raise DataError(f"ecommerce.esci: {path} is neither .jsonl nor .csv (.gz and .zst may follow)")
-    try:
-        with _open(path) as file:
-            if kind == ".csv":
-                yield from csv.DictReader(file)
-            else:
-                for line in file:
-                    yield json.loads(line)
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise DataError(f"ecommerce.esci: cannot read {path}: {error}") from None

@@ -6,12 +6,13 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from rexplug import EvaluationContext, EvaluationResult, Evaluator, Quantity, RetrievalCollection
+from rexplug import EvaluationContext, EvaluationResult, Evaluator, FineTuning, Quantity, RetrievalCollection
 from rexplug_ecommerce.pages.catalogue import Product, make_product
 from rexplug_ecommerce.pages.chance import Chance
 
 # Far from the keys of the sample pages, whose first number is twice their seed.
 _KEY = 2**40
+_ATTRIBUTES = ("brand", "colour", "material", "size", "line")
 
 
 class ProductSearch(Evaluator):
@@ -24,12 +25,16 @@ class ProductSearch(Evaluator):
 
     name: ClassVar[str] = "ecommerce.product_search"
 
-    products: Annotated[Quantity, Field(gt=0)] = 1000
+    products: Annotated[Quantity, Field(gt=0)] = 400
     """Size of the catalogue."""
-    queries: Annotated[Quantity, Field(gt=0)] = 150
+    queries: Annotated[Quantity, Field(gt=0)] = 100
     """How many queries."""
     seed: Annotated[int, Field(ge=0)] = 1
     """Other seeds draw other products and queries; the same for every model."""
+    pairs: Annotated[Quantity, Field(ge=0)] = 1000
+    """Queries with a product that answers them, of another catalogue, to fine-tune on before searching; 0 for none."""
+    tuning: FineTuning = FineTuning(steps=50, learning_rates=(2e-3,), seeds=1, max_tokens=40)
+    """The fine-tune before searching."""
 
     def collection(self) -> RetrievalCollection:
         """Catalogue, queries and grades; the same whenever the options are."""
@@ -39,7 +44,7 @@ class ProductSearch(Evaluator):
         relevance: dict[str, dict[str, int]] = {}
         for number in range(self.queries):
             wanted = catalogue[f"product-{chance.below(self.products):06d}"]
-            asked = chance.some(("brand", "colour", "material", "size", "line"), chance.between(1, 3))
+            asked = chance.some(_ATTRIBUTES, chance.between(1, 3))
             grades = {key: grade(wanted, product, asked) for key, product in catalogue.items()}
             key = f"query-{number:05d}"
             queries[key] = query_text(wanted, asked, chance)
@@ -50,11 +55,22 @@ class ProductSearch(Evaluator):
             queries=queries,
             relevance=relevance,
             synthetic=True,
+            training=self._training(set(queries.values())),
         )
+
+    def _training(self, asked: set[str]) -> list[tuple[str, str]]:
+        chance = Chance(_KEY + self.seed, 1)
+        pairs = []
+        for _ in range(self.pairs):
+            product = make_product(chance)
+            query = query_text(product, chance.some(_ATTRIBUTES, chance.between(1, 3)), chance)
+            if query not in asked:
+                pairs.append((query, product_text(product)))
+        return pairs
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """Retrieval with `ndcg_at_10`."""
-        return context.retrieval(self.collection())
+        return context.retrieval(self.collection(), self.tuning)
 
 
 def product_text(product: Product) -> str:

@@ -14,6 +14,10 @@ from rexplug.errors import RexplugError, RunInterrupted
 _COMMANDS = {
     "run": "Curate, train, evaluate, export and report what a recipe says.",
     "check": "Say what is wrong with a recipe, or that nothing is.",
+    "evaluate": "Measure any models on the same items.",
+    "compare": "Say which differences between runs or results are real.",
+    "ablate": "Run variants of a recipe that share what they can, and compare them.",
+    "report": "Write a run's report and model card again.",
     "show": "Print the recipe with everything spelled out.",
     "plan": "Say how many tokens, epochs, steps and operations a recipe takes, and draw its curves.",
     "peek": "Show packed rows and masks before money is spent.",

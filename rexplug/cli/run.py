@@ -48,7 +48,7 @@ def run(
     registry = load_plugins()
     resolved = load_recipe(recipe, overrides, registry)
     root = run_dir or Path("runs") / resolved.name
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     with TerminalProgress(quiet=quiet) as progress:
         progress.note(f"rexplug run {recipe}: {root}")
         manifest = run_recipe(
@@ -58,6 +58,6 @@ def run(
     print_summary(manifest, resolved, Console(highlight=False))
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def interrupt(number: int, frame: FrameType | None) -> None:
     """Treat SIGTERM as Ctrl-C, so that curation and evaluation stop the same way."""
     raise KeyboardInterrupt

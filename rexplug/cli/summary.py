@@ -84,12 +84,14 @@ def _print_phases(stages: Mapping[str, Mapping[str, Any]], recipe: Recipe, conso
 def _print_evaluation(stages: Mapping[str, Mapping[str, Any]], recipe: Recipe, console: Console) -> None:
     moments = ["initial", *(phase.name for phase in recipe.phases)]
     found = {moment: (stages.get(f"evaluate.{moment}") or {}).get("result") or {} for moment in moments}
+    baselines = (stages.get("evaluate.baselines") or {}).get("result") or {}
     names = list(dict.fromkeys(name for result in found.values() for name in result))
     if not names:
         return
     table = Table(
-        "evaluation", *moments, title="Evaluation (95 % interval of the last)", title_justify="left", box=None
-    )
+        "evaluation", *moments, *baselines, title="Evaluation (95 % interval of the last phase)", title_justify="left",
+        box=None,
+    )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"
     for name in names:
@@ -101,6 +103,7 @@ def _print_evaluation(stages: Mapping[str, Mapping[str, Any]], recipe: Recipe, c
         if last and last.get("low") is not None:
             cells[-1] += f" ({last['low']:.3f}-{last['high']:.3f})"
         main = last["main"] if last else ""
+        cells += [f"{each[name]['value']:.3f}" if name in each else "–" for each in baselines.values()]
         table.add_row(f"{name} {main}", *cells)
     console.print(table)
     console.print()

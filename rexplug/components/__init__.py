@@ -3,14 +3,17 @@
 from rexplug.components.base import NAME_PATTERN, Component, Components, Use
 from rexplug.components.corpus_filter import CorpusFilter, CorpusSample, Verdict
 from rexplug.components.document_source import Document, DocumentSource, Shard
-from rexplug.components.evaluator import (
-    Encoder,
-    EvaluationContext,
-    EvaluationResult,
-    Evaluator,
-    Metric,
+from rexplug.components.evaluation_tasks import (
+    Example,
+    ExampleTask,
+    FineTuning,
     RetrievalCollection,
+    Scores,
+    TaggedText,
+    TaggingTask,
+    split_of,
 )
+from rexplug.components.evaluator import Encoder, EvaluationContext, EvaluationResult, Evaluator, Metric
 from rexplug.components.masking_policy import MaskingPolicy, TokenBatch, random_tokens
 from rexplug.components.mixing_schedule import MixingSchedule
 from rexplug.components.quantities import Quantity, parse_quantity
@@ -28,6 +31,9 @@ __all__ = [
     "EvaluationContext",
     "EvaluationResult",
     "Evaluator",
+    "Example",
+    "ExampleTask",
+    "FineTuning",
     "MaskingPolicy",
     "Metric",
     "MixingSchedule",
@@ -35,11 +41,15 @@ __all__ = [
     "Reason",
     "RetrievalCollection",
     "SalienceScorer",
+    "Scores",
     "Shard",
+    "TaggedText",
+    "TaggingTask",
     "TokenBatch",
     "TokenizedDocument",
     "Use",
     "Verdict",
     "parse_quantity",
     "random_tokens",
+    "split_of",
 ]

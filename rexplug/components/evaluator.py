@@ -13,16 +13,28 @@ from numpy.typing import NDArray
 
 from rexplug.components.base import Component
 from rexplug.components.document_source import Document
+from rexplug.components.evaluation_tasks import (
+    ExampleTask,
+    FineTuning,
+    RetrievalCollection,
+    Scores,
+    TaggingTask,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure with its 95 % confidence interval (`low`, `high`), where one can be had, and the number of items."""
+    """A figure with its 95 % confidence interval (`low`, `high`), where one can be had, and the number of items.
+
+    `spread` is the standard deviation over `num_seeds` fine-tunes.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
     num_items: int | None = None
+    spread: float | None = None
+    num_seeds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,7 @@ class EvaluationResult:
     """What an evaluator found: `main` names the metric that stands for it in summaries.
 
     `tables` are lists of rows (column -> value); `examples` are a few items worth reading; `notes` say what a
-    reader must know, e.g. that the data are synthetic.
+    reader must know, e.g. that the data are synthetic. `scores` hold a metric's items, for paired comparisons.
     """
 
     metrics: Mapping[str, Metric]
@@ -38,6 +50,7 @@ class EvaluationResult:
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     examples: Sequence[Mapping[str, Any]] = ()
     notes: Sequence[str] = ()
+    scores: Mapping[str, Scores] = field(default_factory=dict)
 
 
 class Encoder(Protocol):
@@ -71,17 +84,6 @@ class Encoder(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class RetrievalCollection:
-    """A retrieval task: `corpus` (id -> text), `queries` (id -> text), `relevance` (query id -> document id -> grade)."""
-
-    name: str
-    corpus: Mapping[str, str]
-    queries: Mapping[str, str]
-    relevance: Mapping[str, Mapping[str, int]]
-    synthetic: bool = False
-
-
 class EvaluationContext(Protocol):
     """What the harness gives to evaluators."""
 
@@ -109,8 +111,28 @@ class EvaluationContext(Protocol):
         """Per text the salience of each character (`[len(text)]`) by the recipe's scorer; None without a scorer."""
         ...
 
-    def retrieval(self, collection: RetrievalCollection) -> EvaluationResult:
-        """Run a retrieval task on mteb; the main metric is `ndcg_at_10`."""
+    def retrieval(self, collection: RetrievalCollection, tuning: FineTuning | None = None) -> EvaluationResult:
+        """Rank on mteb; the main metric is `ndcg_at_10`.
+
+        With `tuning` and `collection.training` the encoder first learns from these pairs (in-batch negatives); figures of
+        the untuned encoder stand beside, as `raw.`, `centred.` and `whitened.`.
+        """
+        ...
+
+    def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
+        """Degrees of similarity of pairs: CoSENT fine-tune, Spearman of cosines on test (`spearman`)."""
+        ...
+
+    def classification(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
+        """Classes of texts: `accuracy` and `macro_f1` on test."""
+        ...
+
+    def pair_classification(self, task: ExampleTask, tuning: FineTuning, positive: str) -> EvaluationResult:
+        """Whether two texts belong together: `f1` of the class `positive` and `accuracy` on test."""
+        ...
+
+    def tagging(self, task: TaggingTask, tuning: FineTuning) -> EvaluationResult:
+        """Labelled spans: `f1` over spans that must match exactly, on test."""
         ...
 
 
@@ -119,9 +141,18 @@ class Evaluator(Component):
 
     kind: ClassVar[str] = "evaluator"
 
+    @property
+    def label(self) -> str:
+        """Names the result and its file; one that may be listed twice (on two folders) tells its uses apart by it."""
+        return self.name
+
     @abstractmethod
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        """Measure. Metrics are finite; never selects anything on what it measures."""
+        """Measure. Metrics are finite; never selects anything on what it measures.
+
+        Raises:
+            NotApplicable: the model cannot do what is measured, e.g. BM25 predict a masked word.
+        """
 
     def check(self) -> None:
         """Look whether the evaluator's data can be read; `rexplug check` and `run` call this first.

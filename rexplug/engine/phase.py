@@ -28,7 +28,7 @@ from rexplug.schedules import learning_rate_factor
 def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -> dict[str, Any]:
     """Write `checkpoints/initial`: the model that the first phase starts from. Returns its size and thetas."""
     longest = max(phase.context for phase in recipe.phases)
-    model = build_model(recipe.model, special, context=longest, seed=recipe.seed)
+    model = build_model(recipe.model, special, context=longest, seed=recipe.seed_of_training)
     with replacing(run.checkpoints / "initial") as temporary:
         model.save_pretrained(temporary)
     total = sum(each.numel() for each in model.parameters())
@@ -169,7 +169,7 @@ def train_phase(
                 log_to_console=False,
                 device_train_microbatch_size=1,
                 accumulate_train_batch_on_tokens=True,
-                seed=recipe.seed,
+                seed=recipe.seed_of_training,
                 run_name=f"{recipe.name}-{phase.name}",
             )
             trainer.fit()

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rexplug.evaluation.harness import evaluate
+    from rexplug.evaluation.harness import Material, evaluate, read_scores
+    from rexplug.evaluation.models import ModelName, distinct
 
-__all__ = ["evaluate"]
+__all__ = ["Material", "ModelName", "distinct", "evaluate", "read_scores"]
+
+_PLACES = {
+    "Material": "harness",
+    "ModelName": "models",
+    "distinct": "models",
+    "evaluate": "harness",
+    "read_scores": "harness",
+}
 
 
 def __getattr__(name: str) -> Any:
     # The evaluators beside it are imported whenever plugins are listed, and must not bring torch along.
-    if name == "evaluate":
-        from rexplug.evaluation.harness import evaluate
-
-        return evaluate
+    if name in _PLACES:
+        return getattr(import_module(f"rexplug.evaluation.{_PLACES[name]}"), name)
     raise AttributeError(name)

@@ -1,51 +1,81 @@
-"""A Hugging Face masked language model as evaluators use it."""
+"""Models under evaluation: Hugging Face encoders, sentence-transformers models, and random-weights twins of both."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, NotApplicable
 
 _BATCH_TOKENS = 8192
+_RANDOM_SEED = 7919
+_NOISE = 0.02
 
 
 class HuggingFaceEncoder:
-    """Any encoder folder that `AutoModelForMaskedLM` loads; implements `rexplug.Encoder`.
+    """Any encoder that transformers loads, or a sentence-transformers model; implements `rexplug.Encoder`.
+
+    ModernBERT models run on our packed attention, without padding; others on padded batches of similar length. Both
+    give the same numbers. A sentence-transformers model pools as its own modules say, others take the mean.
 
     Args:
-        folder: model and, unless `tokenizer` is given, tokenizer.
-        tokenizer: the tokenizer's folder.
+        model: a folder or a hub name.
+        tokenizer: the tokenizer's folder, if it does not lie beside the weights.
+        random: draw the weights anew instead of loading them.
+        packed: whether a ModernBERT runs packed.
     """
 
-    def __init__(self, folder: Path, tokenizer: Path | None = None) -> None:
-        from transformers import AutoModelForMaskedLM, AutoTokenizer
+    def __init__(
+        self, model: str | Path, tokenizer: Path | None = None, *, random: bool = False, packed: bool = True
+    ) -> None:
+        from transformers import AutoTokenizer
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
+        self.folder = model
+        self._affine: tuple[Tensor, Tensor] | None = None
         try:
-            self._model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32)
-            self._tokenizer = AutoTokenizer.from_pretrained(tokenizer or folder)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{folder} is no model that can be evaluated: {str(error).splitlines()[0]}") from None
+            self._pooling = _pooling_modules(Path(model))
+            weights = Path(model) / "0_Transformer" if (Path(model) / "0_Transformer").is_dir() else model
+            self._model = _load(weights, random)
+            self._tokenizer = AutoTokenizer.from_pretrained(tokenizer or weights)
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{model} is no model that can be evaluated: {str(error).splitlines()[0]}") from None
+        # Now, because a call with truncation changes the tokenizer's own settings.
+        self._tokenizer_text = self._tokenizer.backend_tokenizer.to_str()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model.eval().to(self.device)
-        self.folder = folder
+        self._packed = packed and self._model.config.model_type == "modernbert"
+        if self._packed:
+            from rexplug.model.attention import choose_backend, use_packed_attention
+
+            self._backend, _ = choose_backend("auto", self.device)
+            # No dropout in fine-tunes either: they draw no random numbers but the order of examples.
+            for module in self._model.modules():
+                if hasattr(module, "attention_dropout") and isinstance(module.attention_dropout, float):
+                    module.attention_dropout = 0.0
+            use_packed_attention(self._model)
 
     @cached_property
     def revision(self) -> str:
-        """Hash of the weights."""
+        """Hash of weights, tokenizer and pooling."""
         digest = hashlib.sha256()
         for name, values in sorted(self._model.state_dict().items()):
             digest.update(name.encode())
-            digest.update(values.detach().cpu().contiguous().numpy().tobytes())
+            digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(self._tokenizer_text.encode())
+        digest.update(repr(self._pooling).encode())
         return digest.hexdigest()[:16]
 
     @property
@@ -56,69 +86,205 @@ class HuggingFaceEncoder:
     @property
     def max_tokens(self) -> int:
         """Longest input."""
-        return int(self._model.config.max_position_embeddings)
+        config = self._model.config
+        longest = int(config.max_position_embeddings)
+        # RoBERTa's positions begin after its padding id.
+        return longest - (config.pad_token_id + 1 if "roberta" in config.model_type else 0)
 
     @property
     def num_dimensions(self) -> int:
-        """Size of an embedding."""
+        """Size of a token's vector; that of an embedding unless the model's own modules change it."""
         return int(self._model.config.hidden_size)
 
-    def encode(self, texts: Sequence[str], max_tokens: int = 512) -> NDArray[np.float32]:
-        """Mean-pooled embeddings `[n, hidden]` of the first `max_tokens` tokens of each text."""
+    @property
+    def num_parameters(self) -> int:
+        """Weights."""
+        return sum(each.numel() for each in self._model.parameters())
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The network, for fine-tuning."""
+        module: torch.nn.Module = self._model
+        return module
+
+    def clone(self) -> Self:
+        """An independent copy whose weights may be trained; its hash is made anew."""
+        other = copy.copy(self)
+        other.__dict__.pop("revision", None)
+        other._model = copy.deepcopy(self._model)
+        other._pooling = copy.deepcopy(self._pooling)
+        return other
+
+    def whiten(self, rows: Sequence[NDArray[np.int64]]) -> None:
+        """From now on take the mean of the embeddings of `rows` off every embedding and give their directions equal weight.
+
+        Masked language models put all texts into a narrow cone, out of which a short fine-tune does not find by itself.
+        """
+        vectors = torch.from_numpy(self.embed_rows(rows))
+        centre = vectors.mean(0)
+        _, sizes, directions = torch.linalg.svd(vectors - centre, full_matrices=False)
+        deviations = sizes / len(vectors) ** 0.5
+        # Directions that hardly vary are noise: they are scaled as if they varied a fiftieth of the first.
+        scale = deviations.clamp_min(float(deviations[0]) * _NOISE)
+        self._affine = (centre.to(self.device), (directions.T / scale).to(self.device))
+
+    def tokenize(
+        self, texts: Sequence[str], max_tokens: int = 512, pairs: Sequence[str] | None = None
+    ) -> list[NDArray[np.int64]]:
+        """Token ids with special tokens, cut at `max_tokens` or at what the model takes."""
+        if not len(texts):
+            return []
         limit = min(max_tokens, self.max_tokens)
-        encoded = self._tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"]
-        rows = [np.array(row, np.int64) for row in encoded]
-        result = np.zeros((len(rows), self.num_dimensions), np.float32)
-        for indices, hidden, mask in self._forward(rows):
-            weights = mask[..., None].float()
-            pooled = (hidden * weights).sum(1) / weights.sum(1)
-            result[indices] = pooled.cpu().numpy()
+        second = None if pairs is None else list(pairs)
+        encoded = self._tokenizer(list(texts), second, truncation=True, max_length=limit)["input_ids"]
+        return [np.array(row, np.int64) for row in encoded]
+
+    def encode(self, texts: Sequence[str], max_tokens: int = 512) -> NDArray[np.float32]:
+        """Embeddings `[n, dimensions]` of the first `max_tokens` tokens of each text."""
+        return self.embed_rows(self.tokenize(texts, max_tokens))
+
+    def embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+        """Embeddings `[n, dimensions]` of token ids."""
+        result: NDArray[np.float32] | None = None
+        with torch.no_grad():
+            for indices in self.batches(rows):
+                found = self.pooled([rows[i] for i in indices]).float().cpu().numpy()
+                if result is None:
+                    result = np.zeros((len(rows), found.shape[1]), np.float32)
+                result[indices] = found
+        return result if result is not None else np.zeros((0, self.num_dimensions), np.float32)
+
+    def token_vectors(self, rows: Sequence[NDArray[np.int64]]) -> list[Tensor]:
+        """Per row its tokens' last hidden states, `[n_i, hidden]`."""
+        result: list[Tensor] = [torch.empty(0)] * len(rows)
+        with torch.no_grad():
+            for indices in self.batches(rows):
+                for index, vectors in zip(indices, self.hidden([rows[i] for i in indices]), strict=True):
+                    result[index] = vectors
         return result
+
+    def hidden(self, rows: Sequence[NDArray[np.int64]]) -> tuple[Tensor, ...]:
+        """Per row its last hidden states `[n_i, hidden]`, all rows in one forward pass; differentiable."""
+        if self._packed:
+            from rexplug.model.attention import Packing, forward_packed
+
+            lengths = [len(row) for row in rows]
+            ids = torch.from_numpy(np.concatenate(rows)).to(self.device)
+            positions = torch.cat([torch.arange(length, device=self.device) for length in lengths])
+            borders = torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32, device=self.device)
+            states = forward_packed(_Holder(self._model), ids, positions, Packing(borders, len(ids), self._backend))
+            parts: tuple[Tensor, ...] = states.split(lengths)
+            return parts
+        tokens = pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True, padding_value=self._pad)
+        lengths_ = torch.tensor([len(row) for row in rows])
+        mask = (torch.arange(tokens.shape[1])[None] < lengths_[:, None]).long()
+        output = self._model.base_model(input_ids=tokens.to(self.device), attention_mask=mask.to(self.device))
+        return tuple(states[: len(row)] for states, row in zip(output.last_hidden_state, rows, strict=True))
+
+    def pooled(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
+        """Embeddings `[b, dimensions]` of one batch; differentiable."""
+        vectors = self.hidden(rows)
+        if not self._pooling:
+            return self._moved(torch.stack([each.mean(0) for each in vectors]))
+        lengths = torch.tensor([len(row) for row in rows], device=self.device)
+        padded = pad_sequence(list(vectors), batch_first=True)
+        mask = torch.arange(padded.shape[1], device=self.device)[None] < lengths[:, None]
+        features = {"token_embeddings": padded, "attention_mask": mask.long(), "cls_token_embeddings": padded[:, 0]}
+        for module in self._pooling:
+            features = module.to(self.device)(features)
+        return self._moved(features["sentence_embedding"])
+
+    def _moved(self, embeddings: Tensor) -> Tensor:
+        if self._affine is None:
+            return embeddings
+        centre, matrix = self._affine
+        return (embeddings - centre) @ matrix
 
     def fill(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
     ) -> list[NDArray[np.int64]]:
-        """The `top` most probable ids at the asked positions of each row, `[len(positions[i]), top]`."""
+        """The `top` most probable ids at the asked positions of each row, `[len(positions[i]), top]`.
+
+        Raises:
+            NotApplicable: the model has no masked-language-model head.
+        """
+        if not hasattr(self._model, "get_output_embeddings") or self._model.get_output_embeddings() is None:
+            raise NotApplicable("the model has no masked-language-model head, so it fills in no words")
         result: list[NDArray[np.int64]] = [np.zeros((0, top), np.int64)] * len(rows)
-        for indices, hidden, _ in self._forward(rows):
-            where = [(line, place) for line, index in enumerate(indices) for place in positions[index]]
-            if not where:
-                continue
-            lines, places = (torch.tensor(each, device=self.device) for each in zip(*where, strict=True))
-            best = self._decode(hidden[lines, places]).topk(top, -1).indices.cpu().numpy()
-            done = 0
-            for index in indices:
-                count = len(positions[index])
-                result[index] = best[done : done + count]
-                done += count
+        with torch.no_grad():
+            for indices in self.batches(rows):
+                vectors = self.hidden([rows[i] for i in indices])
+                asked = [
+                    states[torch.from_numpy(np.asarray(positions[i], np.int64)).to(self.device)]
+                    for i, states in zip(indices, vectors, strict=True)
+                ]
+                counts = [len(each) for each in asked]
+                if not sum(counts):
+                    continue
+                # The whole vocabulary of every position at once would be gigabytes.
+                parts = torch.cat(asked).split(max(1, 2**26 // len(self._tokenizer)))
+                best = torch.cat([self._decode(part).topk(top, -1).indices for part in parts]).cpu().numpy()
+                for index, found in zip(indices, np.split(best, np.cumsum(counts)[:-1]), strict=True):
+                    result[index] = found
         return result
 
-    def _decode(self, hidden: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            if hasattr(self._model, "decoder") and hasattr(self._model, "head"):
-                logits: torch.Tensor = self._model.decoder(self._model.head(hidden))
-            else:
-                # BERT- and RoBERTa-like models name their head after themselves.
-                head = getattr(self._model, "cls", None) or self._model.lm_head
-                logits = head(hidden)
+    @property
+    def _pad(self) -> int:
+        return int(self._tokenizer.pad_token_id or 0)
+
+    def _decode(self, hidden: Tensor) -> Tensor:
+        if hasattr(self._model, "decoder") and hasattr(self._model, "head"):
+            logits: Tensor = self._model.decoder(self._model.head(hidden))
+        else:
+            # BERT- and RoBERTa-like models name their head after themselves.
+            head = getattr(self._model, "cls", None) or self._model.lm_head
+            logits = head(hidden)
         return logits
 
-    def _forward(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
-        """Hidden states of rows of similar length together: (indices, `[b, n, hidden]`, mask `[b, n]`)."""
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        pad = self._tokenizer.pad_token_id
+    def batches(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[list[int]]:
+        """Indices of rows of similar length whose padded (packed: own) size keeps within the budget."""
+        order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
         while order:
             batch = [order.pop()]
-            longest = max(1, len(rows[batch[0]]))
-            while order and (len(batch) + 1) * longest <= _BATCH_TOKENS:
+            longest = total = max(1, len(rows[batch[0]]))
+            while order:
+                size = total + len(rows[order[-1]]) if self._packed else (len(batch) + 1) * longest
+                if size > _BATCH_TOKENS:
+                    break
+                total += len(rows[order[-1]])
                 batch.append(order.pop())
-            tokens = torch.full((len(batch), longest), pad)
-            mask = torch.zeros(len(batch), longest, dtype=torch.long)
-            for line, index in enumerate(batch):
-                row = torch.from_numpy(rows[index])
-                tokens[line, : len(row)] = row
-                mask[line, : len(row)] = 1
-            tokens, mask = tokens.to(self.device), mask.to(self.device)
-            with torch.no_grad():
-                hidden = self._model.base_model(input_ids=tokens, attention_mask=mask).last_hidden_state
-            yield batch, hidden, mask
+            yield batch
+
+
+class _Holder:
+    """Shows a bare `ModernBertModel` to `forward_packed` as a model with a head would hold it."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model.base_model
+
+
+def _load(model: str | Path, random: bool) -> Any:
+    from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
+
+    config = AutoConfig.from_pretrained(model)
+    has_head = any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in config.architectures or ())
+    kind = AutoModelForMaskedLM if has_head else AutoModel
+    if random:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_RANDOM_SEED)
+            return kind.from_config(config, dtype=torch.float32)
+    return kind.from_pretrained(model, dtype=torch.float32)
+
+
+def _pooling_modules(folder: Path) -> list[Any]:
+    """What a sentence-transformers model does with its tokens' vectors; empty for other models."""
+    path = folder / "modules.json"
+    if not path.is_file():
+        return []
+    from sentence_transformers.util import import_from_string
+
+    found = []
+    for entry in json.loads(path.read_text(encoding="utf-8"))[1:]:
+        kind = import_from_string(entry["type"])
+        found.append(kind.load(str(folder / entry["path"])))
+    return found

@@ -1,17 +1,40 @@
-"""The core's evaluators; light at import, the work is done in `recovery` and `mteb_task`."""
+"""The core's evaluators; light at import, the work is done in the modules that their methods import."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from rexplug.components import EvaluationContext, EvaluationResult, Evaluator
+from rexplug.components import DocumentSource, EvaluationContext, EvaluationResult, Evaluator, FineTuning, Use
 
 
-class MaskedRecovery(Evaluator):
+class _OnTexts(Evaluator):
+    """Measures on documents: those that a run held out, or its own."""
+
+    documents: int = Field(default=120, ge=1)
+    """Documents of each source."""
+    sources: tuple[str, ...] | None = None
+    """Which sources' documents; all if left out."""
+    part: Literal["all", "dev", "test"] = "all"
+    """Half of the documents, by a hash of their text: `dev` to choose by, `test` to report what was chosen."""
+    texts: dict[str, Annotated[DocumentSource, Use()]] = Field(default_factory=dict)
+    """Name -> source of documents to measure on in place of a run's held-out ones; no model must have trained on them."""
+
+    def check(self) -> None:
+        """Look whether the own texts can be read."""
+        for source in self.texts.values():
+            source.check()
+
+    def inputs(self) -> Sequence[Path]:
+        """The files of the own texts."""
+        return [path for source in self.texts.values() for path in source.inputs()]
+
+
+class MaskedRecovery(_OnTexts):
     """Mask words of held-out documents and count those that the model gives back.
 
     `ours`: whole words behind [MASK], the same words for every tokenizer, salient and plain words apart; `published`:
@@ -20,16 +43,14 @@ class MaskedRecovery(Evaluator):
 
     name: ClassVar[str] = "masked_recovery"
 
-    documents: int = Field(default=120, ge=1)
-    """Held-out documents of each source."""
     words: int = Field(default=128, ge=8)
     """Words of a document that are looked at, from its start."""
     rate: float = Field(default=0.15, gt=0, lt=1)
     """Share of the words that is masked."""
     published: bool = True
     """Run the published protocol too."""
-    sources: tuple[str, ...] | None = None
-    """Which sources' held-out documents; all if left out."""
+    published_limit: int | None = Field(default=1024, ge=128)
+    """Tokens of a document that the published protocol sees; it sets no limit (`null`), which takes longer."""
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """Accuracy per source with bootstrap intervals over documents."""
@@ -38,32 +59,228 @@ class MaskedRecovery(Evaluator):
         return evaluate_recovery(self, context)
 
 
+class LongDocuments(_OnTexts):
+    """Masked-token recovery in long documents, by position: what a context extension is for.
+
+    Words all over a document are masked, and the share that comes back is told apart by where they stand, in tokens of
+    the evaluated model. Our protocol.
+    """
+
+    name: ClassVar[str] = "long_documents"
+
+    documents: int = Field(default=12, ge=1)
+    """Documents of each source that are looked at; those with fewer than `min_words` words are left out."""
+    min_words: int = Field(default=1500, ge=1)
+    """Shorter documents say nothing about distance."""
+    edges: tuple[int, ...] = (0, 512, 1024, 2048, 4096, 8192)
+    """Where stretches of positions begin and end."""
+    max_tokens: int = Field(default=8192, ge=16)
+    """Documents are read up to here."""
+    rate: float = Field(default=0.15, gt=0, lt=1)
+    """Share of the words that is masked."""
+
+    @model_validator(mode="after")
+    def _edges_rise(self) -> Self:
+        if len(self.edges) < 3 or list(self.edges) != sorted(set(self.edges)):
+            raise PydanticCustomError("edges", "edges rise, and there are at least three of them", {})
+        return self
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """Accuracy per stretch with bootstrap intervals over documents."""
+        from rexplug.evaluation.long_documents import evaluate_long_documents
+
+        return evaluate_long_documents(self, context)
+
+
+class EmbeddingGeometry(_OnTexts):
+    """How embeddings lie before any fine-tune: anisotropy, effective dimensions, and whether nearer means more alike."""
+
+    name: ClassVar[str] = "embedding_geometry"
+
+    words: int = Field(default=128, ge=8)
+    """Words of a document, from its start; its halves are embedded apart."""
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """`order` and `anisotropy` with bootstrap intervals over documents."""
+        from rexplug.evaluation.geometry import evaluate_geometry
+
+        return evaluate_geometry(self, context)
+
+
 class RetrievalFolder(Evaluator):
     """A retrieval task on a local folder, run by mteb.
 
     The folder holds `corpus.jsonl` (`_id`, `text`, perhaps `title`), `queries.jsonl` (`_id`, `text`) and `qrels.tsv`
-    (`query-id`, `corpus-id`, `score`, with a header line): the layout of BEIR.
+    (`query-id`, `corpus-id`, `score`, with a header line): the layout of BEIR. With `candidates.jsonl` (`query-id`,
+    `corpus-ids`) only these are ranked: reranking. With `train.jsonl` (`query`, `text`) encoders are fine-tuned first.
     """
 
     name: ClassVar[str] = "retrieval"
 
     folder: Path
     """The folder."""
+    tuning: FineTuning = FineTuning()
+    """The fine-tune before ranking, where the folder has `train.jsonl`."""
+
+    @property
+    def label(self) -> str:
+        """`retrieval.<folder>`."""
+        return f"{self.name}.{self.folder.name}"
 
     def check(self) -> None:
-        """The three files must be there and hold what they should."""
+        """The files must be there and hold what they should."""
         from rexplug.evaluation.folder import read_collection
 
         read_collection(self.folder)
 
     def inputs(self) -> Sequence[Path]:
-        """The three files."""
-        from rexplug.evaluation.folder import FILES
+        """The files."""
+        from rexplug.evaluation.folder import FILES, OPTIONAL
 
-        return tuple(self.folder / name for name in FILES)
+        optional = [self.folder / name for name in OPTIONAL]
+        return (*(self.folder / name for name in FILES), *(path for path in optional if path.exists()))
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """nDCG@10 and recall."""
         from rexplug.evaluation.folder import read_collection
 
-        return context.retrieval(read_collection(self.folder))
+        return context.retrieval(read_collection(self.folder), self.tuning)
+
+
+class Mteb(Evaluator):
+    """mteb tasks: one in a local folder that describes itself in `task.yaml`, or tasks that mteb ships, by name.
+
+    A local task is retrieval, reranking, sts, classification or pair_classification; docs/evaluation.md has the format.
+    Shipped tasks need their data: from the hub, or already in the local cache. Embeddings are the model's own, not
+    fine-tuned, so that figures compare with mteb's tables; mteb's result files lie beside ours.
+    """
+
+    name: ClassVar[str] = "mteb"
+
+    folder: Path | None = None
+    """A folder with `task.yaml` and the task's data."""
+    tasks: tuple[str, ...] = ()
+    """Names of tasks that mteb ships, e.g. `ESCIReranking`."""
+    max_tokens: int = Field(default=512, ge=8)
+    """Longer texts are cut here."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.folder is None) == (not self.tasks):
+            raise PydanticCustomError(
+                "mteb", "write either 'folder' (a local task) or 'tasks' (names of mteb's own)", {}
+            )
+        return self
+
+    @property
+    def label(self) -> str:
+        """`mteb.<folder>` or `mteb.<first task>`."""
+        return f"{self.name}.{self.folder.name if self.folder is not None else self.tasks[0]}"
+
+    def check(self) -> None:
+        """The folder must hold a task; mteb must know the names."""
+        from rexplug.evaluation.local_tasks import known_tasks, read_task
+
+        if self.folder is not None:
+            read_task(self.folder)
+        else:
+            known_tasks(self.tasks)
+
+    def inputs(self) -> Sequence[Path]:
+        """The files of a local task."""
+        from rexplug.evaluation.local_tasks import files_of
+
+        return files_of(self.folder) if self.folder is not None else ()
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """Each task's main score."""
+        from rexplug.evaluation.local_tasks import evaluate_local, evaluate_named
+
+        if self.folder is not None:
+            return evaluate_local(self.folder, self.max_tokens, context)
+        return evaluate_named(self.tasks, self.max_tokens, context)
+
+
+class _OnFiles(Evaluator):
+    """Learns and measures on tables: .jsonl, .csv or .tsv, compressed or not."""
+
+    title: str | None = Field(default=None, pattern=r"^[a-z0-9_-]+$")
+    """Tells several uses of this evaluator apart; part of the result's name."""
+    train: Path
+    """Examples to learn from."""
+    dev: Path | None = None
+    """Examples to choose by; a tenth of `train`, by a hash of the text, if left out."""
+    test: Path | None = None
+    """Examples to report; a fifth of `train`, by a hash of the text, if left out."""
+    columns: tuple[str, ...] | None = None
+    """Names of the columns of tables without a header line."""
+    label_column: str = "label"
+    """The column with what is right."""
+    tuning: FineTuning = FineTuning()
+    """What the fine-tune may cost."""
+
+    @property
+    def label(self) -> str:
+        """`<name>.<title>`."""
+        return f"{self.name}.{self.title}" if self.title else self.name
+
+    def inputs(self) -> Sequence[Path]:
+        """The tables."""
+        return [path for path in (self.train, self.dev, self.test) if path is not None]
+
+    def check(self) -> None:
+        """Read the first row of each table."""
+        from rexplug.evaluation.tables import check_tables
+
+        check_tables(self)
+
+
+class Similarity(_OnFiles):
+    """Degrees of similarity of pairs of texts, e.g. STS-B: a CoSENT fine-tune and Spearman's correlation on test."""
+
+    name: ClassVar[str] = "similarity"
+
+    label_column: str = "score"
+    """The column with the degree; any scale."""
+    text_columns: tuple[str, str] = ("sentence1", "sentence2")
+    """The columns with the two texts."""
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """`spearman`."""
+        from rexplug.evaluation.tables import read_examples
+
+        return context.similarity(read_examples(self, self.text_columns, degrees=True), self.tuning)
+
+
+class Classification(_OnFiles):
+    """Classes of texts, e.g. sentiment: a fine-tune, and accuracy and macro F1 on test."""
+
+    name: ClassVar[str] = "classification"
+
+    text_columns: tuple[str, ...] = Field(default=("text",), min_length=1)
+    """The columns whose texts are joined by a blank."""
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """`accuracy` and `macro_f1`."""
+        from rexplug.evaluation.tables import read_examples
+
+        return context.classification(read_examples(self, self.text_columns), self.tuning)
+
+
+class PairClassification(_OnFiles):
+    """Whether two texts belong together: a fine-tune on both texts at once, and F1 on test."""
+
+    name: ClassVar[str] = "pair_classification"
+
+    text_columns: tuple[str, str] = ("sentence1", "sentence2")
+    """The columns with the two texts."""
+    positive: str = "1"
+    """The label of pairs that belong together."""
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """`f1` and `accuracy`."""
+        from rexplug.evaluation.tables import read_examples
+
+        return context.pair_classification(
+            read_examples(self, self.text_columns, pairs=True), self.tuning, self.positive
+        )

@@ -1,103 +1,244 @@
-"""Runs evaluators on a model and writes what they find."""
+"""Runs evaluators on a model and writes what they find; what was found before is not computed again."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rexplug import __version__
 from rexplug.components import (
     Document,
     EvaluationResult,
     Evaluator,
+    ExampleTask,
+    FineTuning,
     RetrievalCollection,
     SalienceScorer,
+    Scores,
+    TaggingTask,
 )
-from rexplug.errors import PluginError
-from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.errors import DataError, NotApplicable, PluginError
 from rexplug.progress import Progress
-from rexplug.run_directory import write_json
+from rexplug.run_directory import read_json, write_json, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rexplug.evaluation.models import Model
+
+_PACKAGES = ("torch", "transformers", "mteb", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What evaluators measure on, the same for every model: held-out documents and what marks salient words in them."""
+
+    held_out: Mapping[str, Sequence[Document]]
+    seed: int
+    scorer: SalienceScorer | None = None
+    tokenizer: Path | None = None
+    """The recipe's tokenizer, whose tokens the scorer marks; not that of the model under evaluation."""
+
+    def fingerprint(self) -> str:
+        """Hash of all of it."""
+        digest = hashlib.sha256(json.dumps([self.seed, self.scorer.dump() if self.scorer else None]).encode())
+        for name, documents in self.held_out.items():
+            digest.update(name.encode())
+            for document in documents:
+                digest.update(hashlib.sha256(f"{document.id}\n{document.text}".encode()).digest())
+        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Context:
     """What evaluators get; implements `rexplug.EvaluationContext`."""
 
-    encoder: HuggingFaceEncoder
-    held_out: Mapping[str, Sequence[Document]]
+    encoder: Model
+    material: Material
     folder: Path
-    seed: int
-    scorer: SalienceScorer | None
-    tokenizer: Path
+
+    @property
+    def held_out(self) -> Mapping[str, Sequence[Document]]:
+        """Per source, kept documents that no phase trains on."""
+        return self.material.held_out
+
+    @property
+    def seed(self) -> int:
+        """Of the draws of items and fine-tunes."""
+        return self.material.seed
 
     def salience(self, texts: Sequence[str]) -> list[NDArray[np.uint8]] | None:
         """Per character, by the recipe's scorer on the recipe's tokens."""
-        if self.scorer is None:
+        scorer, tokenizer = self.material.scorer, self.material.tokenizer
+        if scorer is None or tokenizer is None:
             return None
         from rexplug.tokens import encode
 
         documents = [Document(str(number), text) for number, text in enumerate(texts)]
         found: list[NDArray[np.uint8]] = []
-        for document in encode(self.tokenizer, documents):
+        for document in encode(tokenizer, documents):
             marks = np.zeros(len(document.text), np.uint8)
-            for (start, end), value in zip(document.offsets, self.scorer.score(document), strict=True):
+            for (start, end), value in zip(document.offsets, scorer.score(document), strict=True):
                 marks[start:end] = np.maximum(marks[start:end], value)
             found.append(marks)
         return found
 
-    def retrieval(self, collection: RetrievalCollection) -> EvaluationResult:
+    def retrieval(self, collection: RetrievalCollection, tuning: FineTuning | None = None) -> EvaluationResult:
         """Run on mteb."""
-        from rexplug.evaluation.mteb_task import evaluate_retrieval
+        from rexplug.evaluation.retrieval import evaluate_retrieval
 
-        return evaluate_retrieval(collection, self.encoder, self.folder, self.seed)
+        return evaluate_retrieval(collection, self.encoder, self.folder, self.seed, tuning)
+
+    def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
+        """Degrees of similarity."""
+        from rexplug.evaluation import fine_tuned
+
+        return fine_tuned.similarity(task, self.encoder, tuning, self.seed)
+
+    def classification(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
+        """Classes of texts."""
+        from rexplug.evaluation import fine_tuned
+
+        return fine_tuned.classification(task, self.encoder, tuning, self.seed)
+
+    def pair_classification(self, task: ExampleTask, tuning: FineTuning, positive: str) -> EvaluationResult:
+        """Whether texts belong together."""
+        from rexplug.evaluation import fine_tuned
+
+        return fine_tuned.pair_classification(task, self.encoder, tuning, positive, self.seed)
+
+    def tagging(self, task: TaggingTask, tuning: FineTuning) -> EvaluationResult:
+        """Labelled spans."""
+        from rexplug.evaluation import fine_tuned
+
+        return fine_tuned.tagging(task, self.encoder, tuning, self.seed)
 
 
 def evaluate(
     evaluators: Sequence[Evaluator],
-    model: Path,
+    load: Callable[[], Model],
+    material: Material,
     *,
-    tokenizer: Path,
-    held_out: Mapping[str, Sequence[Document]],
-    scorer: SalienceScorer | None,
-    seed: int,
-    moment: str,
+    name: str,
     folder: Path,
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
-    """Run every evaluator on a model folder; writes `folder/<evaluator>.json` and returns what it holds.
+    """Run every evaluator on a model; writes `folder/<evaluator>.json` (and `.scores`) and returns what they hold.
+
+    A result that lies there already is taken if model, evaluator, data and library versions are the same. A result whose
+    evaluator does not apply to the model holds `not_applicable`, the reason, instead of metrics.
+
+    Args:
+        evaluators: what is measured.
+        load: makes the model.
+        material: what it is measured on.
+        name: of the model, or the moment in a run.
+        folder: where results go.
+        progress: told after each evaluator.
 
     Raises:
         PluginError: an evaluator returned a metric that is not finite, or a main metric that is not there.
+        DataError: data cannot be read or do not suffice.
     """
     folder.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict[str, Any]] = {}
     if not evaluators:
         return results
-    progress.start(f"evaluate {moment}", len(evaluators), "evaluators")
-    encoder = HuggingFaceEncoder(model, tokenizer)
+    progress.start(f"evaluate {name}", len(evaluators), "evaluators")
+    model = load()
+    data = material.fingerprint()
     for number, evaluator in enumerate(evaluators):
-        began = time.monotonic()
-        context = Context(encoder, held_out, folder / "files" / evaluator.name, seed, scorer, tokenizer)
-        context.folder.mkdir(parents=True, exist_ok=True)
+        label = evaluator.label
+        key = _key(model, evaluator, data)
+        path = folder / f"{label}.json"
+        known = read_json(path) if path.exists() else {}
+        if known.get("key") == key:
+            results[label] = known
+        else:
+            results[label] = _measure(evaluator, model, material, name, folder, key)
+        found = results[label]
+        figures = (
+            {} if "not_applicable" in found else {f"{label} {found['main']}": found["metrics"][found["main"]]["value"]}
+        )
+        progress.update(number + 1, **figures)
+    return results
+
+
+def _measure(
+    evaluator: Evaluator, model: Model, material: Material, name: str, folder: Path, key: str
+) -> dict[str, Any]:
+    began = time.monotonic()
+    context = Context(model, material, folder / "files" / evaluator.label)
+    context.folder.mkdir(parents=True, exist_ok=True)
+    written: dict[str, Any] = {
+        "evaluator": evaluator.name, "label": evaluator.label, "options": evaluator.dump(), "moment": name,
+        "revision": model.revision, "key": key,
+    }  # fmt: skip
+    scores: Mapping[str, Scores] = {}
+    try:
         result = evaluator.evaluate(context)
+    except NotApplicable as reason:
+        written |= {"not_applicable": str(reason)}
+    else:
         _check(evaluator, result)
-        results[evaluator.name] = {
-            "evaluator": evaluator.name, "options": evaluator.dump(), "moment": moment, "revision": encoder.revision,
+        scores = result.scores
+        written |= {
             "main": result.main, "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
             "tables": {name: [dict(row) for row in rows] for name, rows in result.tables.items()},
             "examples": [dict(each) for each in result.examples], "notes": list(result.notes),
-            "seconds": round(time.monotonic() - began, 2),
         }  # fmt: skip
-        write_json(folder / f"{evaluator.name}.json", results[evaluator.name])
-        main = result.metrics[result.main].value
-        progress.update(number + 1, **{f"{evaluator.name} {result.main}": main})
-    return results
+    written["seconds"] = round(time.monotonic() - began, 2)
+    # Long and for machines only, hence compact and beside the result; first, so that a result never lacks its scores.
+    content = {name: {k: v for k, v in asdict(each).items() if v is not None} for name, each in scores.items()}
+    write_text(scores_path(folder, evaluator.label), json.dumps({"key": key, "scores": content}))
+    write_json(folder / f"{evaluator.label}.json", written)
+    return written
+
+
+def scores_path(folder: Path, label: str) -> Path:
+    """Where an evaluator's scores of single items lie."""
+    return folder / f"{label}.scores"
+
+
+def read_scores(folder: Path, label: str) -> dict[str, Scores]:
+    """Metric -> its items' scores; empty for results without.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = scores_path(folder, label)
+    if not path.exists():
+        return {}
+    try:
+        return {name: Scores(**each) for name, each in read_json(path)["scores"].items()}
+    except (TypeError, KeyError):
+        raise DataError(f"{path} holds no scores; remove it and evaluate again") from None
+
+
+def _key(model: Model, evaluator: Evaluator, data: str) -> str:
+    """What a stored result must agree in to be taken: model, evaluator, data and what computes."""
+    digest = hashlib.sha256()
+    versions = [__version__, *(version(package) for package in _PACKAGES)]
+    digest.update(json.dumps([model.revision, evaluator.dump(), data, versions], sort_keys=True).encode())
+    for path in evaluator.inputs():
+        digest.update(str(path.name).encode())
+        digest.update(_file_hash(path))
+    return digest.hexdigest()[:16]
+
+
+def _file_hash(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _check(evaluator: Evaluator, result: EvaluationResult) -> None:

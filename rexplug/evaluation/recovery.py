@@ -11,24 +11,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.components import Document, Encoder, EvaluationContext, EvaluationResult, Metric
+from rexplug.components import Document, Encoder, EvaluationContext, EvaluationResult, Scores, Shard, split_of
 from rexplug.errors import DataError
-from rexplug.evaluation.statistics import ratio
+from rexplug.evaluation.statistics import metric
 
 if TYPE_CHECKING:
-    from rexplug.evaluation.evaluators import MaskedRecovery
+    from rexplug.evaluation.evaluators import EmbeddingGeometry, LongDocuments, MaskedRecovery
 
-_WORD = re.compile(r"\w+")
+WORD = re.compile(r"\w+")
 _EXAMPLES = 6
 _BLOCK = 128
 _PUBLISHED_RATE = 0.15
 _PUBLISHED_SEED = 42
+_MAP_BATCH = 1000
+"""Documents that are joined before the tail that fills no block is dropped."""
 
 
 @dataclass(frozen=True)
 class _Item:
     """A document's excerpt and the words that are masked in it (characters); `salient` tells which matter."""
 
+    id: str
     text: str
     words: list[tuple[int, int]]
     salient: list[bool]
@@ -40,32 +43,59 @@ def evaluate_recovery(evaluator: MaskedRecovery, context: EvaluationContext) -> 
     Raises:
         DataError: a source that was asked for does not exist, or nothing was held out.
     """
-    metrics: dict[str, Metric] = {}
+    scores: dict[str, Scores] = {}
     examples: list[dict[str, Any]] = []
-    sources = evaluator.sources or tuple(context.held_out)
-    for source in sources:
-        if source not in context.held_out:
-            raise DataError(
-                f"masked_recovery: there is no source '{source}'; the sources are {', '.join(context.held_out)}"
-            )
-        documents = context.held_out[source][: evaluator.documents]
-        if not documents:
-            raise DataError(f"masked_recovery: nothing of '{source}' was held out; raise curation.held_out")
+    texts = texts_of(evaluator, context)
+    for source, documents in texts.items():
         items = choose_words(documents, evaluator.words, evaluator.rate, context)
         if not items:
-            raise DataError(f"masked_recovery: no held-out document of '{source}' has two words")
+            raise DataError(f"{evaluator.label}: no held-out document of '{source}' has two words")
         right = recover(items, context.encoder, examples, source)
-        metrics |= _ours(source, items, right, context.seed)
+        scores |= _ours(source, items, right)
         if evaluator.published:
-            metrics |= published(source, documents, context.encoder, context.seed)
-    return EvaluationResult(metrics, main=f"{sources[-1]}.words", examples=examples)
+            scores |= published(source, documents, context.encoder, evaluator.published_limit)
+    metrics = {name: metric(each, context.seed) for name, each in scores.items()}
+    return EvaluationResult(metrics, main=f"{list(texts)[-1]}.words", examples=examples, scores=scores)
+
+
+def texts_of(
+    evaluator: MaskedRecovery | LongDocuments | EmbeddingGeometry, context: EvaluationContext
+) -> dict[str, Sequence[Document]]:
+    """The documents to measure on: those of the evaluator's own `texts`, else what the run held out.
+
+    Raises:
+        DataError: a source that was asked for does not exist, or there are no documents.
+    """
+    if evaluator.texts:
+        own = {name: list(source.documents(Shard(0, 1))) for name, source in evaluator.texts.items()}
+        kept = {
+            name: sorted(documents, key=lambda d: hashlib.blake2b(d.text.encode(), digest_size=8).digest())
+            for name, documents in own.items()
+        }
+    else:
+        if not context.held_out:
+            raise DataError(
+                f"{evaluator.label}: there are no held-out documents; evaluate with the recipe of a run, or give it 'texts'"
+            )
+        kept = {name: list(documents) for name, documents in context.held_out.items()}
+    found: dict[str, Sequence[Document]] = {}
+    for name in evaluator.sources or tuple(kept):
+        if name not in kept:
+            raise DataError(f"{evaluator.label}: there is no source '{name}'; the sources are {', '.join(kept)}")
+        documents = kept[name]
+        if evaluator.part != "all":
+            documents = [each for each in documents if split_of(each.text, dev=0.5, test=0.5) == evaluator.part]
+        found[name] = documents[: evaluator.documents]
+        if not found[name]:
+            raise DataError(f"{evaluator.label}: nothing of '{name}' was held out; raise curation.held_out")
+    return found
 
 
 def choose_words(documents: Sequence[Document], limit: int, rate: float, context: EvaluationContext) -> list[_Item]:
     """Which words are masked: drawn by document id, on text, so they are the same for every model and tokenizer."""
     excerpts = []
     for document in documents:
-        words = [match.span() for match in _WORD.finditer(document.text)][:limit]
+        words = [match.span() for match in WORD.finditer(document.text)][:limit]
         if len(words) >= 2:
             excerpts.append((document, document.text[: words[-1][1]], words))
     salience = context.salience([text for _, text, _ in excerpts])
@@ -76,97 +106,115 @@ def choose_words(documents: Sequence[Document], limit: int, rate: float, context
         count = max(1, round(rate * len(words)))
         chosen = [words[i] for i in sorted(generator.choice(len(words), count, replace=False))]
         marks = salience[number] if salience is not None else None
-        items.append(_Item(text, chosen, [bool(marks[a:b].any()) if marks is not None else False for a, b in chosen]))
+        salient = [bool(marks[a:b].any()) if marks is not None else False for a, b in chosen]
+        items.append(_Item(document.id, text, chosen, salient))
     return items
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A text with words behind [MASK]: `row` `[n]` token ids, `positions` `[m]` of the masked tokens, `word_of` `[m]` the
+    word that each belongs to, `truth` `[m]` what stood there."""
+
+    row: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    word_of: NDArray[np.int64]
+    truth: NDArray[np.int64]
+
+    def found(self, predicted: NDArray[np.int64], num_words: int) -> list[bool]:
+        """Per word whether all its tokens are right; words that were cut off are wrong."""
+        right = np.zeros(num_words, bool)
+        right[self.word_of] = True
+        right[self.word_of[predicted != self.truth]] = False
+        return [bool(each) for each in right]
+
+
+def mask_words(text: str, words: Sequence[tuple[int, int]], tokenizer: Any, limit: int) -> Masked:
+    """Put every token that shares a character with one of `words` (characters, in order) behind [MASK]."""
+    encoded = tokenizer(text, truncation=True, max_length=limit, return_offsets_mapping=True)
+    row = np.array(encoded["input_ids"], np.int64)
+    positions: list[int] = []
+    word_of: list[int] = []
+    number = 0
+    for place, (start, end) in enumerate(encoded["offset_mapping"]):
+        while number < len(words) and words[number][1] <= start:
+            number += 1
+        if number < len(words) and start < words[number][1] and end > words[number][0]:
+            positions.append(place)
+            word_of.append(number)
+    where = np.array(positions, np.int64)
+    truth = row[where]
+    row[where] = tokenizer.mask_token_id
+    return Masked(row, where, np.array(word_of, np.int64), truth)
 
 
 def recover(items: Sequence[_Item], encoder: Encoder, examples: list[dict[str, Any]], source: str) -> list[list[bool]]:
     """Per item and masked word whether all its tokens were predicted; a few examples are added."""
     tokenizer = encoder.tokenizer
-    rows: list[NDArray[np.int64]] = []
-    positions: list[NDArray[np.int64]] = []
-    of_word: list[list[int]] = []
-    truths: list[NDArray[np.int64]] = []
     limit = min(encoder.max_tokens, 1024)
-    for item in items:
-        encoded = tokenizer(item.text, truncation=True, max_length=limit, return_offsets_mapping=True)
-        ids = np.array(encoded["input_ids"], np.int64)
-        places: list[int] = []
-        words: list[int] = []
-        for place, (start, end) in enumerate(encoded["offset_mapping"]):
-            for number, (a, b) in enumerate(item.words):
-                if start < b and end > a:
-                    places.append(place)
-                    words.append(number)
-                    break
-        where = np.array(places, np.int64)
-        truths.append(ids[where])
-        masked = ids.copy()
-        masked[where] = tokenizer.mask_token_id
-        rows.append(masked)
-        positions.append(where)
-        of_word.append(words)
-    predicted = encoder.fill(rows, positions, 1)
+    masked = [mask_words(item.text, item.words, tokenizer, limit) for item in items]
+    predicted = encoder.fill([each.row for each in masked], [each.positions for each in masked], 1)
     result = []
-    for index, item in enumerate(items):
-        hit = predicted[index][:, 0] == truths[index] if len(positions[index]) else np.zeros(0, bool)
-        seen = set(of_word[index])
-        wrong = {word for word, ok in zip(of_word[index], hit, strict=True) if not ok}
-        result.append([number in seen and number not in wrong for number in range(len(item.words))])
+    for index, (item, each, guess) in enumerate(zip(items, masked, predicted, strict=True)):
+        best = guess[:, 0] if len(guess) else np.zeros(0, np.int64)
+        result.append(each.found(best, len(item.words)))
         if index < _EXAMPLES // 2:
-            examples.append(_example(item, predicted[index], of_word[index], tokenizer, source))
+            examples.append(_example(item, best, each.word_of, tokenizer, source))
     return result
 
 
 def _example(
-    item: _Item, predicted: NDArray[np.int64], words: Sequence[int], tokenizer: Any, source: str
+    item: _Item, predicted: NDArray[np.int64], word_of: NDArray[np.int64], tokenizer: Any, source: str
 ) -> dict[str, Any]:
     shown, last = [], 0
     for start, end in item.words[:6]:
         shown.append(item.text[last:start] + "[MASK]")
         last = end
-    pairs = []
-    for number, (start, end) in enumerate(item.words[:6]):
-        ids = [
-            int(token)
-            for token, word in zip(predicted[:, 0] if len(predicted) else [], words, strict=True)
-            if word == number
-        ]
-        pairs.append(
-            {"truth": item.text[start:end], "predicted": tokenizer.decode(ids).strip(), "salient": item.salient[number]}
-        )
+    pairs = [
+        {
+            "truth": item.text[start:end], "predicted": tokenizer.decode(predicted[word_of == number].tolist()).strip(),
+            "salient": item.salient[number],
+        }
+        for number, (start, end) in enumerate(item.words[:6])
+    ]  # fmt: skip
     return {"source": source, "text": "".join(shown), "words": pairs}
 
 
-def _ours(source: str, items: Sequence[_Item], right: Sequence[Sequence[bool]], seed: int) -> Mapping[str, Metric]:
-    groups: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in ("words", "salient", "plain")}
-    for item, hits in zip(items, right, strict=True):
-        for name, (good, count) in groups.items():
-            inside = [h for h, s in zip(hits, item.salient, strict=True) if name == "words" or s == (name == "salient")]
-            good.append(float(sum(inside)))
-            count.append(float(len(inside)))
+def _ours(source: str, items: Sequence[_Item], right: Sequence[Sequence[bool]]) -> Mapping[str, Scores]:
+    """Words of a document that came back, out of those masked: all, salient and plain ones."""
     found = {}
-    for name, (good, count) in groups.items():
-        if sum(count) and (name == "words" or any(any(item.salient) for item in items)):
-            found[f"{source}.{name}"] = ratio(np.array(good), np.array(count), seed)
+    some_salient = any(any(item.salient) for item in items)
+    for name in ("words", "salient", "plain"):
+        ids, good, count = [], [], []
+        for item, hits in zip(items, right, strict=True):
+            inside = [h for h, s in zip(hits, item.salient, strict=True) if name == "words" or s == (name == "salient")]
+            if inside:
+                ids.append(item.id)
+                good.append(float(sum(inside)))
+                count.append(float(len(inside)))
+        if ids and (name == "words" or some_salient):
+            found[f"{source}.{name}"] = Scores(ids, [good], [count])
     return found
 
 
-def published(source: str, documents: Sequence[Document], encoder: Encoder, seed: int) -> Mapping[str, Metric]:
+def published(
+    source: str, documents: Sequence[Document], encoder: Encoder, limit: int | None = None
+) -> Mapping[str, Scores]:
     """acc@1, @3, @5 of bajajra/RexBERT `eval/mlm`: texts joined into 128-token blocks, 15 % of the tokens, 80/10/10.
 
-    Its limits, kept: a tenth of the scored positions shows the true token, blocks mix documents, and targets depend on
-    the tokenizer, so that only models that share one can be compared.
+    Its limits, kept: a tenth of the scored positions shows the true token and a tenth a random one, blocks mix documents,
+    and targets depend on the tokenizer, so that only models that share one can be compared. `limit` cuts documents, which
+    the protocol does not.
     """
     tokenizer = encoder.tokenizer
-    limit = 8 * _BLOCK
-    flat = np.concatenate(
-        [
-            np.array(ids[:limit], np.int64)
-            for ids in tokenizer([each.text[: 8 * limit] for each in documents])["input_ids"]
+    parts = []
+    for start in range(0, len(documents), _MAP_BATCH):
+        texts = [
+            each.text if limit is None else each.text[: 8 * limit] for each in documents[start : start + _MAP_BATCH]
         ]
-    )
-    blocks = flat[: len(flat) // _BLOCK * _BLOCK].reshape(-1, _BLOCK)
+        flat = np.concatenate([np.array(ids[:limit], np.int64) for ids in tokenizer(texts)["input_ids"]])
+        parts.append(flat[: len(flat) // _BLOCK * _BLOCK].reshape(-1, _BLOCK))
+    blocks = np.concatenate(parts)
     if not len(blocks):
         return {}
     generator = np.random.default_rng(_PUBLISHED_SEED)
@@ -187,5 +235,7 @@ def published(source: str, documents: Sequence[Document], encoder: Encoder, seed
             ],
             np.float64,
         )
-        found[f"{source}.published_acc@{top}"] = ratio(hits, np.array([len(p) for p in positions], np.float64), seed)
+        ids = [str(number) for number in range(len(blocks))]
+        counts = [float(len(each)) for each in positions]
+        found[f"{source}.published_acc@{top}"] = Scores(ids, [hits.tolist()], [counts])
     return found

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rexplug import __version__
 from rexplug.components import Document, SalienceScorer
+from rexplug.errors import DataError
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
 from rexplug.pipeline.stages import Stage, run_stages
-from rexplug.pipeline.streams import phase_stream
 from rexplug.progress import Progress
-from rexplug.recipe import Recipe, dump_recipe
+from rexplug.recipe import Recipe, dump_recipe, load_recipe
 from rexplug.recipe.schema import Phase
+from rexplug.registry import Registry
 from rexplug.run_directory import RunDirectory, replacing, write_text
+
+if TYPE_CHECKING:
+    from rexplug.evaluation import Material
 
 HELD_OUT_LIMIT = 2000
 """Evaluators get at most this many held-out documents of a source."""
@@ -35,6 +39,7 @@ def run_recipe(
     until: str | None = None,
     from_: str | None = None,
     fresh: bool = False,
+    siblings: Sequence[RunDirectory] = (),
 ) -> Manifest:
     """Do what a recipe says in the folder `root`, skipping what was done before.
 
@@ -47,6 +52,7 @@ def run_recipe(
         until: stop after this stage.
         from_: do this stage and what depends on it again.
         fresh: remove what an earlier run left first.
+        siblings: runs whose finished stages are taken over where nothing that decides them differs.
 
     Raises:
         RexplugError: something the user can mend.
@@ -65,7 +71,7 @@ def run_recipe(
         )  # fmt: skip
         story = Story(recipe, run, progress)
         try:
-            run_stages(story.stages(plugins), manifest, progress, until=until, from_=from_)
+            run_stages(story.stages(plugins), manifest, progress, until=until, from_=from_, siblings=siblings)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt) or type(error).__name__ == "RunInterrupted"
             manifest.update(status="interrupted" if stopped else "failed", finished=now())
@@ -74,6 +80,27 @@ def run_recipe(
         peak = max(float(stage.get("peak_memory_gib", 0)) for stage in manifest.values["stages"].values())
         manifest.update(status="done", finished=now(), peak_memory_gib=peak)
         return manifest
+
+
+def rewrite_report(root: Path, registry: Registry) -> list[Path]:
+    """Write the report and the model card of a run again from what lies in its folder; returns their paths.
+
+    Raises:
+        DataError: the folder is no run.
+        RecipeError: its recipe names components that are not installed.
+    """
+    from rexplug.report import write_card, write_report
+
+    run = RunDirectory(root)
+    if not run.manifest.exists() or not run.recipe.exists():
+        raise DataError(f"{root} is no run: it has no {run.manifest.name}; give a folder like runs/NAME")
+    recipe = load_recipe(run.recipe, (), registry)
+    written = [write_report(run, recipe), write_card(run, recipe)]
+    if run.model.is_dir():
+        with replacing(run.model / "README.md") as temporary:
+            shutil.copyfile(run.card, temporary)
+        written.append(run.model / "README.md")
+    return written
 
 
 @dataclass(frozen=True)
@@ -113,7 +140,7 @@ class Story:
             ),
             Stage(
                 "train.initial",
-                {"model": recipe.model.model_dump(mode="json", by_alias=True), "seed": recipe.seed},
+                {"model": recipe.model.model_dump(mode="json", by_alias=True), "seed": recipe.seed_of_training},
                 self.initialize,
                 after=("tokenize",),
                 outputs=(run.checkpoints / "initial",),
@@ -130,9 +157,20 @@ class Story:
                 after=(before,),
                 outputs=(run.checkpoints / phase.name,),
                 clear=lambda phase=phase: self._forget_metrics(phase.name),  # type: ignore[misc]
+                adopt=lambda donor, phase=phase: self._adopt_metrics(donor, phase.name),  # type: ignore[misc]
             )
             stages += [stage, self._evaluation(phase.name, stage.name)]
             before = stage.name
+        if recipe.baselines:
+            stages.append(
+                Stage(
+                    "evaluate.baselines",
+                    {"baselines": list(recipe.baselines), **self._measured()},
+                    self.evaluate_baselines,
+                    after=("tokenize",),
+                    outputs=(run.baselines,),
+                )
+            )
         stages.append(Stage("export", {}, self.export, after=(before,), outputs=(run.model,)))
         everything = tuple(stage.name for stage in stages)
         stages.append(
@@ -147,17 +185,23 @@ class Story:
         return stages
 
     def _evaluation(self, moment: str, after: str) -> Stage:
-        evaluators = self.recipe.evaluators
         return Stage(
             f"evaluate.{moment}",
-            {
-                "evaluators": [evaluator.dump() for evaluator in evaluators],
-                "files": [_files(evaluator.inputs()) for evaluator in evaluators],
-            },
+            self._measured(),
             lambda: self.evaluate(moment),
             after=(after,),
             outputs=(self.run.evaluation / moment,),
         )
+
+    def _measured(self) -> dict[str, Any]:
+        """What decides the outcome of an evaluation besides the model."""
+        evaluators = self.recipe.evaluators
+        scorer = self.recipe.evaluation_scorer
+        return {
+            "evaluators": [evaluator.dump() for evaluator in evaluators],
+            "files": [_files(evaluator.inputs()) for evaluator in evaluators],
+            "salience": scorer.dump() if scorer is not None else None,
+        }
 
     def curate(self) -> Any:
         """Read, filter, deduplicate and split the documents of every source."""
@@ -214,14 +258,32 @@ class Story:
 
     def evaluate(self, moment: str) -> Any:
         """Run every evaluator on the model as it is after `moment`."""
-        from rexplug.evaluation import evaluate
+        from rexplug.evaluation import ModelName, evaluate
 
         results = evaluate(
-            self.recipe.evaluators, self._checkpoint(moment), held_out=self._held_out(), scorer=self._scorer(),
-            seed=self.recipe.seed, tokenizer=self.run.tokenizer, moment=moment, folder=self.run.evaluation / moment,
-            progress=self.progress,
+            self.recipe.evaluators, lambda: ModelName(moment, str(self._checkpoint(moment))).load(self.run.tokenizer),
+            self.material(), name=moment, folder=self.run.evaluation / moment, progress=self.progress,
         )  # fmt: skip
-        return {name: {"main": result["main"], **result["metrics"][result["main"]]} for name, result in results.items()}
+        return _mains(results)
+
+    def evaluate_baselines(self) -> Any:
+        """Run every evaluator on the recipe's baselines."""
+        from rexplug.evaluation import ModelName, distinct, evaluate
+
+        found = {}
+        for name in distinct([ModelName.parse(each) for each in self.recipe.baselines]):
+            results = evaluate(
+                self.recipe.evaluators, name.load, self.material(), name=name.label,
+                folder=self.run.baselines / name.label, progress=self.progress,
+            )  # fmt: skip
+            found[name.label] = _mains(results)
+        return found
+
+    def material(self) -> Material:
+        """What evaluators measure on: held-out documents, and the scorer that tells salient words from plain ones."""
+        from rexplug.evaluation import Material
+
+        return Material(self._held_out(), self.recipe.seed, self._scorer(), self.run.tokenizer)
 
     def export(self) -> Any:
         """Write the Hugging Face model of the last phase and prove its logits."""
@@ -260,12 +322,10 @@ class Story:
         )
 
     def _scorer(self) -> SalienceScorer | None:
-        """The scorer of the last phase that has one; evaluators tell salient from plain words with it."""
+        """The fitted scorer that evaluators tell salient from plain words by."""
         fitted = dict(zip((scorer.channel for scorer in self.recipe.scorers), self._scorers(), strict=True))
-        for phase in reversed(self.recipe.phases):
-            for scorer in phase.masking.scorers:
-                return fitted[scorer.channel]
-        return None
+        scorer = self.recipe.evaluation_scorer
+        return fitted[scorer.channel] if scorer is not None else None
 
     def _held_out(self) -> dict[str, list[Document]]:
         from rexplug.corpus import read_documents
@@ -277,17 +337,36 @@ class Story:
 
     def _forget_metrics(self, phase: str) -> None:
         """Take the lines of a phase that is redone out of `metrics.jsonl`."""
-        if not self.run.metrics.exists():
-            return
-        lines = self.run.metrics.read_text(encoding="utf-8").splitlines()
-        kept = []
-        for line in lines:
-            try:
-                if json.loads(line)["phase"] != phase:
-                    kept.append(line)
-            except (ValueError, KeyError):
-                continue  # a line that a killed run did not finish
-        write_text(self.run.metrics, "".join(line + "\n" for line in kept))
+        if self.run.metrics.exists():
+            write_text(self.run.metrics, "".join(_metric_lines(self.run, lambda name: name != phase)))
+
+    def _adopt_metrics(self, donor: RunDirectory, phase: str) -> None:
+        """Put another run's lines of a phase behind our own."""
+        own = _metric_lines(self.run, lambda name: name != phase)
+        write_text(self.run.metrics, "".join([*own, *_metric_lines(donor, lambda name: name == phase)]))
+
+
+def _metric_lines(run: RunDirectory, wanted: Callable[[str], bool]) -> list[str]:
+    """The whole lines of `metrics.jsonl` whose phase is wanted."""
+    if not run.metrics.exists():
+        return []
+    kept = []
+    for line in run.metrics.read_text(encoding="utf-8").splitlines():
+        try:
+            if wanted(json.loads(line)["phase"]):
+                kept.append(line + "\n")
+        except (ValueError, KeyError):
+            continue  # a line that a killed run did not finish
+    return kept
+
+
+def _mains(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Evaluator -> its main metric; those that do not apply to the model are left out."""
+    return {
+        name: {"main": result["main"], **result["metrics"][result["main"]]}
+        for name, result in results.items()
+        if "main" in result
+    }
 
 
 def _files(paths: Sequence[Path]) -> dict[str, list[int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 from rexplug.errors import RecipeError
 from rexplug.pipeline.manifest import Manifest, differences, now, peak_memory_gib
 from rexplug.progress import Progress
+from rexplug.run_directory import RunDirectory, replacing
 
 GROUPS = ("curate", "tokenize", "train", "evaluate", "export", "report")
 """The stages as users name them; `train` and `evaluate` have one stage per phase (`train.pretrain`)."""
@@ -33,6 +35,8 @@ class Stage:
     after: tuple[str, ...] = ()
     outputs: tuple[Path, ...] = ()
     clear: Callable[[], None] | None = field(default=None, compare=False)
+    adopt: Callable[[RunDirectory], None] | None = field(default=None, compare=False)
+    """Takes over what the stage of another run left outside its outputs."""
 
     @property
     def group(self) -> str:
@@ -69,11 +73,13 @@ def run_stages(
     *,
     until: str | None = None,
     from_: str | None = None,
+    siblings: Sequence[RunDirectory] = (),
 ) -> list[str]:
     """Run what is not done; returns the names of the stages that ran.
 
     A stage is skipped when it is done with the same fingerprint, its outputs are there and nothing before it ran
     again. One that was interrupted with the same fingerprint continues; any other start begins by clearing its outputs.
+    What one of `siblings` did with the same fingerprint is taken over (as hard links) instead of being done again.
     """
     last = max(stages.index(stage) for stage in named(stages, until, "--until")) if until else len(stages) - 1
     forced = {stage.name for stage in named(stages, from_, "--from")} if from_ else set()
@@ -89,6 +95,11 @@ def run_stages(
             )
             continue
         continues = same and known.get("status") == "running" and stage.name not in forced
+        donor = None if continues or stage.name in forced else _donor(stage, current[stage.name], manifest, siblings)
+        if donor is not None:
+            _take_over(stage, donor, manifest, current[stage.name])
+            progress.note(f"{stage.name}: taken over from {donor.run.root}")
+            continue
         if not continues:
             _clear(stage)
         progress.note(f"{stage.name}: {'continues where it was stopped' if continues else redo}")
@@ -133,6 +144,50 @@ def _reason(stage: Stage, known: Mapping[str, Any], same: bool, forced: set[str]
     if missing:
         return f"runs again, because {missing[0]} is gone"
     return None
+
+
+def _donor(stage: Stage, fingerprint: str, manifest: Manifest, siblings: Sequence[RunDirectory]) -> Manifest | None:
+    """The run that did the stage with the same fingerprint and still has what came out."""
+    if stage.group == "report":
+        return None  # it tells of its own run
+    for sibling in siblings:
+        if not sibling.manifest.exists():
+            continue
+        other = Manifest.open(sibling)
+        known = other.stage(stage.name)
+        outputs = [sibling.root / path.relative_to(manifest.run.root) for path in stage.outputs]
+        same = known.get("fingerprint") == fingerprint and known.get("status") == "done"
+        if same and all(path.exists() for path in outputs):
+            return other
+    return None
+
+
+def _take_over(stage: Stage, donor: Manifest, manifest: Manifest, fingerprint: str) -> None:
+    _clear(stage)
+    for path in stage.outputs:
+        source = donor.run.root / path.relative_to(manifest.run.root)
+        with replacing(path) as temporary:
+            if source.is_dir():
+                shutil.copytree(source, temporary, copy_function=_link)
+            else:
+                _link(str(source), str(temporary))
+    if stage.adopt is not None:
+        stage.adopt(donor.run)
+    known = donor.stage(stage.name)
+    # Paths in a result are those of the run that it belongs to.
+    result = json.loads(json.dumps(known.get("result")).replace(str(donor.run.root), str(manifest.run.root)))
+    manifest.set_stage(
+        stage.name, status="done", fingerprint=fingerprint, inputs=dict(stage.inputs), started=known.get("started"),
+        finished=known.get("finished"), seconds=known.get("seconds", 0.0), result=result,
+        peak_memory_gib=known.get("peak_memory_gib"), taken_over_from=str(donor.run.root),
+    )  # fmt: skip
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)
 
 
 def _clear(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""The batches of a run's phases, for training and for those who ask about them afterwards."""
+"""The lineage of a run's phases."""
 
 from __future__ import annotations
 
@@ -6,40 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rexplug.errors import DataError, RecipeError
-from rexplug.recipe import Recipe
-from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
-from rexplug.schedules import batch_size
 
 if TYPE_CHECKING:
-    from rexplug.batches import BatchStream, Lineage
-
-
-def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream:
-    """The batches of a phase, from the run's token stores."""
-    from rexplug.batches import BatchStream
-    from rexplug.tokens import SpecialTokens, TokenStore
-
-    warmup = phase.batch_warmup
-    mixed = [name for name in recipe.sources if name in phase.mixing.weights(0.0)]
-    return BatchStream(
-        stores={name: TokenStore.open(run.tokens / name) for name in mixed},
-        special=SpecialTokens.read(run.tokenizer),
-        context=phase.context,
-        row_tokens=phase.row_tokens,
-        batch_tokens=lambda tokens: batch_size(
-            tokens,
-            full=phase.batch_tokens,
-            start=warmup.start if warmup else None,
-            warmup=warmup.tokens if warmup else 0,
-        ),
-        total_tokens=phase.tokens,
-        min_tokens=phase.min_tokens,
-        mixing=phase.mixing,
-        masking=phase.masking,
-        seed=recipe.seed,
-        phase=phase.name,
-    )
+    from rexplug.batches import Lineage
 
 
 def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
@@ -51,6 +21,7 @@ def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
     """
     from rexplug.batches import Lineage, PositionHistory
     from rexplug.batches.history import FILE
+    from rexplug.phase_stream import phase_stream
     from rexplug.plugins import load_plugins
     from rexplug.recipe import load_recipe
 

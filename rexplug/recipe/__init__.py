@@ -2,7 +2,8 @@
 
 from rexplug.recipe.dump import dump_recipe
 from rexplug.recipe.json_schema import recipe_schema
-from rexplug.recipe.load import load_recipe
+from rexplug.recipe.load import load_recipe, load_section
 from rexplug.recipe.schema import Recipe
+from rexplug.recipe.suite import Suite, load_suite
 
-__all__ = ["Recipe", "dump_recipe", "load_recipe", "recipe_schema"]
+__all__ = ["Recipe", "Suite", "dump_recipe", "load_recipe", "load_section", "load_suite", "recipe_schema"]

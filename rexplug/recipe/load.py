@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,6 +16,8 @@ from rexplug.plugins import load_plugins
 from rexplug.recipe.schema import Phase, Recipe
 from rexplug.recipe.strict_yaml import Path_, Source, parse, parse_file
 from rexplug.registry import Registry
+
+SectionT = TypeVar("SectionT", bound=BaseModel)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), registry: Registry | None = None) -> Recipe:
@@ -39,6 +41,32 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), registry: Registry | 
         return Recipe.model_validate(source.value, context={"components": registry})
     except ValidationError as error:
         raise _error(path, _problems(error, source, path, registry)) from None
+
+
+def load_section(
+    path: Path,
+    section: type[SectionT],
+    registry: Registry | None = None,
+    change: Callable[[Any], Any] = lambda value: value,
+) -> SectionT:
+    """Read and validate another file of the recipe's kind, e.g. a suite of evaluators.
+
+    Args:
+        path: the YAML file.
+        section: what it holds.
+        registry: what is installed, if the section holds components.
+        change: made to the parsed value before it is validated.
+
+    Raises:
+        RecipeError: with a line per problem, `file:line: path: message`.
+    """
+    registry = registry or Registry()
+    source = parse_file(path)
+    source.value = change(source.value)
+    try:
+        return section.model_validate(source.value, context={"components": registry})
+    except ValidationError as error:
+        raise _error(path, _problems(error, source, path, registry, section)) from None
 
 
 def _error(path: Path, problems: Sequence[str]) -> RecipeError:
@@ -194,16 +222,16 @@ def _items(items: list[Any]) -> str:
     return f"the items are {', '.join(names)}, or 0 to {len(items) - 1}" if names else "the list is empty"
 
 
-def _known(path: Sequence[str | int], at: dict[str, Any]) -> list[str] | None:
+def _known(path: Sequence[str | int], at: dict[str, Any], root: type[BaseModel] = Recipe) -> list[str] | None:
     """The keys that may stand at a path of the core schema; None where anything may (sources, component options)."""
-    model: type[BaseModel] | None = Recipe
+    model: type[BaseModel] | None = root
     for step in path:
         if model is None:
             return None
         if isinstance(step, int):
             continue
         model = _section(model, step)
-    if model is None or ("use" in at and model is not Recipe and "use" not in _keys(model)):
+    if model is None or ("use" in at and model is not root and "use" not in _keys(model)):
         return None
     return _keys(model)
 
@@ -232,7 +260,9 @@ def _no_key(key: str, known: Iterable[str]) -> str:
     return "there is no such key; " + (f"did you mean '{close[0]}'?" if close else f"the keys are {', '.join(names)}")
 
 
-def _problems(error: ValidationError, source: Source, file: Path, registry: Registry) -> list[str]:
+def _problems(
+    error: ValidationError, source: Source, file: Path, registry: Registry, root: type[BaseModel] = Recipe
+) -> list[str]:
     found = []
     errors = error.errors(include_url=False, include_context=False)
     for each in errors:
@@ -244,11 +274,11 @@ def _problems(error: ValidationError, source: Source, file: Path, registry: Regi
         dotted = ".".join(map(str, path))
         message = each["msg"].removeprefix("Value error, ")
         if each["type"] == "extra_forbidden":
-            message = _no_key(str(path[-1]), _siblings(path[:-1], source, registry))
+            message = _no_key(str(path[-1]), _siblings(path[:-1], source, registry, root))
         elif each["type"] == "missing":
             message = "is missing"
         elif each["type"] == "model_type":
-            known = _known(path, {}) or []
+            known = _known(path, {}, root) or []
             message = "write a mapping" + (f"; its keys are {', '.join(known)}" if known else "")
         elif each["type"] == "too_short":
             message = "is empty"
@@ -257,7 +287,7 @@ def _problems(error: ValidationError, source: Source, file: Path, registry: Regi
     return list(dict.fromkeys(found))
 
 
-def _siblings(path: Path_, source: Source, registry: Registry) -> list[str]:
+def _siblings(path: Path_, source: Source, registry: Registry, root: type[BaseModel]) -> list[str]:
     """The keys that would have been right beside a wrong one."""
     at: Any = source.value
     step: Any
@@ -267,5 +297,5 @@ def _siblings(path: Path_, source: Source, registry: Registry) -> list[str]:
         for (_, name), entry in registry.entries.items():
             if name == at["use"]:
                 return ["use", *_keys(entry.component)]
-    known = _known(path, {})
+    known = _known(path, {}, root)
     return known or []

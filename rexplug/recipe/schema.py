@@ -240,6 +240,19 @@ class Phase(Section):
         return self.microbatch_tokens or self.context
 
 
+class Card(Section):
+    """What the model card says beyond what a run knows by itself."""
+
+    license: str | None = None
+    """Licence of the trained model, as the Hugging Face hub writes it (`apache-2.0`); it follows from the training data."""
+    intended_use: str = ""
+    """What the model is for, and what it is not for."""
+    limits: str = ""
+    """What users must know: languages, periods, known leanings."""
+    data_licenses: dict[str, str] = Field(default_factory=dict)
+    """Source -> licence or terms of its text."""
+
+
 class Recipe(Section):
     """Everything that decides what a run does."""
 
@@ -249,6 +262,9 @@ class Recipe(Section):
     """What the recipe is for; shown in the report and on the model card."""
     seed: int = Field(default=17, ge=0)
     """Decides every draw: split, order, mixture, masks, initial weights."""
+    training_seed: int | None = Field(default=None, ge=0)
+    """Decides initial weights, order and masks in place of `seed`, so that runs with other draws share corpus, tokens
+    and held-out texts."""
     sources: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], Annotated[DocumentSource, Use()]] = Field(
         min_length=1
     )
@@ -263,14 +279,29 @@ class Recipe(Section):
     """Training, phase by phase."""
     evaluators: tuple[Annotated[Evaluator, Use()], ...] = ()
     """What is measured, before the first phase and after each."""
+    baselines: tuple[str, ...] = ()
+    """Other models that the evaluators run on: folders, hub names, `bm25`, `tfidf`, `random:FOLDER`; `label=` may precede."""
+    salience: tuple[Annotated[SalienceScorer, Use()], ...] = ()
+    """Salience scorers beside those of the phases' masking. Evaluators tell salient words by the first one; if left out,
+    by the last phase's."""
+
+    card: Card = Card()
+    """What the model card says beyond what a run knows by itself."""
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
+        for source in self.card.data_licenses:
+            if source not in self.sources:
+                raise PydanticCustomError(
+                    "card",
+                    "card.data_licenses names '{source}', but the sources are {known}",
+                    {"source": source, "known": ", ".join(self.sources)},
+                )
         names = [phase.name for phase in self.phases]
         for name in names:
             if names.count(name) > 1:
                 raise PydanticCustomError("phases", "two phases are called '{name}'", {"name": name})
-        evaluators = [evaluator.name for evaluator in self.evaluators]
+        evaluators = [evaluator.label for evaluator in self.evaluators]
         for name in evaluators:
             if evaluators.count(name) > 1:
                 raise PydanticCustomError("evaluators", "'{name}' is listed twice", {"name": name})
@@ -287,7 +318,20 @@ class Recipe(Section):
         return self
 
     @property
+    def seed_of_training(self) -> int:
+        """The seed of initial weights, order and masks."""
+        return self.seed if self.training_seed is None else self.training_seed
+
+    @property
     def scorers(self) -> tuple[SalienceScorer, ...]:
-        """The distinct salience scorers that the phases' masking policies use."""
-        found = {scorer.channel: scorer for phase in self.phases for scorer in phase.masking.scorers}
+        """The distinct salience scorers of the recipe and of the phases' masking policies."""
+        found = {scorer.channel: scorer for scorer in self.salience}
+        found |= {scorer.channel: scorer for phase in self.phases for scorer in phase.masking.scorers}
         return tuple(found.values())
+
+    @property
+    def evaluation_scorer(self) -> SalienceScorer | None:
+        """The scorer by which evaluators tell salient from plain words."""
+        for scorer in (*self.salience, *(s for phase in reversed(self.phases) for s in phase.masking.scorers)):
+            return scorer
+        return None

@@ -23,6 +23,8 @@ def _lines(contents: Contents) -> list[str]:
         "pipeline_tag: fill-mask",
         "tags: [modernbert, rexplug, domain-encoder, sentence-transformers]",
         "language: en",
+        *([f"license: {recipe.card.license}"] if recipe.card.license else []),
+        *_model_index(contents),
         "---",
         "",
         f"# {recipe.name}",
@@ -37,6 +39,15 @@ def _lines(contents: Contents) -> list[str]:
             "",
         ]
     initial = contents.result("train.initial") or {}
+    if recipe.card.intended_use:
+        lines += ["## Intended use", "", recipe.card.intended_use, ""]
+    else:
+        lines += [
+            "## Intended use", "",
+            "To be fine-tuned for search, classification, matching and tagging on texts like its training data. As it is, "
+            "it fills in masked words; its embeddings need a fine-tune.",
+            "",
+        ]  # fmt: skip
     lines += ["## Model", "", "ModernBERT architecture, masked language model."]
     if initial:
         lines.append(
@@ -55,14 +66,15 @@ def _lines(contents: Contents) -> list[str]:
         "",
         "## Training data",
         "",
-        "| source | origin | documents | tokens |",
-        "| --- | --- | ---: | ---: |",
+        "| source | origin | documents | tokens | licence |",
+        "| --- | --- | ---: | ---: | --- |",
     ]
     for name, source in contents.corpus.items():
         origin = recipe.sources[name].name + (" (synthetic)" if source["synthetic"] else "")
         tokens = contents.tokens.get(name, {}).get("tokens")
         lines.append(
-            f"| {name} | {origin} | {source['kept']['documents']:,} | {f'{tokens:,}' if tokens is not None else ''} |"
+            f"| {name} | {origin} | {source['kept']['documents']:,} | {f'{tokens:,}' if tokens is not None else ''} | "
+            f"{recipe.card.data_licenses.get(name, 'made by a program' if source['synthetic'] else 'not stated')} |"
         )
     lines += [
         "",
@@ -77,17 +89,29 @@ def _lines(contents: Contents) -> list[str]:
             f"{phase.masking.name} {phase.masking.rate.start:g} | {result['loss']:.3f} |"
         )
     if contents.evaluations:
-        lines += [
-            "",
-            "## Evaluation",
-            "",
-            f"| metric | {' | '.join(contents.moments)} |",
-            f"| --- |{' ---: |' * len(contents.moments)}",
-        ]
+        lines += ["", "## Evaluation", ""]
+        comparison = contents.comparison
         for evaluator in contents.evaluations:
+            lines += [
+                f"| {evaluator} | {' | '.join(contents.moments)} | 95 % |", f"| --- |{' ---: |' * len(contents.moments)} --- |"
+            ]  # fmt: skip
             for name, values in contents.metric_rows(evaluator):
                 cells = [f"{value['value']:.3f}" if value else "" for value in values]
-                lines.append(f"| {evaluator} {name} | {' | '.join(cells)} |")
+                last = values[-1]
+                interval = f"{last['low']:.3f} to {last['high']:.3f}" if last and last["low"] is not None else ""
+                lines.append(f"| {name} | {' | '.join(cells)} | {interval} |")
+            lines.append("")
+        if comparison is not None and contents.run.baselines.is_dir():
+            lines += ["Beside other models, on the same items:", ""]
+            lines += [f"| metric | {' | '.join(comparison.models)} |", f"| --- |{' ---: |' * len(comparison.models)}"]
+            for row in comparison.rows:
+                cells = [f"{cell.metric.value:.3f}" if cell.metric else "–" for cell in row.cells]
+                lines.append(f"| {row.evaluator} {row.metric} | {' | '.join(cells)} |")
+            lines.append("")
+        notes = dict.fromkeys(
+            note for each in contents.evaluations.values() for result in each.values() for note in result["notes"]
+        )
+        lines += [f"- {note}" for note in notes]
     parity = contents.result("export")
     if parity:
         lines += [
@@ -98,10 +122,29 @@ def _lines(contents: Contents) -> list[str]:
         "",
         "## Limits",
         "",
+        *([recipe.card.limits, ""] if recipe.card.limits else []),
         "The model knows what its training data holds, with their errors and leanings, in one language. Nothing was done "
-        "against unwanted associations. Say under `license` in the front matter which licence applies: it follows from the "
-        "training data and is not rexplug's to choose.",
+        "against unwanted associations."
+        + (
+            ""
+            if recipe.card.license
+            else " Say under `card.license` in the recipe which licence applies: it follows from the training data and is not "
+            "rexplug's to choose."
+        ),
         "",
         f"Made with rexplug {contents.manifest['rexplug']}: `{contents.manifest['command']}`, seed {recipe.seed}.",
     ]
     return lines
+
+
+def _model_index(contents: Contents) -> list[str]:
+    """The main figures in the form that the hub shows beside a model."""
+    entries = []
+    for evaluator, results in contents.evaluations.items():
+        last = results[max(results, key=contents.moments.index)]
+        entries += [
+            "      - task: {type: fill-mask}",
+            f"        dataset: {{type: held-out, name: {evaluator}}}",
+            f"        metrics: [{{type: {last['main']}, value: {last['metrics'][last['main']]['value']:.4f}}}]",
+        ]
+    return ["model-index:", f"  - name: {contents.recipe.name}", "    results:", *entries] if entries else []

@@ -9,7 +9,13 @@ from functools import cached_property
 from typing import Any
 
 from rexplug.recipe import Recipe
+from rexplug.recipe.schema import Phase
+from rexplug.report.compare import Comparison, compare_models, load_results
 from rexplug.run_directory import RunDirectory, read_json
+from rexplug.schedules import batch_size
+
+_GRID = 200
+"""Points at which a mixture is looked at to foresee epochs."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,9 @@ class Contents:
         found: dict[str, dict[str, Mapping[str, Any]]] = {}
         for evaluator in self.recipe.evaluators:
             for moment in self.moments:
-                path = self.run.evaluation / moment / f"{evaluator.name}.json"
-                if path.exists():
-                    found.setdefault(evaluator.name, {})[moment] = read_json(path)
+                path = self.run.evaluation / moment / f"{evaluator.label}.json"
+                if path.exists() and "metrics" in (content := read_json(path)):
+                    found.setdefault(evaluator.label, {})[moment] = content
         return found
 
     def metric_rows(self, evaluator: str) -> list[tuple[str, list[Mapping[str, Any] | None]]]:
@@ -81,6 +87,63 @@ class Contents:
         results = self.evaluations[evaluator]
         names = list(dict.fromkeys(name for result in results.values() for name in result["metrics"]))
         return [(name, [results.get(m, {}).get("metrics", {}).get(name) for m in self.moments]) for name in names]
+
+    @cached_property
+    def plan(self) -> list[dict[str, Any]]:
+        """Per trained phase what the recipe foresees beside what happened: tokens, steps, epochs of each source."""
+        rows = []
+        for phase, result in self.phases:
+            planned = _planned_epochs(phase, {name: each.get("tokens", 0) for name, each in self.tokens.items()})
+            rows.append(
+                {
+                    "phase": phase.name, "tokens": (phase.tokens, result["tokens"]),
+                    "steps": (_planned_steps(phase), result["steps"]),
+                    "epochs": {name: (planned.get(name), value) for name, value in result["epochs"].items()},
+                    "seconds": result["seconds"],
+                }
+            )  # fmt: skip
+        return rows
+
+    @cached_property
+    def lineage(self) -> list[dict[str, Any]]:
+        """Stage by stage what was made, from which inputs (fingerprint), when, and in which run."""
+        rows = []
+        for name, stage in self.manifest["stages"].items():
+            if name.partition(".")[0] == "report":
+                continue
+            made = ""
+            result = stage.get("result") or {}
+            if name == "curate":
+                kept = sum(source["kept"]["documents"] for source in self.corpus.values())
+                made = f"{kept:,} documents from {len(self.corpus)} sources"
+            elif name == "tokenize":
+                made = f"{sum(each.get('tokens', 0) for each in self.tokens.values()):,} tokens"
+            elif name.startswith("train.") and "tokens" in result:
+                made = f"{result['steps']:,} steps, {result['tokens']:,} tokens"
+            elif name.startswith("evaluate."):
+                moment = name.partition(".")[2]
+                revisions = {each[moment]["revision"] for each in self.evaluations.values() if moment in each}
+                made = f"weights {', '.join(sorted(revisions))}" if revisions else ""
+            rows.append(
+                {
+                    "stage": name, "made": made, "fingerprint": stage.get("fingerprint", ""),
+                    "finished": stage.get("finished", ""), "from": stage.get("taken_over_from", ""),
+                }
+            )  # fmt: skip
+        return rows
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """The last model against the model before training and the baselines; None if nothing stands beside it."""
+        if not self.moments or not self.evaluations:
+            return None
+        names = list(dict.fromkeys([self.moments[-1], self.moments[0]]))
+        folders = [(name, self.run.evaluation / name) for name in names]
+        if self.run.baselines.is_dir():
+            folders += [(path.name, path) for path in sorted(self.run.baselines.iterdir()) if path.is_dir()]
+        if len(folders) < 2:
+            return None
+        return compare_models([load_results(folder, name) for name, folder in folders])
 
     def headline(self) -> list[dict[str, str]]:
         """Per evaluator its main metric before and after: the numbers that matter."""
@@ -102,3 +165,28 @@ class Contents:
                 }
             )
         return found
+
+
+def _planned_steps(phase: Phase) -> int:
+    """Steps that the phase takes if every batch is as large as its schedule says."""
+    warmup = phase.batch_warmup
+    if warmup is None:
+        return -(-phase.tokens // phase.batch_tokens)
+    tokens = steps = 0
+    while tokens < min(phase.tokens, warmup.tokens):
+        tokens += batch_size(tokens, full=phase.batch_tokens, start=warmup.start, warmup=warmup.tokens)
+        steps += 1
+    return steps + max(0, -(-(phase.tokens - tokens) // phase.batch_tokens))
+
+
+def _planned_epochs(phase: Phase, stored: Mapping[str, int]) -> dict[str, float]:
+    """How often the phase sees each source; unknown where only long documents are taken."""
+    if phase.min_tokens:
+        return {}
+    shares: dict[str, float] = {}
+    for point in range(_GRID):
+        weights = phase.mixing.weights((point + 0.5) / _GRID)
+        total = sum(weights.values())
+        for name, weight in weights.items():
+            shares[name] = shares.get(name, 0.0) + weight / total / _GRID
+    return {name: share * phase.tokens / stored[name] for name, share in shares.items() if stored.get(name)}

@@ -9,14 +9,30 @@ from rexplug.recipe import Recipe, dump_recipe
 from rexplug.report import plots
 from rexplug.report.contents import Contents
 from rexplug.report.preview import PhasePreview, previews
+from rexplug.report.sections import PARTS
 from rexplug.run_directory import RunDirectory, write_text
 
 
 def write_report(run: RunDirectory, recipe: Recipe) -> Path:
     """Write the page from what lies in the run's folder; returns its path."""
+    contents = Contents(run, recipe)
+    page = template("report.html.j2").render(
+        run=contents,
+        recipe=recipe,
+        recipe_text=dump_recipe(recipe),
+        plots=_plots(contents),
+        parts=[part for make in PARTS if (part := make(contents)) is not None],
+        stages=contents.manifest["stages"],
+        previews=_previews(contents),
+    )
+    write_text(run.report, page)
+    return run.report
+
+
+def template(name: str) -> Any:
+    """A page's template with our filters; what it writes is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    contents = Contents(run, recipe)
     environment = Environment(
         loader=PackageLoader("rexplug.report"),
         autoescape=True,
@@ -25,16 +41,7 @@ def write_report(run: RunDirectory, recipe: Recipe) -> Path:
         lstrip_blocks=True,
     )
     environment.filters |= {"amount": amount, "figure": figure, "duration": duration}
-    page = environment.get_template("report.html.j2").render(
-        run=contents,
-        recipe=recipe,
-        recipe_text=dump_recipe(recipe),
-        plots=_plots(contents),
-        stages=contents.manifest["stages"],
-        previews=_previews(contents),
-    )
-    write_text(run.report, page)
-    return run.report
+    return environment.get_template(name)
 
 
 def _previews(contents: Contents) -> list[PhasePreview]:

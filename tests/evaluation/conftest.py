@@ -85,7 +85,7 @@ class Oracle:
     vectors: Mapping[str, Sequence[float]] = field(default_factory=dict)
     encoded: list[str] = field(default_factory=list)
 
-    def encode(self, texts):
+    def encode(self, texts, max_tokens=512):
         self.encoded += texts
         return np.array([self.vectors[text] for text in texts], np.float32)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rexplug import DataError
+from rexplug import DataError, NotApplicable
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 
 
@@ -13,7 +13,15 @@ def encoder(model_folder):
     return HuggingFaceEncoder(model_folder)
 
 
-def test_embeddings_are_means_over_the_text_alone(encoder):
+@pytest.fixture(scope="module")
+def reference(model_folder):
+    """The same weights in transformers' own attention."""
+    from transformers import AutoModelForMaskedLM
+
+    return AutoModelForMaskedLM.from_pretrained(model_folder).eval()
+
+
+def test_embeddings_are_means_over_the_text_alone(encoder, reference):
     texts = ["steel", "the red shirt fits well " * 5, "oak table"]
     together = encoder.encode(texts)
     assert together.shape == (3, 32)
@@ -21,7 +29,7 @@ def test_embeddings_are_means_over_the_text_alone(encoder):
     for text, row in zip(texts, together, strict=True):
         ids = torch.tensor([encoder.tokenizer(text)["input_ids"]])
         with torch.no_grad():
-            plain = encoder._model.base_model(input_ids=ids).last_hidden_state[0].mean(0)
+            plain = reference.base_model(input_ids=ids).last_hidden_state[0].mean(0)
         np.testing.assert_allclose(row, plain.numpy(), atol=1e-5)
 
 
@@ -31,7 +39,7 @@ def test_long_texts_are_cut(encoder):
     np.testing.assert_allclose(encoder.encode([long]), encoder.encode([long + "dress " * 50]), atol=1e-6)
 
 
-def test_fill_gives_the_models_own_best_tokens(encoder):
+def test_fill_gives_the_models_own_best_tokens(encoder, reference):
     texts = ["the red cotton shirt", "a small steel kettle with a wooden handle", "oak"]
     rows = [np.array(encoder.tokenizer(text)["input_ids"], np.int64) for text in texts]
     positions = [np.array([1, 2]), np.array([4, 1, 3]), np.array([], np.int64)]
@@ -39,7 +47,7 @@ def test_fill_gives_the_models_own_best_tokens(encoder):
     assert [each.shape for each in found] == [(2, 3), (3, 3), (0, 3)]
     for row, places, guess in zip(rows[:2], positions, found, strict=False):
         with torch.no_grad():
-            logits = encoder._model(input_ids=torch.from_numpy(row)[None]).logits[0]
+            logits = reference(input_ids=torch.from_numpy(row)[None]).logits[0]
         np.testing.assert_array_equal(guess, logits[places].topk(3).indices.numpy())
 
 
@@ -55,3 +63,78 @@ def test_the_revision_follows_the_weights(model_folder, encoder):
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(DataError, match="is no model that can be evaluated"):
         HuggingFaceEncoder(tmp_path)
+
+
+def test_packed_rows_give_the_numbers_of_padded_ones(encoder, model_folder):
+    padded = HuggingFaceEncoder(model_folder, packed=False)
+    texts = ["oak", "steel kettle " * 20, "linen dress with pockets", "red"]
+    np.testing.assert_allclose(encoder.encode(texts), padded.encode(texts), atol=1e-5)
+    assert padded.revision == encoder.revision
+
+
+def test_the_revision_does_not_follow_what_was_encoded(model_folder):
+    first, second = HuggingFaceEncoder(model_folder), HuggingFaceEncoder(model_folder)
+    first.encode(["cut me " * 50], 8)
+    assert first.revision == second.revision
+
+
+def test_a_twin_has_the_shape_but_other_weights(model_folder, encoder):
+    twin, again = (HuggingFaceEncoder(model_folder, random=True) for _ in range(2))
+    assert twin.num_parameters == encoder.num_parameters
+    assert twin.revision == again.revision != encoder.revision
+
+
+def test_a_clone_may_be_trained(model_folder):
+    encoder = HuggingFaceEncoder(model_folder)
+    before = encoder.encode(["oak table"])
+    clone = encoder.clone()
+    with torch.no_grad():
+        for each in clone.module.parameters():
+            each.mul_(1.5)
+    np.testing.assert_array_equal(encoder.encode(["oak table"]), before)
+    assert clone.revision != encoder.revision
+
+
+def test_whitening_takes_mean_and_common_directions_away(model_folder):
+    encoder = HuggingFaceEncoder(model_folder).clone()
+    rows = encoder.tokenize([f"{a} {b}" for a in ("red", "blue", "oak") for b in ("shirt", "kettle", "table", "dress")])
+    encoder.whiten(rows)
+    vectors = encoder.embed_rows(rows)
+    np.testing.assert_allclose(vectors.mean(0), 0, atol=1e-4)
+    assert vectors[:, 0].std() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory, model_folder):
+    """A random BERT without a masked-language-model head, with sentence-transformers' [CLS] pooling."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("bert")
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    tokenizer.save_pretrained(folder / "plain")
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=64, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder / "plain")
+    module = Transformer(str(folder / "plain"))
+    SentenceTransformer(modules=[module, Pooling(32, "cls")], device="cpu").save(str(folder / "st"))
+    return folder
+
+
+def test_a_sentence_transformers_model_pools_as_it_says(bert):
+    from sentence_transformers import SentenceTransformer
+
+    texts = ["steel kettle", "the red shirt fits well"]
+    found = HuggingFaceEncoder(bert / "st").encode(texts)
+    np.testing.assert_allclose(found, SentenceTransformer(str(bert / "st"), device="cpu").encode(texts), atol=1e-5)
+    assert not np.allclose(found, HuggingFaceEncoder(bert / "plain").encode(texts), atol=1e-3)
+
+
+def test_a_model_without_head_fills_in_no_words(bert):
+    with pytest.raises(NotApplicable) as caught:
+        HuggingFaceEncoder(bert / "plain").fill([np.array([1, 5, 2])], [np.array([1])])
+    assert str(caught.value) == "the model has no masked-language-model head, so it fills in no words"

@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from rexplug import EvaluationResult, Evaluator, Metric, PluginError
-from rexplug.evaluation import evaluate
+from rexplug.evaluation import Material, ModelName, evaluate, read_scores
 from rexplug.evaluation.evaluators import MaskedRecovery
 from rexplug.progress import Silent
 
@@ -27,7 +28,7 @@ class Fixed(Evaluator):
 
 def run(evaluators, folder, tmp_path, documents):
     return evaluate(
-        evaluators, folder, tokenizer=folder, held_out={"web": documents}, scorer=None, seed=3, moment="initial",
+        evaluators, ModelName("initial", str(folder)).load, Material({"web": documents}, 3), name="initial",
         folder=tmp_path / "initial", progress=Silent(),
     )  # fmt: skip
 
@@ -40,7 +41,10 @@ def test_results_are_written(model_folder, tmp_path, documents):
     first = found["masked_recovery"]
     assert (first["moment"], first["main"]) == ("initial", "web.words")
     assert first["options"]["rate"] == 0.15
-    assert set(first["metrics"]["web.words"]) == {"value", "low", "high", "num_items"}
+    assert set(first["metrics"]["web.words"]) == {"value", "low", "high", "num_items", "spread", "num_seeds"}
+    scores = read_scores(tmp_path / "initial", "masked_recovery")["web.words"]
+    assert sum(scores.weights[0]) == first["metrics"]["web.words"]["num_items"]
+    assert read_scores(tmp_path / "initial", "toy.fixed") == {}
     assert first["revision"] == found["toy.fixed"]["revision"]
 
 
@@ -55,6 +59,49 @@ def test_broken_results_are_blamed_on_their_evaluator(model_folder, tmp_path, do
     with pytest.raises(PluginError) as caught:
         run([evaluator], model_folder, tmp_path, documents)
     assert str(caught.value) == message
+
+
+class Counted(Fixed):
+    """Remembers how often it ran."""
+
+    name: ClassVar[str] = "toy.counted"
+    file: Path
+    calls: ClassVar[list[int]] = []
+
+    def inputs(self):
+        return (self.file,)
+
+    def evaluate(self, context):
+        self.calls.append(1)
+        return super().evaluate(context)
+
+
+def test_a_result_is_computed_once_until_something_changes(model_folder, tmp_path, documents):
+    file = tmp_path / "data"
+    file.write_text("one")
+    Counted.calls.clear()
+    first = run([Counted(file=file)], model_folder, tmp_path, documents)
+    assert run([Counted(file=file)], model_folder, tmp_path, documents) == first
+    assert len(Counted.calls) == 1
+    run([Counted(file=file, value=0.25)], model_folder, tmp_path, documents)  # other options
+    run([Counted(file=file, value=0.25)], model_folder, tmp_path, documents[1:])  # other held-out texts
+    file.write_text("two")
+    run([Counted(file=file, value=0.25)], model_folder, tmp_path, documents[1:])  # other data
+    assert len(Counted.calls) == 4
+    evaluate(
+        [Counted(file=file, value=0.25)], ModelName("x", f"random:{model_folder}").load, Material({"web": documents[1:]}, 3),
+        name="x", folder=tmp_path / "initial", progress=Silent(),
+    )  # fmt: skip
+    assert len(Counted.calls) == 5  # another model
+
+
+def test_what_does_not_apply_is_said_in_place_of_a_figure(tmp_path, documents):
+    found = evaluate(
+        [MaskedRecovery()], ModelName("bm25", "bm25").load, Material({"web": documents}, 3), name="bm25", folder=tmp_path,
+        progress=Silent(),
+    )  # fmt: skip
+    assert found["masked_recovery"]["not_applicable"] == "bm25 compares words; it has no tokens"
+    assert "metrics" not in found["masked_recovery"]
 
 
 def test_nothing_to_evaluate_loads_nothing(tmp_path, documents):
@@ -76,7 +123,7 @@ def test_salience_per_character(model_folder, tmp_path):
             # A token may begin with the space before its word.
             return np.array([200 * (at - 1 <= a < b <= at + 3) for a, b in document.offsets], np.uint8)
 
-    context = Context(HuggingFaceEncoder(model_folder), {}, tmp_path, 0, Red(), model_folder)
+    context = Context(HuggingFaceEncoder(model_folder), Material({}, 0, Red(), model_folder), tmp_path)
     text = "tall red dress"
     (marks,) = context.salience([text])
     assert "".join(c for c, m in zip(text, marks, strict=True) if m).strip() == "red"

@@ -6,7 +6,7 @@ import pytest
 
 from rexplug import DataError, Document
 from rexplug.evaluation.evaluators import MaskedRecovery
-from rexplug.evaluation.recovery import choose_words
+from rexplug.evaluation.recovery import choose_words, texts_of
 
 
 @pytest.mark.parametrize("blunder", [False, True])
@@ -87,6 +87,11 @@ def test_too_little_text_for_a_block_leaves_the_published_figures_out(Setting, O
     ("options", "held_out", "message"),
     [
         ({"sources": ("wbe",)}, {"web": []}, "masked_recovery: there is no source 'wbe'; the sources are web"),
+        (
+            {},
+            {},
+            "masked_recovery: there are no held-out documents; evaluate with the recipe of a run, or give it 'texts'",
+        ),
         ({}, {"web": []}, "masked_recovery: nothing of 'web' was held out; raise curation.held_out"),
         (
             {},
@@ -99,3 +104,25 @@ def test_what_cannot_be_measured_is_said(Setting, Oracle, coarse, options, held_
     with pytest.raises(DataError) as caught:
         MaskedRecovery(**options).evaluate(Setting(Oracle(coarse), held_out))
     assert str(caught.value) == message
+
+
+def test_dev_and_test_share_no_document_and_miss_none(Setting, Oracle, coarse):
+    documents = [Document(f"d{n}", f"text number {n}") for n in range(60)]
+    setting = Setting(Oracle(coarse), {"web": documents})
+    dev, test = (texts_of(MaskedRecovery(part=part, documents=100), setting)["web"] for part in ("dev", "test"))
+    assert len(dev) + len(test) == 60
+    assert {each.id for each in dev}.isdisjoint(each.id for each in test)
+    assert min(len(dev), len(test)) > 15
+
+
+def test_own_texts_take_the_place_of_held_out_ones(Setting, Oracle, coarse, tmp_path):
+    from rexplug.corpus.sources import Jsonl
+
+    (tmp_path / "t.jsonl").write_text('{"text": "one own text"}\n{"text": "and another"}\n')
+    evaluator = MaskedRecovery(texts={"mine": Jsonl(paths=(str(tmp_path / "t.jsonl"),))})
+    evaluator.check()
+    assert evaluator.inputs() == [tmp_path / "t.jsonl"]
+    found = texts_of(evaluator, Setting(Oracle(coarse), {"web": [Document("d", "held out")]}))
+    assert {name: sorted(d.text for d in documents) for name, documents in found.items()} == {
+        "mine": ["and another", "one own text"]
+    }

@@ -220,9 +220,61 @@ def test_the_card_has_front_matter_and_figures(run):
     matter = yaml.safe_load(front)
     assert (matter["library_name"], matter["pipeline_tag"]) == ("transformers", "fill-mask")
     assert "license" not in matter, "it follows from the data and is the user's to name"
-    assert "| web | toy.pages | 8 | 4,321 |" in body
-    assert "| shop | toy.pages (synthetic) | 8 | 4,321 |" in body
+    assert "| web | toy.pages | 8 | 4,321 | not stated |" in body
+    assert "| shop | toy.pages (synthetic) | 8 | 4,321 | made by a program |" in body
     assert "| anneal | 3,001 | 64 | 0.001 | random 0.3 | 2.500 |" in body
-    assert "| masked_recovery shop.words | 0.000 | 0.100 | 0.200 |" in body
+    assert "| shop.words | 0.000 | 0.100 | 0.200 | 0.100 to 0.400 |" in body
+    (model,) = matter["model-index"]
+    assert model["results"][0]["metrics"] == [{"type": "shop.words", "value": 0.2}]
     assert "at most 2.4e-06" in body
     assert 'AutoModelForMaskedLM.from_pretrained("model")' in body
+
+
+def test_the_card_says_what_the_recipe_says_of_use_limits_and_licences(run):
+    recipe = make_recipe()
+    card = {
+        "license": "apache-2.0", "intended_use": "Search in toy shops.", "limits": "Knows no prices.",
+        "data_licenses": {"web": "CC BY 4.0"},
+    }  # fmt: skip
+    recipe = Recipe.model_validate(
+        {**{name: getattr(recipe, name) for name in type(recipe).model_fields}, "card": card}
+    )
+    _, front, body = write_card(run, recipe).read_text().split("---\n", 2)
+    assert yaml.safe_load(front)["license"] == "apache-2.0"
+    for sentence in ("Search in toy shops.", "Knows no prices.", "| web | toy.pages | 8 | 4,321 | CC BY 4.0 |"):
+        assert sentence in body
+    with pytest.raises(ValueError, match="card.data_licenses names 'wbe', but the sources are web, shop"):
+        Recipe.model_validate(
+            {
+                **{name: getattr(recipe, name) for name in type(recipe).model_fields},
+                "card": {"data_licenses": {"wbe": "x"}},
+            }
+        )
+
+
+def test_plan_and_actual_stand_side_by_side(run):
+    # 3,000 tokens at 256 a step are 12 steps; half of them of each source, which has 4,321.
+    text = Page(write_report(run, make_recipe()).read_text()).text
+    assert "Plan and actual" in text
+    assert "web 0.35 → 0.50, shop 0.35 → 1.25" in text
+
+
+def test_lineage_leads_from_sources_to_weights(run):
+    text = Page(write_report(run, make_recipe()).read_text()).text
+    for part in ("Lineage", "16 documents from 2 sources", "8,642 tokens", "12 steps, 3,001 tokens"):
+        assert part in text, part
+
+
+def test_baselines_stand_beside_the_last_model(run):
+    content = json.loads((run.evaluation / "anneal" / "masked_recovery.json").read_text())
+    ids = [str(number) for number in range(30)]
+    for folder, value in ((run.evaluation / "anneal", 0.2), (run.baselines / "bm25", 0.5)):
+        write_json(folder / "masked_recovery.json", content | {
+            "label": "masked_recovery",
+            "metrics": {"shop.words": {"value": value, "low": None, "high": None, "num_items": 30}},
+        })  # fmt: skip
+        scores = {"scores": {"shop.words": {"ids": ids, "values": [[value] * 30]}}}
+        (folder / "masked_recovery.scores").write_text(json.dumps(scores))
+    text = Page(write_report(run, make_recipe()).read_text()).text
+    assert "Beside other models" in text
+    assert "+0.300" in text

@@ -1,13 +1,25 @@
+import gzip
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from rexplug import DataError
-from rexplug_ecommerce import Esci, ProductSearch
-from rexplug_ecommerce.esci import split_of
+from rexplug.plugins import load_plugins
+from rexplug.recipe import load_suite
+from rexplug_ecommerce import (
+    AttributeTagging,
+    EsciSearch,
+    EsciSimilarity,
+    ProductClassification,
+    ProductMatching,
+    ProductSearch,
+    QueryClassification,
+)
 
-DATA = Path(os.environ.get("REXPLUG_DATA", "../shared/data")) / "esci-us-sample"
+DATA = Path(os.environ.get("REXPLUG_DATA", "../shared/data"))
+needs_data = pytest.mark.skipif(not (DATA / "esci-us-sample").is_dir(), reason="no REXPLUG_DATA with esci-us-sample")
 
 
 def test_generated_search_is_fixed_and_graded():
@@ -21,34 +33,167 @@ def test_generated_search_is_fixed_and_graded():
         assert set(grades.values()) <= {1, 2, 3}
 
 
+def test_what_is_learnt_before_searching_is_not_what_is_asked():
+    made = ProductSearch(products=300, queries=60, pairs=500).collection()
+    assert 300 < len(made.training) <= 500
+    assert not {query for query, _ in made.training} & set(made.queries.values())
+    assert not ProductSearch(products=300, queries=30, pairs=0).collection().training
+
+
 def write(folder, judgments, products="asin,title,brand\nA,Red shoe,Acme\nB,Sock,\n"):
     (folder / "p.csv").write_text(products)
     (folder / "j.csv").write_text(judgments)
     return {"products": folder / "p.csv", "judgments": folder / "j.csv"}
 
 
-def test_esci_grades(tmp_path):
-    files = write(tmp_path, "query,docId,esci_label\nred shoe,A,E\nred shoe,B,I\n")
-    made = Esci(**files, split=split_of("red shoe")).collection()
+def query_of(evaluator, part):
+    """A query that the hash puts into a part."""
+    return next(q for q in (f"red shoe {n}" for n in range(200)) if evaluator.part_of(q) == part)
+
+
+def test_esci_grades_and_pairs_to_learn_from(tmp_path):
+    files = write(tmp_path, "query,docId,esci_label\n")
+    dev, train = (query_of(EsciSearch(**files), part) for part in ("dev", "train"))
+    files = write(tmp_path, f"query,docId,esci_label\n{dev},A,E\n{dev},B,I\n{train},B,E\n{train},A,S\n")
+    made = EsciSearch(**files, split="dev").collection()
     assert list(made.relevance.values()) == [{"A": 3}]
     assert made.corpus == {"A": "Red shoe\nAcme", "B": "Sock"}
+    assert made.training == [(train, "Sock")], "exact products of train queries alone"
+    assert made.candidates is None
+    again = EsciSearch(**files, split="dev", rerank=True)
+    assert list(again.collection().candidates.values()) == [["A", "B"]]
+    assert (EsciSearch(**files).label, again.label) == ("ecommerce.esci", "ecommerce.esci.rerank")
+
+
+def test_esci_labels_are_degrees(tmp_path):
+    files = write(tmp_path, "query,docId,esci_label\n")
+    rows = [f"{query_of(EsciSimilarity(**files), part)},{p},{label}" for part, p, label in (
+        ("train", "A", "E"), ("dev", "A", "S"), ("test", "A", "C"), ("test", "B", "I"),
+    )]  # fmt: skip
+    task = EsciSimilarity(**write(tmp_path, "query,docId,esci_label\n" + "\n".join(rows) + "\n")).task()
+    assert [(e.label, e.second) for e in (*task.train, *task.dev, *task.test)] == [
+        (1.0, "Red shoe"), (0.66, "Red shoe"), (0.33, "Red shoe"), (0.0, "Sock"),
+    ]  # fmt: skip
+    assert task.test[0].group == task.test[1].group == task.test[0].text
 
 
 def test_esci_says_what_is_wrong(tmp_path):
-    with pytest.raises(DataError, match="has no column esci_label; it has query, docId"):
-        Esci(**write(tmp_path, "query,docId\nx,A\n")).check()
-    with pytest.raises(DataError, match="label 'Z' is none of E, S, C, I"):
-        Esci(**write(tmp_path, "query,docId,esci_label\nx,A,Z\n")).collection()
+    with pytest.raises(DataError, match=r"j.csv:2: there is no column esci_label; it has query, docId"):
+        EsciSearch(**write(tmp_path, "query,docId\nx,A\n")).check()
+    with pytest.raises(DataError, match=r"j.csv:2: label 'Z' is none of E, S, C, I"):
+        EsciSearch(**write(tmp_path, "query,docId,esci_label\nx,A,Z\n")).collection()
     with pytest.raises(DataError, match=r"cannot read .*none\.csv"):
-        Esci(products=tmp_path / "none.csv", judgments=tmp_path / "j.csv").check()
-    with pytest.raises(DataError, match=r"is neither .jsonl nor .csv"):
-        Esci(products=tmp_path / "p.tsv", judgments=tmp_path / "j.csv").check()
+        EsciSearch(products=tmp_path / "none.csv", judgments=tmp_path / "j.csv").check()
+    with pytest.raises(DataError, match=r"is neither .jsonl, .csv nor .tsv"):
+        EsciSearch(products=tmp_path / "p.xlsx", judgments=tmp_path / "j.csv").check()
+    with pytest.raises(DataError, match=r"p.csv is empty"):
+        EsciSearch(**write(tmp_path, "query,docId,esci_label\nx,A,E\n", products="asin,title\n")).check()
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="no REXPLUG_DATA with esci-us-sample")
+def jsonl(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_matching_takes_the_training_set_of_its_size(tmp_path):
+    def row(split, label):
+        return {
+            "split": split,
+            "label": label,
+            "left": {"title": "a", "price": "3"},
+            "right": {"title": "b", "price": ""},
+        }
+
+    rows = [row("train.small", 1), row("train.medium", 0), row("valid.medium", 1), row("test", 0)]
+    path = jsonl(tmp_path / "wdc__Cameras.jsonl", rows)
+    task = ProductMatching(data=path).task()
+    assert (len(task.train), len(task.dev), len(task.test)) == (1, 1, 1)
+    assert (task.train[0].text, task.train[0].second, task.train[0].label) == ("a 3", "b", "0")
+    assert ProductMatching(data=path).label == "ecommerce.product_matching.wdc-cameras"
+    with pytest.raises(DataError) as caught:
+        ProductMatching(data=jsonl(tmp_path / "x.jsonl", [row("holdout", 1)])).task()
+    assert str(caught.value) == (
+        f"ecommerce.product_matching: {tmp_path}/x.jsonl:1: split 'holdout' is none of train, valid, test"
+    )
+
+
+def test_offers_of_a_product_stay_in_one_split(tmp_path):
+    rows = "".join(f"phone {n},{n // 4},Phones\n" for n in range(200))
+    (tmp_path / "t.csv").write_text("product_title,cluster_id,category_label\n" + rows)
+    task = ProductClassification(data=tmp_path / "t.csv").task()
+    clusters = [{int(e.text.split()[1]) // 4 for e in part} for part in (task.train, task.dev, task.test)]
+    assert not clusters[0] & clusters[2]
+    assert not clusters[0] & clusters[1]
+    assert sum(map(len, clusters)) == 50
+
+
+def test_rare_query_classes_are_left_out_and_the_others_are_everywhere(tmp_path):
+    rows = (
+        "".join(f"{n}\tquery {n}\t{'Beds' if n % 2 else 'Rugs'}\n" for n in range(40)) + "99\todd\tAnvils\n98\tnone\t\n"
+    )
+    (tmp_path / "query.csv").write_text("query_id\tquery\tquery_class\n" + rows)
+    task = QueryClassification(data=tmp_path / "query.csv").task()
+    for part in (task.train, task.dev, task.test):
+        assert {e.label for e in part} == {"Beds", "Rugs"}
+    assert len(task.train) + len(task.dev) + len(task.test) == 40
+
+
+def test_attributes_are_marked_where_they_stand(tmp_path):
+    row = {
+        "input": "Acme red patent shoe red 14 M",
+        "target_scores": {"Color": {"red": 1}, "Finish": {"red patent": 1}, "Size": {"14 M": 1}, "Brand": {"n/a": 1}},
+    }
+    (text,) = [
+        t
+        for part in ("train", "dev", "test")
+        for t in getattr(AttributeTagging(data=jsonl(tmp_path / "a.jsonl", [row])).task(), part)
+    ]
+    assert [(text.text[a:b], label) for a, b, label in text.spans] == [
+        ("red patent", "Finish"),
+        ("red", "Color"),
+        ("14 M", "Size"),
+    ]
+    assert text.spans[1][0] == 21, "the longer value has the first place"
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path):
+    with gzip.open(tmp_path / "q.csv.gz", "wt") as file:
+        file.write("query,class\na,b\n")
+    with pytest.raises(DataError) as caught:
+        QueryClassification(data=tmp_path / "q.csv.gz").check()
+    assert str(caught.value) == (
+        f"ecommerce.query_classification: {tmp_path}/q.csv.gz:2: there is no column query_class; it has query, class"
+    )
+
+
+@needs_data
 def test_esci_sample_loads():
-    files = {"products": DATA / "products.jsonl.zst", "judgments": DATA / "judgments.csv.gz"}
-    dev, test = (Esci(**files, split=split).collection() for split in ("dev", "test"))
-    assert len(dev.queries) + len(test.queries) == 101
+    files = {name: DATA / "esci-us-sample" / file for name, file in (
+        ("products", "products.jsonl.zst"), ("judgments", "judgments.csv.gz"),
+    )}  # fmt: skip
+    dev, test = (EsciSearch(**files, split=split).collection() for split in ("dev", "test"))
+    assert len(dev.queries) >= 10
+    assert len(test.queries) >= 20
     assert not set(dev.queries) & set(test.queries)
-    assert set(map(len, (dev.corpus, test.corpus))) == {len(dev.corpus)}
+    assert {query for query, _ in dev.training}.isdisjoint({*dev.queries.values(), *test.queries.values()})
+    assert len(dev.corpus) == len(test.corpus) > 4000
+
+
+@needs_data
+def test_every_evaluator_of_the_suite_finds_its_data():
+    suite = load_suite("ecommerce", DATA.resolve(), load_plugins())
+    for evaluator in suite.evaluators:
+        evaluator.check()
+        if hasattr(evaluator, "task"):
+            task = evaluator.task()
+            assert min(len(task.train), len(task.dev), len(task.test)) > 15, evaluator.label
+    labels = [evaluator.label for evaluator in suite.evaluators]
+    assert len(set(labels)) == len(labels)
+
+
+@needs_data
+def test_attributes_of_real_titles_are_found():
+    task = AttributeTagging(data=DATA / "attribute-extraction" / "oa-mine__train.jsonl.zst").task()
+    spans = [span for text in task.train for span in text.spans]
+    assert len(spans) > 2 * len(task.train)
+    assert len({label for _, _, label in spans}) == 12

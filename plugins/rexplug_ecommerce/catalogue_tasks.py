@@ -1,0 +1,223 @@
+"""Fine-tuned tasks of shops: matching offers, categories of products and queries, attributes in titles."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from rexplug import (
+    DataError,
+    EvaluationContext,
+    EvaluationResult,
+    Evaluator,
+    Example,
+    ExampleTask,
+    FineTuning,
+    TaggedText,
+    TaggingTask,
+    read_records,
+    split_of,
+)
+
+
+class _OnTable(Evaluator):
+    """Reads one table."""
+
+    data: Path
+    """The table: .jsonl, .csv or .tsv (.gz or .zst too)."""
+    tuning: FineTuning = FineTuning(max_tokens=64)
+    """What the fine-tune may cost."""
+
+    columns_: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def label(self) -> str:
+        """`<name>.<file>`: an evaluator may run on several tables."""
+        return f"{self.name}.{self.data.name.split('.')[0].replace('__', '-').lower()}"
+
+    def inputs(self) -> Sequence[Path]:
+        """The table."""
+        return (self.data,)
+
+    def check(self) -> None:
+        """Read the first row.
+
+        Raises:
+            DataError: the file is missing or empty or lacks a column.
+        """
+        if next(self.rows(), None) is None:
+            raise DataError(f"{self.name}: {self.data} is empty")
+
+    def wanted(self) -> Sequence[str]:
+        """Columns that each row must have."""
+        return self.columns_
+
+    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The rows, each of which has the columns."""
+        for number, row in read_records(self.data):
+            missing = [name for name in self.wanted() if name not in row]
+            if missing:
+                raise DataError(
+                    f"{self.name}: {self.data}:{number}: there is no column {missing[0]}; it has {', '.join(map(str, row))}"
+                )
+            yield number, row
+
+
+class ProductMatching(_OnTable):
+    """Whether two offers are the same product: both texts are read at once, F1 of matches on test.
+
+    Rows are those of Ditto's packages of the DeepMatcher and WDC sets: `left` and `right` (attribute -> value), `label`
+    (1 or 0) and `split` (train, valid or test; WDC's `train.small` and the like are taken by `size`).
+    """
+
+    name: ClassVar[str] = "ecommerce.product_matching"
+    columns_: ClassVar[tuple[str, ...]] = ("split", "label", "left", "right")
+
+    size: str = "medium"
+    """Which of WDC's training sets: small, medium or large."""
+    tuning: FineTuning = FineTuning(max_tokens=96, steps=150)
+    """What the fine-tune may cost."""
+
+    def task(self) -> ExampleTask:
+        """Pairs of offers."""
+        parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
+        names = {"train": "train", "valid": "dev", "test": "test"}
+        for number, row in self.rows():
+            split, _, size = str(row["split"]).partition(".")
+            if split not in names:
+                raise DataError(
+                    f"{self.name}: {self.data}:{number}: split {row['split']!r} is none of train, valid, test"
+                )
+            if size and size != self.size:
+                continue
+            left, right = (" ".join(str(v) for v in row[side].values() if v) for side in ("left", "right"))
+            parts[names[split]].append(Example(left, str(row["label"]), right))
+        return ExampleTask(self.label, **parts)
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """`f1` of matches."""
+        return context.pair_classification(self.task(), self.tuning, "1")
+
+
+class ProductClassification(_OnTable):
+    """The category of a product from its title: accuracy and macro F1; products of a cluster stay in one split."""
+
+    name: ClassVar[str] = "ecommerce.product_classification"
+
+    title: str = "product_title"
+    """The column with the title."""
+    category: str = "category_label"
+    """The column with the category."""
+    cluster: str | None = "cluster_id"
+    """The column that tells offers of the same product; the title itself if left out."""
+
+    def wanted(self) -> Sequence[str]:
+        """Title, category and cluster."""
+        return [name for name in (self.title, self.category, self.cluster) if name]
+
+    def task(self) -> ExampleTask:
+        """Titles and categories."""
+        return _split(self.label, [
+            (str(row[self.cluster or self.title]), Example(str(row[self.title]), str(row[self.category])))
+            for _, row in self.rows() if row[self.title] and row[self.category]
+        ])  # fmt: skip
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """`accuracy`."""
+        return context.classification(self.task(), self.tuning)
+
+
+class QueryClassification(_OnTable):
+    """The product class of a search query (WANDS): accuracy and macro F1 over the classes that are not rare."""
+
+    name: ClassVar[str] = "ecommerce.query_classification"
+    columns_: ClassVar[tuple[str, ...]] = ("query", "query_class")
+
+    at_least: int = Field(default=5, ge=2)
+    """Queries that a class must have; those of rarer classes are left out."""
+    tuning: FineTuning = FineTuning(max_tokens=24, steps=80, seeds=3)
+    """What the fine-tune may cost."""
+
+    def task(self) -> ExampleTask:
+        """Queries and their classes; every class is in every split as far as it goes."""
+        rows = [(str(row["query"]), str(row["query_class"])) for _, row in self.rows() if row["query_class"]]
+        count = Counter(label for _, label in rows)
+        parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
+        by_class: dict[str, list[str]] = {}
+        for query, label in rows:
+            if count[label] >= self.at_least:
+                by_class.setdefault(label, []).append(query)
+        for label, queries in by_class.items():
+            # Few queries for many classes: each class is cut by itself, three fifths to learn from.
+            ordered = sorted(queries, key=_place)
+            first, second = round(0.3 * len(ordered)), round(0.4 * len(ordered))
+            for name, chosen in (
+                ("test", ordered[:first]),
+                ("dev", ordered[first:second]),
+                ("train", ordered[second:]),
+            ):
+                parts[name] += [Example(query, label) for query in chosen]
+        return ExampleTask(self.label, **parts)
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """`accuracy`."""
+        return context.classification(self.task(), self.tuning)
+
+
+class AttributeTagging(_OnTable):
+    """Brand, colour, size and other attributes in product titles: a token classification fine-tune, F1 over exact spans.
+
+    Rows hold `input` (the title) and `target_scores` (attribute -> value -> 1), as in AE-110K and OA-Mine; a value is
+    marked where it stands first in the title, `n/a` is none.
+    """
+
+    name: ClassVar[str] = "ecommerce.attribute_tagging"
+    columns_: ClassVar[tuple[str, ...]] = ("input", "target_scores")
+
+    attributes: int = Field(default=12, ge=1)
+    """The most frequent attributes that are looked at."""
+    tuning: FineTuning = FineTuning(max_tokens=64, steps=100)
+    """What the fine-tune may cost."""
+
+    def task(self) -> TaggingTask:
+        """Titles with their spans."""
+        read = [(str(row["input"]), _spans(str(row["input"]), row["target_scores"])) for _, row in self.rows()]
+        count = Counter(label for _, spans in read for _, _, label in spans)
+        kept = {label for label, _ in count.most_common(self.attributes)}
+        parts: dict[str, list[TaggedText]] = {"train": [], "dev": [], "test": []}
+        for text, spans in read:
+            parts[split_of(text, dev=0.15, test=0.25)].append(TaggedText(text, [s for s in spans if s[2] in kept]))
+        return TaggingTask(self.label, **parts)
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """`f1`."""
+        return context.tagging(self.task(), self.tuning)
+
+
+def _spans(text: str, targets: Mapping[str, Mapping[str, Any]]) -> list[tuple[int, int, str]]:
+    """Where the values stand, longest first so that `red patent` is not cut by `red`; no span overlaps another."""
+    found: list[tuple[int, int, str]] = []
+    values = [(value, attribute) for attribute, each in targets.items() for value in each if value and value != "n/a"]
+    for value, attribute in sorted(values, key=lambda pair: -len(pair[0])):
+        start = text.find(value)
+        while start >= 0 and any(start < b and start + len(value) > a for a, b, _ in found):
+            start = text.find(value, start + 1)
+        if start >= 0:
+            found.append((start, start + len(value), attribute))
+    return sorted(found)
+
+
+def _split(name: str, keyed: Sequence[tuple[str, Example]]) -> ExampleTask:
+    parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
+    for key, example in keyed:
+        parts[split_of(key)].append(example)
+    return ExampleTask(name, **parts)
+
+
+def _place(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

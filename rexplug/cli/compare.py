@@ -1,0 +1,28 @@
+"""`rexplug compare`: which differences between results are real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, metavar="RUN_OR_RESULT...")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page, too.")
+@click.option("--json", "json_", type=click.Path(path_type=Path), help="Write a file for machines, too.")
+@click.option("--all-metrics", is_flag=True, help="Compare every metric, not the main ones alone.")
+def compare(results: tuple[str, ...], html: Path | None, json_: Path | None, all_metrics: bool) -> None:
+    """Compare runs (`runs/a`, `runs/a@pretrain`) or folders that `rexplug evaluate` wrote; the first is the yardstick.
+
+    Differences are tested on the same items (paired permutation test, Holm's correction for all of them together).
+    """
+    from rich.console import Console
+
+    from rexplug.cli.comparison import print_comparison
+    from rexplug.report.compare import compare_models, find_results, write_comparison
+
+    models = [model for argument in results for model in find_results(argument)]
+    comparison = compare_models(models, every_metric=all_metrics)
+    write_comparison(comparison, html=html, json=json_, title="Comparison")
+    print_comparison(comparison, Console(highlight=False))

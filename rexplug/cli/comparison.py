@@ -1,0 +1,54 @@
+"""A comparison on the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rexplug.report.compare import Cell, Comparison
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print the table, the legend and what is found."""
+    table = Table("metric", *comparison.models, box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+        column.overflow = "fold"
+    table.columns[0].no_wrap = True
+    table.columns[0].min_width = max(len(row.evaluator) for row in comparison.rows)
+    reasons: dict[str, None] = {}
+    last = ""
+    for row in comparison.rows:
+        if row.evaluator != last:
+            table.add_row(Text(row.evaluator, "bold"))
+            last = row.evaluator
+        table.add_row(f"  {row.metric}", *(cell_text(cell) for cell in row.cells))
+        reasons |= {cell.reason: None for cell in row.cells if cell.reason}
+    console.print(table)
+    if comparison.num_tests:
+        console.print(
+            f"\n+ and -: really above or below the first model with the metric (paired, {comparison.num_tests} tests, Holm); "
+            "~: may be chance; brackets: 95 % interval; ±: over fine-tunes",
+            style="dim", soft_wrap=True,
+        )  # fmt: skip
+    for line in [*reasons, *comparison.notes]:
+        console.print(Text(line, "dim"), soft_wrap=True)
+    for finding in comparison.findings():
+        console.print(Text(finding), soft_wrap=True)
+
+
+def cell_text(cell: Cell) -> Text:
+    """The figure and what its difference is, its interval and spread below, or a dash."""
+    if cell.metric is None:
+        return Text("–", "dim")
+    m = cell.metric
+    sign = ""
+    if cell.difference is not None:
+        sign = "~" if not cell.difference.real else ("+" if cell.difference.value > 0 else "-")
+    text = f"{m.value:.3f} {sign}".rstrip()
+    if m.low is not None and m.high is not None:
+        text += f"\n[{m.low:.2f}-{m.high:.2f}]"
+    if m.spread is not None:
+        text += f" ±{m.spread:.2f}"
+    return Text(text, {"+": "green", "-": "red"}.get(sign, ""))

@@ -1,0 +1,103 @@
+"""From what a user writes to a model under evaluation."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rexplug.errors import DataError
+from rexplug.evaluation.lexical import KINDS, LexicalModel
+
+if TYPE_CHECKING:
+    from rexplug.evaluation.encoder import HuggingFaceEncoder
+
+    Model = HuggingFaceEncoder | LexicalModel
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """A model as the command line names it: `[LABEL=]WHAT`.
+
+    WHAT is a folder, a hub name, `bm25`, `tfidf`, or `random:` before a folder or hub name for the same architecture with
+    random weights.
+    """
+
+    label: str
+    what: str
+
+    @classmethod
+    def parse(cls, text: str) -> ModelName:
+        """Read it; without a label, one is made from the last part of the path that says something.
+
+        Raises:
+            DataError: there is nothing after the label.
+        """
+        label, equals, what = text.partition("=")
+        if not equals or "/" in label:
+            label, what = "", text
+        if not what.strip():
+            raise DataError(f"'{text}' names no model; write a folder, a hub name, bm25, tfidf or random:FOLDER")
+        return cls(label or _label(what), what)
+
+    def load(self, tokenizer: Path | None = None) -> Model:
+        """Load the model.
+
+        Raises:
+            DataError: it cannot be loaded.
+        """
+        for kind in KINDS:
+            if self.what == kind:
+                return LexicalModel(kind)
+        from rexplug.evaluation.encoder import HuggingFaceEncoder
+
+        name = self.what.removeprefix("random:")
+        folder = Path(name)
+        if folder.is_dir() and not (folder / "config.json").exists():
+            inner = [each for each in ("model", "final") if (folder / each / "config.json").exists()]
+            if inner:
+                folder = folder / inner[0]
+        return HuggingFaceEncoder(
+            folder if folder.is_dir() else name, tokenizer or tokenizer_beside(folder),
+            random=self.what.startswith("random:"),
+        )  # fmt: skip
+
+
+def tokenizer_beside(folder: Path) -> Path | None:
+    """The tokenizer of the run that a checkpoint belongs to, if the checkpoint holds none itself."""
+    if not folder.is_dir() or (folder / "tokenizer.json").exists() or (folder / "tokenizer_config.json").exists():
+        return None
+    for parent in folder.resolve().parents:
+        if (parent / "run.json").exists() and (parent / "tokenizer").is_dir():
+            return parent / "tokenizer"
+    return None
+
+
+def distinct(names: list[ModelName]) -> list[ModelName]:
+    """The same models with labels that differ, by a number where they did not.
+
+    Raises:
+        DataError: a model is named twice.
+    """
+    seen: dict[str, int] = {}
+    found: list[ModelName] = []
+    for name in names:
+        if any(name.what == other.what for other in found):
+            raise DataError(f"the model {name.what} is named twice")
+        seen[name.label] = seen.get(name.label, 0) + 1
+        count = seen[name.label]
+        found.append(name if count == 1 else ModelName(f"{name.label}-{count}", name.what))
+    return found
+
+
+def _label(what: str) -> str:
+    prefix = "random-" if what.startswith("random:") else ""
+    parts = [part for part in Path(what.removeprefix("random:")).parts if part not in ("/", ".", "..")]
+    if what in KINDS or not parts:
+        return what
+    # `runs/shop/model` and `runs/shop/checkpoints/anneal/final` are named by the run.
+    telling = [part for part in parts if part not in ("model", "final", "checkpoints", "runs")]
+    in_run = "checkpoints" in parts and len(telling) >= 2
+    name = "-".join(telling[-2:]) if in_run else (telling or parts)[-1]
+    return prefix + re.sub(r"[^A-Za-z0-9._-]+", "-", name).removeprefix("sentence-transformers__")

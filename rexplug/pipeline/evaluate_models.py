@@ -1,0 +1,80 @@
+"""Evaluators on any models, outside a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rexplug.components import Evaluator
+from rexplug.errors import DataError, RexplugError
+from rexplug.pipeline.run import Story
+from rexplug.progress import Progress
+from rexplug.recipe import Recipe
+from rexplug.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from rexplug.evaluation import Material, ModelName
+    from rexplug.report.compare import ModelResults
+
+
+def evaluate_models(
+    names: Sequence[ModelName], evaluators: Sequence[Evaluator], material: Material, out: Path, progress: Progress
+) -> list[ModelResults]:
+    """Measure every model on the same items; results lie in `out/<model>/` and are taken from there where nothing changed.
+
+    Raises:
+        RexplugError: a model or data cannot be read.
+    """
+    from rexplug.evaluation import evaluate
+    from rexplug.report.compare import load_results
+
+    for name in names:
+        evaluate(evaluators, name.load, material, name=name.label, folder=out / name.label, progress=progress)
+    labels = {evaluator.label for evaluator in evaluators}
+    found = []
+    for name in names:
+        loaded = load_results(out / name.label, name.label)
+        kept = {label: result for label, result in loaded.results.items() if label in labels}
+        found.append(type(loaded)(name.label, kept, loaded.scores))
+    return found
+
+
+def material_of(recipe: Recipe, run: RunDirectory, progress: Progress) -> Material:
+    """What the run of a recipe held out; nothing if it has not curated yet."""
+    from rexplug.evaluation import Material
+
+    if not run.tokenizer.is_dir() or not run.corpus.is_dir():
+        return Material({}, recipe.seed)
+    return Story(recipe, run, progress).material()
+
+
+def usable(evaluators: Sequence[Evaluator], progress: Progress) -> list[Evaluator]:
+    """The evaluators whose data is there; a line for each that is left out.
+
+    Raises:
+        DataError: none is left.
+    """
+    kept = []
+    for evaluator in evaluators:
+        try:
+            evaluator.check()
+        except RexplugError as error:
+            progress.note(f"{evaluator.label} is left out: {error}")
+        else:
+            kept.append(evaluator)
+    if not kept:
+        raise DataError("no evaluator has its data; is --data the right folder?")
+    return kept
+
+
+def select(evaluators: Sequence[Evaluator], wanted: Sequence[str]) -> list[Evaluator]:
+    """Those with one of the names (or labels); all if no name is given.
+
+    Raises:
+        DataError: a name fits none.
+    """
+    for name in wanted:
+        if all(name not in (each.name, each.label) for each in evaluators):
+            raise DataError(f"--only {name}: the evaluators are {', '.join(each.label for each in evaluators)}")
+    return [each for each in evaluators if not wanted or each.name in wanted or each.label in wanted]

@@ -1,0 +1,109 @@
+"""Rows of small data files, compressed or not, with the place of what is wrong."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from rexplug.errors import DataError
+
+KINDS = (".jsonl", ".csv", ".tsv")
+
+
+def read_records(path: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line, record) of a .jsonl, .csv or .tsv file; .gz and .zst may follow.
+
+    Args:
+        path: the file. A .csv whose first line has tabs and no comma is read as tab-separated.
+        columns: names of the columns of a table without a header line (quotes have no meaning in it); fields beyond
+            them are left out.
+
+    Raises:
+        DataError: the file is missing or of another kind, or a line does not hold what it should.
+    """
+    suffixes = [suffix for suffix in path.suffixes if suffix not in {".gz", ".zst"}]
+    kind = suffixes[-1] if suffixes else ""
+    if kind not in KINDS:
+        raise DataError(f"{path} is neither .jsonl, .csv nor .tsv (.gz and .zst may follow)")
+    try:
+        with _open(path) as file:
+            yield from _json_lines(path, file) if kind == ".jsonl" else _table(path, file, kind, columns)
+    except (OSError, UnicodeDecodeError, EOFError, csv.Error) as error:
+        raise DataError(f"cannot read {path}: {error}") from None
+
+
+def column(row: dict[str, Any], names: Sequence[str], place: str) -> Any:
+    """The value of the first of `names` that the row has.
+
+    Raises:
+        DataError: it has none of them.
+    """
+    for name in names:
+        if name in row:
+            return row[name]
+    raise DataError(f"{place}: there is no column {' or '.join(names)}; it has {', '.join(map(str, row))}")
+
+
+def _json_lines(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}:{number}: no JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise DataError(f'{path}:{number}: expected an object like {{"text": ...}}')
+        yield number, row
+
+
+def _table(path: Path, file: IO[str], kind: str, columns: Sequence[str] | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    csv.field_size_limit(2**30)
+    first = file.readline()
+    tab = kind == ".tsv" or ("\t" in first and "," not in first) or (columns is not None and "\t" in first)
+    lines = _again(first, file)
+    delimiter = "\t" if tab else ","
+    if columns is None:
+        reader = csv.reader(lines, delimiter=delimiter)
+    else:
+        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    names = list(columns) if columns is not None else None
+    for fields in reader:
+        if names is None:
+            names = fields
+        elif fields:
+            if len(fields) < len(names):
+                raise DataError(
+                    f"{path}:{reader.line_num}: {len(fields)} fields where {len(names)} are due ({', '.join(names)})"
+                )
+            yield reader.line_num, dict(zip(names, fields, strict=False))
+
+
+def _again(first: str, file: IO[str]) -> Iterator[str]:
+    if first:
+        yield first
+    yield from file
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[IO[str]]:
+    if path.suffix == ".zst":
+        import zstandard
+
+        try:
+            with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
+                yield io.TextIOWrapper(stream, encoding="utf-8", newline="")
+        except zstandard.ZstdError as error:
+            raise DataError(f"cannot read {path}: {error}") from None
+    elif path.suffix == ".gz":
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+            yield file
+    else:
+        with path.open(encoding="utf-8", newline="") as file:
+            yield file

@@ -1,0 +1,105 @@
+"""`rexplug evaluate` and `rexplug report` as a user calls them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SUITE = """
+evaluators:
+  - {use: classification, title: toy, train: $DATA/t.csv, tuning: {steps: 5, batch: 8, seeds: 1, learning_rates: [1e-3], max_tokens: 16}}
+  - {use: similarity, title: none, train: $DATA/none.csv}
+"""
+
+
+def call(*arguments, code=0):
+    command = [sys.executable, "-c", "from rexplug.cli import main; main()", *map(str, arguments)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("model")
+    words = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
+    words.train_from_iterator(
+        ["red oak steel thing of number 0 1 2 3 4 5 6 7 8 9"], trainers.WordLevelTrainer(special_tokens=special)
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        pad_token="[PAD]",
+        mask_token="[MASK]",
+    )
+    tokenizer.save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=32,
+    )  # fmt: skip
+    BertForMaskedLM(config).save_pretrained(folder)
+    return folder
+
+
+def test_any_models_on_the_same_items(model, tmp_path):
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    rows = "".join(f"thing of {c} number {n % 10} {n // 10},{c}\n" for n in range(60) for c in ("red", "oak"))
+    (tmp_path / "t.csv").write_text("text,label\n" + rows)
+    command = [
+        "evaluate", "tfidf", f"mine={model}", f"random:{model}", "bm25", "--suite", tmp_path / "suite.yaml", "--data", tmp_path,
+        "--out", tmp_path / "out",
+    ]  # fmt: skip
+    done = call(*command)
+    assert "similarity.none is left out: cannot read" in done.stderr
+    assert "classification.toy" in done.stdout
+    assert "bm25 ranks; tfidf is the baseline that classifies" in done.stdout
+    table = json.loads((tmp_path / "out/comparison.json").read_text())
+    assert table["models"] == ["tfidf", "mine", f"random-{model.name}", "bm25"]
+    assert "<table" in (tmp_path / "out/comparison.html").read_text()
+    before = (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns
+    again = call(*command)
+    assert again.stdout == done.stdout
+    assert (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns == before, "nothing is computed twice"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bm25"], "write either --recipe R (its evaluators and held-out texts) or --suite NAME"),
+        (
+            ["x=", "--suite", "ecommerce"],
+            "'x=' names no model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
+        ),
+        (["bm25", "bm25", "--suite", "ecommerce"], "the model bm25 is named twice"),
+        (["bm25", "--suite", "ecommerce"], "the suite ecommerce reads local data: give its folder with --data DIR"),
+        (
+            ["bm25", "--suite", "ecommerce", "--data", "nowhere"],
+            "no evaluator has its data; is --data the right folder?",
+        ),
+        (
+            ["bm25", "--suite", "ecommerce", "--data", "x", "--only", "glue"],
+            "--only glue: the evaluators are masked_recovery, ",
+        ),
+    ],
+)
+def test_mistakes_are_told_in_a_line(arguments, message, tmp_path):
+    assert message in call("evaluate", *arguments, "--out", tmp_path / "out", code=2).stderr
+
+
+def test_a_folder_that_is_no_run_has_no_report(tmp_path):
+    assert call("report", tmp_path, code=2).stderr == (
+        f"rexplug: {tmp_path} is no run: it has no run.json; give a folder like runs/NAME\n"
+    )

@@ -1,0 +1,129 @@
+"""Intervals, paired comparisons and Holm's correction."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from rexplug import DataError, Scores
+from rexplug.evaluation.statistics import compare, holm, metric, value
+
+
+def scores(values, **more):
+    return Scores([str(i) for i in range(len(values))], [list(values)], **more)
+
+
+def test_intervals_cover_and_are_reproducible():
+    values = np.random.default_rng(0).random(400)
+    found = metric(scores(values), 3)
+    assert found == metric(scores(values), 3)
+    assert found.low < found.value < found.high
+    # 1.96 standard errors on both sides.
+    assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
+
+
+def test_a_ratio_weighs_its_items():
+    found = metric(Scores(["a", "b", "c"], [[1.0, 0.0, 3.0]], [[2.0, 0.0, 4.0]]), 0)
+    assert (found.value, found.num_items) == (4 / 6, 6)
+
+
+def test_rank_correlation_is_scipys():
+    generator = np.random.default_rng(1)
+    x, y = generator.random(60).round(1), generator.random(60).round(1)
+    assert value(scores(x, targets=y.tolist())) == pytest.approx(spearmanr(x, y).statistic)
+
+
+def test_items_of_a_group_are_drawn_together():
+    # Ten groups of forty equal items hold the information of ten items.
+    values = np.repeat(np.random.default_rng(2).random(10), 40)
+    groups = [str(i // 40) for i in range(400)]
+    together, apart = metric(scores(values, groups=groups), 0), metric(scores(values), 0)
+    assert together.high - together.low > 4 * (apart.high - apart.low)
+
+
+def test_fine_tunes_have_a_spread_and_widen_the_interval():
+    generator = np.random.default_rng(3)
+    base = generator.random(300)
+    rows = [(base + shift).tolist() for shift in (-0.2, 0.0, 0.2)]
+    found = metric(Scores([str(i) for i in range(300)], rows), 0)
+    assert found.spread == pytest.approx(0.2)
+    assert found.num_seeds == 3
+    alone = metric(scores(base), 0)
+    assert found.high - found.low > 3 * (alone.high - alone.low)
+
+
+def test_a_real_difference_is_found_and_the_same_model_shows_none():
+    generator = np.random.default_rng(4)
+    low = (generator.random(500) < 0.5).astype(float)
+    high = np.maximum(low, generator.random(500) < 0.1)
+    found = holm([compare(scores(high), scores(low), 0), compare(scores(low), scores(low), 0)])
+    assert found[0].real
+    assert found[0].value == pytest.approx((high - low).mean())
+    assert found[0].low < found[0].value < found[0].high
+    assert not found[1].real
+    assert (found[1].value, found[1].p) == (0.0, 1.0)
+
+
+def test_pairing_finds_what_two_intervals_hide():
+    generator = np.random.default_rng(5)
+    low = generator.random(200)
+    high = low + 0.02 + generator.normal(0, 0.01, 200)
+    one, other = metric(scores(high), 0), metric(scores(low), 0)
+    assert one.low < other.high, "the intervals overlap"
+    assert holm([compare(scores(high), scores(low), 0)])[0].real
+
+
+def test_a_test_rejects_no_more_often_than_it_should():
+    generator = np.random.default_rng(6)
+    p = [compare(scores(generator.random(40)), scores(generator.random(40)), n).p for n in range(60)]
+    assert np.mean(np.array(p) < 0.05) <= 0.15
+
+
+def test_a_difference_that_one_run_makes_is_not_real():
+    items = [str(i) for i in range(400)]
+    low = np.random.default_rng(7).random(400)
+    rows = [(low + shift).tolist() for shift in (0.3, -0.01, -0.02)]
+    found = holm([compare(Scores(items, rows), Scores(items, [low.tolist()] * 3), 0)])[0]
+    assert found.seeds == (1, 3)
+    assert found.p_holm < 0.05
+    assert not found.real
+
+
+def test_holm_multiplies_the_smallest_most():
+    generator = np.random.default_rng(8)
+    pairs = [compare(scores(generator.random(30) + s), scores(generator.random(30)), 0) for s in (0.5, 0.1, 0.2)]
+    p = sorted(each.p for each in pairs)
+    corrected = sorted(each.p_holm for each in holm(pairs))
+    assert corrected[0] == pytest.approx(min(1, 3 * p[0]))
+    assert corrected[1] == pytest.approx(max(corrected[0], min(1, 2 * p[1])))
+    assert corrected == sorted(corrected)
+
+
+def test_only_common_items_are_compared():
+    one = Scores(["a", "b", "c"], [[1.0, 0.0, 1.0]])
+    other = Scores(["c", "b", "x"], [[0.0, 0.0, 9.0]])
+    found = compare(one, other, 0)
+    assert (found.value, found.num_items) == (0.5, 2)
+    with pytest.raises(DataError) as caught:
+        compare(one, Scores(["y"], [[1.0]]), 0)
+    assert str(caught.value) == "the two results have no items in common: they were measured on other data"
+    with pytest.raises(DataError) as caught:
+        compare(one, Scores(["a"], [[1.0]], targets=[0.3]), 0)
+    assert str(caught.value) == "the two results hold scores of different kinds and cannot be compared"
+
+
+def test_a_clear_difference_survives_a_table_of_many_tests():
+    generator = np.random.default_rng(9)
+    low = generator.random(100)
+    clear = compare(scores(low + 0.3), scores(low), 0)
+    rest = [compare(scores(generator.random(20)), scores(generator.random(20)), n) for n in range(60)]
+    assert holm([clear, *rest])[0].real
+
+
+def test_groups_are_swapped_whole_in_rank_correlations_too():
+    generator = np.random.default_rng(10)
+    targets = generator.random(80).tolist()
+    groups = [str(i // 8) for i in range(80)]
+    good, bad = np.array(targets) + generator.normal(0, 0.05, 80), generator.random(80)
+    found = compare(scores(good, targets=targets, groups=groups), scores(bad, targets=targets, groups=groups), 0)
+    assert found.p < 0.02
+    assert found.low > 0.3

@@ -1,0 +1,43 @@
+"""Suites of evaluators: from plugins and from files."""
+
+from pathlib import Path
+
+import pytest
+
+from rexplug import RecipeError
+from rexplug.plugins import load_plugins
+from rexplug.recipe import load_suite
+
+REGISTRY = load_plugins()
+
+
+def test_data_is_put_in(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("evaluators:\n  - {use: classification, train: $DATA/train.csv, title: mine}\n")
+    (evaluator,) = load_suite(str(path), Path("/data"), REGISTRY).evaluators
+    assert evaluator.train == Path("/data/train.csv")
+    assert evaluator.label == "classification.mine"
+    with pytest.raises(RecipeError) as caught:
+        load_suite(str(path), None, REGISTRY)
+    assert str(caught.value) == f"the suite {path} reads local data: give its folder with --data DIR"
+
+
+def test_an_unknown_suite_is_met_with_those_there_are():
+    with pytest.raises(RecipeError) as caught:
+        load_suite("ecomerce", None, REGISTRY)
+    assert str(caught.value) == (
+        "--suite ecomerce: no plugin of that name ships a suite; there are ecommerce, or write the path of a YAML file"
+    )
+
+
+def test_problems_have_file_and_line(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("descriptoin: x\nevaluators:\n  - {use: classification, trian: a.csv}\n  - clasification\n")
+    with pytest.raises(RecipeError) as caught:
+        load_suite(str(path), None, REGISTRY)
+    text = str(caught.value)
+    assert text.startswith(f"{path} has 4 problems:\n")
+    assert f"{path}:1: descriptoin: there is no such key; did you mean 'description'?" in text
+    assert f"{path}:3: evaluators.0.trian: there is no such key; did you mean 'train'?" in text
+    assert f"{path}:3: evaluators.0.train: is missing" in text
+    assert f"{path}:4: evaluators.1: no Evaluator is called 'clasification'; did you mean 'classification'?" in text

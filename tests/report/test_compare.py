@@ -1,0 +1,151 @@
+"""Results side by side: found in folders, pooled over runs, compared on the same items."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from rexplug import DataError, Metric, Scores
+from rexplug.cli import cli
+from rexplug.report.compare import compare_models, find_results, pooled, write_comparison
+from rexplug.run_directory import write_json
+
+
+def write(folder, values, *, evaluator="toy.search", metric="score", moment="last", reason=None, scores=True, ids=None):
+    """A result as the harness leaves it."""
+    values = np.atleast_2d(values)
+    content = {"evaluator": evaluator, "label": evaluator, "options": {}, "moment": moment, "revision": "r"}
+    if reason:
+        write_json(folder / f"{evaluator}.json", {**content, "not_applicable": reason})
+        return folder
+    figure = {
+        "value": float(values.mean()),
+        "low": None,
+        "high": None,
+        "num_items": values.shape[1],
+        "spread": None,
+        "num_seeds": None,
+    }
+    write_json(folder / f"{evaluator}.json", {**content, "main": metric, "metrics": {metric: figure}, "notes": []})
+    if scores:
+        keys = ids or [str(i) for i in range(values.shape[1])]
+        each = {"ids": keys, "values": values.tolist()}
+        (folder / f"{evaluator}.scores").write_text(json.dumps({"scores": {metric: each}}))
+    return folder
+
+
+@pytest.fixture
+def low():
+    return np.random.default_rng(0).random(200) * 0.5
+
+
+def test_who_is_really_better(tmp_path, low):
+    generator = np.random.default_rng(1)
+    write(tmp_path / "all" / "a", low)
+    write(tmp_path / "all" / "b", low + 0.1)
+    write(tmp_path / "all" / "c", generator.permutation(low))
+    write(tmp_path / "all" / "d", low, reason="it cannot")
+    models = find_results(str(tmp_path / "all"))
+    assert [model.label for model in models] == ["a", "b", "c", "d"]
+    found = compare_models(models)
+    (row,) = found.rows
+    assert [cell.difference is not None and cell.difference.real for cell in row.cells] == [False, True, False, False]
+    assert row.cells[3].reason == "it cannot"
+    assert found.num_tests == 2
+    first, second = found.findings()
+    assert first.startswith("toy.search score: b is above a by +0.100 (95 %: +0.100 to +0.100, p < 0.001 after Holm)")
+    assert second.endswith("may be chance.")
+
+
+def test_page_and_file_say_the_same(tmp_path, low):
+    for name, shift in (("a", 0.0), ("b<i>", 0.1)):
+        write(tmp_path / "all" / name, low + shift)
+    found = compare_models(find_results(str(tmp_path / "all")))
+    write_comparison(found, html=tmp_path / "c.html", json=tmp_path / "c.json", title="Two")
+    page, file = (tmp_path / "c.html").read_text(), json.loads((tmp_path / "c.json").read_text())
+    assert "<i>" not in page
+    assert "b&lt;i&gt;" in page
+    assert "real" in page
+    assert file["rows"][0]["cells"][1]["difference"]["real"] is True
+    assert file["findings"] == found.findings()
+
+
+def test_the_yardstick_is_the_first_model_that_has_the_metric(tmp_path, low):
+    write(tmp_path / "bm25", low, reason="bm25 predicts no words")
+    for name, shift in (("a", 0.0), ("b", 0.2)):
+        write(tmp_path / name, low + shift)
+    models = [find_results(str(tmp_path / name))[0] for name in ("bm25", "a", "b")]
+    (row,) = compare_models(models).rows
+    assert row.reference == "a"
+    assert row.cells[2].difference.real
+
+
+def test_a_run_gives_its_last_moment_or_the_one_asked_for(tmp_path, low):
+    run = tmp_path / "shop"
+    for moment in ("initial", "pretrain", "anneal"):
+        write(run / "evaluation" / moment, low, moment=moment)
+    write_json(run / "run.json", {"stages": {f"evaluate.{m}": {} for m in ("initial", "pretrain", "anneal")}})
+    assert find_results(str(run))[0].results["toy.search"]["moment"] == "anneal"
+    (early,) = find_results(f"{run}@pretrain")
+    assert (early.label, early.results["toy.search"]["moment"]) == ("shop@pretrain", "pretrain")
+    assert find_results(f"mine={run}")[0].label == "mine"
+    with pytest.raises(DataError) as caught:
+        find_results(f"{run}@extend")
+    assert str(caught.value) == f"{run}@extend: there is no such moment; there are initial, pretrain, anneal"
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("{0}/none", "{0}/none: there is no such folder; give runs or folders that `rexplug evaluate` wrote"),
+        ("{0}/empty", "{0}/empty: there are no results in it; give runs or folders that `rexplug evaluate` wrote"),
+        ("{0}/one@last", "{0}/one@last: only runs have moments"),
+    ],
+)
+def test_what_holds_no_results_is_said(tmp_path, low, argument, message):
+    (tmp_path / "empty").mkdir()
+    write(tmp_path / "one", low)
+    with pytest.raises(DataError) as caught:
+        find_results(argument.format(tmp_path))
+    assert str(caught.value) == message.format(tmp_path)
+
+
+def test_two_models_of_one_name_are_refused(tmp_path, low):
+    write(tmp_path / "a", low)
+    models = find_results(str(tmp_path / "a")) * 2
+    with pytest.raises(DataError) as caught:
+        compare_models(models)
+    assert str(caught.value) == "two models are called 'a'; put LABEL= before one of them"
+
+
+def test_runs_of_a_variant_are_one_model_with_a_spread(tmp_path, low):
+    folders = [write(tmp_path / f"s{n}", low + shift) for n, shift in enumerate((0.0, 0.1, 0.2))]
+    together = pooled("v", [find_results(str(folder))[0] for folder in folders])
+    metric = Metric(**together.results["toy.search"]["metrics"]["score"])
+    assert metric.value == pytest.approx(low.mean() + 0.1)
+    assert metric.spread == pytest.approx(0.1)
+    assert metric.num_seeds == 3
+    assert isinstance(together.scores["toy.search"]["score"], Scores)
+    assert len(together.scores["toy.search"]["score"].values) == 3
+    write(tmp_path / "other", low, ids=[f"x{i}" for i in range(200)])
+    with pytest.raises(DataError) as caught:
+        pooled("v", [find_results(str(tmp_path / name))[0] for name in ("s0", "other")])
+    assert str(caught.value) == "v: toy.search score: the runs were measured on different items and cannot be pooled"
+
+
+def test_without_scores_nothing_is_tested_and_that_is_said(tmp_path, low):
+    for name in ("a", "b"):
+        write(tmp_path / "all" / name, low, scores=False)
+    found = compare_models(find_results(str(tmp_path / "all")))
+    assert found.num_tests == 0
+    assert found.notes == ["toy.search score has no scores of single items, so that differences in it were not tested."]
+
+
+def test_the_command_prints_table_and_findings(tmp_path, low):
+    for name, shift in (("a", 0.0), ("b", 0.1)):
+        write(tmp_path / "all" / name, low + shift)
+    done = CliRunner().invoke(cli, ["compare", str(tmp_path / "all"), "--html", str(tmp_path / "x.html")])
+    assert done.exit_code == 0, done.output
+    assert "b is above a by +0.100" in done.output
+    assert (tmp_path / "x.html").is_file()
