@@ -67,7 +67,6 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         "token_ids": torch.from_numpy(row.token_ids),
         "labels": torch.from_numpy(row.labels),
-        "position_ids": torch.from_numpy(row.position_ids),
         "borders": torch.from_numpy(row.borders),
         "masked": torch.from_numpy(np.flatnonzero(row.labels != IGNORED)),
         "source_of": torch.from_numpy(source_of),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from rexplug.errors import DataError
-from rexplug.model.attention import Packing, choose_backend, forward_packed, use_packed_attention
+from rexplug.model.attention import Packing, choose_backend, forward_packed, use_own_attention, use_packed_attention
 from rexplug.model.build import load_model
 from rexplug.run_directory import replacing, write_json
 
@@ -38,7 +38,7 @@ def export(checkpoint: Path, tokenizer: Path, target: Path, *, sample_texts: Seq
         fast = AutoTokenizer.from_pretrained(tokenizer)
         rows = [fast(text, truncation=True, max_length=_TEXT_TOKENS)["input_ids"] for text in texts]
         trained = _packed_logits(model, rows)
-        model.set_attn_implementation("sdpa")
+        use_own_attention(model, "sdpa")
         model.save_pretrained(temporary)
         for name in _TOKENIZER_FILES:
             if (tokenizer / name).exists():
@@ -49,7 +49,7 @@ def export(checkpoint: Path, tokenizer: Path, target: Path, *, sample_texts: Seq
         ).eval()
         alone = _logits(reloaded, rows)
         again = _packed_logits(reloaded, rows)
-        reloaded.set_attn_implementation("sdpa")
+        use_own_attention(reloaded, "sdpa")
         exact = _logits(reloaded.double(), rows)
         largest = max(float(each.abs().max()) for each in trained)
         differences = {
@@ -93,9 +93,8 @@ def _packed_logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tens
     backend, _ = choose_backend("auto", torch.device("cpu"))
     packing = Packing(borders, int(lengths.sum()), backend)
     tokens = torch.tensor([token for row in rows for token in row])
-    positions = torch.cat([torch.arange(len(row)) for row in rows])
     with torch.no_grad():
-        hidden = forward_packed(model, tokens, positions, packing)
+        hidden = forward_packed(model, tokens, packing)
         logits: torch.Tensor = model.decoder(model.head(hidden))
     return list(logits.split(lengths.tolist()))
 

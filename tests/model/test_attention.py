@@ -5,7 +5,14 @@ import torch
 import torch.nn.functional as F
 
 from rexplug.errors import DataError
-from rexplug.model.attention import Packing, attend, choose_backend, forward_packed, use_packed_attention
+from rexplug.model.attention import (
+    Packing,
+    attend,
+    choose_backend,
+    forward_packed,
+    use_own_attention,
+    use_packed_attention,
+)
 from rexplug.model.build import build_model
 from rexplug.recipe.schema import Model
 
@@ -36,22 +43,21 @@ def model():
 def row_of(lengths, padding=0, seed=0):
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randint(4, VOCABULARY, (sum(lengths),), generator=generator)
-    positions = torch.cat([torch.arange(n) for n in lengths])
     borders = F.pad(torch.tensor(lengths, dtype=torch.int32).cumsum(0), (1, 0)).int()
-    return F.pad(tokens, (0, padding), value=2), F.pad(positions, (0, padding)), borders
+    return F.pad(tokens, (0, padding), value=2), borders
 
 
 def packed(model, lengths, backend, padding=0, seed=0, tokens=None):
     use_packed_attention(model)
-    made, positions, borders = row_of(lengths, padding, seed)
+    made, borders = row_of(lengths, padding, seed)
     tokens = made if tokens is None else tokens
-    return forward_packed(model, tokens, positions, Packing(borders, len(tokens), backend))[: sum(lengths)]
+    return forward_packed(model, tokens, Packing(borders, len(tokens), backend))[: sum(lengths)]
 
 
 def alone(model, lengths, seed=0):
     """transformers' own eager attention, one document at a time."""
-    model.set_attn_implementation("eager")
-    tokens, _, _ = row_of(lengths, seed=seed)
+    use_own_attention(model)
+    tokens, _ = row_of(lengths, seed=seed)
     return torch.cat([model.model(input_ids=each[None]).last_hidden_state[0] for each in tokens.split(lengths)])
 
 
@@ -67,7 +73,7 @@ def test_equals_transformers_document_by_document(model, backend, lengths, paddi
 @pytest.mark.parametrize("backend", ["blocks", "eager"])
 @pytest.mark.parametrize("document", [0, 3, 9])
 def test_no_document_sees_another_to_the_last_bit(model, backend, document):
-    tokens, _, borders = row_of(RAGGED, padding=7)
+    tokens, borders = row_of(RAGGED, padding=7)
     first, last = borders[document], borders[document + 1]
     others = torch.ones(len(tokens), dtype=torch.bool)
     others[first:last] = False
