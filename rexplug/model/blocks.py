@@ -74,6 +74,11 @@ class Plan:
             self._local[half] = groups + ([self._band(long, half)] if long else [])
         return self._local[half]
 
+    def num_scores(self, half: int | None) -> int:
+        """Products of a query and a key per head, padding counted: what attention costs."""
+        groups = self.whole if half is None else self.local(half)
+        return sum(group.num * group.length * (3 * BLOCK if group.band else group.length) for group in groups)
+
     @cached_property
     def _local(self) -> dict[int, list[Group]]:
         return {}
@@ -226,13 +231,9 @@ def _views(made: Tensor, group: Group) -> tuple[Tensor, Tensor, Tensor]:
         return query, key, value
     query = made[BLOCK:-BLOCK, 0].unflatten(0, (group.num, BLOCK)).transpose(1, 2)
     step = made.stride(0)
-    windows = [
-        made.as_strided(
-            (group.num, heads, 3 * BLOCK, size), (BLOCK * step, size, step, 1), made.storage_offset() + i * heads * size
-        )  # fmt: skip
-        for i in (1, 2)
-    ]
-    return query, windows[0], windows[1]
+    shape, steps = (group.num, heads, 3 * BLOCK, size), (BLOCK * step, size, step, 1)
+    key, value = (made.as_strided(shape, steps, made.storage_offset() + i * heads * size) for i in (1, 2))
+    return query, key, value
 
 
 def _joined(grads: Sequence[Tensor], made: Tensor, group: Group) -> Tensor:

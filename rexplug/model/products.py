@@ -37,7 +37,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, residual: Tensor | None = None) -> Tensor:
     """`x` `[T, K]` times `weight` `[N, K]`, plus `bias` and `residual` `[T, N]` if given."""
-    if has_onednn(x):
+    if has_onednn(x) and len(x):
         return _Linear.apply(x, weight, bias, residual)  # type: ignore[no-any-return]
     result = F.linear(x, weight, bias)
     return result if residual is None else residual + result
