@@ -81,16 +81,14 @@ def test_no_document_sees_another_to_the_last_bit(model, backend, document):
     others[first:last] = False
     changed = torch.where(others, 4 + (tokens + 11) % (VOCABULARY - 4), tokens)
     seen = []
+    embedded = []
+    hook = model.model.embeddings.register_forward_hook(lambda _, __, made: embedded.append(made) or made.retain_grad())
     for each in (tokens, changed):
-        embedded = []
-        hook = model.model.embeddings.register_forward_hook(
-            lambda _, __, made: embedded.append(made) or made.retain_grad()
-        )
         hidden = packed(model, lengths, backend, 7, tokens=each)
-        hook.remove()
         # Every document counts in the loss, so a gradient that crossed a border would show.
-        (hidden.square().sum()).backward()
-        seen.append((hidden[first:last], embedded[0].grad[0, first:last], hidden))
+        hidden.square().sum().backward()
+        seen.append((hidden[first:last], embedded[-1].grad[0, first:last], hidden))
+    hook.remove()
     assert torch.equal(seen[0][0], seen[1][0])
     assert torch.equal(seen[0][1], seen[1][1])
     assert not torch.equal(seen[0][2], seen[1][2])
