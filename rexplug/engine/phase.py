@@ -23,6 +23,9 @@ from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, replacing
 from rexplug.schedules import learning_rate_factor
 
+CPU_TOKENS = 8192
+"""Tokens that a CPU takes at a time at least, where the batch has as many."""
+
 
 def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -> dict[str, Any]:
     """Write `checkpoints/initial`: the model that the first phase starts from. Returns its size and thetas."""
@@ -165,7 +168,7 @@ def train_phase(
                 callbacks=[steps],
                 progress_bar=False,
                 log_to_console=False,
-                device_train_microbatch_size=1,
+                device_train_microbatch_size=_rows_at_a_time(phase, device),
                 accumulate_train_batch_on_tokens=True,
                 seed=recipe.seed,
                 run_name=f"{recipe.name}-{phase.name}",
@@ -197,6 +200,12 @@ def train_phase(
         "context": phase.context, "backend": backend, "why": why, "device": device.type, "precision": precision,
         "threads": torch.get_num_threads(), "rope_theta": thetas(model), "checkpoint": str(final), "warnings": notes,
     }  # fmt: skip
+
+
+def _rows_at_a_time(phase: Phase, device: torch.device) -> int:
+    """Rows of a microbatch: one on a GPU, where `microbatch_tokens` says what fits; on a CPU short rows go together,
+    because each pass adds up the gradient of the whole embedding."""
+    return 1 if device.type == "cuda" else max(1, CPU_TOKENS // phase.row_tokens)
 
 
 def _falls(phase: Phase) -> bool:
