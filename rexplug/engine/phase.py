@@ -16,7 +16,7 @@ from rexplug.engine import checkpoints
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.errors import RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention
-from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, thetas
+from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, theta_warnings, thetas
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
@@ -79,11 +79,13 @@ def train_phase(
     checkpoints.clear_leftovers(folder)
     newest = checkpoints.newest(folder)
     model = load_model(newest or start)
+    notes = []
+    if newest is None and (recipe.model.from_ is not None or (start / "state.json").exists()):
+        notes += theta_warnings(thetas(model), context=phase.context, phase=phase.name, **phase.rope.model_dump())
     set_rope(model, global_theta=phase.rope.global_theta, local_theta=phase.rope.local_theta)
     use_packed_attention(model)
     model.to(device)
     optimizer = make_optimizer(model, phase)
-    notes = []
     previous = checkpoints.read_state(start) if (start / "state.json").exists() else None
     position, step, seconds, figures = stream.start, 0, 0.0, {}
     if newest is not None:

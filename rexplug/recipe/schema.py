@@ -93,6 +93,9 @@ class Model(Section):
     """nano (a demo), micro 17M, mini 68M, base 150M, large 400M: the shapes of Ettin."""
     from_: str | None = Field(default=None, alias="from")
     """A folder or hub name of a ModernBERT-family checkpoint to start from; needs that checkpoint's tokenizer."""
+    resize_vocabulary: bool = False
+    """Add embeddings (the mean of the known ones) where the tokenizer has more tokens than the checkpoint of `from`; the
+    tokens that both have must have the same ids."""
     attention: Literal["auto", "flash", "varlen", "blocks", "eager"] = "auto"
     """Attention backend; `auto` takes the fastest that this machine has and says which."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -103,6 +106,10 @@ class Model(Section):
         if (self.size is None) == (self.from_ is None):
             raise PydanticCustomError(
                 "model", "write either 'size' (train from scratch) or 'from' (go on from a checkpoint)", {}
+            )
+        if self.resize_vocabulary and self.from_ is None:
+            raise PydanticCustomError(
+                "model", "'resize_vocabulary' goes with 'from'; a new model fits its tokenizer", {}
             )
         return self
 
