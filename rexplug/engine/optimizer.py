@@ -33,6 +33,8 @@ def make_optimizer(model: torch.nn.Module, phase: Phase) -> torch.optim.Optimize
     with warnings.catch_warnings():
         # optimi warns of every fully decoupled decay above its own default; the recipe states what it wants.
         warnings.filterwarnings("ignore", "You are using weight_decay", UserWarning)
+        # Its advice is Triton, which a CPU does not have; a loop over tensors takes half as long again there.
+        warnings.filterwarnings("ignore", "Parameter `foreach` is deprecated", DeprecationWarning)
         optimizer: torch.optim.Optimizer = kind(
             [group for group in groups if group["params"]],
             lr=peak, betas=options.betas, eps=options.eps, weight_decay=options.weight_decay,

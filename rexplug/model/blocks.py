@@ -153,7 +153,7 @@ def attend_blocks(
         `[T, h, d]`.
     """
     cosines, sines = (None, None) if rotation is None else rotation
-    return _Attention.apply(qkv, cosines, sines, plan, scale, half)  # type: ignore[no-any-return]
+    return _Attention.apply(qkv, cosines, sines, plan, scale, half)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _Attention(Function):
@@ -185,7 +185,7 @@ class _Attention(Function):
         return output[:tokens]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         cosines, sines, *saved = ctx.saved_tensors
         _, heads, size = grad.shape
         result = grad.new_empty(ctx.tokens + 1, 3, heads, size)

@@ -42,7 +42,8 @@ class PackedLayer(ModernBertEncoderLayer):
     def project(self, hidden: Tensor) -> Tensor:
         """Queries, keys and values, `[T, 3, h, d]`."""
         weights = self.attn.Wqkv
-        return linear(self.attn_norm(hidden), weights.weight, weights.bias).unflatten(-1, (3, -1, self.attn.head_dim))
+        made = linear(self.attn_norm(hidden), weights.weight, weights.bias)
+        return made.view(len(made), 3, -1, self.attn.head_dim)
 
     def finish(self, hidden: Tensor, attended: Tensor) -> Tensor:
         """Everything after attention, `[T, hidden]`."""

@@ -36,7 +36,7 @@ def masked_lm_loss(
     if max_logits is None:
         max_logits = LOGITS_GPU if hidden.is_cuda else LOGITS_CPU
     size = max(64, max_logits // decoder.weight.shape[0] // 64 * 64)
-    total, losses, hits = _Loss.apply(features, decoder.weight, decoder.bias, labels, size)
+    total, losses, hits = _Loss.apply(features, decoder.weight, decoder.bias, labels, size)  # type: ignore[no-untyped-call]
     return total, losses, hits
 
 
@@ -53,9 +53,9 @@ class _Loss(Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         kind = torch.get_autocast_dtype(features.device.type)
         low = torch.is_autocast_enabled(features.device.type)
-        x, w, b = (
-            each.to(kind) if low and each is not None else each for each in (features.detach(), weight, bias)
-        )  # fmt: skip
+        x, w, b = features.detach(), weight, bias
+        if low:
+            x, w, b = x.to(kind), w.to(kind), None if b is None else b.to(kind)
         wanted = any(ctx.needs_input_grad)
         num = len(labels)
         losses = torch.empty(num, dtype=torch.float32, device=features.device)
@@ -94,7 +94,7 @@ class _Loss(Function):
         return losses.sum(), losses, hits
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         of_features, of_weight, of_bias = ctx.saved_tensors
         if of_weight is None:  # no token was masked
             return of_features * grad, None, None, None, None

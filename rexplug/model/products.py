@@ -38,7 +38,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, residual: Tensor | None = None) -> Tensor:
     """`x` `[T, K]` times `weight` `[N, K]`, plus `bias` and `residual` `[T, N]` if given."""
     if has_onednn(x) and len(x):
-        return _Linear.apply(x, weight, bias, residual)  # type: ignore[no-any-return]
+        return _Linear.apply(x, weight, bias, residual)  # type: ignore[no-any-return,no-untyped-call]
     result = F.linear(x, weight, bias)
     return result if residual is None else residual + result
 
@@ -53,7 +53,7 @@ class _Linear(Function):
         return summed
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias, needs_residual = ctx.needs_input_grad
         return (
@@ -72,7 +72,7 @@ def weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
 def geglu(x: Tensor) -> Tensor:
     """`gelu(a) * b` for `x` = `[a, b]`, `[T, 2 I]`; the result is `[T, I]`."""
     if x.device.type == "cpu":
-        return _GeGLU.apply(x)  # type: ignore[no-any-return]
+        return _GeGLU.apply(x)  # type: ignore[no-any-return,no-untyped-call]
     gate, value = x.chunk(2, dim=-1)
     return F.gelu(gate) * value
 
@@ -86,7 +86,7 @@ class _GeGLU(Function):
         return active * value
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         x, active = ctx.saved_tensors
         gate, value = x.chunk(2, dim=-1)
         result = torch.empty_like(x)

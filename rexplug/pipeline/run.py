@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from rexplug.components import Document, SalienceScorer
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
 from rexplug.pipeline.stages import Stage, run_stages
-from rexplug.progress import Progress
+from rexplug.progress import Progress, Silent
 from rexplug.recipe import Recipe, dump_recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, replacing, write_text
@@ -38,6 +37,7 @@ def run_recipe(
     until: str | None = None,
     from_: str | None = None,
     fresh: bool = False,
+    allow: Sequence[str] = (),
 ) -> Manifest:
     """Do what a recipe says in the folder `root`, skipping what was done before.
 
@@ -50,6 +50,7 @@ def run_recipe(
         until: stop after this stage.
         from_: do this stage and what depends on it again.
         fresh: remove what an earlier run left first.
+        allow: keys of the recipe that may have changed although a phase is under way, e.g. `phases.anneal.tokens`.
 
     Raises:
         RexplugError: something the user can mend.
@@ -68,7 +69,7 @@ def run_recipe(
         )  # fmt: skip
         story = Story(recipe, run, progress)
         try:
-            run_stages(story.stages(plugins), manifest, progress, until=until, from_=from_)
+            run_stages(story.stages(plugins), manifest, progress, until=until, from_=from_, allow=allow)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt) or type(error).__name__ == "RunInterrupted"
             manifest.update(status="interrupted" if stopped else "failed", finished=now())
@@ -125,14 +126,16 @@ class Story:
         ]
         before = "train.initial"
         for phase in recipe.phases:
-            options = phase.model_dump(mode="json", exclude={"checkpoints"})
+            # When training saves, measures or gives up does not change what comes out of it.
+            options = phase.model_dump(mode="json", exclude={"checkpoints", "evaluate_every"})
             stage = Stage(
                 f"train.{phase.name}",
                 {"phase": options},
                 lambda phase=phase: self.train(phase),  # type: ignore[misc]
                 after=(before,),
                 outputs=(run.checkpoints / phase.name,),
-                clear=lambda phase=phase: self._forget_metrics(phase.name),  # type: ignore[misc]
+                clear=lambda phase=phase: self._forget(phase.name),  # type: ignore[misc]
+                precious=True,
             )
             stages += [stage, self._evaluation(phase.name, stage.name)]
             before = stage.name
@@ -198,9 +201,12 @@ class Story:
         return initial_checkpoint(self.recipe, SpecialTokens.read(self.run.tokenizer), self.run)
 
     def train(self, phase: Phase) -> Any:
-        """Train one phase from the checkpoint of the one before."""
+        """Train one phase from the checkpoint of the one before, on all ranks."""
+        from rexplug import ranks
         from rexplug.engine import train_phase
 
+        if ranks.rank() == 0:
+            ranks.say(phase.name)
         names = ["initial", *(each.name for each in self.recipe.phases)]
         start = self._checkpoint(names[names.index(phase.name) - 1])
         return train_phase(
@@ -210,6 +216,7 @@ class Story:
             start=start,
             run=self.run,
             progress=self.progress,
+            evaluate=lambda folder, tokens: self._evaluate(folder, f"{phase.name}-{tokens}"),
         )
 
     def _stream(self, phase: Phase) -> BatchStream:
@@ -239,10 +246,13 @@ class Story:
 
     def evaluate(self, moment: str) -> Any:
         """Run every evaluator on the model as it is after `moment`."""
+        return self._evaluate(self._checkpoint(moment), moment)
+
+    def _evaluate(self, checkpoint: Path, moment: str) -> Any:
         from rexplug.evaluation import evaluate
 
         results = evaluate(
-            self.recipe.evaluators, self._checkpoint(moment), held_out=self._held_out(), scorer=self._scorer(),
+            self.recipe.evaluators, checkpoint, held_out=self._held_out(), scorer=self._scorer(),
             seed=self.recipe.seed, tokenizer=self.run.tokenizer, moment=moment, folder=self.run.evaluation / moment,
             progress=self.progress,
         )  # fmt: skip
@@ -300,19 +310,25 @@ class Story:
             for name in self.recipe.sources
         }
 
-    def _forget_metrics(self, phase: str) -> None:
-        """Take the lines of a phase that is redone out of `metrics.jsonl`."""
-        if not self.run.metrics.exists():
-            return
-        lines = self.run.metrics.read_text(encoding="utf-8").splitlines()
-        kept = []
-        for line in lines:
-            try:
-                if json.loads(line)["phase"] != phase:
-                    kept.append(line)
-            except (ValueError, KeyError):
-                continue  # a line that a killed run did not finish
-        write_text(self.run.metrics, "".join(line + "\n" for line in kept))
+    def _forget(self, phase: str) -> None:
+        """Take what a phase that is redone left besides its checkpoints: its figures and evaluations on the way."""
+        from rexplug.engine import forget_figures
+
+        forget_figures(self.run, phase)
+        for folder in self.run.evaluation.glob(f"{phase}-*"):
+            if folder.name.removeprefix(f"{phase}-").isdigit():
+                shutil.rmtree(folder)
+
+
+def follow(recipe: Recipe, root: Path) -> None:
+    """Be one of the ranks that only train: wait for a phase, train it with the others, until the run is over."""
+    from rexplug import ranks
+
+    story = Story(recipe, RunDirectory(root), Silent())
+    phases = {phase.name: phase for phase in recipe.phases}
+    while (name := ranks.say(None)) is not None:
+        story.train(phases[name])
+    ranks.disconnect()
 
 
 def _files(paths: Sequence[Path]) -> dict[str, list[int]]:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from rexplug.errors import DataError, RunInterrupted
 
-CLOCK = ("tokens_per_second", "seconds")
+CLOCK = ("tokens_per_second", "flops_per_second", "memory_gib", "seconds", "seconds_left")
 
 
 class Crash(Exception):
@@ -89,7 +89,7 @@ def test_every_step_is_told(bench):
     for line in lines:
         assert set(line) == {
             "phase", "step", "tokens", "total_tokens", "progress", "loss", "accuracy", "learning_rate", "batch_tokens",
-            "masked", "fill", "shares", "planned", "source_loss", "source_accuracy",
+            "gradient_norm", "masked", "fill", "shares", "planned", "source_loss", "source_accuracy",
         }  # fmt: skip
         assert sum(line["shares"].values()) == pytest.approx(1)
         assert 0 < line["fill"] <= 1

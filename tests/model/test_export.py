@@ -127,3 +127,14 @@ def test_logits_that_differ_stop_the_export_and_leave_nothing(tmp_path, exported
     with pytest.raises(DataError, match="the exported model's logits differ by .*; at most -1.0 is right"):
         export(folder / "checkpoint", tokenizer, tmp_path / "model", sample_texts=TEXTS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_onnx_gives_the_same_logits_at_any_shape(exported):
+    pytest.importorskip("onnxruntime")
+    from rexplug.model import export_onnx
+
+    folder, _ = exported
+    parity = export_onnx(folder / "model", sample_texts=TEXTS)
+    assert parity["max_difference"] <= 1e-4
+    assert json.loads((folder / "model" / "onnx_parity.json").read_text()) == parity
+    assert (folder / "model" / "model.onnx").stat().st_size > 1_000_000
