@@ -70,3 +70,25 @@ def test_ramp_is_one_number_or_two():
     assert ramp.at(0.5) == pytest.approx(0.2)
     assert (ramp.at(-1), ramp.at(2)) == (0.3, 0.1)
     assert Ramp.model_validate(0.3).model_dump() == 0.3
+
+
+GOLDEN = {
+    # Factors at 0, 50, 100, 250, 500, 700, 850, 1000 tokens: warm-up 100, the last 300 fall (linear and cosine: all) to 0.1.
+    "constant": [0, 0.5, 1, 1, 1, 1, 1, 1],
+    "linear": [0, 0.5, 1, 0.85, 0.6, 0.4, 0.25, 0.1],
+    "cosine": [0, 0.5, 1, 0.939711, 0.628142, 0.325000, 0.160289, 0.1],
+    "wsd": [0, 0.5, 1, 1, 1, 1, 0.55, 0.1],
+    "one_minus_sqrt": [0, 0.5, 1, 1, 1, 1, 0.363604, 0.1],
+}
+
+
+@pytest.mark.parametrize("schedule", SHAPES)
+def test_golden_curves(schedule):
+    """By hand from the formulas of ModernBERT's `src/scheduler.py`, to six places."""
+    decay = 300 if schedule in ("wsd", "one_minus_sqrt") else None
+    final = 0.0 if schedule == "constant" else 0.1
+    curve = [
+        learning_rate_factor(t, total=1000, schedule=schedule, warmup=100, decay=decay, final=final)
+        for t in (0, 50, 100, 250, 500, 700, 850, 1000)
+    ]
+    assert curve == pytest.approx(GOLDEN[schedule], abs=1e-6)

@@ -44,7 +44,7 @@ class PositionLog:
     def __init__(self, path: Path, stream: BatchStream, step: int = 0) -> None:
         self._kind = _record(len(stream.sources))
         header = _header(stream)
-        if not (path.exists() and path.read_bytes()[: len(header)] == header):
+        if not _starts_with(path, header):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(header)
         self._start = len(header)
@@ -78,6 +78,13 @@ class PositionLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _starts_with(path: Path, header: bytes) -> bool:
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(header)) == header
 
 
 def _header(stream: BatchStream) -> bytes:

@@ -13,6 +13,7 @@ from rexplug.errors import RexplugError, RunInterrupted
 
 _COMMANDS = {
     "run": "Curate, train, evaluate, export and report what a recipe says.",
+    "export": "Write any checkpoint of a run as a Hugging Face model.",
     "check": "Say what is wrong with a recipe, or that nothing is.",
     "evaluate": "Measure any models on the same items.",
     "compare": "Say which differences between runs or results are real.",

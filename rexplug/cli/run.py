@@ -22,6 +22,20 @@ import click
 )
 @click.option("--from", "from_", metavar="STAGE", help="Do this stage and what depends on it again.")
 @click.option("--fresh", is_flag=True, help="Remove what an earlier run left in the folder first.")
+@click.option(
+    "--allow-change",
+    "allow",
+    metavar="KEY",
+    multiple=True,
+    help="Let a phase that is under way go on although this key changed, e.g. phases.anneal.tokens; may be repeated.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Train on this many processes of this machine (one per GPU); under torchrun or srun leave it out.",
+)
 @click.option("--quiet", is_flag=True, help="Say nothing but errors and the summary.")
 def run(
     recipe: Path,
@@ -30,6 +44,8 @@ def run(
     until: str | None,
     from_: str | None,
     fresh: bool,
+    allow: tuple[str, ...],
+    processes: int,
     quiet: bool,
 ) -> None:
     """Curate, tokenize, train, evaluate, export and report what RECIPE says.
@@ -39,22 +55,33 @@ def run(
     """
     from rich.console import Console
 
+    from rexplug import ranks
     from rexplug.cli.progress import TerminalProgress
     from rexplug.cli.summary import print_summary
-    from rexplug.pipeline import run_recipe
+    from rexplug.pipeline import follow, run_recipe
     from rexplug.plugins import load_plugins
     from rexplug.recipe import load_recipe
 
     registry = load_plugins()
     resolved = load_recipe(recipe, overrides, registry)
     root = run_dir or Path("runs") / resolved.name
+    ranks.take_environment()
+    if processes > 1 and ranks.world() == 1:
+        code = ranks.launch(processes, ranks.command_line(), root / "logs")
+        sys.exit(code)
     signal.signal(signal.SIGTERM, interrupt)
+    if ranks.rank() > 0:
+        follow(resolved, root)
+        return
     with TerminalProgress(quiet=quiet) as progress:
         progress.note(f"rexplug run {recipe}: {root}")
-        manifest = run_recipe(
-            resolved, root, progress, plugins=registry.versions(), command=shlex.join(["rexplug", *sys.argv[1:]]),
-            until=until, from_=from_, fresh=fresh,
-        )  # fmt: skip
+        try:
+            manifest = run_recipe(
+                resolved, root, progress, plugins=registry.versions(), command=shlex.join(["rexplug", *sys.argv[1:]]),
+                until=until, from_=from_, fresh=fresh, allow=allow,
+            )  # fmt: skip
+        finally:
+            ranks.dismiss()
     print_summary(manifest, resolved, Console(highlight=False))
 
 

@@ -1,31 +1,35 @@
-"""What happens around each step: rate, figures, checkpoints, stopping."""
+"""What happens around each step: rate, figures, guard against bad losses, checkpoints, evaluation, stopping."""
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from composer.core import Callback
 from composer.core import State as ComposerState
 from composer.loggers import Logger
+from composer.utils import dist
 
+from rexplug import ranks
 from rexplug.batches import Position, PositionLog
 from rexplug.engine.composer_model import PackedMaskedLM
+from rexplug.engine.figures import MetricsFile, Smoothed, Speed, Totals, flat
 from rexplug.engine.optimizer import set_rate
 from rexplug.errors import DataError
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Phase
-from rexplug.run_directory import write_text
 
-_SMOOTHING = 0.95
+_GUARD_FROM = 20
+"""Steps before a jump of the loss can be told from its first fall."""
+_MOST_SKIPPED = 20
+"""Batches skipped one after the other before the run is stopped anyway."""
 
 
 class StopRequest:
@@ -54,38 +58,43 @@ class StopRequest:
 
 @dataclass(eq=False)
 class Steps(Callback):
-    """Sets the learning rate before each step and keeps account after it.
+    """Sets the learning rate before each step and keeps account after it; the same on every rank.
 
-    `save` writes a checkpoint: called with the step, the tokens of the phase, the stream's position and the seconds.
+    `save` writes a checkpoint after this step, due by tokens or not; `evaluate` runs the evaluators; `metrics` is None
+    on ranks other than 0, which write nothing. `names` turns (source, document) into ids.
     """
 
     phase: Phase
     sources: tuple[str, ...]
     rate_at: Callable[[int], float]
-    metrics: Path
+    metrics: MetricsFile | None
     progress: Progress
-    save: Callable[[int, int, dict[str, Any], float, dict[str, float]], None]
+    save: Callable[[Steps, bool], None]
+    late: Callable[[], bool]
+    evaluate: Callable[[Steps], None] | None
     stop: StopRequest
     names: Callable[[list[tuple[int, int]]], list[str]]
+    speed: Speed
     total_before: int
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
     stopped: bool = False
-    figures: dict[str, float] = field(default_factory=dict)
+    smoothed: Smoothed = field(default_factory=Smoothed)
     last_position: dict[str, Any] = field(default_factory=dict)
     positions: PositionLog | None = None
 
     def __post_init__(self) -> None:
-        self._began = self._saved_at = time.monotonic()
-        self._saved_tokens = self.tokens
-        self._before = self.seconds
-        self._step_began = self._began
-        self._rate = 0.0
+        self._last = time.monotonic()
+        self._rate = self._norm = 0.0
+        self._totals: Totals | None = None
+        self._held: list[tuple[torch.optim.Optimizer, Any]] = []
+        self._skipped = 0
+        self._late = self._stop_all = False
 
     def fit_start(self, state: ComposerState, logger: Logger) -> None:
         """Start the clock where training starts."""
-        self._began = self._saved_at = self._step_began = time.monotonic()
+        self._last = time.monotonic()
 
     def batch_start(self, state: ComposerState, logger: Logger) -> None:
         """Set the rate of the step from the tokens before it, and begin to count."""
@@ -95,65 +104,126 @@ class Steps(Callback):
         _model(state).reset()
 
     def after_train_batch(self, state: ComposerState, logger: Logger) -> None:
-        """Refuse to go on with a loss that is not a number, before the optimizer takes it in."""
-        loss, _, count = _model(state).totals.sum(1).tolist()
-        if not math.isfinite(loss / max(count, 1)):
-            about = state.batch["about"]
-            raise DataError(
-                f"phase '{self.phase.name}', step {self.step + 1}: the loss is {loss / max(count, 1)}; documents in the "
-                f"batch: {', '.join(self.names(about['documents'])[:20])}. Checkpoints from before this step are kept; "
-                "a lower learning_rate.peak is the usual cure"
+        """Gather what the ranks counted and judge the loss, before the optimizer takes the gradient in."""
+        totals = _model(state).totals
+        dist.all_reduce(totals, "SUM")
+        losses, hits, counts = totals.tolist()
+        self._totals = Totals(tuple(losses), tuple(hits), tuple(counts))
+        self._agree(state)
+        self._norm = self._gradient_norm(state)
+        trouble = self._trouble(self._totals.loss)
+        if trouble is None:
+            self._skipped = 0
+            return
+        self._skipped += 1
+        documents = ", ".join(self.names(state.batch["about"]["documents"])[:20])
+        where = f"phase '{self.phase.name}', step {self.step + 1}: {trouble}; documents in the batch: {documents}"
+        if self.phase.loss_guard.action == "stop" or self._skipped > _MOST_SKIPPED:
+            cure = (
+                "a lower learning_rate.peak is the usual cure, and loss_guard: {action: skip} passes such batches over"
             )
+            raise DataError(f"{where}. Checkpoints from before this step are kept; {cure}")
+        self.progress.note(f"  warning: {where}. No step was taken on it")
+        for optimizer in state.optimizers:
+            self._held.append((optimizer, optimizer.step))
+            optimizer.step = _no_step
+
+    def _trouble(self, loss: float) -> str | None:
+        if not math.isfinite(loss):
+            return f"the loss is {loss}"
+        if not math.isfinite(self._norm):
+            return f"the gradient is {self._norm}"
+        spike, usual = self.phase.loss_guard.spike, self.smoothed.values.get("loss", math.inf)
+        if spike is not None and self.step >= _GUARD_FROM and loss > spike * usual:
+            return f"the loss jumped to {loss:.3g} from about {usual:.3g}"
+        return None
+
+    def _agree(self, state: ComposerState) -> None:
+        """Share the wish to stop or to save, and make sure that all ranks are at the same step of the same stream."""
+        mine = [state.batch["about"]["tokens"], self._rate, *state.batch["about"]["tokens_of"].values()]
+        wishes = [float(self.stop.asked or ranks.abandoned()), float(self.metrics is not None and self.late())]
+        if dist.get_world_size() > 1:
+            device = _model(state).totals.device
+            both = torch.tensor([*mine, *(-value for value in mine), *wishes], dtype=torch.float64, device=device)
+            dist.all_reduce(both, "MAX")
+            found = both.tolist()
+            if found[: len(mine)] != [-value for value in found[len(mine) : 2 * len(mine)]]:
+                raise DataError(
+                    "the ranks are not at the same step of the same stream; do they read the same run folder?"
+                )
+            wishes = found[2 * len(mine) :]
+        self._stop_all, self._late = bool(wishes[0]), bool(wishes[1])
+
+    def _gradient_norm(self, state: ComposerState) -> float:
+        gradients = [each.grad for each in state.model.parameters() if each.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if state.fsdp_enabled:
+            squares = norm.double() ** 2
+            dist.all_reduce(squares, "SUM")
+            norm = squares.sqrt()
+        return float(norm)
 
     def batch_end(self, state: ComposerState, logger: Logger) -> None:
-        """Write the step's figures; save and stop when it is time."""
+        """Write the step's figures; save, evaluate and stop when it is time."""
+        assert self._totals is not None
+        for optimizer, own in self._held:
+            optimizer.step = own  # type: ignore[method-assign]
+        self._held.clear()
         about = state.batch["about"]
         before = self.tokens
         self.step, self.tokens, self.last_position = self.step + 1, about["tokens"], about["position"]
         now = time.monotonic()
-        self.seconds = self._before + now - self._began
-        losses, hits, counts = _model(state).totals.tolist()
-        masked = sum(counts)
-        loss, accuracy = sum(losses) / masked, sum(hits) / masked
+        self.seconds += now - self._last
+        line = self._line(about, self.tokens - before, now - self._last)
+        self._last = now
+        if not self._skipped:
+            self.smoothed.add(self.step, loss=self._totals.loss, accuracy=self._totals.accuracy)
+        if self.metrics is not None:
+            self.metrics.add(line)
+        if self.positions is not None:
+            self.positions.append(Position.from_json(self.last_position))
+        logger.log_metrics(flat(line), step=self.step)
+        done = min(self.tokens, self.phase.tokens)
+        values = self.smoothed.values
+        if values:
+            self.progress.update(done, loss=values["loss"], accuracy=values["accuracy"], rate=self._rate)
+        self._save_or_stop(state, before)
+
+    def _line(self, about: Mapping[str, Any], tokens: int, seconds: float) -> dict[str, Any]:
+        assert self._totals is not None
         line = {
             "phase": self.phase.name, "step": self.step, "tokens": self.tokens,
             "total_tokens": self.total_before + self.tokens, "progress": min(1.0, self.tokens / self.phase.tokens),
-            "loss": loss, "accuracy": accuracy, "learning_rate": self._rate, "batch_tokens": about["num_tokens"],
-            "masked": about["num_masked"], "fill": about["num_tokens"] / about["capacity"],
+            "loss": self._totals.loss, "accuracy": self._totals.accuracy, "learning_rate": self._rate,
+            "gradient_norm": self._norm, "batch_tokens": about["num_tokens"], "masked": about["num_masked"],
+            "fill": about["num_tokens"] / about["capacity"],
             "shares": {name: count / about["num_tokens"] for name, count in about["tokens_of"].items()},
-            "planned": about["planned"],
-            "source_loss": {n: a / c for n, a, c in zip(self.sources, losses, counts, strict=True) if c},
-            "source_accuracy": {n: h / c for n, h, c in zip(self.sources, hits, counts, strict=True) if c},
-            "tokens_per_second": (self.tokens - before) / max(1e-9, now - self._step_began), "seconds": self.seconds,
+            "planned": about["planned"], **self._totals.by_source(self.sources),
+            **self.speed.of_step(about, tokens, seconds), "seconds": self.seconds,
+            "seconds_left": max(0, self.phase.tokens - self.tokens) * self.seconds / max(1, self.tokens),
         }  # fmt: skip
-        self._step_began = now
-        if self.positions is not None:
-            self.positions.append(Position.from_json(self.last_position))
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        for name, value in (("loss", loss), ("accuracy", accuracy)):
-            old = self.figures.get(name, value)
-            # A mean over about the last twenty steps, from the first ones on.
-            keep = min(_SMOOTHING, 1 - 1 / self.step)
-            self.figures[name] = keep * old + (1 - keep) * value
-        self.progress.update(
-            min(self.tokens, self.phase.tokens),
-            loss=self.figures["loss"],
-            accuracy=self.figures["accuracy"],
-            rate=self._rate,
-        )
-        self._save_or_stop(state, now)
+        if self._skipped:
+            line["skipped"] = True
+        return line
 
-    def _save_or_stop(self, state: ComposerState, now: float) -> None:
-        if self.stop.asked:
+    def _save_or_stop(self, state: ComposerState, before: int) -> None:
+        # With others, a wish that came since they last spoke waits for the next step, or they would wait for this rank.
+        if self._stop_all or (self.stop.asked and dist.get_world_size() == 1):
             self.stopped = True
             state.stop_training()
-        every = self.phase.checkpoints
-        due = every.every_tokens is not None and self.tokens - self._saved_tokens >= every.every_tokens
-        due = due or now - self._saved_at >= every.every_minutes * 60
-        if self.stopped or due:
-            self.save(self.step, self.tokens, self.last_position, self.seconds, self.figures)
-            self._saved_at, self._saved_tokens = time.monotonic(), self.tokens
+        every = self.phase.checkpoints.every_tokens
+        on_grid = every is not None and self.tokens // every > before // every
+        if self.stopped or self._late or on_grid:
+            self.save(self, on_grid)
+        every = self.phase.evaluate_every
+        if self.evaluate is not None and every is not None and self.tokens // every > before // every:
+            self.evaluate(self)
+        # What saving and evaluating take is no training time.
+        self._last = time.monotonic()
+
+
+def _no_step(*_: Any, **__: Any) -> None:
+    """Stands for the step of an optimizer on a batch that is passed over: not even its count of steps moves."""
 
 
 def _model(state: ComposerState) -> PackedMaskedLM:
@@ -161,18 +231,3 @@ def _model(state: ComposerState) -> PackedMaskedLM:
     found = getattr(model, "module", model)
     assert isinstance(found, PackedMaskedLM)
     return found
-
-
-def cut_metrics(path: Path, phase: str, step: int) -> None:
-    """Take out lines of `phase` after `step`: a killed run wrote them, and they are about to be made again."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # the line that a kill cut off
-        if entry["phase"] != phase or entry["step"] <= step:
-            kept.append(line + "\n")
-    write_text(path, "".join(kept))

@@ -21,7 +21,8 @@ FINAL = "final"
 class State:
     """What a checkpoint knows besides weights and optimizer.
 
-    `position` is the stream's; `tokens` and `total_tokens` are those of the phase and of all phases up to here.
+    `position` is the stream's; `tokens` and `total_tokens` are those of the phase and of all phases up to here. `grid`
+    says whether it was made by `every_tokens`; `averaged` names the steps whose weights the checkpoint is the mean of.
     """
 
     phase: str
@@ -33,6 +34,8 @@ class State:
     optimizer: str
     decayed: bool = False
     figures: dict[str, float] = field(default_factory=dict)
+    grid: bool = False
+    averaged: list[int] = field(default_factory=list)
 
 
 def write_checkpoint(folder: Path, model: Any, optimizer: torch.optim.Optimizer | None, state: State) -> Path:
@@ -98,10 +101,3 @@ def clear_leftovers(folder: Path) -> None:
 def step_folder(folder: Path, step: int) -> Path:
     """Where the checkpoint after `step` lies."""
     return folder / f"step-{step:09d}"
-
-
-def prune(folder: Path, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints of a running phase."""
-    found = sorted(folder.glob("step-*"))
-    for path in found[: max(0, len(found) - keep)]:
-        shutil.rmtree(path)

@@ -5,22 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from composer.models import ComposerModel
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from rexplug.batches import IGNORED
 from rexplug.model.attention import Packing, forward_packed
+from rexplug.model.loss import masked_lm_loss
 
-LOGITS = 2**26
-"""Logits held at a time; more masked tokens are taken in pieces whose logits are computed again for the gradient."""
+CPU_MULTIPLE = 64
+"""Row lengths on a CPU are multiples of this, so that few shapes occur: products are compiled per shape."""
 
 
 class PackedMaskedLM(ComposerModel):
     """Masked language modelling on packed rows.
 
-    The loss of a row is the mean over its masked tokens; Composer weighs rows by their masked tokens
+    The loss of a microbatch is the mean over its masked tokens; Composer weighs microbatches by their masked tokens
     (`accumulate_train_batch_on_tokens`), so the gradient is that of the sum over the global batch divided by its
     masked tokens, however it is cut into rows.
     """
@@ -32,42 +30,46 @@ class PackedMaskedLM(ComposerModel):
         self.totals = torch.zeros(3, num_sources, dtype=torch.float64)
         """Per source since `reset`: sum of losses, tokens predicted right, masked tokens."""
 
-    def forward(self, batch: dict[str, Any]) -> Tensor:
-        """Losses of the masked tokens of one row, `[num_masked]`."""
-        row = batch["rows"][0]
-        packing = Packing(row["borders"], len(row["token_ids"]), self.backend)
-        hidden = forward_packed(self.model, row["token_ids"], row["position_ids"], packing)
+    def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The summed loss of the masked tokens of some rows, and their number."""
+        row = _joined(batch["rows"])
+        tokens = row["token_ids"]
+        if self.backend == "blocks":
+            # A CPU has no use for rows of one size; most of the padding is cut off.
+            tokens = tokens[: -(-int(row["borders"][-1]) // CPU_MULTIPLE) * CPU_MULTIPLE]
+        packing = Packing(row["borders"], len(tokens), self.backend)
+        hidden = forward_packed(self.model, tokens, packing)
         places = row["masked"]
-        labels = row["labels"][places]
-        losses, hits = self._predict(hidden[places], labels)
+        total, losses, hits = masked_lm_loss(self.model, hidden[places], row["labels"][places])
         source_of = row["source_of"][places]
-        with torch.no_grad():
-            for line, values in enumerate((losses.detach(), hits, torch.ones_like(losses))):
-                counted = torch.zeros(self.totals.shape[1], dtype=torch.float64, device=values.device)
-                counted.index_add_(0, source_of, values.double())
-                self.totals[line] += counted.cpu()
-        return losses
+        values = torch.stack([losses.double(), hits.double(), torch.ones_like(losses, dtype=torch.float64)])
+        counted = torch.zeros(self.totals.shape, dtype=torch.float64, device=values.device)
+        counted.index_add_(1, source_of, values)
+        self.totals = self.totals.to(values.device) + counted
+        return {"loss": total, "num_masked": len(losses)}
 
-    def loss(self, outputs: Tensor, batch: Any) -> Tensor:
-        """Mean over the row's masked tokens; 0 for a row that has none (it holds nothing but special tokens)."""
-        return outputs.sum() / max(1, len(outputs))
+    def loss(self, outputs: dict[str, Any], batch: Any) -> Tensor:
+        """Mean over the masked tokens; 0 for rows that have none (they hold nothing but special tokens)."""
+        loss: Tensor = outputs["loss"] / max(1, outputs["num_masked"])
+        return loss
 
     def reset(self) -> None:
         """Begin to count anew."""
-        self.totals.zero_()
+        self.totals = torch.zeros_like(self.totals)
 
-    def _predict(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        assert int((labels == IGNORED).sum()) == 0
-        size = max(1, LOGITS // self.model.config.vocab_size)
-        if len(labels) <= size:
-            return self._piece(hidden, labels)
-        pieces = [
-            checkpoint(self._piece, h, y, use_reentrant=False)
-            for h, y in zip(hidden.split(size), labels.split(size), strict=True)
-        ]
-        return torch.cat([loss for loss, _ in pieces]), torch.cat([hit for _, hit in pieces])
 
-    def _piece(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.model.decoder(self.model.head(hidden))
-        losses = F.cross_entropy(logits.float(), labels, reduction="none")
-        return losses, (logits.detach().argmax(-1) == labels).float()
+def _joined(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """Rows one behind the other as one row; the padding of all but the last is left out."""
+    if len(rows) == 1:
+        return rows[0]
+    *first, last = rows
+    ends = [int(row["borders"][-1]) for row in first]
+    starts = [0, *torch.tensor(ends).cumsum(0).tolist()]
+    joined = {
+        key: torch.cat([*(row[key][:end] for row, end in zip(first, ends, strict=True)), last[key]])
+        for key in ("token_ids", "labels", "source_of")
+    }
+    joined["masked"] = torch.cat([row["masked"] + start for row, start in zip(rows, starts, strict=True)])
+    borders = [row["borders"][1:] + start for row, start in zip(rows, starts, strict=True)]
+    joined["borders"] = torch.cat([rows[0]["borders"][:1], *borders])
+    return joined

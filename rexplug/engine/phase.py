@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import signal
+import tempfile
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from rexplug import ranks
 from rexplug.batches import BatchStream, Position, PositionLog
 from rexplug.batches.history import FILE as POSITIONS
 from rexplug.engine import checkpoints
 from rexplug.engine.checkpoints import FINAL, State
-from rexplug.errors import RunInterrupted
+from rexplug.engine.figures import MetricsFile, Smoothed, Speed
+from rexplug.engine.saving import Saver
+from rexplug.errors import DataError, RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention
-from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, thetas
+from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, theta_warnings, thetas
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, replacing
 from rexplug.schedules import learning_rate_factor
+
+if TYPE_CHECKING:
+    from rexplug.engine.callbacks import Steps
+
+CPU_TOKENS = 8192
+"""Tokens that a CPU takes at a time at least, where the batch has as many."""
+
+Evaluate = Callable[[Path, int], None]
+"""Runs the evaluators on a checkpoint folder after so many tokens of the phase."""
 
 
 def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -> dict[str, Any]:
@@ -36,10 +51,44 @@ def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -
     return {"parameters": total, "without_embedding": total - embedding, "rope_theta": thetas(model)}
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What a rank trains on."""
+
+    device: torch.device
+    precision: str
+    backend: str
+    why: str
+
+    @classmethod
+    def find(cls, recipe: Recipe) -> Machine:
+        """This rank's device, and what fits it."""
+        local = ranks.local_rank()
+        device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+        precision = recipe.model.precision
+        if precision == "auto":
+            precision = "bf16" if device.type == "cuda" else "fp32"
+        return cls(device, precision, *choose_backend(recipe.model.attention, device, precision))
+
+    def rows_at_a_time(self, phase: Phase) -> int:
+        """Rows of a microbatch: one on a GPU, where `microbatch_tokens` says what fits; on a CPU short rows go together,
+        because each pass adds up the gradient of the whole embedding."""
+        return 1 if self.device.type == "cuda" else max(1, CPU_TOKENS // phase.row_tokens)
+
+
 def train_phase(
-    *, recipe: Recipe, phase: Phase, stream: BatchStream, start: Path, run: RunDirectory, progress: Progress
+    *,
+    recipe: Recipe,
+    phase: Phase,
+    stream: BatchStream,
+    start: Path,
+    run: RunDirectory,
+    progress: Progress,
+    evaluate: Evaluate | None = None,
 ) -> dict[str, Any]:
     """Train one phase and write `checkpoints/<phase>/final`; a phase that was stopped continues.
+
+    Every rank calls it with the same arguments; rank 0 writes.
 
     Args:
         recipe: the recipe.
@@ -48,6 +97,7 @@ def train_phase(
         start: the checkpoint that it starts from (the phase before, or the initial model).
         run: the run's folder.
         progress: told of every step.
+        evaluate: what `evaluate_every` runs.
 
     Returns:
         What run.json keeps: tokens, steps, seconds, tokens per second, smoothed loss and accuracy at the end, epochs per
@@ -55,7 +105,7 @@ def train_phase(
 
     Raises:
         RunInterrupted: SIGTERM or SIGINT came; a checkpoint was written.
-        DataError: the loss is not a number, or a checkpoint does not fit.
+        DataError: the loss is not a number, a checkpoint does not fit or cannot be written, or another rank is gone.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     progress.start(phase.name, phase.tokens, "tokens")
@@ -63,26 +113,29 @@ def train_phase(
     for number, handler in handlers.items():
         signal.signal(number, handler)  # importing Composer puts its own in place, which exit without saving
 
-    from rexplug.engine.callbacks import Steps, StopRequest, cut_metrics
+    from rexplug.engine.callbacks import Steps, StopRequest
     from rexplug.engine.composer_model import PackedMaskedLM
     from rexplug.engine.loader import data_spec
+    from rexplug.engine.loggers import make_loggers
     from rexplug.engine.optimizer import make_optimizer, take_over
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    precision = (
-        recipe.model.precision if recipe.model.precision != "auto" else ("bf16" if device.type == "cuda" else "fp32")
-    )
-    backend, why = choose_backend(recipe.model.attention, device, precision)
+    leads = ranks.rank() == 0
+    ranks.connect()
+    machine = Machine.find(recipe)
     folder = run.checkpoints / phase.name
-    checkpoints.clear_leftovers(folder)
-    newest = checkpoints.newest(folder)
+    metrics = MetricsFile(run.metrics, progress)
+    if leads:
+        checkpoints.clear_leftovers(folder)
+    newest: Path | None = ranks.say(checkpoints.newest(folder) if leads else None)
     model = load_model(newest or start)
+    previous = checkpoints.read_state(start) if (start / "state.json").exists() else None
+    notes = []
+    if newest is None and (recipe.model.from_ is not None or previous is not None):
+        notes += theta_warnings(thetas(model), context=phase.context, phase=phase.name, **phase.rope.model_dump())
     set_rope(model, global_theta=phase.rope.global_theta, local_theta=phase.rope.local_theta)
     use_packed_attention(model)
-    model.to(device)
+    model.to(machine.device)
     optimizer = make_optimizer(model, phase)
-    notes = []
-    previous = checkpoints.read_state(start) if (start / "state.json").exists() else None
     position, step, seconds, figures = stream.start, 0, 0.0, {}
     if newest is not None:
         state = checkpoints.read_state(newest)
@@ -90,23 +143,15 @@ def train_phase(
         take_over(optimizer, checkpoints.read_optimizer(newest))
         progress.note(f"  {phase.name} goes on after step {step} ({position.tokens:,} of {phase.tokens:,} tokens)")
     elif previous is not None:
-        if previous.decayed and _falls(phase):
-            notes.append(
-                f"phase '{phase.name}' lowers the learning rate again although '{previous.phase}' before it ended decayed; "
-                "a decay works best from a checkpoint at full rate"
-            )
-        if phase.carry == "optimizer" and previous.optimizer == phase.optimizer.use:
-            take_over(optimizer, checkpoints.read_optimizer(start))
-        elif phase.carry == "optimizer":
-            notes.append(
-                f"phase '{phase.name}' uses {phase.optimizer.use}, '{previous.phase}' used {previous.optimizer}: "
-                "the optimizer starts anew"
-            )
+        notes += _carry(phase, previous, optimizer, start, take_over)
     for note in notes:
         progress.note(f"  warning: {note}")
-    cut_metrics(run.metrics, phase.name, step)
+    if leads:
+        metrics.cut(phase.name, step)
+    processes = "" if ranks.world() == 1 else f", {ranks.world()} processes"
     progress.note(
-        f"  {phase.name}: {phase.tokens:,} tokens at {phase.context:,}, attention '{backend}' ({why}), {device.type}, {precision}"
+        f"  {phase.name}: {phase.tokens:,} tokens at {phase.context:,}, attention '{machine.backend}' ({machine.why}), "
+        f"{machine.device.type}, {machine.precision}{processes}"
     )
     progress.start(phase.name, phase.tokens, "tokens")
     if position.tokens:
@@ -114,18 +159,27 @@ def train_phase(
 
     total_before = previous.total_tokens if previous else 0
     rate = phase.learning_rate
-    stop = StopRequest()
+    saver = Saver(phase, folder, lambda: (model, optimizer), progress)
 
-    def state_of(step: int, tokens: int, position: dict[str, Any], seconds: float, figures: dict[str, float]) -> State:
+    def state_of(steps: Steps, on_grid: bool) -> State:
         return State(
-            phase.name, step, tokens, total_before + tokens, seconds, position, phase.optimizer.use,
-            decayed=_falls(phase) and tokens >= phase.tokens, figures=dict(figures),
+            phase.name, steps.step, steps.tokens, total_before + steps.tokens, steps.seconds, steps.last_position,
+            phase.optimizer.use, decayed=_falls(phase) and steps.tokens >= phase.tokens,
+            figures=dict(steps.smoothed.values), grid=on_grid,
         )  # fmt: skip
 
-    def save(step: int, tokens: int, position: dict[str, Any], seconds: float, figures: dict[str, float]) -> None:
-        target = checkpoints.step_folder(folder, step)
-        checkpoints.write_checkpoint(target, model, optimizer, state_of(step, tokens, position, seconds, figures))
-        checkpoints.prune(folder, phase.checkpoints.keep)
+    def save(steps: Steps, on_grid: bool) -> None:
+        if leads:
+            saver.save(state_of(steps, on_grid))
+
+    def evaluate_now(steps: Steps) -> None:
+        if leads and evaluate is not None:
+            with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+                model.save_pretrained(temporary)
+                evaluate(Path(temporary), steps.tokens)
+            progress.start(phase.name, phase.tokens, "tokens")
+            progress.update(min(steps.tokens, phase.tokens))
+        ranks.say(None)  # the others wait, however long it takes
 
     steps = Steps(
         phase=phase,
@@ -141,33 +195,39 @@ def train_phase(
                 final=rate.final,
             )
         ),
-        metrics=run.metrics,
+        metrics=metrics if leads else None,
         progress=progress,
         save=save,
-        stop=stop,
+        late=saver.late,
+        evaluate=evaluate_now,
+        stop=StopRequest(),
         names=lambda pairs: [stream.stores[stream.sources[source]].ids([document])[0] for source, document in pairs],
+        speed=Speed(model.config, machine.device, machine.precision, ranks.world()),
         total_before=total_before,
         step=step,
         tokens=position.tokens,
         seconds=seconds,
-        figures=dict(figures),
+        smoothed=Smoothed(dict(figures)),
         last_position=position.to_json(),
     )
     model.train()
     if not stream.done(position):
-        with stop.listening(), PositionLog(folder / POSITIONS, stream, step) as positions:
+        folder.mkdir(parents=True, exist_ok=True)
+        log = PositionLog(folder / POSITIONS, stream, step) if leads else nullcontext()
+        with steps.stop.listening(), _other_ranks(), log as positions:
             steps.positions = positions
             trainer = trainer_class(
-                model=PackedMaskedLM(model, len(stream.sources), backend),
-                train_dataloader=data_spec(stream, position),
+                model=PackedMaskedLM(model, len(stream.sources), machine.backend),
+                train_dataloader=data_spec(stream, position, ranks.rank(), ranks.world()),
                 optimizers=optimizer,
                 max_duration=f"{phase.tokens - position.tokens}tok",
-                device="gpu" if device.type == "cuda" else "cpu",
-                precision="amp_bf16" if precision == "bf16" else "fp32",
+                device="gpu" if machine.device.type == "cuda" else "cpu",
+                precision="amp_bf16" if machine.precision == "bf16" else "fp32",
                 callbacks=[steps],
+                loggers=make_loggers(recipe, phase.name, run) if leads else [],
                 progress_bar=False,
                 log_to_console=False,
-                device_train_microbatch_size=1,
+                device_train_microbatch_size=machine.rows_at_a_time(phase),
                 accumulate_train_batch_on_tokens=True,
                 seed=recipe.seed_of_training,
                 run_name=f"{recipe.name}-{phase.name}",
@@ -179,12 +239,11 @@ def train_phase(
                     f"stopped in phase '{phase.name}' after step {steps.step} ({steps.tokens:,} of {phase.tokens:,} tokens); "
                     "saved; the same command goes on from here"
                 )
-    state = state_of(steps.step, steps.tokens, steps.last_position, steps.seconds, steps.figures)
     final = folder / FINAL
-    if newest != final:
-        checkpoints.write_checkpoint(final, model, optimizer, state)
-    for path in folder.glob("step-*"):
-        shutil.rmtree(path)
+    # A phase that was lengthened goes on from its final checkpoint and leaves a new one.
+    if leads and (newest != final or steps.step > step):
+        saver.finish(state_of(steps, False))
+    ranks.say(None)  # nobody reads the final checkpoint before it is there
     if steps.stopped:
         raise RunInterrupted(f"stopped at the end of phase '{phase.name}'; saved; the same command goes on from here")
     drawn = Position.from_json(steps.last_position)
@@ -195,10 +254,45 @@ def train_phase(
     return {
         "tokens": steps.tokens, "steps": steps.step, "seconds": round(steps.seconds, 2),
         "tokens_per_second": round(steps.tokens / max(1e-9, steps.seconds), 1),
-        "loss": steps.figures["loss"], "accuracy": steps.figures["accuracy"], "epochs": epochs,
-        "context": phase.context, "backend": backend, "why": why, "device": device.type, "precision": precision,
-        "threads": torch.get_num_threads(), "rope_theta": thetas(model), "checkpoint": str(final), "warnings": notes,
+        "loss": steps.smoothed.values["loss"], "accuracy": steps.smoothed.values["accuracy"], "epochs": epochs,
+        "context": phase.context, "backend": machine.backend, "why": machine.why, "device": machine.device.type,
+        "precision": machine.precision, "threads": torch.get_num_threads(), "processes": ranks.world(),
+        "rope_theta": thetas(model), "checkpoint": str(final), "warnings": notes,
     }  # fmt: skip
+
+
+@contextmanager
+def _other_ranks() -> Iterator[None]:
+    """Say in one sentence that another rank is gone, which the communication library says in many."""
+    try:
+        yield
+    except RuntimeError as error:
+        lost = any(word in str(error) for word in ("gloo", "Connection", "NCCL", "nccl", "ProcessGroup"))
+        if ranks.world() == 1 or not lost:
+            raise
+        raise DataError(
+            f"rank {ranks.rank()} lost another rank and ends; the same command goes on from the last checkpoint"
+        ) from None
+
+
+def _carry(
+    phase: Phase, previous: State, optimizer: torch.optim.Optimizer, start: Path, take_over: Callable[..., None]
+) -> list[str]:
+    """Take the moments of the phase before over, if they are asked for and fit; returns warnings."""
+    notes = []
+    if previous.decayed and _falls(phase):
+        notes.append(
+            f"phase '{phase.name}' lowers the learning rate again although '{previous.phase}' before it ended decayed; "
+            "a decay works best from a checkpoint at full rate"
+        )
+    if phase.carry == "optimizer" and previous.optimizer == phase.optimizer.use:
+        take_over(optimizer, checkpoints.read_optimizer(start))
+    elif phase.carry == "optimizer":
+        notes.append(
+            f"phase '{phase.name}' uses {phase.optimizer.use}, '{previous.phase}' used {previous.optimizer}: "
+            "the optimizer starts anew"
+        )
+    return notes
 
 
 def _falls(phase: Phase) -> bool:

@@ -170,9 +170,8 @@ class HuggingFaceEncoder:
 
             lengths = [len(row) for row in rows]
             ids = torch.from_numpy(np.concatenate(rows)).to(self.device)
-            positions = torch.cat([torch.arange(length, device=self.device) for length in lengths])
             borders = torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32, device=self.device)
-            states = forward_packed(_Holder(self._model), ids, positions, Packing(borders, len(ids), self._backend))
+            states = forward_packed(_Holder(self._model), ids, Packing(borders, len(ids), self._backend))
             parts: tuple[Tensor, ...] = states.split(lengths)
             return parts
         tokens = pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True, padding_value=self._pad)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rexplug.model.sizes import SIZES
 
 if TYPE_CHECKING:
-    from rexplug.model.build import build_config, build_model, load_model, set_rope, thetas
+    from rexplug.model.build import build_config, build_model, load_model, set_rope, theta_warnings, thetas
 
-__all__ = ["SIZES", "build_config", "build_model", "load_model", "set_rope", "thetas"]
+__all__ = ["SIZES", "build_config", "build_model", "load_model", "set_rope", "theta_warnings", "thetas"]
 
 
 def __getattr__(name: str) -> Any:

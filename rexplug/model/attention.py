@@ -3,6 +3,8 @@
 transformers hands every attention function the keyword arguments of the forward call. We register ours under the name
 `rexplug` and pass it a `Packing`, made once per row. (Position ids that start anew at each document do not keep
 documents apart in any of transformers' own attention functions.)
+
+Shapes: T tokens of the row, h heads, d size of a head.
 """
 
 from __future__ import annotations
@@ -17,10 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rexplug.errors import DataError
+from rexplug.model.blocks import Plan, attend_blocks
 
 NAME = "rexplug"
-_BLOCK = 64
-"""Queries of a block; local layers see one block to either side, so the half window is at most this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +56,26 @@ class Packing:
     def document_of(self) -> Tensor:
         """Number of the document of each token, `[T]`."""
         lengths = torch.tensor(self.lengths, device=self.borders.device)
-        return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+        return torch.repeat_interleave(
+            torch.arange(len(lengths), device=lengths.device), lengths, output_size=self.width
+        )
 
     @cached_property
-    def band_masks(self) -> dict[int, Tensor]:
-        """Half window -> mask of the local layers in blocks, `[num_blocks, 1, block, 3 * block]`; see `_band`."""
-        return {}
+    def positions(self) -> Tensor:
+        """Place of each token in its document, `[T]`."""
+        return torch.arange(self.width, device=self.borders.device) - self.ends[:-1].long()[self.document_of]
+
+    @cached_property
+    def rotary_positions(self) -> Tensor:
+        """Positions to make cosines and sines for: every place of the longest document for `blocks`, else each token's."""
+        if self.backend == "blocks":
+            return torch.arange(self.max_length, device=self.borders.device)
+        return self.positions
+
+    @cached_property
+    def plan(self) -> Plan:
+        """How the CPU's backend cuts the row."""
+        return Plan(self.lengths)
 
 
 def choose_backend(requested: str, device: torch.device, precision: str = "fp32") -> tuple[str, str]:
@@ -72,22 +87,23 @@ def choose_backend(requested: str, device: torch.device, precision: str = "fp32"
         DataError: the backend that was asked for cannot run here.
     """
     on_gpu, half = device.type == "cuda", precision == "bf16"
-    can_flash, can_varlen = on_gpu and half and _flash() is not None, on_gpu and half and _varlen() is not None
+    can_flash, can_varlen = on_gpu and half and _flash() is not None, on_gpu and half and varlen_kernel() is not None
     if requested == "auto":
         if can_flash:
             return "flash", "flash-attn is installed and the device is a GPU"
         if can_varlen:
-            return "varlen", "the device is a GPU without flash-attn; torch has variable-length attention"
-        why = (
-            "variable-length attention on a GPU needs bf16 and a torch that has it" if on_gpu else "the device is a CPU"
-        )
-        return "blocks", why
+            return "varlen", f"the device is a GPU without flash-attn; torch has {varlen_kernel()}"
+        if on_gpu:
+            return "eager", "variable-length attention on a GPU needs bf16 and a torch that has it"
+        return "blocks", "the device is a CPU"
     if requested == "flash" and not can_flash:
         raise DataError(
             "model.attention: flash needs a GPU, bf16 and the package flash-attn; 'auto' takes what this machine has"
         )
     if requested == "varlen" and not can_varlen:
         raise DataError("model.attention: varlen needs a GPU and bf16; 'auto' takes what this machine has")
+    if requested == "blocks" and on_gpu:
+        raise DataError("model.attention: blocks is the CPU's backend; 'auto' takes what this machine has")
     return requested, "the recipe asks for it"
 
 
@@ -99,9 +115,18 @@ def _flash() -> Callable[..., Any] | None:
     return flash_attn_varlen_func  # type: ignore[no-any-return]
 
 
-def _varlen() -> Callable[..., Any] | None:
-    """torch's varlen kernel; before 2.11 the public one has no window, so the operator beneath it is called."""
-    return getattr(torch.ops.aten, "_flash_attention_forward", None)
+def varlen_kernel() -> str | None:
+    """torch's own variable-length attention: the public one has a window from 2.11 on, before that the operator."""
+    try:
+        import inspect
+
+        from torch.nn.attention.varlen import varlen_attn
+
+        if "window_size" in inspect.signature(varlen_attn).parameters:
+            return "varlen_attn"
+    except ImportError:
+        pass
+    return "_flash_attention_forward" if hasattr(torch.ops.aten, "_flash_attention_forward") else None
 
 
 def attend(
@@ -118,108 +143,116 @@ def attend(
 ) -> tuple[Tensor, None]:
     """Attention over a packed row; the signature is that of transformers' attention interface.
 
-    `query`, `key`, `value` are `[1, heads, T, head_dim]`; the result is `[1, T, heads, head_dim]`. ModernBERT passes
-    `sliding_window` = half window + 1 in local layers and None in global ones.
+    `query`, `key`, `value` are `[1, h, T, d]`; the result is `[1, T, h, d]`. ModernBERT passes `sliding_window` =
+    half window + 1 in local layers and None in global ones.
     """
     if packing is None or query.shape[0] != 1:
         raise ValueError("attention 'rexplug' needs one packed row and its packing")
     assert attention_mask is None
     assert dropout == 0.0
     half = None if sliding_window is None else sliding_window - 1
-    backends = {"flash": _attend_flash, "varlen": _attend_varlen, "blocks": _attend_blocks, "eager": _attend_eager}
-    output = backends[packing.backend](query, key, value, packing, scaling, half)
-    return output, None
+    qkv = torch.stack([each[0].transpose(0, 1) for each in (query, key, value)], 1)
+    return attend_packed(qkv, None, packing, scaling, half)[None], None
 
 
-def _attend_blocks(q: Tensor, k: Tensor, v: Tensor, packing: Packing, scale: float | None, half: int | None) -> Tensor:
-    if half is not None and half <= _BLOCK:
-        return _band(q, k, v, packing, scale, half)
-    # `split`, not slices: the gradient of a slice fills a whole row with zeros, once per document.
-    pieces = zip(*(each.split(packing.lengths, 2) for each in (q, k, v)), strict=True)
-    outputs = []
-    for a, b, c in pieces:
-        mask = None
-        if half is not None:
-            places = torch.arange(a.shape[2], device=a.device)
-            mask = (places[:, None] - places[None, :]).abs() <= half
-        outputs.append(F.scaled_dot_product_attention(a, b, c, attn_mask=mask, scale=scale))
-    return torch.cat(outputs, 2).transpose(1, 2).contiguous()
+def attend_packed(
+    qkv: Tensor,
+    rotation: tuple[Tensor, Tensor] | None,
+    packing: Packing,
+    scale: float | None = None,
+    half: int | None = None,
+) -> Tensor:
+    """Attention of every document of a row to itself.
+
+    Args:
+        qkv: queries, keys and values, `[T, 3, h, d]`.
+        rotation: cosines and sines of `packing.rotary_positions`, each `[positions, d / 2]`; None if already rotated.
+        packing: the documents and the backend.
+        scale: what scores are multiplied by; 1 / sqrt(d) if None.
+        half: tokens seen to either side; None for all.
+
+    Returns:
+        `[T, h, d]`.
+    """
+    scale = qkv.shape[-1] ** -0.5 if scale is None else scale
+    if packing.backend == "blocks":
+        return attend_blocks(qkv, rotation, packing.plan, scale, half)
+    if rotation is not None:
+        qkv = rotate(qkv, *rotation)
+    backends = {"flash": _attend_flash, "varlen": _attend_varlen, "eager": _attend_eager}
+    return backends[packing.backend](qkv, packing, scale, half)
 
 
-def _band(q: Tensor, k: Tensor, v: Tensor, packing: Packing, scale: float | None, half: int) -> Tensor:
-    """Local attention in blocks: each block of queries sees its own keys and those of its two neighbours."""
-    _, heads, width, size = q.shape
-    num = -(-width // _BLOCK)
-    short = num * _BLOCK - width
-    if half not in packing.band_masks:
-        packing.band_masks[half] = _band_mask(packing, num, half)
-    mask = packing.band_masks[half]
-
-    def blocks(x: Tensor) -> Tensor:
-        return F.pad(x, (0, 0, 0, short))[0].view(heads, num, _BLOCK, size).transpose(0, 1)
-
-    def around(x: Tensor) -> Tensor:
-        inner = blocks(x)
-        wide = F.pad(inner, (0, 0, 0, 0, 0, 0, 1, 1))
-        return torch.cat([wide[:-2], inner, wide[2:]], 2)
-
-    out = F.scaled_dot_product_attention(blocks(q), around(k), around(v), attn_mask=mask, scale=scale)
-    return out.permute(0, 2, 1, 3).reshape(1, num * _BLOCK, heads, size)[:, :width].contiguous()
+def rotate(qkv: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Rotary position embedding of queries and keys; `cosines` and `sines` are `[T, d / 2]`. In fp32 inside."""
+    first, second = qkv[:, :2].float().chunk(2, dim=-1)
+    cosines, sines = cosines[:, None, None], sines[:, None, None]
+    turned = torch.cat([first * cosines - second * sines, second * cosines + first * sines], -1)
+    return torch.cat([turned.to(qkv.dtype), qkv[:, 2:]], 1)
 
 
-def _band_mask(packing: Packing, num: int, half: int) -> Tensor:
-    device = packing.borders.device
-    padded = F.pad(packing.document_of, (0, num * _BLOCK - packing.width), value=-1)
-    queries = padded.view(num, _BLOCK)
-    wide = F.pad(queries, (0, 0, 1, 1), value=-2)
-    keys = torch.cat([wide[:-2], queries, wide[2:]], 1)
-    distance = torch.arange(3 * _BLOCK, device=device)[None, :] - _BLOCK - torch.arange(_BLOCK, device=device)[:, None]
-    mask = (queries[:, :, None] == keys[:, None, :]) & (distance.abs() <= half)
-    return mask[:, None]
-
-
-def _attend_eager(q: Tensor, k: Tensor, v: Tensor, packing: Packing, scale: float | None, half: int | None) -> Tensor:
+def _attend_eager(qkv: Tensor, packing: Packing, scale: float, half: int | None) -> Tensor:
     """The reference: the whole T x T matrix."""
+    query, key, value = (each.transpose(0, 1) for each in qkv.unbind(1))
     documents = packing.document_of
     mask = documents[:, None] == documents[None, :]
     if half is not None:
-        places = torch.arange(packing.width, device=q.device)
+        places = torch.arange(packing.width, device=qkv.device)
         mask &= (places[:, None] - places[None, :]).abs() <= half
-    scores = (q @ k.transpose(2, 3)) * (q.shape[-1] ** -0.5 if scale is None else scale)
-    weights = scores.masked_fill(~mask, float("-inf")).softmax(-1, dtype=torch.float32).to(q.dtype)
-    return (weights @ v).transpose(1, 2).contiguous()
+    scores = (query @ key.transpose(1, 2)) * scale
+    weights = scores.masked_fill(~mask, float("-inf")).softmax(-1, dtype=torch.float32).to(value.dtype)
+    return (weights @ value).transpose(0, 1)
 
 
-def _attend_flash(q: Tensor, k: Tensor, v: Tensor, packing: Packing, scale: float | None, half: int | None) -> Tensor:
+def _attend_flash(qkv: Tensor, packing: Packing, scale: float, half: int | None) -> Tensor:
     function = _flash()
     assert function is not None
-    flat = [each[0].transpose(0, 1) for each in (q, k, v)]
     window = (-1, -1) if half is None else (half, half)
     ends, longest = packing.ends, packing.max_length
-    out: Tensor = function(*flat, ends, ends, longest, longest, softmax_scale=scale, window_size=window)
-    return out[None]
+    out: Tensor = function(*qkv.unbind(1), ends, ends, longest, longest, softmax_scale=scale, window_size=window)
+    return out
 
 
-def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, packing: Packing, scale: float | None, half: int | None) -> Tensor:
-    function = _varlen()
-    assert function is not None
-    flat = [each[0].transpose(0, 1).contiguous() for each in (q, k, v)]
-    window: dict[str, int] = {} if half is None else {"window_size_left": half, "window_size_right": half}
+def _attend_varlen(qkv: Tensor, packing: Packing, scale: float, half: int | None) -> Tensor:
+    query, key, value = (each.contiguous() for each in qkv.unbind(1))
     ends, longest = packing.ends, packing.max_length
-    out: Tensor = function(*flat, ends, ends, longest, longest, 0.0, False, False, scale=scale, **window)[0]
-    return out[None]
+    if varlen_kernel() == "varlen_attn":
+        from torch.nn.attention.varlen import varlen_attn
+
+        window = (-1, -1) if half is None else (half, half)
+        public: Tensor = varlen_attn(query, key, value, ends, ends, longest, longest, scale=scale, window_size=window)
+        return public
+    sides: dict[str, int] = {} if half is None else {"window_size_left": half, "window_size_right": half}
+    out: Tensor = torch.ops.aten._flash_attention_forward(
+        query, key, value, ends, ends, longest, longest, 0.0, False, False, scale=scale, **sides
+    )[0]
+    return out
 
 
 def use_packed_attention(model: Any) -> None:
-    """Switch a transformers model to `attend`."""
+    """Switch a transformers model to packed rows: our attention, and layers that waste fewer copies.
+
+    Weights and their names stay as they are; `use_own_attention` undoes it.
+    """
     from transformers import AttentionInterface
+
+    from rexplug.model.layers import pack_layers
 
     AttentionInterface.register(NAME, attend)
     model.set_attn_implementation(NAME)
+    pack_layers(model)
 
 
-def forward_packed(model: Any, token_ids: Tensor, position_ids: Tensor, packing: Packing) -> Tensor:
-    """Hidden states of one packed row, `[T, hidden]`; `token_ids` and `position_ids` are `[T]`."""
-    output = model.model(input_ids=token_ids[None], position_ids=position_ids[None], packing=packing)
+def use_own_attention(model: Any, name: str = "eager") -> None:
+    """Switch back to one of transformers' own attention functions and layers."""
+    from rexplug.model.layers import unpack_layers
+
+    unpack_layers(model)
+    model.set_attn_implementation(name)
+
+
+def forward_packed(model: Any, token_ids: Tensor, packing: Packing) -> Tensor:
+    """Hidden states of one packed row, `[T, hidden]`; `token_ids` is `[T]`."""
+    output = model.model(input_ids=token_ids[None], position_ids=packing.rotary_positions[None], packing=packing)
     hidden: Tensor = output.last_hidden_state[0]
     return hidden

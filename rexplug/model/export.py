@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import torch
 
 from rexplug.errors import DataError
-from rexplug.model.attention import Packing, choose_backend, forward_packed, use_packed_attention
+from rexplug.model.attention import Packing, choose_backend, forward_packed, use_own_attention, use_packed_attention
 from rexplug.model.build import load_model
 from rexplug.run_directory import replacing, write_json
 
 TOLERANCE = 1e-5
+ONNX_TOLERANCE = 1e-4
 _TEXT_TOKENS = 512
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
@@ -38,7 +40,7 @@ def export(checkpoint: Path, tokenizer: Path, target: Path, *, sample_texts: Seq
         fast = AutoTokenizer.from_pretrained(tokenizer)
         rows = [fast(text, truncation=True, max_length=_TEXT_TOKENS)["input_ids"] for text in texts]
         trained = _packed_logits(model, rows)
-        model.set_attn_implementation("sdpa")
+        use_own_attention(model, "sdpa")
         model.save_pretrained(temporary)
         for name in _TOKENIZER_FILES:
             if (tokenizer / name).exists():
@@ -49,7 +51,7 @@ def export(checkpoint: Path, tokenizer: Path, target: Path, *, sample_texts: Seq
         ).eval()
         alone = _logits(reloaded, rows)
         again = _packed_logits(reloaded, rows)
-        reloaded.set_attn_implementation("sdpa")
+        use_own_attention(reloaded, "sdpa")
         exact = _logits(reloaded.double(), rows)
         largest = max(float(each.abs().max()) for each in trained)
         differences = {
@@ -93,9 +95,8 @@ def _packed_logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tens
     backend, _ = choose_backend("auto", torch.device("cpu"))
     packing = Packing(borders, int(lengths.sum()), backend)
     tokens = torch.tensor([token for row in rows for token in row])
-    positions = torch.cat([torch.arange(len(row)) for row in rows])
     with torch.no_grad():
-        hidden = forward_packed(model, tokens, positions, packing)
+        hidden = forward_packed(model, tokens, packing)
         logits: torch.Tensor = model.decoder(model.head(hidden))
     return list(logits.split(lengths.tolist()))
 
@@ -117,3 +118,70 @@ def _write_sentence_transformer(folder: Path, config: Any) -> None:
         folder / "sentence_bert_config.json", {"max_seq_length": config.max_position_embeddings, "do_lower_case": False}
     )
     write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine", "prompts": {}})
+
+
+def export_onnx(folder: Path, *, sample_texts: Sequence[str]) -> dict[str, Any]:
+    """Write `model.onnx` and `onnx_parity.json` beside an exported model; returns what the latter holds.
+
+    Inputs are `input_ids` and `attention_mask`, `[batch, length]` int64 of any size; the output is `logits`. The proof:
+    ONNX Runtime's logits on a CPU against those of transformers, on a padded batch of the texts.
+
+    Raises:
+        DataError: the extra is not installed, or the logits differ by more than 1e-4 of the largest one.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise DataError("ONNX export needs the extra: pip install 'rexplug[onnx]'") from None
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    model = AutoModelForMaskedLM.from_pretrained(
+        folder, attn_implementation="eager", dtype=torch.float32, local_files_only=True
+    ).eval()
+    fast = AutoTokenizer.from_pretrained(folder)
+    texts = [text for text in sample_texts if text.strip()] or ["rexplug"]
+    encoded = fast(texts, padding=True, truncation=True, max_length=_TEXT_TOKENS, return_tensors="pt")
+    inputs = (encoded["input_ids"], encoded["attention_mask"])
+    axes = {name: {0: "batch", 1: "length"} for name in ("input_ids", "attention_mask", "logits")}
+    with replacing(folder / "model.onnx") as temporary:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # tracing says where shapes are fixed; the proof below says whether they are
+            torch.onnx.export(
+                _Logits(model), inputs, str(temporary), input_names=["input_ids", "attention_mask"],
+                output_names=["logits"], dynamic_axes=axes, opset_version=17, dynamo=False,
+            )  # fmt: skip
+        session = onnxruntime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
+        differences, largest = [], 1.0
+        # Traced at one shape, proved at three: the batch, one text alone, and one cut short.
+        for rows in (
+            inputs,
+            tuple(each[:1] for each in inputs),
+            tuple(each[:, : max(2, each.shape[1] // 2)] for each in inputs),
+        ):
+            with torch.no_grad():
+                expected = model(input_ids=rows[0], attention_mask=rows[1]).logits
+            (found,) = session.run(None, {"input_ids": rows[0].numpy(), "attention_mask": rows[1].numpy()})
+            seen = rows[1].bool()
+            differences.append(float((torch.from_numpy(found) - expected)[seen].abs().max()))
+            largest = max(largest, float(expected[seen].abs().max()))
+        parity = {"max_difference": max(differences) / largest, "tolerance": ONNX_TOLERANCE, "largest_logit": largest}
+        if not parity["max_difference"] <= ONNX_TOLERANCE:
+            raise DataError(
+                f"ONNX Runtime's logits differ by {parity['max_difference']:.1e} of the largest; at most {ONNX_TOLERANCE} is right"
+            )
+    write_json(folder / "onnx_parity.json", parity)
+    return parity
+
+
+class _Logits(torch.nn.Module):
+    """The model with two inputs and one output."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+        return logits

@@ -16,7 +16,7 @@ from rexplug.errors import DataError
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
 from rexplug.pipeline.stages import Stage, run_stages
-from rexplug.progress import Progress
+from rexplug.progress import Progress, Silent
 from rexplug.recipe import Recipe, dump_recipe, load_recipe
 from rexplug.recipe.schema import Phase
 from rexplug.registry import Registry
@@ -40,6 +40,7 @@ def run_recipe(
     from_: str | None = None,
     fresh: bool = False,
     siblings: Sequence[RunDirectory] = (),
+    allow: Sequence[str] = (),
 ) -> Manifest:
     """Do what a recipe says in the folder `root`, skipping what was done before.
 
@@ -53,6 +54,7 @@ def run_recipe(
         from_: do this stage and what depends on it again.
         fresh: remove what an earlier run left first.
         siblings: runs whose finished stages are taken over where nothing that decides them differs.
+        allow: keys of the recipe that may have changed although a phase is under way, e.g. `phases.anneal.tokens`.
 
     Raises:
         RexplugError: something the user can mend.
@@ -71,7 +73,9 @@ def run_recipe(
         )  # fmt: skip
         story = Story(recipe, run, progress)
         try:
-            run_stages(story.stages(plugins), manifest, progress, until=until, from_=from_, siblings=siblings)
+            run_stages(
+                story.stages(plugins), manifest, progress, until=until, from_=from_, siblings=siblings, allow=allow
+            )
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt) or type(error).__name__ == "RunInterrupted"
             manifest.update(status="interrupted" if stopped else "failed", finished=now())
@@ -149,15 +153,17 @@ class Story:
         ]
         before = "train.initial"
         for phase in recipe.phases:
-            options = phase.model_dump(mode="json", exclude={"checkpoints"})
+            # When training saves, measures or gives up does not change what comes out of it.
+            options = phase.model_dump(mode="json", exclude={"checkpoints", "evaluate_every"})
             stage = Stage(
                 f"train.{phase.name}",
                 {"phase": options},
                 lambda phase=phase: self.train(phase),  # type: ignore[misc]
                 after=(before,),
                 outputs=(run.checkpoints / phase.name,),
-                clear=lambda phase=phase: self._forget_metrics(phase.name),  # type: ignore[misc]
+                clear=lambda phase=phase: self._forget(phase.name),  # type: ignore[misc]
                 adopt=lambda donor, phase=phase: self._adopt_metrics(donor, phase.name),  # type: ignore[misc]
+                precious=True,
             )
             stages += [stage, self._evaluation(phase.name, stage.name)]
             before = stage.name
@@ -241,10 +247,13 @@ class Story:
         return initial_checkpoint(self.recipe, SpecialTokens.read(self.run.tokenizer), self.run)
 
     def train(self, phase: Phase) -> Any:
-        """Train one phase from the checkpoint of the one before."""
+        """Train one phase from the checkpoint of the one before, on all ranks."""
+        from rexplug import ranks
         from rexplug.engine import train_phase
         from rexplug.phase_stream import phase_stream
 
+        if ranks.rank() == 0:
+            ranks.say(phase.name)
         names = ["initial", *(each.name for each in self.recipe.phases)]
         start = self._checkpoint(names[names.index(phase.name) - 1])
         return train_phase(
@@ -254,14 +263,18 @@ class Story:
             start=start,
             run=self.run,
             progress=self.progress,
+            evaluate=lambda folder, tokens: self._evaluate(folder, f"{phase.name}-{tokens}"),
         )
 
     def evaluate(self, moment: str) -> Any:
         """Run every evaluator on the model as it is after `moment`."""
+        return self._evaluate(self._checkpoint(moment), moment)
+
+    def _evaluate(self, checkpoint: Path, moment: str) -> Any:
         from rexplug.evaluation import ModelName, evaluate
 
         results = evaluate(
-            self.recipe.evaluators, lambda: ModelName(moment, str(self._checkpoint(moment))).load(self.run.tokenizer),
+            self.recipe.evaluators, lambda: ModelName(moment, str(checkpoint)).load(self.run.tokenizer),
             self.material(), name=moment, folder=self.run.evaluation / moment, progress=self.progress,
         )  # fmt: skip
         return _mains(results)
@@ -335,10 +348,14 @@ class Story:
             for name in self.recipe.sources
         }
 
-    def _forget_metrics(self, phase: str) -> None:
-        """Take the lines of a phase that is redone out of `metrics.jsonl`."""
-        if self.run.metrics.exists():
-            write_text(self.run.metrics, "".join(_metric_lines(self.run, lambda name: name != phase)))
+    def _forget(self, phase: str) -> None:
+        """Take what a phase that is redone left besides its checkpoints: its figures and evaluations on the way."""
+        from rexplug.engine import forget_figures
+
+        forget_figures(self.run, phase)
+        for folder in self.run.evaluation.glob(f"{phase}-*"):
+            if folder.name.removeprefix(f"{phase}-").isdigit():
+                shutil.rmtree(folder)
 
     def _adopt_metrics(self, donor: RunDirectory, phase: str) -> None:
         """Put another run's lines of a phase behind our own."""
@@ -367,6 +384,17 @@ def _mains(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         for name, result in results.items()
         if "main" in result
     }
+
+
+def follow(recipe: Recipe, root: Path) -> None:
+    """Be one of the ranks that only train: wait for a phase, train it with the others, until the run is over."""
+    from rexplug import ranks
+
+    story = Story(recipe, RunDirectory(root), Silent())
+    phases = {phase.name: phase for phase in recipe.phases}
+    while (name := ranks.say(None)) is not None:
+        story.train(phases[name])
+    ranks.disconnect()
 
 
 def _files(paths: Sequence[Path]) -> dict[str, list[int]]:

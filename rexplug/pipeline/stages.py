@@ -25,6 +25,7 @@ GROUPS = ("curate", "tokenize", "train", "evaluate", "export", "report")
 class Stage:
     """One step of a run.
 
+    `precious` stages are not thrown away for a change of the recipe: it is refused, see `run_stages`.
     `inputs` is all that decides the outcome besides the stages it comes `after`; `outputs` are what it writes and
     what is cleared before it is redone; `work` does it and returns what the manifest keeps.
     """
@@ -37,6 +38,12 @@ class Stage:
     clear: Callable[[], None] | None = field(default=None, compare=False)
     adopt: Callable[[RunDirectory], None] | None = field(default=None, compare=False)
     """Takes over what the stage of another run left outside its outputs."""
+    precious: bool = False
+
+    @property
+    def key(self) -> str:
+        """Where the recipe holds its options: `phases.anneal` for `train.anneal`."""
+        return f"phases.{self.name.split('.')[-1]}"
 
     @property
     def group(self) -> str:
@@ -74,19 +81,27 @@ def run_stages(
     until: str | None = None,
     from_: str | None = None,
     siblings: Sequence[RunDirectory] = (),
+    allow: Sequence[str] = (),
 ) -> list[str]:
     """Run what is not done; returns the names of the stages that ran.
 
     A stage is skipped when it is done with the same fingerprint, its outputs are there and nothing before it ran
     again. One that was interrupted with the same fingerprint continues; any other start begins by clearing its outputs.
     What one of `siblings` did with the same fingerprint is taken over (as hard links) instead of being done again.
+    A precious stage that is half done, or took long, is not cleared because the recipe changed: keys named in `allow`
+    may have changed and it goes on with their new values, `from_` does it again.
+
+    Raises:
+        RecipeError: a precious stage would be cleared, or `until` or `from_` is no stage.
     """
     last = max(stages.index(stage) for stage in named(stages, until, "--until")) if until else len(stages) - 1
     forced = {stage.name for stage in named(stages, from_, "--from")} if from_ else set()
     current = fingerprints(stages)
+    _protect(stages[: last + 1], manifest, current, forced, allow)
     ran: list[str] = []
     for stage in stages[: last + 1]:
         known = manifest.stage(stage.name)
+        allowed = _allowed(stage, known, allow)
         same = known.get("fingerprint") == current[stage.name]
         redo = _reason(stage, known, same, forced, ran)
         if redo is None:
@@ -94,7 +109,7 @@ def run_stages(
                 f"{stage.name}: done before ({_duration(known.get('seconds', 0.0))}), nothing it depends on changed"
             )
             continue
-        continues = same and known.get("status") == "running" and stage.name not in forced
+        continues = ((same and known.get("status") == "running") or bool(allowed)) and stage.name not in forced
         donor = None if continues or stage.name in forced else _donor(stage, current[stage.name], manifest, siblings)
         if donor is not None:
             _take_over(stage, donor, manifest, current[stage.name])
@@ -102,7 +117,8 @@ def run_stages(
             continue
         if not continues:
             _clear(stage)
-        progress.note(f"{stage.name}: {'continues where it was stopped' if continues else redo}")
+        goes_on = f"goes on with a change: {', '.join(allowed)}" if allowed else "continues where it was stopped"
+        progress.note(f"{stage.name}: {goes_on if continues else redo}")
         spent = known.get("seconds", 0.0) if continues else 0.0
         manifest.set_stage(
             stage.name,
@@ -123,6 +139,60 @@ def run_stages(
     return ran
 
 
+LONG = 600.0
+"""Seconds of work from which a finished precious stage is protected like a half-finished one."""
+
+
+def _changes(stage: Stage, known: Mapping[str, Any]) -> list[str]:
+    return differences(known.get("inputs", {}), json.loads(json.dumps(stage.inputs, default=str)))
+
+
+def _allowed(stage: Stage, known: Mapping[str, Any], allow: Sequence[str]) -> list[str]:
+    """The changes of a stage if all of them are in keys named in `allow`, else nothing."""
+    if not stage.precious or not known:
+        return []
+    changes = [f"{stage.key}.{change.split('.', 1)[-1]}" for change in _changes(stage, known)]
+    covered = all(any(change.startswith((f"{key}:", f"{key}.")) for key in allow) for change in changes)
+    return changes if covered else []
+
+
+def _protect(
+    stages: Sequence[Stage],
+    manifest: Manifest,
+    current: Mapping[str, str],
+    forced: set[str],
+    allow: Sequence[str],
+) -> None:
+    """Refuse a start that would throw away training; before any work, so that nothing is lost on the way there."""
+    redone = set(forced)
+    for stage in stages:
+        known = manifest.stage(stage.name)
+        if redone & set(stage.after):
+            redone.add(stage.name)  # asked for, together with what it depends on
+        worth = known.get("status") == "running" or known.get("seconds", 0.0) >= LONG
+        if not stage.precious or not known or not worth or stage.name in redone:
+            continue
+        if known.get("fingerprint") == current[stage.name] or _allowed(stage, known, allow):
+            continue
+        changes = [f"{stage.key}.{change.split('.', 1)[-1]}" for change in _changes(stage, known)]
+        if not changes:
+            before = next((each for each in stages if _changes(each, manifest.stage(each.name))), None)
+            changes = (
+                [f"{before.name}: {_changes(before, manifest.stage(before.name))[0]}"] if before else ["a stage before"]
+            )
+        half = "half done" if known.get("status") == "running" else "done"
+        keys = " ".join(
+            f"--allow-change {change.split(':')[0]}" for change in changes[:3] if change.startswith(stage.key)
+        )
+        ways = [f"go on with the new value ({keys})"] if keys else []
+        ways.append(f"do it again (--from {stage.name})")
+        ways.append("or take another folder (--run-dir)")
+        raise RecipeError(
+            f"{stage.name} is {half} ({_duration(known.get('seconds', 0.0))}) with another recipe: {'; '.join(changes[:5])}. "
+            f"Undo the change, {', '.join(ways)}"
+        )
+
+
 def _reason(stage: Stage, known: Mapping[str, Any], same: bool, forced: set[str], ran: Sequence[str]) -> str | None:
     """Why the stage must run; None if it need not."""
     if stage.name in forced:
@@ -130,7 +200,7 @@ def _reason(stage: Stage, known: Mapping[str, Any], same: bool, forced: set[str]
     if not known:
         return "starts"
     if not same:
-        changed = differences(known.get("inputs", {}), json.loads(json.dumps(stage.inputs, default=str)))
+        changed = _changes(stage, known)
         if changed:
             more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
             return f"runs again, because of a change: {changed[0]}{more}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -93,6 +93,9 @@ class Model(Section):
     """nano (a demo), micro 17M, mini 68M, base 150M, large 400M: the shapes of Ettin."""
     from_: str | None = Field(default=None, alias="from")
     """A folder or hub name of a ModernBERT-family checkpoint to start from; needs that checkpoint's tokenizer."""
+    resize_vocabulary: bool = False
+    """Add embeddings (the mean of the known ones) where the tokenizer has more tokens than the checkpoint of `from`; the
+    tokens that both have must have the same ids."""
     attention: Literal["auto", "flash", "varlen", "blocks", "eager"] = "auto"
     """Attention backend; `auto` takes the fastest that this machine has and says which."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -103,6 +106,10 @@ class Model(Section):
         if (self.size is None) == (self.from_ is None):
             raise PydanticCustomError(
                 "model", "write either 'size' (train from scratch) or 'from' (go on from a checkpoint)", {}
+            )
+        if self.resize_vocabulary and self.from_ is None:
+            raise PydanticCustomError(
+                "model", "'resize_vocabulary' goes with 'from'; a new model fits its tokenizer", {}
             )
         return self
 
@@ -177,6 +184,17 @@ class Checkpoints(Section):
     """Save at least this often."""
     keep: int = Field(default=2, ge=1)
     """How many to keep of a phase that is running; of a finished phase the last one stays."""
+    keep_best: int = Field(default=0, ge=0)
+    """How many with the lowest smoothed training loss to keep besides; they stay when the phase is finished."""
+
+
+class LossGuard(Section):
+    """What happens when the loss is no number or jumps."""
+
+    spike: float | None = Field(default=None, gt=1)
+    """A loss above this many times its smoothed value counts as a jump, from the phase's 20th step on; off if left out."""
+    action: Literal["stop", "skip"] = "stop"
+    """`stop` ends the run and names the batch's documents; `skip` takes no step on that batch and goes on."""
 
 
 class Phase(Section):
@@ -210,6 +228,13 @@ class Phase(Section):
     """Which tokens are masked."""
     checkpoints: Checkpoints = Checkpoints()
     """When training saves itself."""
+    average: int = Field(default=1, ge=1)
+    """End the phase with the mean of this many weights: those at its end and those of the last checkpoints made by
+    `checkpoints.every_tokens`. ModernBERT-base averages its last decay checkpoints."""
+    loss_guard: LossGuard = LossGuard()
+    """What happens when the loss is no number or jumps."""
+    evaluate_every: Positive | None = None
+    """Run the evaluators each time this many more tokens were seen; after the phase they run anyway."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -224,6 +249,25 @@ class Phase(Section):
                 "phase",
                 "batch_tokens ({batch}) is less than a microbatch ({row})",
                 {"batch": self.batch_tokens, "row": self.row_tokens},
+            )
+        every = self.checkpoints.every_tokens
+        if self.average > 1 and (every is None or (self.average - 1) * every >= self.tokens):
+            raise PydanticCustomError(
+                "phase",
+                "average: {count} needs checkpoints.every_tokens of less than {most}, so that there is enough to average",
+                {"count": self.average, "most": max(1, self.tokens // (self.average - 1))},
+            )
+        if self.batch_warmup is not None and self.batch_warmup.start >= self.batch_tokens:
+            raise PydanticCustomError(
+                "phase",
+                "batch_warmup.start ({start}) is not less than batch_tokens ({batch}), so the batch would not grow",
+                {"start": self.batch_warmup.start, "batch": self.batch_tokens},
+            )
+        if self.batch_warmup is not None and self.batch_warmup.tokens > self.tokens:
+            raise PydanticCustomError(
+                "phase",
+                "batch_warmup.tokens ({warmup}) is more than the phase has ({tokens})",
+                {"warmup": self.batch_warmup.tokens, "tokens": self.tokens},
             )
         warmup, decay = self.learning_rate.warmup, self.learning_rate.decay or 0
         if warmup + decay > self.tokens:
@@ -251,6 +295,24 @@ class Card(Section):
     """What users must know: languages, periods, known leanings."""
     data_licenses: dict[str, str] = Field(default_factory=dict)
     """Source -> licence or terms of its text."""
+
+
+class Recorder(Section):
+    """Where figures of training go besides metrics.jsonl; one name stands for a recorder without options."""
+
+    use: Literal["tensorboard", "wandb", "mlflow"]
+    """One of Composer's loggers; its package must be installed."""
+    options: dict[str, Any] = {}
+    """Passed to the logger, e.g. `{project: encoders}` for wandb."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"use": value}
+        if isinstance(value, dict) and "use" in value and "options" not in value:
+            return {"use": value["use"], "options": {key: each for key, each in value.items() if key != "use"}}
+        return value
 
 
 class Recipe(Section):
@@ -287,6 +349,8 @@ class Recipe(Section):
 
     card: Card = Card()
     """What the model card says beyond what a run knows by itself."""
+    loggers: tuple[Recorder, ...] = ()
+    """Where figures of training go besides metrics.jsonl: `[tensorboard, {use: wandb, project: encoders}]`."""
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

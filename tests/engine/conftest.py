@@ -1,5 +1,6 @@
 """A toy run: one store of made-up documents, a nano model and a short phase."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,14 @@ class Bench:
             recipe=recipe, phase=recipe.phases[number], stream=self.stream(name), start=start, run=self.run,
             progress=progress or Silent(),
         )  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _composer():
+    """Composer's own imports warn; the engine hushes them, a test that imports a module of it alone would not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import composer  # noqa: F401
 
 
 @pytest.fixture

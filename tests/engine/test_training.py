@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from rexplug.errors import DataError, RunInterrupted
 
-CLOCK = ("tokens_per_second", "seconds")
+CLOCK = ("tokens_per_second", "flops_per_second", "memory_gib", "seconds", "seconds_left")
 
 
 class Crash(Exception):
@@ -89,7 +89,7 @@ def test_every_step_is_told(bench):
     for line in lines:
         assert set(line) == {
             "phase", "step", "tokens", "total_tokens", "progress", "loss", "accuracy", "learning_rate", "batch_tokens",
-            "masked", "fill", "shares", "planned", "source_loss", "source_accuracy",
+            "gradient_norm", "masked", "fill", "shares", "planned", "source_loss", "source_accuracy",
         }  # fmt: skip
         assert sum(line["shares"].values()) == pytest.approx(1)
         assert 0 < line["fill"] <= 1
@@ -134,7 +134,7 @@ def test_the_gradient_is_that_of_the_sum_over_the_batch_however_it_is_cut_into_r
     model = load_model(made.run.checkpoints / "initial")
     use_packed_attention(model)
     wrapped = PackedMaskedLM(model, 2, "blocks")
-    loss = sum(wrapped({"rows": [row]}).sum() for row in to_tensors(batch, after)["rows"]) / batch.num_masked
+    loss = sum(wrapped({"rows": [row]})["loss"] for row in to_tensors(batch, after)["rows"]) / batch.num_masked
     loss.backward()
     assert lines_of(made)[0]["loss"] == pytest.approx(float(loss), rel=1e-6)
     # After one step the first moment, freed of its bias, is the gradient.
@@ -148,31 +148,32 @@ def test_the_gradient_is_that_of_the_sum_over_the_batch_however_it_is_cut_into_r
         assert float((moment - gradient).abs().max()) <= 1e-5 * float(gradient.abs().max())
 
 
-def test_logits_taken_in_pieces_give_the_same_loss_and_gradient(bench, monkeypatch):
-    made = bench()
-    from rexplug.engine import composer_model
+def test_rows_taken_together_give_the_sum_of_their_losses_and_gradients(bench, phase):
+    made = bench(phases=[phase("first", tokens=500, batch_tokens=512)])
+    from rexplug.engine.composer_model import PackedMaskedLM
     from rexplug.engine.loader import to_tensors
     from rexplug.model import build_model
     from rexplug.model.attention import use_packed_attention
 
     stream = made.stream("first")
-    batch, after = stream.next(stream.start)
-    row = to_tensors(batch, after)["rows"][0]
+    rows = to_tensors(*stream.next(stream.start))["rows"]
+    assert len(rows) > 2
+    assert any(row["num_tokens"] < len(row["token_ids"]) for row in rows[:-1]), "padding between rows is the point"
     model = build_model(made.recipe.model, stream.special, context=64, seed=0)
     use_packed_attention(model)
-    wrapped = composer_model.PackedMaskedLM(model, 2, "blocks")
+    wrapped = PackedMaskedLM(model, 2, "blocks")
 
-    def run():
+    def run(groups):
         model.zero_grad()
-        losses = wrapped({"rows": [row]})
-        losses.mean().backward()
-        return losses.detach(), model.decoder.weight.grad.clone()
+        wrapped.reset()
+        for group in groups:
+            wrapped({"rows": group})["loss"].backward()
+        return wrapped.totals.clone(), torch.cat([each.grad.flatten() for each in model.parameters()])
 
-    whole = run()
-    monkeypatch.setattr(composer_model, "LOGITS", 64 * 5)
-    pieces = run()
-    assert torch.allclose(whole[0], pieces[0], atol=1e-6)
-    assert torch.allclose(whole[1], pieces[1], atol=1e-6)
+    totals, gradient = run([[row] for row in rows])
+    together, of_all = run([rows])
+    assert torch.allclose(totals, together, rtol=1e-6)
+    assert float((gradient - of_all).abs().max()) <= 1e-5 * float(gradient.abs().max())
 
 
 @pytest.mark.parametrize("steps", [1, 4, 11])

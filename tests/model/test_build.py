@@ -4,9 +4,10 @@ import json
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from rexplug.errors import DataError
-from rexplug.model import SIZES, build_config, build_model, load_model, set_rope, thetas
+from rexplug.model import SIZES, build_config, build_model, load_model, set_rope, theta_warnings, thetas
 from rexplug.recipe.schema import Model
 
 
@@ -20,17 +21,39 @@ class Small:
     cls, sep, pad, vocabulary_size = 1, 2, 3, 300
 
 
-# Ettin's counts with the tied MLM head (arXiv 2507.11412, configs/standard), recomputed from the shapes.
+# Ettin's counts (arXiv 2507.11412, configs/standard), recomputed from the shapes: the encoder, the encoder without
+# token matrix and its norm, and all with the tied MLM head.
 @pytest.mark.parametrize(
-    ("size", "parameters"),
-    [("micro", 16_913_600), ("mini", 68_457_664), ("base", 149_655_232), ("large", 395_881_664)],
+    ("size", "encoder", "inner", "parameters"),
+    [
+        ("micro", 16_797_440, 3_902_976, 16_913_600),
+        ("mini", 68_144_640, 42_355_712, 68_457_664),
+        ("base", 149_014_272, 110_330_880, 149_655_232),
+        ("large", 394_781_696, 343_203_840, 395_881_664),
+    ],
 )
-def test_sizes_have_the_published_parameter_counts(size, parameters):
+def test_sizes_have_the_published_parameter_counts(size, encoder, inner, parameters):
     from transformers import ModernBertForMaskedLM
 
     with torch.device("meta"):
         model = ModernBertForMaskedLM(build_config(size, Special(), 8192))
     assert sum(each.numel() for each in model.parameters()) == parameters
+    assert sum(each.numel() for each in model.model.parameters()) == encoder
+    assert encoder - sum(each.numel() for each in model.model.embeddings.parameters()) == inner
+
+
+def test_weights_are_drawn_as_published():
+    """Deviation 0.02 cut at two of them (0.8796 x 0.02 remain); output projections are scaled by 1 / sqrt(2 layers)."""
+    model = build_model(Model(size="micro"), Small(), context=128, seed=7)
+    small = 0.02 / (2 * 7) ** 0.5
+    for name, weight in model.named_parameters():
+        if weight.ndim == 1:
+            assert torch.equal(weight, torch.zeros_like(weight) if "bias" in name else torch.ones_like(weight)), name
+            continue
+        scale = small if name.endswith("Wo.weight") else 0.02
+        assert float(weight.std()) == pytest.approx(0.8796 * scale, rel=0.03), name
+        assert float(weight.abs().max()) <= 2 * scale * (1 + 1e-6), name
+        assert float(weight.abs().max()) > 1.9 * scale, name
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -114,5 +137,115 @@ def test_a_checkpoint_with_too_few_embeddings(tmp_path):
         build_model(Model.model_validate({"from": str(tmp_path)}), Special(), context=128, seed=0)
     assert str(error.value) == (
         f"model.from: '{tmp_path}' has 320 embeddings, but the tokenizer has 50368 tokens; "
+        f"go on with the checkpoint's own tokenizer (tokenizer: {{from: {tmp_path}}}), or add rows for new tokens "
+        "with model.resize_vocabulary: true"
+    )
+
+
+class Wide:
+    """The small tokenizer with 50 tokens more."""
+
+    cls, sep, pad, vocabulary_size = 1, 2, 3, 350
+
+
+def test_rows_for_new_tokens_are_the_mean_of_the_known_ones(tmp_path):
+    made = build_model(Model(size="nano"), Small(), context=128, seed=7)
+    made.save_pretrained(tmp_path)
+    start = Model.model_validate({"from": str(tmp_path), "resize_vocabulary": True})
+    model = build_model(start, Wide(), context=128, seed=0)
+    known = made.decoder.weight
+    assert model.config.vocab_size == 384
+    assert model.decoder.weight.shape == (384, 128)
+    assert model.decoder.weight is model.model.embeddings.tok_embeddings.weight, "tied as before"
+    assert torch.equal(model.decoder.weight[:320], known)
+    assert torch.allclose(model.decoder.weight[320:], known.mean(0))
+    assert model.decoder.bias.shape == (384,)
+    tokens = torch.arange(4, 104)[None]
+    with torch.no_grad():
+        before, after = (each.eval()(input_ids=tokens).logits for each in (made, model))
+    assert torch.allclose(before, after[..., :320], atol=1e-6)
+
+
+def test_resizing_what_fits_is_a_mistake(tmp_path):
+    build_model(Model(size="nano"), Small(), context=128, seed=7).save_pretrained(tmp_path)
+    start = Model.model_validate({"from": str(tmp_path), "resize_vocabulary": True})
+    with pytest.raises(DataError) as error:
+        build_model(start, Small(), context=128, seed=0)
+    assert str(error.value) == (
+        f"model.resize_vocabulary: '{tmp_path}' has 320 embeddings already and the tokenizer 300 tokens; leave it out"
+    )
+
+
+def test_resizing_a_new_model_is_a_mistake():
+    with pytest.raises(ValidationError, match="'resize_vocabulary' goes with 'from'; a new model fits its tokenizer"):
+        Model(size="nano", resize_vocabulary=True)
+
+
+def test_a_checkpoint_with_other_special_tokens(tmp_path):
+    build_model(Model(size="nano"), Small(), context=128, seed=7).save_pretrained(tmp_path)
+
+    class Other(Small):
+        sep = 9
+
+    with pytest.raises(DataError) as error:
+        build_model(Model.model_validate({"from": str(tmp_path)}), Other(), context=128, seed=0)
+    assert str(error.value) == (
+        f"model.from: '{tmp_path}' knows [SEP] as 2, but the tokenizer as 9; "
         f"go on with the checkpoint's own tokenizer (tokenizer: {{from: {tmp_path}}})"
     )
+
+
+def test_weights_that_cannot_be_read(tmp_path):
+    build_model(Model(size="nano"), Small(), context=128, seed=7).save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(DataError, match=f"model.from: the weights of '{tmp_path}' could not be loaded: "):
+        build_model(Model.model_validate({"from": str(tmp_path)}), Small(), context=128, seed=0)
+
+
+def edit_config(folder, **changes):
+    config = json.loads((folder / "config.json").read_text())
+    for key, value in changes.items():
+        if value is None:
+            config.pop(key)
+        else:
+            config[key] = value
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_thetas_are_read_from_older_configs_too(tmp_path):
+    """ModernBERT's own config.json names them `global_rope_theta` and `local_rope_theta`."""
+    build_model(Model(size="nano"), Small(), context=128, seed=7).save_pretrained(tmp_path)
+    edit_config(tmp_path, rope_parameters=None, global_rope_theta=160_000.0, local_rope_theta=20_000.0)
+    model = build_model(Model.model_validate({"from": str(tmp_path)}), Small(), context=128, seed=0)
+    assert thetas(model) == {"global": 160_000.0, "local": 20_000.0}
+
+
+def test_a_theta_that_is_no_theta_is_refused(tmp_path):
+    build_model(Model(size="nano"), Small(), context=128, seed=7).save_pretrained(tmp_path)
+    edit_config(tmp_path, rope_parameters=None, global_rope_theta=160_000.0, local_rope_theta=-1)
+    with pytest.raises(DataError) as error:
+        build_model(Model.model_validate({"from": str(tmp_path)}), Small(), context=128, seed=0)
+    assert str(error.value) == (
+        f"model.from: '{tmp_path}' has the RoPE theta -1 for sliding_attention; write the theta it was trained with into its "
+        "config.json (ModernBERT: 160,000 in full_attention, 10,000 in sliding_attention)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("global_theta", "local_theta", "context", "expected"),
+    [
+        (None, None, 8192, []),
+        (160_000.0, 10_000.0, 8192, []),
+        (10_000.0, None, 1024, ["lowers rope.global_theta from 160,000 to 10,000"]),
+        (None, 160_000.0, 1024, ["changes rope.local_theta from 10,000 to 160,000"]),
+        (10_000.0, None, 8192, ["lowers rope.global_theta", "reads 8,192 tokens at the global theta 10,000"]),
+    ],
+)
+def test_odd_thetas_are_warned_of(global_theta, local_theta, context, expected):
+    found = theta_warnings(
+        {"global": 160_000.0, "local": 10_000.0}, global_theta=global_theta, local_theta=local_theta, context=context,
+        phase="anneal",
+    )  # fmt: skip
+    assert len(found) == len(expected)
+    for text, part in zip(found, expected, strict=True):
+        assert text.startswith(f"phase 'anneal' {part}")

@@ -151,3 +151,58 @@ def test_differences_are_said_with_their_path():
         "e: nothing -> 5",
         "d: 3 -> nothing",
     ]
+
+
+def precious(bench, rate=0.3, limit=5):
+    stages = bench.stages(rate)
+    return [
+        Stage("curate", {"limit": limit}, stages[0].work, outputs=stages[0].outputs),
+        Stage("train.a", stages[1].inputs, stages[1].work, ("curate",), stages[1].outputs, precious=True),
+        stages[2],
+    ]
+
+
+def test_half_done_training_is_not_thrown_away_for_a_changed_recipe(bench):
+    bench.fail = "train.a"
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(precious(bench), Manifest.open(bench.run), Notes())
+    bench.fail = None
+    with pytest.raises(RecipeError) as error:
+        run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), Notes())
+    assert str(error.value) == (
+        "train.a is half done (0 s) with another recipe: phases.a.masking.rate: 0.3 -> 0.2. Undo the change, go on with the "
+        "new value (--allow-change phases.a.masking.rate), do it again (--from train.a), or take another folder (--run-dir)"
+    )
+    assert len(list((bench.run.root / "train.a").iterdir())) == 1, "nothing was touched"
+    with pytest.raises(RecipeError, match=r"with another recipe: curate: limit: 5 -> 6. Undo the change, do it again"):
+        run_stages(precious(bench, limit=6), Manifest.open(bench.run), Notes())
+    assert bench.calls == ["curate", "train.a"], "nor was the corpus made again"
+
+
+def test_a_change_allowed_by_name_goes_on_with_what_is_there(bench):
+    bench.fail = "train.a"
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(precious(bench), Manifest.open(bench.run), Notes())
+    bench.fail, notes = None, Notes()
+    run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), notes, allow=["phases.a.masking"])
+    assert notes.lines[1] == "train.a: goes on with a change: phases.a.masking.rate: 0.3 -> 0.2"
+    assert len(list((bench.run.root / "train.a").iterdir())) == 2
+    notes = Notes()
+    run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), notes)
+    assert "nothing it depends on changed" in notes.lines[1], "the new value is what the stage is known with now"
+
+
+def test_half_done_training_is_done_again_when_asked(bench):
+    bench.fail = "train.a"
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(precious(bench), Manifest.open(bench.run), Notes())
+    bench.fail, notes = None, Notes()
+    run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), notes, from_="train")
+    assert notes.lines[1] == "train.a: runs again, as asked with --from"
+
+
+def test_long_training_that_is_done_is_kept_too(bench):
+    run_stages(precious(bench), Manifest.open(bench.run), Notes())
+    Manifest.open(bench.run).set_stage("train.a", seconds=7200.0)
+    with pytest.raises(RecipeError, match=r"train.a is done \(120.0 min\) with another recipe: phases.a.masking.rate"):
+        run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), Notes())

@@ -36,6 +36,7 @@ def test_the_dump_spells_defaults_out_and_keeps_the_order(load_toy, toy):
         "baselines",
         "salience",
         "card",
+        "loggers",
     ]
     assert value["sources"]["web"]["use"] == "pages"
     assert value["sources"]["web"]["filters"][0]["min_words"] == 5

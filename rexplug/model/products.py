@@ -1,0 +1,101 @@
+"""Matrix products and GeGLU for training in fp32 on a CPU, where torch's own take twice as long.
+
+torch sends fp32 products to MKL, which reaches about half the speed of oneDNN on AMD's processors (measured in
+docs/benchmarks/training.md). oneDNN is part of torch, so its operator is called here, for the gradients too; on other
+devices and in other number formats everything is torch's own. Shapes: T tokens, K in, N out, I half of the GLU.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+
+_ROWS = 64
+"""Products of a number of rows that is a multiple of this: oneDNN makes a kernel per shape and keeps about 1,000."""
+
+
+def has_onednn(tensor: Tensor) -> bool:
+    """Whether products of this tensor are oneDNN's."""
+    return (
+        tensor.device.type == "cpu"
+        and tensor.dtype == torch.float32
+        and torch.backends.mkldnn.is_available()
+        and not torch.is_autocast_enabled("cpu")
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    )
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`x @ weight.T + bias` by oneDNN, without gradient; either may be a transposed view."""
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return result
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, residual: Tensor | None = None) -> Tensor:
+    """`x` `[T, K]` times `weight` `[N, K]`, plus `bias` and `residual` `[T, N]` if given."""
+    if has_onednn(x) and len(x):
+        return _Linear.apply(x, weight, bias, residual)  # type: ignore[no-any-return,no-untyped-call]
+    result = F.linear(x, weight, bias)
+    return result if residual is None else residual + result
+
+
+class _Linear(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        if residual is None:
+            return product(x, weight, bias)
+        summed: Tensor = torch.ops.mkldnn._linear_pointwise(x, residual, weight, bias, "add")
+        return summed
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        needs_x, needs_weight, needs_bias, needs_residual = ctx.needs_input_grad
+        return (
+            product(grad, weight.t()) if needs_x else None,
+            weight_gradient(x, grad).t() if needs_weight else None,
+            grad.sum(0) if needs_bias else None,
+            grad if needs_residual else None,
+        )
+
+
+def weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
+    """The gradient of a weight, transposed: `[K, N]` from `x` `[T, K]` and `grad` `[T, N]`. Faster this way round."""
+    return product(x.t(), grad.t())
+
+
+def geglu(x: Tensor) -> Tensor:
+    """`gelu(a) * b` for `x` = `[a, b]`, `[T, 2 I]`; the result is `[T, I]`."""
+    if x.device.type == "cpu":
+        return _GeGLU.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+    gate, value = x.chunk(2, dim=-1)
+    return F.gelu(gate) * value
+
+
+class _GeGLU(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        gate, value = x.chunk(2, dim=-1)
+        active = F.gelu(gate)
+        ctx.save_for_backward(x, active)
+        return active * value
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        x, active = ctx.saved_tensors
+        gate, value = x.chunk(2, dim=-1)
+        result = torch.empty_like(x)
+        # Both halves are written where they belong; autograd would make them apart and join them.
+        torch.mul(grad, active, out=result[..., active.shape[-1] :])
+        result[..., : active.shape[-1]] = torch.ops.aten.gelu_backward(grad * value, gate)
+        return result
+
+
+def pad_rows(x: Tensor, fill: float = 0.0) -> Tensor:
+    """`x` with rows added until their number is a multiple of 64."""
+    return F.pad(x, (0,) * (2 * x.ndim - 1) + (-len(x) % _ROWS,), value=fill)

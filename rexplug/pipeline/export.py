@@ -1,0 +1,56 @@
+"""A checkpoint of a run, at any step, as a Hugging Face model."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rexplug.errors import DataError
+from rexplug.run_directory import RunDirectory
+
+_TEXTS = 8
+
+
+def export_checkpoint(
+    root: Path, checkpoint: str | None, target: Path | None, *, onnx: bool = False
+) -> tuple[Path, dict[str, Any]]:
+    """Export `PHASE`, `PHASE/STEP` or, if None, the last phase that has a checkpoint; returns the folder and the proof.
+
+    Raises:
+        DataError: there is no such run or checkpoint, or the proof fails.
+    """
+    from rexplug.corpus import read_documents
+    from rexplug.model.export import export, export_onnx
+
+    run = RunDirectory(root)
+    source = find_checkpoint(run, checkpoint)
+    target = target or root / "exports" / f"{source.parent.name}-{source.name.removeprefix('step-').lstrip('0') or '0'}"
+    held_out = sorted(run.corpus.glob("*/held_out"))
+    texts = [document.text for folder in held_out for document in islice(read_documents(folder), _TEXTS)]
+    parity = export(source, run.tokenizer, target, sample_texts=texts[:_TEXTS])
+    if onnx:
+        export_onnx(target, sample_texts=texts[:_TEXTS])
+    return target, parity
+
+
+def find_checkpoint(run: RunDirectory, name: str | None) -> Path:
+    """The folder of `PHASE`, `PHASE/STEP`, or of the newest checkpoint.
+
+    Raises:
+        DataError: there is none; the message lists those that exist.
+    """
+    found = sorted(run.checkpoints.glob("*/state.json"), key=lambda path: path.stat().st_mtime)
+    found += sorted(run.checkpoints.glob("*/*/state.json"), key=lambda path: path.stat().st_mtime)
+    folders = [path.parent for path in found]
+    if not folders:
+        raise DataError(f"{run.root} has no checkpoint; is it the folder of a run that has trained?")
+    if name is None:
+        return folders[-1]
+    phase, _, step = name.partition("/")
+    of_phase = [path for path in folders if path.parent.name == phase]
+    wanted = [path for path in of_phase if not step or path.name in (step, f"step-{step:0>9}")]
+    if not wanted:
+        known = ", ".join(f"{path.parent.name}/{path.name.removeprefix('step-').lstrip('0')}" for path in folders)
+        raise DataError(f"--checkpoint {name}: there is no such checkpoint; the run has {known}")
+    return wanted[-1]

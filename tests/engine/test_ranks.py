@@ -1,0 +1,163 @@
+"""Several processes: the same stream and losses as one, a clean end when one dies, and another number afterwards."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rexplug import ranks
+from rexplug.engine import initial_checkpoint
+from rexplug.errors import DataError
+
+HERE = str(Path(__file__).parent)
+SCRIPT = (
+    "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
+    "class Watch(c.Silent):\n"
+    "    left = int(sys.argv[4])\n"
+    "    def update(self, done, **figures):\n"
+    "        Watch.left -= 1\n"
+    "        if Watch.left == 0: os.kill(int(sys.argv[5]) or os.getpid(), signal.Signals[sys.argv[3]])\n"
+    "if os.environ['RANK'] != sys.argv[6]: Watch.left = 0\n"
+    "from rexplug.errors import RexplugError\n"
+    "try: c.frequent(Path(sys.argv[2])).train('first', Watch())\n"
+    "except RexplugError as error: print(error, file=sys.stderr); sys.exit(130 if 'stopped' in str(error) else 2)\n"
+)
+
+
+def launch(made, num, *, steps=0, rank=0, name="SIGKILL", target=0):
+    """Train with `num` ranks; at the first one's n-th step of `rank` a signal goes out."""
+    initial = made.run.checkpoints / "initial"
+    if not initial.exists():
+        made.stream("first")
+        initial_checkpoint(made.recipe, __import__("conftest").SPECIAL, made.run)
+    arguments = [sys.executable, "-c", SCRIPT, HERE, str(made.root), name, str(steps), str(target), str(rank)]
+    return ranks.launch(num, arguments, made.run.logs)
+
+
+def lines_of(made):
+    lines = [json.loads(line) for line in made.run.metrics.read_text().splitlines()]
+    exact = [{k: line[k] for k in ("step", "tokens", "learning_rate", "shares", "masked", "planned")} for line in lines]
+    return exact, [line["loss"] for line in lines]
+
+
+@pytest.fixture(autouse=True)
+def _path(monkeypatch):
+    monkeypatch.syspath_prepend(HERE)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, request):
+    made = request.getfixturevalue("bench_at")(tmp_path_factory.mktemp("alone") / "run")
+    made.train("first")
+    return lines_of(made)
+
+
+@pytest.mark.slow
+def test_two_ranks_train_as_one(bench_at, tmp_path, alone):
+    made = bench_at(tmp_path / "run")
+    assert launch(made, 2) == 0
+    exact, losses = lines_of(made)
+    assert exact == alone[0]
+    assert losses == pytest.approx(alone[1], abs=1e-5)
+    assert (made.run.logs / "rank-1.log").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_dies_ends_the_run_and_any_number_goes_on(bench_at, tmp_path, alone, rank):
+    made = bench_at(tmp_path / "run")
+    with pytest.raises(DataError) as error:
+        launch(made, 2, steps=6, rank=rank)
+    assert str(error.value) == (
+        f"rank {rank} of 2 was ended by SIGKILL; the other ranks were stopped. The same command goes on from the last "
+        f"checkpoint (what ranks other than 0 printed is in {made.run.logs})"
+    )
+    assert len(list((made.run.checkpoints / "first").glob("step-*"))) >= 1
+    made.train("first")  # by one process
+    exact, losses = lines_of(made)
+    assert exact == alone[0]
+    assert losses == pytest.approx(alone[1], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_rank_saves_and_stops_all(bench_at, tmp_path, alone):
+    made = bench_at(tmp_path / "run")
+    assert launch(made, 2, steps=4, rank=1, name="SIGTERM") == 130
+    exact, _ = lines_of(made)
+    assert exact == alone[0][:5], "both stop after the same step, the one after the signal"
+    assert launch(made, 2) == 0
+    assert lines_of(made)[0] == alone[0]
+
+
+def test_the_first_host_of_a_slurm_list():
+    assert ranks.first_host("gpu[07-09,12],cpu1") == "gpu07"
+    assert ranks.first_host("gpu3,gpu4") == "gpu3"
+
+
+def test_slurm_names_the_ranks(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    step = {
+        "SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_NUM_NODES": "2", "SLURM_PROCID": "5", "SLURM_LOCALID": "1",
+        "SLURM_NODEID": "1", "SLURM_STEP_NODELIST": "node[03-04]", "SLURM_JOB_ID": "123456",
+    }  # fmt: skip
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
+    environment = dict(os.environ)
+    try:
+        ranks.take_environment()
+        assert (ranks.rank(), ranks.world(), ranks.local_rank()) == (5, 8, 1)
+        assert os.environ["LOCAL_WORLD_SIZE"] == "4"
+        assert os.environ["MASTER_ADDR"] == "node03"
+        assert os.environ["MASTER_PORT"] == "23456"
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+
+
+def test_a_batch_job_that_is_no_step_is_one_process(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("SLURM_STEP_NUM_TASKS", raising=False)
+    monkeypatch.setenv("SLURM_NTASKS", "8")
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    ranks.take_environment()
+    assert ranks.world() == 1
+
+
+def test_rows_are_dealt_out_and_a_rank_without_one_idles(bench):
+    from rexplug.engine.loader import to_tensors
+
+    made = bench()
+    stream = made.stream("first")
+    batch, after = stream.next(stream.start)
+    whole = to_tensors(batch, after)
+    assert len(whole["rows"]) == 2
+    parts = [to_tensors(batch, after, rank, 3) for rank in range(3)]
+    assert [len(part["rows"]) for part in parts] == [1, 1, 1]
+    assert sum(row["num_masked"] for part in parts for row in part["rows"]) == batch.num_masked
+    assert (parts[2]["rows"][0]["num_masked"], len(parts[2]["rows"][0]["masked"])) == (0, 0)
+    assert all(part["about"] == whole["about"] for part in parts), "figures are those of the whole batch"
+
+
+@pytest.mark.slow
+def test_ranks_end_with_the_process_that_started_them(bench_at, tmp_path):
+    made = bench_at(tmp_path / "run")
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c, test_ranks as t\n"
+        "t.launch(c.frequent(Path(sys.argv[2])), 2, steps=5, rank=0, target=__import__('os').getpid())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, HERE, str(made.root)], capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+    deadline = 60
+    while deadline and not list((made.run.checkpoints / "first").glob("step-00000000[56]")):
+        deadline -= 1
+        signal.sigtimedwait([], 0.5)
+    exact, _ = lines_of(made)
+    assert 5 <= len(exact) < 12, "they stopped soon and saved"
