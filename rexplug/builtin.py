@@ -30,7 +30,7 @@ def rexplug_document_sources() -> list[type[DocumentSource]]:
 @hookimpl
 def rexplug_corpus_filters() -> list[type[CorpusFilter]]:
     """Filters that serve any vertical, and datatrove's own under its name."""
-    ours = [
+    ours: list[type[CorpusFilter]] = [
         Length, Addresses, Language, GopherQuality, GopherRepetition, C4Quality, FineWebQuality, Boilerplate, PersonalData,
     ]  # fmt: skip
     return [*ours, *datatrove_filters()]

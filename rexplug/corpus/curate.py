@@ -15,7 +15,7 @@ from rexplug.components import CorpusFilter, CorpusSample, Document, DocumentSou
 from rexplug.corpus.deduplicate import find_duplicates
 from rexplug.corpus.executors import Job, run_jobs
 from rexplug.corpus.quiet import quiet
-from rexplug.corpus.shards import Work, filter_shard, finish_shard, shard_documents
+from rexplug.corpus.filtering import Work, filter_shard, finish_shard, shard_documents
 from rexplug.corpus.sources import ERROR
 from rexplug.corpus.statistics import merge
 from rexplug.errors import DataError

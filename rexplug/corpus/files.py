@@ -38,7 +38,7 @@ class DocumentWriter:
 
         temporary = self._stack.enter_context(replacing(self.path))
         kinds = {"id": "string", "text": "string", "url": "string", "metadata": "string", **self.columns}
-        self._schema = pa.schema([(name, kind) for name, kind in kinds.items()])
+        self._schema = pa.schema(list(kinds.items()))
         self._writer = pq.ParquetWriter(temporary, self._schema, compression="zstd", compression_level=1)
         return self
 

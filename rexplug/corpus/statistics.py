@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rexplug.components import Document
+from rexplug.corpus.histogram import Histogram
 
 _EXAMPLES = 3
 _EXCERPT = 200
-_BINS = 20
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Step:
     seconds: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
-    scores: dict[str, list[int]] = field(default_factory=dict)
+    scores: Histogram = field(default_factory=Histogram)
 
     def keep(self, document: Document, after: Document | None = None) -> None:
         """Count a kept document, and what it became if the step changed it."""
@@ -49,12 +49,6 @@ class Step:
         if len(shown) < _EXAMPLES:
             shown.append({"id": document.id, "text": document.text[:_EXCERPT]})
 
-    def score(self, value: float | None, keep: bool) -> None:
-        """Count a score between 0 and 1 in one of 20 bins; scores of other ranges have no common scale."""
-        if value is not None and 0 <= value <= 1:
-            bins = self.scores.setdefault("kept" if keep else "dropped", [0] * _BINS)
-            bins[min(_BINS - 1, int(value * _BINS))] += 1
-
     def to_json(self) -> dict[str, Any]:
         """As statistics.json holds it."""
         return {
@@ -66,7 +60,7 @@ class Step:
             "seconds": round(self.seconds, 3),
             "reasons": self.reasons,
             "examples": self.examples,
-            "scores": self.scores,
+            "scores": self.scores.to_json(),
         }
 
 
@@ -84,7 +78,5 @@ def merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
             total.reasons[reason] = total.reasons.get(reason, 0) + count
             shown = total.examples.setdefault(reason, [])
             shown += part["examples"].get(reason, [])[: _EXAMPLES - len(shown)]
-        for side, bins in part["scores"].items():
-            so_far = total.scores.setdefault(side, [0] * _BINS)
-            total.scores[side] = [a + b for a, b in zip(so_far, bins, strict=True)]
+        total.scores.merge(part["scores"])
     return total.to_json()

@@ -57,7 +57,7 @@ def test_a_bad_line_costs_only_itself(tmp_path, line, reason):
     assert web["steps"][0]["step"] == "read"
     assert (web["steps"][0]["in"], web["steps"][0]["reasons"]) == (3, {reason: 1})
     [dropped] = read_documents(tmp_path / "corpus" / "web" / "dropped")
-    assert (dropped.id, dropped.metadata["file"]) == ("a.jsonl:19", str(tmp_path / "a.jsonl"))
+    assert (dropped.id, dropped.metadata["place"]) == ("a.jsonl:19", f"{tmp_path / 'a.jsonl'}:19")
 
 
 def test_reading_is_counted_over_all_shards_also_where_nothing_was_wrong(tmp_path):

@@ -110,7 +110,9 @@ def equal_part(
 ) -> int:
     """The places of documents whose hash occurs in a better one, for one part of all hashes."""
     gone = np.load(before)
-    hashes, places, lengths = [np.zeros((0, 2), np.uint64)], [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
+    hashes: list[NDArray[np.uint64]] = [np.zeros((0, 2), np.uint64)]
+    places: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
+    lengths: list[NDArray[np.uint32]] = [np.zeros(0, np.uint32)]
     for number, path in enumerate(keys):
         table = np.load(path, mmap_mode="r")
         values = table[field]
@@ -172,7 +174,8 @@ def _near(pairs: Path, keys: Sequence[Path], gone: NDArray[np.uint64], keep: str
             lengths[place] = np.load(path, mmap_mode="r")["length"][rows]
     order = np.lexsort((*_order(keep, lengths, nodes), group))
     again = group[order[1:]] == group[order[:-1]]
-    return nodes[order[1:][again]]
+    found_again: NDArray[np.uint64] = nodes[order[1:][again]]
+    return found_again
 
 
 def _by_shard(

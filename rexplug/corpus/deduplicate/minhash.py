@@ -6,7 +6,6 @@ The second stage, which finds equal buckets over sorted files, is datatrove's ow
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from functools import cache
 from pathlib import Path
@@ -22,6 +21,7 @@ from rexplug.run_directory import replacing
 _PRIME = np.uint64((1 << 61) - 1)
 _ROWS = 1024
 """Shingles that are hashed at a time: bounds the memory for a document of any length."""
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)?")
 
 
@@ -81,7 +81,8 @@ class SignatureWriter:
         kind = np.dtype([("sig", "<u8", (width,)), ("row", "<u4")])
         for bucket in range(self.options.buckets):
             signatures = all_[:, bucket]
-            order = np.lexsort((rows, *(signatures[:, place] for place in reversed(range(width)))))
+            columns: list[NDArray[Any]] = [signatures[:, place] for place in reversed(range(width))]
+            order = np.lexsort([rows, *columns])
             records = np.zeros(len(rows), kind)
             records["sig"], records["row"] = signatures[order], rows[order]
             path = self.folder / f"bucket_{bucket:03d}" / f"{self.number:05d}.minhash.sig"
@@ -118,7 +119,7 @@ def simplified(text: str) -> str:
 
     plain = _punctuation().sub(" ", NUMBERS_PATTERN.sub("0", lower)).strip()
     if not plain.isascii():
-        plain = _marks().sub("", unicodedata.normalize("NFD", plain))
+        plain = _BEYOND_ASCII.sub(_without_marks, unicodedata.normalize("NFD", plain))
     return plain.strip()
 
 
@@ -136,8 +137,5 @@ def _punctuation() -> re.Pattern[str]:
     return re.compile(f"[{re.escape(PUNCTUATION)}\\s]+")
 
 
-@cache
-def _marks() -> re.Pattern[str]:
-    """Combining marks."""
-    signs = "".join(chr(x) for x in range(sys.maxunicode + 1) if unicodedata.category(chr(x)) == "Mn")
-    return re.compile(f"[{re.escape(signs)}]+")
+def _without_marks(match: re.Match[str]) -> str:
+    return "".join(sign for sign in match.group() if unicodedata.category(sign) != "Mn")

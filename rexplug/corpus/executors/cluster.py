@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -92,10 +93,10 @@ def _ray(jobs: Sequence[Job], executor: Executor, folder: Path) -> None:
     started = not ray.is_initialized()
     if started:
         if executor.address is None:
-            ray.init(num_cpus=executor.workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            ray.init(num_cpus=executor.workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         else:
             try:
-                ray.init(address=executor.address, log_to_driver=False, logging_level="ERROR")
+                ray.init(address=executor.address, log_to_driver=False, logging_level=logging.ERROR)
             except ConnectionError as error:
                 raise DataError(f"no Ray cluster at '{executor.address}': {error}") from None
     ranks = _ranks(jobs, executor)

@@ -81,8 +81,8 @@ def run_in_processes(jobs: Sequence[Job], workers: int, retries: int, tell: Tell
                 answer = _answer(worker)
                 if answer is None:
                     continue
+                assert worker.job is not None
                 number, worker.job = worker.job, None
-                assert number is not None
                 if isinstance(answer, int):
                     done += 1
                     tell(done, answer)

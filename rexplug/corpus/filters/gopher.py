@@ -15,6 +15,7 @@ from rexplug.corpus.analysis import LETTER, SHOWS, Analysis, analyse
 _STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 _PARAGRAPHS = re.compile(r"\n{2,}")
 _LINES = re.compile(r"\n+")
+_TRUE = np.ones(1, np.bool_)
 
 
 class GopherQuality(CorpusFilter):
@@ -97,9 +98,9 @@ class GopherRepetition(CorpusFilter):
     """Share of characters in repeated lines, at most."""
     max_duplicate_paragraph_characters: float = 0.2
     """Share of characters in repeated paragraphs, at most."""
-    max_top_ngram: dict[int, float] = {2: 0.2, 3: 0.18, 4: 0.16}
+    max_top_ngram: dict[int, float] = Field(default={2: 0.2, 3: 0.18, 4: 0.16})
     """For each n, the share of characters in the most frequent n-gram, at most."""
-    max_duplicate_ngrams: dict[int, float] = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
+    max_duplicate_ngrams: dict[int, float] = Field(default={5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10})
     """For each n, the share of characters in n-grams that occurred before, at most."""
 
     def judge(self, document: Document) -> Verdict:
@@ -149,10 +150,13 @@ def _top(analysis: Analysis, n: int) -> int:
     """Characters, blanks between words included, of all occurrences of the most frequent n-gram (the first of equals)."""
     if len(analysis.words) < n:
         return 0
-    _, first, counts = np.unique(analysis.ngrams(n, borders=True), return_index=True, return_counts=True)
-    most = counts.max()
-    place = int(first[counts == most].min())
-    return int(analysis.ends[place + n] - analysis.ends[place] + n - 1) * int(most)
+    hashes = analysis.ngrams(n, borders=True)
+    ordered = np.sort(hashes)
+    starts = np.flatnonzero(np.concatenate([_TRUE, ordered[1:] != ordered[:-1]]))
+    counts = np.diff(starts, append=len(ordered))
+    most = int(counts.max())
+    place = 0 if most == 1 else int(np.isin(hashes, ordered[starts[counts == most]]).argmax())
+    return int(analysis.ends[place + n] - analysis.ends[place] + n - 1) * most
 
 
 def _repeats_more(analysis: Analysis, n: int, share: float, size: int) -> bool:
@@ -164,10 +168,13 @@ def _repeats_more(analysis: Analysis, n: int, share: float, size: int) -> bool:
     if len(analysis.words) < n:
         return False
     hashes = analysis.ngrams(n, borders=False)
+    ordered = np.sort(hashes)
+    num_again = int(np.count_nonzero(ordered[1:] == ordered[:-1]))
+    longest = int((analysis.ends[n:] - analysis.ends[:-n]).max())
+    if num_again * longest / size <= share:
+        return False
     order = np.argsort(hashes, kind="stable")
     again = order[1:][hashes[order[1:]] == hashes[order[:-1]]]
-    if not len(again):
-        return False
     covered = np.zeros(len(analysis.words) + 1, np.int64)
     covered[again] += 1
     covered[again + n] -= 1

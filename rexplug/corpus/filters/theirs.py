@@ -24,6 +24,7 @@ from rexplug.errors import DataError
 _OURS = {"self", "exclusion_writer", "batch_size"}
 # Functions cannot be written in a recipe; the others download on their own, which curation never does.
 _LEFT_OUT = {"LambdaFilter", "BaseFilter", "BaseFormatter", "C4BadWordsFilter", "UnigramLogProbFilter", "SamplerFilter"}
+_ENDINGS = ("Filter", "Formatter")
 _FOLDERS = ("filters", "formatters")
 
 
@@ -109,9 +110,8 @@ def datatrove_filters() -> tuple[type[CorpusFilter], ...]:
     for folder in _FOLDERS:
         for path in sorted((Path(spec.origin).parent / "pipeline" / folder).glob("*.py")):
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if isinstance(node, ast.ClassDef) and node.name.endswith(("Filter", "Formatter", "Remover")):
-                    if node.name not in _LEFT_OUT:
-                        made.append(_component(node, f"datatrove.pipeline.{folder}.{path.stem}"))
+                if isinstance(node, ast.ClassDef) and node.name.endswith(_ENDINGS) and node.name not in _LEFT_OUT:
+                    made.append(_component(node, f"datatrove.pipeline.{folder}.{path.stem}"))
     return tuple(made)
 
 
@@ -127,7 +127,7 @@ def _component(node: ast.ClassDef, module: str) -> type[CorpusFilter]:
     made: type[CorpusFilter] = create_model(node.name, __base__=Datatrove, __module__=__name__, **fields)
     made.__doc__ = f"datatrove's {node.name}{': ' + lines[0].strip().rstrip('.:') if lines else ''}."
     made.name = f"datatrove.{node.name}"
-    made.module, made.theirs = module, node.name  # type: ignore[attr-defined]
+    made.module, made.theirs = module, node.name
     made.__abstractmethods__ = frozenset()
     setattr(sys.modules[__name__], node.name, made)  # where pickle looks for it
     return made

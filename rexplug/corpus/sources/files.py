@@ -164,8 +164,8 @@ def document(
     file: InputFile, place: int | str, text: str, url: str | None = None, id: str | None = None, **metadata: Any
 ) -> Document:
     """A document at a place (offset or row) of a file."""
-    where = {"file": file.path, "offset": place}
-    return Document(id if id is not None else f"{file.id}:{place}", text, url, {**metadata, **where})
+    name = id if id is not None else f"{file.id}:{place}"
+    return Document(name, text, url, {**metadata, "place": f"{file.path}:{place}"})
 
 
 def broken(file: InputFile, place: int | str, reason: str) -> Document:

@@ -72,14 +72,21 @@ def _filesystem(address: str) -> tuple[Any, str]:
 def opened(path: str, *, decompress: bool = True) -> Iterator[IO[bytes]]:
     """The bytes of a file, decompressed by its name; whatever says that they are damaged is raised as `Damaged`."""
     with _translated():
-        raw: IO[bytes]
-        if is_remote(path):
-            filesystem, place = _filesystem(path)
-            raw = filesystem.open(place, "rb")
-        else:
-            raw = Path(path).open("rb")
-        with raw, _decompressed(raw, path if decompress else "") as file:
+        with open_raw(path) as raw, _decompressed(raw, path if decompress else "") as file:
             yield file
+
+
+def open_raw(path: str) -> IO[bytes]:
+    """The bytes as they are stored."""
+    if is_remote(path):
+        filesystem, place = _filesystem(path)
+        return cast("IO[bytes]", filesystem.open(place, "rb"))
+    return Path(path).open("rb")
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a local file that may be compressed, by its name."""
+    return _decompressed(open_raw(str(path)), str(path))
 
 
 def _decompressed(raw: IO[bytes], path: str) -> IO[bytes]:

@@ -89,7 +89,7 @@ def _loaded(path: str, modified: int, size: int) -> Work:
 
 def shard_documents(source: DocumentSource, index: int, count: int) -> Iterator[Document]:
     """The documents of a shard, within its part of the source's sample and limit."""
-    documents = map(_sound, source.documents(Shard(index, count)))
+    documents: Iterator[Document] = map(_sound, source.documents(Shard(index, count)))
     if source.sample is not None:
         threshold = source.sample * _DRAWS
         documents = (each for each in documents if draw(each.id) < threshold)
@@ -185,7 +185,7 @@ def _judged(each: CorpusFilter, step: Step, documents: Sequence[Document], dropp
     step.seconds += time.perf_counter() - began
     alive = []
     for document, verdict in zip(documents, verdicts, strict=True):
-        step.score(verdict.score, verdict.keep)
+        step.scores.add(verdict.score, verdict.keep)
         if not verdict.keep:
             step.drop(document, verdict.reason or "dropped")
             dropped.write(document, step.name, verdict.reason or "dropped", verdict.score)
