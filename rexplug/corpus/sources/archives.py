@@ -31,10 +31,14 @@ class Warc(FileSource):
             records = ArchiveIterator(raw)
             try:
                 for record in records:
-                    if (made := self._record(record, piece, records.get_record_offset())) is not None:
+                    if (made := self._record(record, piece, records.offset)) is not None:
                         yield made
             except ArchiveLoadFailed as error:
                 raise Damaged(" ".join(str(error).split())[:200]) from None
+            # warcio takes data that cannot be decompressed, and a file that breaks off, for the end.
+            member = getattr(records.reader, "decompressor", None)
+            if member is not None and not getattr(member, "eof", True) and records.reader.num_block_read:
+                raise Damaged("it breaks off inside a compressed record")
 
     def _record(self, record: Any, piece: Piece, offset: int) -> Document | None:
         """A record as a document; None for what is no page (requests, images, scripts, the crawler's notes)."""
@@ -49,12 +53,11 @@ class Warc(FileSource):
             return None
         if http and http.get_statuscode() and not http.get_statuscode().startswith("2"):
             return None
-        declared = headers.get_header("Content-Length") or "0"
         content = record.content_stream().read(self.longest + 1)
         if len(content) > self.longest:
             return broken(piece.file, offset, f"longer than {self.longest} bytes")
         if record.raw_stream is not None and getattr(record.raw_stream, "limit", 0) > 0:
-            raise Damaged(f"the record at {offset} has fewer than its {declared} bytes")
+            raise Damaged(f"it breaks off inside the record at {offset}")
         charset = said.split("charset=")[1].split(";")[0].strip("\"' ") if "charset=" in said else None
         url = headers.get_header("WARC-Target-URI") or headers.get_header("uri")
         text = decoded(content, charset).strip() if mime == "text/plain" else extracted(content, self.extract, charset, url)
