@@ -29,6 +29,8 @@ class Warc(FileSource):
 
         with opened(piece.file.path, decompress=False) as raw:
             records = ArchiveIterator(raw)
+            reader = records.reader
+            reader.close_decompressor = lambda: None  # its state at the end is looked at below
             try:
                 for record in records:
                     if (made := self._record(record, piece, records.offset)) is not None:
@@ -36,8 +38,7 @@ class Warc(FileSource):
             except ArchiveLoadFailed as error:
                 raise Damaged(" ".join(str(error).split())[:200]) from None
             # warcio takes data that cannot be decompressed, and a file that breaks off, for the end.
-            member = getattr(records.reader, "decompressor", None)
-            if member is not None and not getattr(member, "eof", True) and records.reader.num_block_read:
+            if reader.decompressor is not None and not reader.decompressor.eof and reader.num_block_read:
                 raise Damaged("it breaks off inside a compressed record")
 
     def _record(self, record: Any, piece: Piece, offset: int) -> Document | None:
