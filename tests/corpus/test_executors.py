@@ -19,7 +19,7 @@ from rexplug.corpus.filters import C4Quality, Length
 from rexplug.corpus.sources import Jsonl
 from rexplug.errors import DataError
 from rexplug.progress import Silent
-from rexplug.recipe.schema import Curation, Executor, Slurm
+from rexplug.recipe.schema import Curation, Executor, MinHash, Slurm
 from rexplug.run_directory import write_json
 
 WORDS = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "klmnprst"]
@@ -29,7 +29,7 @@ WORDS = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "klmnprst"]
 def pages(tmp_path):
     (tmp_path / "in").mkdir()
     for number in range(4):
-        lines = [{"text": " ".join(WORDS[n : n + 40]) + "."} for n in range(number, 40, 3)] + [{"text": "short"}]
+        lines = [{"text": " ".join(WORDS[(n * 7 + j * (n + 3)) % 200] for j in range(40)) + "."} for n in range(number, 40, 3)] + [{"text": "short"}]
         (tmp_path / "in" / f"{number}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + "{\n")
     return tmp_path
 
@@ -38,7 +38,7 @@ def curated(folder, executor, out):
     (folder / out).mkdir()
     source = Jsonl(paths=str(folder / "in"), filters=(Length(min_words=2), C4Quality(min_sentences=1)))
     statistics = curate(
-        {"web": source}, Curation(executor=executor, held_out=0.2), seed=3, corpus=folder / out / "corpus",
+        {"web": source}, Curation(executor=executor, held_out=0.2, minhash=MinHash(buckets=2)), seed=3, corpus=folder / out / "corpus",
         fitted=folder / out / "fitted", progress=Silent(),
     )  # fmt: skip
     for step in statistics["sources"]["web"]["steps"]:
