@@ -14,8 +14,8 @@ from typing import Any
 from rexplug.components import CorpusFilter, CorpusSample, Document, DocumentSource
 from rexplug.corpus.deduplicate import find_duplicates
 from rexplug.corpus.executors import Job, run_jobs
-from rexplug.corpus.quiet import quiet
 from rexplug.corpus.filtering import Work, filter_shard, finish_shard, shard_documents
+from rexplug.corpus.quiet import quiet
 from rexplug.corpus.sources import ERROR
 from rexplug.corpus.statistics import merge
 from rexplug.errors import DataError
@@ -168,9 +168,7 @@ def _duplicates(works: Mapping[str, Work], curation: Curation, seed: int, corpus
     for names in groups:
         folder = works[names[0]].signatures.parent
         shards = [(works[n].keys(index), works[n].drops(index)) for n in names for index in range(works[n].count)]
-        find_duplicates(
-            shards, curation, seed, folder, folder / "signatures", progress=progress, name=", ".join(names)
-        )
+        find_duplicates(shards, curation, seed, folder, folder / "signatures", progress=progress, name=", ".join(names))
 
 
 def _added_up(name: str, work: Work) -> dict[str, Any]:

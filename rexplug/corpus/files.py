@@ -13,7 +13,6 @@ import orjson
 from rexplug.components import Document
 from rexplug.run_directory import replacing
 
-
 _GROUP_ROWS, _GROUP_BYTES = 5000, 32_000_000
 
 

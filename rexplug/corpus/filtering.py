@@ -209,8 +209,12 @@ def finish_shard(file: Path, index: int) -> int:
     if work.drops(index).exists():
         duplicates = dict(np.load(work.drops(index)).tolist())
     with ExitStack() as stack:
-        parts = {part: stack.enter_context(DocumentWriter(work.target / part / f"{index:05d}.parquet")) for part in counts}
-        dropped = stack.enter_context(DocumentWriter(work.target / "dropped" / f"{index:05d}-duplicates.parquet", **WHY))
+        parts = {
+            part: stack.enter_context(DocumentWriter(work.target / part / f"{index:05d}.parquet")) for part in counts
+        }
+        dropped = stack.enter_context(
+            DocumentWriter(work.target / "dropped" / f"{index:05d}-duplicates.parquet", **WHY)
+        )
         for row, document in enumerate(read_file(work.passed(index))):
             if row in duplicates:
                 reason = DUPLICATES[duplicates[row]]

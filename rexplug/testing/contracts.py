@@ -75,7 +75,9 @@ def check_corpus_filter(
             f"{component.name} changed document '{document.id}' again to {second.text!r}"
         )
         assert again.judge(document) == verdict, f"{component.name} changes '{document.id}' otherwise after pickling"
-        assert component.judge_batch([document]) == [verdict], f"{component.name} changes '{document.id}' otherwise in bulk"
+        assert component.judge_batch([document]) == [verdict], (
+            f"{component.name} changes '{document.id}' otherwise in bulk"
+        )
 
 
 def check_mixing_schedule(schedule: MixingSchedule, *, sources: Iterable[str]) -> None:

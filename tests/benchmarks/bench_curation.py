@@ -32,10 +32,10 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.components import CorpusFilter, Document, Shard
-from rexplug.corpus.quiet import quiet
-from rexplug.corpus.filtering import Work, filter_shard
 from rexplug.corpus.files import read_documents
+from rexplug.corpus.filtering import Work, filter_shard
 from rexplug.corpus.filters import C4Quality, FineWebQuality, GopherQuality, GopherRepetition
+from rexplug.corpus.quiet import quiet
 from rexplug.corpus.sources import Jsonl
 from rexplug.recipe.schema import Curation
 from rexplug_ecommerce.product_page import ProductPage
@@ -68,7 +68,11 @@ def make_input(data: str, path: Path, documents: int) -> None:
 def theirs(file: Path, folder: Path, language: Any) -> set[str]:
     from datatrove.pipeline.dedup import MinhashDedupSignature
     from datatrove.pipeline.filters import (
-        C4QualityFilter, FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter, LambdaFilter,
+        C4QualityFilter,
+        FineWebQualityFilter,
+        GopherQualityFilter,
+        GopherRepetitionFilter,
+        LambdaFilter,
     )  # fmt: skip
     from datatrove.pipeline.readers import JsonlReader
     from datatrove.pipeline.writers import JsonlWriter

@@ -220,7 +220,9 @@ def test_killed_and_started_again_equals_never_killed(tmp_path, victim, workers)
     (folder / "armed").touch()
     first = start(folder, victim, workers)
     if victim == "self always":
-        assert first.stderr.startswith("a worker died while it worked on 'web', shard 3 of 4 (killed, or out of memory: signal 9)")
+        assert first.stderr.startswith(
+            "a worker died while it worked on 'web', shard 3 of 4 (killed, or out of memory: signal 9)"
+        )
     else:
         assert first.returncode == -signal.SIGKILL
     finished = {path.stem for path in (folder / "corpus" / ".work" / "web" / "filtered").glob("*.json")}

@@ -61,7 +61,12 @@ def test_addresses(tmp_path):
 
     shards = [
         [page("one", "https://www.shop.example/p/1?utm_source=mail"), page("two", "http://shop.example/p/1/#reviews")],
-        [page("three, longer", "shop.example/p/1"), page("four", "https://shop.example/p/1?colour=red"), {"text": "five"}, {"text": "six"}],
+        [
+            page("three, longer", "shop.example/p/1"),
+            page("four", "https://shop.example/p/1?colour=red"),
+            {"text": "five"},
+            {"text": "six"},
+        ],
     ]
     kept, reasons = run(tmp_path, {"web": shards}, deduplicate="none", deduplicate_urls=True)
     assert kept["web"] == ["one", "four", "five", "six"]
@@ -83,7 +88,14 @@ def test_addresses_are_compared_without_what_does_not_matter(url, plain):
 
 
 def test_a_document_that_went_for_its_address_still_connects_its_likes(tmp_path):
-    shards = [[{"text": "other", "url": "x.example"}, {"text": f"{BASE} one", "url": "x.example"}, {"text": f"{BASE} two"}, {"text": BASE}]]
+    shards = [
+        [
+            {"text": "other", "url": "x.example"},
+            {"text": f"{BASE} one", "url": "x.example"},
+            {"text": f"{BASE} two"},
+            {"text": BASE},
+        ]
+    ]
     kept, reasons = run(tmp_path, {"web": shards}, deduplicate_urls=True)
     assert kept["web"] == ["other", f"{BASE} two"]
     assert reasons["web"] == {"same address": 1, "near-duplicate": 1}
@@ -112,7 +124,14 @@ def test_signatures_are_datatroves_byte_for_byte(tmp_path):
 
     from rexplug.corpus.words import RegexWordTokenizer
 
-    texts = [BASE, f"{BASE} €5 für „Größe“ 1.234,5", "too short", "", BASE * 40, *(" ".join(WORDS[n : n + 30]) for n in range(60))]
+    texts = [
+        BASE,
+        f"{BASE} €5 für „Größe“ 1.234,5",
+        "too short",
+        "",
+        BASE * 40,
+        *(" ".join(WORDS[n : n + 30]) for n in range(60)),
+    ]
     for options in (MinHash(), MinHash(words=3, buckets=4, hashes=2)):
         ours, stock = tmp_path / f"o{options.words}", tmp_path / f"t{options.words}"
         writer = SignatureWriter(ours, 4, options, 9)

@@ -29,7 +29,10 @@ WORDS = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "klmnprst"]
 def pages(tmp_path):
     (tmp_path / "in").mkdir()
     for number in range(4):
-        lines = [{"text": " ".join(WORDS[(n * 7 + j * (n + 3)) % 200] for j in range(40)) + "."} for n in range(number, 40, 3)] + [{"text": "short"}]
+        lines = [
+            {"text": " ".join(WORDS[(n * 7 + j * (n + 3)) % 200] for j in range(40)) + "."}
+            for n in range(number, 40, 3)
+        ] + [{"text": "short"}]
         (tmp_path / "in" / f"{number}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + "{\n")
     return tmp_path
 
@@ -147,7 +150,9 @@ def test_the_script_for_slurm(tmp_path):
 
 def test_a_machine_without_slurm(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(DataError, match="executor 'slurm' needs the command sbatch: run this on a machine of the cluster"):
+    with pytest.raises(
+        DataError, match="executor 'slurm' needs the command sbatch: run this on a machine of the cluster"
+    ):
         run_jobs([Job("x", write_record, (tmp_path / "x",), tmp_path / "x")], Executor.model_validate(SLURM),
                  logs=tmp_path, progress=Silent(), task="x")  # fmt: skip
 
@@ -203,8 +208,12 @@ def test_a_shard_is_tried_again_and_the_others_are_not(tmp_path, how):
 @pytest.mark.slow
 def test_a_worker_that_always_dies(tmp_path):
     with pytest.raises(DataError) as caught:
-        run_jobs(jobs(tmp_path, 99, "death"), Executor(workers=2, retries=1), logs=tmp_path, progress=Silent(), task="x")
-    assert str(caught.value).startswith("a worker died while it worked on job 1 (killed, or out of memory: exit code 9)")
+        run_jobs(
+            jobs(tmp_path, 99, "death"), Executor(workers=2, retries=1), logs=tmp_path, progress=Silent(), task="x"
+        )
+    assert str(caught.value).startswith(
+        "a worker died while it worked on job 1 (killed, or out of memory: exit code 9)"
+    )
     assert len((tmp_path / "tries-1").read_text()) == 2
 
 
@@ -212,7 +221,9 @@ def test_passing_trouble_without_workers(tmp_path):
     run_jobs(jobs(tmp_path, 1, "error"), Executor(), logs=tmp_path, progress=Silent(), task="x")
     (tmp_path / "other").mkdir()
     with pytest.raises(OSError, match="Input/output error"):
-        run_jobs(jobs(tmp_path / "other", 99, "error")[1:2], Executor(retries=0), logs=tmp_path, progress=Silent(), task="x")
+        run_jobs(
+            jobs(tmp_path / "other", 99, "error")[1:2], Executor(retries=0), logs=tmp_path, progress=Silent(), task="x"
+        )
 
 
 def boom():

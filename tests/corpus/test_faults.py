@@ -25,7 +25,9 @@ SENTENCE = "The chair number {n} that we have made of oak and ash will be sold t
 
 def run(source, folder, **options):
     curation = Curation(held_out=0, **options)
-    return curate({"web": source}, curation, seed=3, corpus=folder / "corpus", fitted=folder / "fitted", progress=Silent())
+    return curate(
+        {"web": source}, curation, seed=3, corpus=folder / "corpus", fitted=folder / "fitted", progress=Silent()
+    )
 
 
 def test_a_document_of_50_megabytes_is_quarantined_by_default(tmp_path):
@@ -130,7 +132,10 @@ FULL = """
 def start(folder, room, workers=1):
     (folder / "full.py").write_text(textwrap.dedent(FULL))
     return subprocess.run(
-        [sys.executable, folder / "full.py", folder, str(room), str(workers)], capture_output=True, text=True, timeout=200
+        [sys.executable, folder / "full.py", folder, str(room), str(workers)],
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
 
 
@@ -158,9 +163,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path, workers):
 
 
 def files(folder):
-    return {
-        str(p.relative_to(folder)): p.read_bytes() for p in sorted((folder / "corpus").rglob("*.parquet"))
-    }
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted((folder / "corpus").rglob("*.parquet"))}
 
 
 @pytest.mark.slow
@@ -175,7 +178,9 @@ def test_killed_at_many_moments_equals_never_killed(tmp_path):
     finished, moments = False, 0
     wait = 1.0
     while not finished and moments < 6:
-        process = subprocess.Popen([sys.executable, tmp_path / "killed" / "full.py", tmp_path / "killed", "0", "2"], start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, tmp_path / "killed" / "full.py", tmp_path / "killed", "0", "2"], start_new_session=True
+        )
         try:
             finished = process.wait(timeout=wait) == 0
         except subprocess.TimeoutExpired:

@@ -135,13 +135,20 @@ def test_length():
     check_corpus_filter(
         Length(min_words=2, max_words=3, min_characters=5, max_characters=12),
         keep=[Document("1", "oak chair")],
-        drop=[Document("2", "oak"), Document("3", "a b"), Document("4", "a b c d e"), Document("5", "extraordinarily long")],
+        drop=[
+            Document("2", "oak"),
+            Document("3", "a b"),
+            Document("4", "a b c d e"),
+            Document("5", "extraordinarily long"),
+        ],
     )
 
 
 def test_addresses(tmp_path):
     (tmp_path / "list.txt").write_text("# competitors\nblocked.example\n\n")
-    chain = Addresses(block=("spam.example", "shop.example/private/"), block_files=(tmp_path / "list.txt",), block_words=("Casino",))
+    chain = Addresses(
+        block=("spam.example", "shop.example/private/"), block_files=(tmp_path / "list.txt",), block_words=("Casino",)
+    )
     check_corpus_filter(
         chain,
         keep=[Document("1", "x", "https://shop.example/p/1"), Document("2", "x"), Document("3", "x", "http://notspam.example/")],
@@ -175,7 +182,10 @@ def test_boilerplate_by_phrase():
 
 def test_boilerplate_that_a_site_repeats(tmp_path):
     frame = "Free delivery on orders over 50 pounds at Chairs of Bath"
-    documents = [Document(str(n), f"{frame}\nChair number {n * 7} of {'oak elm ash'.split()[n % 3]} with story {'x' * n}") for n in range(30)]
+    documents = [
+        Document(str(n), f"{frame}\nChair number {n * 7} of {['oak', 'elm', 'ash'][n % 3]} with story {'x' * n}")
+        for n in range(30)
+    ]
     fitted = Boilerplate(phrases=False, max_documents=20).fit(CorpusSample({"web": documents}, tmp_path, 1))
     assert [fitted.judge(d).text for d in documents] == [d.text.split("\n")[1].strip() for d in documents]
     with pytest.raises(DataError, match="the file of common lines .* does not exist"):
@@ -191,7 +201,12 @@ def test_personal_data():
     check_corpus_filter(
         PersonalData(),
         keep=[Document("1", kept)],
-        change=[(Document("2", written), "Write to email@example.com or call <phone>, <phone>, <phone>; from 192.0.2.1 or 192.0.2.1.")],
+        change=[
+            (
+                Document("2", written),
+                "Write to email@example.com or call <phone>, <phone>, <phone>; from 192.0.2.1 or 192.0.2.1.",
+            )
+        ],
     )
     assert PersonalData().judge(Document("1", kept)).text is None
     only = PersonalData(emails=None, phones=None).judge(Document("2", written)).text
@@ -215,7 +230,9 @@ def test_language_by_a_model_of_ones_own(tmp_path):
     lines = [f"__label__en {t}" for t in english] + [f"__label__de {t}" for t in german]
     (tmp_path / "train.txt").write_text("\n".join(lines) + "\n")
     train = "import fasttext, sys; fasttext.train_supervised(sys.argv[1], epoch=50, lr=0.5, bucket=100, minn=2, maxn=3, thread=1).save_model(sys.argv[2])"
-    subprocess.run([sys.executable, "-c", train, tmp_path / "train.txt", tmp_path / "m.bin"], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", train, tmp_path / "train.txt", tmp_path / "m.bin"], check=True, capture_output=True
+    )
     check_corpus_filter(
         Language(model=tmp_path / "m.bin", at_least=0.5),
         keep=[Document("1", "the table is of oak\nand you can order this")],
@@ -247,8 +264,14 @@ def test_datatroves_filters_by_name():
     long, short = Document("1", PROSE), Document("2", "the chair and the table")
     check_corpus_filter(theirs("GopherQualityFilter", min_doc_words=20), keep=[long], drop=[short])
     check_corpus_filter(theirs("RegexFilter", regex_exp="table"), keep=[Document("3", "chair")], drop=[short])
-    check_corpus_filter(theirs("C4QualityFilter", min_num_sentences=1), change=[(Document("4", "Menu\nThe chair is of oak."), "The chair is of oak.")])
-    check_corpus_filter(theirs("PIIFormatter"), change=[(Document("5", "to a@b.example and c@d.example"), "to email@example.com and email@example.com")])
+    check_corpus_filter(
+        theirs("C4QualityFilter", min_num_sentences=1),
+        change=[(Document("4", "Menu\nThe chair is of oak."), "The chair is of oak.")],
+    )
+    check_corpus_filter(
+        theirs("PIIFormatter"),
+        change=[(Document("5", "to a@b.example and c@d.example"), "to email@example.com and email@example.com")],
+    )
     check_corpus_filter(theirs("GopherRepetitionFilter", top_n_grams=[[2, 0.2]]), keep=[long])
 
 
@@ -280,12 +303,20 @@ def test_their_names_and_options_in_a_recipe(tmp_path):
 
     recipe = (Path(__file__).parents[2] / "recipes" / "ecommerce.yaml").read_text()
     path = tmp_path / "r.yaml"
-    path.write_text(recipe.replace("      - quality.gopher\n", "      - {use: datatrove.GopherQualityFilter, min_doc_words: 30}\n", 1))
+    path.write_text(
+        recipe.replace(
+            "      - quality.gopher\n", "      - {use: datatrove.GopherQualityFilter, min_doc_words: 30}\n", 1
+        )
+    )
     loaded = load_recipe(path)
     [found] = [each for each in loaded.sources["web"].filters if each.name.startswith("datatrove.")]
     assert found.min_doc_words == 30
     assert json.loads(json.dumps(found.dump()))["use"] == "datatrove.GopherQualityFilter"
-    path.write_text(recipe.replace("      - quality.gopher\n", "      - {use: datatrove.GopherQualityFilter, min_doc_wrods: 30}\n", 1))
+    path.write_text(
+        recipe.replace(
+            "      - quality.gopher\n", "      - {use: datatrove.GopherQualityFilter, min_doc_wrods: 30}\n", 1
+        )
+    )
     with pytest.raises(RecipeError, match=r"min_doc_wrods: there is no such key; did you mean 'min_doc_words'\?"):
         load_recipe(path)
     path.write_text(recipe.replace("quality.gopher", "datatrove.GopherQualityFliter", 1))
@@ -297,3 +328,19 @@ def test_listing_them_does_not_import_datatrove():
     code = "import sys; from rexplug.plugins import load_plugins; load_plugins(); print('datatrove' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_example_in_the_guide_is_valid():
+    import yaml
+
+    from rexplug.components import DocumentSource
+    from rexplug.plugins import load_plugins
+    from rexplug.recipe.schema import Curation
+
+    page = (Path(__file__).parents[2] / "docs" / "curation.md").read_text()
+    example = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    registry = load_plugins()
+    for options in example["sources"].values():
+        found = registry.find(DocumentSource, options.pop("use"))
+        assert found.model_validate(options, context={"components": registry})
+    assert Curation.model_validate(example["curation"]).keep == "longest"

@@ -92,14 +92,27 @@ def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.jsonl").write_bytes(jsonl(LINES[:1]))
-    assert [d.id for d in read(Jsonl(paths=[str(tmp_path / "b"), str(tmp_path / "a")]))] == ["1/x.jsonl:0", "0/x.jsonl:0"]
+    assert [d.id for d in read(Jsonl(paths=[str(tmp_path / "b"), str(tmp_path / "a")]))] == [
+        "1/x.jsonl:0",
+        "0/x.jsonl:0",
+    ]
 
 
 def test_columns(tmp_path):
-    record = {"name": "Chair", "details": {"bullets": ["of oak", "", "light"]}, "sku": 7, "link": "http://x.example", "lang": "en"}
+    record = {
+        "name": "Chair",
+        "details": {"bullets": ["of oak", "", "light"]},
+        "sku": 7,
+        "link": "http://x.example",
+        "lang": "en",
+    }
     (tmp_path / "a.jsonl").write_bytes(jsonl([record]))
     source = Jsonl(
-        paths=str(tmp_path), text=("name", "missing", "details.bullets"), id="sku", url="link", metadata={"language": "lang"}
+        paths=str(tmp_path),
+        text=("name", "missing", "details.bullets"),
+        id="sku",
+        url="link",
+        metadata={"language": "lang"},
     )
     [document] = read(source)
     assert (document.id, document.text, document.url) == ("7", "Chair\n\nof oak\nlight", "http://x.example")
@@ -181,7 +194,11 @@ def test_text_and_html_folders(tmp_path):
     source = TextFiles(paths=str(tmp_path))
     assert source.num_shards() == 1
     documents = read(source)
-    assert [(d.id, d.metadata.get(ERROR)) for d in documents] == [("a.txt", None), ("deep/b.txt", None), ("e.txt", "empty file")]
+    assert [(d.id, d.metadata.get(ERROR)) for d in documents] == [
+        ("a.txt", None),
+        ("deep/b.txt", None),
+        ("e.txt", "empty file"),
+    ]
     assert "Größe" in documents[1].text
     assert TextFiles(paths=str(tmp_path), split=1).num_shards() == 3
     (tmp_path / "p.html.gz").write_bytes(gzip.compress(PAGE.encode()))
@@ -246,7 +263,9 @@ def test_a_dataset_in_a_folder_and_one_saved_to_disk(tmp_path):
 
     (tmp_path / "shop").mkdir()
     for number in range(3):
-        pq.write_table(pa.Table.from_pylist(LINES[number * 10 : number * 10 + 10]), tmp_path / "shop" / f"train-{number}.parquet")
+        pq.write_table(
+            pa.Table.from_pylist(LINES[number * 10 : number * 10 + 10]), tmp_path / "shop" / f"train-{number}.parquet"
+        )
     source = HuggingFace(dataset=str(tmp_path / "shop"))
     source.check()
     documents = read(source)
@@ -283,7 +302,7 @@ def test_object_stores(tmp_path):
         assert set(source.stamps()) == {"memory://bucket/web/a.jsonl", "memory://bucket/web/b.jsonl.gz"}
     assert len(read(Parquet(paths="memory://bucket/t.parquet"))) == 40
     (tmp_path / "a.jsonl").write_bytes(jsonl(LINES[:3]))
-    assert [d.id for d in read(Jsonl(paths=f"file://{tmp_path}"))][0] == "a.jsonl:0"
+    assert next(iter(read(Jsonl(paths=f"file://{tmp_path}")))).id == "a.jsonl:0"
     before = Jsonl(paths="memory://bucket/web").stamps()
     store.pipe("/bucket/web/a.jsonl", jsonl(LINES[:21]))
     assert Jsonl(paths="memory://bucket/web").stamps() != before

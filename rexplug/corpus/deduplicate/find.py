@@ -105,9 +105,7 @@ def _places(number: int, rows: NDArray[np.generic]) -> NDArray[np.uint64]:
     return rows.astype(np.uint64) | np.uint64(number << 32)
 
 
-def equal_part(
-    keys: Sequence[Path], field: str, part: int, count: int, keep: str, before: Path, target: Path
-) -> int:
+def equal_part(keys: Sequence[Path], field: str, part: int, count: int, keep: str, before: Path, target: Path) -> int:
     """The places of documents whose hash occurs in a better one, for one part of all hashes."""
     gone = np.load(before)
     hashes: list[NDArray[np.uint64]] = [np.zeros((0, 2), np.uint64)]
@@ -178,9 +176,7 @@ def _near(pairs: Path, keys: Sequence[Path], gone: NDArray[np.uint64], keep: str
     return found_again
 
 
-def _by_shard(
-    nodes: NDArray[np.uint64], keys: Sequence[Path]
-) -> Iterator[tuple[slice, NDArray[np.uint64], Path]]:
+def _by_shard(nodes: NDArray[np.uint64], keys: Sequence[Path]) -> Iterator[tuple[slice, NDArray[np.uint64], Path]]:
     """Where in the sorted `nodes` each shard's are, their rows, and the shard's keys."""
     for number, path in enumerate(keys):
         low, high = np.searchsorted(nodes, np.array([number << 32, (number + 1) << 32], np.uint64))

@@ -93,7 +93,9 @@ def _ray(jobs: Sequence[Job], executor: Executor, folder: Path) -> None:
     started = not ray.is_initialized()
     if started:
         if executor.address is None:
-            ray.init(num_cpus=executor.workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(
+                num_cpus=executor.workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+            )
         else:
             try:
                 ray.init(address=executor.address, log_to_driver=False, logging_level=logging.ERROR)

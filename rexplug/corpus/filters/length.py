@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -16,7 +16,7 @@ class Length(CorpusFilter):
 
     min_words: int = Field(default=1, ge=0)
     """Fewest words."""
-    max_words: int | None = Field(default=None, ge=1)
+    max_words: Annotated[Quantity, Field(gt=0)] | None = None
     """Most words; no limit if left out."""
     min_characters: Quantity = 0
     """Fewest characters."""

@@ -51,9 +51,7 @@ class C4Quality(CorpusFilter):
                 continue
             if self.remove_citations and "[" in line:
                 line = _CITATION.sub("", line)
-            if self.terminal_punctuation and (
-                not line.endswith((".", "?", "!", '"', "'")) or line.endswith("...")
-            ):
+            if self.terminal_punctuation and (not line.endswith((".", "?", "!", '"', "'")) or line.endswith("...")):
                 continue
             if len(words) < self.min_words_per_line:
                 continue

@@ -7,4 +7,15 @@ from rexplug.corpus.sources.hub import HuggingFace
 from rexplug.corpus.sources.opening import open_bytes
 from rexplug.corpus.sources.records import Csv, Jsonl, Parquet
 
-__all__ = ["ERROR", "Csv", "FileSource", "HtmlFiles", "HuggingFace", "Jsonl", "Parquet", "TextFiles", "Warc", "open_bytes"]
+__all__ = [
+    "ERROR",
+    "Csv",
+    "FileSource",
+    "HtmlFiles",
+    "HuggingFace",
+    "Jsonl",
+    "Parquet",
+    "TextFiles",
+    "Warc",
+    "open_bytes",
+]

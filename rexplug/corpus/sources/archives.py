@@ -61,7 +61,11 @@ class Warc(FileSource):
             raise Damaged(f"it breaks off inside the record at {offset}")
         charset = said.split("charset=")[1].split(";")[0].strip("\"' ") if "charset=" in said else None
         url = headers.get_header("WARC-Target-URI") or headers.get_header("uri")
-        text = decoded(content, charset).strip() if mime == "text/plain" else extracted(content, self.extract, charset, url)
+        text = (
+            decoded(content, charset).strip()
+            if mime == "text/plain"
+            else extracted(content, self.extract, charset, url)
+        )
         metadata = {
             "record": headers.get_header("WARC-Record-ID"), "date": headers.get_header("WARC-Date"),
         }  # fmt: skip

@@ -38,9 +38,7 @@ class Fields(DocumentSource):
         if not parts:
             further[ERROR] = f"no text in {' or '.join(self.text)}"
         text = parts[0] if len(parts) == 1 else "\n\n".join(parts)
-        return document(
-            file, place, text, str(url) if url else None, str(own) if own is not None else None, **further
-        )
+        return document(file, place, text, str(url) if url else None, str(own) if own is not None else None, **further)
 
 
 def _field(record: Mapping[str, Any], name: str) -> Any:

@@ -71,9 +71,8 @@ def _filesystem(address: str) -> tuple[Any, str]:
 @contextmanager
 def opened(path: str, *, decompress: bool = True) -> Iterator[IO[bytes]]:
     """The bytes of a file, decompressed by its name; whatever says that they are damaged is raised as `Damaged`."""
-    with _translated():
-        with open_raw(path) as raw, _decompressed(raw, path if decompress else "") as file:
-            yield file
+    with _translated(), open_raw(path) as raw, _decompressed(raw, path if decompress else "") as file:
+        yield file
 
 
 def open_raw(path: str) -> IO[bytes]:
@@ -146,9 +145,7 @@ def _translated() -> Iterator[None]:
         raise Damaged(str(error)) from None
 
 
-def lines(
-    file: IO[bytes], longest: int, start: int = 0, stop: int | None = None
-) -> Iterator[tuple[int, bytes | None]]:
+def lines(file: IO[bytes], longest: int, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytes | None]]:
     """(offset, line) of the lines that begin from `start` up to `stop`; None for a line of more than `longest` bytes."""
     place = start
     if start:

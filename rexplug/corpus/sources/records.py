@@ -117,9 +117,7 @@ class Parquet(Records):
             wanted = self._columns(reader.schema_arrow.names, piece.file)
             stop = reader.metadata.num_row_groups if piece.stop is None else piece.stop
             number = piece.first
-            for batch in reader.iter_batches(
-                batch_size=256, columns=wanted, row_groups=list(range(piece.start, stop))
-            ):
+            for batch in reader.iter_batches(batch_size=256, columns=wanted, row_groups=list(range(piece.start, stop))):
                 for row in batch.to_pylist():
                     number += 1
                     made = self.document(row, piece.file, number)
