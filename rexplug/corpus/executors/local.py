@@ -6,6 +6,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
@@ -48,10 +49,8 @@ class _Worker:
         if now:
             self.process.kill()
         else:
-            try:
+            with suppress(OSError):  # it may be gone already
                 self.line.send(None)
-            except OSError:
-                pass  # it is gone already
         self.process.join()
         self.line.close()
 
