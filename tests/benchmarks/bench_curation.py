@@ -12,7 +12,7 @@ writes MinHash signatures of what is kept and writes the documents kept:
 - `rexplug`: our filters and our shard worker, zstd Parquet (dropped documents, statistics and keys are written as well).
 
 Rounds of all sides alternate; medians of CPU seconds and the kept sets are compared. `--memory` prints the peak memory
-of our side for a corpus of one, two and four times the size instead.
+of our side for a corpus of one, four and sixteen times the size instead.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def same_signatures(a: Path, b: Path) -> bool:
 
 def memory(file: Path, folder: Path) -> None:
     print("copies   MB of text   peak MB")
-    for copies in (1, 2, 4):
+    for copies in (1, 4, 16):
         more = folder / f"{copies}.jsonl"
         with more.open("wb") as out:
             for _ in range(copies):

@@ -85,7 +85,10 @@ def test_a_document_of_50_megabytes_goes_through_every_filter_if_asked(tmp_path)
     assert peak(tmp_path, longest="100M") < 6000
     statistics = json.loads((tmp_path / "corpus" / "statistics.json").read_text())["sources"]["web"]
     assert statistics["read"] == {"documents": 2, "bytes": len(text) + 3000}
-    assert statistics["kept"]["documents"] + statistics["held_out"]["documents"] == 2
+    dropped = sum(sum(step["reasons"].values()) for step in statistics["steps"])
+    assert statistics["kept"]["documents"] + statistics["held_out"]["documents"] + dropped == 2
+    judged = {step["step"]: step["in"] for step in statistics["steps"]}
+    assert judged["quality.repetition"] == 2
 
 
 @pytest.mark.slow
