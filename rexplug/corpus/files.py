@@ -13,7 +13,7 @@ import orjson
 from rexplug.components import Document
 from rexplug.run_directory import replacing
 
-_GROUP_ROWS, _GROUP_BYTES = 5000, 32_000_000
+_GROUP_ROWS, _GROUP_BYTES = 5000, 8_000_000
 
 
 class DocumentWriter:
