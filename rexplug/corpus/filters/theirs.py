@@ -158,7 +158,7 @@ def _kind(default: Any) -> Any:
     if isinstance(default, bool):
         return bool
     if isinstance(default, int | float):
-        return float | int | None if isinstance(default, float) else int | float | None
+        return int | float | None
     if isinstance(default, str):
         return str | tuple[str, ...] | None
     return Any
