@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from rexplug.batches.policies import RandomMasking
 from rexplug.components import CorpusFilter, DocumentSource, Evaluator, MaskingPolicy
-from rexplug.corpus.filters import GopherQuality, GopherRepetition, Length
-from rexplug.corpus.sources import Csv, Jsonl, Parquet, TextFiles
+from rexplug.corpus.filters import (
+    Addresses,
+    Boilerplate,
+    C4Quality,
+    FineWebQuality,
+    GopherQuality,
+    GopherRepetition,
+    Language,
+    Length,
+    PersonalData,
+)
+from rexplug.corpus.filters.theirs import datatrove_filters
+from rexplug.corpus.sources import Csv, HtmlFiles, HuggingFace, Jsonl, Parquet, TextFiles, Warc
 from rexplug.evaluation.evaluators import (
     Classification,
     EmbeddingGeometry,
@@ -21,14 +32,17 @@ from rexplug.hookspecs import hookimpl
 
 @hookimpl
 def rexplug_document_sources() -> list[type[DocumentSource]]:
-    """Files."""
-    return [Jsonl, Parquet, Csv, TextFiles]
+    """Files, archives and datasets."""
+    return [Jsonl, Parquet, Csv, TextFiles, HtmlFiles, Warc, HuggingFace]
 
 
 @hookimpl
 def rexplug_corpus_filters() -> list[type[CorpusFilter]]:
-    """Filters that serve any vertical."""
-    return [Length, GopherQuality, GopherRepetition]
+    """Filters that serve any vertical, and datatrove's own under its name."""
+    ours: list[type[CorpusFilter]] = [
+        Length, Addresses, Language, GopherQuality, GopherRepetition, C4Quality, FineWebQuality, Boilerplate, PersonalData,
+    ]  # fmt: skip
+    return [*ours, *datatrove_filters()]
 
 
 @hookimpl

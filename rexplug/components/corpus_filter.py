@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a filter decided: `keep`, and the `reason` when it does not. Reasons become statistics: keep them few."""
+    """What a filter decided: `keep`, and the `reason` when it does not. Reasons become statistics: keep them few.
+
+    A filter that also mends documents returns the new text of a kept one as `text`: what comes after sees it.
+    """
 
     keep: bool
     reason: str = ""
     score: float | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,18 @@ class CorpusFilter(Component):
 
     @abstractmethod
     def judge(self, document: Document) -> Verdict:
-        """Keep the document, or drop it with a reason. Never changes it."""
+        """Keep the document, or drop it with a reason; a changed text is returned, never written into the document."""
 
     def judge_batch(self, documents: Sequence[Document]) -> list[Verdict]:
         """Judge several at once; override where that is faster. Same verdicts as one by one."""
         return [self.judge(document) for document in documents]
+
+    def check(self) -> None:
+        """Look whether what the filter needs (a model, a list, a package) is there; `check` and `run` call this first.
+
+        Raises:
+            DataError: it is not; the message says what to install or where to point.
+        """
 
     def fit(self, corpus: CorpusSample) -> Self:
         """Learn from unfiltered documents of the sources that use this filter; returns the filter that judges.

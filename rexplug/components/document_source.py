@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar, cast
 
 from pydantic import Field
 
 from rexplug.components.base import Component, Use
 from rexplug.components.corpus_filter import CorpusFilter
 from rexplug.components.quantities import Quantity
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,13 @@ class Document:
     text: str
     url: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, name: str, make: Callable[[str], T]) -> T:
+        """`make(text)`, worked out by the first filter that asks for `name` and remembered for those after it."""
+        if name not in self._made:
+            self._made[name] = make(self.text)
+        return cast("T", self._made[name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,9 @@ class DocumentSource(Component):
     limit: Annotated[Quantity, Field(gt=0)] | None = None
     """Read at most this many documents of the source (before filters), spread evenly over its shards; all if left out."""
 
+    sample: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Read this share of the documents, chosen by a hash of their ids; before `limit`. All if left out."""
+
     @abstractmethod
     def documents(self, shard: Shard) -> Iterator[Document]:
         """The documents of `shard`, always the same in the same order; all shards together yield each one once."""
@@ -55,8 +67,12 @@ class DocumentSource(Component):
         return 1
 
     def inputs(self) -> Sequence[Path]:
-        """The files that the source reads, so that a change in them is noticed; empty if it reads none."""
+        """The local files that the source reads; empty if it reads none."""
         return ()
+
+    def stamps(self) -> dict[str, list[Any]]:
+        """What shows that an input changed, without reading it: size and time of change of each file."""
+        return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in self.inputs()}
 
     def check(self) -> None:
         """Look whether the source can be read at all, without reading it; `rexplug check` and `run` call this first.

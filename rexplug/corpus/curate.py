@@ -1,11 +1,9 @@
-"""From sources to a corpus: fit filters, filter shards, deduplicate, split."""
+"""From sources to a corpus: fit filters, filter shards, find duplicates, split."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.components import CorpusFilter, CorpusSample, Document, DocumentSource
-from rexplug.corpus.deduplicate import exact_duplicates, near_duplicates
-from rexplug.corpus.files import read_file, write_documents
-from rexplug.corpus.filtering import Step, filter_shard, merge, shard_documents
+from rexplug.corpus.deduplicate import find_duplicates
+from rexplug.corpus.executors import Job, run_jobs
+from rexplug.corpus.filtering import Work, filter_shard, finish_shard, shard_documents
+from rexplug.corpus.quiet import quiet
 from rexplug.corpus.sources import ERROR
+from rexplug.corpus.statistics import merge
 from rexplug.errors import DataError
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
 from rexplug.run_directory import read_json, write_json
-from rexplug.workers import run_shards
-
-_DRAWS = 2**32
 
 
 @dataclass(frozen=True)
@@ -52,33 +49,39 @@ def curate(
 ) -> dict[str, Any]:
     """Write `corpus/<source>/{kept,held_out,dropped}/*.parquet` and `corpus/statistics.json`; returns the latter.
 
-    Shards that an earlier call finished are not read again. The result does not depend on the number of workers.
+    Shards that an earlier call with the same sources and options finished are not read again. The result does not depend
+    on the executor or the number of workers.
 
     Raises:
-        DataError: nothing is left of a source, a file is damaged, or a worker process died.
+        DataError: nothing is left of a source, a file is damaged, the disk is full, or a worker died again and again.
     """
-    logging.getLogger("datatrove").setLevel(logging.ERROR)
-    _quiet_loguru()
+    quiet()
     began = time.monotonic()
+    corpus, fitted = corpus.resolve(), fitted.resolve()  # workers on other hosts start somewhere else
     for leftover in list(corpus.rglob(".tmp-*")):  # of processes that were killed while they wrote
         leftover.unlink()
     filters = _fit(sources, fitted, seed, progress)
-    statistics: dict[str, Any] = {"sources": {}}
-    for name, source in sources.items():
-        work = corpus / ".work" / name
-        steps = _filter(name, source, filters[name], curation.executor.workers, work, corpus / name, progress)
-        statistics["sources"][name] = _finish(name, source, steps, curation, seed, work, corpus / name, progress)
+    _forget_others(sources, filters, curation, seed, corpus)
+    works = _works(sources, filters, curation, seed, corpus)
+    logs = corpus / ".work" / "logs"
+    jobs = [
+        Job(f"'{name}', shard {index + 1} of {work.count}", filter_shard, (work.save(), index), work.filtered(index))
+        for name, work in works.items()
+        for index in range(work.count)
+    ]
+    run_jobs(jobs, curation.executor, logs=logs, progress=progress, task=f"curate {', '.join(works)}")
+    _duplicates(works, curation, seed, corpus, progress)
+    jobs = [
+        Job(f"'{name}', part {index + 1} of {work.count}", finish_shard, (work.folder / "work.pickle", index), work.finished(index))
+        for name, work in works.items()
+        for index in range(work.count)
+    ]  # fmt: skip
+    run_jobs(jobs, curation.executor, logs=logs, progress=progress, task="write the corpus")
+    statistics: dict[str, Any] = {"sources": {name: _added_up(name, work) for name, work in works.items()}}
     shutil.rmtree(corpus / ".work", ignore_errors=True)
     statistics["seconds"] = round(time.monotonic() - began, 2)
     write_json(corpus / "statistics.json", statistics)
     return statistics
-
-
-def _quiet_loguru() -> None:
-    from loguru import logger
-
-    logger.disable("datatrove")
-    os.environ.setdefault("TQDM_DISABLE", "1")
 
 
 def _fit(
@@ -112,114 +115,85 @@ def _fit(
     return {name: tuple(learnt[each.fingerprint()] for each in source.filters) for name, source in sources.items()}
 
 
-def _filter(
-    name: str,
-    source: DocumentSource,
-    filters: Sequence[CorpusFilter],
-    workers: int,
-    work: Path,
-    target: Path,
-    progress: Progress,
-) -> list[dict[str, Any]]:
-    """Run every shard through the filters; returns the records in shard order."""
-    count = source.num_shards()
-    records = [work / f"{index:05d}.json" for index in range(count)]
-    todo = [index for index in range(count) if not records[index].exists()]
-
-    def arguments(index: int) -> tuple[Any, ...]:
-        kept, dropped = work / "passed" / f"{index:05d}.parquet", target / "dropped" / f"{index:05d}.parquet"
-        return source, tuple(filters), index, count, kept, dropped, records[index]
-
-    progress.start(f"curate {name}", count, "shards")
-    progress.update(count - len(todo))
-    read = 0
-    done = run_shards(
-        filter_shard, [arguments(index) for index in todo], workers=workers, doing=f"curated '{name}'",
-        setting="curation.executor.workers",
-    )  # fmt: skip
-    for number, documents in enumerate(done, 1):
-        read += documents
-        progress.update(count - len(todo) + number, documents=read)
-    return [read_json(record) for record in records]
-
-
-def _finish(
-    name: str,
-    source: DocumentSource,
-    records: Sequence[Mapping[str, Any]],
+def _forget_others(
+    sources: Mapping[str, DocumentSource],
+    filters: Mapping[str, Sequence[CorpusFilter]],
     curation: Curation,
     seed: int,
-    work: Path,
-    target: Path,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Drop duplicates, split off held-out documents, write, and add up the statistics of a source."""
-    files = [work / "passed" / f"{index:05d}.parquet" for index in range(len(records))]
-    duplicates, steps = _duplicates(files, curation, seed, work, target, name, progress)
-    counts = {part: {"documents": 0, "bytes": 0} for part in ("kept", "held_out")}
-    threshold = round(curation.held_out * _DRAWS)
-    for number, path in enumerate(files):
-        parts: dict[str, list[Document]] = {"kept": [], "held_out": []}
-        for row, document in enumerate(read_file(path)):
-            if (number, row) not in duplicates:
-                part = "held_out" if _draw(document.text, seed) < threshold else "kept"
-                parts[part].append(document)
-                counts[part]["documents"] += 1
-                counts[part]["bytes"] += len(document.text.encode("utf-8", "replace"))
-        for part, documents in parts.items():
-            write_documents(target / part / path.name, documents)
-    if not counts["kept"]["documents"]:
-        raise DataError(f"nothing is left of source '{name}'; its filters dropped: {_worst(records, steps)}")
+    corpus: Path,
+) -> None:
+    """Remove what an earlier call with other sources, files or options left; its shards would be taken for ours."""
+    content = {
+        "sources": {name: [source.dump(), source.stamps()] for name, source in sources.items()},
+        "filters": {name: [each.dump() for each in chain] for name, chain in filters.items()},
+        "curation": curation.model_dump(mode="json", exclude={"executor"}),
+        "seed": seed,
+    }
+    fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    record = corpus / ".work" / "fingerprint.json"
+    if record.exists() and read_json(record) == fingerprint:
+        return
+    for name in sources:
+        shutil.rmtree(corpus / name, ignore_errors=True)
+    shutil.rmtree(corpus / ".work", ignore_errors=True)
+    write_json(record, fingerprint)
+
+
+def _works(
+    sources: Mapping[str, DocumentSource],
+    filters: Mapping[str, tuple[CorpusFilter, ...]],
+    curation: Curation,
+    seed: int,
+    corpus: Path,
+) -> dict[str, Work]:
+    """What the jobs of each source share; shards are numbered through where duplicates are looked for over all of them."""
+    works = {}
+    first = 0
+    for name, source in sources.items():
+        count = source.num_shards()
+        group = "all" if curation.deduplicate_across else name
+        works[name] = Work(
+            source, filters[name], curation, seed, count, folder=corpus / ".work" / name, target=corpus / name,
+            signatures=corpus / ".work" / f"{group}.duplicates" / "signatures",
+            first=first if curation.deduplicate_across else 0,
+        )  # fmt: skip
+        first += count
+    return works
+
+
+def _duplicates(works: Mapping[str, Work], curation: Curation, seed: int, corpus: Path, progress: Progress) -> None:
+    if curation.deduplicate == "none" and not curation.deduplicate_urls:
+        return
+    groups = [list(works)] if curation.deduplicate_across else [[name] for name in works]
+    for names in groups:
+        folder = works[names[0]].signatures.parent
+        shards = [(works[n].keys(index), works[n].drops(index)) for n in names for index in range(works[n].count)]
+        find_duplicates(shards, curation, seed, folder, folder / "signatures", progress=progress, name=", ".join(names))
+
+
+def _added_up(name: str, work: Work) -> dict[str, Any]:
+    """The statistics of a source."""
+    records = [read_json(work.filtered(index)) for index in range(work.count)]
+    parts = [read_json(work.finished(index)) for index in range(work.count)]
     # By place and not by name: a source may use one filter twice.
-    merged = [merge(parts) for parts in zip(*(record["steps"] for record in records), strict=True)]
-    if not merged[0]["reasons"]:
-        del merged[0]
+    steps = [merge(each) for each in zip(*(record["steps"] for record in records), strict=True)]
+    if not steps[0]["reasons"]:
+        del steps[0]
+    if work.curation.deduplicate != "none" or work.curation.deduplicate_urls:
+        steps.append(merge([part["step"] for part in parts]))
+    counts = {
+        part: {key: sum(each[part][key] for each in parts) for key in ("documents", "bytes")}
+        for part in ("kept", "held_out")
+    }
+    if not counts["kept"]["documents"]:
+        raise DataError(f"nothing is left of source '{name}'; its filters dropped: {_worst(steps)}")
     read = {key: sum(record["read"][key] for record in records) for key in ("documents", "bytes")}
-    return {"synthetic": source.synthetic, "read": read, "steps": [*merged, *steps], **counts}
+    return {"synthetic": work.source.synthetic, "read": read, "steps": steps, **counts}
 
 
-def _duplicates(
-    files: list[Path], curation: Curation, seed: int, work: Path, target: Path, name: str, progress: Progress
-) -> tuple[set[tuple[int, int]], list[dict[str, Any]]]:
-    """Duplicates as (file, row), and the step's statistics."""
-    if curation.deduplicate == "none":
-        return set(), []
-    progress.start(f"deduplicate {name}")
-    exact = exact_duplicates(files)
-    near: set[tuple[int, int]] = set()
-    if curation.deduplicate == "minhash":
-        near = near_duplicates(files, curation.minhash, seed, work / "minhash", exact)
-    step = Step("deduplicate")
-    out: list[Document] = []
-    reasons: list[str] = []
-    for number, path in enumerate(files):
-        for row, document in enumerate(read_file(path)):
-            step.seen += 1
-            if (number, row) not in exact and (number, row) not in near:
-                step.kept += 1
-                continue
-            reason = "exact duplicate" if (number, row) in exact else "near-duplicate"
-            step.drop(document, reason)
-            out.append(document)
-            reasons.append(reason)
-    import pyarrow as pa
-
-    write_documents(
-        target / "dropped" / "duplicates.parquet", out,
-        step=pa.array([step.name] * len(out), pa.string()), reason=pa.array(reasons, pa.string()),
-        score=pa.array([None] * len(out), pa.float64()),
-    )  # fmt: skip
-    return exact | near, [step.to_json()]
-
-
-def _draw(text: str, seed: int) -> int:
-    digest = hashlib.blake2b(json.dumps([seed, text]).encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "little")
-
-
-def _worst(records: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]) -> str:
+def _worst(steps: Sequence[Mapping[str, Any]]) -> str:
     reasons: dict[str, int] = {}
-    for step in [*(step for record in records for step in record["steps"]), *steps]:
+    for step in steps:
         for reason, count in step["reasons"].items():
             reasons[f"{step['step']}: {reason}"] = reasons.get(f"{step['step']}: {reason}", 0) + count
     worst = sorted(reasons.items(), key=lambda item: -item[1])[:3]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from datatrove.utils.word_tokenizers import WordTokenizer
 
-_WORD = re.compile(r"\w+(?:['’\-]\w+)*|[^\w\s]")
-_SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
+from rexplug.corpus.analysis import SENTENCE, WORD
 
 
 class RegexWordTokenizer(WordTokenizer):
@@ -24,11 +21,11 @@ class RegexWordTokenizer(WordTokenizer):
 
     def word_tokenize(self, text: str) -> list[str]:
         """The words and punctuation marks."""
-        return _WORD.findall(text)
+        return WORD.findall(text)
 
     def span_tokenize(self, text: str) -> list[tuple[int, int]]:
         """Where sentences begin and end."""
-        return [match.span() for match in _SENTENCE.finditer(text)]
+        return [match.span() for match in SENTENCE.finditer(text)]
 
     def sent_tokenize(self, text: str) -> list[str]:
         """The sentences."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from rexplug.errors import DataError
-from rexplug.model.sizes import SIZES, embedding_rows
+from rexplug.model.sizes import ROWS_MULTIPLE, SIZES, embedding_rows
 from rexplug.recipe.schema import Model
 
 

@@ -7,7 +7,7 @@ from rexplug.recipe import Recipe
 
 
 def check_inputs(recipe: Recipe) -> None:
-    """Ask every source and evaluator whether its data can be read; `rexplug check` and `run` both call this first.
+    """Ask every source, filter and evaluator whether its data can be read; `rexplug check` and `run` both call this first.
 
     Raises:
         DataError: with one line per problem.
@@ -18,6 +18,11 @@ def check_inputs(recipe: Recipe) -> None:
             source.check()
         except RexplugError as error:
             problems.append(f"sources.{name}: {error}")
+        for index, each in enumerate(source.filters):
+            try:
+                each.check()
+            except RexplugError as error:
+                problems.append(f"sources.{name}.filters.{index} ({each.name}): {error}")
     for index, evaluator in enumerate(recipe.evaluators):
         try:
             evaluator.check()

@@ -127,7 +127,7 @@ class Story:
                     **common,
                     "sources": {name: source.dump() for name, source in recipe.sources.items()},
                     "curation": curation,
-                    "files": {name: _files(source.inputs()) for name, source in recipe.sources.items()},
+                    "files": {name: source.stamps() for name, source in recipe.sources.items()},
                 },
                 self.curate,
                 outputs=(run.corpus, run.fitted),

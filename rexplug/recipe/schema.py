@@ -39,20 +39,62 @@ class MinHash(Section):
     """Hashes in a bucket."""
 
 
-class Executor(Section):
-    """Where curation and tokenization run."""
+class Slurm(Section):
+    """What a Slurm job asks for."""
 
-    use: Literal["local"] = "local"
-    """`local`: processes on this machine."""
+    partition: str
+    """Where the jobs go."""
+    time: str = "20:00:00"
+    """Longest time that a job may take."""
+    cpus: int = Field(default=1, ge=1)
+    """Cores of a job; more than one only to get their memory."""
+    memory_per_cpu: int = Field(default=4, ge=1)
+    """GB per core."""
+    qos: str = ""
+    """Quality of service; the cluster's own if left out."""
+    setup: str = ""
+    """Shell command that makes rexplug importable on a node, e.g. `source /shared/venv/bin/activate`."""
+    arguments: dict[str, str] = Field(default_factory=dict)
+    """Further arguments of sbatch, e.g. `{account: retail}`."""
+    poll_seconds: float = Field(default=30, gt=0)
+    """How often to look whether the jobs are done."""
+
+
+class Executor(Section):
+    """Where curation runs. The result does not depend on it."""
+
+    use: Literal["local", "ray", "slurm"] = "local"
+    """`local`: processes on this machine; `ray`: a Ray cluster; `slurm`: a Slurm cluster that shares the run's folder."""
     workers: int = Field(default=1, ge=1)
-    """How many processes work at a time; the result does not depend on it."""
+    """How many processes work at a time."""
+    retries: int = Field(default=2, ge=0)
+    """How often a shard is tried again whose worker died or could not read or write for the moment."""
+    address: str | None = None
+    """Of the Ray cluster; `auto` finds one that runs, left out one is started on this machine."""
+    slurm: Slurm | None = None
+    """What a Slurm job asks for."""
+
+    @model_validator(mode="after")
+    def _no_dead_keys(self) -> Self:
+        if (self.slurm is None) == (self.use == "slurm"):
+            problem = "'use: slurm' needs the key 'slurm'" if self.slurm is None else "'slurm' goes with 'use: slurm'"
+            raise PydanticCustomError("executor", "{problem}", {"problem": problem})
+        if self.address is not None and self.use != "ray":
+            raise PydanticCustomError("executor", "'address' goes with 'use: ray'", {})
+        return self
 
 
 class Curation(Section):
     """From documents to corpus."""
 
     deduplicate: Literal["none", "exact", "minhash"] = "minhash"
-    """`exact` drops equal texts (case and white space aside), `minhash` near-duplicates as well; within each source."""
+    """`exact` drops equal texts (case and white space aside), `minhash` near-duplicates as well."""
+    deduplicate_urls: bool = False
+    """Drop documents whose address stood before (scheme, www, fragment and tracking parameters aside)."""
+    deduplicate_across: bool = False
+    """Look for duplicates over all sources together and not within each; an earlier source goes before a later one."""
+    keep: Literal["first", "longest"] = "first"
+    """Which of several duplicates stays: the first in the order of sources, files and rows, or the longest of them."""
     minhash: MinHash = MinHash()
     """Options of `deduplicate: minhash`."""
     held_out: float = Field(default=0.02, ge=0, lt=1)

@@ -41,9 +41,16 @@ def check_document_source(source: DocumentSource, *, shards: Sequence[int] = (1,
 
 
 def check_corpus_filter(
-    component: CorpusFilter, *, keep: Iterable[Document] = (), drop: Iterable[Document] = ()
+    component: CorpusFilter,
+    *,
+    keep: Iterable[Document] = (),
+    drop: Iterable[Document] = (),
+    change: Iterable[tuple[Document, str]] = (),
 ) -> None:
-    """Told keeps and drops, a reason for each drop, documents unchanged, the same answer after pickling and in bulk."""
+    """Told keeps and drops, a reason for each drop, documents unchanged, the same answer after pickling and in bulk.
+
+    `change` are documents with the text that the filter gives them; it must not find more to change in that text.
+    """
     _same_after_pickling(component)
     again: CorpusFilter = pickle.loads(pickle.dumps(component))
     for wanted, documents in ((True, keep), (False, drop)):
@@ -58,6 +65,19 @@ def check_corpus_filter(
             assert component.judge_batch([document]) == [verdict], (
                 f"{component.name} judges '{document.id}' otherwise in bulk"
             )
+    for document, wanted_text in change:
+        verdict = component.judge(document)
+        assert verdict.keep, f"{component.name} dropped document '{document.id}' ({verdict.reason})"
+        assert verdict.text == wanted_text, f"{component.name} changed document '{document.id}' to {verdict.text!r}"
+        second = component.judge(Document(document.id, wanted_text, document.url, document.metadata))
+        assert second.keep, f"{component.name} dropped document '{document.id}' the second time ({second.reason})"
+        assert second.text in (None, wanted_text), (
+            f"{component.name} changed document '{document.id}' again to {second.text!r}"
+        )
+        assert again.judge(document) == verdict, f"{component.name} changes '{document.id}' otherwise after pickling"
+        assert component.judge_batch([document]) == [verdict], (
+            f"{component.name} changes '{document.id}' otherwise in bulk"
+        )
 
 
 def check_mixing_schedule(schedule: MixingSchedule, *, sources: Iterable[str]) -> None:

@@ -1,15 +1,15 @@
 """Curation on small files: reasons, duplicates, the split, any number of workers, continuing."""
 
 import json
-import shutil
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from rexplug.components import Document
+from rexplug.components import CorpusFilter, Verdict
 from rexplug.corpus import curate, read_documents
-from rexplug.corpus.filters import GopherQuality, Length
-from rexplug.corpus.sources import Csv, Jsonl, Parquet, TextFiles
+from rexplug.corpus.filters import Length
+from rexplug.corpus.sources import Jsonl
 from rexplug.errors import DataError
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Curation, Executor
@@ -57,7 +57,7 @@ def run(folder, out, workers=1, **options):
 
 
 def ids(folder, out, part):
-    return [d.id.rsplit("/", 1)[1] for d in read_documents(folder / out / "corpus" / "web" / part)]
+    return [d.id for d in read_documents(folder / out / "corpus" / "web" / part)]
 
 
 def test_statistics_and_reasons(folder):
@@ -96,21 +96,50 @@ def test_near_duplicates_leave_one(tmp_path):
     assert web["steps"][-1]["reasons"] == {"near-duplicate": 1}
 
 
-def test_finished_shards_are_not_read_again(folder):
-    run(folder, "a")
-    expected = ids(folder, "a", "kept")
-    shutil.rmtree(folder / "a")
-    source = Jsonl(paths=(str(folder / "in"),), filters=(Length(min_words=5),))
-    from rexplug.corpus.curate import _filter
+class Counting(CorpusFilter):
+    """Writes down what it judges, and fails on one document for as long as a file says so."""
 
-    work = folder / "a" / "corpus" / ".work" / "web"
-    _filter("web", source, source.filters, 1, work, folder / "a" / "corpus" / "web", Silent())
-    (work / "00001.json").unlink()
-    before = (work / "passed" / "00000.parquet").stat().st_mtime_ns
-    _filter("web", source, source.filters, 1, work, folder / "a" / "corpus" / "web", Silent())
-    assert (work / "passed" / "00000.parquet").stat().st_mtime_ns == before
-    run(folder, "a")
-    assert ids(folder, "a", "kept") == expected
+    name = "test.counting"
+    folder: Path
+
+    def judge(self, document):
+        if "kill" in document.text and (self.folder / "armed").exists():
+            raise DataError("stopped here")
+        with (self.folder / "judged").open("a") as file:
+            file.write(document.id + "\n")
+        return Verdict(True)
+
+
+def test_finished_shards_are_not_read_again(tmp_path):
+    for number in range(3):
+        write(tmp_path / "in" / f"{number}.jsonl", [{"text": f"page {number}"}] + [{"text": "kill"}] * (number == 1))
+    (tmp_path / "armed").touch()
+    source = Jsonl(paths=str(tmp_path / "in"), filters=(Counting(folder=tmp_path),))
+    options = {"seed": 3, "corpus": tmp_path / "corpus", "fitted": tmp_path / "fitted", "progress": Silent()}
+    with pytest.raises(DataError, match="stopped here"):
+        curate({"web": source}, Curation(held_out=0), **options)
+    (tmp_path / "armed").unlink()
+    curate({"web": source}, Curation(held_out=0), **options)
+    judged = (tmp_path / "judged").read_text().split()
+    assert judged.count("0.jsonl:0") == 1
+    assert judged.count("1.jsonl:0") == 2
+    assert [d.id for d in read_documents(tmp_path / "corpus" / "web" / "kept")] == [
+        "0.jsonl:0", "1.jsonl:0", "1.jsonl:19", "2.jsonl:0",
+    ]  # fmt: skip
+
+
+def test_what_an_interrupted_call_with_other_options_left_is_not_used(tmp_path):
+    for number in range(2):
+        write(tmp_path / "in" / f"{number}.jsonl", [{"text": f"page {number}"}] + [{"text": "kill"}] * (number == 1))
+    (tmp_path / "armed").touch()
+    options = {"seed": 3, "corpus": tmp_path / "corpus", "fitted": tmp_path / "fitted", "progress": Silent()}
+    chain = (Counting(folder=tmp_path),)
+    with pytest.raises(DataError, match="stopped here"):
+        curate({"web": Jsonl(paths=str(tmp_path / "in"), filters=chain)}, Curation(held_out=0), **options)
+    (tmp_path / "armed").unlink()
+    source = Jsonl(paths=str(tmp_path / "in"), filters=(Length(max_words=1), *chain))
+    curate({"web": source}, Curation(held_out=0), **options)
+    assert [d.text for d in read_documents(tmp_path / "corpus" / "web" / "kept")] == ["kill"]
 
 
 def test_limit_is_spread_over_shards(folder):
@@ -131,24 +160,3 @@ def test_a_damaged_file_is_named(tmp_path):
     path.write_bytes(b"no gzip")
     with pytest.raises(DataError, match=r"a.jsonl.gz is damaged: Not a gzipped file"):
         run(tmp_path, "a")
-
-
-def test_other_formats(tmp_path):
-    (tmp_path / "a.csv").write_text("title,text\nChair,Of oak\nTable,\n")
-    (tmp_path / "b.txt").write_text("Hello\n")
-    import pyarrow as pa
-
-    pq.write_table(pa.table({"name": ["x"], "bullets": [["one", "two"]]}), tmp_path / "c.parquet")
-    assert [d.text for d in Csv(paths=(str(tmp_path),), text=("title", "text")).read(tmp_path / "a.csv")] == [
-        "Chair\n\nOf oak",
-        "Table",
-    ]
-    assert [d.text for d in TextFiles(paths=(str(tmp_path),)).read(tmp_path / "b.txt")] == ["Hello"]
-    parquet = Parquet(paths=(str(tmp_path),), text=("name", "bullets"))
-    assert [d.text for d in parquet.read(tmp_path / "c.parquet")] == ["x\n\none\ntwo"]
-    with pytest.raises(DataError, match=r"c.parquet has no column text; its columns are bullets, name"):
-        list(Parquet(paths=(str(tmp_path),)).read(tmp_path / "c.parquet"))
-
-
-def test_gopher_gives_its_reasons():
-    assert GopherQuality().judge(Document("1", "short")).reason == "gopher_short_doc"

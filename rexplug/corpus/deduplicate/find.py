@@ -1,0 +1,184 @@
+"""From keys to the rows that go: the same for any number of workers, and with memory that one part of the keys takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rexplug.corpus.deduplicate.minhash import config
+from rexplug.corpus.executors import Job, run_jobs
+from rexplug.corpus.quiet import quiet
+from rexplug.progress import Progress
+from rexplug.recipe.schema import Curation, MinHash
+from rexplug.run_directory import replacing, write_json
+
+_PART = 4_000_000
+"""Documents whose hashes are compared at a time."""
+SAME_URL, SAME_TEXT, NEAR = 0, 1, 2
+"""Why a row goes, as drop files say it."""
+
+
+def find_duplicates(
+    shards: Sequence[tuple[Path, Path]],
+    curation: Curation,
+    seed: int,
+    folder: Path,
+    signatures: Path,
+    *,
+    progress: Progress,
+    name: str,
+) -> None:
+    """Write for each shard which of its rows are duplicates, and why.
+
+    Addresses are compared first, then equal texts among what is left, then near-duplicates among what is left of that.
+
+    Args:
+        shards: per shard the file of its keys and the file to write: [num_drops, 2] row and reason.
+        curation: what counts as a duplicate, which one stays, and where the work runs.
+        seed: of the MinHash functions.
+        folder: for what is written on the way.
+        signatures: the folder of MinHash signatures, with the place in `shards` as the number of a file.
+        progress: told what happens.
+        name: of the sources, for messages.
+    """
+    keys = [path for path, _ in shards]
+    reasons: dict[str, int] = {}
+    if curation.deduplicate_urls:
+        reasons["url"] = SAME_URL
+    if curation.deduplicate != "none":
+        reasons["text"] = SAME_TEXT
+    gone: NDArray[np.uint64] = np.zeros(0, np.uint64)
+    why: NDArray[np.uint8] = np.zeros(0, np.uint8)
+    total = sum(len(np.load(path, mmap_mode="r")) for path in keys)
+    for field, reason in reasons.items():
+        count = max(1, -(-total // _PART))
+        before = folder / f"before-{field}.npy"
+        _save(before, gone)
+        jobs = [
+            Job(
+                f"{name}, equal {field}s", equal_part,
+                (keys, field, part, count, curation.keep, before, folder / f"{field}-{part}.npy"),
+                folder / f"{field}-{part}.json",
+            )
+            for part in range(count)
+        ]  # fmt: skip
+        run_jobs(jobs, curation.executor, logs=folder / "logs", progress=progress, task=f"deduplicate {name} ({field})")
+        found = np.concatenate([np.load(folder / f"{field}-{part}.npy") for part in range(count)])
+        gone, why = _joined(gone, why, found, reason)
+    if curation.deduplicate == "minhash":
+        pairs = folder / "pairs"
+        jobs = [
+            Job(
+                f"{name}, bucket {bucket}", near_bucket, (signatures, pairs, curation.minhash, seed, bucket),
+                folder / f"bucket-{bucket}.json",
+            )
+            for bucket in range(curation.minhash.buckets)
+        ]  # fmt: skip
+        run_jobs(jobs, curation.executor, logs=folder / "logs", progress=progress, task=f"deduplicate {name} (minhash)")
+        gone, why = _joined(gone, why, _near(pairs, keys, gone, curation.keep), NEAR)
+    for number, (_, target) in enumerate(shards):
+        low, high = np.searchsorted(gone, np.array([number << 32, (number + 1) << 32], np.uint64))
+        rows = (gone[low:high] & np.uint64(2**32 - 1)).astype(np.uint32)
+        _save(target, np.column_stack([rows, why[low:high].astype(np.uint32)]))
+
+
+def _save(path: Path, values: NDArray[np.generic]) -> None:
+    with replacing(path) as temporary:
+        np.save(temporary, values)
+
+
+def _joined(
+    gone: NDArray[np.uint64], why: NDArray[np.uint8], found: NDArray[np.uint64], reason: int
+) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """Both sets of places, sorted, with their reasons."""
+    places = np.concatenate([gone, found])
+    reasons = np.concatenate([why, np.full(len(found), reason, np.uint8)])
+    order = np.argsort(places)
+    return places[order], reasons[order]
+
+
+def _places(number: int, rows: NDArray[np.generic]) -> NDArray[np.uint64]:
+    """Number of the shard and row as one value that sorts in the order of both."""
+    return rows.astype(np.uint64) | np.uint64(number << 32)
+
+
+def equal_part(keys: Sequence[Path], field: str, part: int, count: int, keep: str, before: Path, target: Path) -> int:
+    """The places of documents whose hash occurs in a better one, for one part of all hashes."""
+    gone = np.load(before)
+    hashes: list[NDArray[np.uint64]] = [np.zeros((0, 2), np.uint64)]
+    places: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
+    lengths: list[NDArray[np.uint32]] = [np.zeros(0, np.uint32)]
+    for number, path in enumerate(keys):
+        table = np.load(path, mmap_mode="r")
+        values = table[field]
+        rows = np.flatnonzero((values[:, 0] % np.uint64(count) == part) & values.any(axis=1))
+        here = _places(number, rows)
+        rows = rows[~np.isin(here, gone)]
+        hashes.append(values[rows])
+        places.append(_places(number, rows))
+        lengths.append(table["length"][rows])
+    everything, where = np.concatenate(hashes), np.concatenate(places)
+    best_first = _order(keep, np.concatenate(lengths), where)
+    order = np.lexsort((*best_first, everything[:, 1], everything[:, 0]))
+    sorted_ = everything[order]
+    again = (sorted_[1:] == sorted_[:-1]).all(axis=1)
+    _save(target, where[order[1:][again]])
+    write_json(target.with_suffix(".json"), {"duplicates": int(again.sum())})
+    return len(where)
+
+
+def _order(keep: str, lengths: NDArray[np.uint32], places: NDArray[np.uint64]) -> tuple[NDArray[np.generic], ...]:
+    """Keys for `lexsort` that put the document that stays first."""
+    return (places, -lengths.astype(np.int64)) if keep == "longest" else (places,)
+
+
+def near_bucket(signatures: Path, pairs: Path, options: MinHash, seed: int, bucket: int) -> int:
+    """datatrove's second stage for one bucket: pairs of documents that agree in it."""
+    from datatrove.pipeline.dedup import MinhashDedupBuckets
+
+    quiet()
+    pairs.mkdir(parents=True, exist_ok=True)
+    step = MinhashDedupBuckets(str(signatures), str(pairs), config=config(options, seed), lines_to_buffer=500)
+    step.run(None, rank=bucket, world_size=options.buckets)
+    write_json(pairs.parent / f"bucket-{bucket}.json", {"bucket": bucket})
+    return 0
+
+
+def _near(pairs: Path, keys: Sequence[Path], gone: NDArray[np.uint64], keep: str) -> NDArray[np.uint64]:
+    """The places of near-duplicates: all but the best of each group that pairs connect.
+
+    datatrove's third stage keeps whichever document its union happens to make the root; here the rule decides.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    found = [np.fromfile(path, "<u4").reshape(-1, 4) for path in sorted(pairs.glob("*.dups"))]
+    edges = np.unique(np.concatenate([np.zeros((0, 4), np.uint32), *found]), axis=0).astype(np.uint64)
+    if not len(edges):
+        return np.zeros(0, np.uint64)
+    left, right = edges[:, 0] << np.uint64(32) | edges[:, 1], edges[:, 2] << np.uint64(32) | edges[:, 3]
+    nodes, numbers = np.unique(np.concatenate([left, right]), return_inverse=True)
+    a, b = numbers[: len(left)], numbers[len(left) :]
+    graph = coo_array((np.ones(len(a), np.bool_), (a, b)), shape=(len(nodes), len(nodes)))
+    _, group = connected_components(graph, directed=False)
+    stays = ~np.isin(nodes, gone)
+    nodes, group = nodes[stays], group[stays]
+    lengths = np.zeros(len(nodes), np.uint32)
+    if keep == "longest":
+        for place, rows, path in _by_shard(nodes, keys):
+            lengths[place] = np.load(path, mmap_mode="r")["length"][rows]
+    order = np.lexsort((*_order(keep, lengths, nodes), group))
+    again = group[order[1:]] == group[order[:-1]]
+    found_again: NDArray[np.uint64] = nodes[order[1:][again]]
+    return found_again
+
+
+def _by_shard(nodes: NDArray[np.uint64], keys: Sequence[Path]) -> Iterator[tuple[slice, NDArray[np.uint64], Path]]:
+    """Where in the sorted `nodes` each shard's are, their rows, and the shard's keys."""
+    for number, path in enumerate(keys):
+        low, high = np.searchsorted(nodes, np.array([number << 32, (number + 1) << 32], np.uint64))
+        if high > low:
+            yield slice(low, high), nodes[low:high] & np.uint64(2**32 - 1), path

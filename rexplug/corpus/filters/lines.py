@@ -1,0 +1,100 @@
+"""Lines that say nothing about the page: menus, cookie notices, buttons, and what a site repeats everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field
+
+from rexplug.components import CorpusFilter, CorpusSample, Document, Quantity, Verdict
+from rexplug.errors import DataError
+
+_PHRASES = re.compile(
+    r"(?:we|this (?:web)?site|by (?:continuing|using|browsing)).{0,60}\bcookies?\b|\baccept (?:all )?cookies\b|"
+    r"^\W*(?:privacy policy|terms (?:of use|of service|and conditions|& conditions)|cookie (?:policy|settings|preferences)|"
+    r"all rights reserved|skip to (?:main )?content|back to top|sign (?:in|up|out)|log (?:in|out)|register|my account|"
+    r"subscribe|sign up for (?:our|the) newsletter|follow us(?: on .{0,40})?|share (?:this|on)(?: .{0,30})?|tweet|"
+    r"read more|load more|show (?:more|less)|see more|view all|next(?: page)?|previous(?: page)?|home|menu|search|"
+    r"contact us|about us|site ?map|faq|help|close|cancel|submit|loading)\W*$|"
+    r"(?:©|\(c\)|\bcopyright\b).{0,60}\b(?:19|20)\d\d\b|\bjavascript\b.{0,60}\b(?:enable|disabled|required|browser)\b|"
+    r"\b(?:enable|requires?)\b.{0,30}\bjavascript\b",
+    re.IGNORECASE,
+)
+_LONGEST = 200
+
+
+class Boilerplate(CorpusFilter):
+    """Takes lines of navigation, cookie notices and the like out of documents, and lines that many documents share.
+
+    Before curation it counts lines over a sample of the corpus; a line of the site's frame occurs in many documents,
+    a line of content in one. Phrases and thresholds are our choice.
+    """
+
+    name: ClassVar[str] = "lines.boilerplate"
+
+    phrases: bool = True
+    """Take out short lines that are a known phrase of navigation, consent or copyright."""
+    max_documents: Annotated[int, Field(ge=0)] = 20
+    """Take out lines that occur in more documents of the sample than this; 0 learns nothing."""
+    documents: Annotated[Quantity, Field(gt=0)] = 50_000
+    """Count lines over at most this many documents of each source."""
+    common: Path | None = None
+    """A file of hashes of common lines, as an earlier run wrote it, to use instead of counting."""
+    min_words: Annotated[int, Field(ge=0)] = 1
+    """Drop documents with fewer words than this after the lines went."""
+
+    def check(self) -> None:
+        """A file that was given must be there."""
+        if self.common is not None and not self.common.is_file():
+            raise DataError(f"the file of common lines {self.common} does not exist")
+
+    def fit(self, corpus: CorpusSample) -> Self:
+        """Count in how many documents each line occurs."""
+        if self.common is not None or not self.max_documents:
+            return self
+        counts: Counter[str] = Counter()
+        for documents in corpus.documents.values():
+            for number, document in enumerate(islice(documents, self.documents), 1):
+                counts.update({_key(line) for line in document.text.splitlines() if line.strip()})
+                if number % 2000 == 0 and len(counts) > 2_000_000:
+                    # Lines met once so far are most of them; forgetting them bounds the memory.
+                    counts = Counter({key: count for key, count in counts.items() if count > 1})
+        common = sorted(key for key, count in counts.items() if count > self.max_documents)
+        corpus.folder.mkdir(parents=True, exist_ok=True)
+        path = corpus.folder / "common-lines.txt"
+        path.write_text("".join(f"{key}\n" for key in common), encoding="utf-8")
+        return self.model_copy(update={"common": path})
+
+    def judge(self, document: Document) -> Verdict:
+        """Reason: `only boilerplate`; otherwise the text without the lines."""
+        common = _common(str(self.common)) if self.common is not None else frozenset()
+        lines = document.text.splitlines()
+        kept = [line for line in lines if not line.strip() or not self._goes(line, common)]
+        if len(kept) == len(lines):
+            return Verdict(True)
+        text = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
+        if not text or len(text.split()) < self.min_words:
+            return Verdict(False, "only boilerplate")
+        return Verdict(True, text=text)
+
+    def _goes(self, line: str, common: frozenset[str]) -> bool:
+        if self.phrases and len(line) <= _LONGEST and _PHRASES.search(line.strip()):
+            return True
+        return bool(common) and _key(line) in common
+
+
+def _key(line: str) -> str:
+    """A hash of the line, digits, case and white space aside."""
+    plain = re.sub(r"\d+", "0", " ".join(line.lower().split()))
+    return hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _common(path: str) -> frozenset[str]:
+    return frozenset(Path(path).read_text(encoding="utf-8").split())

@@ -1,0 +1,117 @@
+"""The rules of C4 (Raffel et al. 2020, arXiv 1910.10683) and FineWeb (Penedo et al. 2024, arXiv 2406.17557)."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import ClassVar
+
+from pydantic import Field
+
+from rexplug.components import CorpusFilter, Document, Verdict
+from rexplug.corpus.analysis import SENTENCE, analyse
+from rexplug.corpus.filters.gopher import duplicates
+
+_CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
+_POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+
+
+class C4Quality(CorpusFilter):
+    """C4's rules for lines and pages, with datatrove's decisions: bad lines are taken out, bad pages are dropped."""
+
+    name: ClassVar[str] = "quality.c4"
+
+    min_sentences: int = Field(default=5, ge=-1)
+    """Fewest sentences that must be left; -1 for any number, which suits product pages."""
+    min_words_per_line: int = Field(default=3, ge=0)
+    """Lines with fewer words go."""
+    max_word_length: int = Field(default=1000, ge=1)
+    """Lines with a longer word go."""
+    terminal_punctuation: bool = True
+    """Lines that do not end in . ? ! or a quotation mark go; not for pages of short lines, as shops have them."""
+    remove_citations: bool = True
+    """Take [1], [edit] and [citation needed] out of lines."""
+    drop_lorem_ipsum: bool = True
+    """Drop pages with "lorem ipsum"."""
+    drop_curly_brackets: bool = True
+    """Drop pages with a curly bracket."""
+    remove_javascript: bool = True
+    """Lines that mention javascript go."""
+    remove_policy: bool = True
+    """Lines about cookies, terms of use and privacy policies go."""
+
+    def judge(self, document: Document) -> Verdict:
+        """Reasons: `lorem_ipsum`, `curly_bracket`, `too_few_sentences`, `empty`."""
+        kept = []
+        sentences = 0
+        for whole in document.text.splitlines():
+            line = whole.strip()
+            words = line.split()
+            if len(line) > self.max_word_length and any(len(word) > self.max_word_length for word in words):
+                continue
+            if self.remove_citations and "[" in line:
+                line = _CITATION.sub("", line)
+            if self.terminal_punctuation and (not line.endswith((".", "?", "!", '"', "'")) or line.endswith("...")):
+                continue
+            if len(words) < self.min_words_per_line:
+                continue
+            lower = line.lower()
+            if self.drop_lorem_ipsum and "lorem ipsum" in lower:
+                return Verdict(False, "lorem_ipsum")
+            if self.remove_javascript and "javascript" in lower:
+                continue
+            if self.drop_curly_brackets and "{" in line:
+                return Verdict(False, "curly_bracket")
+            if self.remove_policy and any(phrase in lower for phrase in _POLICY):
+                continue
+            if self.min_sentences != -1:
+                sentences += max(1, len(SENTENCE.findall(line)))
+            kept.append(line)
+        if sentences < self.min_sentences:
+            return Verdict(False, "too_few_sentences")
+        text = "\n".join(kept).strip()
+        if not text:
+            return Verdict(False, "empty")
+        return Verdict(True, text=text)
+
+
+class FineWebQuality(CorpusFilter):
+    """FineWeb's rules for lines, with datatrove's decisions: punctuation, short and repeated lines, lists."""
+
+    name: ClassVar[str] = "quality.fineweb"
+
+    min_punctuated_lines: float = 0.12
+    """Share of lines that end in terminal punctuation, at least."""
+    max_short_lines: float = 0.67
+    """Share of short lines, at most."""
+    short_line: int = Field(default=30, ge=0)
+    """Characters up to which a line is short."""
+    max_duplicate_characters: float = 0.01
+    """Share of characters in repeated lines, at most."""
+    max_newlines: float = 0.3
+    """Line breaks per word, at most."""
+
+    def judge(self, document: Document) -> Verdict:
+        """Reasons: `empty`, `line_punct_ratio`, `short_line_ratio`, `char_dup_ratio`, `list_ratio`."""
+        text = document.text
+        lines = [line for line in text.split("\n") if line.strip()]
+        if not lines:
+            return Verdict(False, "empty")
+        if sum(line.endswith(_terminal()) for line in lines) / len(lines) < self.min_punctuated_lines:
+            return Verdict(False, "line_punct_ratio")
+        if sum(len(line) <= self.short_line for line in lines) / len(lines) > self.max_short_lines:
+            return Verdict(False, "short_line_ratio")
+        breaks = text.count("\n")
+        if duplicates(lines)[1] / (len(text) - breaks) > self.max_duplicate_characters:
+            return Verdict(False, "char_dup_ratio")
+        if breaks / len(analyse(document).words) > self.max_newlines:
+            return Verdict(False, "list_ratio")
+        return Verdict(True)
+
+
+@lru_cache(maxsize=1)
+def _terminal() -> tuple[str, ...]:
+    from datatrove.utils.text import TERMINAL_PUNCTUATION
+
+    # The common ones first: most lines end in one of them, and endswith() tries in order.
+    return (".", "!", "?", *sorted(set(TERMINAL_PUNCTUATION) - {".", "!", "?"}))

@@ -1,0 +1,74 @@
+"""Web archives: WARC files of crawls, and the WET files of Common Crawl that hold plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from rexplug.components import Document
+from rexplug.corpus.sources.files import ERROR, FileSource, Piece, broken, document
+from rexplug.corpus.sources.opening import Damaged, opened
+from rexplug.corpus.sources.pages import Extraction, decoded, extracted
+
+_PAGES = ("text/html", "application/xhtml+xml")
+
+
+class Warc(FileSource):
+    """WARC and ARC files, plain or compressed: web pages (their main text, by trafilatura) and conversions to text."""
+
+    name: ClassVar[str] = "warc"
+    suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("warc", "arc", "warc.wet") for b in ("", ".gz"))
+
+    extract: Extraction = "precision"
+    """`precision` takes less and surer text, `recall` more; `none` keeps the markup."""
+
+    def read(self, piece: Piece) -> Iterator[Document]:
+        """One document per page; places are offsets of records in the file, as crawl indexes have them."""
+        from warcio.archiveiterator import ArchiveIterator
+        from warcio.exceptions import ArchiveLoadFailed
+
+        with opened(piece.file.path, decompress=False) as raw:
+            records = ArchiveIterator(raw)
+            reader = records.reader
+            reader.close_decompressor = lambda: None  # its state at the end is looked at below
+            try:
+                for record in records:
+                    if (made := self._record(record, piece, records.offset)) is not None:
+                        yield made
+            except ArchiveLoadFailed as error:
+                raise Damaged(" ".join(str(error).split())[:200]) from None
+            # warcio takes data that cannot be decompressed, and a file that breaks off, for the end.
+            if reader.decompressor is not None and not reader.decompressor.eof and reader.num_block_read:
+                raise Damaged("it breaks off inside a compressed record")
+
+    def _record(self, record: Any, piece: Piece, offset: int) -> Document | None:
+        """A record as a document; None for what is no page (requests, images, scripts, the crawler's notes)."""
+        kind = record.rec_type
+        headers = record.rec_headers
+        if kind not in ("response", "conversion", "resource"):
+            return None
+        http = record.http_headers
+        said = (http.get_header("Content-Type") if http else headers.get_header("Content-Type")) or ""
+        mime = headers.get_header("WARC-Identified-Payload-Type") or said.split(";")[0].strip().lower()
+        if mime not in _PAGES and not (kind != "response" and mime == "text/plain"):
+            return None
+        if http and http.get_statuscode() and not http.get_statuscode().startswith("2"):
+            return None
+        content = record.content_stream().read(self.longest + 1)
+        if len(content) > self.longest:
+            return broken(piece.file, offset, f"longer than {self.longest} bytes")
+        if record.raw_stream is not None and getattr(record.raw_stream, "limit", 0) > 0:
+            raise Damaged(f"it breaks off inside the record at {offset}")
+        charset = said.split("charset=")[1].split(";")[0].strip("\"' ") if "charset=" in said else None
+        url = headers.get_header("WARC-Target-URI") or headers.get_header("uri")
+        text = (
+            decoded(content, charset).strip()
+            if mime == "text/plain"
+            else extracted(content, self.extract, charset, url)
+        )
+        metadata = {
+            "record": headers.get_header("WARC-Record-ID"), "date": headers.get_header("WARC-Date"),
+        }  # fmt: skip
+        if not text:
+            metadata[ERROR] = "no main text in the page"
+        return document(piece.file, offset, text, url, **metadata)

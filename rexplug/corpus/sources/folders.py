@@ -1,0 +1,72 @@
+"""Folders in which each file is one document: plain text and web pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import ClassVar
+
+from rexplug.components import Document
+from rexplug.corpus.sources.files import ERROR, FileSource, Piece, broken, document
+from rexplug.corpus.sources.opening import COMPRESSED, opened
+from rexplug.corpus.sources.pages import Extraction, decoded, extracted
+
+_MOST = 2000
+"""Files in a shard."""
+
+
+class _Whole(FileSource):
+    """One file is one document; many files are one shard."""
+
+    @cached_property
+    def shards(self) -> tuple[tuple[Piece, ...], ...]:
+        """Neighbouring files, put together up to `split` bytes and a few thousand files."""
+        made: list[list[Piece]] = []
+        size = 0
+        for file in self.files:
+            if not made or len(made[-1]) == _MOST or size + file.size > self.split:
+                made.append([])
+                size = 0
+            made[-1].append(Piece(file))
+            size += file.size
+        return tuple(tuple(pieces) for pieces in made)
+
+    def read(self, piece: Piece) -> Iterator[Document]:
+        """The file's document."""
+        with opened(piece.file.path) as file:
+            content = file.read(self.longest + 1)
+        if len(content) > self.longest:
+            yield broken(piece.file, 0, f"longer than {self.longest} bytes")
+            return
+        text = self._text(content)
+        reason = self._missing if content.strip() else "empty file"
+        yield document(piece.file, 0, text, None, piece.file.id, **({} if text else {ERROR: reason}))
+
+    _missing: ClassVar[str] = "empty file"
+
+    def _text(self, content: bytes) -> str:
+        raise NotImplementedError
+
+
+class TextFiles(_Whole):
+    """Plain text files, each one document; bytes that are no UTF-8 are read in the most likely encoding."""
+
+    name: ClassVar[str] = "text"
+    suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("txt", "md") for b in ("", *COMPRESSED))
+
+    def _text(self, content: bytes) -> str:
+        return decoded(content.removeprefix(b"\xef\xbb\xbf")).strip()
+
+
+class HtmlFiles(_Whole):
+    """Web pages, each file one document: the main text without menus and frames, extracted by trafilatura."""
+
+    name: ClassVar[str] = "html"
+    suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("html", "htm", "xhtml") for b in ("", *COMPRESSED))
+    _missing: ClassVar[str] = "no main text in the page"
+
+    extract: Extraction = "precision"
+    """`precision` takes less and surer text, `recall` more; `none` keeps the markup."""
+
+    def _text(self, content: bytes) -> str:
+        return extracted(content, self.extract)

@@ -1,0 +1,82 @@
+"""What each step did, in numbers: documents and bytes in and out, reasons with examples, scores, changed texts, seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rexplug.components import Document
+from rexplug.corpus.histogram import Histogram
+
+_EXAMPLES = 3
+_EXCERPT = 200
+
+
+@dataclass
+class Step:
+    """One step over one shard, or over all of them once merged."""
+
+    name: str
+    seen: int = 0
+    kept: int = 0
+    bytes_seen: int = 0
+    bytes_kept: int = 0
+    changed: int = 0
+    seconds: float = 0.0
+    reasons: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    scores: Histogram = field(default_factory=Histogram)
+
+    def keep(self, document: Document, after: Document | None = None) -> None:
+        """Count a kept document, and what it became if the step changed it."""
+        size = len(document.text.encode())
+        self.seen += 1
+        self.kept += 1
+        self.bytes_seen += size
+        if after is None or after is document:
+            self.bytes_kept += size
+        else:
+            self.changed += 1
+            self.bytes_kept += len(after.text.encode())
+
+    def drop(self, document: Document, reason: str) -> None:
+        """Count a dropped document."""
+        self.seen += 1
+        self.bytes_seen += len(document.text.encode())
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        shown = self.examples.setdefault(reason, [])
+        if len(shown) < _EXAMPLES:
+            shown.append({"id": document.id, "text": document.text[:_EXCERPT]})
+
+    def to_json(self) -> dict[str, Any]:
+        """As statistics.json holds it."""
+        return {
+            "step": self.name,
+            "in": self.seen,
+            "kept": self.kept,
+            "bytes": {"in": self.bytes_seen, "kept": self.bytes_kept},
+            "changed": self.changed,
+            "seconds": round(self.seconds, 3),
+            "reasons": self.reasons,
+            "examples": self.examples,
+            "scores": self.scores.to_json(),
+        }
+
+
+def merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The same step of several shards as one."""
+    total = Step(parts[0]["step"])
+    for part in parts:
+        total.seen += part["in"]
+        total.kept += part["kept"]
+        total.bytes_seen += part["bytes"]["in"]
+        total.bytes_kept += part["bytes"]["kept"]
+        total.changed += part["changed"]
+        total.seconds += part["seconds"]
+        for reason, count in part["reasons"].items():
+            total.reasons[reason] = total.reasons.get(reason, 0) + count
+            shown = total.examples.setdefault(reason, [])
+            shown += part["examples"].get(reason, [])[: _EXAMPLES - len(shown)]
+        total.scores.merge(part["scores"])
+    return total.to_json()
