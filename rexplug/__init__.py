@@ -4,6 +4,7 @@ The names here are what plugins may use; everything else may change without noti
 """
 
 from rexplug.components import (
+    Candidate,
     Component,
     CorpusFilter,
     CorpusSample,
@@ -13,6 +14,8 @@ from rexplug.components import (
     EvaluationContext,
     EvaluationResult,
     Evaluator,
+    Labeller,
+    LabellingContext,
     MaskingPolicy,
     Metric,
     MixingSchedule,
@@ -32,6 +35,7 @@ from rexplug.schedules import Ramp
 __version__ = "0.1.0"
 
 __all__ = [
+    "Candidate",
     "Component",
     "CorpusFilter",
     "CorpusSample",
@@ -42,6 +46,8 @@ __all__ = [
     "EvaluationContext",
     "EvaluationResult",
     "Evaluator",
+    "Labeller",
+    "LabellingContext",
     "MaskingPolicy",
     "Metric",
     "MixingSchedule",

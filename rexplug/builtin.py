@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from rexplug.batches.policies import RandomMasking
-from rexplug.components import CorpusFilter, DocumentSource, Evaluator, MaskingPolicy
+from rexplug.components import CorpusFilter, DocumentSource, Evaluator, Labeller, MaskingPolicy
 from rexplug.corpus.filters import GopherQuality, GopherRepetition, Length
+from rexplug.corpus.relevance.filter import RelevanceFilter
+from rexplug.corpus.relevance.labellers import LabelFile, SourceLabels
+from rexplug.corpus.relevance.llm import Llm
 from rexplug.corpus.sources import Csv, Jsonl, Parquet, TextFiles
 from rexplug.evaluation.evaluators import MaskedRecovery, RetrievalFolder
 from rexplug.hookspecs import hookimpl
@@ -19,7 +22,13 @@ def rexplug_document_sources() -> list[type[DocumentSource]]:
 @hookimpl
 def rexplug_corpus_filters() -> list[type[CorpusFilter]]:
     """Filters that serve any vertical."""
-    return [Length, GopherQuality, GopherRepetition]
+    return [Length, GopherQuality, GopherRepetition, RelevanceFilter]
+
+
+@hookimpl
+def rexplug_labellers() -> list[type[Labeller]]:
+    """Labels from files, sources and language models."""
+    return [LabelFile, Llm, SourceLabels]
 
 
 @hookimpl

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal
@@ -86,6 +86,10 @@ class Esci(Evaluator):
                 f"{self.name}: no {self.split} query of {self.judgments} has a relevant product in {self.products}"
             )
         return RetrievalCollection(f"Esci-{self.split}", corpus, queries, relevance)
+
+    def texts(self) -> Mapping[str, str]:
+        """Products and queries."""
+        return self.collection().texts()
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """Retrieval with `ndcg_at_10`."""

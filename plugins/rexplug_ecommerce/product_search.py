@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -51,6 +52,10 @@ class ProductSearch(Evaluator):
             relevance=relevance,
             synthetic=True,
         )
+
+    def texts(self) -> Mapping[str, str]:
+        """Products and queries."""
+        return self.collection().texts()
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """Retrieval with `ndcg_at_10`."""

@@ -11,6 +11,7 @@ from rexplug.components.evaluator import (
     Metric,
     RetrievalCollection,
 )
+from rexplug.components.labeller import Candidate, Labeller, LabellingContext
 from rexplug.components.masking_policy import MaskingPolicy, TokenBatch
 from rexplug.components.mixing_schedule import MixingSchedule
 from rexplug.components.quantities import Quantity, parse_quantity
@@ -18,6 +19,7 @@ from rexplug.components.salience_scorer import SalienceScorer, TokenizedDocument
 
 __all__ = [
     "NAME_PATTERN",
+    "Candidate",
     "Component",
     "Components",
     "CorpusFilter",
@@ -28,6 +30,8 @@ __all__ = [
     "EvaluationContext",
     "EvaluationResult",
     "Evaluator",
+    "Labeller",
+    "LabellingContext",
     "MaskingPolicy",
     "Metric",
     "MixingSchedule",

@@ -81,6 +81,11 @@ class RetrievalCollection:
     relevance: Mapping[str, Mapping[str, int]]
     synthetic: bool = False
 
+    def texts(self) -> dict[str, str]:
+        """Documents and queries under ids that tell them apart; what decontamination looks for."""
+        documents = {f"document {key}": text for key, text in self.corpus.items()}
+        return documents | {f"query {key}": text for key, text in self.queries.items()}
+
 
 class EvaluationContext(Protocol):
     """What the harness gives to evaluators."""
@@ -133,3 +138,7 @@ class Evaluator(Component):
     def inputs(self) -> Sequence[Path]:
         """The files that the evaluator reads, so that a change in them is noticed."""
         return ()
+
+    def texts(self) -> Mapping[str, str]:
+        """The texts that the evaluator asks about (id -> text), so that they are kept out of training; none by default."""
+        return {}

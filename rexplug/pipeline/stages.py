@@ -15,7 +15,7 @@ from rexplug.errors import RecipeError
 from rexplug.pipeline.manifest import Manifest, differences, now, peak_memory_gib
 from rexplug.progress import Progress
 
-GROUPS = ("curate", "tokenize", "train", "evaluate", "export", "report")
+GROUPS = ("relevance", "curate", "tokenize", "train", "evaluate", "export", "report")
 """The stages as users name them; `train` and `evaluate` have one stage per phase (`train.pretrain`)."""
 
 
