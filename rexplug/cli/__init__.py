@@ -14,6 +14,7 @@ from rexplug.errors import RexplugError, RunInterrupted
 _COMMANDS = {
     "run": "Curate, train, evaluate, export and report what a recipe says.",
     "check": "Say what is wrong with a recipe, or that nothing is.",
+    "corpus": "Show what curation kept and dropped, and why.",
     "show": "Print the recipe with everything spelled out.",
     "plugins": "List plugins, components and their options.",
     "schema": "Print the JSON Schema of recipes, installed plugins included.",

@@ -46,6 +46,9 @@ class DocumentSource(Component):
     limit: Annotated[Quantity, Field(gt=0)] | None = None
     """Read at most this many documents of the source (before filters), spread evenly over its shards; all if left out."""
 
+    license: str | None = None
+    """The licence of the texts, as the Hugging Face hub spells it (`cc-by-4.0`); shown on the dataset card."""
+
     @abstractmethod
     def documents(self, shard: Shard) -> Iterator[Document]:
         """The documents of `shard`, always the same in the same order; all shards together yield each one once."""

@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rexplug.components import CorpusFilter, Document, DocumentSource, Shard
+from rexplug.components import CorpusFilter, Document, DocumentSource, Shard, Verdict
 from rexplug.corpus.files import write_documents
+from rexplug.corpus.histogram import Histogram
 from rexplug.corpus.sources import ERROR
 from rexplug.run_directory import write_json
 
@@ -27,6 +28,19 @@ class Step:
     kept: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    bytes_in: int = 0
+    bytes_kept: int = 0
+    scores: Histogram = field(default_factory=Histogram)
+
+    def count(self, documents: Sequence[Document], verdicts: Sequence[Verdict]) -> None:
+        """Count what a filter saw and said of it."""
+        for document, verdict in zip(documents, verdicts, strict=True):
+            size = len(document.text.encode("utf-8", "replace"))
+            self.seen += 1
+            self.kept += verdict.keep
+            self.bytes_in += size
+            self.bytes_kept += size * verdict.keep
+            self.scores.add(verdict.score, verdict.keep)
 
     def drop(self, document: Document, reason: str) -> None:
         """Count a dropped document."""
@@ -43,6 +57,8 @@ class Step:
             "kept": self.kept,
             "reasons": self.reasons,
             "examples": self.examples,
+            "bytes": {"in": self.bytes_in, "kept": self.bytes_kept},
+            "scores": self.scores.to_json(),
         }
 
 
@@ -52,6 +68,9 @@ def merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for part in parts:
         total.seen += part["in"]
         total.kept += part["kept"]
+        total.bytes_in += part["bytes"]["in"]
+        total.bytes_kept += part["bytes"]["kept"]
+        total.scores.merge(part["scores"])
         for reason, count in part["reasons"].items():
             total.reasons[reason] = total.reasons.get(reason, 0) + count
             shown = total.examples.setdefault(reason, [])
@@ -121,14 +140,15 @@ def filter_shard(
             else:
                 alive.append(document)
         reading.kept += len(alive)
+        reading.bytes_in = size
+        reading.bytes_kept += sum(len(document.text.encode("utf-8", "replace")) for document in alive)
         for each, step in zip(filters, steps, strict=True):
-            step.seen += len(alive)
             verdicts = each.judge_batch(alive)
+            step.count(alive, verdicts)
             for document, verdict in zip(alive, verdicts, strict=True):
                 if not verdict.keep:
                     drop(document, step, verdict.reason or "dropped", verdict.score)
             alive = [document for document, verdict in zip(alive, verdicts, strict=True) if verdict.keep]
-            step.kept += len(alive)
         passed += alive
     write_documents(kept, passed)
     import pyarrow as pa
