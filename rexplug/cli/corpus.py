@@ -60,7 +60,7 @@ def _print_source(name: str, source: Mapping[str, Any], examples: bool, console:
         column.justify = "right"
     for step in source["steps"]:
         reasons = sorted(step["reasons"].items(), key=lambda item: -item[1])
-        size = step.get("bytes", {}).get("kept")
+        size = step["bytes"]["kept"] if step.get("bytes", {}).get("in") else None
         table.add_row(
             step["step"], amount(step["in"]), _part(step["kept"], step["in"]), _size(size) if size is not None else "",
             escape(", ".join(f"{reason} {count:,}" for reason, count in reasons)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 _STEPS = (1.0, 2.0, 5.0, 10.0)
@@ -20,9 +21,7 @@ def bin_of(score: float) -> tuple[float, float]:
         return (-1.0, 0.0)
     power = 10.0 ** math.floor(math.log10(size))
     below, above = next(
-        (low * power, high * power)
-        for low, high in zip(_STEPS, _STEPS[1:], strict=False)
-        if size < high * power or high == _STEPS[-1]
+        (low * power, high * power) for low, high in pairwise(_STEPS) if size < high * power or high == _STEPS[-1]
     )
     return (below, above) if score > 0 else (-above, -below)
 

@@ -203,6 +203,7 @@ class Story:
         """Read, filter, deduplicate and split the documents of every source."""
         from rexplug.corpus import curate
         from rexplug.corpus.prepare import complete, prepared
+        from rexplug.report import write_dataset_card
 
         recipe, run = self.recipe, self.run
         sources = prepared(recipe, run)
@@ -210,7 +211,9 @@ class Story:
             sources, recipe.curation, seed=recipe.seed, corpus=run.corpus, fitted=run.fitted,
             progress=self.progress,
         )  # fmt: skip
-        return complete(statistics, recipe, run)
+        statistics = complete(statistics, recipe, run)
+        write_dataset_card(run, recipe)
+        return statistics
 
     def tokenize(self) -> Any:
         """Make the tokenizer, fit the salience scorers, and turn kept documents into token stores."""
