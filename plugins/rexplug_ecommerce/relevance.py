@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rexplug import Candidate, Labeller, LabellingContext
 from rexplug_ecommerce.prompt import INSTRUCTION
-from rexplug_ecommerce.signals import signals
+from rexplug_ecommerce.shop_language import shop_language
 
 
 class Retail(Labeller):
     """Relevance to retail by rule: weak labels where no language model can be asked, and the instruction for one.
 
-    A page with several kinds of product signals in density (prices, calls to buy, attributes, model numbers, measures) is
-    relevant, a page with next to none is not, and what lies between is left to the classifier. The rule and its thresholds are
-    our choice; `{use: llm, follow: ecommerce.retail, ...}` asks a model instead.
+    What speaks for it (pitches, customers' talk, merchandise, prices and the like) is weighed against what speaks against it
+    (narrative, reports, code, textbooks), per 100 words; clear cases are labelled, and what lies between is left to the
+    classifier. Words, weights and thresholds are our choice, set on the dev half of the sets in docs/benchmarks/relevance.md.
+    `{use: llm, follow: ecommerce.retail, ...}` asks a model instead.
     """
 
     name: ClassVar[str] = "ecommerce.retail"
 
-    positive_density: Annotated[float, Field(gt=0)] = 4.0
-    """Product signals per 100 words from which a page (with three kinds of them) is relevant."""
-    negative_density: Annotated[float, Field(ge=0)] = 0.5
-    """Product signals per 100 words up to which a page (with one kind at most) is not relevant."""
+    relevant_from: float = 3.5
+    """Balance per 100 words from which a page is relevant."""
+    other_up_to: float = -0.5
+    """Balance per 100 words up to which a page is not relevant."""
+    min_words: Annotated[int, Field(ge=1)] = 12
+    """Shorter pages are not labelled."""
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.other_up_to >= self.relevant_from:
+            raise ValueError(
+                f"`other_up_to` ({self.other_up_to}) must be less than `relevant_from` ({self.relevant_from})"
+            )
+        return self
 
     def instruction(self) -> str:
         """What a language model is told."""
@@ -37,9 +48,9 @@ class Retail(Labeller):
 
     def by_rule(self, text: str) -> bool | None:
         """True is relevant, False is not, None cannot be told."""
-        found = signals(text)
-        if found.kinds >= 3 and found.density >= self.positive_density:
+        found = shop_language(text)
+        if found.words < self.min_words:
+            return None
+        if found.balance >= self.relevant_from:
             return True
-        if found.words >= 30 and found.kinds <= 1 and found.density <= self.negative_density:
-            return False
-        return None
+        return False if found.balance <= self.other_up_to else None
