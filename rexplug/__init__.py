@@ -4,6 +4,7 @@ The names here are what plugins may use; everything else may change without noti
 """
 
 from rexplug.components import (
+    Candidate,
     Component,
     CorpusFilter,
     CorpusSample,
@@ -16,6 +17,8 @@ from rexplug.components import (
     Example,
     ExampleTask,
     FineTuning,
+    Labeller,
+    LabellingContext,
     MaskingPolicy,
     Metric,
     MixingSchedule,
@@ -42,6 +45,7 @@ from rexplug.schedules import Ramp
 __version__ = "0.1.0"
 
 __all__ = [
+    "Candidate",
     "Component",
     "CorpusFilter",
     "CorpusSample",
@@ -55,6 +59,8 @@ __all__ = [
     "Example",
     "ExampleTask",
     "FineTuning",
+    "Labeller",
+    "LabellingContext",
     "MaskingPolicy",
     "Metric",
     "MixingSchedule",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rexplug.batches.policies import RandomMasking
-from rexplug.components import CorpusFilter, DocumentSource, Evaluator, MaskingPolicy
+from rexplug.components import CorpusFilter, DocumentSource, Evaluator, Labeller, MaskingPolicy
 from rexplug.corpus.filters import (
     Addresses,
     Boilerplate,
@@ -16,6 +16,9 @@ from rexplug.corpus.filters import (
     PersonalData,
 )
 from rexplug.corpus.filters.theirs import datatrove_filters
+from rexplug.corpus.relevance.filter import RelevanceFilter
+from rexplug.corpus.relevance.labellers import LabelFile, SourceLabels
+from rexplug.corpus.relevance.llm import Llm
 from rexplug.corpus.sources import Csv, HtmlFiles, HuggingFace, Jsonl, Parquet, TextFiles, Warc
 from rexplug.evaluation.evaluators import (
     Classification,
@@ -40,9 +43,16 @@ def rexplug_document_sources() -> list[type[DocumentSource]]:
 def rexplug_corpus_filters() -> list[type[CorpusFilter]]:
     """Filters that serve any vertical, and datatrove's own under its name."""
     ours: list[type[CorpusFilter]] = [
-        Length, Addresses, Language, GopherQuality, GopherRepetition, C4Quality, FineWebQuality, Boilerplate, PersonalData,
+        Length, Addresses, RelevanceFilter, Language, GopherQuality, GopherRepetition, C4Quality, FineWebQuality,
+        Boilerplate, PersonalData,
     ]  # fmt: skip
     return [*ours, *datatrove_filters()]
+
+
+@hookimpl
+def rexplug_labellers() -> list[type[Labeller]]:
+    """Labels from files, sources and language models."""
+    return [LabelFile, Llm, SourceLabels]
 
 
 @hookimpl

@@ -12,6 +12,7 @@ from rexplug.components import (
     CorpusFilter,
     DocumentSource,
     Evaluator,
+    Labeller,
     MaskingPolicy,
     MixingSchedule,
     SalienceScorer,
@@ -29,6 +30,11 @@ def rexplug_document_sources() -> list[type[DocumentSource]]:  # type: ignore[em
 @hookspec
 def rexplug_corpus_filters() -> list[type[CorpusFilter]]:  # type: ignore[empty-body]
     """Classes that keep or drop documents, named under `filters` of a source."""
+
+
+@hookspec
+def rexplug_labellers() -> list[type[Labeller]]:  # type: ignore[empty-body]
+    """Classes that say which documents are relevant, named under `relevance` in a recipe; a classifier learns from them."""
 
 
 @hookspec
@@ -51,9 +57,12 @@ def rexplug_evaluators() -> list[type[Evaluator]]:  # type: ignore[empty-body]
     """Classes that measure a model, named under `evaluators` in a recipe."""
 
 
-KINDS: dict[str, type[DocumentSource | CorpusFilter | MixingSchedule | MaskingPolicy | SalienceScorer | Evaluator]] = {
+KINDS: dict[
+    str, type[DocumentSource | CorpusFilter | Labeller | MixingSchedule | MaskingPolicy | SalienceScorer | Evaluator]
+] = {
     "rexplug_document_sources": DocumentSource,
     "rexplug_corpus_filters": CorpusFilter,
+    "rexplug_labellers": Labeller,
     "rexplug_mixing_schedules": MixingSchedule,
     "rexplug_masking_policies": MaskingPolicy,
     "rexplug_salience_scorers": SalienceScorer,

@@ -90,6 +90,16 @@ class RunDirectory:
         return self.root / "run.json"
 
     @property
+    def relevance(self) -> Path:
+        """The relevance classifier and `relevance.json`, which says how good it is."""
+        return self.root / "relevance"
+
+    @property
+    def labels(self) -> Path:
+        """Answers of language models; no stage clears them, they cost money."""
+        return self.root / "labels"
+
+    @property
     def corpus(self) -> Path:
         """`<source>/{kept,held_out,dropped}/*.parquet`, and `statistics.json`."""
         return self.root / "corpus"

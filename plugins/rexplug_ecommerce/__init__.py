@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rexplug import CorpusFilter, DocumentSource, Evaluator, SalienceScorer, hookimpl
+from rexplug import CorpusFilter, DocumentSource, Evaluator, Labeller, SalienceScorer, hookimpl
 from rexplug_ecommerce.attributes import AttributeSalience
 from rexplug_ecommerce.catalogue_tasks import (
     AttributeTagging,
@@ -10,10 +10,11 @@ from rexplug_ecommerce.catalogue_tasks import (
     ProductMatching,
     QueryClassification,
 )
+from rexplug_ecommerce.domains import Domains
 from rexplug_ecommerce.esci import EsciSearch, EsciSimilarity
 from rexplug_ecommerce.product_page import ProductPage
 from rexplug_ecommerce.product_search import ProductSearch
-from rexplug_ecommerce.relevance import Relevance
+from rexplug_ecommerce.relevance import Retail
 from rexplug_ecommerce.sample_pages import SamplePages
 from rexplug_ecommerce.spam import Spam
 
@@ -26,8 +27,14 @@ def rexplug_document_sources() -> list[type[DocumentSource]]:
 
 @hookimpl
 def rexplug_corpus_filters() -> list[type[CorpusFilter]]:
-    """Product pages, relevance to retail, spam."""
-    return [ProductPage, Relevance, Spam]
+    """Domains, product pages, spam."""
+    return [Domains, ProductPage, Spam]
+
+
+@hookimpl
+def rexplug_labellers() -> list[type[Labeller]]:
+    """Relevance to retail: a rule, and an instruction for language models."""
+    return [Retail]
 
 
 @hookimpl

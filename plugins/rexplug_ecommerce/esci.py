@@ -167,6 +167,10 @@ class EsciSearch(_OnEsci):
             name, corpus, queries, relevance, candidates=candidates if self.rerank else None, training=training
         )
 
+    def test_texts(self) -> Mapping[str, str]:
+        """Products and queries."""
+        return self.collection().texts()
+
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """Retrieval with `ndcg_at_10`."""
         return context.retrieval(self.collection(), self.tuning)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -67,6 +68,10 @@ class ProductSearch(Evaluator):
             if query not in asked:
                 pairs.append((query, product_text(product)))
         return pairs
+
+    def test_texts(self) -> Mapping[str, str]:
+        """Products and queries."""
+        return self.collection().texts()
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """Retrieval with `ndcg_at_10`."""

@@ -19,6 +19,7 @@ _COMMANDS = {
     "compare": "Say which differences between runs or results are real.",
     "ablate": "Run variants of a recipe that share what they can, and compare them.",
     "report": "Write a run's report and model card again.",
+    "corpus": "Show what curation kept and dropped, and why.",
     "show": "Print the recipe with everything spelled out.",
     "plan": "Say how many tokens, epochs, steps and operations a recipe takes, and draw its curves.",
     "peek": "Show packed rows and masks before money is spent.",

@@ -18,7 +18,7 @@ import click
 @click.option(
     "--until",
     metavar="STAGE",
-    help="Stop after curate, tokenize, train, train.PHASE, evaluate.PHASE, export or report.",
+    help="Stop after relevance, curate, tokenize, train, train.PHASE, evaluate.PHASE, export or report.",
 )
 @click.option("--from", "from_", metavar="STAGE", help="Do this stage and what depends on it again.")
 @click.option("--fresh", is_flag=True, help="Remove what an earlier run left in the folder first.")

@@ -14,6 +14,7 @@ from rexplug.components.evaluation_tasks import (
     split_of,
 )
 from rexplug.components.evaluator import Encoder, EvaluationContext, EvaluationResult, Evaluator, Metric
+from rexplug.components.labeller import Candidate, Labeller, LabellingContext
 from rexplug.components.masking_policy import MaskingPolicy, TokenBatch, random_tokens
 from rexplug.components.mixing_schedule import MixingSchedule
 from rexplug.components.quantities import Quantity, parse_quantity
@@ -21,6 +22,7 @@ from rexplug.components.salience_scorer import Reason, SalienceScorer, Tokenized
 
 __all__ = [
     "NAME_PATTERN",
+    "Candidate",
     "Component",
     "Components",
     "CorpusFilter",
@@ -34,6 +36,8 @@ __all__ = [
     "Example",
     "ExampleTask",
     "FineTuning",
+    "Labeller",
+    "LabellingContext",
     "MaskingPolicy",
     "Metric",
     "MixingSchedule",

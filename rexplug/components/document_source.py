@@ -58,6 +58,9 @@ class DocumentSource(Component):
     sample: Annotated[float, Field(gt=0, le=1)] | None = None
     """Read this share of the documents, chosen by a hash of their ids; before `limit`. All if left out."""
 
+    license: str | None = None
+    """The licence of the texts, as the Hugging Face hub spells it (`cc-by-4.0`); shown on the dataset card."""
+
     @abstractmethod
     def documents(self, shard: Shard) -> Iterator[Document]:
         """The documents of `shard`, always the same in the same order; all shards together yield each one once."""

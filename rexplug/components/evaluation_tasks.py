@@ -28,6 +28,11 @@ class RetrievalCollection:
     candidates: Mapping[str, Sequence[str]] | None = None
     training: Sequence[tuple[str, str]] = ()
 
+    def texts(self) -> dict[str, str]:
+        """Documents and queries under ids that tell them apart; what decontamination looks for."""
+        documents = {f"document {key}": text for key, text in self.corpus.items()}
+        return documents | {f"query {key}": text for key, text in self.queries.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Example:

@@ -164,3 +164,7 @@ class Evaluator(Component):
     def inputs(self) -> Sequence[Path]:
         """The files that the evaluator reads, so that a change in them is noticed."""
         return ()
+
+    def test_texts(self) -> Mapping[str, str]:
+        """The texts that the evaluator asks about (id -> text), so that they are kept out of training; none by default."""
+        return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -145,6 +145,12 @@ class RetrievalFolder(Evaluator):
         from rexplug.evaluation.folder import read_collection
 
         return context.retrieval(read_collection(self.folder), self.tuning)
+
+    def test_texts(self) -> Mapping[str, str]:
+        """Documents and queries."""
+        from rexplug.evaluation.folder import read_collection
+
+        return read_collection(self.folder).texts()
 
 
 class Mteb(Evaluator):

@@ -121,6 +121,7 @@ class Story:
         common = {"plugins": dict(plugins), "seed": recipe.seed}
         curation = recipe.curation.model_dump(mode="json", exclude={"executor"})
         stages = [
+            *self._relevance(common),
             Stage(
                 "curate",
                 {
@@ -128,8 +129,10 @@ class Story:
                     "sources": {name: source.dump() for name, source in recipe.sources.items()},
                     "curation": curation,
                     "files": {name: source.stamps() for name, source in recipe.sources.items()},
+                    "decontaminate": self._compared(),
                 },
                 self.curate,
+                after=("relevance",) if recipe.relevance else (),
                 outputs=(run.corpus, run.fitted),
             ),
             Stage(
@@ -209,15 +212,55 @@ class Story:
             "salience": scorer.dump() if scorer is not None else None,
         }
 
+    def _relevance(self, common: Mapping[str, Any]) -> list[Stage]:
+        """The stage that trains the relevance classifier, if the recipe asks for one."""
+        recipe, run = self.recipe, self.run
+        if recipe.relevance is None:
+            return []
+        judges = [recipe.relevance.labels, *([recipe.relevance.audit.labels] if recipe.relevance.audit else [])]
+        inputs = {
+            **common,
+            "sources": {name: source.dump() for name, source in recipe.sources.items()},
+            "relevance": recipe.relevance.model_dump(mode="json"),
+            "files": {name: _files(source.inputs()) for name, source in recipe.sources.items()},
+            "labels": _files([path for judge in judges for path in judge.inputs()]),
+        }
+        return [Stage("relevance", inputs, self.train_relevance, outputs=(run.relevance,))]
+
+    def _compared(self) -> dict[str, Any]:
+        """The evaluators whose texts are kept out of the corpus, with what decides those texts."""
+        from rexplug.corpus.decontaminate import compared
+
+        found = compared(self.recipe.evaluators, self.recipe.curation.decontaminate)
+        return {each.name: {"options": each.dump(), "files": _files(each.inputs())} for each in found}
+
+    def train_relevance(self) -> Any:
+        """Label a sample, train the relevance classifier and choose its threshold."""
+        from rexplug.corpus.relevance import train_relevance
+
+        recipe, run = self.recipe, self.run
+        assert recipe.relevance is not None
+        report = train_relevance(
+            recipe.sources, recipe.relevance, seed=recipe.seed, folder=run.relevance, answers=run.labels,
+            progress=self.progress,
+        )  # fmt: skip
+        return {name: report[name] for name in ("model", "threshold", "labels", "test")}
+
     def curate(self) -> Any:
         """Read, filter, deduplicate and split the documents of every source."""
         from rexplug.corpus import curate
+        from rexplug.corpus.prepare import complete, prepared
+        from rexplug.report import write_dataset_card
 
         recipe, run = self.recipe, self.run
-        return curate(
-            recipe.sources, recipe.curation, seed=recipe.seed, corpus=run.corpus, fitted=run.fitted,
+        sources = prepared(recipe, run)
+        statistics = curate(
+            sources, recipe.curation, seed=recipe.seed, corpus=run.corpus, fitted=run.fitted,
             progress=self.progress,
         )  # fmt: skip
+        statistics = complete(statistics, recipe, run)
+        write_dataset_card(run, recipe)
+        return statistics
 
     def tokenize(self) -> Any:
         """Make the tokenizer, fit the salience scorers, and turn kept documents into token stores."""

@@ -17,7 +17,7 @@ from rexplug.pipeline.manifest import Manifest, differences, now, peak_memory_gi
 from rexplug.progress import Progress
 from rexplug.run_directory import RunDirectory, replacing
 
-GROUPS = ("curate", "tokenize", "train", "evaluate", "export", "report")
+GROUPS = ("relevance", "curate", "tokenize", "train", "evaluate", "export", "report")
 """The stages as users name them; `train` and `evaluate` have one stage per phase (`train.pretrain`)."""
 
 

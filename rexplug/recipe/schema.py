@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from rexplug.components import (
     DocumentSource,
     Evaluator,
+    Labeller,
     MaskingPolicy,
     MixingSchedule,
     Quantity,
@@ -84,6 +85,28 @@ class Executor(Section):
         return self
 
 
+class Decontamination(Section):
+    """When a training document counts as holding text of an evaluator."""
+
+    words: int = Field(default=13, ge=3)
+    """Length of the word n-grams that are compared (lower case, without punctuation)."""
+    shortest: int = Field(default=8, ge=3)
+    """Evaluator texts of fewer than `words` words are looked for whole, down to this many words; shorter ones occur
+    everywhere."""
+    hits: int = Field(default=1, ge=1)
+    """A document with at least this many n-grams of an evaluator is dropped."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.shortest > self.words:
+            raise PydanticCustomError(
+                "decontamination",
+                "shortest ({shortest}) is more than words ({words})",
+                {"shortest": self.shortest, "words": self.words},
+            )
+        return self
+
+
 class Curation(Section):
     """From documents to corpus."""
 
@@ -97,10 +120,85 @@ class Curation(Section):
     """Which of several duplicates stays: the first in the order of sources, files and rows, or the longest of them."""
     minhash: MinHash = MinHash()
     """Options of `deduplicate: minhash`."""
+    decontaminate: Literal["evaluators", "none"] | tuple[str, ...] = "evaluators"
+    """Drop documents that hold text of the `evaluators` (those that have texts of their own), of the evaluators listed here
+    by name, or of `none`."""
+    decontamination: Decontamination = Decontamination()
+    """Options of `decontaminate`."""
     held_out: float = Field(default=0.02, ge=0, lt=1)
     """Share of the kept documents that no phase trains on; evaluators use them. Chosen by a hash of the text."""
     executor: Executor = Executor()
     """Where the work runs."""
+
+
+class Audit(Section):
+    """A second judge labels a share of the sample; agreement with the first is reported as Cohen's kappa."""
+
+    labels: Annotated[Labeller, Use()]
+    """The second judge."""
+    share: float = Field(default=0.1, gt=0, le=1)
+    """Share of the labelled documents that it sees, chosen by a hash of the text."""
+    disagreement: Literal["keep", "drop", "overrule"] = "drop"
+    """What becomes of an audited document with two different labels: `keep` the first, `drop` it from the training, or let
+    the second `overrule`."""
+    min_kappa: float | None = Field(default=None, ge=-1, le=1)
+    """Refuse labels whose agreement is below this."""
+
+
+class Threshold(Section):
+    """How the threshold is chosen on the dev split: the best F1, or the best recall at a given precision or vice versa."""
+
+    precision: float | None = Field(default=None, gt=0, le=1)
+    """At least this precision; among the thresholds that reach it the one with the highest recall."""
+    recall: float | None = Field(default=None, gt=0, le=1)
+    """At least this recall; among the thresholds that reach it the one with the highest precision."""
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if self.precision is not None and self.recall is not None:
+            raise PydanticCustomError("threshold", "write 'precision' or 'recall', not both; neither means best F1", {})
+        return self
+
+
+class Classifier(Section):
+    """fastText's settings; all of them are our choice."""
+
+    dimension: int = Field(default=16, ge=1)
+    """Size of the word vectors."""
+    word_pairs: bool = True
+    """Use pairs of words besides single words."""
+    buckets: Annotated[Quantity, Field(ge=1)] = 50_000
+    """How many hash buckets the word pairs share."""
+    epochs: int = Field(default=5, ge=1)
+    """How often the training reads the labelled documents."""
+    rate: float = Field(default=0.5, gt=0)
+    """Learning rate."""
+
+
+class Relevance(Section):
+    """A classifier of relevance to the vertical: sample, labels, audit, fastText, threshold. Sources use it with the filter
+    `relevance`."""
+
+    labels: Annotated[Labeller, Use()]
+    """Who labels: a file, a language model, the rules of a vertical's plugin, or the sources themselves."""
+    sources: tuple[str, ...] | None = None
+    """Which sources the sample is drawn from; those that use the filter `relevance` if left out."""
+    documents: Positive = 20_000
+    """Label at most this many documents of each source."""
+    pool: Positive | None = None
+    """Draw them from the first documents of each shard, this many in all of a source; 10 times `documents` if left out."""
+    characters: int = Field(default=4000, ge=100)
+    """How much of a document is labelled and classified, from its start."""
+    dev: float = Field(default=0.15, gt=0, lt=0.5)
+    """Share of the labelled documents that the threshold is chosen on. Chosen by a hash of the text."""
+    test: float = Field(default=0.15, gt=0, lt=0.5)
+    """Share of the labelled documents that precision, recall and F1 are reported on, and nothing is chosen on."""
+    audit: Audit | None = None
+    """A second judge."""
+    threshold: Threshold = Threshold()
+    """How the threshold is chosen."""
+    classifier: Classifier = Classifier()
+    """fastText's settings."""
 
 
 class Tokenizer(Section):
@@ -373,6 +471,8 @@ class Recipe(Section):
         min_length=1
     )
     """Named sources of text."""
+    relevance: Relevance | None = None
+    """A classifier of relevance to the vertical, trained before curation."""
     curation: Curation = Curation()
     """From documents to corpus."""
     tokenizer: Tokenizer
@@ -411,6 +511,7 @@ class Recipe(Section):
         for name in evaluators:
             if evaluators.count(name) > 1:
                 raise PydanticCustomError("evaluators", "'{name}' is listed twice", {"name": name})
+        self._check_curation(evaluators)
         for phase in self.phases:
             unknown = sorted(
                 {source for at in (0.0, 0.5, 1.0) for source in phase.mixing.weights(at)} - set(self.sources)
@@ -422,6 +523,23 @@ class Recipe(Section):
                     {"phase": phase.name, "unknown": unknown[0], "known": ", ".join(self.sources)},
                 )
         return self
+
+    def _check_curation(self, evaluators: list[str]) -> None:
+        against = self.curation.decontaminate
+        for name in against if isinstance(against, tuple) else ():
+            if name not in evaluators:
+                raise PydanticCustomError(
+                    "decontaminate",
+                    "curation.decontaminate names '{name}', but the evaluators are {known}",
+                    {"name": name, "known": ", ".join(evaluators) or "none"},
+                )
+        for name in (self.relevance.sources or ()) if self.relevance else ():
+            if name not in self.sources:
+                raise PydanticCustomError(
+                    "relevance",
+                    "relevance.sources names '{name}', but the sources are {known}",
+                    {"name": name, "known": ", ".join(self.sources)},
+                )
 
     @property
     def seed_of_training(self) -> int:

@@ -1,6 +1,7 @@
 """What a run leaves for people to read."""
 
 from rexplug.report.card import write_card
+from rexplug.report.dataset_card import write_dataset_card
 from rexplug.report.page import write_report
 
-__all__ = ["write_card", "write_report"]
+__all__ = ["write_card", "write_dataset_card", "write_report"]

@@ -50,8 +50,25 @@ class Contents:
     @cached_property
     def corpus(self) -> Mapping[str, Any]:
         """statistics.json by source."""
+        found: Mapping[str, Any] = self._statistics.get("sources", {})
+        return found
+
+    @property
+    def decontamination(self) -> Any:
+        """What the evaluators' texts cost the corpus; None if nothing was compared."""
+        return self._statistics.get("decontamination")
+
+    @cached_property
+    def _statistics(self) -> Mapping[str, Any]:
         path = self.run.corpus / "statistics.json"
-        found: Mapping[str, Any] = read_json(path)["sources"] if path.exists() else {}
+        found: Mapping[str, Any] = read_json(path) if path.exists() else {}
+        return found
+
+    @cached_property
+    def relevance(self) -> Mapping[str, Any]:
+        """relevance.json, if the recipe has a relevance block; empty otherwise."""
+        path = self.run.relevance / "relevance.json"
+        found: Mapping[str, Any] = read_json(path) if self.recipe.relevance is not None and path.exists() else {}
         return found
 
     @property

@@ -57,6 +57,8 @@ def _plots(contents: Contents) -> dict[str, str]:
         drawn["loss"] = plots.loss(contents.steps)
         drawn["mixture"] = plots.mixture(contents.steps)
         drawn["learning_rate"] = plots.learning_rate(contents.steps)
+    if contents.relevance:
+        drawn["relevance"] = plots.relevance(contents.relevance["curve"], contents.relevance["threshold"])
     mains: dict[str, Any] = {}
     for evaluator, results in contents.evaluations.items():
         main = next(iter(results.values()))["main"]

@@ -100,6 +100,19 @@ def evaluation(moments: Sequence[str], metrics: Mapping[str, Sequence[Mapping[st
     return _svg(figure)
 
 
+def relevance(curve: Sequence[Mapping[str, float | None]], threshold: float) -> str:
+    """Precision, recall and F1 over the threshold."""
+    figure, axes = _figure("score on the dev split")
+    for colour, name in zip(_COLOURS, ("precision", "recall", "f1"), strict=False):
+        points = [(row["threshold"], row[name]) for row in curve if row[name] is not None]
+        axes.plot([x for x, _ in points], [y for _, y in points], color=colour, linewidth=1.4, label=name)
+    axes.axvline(threshold, color="#6b7280", linewidth=0.8, linestyle="--")
+    axes.set_xlabel("threshold")
+    axes.set_ylim(-0.03, 1.03)
+    _legend(axes)
+    return _svg(figure)
+
+
 def _figure(label: str) -> tuple[Any, Any]:
     # The figure class, not pyplot: no display, no global state.
     from matplotlib.figure import Figure

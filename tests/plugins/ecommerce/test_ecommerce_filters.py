@@ -1,11 +1,9 @@
-import hashlib
-import json
-
 import pytest
 from pydantic import ValidationError
 
-from rexplug import CorpusSample, DataError, Document, Shard
-from rexplug_ecommerce import ProductPage, Relevance, SamplePages, Spam
+from rexplug import Document, Shard
+from rexplug.testing import check_corpus_filter
+from rexplug_ecommerce import Domains, ProductPage, Retail, SamplePages, Spam
 
 SHOP = "Acme kettle KT-200, steel\nBrand: Acme\nColour: red\nPrice: $29.99. In stock, free delivery. Capacity 1.7 l."
 ESSAY = "The committee met in the old library and argued for hours about the meaning of a poem nobody had read. " * 3
@@ -53,38 +51,49 @@ def test_filters_divide_the_sample_pages():
             assert not Spam().judge(page).keep
 
 
-def test_relevance_needs_a_threshold():
-    with pytest.raises(ValidationError, match="write `at_least` or `below`, or both"):
-        Relevance()
-    with pytest.raises(ValidationError, match="nothing fits"):
-        Relevance(at_least=0.5, below=0.4)
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        (SHOP, True),
+        (
+            "Works great and fits my sofa. Does it come with batteries? I bought this pillow for the price, well made.",
+            True,
+        ),
+        (
+            "Elevate your kitchen with this durable stainless steel kettle, perfect for tea. Easy to clean, premium finish.",
+            True,
+        ),
+        (ESSAY, False),
+        (
+            "He was born in 1902 and became president of the university; the novel that he published was a war story.",
+            False,
+        ),
+        ("Kettle", None),
+        (
+            "A walk along the river takes an hour and is best in spring, when birds sing and the grass is not yet high.",
+            None,
+        ),
+    ],
+)
+def test_the_rule_labels_clear_cases_and_leaves_the_rest(text, label):
+    assert Retail().by_rule(text) is label
 
 
-def test_relevance_without_model_and_with_missing_model(tmp_path):
-    with pytest.raises(DataError, match="has no model: fit it on a corpus"):
-        Relevance(below=0.5).judge(document(SHOP))
-    with pytest.raises(DataError, match=r"the model .*none\.bin does not exist"):
-        Relevance(below=0.5, model=tmp_path / "none.bin").fit(CorpusSample({}, tmp_path, 1))
+def test_the_rule_needs_two_thresholds_apart():
+    with pytest.raises(ValidationError, match="must be less than `relevant_from`"):
+        Retail(relevant_from=0, other_up_to=0)
 
 
-def test_relevance_needs_enough_pages(tmp_path):
-    with pytest.raises(DataError, match="1 pages could be labelled relevant and 0 not relevant, but at least 10"):
-        Relevance(below=0.5).fit(CorpusSample({"web": [document(SHOP)]}, tmp_path, 1))
-
-
-@pytest.mark.slow
-def test_both_sources_share_one_reproducible_classifier(tmp_path):
-    made = list(SamplePages(pages=400).documents(Shard(0, 1)))
-    fitted = []
-    for run in ("first", "second"):
-        retail = Relevance(at_least=0.5).fit(CorpusSample({"retail": made}, tmp_path / run / "a", 17))
-        web = Relevance(below=0.5).fit(CorpusSample({"web": made[::-1]}, tmp_path / run / "b", 17))
-        assert retail.model == web.model
-        fitted.append(hashlib.sha256(retail.model.read_bytes()).hexdigest())
-    assert fitted[0] == fitted[1]
-    report = json.loads((tmp_path / "first" / "a" / "relevance.json").read_text())
-    assert report["f1"] > 0.9
-    assert report["training"] + report["held_out"] == report["labels"]["retail"] + report["labels"]["other"]
-    for page in made[:100]:
-        assert retail.judge(page).keep != web.judge(page).keep
-        assert 0 <= retail.judge(page).score <= 1
+def test_domains_by_metadata_and_by_folder():
+    check_corpus_filter(
+        Domains(),
+        keep=[
+            Document("1", "x", metadata={"domain": "Fashion"}),
+            Document("2", "x", metadata={"place": "a/beauty/1.jsonl:3"}),
+        ],
+        drop=[
+            Document("3", "x", metadata={"domain": "law"}),
+            Document("4", "x", metadata={"place": "fashion.jsonl:1"}),
+        ],
+    )
+    assert Domains(domains=("law",)).judge(Document("5", "x", metadata={"domain": "fashion"})).reason == "other domain"

@@ -1,0 +1,184 @@
+"""`rexplug corpus`: what curation did, and why a document is in or out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rexplug.cli.progress import amount
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rexplug.corpus.lineage import Fate
+
+_WIDTH = 20
+
+
+@click.group()
+def corpus() -> None:
+    """Look at the corpus of a run."""
+
+
+@corpus.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--examples", is_flag=True, help="Print a few dropped documents of each reason too.")
+@click.option("--json", "as_json", is_flag=True, help="Print statistics.json as it is.")
+def show(run: Path, examples: bool, as_json: bool) -> None:
+    """Print what each step of curation in the folder RUN (runs/NAME) kept and dropped, and why."""
+    from rich.console import Console
+
+    from rexplug.errors import DataError
+    from rexplug.run_directory import RunDirectory, read_json
+
+    where = RunDirectory(run)
+    path = where.corpus / "statistics.json"
+    if not path.exists():
+        raise DataError(f"{run} holds no finished corpus; rexplug run RECIPE --until curate makes one")
+    if as_json:
+        click.echo(path.read_text(encoding="utf-8"), nl=False)
+        return
+    statistics = read_json(path)
+    console = Console(highlight=False)
+    for name, source in statistics["sources"].items():
+        _print_source(name, source, examples, console)
+    _print_decontamination(statistics.get("decontamination"), console)
+    report = where.relevance / "relevance.json"
+    if report.exists():
+        _print_relevance(read_json(report), console)
+
+
+def _print_source(name: str, source: Mapping[str, Any], examples: bool, console: Console) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("step", "in", "kept", "bytes kept", "dropped, by reason", title=name, title_justify="left", box=None)
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for step in source["steps"]:
+        reasons = sorted(step["reasons"].items(), key=lambda item: -item[1])
+        size = step["bytes"]["kept"] if step.get("bytes", {}).get("in") else None
+        table.add_row(
+            step["step"], amount(step["in"]), _part(step["kept"], step["in"]), _size(size) if size is not None else "",
+            escape(", ".join(f"{reason} {count:,}" for reason, count in reasons)),
+        )  # fmt: skip
+    for part in ("kept", "held_out"):
+        table.add_row(part.replace("_", " "), "", f"{source[part]['documents']:,}", _size(source[part]["bytes"]), "")
+    console.print(table)
+    for step in source["steps"]:
+        if step.get("scores"):
+            console.print(f"  scores of {step['step']} (# kept, - dropped)")
+            for line in _bars(step["scores"]):
+                console.print(f"    {line}")
+        for reason, shown in step["examples"].items() if examples else ():
+            for each in shown:
+                text = " ".join(each["text"].split())
+                console.print(escape(f"  {step['step']}: {reason}: {each['id']}: {text}"), soft_wrap=True)
+    domains = source.get("duplicates_by_domain") or {}
+    if domains:
+        worst = ", ".join(f"{host} {count:,}" for host, count in list(domains.items())[:5])
+        console.print(f"  duplicates by domain: {worst}", soft_wrap=True)
+    console.print()
+
+
+def _bars(bins: list[Mapping[str, Any]]) -> list[str]:
+    most = max(each["kept"] + each["dropped"] for each in bins)
+    lines = []
+    for each in bins:
+        kept, dropped = (round(_WIDTH * each[name] / most) for name in ("kept", "dropped"))
+        counts = f"{each['kept'] + each['dropped']:,}"
+        lines.append(f"{each['from']:>8g} to {each['to']:<8g} {'#' * kept}{'-' * dropped} {counts}")
+    return lines
+
+
+def _print_decontamination(found: Mapping[str, Any] | None, console: Console) -> None:
+    from rich.markup import escape
+
+    if found is None:
+        return
+    console.print(f"Decontamination ({found['words']} words in a row)")
+    for name, counts in found["evaluators"].items():
+        console.print(f"  {name}: {counts['texts']:,} texts, {counts['too_short']:,} of them too short to look for")
+    for name, source in found["sources"].items():
+        console.print(f"  {name}: {source['documents']:,} documents dropped")
+        for hit in source["hits"][:3]:
+            excerpt = " ".join(hit["excerpt"].split())
+            console.print(
+                escape(f"    {hit['id']} holds {hit['num_hits']} n-grams of {hit['text']}: {excerpt}"), soft_wrap=True
+            )
+    console.print()
+
+
+def _print_relevance(report: Mapping[str, Any], console: Console) -> None:
+    labels = report["labels"]
+    console.print(
+        f"Relevance: {labels['relevant']:,} documents labelled relevant, {labels['other']:,} not, by "
+        f"{report['labeller']['use']}; threshold {report['threshold']:g}"
+    )
+    audit = report["audit"]
+    if audit:
+        console.print(f"  audit: kappa {_figure(audit['kappa'])} on {audit['documents']:,} documents")
+    figures = ", ".join(f"{name} {_figure(report['test'][name])}" for name in ("precision", "recall", "f1"))
+    console.print(f"  test, {report['test']['documents']:,} documents against the labels: {figures}", soft_wrap=True)
+
+
+def _figure(metric: Mapping[str, float | None]) -> str:
+    if metric["value"] is None:
+        return "not defined"
+    interval = f" ({metric['low']:.3f}-{metric['high']:.3f})" if metric["low"] is not None else ""
+    return f"{metric['value']:.3f}{interval}"
+
+
+def _part(kept: int, seen: int) -> str:
+    return f"{kept:,} ({kept / seen:.0%})" if seen else "0"
+
+
+def _size(number: int) -> str:
+    return f"{amount(number)}B"
+
+
+@corpus.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("id")
+def why(run: Path, id: str) -> None:
+    """Say what became of the document ID in the folder RUN: kept, held out or dropped, by which filter and why."""
+    from rexplug.corpus.lineage import fates
+    from rexplug.errors import DataError
+    from rexplug.recipe import load_recipe
+    from rexplug.run_directory import RunDirectory
+
+    where = RunDirectory(run)
+    if not where.recipe.exists():
+        raise DataError(f"{run} is no run: {where.recipe} is missing")
+    for number, fate in enumerate(fates(load_recipe(where.recipe), where, id)):
+        if number:
+            click.echo()
+        _print_fate(fate)
+
+
+def _print_fate(fate: Fate) -> None:
+    decision = {"kept": "kept", "held_out": "kept, held out from training", "dropped": "dropped"}[fate.part]
+    if fate.part == "dropped":
+        decision += f" by {fate.step}: {fate.reason}" + (f" (score {fate.score:.4g})" if fate.score is not None else "")
+    click.echo(f"{fate.source}: {decision}")
+    if fate.twin is not None:
+        click.echo(
+            f"  repeats   {fate.twin['id']} ({fate.twin['part'].replace('_', ' ')}, {fate.twin['alike']:.0%} alike)"
+        )
+    for hit in fate.matches:
+        click.echo(
+            f"  shares    {hit['num_hits']} n-grams with {hit['text']} of {hit['evaluator']} ({hit['share']:.1%} of its own):"
+        )
+        click.echo(f"            {' '.join(hit['excerpt'].split())}")
+    for name, verdict, score in fate.asked:
+        click.echo(f"  {name:<26}{verdict}" + (f" (score {score:.4g})" if score is not None else ""))
+    if fate.place is not None:
+        click.echo(f"  read from {fate.place}")
+    click.echo(f"  lies in   {fate.file}, row {fate.row}")
+    if fate.document.url:
+        click.echo(f"  address   {fate.document.url}")
+    text = " ".join(fate.document.text.split())
+    click.echo(f"  text      {text[:300]}{'...' if len(text) > 300 else ''}")

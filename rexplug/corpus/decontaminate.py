@@ -1,0 +1,240 @@
+"""Drops training documents that hold text of an evaluator, by word n-grams."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rexplug.components import CorpusFilter, Document, Evaluator, Verdict
+from rexplug.recipe.schema import Decontamination
+from rexplug.run_directory import read_json, replacing, write_json
+
+_WORD = re.compile(r"\w+")
+_BASE = 0x9E3779B97F4A7C15
+_INVERSE = pow(_BASE, -1, 2**64)
+_TABLE_BITS = 22
+_REMEMBERED = 1_000_000
+Hashes = NDArray[np.uint64]
+
+
+class _Words(dict[str, int]):
+    """Word -> 64-bit hash, worked out once."""
+
+    def __missing__(self, word: str) -> int:
+        from xxhash import xxh3_64_intdigest
+
+        if len(self) > _REMEMBERED:
+            self.clear()
+        value = self[word] = xxh3_64_intdigest(word.encode("utf-8", "replace"))
+        return value
+
+
+_WORDS = _Words()
+
+
+def word_hashes(text: str) -> Hashes:
+    """A hash per word of the lower-cased text, punctuation left out."""
+    words = _WORD.findall(text.lower())
+    return np.fromiter(map(_WORDS.__getitem__, words), np.uint64, len(words))
+
+
+def windows(words: Hashes, length: int) -> Hashes:
+    """A hash of every `length` words in a row, `[len(words) - length + 1]`; a polynomial modulo 2**64, by prefix sums."""
+    if len(words) < length:
+        return np.empty(0, np.uint64)
+    down = _powers(_INVERSE, len(words))
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(words * down, dtype=np.uint64)])
+    found: Hashes = (sums[length:] - sums[:-length]) * _powers(_BASE, len(words))[: len(words) - length + 1]
+    return found
+
+
+def _powers(base: int, count: int) -> Hashes:
+    size = 1 << max(10, (count - 1).bit_length())
+    return _all_powers(base, size)[:count]
+
+
+@lru_cache(maxsize=32)
+def _all_powers(base: int, size: int) -> Hashes:
+    steps = np.full(size, base, np.uint64)
+    steps[0] = 1
+    return np.multiply.accumulate(steps)
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a document shares with one evaluator: n-grams, their share of the document's, the text with most of them."""
+
+    evaluator: str
+    text: str
+    num_hits: int
+    share: float
+    excerpt: str
+
+
+class Index:
+    """The n-grams of the evaluators' texts."""
+
+    def __init__(self, folder: Path) -> None:
+        about = read_json(folder / "about.json")
+        self.words: int = about["words"]
+        self.texts: list[list[str]] = about["texts"]
+        self.hashes = {n: np.load(folder / f"hashes-{n}.npy", mmap_mode="r") for n in about["lengths"]}
+        self.owners = {n: np.load(folder / f"owners-{n}.npy", mmap_mode="r") for n in about["lengths"]}
+        # Most n-grams of a document are in no evaluator: a look into a small table settles it.
+        self.tables = {n: np.zeros(1 << _TABLE_BITS, np.bool_) for n in about["lengths"]}
+        for n, table in self.tables.items():
+            table[self.hashes[n] >> np.uint64(64 - _TABLE_BITS)] = True
+
+    def hits(self, texts: Sequence[str]) -> list[list[tuple[int, int, int]]]:
+        """Per text its hits as (first word, length, number of the evaluator's text)."""
+        parts = [word_hashes(text) for text in texts]
+        words = np.concatenate([np.empty(0, np.uint64), *parts])
+        owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
+        found: list[list[tuple[int, int, int]]] = [[] for _ in texts]
+        for length, known in self.hashes.items():
+            if not len(known) or len(words) < length:
+                continue
+            grams = windows(words, length)
+            inside = owner[: len(grams)] == owner[length - 1 :]
+            maybe = np.flatnonzero(self.tables[length][grams >> np.uint64(64 - _TABLE_BITS)] & inside)
+            if not len(maybe):
+                continue
+            place = np.minimum(np.searchsorted(known, grams[maybe]), len(known) - 1)
+            for at, index in zip(maybe.tolist(), place.tolist(), strict=True):
+                if known[index] == grams[at]:
+                    number = int(owner[at])
+                    found[number].append((at - int(starts[number]), length, int(self.owners[length][index])))
+        return found
+
+    def matches(self, texts: Sequence[str], least: int) -> list[list[Match]]:
+        """Per text its matches with at least `least` hits, or with a short text of an evaluator whole; most hits first."""
+        return [
+            self._matches(text, hits, least) if hits else [] for text, hits in zip(texts, self.hits(texts), strict=True)
+        ]
+
+    def _matches(self, text: str, hits: Sequence[tuple[int, int, int]], least: int) -> list[Match]:
+        spans = [match.span() for match in _WORD.finditer(text.lower())]
+        grams = max(1, len(spans) - self.words + 1)
+        by_evaluator: dict[str, list[tuple[int, int, int]]] = {}
+        for hit in hits:
+            by_evaluator.setdefault(self.texts[hit[2]][0], []).append(hit)
+        found = []
+        for evaluator, own in by_evaluator.items():
+            places = len({(first, length) for first, length, _ in own})
+            if places < least and all(length == self.words for _, length, _ in own):
+                continue
+            numbers = [number for _, _, number in own]
+            most = max(dict.fromkeys(numbers), key=numbers.count)
+            first, length, _ = next(hit for hit in own if hit[2] == most)
+            excerpt = text[spans[first][0] : spans[first + length - 1][1]]
+            found.append(Match(evaluator, self.texts[most][1], places, round(min(1.0, places / grams), 4), excerpt))
+        return sorted(found, key=lambda match: (-match.num_hits, match.evaluator))
+
+
+def build_index(evaluators: Sequence[Evaluator], options: Decontamination, folder: Path) -> Path:
+    """Hash the n-grams of every evaluator's texts once and write them to `folder`."""
+    texts: list[list[str]] = []
+    grams: dict[int, tuple[list[Hashes], list[NDArray[np.uint32]]]] = {options.words: ([], [])}
+    counts: dict[str, dict[str, int]] = {}
+    for evaluator in evaluators:
+        count = counts[evaluator.name] = {"texts": 0, "whole": 0, "too_short": 0}
+        for key, text in evaluator.test_texts().items():
+            words = word_hashes(text)
+            count["texts"] += 1
+            if len(words) < options.shortest:
+                count["too_short"] += 1
+                continue
+            length = min(options.words, len(words))
+            count["whole"] += length < options.words
+            found = np.unique(windows(words, length))
+            hashes, owners = grams.setdefault(length, ([], []))
+            hashes.append(found)
+            owners.append(np.full(len(found), len(texts), np.uint32))
+            texts.append([evaluator.name, str(key)])
+    with replacing(folder) as temporary:
+        temporary.mkdir(parents=True)
+        for length, (parts, numbers) in grams.items():
+            every, first = np.unique(np.concatenate([np.empty(0, np.uint64), *parts]), return_index=True)
+            np.save(temporary / f"hashes-{length}.npy", every)
+            np.save(temporary / f"owners-{length}.npy", np.concatenate([np.empty(0, np.uint32), *numbers])[first])
+        about = {"words": options.words, "lengths": sorted(grams, reverse=True), "texts": texts, "evaluators": counts}
+        write_json(temporary / "about.json", about)
+    return folder
+
+
+class Decontaminate(CorpusFilter):
+    """Drops documents that hold text of an evaluator; put behind every source's filters by `curation.decontaminate`."""
+
+    name: ClassVar[str] = "decontaminate"
+
+    index: Path
+    """The folder that `build_index` wrote."""
+    hits: int = 1
+    """How many n-grams of one evaluator make a document contaminated."""
+
+    def judge(self, document: Document) -> Verdict:
+        """Reasons name the evaluator; the score is the share of the document's n-grams that are the evaluator's."""
+        return self.judge_batch([document])[0]
+
+    def judge_batch(self, documents: Sequence[Document]) -> list[Verdict]:
+        """Look all n-grams of the documents up at once."""
+        matches = _index(str(self.index)).matches([document.text for document in documents], self.hits)
+        return [
+            Verdict(False, f"text of {found[0].evaluator}", found[0].share) if found else Verdict(True)
+            for found in matches
+        ]
+
+
+@lru_cache(maxsize=2)
+def _index(folder: str) -> Index:
+    return Index(Path(folder))
+
+
+def list_hits(corpus: Path, source: str, filter_: Decontaminate) -> Iterator[dict[str, Any]]:
+    """Every document of a source that was dropped, with what it shares with which evaluator text."""
+    import pyarrow.dataset as ds
+
+    folder = corpus / source / "dropped"
+    files = sorted(str(path) for path in folder.glob("[!.]*.parquet"))
+    if not files:
+        return
+    index = _index(str(filter_.index))
+    rows = ds.dataset(files).to_batches(
+        columns=["id", "text", "metadata"], filter=ds.field("step") == Decontaminate.name
+    )
+    for batch in rows:
+        for row in batch.to_pylist():
+            [matches] = index.matches([row["text"]], filter_.hits)
+            for match in matches:
+                place = json.loads(row["metadata"]).get("place")
+                yield {"source": source, "id": row["id"], "place": place, **vars(match)}
+
+
+def compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> list[Evaluator]:
+    """The evaluators that have texts of their own and that `curation.decontaminate` means."""
+    if which == "none":
+        return []
+    with_texts = [each for each in evaluators if type(each).test_texts is not Evaluator.test_texts]
+    return with_texts if which == "evaluators" else [each for each in with_texts if each.name in which]
+
+
+def summary(index: Path, hits: Mapping[str, Sequence[Mapping[str, Any]]], shown: int) -> dict[str, Any]:
+    """What statistics.json and the report say: the evaluators' texts, and per source the first of its hits."""
+    about = read_json(index / "about.json")
+    return {
+        "words": about["words"],
+        "evaluators": about["evaluators"],
+        "sources": {
+            name: {"documents": len({hit["id"] for hit in found}), "hits": [dict(hit) for hit in found[:shown]]}
+            for name, found in hits.items()
+        },
+    }

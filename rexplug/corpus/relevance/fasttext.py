@@ -1,0 +1,119 @@
+"""Trains a fastText classifier in a process of its own: `python -m rexplug.corpus.relevance.fasttext OPTIONS_JSON`.
+
+The published fastText wheels leave most of the input matrix as malloc returned it, so a training depends on what the
+process did before. A fresh process whose allocator takes every large block as zeroed pages from the system
+(`MALLOC_MMAP_THRESHOLD_=4096`), one thread and a fixed seed give the same bytes every time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rexplug.errors import DataError, RexplugError
+from rexplug.recipe.schema import Classifier
+
+RELEVANT, OTHER = "relevant", "other"
+"""The two labels of the classifiers that we train."""
+
+_TOKEN = re.compile(r"[^\W\d_]+|\d|[$€£¥%]")
+
+
+def normalised(text: str) -> str:
+    """Lower-case words, digits as 0 and currency signs with one blank between them; what fastText sees.
+
+    Line breaks become blanks: fastText ends an example at one, and leaving them out glues words together.
+    """
+    return " ".join("0" if token.isdigit() else token for token in _TOKEN.findall(text.lower()))
+
+
+def train(lines: Sequence[tuple[str, bool]], options: Classifier, *, seed: int, folder: Path) -> Path:
+    """Train on (normalised text, relevant) and return the model's file; equal inputs give equal files.
+
+    The file is named by what it was trained on, so that no reader can take an older model for it.
+
+    Raises:
+        RexplugError: the training process failed; the message ends with what it printed.
+    """
+    # In the order of the sources fastText would see all of one class first; a hash of the text mixes the classes.
+    ordered = sorted(lines, key=lambda line: hashlib.sha256(line[0].encode()).digest())
+    training = [f"__label__{RELEVANT if relevant else OTHER} {text}" for text, relevant in ordered]
+    arguments = {
+        "dim": options.dimension, "bucket": options.buckets if options.word_pairs else 0, "epoch": options.epochs,
+        "seed": seed % 2**31, "lr": options.rate, "wordNgrams": 2 if options.word_pairs else 1,
+    }  # fmt: skip
+    content = json.dumps([training, arguments]).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    model = folder / f"relevance-{hashlib.sha256(content).hexdigest()[:12]}.bin"
+    if model.exists():
+        return model
+    text, made = folder / "training.txt", folder / ".tmp-training.bin"
+    text.write_text("\n".join(training) + "\n", encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-m", "rexplug.corpus.relevance.fasttext", json.dumps([str(text), str(made), arguments])],
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "4096"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        raise RexplugError(f"training the relevance classifier on {text} failed: {run.stderr.strip()[-500:]}")
+    made.replace(model)
+    text.unlink()
+    return model
+
+
+def probability(model: Path, text: str, label: str = RELEVANT) -> float:
+    """Probability of `label` for a normalised text.
+
+    Raises:
+        DataError: the model cannot be read, or has no such label.
+    """
+    # The wrapper's own predict() breaks on numpy 2, so the class below it is asked.
+    for value, found in _open(model, label).f.predict(text + "\n", -1, 0.0, "strict"):
+        if found == f"__label__{label}":
+            return min(1.0, float(value))
+    return 0.0
+
+
+def _open(model: Path, label: str) -> Any:
+    try:
+        stat = model.stat()
+    except OSError:
+        raise DataError(f"relevance: the model {model} does not exist") from None
+    return _opened(str(model), label, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=4)
+def _opened(model: str, label: str, modified: int, size: int) -> Any:
+    import fasttext
+
+    try:
+        opened = fasttext.load_model(model)
+    except ValueError as error:
+        raise DataError(f"relevance: {model} is no fastText model: {error}") from None
+    labels = [each.removeprefix("__label__") for each in opened.f.getLabels("strict")[0]]
+    if label not in labels:
+        raise DataError(f"relevance: {model} has no label '{label}'; its labels are {', '.join(labels)}")
+    return opened
+
+
+def main(arguments: str) -> None:
+    """Train in this process; `arguments` is the JSON that `train` writes."""
+    import fasttext
+
+    text, output, options = json.loads(arguments)
+    model = fasttext.train_supervised(input=text, **options, thread=1, verbose=0)
+    model.save_model(output)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

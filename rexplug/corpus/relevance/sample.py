@@ -1,0 +1,89 @@
+"""Which documents are labelled: a fixed draw from what would reach the classifier."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+
+from rexplug.components import Candidate, CorpusFilter, Document, DocumentSource
+from rexplug.corpus.filtering import shard_documents
+from rexplug.corpus.sources import ERROR
+from rexplug.progress import Progress
+from rexplug.recipe.schema import Relevance
+
+
+def draw(text: str, seed: int, purpose: str) -> float:
+    """A number in [0, 1) by the text: the same wherever and whenever it is asked for."""
+    digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8, key=f"{seed} {purpose}".encode()[:64])
+    return int.from_bytes(digest.digest(), "big") / 2**64
+
+
+def sample(sources: Mapping[str, DocumentSource], options: Relevance, seed: int, progress: Progress) -> list[Candidate]:
+    """The different candidates, in an order that depends on neither workers nor the order of sources.
+
+    Of each source the first `pool` documents, evenly over its shards, go through the filters that stand before `relevance`;
+    of those that pass, the ones with the lowest hashes are taken. What the labeller brings itself is taken whole.
+    """
+    brought = options.labels.brings()
+    if brought is not None:
+        return _different(Candidate("labels", replace(each, text=each.text[: options.characters])) for each in brought)
+    names = options.sources or users(sources)
+    wanted = options.labels.wanted()
+    found: list[Candidate] = []
+    for name in names:
+        progress.start(f"sample {name}")
+        documents = _passing(sources[name], options, wanted)
+        lowest = heapq.nsmallest(
+            options.documents,
+            ((draw(each.text, seed, "sample"), number, each) for number, each in enumerate(documents)),
+        )
+        found += [Candidate(name, replace(each, text=each.text[: options.characters])) for _, _, each in lowest]
+    return _different(found)
+
+
+def users(sources: Mapping[str, DocumentSource]) -> tuple[str, ...]:
+    """The sources that use the filter `relevance` without a model of its own."""
+    return tuple(
+        name
+        for name, source in sources.items()
+        if any(each.name == "relevance" and getattr(each, "model", None) is None for each in source.filters)
+    )
+
+
+def _passing(source: DocumentSource, options: Relevance, wanted: frozenset[str] | None) -> Iterator[Document]:
+    before: list[CorpusFilter] = []
+    for each in source.filters:
+        if each.name == "relevance":
+            break
+        if type(each).fit is CorpusFilter.fit:  # one that learns from the corpus has not learnt yet
+            before.append(each)
+    count = source.num_shards()
+    pool = options.pool or 10 * options.documents
+    for index in range(count):
+        share = pool // count + (index < pool % count)
+        for document in islice(shard_documents(source, index, count), share):
+            if ERROR in document.metadata or (wanted is not None and document.id not in wanted):
+                continue
+            passed = _judged(document, before)
+            if passed is not None:
+                yield passed
+
+
+def _judged(document: Document, filters: list[CorpusFilter]) -> Document | None:
+    for each in filters:
+        verdict = each.judge(document)
+        if not verdict.keep:
+            return None
+        mended = getattr(verdict, "text", None)
+        if mended is not None:
+            document = replace(document, text=mended)
+    return document
+
+
+def _different(candidates: Iterator[Candidate] | list[Candidate]) -> list[Candidate]:
+    """One candidate per text and source, sorted by text."""
+    seen = {(each.document.text, each.source): each for each in candidates if each.document.text.strip()}
+    return [seen[key] for key in sorted(seen)]

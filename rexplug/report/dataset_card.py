@@ -1,0 +1,153 @@
+"""The dataset card: `corpus/README.md` with the front matter that the Hugging Face hub reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rexplug.recipe import Recipe
+from rexplug.run_directory import RunDirectory, read_json, write_text
+
+_SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"), (1e8, "10M<n<100M"),
+          (1e9, "100M<n<1B"), (1e10, "1B<n<10B"), (1e11, "10B<n<100B"), (1e12, "100B<n<1T"))  # fmt: skip
+
+
+def write_dataset_card(run: RunDirectory, recipe: Recipe) -> Path:
+    """Write the card of a curated corpus beside it; returns its path. `load_dataset(corpus, SOURCE)` reads the folder by it."""
+    statistics = read_json(run.corpus / "statistics.json")
+    path = run.relevance / "relevance.json"
+    relevance = read_json(path) if recipe.relevance is not None and path.exists() else None
+    card = run.corpus / "README.md"
+    head = yaml.safe_dump(_front_matter(recipe, statistics["sources"]), sort_keys=False, allow_unicode=True)
+    write_text(card, f"---\n{head}---\n\n" + "\n".join(_lines(recipe, statistics, relevance)) + "\n")
+    return card
+
+
+def _front_matter(recipe: Recipe, sources: Mapping[str, Any]) -> dict[str, Any]:
+    licenses = {source.license for source in recipe.sources.values()}
+    total = sum(source["kept"]["documents"] + source["held_out"]["documents"] for source in sources.values())
+    size = next((name for limit, name in _SIZES if total < limit), "n>1T")
+    known = sorted(each for each in licenses if each is not None)
+    front: dict[str, Any] = {"pretty_name": recipe.name, "language": ["en"]}
+    if known and None not in licenses:
+        front["license"] = known[0] if len(known) == 1 else known
+    else:
+        front["license"] = "unknown"
+    configs = []
+    for name, source in sources.items():
+        files = [{"split": "train", "path": f"{name}/kept/*.parquet"}]
+        if source["held_out"]["documents"]:
+            files.append({"split": "validation", "path": f"{name}/held_out/*.parquet"})
+        configs.append({"config_name": name, "data_files": files})
+    return {
+        **front, "task_categories": ["fill-mask"], "size_categories": [size],
+        "tags": ["rexplug", *(["synthetic"] if any(each["synthetic"] for each in sources.values()) else [])],
+        "configs": configs,
+    }  # fmt: skip
+
+
+def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str, Any] | None) -> list[str]:
+    sources = statistics["sources"]
+    lines = [f"# {recipe.name}: corpus", "", recipe.description, ""]
+    made_up = [name for name, source in sources.items() if source["synthetic"]]
+    if made_up:
+        lines += [f"> **Synthetic data.** The text of {' and '.join(made_up)} was written by a program.", ""]
+    lines += [
+        "## Sources", "",
+        "| source | origin | licence | documents read | kept | held out | MB kept |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: |",
+    ]  # fmt: skip
+    for name, source in sources.items():
+        component = recipe.sources[name]
+        lines.append(
+            f"| {name} | {component.name} | {component.license or 'not stated'} | {source['read']['documents']:,} | "
+            f"{source['kept']['documents']:,} | {source['held_out']['documents']:,} | {source['kept']['bytes'] / 1e6:.1f} |"
+        )
+    lines += [
+        "",
+        "`train` is what a model trains on, `validation` is held out by a hash of the text. Columns: `id`, `text`, `url` and "
+        "`metadata`, whose `place` is the file and line that a document was read from.",
+        "",
+        "## What was removed",
+        "",
+    ]
+    for name, source in sources.items():
+        lines += [
+            f"### {name}",
+            "",
+            "| step | documents in | kept | dropped, by reason |",
+            "| --- | ---: | ---: | --- |",
+        ]
+        for step in source["steps"]:
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in step["reasons"].items())
+            lines.append(f"| {step['step']} | {step['in']:,} | {step['kept']:,} | {_cell(reasons)} |")
+        lines.append("")
+    lines += _relevance(relevance) + _decontamination(recipe, statistics) + _personal(recipe)
+    lines += [
+        "## Licence and limits",
+        "",
+        "Texts belong to whoever wrote them; the licences above are what the recipe states of its sources, and `unknown` in the "
+        "front matter means that one is not stated. Filters are rules and classifiers: they let unwanted text through and drop "
+        "wanted text, and nothing was done against the leanings of the sources.",
+        "",
+        "Made with rexplug; the recipe stands beside this folder as `recipe.yaml`.",
+    ]
+    return lines
+
+
+def _relevance(report: Mapping[str, Any] | None) -> list[str]:
+    if report is None:
+        return []
+    test = report["test"]
+    figures = ", ".join(
+        f"{name} {test[name]['value']:.3f}" for name in ("precision", "recall", "f1") if test[name]["value"] is not None
+    )
+    lines = [
+        "## Relevance",
+        "",
+        f"A fastText classifier learnt from {report['train']:,} documents labelled by `{report['labeller']['use']}`. On "
+        f"{test['documents']:,} others it reaches {figures} against the same labels, at a threshold of {report['threshold']:g}.",
+        "",
+    ]
+    audit = report["audit"]
+    if audit and audit["kappa"]["value"] is not None:
+        lines += [
+            f"A second judge (`{audit['judge']['use']}`) saw {audit['documents']:,} of the labelled documents: Cohen's kappa "
+            f"{audit['kappa']['value']:.2f}.",
+            "",
+        ]
+    return lines
+
+
+def _decontamination(recipe: Recipe, statistics: Mapping[str, Any]) -> list[str]:
+    lines = ["## Decontamination", ""]
+    found = statistics.get("decontamination")
+    if found is None:
+        return [*lines, "Not compared with any evaluation text.", ""]
+    dropped = sum(source["documents"] for source in found["sources"].values())
+    names = ", ".join(f"`{name}`" for name in found["evaluators"])
+    return [
+        *lines,
+        f"{dropped:,} documents were dropped because they hold {found['words']} words in a row of the texts of {names}; "
+        "`decontamination.jsonl` lists them.",
+        "",
+    ]
+
+
+def _personal(recipe: Recipe) -> list[str]:
+    used = sorted(
+        {each.name for source in recipe.sources.values() for each in source.filters if "personal" in each.name}
+    )
+    said = (
+        f"The filter {', '.join(f'`{name}`' for name in used)} was applied. It finds what looks like it, not everything."
+        if used
+        else "No filter for personal data was applied: the texts may hold names, addresses and the like."
+    )
+    return ["## Personal data", "", said, ""]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

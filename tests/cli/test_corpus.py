@@ -1,0 +1,123 @@
+"""`rexplug corpus` and the dataset card, on a run that was curated for real."""
+
+import json
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from rexplug.cli import cli
+from rexplug.errors import DataError
+
+TEXT = "The committee number {n} met in the old library and argued for hours about the poem {m} that nobody had read before."
+RECIPE = """
+name: toy
+description: A toy.
+sources:
+  web:
+    use: jsonl
+    paths: {folder}/in.jsonl
+    license: cc-by-4.0
+    filters: [{{use: length, min_words: 5}}]
+curation: {{deduplicate: exact, held_out: 0.2}}
+tokenizer: {{use: train}}
+model: {{size: nano}}
+phases:
+  - {{name: p, tokens: 1k, context: 64, batch_tokens: 64, learning_rate: {{peak: 1e-3}}, mixing: {{use: annealing.constant, shares: {{web: 1}}}}, masking: random}}
+evaluators: [{{use: retrieval, folder: {folder}/task}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    (folder / "task").mkdir()
+    query = "which of the eighteen garden chairs with woven seats can stay outside all winter without a cover"
+    (folder / "task/corpus.jsonl").write_text('{"_id": "d", "text": "An oak chair."}\n')
+    (folder / "task/queries.jsonl").write_text(json.dumps({"_id": "q", "text": query}) + "\n")
+    (folder / "task/qrels.tsv").write_text("q\td\t1\n")
+    texts = [TEXT.format(n=n, m=n * 7) for n in range(40)] + [
+        "too short",
+        TEXT.format(n=3, m=21).upper(),
+        f"Leaked: {query}?",
+    ]
+    (folder / "in.jsonl").write_text(
+        "".join(json.dumps({"text": t, "url": "https://www.a.example/x"}) + "\n" for t in texts) + "{\n"
+    )
+    (folder / "toy.yaml").write_text(RECIPE.format(folder=folder))
+    done = CliRunner().invoke(
+        cli, ["run", str(folder / "toy.yaml"), "--until", "curate", "--run-dir", str(folder / "run"), "--quiet"],
+        catch_exceptions=False,
+    )  # fmt: skip
+    assert done.exit_code == 0
+    return folder / "run"
+
+
+def output(*words):
+    return CliRunner().invoke(cli, ["corpus", *map(str, words)], catch_exceptions=False).output
+
+
+def test_show_counts_reasons_scores_domains_and_hits(run):
+    said = output("show", run, "--examples")
+    assert "invalid JSON 1" in said
+    assert "too short 1" in said
+    assert "scores of length" in said
+    assert "duplicates by domain: a.example 1" in said
+    assert "retrieval: 2 texts, 1 of them too short to look for" in said
+    assert "holds 5 n-grams of query q" in said
+    assert json.loads(output("show", run, "--json"))["sources"]["web"]["read"]["documents"] == 44
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        (41, ["web: dropped by length: too short (score 2)", "length                    drop: too short"]),
+        (42, ["dropped by deduplicate: exact duplicate", "in.jsonl:4 (", "100% alike)"]),
+        (
+            43,
+            [
+                "dropped by decontaminate: text of retrieval",
+                "5 n-grams with query q of retrieval",
+                "which of the eighteen garden",
+            ],
+        ),
+        (44, ["dropped by read: invalid JSON"]),
+    ],
+)
+def test_why_of_dropped_documents(run, line, parts):
+    said = output("why", run, f"{run.parent}/in.jsonl:{line}")
+    for part in [*parts, f"read from {run.parent}/in.jsonl:{line}"]:
+        assert part in said
+
+
+def test_why_of_kept_and_held_out_documents(run):
+    said = [output("why", run, f"{run.parent}/in.jsonl:{n}").splitlines()[0] for n in range(1, 41)]
+    assert set(said) == {"web: kept", "web: kept, held out from training"}
+
+
+def test_what_is_not_there(run, tmp_path):
+    with pytest.raises(DataError, match=r"no document of .* is called 'nope'; ids look like '.*in\.jsonl:\d+'"):
+        output("why", run, "nope")
+    with pytest.raises(DataError, match="holds no finished corpus; rexplug run RECIPE --until curate makes one"):
+        output("show", tmp_path)
+    with pytest.raises(DataError, match="is no run"):
+        output("why", tmp_path, "x")
+
+
+def test_the_dataset_card_is_one_that_the_hub_reads(run):
+    text = (run / "corpus" / "README.md").read_text()
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert front["license"] == "cc-by-4.0"
+    assert front["configs"][0]["data_files"][0] == {"split": "train", "path": "web/kept/*.parquet"}
+    assert "| decontaminate |" in text
+    assert "1 documents were dropped because they hold 13 words in a row" in text
+    assert "No filter for personal data was applied" in text
+
+
+@pytest.mark.slow
+def test_datasets_loads_the_corpus_by_its_card(run, tmp_path):
+    import datasets
+
+    loaded = datasets.load_dataset(str(run / "corpus"), "web", cache_dir=str(tmp_path))
+    assert set(loaded) == {"train", "validation"}
+    assert loaded["train"].num_rows + loaded["validation"].num_rows == 40

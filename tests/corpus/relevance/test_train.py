@@ -1,0 +1,164 @@
+"""From a file of labels to a threshold, figures and the filter."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rexplug import DataError, Document
+from rexplug.corpus.relevance import train_relevance
+from rexplug.corpus.relevance.fasttext import normalised
+from rexplug.corpus.relevance.figures import choose, curve, figures, kappa
+from rexplug.corpus.relevance.filter import RelevanceFilter
+from rexplug.corpus.relevance.labellers import LabelFile, SourceLabels
+from rexplug.corpus.sources import Jsonl
+from rexplug.progress import Silent
+from rexplug.recipe.schema import Audit, Relevance, Threshold
+
+SHOP = ("kettle", "price", "steel", "cart", "delivery", "red")
+OTHER = ("poem", "river", "war", "king", "letter", "night")
+
+
+def text(words, number):
+    return (
+        " ".join(words[(number * 7 + place * (number % 5 + 1)) % 6] for place in range(8))
+        + f" {'abcdef'[number % 6] * (number + 1)}"
+    )
+
+
+@pytest.fixture
+def sources(tmp_path):
+    for name, words in (("shop", SHOP), ("web", OTHER)):
+        rows = [{"id": f"{name}-{n}", "text": text(words, n), "label": name == "shop"} for n in range(60)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {
+        name: Jsonl(paths=str(tmp_path / f"{name}.jsonl"), id="id", filters=(RelevanceFilter(at_least="chosen"),))
+        for name in ("shop", "web")
+    }
+
+
+BOTH = SourceLabels(relevant=("shop",), other=("web",))
+
+
+def train(sources, folder, **options):
+    block = Relevance(**{"labels": BOTH, "classifier": {"epochs": 20}, **options})
+    return train_relevance(sources, block, seed=3, folder=folder / "out", answers=folder / "labels", progress=Silent())
+
+
+def test_trained_twice_the_same_whatever_the_order_of_sources(sources, tmp_path):
+    first = train(sources, tmp_path / "a")
+    second = train(dict(reversed(sources.items())), tmp_path / "b")
+    assert (tmp_path / "a/out" / first["model"]).read_bytes() == (tmp_path / "b/out" / second["model"]).read_bytes()
+    assert {**first, "seconds": 0} == {**second, "seconds": 0}
+    assert first["labels"] == {"relevant": 60, "other": 60, "none": 0}
+    assert first["train"] + first["dev"]["documents"] + first["test"]["documents"] == 120
+    assert first["test"]["f1"]["value"] > 0.8
+    kept = RelevanceFilter(at_least="chosen").trained(
+        tmp_path / "a/out" / first["model"], first["threshold"], first["characters"]
+    )
+    assert kept.judge(Document("1", "red kettle price")).keep
+    assert kept.judge(Document("2", "a poem of war")).reason == "relevance too low"
+
+
+def test_another_corpus_gets_another_model_file(sources, tmp_path):
+    assert train(sources, tmp_path)["model"] != train(sources, tmp_path, classifier={"epochs": 21})["model"]
+
+
+def test_the_audit_reports_agreement_and_drops_disagreements(sources, tmp_path):
+    rows = [
+        {"id": f"{name}-{n}", "label": "yes" if (name == "shop") != (n < 6) else "no"}
+        for name in sources
+        for n in range(60)
+    ]
+    path = tmp_path / "judge.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    audit = Audit(labels=LabelFile(path=path), share=1)
+    report = train(sources, tmp_path, audit=audit)
+    assert report["audit"]["documents"] == 120
+    assert report["audit"]["kappa"]["value"] == pytest.approx(0.8)
+    assert report["audit"]["kappa"]["low"] < 0.8 < report["audit"]["kappa"]["high"]
+    assert report["labels"]["none"] == 12
+    with pytest.raises(
+        DataError, match=r"kappa of 0\.80 on 120 documents, less than relevance\.audit\.min_kappa \(0\.9\)"
+    ):
+        train(sources, tmp_path, audit=audit.model_copy(update={"min_kappa": 0.9}))
+
+
+def test_labels_with_texts_are_the_sample(sources, tmp_path):
+    path = tmp_path / "labels.csv"
+    lines = [f"{text(words, n)},{label}" for words, label in ((SHOP, "Relevant"), (OTHER, "0")) for n in range(60)]
+    path.write_text("text,label\n" + "\n".join([*lines, "not labelled,"]) + "\n")
+    report = train(sources, tmp_path, labels=LabelFile(path=path))
+    assert report["labels"] == {"relevant": 60, "other": 60, "none": 0}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"id": "a", "label": "perhaps"}', r"labels\.jsonl:1: the label 'perhaps' is neither relevant \(1, true"),
+        ('{"label": 1}', r"labels\.jsonl:1: a row has 'text' or 'id', this one has neither"),
+        ('{"id": "a", "label": 1}\n{"id": "a", "label": 0}', r"labels\.jsonl:2: 'a' was labelled otherwise before"),
+        ("{", r"labels\.jsonl:1: no valid JSON"),
+        ("[]", r"labels\.jsonl:1: a row is a JSON object"),
+        ("", r"labels\.jsonl holds no labels"),
+    ],
+)
+def test_bad_label_files_are_named(tmp_path, content, message):
+    (tmp_path / "labels.jsonl").write_text(content + "\n")
+    with pytest.raises(DataError, match=message):
+        LabelFile(path=tmp_path / "labels.jsonl").check()
+
+
+def test_a_missing_label_file_and_too_few_labels(sources, tmp_path):
+    with pytest.raises(DataError, match=r"none\.jsonl does not exist"):
+        LabelFile(path=tmp_path / "none.jsonl").check()
+    with pytest.raises(DataError, match=r"5 documents were labelled relevant and 5 not relevant, but at least 10"):
+        train(sources, tmp_path, documents=5)
+
+
+def test_thresholds_by_target():
+    truth = np.array([False] * 6 + [True] * 4)
+    scores = np.array([0.1, 0.1, 0.2, 0.3, 0.5, 0.7, 0.4, 0.6, 0.8, 0.9])
+    rows = curve(truth, scores)
+    assert 0.7 < choose(rows, Threshold(precision=1.0)) <= 0.8
+    assert 0.3 < choose(rows, Threshold(recall=1.0)) <= 0.4
+    best = max(row["f1"] or 0 for row in rows)
+    assert next(r for r in rows if r["threshold"] == choose(rows, Threshold()))["f1"] == best
+    with pytest.raises(
+        DataError, match=r"no threshold reaches a precision of 0\.9 on the dev split; the best is 0\.500"
+    ):
+        choose(curve(np.array([True, False]), np.array([0.5, 0.5])), Threshold(precision=0.9))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=4, max_size=60))
+def test_figures_agree_with_scikit_learn(pairs):
+    from sklearn.metrics import cohen_kappa_score, f1_score
+
+    truth, said = (np.array(each) for each in zip(*pairs, strict=True))
+    found = figures(truth, said, 1)
+    if found["f1"]["value"] is not None:
+        assert found["f1"]["value"] == pytest.approx(f1_score(truth, said))
+        assert found["f1"]["low"] <= found["f1"]["high"]
+    agreement = kappa(truth, said, 1)["kappa"]["value"]
+    if agreement is not None:
+        assert agreement == pytest.approx(cohen_kappa_score(truth, said))
+
+
+def test_lines_do_not_glue_words_together():
+    assert normalised("Blue\nkettle 12,5 €\r\nÉtui") == "blue kettle 0 0 0 € étui"
+
+
+def test_a_model_of_another_label_and_no_model(sources, tmp_path):
+    report = train(sources, tmp_path)
+    given_model = RelevanceFilter(at_least=0.5, model=tmp_path / "out" / report["model"], label="retail")
+    with pytest.raises(DataError, match=r"has no label 'retail'; its labels are"):
+        given_model.check()
+    with pytest.raises(DataError, match="there is no classifier; write a `relevance` block"):
+        RelevanceFilter(below=0.5).judge(Document("1", "x"))
+    with pytest.raises(ValueError, match="without a threshold nothing would be dropped"):
+        RelevanceFilter()
+    with pytest.raises(ValueError, match="nothing fits"):
+        RelevanceFilter(at_least=0.5, below=0.5)
