@@ -48,7 +48,7 @@ class PositionLog:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(header)
         self._start = len(header)
-        self._file = path.open("r+b")
+        self._file = path.open("r+b", buffering=0)
         end = self._start + step * self._kind.itemsize
         self._file.seek(0, 2)
         if self._file.tell() > end:
@@ -63,9 +63,14 @@ class PositionLog:
         for source, draw in position.waiting:
             record["waiting"][source, places[source]] = position.draws[source] - draw
             places[source] += 1
-        self._file.seek(self._start + (position.batch - 1) * self._kind.itemsize)
-        self._file.write(record.tobytes())
-        self._file.flush()
+        place = self._start + (position.batch - 1) * self._kind.itemsize
+        try:
+            self._file.seek(place)
+            if self._file.write(record.tobytes()) != self._kind.itemsize:
+                self._file.truncate(place)
+        except OSError:
+            # A full disk is no reason to stop training: such a step is planned anew when somebody asks for it.
+            self._file.truncate(place)
 
     def close(self) -> None:
         """Close the file."""

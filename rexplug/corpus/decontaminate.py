@@ -146,7 +146,7 @@ def build_index(evaluators: Sequence[Evaluator], options: Decontamination, folde
     grams: dict[int, tuple[list[Hashes], list[NDArray[np.uint32]]]] = {options.words: ([], [])}
     counts: dict[str, dict[str, int]] = {}
     for evaluator in evaluators:
-        count = counts[evaluator.name] = {"texts": 0, "whole": 0, "too_short": 0}
+        count = counts[evaluator.label] = {"texts": 0, "whole": 0, "too_short": 0}
         for key, text in evaluator.test_texts().items():
             words = word_hashes(text)
             count["texts"] += 1

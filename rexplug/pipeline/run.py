@@ -232,7 +232,7 @@ class Story:
         from rexplug.corpus.decontaminate import compared
 
         found = compared(self.recipe.evaluators, self.recipe.curation.decontaminate)
-        return {each.name: {"options": each.dump(), "files": _files(each.inputs())} for each in found}
+        return {each.label: {"options": each.dump(), "files": _files(each.inputs())} for each in found}
 
     def train_relevance(self) -> Any:
         """Label a sample, train the relevance classifier and choose its threshold."""

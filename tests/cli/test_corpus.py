@@ -53,6 +53,12 @@ def run(tmp_path_factory):
     return folder / "run"
 
 
+def place(run, line):
+    """The id of a line: the file and where the line begins."""
+    lines = (run.parent / "in.jsonl").read_bytes().splitlines(keepends=True)
+    return f"in.jsonl:{sum(map(len, lines[: line - 1]))}"
+
+
 def output(*words):
     return CliRunner().invoke(cli, ["corpus", *map(str, words)], catch_exceptions=False).output
 
@@ -63,7 +69,7 @@ def test_show_counts_reasons_scores_domains_and_hits(run):
     assert "too short 1" in said
     assert "scores of length" in said
     assert "duplicates by domain: a.example 1" in said
-    assert "retrieval: 2 texts, 1 of them too short to look for" in said
+    assert "retrieval.task: 2 texts, 1 of them too short to look for" in said
     assert "holds 5 n-grams of query q" in said
     assert json.loads(output("show", run, "--json"))["sources"]["web"]["read"]["documents"] == 44
 
@@ -72,7 +78,7 @@ def test_show_counts_reasons_scores_domains_and_hits(run):
     ("line", "parts"),
     [
         (41, ["web: dropped by length: too short (score 2)", "length                    drop: too short"]),
-        (42, ["dropped by deduplicate: exact duplicate", "in.jsonl:4 (", "100% alike)"]),
+        (42, ["dropped by deduplicate: exact duplicate", "LINE_4 (", "100% alike)"]),
         (
             43,
             [
@@ -85,13 +91,16 @@ def test_show_counts_reasons_scores_domains_and_hits(run):
     ],
 )
 def test_why_of_dropped_documents(run, line, parts):
-    said = output("why", run, f"{run.parent}/in.jsonl:{line}")
-    for part in [*parts, f"read from {run.parent}/in.jsonl:{line}"]:
+    said = output("why", run, place(run, line))
+    for part in [
+        *(part.replace("LINE_4", place(run, 4)) for part in parts),
+        f"read from {run.parent}/{place(run, line)}",
+    ]:
         assert part in said
 
 
 def test_why_of_kept_and_held_out_documents(run):
-    said = [output("why", run, f"{run.parent}/in.jsonl:{n}").splitlines()[0] for n in range(1, 41)]
+    said = [output("why", run, place(run, n)).splitlines()[0] for n in range(1, 41)]
     assert set(said) == {"web: kept", "web: kept, held out from training"}
 
 

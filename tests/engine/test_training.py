@@ -158,7 +158,10 @@ def test_rows_taken_together_give_the_sum_of_their_losses_and_gradients(bench, p
     stream = made.stream("first")
     rows = to_tensors(*stream.next(stream.start))["rows"]
     assert len(rows) > 2
-    assert any(row["num_tokens"] < len(row["token_ids"]) for row in rows[:-1]), "padding between rows is the point"
+    # The packer fills these rows to the last token, but others it cannot: padding between rows is the point.
+    for row, width in zip(rows, (5, 0, 3), strict=False):
+        for name, value in (("token_ids", stream.special.pad), ("labels", -100), ("source_of", 0)):
+            row[name] = torch.nn.functional.pad(row[name], (0, width), value=value)
     model = build_model(made.recipe.model, stream.special, context=64, seed=0)
     use_packed_attention(model)
     wrapped = PackedMaskedLM(model, 2, "blocks")
@@ -192,7 +195,7 @@ def test_a_damaged_checkpoint_is_passed_over(bench_at, tmp_path, undisturbed):
     made = bench_at(tmp_path / "run")
     with pytest.raises(Crash):
         made.train("first", After(9, crash))
-    folders = sorted((made.run.checkpoints / "first").iterdir())
+    folders = sorted((made.run.checkpoints / "first").glob("step-*"))
     assert len(folders) == 2, "keep: 2"
     weights = folders[-1] / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])

@@ -132,7 +132,7 @@ def test_unknown_stage_names_those_that_exist(bench):
     with pytest.raises(RecipeError) as caught:
         bench(until="trian")
     assert str(caught.value) == (
-        "--until trian: there is no such stage; the stages are curate, tokenize, train, evaluate, export, report, train.a"
+        "--until trian: there is no such stage; the stages are relevance, curate, tokenize, train, evaluate, export, report, train.a"
     )
 
 

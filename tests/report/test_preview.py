@@ -55,7 +55,7 @@ def test_text_is_that_of_the_document(first, tokenized_run):
     text = "".join(piece.space + piece.text.strip("␣⏎") for piece in sample.pieces)
     store = TokenStore.open(run.tokens / sample.source)
     (number,) = [i for i in range(store.num_documents) if store.ids([i]) == [sample.document]]
-    whole = (path.parent / sample.source / sample.document.rsplit("/", 1)[1]).read_text()
+    whole = (path.parent / sample.source / sample.document.rsplit("/", 1)[-1]).read_text()
     assert text.strip() in whole
     assert sample.end <= store.lengths[number]
 
