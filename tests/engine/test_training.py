@@ -111,7 +111,7 @@ def test_the_rate_of_a_step_comes_from_the_tokens_before_it(bench):
 @pytest.mark.slow
 def test_it_learns(bench, phase):
     long = phase(
-        "first", tokens=40_000, batch_tokens=512, learning_rate={"peak": 1e-2, "schedule": "constant", "warmup": 2000}
+        "first", tokens=60_000, batch_tokens=512, learning_rate={"peak": 1e-2, "schedule": "constant", "warmup": 2000}
     )
     made = bench(phases=[long])
     made.train("first")
