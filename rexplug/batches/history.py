@@ -183,11 +183,16 @@ class PositionHistory:
         return self.before(self.num_steps + 1)
 
     def step_of(self, source: int, draw: int) -> int:
-        """The first step after which more than `draw` draws of a source were done; 0 if none was."""
+        """The first step after which more than `draw` draws of a source were done; 0 if none was.
+
+        Raises:
+            DataError: the records that would tell are lost.
+        """
         low, high = 1, self.num_steps + 1
         while low < high:
             middle = (low + high) // 2
             record = self._records[middle - 1]
-            done = int(record["batch"]) == middle and int(record["draws"][source]) > draw
-            low, high = (low, middle) if done else (middle + 1, high)
+            # A record that a crash lost says nothing about the steps around it.
+            draws = record["draws"] if int(record["batch"]) == middle else self.before(middle + 1).draws
+            low, high = (low, middle) if int(draws[source]) > draw else (middle + 1, high)
         return low if low <= self.num_steps else 0

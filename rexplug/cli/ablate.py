@@ -21,6 +21,10 @@ import click
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Where runs and tables go; runs/NAME-ablation if left out."
 )
+@click.option(
+    "--share-with", multiple=True, type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="RUN",
+    help="A run to take finished stages over from, where they are the same.",
+)  # fmt: skip
 @click.option("--all-metrics", is_flag=True, help="Compare every metric, not the main ones alone.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors and the table.")
 def ablate(
@@ -29,6 +33,7 @@ def ablate(
     vary: tuple[str, ...],
     seeds: int,
     out: Path | None,
+    share_with: tuple[Path, ...],
     all_metrics: bool,
     quiet: bool,
 ) -> None:
@@ -44,7 +49,11 @@ def ablate(
     from rexplug.cli.run import interrupt
     from rexplug.pipeline.ablate import Ablation, Axis, run_ablation
     from rexplug.plugins import load_plugins
+    from rexplug.run_directory import RunDirectory
 
+    for each in share_with:
+        if not RunDirectory(each).manifest.exists():
+            raise click.BadParameter(f"{each} is no run: it has no run.json", param_hint="--share-with")
     registry = load_plugins()
     ablation = Ablation.plan(recipe, overrides, [Axis.parse(each) for each in vary], seeds, registry)
     name = next(iter(ablation.recipes.values())).name
@@ -53,7 +62,7 @@ def ablate(
     with TerminalProgress(quiet=quiet) as progress:
         comparison = run_ablation(
             ablation, root, progress, plugins=registry.versions(), command=shlex.join(["rexplug", *sys.argv[1:]]),
-            every_metric=all_metrics,
+            every_metric=all_metrics, share_with=[RunDirectory(each) for each in share_with],
         )  # fmt: skip
     console = Console(highlight=False)
     print_comparison(comparison, console)

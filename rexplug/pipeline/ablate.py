@@ -143,8 +143,11 @@ def run_ablation(
     plugins: Mapping[str, str],
     command: str,
     every_metric: bool = False,
+    share_with: Sequence[RunDirectory] = (),
 ) -> Comparison:
     """Run what is not done, compare the variants with the first one and write `ablation.json` and `ablation.html`.
+
+    Stages are taken over from the variants before, and from the runs in `share_with`.
 
     Raises:
         RexplugError: something the user can mend.
@@ -156,7 +159,7 @@ def run_ablation(
         raise DataError("the recipe has no evaluators, so variants cannot be compared; add some under 'evaluators'")
     for recipe in ablation.recipes.values():
         check_inputs(recipe)
-    siblings: list[RunDirectory] = []
+    siblings = list(share_with)
     order = [(variant, seed) for seed in ablation.seeds for variant in ablation.variants]
     for number, (variant, seed) in enumerate(order, 1):
         run = ablation.folder(root, variant, seed)
@@ -175,7 +178,7 @@ def run_ablation(
     ]
     comparison = compare_models(models, every_metric=every_metric)
     write_comparison(comparison, html=root / "ablation.html", title="Ablation")
-    spent, shared = _seconds(siblings)
+    spent, shared = _seconds(siblings[len(share_with) :])
     write_json(
         root / "ablation.json",
         {

@@ -145,6 +145,11 @@ def test_records_that_a_crash_lost_are_planned_anew(stores, tmp_path):
     lineage = Lineage(PositionHistory(path, stream))
     assert lineage.history.num_steps == 13
     assert [lineage.batch(step).rows for step in range(1, 14)] == [plan.rows for plan in [*plans, *more]]
+    # Documents are found in the steps whose records are lost as well.
+    for step, plan in enumerate([*plans, *more], 1):
+        sample = plan.rows[0][0]
+        seen = [visit.step for visit in lineage.visits(sample[1], sample[3]) if visit.seen]
+        assert step in seen
 
 
 def test_a_phase_that_has_not_begun_has_only_steps_to_come(stores, tmp_path):

@@ -97,31 +97,36 @@ QUESTIONS: dict[str, list[tuple[str, list[Any]]]] = {
                                     {"use": "annealing.cosine", "start": START, "end": END}])],
 }  # fmt: skip
 MOMENTS = {"a": ("pretrain", "anneal"), "d": ("pretrain", "extend")}
-"""Questions that one run answers: the model after the one phase against that after the other."""
+"""Questions that the recipe's own runs answer: the model after the one phase against that after the other."""
 
 
 def answer(question: str, file: Path, root: Path, seeds: int) -> Comparison:
-    """Run what is missing and compare."""
+    """Run what is missing and compare; all questions share what they do alike."""
     registry = load_plugins()
     command = " ".join(sys.argv)
     with TerminalProgress() as progress:
+        asked = question if question in QUESTIONS else "b"
+        axes = [Axis.parse(f"{key}={json.dumps(values)}") for key, values in QUESTIONS[asked]]
+        plan = Ablation.plan(file, (), axes, seeds, registry)
+        # The last variant of each question is the recipe as it is.
+        first = Ablation.plan(
+            file, (), [Axis.parse(f"{k}={json.dumps(v)}") for k, v in QUESTIONS["b"]], seeds, registry
+        )
+        main = [first.folder(root / "b", first.variants[-1], seed) for seed in first.seeds]
+        done = [run for run in main if run.manifest.exists()] if asked != "b" else []
+        comparison = run_ablation(
+            plan,
+            root / asked,
+            progress,
+            plugins=registry.versions(),
+            command=command,
+            every_metric=True,
+            share_with=done,
+        )
         if question in QUESTIONS:
-            available = {entry.component.name for entry in registry.entries.values()}
-            axes = []
-            for key, values in QUESTIONS[question]:
-                kept = [value for value in values if value["use"] in available]
-                for value in values:
-                    if value not in kept:
-                        progress.note(f"{value['use']} is not installed and left out")
-                axes.append(Axis.parse(f"{key}={json.dumps(kept)}"))
-            plan = Ablation.plan(file, (), axes, seeds, registry)
-            return run_ablation(plan, root / question, progress, plugins=registry.versions(), command=command)
-        plan = Ablation.plan(file, (), [], seeds, registry)
-        run_ablation(plan, root / "main", progress, plugins=registry.versions(), command=command)
-        folders = [plan.folder(root / "main", plan.variants[0], seed).root for seed in plan.seeds]
+            return comparison
         models = [
-            pooled(moment, [find_results(f"{folder}@{moment}")[0] for folder in folders])
-            for moment in MOMENTS[question]
+            pooled(moment, [find_results(f"{run.root}@{moment}")[0] for run in main]) for moment in MOMENTS[question]
         ]
         return compare_models(models, every_metric=True)
 
@@ -142,7 +147,7 @@ def main() -> None:
         yaml.safe_dump(recipe(options.data.resolve(), options.scale, options.model, options.part), sort_keys=False)
     )
     console = Console(highlight=False)
-    for question in options.question or ["a", "b", "c", "d"]:
+    for question in options.question or ["b", "a", "d", "c"]:
         comparison = answer(question, file, options.out, options.seeds)
         write_comparison(
             comparison,

@@ -125,3 +125,13 @@ def test_variants_share_what_they_do_not_change_and_go_on_where_they_were(recipe
     again = Notes()
     run_ablation(plan, tmp_path / "out", again, plugins=registry.versions(), command="rexplug ablate")
     assert not [line for line in again.lines if line.endswith("starts") or "taken over" in line]
+
+    # Another question takes what is the same from a run of the first one.
+    other = Notes()
+    plan = Ablation.plan(recipe, (), [Axis.parse("phases.anneal.tokens=[2k, 2500]")], 1, registry)
+    run_ablation(
+        plan, tmp_path / "other", other, plugins=registry.versions(), command="rexplug ablate", share_with=[two]
+    )
+    taken = [line.split(":")[0] for line in other.lines if "taken over from" in line]
+    assert taken.count("train.pretrain") == 2
+    assert taken.count("train.anneal") == 1
