@@ -99,9 +99,11 @@ def _print_decontamination(found: Mapping[str, Any] | None, console: Console) ->
 
     if found is None:
         return
-    console.print(f"Decontamination ({found['words']} words in a row)")
+    console.print("Decontamination" + (f" ({found['words']} words in a row)" if found["words"] else ""))
     for name, counts in found["evaluators"].items():
         console.print(f"  {name}: {counts['texts']:,} texts, {counts['too_short']:,} of them too short to look for")
+    for name, why in found.get("not_compared", {}).items():
+        console.print(f"  {name}: not compared, {why}", soft_wrap=True)
     for name, source in found["sources"].items():
         console.print(f"  {name}: {source['documents']:,} documents dropped")
         for hit in source["hits"][:3]:

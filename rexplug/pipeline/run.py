@@ -253,7 +253,7 @@ class Story:
         from rexplug.report import write_dataset_card
 
         recipe, run = self.recipe, self.run
-        sources = prepared(recipe, run)
+        sources = prepared(recipe, run, self.progress)
         statistics = curate(
             sources, recipe.curation, seed=recipe.seed, corpus=run.corpus, fitted=run.fitted,
             progress=self.progress,

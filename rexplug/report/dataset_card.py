@@ -125,8 +125,9 @@ def _relevance(report: Mapping[str, Any] | None) -> list[str]:
 def _decontamination(recipe: Recipe, statistics: Mapping[str, Any]) -> list[str]:
     lines = ["## Decontamination", ""]
     found = statistics.get("decontamination")
-    if found is None:
-        return [*lines, "Not compared with any evaluation text.", ""]
+    others = [f"Not compared with `{name}`: {why}." for name, why in (found or {}).get("not_compared", {}).items()]
+    if found is None or not found["evaluators"]:
+        return [*lines, "Not compared with any evaluation text.", "", *others, *([""] if others else [])]
     dropped = sum(source["documents"] for source in found["sources"].values())
     names = ", ".join(f"`{name}`" for name in found["evaluators"])
     return [
@@ -134,6 +135,8 @@ def _decontamination(recipe: Recipe, statistics: Mapping[str, Any]) -> list[str]
         f"{dropped:,} documents were dropped because they hold {found['words']} words in a row of the texts of {names}; "
         "`decontamination.jsonl` lists them.",
         "",
+        *others,
+        *([""] if others else []),
     ]
 
 
