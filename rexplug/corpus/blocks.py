@@ -38,7 +38,9 @@ class Block:
             if argument.arg in left_out:
                 continue
             annotation = ast.unparse(argument.annotation) if argument.annotation else "any value"
-            kind: Any = Any if default is _REQUIRED else _literal(argument.annotation) or _kind(default)
+            kind = _plain(argument.annotation, default) or _literal(argument.annotation)
+            if kind is None:
+                kind = Any if default is _REQUIRED else _kind(default)
             said = f"As datatrove has it ({annotation})."
             fields[argument.arg] = (kind, Field(... if default is _REQUIRED else default, description=said))
         return fields
@@ -53,6 +55,7 @@ class Block:
 
 
 _REQUIRED = object()
+_TYPES: dict[str, Any] = {"str": str, "int": int | float, "float": float, "bool": bool, "dict": dict[str, Any]}
 
 
 @cache
@@ -84,6 +87,25 @@ def _value(node: ast.expr) -> Any:
         return ast.literal_eval(node)
     except ValueError:
         return None  # a constant of datatrove, such as the language; its own default applies
+
+
+def _plain(annotation: ast.expr | None, default: Any) -> Any:
+    """`str | None` and the like as a type; None if the annotation holds anything else."""
+    if annotation is None or isinstance(annotation, ast.Constant):
+        return None
+    for node in ast.walk(annotation):
+        if isinstance(node, ast.Name):
+            if node.id not in _TYPES:
+                return None
+        elif not isinstance(node, ast.BinOp | ast.BitOr | ast.Load) and not (
+            isinstance(node, ast.Constant) and node.value is None
+        ):
+            return None
+    parts = [_TYPES.get(name.strip(), None) for name in ast.unparse(annotation).split("|")]
+    kind = parts[0]
+    for part in parts[1:]:
+        kind = kind | part
+    return kind | None if default is None else kind
 
 
 def _literal(annotation: ast.expr | None) -> Any:

@@ -123,7 +123,7 @@ def _serve() -> None:
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
             answer = ((trafilatura.extract(page, **options) or "").strip(), "")
-        except (Exception, RecursionError) as error:
+        except Exception as error:
             answer = ("", f"extraction failed ({type(error).__name__})")
         signal.setitimer(signal.ITIMER_PROF, 0)
         _send(outbox, answer)

@@ -220,6 +220,7 @@ def _component(block: Block) -> type[DocumentSource]:
     fields = block.options(_OURS) if block.name != "JsonlReader" else {}
     if "data_folder" in fields:
         fields["data_folder"] = (str | tuple[str, dict[str, Any]], fields["data_folder"][1])
+        fields["paths_file"] = (str | None, fields["paths_file"][1])
     made: type[DocumentSource] = create_model(
         block.name, __base__=DatatroveReader, __module__=__name__, **fields
     )
