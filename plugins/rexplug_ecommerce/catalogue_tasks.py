@@ -114,7 +114,9 @@ class ProductMatching(_OnTable):
         for number, row in self.rows():
             if str(row["split"]).partition(".")[0] == "test":
                 for side in ("left", "right"):
-                    found |= {f"row {number} {side}.{name}": str(v) for name, v in row[side].items() if v and " " in str(v)}
+                    found |= {
+                        f"row {number} {side}.{name}": str(v) for name, v in row[side].items() if v and " " in str(v)
+                    }
         return found
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:

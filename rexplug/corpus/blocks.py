@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Optional, Union
 
 from pydantic import Field
 
@@ -101,11 +101,9 @@ def _plain(annotation: ast.expr | None, default: Any) -> Any:
             isinstance(node, ast.Constant) and node.value is None
         ):
             return None
-    parts = [_TYPES.get(name.strip(), None) for name in ast.unparse(annotation).split("|")]
-    kind = parts[0]
-    for part in parts[1:]:
-        kind = kind | part
-    return kind | None if default is None else kind
+    names = [name.strip() for name in ast.unparse(annotation).split("|")]
+    kinds = [_TYPES.get(name, type(None)) for name in names] + ([type(None)] if default is None else [])
+    return Union[tuple(kinds)]  # noqa: UP007  # a type made of a list
 
 
 def _literal(annotation: ast.expr | None) -> Any:
@@ -116,7 +114,7 @@ def _literal(annotation: ast.expr | None) -> Any:
                 values = ast.literal_eval(node.slice)
             except ValueError:
                 return None
-            return Literal[values] | None  # type: ignore[valid-type]
+            return Optional[Literal[values]]  # noqa: UP045  # a type made of values
     return None
 
 

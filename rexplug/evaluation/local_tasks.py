@@ -52,9 +52,7 @@ class LocalTask:
         if self.collection is not None:
             return self.collection.texts()
         columns = [name for name in _COLUMNS[self.description.type] if name not in ("score", "label")]
-        return {
-            f"test {number}, {name}": row[name] for number, row in enumerate(self.rows["test"]) for name in columns
-        }
+        return {f"test {number}, {name}": row[name] for number, row in enumerate(self.rows["test"]) for name in columns}
 
 
 _COLUMNS = {
@@ -130,7 +128,7 @@ def known_texts(names: Sequence[str]) -> dict[str, str]:
     """
     from rexplug.evaluation.mteb_runner import quiet
 
-    found = {}
+    found: dict[str, str] = {}
     for name, task in zip(names, known_tasks(names), strict=True):
         try:
             with quiet():
@@ -156,7 +154,9 @@ def split_texts(data: Any, splits: Sequence[str], place: str = "") -> Iterator[t
             yield place, data
     elif data is not None and hasattr(data, "column_names"):
         for number, row in enumerate(data):
-            yield from ((each, text) for name in row for each, text in split_texts(row[name], (), f"{place}{number}.{name}"))
+            yield from (
+                (each, text) for name in row for each, text in split_texts(row[name], (), f"{place}{number}.{name}")
+            )
     elif isinstance(data, list):
         for number, each in enumerate(data):
             yield from split_texts(each, (), f"{place}.{number}")

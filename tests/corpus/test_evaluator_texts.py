@@ -68,7 +68,9 @@ def mteb(folder, kind, rows):
 
 def of_mteb(folder, kind):
     columns = {
-        "sts": lambda s: [{"sentence1": words(f"{s}a", n), "sentence2": words(f"{s}b", n), "score": n} for n in range(3)],
+        "sts": lambda s: [
+            {"sentence1": words(f"{s}a", n), "sentence2": words(f"{s}b", n), "score": n} for n in range(3)
+        ],
         "pair_classification": lambda s: [
             {"sentence1": words(f"{s}a", n), "sentence2": words(f"{s}b", n), "label": n % 2} for n in range(3)
         ],
@@ -155,9 +157,9 @@ def test_an_offer_is_found_by_its_title_without_the_brand(tmp_path):
         ("ecommerce.esci", esci(tmp_path), words("title", 5, 10)),
     ):
         index = build_index([make(name, **options)], Decontamination(), tmp_path / name)
-        assert Decontaminate(index=index).judge(Document("page", f"We sell {title} today.")).reason == f"text of {name}" + (
-            ".offers" if "data" in options else ""
-        )
+        assert Decontaminate(index=index).judge(
+            Document("page", f"We sell {title} today.")
+        ).reason == f"text of {name}" + (".offers" if "data" in options else "")
 
 
 def test_evaluators_on_held_out_documents_say_why_they_have_no_texts():
@@ -182,5 +184,3 @@ def test_texts_of_mteb_data_of_any_shape():
         "en/test/0.more.0": "three more words",
         "default/test/corpus/0.text": "a document here",
     }
-
-

@@ -31,7 +31,7 @@ class Language(CorpusFilter):
     at_least: Annotated[float, Field(ge=0, le=1)] = 0.65
     """Smallest probability of one of them; datatrove's default. Short texts score low: 0.3 to 0.5 serves product titles."""
     detector: Literal["fasttext", "langid"] = "fasttext"
-    """`fasttext` is lid.176 or `model`; `langid` is py3langid (97 languages), whose probabilities of short texts are lower still."""
+    """`fasttext` is lid.176 or `model`; `langid` is py3langid (140 languages), which is surer of long texts and less sure of short ones."""
     model: Path | None = None
     """A fastText language model (.bin or .ftz)."""
     characters: Quantity = 4000
@@ -63,7 +63,7 @@ class Language(CorpusFilter):
         if self.detector == "langid":
             known = set(_langid().labels)
         else:
-            known = {label.removeprefix("__label__") for label in _model(str(self._path())).getVocab("strict")[0]}
+            known = {label.removeprefix("__label__") for label in _model(str(self._path())).getLabels("strict")[0]}
         for language in self.languages:
             if language not in known:
                 close = ", ".join(sorted(known)) if len(known) < 200 else "see its documentation"

@@ -144,7 +144,8 @@ class DatatroveReader(DocumentSource):
             for index in range(shard.index, count, shard.count):
                 yield from map(self._document, self._block.run(None, index, count))
             return
-        csv.field_size_limit(self.longest)  # Python's own limit of 128 KiB is below the length of real documents
+        # Python's own limit of 128 KiB is below the length of real documents; a field beyond this one ends the file.
+        csv.field_size_limit(10 * self.longest)
         for path in self._files[shard.index :: shard.count]:
             try:
                 yield from map(self._document, self._block.read_file(path))
@@ -221,9 +222,7 @@ def _component(block: Block) -> type[DocumentSource]:
     if "data_folder" in fields:
         fields["data_folder"] = (str | tuple[str, dict[str, Any]], fields["data_folder"][1])
         fields["paths_file"] = (str | None, fields["paths_file"][1])
-    made: type[DocumentSource] = create_model(
-        block.name, __base__=DatatroveReader, __module__=__name__, **fields
-    )
+    made: type[DocumentSource] = create_model(block.name, __base__=DatatroveReader, __module__=__name__, **fields)
     made.__doc__ = f"datatrove's {block.name}{f': {block.doc}' if block.doc else ''}."
     if block.name == "JsonlReader":
         made.__doc__ = "Refused: it loses the rest of a file at one invalid byte; use `jsonl`."
