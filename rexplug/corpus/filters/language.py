@@ -31,7 +31,7 @@ class Language(CorpusFilter):
     at_least: Annotated[float, Field(ge=0, le=1)] = 0.65
     """Smallest probability of one of them; datatrove's default. Short texts score low: 0.3 to 0.5 serves product titles."""
     detector: Literal["fasttext", "langid"] = "fasttext"
-    """`fasttext` is lid.176 or `model`; `langid` is py3langid (140 languages), which is surer of long texts and less sure of short ones."""
+    """`fasttext` is lid.176 or `model`; `langid` is py3langid (140 languages), surer of long texts and less of short ones."""
     model: Path | None = None
     """A fastText language model (.bin or .ftz)."""
     characters: Quantity = 4000
