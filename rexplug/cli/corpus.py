@@ -44,30 +44,48 @@ def show(run: Path, examples: bool, as_json: bool) -> None:
     statistics = read_json(path)
     console = Console(highlight=False)
     for name, source in statistics["sources"].items():
-        _print_source(name, source, examples, console)
+        _print_source(name, source, examples, _rate(where.tokens / name / "store.json", source), console)
     _print_decontamination(statistics.get("decontamination"), console)
     report = where.relevance / "relevance.json"
     if report.exists():
         _print_relevance(read_json(report), console)
 
 
-def _print_source(name: str, source: Mapping[str, Any], examples: bool, console: Console) -> None:
+def _rate(store: Path, source: Mapping[str, Any]) -> float | None:
+    """Tokens per byte of what was kept, once it is tokenized."""
+    from rexplug.run_directory import read_json
+
+    size = source["kept"]["bytes"]
+    return read_json(store)["tokens"] / size if size and store.exists() else None
+
+
+def _print_source(
+    name: str, source: Mapping[str, Any], examples: bool, rate: float | None, console: Console
+) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("step", "in", "kept", "bytes kept", "dropped, by reason", title=name, title_justify="left", box=None)
-    for column in table.columns[1:4]:
+    columns = ["step", "in", "kept", "bytes kept", *(["tokens in", "kept"] if rate else []), "dropped, by reason"]
+    table = Table(*columns, title=name, title_justify="left", box=None)
+    for column in table.columns[1:-1]:
         column.justify = "right"
+
+    def tokens(*sizes: float) -> list[str]:
+        return [f"~{amount(rate * each)}" for each in sizes] if rate else []
+
     for step in source["steps"]:
         reasons = sorted(step["reasons"].items(), key=lambda item: -item[1])
         size = step["bytes"]["kept"] if step.get("bytes", {}).get("in") else None
         table.add_row(
             step["step"], amount(step["in"]), _part(step["kept"], step["in"]), _size(size) if size is not None else "",
-            escape(", ".join(f"{reason} {count:,}" for reason, count in reasons)),
+            *tokens(step["bytes"]["in"], step["bytes"]["kept"]), escape(", ".join(f"{reason} {count:,}" for reason, count in reasons)),
         )  # fmt: skip
     for part in ("kept", "held_out"):
-        table.add_row(part.replace("_", " "), "", f"{source[part]['documents']:,}", _size(source[part]["bytes"]), "")
+        row = ["", f"{source[part]['documents']:,}", _size(source[part]["bytes"]), *tokens(0, source[part]["bytes"])[1:]]
+        table.add_row(part.replace("_", " "), *row[:3], *([""] if rate else []), *row[3:], "")
     console.print(table)
+    if rate:
+        console.print(f"  ~ bytes times {rate:.3f}, the tokens per byte of what was kept and tokenized", soft_wrap=True)
     for step in source["steps"]:
         if step.get("scores"):
             console.print(f"  scores of {step['step']} (# kept, - dropped)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,11 @@ def write_dataset_card(run: RunDirectory, recipe: Recipe) -> Path:
 
 
 def _front_matter(recipe: Recipe, sources: Mapping[str, Any]) -> dict[str, Any]:
-    licenses = {source.license for source in recipe.sources.values()}
+    licenses = {_license(recipe, name) for name in recipe.sources}
     total = sum(source["kept"]["documents"] + source["held_out"]["documents"] for source in sources.values())
     size = next((name for limit, name in _SIZES if total < limit), "n>1T")
     known = sorted(each for each in licenses if each is not None)
-    front: dict[str, Any] = {"pretty_name": recipe.name, "language": ["en"]}
+    front: dict[str, Any] = {"pretty_name": recipe.name, "language": _languages(recipe)}
     if known and None not in licenses:
         front["license"] = known[0] if len(known) == 1 else known
     else:
@@ -63,13 +64,15 @@ def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str
     for name, source in sources.items():
         component = recipe.sources[name]
         lines.append(
-            f"| {name} | {component.name} | {component.license or 'not stated'} | {source['read']['documents']:,} | "
+            f"| {name} | {component.name} | {_license(recipe, name) or 'not stated'} | {source['read']['documents']:,} | "
             f"{source['kept']['documents']:,} | {source['held_out']['documents']:,} | {source['kept']['bytes'] / 1e6:.1f} |"
         )
     lines += [
         "",
         "`train` is what a model trains on, `validation` is held out by a hash of the text. Columns: `id`, `text`, `url` and "
-        "`metadata`, whose `place` is the file and line that a document was read from.",
+        "`metadata` (JSON), whose `place` is the file and place that a document was read from and whose `changed` names the "
+        "steps that mended its text. An `id` is a field of the record or the file below the source's folder and the place in "
+        "it; it is unique within a source and stays the same when the corpus is made again from the same files.",
         "",
         "## What was removed",
         "",
@@ -78,6 +81,7 @@ def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str
         lines += [
             f"### {name}",
             "",
+            *_filters(recipe, name),
             "| step | documents in | kept | dropped, by reason |",
             "| --- | ---: | ---: | --- |",
         ]
@@ -96,6 +100,32 @@ def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str
         "Made with rexplug; the recipe stands beside this folder as `recipe.yaml`.",
     ]
     return lines
+
+
+def _license(recipe: Recipe, source: str) -> str | None:
+    """What the recipe states, with the source or for the model card."""
+    return recipe.sources[source].license or recipe.card.data_licenses.get(source)
+
+
+def _languages(recipe: Recipe) -> list[str]:
+    """Those that filters let pass, if every source has such a filter; English otherwise."""
+    from rexplug.corpus.filters import Language
+
+    found = [
+        {language for each in source.filters if isinstance(each, Language) for language in each.languages}
+        for source in recipe.sources.values()
+    ]
+    return sorted(set().union(*found)) if all(found) else ["en"]
+
+
+def _filters(recipe: Recipe, source: str) -> list[str]:
+    """The filters with the options that differ from their defaults, as the recipe would write them."""
+    lines = []
+    for each in recipe.sources[source].filters:
+        options = each.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        written = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in options.items())
+        lines.append(f"- `{each.name}`" + (f" ({_cell(written)})" if written else ""))
+    return ["Filters, in their order:", "", *lines, ""] if lines else []
 
 
 def _relevance(report: Mapping[str, Any] | None) -> list[str]:
@@ -141,9 +171,8 @@ def _decontamination(recipe: Recipe, statistics: Mapping[str, Any]) -> list[str]
 
 
 def _personal(recipe: Recipe) -> list[str]:
-    used = sorted(
-        {each.name for source in recipe.sources.values() for each in source.filters if "personal" in each.name}
-    )
+    kinds = ("personal_data", "datatrove.PIIFormatter")
+    used = sorted({each.name for source in recipe.sources.values() for each in source.filters if each.name in kinds})
     said = (
         f"The filter {', '.join(f'`{name}`' for name in used)} was applied. It finds what looks like it, not everything."
         if used
