@@ -59,9 +59,7 @@ def _rate(store: Path, source: Mapping[str, Any]) -> float | None:
     return read_json(store)["tokens"] / size if size and store.exists() else None
 
 
-def _print_source(
-    name: str, source: Mapping[str, Any], examples: bool, rate: float | None, console: Console
-) -> None:
+def _print_source(name: str, source: Mapping[str, Any], examples: bool, rate: float | None, console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -81,7 +79,12 @@ def _print_source(
             *tokens(step["bytes"]["in"], step["bytes"]["kept"]), escape(", ".join(f"{reason} {count:,}" for reason, count in reasons)),
         )  # fmt: skip
     for part in ("kept", "held_out"):
-        row = ["", f"{source[part]['documents']:,}", _size(source[part]["bytes"]), *tokens(0, source[part]["bytes"])[1:]]
+        row = [
+            "",
+            f"{source[part]['documents']:,}",
+            _size(source[part]["bytes"]),
+            *tokens(0, source[part]["bytes"])[1:],
+        ]
         table.add_row(part.replace("_", " "), *row[:3], *([""] if rate else []), *row[3:], "")
     console.print(table)
     if rate:

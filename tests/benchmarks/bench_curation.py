@@ -174,7 +174,9 @@ def explain(file: Path, folder: Path) -> None:
 
     stock, own = theirs(file, folder / "theirs", None), ours(file, folder / "ours")
     texts = {each["id"]: each["text"] for each in map(json.loads, file.open(encoding="utf-8"))}
-    print(f"kept by both {len(stock & own)}, with spaCy's words alone {len(stock - own)}, with ours alone {len(own - stock)}")
+    print(
+        f"kept by both {len(stock & own)}, with spaCy's words alone {len(stock - own)}, with ours alone {len(own - stock)}"
+    )
     print(table(list(differences(texts, sorted(stock ^ own, key=int)))))
 
 

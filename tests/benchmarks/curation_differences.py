@@ -60,7 +60,13 @@ def differences(texts: dict[str, str], ids: Sequence[str]) -> Iterator[Differenc
                 words = split_into_words(changed, language)
                 values.append(measure(changed, words, lambda line, by=language: len(split_into_sentences(line, by))))
             yield Difference(
-                id, "spaCy's words" if verdicts[0][0] else "our words", type(stock).__name__, reason, name, *values, bound
+                id,
+                "spaCy's words" if verdicts[0][0] else "our words",
+                type(stock).__name__,
+                reason,
+                name,
+                *values,
+                bound,
             )
             break
 
