@@ -76,7 +76,8 @@ def _print_source(name: str, source: Mapping[str, Any], examples: bool, rate: fl
         size = step["bytes"]["kept"] if step.get("bytes", {}).get("in") else None
         table.add_row(
             step["step"], amount(step["in"]), _part(step["kept"], step["in"]), _size(size) if size is not None else "",
-            *tokens(step["bytes"]["in"], step["bytes"]["kept"]), escape(", ".join(f"{reason} {count:,}" for reason, count in reasons)),
+            *tokens(step["bytes"]["in"], step["bytes"]["kept"]),
+            escape(", ".join(f"{reason} {count:,}" for reason, count in reasons)),
         )  # fmt: skip
     for part in ("kept", "held_out"):
         row = [

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.components import CorpusFilter, Document, Evaluator, Verdict
+from rexplug.components import CorpusFilter, Document, Evaluator, FineTuning, Verdict
 from rexplug.recipe.schema import Decontamination
 from rexplug.run_directory import read_json, replacing, write_json
 
@@ -236,6 +236,15 @@ def not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]) ->
         elif (why := each.no_test_texts()) is not None:
             found[each.label] = why
     return found
+
+
+def text_options(evaluator: Evaluator) -> dict[str, Any]:
+    """The options that decide an evaluator's texts: all but what a fine-tune may cost, which must not curate anew."""
+    return {
+        name: value
+        for name, value in evaluator.dump().items()
+        if not isinstance(getattr(evaluator, name, None), FineTuning)
+    }
 
 
 def summary(

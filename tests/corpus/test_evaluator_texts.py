@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rexplug import Document, Evaluator
-from rexplug.corpus.decontaminate import Decontaminate, build_index, compared, not_compared
+from rexplug.corpus.decontaminate import Decontaminate, build_index, compared, not_compared, text_options
 from rexplug.evaluation.local_tasks import split_texts
 from rexplug.plugins import load_plugins
 from rexplug.recipe.schema import Decontamination
@@ -167,6 +167,12 @@ def test_evaluators_on_held_out_documents_say_why_they_have_no_texts():
     said = not_compared(held_out, "evaluators")
     assert set(said.values()) == {"it measures on documents that the run holds out after curation"}
     assert compared(held_out, "evaluators") == []
+
+
+def test_another_fine_tune_asks_for_no_other_corpus(tmp_path):
+    few, many = (make("similarity", train=pairs(tmp_path, "score"), tuning={"steps": n}) for n in (1, 2))
+    assert text_options(few) == text_options(many)
+    assert text_options(few) != text_options(make("similarity", train=tmp_path / "other.jsonl"))
 
 
 def test_texts_of_mteb_data_of_any_shape():
