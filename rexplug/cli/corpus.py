@@ -67,6 +67,7 @@ def _print_source(name: str, source: Mapping[str, Any], examples: bool, rate: fl
     table = Table(*columns, title=name, title_justify="left", box=None)
     for column in table.columns[1:-1]:
         column.justify = "right"
+    table.columns[-1].overflow = "fold"  # a reason is never cut short
 
     def tokens(*sizes: float) -> list[str]:
         return [f"~{amount(rate * each)}" for each in sizes] if rate else []
@@ -123,7 +124,10 @@ def _print_decontamination(found: Mapping[str, Any] | None, console: Console) ->
         return
     console.print("Decontamination" + (f" ({found['words']} words in a row)" if found["words"] else ""))
     for name, counts in found["evaluators"].items():
-        console.print(f"  {name}: {counts['texts']:,} texts, {counts['too_short']:,} of them too short to look for")
+        console.print(
+            f"  {name}: {counts['texts']:,} texts, {counts['too_short']:,} of them too short to look for",
+            soft_wrap=True,
+        )
     for name, why in found.get("not_compared", {}).items():
         console.print(f"  {name}: not compared, {why}", soft_wrap=True)
     for name, source in found["sources"].items():
@@ -189,9 +193,9 @@ def _print_fate(fate: Fate) -> None:
         decision += f" by {fate.step}: {fate.reason}" + (f" (score {fate.score:.4g})" if fate.score is not None else "")
     click.echo(f"{fate.source}: {decision}")
     if fate.twin is not None:
-        click.echo(
-            f"  repeats   {fate.twin['id']} ({fate.twin['part'].replace('_', ' ')}, {fate.twin['alike']:.0%} alike)"
-        )
+        other = "" if fate.twin["source"] == fate.source else f" of {fate.twin['source']}"
+        part = fate.twin["part"].replace("_", " ")
+        click.echo(f"  repeats   {fate.twin['id']}{other} ({part}, {fate.twin['alike']:.0%} alike)")
     for hit in fate.matches:
         click.echo(
             f"  shares    {hit['num_hits']} n-grams with {hit['text']} of {hit['evaluator']} ({hit['share']:.1%} of its own):"

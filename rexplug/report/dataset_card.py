@@ -72,7 +72,8 @@ def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str
         "`train` is what a model trains on, `validation` is held out by a hash of the text. Columns: `id`, `text`, `url` and "
         "`metadata` (JSON), whose `place` is the file and place that a document was read from and whose `changed` names the "
         "steps that mended its text. An `id` is a field of the record or the file below the source's folder and the place in "
-        "it; it is unique within a source and stays the same when the corpus is made again from the same files.",
+        "it; it is unique within a source and stays the same when the corpus is made again from the same files. Paths in "
+        "`place` are those of the machine that curated.",
         "",
         "## What was removed",
         "",
@@ -89,7 +90,7 @@ def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in step["reasons"].items())
             lines.append(f"| {step['step']} | {step['in']:,} | {step['kept']:,} | {_cell(reasons)} |")
         lines.append("")
-    lines += _relevance(relevance) + _decontamination(recipe, statistics) + _personal(recipe)
+    lines += _duplicates(recipe) + _relevance(relevance) + _decontamination(recipe, statistics) + _personal(recipe)
     lines += [
         "## Licence and limits",
         "",
@@ -126,6 +127,20 @@ def _filters(recipe: Recipe, source: str) -> list[str]:
         written = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in options.items())
         lines.append(f"- `{each.name}`" + (f" ({_cell(written)})" if written else ""))
     return ["Filters, in their order:", "", *lines, ""] if lines else []
+
+
+def _duplicates(recipe: Recipe) -> list[str]:
+    """How duplicates were found and which one stayed."""
+    curation = recipe.curation
+    how = {"none": [], "exact": ["equal texts"], "minhash": ["equal texts", "near-duplicates (MinHash)"]}[
+        curation.deduplicate
+    ]
+    kinds = [*(["equal addresses"] if curation.deduplicate_urls else []), *how]
+    if not kinds:
+        return ["## Duplicates", "", "Duplicates were not looked for.", ""]
+    where = "over all sources" if curation.deduplicate_across else "within each source"
+    kept = "first" if curation.keep == "first" else "longest"
+    return ["## Duplicates", "", f"Of {', '.join(kinds)}, {where}, the {kept} document stayed.", ""]
 
 
 def _relevance(report: Mapping[str, Any] | None) -> list[str]:

@@ -127,6 +127,7 @@ def test_the_dataset_card_is_one_that_the_hub_reads(run):
     assert front["configs"][0]["data_files"][0] == {"split": "train", "path": "web/kept/*.parquet"}
     assert front["language"] == ["en"]
     assert "- `length` (min_words: 5)" in text
+    assert "Of equal texts, within each source, the first document stayed." in text
     assert "| decontaminate |" in text
     assert (
         "Not compared with `masked_recovery`: it measures on documents that the run holds out after curation." in text
@@ -161,6 +162,23 @@ def test_tokens_of_each_step_are_told_once_there_are_some(run, tmp_path):
     tokens = json.loads((copied / "tokens/web/store.json").read_text())["tokens"]
     kept = next(line for line in output("show", copied).splitlines() if line.strip().startswith("kept "))
     assert kept.split()[-1] == f"~{amount(tokens)}"
+
+
+def test_a_duplicate_of_another_source_names_it(tmp_path):
+    lines = "".join(json.dumps({"text": TEXT.format(n=n, m=n * 7)}) + "\n" for n in range(5))
+    more = json.dumps({"text": "Another text that stands in the second file alone and is long enough."}) + "\n"
+    (tmp_path / "in.jsonl").write_text(lines)
+    (tmp_path / "other.jsonl").write_text(lines + more)
+    recipe = RECIPE.format(folder=tmp_path).partition("evaluators:")[0]
+    recipe = recipe.replace(
+        "curation: {", "  other: {use: jsonl, paths: FOLDER/other.jsonl}\ncuration: {deduplicate_across: true, "
+    )
+    (tmp_path / "toy.yaml").write_text(recipe.replace("FOLDER", str(tmp_path)))
+    arguments = ["run", str(tmp_path / "toy.yaml"), "--until", "curate", "--run-dir", str(tmp_path / "run"), "--quiet"]
+    assert CliRunner().invoke(cli, arguments, catch_exceptions=False).exit_code == 0
+    said = output("why", tmp_path / "run", "other.jsonl:0")
+    assert "other: dropped by deduplicate: exact duplicate" in said
+    assert "repeats   in.jsonl:0 of web (" in said
 
 
 def test_the_report_names_what_was_not_compared(run, tmp_path):
