@@ -20,6 +20,7 @@ from rexplug.corpus.relevance.filter import RelevanceFilter
 from rexplug.corpus.relevance.labellers import LabelFile, SourceLabels
 from rexplug.corpus.relevance.llm import Llm
 from rexplug.corpus.sources import Csv, HtmlFiles, HuggingFace, Jsonl, Parquet, TextFiles, Warc
+from rexplug.corpus.sources.theirs import datatrove_readers
 from rexplug.evaluation.evaluators import (
     Classification,
     EmbeddingGeometry,
@@ -35,8 +36,8 @@ from rexplug.hookspecs import hookimpl
 
 @hookimpl
 def rexplug_document_sources() -> list[type[DocumentSource]]:
-    """Files, archives and datasets."""
-    return [Jsonl, Parquet, Csv, TextFiles, HtmlFiles, Warc, HuggingFace]
+    """Files, archives and datasets, and datatrove's own readers under its name."""
+    return [Jsonl, Parquet, Csv, TextFiles, HtmlFiles, Warc, HuggingFace, *datatrove_readers()]
 
 
 @hookimpl

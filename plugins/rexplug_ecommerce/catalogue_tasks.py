@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,14 @@ class _OnTable(Evaluator):
     """What the fine-tune may cost."""
 
     columns_: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def task(self) -> ExampleTask | TaggingTask:
+        """The examples by split."""
+
+    def test_texts(self) -> Mapping[str, str]:
+        """The texts of the test split."""
+        return self.task().texts()
 
     @property
     def label(self) -> str:
@@ -98,6 +107,17 @@ class ProductMatching(_OnTable):
             left, right = (" ".join(str(v) for v in row[side].values() if v) for side in ("left", "right"))
             parts[names[split]].append(Example(left, str(row["label"]), right))
         return ExampleTask(self.label, **parts)
+
+    def test_texts(self) -> Mapping[str, str]:
+        """The offers of the test split, and each of their values alone: a page has a title without the brand before it."""
+        found = dict(self.task().texts())
+        for number, row in self.rows():
+            if str(row["split"]).partition(".")[0] == "test":
+                for side in ("left", "right"):
+                    found |= {
+                        f"row {number} {side}.{name}": str(v) for name, v in row[side].items() if v and " " in str(v)
+                    }
+        return found
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """`f1` of matches."""

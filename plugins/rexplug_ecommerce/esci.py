@@ -168,8 +168,11 @@ class EsciSearch(_OnEsci):
         )
 
     def test_texts(self) -> Mapping[str, str]:
-        """Products and queries."""
-        return self.collection().texts()
+        """Products, their first field (the title) alone, and the queries to choose by and to report."""
+        found = self.collection().texts()
+        found |= {f"{key}, {self.fields[0]}": text.split("\n")[0] for key, text in found.items() if "\n" in text}
+        asked = {each.query for each in self.judged() if self.part_of(each.query) != "train"} - set(found.values())
+        return found | {f"query '{query}'": query for query in sorted(asked)}
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """Retrieval with `ndcg_at_10`."""
@@ -201,6 +204,10 @@ class EsciSimilarity(_OnEsci):
                 example = Example(each.query, DEGREES[each.label], texts[each.product], group=each.query)
                 parts[self.part_of(each.query)].append(example)
         return ExampleTask(self.name, **parts)
+
+    def test_texts(self) -> Mapping[str, str]:
+        """Queries and products of the test split."""
+        return self.task().texts()
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """`spearman`."""

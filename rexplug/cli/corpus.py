@@ -44,30 +44,53 @@ def show(run: Path, examples: bool, as_json: bool) -> None:
     statistics = read_json(path)
     console = Console(highlight=False)
     for name, source in statistics["sources"].items():
-        _print_source(name, source, examples, console)
+        _print_source(name, source, examples, _rate(where.tokens / name / "store.json", source), console)
     _print_decontamination(statistics.get("decontamination"), console)
     report = where.relevance / "relevance.json"
     if report.exists():
         _print_relevance(read_json(report), console)
 
 
-def _print_source(name: str, source: Mapping[str, Any], examples: bool, console: Console) -> None:
+def _rate(store: Path, source: Mapping[str, Any]) -> float | None:
+    """Tokens per byte of what was kept, once it is tokenized."""
+    from rexplug.run_directory import read_json
+
+    size = source["kept"]["bytes"]
+    return read_json(store)["tokens"] / size if size and store.exists() else None
+
+
+def _print_source(name: str, source: Mapping[str, Any], examples: bool, rate: float | None, console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("step", "in", "kept", "bytes kept", "dropped, by reason", title=name, title_justify="left", box=None)
-    for column in table.columns[1:4]:
+    columns = ["step", "in", "kept", "bytes kept", *(["tokens in", "kept"] if rate else []), "dropped, by reason"]
+    table = Table(*columns, title=name, title_justify="left", box=None)
+    for column in table.columns[1:-1]:
         column.justify = "right"
+    table.columns[-1].overflow = "fold"  # a reason is never cut short
+
+    def tokens(*sizes: float) -> list[str]:
+        return [f"~{amount(rate * each)}" for each in sizes] if rate else []
+
     for step in source["steps"]:
         reasons = sorted(step["reasons"].items(), key=lambda item: -item[1])
         size = step["bytes"]["kept"] if step.get("bytes", {}).get("in") else None
         table.add_row(
             step["step"], amount(step["in"]), _part(step["kept"], step["in"]), _size(size) if size is not None else "",
+            *tokens(step["bytes"]["in"], step["bytes"]["kept"]),
             escape(", ".join(f"{reason} {count:,}" for reason, count in reasons)),
         )  # fmt: skip
     for part in ("kept", "held_out"):
-        table.add_row(part.replace("_", " "), "", f"{source[part]['documents']:,}", _size(source[part]["bytes"]), "")
+        row = [
+            "",
+            f"{source[part]['documents']:,}",
+            _size(source[part]["bytes"]),
+            *tokens(0, source[part]["bytes"])[1:],
+        ]
+        table.add_row(part.replace("_", " "), *row[:3], *([""] if rate else []), *row[3:], "")
     console.print(table)
+    if rate:
+        console.print(f"  ~ bytes times {rate:.3f}, the tokens per byte of what was kept and tokenized", soft_wrap=True)
     for step in source["steps"]:
         if step.get("scores"):
             console.print(f"  scores of {step['step']} (# kept, - dropped)")
@@ -99,9 +122,14 @@ def _print_decontamination(found: Mapping[str, Any] | None, console: Console) ->
 
     if found is None:
         return
-    console.print(f"Decontamination ({found['words']} words in a row)")
+    console.print("Decontamination" + (f" ({found['words']} words in a row)" if found["words"] else ""))
     for name, counts in found["evaluators"].items():
-        console.print(f"  {name}: {counts['texts']:,} texts, {counts['too_short']:,} of them too short to look for")
+        console.print(
+            f"  {name}: {counts['texts']:,} texts, {counts['too_short']:,} of them too short to look for",
+            soft_wrap=True,
+        )
+    for name, why in found.get("not_compared", {}).items():
+        console.print(f"  {name}: not compared, {why}", soft_wrap=True)
     for name, source in found["sources"].items():
         console.print(f"  {name}: {source['documents']:,} documents dropped")
         for hit in source["hits"][:3]:
@@ -165,9 +193,9 @@ def _print_fate(fate: Fate) -> None:
         decision += f" by {fate.step}: {fate.reason}" + (f" (score {fate.score:.4g})" if fate.score is not None else "")
     click.echo(f"{fate.source}: {decision}")
     if fate.twin is not None:
-        click.echo(
-            f"  repeats   {fate.twin['id']} ({fate.twin['part'].replace('_', ' ')}, {fate.twin['alike']:.0%} alike)"
-        )
+        other = "" if fate.twin["source"] == fate.source else f" of {fate.twin['source']}"
+        part = fate.twin["part"].replace("_", " ")
+        click.echo(f"  repeats   {fate.twin['id']}{other} ({part}, {fate.twin['alike']:.0%} alike)")
     for hit in fate.matches:
         click.echo(
             f"  shares    {hit['num_hits']} n-grams with {hit['text']} of {hit['evaluator']} ({hit['share']:.1%} of its own):"

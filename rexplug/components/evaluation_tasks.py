@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -64,6 +64,14 @@ class ExampleTask:
     dev: Sequence[Example]
     test: Sequence[Example]
 
+    def texts(self) -> dict[str, str]:
+        """The texts of `test`, each once, under the numbers of their examples; what decontamination looks for."""
+        return _each_once(
+            (f"test {number}{side}", text)
+            for number, each in enumerate(self.test)
+            for side, text in (("", each.text), (" second", each.second))
+        )
+
 
 @dataclass(frozen=True)
 class TaggingTask:
@@ -73,6 +81,18 @@ class TaggingTask:
     train: Sequence[TaggedText]
     dev: Sequence[TaggedText]
     test: Sequence[TaggedText]
+
+    def texts(self) -> dict[str, str]:
+        """The texts of `test`, each once, under their numbers; what decontamination looks for."""
+        return _each_once((f"test {number}", each.text) for number, each in enumerate(self.test))
+
+
+def _each_once(named: Iterable[tuple[str, str | None]]) -> dict[str, str]:
+    first: dict[str, str] = {}
+    for name, text in named:
+        if text:
+            first.setdefault(text, name)
+    return {name: text for text, name in first.items()}
 
 
 class FineTuning(BaseModel):

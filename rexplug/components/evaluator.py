@@ -166,5 +166,12 @@ class Evaluator(Component):
         return ()
 
     def test_texts(self) -> Mapping[str, str]:
-        """The texts that the evaluator asks about (id -> text), so that they are kept out of training; none by default."""
+        """The texts that the evaluator asks about (id -> text), so that they are kept out of training; none by default.
+
+        Those that it reports on (the test split), not those that it learns from or chooses by.
+        """
         return {}
+
+    def no_test_texts(self) -> str | None:
+        """Why `test_texts` gives none, as a clause that reports show; None where it gives some."""
+        return "it names no texts" if type(self).test_texts is Evaluator.test_texts else None

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.components import CorpusFilter, Document, Evaluator, Verdict
+from rexplug.components import CorpusFilter, Document, Evaluator, FineTuning, Verdict
 from rexplug.recipe.schema import Decontamination
 from rexplug.run_directory import read_json, replacing, write_json
 
@@ -159,7 +159,7 @@ def build_index(evaluators: Sequence[Evaluator], options: Decontamination, folde
             hashes, owners = grams.setdefault(length, ([], []))
             hashes.append(found)
             owners.append(np.full(len(found), len(texts), np.uint32))
-            texts.append([evaluator.name, str(key)])
+            texts.append([evaluator.label, str(key)])
     with replacing(folder) as temporary:
         temporary.mkdir(parents=True)
         for length, (parts, numbers) in grams.items():
@@ -221,18 +221,41 @@ def list_hits(corpus: Path, source: str, filter_: Decontaminate) -> Iterator[dic
 
 def compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> list[Evaluator]:
     """The evaluators that have texts of their own and that `curation.decontaminate` means."""
-    if which == "none":
-        return []
-    with_texts = [each for each in evaluators if type(each).test_texts is not Evaluator.test_texts]
-    return with_texts if which == "evaluators" else [each for each in with_texts if each.name in which]
+    left_out = not_compared(evaluators, which)
+    return [each for each in evaluators if each.label not in left_out]
 
 
-def summary(index: Path, hits: Mapping[str, Sequence[Mapping[str, Any]]], shown: int) -> dict[str, Any]:
+def not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> dict[str, str]:
+    """The other evaluators, and why training text is not compared with theirs: label -> a clause."""
+    found = {}
+    for each in evaluators:
+        if which == "none":
+            found[each.label] = "curation.decontaminate is none"
+        elif which != "evaluators" and not {each.name, each.label} & set(which):
+            found[each.label] = "curation.decontaminate does not name it"
+        elif (why := each.no_test_texts()) is not None:
+            found[each.label] = why
+    return found
+
+
+def text_options(evaluator: Evaluator) -> dict[str, Any]:
+    """The options that decide an evaluator's texts: all but what a fine-tune may cost, which must not curate anew."""
+    return {
+        name: value
+        for name, value in evaluator.dump().items()
+        if not isinstance(getattr(evaluator, name, None), FineTuning)
+    }
+
+
+def summary(
+    index: Path | None, not_compared: Mapping[str, str], hits: Mapping[str, Sequence[Mapping[str, Any]]], shown: int
+) -> dict[str, Any]:
     """What statistics.json and the report say: the evaluators' texts, and per source the first of its hits."""
-    about = read_json(index / "about.json")
+    about = read_json(index / "about.json") if index is not None else {"words": None, "evaluators": {}}
     return {
         "words": about["words"],
         "evaluators": about["evaluators"],
+        "not_compared": dict(not_compared),
         "sources": {
             name: {"documents": len({hit["id"] for hit in found}), "hits": [dict(hit) for hit in found[:shown]]}
             for name, found in hits.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[F
                     hits = tuple(hit for hit in list_hits(run.corpus, source, last) if hit["id"] == id)
                 yield Fate(
                     source, part, document, path, row, step, values.get("reason"), values.get("score"),
-                    twin=_twin(run.corpus / source, document) if duplicate else None,
+                    twin=_twin(run.corpus, _rivals(recipe, source), document) if duplicate else None,
                     matches=hits, asked=tuple(_ask(recipe.sources[source].filters, run, document, step)),
                 )  # fmt: skip
 
@@ -106,21 +106,27 @@ def _ask(
                 return
 
 
-def _twin(folder: Path, document: Document) -> dict[str, Any] | None:
+def _rivals(recipe: Recipe, source: str) -> list[str]:
+    """The sources whose documents a duplicate of `source` may repeat, its own first."""
+    others = recipe.sources if recipe.curation.deduplicate_across else ()
+    return list(dict.fromkeys([source, *others]))
+
+
+def _twin(corpus: Path, sources: Sequence[str], document: Document) -> dict[str, Any] | None:
     """The document in the corpus that a duplicate repeats: the one with the most word shingles in common."""
     import pyarrow.dataset as ds
 
     mine = _shingles(document.text)
     plain = " ".join(document.text.lower().split())
     best: dict[str, Any] | None = None
-    for part in ("kept", "held_out"):
-        files = sorted(str(path) for path in (folder / part).glob("[!.]*.parquet"))
+    for source, part in ((source, part) for source in sources for part in ("kept", "held_out")):
+        files = sorted(str(path) for path in (corpus / source / part).glob("[!.]*.parquet"))
         for batch in ds.dataset(files).to_batches(columns=["id", "text"]) if files else ():
             for row in batch.to_pylist():
                 same = " ".join(row["text"].lower().split()) == plain
                 alike = 1.0 if same else _alike(mine, row["text"], best["alike"] if best else _LEAST)
                 if alike > (best["alike"] if best else _LEAST):
-                    best = {"id": row["id"], "part": part, "alike": round(alike, 3)}
+                    best = {"source": source, "id": row["id"], "part": part, "alike": round(alike, 3)}
                 if same:
                     return best
     return best

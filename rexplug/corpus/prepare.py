@@ -8,15 +8,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rexplug.components import CorpusFilter, DocumentSource
-from rexplug.corpus.decontaminate import Decontaminate, build_index, compared, list_hits, summary
+from rexplug.corpus.decontaminate import Decontaminate, build_index, compared, list_hits, not_compared, summary
+from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory, read_json, write_json, write_text
 
 _SHOWN = 50
 
 
-def prepared(recipe: Recipe, run: RunDirectory) -> dict[str, DocumentSource]:
-    """The recipe's sources, their `relevance` filters with the trained classifier, and decontamination as the last filter."""
+def prepared(recipe: Recipe, run: RunDirectory, progress: Progress) -> dict[str, DocumentSource]:
+    """The recipe's sources, their `relevance` filters with the trained classifier, and decontamination as the last filter.
+
+    `progress` is told which evaluators' texts are kept out of training, and why others have none.
+    """
+    for note in _notes(recipe):
+        progress.note(note)
     last = decontamination(recipe, run)
     if last is not None and not (last.index / "about.json").exists():
         evaluators = compared(recipe.evaluators, recipe.curation.decontaminate)
@@ -50,6 +56,17 @@ def decontamination(recipe: Recipe, run: RunDirectory) -> Decontaminate | None:
     return Decontaminate(index=run.fitted / "decontamination", hits=recipe.curation.decontamination.hits)
 
 
+def _notes(recipe: Recipe) -> list[str]:
+    with_texts = compared(recipe.evaluators, recipe.curation.decontaminate)
+    notes = [f"decontamination: compared with the texts of {', '.join(each.label for each in with_texts)}"]
+    left_out = not_compared(recipe.evaluators, recipe.curation.decontaminate)
+    by_reason: dict[str, list[str]] = {}
+    for label, why in left_out.items():
+        by_reason.setdefault(why, []).append(label)
+    others = [f"decontamination: not compared with {', '.join(names)}: {why}" for why, names in by_reason.items()]
+    return [*(notes if with_texts else []), *others]
+
+
 def complete(statistics: dict[str, Any], recipe: Recipe, run: RunDirectory) -> dict[str, Any]:
     """Add what is only known when all is done: duplicates by domain, and the list of decontamination's hits.
 
@@ -61,8 +78,10 @@ def complete(statistics: dict[str, Any], recipe: Recipe, run: RunDirectory) -> d
         source["duplicates_by_domain"] = _duplicates_by_domain(run.corpus / name / "dropped")
         if last is not None:
             hits[name] = list(list_hits(run.corpus, name, last))
+    left_out = not_compared(recipe.evaluators, recipe.curation.decontaminate)
+    if recipe.evaluators:
+        statistics["decontamination"] = summary(last.index if last else None, left_out, hits, _SHOWN)
     if last is not None:
-        statistics["decontamination"] = summary(last.index, hits, _SHOWN)
         lines = [json.dumps(hit, ensure_ascii=False) + "\n" for found in hits.values() for hit in found]
         write_text(run.corpus / "decontamination.jsonl", "".join(lines))
     write_json(run.corpus / "statistics.json", statistics)

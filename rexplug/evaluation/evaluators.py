@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -9,7 +10,15 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from rexplug.components import DocumentSource, EvaluationContext, EvaluationResult, Evaluator, FineTuning, Use
+from rexplug.components import (
+    DocumentSource,
+    EvaluationContext,
+    EvaluationResult,
+    Evaluator,
+    ExampleTask,
+    FineTuning,
+    Use,
+)
 
 
 class _OnTexts(Evaluator):
@@ -32,6 +41,16 @@ class _OnTexts(Evaluator):
     def inputs(self) -> Sequence[Path]:
         """The files of the own texts."""
         return [path for source in self.texts.values() for path in source.inputs()]
+
+    def test_texts(self) -> Mapping[str, str]:
+        """The own documents that are measured on, whole."""
+        from rexplug.evaluation.recovery import own_texts
+
+        return {f"{name}/{each.id}": each.text for name, found in own_texts(self).items() for each in found}
+
+    def no_test_texts(self) -> str | None:
+        """Held-out documents are not known before curation; curation itself keeps them and their copies from training."""
+        return None if self.texts else "it measures on documents that the run holds out after curation"
 
 
 class MaskedRecovery(_OnTexts):
@@ -198,6 +217,12 @@ class Mteb(Evaluator):
 
         return files_of(self.folder) if self.folder is not None else ()
 
+    def test_texts(self) -> Mapping[str, str]:
+        """The texts of a local task's test split, or of those that mteb evaluates of its own tasks."""
+        from rexplug.evaluation.local_tasks import known_texts, read_task
+
+        return read_task(self.folder).texts() if self.folder is not None else known_texts(self.tasks)
+
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """Each task's main score."""
         from rexplug.evaluation.local_tasks import evaluate_local, evaluate_named
@@ -240,6 +265,14 @@ class _OnFiles(Evaluator):
 
         check_tables(self)
 
+    @abstractmethod
+    def task(self) -> ExampleTask:
+        """The examples by split."""
+
+    def test_texts(self) -> Mapping[str, str]:
+        """The texts of the test split."""
+        return self.task().texts()
+
 
 class Similarity(_OnFiles):
     """Degrees of similarity of pairs of texts, e.g. STS-B: a CoSENT fine-tune and Spearman's correlation on test."""
@@ -251,11 +284,15 @@ class Similarity(_OnFiles):
     text_columns: tuple[str, str] = ("sentence1", "sentence2")
     """The columns with the two texts."""
 
-    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        """`spearman`."""
+    def task(self) -> ExampleTask:
+        """Pairs of texts and their degrees."""
         from rexplug.evaluation.tables import read_examples
 
-        return context.similarity(read_examples(self, self.text_columns, degrees=True), self.tuning)
+        return read_examples(self, self.text_columns, degrees=True)
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """`spearman`."""
+        return context.similarity(self.task(), self.tuning)
 
 
 class Classification(_OnFiles):
@@ -266,11 +303,15 @@ class Classification(_OnFiles):
     text_columns: tuple[str, ...] = Field(default=("text",), min_length=1)
     """The columns whose texts are joined by a blank."""
 
-    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        """`accuracy` and `macro_f1`."""
+    def task(self) -> ExampleTask:
+        """Texts and their classes."""
         from rexplug.evaluation.tables import read_examples
 
-        return context.classification(read_examples(self, self.text_columns), self.tuning)
+        return read_examples(self, self.text_columns)
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """`accuracy` and `macro_f1`."""
+        return context.classification(self.task(), self.tuning)
 
 
 class PairClassification(_OnFiles):
@@ -283,10 +324,12 @@ class PairClassification(_OnFiles):
     positive: str = "1"
     """The label of pairs that belong together."""
 
-    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        """`f1` and `accuracy`."""
+    def task(self) -> ExampleTask:
+        """Pairs of texts and whether they belong together."""
         from rexplug.evaluation.tables import read_examples
 
-        return context.pair_classification(
-            read_examples(self, self.text_columns, pairs=True), self.tuning, self.positive
-        )
+        return read_examples(self, self.text_columns, pairs=True)
+
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        """`f1` and `accuracy`."""
+        return context.pair_classification(self.task(), self.tuning, self.positive)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -46,6 +46,13 @@ class LocalTask:
     collection: RetrievalCollection | None
     rows: Mapping[str, Sequence[Mapping[str, Any]]]
     revision: str
+
+    def texts(self) -> dict[str, str]:
+        """Documents and queries, or the texts of the test split; what decontamination looks for."""
+        if self.collection is not None:
+            return self.collection.texts()
+        columns = [name for name in _COLUMNS[self.description.type] if name not in ("score", "label")]
+        return {f"test {number}, {name}": row[name] for number, row in enumerate(self.rows["test"]) for name in columns}
 
 
 _COLUMNS = {
@@ -111,6 +118,48 @@ def known_tasks(names: Sequence[str]) -> list[Any]:
                 hint = f"; did you mean '{close[0]}'?" if close else ""
                 raise DataError(f"mteb has no task '{name}'{hint}") from None
     return found
+
+
+def known_texts(names: Sequence[str]) -> dict[str, str]:
+    """The texts that mteb evaluates of its own tasks; loads their data.
+
+    Raises:
+        DataError: a task is unknown, or its data cannot be had.
+    """
+    from rexplug.evaluation.mteb_runner import quiet
+
+    found: dict[str, str] = {}
+    for name, task in zip(names, known_tasks(names), strict=True):
+        try:
+            with quiet():
+                task.load_data()
+        except Exception as error:  # whatever the hub's clients raise
+            said = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"mteb: the data of '{name}' cannot be had, so no training text can be kept apart from it: {said} "
+                "(HF_HUB_OFFLINE=0 lets it load; curation.decontaminate may name the other evaluators alone)"
+            ) from None
+        found |= {f"{name} {key}": text for key, text in split_texts(task.dataset, task.eval_splits)}
+    return found
+
+
+def split_texts(data: Any, splits: Sequence[str], place: str = "") -> Iterator[tuple[str, str]]:
+    """The texts of several words in an mteb task's data (mappings of subsets, splits and tables), of `splits` alone."""
+    if isinstance(data, Mapping):
+        for key in [key for key in data if key in splits] or list(data):
+            if key not in ("relevant_docs", "top_ranked"):
+                yield from split_texts(data[key], splits, f"{place}{key}/")
+    elif isinstance(data, str):
+        if len(data.split()) > 1:
+            yield place, data
+    elif data is not None and hasattr(data, "column_names"):
+        for number, row in enumerate(data):
+            yield from (
+                (each, text) for name in row for each, text in split_texts(row[name], (), f"{place}{number}.{name}")
+            )
+    elif isinstance(data, list):
+        for number, each in enumerate(data):
+            yield from split_texts(each, (), f"{place}.{number}")
 
 
 def evaluate_local(folder: Path, max_tokens: int, context: EvaluationContext) -> EvaluationResult:

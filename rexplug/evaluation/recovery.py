@@ -16,7 +16,7 @@ from rexplug.errors import DataError
 from rexplug.evaluation.statistics import metric
 
 if TYPE_CHECKING:
-    from rexplug.evaluation.evaluators import EmbeddingGeometry, LongDocuments, MaskedRecovery
+    from rexplug.evaluation.evaluators import MaskedRecovery, _OnTexts
 
 WORD = re.compile(r"\w+")
 _EXAMPLES = 6
@@ -58,26 +58,36 @@ def evaluate_recovery(evaluator: MaskedRecovery, context: EvaluationContext) -> 
     return EvaluationResult(metrics, main=f"{list(texts)[-1]}.words", examples=examples, scores=scores)
 
 
-def texts_of(
-    evaluator: MaskedRecovery | LongDocuments | EmbeddingGeometry, context: EvaluationContext
-) -> dict[str, Sequence[Document]]:
+def texts_of(evaluator: _OnTexts, context: EvaluationContext) -> dict[str, Sequence[Document]]:
     """The documents to measure on: those of the evaluator's own `texts`, else what the run held out.
 
     Raises:
         DataError: a source that was asked for does not exist, or there are no documents.
     """
     if evaluator.texts:
-        own = {name: list(source.documents(Shard(0, 1))) for name, source in evaluator.texts.items()}
-        kept = {
-            name: sorted(documents, key=lambda d: hashlib.blake2b(d.text.encode(), digest_size=8).digest())
-            for name, documents in own.items()
-        }
-    else:
-        if not context.held_out:
-            raise DataError(
-                f"{evaluator.label}: there are no held-out documents; evaluate with the recipe of a run, or give it 'texts'"
-            )
-        kept = {name: list(documents) for name, documents in context.held_out.items()}
+        return own_texts(evaluator)
+    if not context.held_out:
+        raise DataError(
+            f"{evaluator.label}: there are no held-out documents; evaluate with the recipe of a run, or give it 'texts'"
+        )
+    return _chosen(evaluator, {name: list(documents) for name, documents in context.held_out.items()})
+
+
+def own_texts(evaluator: _OnTexts) -> dict[str, Sequence[Document]]:
+    """The documents of the evaluator's own `texts` that are measured on, by source.
+
+    Raises:
+        DataError: a source that was asked for does not exist, or there are no documents.
+    """
+    own = {name: list(source.documents(Shard(0, 1))) for name, source in evaluator.texts.items()}
+    kept = {
+        name: sorted(documents, key=lambda d: hashlib.blake2b(d.text.encode(), digest_size=8).digest())
+        for name, documents in own.items()
+    }
+    return _chosen(evaluator, kept)
+
+
+def _chosen(evaluator: _OnTexts, kept: Mapping[str, Sequence[Document]]) -> dict[str, Sequence[Document]]:
     found: dict[str, Sequence[Document]] = {}
     for name in evaluator.sources or tuple(kept):
         if name not in kept:

@@ -229,10 +229,10 @@ class Story:
 
     def _compared(self) -> dict[str, Any]:
         """The evaluators whose texts are kept out of the corpus, with what decides those texts."""
-        from rexplug.corpus.decontaminate import compared
+        from rexplug.corpus.decontaminate import compared, text_options
 
         found = compared(self.recipe.evaluators, self.recipe.curation.decontaminate)
-        return {each.label: {"options": each.dump(), "files": _files(each.inputs())} for each in found}
+        return {each.label: {"options": text_options(each), "files": _files(each.inputs())} for each in found}
 
     def train_relevance(self) -> Any:
         """Label a sample, train the relevance classifier and choose its threshold."""
@@ -253,7 +253,7 @@ class Story:
         from rexplug.report import write_dataset_card
 
         recipe, run = self.recipe, self.run
-        sources = prepared(recipe, run)
+        sources = prepared(recipe, run, self.progress)
         statistics = curate(
             sources, recipe.curation, seed=recipe.seed, corpus=run.corpus, fitted=run.fitted,
             progress=self.progress,

@@ -121,8 +121,8 @@ class Curation(Section):
     minhash: MinHash = MinHash()
     """Options of `deduplicate: minhash`."""
     decontaminate: Literal["evaluators", "none"] | tuple[str, ...] = "evaluators"
-    """Drop documents that hold text of the `evaluators` (those that have texts of their own), of the evaluators listed here
-    by name, or of `none`."""
+    """Drop documents that hold text of the `evaluators`, of those listed here by name, or of `none`. `rexplug corpus show`
+    says which evaluators have no texts to compare with, and why."""
     decontamination: Decontamination = Decontamination()
     """Options of `decontaminate`."""
     held_out: float = Field(default=0.02, ge=0, lt=1)
@@ -527,7 +527,7 @@ class Recipe(Section):
     def _check_curation(self, evaluators: list[str]) -> None:
         against = self.curation.decontaminate
         for name in against if isinstance(against, tuple) else ():
-            if name not in evaluators:
+            if name not in evaluators and all(name != each.name for each in self.evaluators):
                 raise PydanticCustomError(
                     "decontaminate",
                     "curation.decontaminate names '{name}', but the evaluators are {known}",

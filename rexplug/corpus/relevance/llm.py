@@ -94,6 +94,8 @@ class Llm(Labeller):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        if not self.base_url.startswith(("http://", "https://")):
+            raise ValueError(f"base_url '{self.base_url}' is no address; it begins with http:// or https://")
         if (self.follow is None) == (self.prompt is None):
             raise ValueError("write `follow` (a plugin's labeller with an instruction) or `prompt`, one of them")
         if self.follow is not None and self.follow.instruction() is None:

@@ -6,21 +6,18 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from rexplug.components import Document
-from rexplug.corpus.sources.files import ERROR, FileSource, Piece, broken, document
+from rexplug.corpus.sources.files import ERROR, Piece, broken, document
 from rexplug.corpus.sources.opening import Damaged, opened
-from rexplug.corpus.sources.pages import Extraction, decoded, extracted
+from rexplug.corpus.sources.pages import MISSING, PageSource, decoded
 
 _PAGES = ("text/html", "application/xhtml+xml")
 
 
-class Warc(FileSource):
+class Warc(PageSource):
     """WARC and ARC files, plain or compressed: web pages (their main text, by trafilatura) and conversions to text."""
 
     name: ClassVar[str] = "warc"
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("warc", "arc", "warc.wet") for b in ("", ".gz"))
-
-    extract: Extraction = "precision"
-    """`precision` takes less and surer text, `recall` more; `none` keeps the markup."""
 
     def read(self, piece: Piece) -> Iterator[Document]:
         """One document per page; places are offsets of records in the file, as crawl indexes have them."""
@@ -61,14 +58,14 @@ class Warc(FileSource):
             raise Damaged(f"it breaks off inside the record at {offset}")
         charset = said.split("charset=")[1].split(";")[0].strip("\"' ") if "charset=" in said else None
         url = headers.get_header("WARC-Target-URI") or headers.get_header("uri")
-        text = (
-            decoded(content, charset).strip()
+        text, reason = (
+            (decoded(content, charset).strip(), MISSING)
             if mime == "text/plain"
-            else extracted(content, self.extract, charset, url)
+            else self.page_text(content, charset, url)
         )
         metadata = {
             "record": headers.get_header("WARC-Record-ID"), "date": headers.get_header("WARC-Date"),
         }  # fmt: skip
         if not text:
-            metadata[ERROR] = "no main text in the page"
+            metadata[ERROR] = reason
         return document(piece.file, offset, text, url, **metadata)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
 from typing import ClassVar
@@ -9,7 +10,7 @@ from typing import ClassVar
 from rexplug.components import Document
 from rexplug.corpus.sources.files import ERROR, FileSource, Piece, broken, document
 from rexplug.corpus.sources.opening import COMPRESSED, opened
-from rexplug.corpus.sources.pages import Extraction, decoded, extracted
+from rexplug.corpus.sources.pages import PageSource, decoded
 
 _MOST = 2000
 """Files in a shard."""
@@ -38,14 +39,12 @@ class _Whole(FileSource):
         if len(content) > self.longest:
             yield broken(piece.file, 0, f"longer than {self.longest} bytes")
             return
-        text = self._text(content)
-        reason = self._missing if content.strip() else "empty file"
+        text, reason = self._text(content) if content.strip() else ("", "empty file")
         yield document(piece.file, 0, text, None, piece.file.id, **({} if text else {ERROR: reason}))
 
-    _missing: ClassVar[str] = "empty file"
-
-    def _text(self, content: bytes) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _text(self, content: bytes) -> tuple[str, str]:
+        """The text, or empty and the reason why there is none."""
 
 
 class TextFiles(_Whole):
@@ -54,19 +53,15 @@ class TextFiles(_Whole):
     name: ClassVar[str] = "text"
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("txt", "md") for b in ("", *COMPRESSED))
 
-    def _text(self, content: bytes) -> str:
-        return decoded(content.removeprefix(b"\xef\xbb\xbf")).strip()
+    def _text(self, content: bytes) -> tuple[str, str]:
+        return decoded(content.removeprefix(b"\xef\xbb\xbf")).strip(), "empty file"
 
 
-class HtmlFiles(_Whole):
+class HtmlFiles(_Whole, PageSource):
     """Web pages, each file one document: the main text without menus and frames, extracted by trafilatura."""
 
     name: ClassVar[str] = "html"
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("html", "htm", "xhtml") for b in ("", *COMPRESSED))
-    _missing: ClassVar[str] = "no main text in the page"
 
-    extract: Extraction = "precision"
-    """`precision` takes less and surer text, `recall` more; `none` keeps the markup."""
-
-    def _text(self, content: bytes) -> str:
-        return extracted(content, self.extract)
+    def _text(self, content: bytes) -> tuple[str, str]:
+        return self.page_text(content)

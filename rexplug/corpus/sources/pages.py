@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from importlib.util import find_spec
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from rexplug.corpus.sources.extractor import extract_apart
+from rexplug.corpus.sources.files import FileSource, Positive
 from rexplug.errors import DataError
 
 Extraction = Literal["precision", "recall", "none"]
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
+MISSING = "no main text in the page"
 
 
-def extracted(content: bytes, how: Extraction, charset: str | None = None, url: str | None = None) -> str:
-    """The main text of a page by trafilatura; `none` gives the page as it is.
+class PageSource(FileSource):
+    """What sources of web pages share: how the main text is taken out, and what a page may cost."""
 
-    `charset` is what the server said; otherwise the page's own, UTF-8, or a guess. Empty if there is no main text.
-    """
-    page = decoded(content, charset)
-    if how == "none":
-        return page.strip()
-    try:
-        import trafilatura
-    except ImportError:
-        raise DataError("extraction of pages needs trafilatura; run `pip install trafilatura`") from None
-    # Its own deduplication remembers pages that the worker saw before, so that a text would depend on the worker.
-    found = trafilatura.extract(
-        page, url=url, include_comments=False, deduplicate=False, favor_precision=how == "precision",
-        favor_recall=how == "recall",
-    )  # fmt: skip
-    return (found or "").strip()
+    extract: Extraction = "precision"
+    """`precision` takes less and surer text, `recall` more; `none` keeps the markup."""
+    most_tags: Positive = 100_000
+    """A page with more tags is dropped before extraction, whose time can grow with their square."""
+    extract_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """Processor time that the extraction of one page may take; a page that needs more is dropped."""
+
+    def check(self) -> None:
+        """Files must match, and trafilatura must be there."""
+        if self.extract != "none" and find_spec("trafilatura") is None:
+            raise DataError(f"{self.name}: extraction of pages needs trafilatura; run `pip install trafilatura`")
+        super().check()
+
+    def page_text(self, content: bytes, charset: str | None = None, url: str | None = None) -> tuple[str, str]:
+        """The main text of a page by trafilatura, or empty and the reason why there is none.
+
+        `charset` is what the server said; otherwise the page's own, UTF-8, or a guess.
+        """
+        page = decoded(content, charset)
+        if self.extract == "none":
+            return page.strip(), MISSING
+        if page.count("<") > self.most_tags:
+            return "", f"more than {self.most_tags} tags in the page"
+        # Its own deduplication remembers pages that the worker saw before, so that a text would depend on the worker.
+        options = {
+            "url": url, "include_comments": False, "deduplicate": False, "favor_precision": self.extract == "precision",
+            "favor_recall": self.extract == "recall",
+        }  # fmt: skip
+        text, reason = extract_apart(page, options, self.extract_seconds)
+        return text, reason or MISSING
 
 
 def decoded(content: bytes, charset: str | None = None) -> str:

@@ -163,3 +163,8 @@ def test_a_damaged_cache_is_named(endpoint, context):
 def test_options_that_do_not_go_together(options, message):
     with pytest.raises(ValidationError, match=message):
         Llm(model="toy", base_url="http://localhost", **options)
+
+
+def test_an_endpoint_is_an_address():
+    with pytest.raises(ValidationError, match=r"base_url 'localhost:8000/v1' is no address; it begins with http:// or"):
+        Llm(model="toy", base_url="localhost:8000/v1", prompt="?")

@@ -1,0 +1,133 @@
+"""Extracts pages in a process of its own, so that one that takes for ever or crashes the parser costs only itself.
+
+Run as a script this is that process: it imports nothing of rexplug and starts in the time of one import. Frames on its standard
+input and output are a length of 8 bytes and a pickle. Time is processor time, kept by the kernel: the timer's signal ends the
+process even inside a C library, a busy machine makes no page slower, and a process whose parent is gone cannot work on for long.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from typing import IO, Any
+
+_SIZE = 8
+
+
+class Extractor:
+    """The parent's side of one process that takes pages one by one."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        path = os.pathsep.join(each for each in sys.path if each)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )  # fmt: skip
+        atexit.register(self.close)
+
+    def extract(self, page: str, options: dict[str, Any], seconds: float) -> tuple[str, str]:
+        """The page's text, or empty and the reason why there is none.
+
+        Raises:
+            EOFError: the process is gone; `how` says why.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            _send(self._process.stdin, (page, options, seconds))
+        except BrokenPipeError:
+            raise EOFError from None
+        answer: tuple[str, str] = _receive(self._process.stdout)
+        return answer
+
+    def how(self) -> int:
+        """The exit code of a process that is gone: negative for the signal that ended it."""
+        return self._process.wait()
+
+    def close(self) -> None:
+        """Let the process go."""
+        atexit.unregister(self.close)
+        if self.owner == os.getpid():
+            for line in (self._process.stdin, self._process.stdout):
+                with suppress(OSError):
+                    if line is not None:
+                        line.close()
+            self._process.kill()
+            self._process.wait()
+
+
+_running: Extractor | None = None
+
+
+def extract_apart(page: str, options: dict[str, Any], seconds: float) -> tuple[str, str]:
+    """The main text of a page, or empty and the reason; `options` are trafilatura's.
+
+    A page that needs more than `seconds` of processor time has none. One that ends the process otherwise is tried once more in a
+    new one: somebody else may have killed the first.
+    """
+    global _running
+    for attempt in (1, 2):
+        if _running is None or _running.owner != os.getpid():
+            _running = Extractor()
+        try:
+            return _running.extract(page, options, seconds)
+        except EOFError:
+            code = _running.how()
+            _running.close()
+            _running = None
+        if code == -signal.SIGPROF:
+            return "", f"extraction took more than {seconds:g} s"
+        if attempt == 2:
+            return "", f"extraction died ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
+    raise AssertionError
+
+
+def _send(file: IO[bytes], what: Any) -> None:
+    frame = pickle.dumps(what, pickle.HIGHEST_PROTOCOL)
+    file.write(len(frame).to_bytes(_SIZE, "little"))
+    file.write(frame)
+    file.flush()
+
+
+def _receive(file: IO[bytes]) -> Any:
+    size = file.read(_SIZE)
+    frame = file.read(int.from_bytes(size, "little")) if len(size) == _SIZE else b""
+    if not frame:
+        raise EOFError
+    return pickle.loads(frame)
+
+
+def _serve() -> None:
+    """Take pages until the other side closes."""
+    import logging
+
+    logging.disable(logging.CRITICAL)  # what its libraries think of a page is not for the terminal
+    # Only frames may go out where the parent reads, whatever a library prints.
+    inbox, outbox = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    import trafilatura
+
+    while True:
+        try:
+            page, options, seconds = _receive(inbox)
+        except EOFError:
+            return
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        try:
+            answer = ((trafilatura.extract(page, **options) or "").strip(), "")
+        except Exception as error:
+            answer = ("", f"extraction failed ({type(error).__name__})")
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        _send(outbox, answer)
+
+
+if __name__ == "__main__":
+    _serve()
