@@ -19,6 +19,10 @@ class DataError(RexplugError):
     """A source, a store, a checkpoint or another file cannot be read or does not hold what it should."""
 
 
+class RankLost(DataError):
+    """Another process of the run is gone, and this one ends for that reason alone."""
+
+
 class RunInterrupted(RexplugError):
     """The run was asked to stop (Ctrl-C, SIGTERM); what was made so far is saved and the next run continues it."""
 

@@ -27,6 +27,8 @@ _WAIT = timedelta(days=60)
 """Curation may take days while the other ranks wait for the first phase."""
 _GRACE = 20.0
 """Seconds that ranks have to end by themselves once one of them failed."""
+LOST = 3
+"""How a rank that ends because another one is gone tells so to the process that started both."""
 _control: Any = None
 
 
@@ -95,6 +97,11 @@ def abandoned() -> bool:
     """Whether the process that started the ranks is gone."""
     launcher = os.environ.get("REXPLUG_LAUNCHER")
     return launcher is not None and os.getppid() != int(launcher)
+
+
+def lost_code() -> int:
+    """The exit code of a process that ends because another rank is gone."""
+    return LOST if "REXPLUG_LAUNCHER" in os.environ else 2
 
 
 def dismiss() -> None:
@@ -167,8 +174,8 @@ def launch(num: int, arguments: Sequence[str], logs: Path) -> int:
     return _verdict(codes, bool(asked), logs)
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
-    """Exit codes, in order of rank; once one fails the others get a while to end by themselves, then count as failed."""
+def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> list[int | None]:
+    """Exit codes, in order of rank; once one fails the others get a while to end by themselves, or are ended: None."""
     failed_at: float | None = None
     ended: set[int] = set()
     while any(process.poll() is None for process in processes):
@@ -180,23 +187,29 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
                 if process.poll() is None:
                     process.kill()
                     ended.add(number)
-    return [1 if number in ended else process.wait() for number, process in enumerate(processes)]
+    codes = [process.wait() for process in processes]
+    return [None if number in ended else code for number, code in enumerate(codes)]
 
 
-def _verdict(codes: Sequence[int], asked: bool, logs: Path) -> int:
-    killed = next((i for i, code in enumerate(codes) if code < 0), None)
+def _verdict(codes: Sequence[int | None], asked: bool, logs: Path) -> int:
+    """The exit code of the whole, or an error that names the rank that failed by itself."""
+    killed = next(((number, code) for number, code in enumerate(codes) if code is not None and code < 0), None)
     if killed is not None and not asked:
-        name = signal.Signals(-codes[killed]).name
+        name = signal.Signals(-killed[1]).name
         raise DataError(
-            f"rank {killed} of {len(codes)} was ended by {name}; the other ranks were stopped. The same command goes on from "
-            f"the last checkpoint (what ranks other than 0 printed is in {logs})"
+            f"rank {killed[0]} of {len(codes)} was ended by {name}; the other ranks were stopped. The same command goes on "
+            f"from the last checkpoint (what ranks other than 0 printed is in {logs})"
         )
     if asked and any(code not in (0, 130) for code in codes):
         raise RunInterrupted("interrupted; the same command goes on from the last checkpoint")
-    if codes[0] == 0 and any(codes):
-        failed = next(i for i, code in enumerate(codes) if code)
-        raise DataError(f"rank {failed} of {len(codes)} failed; what it printed is in {logs / f'rank-{failed}.log'}")
-    return codes[0]
+    failed = [number for number, code in enumerate(codes) if code not in (0, LOST, None)]
+    if failed and failed[0] > 0:
+        raise DataError(
+            f"rank {failed[0]} of {len(codes)} failed; what it printed is in {logs / f'rank-{failed[0]}.log'}. The other "
+            "ranks were stopped; the same command goes on from the last checkpoint"
+        )
+    # Rank 0 said by itself what was wrong.
+    return 2 if codes[0] in (LOST, None) else codes[0] or 0
 
 
 def _free_port() -> int:

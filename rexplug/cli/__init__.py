@@ -8,8 +8,8 @@ import traceback
 
 import click
 
-from rexplug import __version__
-from rexplug.errors import RexplugError, RunInterrupted
+from rexplug import __version__, ranks
+from rexplug.errors import RankLost, RexplugError, RunInterrupted
 
 _COMMANDS = {
     "run": "Curate, train, evaluate, export and report what a recipe says.",
@@ -67,6 +67,9 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("rexplug: interrupted; what was finished is kept, and the same command goes on from there", err=True)
         sys.exit(130)
+    except RankLost as error:
+        click.echo(f"rexplug: {error}", err=True)
+        sys.exit(ranks.lost_code())
     except RexplugError as error:
         click.echo(f"rexplug: {error}", err=True)
         sys.exit(2)

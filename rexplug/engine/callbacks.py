@@ -22,6 +22,7 @@ from rexplug.batches import Position, PositionLog
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.figures import MetricsFile, Smoothed, Speed, Totals, flat
 from rexplug.engine.optimizer import set_rate
+from rexplug.engine.sharding import gradient_norm
 from rexplug.errors import DataError
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Phase
@@ -80,6 +81,8 @@ class Steps(Callback):
     tokens: int = 0
     seconds: float = 0.0
     stopped: bool = False
+    due: bool = False
+    """Whether the evaluators are to run at this step; a checkpoint remembers it, in case the run ends before they did."""
     smoothed: Smoothed = field(default_factory=Smoothed)
     last_position: dict[str, Any] = field(default_factory=dict)
     positions: PositionLog | None = None
@@ -110,7 +113,7 @@ class Steps(Callback):
         losses, hits, counts = totals.tolist()
         self._totals = Totals(tuple(losses), tuple(hits), tuple(counts))
         self._agree(state)
-        self._norm = self._gradient_norm(state)
+        self._norm = gradient_norm(state.model.parameters())
         trouble = self._trouble(self._totals.loss)
         if trouble is None:
             self._skipped = 0
@@ -153,15 +156,6 @@ class Steps(Callback):
                 )
             wishes = found[2 * len(mine) :]
         self._stop_all, self._late = bool(wishes[0]), bool(wishes[1])
-
-    def _gradient_norm(self, state: ComposerState) -> float:
-        gradients = [each.grad for each in state.model.parameters() if each.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if state.fsdp_enabled:
-            squares = norm.double() ** 2
-            dist.all_reduce(squares, "SUM")
-            norm = squares.sqrt()
-        return float(norm)
 
     def batch_end(self, state: ComposerState, logger: Logger) -> None:
         """Write the step's figures; save, evaluate and stop when it is time."""
@@ -213,11 +207,14 @@ class Steps(Callback):
             state.stop_training()
         every = self.phase.checkpoints.every_tokens
         on_grid = every is not None and self.tokens // every > before // every
+        every = self.phase.evaluate_every
+        self.due = self.evaluate is not None and every is not None and self.tokens // every > before // every
         if self.stopped or self._late or on_grid:
             self.save(self, on_grid)
-        every = self.phase.evaluate_every
-        if self.evaluate is not None and every is not None and self.tokens // every > before // every:
+        if self.due and not self.stopped:
+            assert self.evaluate is not None
             self.evaluate(self)
+            self.due = False
         # What saving and evaluating take is no training time.
         self._last = time.monotonic()
 

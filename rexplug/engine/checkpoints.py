@@ -22,7 +22,8 @@ class State:
     """What a checkpoint knows besides weights and optimizer.
 
     `position` is the stream's; `tokens` and `total_tokens` are those of the phase and of all phases up to here. `grid`
-    says whether it was made by `every_tokens`; `averaged` names the steps whose weights the checkpoint is the mean of.
+    says whether it was made by `every_tokens`; `averaged` names the steps whose weights the checkpoint is the mean of;
+    `due` says that the evaluators were about to run.
     """
 
     phase: str
@@ -36,14 +37,14 @@ class State:
     figures: dict[str, float] = field(default_factory=dict)
     grid: bool = False
     averaged: list[int] = field(default_factory=list)
+    due: bool = False
 
 
-def write_checkpoint(folder: Path, model: Any, optimizer: torch.optim.Optimizer | None, state: State) -> Path:
-    """Write a checkpoint in one step; returns its folder."""
+def write_checkpoint(folder: Path, model: Any, moments: dict[str, Any], state: State) -> Path:
+    """Write a checkpoint in one step: the model, the optimizer's whole `state_dict`, the rest. Returns its folder."""
     with replacing(folder) as temporary:
         model.save_pretrained(temporary)
-        if optimizer is not None:
-            torch.save(optimizer.state_dict(), temporary / "optimizer.pt")
+        torch.save(moments, temporary / "optimizer.pt")
         write_json(temporary / "state.json", asdict(state))
     return folder
 

@@ -51,9 +51,12 @@ def data_spec(stream: BatchStream, position: Position, rank: int = 0, world: int
 def to_tensors(batch: GlobalBatch, after: Position, rank: int = 0, world: int = 1) -> dict[str, Any]:
     """A rank's rows of a global batch as a mapping of tensors; `about` holds what the callbacks report of all of it.
 
-    A rank without a row gets one that masks nothing: it weighs nothing, and the ranks step together.
+    Every rank has as many rows as the others, since they share each pass where the model is cut into parts: one that
+    would have fewer gets a row that masks nothing and weighs nothing.
     """
-    rows = [_row(row) for row in batch.rows[rank::world]] or [_idle(batch.rows[0])]
+    rows = [_row(row) for row in batch.rows[rank::world]]
+    if len(rows) * world < len(batch.rows):
+        rows.append(_idle(batch.rows[0]))
     lengths = [int(n) for row in batch.rows for n in np.diff(row.borders)]
     return {
         "rows": rows,

@@ -21,7 +21,7 @@ from rexplug.engine import checkpoints
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.engine.figures import MetricsFile, Smoothed, Speed
 from rexplug.engine.saving import Saver
-from rexplug.errors import DataError, RunInterrupted
+from rexplug.errors import RankLost, RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention
 from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, theta_warnings, thetas
 from rexplug.progress import Progress
@@ -105,7 +105,8 @@ def train_phase(
 
     Raises:
         RunInterrupted: SIGTERM or SIGINT came; a checkpoint was written.
-        DataError: the loss is not a number, a checkpoint does not fit or cannot be written, or another rank is gone.
+        DataError: the loss is not a number, or a checkpoint does not fit or cannot be written.
+        RankLost: another rank is gone.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     progress.start(phase.name, phase.tokens, "tokens")
@@ -118,6 +119,7 @@ def train_phase(
     from rexplug.engine.loader import data_spec
     from rexplug.engine.loggers import make_loggers
     from rexplug.engine.optimizer import make_optimizer, take_over
+    from rexplug.engine.sharding import Whole, choose_parallel, shard
 
     leads = ranks.rank() == 0
     ranks.connect()
@@ -135,11 +137,21 @@ def train_phase(
     set_rope(model, global_theta=phase.rope.global_theta, local_theta=phase.rope.local_theta)
     use_packed_attention(model)
     model.to(machine.device)
+    parallel, reason = ranks.say(
+        choose_parallel(recipe.model.parallel, model.num_parameters(), machine.device, ranks.world())
+    )
+    wrapped = PackedMaskedLM(model, len(stream.sources), machine.backend)
+    shell = None
+    if parallel == "fsdp":
+        shell = Whole.shell_of(model)
+        shard(wrapped, machine.device)
     optimizer = make_optimizer(model, phase)
-    position, step, seconds, figures = stream.start, 0, 0.0, {}
+    whole = Whole(model, optimizer, shell)
+    position, step, seconds, figures, due = stream.start, 0, 0.0, {}, False
     if newest is not None:
         state = checkpoints.read_state(newest)
         position, step, seconds, figures = Position.from_json(state.position), state.step, state.seconds, state.figures
+        due = state.due
         take_over(optimizer, checkpoints.read_optimizer(newest))
         progress.note(f"  {phase.name} goes on after step {step} ({position.tokens:,} of {phase.tokens:,} tokens)")
     elif previous is not None:
@@ -148,7 +160,7 @@ def train_phase(
         progress.note(f"  warning: {note}")
     if leads:
         metrics.cut(phase.name, step)
-    processes = "" if ranks.world() == 1 else f", {ranks.world()} processes"
+    processes = "" if ranks.world() == 1 else f", {ranks.world()} processes with {parallel} ({reason})"
     progress.note(
         f"  {phase.name}: {phase.tokens:,} tokens at {phase.context:,}, attention '{machine.backend}' ({machine.why}), "
         f"{machine.device.type}, {machine.precision}{processes}"
@@ -159,23 +171,25 @@ def train_phase(
 
     total_before = previous.total_tokens if previous else 0
     rate = phase.learning_rate
-    saver = Saver(phase, folder, lambda: (model, optimizer), progress)
+    saver = Saver(phase, folder, progress)
 
     def state_of(steps: Steps, on_grid: bool) -> State:
         return State(
             phase.name, steps.step, steps.tokens, total_before + steps.tokens, steps.seconds, steps.last_position,
             phase.optimizer.use, decayed=_falls(phase) and steps.tokens >= phase.tokens,
-            figures=dict(steps.smoothed.values), grid=on_grid,
+            figures=dict(steps.smoothed.values), grid=on_grid, due=steps.due,
         )  # fmt: skip
 
     def save(steps: Steps, on_grid: bool) -> None:
+        weights, moments = whole.weights(), whole.moments()  # of all ranks
         if leads:
-            saver.save(state_of(steps, on_grid))
+            saver.save(state_of(steps, on_grid), weights, moments)
 
     def evaluate_now(steps: Steps) -> None:
+        weights = whole.weights()
         if leads and evaluate is not None:
             with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-                model.save_pretrained(temporary)
+                weights.save_pretrained(temporary)
                 evaluate(Path(temporary), steps.tokens)
             progress.start(phase.name, phase.tokens, "tokens")
             progress.update(min(steps.tokens, phase.tokens))
@@ -210,6 +224,8 @@ def train_phase(
         smoothed=Smoothed(dict(figures)),
         last_position=position.to_json(),
     )
+    if due and evaluate is not None:
+        evaluate_now(steps)
     model.train()
     if not stream.done(position):
         folder.mkdir(parents=True, exist_ok=True)
@@ -217,7 +233,7 @@ def train_phase(
         with steps.stop.listening(), _other_ranks(), log as positions:
             steps.positions = positions
             trainer = trainer_class(
-                model=PackedMaskedLM(model, len(stream.sources), machine.backend),
+                model=wrapped,
                 train_dataloader=data_spec(stream, position, ranks.rank(), ranks.world()),
                 optimizers=optimizer,
                 max_duration=f"{phase.tokens - position.tokens}tok",
@@ -241,8 +257,10 @@ def train_phase(
                 )
     final = folder / FINAL
     # A phase that was lengthened goes on from its final checkpoint and leaves a new one.
-    if leads and (newest != final or steps.step > step):
-        saver.finish(state_of(steps, False))
+    if newest != final or steps.step > step:
+        weights, moments = whole.weights(), whole.moments()
+        if leads:
+            saver.finish(state_of(steps, False), weights, moments)
     ranks.say(None)  # nobody reads the final checkpoint before it is there
     if steps.stopped:
         raise RunInterrupted(f"stopped at the end of phase '{phase.name}'; saved; the same command goes on from here")
@@ -257,7 +275,7 @@ def train_phase(
         "loss": steps.smoothed.values["loss"], "accuracy": steps.smoothed.values["accuracy"], "epochs": epochs,
         "context": phase.context, "backend": machine.backend, "why": machine.why, "device": machine.device.type,
         "precision": machine.precision, "threads": torch.get_num_threads(), "processes": ranks.world(),
-        "rope_theta": thetas(model), "checkpoint": str(final), "warnings": notes,
+        "parallel": parallel, "rope_theta": thetas(model), "checkpoint": str(final), "warnings": notes,
     }  # fmt: skip
 
 
@@ -270,7 +288,7 @@ def _other_ranks() -> Iterator[None]:
         lost = any(word in str(error) for word in ("gloo", "Connection", "NCCL", "nccl", "ProcessGroup"))
         if ranks.world() == 1 or not lost:
             raise
-        raise DataError(
+        raise RankLost(
             f"rank {ranks.rank()} lost another rank and ends; the same command goes on from the last checkpoint"
         ) from None
 

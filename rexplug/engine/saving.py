@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,10 @@ DISK_ERRORS = (OSError, RuntimeError, SafetensorError)
 
 @dataclass
 class Saver:
-    """Writes and prunes the checkpoints of a phase, in `folder`.
-
-    `weights` gives model and optimizer as they are to be saved (with sharding, gathered).
-    """
+    """Writes and prunes the checkpoints of a phase, in `folder`."""
 
     phase: Phase
     folder: Path
-    weights: Callable[[], tuple[Any, Any]]
     progress: Progress
     saved_at: float = field(default_factory=time.monotonic)
 
@@ -44,26 +40,24 @@ class Saver:
         """Whether the last checkpoint is too long ago."""
         return time.monotonic() - self.saved_at >= self.phase.checkpoints.every_minutes * 60
 
-    def save(self, state: State) -> bool:
+    def save(self, state: State, model: Any, moments: dict[str, Any]) -> bool:
         """Write a checkpoint and prune the others; False, and a note, if it could not be written."""
-        model, optimizer = self.weights()
         self.saved_at = time.monotonic()
         try:
-            write_checkpoint(step_folder(self.folder, state.step), model, optimizer, state)
+            write_checkpoint(step_folder(self.folder, state.step), model, moments, state)
         except DISK_ERRORS as error:
             self.progress.note(f"  warning: {self._failed(error)}; training goes on and tries again")
             return False
         self._prune()
         return True
 
-    def finish(self, state: State) -> Path:
+    def finish(self, state: State, model: Any, moments: dict[str, Any]) -> Path:
         """Write `final`, averaged if the phase says so, and remove what is not to be kept.
 
         Raises:
             DataError: it could not be written; the last checkpoint of the phase is still there.
         """
         final = self.folder / FINAL
-        model, optimizer = self.weights()
         kept = self._steps()
         sources = [path for path, each in kept if each.grid and each.step < state.step][-(self.phase.average - 1) :]
         own = None
@@ -72,7 +66,7 @@ class Saver:
             model.load_state_dict(averaged(own, [path / "model.safetensors" for path in sources]))
             state = replace(state, averaged=[int(path.name.split("-")[1]) for path in sources] + [state.step])
         try:
-            write_checkpoint(final, model, optimizer, state)
+            write_checkpoint(final, model, moments, state)
         except DISK_ERRORS as error:
             raise DataError(f"{self._failed(error)}; make room, and the same command goes on from there") from None
         finally:

@@ -88,6 +88,10 @@ class _Loss(Function):
             else:
                 of_features[part] = grad @ w
                 of_weight.add((piece.t() @ grad).float())
+        if wanted and not num:  # ranks that hold parts of the weights exchange a gradient of each
+            of_weight.add(torch.zeros_like(w).t())
+            if b is not None:
+                of_bias.add(torch.zeros_like(b))
         ctx.save_for_backward(of_features, of_weight.value, of_bias.value)
         ctx.kinds = features.dtype, weight.dtype, None if bias is None else bias.dtype
         ctx.mark_non_differentiable(losses, hits)
@@ -96,8 +100,6 @@ class _Loss(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         of_features, of_weight, of_bias = ctx.saved_tensors
-        if of_weight is None:  # no token was masked
-            return of_features * grad, None, None, None, None
         scaled_bias = None if of_bias is None else (of_bias * grad).to(ctx.kinds[2])
         return (
             (of_features * grad).to(ctx.kinds[0]),

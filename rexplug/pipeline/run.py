@@ -147,7 +147,11 @@ class Story:
             ),
             Stage(
                 "train.initial",
-                {"model": recipe.model.model_dump(mode="json", by_alias=True), "seed": recipe.seed_of_training},
+                # How processes share the model changes nothing but rounding, and a run may go on the other way.
+                {
+                    "model": recipe.model.model_dump(mode="json", by_alias=True, exclude={"parallel"}),
+                    "seed": recipe.seed_of_training,
+                },
                 self.initialize,
                 after=("tokenize",),
                 outputs=(run.checkpoints / "initial",),

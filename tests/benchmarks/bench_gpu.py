@@ -1,14 +1,18 @@
 """Training speed on one GPU: tokens per second, share of the device's peak (MFU) and memory.
 
-    python tests/benchmarks/bench_gpu.py [--steps 30] [--no-compile]
+    python tests/benchmarks/bench_gpu.py [--steps 30] [--no-compile] [--tiny]
 
 Cases: 150M at 1,024 and at 8,192, 17M at 1,024; vocabulary 50,368, bf16, 30 % masked, the loss in pieces, packed rows of
 documents of log-normal lengths. Without a GPU it says so and exits with code 2.
+
+`--tiny` goes the same way with a tiny model, on a GPU or on a CPU: it shows that the script runs on this machine and with
+this torch. Its figures mean nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import time
 
@@ -29,36 +33,51 @@ CASES = [
     ("base", 8192, 98_304, 3000),
     ("micro", 1024, 262_144, 600),
 ]
+TINY = [("nano", 256, 1024, 60), ("nano", 1024, 2048, 300)]
 
 
-def on_gpu(row: dict) -> dict:
-    return {key: value.cuda() if isinstance(value, torch.Tensor) else value for key, value in row.items()}
+def on(device: torch.device, row: dict) -> dict:
+    return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in row.items()}
 
 
-def run(size: str, longest: int, width: int, median: float, steps: int, *, compiled: bool) -> None:
-    special = Special(50_368)
-    backend, why = choose_backend("auto", torch.device("cuda"), "bf16")
-    model = build_model(Model(size=size), special, context=8192, seed=1).cuda()
+def wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def memory_gib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def run(
+    size: str, longest: int, width: int, median: float, *, steps: int, compiled: bool, vocabulary: int, device: torch.device
+) -> None:
+    special = Special(vocabulary)
+    backend, why = choose_backend("auto", device, "bf16")
+    model = build_model(Model(size=size), special, context=8192, seed=1).to(device)
     use_packed_attention(model)
     if compiled:
         for layer in model.model.layers:
             # Everything around attention; attention itself is one kernel already.
             layer.project = torch.compile(layer.project, dynamic=False)
             layer.finish = torch.compile(layer.finish, dynamic=False)
-    wrapped = PackedMaskedLM(model, 1, backend).cuda()
+    wrapped = PackedMaskedLM(model, 1, backend).to(device)
     optimizer = make_optimizer(model, recipe_of(width, 10**9, width).phases[0])
     rows = make_rows(make_documents(4 * width, median, longest, special), width, special)[:4]
     stream = Fixed([[row] for row in rows])
-    batches = [on_gpu(to_tensors(*pair)["rows"][0]) for pair in stream.batches(stream.start)]
-    torch.cuda.reset_peak_memory_stats()
+    batches = [on(device, to_tensors(*pair)["rows"][0]) for pair in stream.batches(stream.start)]
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     tokens = flops = 0.0
     began = 0.0
     for step in range(-5, steps):
         if step == 0:
-            torch.cuda.synchronize()
+            wait_for(device)
             began = time.perf_counter()
         row = batches[step % len(batches)]
-        with torch.autocast("cuda", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             outputs = wrapped({"rows": [row]})
             loss = wrapped.loss(outputs, None)
         loss.backward()
@@ -71,28 +90,34 @@ def run(size: str, longest: int, width: int, median: float, steps: int, *, compi
                 model.config, num_tokens=row["num_tokens"], global_pairs=pairs(lengths, None),
                 local_pairs=pairs(lengths, HALF_WINDOW), num_masked=row["num_masked"],
             )  # fmt: skip
-    torch.cuda.synchronize()
+    wait_for(device)
     seconds = time.perf_counter() - began
-    peak = peak_of(torch.cuda.get_device_name())
-    mfu = f"{flops / seconds / peak:6.1%}" if peak else "  peak unknown"
-    memory = torch.cuda.max_memory_allocated() / 2**30
-    print(f"{size:8}{longest:8,}{width:10,}{tokens / seconds:14,.0f}{mfu:>10}{memory:10.1f} GiB   {backend}: {why}")
+    peak = peak_of(torch.cuda.get_device_name()) if device.type == "cuda" else None
+    mfu = f"{flops / seconds / peak:6.1%}" if peak else "unknown"
+    print(
+        f"{size:8}{longest:8,}{width:10,}{tokens / seconds:14,.0f}{mfu:>10}{memory_gib(device):10.1f} GiB   {backend}: {why}; "
+        f"loss {float(loss):.3f}"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--no-compile", dest="compiled", action="store_false")
+    parser.add_argument("--tiny", action="store_true", help="show that the script runs, on any machine")
     options = parser.parse_args()
-    if not torch.cuda.is_available():
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type != "cuda" and not options.tiny:
         print(
             "bench_gpu: this machine has no GPU that torch can use; bench_training.py measures a CPU", file=sys.stderr
         )
         sys.exit(2)
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, compiled: {options.compiled}")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "a CPU"
+    print(f"{name}, torch {torch.__version__}, compiled: {options.compiled}")
     print(f"{'size':8}{'context':>8}{'row':>10}{'tokens/s':>14}{'MFU':>10}{'memory':>14}")
-    for size, longest, width, median in CASES:
-        run(size, longest, width, median, options.steps, compiled=options.compiled)
+    for case in TINY if options.tiny else CASES:
+        vocabulary = 512 if options.tiny else 50_368
+        run(*case, steps=options.steps, compiled=options.compiled, vocabulary=vocabulary, device=device)
 
 
 if __name__ == "__main__":

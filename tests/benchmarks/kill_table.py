@@ -1,10 +1,11 @@
-"""kill -9 at random points of a three-phase run, again and again, and what comes out beside an undisturbed run.
+"""kill -9 all over a three-phase run, and what comes out beside an undisturbed run.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/kill_table.py [--kills 20] [--seed 0]
 
-One run is killed `--kills` times: a thread of the training process waits for a random step and then for a random part
-of a step, and kills the process wherever it is: computing, saving, writing figures. The next process goes on. At the
-end weights, moments, positions and figures are compared with those of a run that nobody disturbed, bit by bit.
+The undisturbed run comes first. From its steps, checkpoints and evaluations the moments are drawn at which the other one
+is killed, before it starts: three in five in a step, wherever in it, the others while a checkpoint is written, while the
+evaluators run, and while a phase ends. A thread of the process waits for the next moment and sends SIGKILL; the next
+process goes on. At the end weights, moments, positions, figures and evaluations of both are compared, bit by bit.
 """
 
 from __future__ import annotations
@@ -12,52 +13,160 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 ENGINE_TESTS = Path(__file__).parents[1] / "engine"
-CHILD = """
-import os, random, signal, sys, threading, time
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import conftest as c
-root, seed, last = Path(sys.argv[2]), sys.argv[3], float(sys.argv[4])
-draw = random.Random(seed)
-after, part, seen = draw.randrange(0, 5), draw.random(), []
-def killer():
-    while len(seen) <= after: time.sleep(0.0005)
-    time.sleep(part * (seen[-1] - seen[-2] if len(seen) > 1 else 0.02))
-    os.kill(os.getpid(), signal.SIGKILL)
-class Watch(c.Silent):
-    def update(self, done, **figures):
-        if figures: seen.append(time.monotonic())
-if seed != "none": threading.Thread(target=killer, daemon=True).start()
-phases = [
-    c.phase("pretrain", tokens=last, checkpoints={"every_tokens": 700}),
-    c.phase("extend", tokens=last, context=128, rope={"global_theta": 160000}, checkpoints={"every_tokens": 700}),
-    c.phase("anneal", tokens=last, checkpoints={"every_tokens": 700}, average=2,
-            learning_rate={"peak": 5e-3, "schedule": "one_minus_sqrt"}),
-]
-bench = c.Bench(root, phases)
-for each in phases:
-    if not (root / "checkpoints" / each["name"] / "final").exists(): bench.train(each["name"], Watch())
-"""
+NAMES = ("pretrain", "extend", "anneal")
+SAVE_EVERY, EVALUATE_EVERY = 700, 1500
+MOMENTS = {"step": 0.6, "save": 0.2, "evaluate": 0.1, "end": 0.1}
+"""What the process is doing when it is killed, and the share of the kills, in the order within a step."""
 
 
-def child(root: Path, seed: str, tokens: int) -> int:
-    arguments = [sys.executable, "-c", CHILD, str(ENGINE_TESTS), str(root), seed, str(tokens)]
-    done = subprocess.run(arguments, capture_output=True, check=False)
+@dataclass(frozen=True)
+class Point:
+    """A moment to be killed at: in `step` of `phase`, which begins (or ends, but for `step`) after `tokens`."""
+
+    phase: str
+    step: int
+    moment: str
+    tokens: int
+    part: float
+
+    @property
+    def order(self) -> tuple[int, int, int, float]:
+        return NAMES.index(self.phase), self.step, list(MOMENTS).index(self.moment), self.part
+
+
+def phases(c: Any, tokens: int) -> list[dict[str, Any]]:
+    often = {"tokens": tokens, "checkpoints": {"every_tokens": SAVE_EVERY}, "evaluate_every": EVALUATE_EVERY}
+    return [
+        c.phase("pretrain", **often),
+        c.phase("extend", **often, context=128, rope={"global_theta": 160000}),
+        c.phase("anneal", **often, average=2, learning_rate={"peak": 5e-3, "schedule": "one_minus_sqrt"}),
+    ]
+
+
+class Watch:
+    """Knows where the run stands, and kills it at a point."""
+
+    def __init__(self, root: Path, point: Point | None) -> None:
+        self.root, self.point = root, point
+        self.phase, self.done, self.seen = -1, -1.0, [time.monotonic()]
+        self.evaluating = threading.Event()
+        if point is not None:
+            threading.Thread(target=self._kill, daemon=True).start()
+
+    def start(self, task: str, total: float | None = None, unit: str = "") -> None:
+        if task in NAMES and NAMES.index(task) != self.phase:
+            self.phase, self.done = NAMES.index(task), 0.0
+
+    def update(self, done: float, **figures: float | str) -> None:
+        self.done = done
+        self.seen.append(time.monotonic())
+
+    def note(self, text: str) -> None:
+        pass
+
+    def _reached(self) -> bool:
+        assert self.point is not None
+        return (self.phase, self.done) >= (NAMES.index(self.point.phase), self.point.tokens)
+
+    def _kill(self) -> None:
+        point = self.point
+        assert point is not None
+        while not self._reached():
+            time.sleep(0.0005)
+        if point.moment == "step":
+            time.sleep(point.part * (self.seen[-1] - self.seen[-2] if len(self.seen) > 2 else 0.1))
+        elif point.moment == "evaluate":
+            self.evaluating.wait(2)
+            time.sleep(point.part * 0.05)
+        else:
+            folder, until = self.root / "checkpoints" / point.phase, time.monotonic() + 2
+            while not list(folder.glob(".tmp-*")) and time.monotonic() < until:
+                time.sleep(0.0002)
+            time.sleep(point.part * 0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def child(root: Path, tokens: int, point: Point | None) -> None:
+    """Train what is not trained yet; the process may be killed."""
+    sys.path.insert(0, str(ENGINE_TESTS))
+    import conftest as c
+    import torch
+    from transformers import AutoModelForMaskedLM
+
+    from rexplug.engine import initial_checkpoint, train_phase
+    from rexplug.run_directory import write_json
+
+    bench = c.Bench(root, phases(c, tokens))
+    recipe, watch, start = bench.recipe, Watch(root, point), root / "checkpoints" / "initial"
+    bench.stream(NAMES[0])
+    if not start.exists():
+        initial_checkpoint(recipe, c.SPECIAL, bench.run)
+    for phase in recipe.phases:
+
+        def evaluate(folder: Path, seen: int, name: str = phase.name) -> None:
+            watch.evaluating.set()
+            logits = AutoModelForMaskedLM.from_pretrained(folder)(torch.arange(5, 60)[None]).logits
+            write_json(root / "evaluation" / f"{name}-{seen}.json", logits.detach().flatten().tolist())
+
+        final = root / "checkpoints" / phase.name / "final"
+        if not final.exists():
+            train_phase(
+                recipe=recipe, phase=phase, stream=bench.stream(phase.name), start=start, run=bench.run,
+                progress=watch, evaluate=evaluate,
+            )  # fmt: skip
+        start = final
+
+
+def run(root: Path, tokens: int, point: Point | None) -> int:
+    arguments = json.dumps({"root": str(root), "tokens": tokens, "point": asdict(point) if point else None})
+    done = subprocess.run([sys.executable, __file__, "--child", arguments], capture_output=True, check=False)
     if done.returncode not in (0, -9):
         sys.exit(done.stderr.decode())
     return done.returncode
 
 
-def where(root: Path) -> str:
-    lines = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines() if line.endswith("}")]
-    return f"{lines[-1]['phase']} {lines[-1]['step']}" if lines else "start"
+def lines_of(root: Path) -> list[dict[str, Any]]:
+    if not (root / "metrics.jsonl").exists():
+        return []
+    lines = (root / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def draw_points(calm: Path, kills: int, draw: random.Random) -> list[Point]:
+    """The moments of a whole run, drawn without replacement, in the order in which they come."""
+    found: dict[str, list[Point]] = {moment: [] for moment in MOMENTS}
+    before = {name: 0 for name in NAMES}
+    last = {line["phase"]: line["step"] for line in lines_of(calm)}
+    for line in lines_of(calm):
+        name, tokens = line["phase"], line["tokens"]
+        moments = {"step": before[name]}
+        if tokens // SAVE_EVERY > before[name] // SAVE_EVERY:
+            moments["save"] = tokens
+        if tokens // EVALUATE_EVERY > before[name] // EVALUATE_EVERY:
+            moments["evaluate"] = tokens
+        if line["step"] == last[name]:
+            moments["end"] = tokens
+        for moment, at in moments.items():
+            found[moment].append(Point(name, line["step"], moment, at, draw.random()))
+        before[name] = tokens
+    chosen: list[Point] = []
+    for moment in ("end", "evaluate", "save"):
+        chosen += draw.sample(found[moment], min(len(found[moment]), round(kills * MOMENTS[moment])))
+    chosen += draw.sample(found["step"], kills - len(chosen))
+    return sorted(chosen, key=lambda point: point.order)
 
 
 def outcome(root: Path) -> dict[str, str]:
@@ -65,8 +174,8 @@ def outcome(root: Path) -> dict[str, str]:
     import torch
 
     found = {}
-    for final in sorted((root / "checkpoints").glob("*/final")):
-        name = final.parent.name
+    for name in NAMES:
+        final = root / "checkpoints" / name / "final"
         state = json.loads((final / "state.json").read_text())
         del state["seconds"]
         optimizer = torch.load(final / "optimizer.pt", weights_only=True)
@@ -80,35 +189,55 @@ def outcome(root: Path) -> dict[str, str]:
             "weights": (final / "model.safetensors").read_bytes(),
             "moments": moments,
             "position": json.dumps(state).encode(),
+            "lineage": (final.parent / "positions.log").read_bytes(),
         }
         found |= {f"{name} {key}": hashlib.sha256(value).hexdigest()[:12] for key, value in parts.items()}
-    lines = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
     figures = [
-        [each["phase"], each["step"], each["tokens"], each["loss"], each["accuracy"], each["shares"]] for each in lines
+        [each[key] for key in ("phase", "step", "tokens", "loss", "accuracy", "gradient_norm", "shares")]
+        for each in lines_of(root)
     ]
-    return found | {"figures": hashlib.sha256(json.dumps(figures).encode()).hexdigest()[:12]}
+    evaluations = {path.name: path.read_text() for path in sorted((root / "evaluation").glob("*.json"))}
+    found["figures"] = hashlib.sha256(json.dumps(figures).encode()).hexdigest()[:12]
+    found[f"{len(evaluations)} evaluations"] = hashlib.sha256(json.dumps(evaluations).encode()).hexdigest()[:12]
+    return found
+
+
+def standing(root: Path) -> str:
+    """What a killed process left: its last line of figures, its newest checkpoint, and anything half written."""
+    lines = lines_of(root)
+    where = f"{lines[-1]['phase']} {lines[-1]['step']}" if lines else "no line"
+    folders = [path for path in (root / "checkpoints").glob("*/*") if path.is_dir() and not path.name.startswith(".")]
+    newest = max(folders, key=lambda path: path.stat().st_mtime, default=None)
+    saved = f"{newest.parent.name}/{newest.name.replace('step-', '').lstrip('0')}" if newest else "none"
+    half = len([*(root / "checkpoints").rglob(".tmp-*"), *(root / "checkpoints").rglob(".old-*")])
+    return f"{where:14}{saved:16}{'half a checkpoint' if half else ''}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--tokens", type=int, default=2300, help="tokens of each of the three phases")
+    parser.add_argument("--tokens", type=int, default=5000, help="tokens of each of the three phases")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.child:
+        made = json.loads(options.child)
+        child(Path(made["root"]), made["tokens"], Point(**made["point"]) if made["point"] else None)
+        return
     draw = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         calm, harried = Path(folder) / "calm", Path(folder) / "harried"
-        child(calm, "none", options.tokens)
-        points = []
-        for _ in range(options.kills):
-            if child(harried, str(draw.random()), options.tokens) == 0:
-                break
-            points.append(where(harried) if (harried / "metrics.jsonl").exists() else "start")
-        while child(harried, "none", options.tokens) != 0:
-            pass
-        print(f"{len(points)} kills, last line of metrics.jsonl at each: {', '.join(points)}")
+        assert run(calm, options.tokens, None) == 0
+        points = draw_points(calm, options.kills, draw)
+        print(f"{len(lines_of(calm))} steps, {len(points)} kills")
+        print(f"{'killed in':24}{'last line':14}{'last checkpoint':16}")
+        for point in points:
+            if run(harried, options.tokens, point) == 0:
+                sys.exit(f"the run was over before {point}")
+            print(f"{point.phase:9} {point.step:3} {point.moment:10}{standing(harried)}", flush=True)
+        assert run(harried, options.tokens, None) == 0
         ours, wanted = outcome(harried), outcome(calm)
-        print(f"{'':22}{'undisturbed':14}{'killed':14}")
+        print(f"\n{'':22}{'undisturbed':14}{'killed':14}")
         for key in wanted:
             same = "same" if ours.get(key) == wanted[key] else "DIFFERENT"
             print(f"{key:22}{wanted[key]:14}{ours.get(key, 'missing'):14}{same}")

@@ -1,5 +1,6 @@
 """A toy run: one store of made-up documents, a nano model and a short phase."""
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,23 @@ from rexplug.tokens.store import close_store, write_shard
 
 SPECIAL = SpecialTokens(cls=1, sep=2, pad=3, mask=4, vocabulary_size=64, all=frozenset(range(5)))
 SOURCES = ("web", "retail")
+HERE = str(Path(__file__).parent)
+SCRIPT = (
+    "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
+    "class Watch(c.Silent):\n"
+    "    left = int(sys.argv[4])\n"
+    "    def update(self, done, **figures):\n"
+    "        Watch.left -= 1\n"
+    "        if Watch.left: return\n"
+    "        if sys.argv[3] == 'error': raise DataError('this rank cannot read its disk')\n"
+    "        os.kill(int(sys.argv[5]) or os.getpid(), signal.Signals[sys.argv[3]])\n"
+    "if os.environ['RANK'] != sys.argv[6]: Watch.left = 0\n"
+    "from rexplug import ranks\n"
+    "from rexplug.errors import DataError, RankLost, RexplugError\n"
+    "try: c.frequent(Path(sys.argv[2]), parallel=sys.argv[7]).train('first', Watch())\n"
+    "except RankLost as error: print(error, file=sys.stderr); sys.exit(ranks.lost_code())\n"
+    "except RexplugError as error: print(error, file=sys.stderr); sys.exit(130 if 'stopped' in str(error) else 2)\n"
+)
 
 
 class Half(rexplug.MixingSchedule):
@@ -71,6 +89,7 @@ class Bench:
     root: Path
     phases: list[dict[str, Any]]
     precision: str = "fp32"
+    parallel: str = "auto"
 
     @property
     def run(self) -> RunDirectory:
@@ -80,7 +99,7 @@ class Bench:
     def recipe(self) -> Recipe:
         value = {
             "name": "toy", "sources": {name: Nothing() for name in SOURCES}, "tokenizer": {"use": "train"},
-            "model": {"size": "nano", "precision": self.precision}, "phases": self.phases,
+            "model": {"size": "nano", "precision": self.precision, "parallel": self.parallel}, "phases": self.phases,
         }  # fmt: skip
         return Recipe.model_validate(value)
 
@@ -129,9 +148,29 @@ def bench(tmp_path):
     return make
 
 
-def frequent(root: Path) -> Bench:
+def frequent(root: Path, **options: Any) -> Bench:
     """A bench whose phase saves itself after every few steps."""
-    return Bench(root, [phase("first", checkpoints={"every_tokens": 600})])
+    return Bench(root, [phase("first", checkpoints={"every_tokens": 600})], **options)
+
+
+def launch(
+    made: Bench, num: int, *, steps: int = 0, rank: int = 0, name: str = "SIGKILL", target: int = 0, parallel: str = "auto"
+) -> int:
+    """Train with `num` ranks; at the first one's n-th step of `rank` a signal goes out."""
+    from rexplug import ranks
+    from rexplug.engine import initial_checkpoint
+
+    initial = made.run.checkpoints / "initial"
+    if not initial.exists():
+        made.stream("first")
+        initial_checkpoint(made.recipe, SPECIAL, made.run)
+    arguments = [sys.executable, "-c", SCRIPT, HERE, str(made.root), name, str(steps), str(target), str(rank), parallel]
+    return ranks.launch(num, arguments, made.run.logs)
+
+
+@pytest.fixture(name="launch")
+def _launch():
+    return launch
 
 
 @pytest.fixture(scope="session")

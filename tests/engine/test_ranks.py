@@ -10,33 +10,7 @@ from pathlib import Path
 import pytest
 
 from rexplug import ranks
-from rexplug.engine import initial_checkpoint
 from rexplug.errors import DataError
-
-HERE = str(Path(__file__).parent)
-SCRIPT = (
-    "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
-    "class Watch(c.Silent):\n"
-    "    left = int(sys.argv[4])\n"
-    "    def update(self, done, **figures):\n"
-    "        Watch.left -= 1\n"
-    "        if Watch.left == 0: os.kill(int(sys.argv[5]) or os.getpid(), signal.Signals[sys.argv[3]])\n"
-    "if os.environ['RANK'] != sys.argv[6]: Watch.left = 0\n"
-    "from rexplug.errors import RexplugError\n"
-    "try: c.frequent(Path(sys.argv[2])).train('first', Watch())\n"
-    "except RexplugError as error: print(error, file=sys.stderr); sys.exit(130 if 'stopped' in str(error) else 2)\n"
-)
-
-
-def launch(made, num, *, steps=0, rank=0, name="SIGKILL", target=0):
-    """Train with `num` ranks; at the first one's n-th step of `rank` a signal goes out."""
-    initial = made.run.checkpoints / "initial"
-    if not initial.exists():
-        made.stream("first")
-        initial_checkpoint(made.recipe, __import__("conftest").SPECIAL, made.run)
-    arguments = [sys.executable, "-c", SCRIPT, HERE, str(made.root), name, str(steps), str(target), str(rank)]
-    return ranks.launch(num, arguments, made.run.logs)
-
 
 def lines_of(made):
     lines = [json.loads(line) for line in made.run.metrics.read_text().splitlines()]
@@ -45,8 +19,7 @@ def lines_of(made):
 
 
 @pytest.fixture(autouse=True)
-def _path(monkeypatch):
-    monkeypatch.syspath_prepend(HERE)
+def _threads(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
@@ -58,7 +31,7 @@ def alone(tmp_path_factory, request):
 
 
 @pytest.mark.slow
-def test_two_ranks_train_as_one(bench_at, tmp_path, alone):
+def test_two_ranks_train_as_one(launch, bench_at, tmp_path, alone):
     made = bench_at(tmp_path / "run")
     assert launch(made, 2) == 0
     exact, losses = lines_of(made)
@@ -69,7 +42,7 @@ def test_two_ranks_train_as_one(bench_at, tmp_path, alone):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_dies_ends_the_run_and_any_number_goes_on(bench_at, tmp_path, alone, rank):
+def test_a_rank_that_dies_ends_the_run_and_any_number_goes_on(launch, bench_at, tmp_path, alone, rank):
     made = bench_at(tmp_path / "run")
     with pytest.raises(DataError) as error:
         launch(made, 2, steps=6, rank=rank)
@@ -85,7 +58,29 @@ def test_a_rank_that_dies_ends_the_run_and_any_number_goes_on(bench_at, tmp_path
 
 
 @pytest.mark.slow
-def test_a_signal_to_one_rank_saves_and_stops_all(bench_at, tmp_path, alone):
+def test_a_rank_that_fails_is_named_with_what_it_printed(launch, bench_at, tmp_path, alone):
+    made = bench_at(tmp_path / "run")
+    with pytest.raises(DataError) as error:
+        launch(made, 2, steps=6, rank=1, name="error")
+    log = made.run.logs / "rank-1.log"
+    assert str(error.value) == (
+        f"rank 1 of 2 failed; what it printed is in {log}. The other ranks were stopped; the same command goes on from "
+        "the last checkpoint"
+    )
+    assert log.read_text().endswith("this rank cannot read its disk\n")
+    assert launch(made, 3) == 0
+    assert lines_of(made)[0] == alone[0]
+
+
+@pytest.mark.slow
+def test_a_failure_of_the_first_rank_is_its_own_to_tell(launch, bench_at, tmp_path):
+    made = bench_at(tmp_path / "run")
+    assert launch(made, 2, steps=6, rank=0, name="error") == 2
+    assert "lost another rank and ends; the same command goes on" in (made.run.logs / "rank-1.log").read_text()
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_rank_saves_and_stops_all(launch, bench_at, tmp_path, alone):
     made = bench_at(tmp_path / "run")
     assert launch(made, 2, steps=4, rank=1, name="SIGTERM") == 130
     exact, _ = lines_of(made)
@@ -148,11 +143,11 @@ def test_rows_are_dealt_out_and_a_rank_without_one_idles(bench):
 def test_ranks_end_with_the_process_that_started_them(bench_at, tmp_path):
     made = bench_at(tmp_path / "run")
     code = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c, test_ranks as t\n"
-        "t.launch(c.frequent(Path(sys.argv[2])), 2, steps=5, rank=0, target=__import__('os').getpid())\n"
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
+        "c.launch(c.frequent(Path(sys.argv[2])), 2, steps=5, rank=0, target=__import__('os').getpid())\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, HERE, str(made.root)], capture_output=True, timeout=120, check=False
+        [sys.executable, "-c", code, str(Path(__file__).parent), str(made.root)], capture_output=True, timeout=120, check=False
     )
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
     deadline = 60

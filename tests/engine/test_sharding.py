@@ -1,0 +1,135 @@
+"""FSDP: the same stream, losses and norms as one process; whole checkpoints that go on in any way."""
+
+import json
+
+import pytest
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file
+from torch.distributed.tensor import DTensor
+
+from rexplug.errors import DataError
+
+EXACT = ("step", "tokens", "learning_rate", "shares", "masked", "planned")
+
+
+def lines_of(made):
+    lines = [json.loads(line) for line in made.run.metrics.read_text().splitlines()]
+    return [{key: line[key] for key in EXACT} for line in lines], lines
+
+
+def assert_like(made, wanted):
+    exact, lines = lines_of(made)
+    assert exact == wanted[0]
+    for name in ("loss", "accuracy", "gradient_norm"):
+        ours, theirs = ([line[name] for line in each] for each in (lines, wanted[1]))
+        assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-5), name
+
+
+def moments(folder):
+    return torch.load(folder / "optimizer.pt", weights_only=True)
+
+
+@pytest.fixture(autouse=True)
+def _threads(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def sharding():
+    """The module; Composer comes with it, and is imported quietly before."""
+    from rexplug.engine import sharding
+
+    return sharding
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, request):
+    made = request.getfixturevalue("bench_at")(tmp_path_factory.mktemp("alone") / "run")
+    made.train("first")
+    return made, lines_of(made)
+
+
+@pytest.mark.slow
+def test_two_ranks_with_parts_of_the_weights_train_as_one(launch, bench_at, tmp_path, alone):
+    made = bench_at(tmp_path / "run")
+    assert launch(made, 2, parallel="fsdp") == 0
+    assert_like(made, alone[1])
+    ours, theirs = (each.run.checkpoints / "first" / "final" for each in (made, alone[0]))
+    weights, wanted = (load_file(each / "model.safetensors") for each in (ours, theirs))
+    assert {name: value.shape for name, value in weights.items()} == {n: v.shape for n, v in wanted.items()}
+    assert all(torch.allclose(weights[name], wanted[name], atol=1e-4) for name in wanted)
+    state, expected = moments(ours), moments(theirs)
+    assert str(state["param_groups"]) == str(expected["param_groups"])
+    assert state["state"].keys() == expected["state"].keys()
+    for number, each in expected["state"].items():
+        for name in ("exp_avg", "exp_avg_sq"):
+            assert torch.allclose(state["state"][number][name], each[name], atol=1e-5), (number, name)
+    assert (ours / "config.json").read_text() == (theirs / "config.json").read_text()
+
+
+@pytest.mark.slow
+def test_a_rank_without_a_row_takes_part(launch, bench_at, tmp_path, alone):
+    """Batches of two rows on three ranks; most weights do not divide by three either."""
+    made = bench_at(tmp_path / "run")
+    assert launch(made, 3, parallel="fsdp") == 0
+    assert_like(made, alone[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "after"), [((2, "fsdp"), (1, "auto")), ((1, "auto"), (2, "fsdp")), ((2, "fsdp"), (2, "ddp"))]
+)
+def test_a_killed_run_goes_on_the_other_way(launch, bench_at, tmp_path, alone, before, after):
+    made = bench_at(tmp_path / "run")
+    with pytest.raises(DataError, match=r"rank 0 of \d was ended by SIGKILL"):
+        launch(made, before[0], steps=7, parallel=before[1])
+    assert list((made.run.checkpoints / "first").glob("step-*"))
+    assert launch(made, after[0], parallel=after[1]) == 0
+    assert_like(made, alone[1])
+
+
+def test_what_decides_and_what_is_said(sharding, monkeypatch):
+    cpu, million = torch.device("cpu"), 10**6
+    assert sharding.choose_parallel("fsdp", million, cpu, 1) == ("none", "one process")
+    assert sharding.choose_parallel("fsdp", million, cpu, 2) == ("fsdp", "the recipe asks for it")
+    assert sharding.choose_parallel("ddp", million, cpu, 2) == ("ddp", "the recipe asks for it")
+    monkeypatch.setattr(sharding, "_memory", lambda device: 24 * 2**30)
+    assert sharding.choose_parallel("auto", 149_655_232, cpu, 2) == (
+        "ddp", "weights, gradients and moments take 2.2 GiB, at most 25% of the 24.0 GiB that a process has",
+    )  # fmt: skip
+    monkeypatch.setattr(sharding, "_memory", lambda device: 16 * 2**30)
+    assert sharding.choose_parallel("auto", 395_881_664, cpu, 8) == (
+        "fsdp", "weights, gradients and moments take 5.9 GiB, more than 25% of the 16.0 GiB that a process has",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("size", "parameters"), [("base", 149_655_232), ("large", 395_881_664)])
+def test_each_of_eight_ranks_holds_an_eighth_of_every_weight_of_the_large_sizes(sharding, size, parameters):
+    """Without weights and without other ranks: shapes only."""
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+    from transformers import ModernBertForMaskedLM
+
+    from rexplug.engine.composer_model import PackedMaskedLM
+    from rexplug.model.build import build_config
+    from rexplug.tokens import SpecialTokens
+
+    special = SpecialTokens(cls=1, sep=2, pad=3, mask=4, vocabulary_size=50_368, all=frozenset(range(5)))
+    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=8)
+    try:
+        with torch.device("meta"):
+            model = ModernBertForMaskedLM(build_config(size, special, 8192))
+        whole = {name: value.shape for name, value in model.named_parameters()}
+        assert sum(shape.numel() for shape in whole.values()) == parameters
+        wrapped = PackedMaskedLM(model, 2, "blocks")
+        sharding.shard(wrapped, torch.device("cpu"))
+        held = 0
+        for name, value in model.named_parameters():
+            assert isinstance(value, DTensor), name
+            assert value.shape == whole[name], "the ranks see the whole"
+            assert value.to_local().shape == (-(-whole[name][0] // 8), *whole[name][1:]), "and hold an eighth"
+            held += value.to_local().numel()
+        assert model.decoder.weight is model.model.embeddings.tok_embeddings.weight, "still tied"
+        assert held == pytest.approx(parameters / 8, rel=1e-3)
+    finally:
+        dist.destroy_process_group()
