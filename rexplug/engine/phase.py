@@ -256,6 +256,7 @@ def train_phase(
         "tokens_per_second": round(steps.tokens / max(1e-9, steps.seconds), 1),
         "loss": steps.smoothed.values["loss"], "accuracy": steps.smoothed.values["accuracy"], "epochs": epochs,
         "context": phase.context, "backend": machine.backend, "why": machine.why, "device": machine.device.type,
+        "device_name": torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else "",
         "precision": machine.precision, "threads": torch.get_num_threads(), "processes": ranks.world(),
         "rope_theta": thetas(model), "checkpoint": str(final), "warnings": notes,
     }  # fmt: skip

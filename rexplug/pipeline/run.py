@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rexplug import __version__
 from rexplug.components import Document, SalienceScorer
 from rexplug.errors import DataError
+from rexplug.pipeline.foresight import Foresight
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
 from rexplug.pipeline.stages import Stage, run_stages
@@ -74,8 +75,9 @@ def run_recipe(
         story = Story(recipe, run, progress)
         try:
             run_stages(
-                story.stages(plugins), manifest, progress, until=until, from_=from_, siblings=siblings, allow=allow
-            )
+                story.stages(plugins), manifest, progress, until=until, from_=from_, siblings=siblings, allow=allow,
+                watch=Foresight(recipe, run, progress),
+            )  # fmt: skip
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt) or type(error).__name__ == "RunInterrupted"
             manifest.update(status="interrupted" if stopped else "failed", finished=now())
