@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from rexplug.pipeline.manifest import now
-from rexplug.planning import Forecast, Machine, Measurement, make_forecast, remember
+from rexplug.planning import Forecast, Machine, Measurement, make_forecast, planned_steps, remember
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory, read_json, write_json
@@ -28,6 +28,7 @@ class Foresight:
         self._forecast: Forecast | None = None
         self._moment = "before the run"
         self._stale = True
+        self._trained = False
 
     def before(self, stage: str) -> None:
         """Write down what is expected of a stage that begins now."""
@@ -59,7 +60,12 @@ class Foresight:
             # What trained is known for sure only now.
             machine = replace(machine, gpu=result.get("device_name", "") if result["device"] == "cuda" else "")
             work["flops"] *= result["tokens"] / work["tokens"]
-            work |= {"tokens": float(result["tokens"]), "steps": float(result["steps"])}
+            steps = float(result["steps"])
+            work |= {"tokens": float(result["tokens"]), "steps": steps, "first": float(not self._trained)}
+            # Rows are not quite full, so that a phase takes a few steps more than its tokens over those of a batch.
+            (phase,) = (each for each in self._recipe.phases if stage == f"train.{each.name}")
+            work["fill"] = planned_steps(phase) / steps
+            self._trained = True
             if result.get("processes", 1) > 1:
                 return  # several processes share the machine; a plan is made for one
         counts: dict[str, dict[str, Any]] = {}

@@ -11,10 +11,10 @@ from rexplug.planning.gpus import GPUS, Gpu, OnGpu, find_gpu, on_gpu
 from rexplug.planning.machine import Machine
 from rexplug.planning.measured import Measurement, Remembered, cache_file, remember
 from rexplug.planning.memory import Memory, training_memory
-from rexplug.planning.phases import Plan, PlannedPhase, SourceUse, make_plan
+from rexplug.planning.phases import Plan, PlannedPhase, SourceUse, make_plan, planned_steps
 from rexplug.planning.sources import Known
 
 __all__ = [
     "GPUS", "Disk", "Expected", "Forecast", "Gpu", "Known", "Machine", "Measurement", "Memory", "OnGpu", "Plan", "PlannedPhase",
-    "Remembered", "SourceUse", "cache_file", "find_gpu", "make_forecast", "make_plan", "on_gpu", "remember", "training_memory",
+    "Remembered", "SourceUse", "cache_file", "find_gpu", "make_forecast", "make_plan", "on_gpu", "planned_steps", "remember", "training_memory",
 ]  # fmt: skip

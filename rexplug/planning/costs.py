@@ -18,28 +18,31 @@ from rexplug.planning.phases import Plan, PlannedPhase
 from rexplug.planning.sources import BYTES_PER_TOKEN, curate_likeness, tokenize_likeness
 from rexplug.recipe import Recipe
 
-THREAD_FLOPS = 70e9
+THREAD_FLOPS = 55e9
 """Operations a second that a first thread reaches in training; n threads reach n^0.7 times as much."""
-STEP_SECONDS = 0.025
+STEP_SECONDS = 0.04
 """What a step takes besides its operations: the optimizer's loop, figures, packing."""
 OPTIMIZER_SECONDS = 3.5e-9
 """What the optimizer takes per parameter and step on a CPU."""
-CURATE_BYTES = 2.5e6
-"""Bytes of text a core curates in a second, near-duplicates included."""
+CURATE_BYTES = 1e6
+"""Bytes of text a core reads, judges, compares and writes in a second."""
 TOKENIZE_TOKENS = 4e5
 """Tokens a core tokenizes in a second, word starts and salience included."""
 TRAIN_TOKENIZER = 4e6
 """Characters a second from which a tokenizer is trained."""
-RELEVANCE_DOCUMENTS = 80.0
+RELEVANCE_DOCUMENTS = 130.0
 """Documents a second that are read, labelled and learnt from, fastText's training included."""
-EVALUATOR_TOKENS = 80e3
+EVALUATOR_TOKENS = 50e3
 """Tokens of training that take as long as an evaluator."""
 EVALUATOR_SECONDS = 2.0
 """And what it takes besides."""
 EXPORT_SECONDS, REPORT_SECONDS, INITIAL_SECONDS, IMPORT_SECONDS, BASELINE_SECONDS = 5.0, 5.0, 4.0, 4.0, 3.0
 """Export and its proof, report, first model with torch's import, Composer's import, and an evaluator without a model."""
-PROCESS_GIB = {"relevance": 0.4, "curate": 0.45, "tokenize": 0.5, "initial": 0.85, "evaluate": 1.3, "baselines": 1.3}
-"""Peak memory of stages that do not train a model to speak of."""
+PROCESS_GIB = {
+    "relevance": 0.4, "curate": 0.45, "tokenize": 0.5, "initial": 0.85, "evaluate": 1.3,
+    "evaluated": 1.5,
+}
+"""Peak memory of stages that train no model to speak of; `evaluated` is that of a process which ran evaluators."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def tasks_of(recipe: Recipe, plan: Plan, machine: Machine, gpu: Gpu | None) -> l
 
     def add(name: str, like: str, work: Mapping[str, float], memory: float | None = None, known: bool = True) -> None:
         seconds = seconds_of(name, work, machine, gpu) if known else None
-        peak = PROCESS_GIB.get(group_of(name), 1.3) if memory is None else memory
+        peak = PROCESS_GIB.get(group_of(name), PROCESS_GIB["evaluate"]) if memory is None else memory
         tasks.append(Task(name, like, work, seconds, peak, data.guessed if _reads_all(name) else ""))
 
     if recipe.relevance is not None:
@@ -180,7 +183,7 @@ def _add_training(recipe: Recipe, plan: Plan, gpu: Gpu | None, curated: str, add
             "tokens": float(planned.tokens), "steps": float(planned.steps), "flops": planned.flops or 0.0,
             "first": float(number == 0), "evaluations": evaluations,
         }  # fmt: skip
-        memory = _memory(plan, planned, gpu)
+        memory = _memory(plan, planned, gpu, bool(recipe.evaluators))
         work["memory_gib"] = memory
         add(f"train.{phase.name}", train_likeness(shape, planned, phase.optimizer.use), work, memory, known)
         add(f"evaluate.{phase.name}", evaluating, model, known=known)
@@ -196,13 +199,14 @@ _WORDS = ("bm25", "tfidf")
 """Baselines without a network."""
 
 
-def _memory(plan: Plan, phase: PlannedPhase, gpu: Gpu | None) -> float:
-    """Peak memory of the process on a CPU; beside a GPU it holds little but libraries."""
+def _memory(plan: Plan, phase: PlannedPhase, gpu: Gpu | None, evaluated: bool) -> float:
+    """Peak memory of the process on a CPU; beside a GPU it holds little but libraries. `evaluated`: evaluators ran before."""
     if plan.shape is None or plan.rows is None:
         return PROCESS_GIB["evaluate"]
     if gpu is not None:
         return 3.0
-    return training_memory(plan.shape, plan.rows, phase, gpu=False).total / GIB
+    libraries = PROCESS_GIB["evaluated"] - PROCESS_GIB["initial"] if evaluated else 0.0
+    return training_memory(plan.shape, plan.rows, phase, gpu=False).total / GIB + libraries
 
 
 def train_likeness(shape: object, phase: PlannedPhase, optimizer: str) -> str:

@@ -14,6 +14,8 @@ _PER_DOCUMENT = 110
 """Bytes of a token store per document: where it ends, its id, address, hash and place."""
 _PER_STEP = 750
 """Bytes of metrics.jsonl per step."""
+_PER_EVALUATION = 3e6
+"""Bytes of an evaluator's results on one model, with the figure of each item."""
 _SMALL_VOCABULARY = 2**16
 
 
@@ -29,6 +31,7 @@ class Disk:
     checkpoints: float | None
     model: float | None
     figures: float
+    """Figures of each step, and evaluators' results."""
 
     @property
     def total(self) -> float:
@@ -58,7 +61,9 @@ def disk_of(
         # Weights and two moments; the tied decoder is stored once.
         each = 12.0 * plan.parameters
         checkpoints = model + each * (len(recipe.phases) + _kept(recipe.phases[-1], seconds)) + positions
-    return Disk(read_bytes * _PACKED, stored, checkpoints, model, float(plan.steps * _PER_STEP))
+    evaluations = len(recipe.evaluators) * (1 + len(recipe.phases) + len(recipe.baselines))
+    figures = plan.steps * _PER_STEP + evaluations * _PER_EVALUATION
+    return Disk(read_bytes * _PACKED, stored, checkpoints, model, float(figures))
 
 
 def _kept(phase: Phase, seconds: float) -> int:

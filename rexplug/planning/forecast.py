@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -123,6 +123,7 @@ def make_forecast(
     remembered = Remembered.read() if remembered is None else remembered
     plan = make_plan(recipe, run, remembered)
     own = gpu_of(machine.gpu)
+    plan = _filled(plan, tasks_of(recipe, plan, machine, own), remembered)
     tasks = tasks_of(recipe, plan, machine, own)
     stages: list[Expected] = []
     peak = 0.0
@@ -138,6 +139,16 @@ def make_forecast(
     found = [on_gpu(plan, gpu, num_gpus, _factor_on(gpu, tasks, remembered)) for gpu in gpus]
     notes = [note for note in (remembered.note,) if note]
     return Forecast(plan, machine, tasks, stages, disk, [each for each in found if each is not None], notes)
+
+
+def _filled(plan: Plan, tasks: Sequence[Task], remembered: Remembered) -> Plan:
+    """The plan with the steps that rows as full as in earlier runs of such phases lead to."""
+    phases = []
+    for phase in plan.phases:
+        like = next(task.like for task in tasks if task.name == f"train.{phase.name}")
+        fills = [each.work["fill"] for each in remembered.measurements if each.like == like and "fill" in each.work]
+        phases.append(replace(phase, steps=round(phase.steps / fills[-1])) if fills and fills[-1] > 0 else phase)
+    return replace(plan, phases=tuple(phases))
 
 
 def _expected(task: Task, machine: Machine, gpu: Gpu | None, remembered: Remembered, peak: float) -> Expected:
@@ -164,8 +175,8 @@ def _ratio(each: Measurement, gpu: Gpu | None) -> float | None:
         return None
 
 
-def _factor_on(gpu: Gpu, tasks: Sequence[Task], remembered: Remembered) -> float:
-    """How much longer training took on a kind of GPU than its share of the peak says; 1 where none was measured."""
+def _factor_on(gpu: Gpu, tasks: Sequence[Task], remembered: Remembered) -> float | None:
+    """How much longer training took on a kind of GPU than its share of the peak says; None where none was measured."""
     found = [
         each
         for each in remembered.measurements
@@ -174,7 +185,7 @@ def _factor_on(gpu: Gpu, tasks: Sequence[Task], remembered: Remembered) -> float
     size = max(task.size for task in tasks)
     alike = [each for each in found if size / 2 <= each.work["parameters"] <= size * 2]
     ratios = [ratio for each in alike[-6:] if (ratio := _ratio(each, gpu)) is not None]
-    return median(ratios) if ratios else 1.0
+    return median(ratios) if ratios else None
 
 
 def _is_phase(name: str) -> bool:

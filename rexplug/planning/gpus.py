@@ -19,8 +19,8 @@ from rexplug.planning.phases import Plan
 class Gpu:
     """A GPU: `peak` dense bf16 operations a second and `memory` bytes, both from its maker's data sheet.
 
-    `sheet` names the row of the data sheet, `seen` says whether others published a speed of this family of encoders on
-    it; where they did not, the share of the peak is that of an H100.
+    `sheet` names the row of the data sheet, `seen` says whether others published a speed of these encoders on it; where
+    they did not, the H100's share of the peak is assumed.
     """
 
     name: str
@@ -28,19 +28,19 @@ class Gpu:
     peak: float
     memory: float
     sheet: str
-    seen: str
+    seen: bool
 
 
 _GB = 1e9
 GPUS: Mapping[str, Gpu] = {
     gpu.name: gpu
     for gpu in (
-        Gpu("h100", "H100 SXM", PEAKS["H100"], 80 * _GB, "NVIDIA H100 data sheet: 989 TFLOP/s bf16 dense, 80 GB", "measured"),
-        Gpu("h200", "H200 SXM", PEAKS["H200"], 141 * _GB, "NVIDIA H200 data sheet: 989 TFLOP/s bf16 dense, 141 GB", "as H100"),
-        Gpu("a100", "A100 80GB", PEAKS["A100"], 80 * _GB, "NVIDIA A100 data sheet: 312 TFLOP/s bf16 dense, 80 GB", "as H100"),
-        Gpu("l4", "L4", PEAKS["L4"], 24 * _GB, "NVIDIA L4 data sheet: 121 TFLOP/s bf16 dense, 24 GB", "as H100"),
+        Gpu("h100", "H100 SXM", PEAKS["H100"], 80 * _GB, "NVIDIA H100 data sheet: 989 TFLOP/s bf16 dense, 80 GB", True),
+        Gpu("h200", "H200 SXM", PEAKS["H200"], 141 * _GB, "NVIDIA H200 data sheet: 989 TFLOP/s bf16 dense, 141 GB", False),
+        Gpu("a100", "A100 80GB", PEAKS["A100"], 80 * _GB, "NVIDIA A100 data sheet: 312 TFLOP/s bf16 dense, 80 GB", False),
+        Gpu("l4", "L4", PEAKS["L4"], 24 * _GB, "NVIDIA L4 data sheet: 121 TFLOP/s bf16 dense, 24 GB", False),
         Gpu("4090", "RTX 4090", PEAKS["RTX 4090"], 24 * _GB,
-            "NVIDIA Ada whitepaper: 165 TFLOP/s bf16 dense with fp32 sums, 24 GB", "measured, base"),
+            "NVIDIA Ada whitepaper: 165 TFLOP/s bf16 dense with fp32 sums, 24 GB", True),
     )
 }  # fmt: skip
 
@@ -70,11 +70,12 @@ class GpuPhase:
 
 @dataclass(frozen=True)
 class OnGpu:
-    """Training on `num` GPUs of a kind: the phases, and the share of the peak that was taken."""
+    """Training on `num` GPUs of a kind: the phases, the share of the peak, and whether our own runs measured it."""
 
     gpu: Gpu
     num: int
     share: float
+    measured: bool
     phases: tuple[GpuPhase, ...]
 
     @property
@@ -118,7 +119,7 @@ def gpu_of(device: str) -> Gpu | None:
     if known is None:
         return None
     listed = next((gpu for gpu in GPUS.values() if gpu.name.upper() in known.split() and gpu.peak == PEAKS[known]), None)
-    return listed or Gpu(known, known, PEAKS[known], math.inf, "", "as H100")
+    return listed or Gpu(known, known, PEAKS[known], math.inf, "", False)
 
 
 def share_of_peak(shape: Size) -> float:
@@ -140,22 +141,25 @@ def _share(shape: Size, speed: float) -> float:
     return speed * shape.flops_per_token(_ROWS, attended=_CONTEXT, masked=_MASKED) / GPUS["h100"].peak
 
 
-def on_gpu(plan: Plan, gpu: Gpu, num: int, factor: float = 1.0) -> OnGpu | None:
+def on_gpu(plan: Plan, gpu: Gpu, num: int, factor: float | None = None) -> OnGpu | None:
     """Training of a plan on `num` GPUs; None if the model's shape is not known.
 
     Args:
         plan: the plan.
         gpu: the kind of GPU.
         num: how many, with a copy of the model each.
-        factor: how much longer than foreseen earlier runs took on this GPU.
+        factor: how much longer earlier runs took on this GPU than the published share says; None if there were none.
     """
     if plan.shape is None or plan.rows is None:
         return None
-    share = share_of_peak(plan.shape) / factor
+    slower = factor or 1.0
+    share = share_of_peak(plan.shape) / slower
     phases = []
     for phase in plan.phases:
         assert phase.flops is not None
         speed = gpu.peak * share / (phase.flops / phase.tokens)
+        # Models smaller than any that was measured are taken to be no faster than the fastest that was.
+        speed = min(speed, ANCHORS[0][1] * gpu.peak / GPUS["h100"].peak / slower)
         memory = training_memory(plan.shape, plan.rows, phase, gpu=True, processes=num)
         phases.append(GpuPhase(phase.name, speed, phase.tokens / speed / num, memory))
-    return OnGpu(gpu, num, share, tuple(phases))
+    return OnGpu(gpu, num, share, factor is not None, tuple(phases))

@@ -149,12 +149,12 @@ class Closeness:
     words: str
 
 
-SAME = Closeness(0, 1.1, "measured: this stage on this machine")
-ALIKE = Closeness(1, 1.25, "measured: a stage with these options on this machine")
-SIZED = Closeness(2, 1.6, "measured: a stage with other options on this machine")
-HERE = Closeness(3, 2.0, "measured: another model on this machine")
-PROCESSOR = Closeness(4, 2.0, "measured: this processor with other threads or another torch")
-NONE = Closeness(5, 3.0, "a default, not measured here")
+SAME = Closeness(0, 1.1, "measured here")
+ALIKE = Closeness(1, 1.25, "measured here on its like")
+SIZED = Closeness(2, 1.6, "measured here, other options")
+HERE = Closeness(3, 2.0, "measured here, another model")
+PROCESSOR = Closeness(4, 2.0, "measured, other threads or torch")
+NONE = Closeness(5, 3.0, "default")
 
 
 def _closeness(each: Measurement, stage: str, like: str, machine: Machine, size: float) -> Closeness | None:

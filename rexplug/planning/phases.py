@@ -141,7 +141,7 @@ def _phase(phase: Phase, known: Mapping[str, Known], shape: Size | None, rows: i
         each = shape.flops_per_token(rows, attended=attended, masked=sum(masks) / POINTS)
         flops = each * phase.tokens
     return PlannedPhase(
-        phase.name, phase.tokens, _steps(phase), phase.context, sources, tuple(rate.peak * each for each in factors),
+        phase.name, phase.tokens, planned_steps(phase), phase.context, sources, tuple(rate.peak * each for each in factors),
         tuple(sizes), masks, phase.masking.name, attended, counted, flops, phase.row_tokens, sum(masks) / POINTS,
     )  # fmt: skip
 
@@ -151,8 +151,8 @@ def _normed(weights: Mapping[str, float]) -> dict[str, float]:
     return {name: weight / total for name, weight in weights.items()}
 
 
-def _steps(phase: Phase) -> int:
-    """Optimizer steps: a batch is a whole number of rows, and the last one what is left."""
+def planned_steps(phase: Phase) -> int:
+    """Optimizer steps with full rows: a batch is a whole number of rows, and the last one what is left."""
     warmup = phase.batch_warmup
     rows_of = phase.row_tokens
 

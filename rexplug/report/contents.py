@@ -9,14 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from rexplug.recipe import Recipe
-from rexplug.recipe.schema import Phase
 from rexplug.report.compare import Comparison, compare_models, load_results
+from rexplug.report.foreseen import Foreseen, foreseen
 from rexplug.run_directory import RunDirectory, read_json
-from rexplug.schedules import batch_size
-
-_GRID = 200
-"""Points at which a mixture is looked at to foresee epochs."""
-
 
 @dataclass(frozen=True)
 class Contents:
@@ -106,20 +101,9 @@ class Contents:
         return [(name, [results.get(m, {}).get("metrics", {}).get(name) for m in self.moments]) for name in names]
 
     @cached_property
-    def plan(self) -> list[dict[str, Any]]:
-        """Per trained phase what the recipe foresees beside what happened: tokens, steps, epochs of each source."""
-        rows = []
-        for phase, result in self.phases:
-            planned = _planned_epochs(phase, {name: each.get("tokens", 0) for name, each in self.tokens.items()})
-            rows.append(
-                {
-                    "phase": phase.name, "tokens": (phase.tokens, result["tokens"]),
-                    "steps": (_planned_steps(phase), result["steps"]),
-                    "epochs": {name: (planned.get(name), value) for name, value in result["epochs"].items()},
-                    "seconds": result["seconds"],
-                }
-            )  # fmt: skip
-        return rows
+    def foreseen(self) -> Foreseen:
+        """What was planned beside what was measured."""
+        return foreseen(self.run, self.manifest)
 
     @cached_property
     def lineage(self) -> list[dict[str, Any]]:
@@ -182,28 +166,3 @@ class Contents:
                 }
             )
         return found
-
-
-def _planned_steps(phase: Phase) -> int:
-    """Steps that the phase takes if every batch is as large as its schedule says."""
-    warmup = phase.batch_warmup
-    if warmup is None:
-        return -(-phase.tokens // phase.batch_tokens)
-    tokens = steps = 0
-    while tokens < min(phase.tokens, warmup.tokens):
-        tokens += batch_size(tokens, full=phase.batch_tokens, start=warmup.start, warmup=warmup.tokens)
-        steps += 1
-    return steps + max(0, -(-(phase.tokens - tokens) // phase.batch_tokens))
-
-
-def _planned_epochs(phase: Phase, stored: Mapping[str, int]) -> dict[str, float]:
-    """How often the phase sees each source; unknown where only long documents are taken."""
-    if phase.min_tokens:
-        return {}
-    shares: dict[str, float] = {}
-    for point in range(_GRID):
-        weights = phase.mixing.weights((point + 0.5) / _GRID)
-        total = sum(weights.values())
-        for name, weight in weights.items():
-            shares[name] = shares.get(name, 0.0) + weight / total / _GRID
-    return {name: share * phase.tokens / stored[name] for name, share in shares.items() if stored.get(name)}
