@@ -102,7 +102,9 @@ def size(value: float) -> str:
 def _print_gpus(found: Sequence[OnGpu], console: Console, price: Price | None) -> None:
     num = found[0].num
     console.print()
-    console.print(Text.assemble(("training alone", "bold"), f"  on {'one GPU' if num == 1 else f'{num} GPUs of a kind'}"))
+    console.print(
+        Text.assemble(("training alone", "bold"), f"  on {'one GPU' if num == 1 else f'{num} GPUs of a kind'}")
+    )
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("  GPU", no_wrap=True)
     for name in ("tokens/s of each", "time", "GPU-hours", *(["price"] if price else []), "memory of each"):
@@ -124,7 +126,9 @@ def _print_gpus(found: Sequence[OnGpu], console: Console, price: Price | None) -
         soft_wrap=True,
     )
     if not all(each.gpu.seen for each in found):
-        console.print("  * no published speed of these encoders: the H100's share of the peak is assumed", soft_wrap=True)
+        console.print(
+            "  * no published speed of these encoders: the H100's share of the peak is assumed", soft_wrap=True
+        )
     console.print(f"  {first.largest.name} takes most memory: {_memory(first.largest.memory)}", soft_wrap=True)
     for each in found:
         if not each.fits:
@@ -155,4 +159,6 @@ def _too_large(each: OnGpu) -> str:
     most = each.largest.memory.tokens_that_fit(each.gpu.memory)
     if not most:
         return f"{each.gpu.title}: model and optimizer alone do not fit"
-    return f"{each.gpu.title}: '{each.largest.name}' does not fit; microbatch_tokens of at most {most // 1024 * 1024:,} do"
+    return (
+        f"{each.gpu.title}: '{each.largest.name}' does not fit; microbatch_tokens of at most {most // 1024 * 1024:,} do"
+    )

@@ -24,7 +24,13 @@ _COLOURS = ("blue", "yellow", "green", "magenta", "red", "cyan")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
 @click.option("--run-dir", type=click.Path(path_type=Path), help="The run's folder; runs/NAME if left out.")
-@click.option("--gpu", "gpu_names", metavar="NAME", multiple=True, help="Work training out on h100, h200, a100, l4 or 4090; may be repeated.")
+@click.option(
+    "--gpu",
+    "gpu_names",
+    metavar="NAME",
+    multiple=True,
+    help="Work training out on h100, h200, a100, l4 or 4090; may be repeated.",
+)
 @click.option("--gpus", "num_gpus", metavar="N", type=click.IntRange(min=1), help="On so many of them; 1 if left out.")
 @click.option("--price", metavar="AMOUNT", help="What a GPU costs an hour, e.g. 2.50, 2.50EUR or '$2.50'.")
 def plan(

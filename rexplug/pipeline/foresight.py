@@ -85,5 +85,3 @@ class Foresight:
             self._forecast = make_forecast(self._recipe, self._run, machine=self._machine)
             self._stale = False
         return self._forecast
-
-

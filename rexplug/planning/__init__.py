@@ -15,6 +15,7 @@ from rexplug.planning.phases import Plan, PlannedPhase, SourceUse, make_plan, pl
 from rexplug.planning.sources import Known
 
 __all__ = [
-    "GPUS", "Disk", "Expected", "Forecast", "Gpu", "Known", "Machine", "Measurement", "Memory", "OnGpu", "Plan", "PlannedPhase",
-    "Remembered", "SourceUse", "cache_file", "find_gpu", "make_forecast", "make_plan", "on_gpu", "planned_steps", "remember", "training_memory",
+    "GPUS", "Disk", "Expected", "Forecast", "Gpu", "Known", "Machine", "Measurement", "Memory", "OnGpu", "Plan",
+    "PlannedPhase", "Remembered", "SourceUse", "cache_file", "find_gpu", "make_forecast", "make_plan", "on_gpu",
+    "planned_steps", "remember", "training_memory",
 ]  # fmt: skip

@@ -39,7 +39,11 @@ EVALUATOR_SECONDS = 2.0
 EXPORT_SECONDS, REPORT_SECONDS, INITIAL_SECONDS, IMPORT_SECONDS, BASELINE_SECONDS = 5.0, 5.0, 4.0, 4.0, 3.0
 """Export and its proof, report, first model with torch's import, Composer's import, and an evaluator without a model."""
 PROCESS_GIB = {
-    "relevance": 0.4, "curate": 0.45, "tokenize": 0.5, "initial": 0.85, "evaluate": 1.3,
+    "relevance": 0.4,
+    "curate": 0.45,
+    "tokenize": 0.5,
+    "initial": 0.85,
+    "evaluate": 1.3,
     "evaluated": 1.5,
 }
 """Peak memory of stages that train no model to speak of; `evaluated` is that of a process which ran evaluators."""
@@ -90,7 +94,7 @@ def data_of(plan: Plan) -> Data:
         kept = known.num_tokens
         if kept is None:
             kept = sum(phase.sources[name].tokens for phase in plan.phases if name in phase.sources)
-            guessed = "as if no text was seen twice"
+            guessed = "sources are not counted yet; taken as if no text was seen twice"
         tokens += kept
         documents += known.num_documents or kept / 700
         read += known.read_bytes or known.num_bytes or kept * BYTES_PER_TOKEN
@@ -212,4 +216,4 @@ def _memory(plan: Plan, phase: PlannedPhase, gpu: Gpu | None, evaluated: bool) -
 def train_likeness(shape: object, phase: PlannedPhase, optimizer: str) -> str:
     """A hash of what decides a phase's tokens a second."""
     masks = [round(phase.mask_rate[0], 3), round(phase.mask_rate[-1], 3)]
-    return likeness("train", shape, phase.context, phase.row_tokens, list(phase.batch_tokens[::64]), masks, optimizer)
+    return likeness("train", shape, phase.context, phase.row_tokens, phase.batch_tokens[-1], masks, optimizer)

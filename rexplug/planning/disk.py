@@ -39,9 +39,7 @@ class Disk:
         return self.corpus + self.tokens + (self.checkpoints or 0.0) + (self.model or 0.0) + self.figures
 
 
-def disk_of(
-    recipe: Recipe, plan: Plan, *, read_bytes: float, tokens: float, documents: float, seconds: float
-) -> Disk:
+def disk_of(recipe: Recipe, plan: Plan, *, read_bytes: float, tokens: float, documents: float, seconds: float) -> Disk:
     """The disk that a run takes.
 
     Args:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rexplug.errors import RecipeError
 from rexplug.model.flops import PEAKS
@@ -118,7 +119,9 @@ def gpu_of(device: str) -> Gpu | None:
     known = next((name for name in PEAKS if name in device), None)
     if known is None:
         return None
-    listed = next((gpu for gpu in GPUS.values() if gpu.name.upper() in known.split() and gpu.peak == PEAKS[known]), None)
+    listed = next(
+        (gpu for gpu in GPUS.values() if gpu.name.upper() in known.split() and gpu.peak == PEAKS[known]), None
+    )
     return listed or Gpu(known, known, PEAKS[known], math.inf, "", False)
 
 
@@ -131,7 +134,7 @@ def share_of_peak(shape: Size) -> float:
     at = math.log(shape.without_embedding)
     if at <= known[0][0]:
         return known[0][1]
-    for (before, low), (after, high) in zip(known, known[1:], strict=False):
+    for (before, low), (after, high) in pairwise(known):
         if at <= after:
             return low + (high - low) * (at - before) / (after - before)
     return known[-1][1]

@@ -13,6 +13,7 @@ from rexplug.report.compare import Comparison, compare_models, load_results
 from rexplug.report.foreseen import Foreseen, foreseen
 from rexplug.run_directory import RunDirectory, read_json
 
+
 @dataclass(frozen=True)
 class Contents:
     """A run as the report and the model card show it; parts that the run does not have are empty."""

@@ -113,8 +113,12 @@ def card_lines(found: Foreseen) -> list[str]:
     lines.append("| --- | ---: | ---: | ---: | ---: | --- |")
     for phase in found.phases:
         (tokens, seen), (steps, taken) = phase.tokens, phase.steps
-        epochs = ", ".join(f"{name} {_epochs(planned)} → {value:.2f}" for name, (planned, value) in phase.epochs.items())
-        lines.append(f"| {phase.name} | {_count(tokens)} | {_count(seen)} | {_count(steps)} | {_count(taken)} | {epochs} |")
+        epochs = ", ".join(
+            f"{name} {_epochs(planned)} → {value:.2f}" for name, (planned, value) in phase.epochs.items()
+        )
+        lines.append(
+            f"| {phase.name} | {_count(tokens)} | {_count(seen)} | {_count(steps)} | {_count(taken)} | {epochs} |"
+        )
     return lines
 
 
