@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rexplug.phase_stream import phase_stream
 from rexplug.recipe import Recipe
 from rexplug.report.compare import Comparison, compare_models, load_results
 from rexplug.report.foreseen import Foreseen, foreseen
@@ -104,7 +105,22 @@ class Contents:
     @cached_property
     def foreseen(self) -> Foreseen:
         """What was planned beside what was measured."""
-        return foreseen(self.run, self.manifest)
+        return foreseen(self.run, self.manifest, self._epochs())
+
+    def _epochs(self) -> dict[str, dict[str, float]]:
+        """How often the tokens of each source were seen, by phase; empty where steps or token stores are missing."""
+        if any(not (self.run.tokens / name / "store.json").exists() for name in self.recipe.sources):
+            return {}
+        found: dict[str, dict[str, float]] = {}
+        for phase, _ in self.phases:
+            steps = [step for step in self.steps if step["phase"] == phase.name]
+            sizes = phase_stream(self.recipe, phase, self.run).epoch_tokens()
+            found[phase.name] = {
+                name: sum(step["shares"].get(name, 0.0) * step["batch_tokens"] for step in steps) / size
+                for name, size in sizes.items()
+                if size and steps
+            }
+        return found
 
     @cached_property
     def lineage(self) -> list[dict[str, Any]]:

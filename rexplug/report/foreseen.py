@@ -60,8 +60,12 @@ class Foreseen:
         )  # fmt: skip
 
 
-def foreseen(run: RunDirectory, manifest: Mapping[str, Any]) -> Foreseen:
-    """Read plan.json beside run.json; a run without the former has no planned figures."""
+def foreseen(run: RunDirectory, manifest: Mapping[str, Any], seen: Mapping[str, Mapping[str, float]]) -> Foreseen:
+    """Read plan.json beside run.json; a run without the former has no planned figures.
+
+    `seen` are the epochs of each source, by phase, counted in tokens as the plan counts them; where a phase is missing
+    those of its result stand, which are counted in samples.
+    """
     plan: Mapping[str, Any] = read_json(run.plan) if run.plan.exists() else {}
     stages, phases = [], []
     for name, stage in manifest["stages"].items():
@@ -78,7 +82,8 @@ def foreseen(run: RunDirectory, manifest: Mapping[str, Any]) -> Foreseen:
         if name.startswith("train.") and "steps" in result:
             wanted = plan.get("phases", {}).get(phase, {})
             epochs = {
-                source: (wanted.get("epochs", {}).get(source), value) for source, value in result["epochs"].items()
+                source: (wanted.get("epochs", {}).get(source), value)
+                for source, value in {**result["epochs"], **seen.get(phase, {})}.items()
             }
             phases.append(
                 PhaseRow(

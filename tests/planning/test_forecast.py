@@ -61,7 +61,9 @@ def test_a_measured_stage_is_expected_to_take_as_long_again(tokenized_run):
     assert (stage.closeness.words, stage.num) == ("measured here", 1)
     longer = load_recipe(path, ["phases.anneal.tokens=200k"])
     expected = 2 * task_of(forecast(longer, run), "train.anneal").seconds
-    assert forecast(longer, run, measured(task, 2 * task.seconds)).stage("train.anneal").seconds == pytest.approx(expected)
+    assert forecast(longer, run, measured(task, 2 * task.seconds)).stage("train.anneal").seconds == pytest.approx(
+        expected
+    )
 
 
 def test_the_median_of_the_last_three_counts(tokenized_run):

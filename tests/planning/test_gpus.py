@@ -111,7 +111,9 @@ def test_how_many_tokens_fit(tmp_path):
 def test_gpus_are_found_in_any_spelling():
     for name in ("h100", "H100", "NVIDIA H100", "RTX 4090", "geforce-rtx-4090", "4090", "A100"):
         assert find_gpu(name).name in name.lower()
-    with pytest.raises(RecipeError, match=r"--gpu: no GPU is called 'h10'; did you mean 'h100'\? \(known: h100, h200, "):
+    with pytest.raises(
+        RecipeError, match=r"--gpu: no GPU is called 'h10'; did you mean 'h100'\? \(known: h100, h200, "
+    ):
         find_gpu("h10")
     with pytest.raises(RecipeError, match=r"no GPU is called 'abacus' \(known: h100, h200, a100, l4, 4090\)"):
         find_gpu("abacus")
