@@ -51,7 +51,8 @@ def plan(
     asked = [find_gpu(name) for name in gpu_names]
     resolved = load_recipe(recipe, overrides)
     root = run_dir or Path("runs") / resolved.name
-    made = make_forecast(resolved, RunDirectory(root), gpus=asked or list(GPUS.values()), num_gpus=num_gpus or 1)
+    num = num_gpus or 1
+    made = make_forecast(resolved, RunDirectory(root), gpus=asked or list(GPUS.values()), num_gpus=num, processes=num)
     console = Console(highlight=False)
     print_plan(made.plan, console, root)
     shown = bool(asked) or num_gpus is not None or hourly is not None or made.training_seconds > LONG

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from rexplug import ranks
 from rexplug.pipeline.manifest import now
 from rexplug.planning import Forecast, Machine, Measurement, make_forecast, planned_steps, remember
 from rexplug.progress import Progress
@@ -66,8 +67,8 @@ class Foresight:
             (phase,) = (each for each in self._recipe.phases if stage == f"train.{each.name}")
             work["fill"] = planned_steps(phase) / steps
             self._trained = True
-            if result.get("processes", 1) > 1:
-                return  # several processes share the machine; a plan is made for one
+            if result.get("processes", 1) > 1 and result["device"] == "cpu":
+                return  # they share the threads that a plan gives to one
         counts: dict[str, dict[str, Any]] = {}
         if stage in _COUNTING:
             counts = {name: known.counts(self._recipe) for name, known in forecast.plan.known.items()}
@@ -82,6 +83,6 @@ class Foresight:
 
     def _now(self) -> Forecast:
         if self._forecast is None or self._stale:
-            self._forecast = make_forecast(self._recipe, self._run, machine=self._machine)
+            self._forecast = make_forecast(self._recipe, self._run, machine=self._machine, processes=ranks.world())
             self._stale = False
         return self._forecast

@@ -127,7 +127,7 @@ def seconds_of(task: str, work: Mapping[str, float], machine: Machine, gpu: Gpu 
 def _training_seconds(work: Mapping[str, float], machine: Machine, gpu: Gpu | None) -> float:
     flops, steps = work.get("flops", 0.0), work.get("steps", 0.0)
     if gpu is not None:
-        return flops / (gpu.peak * work["share"]) if flops else 0.0
+        return flops / (gpu.peak * work["share"]) / work.get("processes", 1.0) if flops else 0.0
     rate = THREAD_FLOPS * machine.threads**0.7
     return flops / rate + steps * (STEP_SECONDS + OPTIMIZER_SECONDS * work.get("parameters", 0.0))
 
@@ -138,8 +138,8 @@ def _evaluation(work: Mapping[str, float], machine: Machine, gpu: Gpu | None) ->
     return work["evaluators"] * (EVALUATOR_SECONDS + each / rate)
 
 
-def tasks_of(recipe: Recipe, plan: Plan, machine: Machine, gpu: Gpu | None) -> list[Task]:
-    """Every stage of a recipe, in order, under the names that runs give them."""
+def tasks_of(recipe: Recipe, plan: Plan, machine: Machine, gpu: Gpu | None, processes: int = 1) -> list[Task]:
+    """Every stage of a recipe, in order, under the names that runs give them; `processes` train together, on a GPU each."""
     data, workers = data_of(plan), float(recipe.curation.executor.workers)
     curated = curate_likeness(recipe)
     tasks: list[Task] = []
@@ -157,7 +157,7 @@ def tasks_of(recipe: Recipe, plan: Plan, machine: Machine, gpu: Gpu | None) -> l
     sample = float(recipe.tokenizer.sample) if recipe.tokenizer.use else 0.0
     work = {"tokens": data.tokens, "sample": min(sample, data.tokens * BYTES_PER_TOKEN), "workers": workers}
     add("tokenize", tokenize_likeness(recipe, curated), work)
-    _add_training(recipe, plan, gpu, curated, add)
+    _add_training(recipe, plan, gpu, curated, float(processes), add)
     return tasks
 
 
@@ -165,7 +165,9 @@ def _reads_all(name: str) -> bool:
     return group_of(name) in ("relevance", "curate", "tokenize")
 
 
-def _add_training(recipe: Recipe, plan: Plan, gpu: Gpu | None, curated: str, add: _Add) -> None:
+def _add_training(
+    recipe: Recipe, plan: Plan, gpu: Gpu | None, curated: str, processes: float, add: _Add
+) -> None:  # fmt: skip
     """The stages from the first model on; of an unknown shape nothing is said."""
     shape = (
         None if plan.shape is None or plan.rows is None
@@ -185,7 +187,7 @@ def _add_training(recipe: Recipe, plan: Plan, gpu: Gpu | None, curated: str, add
         evaluations = float((phase.tokens - 1) // phase.evaluate_every) if phase.evaluate_every else 0.0
         work = model | {
             "tokens": float(planned.tokens), "steps": float(planned.steps), "flops": planned.flops or 0.0,
-            "first": float(number == 0), "evaluations": evaluations,
+            "first": float(number == 0), "evaluations": evaluations, "processes": processes,
         }  # fmt: skip
         memory = _memory(plan, planned, gpu, bool(recipe.evaluators))
         work["memory_gib"] = memory

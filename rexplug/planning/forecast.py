@@ -103,6 +103,7 @@ def make_forecast(
     *,
     gpus: Sequence[Gpu] = (),
     num_gpus: int = 1,
+    processes: int = 1,
     machine: Machine | None = None,
     remembered: Remembered | None = None,
 ) -> Forecast:
@@ -113,6 +114,7 @@ def make_forecast(
         run: the run's folder; what lies there makes the plan exact.
         gpus: GPUs to work training out for.
         num_gpus: how many of each.
+        processes: how many train together on this machine's own GPUs; a processor is shared by all of them anyway.
         machine: where the stages run; this one if left out.
         remembered: measurements of earlier runs; those of the user's cache if left out.
 
@@ -123,8 +125,8 @@ def make_forecast(
     remembered = Remembered.read() if remembered is None else remembered
     plan = make_plan(recipe, run, remembered)
     own = gpu_of(machine.gpu)
-    plan = _filled(plan, tasks_of(recipe, plan, machine, own), remembered)
-    tasks = tasks_of(recipe, plan, machine, own)
+    plan = _filled(plan, tasks_of(recipe, plan, machine, own, processes), remembered)
+    tasks = tasks_of(recipe, plan, machine, own, processes)
     stages: list[Expected] = []
     peak = 0.0
     for task in tasks:

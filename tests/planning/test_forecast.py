@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rexplug.pipeline.run import Story
-from rexplug.planning import Machine, Measurement, Remembered, cache_file, make_forecast, remember
+from rexplug.planning import GPUS, Machine, Measurement, Remembered, cache_file, make_forecast, remember
 from rexplug.planning.measured import group_of
 from rexplug.progress import Silent
 from rexplug.recipe import load_recipe
@@ -96,6 +96,25 @@ def test_the_closest_measurement_wins(tokenized_run):
         "measured here", "measured here on its like", "measured here, other options", "measured here, another model",
         "measured, other threads or torch", "default",
     ]  # fmt: skip
+
+
+def test_a_machine_with_gpus_trains_on_them(tokenized_run):
+    path, _, run = tokenized_run
+    recipe = load_recipe(path, ["model.size=base", "phases.anneal.tokens=1B"])
+    there = replace(HERE, gpu="NVIDIA H100 80GB HBM3")
+    gpus = {"gpus": [GPUS["h100"]], "num_gpus": 8, "processes": 8}
+    found = make_forecast(recipe, run, machine=there, remembered=Remembered(), **gpus)
+    assert found.training_seconds == pytest.approx(found.gpus[0].seconds, abs=5)
+    assert str(found.machine) == "NVIDIA H100 80GB HBM3"
+    # A run there that took twice as long as published speeds say is believed, for GPUs of the kind elsewhere too.
+    task = task_of(found, "train.anneal")
+    line = measured(task, 2 * task.seconds, machine=there)
+    again = make_forecast(recipe, run, machine=there, remembered=Remembered([line]), **gpus)
+    assert again.stage("train.anneal").seconds == pytest.approx(2 * task.seconds)
+    elsewhere = make_forecast(recipe, run, machine=HERE, remembered=Remembered([line]), **gpus)
+    assert elsewhere.gpus[0].measured
+    assert elsewhere.gpus[0].seconds == pytest.approx(2 * found.gpus[0].seconds)
+    assert elsewhere.stage("train.anneal").closeness.words == "default"
 
 
 def test_memory_never_falls_from_stage_to_stage(tokenized_run):
