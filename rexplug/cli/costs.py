@@ -16,7 +16,8 @@ from rexplug.cli.progress import amount, duration
 from rexplug.errors import RecipeError
 from rexplug.planning import Disk, Expected, Forecast, Memory, OnGpu
 
-_GIB = 2**30
+_HOPELESS = 100 * 86_400.0
+"""Seconds of training on a machine without a GPU beyond which its stages are not told apart."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def print_costs(made: Forecast, console: Console, price: Price | None, *, gpus: 
     """Print time and memory of every stage, disk, and training on GPUs if `gpus`."""
     console.print()
     console.print(Text.assemble(("what it takes", "bold"), f"  on this machine: {made.machine}"), soft_wrap=True)
-    _print_stages(made.stages, console)
+    hopeless = made.training_seconds > _HOPELESS and not made.machine.gpu
+    _print_stages(_together(made.stages) if hopeless else made.stages, console)
     off = f" ({_off(made.off)})"
     console.print(
         f"  in all about {duration(made.seconds)}{off}; the largest process takes {made.memory_gib:.1f} GiB; "
@@ -62,6 +64,18 @@ def print_costs(made: Forecast, console: Console, price: Price | None, *, gpus: 
         _print_gpus(made.gpus, console, price)
     elif gpus:
         console.print("  GPUs: nothing can be said, because the model's shape is not known")
+
+
+def _together(stages: Sequence[Expected]) -> list[Expected]:
+    """The stages before training, and everything from the first model on as one."""
+    first = next(i for i, each in enumerate(stages) if each.name == "train.initial")
+    rest = stages[first:]
+    longest = max(rest, key=lambda each: each.seconds or 0.0)
+    whole = Expected(
+        "training and the rest", sum(each.seconds or 0.0 for each in rest), rest[-1].memory_gib, longest.closeness,
+        longest.num,
+    )  # fmt: skip
+    return [*stages[:first], whole]
 
 
 def _print_stages(stages: Sequence[Expected], console: Console) -> None:
@@ -82,7 +96,7 @@ def _print_stages(stages: Sequence[Expected], console: Console) -> None:
 
 
 def _off(factor: float) -> str:
-    return f"±{100 * (factor - 1):.0f} %" if factor < 1.5 else f"x or / {factor:.2g}"
+    return f"±{100 * (factor - 1):.0f} %" if factor < 1.5 else f"within {factor:.2g}x"
 
 
 def _disk(disk: Disk) -> str:
@@ -107,18 +121,19 @@ def _print_gpus(found: Sequence[OnGpu], console: Console, price: Price | None) -
     )
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("  GPU", no_wrap=True)
-    for name in ("tokens/s of each", "time", "GPU-hours", *(["price"] if price else []), "memory of each"):
+    for name in ("tokens/s each", "time", "GPU-hours", *(["price"] if price else []), "memory each"):
         table.add_column(name, justify="right", no_wrap=True)
     for each in found:
-        speeds = list(dict.fromkeys(amount(phase.tokens_per_second) for phase in each.phases))
         room = "" if each.gpu.memory == math.inf else f" of {each.gpu.memory / 1e9:.0f}"
         table.add_row(
-            f"  {each.gpu.title}{'' if each.gpu.seen else ' *'}", ", ".join(speeds), _hours(each.seconds),
+            f"  {each.gpu.title}{'' if each.gpu.seen else ' *'}", amount(each.tokens_per_second), _hours(each.seconds),
             _figure(each.gpu_hours), *([price.of(each.gpu_hours)] if price else []),
             f"{each.largest.memory.total / 1e9:.1f}{room} GB" + ("" if each.fits else " !"),
         )  # fmt: skip
     console.print(table)
     first = found[0]
+    speeds = ", ".join(f"{phase.name} {amount(phase.tokens_per_second)}" for phase in first.phases)
+    console.print(f"  {first.gpu.title}: {speeds} tokens/s each", soft_wrap=True)
     console.print(
         f"  speed: {first.share:.0%} of the dense bf16 peak, the share that others measured for encoders of this size on H100"
         if not first.measured

@@ -147,7 +147,13 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min"
     days = hours / 24
-    return f"{days:,.1f} days" if days < 1000 else f"{days / 365.25:,.3g} years"
+    return (
+        f"{days:,.1f} days"
+        if days < 1000
+        else f"{days / 365.25:,.1f} years"
+        if days < 3650
+        else f"{days / 365.25:,.0f} years"
+    )
 
 
 def _figure(value: float | str) -> str:

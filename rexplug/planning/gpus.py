@@ -85,6 +85,11 @@ class OnGpu:
         return sum(phase.seconds for phase in self.phases)
 
     @property
+    def tokens_per_second(self) -> float:
+        """Tokens a second of each GPU, over all phases."""
+        return sum(phase.seconds * phase.tokens_per_second for phase in self.phases) / self.seconds
+
+    @property
     def gpu_hours(self) -> float:
         """Hours times GPUs: what is paid for."""
         return self.seconds * self.num / 3600

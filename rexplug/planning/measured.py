@@ -153,7 +153,7 @@ SAME = Closeness(0, 1.1, "measured here")
 ALIKE = Closeness(1, 1.25, "measured here on its like")
 SIZED = Closeness(2, 1.6, "measured here, other options")
 HERE = Closeness(3, 2.0, "measured here, another model")
-PROCESSOR = Closeness(4, 2.0, "measured, other threads or torch")
+PROCESSOR = Closeness(4, 2.0, "measured, other threads")
 NONE = Closeness(5, 3.0, "default")
 
 
