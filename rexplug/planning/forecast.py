@@ -158,7 +158,7 @@ def _expected(task: Task, machine: Machine, gpu: Gpu | None, remembered: Remembe
     found, closeness = remembered.closest(task.name, task.like, machine, task.size)
     if task.seconds is None:
         return Expected(task.name, None, max(peak, task.memory_gib), NONE, 0, "the model's shape is not known")
-    ratios = [ratio for each in found if (ratio := _ratio(each, gpu)) is not None]
+    ratios = [ratio for each in found if (ratio := _ratio(_same_work(each, task), gpu)) is not None]
     if not ratios:
         return Expected(task.name, task.seconds, max(peak, task.memory_gib), NONE, 0, task.why)
     seconds = task.seconds * median(ratios)
@@ -167,6 +167,13 @@ def _expected(task: Task, machine: Machine, gpu: Gpu | None, remembered: Remembe
     more = task.work.get("memory_gib", 0.0) - found[-1].work.get("memory_gib", 0.0)
     memory = before[-1] + max(0.0, more) if before else task.memory_gib
     return Expected(task.name, seconds, max(peak, memory), closeness, len(found), task.why)
+
+
+def _same_work(each: Measurement, task: Task) -> Measurement:
+    """A measurement with the work that is known now, where equal options mean equal work: it ran before it was counted."""
+    if each.like != task.like or each.group not in ("relevance", "curate", "tokenize"):
+        return each
+    return each.model_copy(update={"work": {**task.work, "workers": each.work.get("workers", 1.0)}})
 
 
 def _ratio(each: Measurement, gpu: Gpu | None) -> float | None:

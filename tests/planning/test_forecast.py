@@ -74,6 +74,13 @@ def test_the_median_of_the_last_three_counts(tokenized_run):
     assert found.stage("curate").num == 3
 
 
+def test_a_stage_that_ran_before_its_sources_were_counted_is_expected_to_take_as_long(tokenized_run):
+    _, recipe, run = tokenized_run
+    task = task_of(forecast(recipe, run), "curate")
+    guessed = measured(task, 30.0, work={"bytes": 7 * task.work["bytes"]})
+    assert forecast(recipe, run, guessed).stage("curate").seconds == pytest.approx(30)
+
+
 def test_the_closest_measurement_wins(tokenized_run):
     _, recipe, run = tokenized_run
     task = task_of(forecast(recipe, run), "train.anneal")
