@@ -6,6 +6,7 @@ factor on them, so that it also holds for more tokens, more documents or another
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -128,13 +129,17 @@ def _training_seconds(work: Mapping[str, float], machine: Machine, gpu: Gpu | No
     flops, steps = work.get("flops", 0.0), work.get("steps", 0.0)
     if gpu is not None:
         return flops / (gpu.peak * work["share"]) / work.get("processes", 1.0) if flops else 0.0
-    rate = THREAD_FLOPS * machine.threads**0.7
+    rate = _threads_flops(machine)
     return flops / rate + steps * (STEP_SECONDS + OPTIMIZER_SECONDS * work.get("parameters", 0.0))
+
+
+def _threads_flops(machine: Machine) -> float:
+    return THREAD_FLOPS * math.pow(machine.threads, 0.7)
 
 
 def _evaluation(work: Mapping[str, float], machine: Machine, gpu: Gpu | None) -> float:
     each = EVALUATOR_TOKENS * work["flops_per_token"]
-    rate = gpu.peak * work["share"] if gpu is not None else THREAD_FLOPS * machine.threads**0.7
+    rate = gpu.peak * work["share"] if gpu is not None else _threads_flops(machine)
     return work["evaluators"] * (EVALUATOR_SECONDS + each / rate)
 
 

@@ -127,7 +127,8 @@ class Remembered:
             machine: where it is going to run.
             size: parameters of the model; 0 if they do not matter.
         """
-        best, found = NONE, []
+        best = NONE
+        found: list[Measurement] = []
         for each in self.measurements:
             if each.group != group_of(stage):
                 continue
