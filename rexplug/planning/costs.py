@@ -37,7 +37,7 @@ EVALUATOR_TOKENS = 50e3
 """Tokens of training that take as long as an evaluator."""
 EVALUATOR_SECONDS = 2.0
 """And what it takes besides."""
-EXPORT_SECONDS, REPORT_SECONDS, INITIAL_SECONDS, IMPORT_SECONDS, BASELINE_SECONDS = 5.0, 5.0, 4.0, 4.0, 3.0
+EXPORT_SECONDS, REPORT_SECONDS, INITIAL_SECONDS, IMPORT_SECONDS, BASELINE_SECONDS = 2.0, 3.0, 4.0, 4.0, 0.5
 """Export and its proof, report, first model with torch's import, Composer's import, and an evaluator without a model."""
 PROCESS_GIB = {
     "relevance": 0.4,
