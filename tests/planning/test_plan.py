@@ -1,6 +1,7 @@
 """Plans say what a run then does."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -119,12 +120,13 @@ def test_sparklines():
     assert sparkline([0, 0], 2, top=0) == "  "
 
 
-def rexplug(*arguments, cwd=ROOT):
+def rexplug(*arguments, cwd=ROOT, env=None):
     return subprocess.run(
         [sys.executable, "-c", "from rexplug.cli import main; main()", *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
+        env=os.environ | (env or {}),
     )
 
 
@@ -147,14 +149,16 @@ def test_nothing_is_known_before_curation(tmp_path):
     assert "epochs unknown" in done.stdout
 
 
-def test_the_command_says_what_stages_take_and_on_what_that_rests(tokenized_run):
+def test_the_command_says_what_stages_take_and_on_what_that_rests(tokenized_run, tmp_path):
     path, _, run = tokenized_run
-    done = rexplug("plan", str(path), "--run-dir", str(run.root))
-    lines = [line.split() for line in done.stdout.splitlines()]
-    (curate,) = [line for line in lines if line[:1] == ["curate"]]
-    assert curate[-4:] == ["measured", "here,", "±10", "%"]
-    (train,) = [line for line in lines if line[:1] == ["train.anneal"]]
+    (tmp_path / "measurements.jsonl").write_text('{"stage": "curate", "sec')
+    done = rexplug("plan", str(path), "--run-dir", str(run.root), env={"REXPLUG_CACHE": str(tmp_path)})
+    (train,) = [line.split() for line in done.stdout.splitlines() if line.startswith("  train.anneal")]
     assert train[-3:] == ["default,", "within", "3x"]
+    assert f"{tmp_path}/measurements.jsonl: 1 of 1 lines are damaged" in done.stdout
+    done = rexplug("plan", str(path), "--run-dir", str(run.root))
+    (curate,) = [line.split() for line in done.stdout.splitlines() if line.startswith("  curate")]
+    assert curate[-4:] == ["measured", "here,", "±10", "%"]
     assert "  in all about " in done.stdout
     assert "disk " in done.stdout
     assert "training alone" not in done.stdout, "a small recipe needs no GPU"
