@@ -90,6 +90,11 @@ class RunDirectory:
         return self.root / "run.json"
 
     @property
+    def plan(self) -> Path:
+        """`plan.json`: what was expected of each stage when it began."""
+        return self.root / "plan.json"
+
+    @property
     def relevance(self) -> Path:
         """The relevance classifier and `relevance.json`, which says how good it is."""
         return self.root / "relevance"

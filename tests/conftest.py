@@ -1,7 +1,21 @@
 """What several folders of tests share."""
 
+import os
+
 import numpy as np
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_measurements(tmp_path_factory):
+    """What runs of tests take says nothing to the user's plans, and plans of tests know nothing of the user's runs."""
+    before = os.environ.get("REXPLUG_CACHE")
+    os.environ["REXPLUG_CACHE"] = str(tmp_path_factory.mktemp("measurements"))
+    yield
+    if before is None:
+        del os.environ["REXPLUG_CACHE"]
+    else:
+        os.environ["REXPLUG_CACHE"] = before
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ _COMMANDS = {
     "report": "Write a run's report and model card again.",
     "corpus": "Show what curation kept and dropped, and why.",
     "show": "Print the recipe with everything spelled out.",
-    "plan": "Say how many tokens, epochs, steps and operations a recipe takes, and draw its curves.",
+    "plan": "Say what a recipe takes before it runs: tokens, epochs, steps, time, memory, disk, GPUs and their price.",
     "peek": "Show packed rows and masks before money is spent.",
     "tokens": "Look into the token stores of a run.",
     "lineage": "Say which documents a step saw, and which steps a document.",

@@ -9,12 +9,14 @@ from rich.console import Console
 from rich.text import Text
 
 from rexplug.cli.progress import amount
-from rexplug.planning import Known, Plan, PlannedPhase, SourceUse, make_plan
+from rexplug.planning import GPUS, Known, Plan, PlannedPhase, SourceUse, find_gpu, make_forecast
 from rexplug.planning.draw import sparkline
 from rexplug.planning.sources import BYTES_PER_TOKEN
 
 _WIDTH = 48
 """Columns of a curve."""
+LONG = 86_400.0
+"""Seconds of training on this machine beyond which GPUs are shown without being asked for."""
 _COLOURS = ("blue", "yellow", "green", "magenta", "red", "cyan")
 
 
@@ -22,18 +24,39 @@ _COLOURS = ("blue", "yellow", "green", "magenta", "red", "cyan")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
 @click.option("--run-dir", type=click.Path(path_type=Path), help="The run's folder; runs/NAME if left out.")
-def plan(recipe: Path, overrides: tuple[str, ...], run_dir: Path | None) -> None:
-    """Print tokens, epochs, steps, parameters, operations and the curves of RECIPE (with OVERRIDES).
+@click.option(
+    "--gpu",
+    "gpu_names",
+    metavar="NAME",
+    multiple=True,
+    help="Work training out on h100, h200, a100, l4 or 4090; may be repeated.",
+)
+@click.option("--gpus", "num_gpus", metavar="N", type=click.IntRange(min=1), help="On so many of them; 1 if left out.")
+@click.option("--price", metavar="AMOUNT", help="What a GPU costs an hour, e.g. 2.50, 2.50EUR or '$2.50'.")
+def plan(
+    recipe: Path, overrides: tuple[str, ...], run_dir: Path | None, gpu_names: tuple[str, ...], num_gpus: int | None,
+    price: str | None,
+) -> None:  # fmt: skip
+    """Print what RECIPE (with OVERRIDES) will do and take: tokens, epochs, steps, operations, time, memory, disk, price.
 
-    Nothing is read but the recipe and what a run in the folder has counted already: after tokenization the tokens of
-    each source are exact, before it they are estimated or unknown.
+    Nothing is read but the recipe, what a run in the folder has counted already, and what earlier runs on this machine
+    took. Where nothing was measured a documented default stands, and the line says so. GPUs are shown if one of their
+    options is given, or if training here would take more than a day.
     """
+    from rexplug.cli.costs import Price, print_costs
     from rexplug.recipe import load_recipe
     from rexplug.run_directory import RunDirectory
 
+    hourly = Price.parse(price) if price is not None else None
+    asked = [find_gpu(name) for name in gpu_names]
     resolved = load_recipe(recipe, overrides)
     root = run_dir or Path("runs") / resolved.name
-    print_plan(make_plan(resolved, RunDirectory(root)), Console(highlight=False), root)
+    num = num_gpus or 1
+    made = make_forecast(resolved, RunDirectory(root), gpus=asked or list(GPUS.values()), num_gpus=num, processes=num)
+    console = Console(highlight=False)
+    print_plan(made.plan, console, root)
+    shown = bool(asked) or num_gpus is not None or hourly is not None or made.training_seconds > LONG
+    print_costs(made, console, hourly, gpus=shown)
 
 
 def print_plan(made: Plan, console: Console, root: Path) -> None:
@@ -59,10 +82,10 @@ def print_plan(made: Plan, console: Console, root: Path) -> None:
 def _known(known: Known, root: Path) -> str:
     if known.how == "unknown":
         return f"unknown {known.why}" if known.why.startswith("until") else f"unknown: {known.why}"
-    documents = f"{known.num_documents or 0:,} documents"
-    if known.store is not None:
-        return f"{documents}, {known.store.num_tokens:,} tokens, counted in {root}"
-    tokens = round((known.num_bytes or 0) / BYTES_PER_TOKEN)
+    documents, tokens = f"{known.num_documents or 0:,} documents", known.num_tokens or 0
+    if known.how != "estimated":
+        where = f"counted in {root}" if known.how == "counted" else "counted by an earlier run"
+        return f"{documents}, {tokens:,} tokens, {where}"
     return f"{documents}, about {amount(tokens)} tokens ({BYTES_PER_TOKEN} bytes a token; exact once tokenized)"
 
 
@@ -88,7 +111,7 @@ def _print_phase(phase: PlannedPhase, console: Console) -> None:
         each = phase.flops / phase.tokens
         console.print(
             f"  {operations(phase.flops)}: {each / 1e9:.3g} GFLOP a token, samples of "
-            f"{phase.attended:,.0f} tokens {'on average over tokens' if phase.attended_known else 'at most'}",
+            f"{phase.attended:,.0f} tokens {'on average over tokens' if phase.attended_known else '(assumed)'}",
             soft_wrap=True,
         )
 

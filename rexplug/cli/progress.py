@@ -144,7 +144,16 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 48 else f"{hours / 24:.1f} days"
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    days = hours / 24
+    return (
+        f"{days:,.1f} days"
+        if days < 1000
+        else f"{days / 365.25:,.1f} years"
+        if days < 3650
+        else f"{days / 365.25:,.0f} years"
+    )
 
 
 def _figure(value: float | str) -> str:

@@ -266,14 +266,16 @@ def train_phase(
         raise RunInterrupted(f"stopped at the end of phase '{phase.name}'; saved; the same command goes on from here")
     drawn = Position.from_json(steps.last_position)
     epochs = {
-        name: round(draws / max(1, size), 3)
-        for name, draws, size in zip(stream.sources, drawn.draws, stream.epoch_samples(), strict=True)
+        # Samples that were passed over for now have not been seen.
+        name: round((draws - sum(source == i for source, _ in drawn.waiting)) / max(1, size), 3)
+        for i, (name, draws, size) in enumerate(zip(stream.sources, drawn.draws, stream.epoch_samples(), strict=True))
     }
     return {
         "tokens": steps.tokens, "steps": steps.step, "seconds": round(steps.seconds, 2),
         "tokens_per_second": round(steps.tokens / max(1e-9, steps.seconds), 1),
         "loss": steps.smoothed.values["loss"], "accuracy": steps.smoothed.values["accuracy"], "epochs": epochs,
         "context": phase.context, "backend": machine.backend, "why": machine.why, "device": machine.device.type,
+        "device_name": torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else "",
         "precision": machine.precision, "threads": torch.get_num_threads(), "processes": ranks.world(),
         "parallel": parallel, "rope_theta": thetas(model), "checkpoint": str(final), "warnings": notes,
     }  # fmt: skip

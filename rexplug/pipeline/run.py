@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rexplug import __version__
 from rexplug.components import Document, SalienceScorer
 from rexplug.errors import DataError
+from rexplug.pipeline.foresight import Foresight
 from rexplug.pipeline.inputs import check_inputs
+from rexplug.pipeline.leftovers import metric_lines, remove_all
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
 from rexplug.pipeline.stages import Stage, run_stages
 from rexplug.progress import Progress, Silent
@@ -64,7 +65,7 @@ def run_recipe(
     check_inputs(recipe)
     with locked(run):
         if fresh:
-            _remove_all(run)
+            remove_all(run)
         manifest = Manifest.open(run)
         write_text(run.recipe, dump_recipe(recipe))
         manifest.update(
@@ -74,8 +75,9 @@ def run_recipe(
         story = Story(recipe, run, progress)
         try:
             run_stages(
-                story.stages(plugins), manifest, progress, until=until, from_=from_, siblings=siblings, allow=allow
-            )
+                story.stages(plugins), manifest, progress, until=until, from_=from_, siblings=siblings, allow=allow,
+                watch=Foresight(recipe, run, progress),
+            )  # fmt: skip
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt) or type(error).__name__ == "RunInterrupted"
             manifest.update(status="interrupted" if stopped else "failed", finished=now())
@@ -406,22 +408,8 @@ class Story:
 
     def _adopt_metrics(self, donor: RunDirectory, phase: str) -> None:
         """Put another run's lines of a phase behind our own."""
-        own = _metric_lines(self.run, lambda name: name != phase)
-        write_text(self.run.metrics, "".join([*own, *_metric_lines(donor, lambda name: name == phase)]))
-
-
-def _metric_lines(run: RunDirectory, wanted: Callable[[str], bool]) -> list[str]:
-    """The whole lines of `metrics.jsonl` whose phase is wanted."""
-    if not run.metrics.exists():
-        return []
-    kept = []
-    for line in run.metrics.read_text(encoding="utf-8").splitlines():
-        try:
-            if wanted(json.loads(line)["phase"]):
-                kept.append(line + "\n")
-        except (ValueError, KeyError):
-            continue  # a line that a killed run did not finish
-    return kept
+        own = metric_lines(self.run, lambda name: name != phase)
+        write_text(self.run.metrics, "".join([*own, *metric_lines(donor, lambda name: name == phase)]))
 
 
 def _mains(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -447,13 +435,3 @@ def follow(recipe: Recipe, root: Path) -> None:
 def _files(paths: Sequence[Path]) -> dict[str, list[int]]:
     """Size and time of change of each file: enough to notice that a corpus changed without reading it."""
     return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
-
-
-def _remove_all(run: RunDirectory) -> None:
-    for path in run.root.iterdir():
-        if path.name == ".lock":
-            continue
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

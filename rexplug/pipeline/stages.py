@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rexplug.errors import RecipeError
 from rexplug.pipeline.manifest import Manifest, differences, now, peak_memory_gib
@@ -51,6 +51,16 @@ class Stage:
         return self.name.split(".")[0]
 
 
+class Watch(Protocol):
+    """Is told when a stage begins and when it is done; not of those that continue or are taken over."""
+
+    def before(self, stage: str) -> None:
+        """A stage begins."""
+
+    def after(self, stage: str, seconds: float, memory_gib: float, result: Any) -> None:
+        """It is done: the seconds that it took, the process's peak memory so far, and what it returned."""
+
+
 def fingerprints(stages: Sequence[Stage]) -> dict[str, str]:
     """A hash per stage of its inputs and of the stages before it."""
     found: dict[str, str] = {}
@@ -82,6 +92,7 @@ def run_stages(
     from_: str | None = None,
     siblings: Sequence[RunDirectory] = (),
     allow: Sequence[str] = (),
+    watch: Watch | None = None,
 ) -> list[str]:
     """Run what is not done; returns the names of the stages that ran.
 
@@ -89,7 +100,7 @@ def run_stages(
     again. One that was interrupted with the same fingerprint continues; any other start begins by clearing its outputs.
     What one of `siblings` did with the same fingerprint is taken over (as hard links) instead of being done again.
     A precious stage that is half done, or took long, is not cleared because the recipe changed: keys named in `allow`
-    may have changed and it goes on with their new values, `from_` does it again.
+    may have changed and it goes on with their new values, `from_` does it again. `watch` is told of stages that run.
 
     Raises:
         RecipeError: a precious stage would be cleared, or `until` or `from_` is no stage.
@@ -120,6 +131,8 @@ def run_stages(
         goes_on = f"goes on with a change: {', '.join(allowed)}" if allowed else "continues where it was stopped"
         progress.note(f"{stage.name}: {goes_on if continues else redo}")
         spent = known.get("seconds", 0.0) if continues else 0.0
+        if watch is not None and not continues:
+            watch.before(stage.name)
         manifest.set_stage(
             stage.name,
             status="running",
@@ -134,7 +147,10 @@ def run_stages(
         finally:
             spent += time.monotonic() - began
             manifest.set_stage(stage.name, seconds=round(spent, 2))
-        manifest.set_stage(stage.name, status="done", finished=now(), result=result, peak_memory_gib=peak_memory_gib())
+        peak = peak_memory_gib()
+        manifest.set_stage(stage.name, status="done", finished=now(), result=result, peak_memory_gib=peak)
+        if watch is not None and not continues:
+            watch.after(stage.name, spent, peak, result)
         ran.append(stage.name)
     return ran
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rexplug.recipe import Recipe
 from rexplug.report.contents import Contents
+from rexplug.report.foreseen import card_lines
 from rexplug.run_directory import RunDirectory, write_text
 
 
@@ -88,6 +89,7 @@ def _lines(contents: Contents) -> list[str]:
             f"| {phase.name} | {result['tokens']:,} | {phase.context:,} | {phase.learning_rate.peak:g} | "
             f"{phase.masking.name} {phase.masking.rate.start:g} | {result['loss']:.3f} |"
         )
+    lines += card_lines(contents.foreseen)
     if contents.evaluations:
         lines += ["", "## Evaluation", ""]
         comparison = contents.comparison

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rexplug.phase_stream import phase_stream
 from rexplug.recipe import Recipe
-from rexplug.recipe.schema import Phase
 from rexplug.report.compare import Comparison, compare_models, load_results
+from rexplug.report.foreseen import Foreseen, foreseen
 from rexplug.run_directory import RunDirectory, read_json
-from rexplug.schedules import batch_size
-
-_GRID = 200
-"""Points at which a mixture is looked at to foresee epochs."""
 
 
 @dataclass(frozen=True)
@@ -106,20 +103,24 @@ class Contents:
         return [(name, [results.get(m, {}).get("metrics", {}).get(name) for m in self.moments]) for name in names]
 
     @cached_property
-    def plan(self) -> list[dict[str, Any]]:
-        """Per trained phase what the recipe foresees beside what happened: tokens, steps, epochs of each source."""
-        rows = []
-        for phase, result in self.phases:
-            planned = _planned_epochs(phase, {name: each.get("tokens", 0) for name, each in self.tokens.items()})
-            rows.append(
-                {
-                    "phase": phase.name, "tokens": (phase.tokens, result["tokens"]),
-                    "steps": (_planned_steps(phase), result["steps"]),
-                    "epochs": {name: (planned.get(name), value) for name, value in result["epochs"].items()},
-                    "seconds": result["seconds"],
-                }
-            )  # fmt: skip
-        return rows
+    def foreseen(self) -> Foreseen:
+        """What was planned beside what was measured."""
+        return foreseen(self.run, self.manifest, self._epochs())
+
+    def _epochs(self) -> dict[str, dict[str, float]]:
+        """How often the tokens of each source were seen, by phase; empty where steps or token stores are missing."""
+        if any(not (self.run.tokens / name / "store.json").exists() for name in self.recipe.sources):
+            return {}
+        found: dict[str, dict[str, float]] = {}
+        for phase, _ in self.phases:
+            steps = [step for step in self.steps if step["phase"] == phase.name]
+            sizes = phase_stream(self.recipe, phase, self.run).epoch_tokens()
+            found[phase.name] = {
+                name: sum(step["shares"].get(name, 0.0) * step["batch_tokens"] for step in steps) / size
+                for name, size in sizes.items()
+                if size and steps
+            }
+        return found
 
     @cached_property
     def lineage(self) -> list[dict[str, Any]]:
@@ -182,28 +183,3 @@ class Contents:
                 }
             )
         return found
-
-
-def _planned_steps(phase: Phase) -> int:
-    """Steps that the phase takes if every batch is as large as its schedule says."""
-    warmup = phase.batch_warmup
-    if warmup is None:
-        return -(-phase.tokens // phase.batch_tokens)
-    tokens = steps = 0
-    while tokens < min(phase.tokens, warmup.tokens):
-        tokens += batch_size(tokens, full=phase.batch_tokens, start=warmup.start, warmup=warmup.tokens)
-        steps += 1
-    return steps + max(0, -(-(phase.tokens - tokens) // phase.batch_tokens))
-
-
-def _planned_epochs(phase: Phase, stored: Mapping[str, int]) -> dict[str, float]:
-    """How often the phase sees each source; unknown where only long documents are taken."""
-    if phase.min_tokens:
-        return {}
-    shares: dict[str, float] = {}
-    for point in range(_GRID):
-        weights = phase.mixing.weights((point + 0.5) / _GRID)
-        total = sum(weights.values())
-        for name, weight in weights.items():
-            shares[name] = shares.get(name, 0.0) + weight / total / _GRID
-    return {name: share * phase.tokens / stored[name] for name, share in shares.items() if stored.get(name)}

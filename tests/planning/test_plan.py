@@ -1,6 +1,7 @@
 """Plans say what a run then does."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rexplug.cli.costs import Price
+from rexplug.errors import RecipeError
 from rexplug.model.sizes import SIZES, Size, embedding_rows
 from rexplug.phase_stream import phase_stream
 from rexplug.planning import make_plan
@@ -117,12 +120,13 @@ def test_sparklines():
     assert sparkline([0, 0], 2, top=0) == "  "
 
 
-def rexplug(*arguments, cwd=ROOT):
+def rexplug(*arguments, cwd=ROOT, env=None):
     return subprocess.run(
         [sys.executable, "-c", "from rexplug.cli import main; main()", *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
+        env=os.environ | (env or {}),
     )
 
 
@@ -143,3 +147,81 @@ def test_nothing_is_known_before_curation(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "  source web: unknown until it is curated" in done.stdout
     assert "epochs unknown" in done.stdout
+
+
+def test_the_command_says_what_stages_take_and_on_what_that_rests(tokenized_run, tmp_path):
+    path, _, run = tokenized_run
+    (tmp_path / "measurements.jsonl").write_text('{"stage": "curate", "sec')
+    done = rexplug("plan", str(path), "--run-dir", str(run.root), env={"REXPLUG_CACHE": str(tmp_path)})
+    (train,) = [line.split() for line in done.stdout.splitlines() if line.startswith("  train.anneal")]
+    assert train[-3:] == ["default,", "within", "3x"]
+    assert f"{tmp_path}/measurements.jsonl: 1 of 1 lines are damaged" in done.stdout
+    done = rexplug("plan", str(path), "--run-dir", str(run.root))
+    (curate,) = [line.split() for line in done.stdout.splitlines() if line.startswith("  curate")]
+    assert curate[-4:] == ["measured", "here,", "±10", "%"]
+    assert "  in all about " in done.stdout
+    assert "disk " in done.stdout
+    assert "training alone" not in done.stdout, "a small recipe needs no GPU"
+
+
+def test_gpus_and_prices_on_request(tokenized_run):
+    path, _, run = tokenized_run
+    done = rexplug("plan", str(path), "--run-dir", str(run.root), "--gpu", "H100", "--gpus", "2", "--price", "3EUR")
+    assert done.returncode == 0, done.stderr
+    assert "training alone  on 2 GPUs of a kind" in done.stdout
+    assert "H100 SXM" in done.stdout
+    assert "RTX 4090" not in done.stdout
+    assert "price: 3 EUR for an hour of a GPU, as given" in done.stdout
+    everything = rexplug("plan", str(path), "--run-dir", str(run.root), "--gpus", "1").stdout
+    for title in ("H100 SXM", "H200 SXM *", "A100 80GB *", "L4 *", "RTX 4090"):
+        assert f"  {title} " in everything
+
+
+def test_a_large_recipe_shows_gpus_by_itself(tokenized_run):
+    path, _, run = tokenized_run
+    done = rexplug("plan", str(path), "model.size=base", "phases.anneal.tokens=350B", "--run-dir", str(run.root))
+    assert "  RTX 4090 " in done.stdout
+    assert "activations of 64 tokens" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--gpu", "h10"), "--gpu: no GPU is called 'h10'; did you mean 'h100'?"),
+        (("--price", "cheap"), "--price: 'cheap' is no price; write an amount an hour, e.g. 2.50, 2.50EUR or '$2.50'"),
+        (("--gpus", "0"), "--gpus"),
+    ],
+)
+def test_wrong_options_are_said_in_a_line(option, message):
+    done = rexplug("plan", str(RECIPE), *option)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "currency"),
+    [("2.50", 2.5, ""), ("2.50EUR", 2.5, "EUR"), ("EUR 2", 2.0, "EUR"), ("$2.50", 2.5, "$"), ("3 USD", 3.0, "USD")],
+)
+def test_prices(text, amount, currency):
+    found = Price.parse(text)
+    assert (found.amount, found.currency) == (amount, currency)
+
+
+def test_prices_that_are_none():
+    for text in ("", "-1", "2,50", "EUR", "EUR2USD", "0", "1e5000"):
+        with pytest.raises(RecipeError, match="is no price"):
+            Price.parse(text)
+    assert Price(2.5, "EUR").of(2236) == "5,590 EUR"
+    assert Price(2.5, "").of(1.5) == "3.75"
+
+
+def test_planning_imports_no_torch():
+    code = (
+        "import sys; from pathlib import Path; from rexplug.planning import make_forecast; "
+        "from rexplug.recipe import load_recipe; from rexplug.run_directory import RunDirectory; "
+        f"make_forecast(load_recipe(Path({str(RECIPE)!r})), RunDirectory(Path('nothing'))); "
+        "print([m for m in ('torch', 'transformers', 'composer', 'datasets', 'mteb') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -252,11 +252,44 @@ def test_the_card_says_what_the_recipe_says_of_use_limits_and_licences(run):
         )
 
 
-def test_plan_and_actual_stand_side_by_side(run):
-    # 3,000 tokens at 256 a step are 12 steps; half of them of each source, which has 4,321.
+def plan_of(run):
+    """The plan that a run kept."""
+    expected = {"seconds": 1.0, "memory_gib": 0.5, "off": 3.0, "basis": "default", "made": "before the run"}
+    late = expected | {"seconds": 2.0, "basis": "measured here", "made": "after tokenize"}
+    phase = {"tokens": 3000, "steps": 11, "epochs": {"web": 0.35, "shop": None}}
+    write_json(run.plan, {
+        "machine": f"Processor {EVIL}", "stages": {"curate": expected, "train.pretrain": late},
+        "phases": {"pretrain": phase}, "whole": {"seconds": 9.0},
+    })  # fmt: skip
+
+
+def test_plan_and_measurement_stand_side_by_side(run):
+    plan_of(run)
+    text = re.sub(r"\s+", " ", Page(write_report(run, make_recipe()).read_text()).text)
+    assert f"Planned when each stage began, on Processor {EVIL}" in text
+    for part in (
+        "pretrain3,0003,0011112web 0.35 → 0.50, shop ? → 1.25",
+        "curate 1.0 s1.5 s+50 %0.50 default",
+        "train.pretrain 2.0 s1.5 s-25 %0.50 measured here; planned after tokenize",
+        "train.anneal ?1.5 s",
+        "all 3.0 s3.0 s0 %0.50",
+    ):
+        assert part.replace(" ", "") in text.replace(" ", ""), part
+
+
+def test_the_card_sets_the_plan_beside_what_happened(run):
+    assert "Plan and measurement" not in write_card(run, make_recipe()).read_text()
+    plan_of(run)
+    text = write_card(run, make_recipe()).read_text()
+    assert "| curate | 1.0 s | 1.5 s | +50 % | 0.50 GiB | ? |" in text
+    assert "| all | 3.0 s | 3.0 s | 0 % | 0.50 GiB | ? |" in text
+    assert "| pretrain | 3,000 | 3,001 | 11 | 12 | web 0.35 → 0.50, shop ? → 1.25 |" in text
+
+
+def test_a_run_without_a_plan_shows_what_it_took(run):
     text = Page(write_report(run, make_recipe()).read_text()).text
-    assert "Plan and actual" in text
-    assert "web 0.35 → 0.50, shop 0.35 → 1.25" in text
+    assert "This run kept no plan" in text
+    assert "web ? → 0.50, shop ? → 1.25" in text
 
 
 def test_lineage_leads_from_sources_to_weights(run):

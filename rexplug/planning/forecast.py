@@ -1,0 +1,201 @@
+"""The whole answer to what a run will take: each stage with its time and memory, disk, GPUs, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+from rexplug.planning.costs import Task, data_of, seconds_of, tasks_of
+from rexplug.planning.disk import Disk, disk_of
+from rexplug.planning.gpus import Gpu, OnGpu, gpu_of, on_gpu
+from rexplug.planning.machine import Machine
+from rexplug.planning.measured import NONE, Closeness, Measurement, Remembered
+from rexplug.planning.phases import Plan, make_plan
+from rexplug.recipe import Recipe
+from rexplug.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A stage before it runs: `seconds` (None if nothing is known) and `memory_gib`, the run's peak so far.
+
+    `closeness` says what both rest on, `num` how many measurements.
+    """
+
+    name: str
+    seconds: float | None
+    memory_gib: float
+    closeness: Closeness
+    num: int
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A recipe before it runs, on this machine and, where asked for, on GPUs."""
+
+    plan: Plan
+    machine: Machine
+    tasks: Sequence[Task]
+    stages: Sequence[Expected]
+    disk: Disk
+    gpus: Sequence[OnGpu]
+    notes: Sequence[str]
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all stages whose time is known."""
+        return sum(each.seconds or 0.0 for each in self.stages)
+
+    @property
+    def training_seconds(self) -> float:
+        """Wall time of the phases."""
+        return sum(each.seconds or 0.0 for each in self.stages if _is_phase(each.name))
+
+    @property
+    def off(self) -> float:
+        """The factor by which the whole may be off either way: that of the stages, weighed by their time."""
+        if not self.seconds:
+            return NONE.off
+        weighed = sum((each.seconds or 0.0) * math.log(each.closeness.off) for each in self.stages)
+        return math.exp(weighed / self.seconds)
+
+    @property
+    def memory_gib(self) -> float:
+        """The largest process of the run."""
+        return max(each.memory_gib for each in self.stages)
+
+    def stage(self, name: str) -> Expected | None:
+        """The stage of a name."""
+        return next((each for each in self.stages if each.name == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """What plan.json keeps of it."""
+        return {
+            "machine": str(self.machine),
+            "seconds": round(self.seconds, 1), "off": round(self.off, 2), "memory_gib": round(self.memory_gib, 2),
+            "disk_bytes": round(self.disk.total),
+            "stages": {
+                each.name: {
+                    "seconds": None if each.seconds is None else round(each.seconds, 2),
+                    "memory_gib": round(each.memory_gib, 2), "off": each.closeness.off, "basis": each.closeness.words,
+                }
+                for each in self.stages
+            },
+            "phases": {
+                phase.name: {
+                    "tokens": phase.tokens, "steps": phase.steps,
+                    "epochs": {
+                        name: None if use.epochs is None else round(use.epochs, 4) for name, use in phase.sources.items()
+                    },
+                }
+                for phase in self.plan.phases
+            },
+        }  # fmt: skip
+
+
+def make_forecast(
+    recipe: Recipe,
+    run: RunDirectory,
+    *,
+    gpus: Sequence[Gpu] = (),
+    num_gpus: int = 1,
+    processes: int = 1,
+    machine: Machine | None = None,
+    remembered: Remembered | None = None,
+) -> Forecast:
+    """Plan a recipe with what it takes.
+
+    Args:
+        recipe: the recipe.
+        run: the run's folder; what lies there makes the plan exact.
+        gpus: GPUs to work training out for.
+        num_gpus: how many of each.
+        processes: how many train together on this machine's own GPUs; a processor is shared by all of them anyway.
+        machine: where the stages run; this one if left out.
+        remembered: measurements of earlier runs; those of the user's cache if left out.
+
+    Raises:
+        DataError: a token store in the folder is damaged.
+    """
+    machine = machine or Machine.find()
+    remembered = Remembered.read() if remembered is None else remembered
+    plan = make_plan(recipe, run, remembered)
+    own = gpu_of(machine.gpu)
+    plan = _filled(plan, tasks_of(recipe, plan, machine, own, processes), remembered)
+    tasks = tasks_of(recipe, plan, machine, own, processes)
+    stages: list[Expected] = []
+    peak = 0.0
+    for task in tasks:
+        expected = _expected(task, machine, own, remembered, peak)
+        peak = expected.memory_gib
+        stages.append(expected)
+    data = data_of(plan)
+    last = next((each.seconds for each in stages if each.name == f"train.{recipe.phases[-1].name}"), None)
+    disk = disk_of(
+        recipe, plan, read_bytes=data.read_bytes, tokens=data.tokens, documents=data.documents, seconds=last or 0.0
+    )
+    found = [on_gpu(plan, gpu, num_gpus, _factor_on(gpu, tasks, remembered)) for gpu in gpus]
+    notes = [note for note in (remembered.note,) if note]
+    return Forecast(plan, machine, tasks, stages, disk, [each for each in found if each is not None], notes)
+
+
+def _filled(plan: Plan, tasks: Sequence[Task], remembered: Remembered) -> Plan:
+    """The plan with the steps that rows as full as in earlier runs of such phases lead to."""
+    phases = []
+    for phase in plan.phases:
+        like = next(task.like for task in tasks if task.name == f"train.{phase.name}")
+        fills = [each.work["fill"] for each in remembered.measurements if each.like == like and "fill" in each.work]
+        phases.append(replace(phase, steps=round(phase.steps / fills[-1])) if fills and fills[-1] > 0 else phase)
+    return replace(plan, phases=tuple(phases))
+
+
+def _expected(task: Task, machine: Machine, gpu: Gpu | None, remembered: Remembered, peak: float) -> Expected:
+    """A stage from the measurements that are closest to it, or from its default."""
+    found, closeness = remembered.closest(task.name, task.like, machine, task.size)
+    if task.seconds is None:
+        return Expected(task.name, None, max(peak, task.memory_gib), NONE, 0, "the model's shape is not known")
+    ratios = [ratio for each in found if (ratio := _ratio(_same_work(each, task), gpu)) is not None]
+    if not ratios:
+        return Expected(task.name, task.seconds, max(peak, task.memory_gib), NONE, 0, task.why)
+    seconds = task.seconds * median(ratios)
+    # The peak is that of the run so far, so that it never falls from one stage to the next.
+    before = [each.memory_gib for each in found if each.memory_gib is not None]
+    more = task.work.get("memory_gib", 0.0) - found[-1].work.get("memory_gib", 0.0)
+    memory = before[-1] + max(0.0, more) if before else task.memory_gib
+    return Expected(task.name, seconds, max(peak, memory), closeness, len(found), task.why)
+
+
+def _same_work(each: Measurement, task: Task) -> Measurement:
+    """A measurement with the work that is known now, where equal options mean equal work: it ran before it was counted."""
+    if each.like != task.like or each.group not in ("relevance", "curate", "tokenize"):
+        return each
+    return each.model_copy(update={"work": {**task.work, "workers": each.work.get("workers", 1.0)}})
+
+
+def _ratio(each: Measurement, gpu: Gpu | None) -> float | None:
+    """How much longer a stage took than the default for what it had to do, where it ran; None if the line lacks that."""
+    try:
+        return each.seconds / seconds_of(each.stage, each.work, each.machine, gpu if each.machine.gpu else None)
+    except (KeyError, ZeroDivisionError):
+        return None
+
+
+def _factor_on(gpu: Gpu, tasks: Sequence[Task], remembered: Remembered) -> float | None:
+    """How much longer training took on a kind of GPU than its share of the peak says; None where none was measured."""
+    found = [
+        each
+        for each in remembered.measurements
+        if each.group == "train" and gpu_of(each.machine.gpu) == gpu and each.work.get("parameters")
+    ]
+    size = max(task.size for task in tasks)
+    alike = [each for each in found if size / 2 <= each.work["parameters"] <= size * 2]
+    ratios = [ratio for each in alike[-6:] if (ratio := _ratio(each, gpu)) is not None]
+    return median(ratios) if ratios else None
+
+
+def _is_phase(name: str) -> bool:
+    return name.startswith("train.") and name != "train.initial"

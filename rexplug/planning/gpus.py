@@ -1,0 +1,173 @@
+"""What a GPU makes of a recipe: peaks from the makers' data sheets, and the share of them that others have measured."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from rexplug.errors import RecipeError
+from rexplug.model.flops import PEAKS
+from rexplug.model.sizes import Size
+from rexplug.planning.memory import Memory, training_memory
+from rexplug.planning.phases import Plan
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU: `peak` dense bf16 operations a second and `memory` bytes, both from its maker's data sheet.
+
+    `sheet` names the row of the data sheet, `seen` says whether others published a speed of these encoders on it; where
+    they did not, the H100's share of the peak is assumed.
+    """
+
+    name: str
+    title: str
+    peak: float
+    memory: float
+    sheet: str
+    seen: bool
+
+
+_GB = 1e9
+GPUS: Mapping[str, Gpu] = {
+    gpu.name: gpu
+    for gpu in (
+        Gpu("h100", "H100 SXM", PEAKS["H100"], 80 * _GB, "NVIDIA H100 data sheet: 989 TFLOP/s bf16 dense, 80 GB", True),
+        Gpu("h200", "H200 SXM", PEAKS["H200"], 141 * _GB, "NVIDIA H200 data sheet: 989 TFLOP/s bf16 dense, 141 GB", False),
+        Gpu("a100", "A100 80GB", PEAKS["A100"], 80 * _GB, "NVIDIA A100 data sheet: 312 TFLOP/s bf16 dense, 80 GB", False),
+        Gpu("l4", "L4", PEAKS["L4"], 24 * _GB, "NVIDIA L4 data sheet: 121 TFLOP/s bf16 dense, 24 GB", False),
+        Gpu("4090", "RTX 4090", PEAKS["RTX 4090"], 24 * _GB,
+            "NVIDIA Ada whitepaper: 165 TFLOP/s bf16 dense with fp32 sums, 24 GB", True),
+    )
+}  # fmt: skip
+
+ANCHORS: Sequence[tuple[Size, float, str]] = (
+    (Size(7, 256, 384, 4), 985e3, "Ettin 17M, 4 H100, average of 2T tokens"),
+    (Size(10, 384, 576, 6), 655e3, "Ettin 32M, 4 H100, average of 2T tokens"),
+    (Size(19, 512, 768, 8), 463e3, "Ettin 68M, 4 H100, average of 2T tokens"),
+    (Size(22, 768, 1152, 12), 312e3, "ModernBERT-base, 8 H100, at 1,024"),
+    (Size(28, 1024, 2624, 16), 142e3, "ModernBERT-large, 8 H100, at 1,024"),
+    (Size(28, 1792, 3840, 28), 64e3, "Ettin 1B, 4 H100, average of 2T tokens"),
+)
+"""Shapes with the tokens a second that one H100 of a training run made of them (hours and tokens as published)."""
+_ROWS = 50_368
+_MASKED = 0.3
+_CONTEXT = 1024
+
+
+@dataclass(frozen=True)
+class GpuPhase:
+    """A phase on GPUs: tokens a second of each, seconds on all of them, memory of each."""
+
+    name: str
+    tokens_per_second: float
+    seconds: float
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class OnGpu:
+    """Training on `num` GPUs of a kind: the phases, the share of the peak, and whether our own runs measured it."""
+
+    gpu: Gpu
+    num: int
+    share: float
+    measured: bool
+    phases: tuple[GpuPhase, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of training."""
+        return sum(phase.seconds for phase in self.phases)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens a second of each GPU, over all phases."""
+        return sum(phase.seconds * phase.tokens_per_second for phase in self.phases) / self.seconds
+
+    @property
+    def gpu_hours(self) -> float:
+        """Hours times GPUs: what is paid for."""
+        return self.seconds * self.num / 3600
+
+    @property
+    def largest(self) -> GpuPhase:
+        """The phase that takes most memory."""
+        return max(self.phases, key=lambda phase: phase.memory.total)
+
+    @property
+    def fits(self) -> bool:
+        """Whether every phase fits into a GPU's memory."""
+        return self.largest.memory.total <= self.gpu.memory
+
+
+def find_gpu(name: str) -> Gpu:
+    """The GPU of a name, in any spelling: `h100`, `H100`, `RTX 4090`.
+
+    Raises:
+        RecipeError: it is not in the table.
+    """
+    asked = re.sub(r"[^a-z0-9]|nvidia|rtx|geforce|tesla", "", name.lower())
+    if asked in GPUS:
+        return GPUS[asked]
+    close = difflib.get_close_matches(asked, GPUS, n=1, cutoff=0.5)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    raise RecipeError(f"--gpu: no GPU is called '{name}'{hint} (known: {', '.join(GPUS)})")
+
+
+def gpu_of(device: str) -> Gpu | None:
+    """The GPU that the driver's name means (`NVIDIA H100 80GB HBM3`); None if its peak is not known."""
+    known = next((name for name in PEAKS if name in device), None)
+    if known is None:
+        return None
+    listed = next(
+        (gpu for gpu in GPUS.values() if gpu.name.upper() in known.split() and gpu.peak == PEAKS[known]), None
+    )
+    return listed or Gpu(known, known, PEAKS[known], math.inf, "", False)
+
+
+def share_of_peak(shape: Size) -> float:
+    """The share of an H100's dense bf16 peak that encoders of this size reach (MFU), between the published ones.
+
+    In a line over the logarithm of the parameters without the embedding, and flat beyond both ends.
+    """
+    known = [(math.log(each.without_embedding), _share(each, speed)) for each, speed, _ in ANCHORS]
+    at = math.log(shape.without_embedding)
+    if at <= known[0][0]:
+        return known[0][1]
+    for (before, low), (after, high) in pairwise(known):
+        if at <= after:
+            return low + (high - low) * (at - before) / (after - before)
+    return known[-1][1]
+
+
+def _share(shape: Size, speed: float) -> float:
+    return speed * shape.flops_per_token(_ROWS, attended=_CONTEXT, masked=_MASKED) / GPUS["h100"].peak
+
+
+def on_gpu(plan: Plan, gpu: Gpu, num: int, factor: float | None = None) -> OnGpu | None:
+    """Training of a plan on `num` GPUs; None if the model's shape is not known.
+
+    Args:
+        plan: the plan.
+        gpu: the kind of GPU.
+        num: how many, with a copy of the model each.
+        factor: how much longer earlier runs took on this GPU than the published share says; None if there were none.
+    """
+    if plan.shape is None or plan.rows is None:
+        return None
+    slower = factor or 1.0
+    share = share_of_peak(plan.shape) / slower
+    phases = []
+    for phase in plan.phases:
+        assert phase.flops is not None
+        speed = gpu.peak * share / (phase.flops / phase.tokens)
+        # Models smaller than any that was measured are taken to be no faster than the fastest that was.
+        speed = min(speed, ANCHORS[0][1] * gpu.peak / GPUS["h100"].peak / slower)
+        memory = training_memory(plan.shape, plan.rows, phase, gpu=True, processes=num)
+        phases.append(GpuPhase(phase.name, speed, phase.tokens / speed / num, memory))
+    return OnGpu(gpu, num, share, factor is not None, tuple(phases))

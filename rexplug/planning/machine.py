@@ -1,0 +1,63 @@
+"""What this machine is, as far as it decides speed. No torch: its version is asked of the installed package."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+_PROCESSOR = Path("/proc/cpuinfo")
+_GPUS = Path("/proc/driver/nvidia/gpus")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Processor, usable cores, threads that torch will take, torch's version, and the first GPU (empty without one)."""
+
+    processor: str
+    cores: int
+    threads: int
+    torch: str
+    gpu: str = ""
+
+    @classmethod
+    def find(cls) -> Machine:
+        """This machine."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+        asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+        threads = min(cores, int(asked)) if asked.isdigit() and int(asked) else cores
+        try:
+            torch = version("torch").split("+")[0]
+        except PackageNotFoundError:
+            torch = "none"
+        return cls(_processor(), cores, threads, torch, _gpu())
+
+    def __str__(self) -> str:
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return self.gpu or f"{self.processor}, {threads}"
+
+
+def _processor() -> str:
+    try:
+        for line in _PROCESSOR.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    except OSError:
+        pass
+    return platform.processor() or platform.machine() or "unknown processor"
+
+
+def _gpu() -> str:
+    """The first NVIDIA GPU that may be used, by the driver's own name."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return ""
+    try:
+        for path in sorted(_GPUS.glob("*/information")):
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                if line.startswith("Model:"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return ""

@@ -1,0 +1,84 @@
+"""How much memory a training process takes, part by part. docs/plan.md derives the formulas from what training holds.
+
+T tokens of a microbatch, H width, I width of the GLU's half, V rows of the embedding, P parameters, m masked share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rexplug.model.sizes import Size
+from rexplug.planning.phases import PlannedPhase
+
+GIB = 2**30
+CPU_TOKENS = 8192
+"""Tokens that a CPU takes at a time at least (the engine's own figure)."""
+_LOGITS_CPU, _LOGITS_GPU = 2**22, 2**27
+"""Logits held at a time (the loss's own figures)."""
+_CONTEXT_GPU = 0.6 * GIB
+"""CUDA's own share of a GPU, and libraries' workspaces."""
+_PROCESS_CPU = 0.85 * GIB
+"""Python with torch, transformers and Composer loaded."""
+_SPARE = 1.1
+"""What an allocator takes beyond what is asked of it."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Peak bytes of one process, or of one GPU, while it trains a phase; `tokens` are those of a microbatch."""
+
+    device: str
+    tokens: int
+    weights: float
+    gradients: float
+    moments: float
+    copies: float
+    """Half-precision copies of weights, buckets of gradients on their way to other ranks, temporaries of the optimizer."""
+    activations: float
+    logits: float
+    process: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        model = self.weights + self.gradients + self.moments + self.copies
+        return (model + self.activations + self.logits) * _SPARE + self.process
+
+    @property
+    def per_token(self) -> float:
+        """Bytes that one more token of a microbatch takes."""
+        return self.activations * _SPARE / self.tokens
+
+    def tokens_that_fit(self, room: float) -> int:
+        """Tokens of the largest microbatch that a device with `room` bytes takes; 0 if not even the model fits."""
+        left = room - (self.total - self.activations * _SPARE)
+        return max(0, int(left / self.per_token))
+
+
+def training_memory(shape: Size, rows: int, phase: PlannedPhase, *, gpu: bool, processes: int = 1) -> Memory:
+    """Memory of a phase: fp32 weights, gradients and two moments; activations in bf16 on a GPU, in fp32 on a CPU.
+
+    A layer keeps, per token, for its backward pass: on a GPU 20 H + 8 I bytes (residual stream in fp32 twice, inputs of
+    the four products, rotated queries, keys and values, the attention's output, both halves of the GLU and its
+    activation), on a CPU 44 H + 16 I (all of it in fp32, and the queries, keys and values gathered by document).
+    """
+    parameters = shape.parameters(rows)
+    width, inner = shape.hidden, shape.intermediate
+    if gpu:
+        tokens = phase.row_tokens
+        layer = 20 * width + 8 * inner
+        copies = 2 * parameters + (4 * parameters if processes > 1 else 0)
+        # Logits as the product gives them (2 bytes), in fp32, their log-softmax, and the gradient in 2 bytes.
+        held, each, process = _LOGITS_GPU, 12, _CONTEXT_GPU
+    else:
+        tokens = max(phase.row_tokens, min(CPU_TOKENS, phase.batch_tokens[-1]))
+        layer = 44 * width + 16 * inner
+        copies = 2 * 4 * parameters
+        held, each, process = _LOGITS_CPU, 12, _PROCESS_CPU
+    masked = max(1.0, phase.masked * tokens)
+    chunk = min(held, masked * rows)
+    return Memory(
+        "gpu" if gpu else "cpu", tokens, 4.0 * parameters, 4.0 * parameters, 8.0 * parameters, float(copies),
+        float(tokens * (shape.layers * layer + 12 * width) + masked * 16 * width), float(chunk * each + 4 * rows * width),
+        process,
+    )  # fmt: skip

@@ -1,0 +1,241 @@
+"""What earlier runs took is remembered, and plans rest on it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from rexplug.pipeline.run import Story
+from rexplug.planning import GPUS, Machine, Measurement, Remembered, cache_file, make_forecast, remember
+from rexplug.planning.measured import group_of
+from rexplug.progress import Silent
+from rexplug.recipe import load_recipe
+from rexplug.run_directory import RunDirectory
+
+HERE = Machine("Test processor", 4, 4, "2.7.0")
+
+
+def measured(task, seconds, *, stage=None, like=None, machine=HERE, memory=1.0, work=None):
+    return Measurement(
+        at="2030-01-01T00:00:00+00:00", stage=stage or task.name, like=like or task.like, machine=machine,
+        work=dict(task.work) | (work or {}), seconds=seconds, memory_gib=memory,
+    )  # fmt: skip
+
+
+def forecast(recipe, run, *measurements, machine=HERE):
+    return make_forecast(recipe, run, machine=machine, remembered=Remembered(measurements))
+
+
+def task_of(found, name):
+    return next(task for task in found.tasks if task.name == name)
+
+
+def test_a_plan_has_the_stages_that_a_run_has(tokenized_run):
+    path, recipe, run = tokenized_run
+    recipes = [
+        recipe,
+        load_recipe(path, ["evaluators=[masked_recovery]", "baselines=[bm25]"]),
+    ]
+    for each in recipes:
+        names = [stage.name for stage in Story(each, run, Silent()).stages({})]
+        assert [stage.name for stage in forecast(each, run).stages] == names
+
+
+def test_without_measurements_defaults_stand_and_say_so(tokenized_run):
+    _, recipe, run = tokenized_run
+    found = forecast(recipe, run)
+    assert {stage.closeness.words for stage in found.stages} == {"default"}
+    assert found.off == pytest.approx(3)
+    assert found.seconds == pytest.approx(sum(stage.seconds for stage in found.stages))
+    faster = forecast(recipe, run, machine=replace(HERE, threads=8))
+    assert faster.training_seconds < found.training_seconds
+
+
+def test_a_measured_stage_is_expected_to_take_as_long_again(tokenized_run):
+    path, recipe, run = tokenized_run
+    task = task_of(forecast(recipe, run), "train.anneal")
+    again = forecast(recipe, run, measured(task, 40.0, memory=1.5))
+    stage = again.stage("train.anneal")
+    assert stage.seconds == pytest.approx(40)
+    assert stage.memory_gib == pytest.approx(1.5)
+    assert (stage.closeness.words, stage.num) == ("measured here", 1)
+    longer = load_recipe(path, ["phases.anneal.tokens=200k"])
+    expected = 2 * task_of(forecast(longer, run), "train.anneal").seconds
+    assert forecast(longer, run, measured(task, 2 * task.seconds)).stage("train.anneal").seconds == pytest.approx(
+        expected
+    )
+
+
+def test_the_median_of_the_last_three_counts(tokenized_run):
+    _, recipe, run = tokenized_run
+    task = task_of(forecast(recipe, run), "curate")
+    found = forecast(recipe, run, *(measured(task, seconds) for seconds in (900.0, 10.0, 12.0, 50.0)))
+    assert found.stage("curate").seconds == pytest.approx(12)
+    assert found.stage("curate").num == 3
+
+
+def test_a_stage_that_ran_before_its_sources_were_counted_is_expected_to_take_as_long(tokenized_run):
+    _, recipe, run = tokenized_run
+    task = task_of(forecast(recipe, run), "curate")
+    guessed = measured(task, 30.0, work={"bytes": 7 * task.work["bytes"]})
+    assert forecast(recipe, run, guessed).stage("curate").seconds == pytest.approx(30)
+
+
+def test_the_closest_measurement_wins(tokenized_run):
+    _, recipe, run = tokenized_run
+    task = task_of(forecast(recipe, run), "train.anneal")
+    size = task.work["parameters"]
+    lines = [
+        measured(task, 10.0),
+        measured(task, 20.0, stage="train.other"),
+        measured(task, 30.0, stage="train.other", like="other"),
+        measured(task, 40.0, stage="train.other", like="other", work={"parameters": 9 * size}),
+        measured(task, 50.0, machine=replace(HERE, torch="2.8.0")),
+        measured(task, 60.0, machine=replace(HERE, processor="Another one")),
+    ]
+    words = []
+    for first in range(len(lines)):
+        stage = forecast(recipe, run, *lines[first:]).stage("train.anneal")
+        words.append(stage.closeness.words)
+        if first in (0, 1, 2, 4):
+            assert stage.seconds == pytest.approx(lines[first].seconds)
+    assert words == [
+        "measured here", "measured here on its like", "measured here, other options", "measured here, another model",
+        "measured, other threads", "default",
+    ]  # fmt: skip
+
+
+def test_a_machine_with_gpus_trains_on_them(tokenized_run):
+    path, _, run = tokenized_run
+    recipe = load_recipe(path, ["model.size=base", "phases.anneal.tokens=1B"])
+    there = replace(HERE, gpu="NVIDIA H100 80GB HBM3")
+    gpus = {"gpus": [GPUS["h100"]], "num_gpus": 8, "processes": 8}
+    found = make_forecast(recipe, run, machine=there, remembered=Remembered(), **gpus)
+    assert found.training_seconds == pytest.approx(found.gpus[0].seconds, abs=5)
+    assert str(found.machine) == "NVIDIA H100 80GB HBM3"
+    # A run there that took twice as long as published speeds say is believed, for GPUs of the kind elsewhere too.
+    task = task_of(found, "train.anneal")
+    line = measured(task, 2 * task.seconds, machine=there)
+    again = make_forecast(recipe, run, machine=there, remembered=Remembered([line]), **gpus)
+    assert again.stage("train.anneal").seconds == pytest.approx(2 * task.seconds)
+    elsewhere = make_forecast(recipe, run, machine=HERE, remembered=Remembered([line]), **gpus)
+    assert elsewhere.gpus[0].measured
+    assert elsewhere.gpus[0].seconds == pytest.approx(2 * found.gpus[0].seconds)
+    assert elsewhere.stage("train.anneal").closeness.words == "default"
+
+
+def test_memory_never_falls_from_stage_to_stage(tokenized_run):
+    _, recipe, run = tokenized_run
+    task = task_of(forecast(recipe, run), "curate")
+    peaks = [stage.memory_gib for stage in forecast(recipe, run, measured(task, 5.0, memory=7.0)).stages]
+    assert peaks == [7.0] * len(peaks)
+
+
+def test_rows_as_full_as_before_give_the_steps(tokenized_run):
+    _, recipe, run = tokenized_run
+    first = forecast(recipe, run)
+    task = task_of(first, "train.anneal")
+    again = forecast(recipe, run, measured(task, 40.0, work={"fill": 0.9}))
+    assert again.plan.phases[0].steps == round(first.plan.phases[0].steps / 0.9)
+
+
+def test_measurements_are_kept_and_read(tokenized_run, tmp_path):
+    _, recipe, run = tokenized_run
+    path = tmp_path / "deep" / "measurements.jsonl"
+    task = task_of(forecast(recipe, run), "train.anneal")
+    lines = [measured(task, 40.0), measured(task, 41.0)]
+    for line in lines:
+        remember(line, path)
+    found = Remembered.read(path)
+    assert list(found.measurements) == lines
+    assert found.note == ""
+
+
+def test_damaged_lines_are_left_out_with_a_note(tokenized_run, tmp_path):
+    _, recipe, run = tokenized_run
+    path = tmp_path / "measurements.jsonl"
+    task = task_of(forecast(recipe, run), "train.anneal")
+    remember(measured(task, 40.0), path)
+    whole = path.read_text()
+    missing = json.loads(whole) | {"work": {}}
+    path.write_text(f"{whole[:40]}\n[]\n{json.dumps(missing)}\n{whole}" + '{"at": "later", "seconds": -1}\n')
+    found = Remembered.read(path)
+    assert len(found.measurements) == 2
+    assert found.note == f"{path}: 3 of 5 lines are damaged or of another version and were left out"
+    made = make_forecast(recipe, run, machine=HERE, remembered=found)
+    assert made.stage("train.anneal").seconds == pytest.approx(40)
+    assert list(made.notes) == [found.note]
+    path.write_bytes(b"\xff\x00" * 50)
+    assert "1 of 1 lines" in Remembered.read(path).note
+
+
+def test_no_file_is_no_trouble_and_an_unreadable_one_a_note(tmp_path):
+    assert Remembered.read(tmp_path / "none") == Remembered()
+    assert "cannot be read" in Remembered.read(tmp_path).note
+
+
+def test_a_file_that_grew_large_keeps_its_newer_half(tokenized_run, tmp_path, monkeypatch):
+    _, recipe, run = tokenized_run
+    monkeypatch.setattr("rexplug.planning.measured._LARGEST", 1)
+    path = tmp_path / "measurements.jsonl"
+    task = task_of(forecast(recipe, run), "curate")
+    for seconds in (1.0, 2.0, 3.0, 4.0):
+        remember(measured(task, seconds), path)
+    seconds = [each.seconds for each in Remembered.read(path).measurements]
+    assert seconds[-1] == 4.0
+    assert len(seconds) < 4
+
+
+def test_where_the_file_lies(monkeypatch):
+    monkeypatch.setenv("REXPLUG_CACHE", "/own")
+    assert str(cache_file()) == "/own/measurements.jsonl"
+    monkeypatch.delenv("REXPLUG_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/general")
+    assert str(cache_file()) == "/general/rexplug/measurements.jsonl"
+
+
+def test_a_run_writes_down_what_was_expected_and_remembers_what_it_took(tokenized_run, tmp_path):
+    _, recipe, run = tokenized_run
+    plan = json.loads(run.plan.read_text())
+    assert set(plan["stages"]) == {"curate", "tokenize"}
+    assert plan["stages"]["curate"]["made"] == "before the run"
+    assert plan["stages"]["tokenize"]["made"] == "after curate"
+    assert plan["whole"]["made"] == "before the run"
+    # A run in another folder knows the sources, and what its stages take.
+    found = make_forecast(recipe, RunDirectory(tmp_path / "elsewhere"))
+    assert {known.how for known in found.plan.known.values()} == {"remembered"}
+    here = make_forecast(recipe, run)
+    assert found.plan.phases[0].sources == here.plan.phases[0].sources
+    assert found.plan.phases[0].attended == here.plan.phases[0].attended
+    took = json.loads(run.manifest.read_text())["stages"]["tokenize"]["seconds"]
+    assert found.stage("tokenize").seconds == pytest.approx(took, abs=0.02)
+    assert found.stage("tokenize").closeness.words == "measured here"
+
+
+def test_disk_of_a_counted_run(tokenized_run):
+    _, recipe, run = tokenized_run
+    found = forecast(recipe, run)
+    tokens = sum(known.num_tokens for known in found.plan.known.values())
+    # uint16 tokens, word starts, one scorer; 50 documents.
+    assert found.disk.tokens == tokens * 4 + 50 * 110
+    assert found.disk.model == 4 * found.plan.parameters
+    store = sum(path.stat().st_size for path in run.tokens.rglob("*") if path.is_file())
+    assert found.disk.tokens < store, "small stores are mostly headers"
+    kept = load_recipe(tokenized_run[0], ["phases.anneal.checkpoints={every_tokens: 5k, keep: 2, keep_best: 1}"])
+    more = forecast(kept, run).disk.checkpoints - found.disk.checkpoints
+    assert more == 3 * 12 * found.plan.parameters
+
+
+def test_kinds_of_stages():
+    names = ["curate", "train.initial", "train.anneal", "evaluate.anneal", "evaluate.baselines"]
+    assert [group_of(name) for name in names] == ["curate", "initial", "train", "evaluate", "baselines"]
+
+
+def test_this_machine(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    found = Machine.find()
+    assert found.threads == 1
+    assert found.processor
+    assert found.torch[0].isdigit()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1000")
+    assert Machine.find().threads == Machine.find().cores
