@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from rexplug.components import DocumentSource, EvaluationContext, EvaluationResult, Evaluator, FineTuning, Use
+from rexplug.hub import HubName
 
 
 class _OnTexts(Evaluator):
@@ -28,6 +29,10 @@ class _OnTexts(Evaluator):
         """Look whether the own texts can be read."""
         for source in self.texts.values():
             source.check()
+
+    def hub_names(self) -> Sequence[HubName]:
+        """Where own texts lie on the hub."""
+        return [name for source in self.texts.values() for name in source.hub_names()]
 
     def inputs(self) -> Sequence[Path]:
         """The files of the own texts."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rexplug.model.sizes import SIZES, Size, embedding_rows
+from rexplug.hub import cached
+from rexplug.model.sizes import PUBLISHED, PUBLISHED_ROWS, SIZES, Size, embedding_rows
 from rexplug.planning.sources import Known, known_sources
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
@@ -184,7 +185,9 @@ def _shape(recipe: Recipe, run: RunDirectory) -> tuple[Size | None, int | None, 
         vocabulary, why = _vocabulary(recipe, run)
         return SIZES[recipe.model.size], embedding_rows(vocabulary) if vocabulary else None, why
     name = str(recipe.model.from_)
-    config = _config(name)
+    config = _config(name, recipe.model.revision)
+    if config is None and name in PUBLISHED:
+        return PUBLISHED[name], PUBLISHED_ROWS, ""
     if config is None:
         return None, None, f"'{name}' is neither a folder with a config.json nor in the local Hugging Face cache"
     try:
@@ -204,27 +207,19 @@ def _vocabulary(recipe: Recipe, run: RunDirectory) -> tuple[int | None, str]:
     for folder in (Path(spec.from_), run.tokenizer):
         if (folder / "tokenizer.json").exists():
             return SpecialTokens.read(folder).vocabulary_size, ""
-    cached = _cached(spec.from_, "tokenizer.json")
-    if cached is not None:
-        return SpecialTokens.read(cached.parent).vocabulary_size, ""
+    found = cached(spec.from_, "tokenizer.json")
+    if found is not None:
+        return SpecialTokens.read(found.parent).vocabulary_size, ""
+    if spec.from_ in PUBLISHED:
+        return PUBLISHED_ROWS, ""
     return None, f"the tokenizer '{spec.from_}' is neither a folder nor in the local Hugging Face cache"
 
 
-def _config(name: str) -> Mapping[str, Any] | None:
+def _config(name: str, revision: str | None) -> Mapping[str, Any] | None:
     path: Path | None = Path(name) / "config.json"
     if path is None or not path.exists():
-        path = _cached(name, "config.json")
+        path = cached(name, "config.json", revision)
     if path is None:
         return None
     loaded: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return loaded
-
-
-def _cached(name: str, file: str) -> Path | None:
-    """A file of a hub repository, if it was downloaded before. Nothing is fetched."""
-    if name.count("/") > 1 or name.startswith((".", "/", "~")):
-        return None
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(name, file)
-    return Path(found) if isinstance(found, str) else None
