@@ -39,6 +39,8 @@ class SourceUse:
 class PlannedPhase:
     """A phase before it runs; the curves are `POINTS` values each, evenly spaced over the phase.
 
+    `peak` and `last_rate` are the learning rate at its highest and at the end, `first_batch` the batch at the start, which
+    lie between the points.
     `attended` is the mean length of the sample that a token lies in and `attended_known` whether it was counted;
     `flops` are those of the whole phase, None if the model's shape is not known.
     """
@@ -49,7 +51,10 @@ class PlannedPhase:
     context: int
     sources: Mapping[str, SourceUse]
     learning_rate: tuple[float, ...]
+    peak: float
+    last_rate: float
     batch_tokens: tuple[int, ...]
+    first_batch: int
     mask_rate: tuple[float, ...]
     masking: str
     attended: float
@@ -119,14 +124,14 @@ def _phase(phase: Phase, known: Mapping[str, Known], shape: Size | None, rows: i
             round(at * phase.tokens), total=phase.tokens, schedule=rate.schedule, warmup=rate.warmup, decay=rate.decay,
             final=rate.final,
         )
-        for at in moments
+        for at in (*moments, 1.0)
     ]  # fmt: skip
     sizes = [
         batch_size(
             round(at * phase.tokens), full=phase.batch_tokens, start=warmup.start if warmup else None,
             warmup=warmup.tokens if warmup else 0,
         )
-        for at in moments
+        for at in (0.0, *moments)
     ]  # fmt: skip
     masks = tuple(phase.masking.rate.at(at) for at in moments)
     attended, counted = _attended(phase, known, sources)
@@ -135,8 +140,9 @@ def _phase(phase: Phase, known: Mapping[str, Known], shape: Size | None, rows: i
         each = shape.flops_per_token(rows, attended=attended, masked=sum(masks) / POINTS)
         flops = each * phase.tokens
     return PlannedPhase(
-        phase.name, phase.tokens, _steps(phase), phase.context, sources, tuple(rate.peak * each for each in factors),
-        tuple(sizes), masks, phase.masking.name, attended, counted, flops,
+        phase.name, phase.tokens, _steps(phase), phase.context, sources,
+        tuple(rate.peak * each for each in factors[:-1]), rate.peak, rate.peak * factors[-1], tuple(sizes[1:]), sizes[0],
+        masks, phase.masking.name, attended, counted, flops,
     )  # fmt: skip
 
 
