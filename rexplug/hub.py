@@ -58,13 +58,13 @@ def ask(wanted: HubName) -> str | None:
     try:
         HfApi().repo_info(wanted.name, repo_type=wanted.kind, revision=wanted.revision, timeout=_PATIENCE)
     except GatedRepoError:
-        return (
-            f"the {wanted.kind} '{wanted.name}' asks for consent: accept its terms on the hub and log in (hf auth login)"
-        )
+        return f"the {wanted.kind} '{wanted.name}' asks for consent: accept its terms on the hub and log in (hf auth login)"
     except RevisionNotFoundError:
         return f"the {wanted.kind} '{wanted.name}' has no branch, tag or commit '{wanted.revision}' on the hub"
     except RepositoryNotFoundError:
-        return f"the hub has no {wanted.kind} '{wanted.name}', or it is private and you are not logged in (hf auth login)"
+        return (
+            f"the hub has no {wanted.kind} '{wanted.name}', or it is private and you are not logged in (hf auth login)"
+        )
     except Exception as error:  # whatever the connection raises, offline mode included
         raise Unreachable(" ".join(str(error).split())[:200] or type(error).__name__) from None
     return None

@@ -30,11 +30,12 @@ ETTIN = {
     "base": (8e-4, 4e-4, 1e-5, 3e9, 50e9, 72, 160_000),
     "large": (5e-4, 2.5e-4, 1e-5, 2e9, 10e9, 48, 160_000),
 }
-WORDS = (
-    "server deploys the container after each build and nobody waits for a manual step because the pipeline is tested "
-    "river town minister spoke about weather history of bridges with stone arches in the valley near old mills "
-    "waterproof jacket boots in blue cotton size 42 with 500 ml bottle by Norvale for hikers"
-).split()
+TEXT = """
+server deploys the container after each build and nobody waits for a manual step because the pipeline is tested
+river town minister spoke about weather history of bridges with stone arches in the valley near old mills
+waterproof jacket boots in blue cotton size 42 with 500 ml bottle by Norvale for hikers
+"""
+WORDS = TEXT.split()
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,14 @@ def test_paper_recipes_have_the_published_numbers(size, registry):
     assert extend.rope.model_dump() == {"global_theta": 160_000, "local_theta": local}
     assert anneal.rope.model_dump() == {"global_theta": None, "local_theta": None}
     # Constant after the warm-up; 1 - sqrt over the whole phase to a half; the same to 0.04 of the phase's own peak.
-    assert [round(factor(phase, at), 4) for phase in recipe.phases for at in (0.25, 1.0)] == [1, 1, 0.75, 0.5, 0.52, 0.04]
+    assert [round(factor(phase, at), 4) for phase in recipe.phases for at in (0.25, 1.0)] == [
+        1,
+        1,
+        0.75,
+        0.5,
+        0.52,
+        0.04,
+    ]
 
 
 def factor(phase, at):
@@ -212,7 +220,9 @@ def test_a_small_copy_of_each_size_runs(size, place, tmp_path, registry):
         f"rexbert-{size}", place, tmp_path / "run", registry, *files(place, web="general", retail="retail"),
         "tokenizer={use: train, vocabulary: 512}", "model.size=nano",
     )  # fmt: skip
-    thetas = [manifest.values["stages"][f"train.{name}"]["result"]["rope_theta"] for name in ("pretrain", "extend", "anneal")]
+    thetas = [
+        manifest.values["stages"][f"train.{name}"]["result"]["rope_theta"] for name in ("pretrain", "extend", "anneal")
+    ]
     long = {"global": 160_000.0, "local": float(ETTIN[size][-1])}
     assert thetas == [{"global": 10_000.0, "local": 10_000.0}, long, long]
 
@@ -242,11 +252,19 @@ def checkpoint(tmp_path_factory, place, registry):
     theta = {"rope_type": "default", "rope_theta": 160_000.0}
     ModernBertForMaskedLM(
         ModernBertConfig(
-            vocab_size=512, hidden_size=64, intermediate_size=96, num_hidden_layers=4, num_attention_heads=2,
-            max_position_embeddings=128, pad_token_id=special.pad, bos_token_id=special.cls, cls_token_id=special.cls,
-            eos_token_id=special.sep, sep_token_id=special.sep,
+            vocab_size=512,
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=4,
+            num_attention_heads=2,
+            max_position_embeddings=128,
+            pad_token_id=special.pad,
+            bos_token_id=special.cls,
+            cls_token_id=special.cls,
+            eos_token_id=special.sep,
+            sep_token_id=special.sep,
             rope_parameters={"full_attention": theta, "sliding_attention": dict(theta)},
-        )  # fmt: skip
+        )
     ).save_pretrained(folder)
     return folder
 
@@ -258,7 +276,9 @@ def test_a_small_copy_goes_on_from_an_encoder_and_keeps_its_thetas(place, tmp_pa
     trained = manifest.values["stages"]["train.anneal"]["result"]
     assert trained["rope_theta"] == {"global": 160_000.0, "local": 160_000.0}
     assert trained["warnings"] == []
-    same = [hashlib.sha256((each / "tokenizer.json").read_bytes()).digest() for each in (checkpoint, tmp_path / "run/model")]
+    same = [
+        hashlib.sha256((each / "tokenizer.json").read_bytes()).digest() for each in (checkpoint, tmp_path / "run/model")
+    ]
     assert same[0] == same[1]
 
 
