@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rexplug.components import Component
+from rexplug.components import CorpusFilter, DocumentSource, Evaluator, Labeller
 from rexplug.errors import DataError, RexplugError
 from rexplug.hub import HubName, Unreachable, ask
 from rexplug.pipeline.start import start_notes, start_problems
@@ -63,7 +63,7 @@ def check_inputs(recipe: Recipe, *, hub: bool = False) -> Looked:
     return Looked(unseen, why, start_notes(recipe))
 
 
-def _components(recipe: Recipe) -> Iterator[tuple[str, Component]]:
+def _components(recipe: Recipe) -> Iterator[tuple[str, DocumentSource | CorpusFilter | Evaluator | Labeller]]:
     """Every component that reads something before training, with its place in the recipe."""
     for name, source in recipe.sources.items():
         yield f"sources.{name}", source
