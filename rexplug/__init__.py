@@ -39,6 +39,7 @@ from rexplug.components import (
 )
 from rexplug.errors import DataError, NotApplicable, PluginError, RecipeError, RexplugError
 from rexplug.hookspecs import hookimpl
+from rexplug.hub import HubName
 from rexplug.records import read_records
 from rexplug.schedules import Ramp
 
@@ -59,6 +60,7 @@ __all__ = [
     "Example",
     "ExampleTask",
     "FineTuning",
+    "HubName",
     "Labeller",
     "LabellingContext",
     "MaskingPolicy",

@@ -65,7 +65,8 @@ def print_plan(made: Plan, console: Console, root: Path) -> None:
     if made.parameters is not None:
         console.print(
             f"  model {made.model}: {made.parameters:,} parameters, {made.without_embedding:,} without the embedding of "
-            f"{made.rows:,} rows"
+            f"{made.rows:,} rows",
+            soft_wrap=True,
         )
     else:
         console.print(f"  model {made.model}: shape unknown; {made.why_unknown}", soft_wrap=True)
@@ -99,10 +100,11 @@ def _print_phase(phase: PlannedPhase, console: Console) -> None:
     rates = phase.learning_rate
     _line(
         console, "rate", wide, sparkline(rates, _WIDTH, top=max(rates)), "white",
-        f"learning rate, peak {max(rates):.3g}, at the end {rates[-1]:.3g}",
+        f"learning rate, peak {phase.peak:.3g}, at the end {phase.last_rate:.3g}",
     )  # fmt: skip
     sizes = phase.batch_tokens
-    ramp = f"{amount(sizes[0])} to {amount(sizes[-1])}" if sizes[0] != sizes[-1] else amount(sizes[-1])
+    first, last = amount(phase.first_batch), amount(sizes[-1])
+    ramp = f"{first} to {last}" if first != last else last
     _line(console, "batch", wide, sparkline(sizes, _WIDTH, top=max(sizes)), "white", f"{ramp} tokens")
     masks = phase.mask_rate
     moves = f"{masks[0]:.0%}" if masks[0] == masks[-1] else f"{masks[0]:.0%} to {masks[-1]:.0%}"

@@ -6,13 +6,15 @@ import hashlib
 import json
 import re
 from abc import ABC
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from rexplug.hub import HubName
 
 ComponentT = TypeVar("ComponentT", bound="Component")
 
@@ -38,6 +40,10 @@ class Component(BaseModel, ABC):
     def fingerprint(self) -> str:
         """A short hash of name and options; two components with the same one do the same."""
         return hashlib.sha256(json.dumps(self.dump(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def hub_names(self) -> Sequence[HubName]:
+        """What the component reads from the Hugging Face hub. `rexplug check` only names it; `rexplug run` asks for it."""
+        return ()
 
     def parts(self, kind: type[ComponentT]) -> Iterator[ComponentT]:
         """The components of `kind` among the options, options of options included."""

@@ -176,7 +176,7 @@ def train_phase(
     def state_of(steps: Steps, on_grid: bool) -> State:
         return State(
             phase.name, steps.step, steps.tokens, total_before + steps.tokens, steps.seconds, steps.last_position,
-            phase.optimizer.use, decayed=_falls(phase) and steps.tokens >= phase.tokens,
+            phase.optimizer.use, decayed=rate.decays and steps.tokens >= phase.tokens,
             figures=dict(steps.smoothed.values), grid=on_grid, due=steps.due,
         )  # fmt: skip
 
@@ -300,7 +300,7 @@ def _carry(
 ) -> list[str]:
     """Take the moments of the phase before over, if they are asked for and fit; returns warnings."""
     notes = []
-    if previous.decayed and _falls(phase):
+    if previous.decayed and phase.learning_rate.decays:
         notes.append(
             f"phase '{phase.name}' lowers the learning rate again although '{previous.phase}' before it ended decayed; "
             "a decay works best from a checkpoint at full rate"
@@ -313,11 +313,6 @@ def _carry(
             "the optimizer starts anew"
         )
     return notes
-
-
-def _falls(phase: Phase) -> bool:
-    rate = phase.learning_rate
-    return rate.schedule != "constant" and rate.decay != 0 and rate.final < 0.5
 
 
 def _import_composer() -> Any:

@@ -19,6 +19,7 @@ from rexplug.components import (
     FineTuning,
     Use,
 )
+from rexplug.hub import HubName
 
 
 class _OnTexts(Evaluator):
@@ -37,6 +38,10 @@ class _OnTexts(Evaluator):
         """Look whether the own texts can be read."""
         for source in self.texts.values():
             source.check()
+
+    def hub_names(self) -> Sequence[HubName]:
+        """Where own texts lie on the hub."""
+        return [name for source in self.texts.values() for name in source.hub_names()]
 
     def inputs(self) -> Sequence[Path]:
         """The files of the own texts."""

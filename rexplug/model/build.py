@@ -89,7 +89,7 @@ def build_model(model: Model, special: SpecialIds, *, context: int, seed: int) -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if model.from_ is not None:
-            return _load(model.from_, special, context, resize=model.resize_vocabulary)
+            return _load(model.from_, model.revision, special, context, resize=model.resize_vocabulary)
         assert model.size is not None
         made = ModernBertForMaskedLM(build_config(model.size, special, context))
         deviation = made.config.initializer_range
@@ -106,10 +106,10 @@ def load_model(folder: Path) -> Any:
     return ModernBertForMaskedLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
 
 
-def _load(name: str, special: SpecialIds, context: int, *, resize: bool) -> Any:
+def _load(name: str, revision: str | None, special: SpecialIds, context: int, *, resize: bool) -> Any:
     from transformers import ModernBertForMaskedLM
 
-    config = read_config(name)
+    config = read_config(name, revision)
     fits = special.vocabulary_size <= config.vocab_size < special.vocabulary_size + 2 * ROWS_MULTIPLE
     if config.vocab_size < special.vocabulary_size and not resize:
         raise DataError(
@@ -141,7 +141,7 @@ def _load(name: str, special: SpecialIds, context: int, *, resize: bool) -> Any:
         setattr(config, dropout, 0.0)
     config.max_position_embeddings = max(config.max_position_embeddings, context)
     try:
-        model = ModernBertForMaskedLM.from_pretrained(name, config=config, dtype=torch.float32)
+        model = ModernBertForMaskedLM.from_pretrained(name, revision=revision, config=config, dtype=torch.float32)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"model.from: the weights of '{name}' could not be loaded: {reason}") from None
@@ -150,8 +150,8 @@ def _load(name: str, special: SpecialIds, context: int, *, resize: bool) -> Any:
     return model
 
 
-def read_config(name: str) -> Any:
-    """The config of a ModernBERT-family folder or hub name.
+def read_config(name: str, revision: str | None = None) -> Any:
+    """The config of a ModernBERT-family folder or hub name, at a revision of the hub's.
 
     Raises:
         DataError: there is none, or it is of another family.
@@ -159,7 +159,7 @@ def read_config(name: str) -> Any:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, revision=revision)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"model.from: '{name}' is no model folder and could not be loaded: {reason}") from None

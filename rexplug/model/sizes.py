@@ -76,6 +76,24 @@ SIZES = {
 }
 
 
+_32M, _1B = Size(10, 384, 576, 6), Size(28, 1792, 3840, 28)
+PUBLISHED = {
+    **{
+        f"jhu-clsp/ettin-encoder-{name}": shape
+        for name, shape in {
+            "17m": SIZES["micro"], "32m": _32M, "68m": SIZES["mini"], "150m": SIZES["base"], "400m": SIZES["large"],
+            "1b": _1B,
+        }.items()
+    },
+    "answerdotai/ModernBERT-base": SIZES["base"],
+    "answerdotai/ModernBERT-large": SIZES["large"],
+    **{f"thebajajra/RexBERT-{name}": SIZES[name] for name in ("micro", "mini", "base", "large")},
+}  # fmt: skip
+"""Releases whose shape is published, so that a plan needs no file of theirs. All of them ended with a falling rate."""
+PUBLISHED_ROWS = 50_368
+"""Vocabulary of every release of `PUBLISHED`; they share a tokenizer."""
+
+
 def embedding_rows(vocabulary: int) -> int:
     """Rows of the embedding for a vocabulary (the highest id plus one)."""
     return -(-vocabulary // ROWS_MULTIPLE) * ROWS_MULTIPLE

@@ -62,7 +62,8 @@ def run_recipe(
         RunInterrupted: training was asked to stop and saved itself.
     """
     run = RunDirectory(root)
-    check_inputs(recipe)
+    for line in check_inputs(recipe, hub=True).lines():
+        progress.note(line)
     with locked(run):
         if fresh:
             remove_all(run)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rexplug.model.sizes import SIZES, Size, embedding_rows
+from rexplug.hub import cached
+from rexplug.model.sizes import PUBLISHED, PUBLISHED_ROWS, SIZES, Size, embedding_rows
 from rexplug.planning.measured import Remembered
 from rexplug.planning.sources import Known, known_sources
 from rexplug.recipe import Recipe
@@ -41,6 +42,8 @@ class SourceUse:
 class PlannedPhase:
     """A phase before it runs; the curves are `POINTS` values each, evenly spaced over the phase.
 
+    `peak` and `last_rate` are the learning rate at its highest and at the end, `first_batch` the batch at the start, which
+    lie between the points.
     `attended` is the mean length of the sample that a token lies in and `attended_known` whether it was counted;
     `flops` are those of the whole phase, None if the model's shape is not known. `row_tokens` are those of a microbatch
     and `masked` is the mean share of masked tokens.
@@ -52,7 +55,10 @@ class PlannedPhase:
     context: int
     sources: Mapping[str, SourceUse]
     learning_rate: tuple[float, ...]
+    peak: float
+    last_rate: float
     batch_tokens: tuple[int, ...]
+    first_batch: int
     mask_rate: tuple[float, ...]
     masking: str
     attended: float
@@ -125,14 +131,14 @@ def _phase(phase: Phase, known: Mapping[str, Known], shape: Size | None, rows: i
             round(at * phase.tokens), total=phase.tokens, schedule=rate.schedule, warmup=rate.warmup, decay=rate.decay,
             final=rate.final,
         )
-        for at in moments
+        for at in (*moments, 1.0)
     ]  # fmt: skip
     sizes = [
         batch_size(
             round(at * phase.tokens), full=phase.batch_tokens, start=warmup.start if warmup else None,
             warmup=warmup.tokens if warmup else 0,
         )
-        for at in moments
+        for at in (0.0, *moments)
     ]  # fmt: skip
     masks = tuple(phase.masking.rate.at(at) for at in moments)
     attended, counted = _attended(phase, known, sources)
@@ -141,8 +147,9 @@ def _phase(phase: Phase, known: Mapping[str, Known], shape: Size | None, rows: i
         each = shape.flops_per_token(rows, attended=attended, masked=sum(masks) / POINTS)
         flops = each * phase.tokens
     return PlannedPhase(
-        phase.name, phase.tokens, planned_steps(phase), phase.context, sources, tuple(rate.peak * each for each in factors),
-        tuple(sizes), masks, phase.masking.name, attended, counted, flops, phase.row_tokens, sum(masks) / POINTS,
+        phase.name, phase.tokens, planned_steps(phase), phase.context, sources,
+        tuple(rate.peak * each for each in factors[:-1]), rate.peak, rate.peak * factors[-1], tuple(sizes[1:]), sizes[0],
+        masks, phase.masking.name, attended, counted, flops, phase.row_tokens, sum(masks) / POINTS,
     )  # fmt: skip
 
 
@@ -201,7 +208,9 @@ def _shape(recipe: Recipe, run: RunDirectory) -> tuple[Size | None, int | None, 
         vocabulary, why = _vocabulary(recipe, run)
         return SIZES[recipe.model.size], embedding_rows(vocabulary) if vocabulary else None, why
     name = str(recipe.model.from_)
-    config = _config(name)
+    config = _config(name, recipe.model.revision)
+    if config is None and name in PUBLISHED:
+        return PUBLISHED[name], PUBLISHED_ROWS, ""
     if config is None:
         return None, None, f"'{name}' is neither a folder with a config.json nor in the local Hugging Face cache"
     try:
@@ -221,27 +230,19 @@ def _vocabulary(recipe: Recipe, run: RunDirectory) -> tuple[int | None, str]:
     for folder in (Path(spec.from_), run.tokenizer):
         if (folder / "tokenizer.json").exists():
             return SpecialTokens.read(folder).vocabulary_size, ""
-    cached = _cached(spec.from_, "tokenizer.json")
-    if cached is not None:
-        return SpecialTokens.read(cached.parent).vocabulary_size, ""
+    found = cached(spec.from_, "tokenizer.json")
+    if found is not None:
+        return SpecialTokens.read(found.parent).vocabulary_size, ""
+    if spec.from_ in PUBLISHED:
+        return PUBLISHED_ROWS, ""
     return None, f"the tokenizer '{spec.from_}' is neither a folder nor in the local Hugging Face cache"
 
 
-def _config(name: str) -> Mapping[str, Any] | None:
+def _config(name: str, revision: str | None) -> Mapping[str, Any] | None:
     path: Path | None = Path(name) / "config.json"
     if path is None or not path.exists():
-        path = _cached(name, "config.json")
+        path = cached(name, "config.json", revision)
     if path is None:
         return None
     loaded: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return loaded
-
-
-def _cached(name: str, file: str) -> Path | None:
-    """A file of a hub repository, if it was downloaded before. Nothing is fetched."""
-    if name.count("/") > 1 or name.startswith((".", "/", "~")):
-        return None
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(name, file)
-    return Path(found) if isinstance(found, str) else None

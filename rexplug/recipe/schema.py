@@ -233,6 +233,8 @@ class Model(Section):
     """nano (a demo), micro 17M, mini 68M, base 150M, large 400M: the shapes of Ettin."""
     from_: str | None = Field(default=None, alias="from")
     """A folder or hub name of a ModernBERT-family checkpoint to start from; needs that checkpoint's tokenizer."""
+    revision: str | None = None
+    """Branch, tag or commit of the hub repository of `from`; repositories keep checkpoints from before the end that way."""
     resize_vocabulary: bool = False
     """Add embeddings (the mean of the known ones) where the tokenizer has more tokens than the checkpoint of `from`; the
     tokens that both have must have the same ids."""
@@ -250,6 +252,8 @@ class Model(Section):
             raise PydanticCustomError(
                 "model", "write either 'size' (train from scratch) or 'from' (go on from a checkpoint)", {}
             )
+        if self.revision is not None and self.from_ is None:
+            raise PydanticCustomError("model", "'revision' goes with 'from'; a new model has none", {})
         if self.resize_vocabulary and self.from_ is None:
             raise PydanticCustomError(
                 "model", "'resize_vocabulary' goes with 'from'; a new model fits its tokenizer", {}
@@ -294,6 +298,11 @@ class LearningRate(Section):
         if self.final and not falls:
             raise PydanticCustomError("learning_rate", "'final' has no effect: this learning rate does not fall", {})
         return self
+
+    @property
+    def decays(self) -> bool:
+        """Whether it falls so far that the weights settle: below half of its peak."""
+        return self.schedule != "constant" and self.decay != 0 and self.final < 0.5
 
 
 class Optimizer(Section):

@@ -52,7 +52,15 @@ def memory_gib(device: torch.device) -> float:
 
 
 def run(
-    size: str, longest: int, width: int, median: float, *, steps: int, compiled: bool, vocabulary: int, device: torch.device
+    size: str,
+    longest: int,
+    width: int,
+    median: float,
+    *,
+    steps: int,
+    compiled: bool,
+    vocabulary: int,
+    device: torch.device,
 ) -> None:
     special = Special(vocabulary)
     backend, why = choose_backend("auto", device, "bf16")

@@ -91,7 +91,9 @@ def main() -> None:
                 if number:
                     tokens = sum(line["batch_tokens"] for line in lines[1:])
                     speeds[name].append(tokens / (lines[-1]["seconds"] - lines[0]["seconds"]))
-    print(f"{options.size}, vocabulary {options.vocabulary:,}, batches of {2 * WIDTH:,} tokens, {len(losses[names[0]])} steps")
+    print(
+        f"{options.size}, vocabulary {options.vocabulary:,}, batches of {2 * WIDTH:,} tokens, {len(losses[names[0]])} steps"
+    )
     print(f"{'':24}{'tokens/s':>10}{'lowest':>10}{'highest':>10}{'to the first':>14}{'losses differ by':>18}")
     first = names[0]
     for name, values in speeds.items():

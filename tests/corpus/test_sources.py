@@ -279,8 +279,13 @@ def test_a_dataset_in_a_folder_and_one_saved_to_disk(tmp_path):
 
 
 def test_a_dataset_that_cannot_be_had_is_named():
+    source = HuggingFace(dataset="nobody/no-such-dataset", revision="v2")
+    source.check()  # without a network: a name is a name
+    assert [str(each) for each in source.hub_names()] == ["dataset nobody/no-such-dataset at 'v2'"]
     with pytest.raises(DataError, match=r"huggingface: the dataset 'nobody/no-such-dataset' cannot be opened: "):
-        HuggingFace(dataset="nobody/no-such-dataset").check()
+        source.num_shards()
+    with pytest.raises(DataError, match=r"dataset: './none/such' is neither a folder nor a name like 'owner/name'"):
+        HuggingFace(dataset="./none/such").check()
 
 
 def test_object_stores(tmp_path):

@@ -154,7 +154,14 @@ def frequent(root: Path, **options: Any) -> Bench:
 
 
 def launch(
-    made: Bench, num: int, *, steps: int = 0, rank: int = 0, name: str = "SIGKILL", target: int = 0, parallel: str = "auto"
+    made: Bench,
+    num: int,
+    *,
+    steps: int = 0,
+    rank: int = 0,
+    name: str = "SIGKILL",
+    target: int = 0,
+    parallel: str = "auto",
 ) -> int:
     """Train with `num` ranks; at the first one's n-th step of `rank` a signal goes out."""
     from rexplug import ranks

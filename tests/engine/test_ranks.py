@@ -12,6 +12,7 @@ import pytest
 from rexplug import ranks
 from rexplug.errors import DataError
 
+
 def lines_of(made):
     lines = [json.loads(line) for line in made.run.metrics.read_text().splitlines()]
     exact = [{k: line[k] for k in ("step", "tokens", "learning_rate", "shares", "masked", "planned")} for line in lines]
@@ -147,7 +148,10 @@ def test_ranks_end_with_the_process_that_started_them(bench_at, tmp_path):
         "c.launch(c.frequent(Path(sys.argv[2])), 2, steps=5, rank=0, target=__import__('os').getpid())\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(Path(__file__).parent), str(made.root)], capture_output=True, timeout=120, check=False
+        [sys.executable, "-c", code, str(Path(__file__).parent), str(made.root)],
+        capture_output=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
     deadline = 60

@@ -111,6 +111,11 @@ def test_a_checkpoint_s_shape_comes_from_its_config(tokenized_run, tmp_path):
         == "'nobody/has-this' is neither a folder with a config.json nor in the local Hugging Face cache"
     )
     assert plan.flops is None
+    # Released models and their tokenizer have published shapes; nothing of theirs has to be here.
+    plan = make_plan(load_recipe(path, ["model={from: thebajajra/RexBERT-mini}"]), run)
+    assert plan.parameters == 68_457_664
+    named = ["model.size=large", "tokenizer={from: answerdotai/ModernBERT-base}"]
+    assert make_plan(load_recipe(path, named), RunDirectory(tmp_path / "none")).parameters == 395_881_664
 
 
 def test_sparklines():

@@ -11,6 +11,7 @@ from rexplug.components import Document, Shard
 from rexplug.corpus.sources.fields import Fields
 from rexplug.corpus.sources.files import InputFile
 from rexplug.errors import DataError
+from rexplug.hub import HubName, is_hub_name
 
 
 class HuggingFace(Fields):
@@ -38,22 +39,33 @@ class HuggingFace(Fields):
 
     @cached_property
     def _rows(self) -> Any:
-        import datasets
-
+        """The opened dataset, which has one of the text fields."""
         try:
-            if self._local and (Path(self.dataset) / "state.json").exists():
-                stored = datasets.load_from_disk(self.dataset)
-                return stored.to_iterable_dataset(num_shards=min(len(stored) or 1, len(stored.cache_files) or 1))
-            if self._local and (Path(self.dataset) / "dataset_dict.json").exists():
-                stored = datasets.load_from_disk(self.dataset)[self.part]
-                return stored.to_iterable_dataset(num_shards=len(stored.cache_files) or 1)
-            return datasets.load_dataset(
-                self.dataset, self.config, split=self.part, streaming=True, revision=self.revision,
-                data_files=list(self.files) or None,
-            )  # fmt: skip
+            rows = self._opened()
         except Exception as error:
             said = " ".join(str(error).split())[:300]
             raise DataError(f"{self.name}: the dataset '{self.dataset}' cannot be opened: {said}") from None
+        features = rows.features
+        if features is not None and not {name.split(".")[0] for name in self.text} & set(features):
+            raise DataError(
+                f"{self.name}: '{self.dataset}' has no column {' or '.join(self.text)}; "
+                f"its columns are {', '.join(sorted(features))}"
+            )
+        return rows
+
+    def _opened(self) -> Any:
+        import datasets
+
+        if self._local and (Path(self.dataset) / "state.json").exists():
+            stored = datasets.load_from_disk(self.dataset)
+            return stored.to_iterable_dataset(num_shards=min(len(stored) or 1, len(stored.cache_files) or 1))
+        if self._local and (Path(self.dataset) / "dataset_dict.json").exists():
+            stored = datasets.load_from_disk(self.dataset)[self.part]
+            return stored.to_iterable_dataset(num_shards=len(stored.cache_files) or 1)
+        return datasets.load_dataset(
+            self.dataset, self.config, split=self.part, streaming=True, revision=self.revision,
+            data_files=list(self.files) or None,
+        )  # fmt: skip
 
     def num_shards(self) -> int:
         """As many as the dataset has files."""
@@ -64,13 +76,19 @@ class HuggingFace(Fields):
         return sorted(path for path in Path(self.dataset).rglob("*") if path.is_file()) if self._local else []
 
     def check(self) -> None:
-        """The dataset must answer to its name, and have the split and one of the text fields."""
-        features = self._rows.features
-        if features is not None and not {name.split(".")[0] for name in self.text} & set(features):
-            raise DataError(
-                f"{self.name}: '{self.dataset}' has no column {' or '.join(self.text)}; "
-                f"its columns are {', '.join(sorted(features))}"
-            )
+        """A folder must hold a dataset with the split and one of the text fields; the hub is not asked.
+
+        Raises:
+            DataError: it does not, or `dataset` is neither a folder nor written like a name of the hub.
+        """
+        if self._local:
+            self.num_shards()
+        elif not is_hub_name(self.dataset):
+            raise DataError(f"{self.name}: dataset: '{self.dataset}' is neither a folder nor a name like 'owner/name'")
+
+    def hub_names(self) -> list[HubName]:
+        """The dataset, unless it is a folder."""
+        return [] if self._local else [HubName("dataset", self.dataset, self.revision)]
 
     def documents(self, shard: Shard) -> Iterator[Document]:
         """The rows of every `count`-th file; ids are the dataset's name, split, number of the file and of the row."""

@@ -1,0 +1,70 @@
+"""Names on the Hugging Face hub: what counts as one, what of it lies on this machine, and what the hub says of it.
+
+Nothing here is fetched but by `ask`, and that is one small answer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_PATIENCE = 10.0
+"""Seconds to wait for an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubName:
+    """A dataset or model of the hub, at a branch, tag or commit (the main branch if None)."""
+
+    kind: Literal["dataset", "model"]
+    name: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}" + (f" at '{self.revision}'" if self.revision else "")
+
+
+class Unreachable(Exception):
+    """The hub gave no answer; says nothing about the name that it was asked for."""
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether `name` can only be one of the hub: it is written like one, and there is no such file or folder."""
+    return _NAME.fullmatch(name) is not None and not Path(name).exists()
+
+
+def cached(name: str, file: str, revision: str | None = None) -> Path | None:
+    """A file of a model of the hub, if it was downloaded before."""
+    if _NAME.fullmatch(name) is None:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, file, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def ask(wanted: HubName) -> str | None:
+    """What is wrong with a name, or None if the hub has it and gives it to us.
+
+    Raises:
+        Unreachable: there is no network, or the hub does not answer.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        HfApi().repo_info(wanted.name, repo_type=wanted.kind, revision=wanted.revision, timeout=_PATIENCE)
+    except GatedRepoError:
+        return f"the {wanted.kind} '{wanted.name}' asks for consent: accept its terms on the hub and log in (hf auth login)"
+    except RevisionNotFoundError:
+        return f"the {wanted.kind} '{wanted.name}' has no branch, tag or commit '{wanted.revision}' on the hub"
+    except RepositoryNotFoundError:
+        return (
+            f"the hub has no {wanted.kind} '{wanted.name}', or it is private and you are not logged in (hf auth login)"
+        )
+    except Exception as error:  # whatever the connection raises, offline mode included
+        raise Unreachable(" ".join(str(error).split())[:200] or type(error).__name__) from None
+    return None

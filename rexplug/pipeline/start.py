@@ -1,0 +1,118 @@
+"""Where training starts: whether tokenizer, checkpoint and baselines are there and fit, as far as a look at files tells."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rexplug.errors import DataError
+from rexplug.evaluation.lexical import KINDS
+from rexplug.evaluation.models import ModelName
+from rexplug.hub import HubName, cached, is_hub_name
+from rexplug.model.sizes import PUBLISHED
+from rexplug.recipe import Recipe
+from rexplug.tokens.special import SpecialTokens
+
+_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
+
+
+def start_problems(recipe: Recipe, unseen: dict[str, HubName]) -> list[str]:
+    """What is wrong with tokenizer, checkpoint and baselines; names of the hub that are not on this machine go to `unseen`."""
+    problems: list[str] = []
+    tokenizer = _tokenizer(recipe, unseen, problems)
+    _checkpoint(recipe, tokenizer, unseen, problems)
+    for index, written in enumerate(recipe.baselines):
+        place = f"baselines.{index}"
+        try:
+            name = ModelName.parse(written).what.removeprefix("random:")
+        except DataError as error:
+            problems.append(f"{place}: {error}")
+            continue
+        if name in KINDS or Path(name).is_dir():
+            continue
+        if not is_hub_name(name):
+            problems.append(f"{place}: there is no folder '{name}'")
+        elif cached(name, "config.json") is None:
+            unseen[place] = HubName("model", name)
+    return problems
+
+
+def start_notes(recipe: Recipe) -> tuple[str, ...]:
+    """Remarks on the checkpoint that training starts from."""
+    model, first = recipe.model, recipe.phases[0]
+    if model.from_ not in PUBLISHED or model.revision is not None or not first.learning_rate.decays:
+        return ()
+    return (
+        f"model.from: the released '{model.from_}' ended with a falling learning rate, and phase '{first.name}' lowers it "
+        "again; a checkpoint from before that fall learns more from it (model.revision names one)",
+    )
+
+
+def _tokenizer(recipe: Recipe, unseen: dict[str, HubName], problems: list[str]) -> SpecialTokens | None:
+    """The special tokens of a tokenizer that is on this machine."""
+    name = recipe.tokenizer.from_
+    if name is None:
+        return None
+    folder: Path | None = Path(name)
+    if not Path(name).is_dir():
+        found = cached(name, "tokenizer.json")
+        folder = found.parent if found is not None else None
+    if folder is None and is_hub_name(name):
+        unseen["tokenizer.from"] = HubName("model", name)
+    elif folder is None:
+        problems.append(f"tokenizer.from: there is no folder '{name}'")
+    elif (folder / "tokenizer.json").exists():
+        try:
+            return SpecialTokens.read(folder)
+        except DataError as error:
+            problems.append(f"tokenizer.from: {error}")
+    elif not (folder / "tokenizer_config.json").exists():
+        problems.append(f"tokenizer.from: the folder '{name}' holds no tokenizer (tokenizer.json)")
+    return None
+
+
+def _checkpoint(
+    recipe: Recipe, tokenizer: SpecialTokens | None, unseen: dict[str, HubName], problems: list[str]
+) -> None:
+    """Whether the checkpoint to go on from is a ModernBERT that fits the tokenizer."""
+    name, revision = recipe.model.from_, recipe.model.revision
+    if name is None:
+        return
+    if recipe.tokenizer.from_ is None:
+        problems.append(
+            f"tokenizer: a checkpoint goes on with its own tokenizer, whose ids it has learnt: tokenizer: {{from: {name}}}"
+        )
+    path: Path | None = Path(name) / "config.json"
+    if Path(name).is_dir():
+        if revision is not None:
+            problems.append(f"model.revision: '{name}' is a folder, and only repositories of the hub have revisions")
+        if not any(found for pattern in _WEIGHTS for found in Path(name).glob(pattern)):
+            problems.append(f"model.from: the folder '{name}' holds no weights ({' or '.join(_WEIGHTS)})")
+    else:
+        path = cached(name, "config.json", revision)
+    if path is None or not path.exists():
+        if Path(name).is_dir():
+            problems.append(f"model.from: the folder '{name}' holds no config.json")
+        elif is_hub_name(name):
+            unseen["model.from"] = HubName("model", name, revision)
+        else:
+            problems.append(f"model.from: there is no folder '{name}'")
+        return
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        problems.append(f"model.from: {path} is no JSON: {error}")
+        return
+    if config.get("model_type") != "modernbert":
+        problems.append(
+            f"model.from: '{name}' is a {config.get('model_type')} model; only the ModernBERT family can be gone on from"
+        )
+    elif tokenizer is not None and not recipe.model.resize_vocabulary:
+        rows = config.get("vocab_size", 0)
+        if rows < tokenizer.vocabulary_size:
+            problems.append(
+                f"model.from: '{name}' has {rows} embeddings, but the tokenizer has {tokenizer.vocabulary_size} tokens; go on "
+                f"with the checkpoint's own tokenizer (tokenizer: {{from: {name}}}), or add rows for new tokens with "
+                "model.resize_vocabulary: true"
+            )

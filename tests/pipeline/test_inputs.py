@@ -1,0 +1,189 @@
+"""What `check` finds before anything is done: tokenizer, checkpoint, baselines, and names of the hub."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from rexplug.errors import DataError
+from rexplug.pipeline.inputs import check_inputs
+from rexplug.recipe import load_recipe
+
+RECIPE = """\
+name: small
+sources: {{web: {{use: text, paths: {root}}}}}
+tokenizer: {{use: train, vocabulary: 320}}
+model: {{size: nano}}
+phases:
+  - name: anneal
+    tokens: 20k
+    context: 64
+    batch_tokens: 512
+    learning_rate: {{peak: 1e-3, schedule: linear}}
+    mixing: {{use: annealing.constant, shares: {{web: 1}}}}
+    masking: random
+"""
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "a.txt").write_text("a text")
+    (tmp_path / "recipe.yaml").write_text(RECIPE.format(root=tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def look(place):
+    def do(*overrides):
+        return check_inputs(load_recipe(place / "recipe.yaml", overrides))
+
+    return do
+
+
+def tokenizer(folder, tokens=50):
+    folder.mkdir(exist_ok=True)
+    added = [{"content": each, "id": number, "special": True} for number, each in enumerate(SPECIAL)]
+    pieces = {f"t{number}": number for number in range(len(SPECIAL), tokens)}
+    definition = {"added_tokens": added, "model": {"vocab": pieces}}
+    (folder / "tokenizer.json").write_text(json.dumps(definition))
+    return folder
+
+
+def checkpoint(folder, **config):
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"model_type": "modernbert", "vocab_size": 64} | config))
+    (folder / "model.safetensors").write_bytes(b"")
+    return folder
+
+
+def test_a_tokenizer_and_a_checkpoint_in_a_folder(place, look):
+    folder = checkpoint(tokenizer(place / "encoder"))
+    looked = look(f"tokenizer={{from: {folder}}}", f"model={{from: {folder}}}", f"baselines=[bm25, mine={folder}]")
+    assert looked.lines() == []
+
+
+def complaints(look, *overrides):
+    with pytest.raises(DataError) as caught:
+        look(*overrides)
+    return str(caught.value).splitlines()
+
+
+def test_every_fault_is_found_at_once(place, look):
+    (place / "empty").mkdir()
+    assert complaints(
+        look, f"tokenizer={{from: {place}/none}}", f"model={{from: {place}/empty}}", "baselines=[./none/such, 'x=']"
+    ) == [
+        f"tokenizer.from: there is no folder '{place}/none'",
+        f"model.from: the folder '{place}/empty' holds no weights (model*.safetensors or pytorch_model*.bin)",
+        f"model.from: the folder '{place}/empty' holds no config.json",
+        "baselines.0: there is no folder './none/such'",
+        "baselines.1: 'x=' names no model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
+    ]
+
+
+def test_a_checkpoint_must_fit(place, look):
+    own, other = checkpoint(tokenizer(place / "own")), checkpoint(place / "bert", model_type="bert")
+    large = tokenizer(place / "large", tokens=100)
+    assert complaints(look, f"model={{from: {own}}}") == [
+        f"tokenizer: a checkpoint goes on with its own tokenizer, whose ids it has learnt: tokenizer: {{from: {own}}}"
+    ]
+    assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {other}}}") == [
+        f"model.from: '{other}' is a bert model; only the ModernBERT family can be gone on from"
+    ]
+    assert complaints(look, f"tokenizer={{from: {large}}}", f"model={{from: {own}}}") == [
+        f"model.from: '{own}' has 64 embeddings, but the tokenizer has 100 tokens; go on with the checkpoint's own tokenizer "
+        f"(tokenizer: {{from: {own}}}), or add rows for new tokens with model.resize_vocabulary: true"
+    ]
+    assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}, revision: v1}}") == [
+        f"model.revision: '{own}' is a folder, and only repositories of the hub have revisions"
+    ]
+    assert look(f"tokenizer={{from: {large}}}", f"model={{from: {own}, resize_vocabulary: true}}").notes == ()
+
+
+def test_a_folder_without_a_tokenizer(place, look):
+    (place / "empty").mkdir()
+    assert complaints(look, f"tokenizer={{from: {place}/empty}}") == [
+        f"tokenizer.from: the folder '{place}/empty' holds no tokenizer (tokenizer.json)"
+    ]
+
+
+def test_a_released_checkpoint_is_remarked_on(look):
+    released = ["tokenizer={from: nobody/none}", "model={from: jhu-clsp/ettin-encoder-17m}"]
+    assert look(*released).notes == (
+        "model.from: the released 'jhu-clsp/ettin-encoder-17m' ended with a falling learning rate, and phase 'anneal' lowers "
+        "it again; a checkpoint from before that fall learns more from it (model.revision names one)",
+    )
+    assert look(*released, "phases.anneal.learning_rate.schedule=constant").notes == ()
+    early = look(released[0], "model={from: jhu-clsp/ettin-encoder-17m, revision: ext1000}")
+    assert early.notes == ()
+    assert str(early.unseen["model.from"]) == "model jhu-clsp/ettin-encoder-17m at 'ext1000'"
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Answers as the hub does to a question for a repository."""
+
+    def do_GET(self):
+        known = self.path.startswith("/api/models/known/encoder")
+        if known and "revision" not in self.path:
+            return self.answer(200, {"id": "known/encoder", "siblings": [], "tags": []})
+        return self.answer(404, {"error": "none"}, "RevisionNotFound" if known else "RepoNotFound")
+
+    def answer(self, status, body, code=None):
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.send_header("Content-Type", "application/json")
+        if code:
+            self.send_header("X-Error-Code", code)
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hub(place):
+    """Runs `rexplug check --hub` against a hub of this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def check(*overrides, endpoint=f"http://127.0.0.1:{server.server_port}"):
+        return subprocess.run(
+            [sys.executable, "-c", "from rexplug.cli import main; main()", "check", "--hub", "recipe.yaml", *overrides],
+            cwd=place, capture_output=True, text=True, check=False,
+            env=os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(place / "home"), "HF_HUB_OFFLINE": "0"},
+        )  # fmt: skip
+
+    yield check
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_hub_is_asked(hub):
+    done = hub("tokenizer={from: known/encoder}", "model={from: known/encoder}", "baselines=[known/encoder]")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "recipe.yaml is in order: 1 source, 1 phase, 20,000 tokens, model known/encoder\n"
+    done = hub(
+        "tokenizer={from: un/known}", "model={from: known/encoder, revision: ext0}",
+        "sources.web={use: huggingface, dataset: un/known}",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.removeprefix("rexplug: ").splitlines() == [
+        "sources.web: the hub has no dataset 'un/known', or it is private and you are not logged in (hf auth login)",
+        "tokenizer.from: the hub has no model 'un/known', or it is private and you are not logged in (hf auth login)",
+        "model.from: the model 'known/encoder' has no branch, tag or commit 'ext0' on the hub",
+    ]
+
+
+def test_a_hub_that_does_not_answer_is_no_fault(hub):
+    done = hub("tokenizer={from: un/known}", "model={from: un/known}", endpoint="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[1].startswith("  not looked at, since it lies on the Hugging Face hub (the hub does not answer: ")
+    assert lines[2:] == ["    tokenizer.from: model un/known", "    model.from: model un/known"]
