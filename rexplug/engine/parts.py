@@ -24,7 +24,7 @@ class _OfParts(torch.optim.Optimizer):
     clips: bool
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take a step with the gradients that are there."""
         loss = None
         if closure is not None:

@@ -148,7 +148,7 @@ def lines_of(root: Path) -> list[dict[str, Any]]:
 def draw_points(calm: Path, kills: int, draw: random.Random) -> list[Point]:
     """The moments of a whole run, drawn without replacement, in the order in which they come."""
     found: dict[str, list[Point]] = {moment: [] for moment in MOMENTS}
-    before = {name: 0 for name in NAMES}
+    before = dict.fromkeys(NAMES, 0)
     last = {line["phase"]: line["step"] for line in lines_of(calm)}
     for line in lines_of(calm):
         name, tokens = line["phase"], line["tokens"]
