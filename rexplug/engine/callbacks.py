@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -37,24 +38,47 @@ class StopRequest:
     """Remembers that SIGTERM or SIGINT came; a second one ends the process at once."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self._heard = False
+
+    @property
+    def asked(self) -> bool:
+        """Whether one came, to the process or to this thread alone."""
+        return self._heard or not signal.sigpending().isdisjoint((signal.SIGTERM, signal.SIGINT))
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals over for a while and give them back."""
+        """Take the signals over for a while and give them back.
+
+        They interrupt a thread that does nothing else: on a virtual machine a signal amid a matrix product was seen to
+        leave wrong numbers behind. Python runs the handler in the main thread all the same.
+        """
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         for number in before:
             signal.signal(number, self._hear)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, before)
+        ready, done = threading.Event(), threading.Event()
+
+        def receive() -> None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, before)
+            ready.set()
+            done.wait()
+
+        receiver = threading.Thread(target=receive, name="signals", daemon=True)
+        receiver.start()
+        ready.wait()
         try:
             yield
         finally:
+            done.set()
+            receiver.join()
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self._heard:
             raise KeyboardInterrupt
-        self.asked = True
+        self._heard = True
 
 
 @dataclass(eq=False)

@@ -111,13 +111,13 @@ def test_the_rate_of_a_step_comes_from_the_tokens_before_it(bench):
 @pytest.mark.slow
 def test_it_learns(bench, phase):
     long = phase(
-        "first", tokens=60_000, batch_tokens=512, learning_rate={"peak": 1e-2, "schedule": "constant", "warmup": 2000}
+        "first", tokens=60_000, batch_tokens=512, learning_rate={"peak": 3e-3, "schedule": "constant", "warmup": 2000}
     )
     made = bench(phases=[long])
     made.train("first")
     lines = lines_of(made)
     assert lines[0]["loss"] == pytest.approx(4.16, abs=0.15), "about log 64 at the start"
-    assert lines[-1]["loss"] < 3.4
+    assert lines[-1]["loss"] < 2.5
 
 
 def test_the_gradient_is_that_of_the_sum_over_the_batch_however_it_is_cut_into_rows(bench, phase):
