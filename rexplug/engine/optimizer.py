@@ -17,9 +17,9 @@ _CARRIED = ("setup", "step")
 def make_optimizer(model: torch.nn.Module, phase: Phase) -> torch.optim.Optimizer:
     """The phase's optimizer (torch-optimi): a step multiplies weights by 1 - weight_decay * rate / peak.
 
-    Norms and biases (one dimension) are spared from decay. The Triton kernel is left to GPUs that hold whole weights;
-    elsewhere lists of tensors at a time are the fastest. Which is said here and not left to optimi: it would try the
-    kernel on a CPU too, and forget its choice when moments are loaded.
+    Norms and biases (one dimension) are spared from decay. GPUs that hold whole weights take the Triton kernel, CPUs
+    that do torch's fused one, parts of weights are stepped as lists of tensors. Which is said here and not left to optimi:
+    it would try Triton on a CPU too, and forget its choice when moments are loaded.
     """
     from optimi import AdamW, StableAdamW
     from optimi.utils import HAS_TRITON
@@ -32,6 +32,10 @@ def make_optimizer(model: torch.nn.Module, phase: Phase) -> torch.optim.Optimize
         from rexplug.engine.parts import AdamWOfParts, StableAdamWOfParts
 
         kind = StableAdamWOfParts if options.use == "stable_adamw" else AdamWOfParts
+    elif parameters[0].device.type == "cpu":
+        from rexplug.engine.fused import FusedAdamW, FusedStableAdamW
+
+        kind = FusedStableAdamW if options.use == "stable_adamw" else FusedAdamW
     groups = [
         {"params": [each for each in parameters if each.ndim > 1], "weight_decay": options.weight_decay},
         {"params": [each for each in parameters if each.ndim <= 1], "weight_decay": 0.0},

@@ -8,41 +8,21 @@ step would need one exchange per tensor, and its lists of tensors do not take pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from composer.utils import dist
 from optimi import AdamW, StableAdamW
-from optimi.utils import debias_beta
 from torch import Tensor
 
+from rexplug.engine.fused import OneByOne
 
-class _OfParts(torch.optim.Optimizer):
+
+class _OfParts(OneByOne):
     """The step, shared by both."""
 
-    clips: bool
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take a step with the gradients that are there."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            self._step(group)
-        return loss
-
-    def _step(self, group: dict[str, Any]) -> None:
-        parameters = [each for each in group["params"] if each.grad is not None]
-        if not group["setup"]:
-            group["setup"], group["step"] = True, torch.tensor(0, dtype=torch.int32)
-        for each in parameters:
-            self._begin(each, group)
-        group["step"] += 1
-        step = int(group["step"])
-        keep, keep_square = debias_beta(group["beta1"], step), debias_beta(group["beta2"], step)
+    def update(self, group: dict[str, Any], parameters: list[Any], keep: float, keep_square: float) -> None:
+        """Step the parts of a group that this rank holds."""
         weights: list[Tensor] = [each.to_local() for each in parameters]
         gradients: list[Tensor] = [each.grad.to_local() for each in parameters]
         means = [self.state[each]["exp_avg"].to_local() for each in parameters]
@@ -57,15 +37,6 @@ class _OfParts(torch.optim.Optimizer):
         roots = torch._foreach_sqrt(squares)
         torch._foreach_add_(roots, group["eps"])
         torch._foreach_addcdiv_(weights, means, roots, scalars=[-rate for rate in rates])
-
-    def _begin(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[parameter]
-        if state:
-            return
-        state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-        if self.clips:
-            state["eps_sq"] = torch.tensor(group["eps"] ** 2, dtype=parameter.dtype, device=parameter.device)
-        state["kahan_comp"] = None
 
     def _rates(
         self, group: dict[str, Any], sizes: list[int], gradients: list[Tensor], squares: list[Tensor]

@@ -59,3 +59,41 @@ def test_a_huge_gradient_moves_stable_adamw_by_no_more_than_its_rate(phase):
             parameter.grad = torch.full_like(parameter, size)
         optimizer.step()
     assert float((model.matrix - before).abs().max()) <= 0.0101
+
+
+@pytest.mark.parametrize("use", ["stable_adamw", "adamw"])
+def test_steps_are_those_of_optimi(phase, use):
+    from optimi import AdamW, StableAdamW
+
+    draw = torch.Generator().manual_seed(3)
+    start = {"matrix": (300, 700), "norm": (50,)}  # the matrix takes several pieces
+    ours, theirs = torch.nn.Module(), torch.nn.Module()
+    for name, shape in start.items():
+        value = torch.randn(shape, generator=draw)
+        for module in (ours, theirs):
+            module.register_parameter(name, torch.nn.Parameter(value.clone()))
+    optimizer = make_optimizer(ours, options(phase, 0.01, use))
+    own = optimizer.param_groups[0]
+    kind = StableAdamW if use == "stable_adamw" else AdamW
+    with pytest.warns(UserWarning, match="weight_decay"):
+        reference = kind(
+            [{"params": [theirs.matrix]}, {"params": [theirs.norm], "weight_decay": 0.0}],
+            lr=0.01, betas=(own["beta1"], own["beta2"]), eps=own["eps"], weight_decay=0.1, decouple_lr=True, max_lr=0.01,
+            triton=False, foreach=False,
+        )  # fmt: skip
+    for size, rate in ((1e-2, 0.005), (1e-2, 0.01), (3.0, 0.01), (1e-3, 0.002)):
+        set_rate(optimizer, rate)
+        set_rate(reference, rate)
+        for name in start:
+            gradient = size * torch.randn(start[name], generator=draw)
+            getattr(ours, name).grad, getattr(theirs, name).grad = gradient.clone(), gradient.clone()
+        optimizer.step()
+        reference.step()
+        for name in start:
+            one, other = getattr(ours, name), getattr(theirs, name)
+            assert torch.allclose(one, other, rtol=1e-5, atol=1e-6)
+            for moment in ("exp_avg", "exp_avg_sq"):
+                assert torch.allclose(
+                    optimizer.state[one][moment], reference.state[other][moment], rtol=1e-5, atol=1e-9
+                )
+    assert optimizer.state_dict()["state"][0].keys() == reference.state_dict()["state"][0].keys()
