@@ -51,7 +51,7 @@ def recipe_page() -> str:
 def _default(field: Any) -> str:
     if field.is_required():
         return "required"
-    value = field.get_default()
+    value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
         return "see below"
     if value is None or value == ():

@@ -1,0 +1,19 @@
+"""What all parts of a recipe are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rexplug.components import Quantity
+
+Positive = Annotated[Quantity, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the recipe: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True, validate_default=True
+    )
