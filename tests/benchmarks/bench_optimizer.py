@@ -31,8 +31,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    print(f"{sum(each.numel() for each in weights(options.width, options.layers)):,} parameters, {options.rounds} rounds\n")
-    print("| optimizer | optimi, ms | fused, ms | times as fast | largest difference |\n| --- | ---: | ---: | ---: | ---: |")
+    print(
+        f"{sum(each.numel() for each in weights(options.width, options.layers)):,} parameters, {options.rounds} rounds\n"
+    )
+    print(
+        "| optimizer | optimi, ms | fused, ms | times as fast | largest difference |\n| --- | ---: | ---: | ---: | ---: |"
+    )
     for theirs, ours in ((StableAdamW, FusedStableAdamW), (AdamW, FusedAdamW)):
         kinds = {"theirs": theirs, "ours": ours}
         models = {name: weights(options.width, options.layers) for name in kinds}
