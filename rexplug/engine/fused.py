@@ -7,6 +7,7 @@ cache when it is stepped. State has the names and values that optimi gives it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ _FAR = 1e9
 """A step so late that torch's kernel corrects no bias: the betas it is given are corrected already."""
 
 
-class OneByOne(torch.optim.Optimizer):
+class OneByOne(torch.optim.Optimizer, ABC):
     """Steps group by group; how a group is stepped is said by `update`."""
 
     clips: bool
@@ -44,9 +45,9 @@ class OneByOne(torch.optim.Optimizer):
             self.update(group, parameters, debias_beta(group["beta1"], step), debias_beta(group["beta2"], step))
         return loss
 
+    @abstractmethod
     def update(self, group: dict[str, Any], parameters: list[Any], keep: float, keep_square: float) -> None:
         """Step a group; `keep` and `keep_square` are the betas with Adam's correction in them."""
-        raise NotImplementedError
 
     def _begin(self, parameter: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
