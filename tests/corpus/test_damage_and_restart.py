@@ -71,11 +71,12 @@ def test_reading_is_counted_over_all_shards_also_where_nothing_was_wrong(tmp_pat
     ("name", "source", "content"),
     [
         ("a.jsonl.zst", Jsonl, b"no zstandard"),
-        ("a.jsonl.gz", Jsonl, gzip.compress(b'{"text": "x"}\n' * 5000)[:60]),
+        ("a.jsonl.gz", Jsonl, gzip.compress(b'{"text": "x"}\n' * 5000, mtime=0)[:60]),
         ("a.csv.gz", Csv, b"no gzip"),
         ("a.txt.gz", TextFiles, b"no gzip"),
         ("a.txt.zst", TextFiles, b"no zstandard"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_damaged_file_of_any_kind_is_named(tmp_path, name, source, content):
     (tmp_path / name).write_bytes(content)
