@@ -27,6 +27,7 @@ from rich.console import Console
 
 from rexplug.cli.comparison import print_comparison
 from rexplug.cli.progress import TerminalProgress
+from rexplug.errors import RexplugError
 from rexplug.pipeline.ablate import Ablation, Axis, run_ablation
 from rexplug.plugins import load_plugins
 from rexplug.report.compare import Comparison, compare_models, find_results, pooled, write_comparison
@@ -160,4 +161,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except RexplugError as error:
+        sys.exit(f"evidence: {error}")
