@@ -69,8 +69,12 @@ def test_ray(pages):
         from rexplug.recipe.schema import Executor
         pages = Path({str(pages)!r})
         one = here.curated(pages, Executor(workers=1), "one")
-        ray = here.curated(pages, Executor(use="ray", workers=2), "ray")
-        assert one == ray
+        import ray
+        # One Ray for all steps of this one; the next starts its own.
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        other = here.curated(pages, Executor(use="ray", workers=2), "ray")
+        ray.shutdown()
+        assert one == other
         (pages / "in" / "5.jsonl.gz").write_bytes(b"no gzip")
         try:
             here.curated(pages, Executor(use="ray", workers=2), "damaged")
