@@ -37,22 +37,25 @@ class Guided(rexplug.MaskingPolicy):
 
     def guided(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """The tokens of salient spans among those of `choose`."""
-        budget = self.budget(batch, progress)
-        salience = batch.channels["salience"] * batch.maskable
-        starts = runs_of(salience)
-        levels = salience[starts]
-        salient = np.flatnonzero(levels != 0)
-        lengths = np.diff(starts, append=len(salience))
-        num_salient = int(np.count_nonzero(salience))
-        guided = min(round(self.guidance.at(progress) * budget), num_salient)
-        levels = levels[salient]
-        uniform = num_salient == np.count_nonzero(batch.maskable) and levels.min(initial=255) == levels.max(initial=0)
-        if guided == 0 or uniform:
-            return np.zeros(len(salience), np.bool_)
+        salient: NDArray[np.bool_] = (batch.channels["salience"] != 0) & batch.maskable
+        num_salient = int(np.count_nonzero(salient))
+        guided = round(self.guidance.at(progress) * self.budget(batch, progress))
+        everywhere = num_salient == np.count_nonzero(batch.maskable)
+        if guided >= num_salient and not everywhere:
+            return salient
+        places = np.flatnonzero(salient)
+        levels = batch.channels["salience"][places]
+        taken = np.zeros(len(salient), np.bool_)
+        if guided == 0 or (everywhere and levels.min(initial=255) == levels.max(initial=0)):
+            return taken
+        # Few tokens are salient: what follows counts in salient tokens, not in tokens of the row.
+        starts = runs_of(places, levels)
+        lengths = np.diff(starts, append=len(places))
         # Positive floats sort as the integers that their bits are.
-        keys = (generator.standard_exponential(len(salient), dtype=np.float32) / levels).view(np.uint32)
-        chosen, over = first_in_order(lengths, salient[sorted_by(keys)], guided)
-        return spread_over(starts, lengths, chosen, over)
+        keys = (generator.standard_exponential(len(starts), dtype=np.float32) / levels[starts]).view(np.uint32)
+        chosen, over = first_in_order(lengths, sorted_by(keys), guided)
+        taken[places[spread_over(starts, lengths, chosen, over)]] = True
+        return taken
 
 
 class WholeWord(rexplug.MaskingPolicy):

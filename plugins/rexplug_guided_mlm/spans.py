@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def runs_of(values: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Where runs of equal values start."""
-    begins = np.ones(len(values), np.bool_)
+def runs_of(places: NDArray[np.int64], values: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Where runs of neighbours with equal values start; `places` are ascending and `values` stand at them."""
+    begins = np.ones(len(places), np.bool_)
     np.not_equal(values[1:], values[:-1], out=begins[1:])
+    begins[1:] |= np.diff(places) != 1
     return np.flatnonzero(begins)
 
 

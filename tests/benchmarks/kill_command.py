@@ -22,6 +22,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from outcomes import print_outcomes
+
 ROOT = Path(__file__).parents[2]
 STAGES = (
     "relevance", "curate", "tokenize", "train.initial", "train.pretrain", "train.extend", "train.anneal",
@@ -118,12 +120,9 @@ def main() -> None:
             left = ", ".join(sorted({path.name.split("-")[0] for path in harried.rglob(".tmp-*")})) or "nothing"
             print(f"{name:18}{what:34}half-written: {left}", flush=True)
         finish(start(harried))
-        ours, wanted = outcome(harried), outcome(calm)
-        print(f"\n{done} kills\n{'':22}{'undisturbed':14}{'killed':14}")
-        for key in wanted:
-            same = "same" if ours.get(key) == wanted[key] else "DIFFERENT"
-            print(f"{key:22}{wanted[key]:14}{ours.get(key, 'missing'):14}{same}")
-    sys.exit(0 if ours == wanted else 1)
+        print(f"\n{done} kills")
+        same = print_outcomes(outcome(harried), outcome(calm))
+    sys.exit(0 if same else 1)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
 
 The undisturbed run comes first. From its steps, checkpoints and evaluations the moments are drawn at which the other one
 is killed, before it starts: three in five in a step, wherever in it, the others while a checkpoint is written, while the
-evaluators run, and while a phase ends. A thread of the process waits for the next moment and sends SIGKILL; the next
-process goes on. At the end weights, moments, positions, figures and evaluations of both are compared, bit by bit.
+evaluators run, and while a phase ends. The training thread says when the moment begins, another thread sends SIGKILL
+somewhere inside it; the next process goes on. At the end weights, moments, positions, figures and evaluations of both are compared, bit by bit.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,9 +26,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from outcomes import print_outcomes
+
 ENGINE_TESTS = Path(__file__).parents[1] / "engine"
 NAMES = ("pretrain", "extend", "anneal")
 SAVE_EVERY, EVALUATE_EVERY = 700, 1500
+USUAL = "usual.json"
+"""How long each moment takes, undisturbed, in seconds."""
 MOMENTS = {"step": 0.6, "save": 0.2, "evaluate": 0.1, "end": 0.1}
 """What the process is doing when it is killed, and the share of the kills, in the order within a step."""
 
@@ -57,45 +62,64 @@ def phases(c: Any, tokens: int) -> list[dict[str, Any]]:
 
 
 class Watch:
-    """Knows where the run stands, and kills it at a point."""
+    """Knows where the run stands, and kills it at a point; of an undisturbed run it remembers how long things take.
 
-    def __init__(self, root: Path, point: Point | None) -> None:
-        self.root, self.point = root, point
-        self.phase, self.done, self.seen = -1, -1.0, [time.monotonic()]
-        self.evaluating = threading.Event()
+    The training thread itself says when a moment begins; another thread then waits for its share of the moment's usual
+    length and kills the process, so that the kill falls anywhere inside.
+    """
+
+    def __init__(self, point: Point | None, usual: dict[str, float]) -> None:
+        self.point, self.usual = point, usual
+        self.phase, self.done, self.started = "", 0.0, False
+        self.began: dict[str, float] = {}
+        self.seconds: dict[str, list[float]] = {moment: [] for moment in MOMENTS}
+        self.reached = threading.Event()
         if point is not None:
             threading.Thread(target=self._kill, daemon=True).start()
+        sys.addaudithook(self._hear)
 
     def start(self, task: str, total: float | None = None, unit: str = "") -> None:
-        if task in NAMES and NAMES.index(task) != self.phase:
-            self.phase, self.done = NAMES.index(task), 0.0
+        if task in NAMES:
+            # A phase says that it starts, sets itself up, and says so again when its first step comes.
+            self.started, self.phase = task == self.phase, task
+            self.done = 0.0
+            if self.started:
+                self.begins("step")
 
     def update(self, done: float, **figures: float | str) -> None:
+        self.ends("step")
         self.done = done
-        self.seen.append(time.monotonic())
+        self.begins("step")
 
     def note(self, text: str) -> None:
         pass
 
-    def _reached(self) -> bool:
-        assert self.point is not None
-        return (self.phase, self.done) >= (NAMES.index(self.point.phase), self.point.tokens)
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Saving begins where a temporary folder is made inside the phase's own and ends where it gets its name."""
+        if event not in ("os.mkdir", "os.rename"):
+            return
+        folder = Path(os.fsdecode(arguments[0]))
+        if folder.name.startswith(".tmp-") and folder.parent.name == self.phase:
+            moment = "end" if folder.name.endswith("-final") else "save"
+            if event == "os.mkdir":
+                self.begins(moment)
+            else:
+                self.ends(moment)
+
+    def begins(self, moment: str) -> None:
+        self.began[moment] = time.monotonic()
+        point = self.point
+        if point is not None and (self.phase, moment) == (point.phase, point.moment) and self.done >= point.tokens:
+            self.reached.set()
+
+    def ends(self, moment: str) -> None:
+        if moment in self.began:
+            self.seconds[moment].append(time.monotonic() - self.began.pop(moment))
 
     def _kill(self) -> None:
-        point = self.point
-        assert point is not None
-        while not self._reached():
-            time.sleep(0.0005)
-        if point.moment == "step":
-            time.sleep(point.part * (self.seen[-1] - self.seen[-2] if len(self.seen) > 2 else 0.1))
-        elif point.moment == "evaluate":
-            self.evaluating.wait(2)
-            time.sleep(point.part * 0.05)
-        else:
-            folder, until = self.root / "checkpoints" / point.phase, time.monotonic() + 2
-            while not list(folder.glob(".tmp-*")) and time.monotonic() < until:
-                time.sleep(0.0002)
-            time.sleep(point.part * 0.01)
+        assert self.point is not None
+        self.reached.wait()
+        time.sleep(self.point.part * self.usual[self.point.moment])
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -110,16 +134,18 @@ def child(root: Path, tokens: int, point: Point | None) -> None:
     from rexplug.run_directory import write_json
 
     bench = c.Bench(root, phases(c, tokens))
-    recipe, watch, start = bench.recipe, Watch(root, point), root / "checkpoints" / "initial"
+    usual = json.loads((root.parent / USUAL).read_text()) if point else {}
+    recipe, watch, start = bench.recipe, Watch(point, usual), root / "checkpoints" / "initial"
     bench.stream(NAMES[0])
     if not start.exists():
         initial_checkpoint(recipe, c.SPECIAL, bench.run)
     for phase in recipe.phases:
 
         def evaluate(folder: Path, seen: int, name: str = phase.name) -> None:
-            watch.evaluating.set()
+            watch.begins("evaluate")
             logits = AutoModelForMaskedLM.from_pretrained(folder)(torch.arange(5, 60)[None]).logits
             write_json(root / "evaluation" / f"{name}-{seen}.json", logits.detach().flatten().tolist())
+            watch.ends("evaluate")
 
         final = root / "checkpoints" / phase.name / "final"
         if not final.exists():
@@ -128,6 +154,9 @@ def child(root: Path, tokens: int, point: Point | None) -> None:
                 progress=watch, evaluate=evaluate,
             )  # fmt: skip
         start = final
+    if point is None and not (root.parent / USUAL).exists():
+        usual = {moment: statistics.median(seconds) for moment, seconds in watch.seconds.items()}
+        write_json(root.parent / USUAL, usual)
 
 
 def run(root: Path, tokens: int, point: Point | None) -> int:
@@ -145,8 +174,11 @@ def lines_of(root: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-def draw_points(calm: Path, kills: int, draw: random.Random) -> list[Point]:
-    """The moments of a whole run, drawn without replacement, in the order in which they come."""
+def draw_points(calm: Path, kills: int, length: int, draw: random.Random) -> list[Point]:
+    """The moments of a whole run, drawn without replacement, in the order in which they come.
+
+    A phase of `length` tokens says no more than that it is over, even where its last batch goes beyond.
+    """
     found: dict[str, list[Point]] = {moment: [] for moment in MOMENTS}
     before = dict.fromkeys(NAMES, 0)
     last = {line["phase"]: line["step"] for line in lines_of(calm)}
@@ -160,7 +192,7 @@ def draw_points(calm: Path, kills: int, draw: random.Random) -> list[Point]:
         if line["step"] == last[name]:
             moments["end"] = tokens
         for moment, at in moments.items():
-            found[moment].append(Point(name, line["step"], moment, at, draw.random()))
+            found[moment].append(Point(name, line["step"], moment, min(at, length), draw.random()))
         before[name] = tokens
     chosen: list[Point] = []
     for moment in ("end", "evaluate", "save"):
@@ -228,7 +260,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         calm, harried = Path(folder) / "calm", Path(folder) / "harried"
         assert run(calm, options.tokens, None) == 0
-        points = draw_points(calm, options.kills, draw)
+        points = draw_points(calm, options.kills, options.tokens, draw)
         print(f"{len(lines_of(calm))} steps, {len(points)} kills")
         print(f"{'killed in':24}{'last line':14}{'last checkpoint':16}")
         for point in points:
@@ -236,12 +268,8 @@ def main() -> None:
                 sys.exit(f"the run was over before {point}")
             print(f"{point.phase:9} {point.step:3} {point.moment:10}{standing(harried)}", flush=True)
         assert run(harried, options.tokens, None) == 0
-        ours, wanted = outcome(harried), outcome(calm)
-        print(f"\n{'':22}{'undisturbed':14}{'killed':14}")
-        for key in wanted:
-            same = "same" if ours.get(key) == wanted[key] else "DIFFERENT"
-            print(f"{key:22}{wanted[key]:14}{ours.get(key, 'missing'):14}{same}")
-    sys.exit(0 if ours == wanted else 1)
+        same = print_outcomes(outcome(harried), outcome(calm))
+    sys.exit(0 if same else 1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,14 @@
+"""What two runs left, side by side: the end of the tables of kills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def print_outcomes(killed: Mapping[str, str], undisturbed: Mapping[str, str]) -> bool:
+    """Print the hashes of both runs and return whether all are the same."""
+    print(f"\n{'':22}{'undisturbed':14}{'killed':14}")
+    for key, wanted in undisturbed.items():
+        found = killed.get(key, "missing")
+        print(f"{key:22}{wanted:14}{found:14}{'same' if found == wanted else 'DIFFERENT'}")
+    return killed == undisturbed
