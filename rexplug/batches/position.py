@@ -85,9 +85,9 @@ class BatchPlan:
 class GlobalBatch:
     """One step of the optimizer, over all ranks: the same whatever their number.
 
-    `num_tokens` and `num_rows` count the whole batch and `tokens_of` the tokens of each source in it; `planned` are the
-    schedule's shares at its start. `rows` are those of this rank, and `num_masked` counts what is masked in them: with
-    one rank, the whole batch.
+    `num_tokens` counts the whole batch, `capacity` what its rows have room for, `tokens_of` the tokens of each source in
+    it; `contents` are the samples of all of its rows; `planned` are the schedule's shares at its start. `rows` are those
+    of this rank, and `num_masked` counts what is masked in them: with one rank, the whole batch.
     """
 
     number: int
@@ -95,9 +95,15 @@ class GlobalBatch:
     rows: tuple[Row, ...]
     num_tokens: int
     num_masked: int
-    num_rows: int
+    capacity: int
+    contents: tuple[Sequence[Item], ...]
     tokens_of: Mapping[str, int]
     planned: Mapping[str, float]
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the whole batch."""
+        return len(self.contents)
 
 
 def rank_rows(sizes: Sequence[int], rank: int, world: int) -> list[int]:

@@ -181,12 +181,12 @@ class BatchStream:
 
     def make(self, plan: BatchPlan, *, rank: int = 0, world: int = 1) -> GlobalBatch:
         """The rows of a planned batch, or those of one rank."""
-        mine = rank_rows([sum(sample[0] for sample in row) for row in plan.rows], rank, world) if world > 1 else None
+        sizes = [sum(sample[0] for sample in row) for row in plan.rows]
         rows = tuple(
             self._maker.make(plan.rows[number], plan.progress, plan.number, number)
-            for number in (range(len(plan.rows)) if mine is None else mine)
+            for number in (rank_rows(sizes, rank, world) if world > 1 else range(len(sizes)))
         )
         return GlobalBatch(
-            plan.number, plan.progress, rows, plan.num_tokens, sum(row.num_masked for row in rows), len(plan.rows),
-            plan.tokens_of, plan.planned,
+            plan.number, plan.progress, rows, plan.num_tokens, sum(row.num_masked for row in rows),
+            sum(max(self.row_tokens, size) for size in sizes), plan.rows, plan.tokens_of, plan.planned,
         )  # fmt: skip

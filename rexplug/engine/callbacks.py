@@ -98,7 +98,7 @@ class Steps(Callback):
     late: Callable[[], bool]
     evaluate: Callable[[Steps], None] | None
     stop: StopRequest
-    names: Callable[[list[tuple[int, int]]], list[str]]
+    names: Callable[[list[list[int]]], list[str]]
     speed: Speed
     total_before: int
     step: int = 0
@@ -143,7 +143,7 @@ class Steps(Callback):
             self._skipped = 0
             return
         self._skipped += 1
-        documents = ", ".join(self.names(state.batch["about"]["documents"])[:20])
+        documents = ", ".join(self.names(state.batch["about"]["documents"][:20].tolist()))
         where = f"phase '{self.phase.name}', step {self.step + 1}: {trouble}; documents in the batch: {documents}"
         if self.phase.loss_guard.action == "stop" or self._skipped > _MOST_SKIPPED:
             cure = (
@@ -213,11 +213,11 @@ class Steps(Callback):
             "phase": self.phase.name, "step": self.step, "tokens": self.tokens,
             "total_tokens": self.total_before + self.tokens, "progress": min(1.0, self.tokens / self.phase.tokens),
             "loss": self._totals.loss, "accuracy": self._totals.accuracy, "learning_rate": self._rate,
-            "gradient_norm": self._norm, "batch_tokens": about["num_tokens"], "masked": about["num_masked"],
+            "gradient_norm": self._norm, "batch_tokens": about["num_tokens"], "masked": self._totals.masked,
             "fill": about["num_tokens"] / about["capacity"],
             "shares": {name: count / about["num_tokens"] for name, count in about["tokens_of"].items()},
             "planned": about["planned"], **self._totals.by_source(self.sources),
-            **self.speed.of_step(about, tokens, seconds), "seconds": self.seconds,
+            **self.speed.of_step(about["pairs"], self._totals.masked, tokens, seconds), "seconds": self.seconds,
             "seconds_left": max(0, self.phase.tokens - self.tokens) * self.seconds / max(1, self.tokens),
         }  # fmt: skip
         if self._skipped:

@@ -38,6 +38,11 @@ class Totals:
         """Share of the masked tokens predicted right."""
         return sum(self.hits) / max(1.0, sum(self.counts))
 
+    @property
+    def masked(self) -> int:
+        """Masked tokens."""
+        return int(sum(self.counts))
+
     def by_source(self, sources: Sequence[str]) -> dict[str, dict[str, float]]:
         """`source_loss` and `source_accuracy`, of the sources that had masked tokens."""
         lines = list(zip(sources, self.losses, self.hits, self.counts, strict=True))
@@ -73,12 +78,11 @@ class Speed:
         on_gpu = self.device.type == "cuda" and self.precision == "bf16"
         self._peak = peak_of(torch.cuda.get_device_name(self.device)) if on_gpu else None
 
-    def of_step(self, about: Mapping[str, Any], tokens: int, seconds: float) -> dict[str, float]:
-        """The figures of a step of `tokens` tokens, over all ranks."""
+    def of_step(self, pairs: tuple[int, int], masked: int, tokens: int, seconds: float) -> dict[str, float]:
+        """The figures of a step of `tokens` tokens, over all ranks; `pairs` are those of global and of local layers."""
         seconds = max(1e-9, seconds)
         flops = training_flops(
-            self.config, num_tokens=tokens, global_pairs=about["pairs"][0], local_pairs=about["pairs"][1],
-            num_masked=about["num_masked"],
+            self.config, num_tokens=tokens, global_pairs=pairs[0], local_pairs=pairs[1], num_masked=masked
         )  # fmt: skip
         found = {
             "tokens_per_second": tokens / seconds,

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 from composer.core import DataSpec
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from rexplug.batches import IGNORED, BatchStream, GlobalBatch, Position, Row
 from rexplug.model.flops import pairs
+from rexplug.tokens import SpecialTokens
 
 HALF_WINDOW = 64
 """Tokens that a local layer sees to either side, in every model of the family."""
 
 
 class StreamDataset(IterableDataset[dict[str, Any]]):
-    """Yields the global batches of a phase from a position on."""
+    """Yields a rank's part of the global batches of a phase from a position on; loader workers take them in turn."""
 
     def __init__(self, stream: BatchStream, position: Position, rank: int, world: int) -> None:
         self.stream = stream
@@ -26,13 +27,23 @@ class StreamDataset(IterableDataset[dict[str, Any]]):
         self.rank, self.world = rank, world
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for batch, after in self.stream.batches(self.position):
-            yield to_tensors(batch, after, self.rank, self.world)
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        batches = self.stream.batches(self.position, rank=self.rank, world=self.world, worker=worker, workers=workers)
+        for batch, after in batches:
+            made = to_tensors(batch, after)
+            # Every rank has as many rows as the others, since they share each pass where the model is cut into parts.
+            if len(batch.rows) * self.world < batch.num_rows:
+                made["rows"].append(_idle(self.stream.special))
+            yield made
 
 
-def data_spec(stream: BatchStream, position: Position, rank: int = 0, world: int = 1) -> DataSpec:
-    """The part of the stream that a rank trains on, from `position` on, for Composer's trainer."""
-    loader = DataLoader(StreamDataset(stream, position, rank, world), batch_size=None, num_workers=0)
+def data_spec(stream: BatchStream, position: Position, rank: int = 0, world: int = 1, workers: int = 0) -> DataSpec:
+    """The part of the stream that a rank trains on, from `position` on, for Composer's trainer.
+
+    With `workers` the batches are made beside training, in processes that take turns; they are the same batches.
+    """
+    loader = DataLoader(StreamDataset(stream, position, rank, world), batch_size=None, num_workers=workers)
     return DataSpec(
         loader,
         # Without `about`: Composer copies every microbatch deeply.
@@ -48,36 +59,28 @@ def data_spec(stream: BatchStream, position: Position, rank: int = 0, world: int
     )
 
 
-def to_tensors(batch: GlobalBatch, after: Position, rank: int = 0, world: int = 1) -> dict[str, Any]:
-    """A rank's rows of a global batch as a mapping of tensors; `about` holds what the callbacks report of all of it.
-
-    Every rank has as many rows as the others, since they share each pass where the model is cut into parts: one that
-    would have fewer gets a row that masks nothing and weighs nothing.
-    """
-    rows = [_row(row) for row in batch.rows[rank::world]]
-    if len(rows) * world < len(batch.rows):
-        rows.append(_idle(batch.rows[0]))
-    lengths = [int(n) for row in batch.rows for n in np.diff(row.borders)]
+def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
+    """A rank's rows of a global batch as a mapping of tensors; `about` holds what the callbacks report of all of it."""
+    lengths = [sample[0] for row in batch.contents for sample in row]
     return {
-        "rows": rows,
+        "rows": [_row(row) for row in batch.rows],
         "about": {
-            "progress": batch.progress, "num_tokens": batch.num_tokens, "num_masked": batch.num_masked,
-            "tokens_of": dict(batch.tokens_of), "planned": dict(batch.planned),
-            "capacity": sum(len(row.token_ids) for row in batch.rows),
-            "documents": [
-                pair for row in batch.rows for pair in zip(row.sources.tolist(), row.documents.tolist(), strict=True)
-            ],
-            "position": after.to_json(), "tokens": after.tokens,
-            "pairs": (pairs(lengths, None), pairs(lengths, HALF_WINDOW)),
+            "progress": batch.progress, "num_tokens": batch.num_tokens, "tokens_of": dict(batch.tokens_of),
+            "planned": dict(batch.planned), "capacity": batch.capacity, "position": after.to_json(),
+            "tokens": after.tokens, "pairs": (pairs(lengths, None), pairs(lengths, HALF_WINDOW)),
+            # Source and document of each sample; an array crosses from process to process at once.
+            "documents": np.array([(sample[1], sample[3]) for row in batch.contents for sample in row], np.int64),
         },
     }  # fmt: skip
 
 
-def _idle(row: Row) -> dict[str, Any]:
-    """The first sample of a row, with nothing to predict."""
-    made, end = _row(row), int(row.borders[1])
-    first = {key: made[key][:end] for key in ("token_ids", "labels", "source_of")}
-    return {**first, "borders": made["borders"][:2], "masked": made["masked"][:0], "num_tokens": 0, "num_masked": 0}
+def _idle(special: SpecialTokens) -> dict[str, Any]:
+    """An empty document, of which nothing is masked and which weighs nothing."""
+    return {
+        "token_ids": torch.tensor([special.cls, special.sep]), "labels": torch.full((2,), IGNORED),
+        "borders": torch.tensor([0, 2], dtype=torch.int32), "masked": torch.zeros(0, dtype=torch.int64),
+        "source_of": torch.zeros(2, dtype=torch.int64), "num_tokens": 0, "num_masked": 0,
+    }  # fmt: skip
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -75,6 +75,12 @@ class Machine:
         because each pass adds up the gradient of the whole embedding."""
         return 1 if self.device.type == "cuda" else max(1, CPU_TOKENS // phase.row_tokens)
 
+    @property
+    def loader_workers(self) -> int:
+        """Processes that make batches: one beside a GPU, which would wait for them; none on a CPU, where making a row takes
+        less than a thousandth of training on it."""
+        return 1 if self.device.type == "cuda" else 0
+
 
 def train_phase(
     *,
@@ -234,7 +240,7 @@ def train_phase(
             steps.positions = positions
             trainer = trainer_class(
                 model=wrapped,
-                train_dataloader=data_spec(stream, position, ranks.rank(), ranks.world()),
+                train_dataloader=data_spec(stream, position, ranks.rank(), ranks.world(), machine.loader_workers),
                 optimizers=optimizer,
                 max_duration=f"{phase.tokens - position.tokens}tok",
                 device="gpu" if machine.device.type == "cuda" else "cpu",

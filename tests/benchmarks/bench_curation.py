@@ -28,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,7 @@ def explain(file: Path, folder: Path) -> None:
 def compare(file: Path, folder: Path, number: int, rounds: int, *, spacy: bool) -> None:
     from rexplug.corpus.words import RegexWordTokenizer
 
-    sides = {
+    sides: dict[str, Callable[[Path], set[str]]] = {
         **({"datatrove": lambda out: theirs(file, out, None)} if spacy else {}),
         "datatrove, regex": lambda out: theirs(file, out, RegexWordTokenizer()),
         "rexplug": lambda out: ours(file, out),

@@ -15,6 +15,7 @@ import argparse
 import resource
 import sys
 import time
+from typing import Any
 
 import torch
 from bench_training import Fixed, Special, make_documents, make_rows, recipe_of
@@ -36,7 +37,7 @@ CASES = [
 TINY = [("nano", 256, 1024, 60), ("nano", 1024, 2048, 300)]
 
 
-def on(device: torch.device, row: dict) -> dict:
+def on(device: torch.device, row: dict[str, Any]) -> dict[str, Any]:
     return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in row.items()}
 
 

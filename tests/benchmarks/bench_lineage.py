@@ -44,7 +44,7 @@ def make_store(folder: Path, documents: int, shards: int) -> None:
     import pyarrow.parquet as pq
 
     folder.mkdir()
-    entries = []
+    entries: list[dict[str, Any]] = []
     size = documents // shards
     for number in range(shards):
         name = f"{number:05d}"
@@ -77,7 +77,7 @@ def make_store(folder: Path, documents: int, shards: int) -> None:
 
 def hole(path: Path, kind: Any, length: int) -> None:
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(
+        np.lib.format.write_array_header_1_0(  # type: ignore[no-untyped-call]
             file, {"descr": np.dtype(kind).str, "fortran_order": False, "shape": (length,)}
         )
         file.truncate(file.tell() + length * np.dtype(kind).itemsize)

@@ -20,6 +20,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -31,7 +32,7 @@ from rexplug.batches import BatchStream
 from rexplug.batches.policies import RandomMasking
 from rexplug.tokens import SpecialTokens, TokenStore
 from rexplug.tokens.store import close_store, write_shard
-from rexplug_guided_mlm import Guided, Span, WholeWord
+from rexplug_guided_mlm.policies import Guided, Span, WholeWord
 
 DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[2] / "../shared/data"))
 SETTINGS = ((1024, 65_536), (8192, 65_536), (8192, 8192), (1024, 1024))
@@ -264,13 +265,9 @@ def main() -> None:
         print("| --- | --- | --- | --- | --- | --- | --- | --- |")
         for context, row in SETTINGS:
             sides: dict[str, Callable[[], tuple[int, float, int]]] = {
-                f"stream, {name}": (
-                    lambda policy=policy, context=context, row=row: stream_side(
-                        stores, special, policy, context, row, total
-                    )
-                )
+                f"stream, {name}": partial(stream_side, stores, special, policy, context, row, total)
                 for name, policy in policies.items()
-            }  # type: ignore[misc]
+            }
             if (context, row) == SETTINGS[0]:  # padded to 8,192 its batches take gigabytes
                 sides |= collator_sides(stores, special, context, total // 4)
             speeds: dict[str, list[float]] = {name: [] for name in sides}

@@ -28,8 +28,8 @@ import zstandard
 
 from rexplug import CorpusSample, Document, SalienceScorer
 from rexplug.tokens.encode import Encoder
-from rexplug_ecommerce import AttributeSalience
-from rexplug_guided_mlm import Contrastive
+from rexplug_ecommerce.attributes import AttributeSalience
+from rexplug_guided_mlm.contrastive import Contrastive
 
 DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[2] / "../shared/data"))
 CHUNK = 256

@@ -27,9 +27,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import rexplug
-from rexplug.batches import IGNORED, GlobalBatch, Position, Row
+from rexplug.batches import IGNORED, GlobalBatch, Position, Row, rank_rows
 from rexplug.batches.policies import RandomMasking
 from rexplug.batches.samples import Sample
 from rexplug.engine.composer_model import PackedMaskedLM
@@ -61,8 +62,8 @@ class Special:
 
 @dataclass(frozen=True)
 class Document:
-    token_ids: np.ndarray
-    labels: np.ndarray
+    token_ids: NDArray[np.int64]
+    labels: NDArray[np.int64]
 
 
 def make_documents(total: int, median: float, longest: int, special: Special) -> list[Document]:
@@ -99,10 +100,10 @@ def make_rows(documents: list[Document], width: int, special: Special) -> list[R
             best = len(rows) - 1
         rows[best].append(document)
         room[best] -= len(document.token_ids)
-    return [make_row(row, width, special) for row in rows]
+    return [make_row(number, row, width, special) for number, row in enumerate(rows)]
 
 
-def make_row(documents: list[Document], width: int, special: Special) -> Row:
+def make_row(number: int, documents: list[Document], width: int, special: Special) -> Row:
     lengths = np.array([len(each.token_ids) for each in documents])
     borders = np.concatenate([[0], lengths.cumsum()])
     size = int(borders[-1])
@@ -110,9 +111,11 @@ def make_row(documents: list[Document], width: int, special: Special) -> Row:
     tokens[:size] = np.concatenate([each.token_ids for each in documents])
     labels[:size] = np.concatenate([each.labels for each in documents])
     places[:size] = np.arange(size) - np.repeat(borders[:-1], lengths)
+    nowhere = np.zeros(len(documents), np.int64)
+    contents = [Sample(int(n), 0, draw, 0, 0, 0, 0) for draw, n in enumerate(lengths)]
     return Row(
-        tokens, labels, places, borders.astype(np.int32), int(lengths.max()), size, int((labels != IGNORED).sum()),
-        np.zeros(len(documents), np.int64), tuple(Sample(i, 0, 0, n - 2) for i, n in enumerate(lengths)),
+        number, tokens, labels, places, borders.astype(np.int32), int(lengths.max()), size,
+        int((labels != IGNORED).sum()), nowhere, nowhere, contents,
     )  # fmt: skip
 
 
@@ -134,13 +137,19 @@ class Fixed:
     def epoch_samples(self) -> tuple[int, ...]:
         return (1,)
 
-    def batches(self, position: Position) -> Iterator[tuple[GlobalBatch, Position]]:
+    def batches(
+        self, position: Position, *, rank: int = 0, world: int = 1, worker: int = 0, workers: int = 1
+    ) -> Iterator[tuple[GlobalBatch, Position]]:
+        assert workers == 1
         tokens = 0
         for number, rows in enumerate(self.groups):
             size = sum(row.num_tokens for row in rows)
             tokens += size
-            masked = sum(row.num_masked for row in rows)
-            batch = GlobalBatch(number, 0.0, tuple(rows), size, masked, {"made": size}, {"made": 1.0})
+            mine = tuple(rows[i] for i in rank_rows([row.num_tokens for row in rows], rank, world))
+            masked = sum(row.num_masked for row in mine)
+            capacity = sum(len(row.token_ids) for row in rows)
+            contents = tuple(row.contents for row in rows)
+            batch = GlobalBatch(number, 0.0, mine, size, masked, capacity, contents, {"made": size}, {"made": 1.0})
             yield batch, Position(number + 1, tokens, (0,), (0,))
 
 
@@ -206,14 +215,14 @@ class Sides:
         optimizer = make_optimizer(model, recipe.phases[0])
         together = max(1, 8192 // width)
         stream = Fixed(batches)
-        made = [to_tensors(*pair) for pair in stream.batches(stream.start)]
+        made = [(to_tensors(*pair), pair[0].num_masked) for pair in stream.batches(stream.start)]
         tokens, began = 0, 0.0
-        for number, batch in enumerate(made):
+        for number, (batch, masked) in enumerate(made):
             if number == 1:
                 began = clock_now()
             set_rate(optimizer, RATE)
             for i in range(0, len(batch["rows"]), together):
-                (wrapped({"rows": batch["rows"][i : i + together]})["loss"] / batch["about"]["num_masked"]).backward()
+                (wrapped({"rows": batch["rows"][i : i + together]})["loss"] / masked).backward()
             optimizer.step()
             optimizer.zero_grad()
             tokens += batch["about"]["num_tokens"] if number else 0
@@ -223,10 +232,10 @@ class Sides:
         """`train_phase`: the same through Composer, with callbacks and figures, from the second step on."""
         from rexplug.engine import train_phase
 
-        times: list[tuple[float, int]] = []
+        times: list[tuple[float, float]] = []
 
         class Clock(Silent):
-            def update(self, done: int, **figures: float) -> None:
+            def update(self, done: float, **figures: float | str) -> None:
                 if figures:
                     times.append((clock_now(), done))
 
@@ -237,7 +246,7 @@ class Sides:
                 recipe=recipe, phase=recipe.phases[0], stream=stream, start=self.folder / "initial",  # type: ignore[arg-type]
                 run=RunDirectory(Path(folder)), progress=Clock(),
             )  # fmt: skip
-        return times[-1][1] - times[0][1], times[-1][0] - times[0][0]
+        return int(times[-1][1] - times[0][1]), times[-1][0] - times[0][0]
 
     def dense_mask(self) -> tuple[int, float]:
         """Full rows with one mask per layer type, transformers' SDPA attention and sparse prediction."""

@@ -55,7 +55,7 @@ def differences(texts: dict[str, str], ids: Sequence[str]) -> Iterator[Differenc
                 continue
             reason = verdicts[0][1] or verdicts[1][1]
             name, measure, bound = _statistic(reason, stock)
-            values = []
+            values: list[float] = []
             for language in (stock.language, regex):
                 words = split_into_words(changed, language)
                 values.append(measure(changed, words, lambda line, by=language: len(split_into_sentences(line, by))))
@@ -65,7 +65,8 @@ def differences(texts: dict[str, str], ids: Sequence[str]) -> Iterator[Differenc
                 type(stock).__name__,
                 reason,
                 name,
-                *values,
+                values[0],
+                values[1],
                 bound,
             )
             break

@@ -205,7 +205,7 @@ def outcome(root: Path) -> dict[str, str]:
     """Hashes of everything that a run leaves and that a clock does not touch."""
     import torch
 
-    found = {}
+    found: dict[str, str] = {}
     for name in NAMES:
         final = root / "checkpoints" / name / "final"
         state = json.loads((final / "state.json").read_text())

@@ -14,12 +14,15 @@ import re
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zstandard
+from numpy.typing import NDArray
 
-from rexplug.components import Candidate, Document, LabellingContext
+from rexplug.components import Candidate, Document, DocumentSource, Labeller, LabellingContext
 from rexplug.corpus.relevance import train_relevance
 from rexplug.corpus.relevance.fasttext import normalised, probability
 from rexplug.corpus.relevance.figures import figures
@@ -29,7 +32,7 @@ from rexplug.corpus.relevance.sample import draw
 from rexplug.corpus.sources import Jsonl
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Relevance
-from rexplug_ecommerce import Retail
+from rexplug_ecommerce.relevance import Retail
 
 SEED, MOST = 17, 1500
 PRODUCT = re.compile(
@@ -40,7 +43,7 @@ PRODUCT = re.compile(
 )
 
 
-def rows(path):
+def rows(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".zst":
         with path.open("rb") as raw:
             text = zstandard.ZstdDecompressor().stream_reader(raw).read().decode()
@@ -51,11 +54,11 @@ def rows(path):
         return list(csv.DictReader(file, delimiter="\t" if "semiPQA" in path.name or "hetPQA" in path.name else ","))
 
 
-def joined(*parts):
+def joined(*parts: object) -> str:
     return "\n".join(str(part) for part in parts if part)
 
 
-def read(data):
+def read(data: Path) -> dict[str, tuple[bool | None, str, list[str]]]:
     """Set -> (relevant or None, seen or unseen, texts)."""
     general = {p.name.split(".")[0]: rows(p) for p in sorted((data / "general-text").glob("*.jsonl.zst"))}
     commerce = re.compile("marketing|entrepreneurship", re.IGNORECASE)
@@ -67,11 +70,11 @@ def read(data):
         ))
         for r in rows(data / "chorus-icecat" / "products.jsonl.zst")
     ]  # fmt: skip
-    asked = defaultdict(list)
+    asked: defaultdict[str, list[str]] = defaultdict(list)
     for name in ("train", "dev", "test"):
         for r in rows(data / "amazon-cpqa" / f"hetPQA__answer_generation__{name}.csv.gz"):
             asked[r["ASIN"]] += [r["question"], r["answer"]]
-    reviews = defaultdict(list)
+    reviews: defaultdict[tuple[str, str, int], list[str]] = defaultdict(list)
     for r in rows(data / "product-reviews" / "product_reviews.jsonl.zst"):
         reviews[r["corpus"], r["product"], r["review"]].append(r["sentence"])
     with gzip.open(data / "taxonomies" / "shopify_categories.txt.gz", "rt", encoding="utf-8") as file:
@@ -102,34 +105,35 @@ def read(data):
     }
 
 
-def part_of(text):
+def part_of(text: str) -> str:
     return "dev" if draw(text, SEED, "benchmark") < 0.5 else "test"
 
 
-def cell(metric):
+def cell(metric: Mapping[str, Any]) -> str:
     return "–" if metric["value"] is None else "{value:.3f} ({low:.3f}-{high:.3f})".format(**metric)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--labels", choices=("rule", "sources"), default="rule")
     parser.add_argument("--part", choices=("dev", "test"), default="test")
     parser.add_argument("--examples", type=int, default=0)
     options = parser.parse_args()
-    sets = {}
+    sets: dict[str, tuple[bool | None, str, dict[str, list[str]]]] = {}
     for name, (relevant, seen, texts) in read(options.data).items():
         drawn = sorted({t[:4000] for t in texts if t.strip()}, key=lambda t: draw(t, SEED, name))[: 2 * MOST]
         sets[name] = (relevant, seen, {part: [t for t in drawn if part_of(t) == part] for part in ("dev", "test")})
     with tempfile.TemporaryDirectory() as folder:
-        work, sources = Path(folder), {}
+        work = Path(folder)
+        sources: dict[str, DocumentSource] = {}
         for name, (_, seen, parts) in sets.items():
             if seen == "seen":
                 path = work / f"{name.replace(' ', '-')}.jsonl"
                 path.write_text("".join(json.dumps({"text": t}) + "\n" for t in parts["dev"]))
                 sources[path.stem] = Jsonl(paths=str(path), filters=(RelevanceFilter(at_least="chosen"),))
         truth = {n.replace(" ", "-"): r for n, (r, _, _) in sets.items()}
-        labeller = Retail() if options.labels == "rule" else SourceLabels(
+        labeller: Labeller = Retail() if options.labels == "rule" else SourceLabels(
             relevant=tuple(n for n in sources if truth[n]), other=tuple(n for n in sources if not truth[n])
         )  # fmt: skip
         block = Relevance(labels=labeller, documents=MOST)
@@ -139,11 +143,15 @@ def main():
         )
         model, threshold = work / "out" / report["model"], report["threshold"]
         print(f"labels: {report['labels']}, threshold {threshold}, {time.perf_counter() - began:.0f} s")
-        score_all(sets, options, model, threshold, labeller)
+        score_all(sets, options, model, threshold)
 
 
-def score_all(sets, options, model, threshold, labeller):
-    lines, decisions = [], []
+def score_all(
+    sets: Mapping[str, tuple[bool | None, str, dict[str, list[str]]]], options: argparse.Namespace, model: Path,
+    threshold: float,
+) -> None:  # fmt: skip
+    lines: list[tuple[str, bool | None, str, NDArray[np.bool_], list[bool | None]]] = []
+    decisions: list[tuple[bool | None, str, float, str]] = []
     context = LabellingContext(Path(), SEED, Silent())
     began, count = time.perf_counter(), 0
     for name, (relevant, seen, parts) in sets.items():
@@ -164,12 +172,13 @@ def score_all(sets, options, model, threshold, labeller):
     print("\n| sets | documents | precision | recall | F1 |\n| --- | ---: | ---: | ---: | ---: |")
     for title, wanted in (("seen", ("seen",)), ("unseen", ("unseen",)), ("all", ("seen", "unseen"))):
         for who in ("classifier", "rule alone"):
-            truth, said = [], []
+            truth: list[bool | None] = []
+            predicted: list[bool] = []
             for _, relevant, seen, kept, rule in lines:
                 if seen in wanted:
                     truth += [relevant] * len(kept)
-                    said += kept.tolist() if who == "classifier" else [r is True for r in rule]
-            found = figures(np.array(truth), np.array(said), SEED)
+                    predicted += kept.tolist() if who == "classifier" else [r is True for r in rule]
+            found = figures(np.array(truth), np.array(predicted), SEED)
             cells = " | ".join(cell(found[m]) for m in ("precision", "recall", "f1"))
             print(f"| {title}, {who} | {found['documents']:,} | {cells} |")
     for relevant, name, score, text in sorted(decisions, key=lambda d: draw(d[3], SEED, "show"))[: options.examples]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from rexplug import ranks
 from rexplug.errors import DataError
@@ -126,18 +127,37 @@ def test_a_batch_job_that_is_no_step_is_one_process(monkeypatch):
 
 
 def test_rows_are_dealt_out_and_a_rank_without_one_idles(bench):
-    from rexplug.engine.loader import to_tensors
+    from rexplug.engine.loader import data_spec
 
-    made = bench()
-    stream = made.stream("first")
-    batch, after = stream.next(stream.start)
-    whole = to_tensors(batch, after)
+    stream = bench().stream("first")
+
+    def first(rank: int = 0, world: int = 1) -> dict[str, object]:
+        return next(iter(data_spec(stream, stream.start, rank, world).dataloader))
+
+    whole = first()
     assert len(whole["rows"]) == 2
-    parts = [to_tensors(batch, after, rank, 3) for rank in range(3)]
+    parts = [first(rank, 3) for rank in range(3)]
     assert [len(part["rows"]) for part in parts] == [1, 1, 1]
-    assert sum(row["num_masked"] for part in parts for row in part["rows"]) == batch.num_masked
-    assert (parts[2]["rows"][0]["num_masked"], len(parts[2]["rows"][0]["masked"])) == (0, 0)
-    assert all(part["about"] == whole["about"] for part in parts), "figures are those of the whole batch"
+    masked = [sum(row["num_masked"] for row in part["rows"]) for part in (whole, *parts)]
+    assert masked[0] == sum(masked[1:])
+    assert (masked[3], len(parts[2]["rows"][0]["masked"])) == (0, 0)
+    for part in parts:
+        assert part["about"].pop("documents").tolist() == whole["about"]["documents"].tolist()
+        assert part["about"].items() <= whole["about"].items(), "figures are those of the whole batch"
+
+
+def test_loader_workers_give_the_batches_of_the_process_itself(bench):
+    from rexplug.engine.loader import data_spec
+
+    stream = bench().stream("first")
+    alone, beside = (list(data_spec(stream, stream.start, workers=workers).dataloader) for workers in (0, 2))
+    assert len(alone) == len(beside) > 3
+    for one, other in zip(alone, beside, strict=True):
+        assert one["about"].pop("documents").tolist() == other["about"].pop("documents").tolist()
+        assert one["about"] == other["about"]
+        for mine, theirs in zip(one["rows"], other["rows"], strict=True):
+            assert mine.keys() == theirs.keys()
+            assert all(torch.equal(mine[key], theirs[key]) for key in mine if isinstance(mine[key], torch.Tensor))
 
 
 @pytest.mark.slow
