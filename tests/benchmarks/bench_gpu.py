@@ -75,7 +75,7 @@ def run(
     wrapped = PackedMaskedLM(model, 1, backend).to(device)
     optimizer = make_optimizer(model, recipe_of(width, 10**9, width).phases[0])
     rows = make_rows(make_documents(4 * width, median, longest, special), width, special)[:4]
-    stream = Fixed([[row] for row in rows])
+    stream = Fixed([[row] for row in rows], special)
     batches = [on(device, to_tensors(*pair)["rows"][0]) for pair in stream.batches(stream.start)]
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()

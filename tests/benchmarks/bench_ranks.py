@@ -37,7 +37,7 @@ def train(root: Path, parallel: str, options: argparse.Namespace) -> None:
 
     special = Special(options.vocabulary)
     rows = make_rows(make_documents(options.tokens, 60, 512, special), WIDTH, special)
-    stream = Fixed(batches_of(rows, 2 * WIDTH))
+    stream = Fixed(batches_of(rows, 2 * WIDTH), special)
     recipe = recipe_of(WIDTH, stream.total, 2 * WIDTH)
     recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"parallel": parallel})})
     train_phase(

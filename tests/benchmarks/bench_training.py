@@ -124,9 +124,11 @@ class Fixed:
 
     sources = ("made",)
     stores: ClassVar[dict[str, Any]] = {}
+    phase, context, min_tokens, seed = "bench", 8192, 1, 0
 
-    def __init__(self, batches: list[list[Row]]) -> None:
-        self.groups = batches
+    def __init__(self, batches: list[list[Row]], special: Special) -> None:
+        self.groups, self.special = batches, special
+        self.row_tokens = len(batches[0][0].token_ids)
         self.total = sum(row.num_tokens for rows in batches for row in rows)
 
     start = Position(0, 0, (0,), (0,))
@@ -214,7 +216,7 @@ class Sides:
         recipe = recipe_of(width, 10**9, self.batch)
         optimizer = make_optimizer(model, recipe.phases[0])
         together = max(1, 8192 // width)
-        stream = Fixed(batches)
+        stream = Fixed(batches, self.special)
         made = [(to_tensors(*pair), pair[0].num_masked) for pair in stream.batches(stream.start)]
         tokens, began = 0, 0.0
         for number, (batch, masked) in enumerate(made):
@@ -240,7 +242,7 @@ class Sides:
                     times.append((clock_now(), done))
 
         with tempfile.TemporaryDirectory() as folder:
-            stream = Fixed(batches_of(self.rows[width], self.batch))
+            stream = Fixed(batches_of(self.rows[width], self.batch), self.special)
             recipe = recipe_of(width, stream.total, self.batch)
             train_phase(
                 recipe=recipe, phase=recipe.phases[0], stream=stream, start=self.folder / "initial",  # type: ignore[arg-type]
