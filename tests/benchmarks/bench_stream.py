@@ -246,6 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", type=float, default=12, help="text to tokenize, in both sources together")
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds, after one that is not counted")
+    parser.add_argument("--sides", default="", help="run only sides whose name contains one of these, by commas")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if (DATA / "general-text").is_dir():
@@ -270,6 +271,9 @@ def main() -> None:
             }
             if (context, row) == SETTINGS[0]:  # padded to 8,192 its batches take gigabytes
                 sides |= collator_sides(stores, special, context, total // 4)
+            sides = {
+                name: side for name, side in sides.items() if any(part in name for part in options.sides.split(","))
+            }
             speeds: dict[str, list[float]] = {name: [] for name in sides}
             fills = {}
             for number in range(options.rounds + 1):
@@ -287,7 +291,10 @@ def main() -> None:
                     f"{max(values):.2f} | {fills[name]:.2%} | {times} |",
                     flush=True,
                 )
-            ratio = [a / b for a, b in zip(speeds["stream, guided"], speeds["stream, random"], strict=True)]
+            guided, random = speeds.get("stream, guided", []), speeds.get("stream, random", [])
+            if not guided or not random:
+                continue
+            ratio = [a / b for a, b in zip(guided, random, strict=True)]
             print(f"| {context:,} | {row:,} | guided / random | {statistics.median(ratio):.3f} | | | | |", flush=True)
         loader_share(stores, special, options.rounds)
 
