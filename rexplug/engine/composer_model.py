@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from composer.models import ComposerModel
 from torch import Tensor
@@ -37,7 +38,7 @@ class PackedMaskedLM(ComposerModel):
         if self.backend == "blocks":
             # A CPU has no use for rows of one size; most of the padding is cut off.
             tokens = tokens[: -(-int(row["borders"][-1]) // CPU_MULTIPLE) * CPU_MULTIPLE]
-        packing = Packing(row["borders"], len(tokens), self.backend)
+        packing = Packing(row["borders"], len(tokens), self.backend, row["lengths"].tolist())
         hidden = forward_packed(self.model, tokens, packing)
         places = row["masked"]
         total, losses, hits = masked_lm_loss(self.model, hidden[places], row["labels"][places])
@@ -58,18 +59,19 @@ class PackedMaskedLM(ComposerModel):
         self.totals = torch.zeros_like(self.totals)
 
 
-def _joined(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+def _joined(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Rows one behind the other as one row; the padding of all but the last is left out."""
     if len(rows) == 1:
         return rows[0]
     *first, last = rows
     ends = [int(row["borders"][-1]) for row in first]
     starts = [0, *torch.tensor(ends).cumsum(0).tolist()]
-    joined = {
+    joined: dict[str, Any] = {
         key: torch.cat([*(row[key][:end] for row, end in zip(first, ends, strict=True)), last[key]])
         for key in ("token_ids", "labels", "source_of")
     }
     joined["masked"] = torch.cat([row["masked"] + start for row, start in zip(rows, starts, strict=True)])
+    joined["lengths"] = np.concatenate([row["lengths"] for row in rows])
     borders = [row["borders"][1:] + start for row, start in zip(rows, starts, strict=True)]
     joined["borders"] = torch.cat([rows[0]["borders"][:1], *borders])
     return joined

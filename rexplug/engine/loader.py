@@ -79,7 +79,7 @@ def _idle(special: SpecialTokens) -> dict[str, Any]:
     return {
         "token_ids": torch.tensor([special.cls, special.sep]), "labels": torch.full((2,), IGNORED),
         "borders": torch.tensor([0, 2], dtype=torch.int32), "masked": torch.zeros(0, dtype=torch.int64),
-        "source_of": torch.zeros(2, dtype=torch.int64), "num_tokens": 0, "num_masked": 0,
+        "source_of": torch.zeros(2, dtype=torch.int64), "lengths": np.array([2]), "num_tokens": 0, "num_masked": 0,
     }  # fmt: skip
 
 
@@ -93,6 +93,7 @@ def _row(row: Row) -> dict[str, Any]:
         "borders": torch.from_numpy(row.borders),
         "masked": torch.from_numpy(np.flatnonzero(row.labels != IGNORED)),
         "source_of": torch.from_numpy(source_of),
+        "lengths": lengths,
         "num_tokens": row.num_tokens,
         "num_masked": row.num_masked,
     }

@@ -24,6 +24,7 @@ from rexplug.engine.saving import Saver
 from rexplug.errors import RankLost, RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention
 from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, theta_warnings, thetas
+from rexplug.model.compiled import choose_compile, compile_layers
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
@@ -59,6 +60,8 @@ class Machine:
     precision: str
     backend: str
     why: str
+    compiled: bool
+    why_compiled: str
 
     @classmethod
     def find(cls, recipe: Recipe) -> Machine:
@@ -68,7 +71,8 @@ class Machine:
         precision = recipe.model.precision
         if precision == "auto":
             precision = "bf16" if device.type == "cuda" else "fp32"
-        return cls(device, precision, *choose_backend(recipe.model.attention, device, precision))
+        backend = choose_backend(recipe.model.attention, device, precision)
+        return cls(device, precision, *backend, *choose_compile(recipe.model.compile, device))
 
     def rows_at_a_time(self, phase: Phase) -> int:
         """Rows of a microbatch: one on a GPU, where `microbatch_tokens` says what fits; on a CPU short rows go together,
@@ -151,6 +155,8 @@ def train_phase(
     if parallel == "fsdp":
         shell = Whole.shell_of(model)
         shard(wrapped, machine.device)
+    if machine.compiled:
+        compile_layers(model)
     optimizer = make_optimizer(model, phase)
     whole = Whole(model, optimizer, shell)
     position, step, seconds, figures, due = stream.start, 0, 0.0, {}, False
@@ -167,9 +173,12 @@ def train_phase(
     if leads:
         metrics.cut(phase.name, step)
     processes = "" if ranks.world() == 1 else f", {ranks.world()} processes with {parallel} ({reason})"
+    # On a CPU nobody expects compiled layers.
+    compiled = f", {'' if machine.compiled else 'not '}compiled ({machine.why_compiled})"
     progress.note(
         f"  {phase.name}: {phase.tokens:,} tokens at {phase.context:,}, attention '{machine.backend}' ({machine.why}), "
-        f"{machine.device.type}, {machine.precision}{processes}"
+        f"{machine.device.type}, {machine.precision}{compiled if machine.compiled or machine.device.type == 'cuda' else ''}"
+        f"{processes}"
     )
     progress.start(phase.name, phase.tokens, "tokens")
     if position.tokens:
@@ -282,8 +291,8 @@ def train_phase(
         "loss": steps.smoothed.values["loss"], "accuracy": steps.smoothed.values["accuracy"], "epochs": epochs,
         "context": phase.context, "backend": machine.backend, "why": machine.why, "device": machine.device.type,
         "device_name": torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else "",
-        "precision": machine.precision, "threads": torch.get_num_threads(), "processes": ranks.world(),
-        "parallel": parallel, "rope_theta": thetas(model), "checkpoint": str(final), "warnings": notes,
+        "precision": machine.precision, "compiled": machine.compiled, "threads": torch.get_num_threads(),
+        "processes": ranks.world(), "parallel": parallel, "rope_theta": thetas(model), "checkpoint": str(final), "warnings": notes,
     }  # fmt: skip
 
 

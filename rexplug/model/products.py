@@ -23,6 +23,8 @@ def has_onednn(tensor: Tensor) -> bool:
     return (
         tensor.device.type == "cpu"
         and tensor.dtype == torch.float32
+        # The operator is torch's own affair: its compiler does not take it.
+        and not torch.compiler.is_compiling()
         and torch.backends.mkldnn.is_available()
         and not torch.is_autocast_enabled("cpu")
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
@@ -71,7 +73,7 @@ def weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
 
 def geglu(x: Tensor) -> Tensor:
     """`gelu(a) * b` for `x` = `[a, b]`, `[T, 2 I]`; the result is `[T, I]`."""
-    if x.device.type == "cpu":
+    if x.device.type == "cpu" and not torch.compiler.is_compiling():
         return _GeGLU.apply(x)  # type: ignore[no-any-return,no-untyped-call]
     gate, value = x.chunk(2, dim=-1)
     return F.gelu(gate) * value

@@ -150,9 +150,10 @@ class Story:
             ),
             Stage(
                 "train.initial",
-                # How processes share the model changes nothing but rounding, and a run may go on the other way.
+                # How processes share the model, and what is compiled, changes nothing but rounding: a run may go on the other
+                # way.
                 {
-                    "model": recipe.model.model_dump(mode="json", by_alias=True, exclude={"parallel"}),
+                    "model": recipe.model.model_dump(mode="json", by_alias=True, exclude={"parallel", "compile"}),
                     "seed": recipe.seed_of_training,
                 },
                 self.initialize,

@@ -89,6 +89,9 @@ class Model(Section):
     """Attention backend; `auto` takes the fastest that this machine has and says which."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Number format of the forward pass; `auto` is bf16 on a GPU and fp32 on a CPU."""
+    compile: bool | Literal["auto"] = "auto"
+    """Whether torch compiles the layers around attention; `auto` does on a GPU where triton and a C compiler are there. On a CPU
+    it takes a minute and gains nothing beside oneDNN's products."""
     parallel: Literal["auto", "ddp", "fsdp"] = "auto"
     """How several processes hold the model: `ddp` all of it in each, `fsdp` a part of every weight, gradient and moment
     in each; `auto` is fsdp where those would take more than a quarter of a process's memory. May change at any time."""

@@ -25,6 +25,7 @@ from rexplug.engine.loader import HALF_WINDOW, to_tensors
 from rexplug.engine.optimizer import make_optimizer
 from rexplug.model import build_model
 from rexplug.model.attention import choose_backend, use_packed_attention
+from rexplug.model.compiled import compile_layers
 from rexplug.model.flops import pairs, peak_of, training_flops
 from rexplug.recipe.schema import Model
 
@@ -68,10 +69,7 @@ def run(
     model = build_model(Model(size=size), special, context=8192, seed=1).to(device)
     use_packed_attention(model)
     if compiled:
-        for layer in model.model.layers:
-            # Everything around attention; attention itself is one kernel already.
-            layer.project = torch.compile(layer.project, dynamic=False)
-            layer.finish = torch.compile(layer.finish, dynamic=False)
+        compile_layers(model)
     wrapped = PackedMaskedLM(model, 1, backend).to(device)
     optimizer = make_optimizer(model, recipe_of(width, 10**9, width).phases[0])
     rows = make_rows(make_documents(4 * width, median, longest, special), width, special)[:4]
