@@ -33,15 +33,17 @@ def plugins(name: str | None) -> None:
             click.echo()
         return
     click.echo("Plugins")
+    width = 2 + max(map(len, registry.plugins))
     for plugin in registry.plugins.values():
         origin = f"{plugin.distribution} {plugin.version}" if plugin.distribution else ""
-        click.echo(f"  {plugin.name:<14}{origin}")
+        click.echo(f"  {plugin.name:<{width}}{origin}")
+    width = 2 + max(len(entry.component.name) for entry in registry.entries.values())
     for kind in KINDS.values():
         click.echo(
             f"\n{kind.kind.capitalize()}s" if not kind.kind.endswith("y") else f"\n{kind.kind.capitalize()[:-1]}ies"
         )
         for entry in registry.of_kind(kind):
-            click.echo(f"  {entry.component.name:<28}{first_line(entry.component)}")
+            click.echo(f"  {entry.component.name:<{width}}{first_line(entry.component)}")
     if registry.failures:
         click.echo("\nDid not load")
         for failure in registry.failures:

@@ -72,6 +72,13 @@ def test_options_of_a_component():
     assert rexplug("plugins", "guided").returncode == 2
 
 
+def test_names_of_plugins_and_components_stand_in_a_column():
+    for part in rexplug("plugins").stdout.split("\n\n")[:-1]:
+        title, *lines = part.splitlines()
+        assert lines, title
+        assert len({len(line) - len(line[2:].partition(" ")[2].lstrip()) for line in lines}) == 1, part
+
+
 def test_schema_is_json():
     import json
 
