@@ -71,10 +71,20 @@ class MaskedRecovery(_OnTexts):
     """Words of a document that are looked at, from its start."""
     rate: float = Field(default=0.15, gt=0, lt=1)
     """Share of the words that is masked."""
+    draws: int = Field(default=1, ge=1)
+    """How often each document is masked, no word twice: more words judged in few documents, narrower intervals."""
     published: bool = True
     """Run the published protocol too."""
     published_limit: int | None = Field(default=1024, ge=128)
     """Tokens of a document that the published protocol sees; it sets no limit (`null`), which takes longer."""
+
+    @model_validator(mode="after")
+    def _words_suffice(self) -> Self:
+        if self.draws * self.rate > 1:
+            raise PydanticCustomError(
+                "draws", "draws times rate is above 1: there are not that many words to mask; lower one of them", {}
+            )
+        return self
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """Accuracy per source with bootstrap intervals over documents."""

@@ -47,7 +47,7 @@ def evaluate_recovery(evaluator: MaskedRecovery, context: EvaluationContext) -> 
     examples: list[dict[str, Any]] = []
     texts = texts_of(evaluator, context)
     for source, documents in texts.items():
-        items = choose_words(documents, evaluator.words, evaluator.rate, context)
+        items = choose_words(documents, evaluator.words, evaluator.rate, context, evaluator.draws)
         if not items:
             raise DataError(f"{evaluator.label}: no held-out document of '{source}' has two words")
         right = recover(items, context.encoder, examples, source)
@@ -101,8 +101,13 @@ def _chosen(evaluator: _OnTexts, kept: Mapping[str, Sequence[Document]]) -> dict
     return found
 
 
-def choose_words(documents: Sequence[Document], limit: int, rate: float, context: EvaluationContext) -> list[_Item]:
-    """Which words are masked: drawn by document id, on text, so they are the same for every model and tokenizer."""
+def choose_words(
+    documents: Sequence[Document], limit: int, rate: float, context: EvaluationContext, draws: int = 1
+) -> list[_Item]:
+    """Which words are masked: drawn by document id, on text, so they are the same for every model and tokenizer.
+
+    Each document is masked `draws` times, no word twice; the items of a document lie side by side.
+    """
     excerpts = []
     for document in documents:
         words = [match.span() for match in WORD.finditer(document.text)][:limit]
@@ -114,10 +119,12 @@ def choose_words(documents: Sequence[Document], limit: int, rate: float, context
         key = hashlib.blake2b(f"{context.seed}/{document.id}".encode(), digest_size=8).digest()
         generator = np.random.default_rng(int.from_bytes(key, "little"))
         count = max(1, round(rate * len(words)))
-        chosen = [words[i] for i in sorted(generator.choice(len(words), count, replace=False))]
         marks = salience[number] if salience is not None else None
-        salient = [bool(marks[a:b].any()) if marks is not None else False for a, b in chosen]
-        items.append(_Item(document.id, text, chosen, salient))
+        order = generator.choice(len(words), min(draws * count, len(words)), replace=False)
+        for first in range(0, len(order), count):
+            chosen = [words[i] for i in sorted(order[first : first + count])]
+            salient = [bool(marks[a:b].any()) if marks is not None else False for a, b in chosen]
+            items.append(_Item(document.id, text, chosen, salient))
     return items
 
 
@@ -165,10 +172,12 @@ def recover(items: Sequence[_Item], encoder: Encoder, examples: list[dict[str, A
     masked = [mask_words(item.text, item.words, tokenizer, limit) for item in items]
     predicted = encoder.fill([each.row for each in masked], [each.positions for each in masked], 1)
     result = []
-    for index, (item, each, guess) in enumerate(zip(items, masked, predicted, strict=True)):
+    shown: set[str] = set()
+    for item, each, guess in zip(items, masked, predicted, strict=True):
         best = guess[:, 0] if len(guess) else np.zeros(0, np.int64)
         result.append(each.found(best, len(item.words)))
-        if index < _EXAMPLES // 2:
+        if item.id not in shown and len(shown) < _EXAMPLES // 2:
+            shown.add(item.id)
             examples.append(_example(item, best, each.word_of, tokenizer, source))
     return result
 
@@ -195,15 +204,16 @@ def _ours(source: str, items: Sequence[_Item], right: Sequence[Sequence[bool]]) 
     found = {}
     some_salient = any(any(item.salient) for item in items)
     for name in ("words", "salient", "plain"):
-        ids, good, count = [], [], []
+        good: dict[str, float] = {}
+        count: dict[str, float] = {}
         for item, hits in zip(items, right, strict=True):
             inside = [h for h, s in zip(hits, item.salient, strict=True) if name == "words" or s == (name == "salient")]
             if inside:
-                ids.append(item.id)
-                good.append(float(sum(inside)))
-                count.append(float(len(inside)))
-        if ids and (name == "words" or some_salient):
-            found[f"{source}.{name}"] = Scores(ids, [good], [count])
+                # The draws of a document are one item: what is judged again and again in one text is not independent.
+                good[item.id] = good.get(item.id, 0.0) + sum(inside)
+                count[item.id] = count.get(item.id, 0.0) + len(inside)
+        if good and (name == "words" or some_salient):
+            found[f"{source}.{name}"] = Scores(list(good), [list(good.values())], [list(count.values())])
     return found
 
 

@@ -79,7 +79,7 @@ def recipe(data: Path, scale: float, model: str, part: str) -> dict[str, Any]:
              "mixing": {"use": "annealing.cosine", "start": START, "end": END}, "masking": GUIDED},
         ],
         "evaluators": [
-            {"use": "masked_recovery", "documents": 400, "part": part},
+            {"use": "masked_recovery", "documents": 400, "words": 256, "draws": 4, "part": part},
             {"use": "long_documents", "sources": ["general"], "documents": 40, "part": part},
         ],
     }  # fmt: skip

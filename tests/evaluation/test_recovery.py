@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from pydantic import ValidationError
 
 from rexplug import DataError, Document
 from rexplug.evaluation.evaluators import MaskedRecovery
@@ -58,6 +59,23 @@ def test_rate_and_length_are_exact(Oracle, Setting, coarse):
     assert len(item.words) == 15
     assert item.text.endswith("word99")
     assert all(re.fullmatch(r"word\d+", item.text[a:b]) for a, b in item.words)
+
+
+def test_draws_mask_every_word_once_and_count_by_document(Oracle, Setting, documents, coarse):
+    one, four = (
+        MaskedRecovery(published=False, rate=0.25, draws=draws, words=40).evaluate(
+            Setting(Oracle(coarse), {"web": documents})
+        )
+        for draws in (1, 4)
+    )
+    assert one.scores.keys() == four.scores.keys()
+    assert one.scores["web.words"].ids == four.scores["web.words"].ids, "a document is one item"
+    words = [min(40, len(re.findall(r"\w+", each.text))) for each in documents]
+    assert four.scores["web.words"].weights == [[float(n) for n in words if n >= 2]]
+    assert sum(one.scores["web.words"].weights[0]) <= sum(words) / 3
+    assert len({each["text"] for each in four.examples}) == len(four.examples)
+    with pytest.raises(ValidationError, match="draws times rate is above 1"):
+        MaskedRecovery(rate=0.3, draws=4)
 
 
 def test_without_a_scorer_there_is_no_salient_part(Oracle, Setting, documents, coarse):
