@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,10 +110,14 @@ def losses(metrics):
 def test_a_stopped_run_ends_in_the_same_weights(environment, whole, tmp_path, kind, lines):
     folder = tmp_path / "stopped"
     settings = ["phases.0.checkpoints.every_tokens=2k", "phases.1.checkpoints.every_tokens=2k"]
-    process = subprocess.Popen(
-        command(folder, *settings), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    # Training is what is stopped here; corpus, tokens and initial model are those of the whole run.
+    shutil.copytree(whole[0], folder)
     metrics = folder / "metrics.jsonl"
+    metrics.unlink()
+    process = subprocess.Popen(
+        [*command(folder, *settings), "--from", "train.pretrain"],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     while process.poll() is None:
         if metrics.exists() and len(metrics.read_text().splitlines()) >= lines:
             process.send_signal(kind)
@@ -126,8 +131,6 @@ def test_a_stopped_run_ends_in_the_same_weights(environment, whole, tmp_path, ki
 
 
 def test_a_change_redoes_what_it_touches(environment, whole, tmp_path):
-    import shutil
-
     folder = tmp_path / "changed"
     shutil.copytree(whole[0], folder)
     done = run(environment, folder, "phases.anneal.masking.rate=0.3", "--until", "train.anneal")
