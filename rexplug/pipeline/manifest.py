@@ -112,11 +112,16 @@ def peak_memory_gib() -> float:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:
-    """Where two nested mappings differ, as `path: old -> new`, in the order of the new one."""
+    """Where two nested mappings differ, as `path: old -> new`, in the order of the new one.
+
+    Lists as long as each other are gone through as well; their items are told by number, as in overrides.
+    """
     found = []
     for key in [*new, *(key for key in old if key not in new)]:
         here = f"{path}.{key}" if path else str(key)
         before, after = old.get(key), new.get(key)
+        if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+            before, after = dict(enumerate(before)), dict(enumerate(after))
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += differences(before, after, here)
         elif before != after:

@@ -146,6 +146,10 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
 
 
 def test_differences_are_said_with_their_path():
+    assert differences(
+        {"a": [{"use": "x", "words": 1}, {"use": "y"}]}, {"a": [{"use": "x", "words": 2}, {"use": "y"}]}
+    ) == ["a.0.words: 1 -> 2"]
+    assert differences({"a": [1]}, {"a": [1, 2]}) == ["a: [1] -> [1, 2]"]
     assert differences({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 5}) == [
         "a.c: 2 -> 4",
         "e: nothing -> 5",
