@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,11 +170,11 @@ class Story:
             stage = Stage(
                 f"train.{phase.name}",
                 {"phase": options},
-                lambda phase=phase: self.train(phase),  # type: ignore[misc]
+                partial(self.train, phase),
                 after=(before,),
                 outputs=(run.checkpoints / phase.name,),
-                clear=lambda phase=phase: self._forget(phase.name),  # type: ignore[misc]
-                adopt=lambda donor, phase=phase: self._adopt_metrics(donor, phase.name),  # type: ignore[misc]
+                clear=partial(self._forget, phase.name),
+                adopt=partial(self._adopt_metrics, phase=phase.name),
                 precious=True,
             )
             stages += [stage, self._evaluation(phase.name, stage.name)]
