@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +11,9 @@ from rexplug.report.compare import Cell, Comparison
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print the table, the legend and what is found."""
-    table = Table(*headers(comparison.models), box=None, pad_edge=False)
+    first = f"metric, by {comparison.varied}" if comparison.varied else "metric"
+    # Long names are those of components: `plugin.component`.
+    table = Table(first, *(name.replace(".", ".\n") for name in comparison.heads), box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
         column.overflow = "fold"
@@ -38,15 +38,6 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(Text(line, "dim"), soft_wrap=True)
     for finding in comparison.findings():
         console.print(Text(finding), soft_wrap=True)
-
-
-def headers(models: Sequence[str]) -> list[str]:
-    """The head of the table: what all labels say of themselves (`masking=`) once, long names in two lines."""
-    keys = {label.partition("=")[0] for label in models}
-    if len(models) > 1 and len(keys) == 1 and all(label.count("=") == 1 for label in models):
-        names = [label.partition("=")[2] for label in models]
-        return [f"metric, by {keys.pop()}", *(name.replace(".", ".\n") for name in names)]
-    return ["metric", *models]
 
 
 def cell_text(cell: Cell) -> Text:

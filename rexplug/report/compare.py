@@ -56,6 +56,18 @@ class Comparison:
     notes: Sequence[str] = field(default=())
 
     @property
+    def varied(self) -> str | None:
+        """What all labels give a value of (`masking`, of `masking=random`); None if they are not of that kind."""
+        keys = {label.partition("=")[0] for label in self.models}
+        alike = len(self.models) > 1 and len(keys) == 1 and all(label.count("=") == 1 for label in self.models)
+        return keys.pop() if alike else None
+
+    @property
+    def heads(self) -> list[str]:
+        """The labels as they head a table, without what `varied` says of all of them."""
+        return [label.partition("=")[2] if self.varied else label for label in self.models]
+
+    @property
     def num_tests(self) -> int:
         """Differences that were tested, which Holm's correction counts."""
         return sum(cell.difference is not None for row in self.rows for cell in row.cells)
