@@ -12,8 +12,7 @@ from rexplug.report.compare import Cell, Comparison
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print the table, the legend and what is found."""
     first = f"metric, by {comparison.varied}" if comparison.varied else "metric"
-    # Long names are those of components: `plugin.component`.
-    table = Table(first, *(name.replace(".", ".\n") for name in comparison.heads), box=None, pad_edge=False)
+    table = Table(first, *("\n".join(parts) for parts in comparison.heads), box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
         column.overflow = "fold"

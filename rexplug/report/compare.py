@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -63,9 +64,10 @@ class Comparison:
         return keys.pop() if alike else None
 
     @property
-    def heads(self) -> list[str]:
-        """The labels as they head a table, without what `varied` says of all of them."""
-        return [label.partition("=")[2] if self.varied else label for label in self.models]
+    def heads(self) -> list[list[str]]:
+        """The labels as they head a table, without what `varied` says of all of them; in parts between which a line may end."""
+        labels = [label.partition("=")[2] if self.varied else label for label in self.models]
+        return [re.split(r"(?<=\.)(?=[a-z])", label) for label in labels]
 
     @property
     def num_tests(self) -> int:
