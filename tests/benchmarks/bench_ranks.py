@@ -31,6 +31,7 @@ def train(root: Path, parallel: str, options: argparse.Namespace) -> None:
     """One rank of one side."""
     from bench_training import Fixed, Special, batches_of, make_documents, make_rows, recipe_of
 
+    from rexplug import ranks
     from rexplug.engine import train_phase
     from rexplug.progress import Silent
     from rexplug.run_directory import RunDirectory
@@ -44,6 +45,8 @@ def train(root: Path, parallel: str, options: argparse.Namespace) -> None:
         recipe=recipe, phase=recipe.phases[0], stream=stream, start=root.parent / "initial",  # type: ignore[arg-type]
         run=RunDirectory(root), progress=Silent(),
     )  # fmt: skip
+    # As `rexplug run` does: a rank that is still connected when another one ends may be aborted at its own end.
+    ranks.disconnect()
 
 
 def side(folder: Path, number: int, name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -104,7 +107,7 @@ def main() -> None:
         )
     print("\nloss at step    " + "".join(f"{name:>24}" for name in names))
     total = len(losses[first])
-    for step in sorted({1, 2, *(round(i * total / 6) for i in range(1, 7))}):
+    for step in sorted({1, *(max(1, round(i * total / 6)) for i in range(1, 7))}):
         print(f"{step:12}    " + "".join(f"{losses[name][step - 1]:24.7f}" for name in names))
 
 
