@@ -61,7 +61,8 @@ def data_spec(stream: BatchStream, position: Position, rank: int = 0, world: int
 
 def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
     """A rank's rows of a global batch as a mapping of tensors; `about` holds what the callbacks report of all of it."""
-    lengths = [sample[0] for row in batch.contents for sample in row]
+    samples = np.array([sample[:4] for row in batch.contents for sample in row], np.int64)
+    lengths = samples[:, 0].tolist()
     return {
         "rows": [_row(row) for row in batch.rows],
         "about": {
@@ -69,7 +70,7 @@ def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
             "planned": dict(batch.planned), "capacity": batch.capacity, "position": after.to_json(),
             "tokens": after.tokens, "pairs": (pairs(lengths, None), pairs(lengths, HALF_WINDOW)),
             # Source and document of each sample; an array crosses from process to process at once.
-            "documents": np.array([(sample[1], sample[3]) for row in batch.contents for sample in row], np.int64),
+            "documents": samples[:, [1, 3]],
         },
     }  # fmt: skip
 

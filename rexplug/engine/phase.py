@@ -174,11 +174,11 @@ def train_phase(
         metrics.cut(phase.name, step)
     processes = "" if ranks.world() == 1 else f", {ranks.world()} processes with {parallel} ({reason})"
     # On a CPU nobody expects compiled layers.
-    compiled = f", {'' if machine.compiled else 'not '}compiled ({machine.why_compiled})"
+    said = machine.compiled or machine.device.type == "cuda"
+    compiled = f", {'' if machine.compiled else 'not '}compiled ({machine.why_compiled})" if said else ""
     progress.note(
         f"  {phase.name}: {phase.tokens:,} tokens at {phase.context:,}, attention '{machine.backend}' ({machine.why}), "
-        f"{machine.device.type}, {machine.precision}{compiled if machine.compiled or machine.device.type == 'cuda' else ''}"
-        f"{processes}"
+        f"{machine.device.type}, {machine.precision}{compiled}{processes}"
     )
     progress.start(phase.name, phase.tokens, "tokens")
     if position.tokens:

@@ -114,7 +114,8 @@ def _flash() -> Callable[..., Any] | None:
         from flash_attn import flash_attn_varlen_func
     except ImportError:
         return None
-    return flash_attn_varlen_func  # type: ignore[no-any-return]
+    found: Callable[..., Any] = flash_attn_varlen_func
+    return found
 
 
 def varlen_kernel() -> str | None:

@@ -117,7 +117,8 @@ def kept(
                 fill(made)
                 made.flush()
                 del made
-            return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+            kept: NDArray[Any] = np.load(path, mmap_mode="r")
+            return kept
         except PermissionError:
             pass  # a store that may only be read is counted in memory
     values = np.zeros(shape, kind)

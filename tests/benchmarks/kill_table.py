@@ -70,7 +70,7 @@ class Watch:
 
     def __init__(self, point: Point | None, usual: dict[str, float]) -> None:
         self.point, self.usual = point, usual
-        self.phase, self.done, self.started = "", 0.0, False
+        self.phase, self.done = "", 0.0
         self.began: dict[str, float] = {}
         self.seconds: dict[str, list[float]] = {moment: [] for moment in MOMENTS}
         self.reached = threading.Event()
@@ -81,9 +81,8 @@ class Watch:
     def start(self, task: str, total: float | None = None, unit: str = "") -> None:
         if task in NAMES:
             # A phase says that it starts, sets itself up, and says so again when its first step comes.
-            self.started, self.phase = task == self.phase, task
-            self.done = 0.0
-            if self.started:
+            again, self.phase, self.done = task == self.phase, task, 0.0
+            if again:
                 self.begins("step")
 
     def update(self, done: float, **figures: float | str) -> None:
