@@ -89,7 +89,7 @@ class Model(Section):
     """Attention backend; `auto` takes the fastest that this machine has and says which."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Number format of the forward pass; `auto` is bf16 on a GPU and fp32 on a CPU."""
-    compile: bool | Literal["auto"] = "auto"
+    compile: Literal["auto", True, False] = "auto"
     """Whether torch compiles the layers around attention; `auto` does on a GPU where triton and a C compiler are there. On a CPU
     it takes a minute and gains nothing beside oneDNN's products."""
     parallel: Literal["auto", "ddp", "fsdp"] = "auto"
