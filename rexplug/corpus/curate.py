@@ -13,7 +13,7 @@ from typing import Any
 
 from rexplug.components import CorpusFilter, CorpusSample, Document, DocumentSource
 from rexplug.corpus.deduplicate import find_duplicates
-from rexplug.corpus.executors import Job, run_jobs
+from rexplug.corpus.executors import Job, one_cluster, run_jobs
 from rexplug.corpus.filtering import Work, filter_shard, finish_shard, shard_documents
 from rexplug.corpus.quiet import quiet
 from rexplug.corpus.sources import ERROR
@@ -38,6 +38,7 @@ class _Unfiltered:
                     yield document
 
 
+@one_cluster()
 def curate(
     sources: Mapping[str, DocumentSource],
     curation: Curation,

@@ -37,7 +37,7 @@ class PackedMaskedLM(ComposerModel):
         tokens = row["token_ids"]
         if self.backend == "blocks":
             # A CPU has no use for rows of one size; most of the padding is cut off.
-            tokens = tokens[: -(-int(row["borders"][-1]) // CPU_MULTIPLE) * CPU_MULTIPLE]
+            tokens = tokens[: -(-int(row["lengths"].sum()) // CPU_MULTIPLE) * CPU_MULTIPLE]
         packing = Packing(row["borders"], len(tokens), self.backend, row["lengths"].tolist())
         hidden = forward_packed(self.model, tokens, packing)
         places = row["masked"]
@@ -64,7 +64,7 @@ def _joined(rows: list[dict[str, Any]]) -> dict[str, Any]:
     if len(rows) == 1:
         return rows[0]
     *first, last = rows
-    ends = [int(row["borders"][-1]) for row in first]
+    ends = [int(row["lengths"].sum()) for row in first]  # the last border, without asking the device
     starts = [0, *torch.tensor(ends).cumsum(0).tolist()]
     joined: dict[str, Any] = {
         key: torch.cat([*(row[key][:end] for row, end in zip(first, ends, strict=True)), last[key]])

@@ -41,9 +41,11 @@ class StreamDataset(IterableDataset[dict[str, Any]]):
 def data_spec(stream: BatchStream, position: Position, rank: int = 0, world: int = 1, workers: int = 0) -> DataSpec:
     """The part of the stream that a rank trains on, from `position` on, for Composer's trainer.
 
-    With `workers` the batches are made beside training, in processes that take turns; they are the same batches.
+    With `workers` the batches are made beside training, in processes that take turns; they are the same batches. Beside a
+    GPU they lie in pinned memory, from where they are copied while it computes.
     """
-    loader = DataLoader(StreamDataset(stream, position, rank, world), batch_size=None, num_workers=workers)
+    dataset = StreamDataset(stream, position, rank, world)
+    loader = DataLoader(dataset, batch_size=None, num_workers=workers, pin_memory=torch.cuda.is_available())
     return DataSpec(
         loader,
         # Without `about`: Composer copies every microbatch deeply.

@@ -15,7 +15,7 @@ from composer.utils import dist
 from optimi import AdamW, StableAdamW
 from torch import Tensor
 
-from rexplug.engine.fused import OneByOne
+from rexplug.engine.one_by_one import OneByOne
 
 
 class _OfParts(OneByOne):

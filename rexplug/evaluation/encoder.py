@@ -171,7 +171,8 @@ class HuggingFaceEncoder:
             lengths = [len(row) for row in rows]
             ids = torch.from_numpy(np.concatenate(rows)).to(self.device)
             borders = torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32, device=self.device)
-            states = forward_packed(_Holder(self._model), ids, Packing(borders, len(ids), self._backend))
+            packing = Packing(borders, len(ids), self._backend, lengths)
+            states = forward_packed(_Holder(self._model), ids, packing)
             parts: tuple[Tensor, ...] = states.split(lengths)
             return parts
         tokens = pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True, padding_value=self._pad)

@@ -28,8 +28,8 @@ NAME = "rexplug"
 class Packing:
     """Where the documents of a row lie; `borders` `[n + 1]` are cumulative ends, the padding tail left out.
 
-    `width` is the row's length T with padding; the tail counts as a document of its own. `sizes`, tokens of each document
-    on the host, saves waiting for a GPU to say where the borders lie.
+    `width` is the row's length T with padding; the tail counts as a document of its own. With `sizes`, tokens of each
+    document on the host, nothing here waits for a GPU or is copied to it.
     """
 
     borders: Tensor
@@ -52,12 +52,13 @@ class Packing:
     @cached_property
     def ends(self) -> Tensor:
         """`borders` with the tail, int32, `[n + 1]` or `[n + 2]`: cu_seqlens as varlen kernels want them."""
-        return F.pad(torch.tensor(self.lengths, dtype=torch.int32, device=self.borders.device).cumsum(0), (1, 0)).int()
+        borders = self.borders.int()
+        return borders if len(self.lengths) < len(borders) else F.pad(borders, (0, 1), value=self.width)
 
     @cached_property
     def document_of(self) -> Tensor:
         """Number of the document of each token, `[T]`."""
-        lengths = torch.tensor(self.lengths, device=self.borders.device)
+        lengths = torch.diff(self.ends)
         return torch.repeat_interleave(
             torch.arange(len(lengths), device=lengths.device), lengths, output_size=self.width
         )

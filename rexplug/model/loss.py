@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.amp.autocast_mode import is_autocast_available
 from torch.autograd import Function
 
 from rexplug.model.products import has_onednn, linear, pad_rows, product, weight_gradient
@@ -51,10 +52,11 @@ class _Loss(Function):
     def forward(
         ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, size: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        kind = torch.get_autocast_dtype(features.device.type)
-        low = torch.is_autocast_enabled(features.device.type)
         x, w, b = features.detach(), weight, bias
-        if low:
+        device = features.device.type
+        # "meta", on which shapes are worked out, has no autocast to ask for.
+        if is_autocast_available(device) and torch.is_autocast_enabled(device):
+            kind = torch.get_autocast_dtype(device)
             x, w, b = x.to(kind), w.to(kind), None if b is None else b.to(kind)
         wanted = any(ctx.needs_input_grad)
         num = len(labels)

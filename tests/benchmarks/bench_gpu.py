@@ -14,11 +14,13 @@ from __future__ import annotations
 import argparse
 import resource
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
-from bench_training import Fixed, Special, make_documents, make_rows, recipe_of
+from made_stream import recipe_of, special_of, stream_of, write_store
 
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import HALF_WINDOW, to_tensors
@@ -64,17 +66,18 @@ def run(
     vocabulary: int,
     device: torch.device,
 ) -> None:
-    special = Special(vocabulary)
+    special = special_of(vocabulary)
     backend, why = choose_backend("auto", device, "bf16")
     model = build_model(Model(size=size), special, context=8192, seed=1).to(device)
     use_packed_attention(model)
     if compiled:
         compile_layers(model)
     wrapped = PackedMaskedLM(model, 1, backend).to(device)
-    optimizer = make_optimizer(model, recipe_of(width, 10**9, width).phases[0])
-    rows = make_rows(make_documents(4 * width, median, longest, special), width, special)[:4]
-    stream = Fixed([[row] for row in rows], special)
-    batches = [on(device, to_tensors(*pair)["rows"][0]) for pair in stream.batches(stream.start)]
+    optimizer = make_optimizer(model, recipe_of(width, width, 10**9).phases[0])
+    with tempfile.TemporaryDirectory() as folder:
+        store = write_store(Path(folder), 4 * width, median, longest, vocabulary)
+        stream = stream_of(store, special, context=longest, row=width, batch=width, total=4 * width)
+        batches = [on(device, row) for pair in stream.batches() for row in to_tensors(*pair)["rows"]]
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     tokens = flops = 0.0
@@ -103,7 +106,7 @@ def run(
     mfu = f"{flops / seconds / peak:6.1%}" if peak else "unknown"
     print(
         f"{size:8}{longest:8,}{width:10,}{tokens / seconds:14,.0f}{mfu:>10}{memory_gib(device):10.1f} GiB   {backend}: {why}; "
-        f"loss {float(loss):.3f}"
+        f"loss {float(loss.detach()):.3f}"
     )
 
 

@@ -29,21 +29,22 @@ WIDTH = 8192
 
 def train(root: Path, parallel: str, options: argparse.Namespace) -> None:
     """One rank of one side."""
-    from bench_training import Fixed, Special, batches_of, make_documents, make_rows, recipe_of
+    from made_stream import recipe_of, special_of, stream_of
 
     from rexplug import ranks
     from rexplug.engine import train_phase
     from rexplug.progress import Silent
     from rexplug.run_directory import RunDirectory
+    from rexplug.tokens import TokenStore
 
-    special = Special(options.vocabulary)
-    rows = make_rows(make_documents(options.tokens, 60, 512, special), WIDTH, special)
-    stream = Fixed(batches_of(rows, 2 * WIDTH), special)
-    recipe = recipe_of(WIDTH, stream.total, 2 * WIDTH)
-    recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"parallel": parallel})})
+    stream = stream_of(
+        TokenStore.open(root.parent / "store"), special_of(options.vocabulary), context=WIDTH, row=WIDTH, batch=2 * WIDTH,
+        total=options.tokens,
+    )  # fmt: skip
+    recipe = recipe_of(WIDTH, 2 * WIDTH, options.tokens, parallel=parallel)
     train_phase(
-        recipe=recipe, phase=recipe.phases[0], stream=stream, start=root.parent / "initial",  # type: ignore[arg-type]
-        run=RunDirectory(root), progress=Silent(),
+        recipe=recipe, phase=recipe.phases[0], stream=stream, start=root.parent / "initial", run=RunDirectory(root),
+        progress=Silent(),
     )  # fmt: skip
     # As `rexplug run` does: a rank that is still connected when another one ends may be aborted at its own end.
     ranks.disconnect()
@@ -74,19 +75,19 @@ def main() -> None:
     if options.rank_of:
         train(Path(options.rank_of), options.parallel, options)
         return
-    from bench_training import Special
+    from made_stream import special_of, write_store
 
     from rexplug.model import build_model
     from rexplug.recipe.schema import Model
 
-    wanted = [part for part in options.sides.split(",") if part]
-    names = [name for name in SIDES if not wanted or any(part in name for part in wanted)]
+    names = [name for name in SIDES if any(part in name for part in options.sides.split(","))]
     speeds: dict[str, list[float]] = {name: [] for name in names}
     losses: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        model = build_model(Model(size=options.size), Special(options.vocabulary), context=WIDTH, seed=1)
+        model = build_model(Model(size=options.size), special_of(options.vocabulary), context=WIDTH, seed=1)
         model.save_pretrained(folder / "initial")
+        write_store(folder / "store", options.tokens, 60, 512, options.vocabulary)
         for number in range(options.rounds + 1):
             for name in names:
                 lines = side(folder, number, name, options)

@@ -20,30 +20,24 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from made_stream import DECAY, RATE, documents_of, recipe_of, special_of, stream_of, write_store
 
-import rexplug
-from rexplug.batches import IGNORED, GlobalBatch, Position, Row, rank_rows
-from rexplug.batches.policies import RandomMasking
-from rexplug.batches.samples import Sample
+from rexplug.batches import IGNORED, BatchStream
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import to_tensors
 from rexplug.engine.optimizer import make_optimizer, set_rate
 from rexplug.model import build_model, load_model
 from rexplug.model.attention import use_packed_attention
 from rexplug.progress import Silent
-from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Model
 from rexplug.run_directory import RunDirectory
-
-RATE, DECAY = 1e-3, 1e-5
+from rexplug.tokens import SpecialTokens, TokenStore
 
 
 def clock_now() -> float:
@@ -51,155 +45,20 @@ def clock_now() -> float:
     return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
-@dataclass(frozen=True)
-class Special:
-    vocabulary_size: int
-    cls: int = 1
-    sep: int = 2
-    pad: int = 3
-    mask: int = 4
-
-
-@dataclass(frozen=True)
-class Document:
-    token_ids: NDArray[np.int64]
-    labels: NDArray[np.int64]
-
-
-def make_documents(total: int, median: float, longest: int, special: Special) -> list[Document]:
-    """Documents of about `total` tokens with 30 % of them masked, 80/10/10."""
-    draw = np.random.default_rng(0)
-    documents = []
-    while total > 0:
-        size = int(np.clip(draw.lognormal(np.log(median), 0.7), 6, longest))
-        ranks = draw.zipf(1.3, size) % (special.vocabulary_size - 5)
-        true = np.concatenate([[special.cls], 5 + ranks[2:], [special.sep]])
-        chosen = 1 + draw.choice(size - 2, max(1, round(0.3 * (size - 2))), replace=False)
-        labels = np.full(size, IGNORED)
-        labels[chosen] = true[chosen]
-        shown = true.copy()
-        kind = draw.random(len(chosen))
-        random_ids = draw.integers(5, special.vocabulary_size, len(chosen))
-        shown[chosen] = np.where(kind < 0.8, special.mask, np.where(kind < 0.9, random_ids, true[chosen]))
-        documents.append(Document(shown, labels))
-        total -= size
-    return documents
-
-
-def make_rows(documents: list[Document], width: int, special: Special) -> list[Row]:
-    """Documents packed into rows, each where it leaves least room."""
-    rows: list[list[Document]] = []
-    room: list[int] = []
-    for document in documents:
-        fits = [i for i, left in enumerate(room) if left >= len(document.token_ids)]
-        if fits:
-            best = min(fits, key=lambda i: room[i])
-        else:
-            rows.append([])
-            room.append(width)
-            best = len(rows) - 1
-        rows[best].append(document)
-        room[best] -= len(document.token_ids)
-    return [make_row(number, row, width, special) for number, row in enumerate(rows)]
-
-
-def make_row(number: int, documents: list[Document], width: int, special: Special) -> Row:
-    lengths = np.array([len(each.token_ids) for each in documents])
-    borders = np.concatenate([[0], lengths.cumsum()])
-    size = int(borders[-1])
-    tokens, labels, places = np.full(width, special.pad), np.full(width, IGNORED), np.zeros(width, np.int64)
-    tokens[:size] = np.concatenate([each.token_ids for each in documents])
-    labels[:size] = np.concatenate([each.labels for each in documents])
-    places[:size] = np.arange(size) - np.repeat(borders[:-1], lengths)
-    nowhere = np.zeros(len(documents), np.int64)
-    contents = [Sample(int(n), 0, draw, 0, 0, 0, 0) for draw, n in enumerate(lengths)]
-    return Row(
-        number, tokens, labels, places, borders.astype(np.int32), int(lengths.max()), size,
-        int((labels != IGNORED).sum()), nowhere, nowhere, contents,
-    )  # fmt: skip
-
-
-class Fixed:
-    """Stands for a `BatchStream` whose batches are already made."""
-
-    sources = ("made",)
-    stores: ClassVar[dict[str, Any]] = {}
-    phase, context, min_tokens, seed = "bench", 8192, 1, 0
-
-    def __init__(self, batches: list[list[Row]], special: Special) -> None:
-        self.groups, self.special = batches, special
-        self.row_tokens = len(batches[0][0].token_ids)
-        self.total = sum(row.num_tokens for rows in batches for row in rows)
-
-    start = Position(0, 0, (0,), (0,))
-
-    def done(self, position: Position) -> bool:
-        return position.tokens >= self.total
-
-    def epoch_samples(self) -> tuple[int, ...]:
-        return (1,)
-
-    def batches(
-        self, position: Position, *, rank: int = 0, world: int = 1, worker: int = 0, workers: int = 1
-    ) -> Iterator[tuple[GlobalBatch, Position]]:
-        assert workers == 1
-        tokens = 0
-        for number, rows in enumerate(self.groups):
-            size = sum(row.num_tokens for row in rows)
-            tokens += size
-            mine = tuple(rows[i] for i in rank_rows([row.num_tokens for row in rows], rank, world))
-            masked = sum(row.num_masked for row in mine)
-            capacity = sum(len(row.token_ids) for row in rows)
-            contents = tuple(row.contents for row in rows)
-            batch = GlobalBatch(number, 0.0, mine, size, masked, capacity, contents, {"made": size}, {"made": 1.0})
-            yield batch, Position(number + 1, tokens, (0,), (0,))
-
-
-def batches_of(rows: list[Row], tokens: int) -> list[list[Row]]:
-    """Rows in batches of about `tokens`; the last one may be short and is left out."""
-    size = max(1, tokens // len(rows[0].token_ids))
-    return [rows[i : i + size] for i in range(0, len(rows) - size + 1, size)]
-
-
-class One(rexplug.MixingSchedule):
-    """One source."""
-
-    name: ClassVar[str] = "benchmark.one"
-
-    def weights(self, progress: float) -> Mapping[str, float]:
-        return {"made": 1.0}
-
-
-class Nothing(rexplug.DocumentSource):
-    """Holds no documents: they are made up below."""
-
-    name: ClassVar[str] = "benchmark.nothing"
-
-    def documents(self, shard: rexplug.Shard) -> Iterator[rexplug.Document]:
-        return iter(())
-
-
-def recipe_of(width: int, total: int, batch: int) -> Recipe:
-    phase = {
-        "name": "bench", "tokens": total, "context": width, "batch_tokens": max(batch, width), "mixing": One(),
-        "masking": RandomMasking(), "learning_rate": {"peak": RATE, "schedule": "constant"},
-        "optimizer": {"weight_decay": DECAY}, "checkpoints": {"every_minutes": 999},
-    }  # fmt: skip
-    return Recipe.model_validate(
-        {
-            "name": "bench", "sources": {"made": Nothing()}, "tokenizer": {"use": "train"}, "model": {"size": "nano"},
-            "phases": [phase],
-        }
-    )  # fmt: skip
-
-
 class Sides:
     """Each method trains a fresh copy of the weights and returns real tokens and seconds, start-up left out."""
 
-    def __init__(self, model: Any, documents: list[Document], special: Special, batch: int, folder: Path) -> None:
-        self.documents, self.special, self.batch, self.folder = documents, special, batch, folder
+    def __init__(self, model: Any, store: TokenStore, special: SpecialTokens, batch: int, folder: Path) -> None:
+        self.store, self.special, self.batch, self.folder = store, special, batch, folder
         model.save_pretrained(folder / "initial")
-        self.rows = {width: make_rows(documents, width, special) for width in (1024, 8192)}
+        stream = self.stream(8192)
+        self.rows = [row for batch, _ in stream.batches() for row in batch.rows]
+        self.documents = documents_of(self.rows)
+
+    def stream(self, width: int) -> BatchStream:
+        """All documents once, in rows of `width` tokens."""
+        total = sum((self.store.lengths + 2).tolist())
+        return stream_of(self.store, self.special, context=width, row=width, batch=self.batch, total=total)
 
     def model(self, **config: Any) -> Any:
         model = load_model(self.folder / "initial")
@@ -212,12 +71,10 @@ class Sides:
         model = self.model()
         use_packed_attention(model)
         wrapped = PackedMaskedLM(model, 1, "blocks")
-        batches = batches_of(self.rows[width], self.batch)
-        recipe = recipe_of(width, 10**9, self.batch)
+        recipe = recipe_of(width, self.batch, 10**9)
         optimizer = make_optimizer(model, recipe.phases[0])
         together = max(1, 8192 // width)
-        stream = Fixed(batches, self.special)
-        made = [(to_tensors(*pair), pair[0].num_masked) for pair in stream.batches(stream.start)]
+        made = [(to_tensors(*pair), pair[0].num_masked) for pair in self.stream(width).batches()]
         tokens, began = 0, 0.0
         for number, (batch, masked) in enumerate(made):
             if number == 1:
@@ -242,10 +99,10 @@ class Sides:
                     times.append((clock_now(), done))
 
         with tempfile.TemporaryDirectory() as folder:
-            stream = Fixed(batches_of(self.rows[width], self.batch), self.special)
-            recipe = recipe_of(width, stream.total, self.batch)
+            stream = self.stream(width)
+            recipe = recipe_of(width, self.batch, stream.total_tokens)
             train_phase(
-                recipe=recipe, phase=recipe.phases[0], stream=stream, start=self.folder / "initial",  # type: ignore[arg-type]
+                recipe=recipe, phase=recipe.phases[0], stream=stream, start=self.folder / "initial",
                 run=RunDirectory(Path(folder)), progress=Clock(),
             )  # fmt: skip
         return int(times[-1][1] - times[0][1]), times[-1][0] - times[0][0]
@@ -256,7 +113,7 @@ class Sides:
         model.set_attn_implementation("sdpa")
         optimizer = torch.optim.AdamW(model.parameters(), RATE)
         tokens, began = 0, 0.0
-        for number, row in enumerate(self.rows[8192][:3]):
+        for number, row in enumerate(self.rows[:3]):
             if number == 1:
                 began = clock_now()
             lengths = np.diff(row.borders)
@@ -328,11 +185,11 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
-    special = Special(options.vocabulary)
-    documents = make_documents(options.tokens, options.length, options.longest, special)
+    special = special_of(options.vocabulary)
     model = build_model(Model(size=options.size), special, context=8192, seed=1)
     with tempfile.TemporaryDirectory() as folder:
-        made = Sides(model, documents, special, options.batch, Path(folder))
+        store = write_store(Path(folder) / "store", options.tokens, options.length, options.longest, options.vocabulary)
+        made = Sides(model, store, special, options.batch, Path(folder))
         sides: dict[str, Callable[[], tuple[int, float]]] = {
             "rexplug, rows of 8,192": lambda: made.bare(8192),
             "rexplug, rows of 1,024": lambda: made.bare(1024),
@@ -342,8 +199,7 @@ def main() -> None:
             "trainer, tuned, 32": lambda: made.trainer(32, tuned=True, steps=10),
             "packed, dense mask, 8,192": made.dense_mask,
         }
-        wanted = [part for part in options.sides.split(",") if part]
-        sides = {name: side for name, side in sides.items() if not wanted or any(part in name for part in wanted)}
+        sides = {name: side for name, side in sides.items() if any(part in name for part in options.sides.split(","))}
         speeds: dict[str, list[float]] = {name: [] for name in sides}
         for number in range(options.rounds + 1):
             for name, side in sides.items():
@@ -352,7 +208,7 @@ def main() -> None:
                     speeds[name].append(tokens / seconds)
     ours = next(iter(speeds.values()))
     threads = torch.get_num_threads()
-    print(f"{options.size}, vocabulary {options.vocabulary:,}, {len(documents)} documents, {threads} thread(s)")
+    print(f"{options.size}, vocabulary {options.vocabulary:,}, {len(made.documents)} documents, {threads} thread(s)")
     print(f"{'':30}{'tokens/s':>10}{'lowest':>10}{'highest':>10}{'rexplug is':>14}")
     for name, values in speeds.items():
         # The ratio is taken round by round, so that a slow minute of the machine weighs on both sides.

@@ -70,16 +70,20 @@ def test_ray(pages):
         pages = Path({str(pages)!r})
         one = here.curated(pages, Executor(workers=1), "one")
         import ray
-        # One Ray for all steps of this one; the next starts its own.
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        starts, init = [], ray.init
+        ray.init = lambda **options: starts.append(options) or init(**options)
         other = here.curated(pages, Executor(use="ray", workers=2), "ray")
-        ray.shutdown()
+        # One for all rounds of jobs, and none left behind.
+        assert len(starts) == 1 and not ray.is_initialized()
         assert one == other
+        # A Ray of the caller's is used and left as it is.
+        init(num_cpus=2, include_dashboard=False, log_to_driver=False)
         (pages / "in" / "5.jsonl.gz").write_bytes(b"no gzip")
         try:
             here.curated(pages, Executor(use="ray", workers=2), "damaged")
         except here.DataError as error:
             print("REFUSED", error)
+        assert len(starts) == 1 and ray.is_initialized()
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]

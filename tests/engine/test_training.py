@@ -179,6 +179,29 @@ def test_rows_taken_together_give_the_sum_of_their_losses_and_gradients(bench, p
     assert float((gradient - of_all).abs().max()) <= 1e-5 * float(gradient.abs().max())
 
 
+@pytest.mark.parametrize("backend", ["eager", "varlen"])
+def test_the_host_never_waits_for_what_the_device_holds(bench, phase, backend):
+    made = bench(phases=[phase("first", tokens=500, batch_tokens=512)])
+    from rexplug.engine.composer_model import PackedMaskedLM
+    from rexplug.engine.loader import to_tensors
+    from rexplug.model import build_model
+    from rexplug.model.attention import use_packed_attention
+
+    stream = made.stream("first")
+    rows = to_tensors(*stream.next(stream.start))["rows"]
+    model = build_model(made.recipe.model, stream.special, context=64, seed=0).to("meta")
+    use_packed_attention(model)
+    # A meta tensor has a shape and no content: whatever reads a number of it fails, as on a GPU it would wait.
+    on_device = [{k: v.to("meta") if isinstance(v, torch.Tensor) else v for k, v in row.items()} for row in rows]
+    wrapped = PackedMaskedLM(model, 2, backend)
+    wrapped.totals = wrapped.totals.to("meta")
+    wrapped({"rows": on_device[:1]})["loss"].backward()
+    wrapped({"rows": on_device})["loss"].backward()
+    assert all(each.grad is not None for each in model.parameters())
+    with pytest.raises(NotImplementedError):
+        on_device[0]["borders"].tolist()
+
+
 @pytest.mark.parametrize("steps", [1, 4, 11])
 def test_a_crash_and_a_new_start_end_in_the_same_bits(bench_at, tmp_path, undisturbed, steps):
     made = bench_at(tmp_path / "run")

@@ -13,7 +13,9 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,22 @@ from rexplug.corpus.executors.local import Tell
 from rexplug.errors import DataError
 from rexplug.recipe.schema import Executor, Slurm
 from rexplug.run_directory import read_json, write_json
+
+_block: ContextVar[ExitStack | None] = ContextVar("_block", default=None)
+
+
+@contextmanager
+def one_cluster() -> Iterator[None]:
+    """A local Ray that is started within this block serves all that follows in it, and stops at its end.
+
+    Starting one takes seconds, and curation has several rounds of jobs.
+    """
+    with ExitStack() as block:
+        before = _block.set(block)
+        try:
+            yield
+        finally:
+            _block.reset(before)
 
 
 class Carried:
@@ -90,25 +108,27 @@ def _ray(jobs: Sequence[Job], executor: Executor, folder: Path) -> None:
         raise DataError("executor 'ray' needs the package ray; run `pip install rexplug[ray]`") from None
     from datatrove.executor.ray import RayPipelineExecutor
 
-    started = not ray.is_initialized()
-    if started:
-        if executor.address is None:
-            ray.init(
-                num_cpus=executor.workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
-            )
-        else:
-            try:
-                ray.init(address=executor.address, log_to_driver=False, logging_level=logging.ERROR)
-            except ConnectionError as error:
-                raise DataError(f"no Ray cluster at '{executor.address}': {error}") from None
-    ranks = _ranks(jobs, executor)
-    try:
+    with ExitStack() as here:
+        if not ray.is_initialized():
+            _start_ray(executor)
+            (_block.get() or here).callback(ray.shutdown)
+        ranks = _ranks(jobs, executor)
         RayPipelineExecutor(
             pipeline=[Carried(jobs, ranks)], tasks=ranks, workers=executor.workers, logging_dir=str(folder), mem_per_cpu_gb=0.1,
         ).run()  # fmt: skip
-    finally:
-        if started:
-            ray.shutdown()
+
+
+def _start_ray(executor: Executor) -> None:
+    import ray
+
+    quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if executor.address is None:
+        ray.init(num_cpus=executor.workers, include_dashboard=False, **quietly)
+        return
+    try:
+        ray.init(address=executor.address, **quietly)
+    except ConnectionError as error:
+        raise DataError(f"no Ray cluster at '{executor.address}': {error}") from None
 
 
 def slurm_executor(jobs: Sequence[Job], executor: Executor, folder: Path) -> Any:

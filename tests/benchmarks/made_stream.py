@@ -1,0 +1,102 @@
+"""What the training benchmarks share: a store of made-up documents, its batch stream, and the recipe of a phase on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+import rexplug
+from rexplug.batches import BatchStream, Row
+from rexplug.batches.policies import RandomMasking
+from rexplug.recipe import Recipe
+from rexplug.tokens import SpecialTokens, TokenStore
+from rexplug.tokens.store import WORD_START, close_store, write_shard
+
+RATE, DECAY = 1e-3, 1e-5
+
+
+def special_of(vocabulary: int) -> SpecialTokens:
+    """A vocabulary that begins with the special tokens."""
+    return SpecialTokens(cls=1, sep=2, pad=3, mask=4, vocabulary_size=vocabulary, all=frozenset(range(5)))
+
+
+def write_store(folder: Path, total: int, median: float, longest: int, vocabulary: int) -> TokenStore:
+    """Documents of about `total` tokens, of log-normal lengths with this median, frequent tokens and rare ones."""
+    draw = np.random.default_rng(0)
+    tokens: list[NDArray[np.uint32]] = []
+    while total > 0:
+        size = int(np.clip(draw.lognormal(np.log(median), 0.7), 6, longest))
+        # Two of them are [CLS] and [SEP], which the stream puts around it.
+        tokens.append((5 + draw.zipf(1.3, size - 2) % (vocabulary - 5)).astype(np.uint32))
+        total -= size
+    write_shard(
+        folder, 0, tokens=tokens, channels={WORD_START: [np.ones(len(each), np.uint8) for each in tokens]},
+        documents={"id": [str(i) for i in range(len(tokens))]}, vocabulary_size=vocabulary,
+    )  # fmt: skip
+    close_store(folder, 1, [WORD_START], "made", vocabulary)
+    return TokenStore.open(folder)
+
+
+def stream_of(
+    store: TokenStore, special: SpecialTokens, *, context: int, row: int, batch: int, total: int
+) -> BatchStream:
+    """The store's documents in rows of `row` tokens, 30 % masked, 80/10/10."""
+    return BatchStream(
+        {"made": store}, special=special, context=context, row_tokens=row, batch_tokens=lambda tokens: max(batch, row),
+        total_tokens=total, min_tokens=1, mixing=One(), masking=RandomMasking(rate=0.3), seed=1, phase="bench",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document as it is trained on, `[n]`: masked ids and labels."""
+
+    token_ids: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+
+def documents_of(rows: list[Row]) -> list[Document]:
+    """The documents of rows, each by itself, with the masks that they have there."""
+    return [
+        Document(row.token_ids[begin:end], row.labels[begin:end])
+        for row in rows
+        for begin, end in zip(row.borders[:-1].tolist(), row.borders[1:].tolist(), strict=True)
+    ]
+
+
+class One(rexplug.MixingSchedule):
+    """One source."""
+
+    name: ClassVar[str] = "benchmark.one"
+
+    def weights(self, progress: float) -> Mapping[str, float]:
+        return {"made": 1.0}
+
+
+class Nothing(rexplug.DocumentSource):
+    """Holds no documents: they are in the store."""
+
+    name: ClassVar[str] = "benchmark.nothing"
+
+    def documents(self, shard: rexplug.Shard) -> Iterator[rexplug.Document]:
+        return iter(())
+
+
+def recipe_of(row: int, batch: int, total: int, **model: Any) -> Recipe:
+    """One phase at a constant rate on rows of `row` tokens."""
+    phase = {
+        "name": "bench", "tokens": total, "context": row, "batch_tokens": max(batch, row), "mixing": One(),
+        "masking": RandomMasking(rate=0.3), "learning_rate": {"peak": RATE, "schedule": "constant"},
+        "optimizer": {"weight_decay": DECAY}, "checkpoints": {"every_minutes": 999},
+    }  # fmt: skip
+    return Recipe.model_validate(
+        {
+            "name": "bench", "sources": {"made": Nothing()}, "tokenizer": {"use": "train"},
+            "model": {"size": "nano", **model}, "phases": [phase],
+        }
+    )  # fmt: skip
