@@ -20,9 +20,9 @@ def compare(results: tuple[str, ...], html: Path | None, json_: Path | None, all
     from rich.console import Console
 
     from rexplug.cli.comparison import print_comparison
-    from rexplug.report.compare import compare_models, find_results, write_comparison
+    from rexplug.report.compare import compare_models, write_comparison
+    from rexplug.report.results import find_all
 
-    models = [model for argument in results for model in find_results(argument)]
-    comparison = compare_models(models, every_metric=all_metrics)
+    comparison = compare_models(find_all(results), every_metric=all_metrics)
     write_comparison(comparison, html=html, json=json_, title="Comparison")
     print_comparison(comparison, Console(highlight=False))

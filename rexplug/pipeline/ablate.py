@@ -153,7 +153,8 @@ def run_ablation(
         RexplugError: something the user can mend.
         RunInterrupted: training was asked to stop; the same command goes on.
     """
-    from rexplug.report.compare import compare_models, find_results, pooled, write_comparison
+    from rexplug.report.compare import compare_models, pooled, write_comparison
+    from rexplug.report.results import find_results
 
     if not next(iter(ablation.recipes.values())).evaluators:
         raise DataError("the recipe has no evaluators, so variants cannot be compared; add some under 'evaluators'")

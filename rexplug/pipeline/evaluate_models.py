@@ -15,7 +15,7 @@ from rexplug.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from rexplug.evaluation import Material, ModelName
-    from rexplug.report.compare import ModelResults
+    from rexplug.report.results import ModelResults
 
 
 def evaluate_models(
@@ -27,7 +27,7 @@ def evaluate_models(
         RexplugError: a model or data cannot be read.
     """
     from rexplug.evaluation import evaluate
-    from rexplug.report.compare import load_results
+    from rexplug.report.results import load_results
 
     for name in names:
         evaluate(evaluators, name.load, material, name=name.label, folder=out / name.label, progress=progress)

@@ -12,20 +12,11 @@ import numpy as np
 
 from rexplug.components import Metric, Scores
 from rexplug.errors import DataError
-from rexplug.evaluation import read_scores
 from rexplug.evaluation.statistics import ALPHA, Difference, compare, holm, metric
-from rexplug.run_directory import RunDirectory, read_json, write_json, write_text
+from rexplug.report.results import ModelResults
+from rexplug.run_directory import write_json, write_text
 
 _SEED = 17
-
-
-@dataclass(frozen=True)
-class ModelResults:
-    """What was measured on a model: evaluator -> its result, and evaluator -> metric -> scores of single items."""
-
-    label: str
-    results: Mapping[str, Mapping[str, Any]]
-    scores: Mapping[str, Mapping[str, Scores]]
 
 
 @dataclass(frozen=True)
@@ -112,52 +103,6 @@ class Comparison:
             ],
             "findings": self.findings(), "notes": list(self.notes),
         }  # fmt: skip
-
-
-def find_results(argument: str) -> list[ModelResults]:
-    """The results below a path: `[LABEL=]PATH[@MOMENT]`.
-
-    PATH is a run's folder (the model after `MOMENT`, by default the last), one model's results, or a folder of such.
-
-    Raises:
-        DataError: there are none.
-    """
-    label, equals, rest = argument.partition("=")
-    if not equals or "/" in label:
-        label, rest = "", argument
-    name, _, moment = rest.partition("@")
-    path = Path(name)
-    if not path.is_dir():
-        raise DataError(f"{name}: there is no such folder; give runs or folders that `rexplug evaluate` wrote")
-    if (path / "run.json").exists():
-        run = RunDirectory(path)
-        moments = _moments(run)
-        if not moments:
-            raise DataError(f"{name}: the run has no evaluation yet")
-        if moment and moment not in moments:
-            raise DataError(f"{name}@{moment}: there is no such moment; there are {', '.join(moments)}")
-        chosen = moment or moments[-1]
-        shown = label or (f"{path.name}@{chosen}" if moment else path.resolve().name)
-        return [load_results(run.evaluation / chosen, shown)]
-    if moment:
-        raise DataError(f"{name}@{moment}: only runs have moments")
-    if _result_files(path):
-        return [load_results(path, label or path.resolve().name)]
-    inner = [each for each in sorted(path.iterdir()) if each.is_dir() and _result_files(each)]
-    if not inner:
-        raise DataError(f"{name}: there are no results in it; give runs or folders that `rexplug evaluate` wrote")
-    if label and len(inner) > 1:
-        raise DataError(f"{argument}: the label would name {len(inner)} models; name them one by one")
-    return [load_results(each, label or each.name) for each in inner]
-
-
-def load_results(folder: Path, label: str) -> ModelResults:
-    """One model's results."""
-    results = {}
-    for path in _result_files(folder):
-        content = read_json(path)
-        results[str(content.get("label", content["evaluator"]))] = content
-    return ModelResults(label, results, {name: read_scores(folder, name) for name in results})
 
 
 def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
@@ -282,27 +227,6 @@ def _joined(scores: Sequence[Scores], what: str) -> Scores:
     if first.weights is not None:
         weights = [row for each in scores for row in each.weights or ()]
     return Scores(first.ids, [row for each in scores for row in each.values], weights, first.targets, first.groups)
-
-
-def _moments(run: RunDirectory) -> list[str]:
-    """Evaluated moments in the order of the run."""
-    if not run.evaluation.is_dir():
-        return []
-    stages = [name.partition(".")[2] for name in read_json(run.manifest)["stages"] if name.startswith("evaluate.")]
-    return [name for name in stages if (run.evaluation / name).is_dir() and _result_files(run.evaluation / name)]
-
-
-def _result_files(folder: Path) -> list[Path]:
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        content = read_json(path)
-        if (
-            isinstance(content, dict)
-            and "evaluator" in content
-            and ("metrics" in content or "not_applicable" in content)
-        ):
-            found.append(path)
-    return found
 
 
 def _twice(labels: Sequence[str]) -> str:

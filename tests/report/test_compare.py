@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from rexplug import DataError, Metric, Scores
 from rexplug.cli import cli
-from rexplug.report.compare import compare_models, find_results, pooled, write_comparison
+from rexplug.report.compare import compare_models, pooled, write_comparison
+from rexplug.report.results import find_all, find_results
 from rexplug.run_directory import write_json
 
 
@@ -117,6 +118,25 @@ def test_two_models_of_one_name_are_refused(tmp_path, low):
     with pytest.raises(DataError) as caught:
         compare_models(models)
     assert str(caught.value) == "two models are called 'a'; put LABEL= before one of them"
+
+
+def test_folders_of_one_name_are_told_apart_by_those_above(tmp_path, low, monkeypatch):
+    for name in ("masking=random/seed-1", "masking=guided/seed-1", "other/seed-2", "x/masking=random/seed-1"):
+        write(tmp_path / name, low)
+    monkeypatch.chdir(tmp_path)
+    names = ["masking=random/seed-1", "masking=guided/seed-1", "other/seed-2"]
+    assert [each.label for each in find_all(names)] == ["masking=random/seed-1", "masking=guided/seed-1", "seed-2"]
+    further = find_all(["masking=random/seed-1", "x/masking=random/seed-1", "mine=other/seed-2"])
+    assert [each.label for each in further] == [
+        f"{tmp_path.name}/masking=random/seed-1",
+        "x/masking=random/seed-1",
+        "mine",
+    ]
+    # The same folder twice, or a label given twice, cannot be told apart.
+    with pytest.raises(DataError, match="two models are called 'm'; put LABEL= before one of them"):
+        compare_models(find_all(["m=other/seed-2", "m=masking=random/seed-1"]))
+    with pytest.raises(DataError, match="two models are called"):
+        compare_models(find_all(["other/seed-2", "other/seed-2"]))
 
 
 def test_runs_of_a_variant_are_one_model_with_a_spread(tmp_path, low):

@@ -1,0 +1,130 @@
+"""Results of evaluations, found in folders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rexplug.components import Scores
+from rexplug.errors import DataError
+from rexplug.evaluation import read_scores
+from rexplug.run_directory import RunDirectory, read_json
+
+
+@dataclass(frozen=True)
+class ModelResults:
+    """What was measured on a model: evaluator -> its result, and evaluator -> metric -> scores of single items."""
+
+    label: str
+    results: Mapping[str, Mapping[str, Any]]
+    scores: Mapping[str, Mapping[str, Scores]]
+
+
+def find_all(arguments: Sequence[str]) -> list[ModelResults]:
+    """The results of `find_results` for each argument.
+
+    Models that would be called alike take as many names of the folders above them as tell them apart (`a/seed-17` and
+    `b/seed-17`); labels that were given stay as they are.
+
+    Raises:
+        DataError: there are none below one of the arguments.
+    """
+    found = [(model, _above(argument, model)) for argument in arguments for model in find_results(argument)]
+    depth = 0
+    while True:
+        depth += 1
+        counts = Counter(model.label for model, _ in found)
+        longer = [
+            (replace(model, label=f"{above[-depth]}/{model.label}"), above)
+            if counts[model.label] > 1 and len(above) >= depth
+            else (model, above)
+            for model, above in found
+        ]
+        if longer == found:
+            return [model for model, _ in found]
+        found = longer
+
+
+def _above(argument: str, model: ModelResults) -> tuple[str, ...]:
+    """The folders above a model that its label comes from; none if the label was given."""
+    label, name, _ = _parts(argument)
+    parts = Path(name).resolve().parts[1:]
+    if label:
+        return ()
+    return parts[:-1] if parts and parts[-1] == model.label.partition("@")[0] else parts
+
+
+def _parts(argument: str) -> tuple[str, str, str]:
+    """Label, path and moment of `[LABEL=]PATH[@MOMENT]`; folders may have a `=` in their names."""
+    label, equals, rest = argument.partition("=")
+    if not equals or "/" in label or Path(argument.partition("@")[0]).is_dir():
+        label, rest = "", argument
+    name, _, moment = rest.partition("@")
+    return label, name, moment
+
+
+def find_results(argument: str) -> list[ModelResults]:
+    """The results below a path: `[LABEL=]PATH[@MOMENT]`.
+
+    PATH is a run's folder (the model after `MOMENT`, by default the last), one model's results, or a folder of such.
+
+    Raises:
+        DataError: there are none.
+    """
+    label, name, moment = _parts(argument)
+    path = Path(name)
+    if not path.is_dir():
+        raise DataError(f"{name}: there is no such folder; give runs or folders that `rexplug evaluate` wrote")
+    if (path / "run.json").exists():
+        run = RunDirectory(path)
+        moments = _moments(run)
+        if not moments:
+            raise DataError(f"{name}: the run has no evaluation yet")
+        if moment and moment not in moments:
+            raise DataError(f"{name}@{moment}: there is no such moment; there are {', '.join(moments)}")
+        chosen = moment or moments[-1]
+        shown = label or (f"{path.name}@{chosen}" if moment else path.resolve().name)
+        return [load_results(run.evaluation / chosen, shown)]
+    if moment:
+        raise DataError(f"{name}@{moment}: only runs have moments")
+    if _result_files(path):
+        return [load_results(path, label or path.resolve().name)]
+    inner = [each for each in sorted(path.iterdir()) if each.is_dir() and _result_files(each)]
+    if not inner:
+        raise DataError(f"{name}: there are no results in it; give runs or folders that `rexplug evaluate` wrote")
+    if label and len(inner) > 1:
+        raise DataError(f"{argument}: the label would name {len(inner)} models; name them one by one")
+    return [load_results(each, label or each.name) for each in inner]
+
+
+def load_results(folder: Path, label: str) -> ModelResults:
+    """One model's results."""
+    results = {}
+    for path in _result_files(folder):
+        content = read_json(path)
+        results[str(content.get("label", content["evaluator"]))] = content
+    return ModelResults(label, results, {name: read_scores(folder, name) for name in results})
+
+
+def _moments(run: RunDirectory) -> list[str]:
+    """Evaluated moments in the order of the run."""
+    if not run.evaluation.is_dir():
+        return []
+    stages = [name.partition(".")[2] for name in read_json(run.manifest)["stages"] if name.startswith("evaluate.")]
+    return [name for name in stages if (run.evaluation / name).is_dir() and _result_files(run.evaluation / name)]
+
+
+def _result_files(folder: Path) -> list[Path]:
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        content = read_json(path)
+        if (
+            isinstance(content, dict)
+            and "evaluator" in content
+            and ("metrics" in content or "not_applicable" in content)
+        ):
+            found.append(path)
+    return found
