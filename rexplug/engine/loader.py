@@ -45,7 +45,10 @@ def data_spec(stream: BatchStream, position: Position, rank: int = 0, world: int
     GPU they lie in pinned memory, from where they are copied while it computes.
     """
     dataset = StreamDataset(stream, position, rank, world)
-    loader = DataLoader(dataset, batch_size=None, num_workers=workers, pin_memory=torch.cuda.is_available())
+    loader = DataLoader(
+        # As it is: torch would make tensors of arrays too, and what is a tensor goes to the GPU.
+        dataset, batch_size=None, collate_fn=_as_it_is, num_workers=workers, pin_memory=torch.cuda.is_available(),
+    )  # fmt: skip
     return DataSpec(
         loader,
         # Without `about`: Composer copies every microbatch deeply.
@@ -59,6 +62,10 @@ def data_spec(stream: BatchStream, position: Position, rank: int = 0, world: int
             "loss_generating": sum(row["num_masked"] for row in batch["rows"]),
         },
     )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
 def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:

@@ -182,24 +182,33 @@ def test_rows_taken_together_give_the_sum_of_their_losses_and_gradients(bench, p
 @pytest.mark.parametrize("backend", ["eager", "varlen"])
 def test_the_host_never_waits_for_what_the_device_holds(bench, phase, backend):
     made = bench(phases=[phase("first", tokens=500, batch_tokens=512)])
+    from composer.devices import DeviceCPU
+
     from rexplug.engine.composer_model import PackedMaskedLM
-    from rexplug.engine.loader import to_tensors
+    from rexplug.engine.loader import data_spec
     from rexplug.model import build_model
     from rexplug.model.attention import use_packed_attention
 
+    class Meta(DeviceCPU):
+        """A meta tensor has a shape and no content: whatever reads a number of it fails, as on a GPU it would wait."""
+
+        def tensor_to_device(self, tensor):
+            return tensor.to("meta")
+
     stream = made.stream("first")
-    rows = to_tensors(*stream.next(stream.start))["rows"]
+    spec = data_spec(stream, stream.start)
+    batch = Meta().batch_to_device(next(iter(spec.dataloader)))
+    with pytest.raises(NotImplementedError):
+        batch["rows"][0]["borders"].tolist()
     model = build_model(made.recipe.model, stream.special, context=64, seed=0).to("meta")
     use_packed_attention(model)
-    # A meta tensor has a shape and no content: whatever reads a number of it fails, as on a GPU it would wait.
-    on_device = [{k: v.to("meta") if isinstance(v, torch.Tensor) else v for k, v in row.items()} for row in rows]
     wrapped = PackedMaskedLM(model, 2, backend)
     wrapped.totals = wrapped.totals.to("meta")
-    wrapped({"rows": on_device[:1]})["loss"].backward()
-    wrapped({"rows": on_device})["loss"].backward()
+    assert spec.get_num_tokens_in_batch(batch, "total") == batch["about"]["num_tokens"]
+    for size in (1, len(batch["rows"])):
+        for microbatch in spec.split_batch(batch, size):
+            wrapped(microbatch)["loss"].backward()
     assert all(each.grad is not None for each in model.parameters())
-    with pytest.raises(NotImplementedError):
-        on_device[0]["borders"].tolist()
 
 
 @pytest.mark.parametrize("steps", [1, 4, 11])
