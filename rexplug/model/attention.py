@@ -170,7 +170,8 @@ def attend_packed(
 
     Args:
         qkv: queries, keys and values, `[T, 3, h, d]`.
-        rotation: cosines and sines of `packing.rotary_positions`, each `[positions, d / 2]`; None if already rotated.
+        rotation: for `blocks`, cosines and sines of `packing.rotary_positions`, each `[positions, d / 2]`; None if already
+            rotated, as the other backends want them.
         packing: the documents and the backend.
         scale: what scores are multiplied by; 1 / sqrt(d) if None.
         half: tokens seen to either side; None for all.
@@ -181,8 +182,7 @@ def attend_packed(
     scale = qkv.shape[-1] ** -0.5 if scale is None else scale
     if packing.backend == "blocks":
         return attend_blocks(qkv, rotation, packing.plan, scale, half)
-    if rotation is not None:
-        qkv = rotate(qkv, *rotation)
+    assert rotation is None
     backends = {"flash": _attend_flash, "varlen": _attend_varlen, "eager": _attend_eager}
     return backends[packing.backend](qkv, packing, scale, half)
 

@@ -1,4 +1,4 @@
-"""torch.compile for what lies around attention: norms, products, GeGLU and residuals in fewer kernels.
+"""torch.compile for what lies around attention: norms, products, rotation, GeGLU and residuals in fewer kernels.
 
 Attention itself is one kernel already, and its borders differ from row to row; a layer's other two parts see one shape as
 long as rows have one width.

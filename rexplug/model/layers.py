@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 from transformers.models.modernbert.modeling_modernbert import ModernBertEncoderLayer
 
-from rexplug.model.attention import Packing, attend_packed
+from rexplug.model.attention import Packing, attend_packed, rotate
 from rexplug.model.products import geglu, linear
 
 
@@ -33,17 +33,20 @@ class PackedLayer(ModernBertEncoderLayer):
         attention = self.attn
         half = None if attention.sliding_window is None else attention.sliding_window - 1
         hidden = hidden_states[0]
-        qkv = self.project(hidden)
         # transformers repeats the angles for both halves of a head; one half is enough.
         cosines, sines = (each[0, :, : attention.head_dim // 2] for each in position_embeddings)
-        attended = attend_packed(qkv, (cosines, sines), packing, attention.head_dim**-0.5, half).flatten(1)
+        # The CPU's backend rotates what it has copied anyway; before a kernel the rotation is compiled with the product.
+        early, late = ((cosines, sines), None) if packing.backend != "blocks" else (None, (cosines, sines))
+        qkv = self.project(hidden, early)
+        attended = attend_packed(qkv, late, packing, attention.head_dim**-0.5, half).flatten(1)
         return self.finish(hidden, attended)[None]
 
-    def project(self, hidden: Tensor) -> Tensor:
-        """Queries, keys and values, `[T, 3, h, d]`."""
+    def project(self, hidden: Tensor, rotation: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Queries, keys and values, `[T, 3, h, d]`; with `rotation`, cosines and sines `[T, d / 2]`, already rotated."""
         weights = self.attn.Wqkv
         made = linear(self.attn_norm(hidden), weights.weight, weights.bias)
-        return made.view(len(made), 3, -1, self.attn.head_dim)
+        qkv = made.view(len(made), 3, -1, self.attn.head_dim)
+        return qkv if rotation is None else rotate(qkv, *rotation)
 
     def finish(self, hidden: Tensor, attended: Tensor) -> Tensor:
         """Everything after attention, `[T, hidden]`."""
