@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rexplug.errors import DataError
-from rexplug.model.blocks import Plan, attend_blocks
+from rexplug.model.blocks import Plan, attend_blocks, attend_groups
 
 NAME = "rexplug"
 
@@ -77,14 +77,14 @@ class Packing:
 
     @cached_property
     def plan(self) -> Plan:
-        """How the CPU's backend cuts the row."""
-        return Plan(self.lengths)
+        """How `blocks` and `sdpa` cut the row."""
+        return Plan(self.lengths, self.borders.device)
 
 
 def choose_backend(requested: str, device: torch.device, precision: str = "fp32") -> tuple[str, str]:
-    """The attention backend and why: `flash`, `varlen`, `blocks` or `eager`.
+    """The attention backend and why: `flash`, `varlen`, `sdpa` or `blocks`; `eager` only if asked for.
 
-    The kernels behind `flash` and `varlen` take half precision only, hence bf16.
+    The kernels behind `flash` and `varlen` take half precision only, hence bf16; `sdpa` takes all.
 
     Raises:
         DataError: the backend that was asked for cannot run here.
@@ -97,7 +97,7 @@ def choose_backend(requested: str, device: torch.device, precision: str = "fp32"
         if can_varlen:
             return "varlen", f"the device is a GPU without flash-attn; torch has {varlen_kernel()}"
         if on_gpu:
-            return "eager", "variable-length attention on a GPU needs bf16 and a torch that has it"
+            return "sdpa", "variable-length attention on a GPU needs bf16 and a torch that has it"
         return "blocks", "the device is a CPU"
     if requested == "flash" and not can_flash:
         raise DataError(
@@ -183,6 +183,8 @@ def attend_packed(
     if packing.backend == "blocks":
         return attend_blocks(qkv, rotation, packing.plan, scale, half)
     assert rotation is None
+    if packing.backend == "sdpa":
+        return attend_groups(qkv, packing.plan, scale, half)
     backends = {"flash": _attend_flash, "varlen": _attend_varlen, "eager": _attend_eager}
     return backends[packing.backend](qkv, packing, scale, half)
 

@@ -1,4 +1,4 @@
-"""Exact attention over a packed row on a CPU, with its own gradient.
+"""Exact attention over a packed row: on a CPU with its own gradient, elsewhere by torch's.
 
 Short documents of similar length go through one call together, padded to the longest of them; long documents in local
 layers go in blocks of 64 queries that see three blocks of keys, so a local layer costs O(T x window). A call per
@@ -10,7 +10,7 @@ Shapes: T tokens of the row, h heads, d size of a head, n documents of a group, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -54,6 +54,8 @@ class Plan:
     """How a row is cut into groups; made once per row from the lengths of its documents, which fill it."""
 
     lengths: Sequence[int]
+    device: torch.device | None = None
+    """Where the groups' tensors are wanted; None for the CPU, where they are made."""
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -109,8 +111,8 @@ class Plan:
             band = _additive((places[:, None] - places).abs() <= half)
             mask = band if mask is None else mask + band
         target = index.masked_fill(spare, width)
-        return Group(
-            len(numbers), longest, index.flatten(), target.flatten(), spare.flatten().nonzero()[:, 0], places, mask
+        return self._there(
+            Group(len(numbers), longest, index.flatten(), target.flatten(), spare.flatten().nonzero()[:, 0], places, mask)
         )  # fmt: skip
 
     def _band(self, numbers: Sequence[int], half: int) -> Group:
@@ -127,9 +129,20 @@ class Plan:
         distance = torch.arange(3 * BLOCK) - BLOCK - torch.arange(BLOCK)[:, None]
         mask = _additive((queries[:, :, None] == keys[:, None, :]) & (distance.abs() <= half))[:, None]
         index = F.pad(inside, ends)
-        return Group(
-            len(queries), BLOCK, index, index.masked_fill(empty, width), empty.nonzero()[:, 0], F.pad(places, ends), mask,
-            band=True,
+        return self._there(
+            Group(
+                len(queries), BLOCK, index, index.masked_fill(empty, width), empty.nonzero()[:, 0], F.pad(places, ends), mask,
+                band=True,
+            )
+        )  # fmt: skip
+
+    def _there(self, group: Group) -> Group:
+        if self.device is None:
+            return group
+        return replace(
+            group, index=group.index.to(self.device), target=group.target.to(self.device),
+            spare=group.spare.to(self.device), positions=group.positions.to(self.device),
+            mask=None if group.mask is None else group.mask.to(self.device),
         )  # fmt: skip
 
 
@@ -154,6 +167,23 @@ def attend_blocks(
     """
     cosines, sines = (None, None) if rotation is None else rotation
     return _Attention.apply(qkv, cosines, sines, plan, scale, half)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def attend_groups(qkv: Tensor, plan: Plan, scale: float, half: int | None) -> Tensor:
+    """`attend_blocks` of queries and keys that are already rotated, by torch's `scaled_dot_product_attention`: on any device
+    and in any number format, with a few copies more."""
+    tokens, _, heads, size = qkv.shape
+    output = qkv.new_zeros(tokens + 1, heads, size)
+    for group in plan.whole if half is None else plan.local(half):
+        made = qkv.index_select(0, group.index)
+        if group.band:
+            made = made.index_fill(0, group.spare, 0)
+        query, key, value = _views(made, group)
+        mask = None if group.mask is None else group.mask.to(query.dtype)
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale).transpose(1, 2)
+        target = group.target[BLOCK:-BLOCK] if group.band else group.target
+        output = output.index_copy(0, target, out.reshape(-1, heads, size))
+    return output[:tokens]
 
 
 class _Attention(Function):

@@ -85,7 +85,7 @@ class Model(Section):
     resize_vocabulary: bool = False
     """Add embeddings (the mean of the known ones) where the tokenizer has more tokens than the checkpoint of `from`; the
     tokens that both have must have the same ids."""
-    attention: Literal["auto", "flash", "varlen", "blocks", "eager"] = "auto"
+    attention: Literal["auto", "flash", "varlen", "sdpa", "blocks", "eager"] = "auto"
     """Attention backend; `auto` takes the fastest that this machine has and says which."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Number format of the forward pass; `auto` is bf16 on a GPU and fp32 on a CPU."""

@@ -179,7 +179,7 @@ def test_rows_taken_together_give_the_sum_of_their_losses_and_gradients(bench, p
     assert float((gradient - of_all).abs().max()) <= 1e-5 * float(gradient.abs().max())
 
 
-@pytest.mark.parametrize("backend", ["eager", "varlen"])
+@pytest.mark.parametrize("backend", ["eager", "sdpa", "varlen"])
 def test_the_host_never_waits_for_what_the_device_holds(bench, phase, backend):
     made = bench(phases=[phase("first", tokens=500, batch_tokens=512)])
     from composer.devices import DeviceCPU

@@ -61,7 +61,7 @@ def alone(model, lengths, seed=0):
     return torch.cat([model.model(input_ids=each[None]).last_hidden_state[0] for each in tokens.split(lengths)])
 
 
-@pytest.mark.parametrize("backend", ["blocks", "eager"])
+@pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 @pytest.mark.parametrize("lengths", [RAGGED, [515], [64] * 4, [1, 1, 1]], ids=["ragged", "one", "blocks", "ones"])
 @pytest.mark.parametrize("padding", [0, 13])
 def test_equals_transformers_document_by_document(model, backend, lengths, padding):
@@ -70,7 +70,22 @@ def test_equals_transformers_document_by_document(model, backend, lengths, paddi
     assert float(difference) <= 1e-5
 
 
-@pytest.mark.parametrize("backend", ["blocks", "eager"])
+@pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
+def test_gradients_equal_those_of_transformers_document_by_document(model, backend):
+    lengths = [*RAGGED, 200, 190]
+
+    def gradients(hidden):
+        model.zero_grad()
+        hidden.square().sum().backward()
+        return {name: each.grad.clone() for name, each in model.named_parameters() if each.grad is not None}
+
+    ours, theirs = gradients(packed(model, lengths, backend, 11)), gradients(alone(model, lengths))
+    assert ours.keys() == theirs.keys()
+    for name, each in ours.items():
+        assert float((each - theirs[name]).abs().max()) <= 1e-5 * float(theirs[name].abs().max()) + 1e-4, name
+
+
+@pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 @pytest.mark.parametrize("document", [0, 3, 5, 11])
 def test_no_document_sees_another_to_the_last_bit(model, backend, document):
     """All documents but one are exchanged for others: what that one puts out, and its gradient, stay the same bits."""
@@ -94,7 +109,7 @@ def test_no_document_sees_another_to_the_last_bit(model, backend, document):
     assert not torch.equal(seen[0][2], seen[1][2])
 
 
-@pytest.mark.parametrize("backend", ["blocks", "eager"])
+@pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 @pytest.mark.parametrize("offset", [-65, -64, 64, 65])
 def test_local_layers_see_64_tokens_to_either_side_and_no_more(backend, offset):
     generator = torch.Generator().manual_seed(0)
@@ -112,9 +127,10 @@ def test_backends_agree_for_windows_wider_than_a_block():
     borders = torch.tensor([0, 200, 290])
     outputs = [
         attend(None, query, key, value, None, sliding_window=101, packing=Packing(borders, 300, backend))[0]
-        for backend in ("blocks", "eager")
+        for backend in ("blocks", "sdpa", "eager")
     ]
-    assert float((outputs[0] - outputs[1]).abs().max()) <= 1e-5
+    assert float((outputs[0] - outputs[2]).abs().max()) <= 1e-5
+    assert float((outputs[1] - outputs[2]).abs().max()) <= 1e-5
 
 
 def test_a_row_without_its_packing_is_refused(model):
@@ -147,7 +163,7 @@ def test_a_backend_that_cannot_run_here_is_refused(requested, message):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("backend", ["flash", "varlen"])
+@pytest.mark.parametrize("backend", ["flash", "varlen", "sdpa"])
 def test_gpu_backends_equal_eager_in_half_precision(backend):
     try:
         choose_backend(backend, torch.device("cuda"), "bf16")
