@@ -7,6 +7,7 @@ them on this machine; torchrun or Slurm do on several, which need a file system 
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import signal
@@ -19,7 +20,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from rexplug.errors import DataError, RunInterrupted
 
@@ -30,6 +31,9 @@ _GRACE = 20.0
 LOST = 3
 """How a rank that ends because another one is gone tells so to the process that started both."""
 _control: Any = None
+_kept: list[Any] = []
+"""Groups of ranks that were left. To destroy one is to wait, with the interpreter's lock in hand, for gloo's threads, and one
+of these may wait for the lock: it gives back the tensors of the last exchange. Seen to hang."""
 
 
 def rank() -> int:
@@ -118,9 +122,27 @@ def disconnect() -> None:
     global _control
     if _control is not None:
         import torch.distributed as dist
+        from torch.distributed.distributed_c10d import _world
 
+        _kept.append(dict(_world.pg_map))
         dist.destroy_process_group()
         _control = None
+
+
+def leave(code: int) -> NoReturn:
+    """End this process with an exit code; one that met other ranks ends without tidying up its memory.
+
+    Its libraries' threads may be about to give back a tensor. They need the interpreter for that, and if it is gone the
+    process is aborted (SIGABRT) instead of ending with its code.
+    """
+    if _control is None and not _kept:
+        sys.exit(code)
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def launch(num: int, arguments: Sequence[str], logs: Path) -> int:

@@ -54,29 +54,34 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; exit codes: 0 done, 1 our mistake, 2 the user's, 130 interrupted."""
+    ranks.leave(_run())
+
+
+def _run() -> int:
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return 2
     except RunInterrupted as error:
         click.echo(f"rexplug: {error}", err=True)
-        sys.exit(130)
+        return 130
     except (KeyboardInterrupt, click.Abort):
         click.echo("rexplug: interrupted; what was finished is kept, and the same command goes on from there", err=True)
-        sys.exit(130)
+        return 130
     except RankLost as error:
         click.echo(f"rexplug: {error}", err=True)
-        sys.exit(ranks.lost_code())
+        return ranks.lost_code()
     except RexplugError as error:
         click.echo(f"rexplug: {error}", err=True)
-        sys.exit(2)
+        return 2
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(0)
+        return 0
     except Exception:
         traceback.print_exc()
         click.echo("rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it", err=True)
-        sys.exit(1)
+        return 1
+    return 0

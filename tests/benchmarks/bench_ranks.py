@@ -46,8 +46,7 @@ def train(root: Path, parallel: str, options: argparse.Namespace) -> None:
         recipe=recipe, phase=recipe.phases[0], stream=stream, start=root.parent / "initial", run=RunDirectory(root),
         progress=Silent(),
     )  # fmt: skip
-    # As `rexplug run` does: a rank that is still connected when another one ends may be aborted at its own end.
-    ranks.disconnect()
+    ranks.leave(0)  # as `rexplug run` does
 
 
 def side(folder: Path, number: int, name: str, options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -1,5 +1,8 @@
 """What `main` makes of an error: the user's is one message and 2, an interruption 130, ours a traceback and 1."""
 
+import subprocess
+import sys
+
 import click
 import pytest
 
@@ -69,6 +72,12 @@ def test_help_is_no_mistake(call, arguments):
     code, output, errors = call(*arguments)
     assert (code, errors) == (0, "")
     assert output
+
+
+def test_the_module_is_the_command(tmp_path):
+    asked = [sys.executable, "-m", "rexplug", "check", str(tmp_path / "nowhere.yaml")]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, f"rexplug: {tmp_path / 'nowhere.yaml'}: there is no such file\n")
 
 
 def test_help_lists_every_command(call):

@@ -35,9 +35,11 @@ SCRIPT = (
     "if os.environ['RANK'] != sys.argv[6]: Watch.left = 0\n"
     "from rexplug import ranks\n"
     "from rexplug.errors import DataError, RankLost, RexplugError\n"
+    "code = 0\n"
     "try: c.frequent(Path(sys.argv[2]), parallel=sys.argv[7]).train('first', Watch())\n"
-    "except RankLost as error: print(error, file=sys.stderr); sys.exit(ranks.lost_code())\n"
-    "except RexplugError as error: print(error, file=sys.stderr); sys.exit(130 if 'stopped' in str(error) else 2)\n"
+    "except RankLost as error: print(error, file=sys.stderr); code = ranks.lost_code()\n"
+    "except RexplugError as error: print(error, file=sys.stderr); code = 130 if 'stopped' in str(error) else 2\n"
+    "ranks.leave(code)\n"
 )
 
 

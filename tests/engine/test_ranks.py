@@ -91,6 +91,25 @@ def test_a_signal_to_one_rank_saves_and_stops_all(launch, bench_at, tmp_path, al
     assert lines_of(made)[0] == alone[0]
 
 
+@pytest.mark.slow
+def test_a_rank_ends_with_its_code_and_all_that_it_had_to_say(tmp_path):
+    code = (
+        "import atexit; from rexplug import ranks\n"
+        "assert ranks.say('hello') == 'hello'\n"
+        "atexit.register(print, 'and last words')\n"
+        "print('half a line', end=' ')\n"
+        "ranks.disconnect(); ranks.leave(7)\n"
+    )
+    assert ranks.launch(2, [sys.executable, "-c", code], tmp_path / "logs") == 7
+    assert (tmp_path / "logs" / "rank-1.log").read_text() == "half a line and last words\n"
+
+
+def test_alone_leaving_is_an_ordinary_exit():
+    with pytest.raises(SystemExit) as caught:
+        ranks.leave(3)
+    assert caught.value.code == 3
+
+
 def test_the_first_host_of_a_slurm_list():
     assert ranks.first_host("gpu[07-09,12],cpu1") == "gpu07"
     assert ranks.first_host("gpu3,gpu4") == "gpu3"

@@ -1,0 +1,5 @@
+"""`python -m rexplug` is `rexplug`."""
+
+from rexplug.cli import main
+
+main()
