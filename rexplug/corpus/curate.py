@@ -59,6 +59,7 @@ def curate(
     quiet()
     began = time.monotonic()
     corpus, fitted = corpus.resolve(), fitted.resolve()  # workers on other hosts start somewhere else
+    fitted.mkdir(parents=True, exist_ok=True)  # there even if no filter is fitted: a run looks for what its stages made
     for leftover in list(corpus.rglob(".tmp-*")):  # of processes that were killed while they wrote
         leftover.unlink()
     filters = _fit(sources, fitted, seed, progress)

@@ -94,6 +94,9 @@ class Known:
         }  # fmt: skip
 
 
+STATISTICS = "statistics.json"
+
+
 def known_sources(recipe: Recipe, run: RunDirectory, remembered: Remembered | None = None) -> dict[str, Known]:
     """What the folder of a run tells about each source, if that run used the source as this recipe does; else what an
     earlier run with the same sources counted."""
@@ -102,7 +105,8 @@ def known_sources(recipe: Recipe, run: RunDirectory, remembered: Remembered | No
     tokenized = _inputs(stages, "tokenize")
     found = {}
     for name, source in recipe.sources.items():
-        if not curated:
+        # What the manifest knows of may have been removed, to make room or to be made again.
+        if not curated or not (run.corpus / STATISTICS).exists():
             found[name] = Known("unknown", "until it is curated", read_bytes=_text_bytes(source))
         elif curated["sources"].get(name) != source.dump():
             why = f"{run.root} was curated with other options of this source"
@@ -115,7 +119,7 @@ def known_sources(recipe: Recipe, run: RunDirectory, remembered: Remembered | No
 
 
 def _known(recipe: Recipe, run: RunDirectory, name: str, tokenized: Mapping[str, Any]) -> Known:
-    statistics = read_json(run.corpus / "statistics.json")["sources"][name]
+    statistics = read_json(run.corpus / STATISTICS)["sources"][name]
     documents, size = int(statistics["kept"]["documents"]), int(statistics["kept"]["bytes"])
     read = int(statistics["read"]["bytes"])
     same = tokenized and tokenized["tokenizer"] == recipe.tokenizer.model_dump(mode="json", by_alias=True)

@@ -56,6 +56,12 @@ def run(folder, out, workers=1, **options):
     )
 
 
+def test_both_folders_are_there_even_if_no_filter_is_fitted(folder):
+    # A run that misses one of them does the stage again.
+    run(folder, "a")
+    assert list((folder / "a" / "fitted").iterdir()) == []
+
+
 def ids(folder, out, part):
     return [d.id for d in read_documents(folder / out / "corpus" / "web" / part)]
 
