@@ -99,8 +99,9 @@ def run_stages(
     A stage is skipped when it is done with the same fingerprint, its outputs are there and nothing before it ran
     again. One that was interrupted with the same fingerprint continues; any other start begins by clearing its outputs.
     What one of `siblings` did with the same fingerprint is taken over (as hard links) instead of being done again.
-    A precious stage that is half done, or took long, is not cleared because the recipe changed: keys named in `allow`
-    may have changed and it goes on with their new values, `from_` does it again. `watch` is told of stages that run.
+    A precious stage that is half done, or took long, is not cleared because the recipe changed, or because what came
+    before it is gone: keys named in `allow` may have changed and it goes on with their new values, `from_` does it again.
+    `watch` is told of stages that run.
 
     Raises:
         RecipeError: a precious stage would be cleared, or `until` or `from_` is no stage.
@@ -108,7 +109,7 @@ def run_stages(
     last = max(stages.index(stage) for stage in named(stages, until, "--until")) if until else len(stages) - 1
     forced = {stage.name for stage in named(stages, from_, "--from")} if from_ else set()
     current = fingerprints(stages)
-    _protect(stages[: last + 1], manifest, current, forced, allow)
+    _protect(stages[: last + 1], manifest, current, forced, allow, siblings)
     ran: list[str] = []
     for stage in stages[: last + 1]:
         known = manifest.stage(stage.name)
@@ -178,16 +179,33 @@ def _protect(
     current: Mapping[str, str],
     forced: set[str],
     allow: Sequence[str],
+    siblings: Sequence[RunDirectory],
 ) -> None:
     """Refuse a start that would throw away training; before any work, so that nothing is lost on the way there."""
     redone = set(forced)
+    lost: dict[str, tuple[str, Path]] = {}
+    """Stages that would run again because something is gone: what, and of which stage."""
     for stage in stages:
         known = manifest.stage(stage.name)
         if redone & set(stage.after):
             redone.add(stage.name)  # asked for, together with what it depends on
+        missing = [path for path in stage.outputs if known.get("status") == "done" and not path.exists()]
+        before_it = [lost[name] for name in stage.after if name in lost]
+        if stage.name not in redone and (before_it or missing):
+            if before_it:
+                lost[stage.name] = before_it[0]
+            elif _donor(stage, current[stage.name], manifest, siblings) is None:
+                lost[stage.name] = stage.name, missing[0]
         worth = known.get("status") == "running" or known.get("seconds", 0.0) >= LONG
         if not stage.precious or not known or not worth or stage.name in redone:
             continue
+        if known.get("fingerprint") == current[stage.name] and before_it and not missing:
+            first, path = before_it[0]
+            raise RecipeError(
+                f"{path} is gone, so that {first} and what comes after it would run again, {stage.name} too "
+                f"({_duration(known.get('seconds', 0.0))}). Put it back, make it alone again (--until {first}), do all of it "
+                f"again (--from {first}), or take another folder (--run-dir)"
+            )
         if known.get("fingerprint") == current[stage.name] or _allowed(stage, known, allow):
             continue
         changes = [f"{stage.key}.{change.split('.', 1)[-1]}" for change in _changes(stage, known)]

@@ -1,5 +1,6 @@
 """Stages: skip, redo with the reason said, continue, --until and --from."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -210,3 +211,32 @@ def test_long_training_that_is_done_is_kept_too(bench):
     Manifest.open(bench.run).set_stage("train.a", seconds=7200.0)
     with pytest.raises(RecipeError, match=r"train.a is done \(120.0 min\) with another recipe: phases.a.masking.rate"):
         run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), Notes())
+
+
+def test_long_training_is_not_thrown_away_because_something_before_it_is_gone(bench):
+    run_stages(precious(bench), Manifest.open(bench.run), Notes())
+    Manifest.open(bench.run).set_stage("train.a", seconds=7200.0)
+    shutil.rmtree(bench.run.root / "curate")
+    with pytest.raises(RecipeError) as caught:
+        run_stages(precious(bench), Manifest.open(bench.run), Notes())
+    assert str(caught.value) == (
+        f"{bench.run.root / 'curate'} is gone, so that curate and what comes after it would run again, train.a too (120.0 min). "
+        "Put it back, make it alone again (--until curate), do all of it again (--from curate), or take another folder "
+        "(--run-dir)"
+    )
+    assert (bench.run.root / "train.a" / "part-2").exists()
+    run_stages(precious(bench), Manifest.open(bench.run), Notes(), until="curate")
+    notes = Notes()
+    run_stages(precious(bench), Manifest.open(bench.run), notes)
+    assert notes.lines[1] == "train.a: done before (120.0 min), nothing it depends on changed"
+    run_stages(precious(bench), Manifest.open(bench.run), Notes(), from_="curate")
+    assert not (bench.run.root / "train.a" / "part-2").exists()
+
+
+def test_lost_training_is_done_again_without_asking(bench):
+    run_stages(precious(bench), Manifest.open(bench.run), Notes())
+    Manifest.open(bench.run).set_stage("train.a", seconds=7200.0)
+    for name in ("curate", "train.a"):
+        shutil.rmtree(bench.run.root / name)
+    run_stages(precious(bench), Manifest.open(bench.run), Notes())
+    assert bench.calls[-3:] == ["curate", "train.a", "report"]
