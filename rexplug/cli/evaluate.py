@@ -61,6 +61,10 @@ def evaluate(
     with TerminalProgress(quiet=quiet) as progress:
         if recipe is not None:
             resolved = load_recipe(recipe, [] if seed is None else [f"seed={seed}"], registry)
+            if not resolved.evaluators:
+                raise RecipeError(
+                    f"{recipe} has no evaluators; add `evaluators:`, or write --suite NAME in place of --recipe"
+                )
             evaluators = select(resolved.evaluators, only)
             material = material_of(resolved, RunDirectory(run_dir or Path("runs") / resolved.name), progress)
             for evaluator in evaluators:

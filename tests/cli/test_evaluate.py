@@ -99,6 +99,12 @@ def test_mistakes_are_told_in_a_line(arguments, message, tmp_path):
     assert message in call("evaluate", *arguments, "--out", tmp_path / "out", code=2).stderr
 
 
+def test_a_recipe_without_evaluators_measures_nothing(tokenized_run, tmp_path):
+    path, _, _ = tokenized_run
+    said = call("evaluate", "bm25", "--recipe", path, "--out", tmp_path / "out", code=2).stderr
+    assert said == f"rexplug: {path} has no evaluators; add `evaluators:`, or write --suite NAME in place of --recipe\n"
+
+
 def test_a_folder_that_is_no_run_has_no_report(tmp_path):
     assert call("report", tmp_path, code=2).stderr == (
         f"rexplug: {tmp_path} is no run: it has no run.json; give a folder like runs/NAME\n"
