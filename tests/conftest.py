@@ -18,6 +18,21 @@ def _own_measurements(tmp_path_factory):
         os.environ["REXPLUG_CACHE"] = before
 
 
+@pytest.fixture
+def notes():
+    """Progress that remembers what is said, in `lines`."""
+    from rexplug.progress import Silent
+
+    class Notes(Silent):
+        def __init__(self):
+            self.lines = []
+
+        def note(self, text):
+            self.lines.append(text)
+
+    return Notes()
+
+
 @pytest.fixture(scope="session")
 def tokenized_run(tmp_path_factory):
     """A small recipe on text files, curated and tokenized: its path, the recipe and the run's folder. Do not change it."""

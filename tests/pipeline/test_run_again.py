@@ -8,19 +8,10 @@ import pytest
 from rexplug.pipeline import run_recipe
 from rexplug.planning import make_forecast
 from rexplug.plugins import load_plugins
-from rexplug.progress import Silent
-
-
-class Notes(Silent):
-    def __init__(self):
-        self.lines = []
-
-    def note(self, text):
-        self.lines.append(text)
 
 
 @pytest.fixture
-def again(tokenized_run, tmp_path, monkeypatch):
+def again(tokenized_run, tmp_path, monkeypatch, notes):
     """Gives the command again on a copy of a curated and tokenized run; returns the copy and a line per stage."""
     _, recipe, run = tokenized_run
     monkeypatch.setenv("REXPLUG_CACHE", str(tmp_path / "measurements"))
@@ -28,7 +19,7 @@ def again(tokenized_run, tmp_path, monkeypatch):
     shutil.copytree(run.root, root)
 
     def give(**options):
-        notes = Notes()
+        notes.lines.clear()
         run_recipe(recipe, root, notes, plugins=load_plugins().versions(), command="", until="tokenize", **options)
         return [line.replace(str(tmp_path), "") for line in notes.lines if line.startswith(("curate:", "tokenize:"))]
 

@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from rexplug import LabellingContext
-from rexplug.progress import Silent
 
 
 class Endpoint:
@@ -82,14 +81,6 @@ def endpoint():
     made.server.server_close()
 
 
-class Notes(Silent):
-    def __init__(self):
-        self.lines = []
-
-    def note(self, text):
-        self.lines.append(text)
-
-
 @pytest.fixture
-def context(tmp_path):
-    return LabellingContext(tmp_path / "labels", 3, Notes())
+def context(tmp_path, notes):
+    return LabellingContext(tmp_path / "labels", 3, notes)
