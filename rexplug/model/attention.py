@@ -9,6 +9,7 @@ Shapes: T tokens of the row, h heads, d size of a head.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -139,6 +140,8 @@ def _kernel(name: str, device: torch.device) -> Kernel | None:
 def _imported_kernel(name: str) -> Kernel | None:
     try:
         if name == "flash4":
+            # Its kernels are compiled at first use; kept on disk, that is once and not once a process.
+            os.environ.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED", "1")
             from flash_attn.cute.interface import flash_attn_varlen_func as flash4
 
             return partial(_attend_flash4, flash4)

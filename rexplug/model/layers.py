@@ -66,17 +66,19 @@ def project(
     `size` is d; with `rotation`, cosines and sines `[T, d / 2]`, queries and keys are already rotated.
     """
     made = linear(_norm(hidden, weights.norm, eps), weights.weight, weights.bias)
-    qkv = made.view(len(made), 3, -1, size)
     if stacked:
+        qkv = made.view(len(made), 3, -1, size)
         return qkv if rotation is None else torch.cat([rotate(qkv[:, :2], *rotation), qkv[:, 2:]], 1)
     assert rotation is not None
-    return rotate(qkv[:, 0], *rotation), rotate(qkv[:, 1], *rotation), qkv[:, 2].contiguous()
+    # Split and not indexed: the gradient of a split is one tensor in one pass.
+    query, key, value = (part.unflatten(-1, (-1, size)) for part in made.chunk(3, -1))
+    return rotate(query, *rotation), rotate(key, *rotation), value.contiguous()
 
 
 def finish(hidden: Tensor, attended: Tensor, weights: Finish, eps: float) -> Tensor:
     """The row `[T, hidden]` after a layer, from the row before it and its attention `[T, h d]`."""
     hidden = linear(attended, weights.out, weights.out_bias, residual=hidden)
-    gated = geglu(linear(_norm(hidden, weights.norm, eps), weights.wide, weights.wide_bias))
+    gated = _gated(_norm(hidden, weights.norm, eps), weights.wide, weights.wide_bias)
     return linear(gated, weights.narrow, weights.narrow_bias, residual=hidden)
 
 
@@ -92,6 +94,16 @@ def cross(
 def end(hidden: Tensor, attended: Tensor, behind: Finish, norm: Norm, eps: float) -> Tensor:
     """From the last attention to the final hidden states."""
     return _norm(finish(hidden, attended, behind, eps), norm, eps)
+
+
+def _gated(hidden: Tensor, wide: Tensor, bias: Tensor | None) -> Tensor:
+    """`gelu(a) * b` of the two halves of a product, `[T, I]`."""
+    if not torch.compiler.is_compiling():
+        return geglu(linear(hidden, wide, bias))
+    # Two products: the gradient of one, joined from two halves, would take the compiler's slowest kernel.
+    biases = (None, None) if bias is None else bias.chunk(2)
+    gate, value = (F.linear(hidden, *each) for each in zip(wide.chunk(2), biases, strict=True))
+    return F.gelu(gate) * value
 
 
 def _norm(hidden: Tensor, norm: Norm, eps: float) -> Tensor:

@@ -47,9 +47,9 @@ def attend(qkv, backend, half, device=DEVICE):
 
 
 def truth(qkv, upstream, half):
-    x = qkv.detach().double().cpu().requires_grad_()
-    out = attend(x, "eager", half, torch.device("cpu"))
-    out.backward(upstream.double().cpu())
+    x = qkv.detach().to(DEVICE).double().requires_grad_()
+    out = attend(x, "eager", half)
+    out.backward(upstream.to(DEVICE).double())
     return out.detach(), x.grad
 
 

@@ -25,7 +25,8 @@ folder = pathlib.Path(sys.argv[1], f"rexplug-{project['version']}.dist-info"); f
 points = "\n".join(f"{k} = {v}" for k, v in project["entry-points"]["rexplug"].items())
 (folder / "entry_points.txt").write_text(f"[rexplug]\n{points}\n")
 P
-export PYTHONPATH=$site:$root:$root/plugins:$root/tests/benchmarks:$here PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# KIT_PATH: folders with more packages, as a FlashAttention that the image lacks.
+export PYTHONPATH=$site:$root:$root/plugins:$root/tests/benchmarks:$here:${KIT_PATH:-} PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-8}
 export TORCHINDUCTOR_CACHE_DIR=$work/inductor TRITON_CACHE_DIR=$work/triton   # one compile serves all steps
@@ -46,10 +47,10 @@ step() { # name seconds log command...
 }
 step machine 30 01-machine.log $python "$here/machine.py"
 step imports 45 01-machine.log $python "$here/imports.py"
-step correct 90 03-correct.log $python "$here/correct.py"
 step bench ${KIT_BENCH_SECONDS} 04-bench.log $python "$here/bench.py"
-step profile 75 06-profile.log $python "$here/profile_steps.py"
 step train 100 05-train.log $python "$here/train.py"
+step correct 90 03-correct.log $python "$here/correct.py"
+step profile 75 06-profile.log $python "$here/profile_steps.py"
 step trainer ${KIT_TRAINER_SECONDS} 07-trainer.log $python "$here/beside_trainer.py"
 # The same benchmark on an earlier commit, where its tree lies in .gpu/before.
 if [ -d "$here/before" ]; then

@@ -161,7 +161,7 @@ def peers(hidden, labels, model, name) -> None:
     with part("head: cut-cross-entropy"):
         from cut_cross_entropy import linear_cross_entropy
 
-        result("part", case=name, what="peer cut-cross-entropy", both_ms=milliseconds(lambda: linear_cross_entropy(x, weight, labels, bias=bias, reduction="sum").backward(), 5))
+        result("part", case=name, what="peer cut-cross-entropy", both_ms=milliseconds(lambda: linear_cross_entropy(x, weight, labels, reduction="sum").backward(), 5))
 
 
 def enqueue(step, name) -> None:
@@ -175,7 +175,7 @@ def enqueue(step, name) -> None:
     result("enqueue", case=name, python_ms_per_row=asked / STEPS * 1e3, done_ms_per_row=(time.perf_counter() - began) / STEPS * 1e3)
 
 
-for case in b.TINY[:1] if TINY else (b.CASES[0], b.CASES[2], b.CASES[1])[: int(os.environ.get("KIT_CASES", "2"))]:
+for case in b.TINY[:1] if TINY else (b.CASES[1], b.CASES[0], b.CASES[2])[: int(os.environ.get("KIT_CASES", "2"))]:
     name = f"{case[0]}@{case[1]}"
     with part(f"profile {name}"):
         model, wrapped, optimizer, rows, step, backend = prepared(*case, 512 if TINY else 50_368)
