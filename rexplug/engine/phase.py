@@ -145,7 +145,7 @@ def train_phase(
     if newest is None and (recipe.model.from_ is not None or previous is not None):
         notes += theta_warnings(thetas(model), context=phase.context, phase=phase.name, **phase.rope.model_dump())
     set_rope(model, global_theta=phase.rope.global_theta, local_theta=phase.rope.local_theta)
-    use_packed_attention(model)
+    use_packed_attention(model, torch.bfloat16 if recipe.model.residual == machine.precision == "bf16" else None)
     model.to(machine.device)
     parallel, reason = ranks.say(
         choose_parallel(recipe.model.parallel, model.num_parameters(), machine.device, ranks.world())
