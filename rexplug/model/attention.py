@@ -44,7 +44,9 @@ class Packing:
         documents = torch.diff(self.borders.long()).tolist() if self.sizes is None else list(self.sizes)
         tail = self.width - sum(documents)
         longest = max(documents, default=tail)
-        return documents + [longest] * (tail // longest) + [tail % longest] * (tail % longest > 0) if tail else documents
+        return (
+            documents + [longest] * (tail // longest) + [tail % longest] * (tail % longest > 0) if tail else documents
+        )
 
     @cached_property
     def max_length(self) -> int:

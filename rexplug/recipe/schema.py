@@ -86,13 +86,13 @@ class Model(Section):
     """Add embeddings (the mean of the known ones) where the tokenizer has more tokens than the checkpoint of `from`; the
     tokens that both have must have the same ids."""
     attention: Literal["auto", "flash4", "flash3", "flash", "varlen", "sdpa", "blocks", "eager"] = "auto"
-    """Attention backend; `auto` takes the fastest that this machine has and says which: on a GPU FlashAttention 4, 3 or 2 by the
-    package that is installed, else torch's own."""
+    """Attention backend; `auto` takes the fastest that this machine has and says which: on a GPU FlashAttention 4, 3 or 2,
+    whichever package is installed, else torch's own."""
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     """Number format of the forward pass; `auto` is bf16 on a GPU and fp32 on a CPU. `tf32` is fp32 whose products a GPU rounds."""
     residual: Literal["fp32", "bf16"] = "fp32"
-    """Number format of the residual stream where `precision` is bf16: bf16 moves less memory (2 to 3 % faster on an H200) and rounds
-    what every layer adds to; not ablated on a GPU yet."""
+    """Number format of the residual stream where `precision` is bf16: bf16 moves less memory (2 to 3 % faster on an H200) and
+    rounds what every layer adds to; what that costs in quality has not been measured."""
     compile: Literal["auto", True, False] = "auto"
     """Whether torch compiles the layers around attention; `auto` does on a GPU where triton and a C compiler are there. On a CPU
     it takes a minute and gains nothing beside oneDNN's products."""

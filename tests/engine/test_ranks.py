@@ -147,7 +147,6 @@ def test_a_batch_job_that_is_no_step_is_one_process(monkeypatch):
 
 def test_rows_are_dealt_out_and_a_rank_without_one_idles(bench):
     from rexplug.engine.loader import data_spec
-
     from rexplug.engine.rows import unpack_fields
 
     stream = bench().stream("first")

@@ -64,7 +64,14 @@ for number, options in VARIANTS:
             *case, steps=3 if TINY else 14, vocabulary=512 if TINY else 50_368, device=DEVICE, **options
         )  # fmt: skip
         result(
-            "bench", size=case[0], context=case[1], row=case[2], glu=glu, **options, **made, seconds=time.perf_counter() - start
+            "bench",
+            size=case[0],
+            context=case[1],
+            row=case[2],
+            glu=glu,
+            **options,
+            **made,
+            seconds=time.perf_counter() - start,
         )
     gc.collect()
     if GPU:

@@ -14,7 +14,7 @@ from pathlib import Path
 import bench_gpu
 import numpy as np
 import torch
-from common import DEVICE, GPU, TINY, part, result
+from common import GPU, TINY, part, result
 
 warnings.simplefilter("ignore")
 from made_stream import special_of, write_store
@@ -54,7 +54,11 @@ class Collate:
         kind = self.draw.random(ids.shape)
         ids = np.where(chosen & (kind < 0.8), 4, ids)
         ids = np.where(chosen & (kind > 0.9), self.draw.integers(5, VOCABULARY, ids.shape), ids)
-        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask.astype(np.int64)), "labels": torch.from_numpy(labels)}
+        return {
+            "input_ids": torch.from_numpy(ids),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+            "labels": torch.from_numpy(labels),
+        }
 
 
 def run(case, *, batch, compiled, grouped, steps):
@@ -89,27 +93,60 @@ def run(case, *, batch, compiled, grouped, steps):
         store = write_store(Path(folder, "store"), int(batch * (steps + 2) * median * 1.2), median, longest, VOCABULARY)
         data = Documents(store, batch * (steps + 1))
         arguments = TrainingArguments(
-            output_dir=str(Path(folder, "out")), per_device_train_batch_size=batch, max_steps=steps, learning_rate=1e-3,
-            lr_scheduler_type="constant", bf16=GPU, use_cpu=not GPU, torch_compile=compiled, report_to=[], save_strategy="no",
-            logging_strategy="no", dataloader_num_workers=4 if GPU else 0, disable_tqdm=True, remove_unused_columns=False,
-            train_sampling_strategy="group_by_length" if grouped else "random", length_column_name="length",
-            dataloader_pin_memory=GPU, tf32=True if GPU else None, optim="adamw_torch_fused", max_grad_norm=0.0,
+            output_dir=str(Path(folder, "out")),
+            per_device_train_batch_size=batch,
+            max_steps=steps,
+            learning_rate=1e-3,
+            lr_scheduler_type="constant",
+            bf16=GPU,
+            use_cpu=not GPU,
+            torch_compile=compiled,
+            report_to=[],
+            save_strategy="no",
+            logging_strategy="no",
+            dataloader_num_workers=4 if GPU else 0,
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            train_sampling_strategy="group_by_length" if grouped else "random",
+            length_column_name="length",
+            dataloader_pin_memory=GPU,
+            tf32=True if GPU else None,
+            optim="adamw_torch_fused",
+            max_grad_norm=0.0,
         )
-        trainer = Counting(model, arguments, train_dataset=data, data_collator=Collate(None if grouped else longest), callbacks=[clock])
+        trainer = Counting(
+            model, arguments, train_dataset=data, data_collator=Collate(None if grouped else longest), callbacks=[clock]
+        )
         trainer.train()
         if GPU:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - clock.began
     result(
-        "trainer", size=size, context=longest, batch=batch, compiled=compiled, grouped=grouped, steps=steps - warm,
-        tokens_s=float(clock.tokens) / seconds, memory_gib=torch.cuda.max_memory_allocated() / 2**30 if GPU else 0.0,
+        "trainer",
+        size=size,
+        context=longest,
+        batch=batch,
+        compiled=compiled,
+        grouped=grouped,
+        steps=steps - warm,
+        tokens_s=float(clock.tokens) / seconds,
+        memory_gib=torch.cuda.max_memory_allocated() / 2**30 if GPU else 0.0,
     )
 
 
 began = time.perf_counter()
 BASE, LONG, MICRO = (bench_gpu.CASES[i] for i in (0, 1, 2)) if not TINY else (bench_gpu.TINY[0],) * 3
 for case, batch, compiled, grouped in (
-    [(BASE, 64, False, True), (BASE, 64, True, False), (LONG, 8, False, True), (MICRO, 256, False, True), (LONG, 8, True, False), (BASE, 128, False, True), (MICRO, 256, True, False), (LONG, 16, False, True)]
+    [
+        (BASE, 64, False, True),
+        (BASE, 64, True, False),
+        (LONG, 8, False, True),
+        (MICRO, 256, False, True),
+        (LONG, 8, True, False),
+        (BASE, 128, False, True),
+        (MICRO, 256, True, False),
+        (LONG, 16, False, True),
+    ]
     if not TINY
     else [(BASE, 4, False, True), (BASE, 4, False, False)]
 ):

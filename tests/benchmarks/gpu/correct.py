@@ -21,9 +21,7 @@ from rexplug.model.loss import masked_lm_loss
 from rexplug.recipe.schema import Model
 
 torch.manual_seed(0)
-LENGTHS = [1, 2, 3, 63, 64, 65, 66, 128, 129, 130, 191, 192, 193, 257] + (
-    [] if TINY else [1024, 1000, 2048, 777, 4096]
-)
+LENGTHS = [1, 2, 3, 63, 64, 65, 66, 128, 129, 130, 191, 192, 193, 257] + ([] if TINY else [1024, 1000, 2048, 777, 4096])
 TAIL = 37
 T, HEADS, SIZE = sum(LENGTHS) + TAIL, 2 if TINY else 4, 64
 STACKED = ("blocks", "sdpa")
@@ -114,7 +112,9 @@ def compare(name, ours, theirs, limit):
     whole = off(
         torch.cat([ours[1][k].flatten() for k in theirs[1]]), torch.cat([g.flatten() for g in theirs[1].values()])
     )
-    print(f"     loss {ours[0]:.6f} beside {theirs[0]:.6f}; gradient off by {whole:.2e}, most in {worst[1]}: {worst[0]:.2e}")
+    print(
+        f"     loss {ours[0]:.6f} beside {theirs[0]:.6f}; gradient off by {whole:.2e}, most in {worst[1]}: {worst[0]:.2e}"
+    )
     judge(name, max(whole, abs(ours[0] - theirs[0]) / theirs[0]), limit)
 
 
@@ -137,7 +137,9 @@ for backend, autocast, compiled, kernel, residual, limit in (
 ):
     what = f"{backend} {'bf16' if autocast else 'fp32'} compiled={compiled} loss={kernel} residual={residual}"
     with part(f"model: {what}"):
-        compare(f"model {what}", gradients(backend, autocast, DEVICE, compiled, row, kernel, residual), reference, limit)
+        compare(
+            f"model {what}", gradients(backend, autocast, DEVICE, compiled, row, kernel, residual), reference, limit
+        )
 
 with part("loss: kernels beside cross_entropy"):
     model = build_model(Model(size="nano"), SPECIAL, context=64, seed=1).to(DEVICE)
@@ -160,7 +162,11 @@ with part("loss: kernels beside cross_entropy"):
             (total + nothing).backward()
             logits = other.decoder(other.head(h2))
             F.cross_entropy(logits, labels, reduction="sum").backward()
-            judge(f"loss {kernel} autocast={autocast} losses", off(losses, F.cross_entropy(logits, labels, reduction="none")), limit)
+            judge(
+                f"loss {kernel} autocast={autocast} losses",
+                off(losses, F.cross_entropy(logits, labels, reduction="none")),
+                limit,
+            )
             judge(f"loss {kernel} autocast={autocast} gradient of hidden", off(h1.grad, h2.grad), limit)
             for name in ("weight", "bias"):
                 ours, theirs = getattr(one.decoder, name).grad, getattr(other.decoder, name).grad
@@ -182,7 +188,9 @@ with part("rotation: are the angles right beyond position 2,048 when TF32 is on,
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
 
-with part("optimizer: the GPU's Triton kernel beside the CPU's fused one, eight steps, and moments carried over both ways"):
+with part(
+    "optimizer: the GPU's Triton kernel beside the CPU's fused one, eight steps, and moments carried over both ways"
+):
     phase = recipe_of(1024, 1024, 10**9).phases[0]
     first = build_model(Model(size="nano"), SPECIAL, context=64, seed=1)
     second = copy.deepcopy(first).to(DEVICE)
@@ -200,7 +208,11 @@ with part("optimizer: the GPU's Triton kernel beside the CPU's fused one, eight 
             q.grad = p.grad.to(DEVICE)
         one.step()
         other.step()
-    judge("weights after eight steps", max(off(q, p) for p, q in zip(first.parameters(), second.parameters(), strict=True)), 1e-5)
+    judge(
+        "weights after eight steps",
+        max(off(q, p) for p, q in zip(first.parameters(), second.parameters(), strict=True)),
+        1e-5,
+    )
 
 if os.environ.get("TRITON_INTERPRET") == "1":
     print("Triton's interpreter: no kernel was compiled")

@@ -3,7 +3,6 @@
 import collections
 import gc
 import os
-import sys
 import tempfile
 import time
 import warnings
@@ -63,7 +62,11 @@ def waits(step) -> None:
         warnings.simplefilter("always")
         step(0)
     torch.cuda.set_sync_debug_mode("default")
-    places = collections.Counter(f"{Path(each.filename).parent.name}/{Path(each.filename).name}:{each.lineno}" for each in found if "synchron" in str(each.message))
+    places = collections.Counter(
+        f"{Path(each.filename).parent.name}/{Path(each.filename).name}:{each.lineno}"
+        for each in found
+        if "synchron" in str(each.message)
+    )
     result("waits", count=sum(places.values()), where=str(dict(places.most_common(8))))
 
 
@@ -79,7 +82,9 @@ def kernels(step, width: int, name: str) -> None:
         return
     spans, by_name = [], collections.defaultdict(lambda: [0.0, 0])
     for event in seen.events():
-        if event.device_type == torch.autograd.DeviceType.CUDA and not event.name.startswith(("ProfilerStep", "gpu_user")):
+        if event.device_type == torch.autograd.DeviceType.CUDA and not event.name.startswith(
+            ("ProfilerStep", "gpu_user")
+        ):
             spans.append((event.time_range.start, event.time_range.end))
             by_name[event.name][0] += event.time_range.end - event.time_range.start
             by_name[event.name][1] += 1
@@ -90,11 +95,32 @@ def kernels(step, width: int, name: str) -> None:
         end = max(end, last)
     whole = end - spans[0][0]
     total = sum(spent for spent, _ in by_name.values())
-    result("idle", case=name, gpu_idle_share=1 - busy / whole, ms_per_row=whole / STEPS / 1e3, kernels_per_row=sum(c for _, c in by_name.values()) / STEPS)
+    result(
+        "idle",
+        case=name,
+        gpu_idle_share=1 - busy / whole,
+        ms_per_row=whole / STEPS / 1e3,
+        kernels_per_row=sum(c for _, c in by_name.values()) / STEPS,
+    )
     kinds = collections.Counter()
     for kernel, (spent, _) in by_name.items():
         low = kernel.lower()
-        kind = next((k for k, words in {"attention": ("flash", "fmha"), "products": ("gemm", "cutlass", "nvjet", "wgmma", "xmma", "cublas"), "optimizer": ("adamw",), "copies": ("memcpy", "memset"), "softmax/loss": ("softmax",), "triton (compiled)": ("triton",), "sort/scan/index": ("sort", "scan", "index", "embedding", "radix")}.items() if any(w in low for w in words)), "eager elementwise and reductions")
+        kind = next(
+            (
+                k
+                for k, words in {
+                    "attention": ("flash", "fmha"),
+                    "products": ("gemm", "cutlass", "nvjet", "wgmma", "xmma", "cublas"),
+                    "optimizer": ("adamw",),
+                    "copies": ("memcpy", "memset"),
+                    "softmax/loss": ("softmax",),
+                    "triton (compiled)": ("triton",),
+                    "sort/scan/index": ("sort", "scan", "index", "embedding", "radix"),
+                }.items()
+                if any(w in low for w in words)
+            ),
+            "eager elementwise and reductions",
+        )
         kinds[kind] += spent
     for kind, spent in kinds.most_common():
         print(f"= {name}: {kind:34}{spent / STEPS / 1e3:9.2f} ms a row {spent / total:7.1%}")
@@ -112,7 +138,10 @@ def parts(model, optimizer, row, backend, name) -> None:
     for each in usable:
         packing = Packing(row.borders, width, each, row.lengths)
         shape = (width, 3, heads, 64) if packing.stacked else (width, heads, 64)
-        made = [torch.randn(shape, device=DEVICE, dtype=up.dtype, requires_grad=True) for _ in range(1 if packing.stacked else 3)]
+        made = [
+            torch.randn(shape, device=DEVICE, dtype=up.dtype, requires_grad=True)
+            for _ in range(1 if packing.stacked else 3)
+        ]
         qkv = made[0] if packing.stacked else tuple(made)
         for half in (None, HALF_WINDOW):
             count = pairs(row.lengths, half)
@@ -121,7 +150,15 @@ def parts(model, optimizer, row, backend, name) -> None:
                 with torch.no_grad():
                     forward = milliseconds(lambda: attend_packed(qkv, None, packing, 0.125, half), 5)
                 both = milliseconds(lambda: attend_packed(qkv, None, packing, 0.125, half).backward(up), 5)
-                result("part", case=name, what=f"attention {each} {'global' if half is None else 'local'}", forward_ms=forward, both_ms=both, tflops_forward=flops / forward / 1e9, tflops_both=3 * flops / both / 1e9)
+                result(
+                    "part",
+                    case=name,
+                    what=f"attention {each} {'global' if half is None else 'local'}",
+                    forward_ms=forward,
+                    both_ms=both,
+                    tflops_forward=flops / forward / 1e9,
+                    tflops_both=3 * flops / both / 1e9,
+                )
     hidden = torch.randn(row.num_masked, model.config.hidden_size, device=DEVICE, requires_grad=True)
     labels = row.labels
 
@@ -142,7 +179,13 @@ def parts(model, optimizer, row, backend, name) -> None:
         if each.grad is None:
             each.grad = torch.zeros_like(each)
     ms = milliseconds(optimizer.step, 5)
-    result("part", case=name, what="optimizer step", both_ms=ms, gb_s=36 * sum(p.numel() for p in model.parameters()) / ms / 1e6)
+    result(
+        "part",
+        case=name,
+        what="optimizer step",
+        both_ms=ms,
+        gb_s=36 * sum(p.numel() for p in model.parameters()) / ms / 1e6,
+    )
 
 
 def peers(hidden, labels, model, name) -> None:
@@ -154,14 +197,21 @@ def peers(hidden, labels, model, name) -> None:
         from liger_kernel.ops.fused_linear_cross_entropy import LigerFusedLinearCrossEntropyFunction as Fused
 
         def liger() -> None:
-            out = Fused.apply(x, weight, labels, bias, None, -100, 0.0, 0.0, "sum", None, False, torch.float32, False, True)
+            out = Fused.apply(
+                x, weight, labels, bias, None, -100, 0.0, 0.0, "sum", None, False, torch.float32, False, True
+            )
             out[0].backward()
 
         result("part", case=name, what="peer liger fused linear", both_ms=milliseconds(liger, 5))
     with part("head: cut-cross-entropy"):
         from cut_cross_entropy import linear_cross_entropy
 
-        result("part", case=name, what="peer cut-cross-entropy", both_ms=milliseconds(lambda: linear_cross_entropy(x, weight, labels, reduction="sum").backward(), 5))
+        result(
+            "part",
+            case=name,
+            what="peer cut-cross-entropy",
+            both_ms=milliseconds(lambda: linear_cross_entropy(x, weight, labels, reduction="sum").backward(), 5),
+        )
 
 
 def enqueue(step, name) -> None:
@@ -172,7 +222,12 @@ def enqueue(step, name) -> None:
         step(number)
     asked = time.perf_counter() - began
     b.wait_for(DEVICE)
-    result("enqueue", case=name, python_ms_per_row=asked / STEPS * 1e3, done_ms_per_row=(time.perf_counter() - began) / STEPS * 1e3)
+    result(
+        "enqueue",
+        case=name,
+        python_ms_per_row=asked / STEPS * 1e3,
+        done_ms_per_row=(time.perf_counter() - began) / STEPS * 1e3,
+    )
 
 
 for case in b.TINY[:1] if TINY else (b.CASES[1], b.CASES[0], b.CASES[2])[: int(os.environ.get("KIT_CASES", "2"))]:
