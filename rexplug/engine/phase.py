@@ -336,15 +336,15 @@ def matrix_products(precision: str) -> Iterator[None]:
 
     The switch is the process's, so it is set back: evaluations in fp32 before and after a phase must agree.
     """
-    flags = torch.backends.cuda.matmul, torch.backends.cudnn
+    flags: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [flag.allow_tf32 for flag in flags]
     for flag in flags:
-        flag.allow_tf32 = precision == "tf32"  # type: ignore[attr-defined]
+        flag.allow_tf32 = precision == "tf32"
     try:
         yield
     finally:
         for flag, value in zip(flags, before, strict=True):
-            flag.allow_tf32 = value  # type: ignore[attr-defined]
+            flag.allow_tf32 = value
 
 
 def composer_device(device: torch.device, *, tf32: bool) -> Any:

@@ -90,7 +90,7 @@ def unpack_fields(packed: dict[str, Any]) -> list[PackedRow]:
     """The rows again, each a view of the batch's tensors."""
     parts = [packed["fields"][name].split(packed["sizes"][name]) for name in FIELDS]
     return [
-        PackedRow(*tensors, lengths, count)
+        PackedRow(**dict(zip(FIELDS, tensors, strict=True)), lengths=lengths, num_tokens=count)
         for *tensors, lengths, count in zip(*parts, packed["lengths"], packed["num_tokens"], strict=True)
     ]
 

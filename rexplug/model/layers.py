@@ -173,8 +173,9 @@ def angles_of(rotary: Any, positions: Tensor, kind: str) -> tuple[Tensor, Tensor
     rounded to whole units where TF32 is on.
     """
     if rotary.rope_type[kind] != "default":
-        both = rotary(positions[None].float(), positions[None], kind)
-        return tuple(each[0, :, : each.shape[-1] // 2] for each in both)  # type: ignore[return-value]
+        cosines, sines = rotary(positions[None].float(), positions[None], kind)
+        half = cosines.shape[-1] // 2
+        return cosines[0, :, :half], sines[0, :, :half]
     angles = positions.float()[:, None] * getattr(rotary, f"{kind}_inv_freq").float()
     return angles.cos(), angles.sin()
 

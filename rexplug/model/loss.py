@@ -229,9 +229,9 @@ class _Sum:
         if not _has_wide_products():
             self.add((left @ right).float())
         elif self.value is None:
-            self.value = torch.mm(left, right, out_dtype=torch.float32)
+            self.value = torch.ops.aten.mm.dtype(left, right, torch.float32)
         else:
-            torch.addmm(self.value, left, right, out_dtype=torch.float32, out=self.value)
+            torch.ops.aten.addmm.dtype_out(self.value, left, right, torch.float32, out=self.value)
 
 
 @cache
