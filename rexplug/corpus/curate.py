@@ -13,12 +13,12 @@ from typing import Any
 
 from rexplug.components import CorpusFilter, CorpusSample, Document, DocumentSource
 from rexplug.corpus.deduplicate import find_duplicates
-from rexplug.corpus.executors import Job, one_cluster, run_jobs
 from rexplug.corpus.filtering import Work, filter_shard, finish_shard, shard_documents
-from rexplug.corpus.quiet import quiet
 from rexplug.corpus.sources import ERROR
 from rexplug.corpus.statistics import merge
 from rexplug.errors import DataError
+from rexplug.executors import Job, one_cluster, run_jobs
+from rexplug.executors.quiet import quiet
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
 from rexplug.run_directory import read_json, write_json

@@ -18,9 +18,9 @@ import numpy as np
 from rexplug.components import CorpusFilter, Document, DocumentSource, Shard
 from rexplug.corpus.deduplicate.keys import KeyWriter
 from rexplug.corpus.files import DocumentWriter, read_file
-from rexplug.corpus.quiet import quiet
 from rexplug.corpus.sources import ERROR
 from rexplug.corpus.statistics import Step
+from rexplug.executors.quiet import quiet
 from rexplug.recipe.schema import Curation
 from rexplug.run_directory import write_json
 

@@ -66,7 +66,7 @@ def write_shard(
         pq.write_table(pa.table(table), temporary, compression="zstd", row_group_size=ROWS)
         written[about] = {"bytes": temporary.stat().st_size, "blake2b": checksum(temporary)}
     counts = {"documents": len(lengths), "tokens": int(lengths.sum())}
-    write_json(folder / f"shard-{name}.json", {**counts, "channels": list(channels), "files": written})
+    write_json(shard_record(folder, number), {**counts, "channels": list(channels), "files": written})
 
 
 def _check(
@@ -127,9 +127,14 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def shard_record(folder: Path, number: int) -> Path:
+    """The file that is written last of a shard: without it the shard is not there."""
+    return folder / f"shard-{number:05d}.json"
+
+
 def has_shard(folder: Path, number: int) -> bool:
     """Whether shard `number` was written to its end and its files are still there."""
-    record = folder / f"shard-{number:05d}.json"
+    record = shard_record(folder, number)
     if not record.exists():
         return False
     return not any(size_problem(folder / name, entry["bytes"]) for name, entry in read_json(record)["files"].items())
@@ -175,7 +180,7 @@ def close_store(
             raise DataError(f"{folder} was made with another tokenizer; write the shards into a new folder")
     entries = []
     for number in range(shards):
-        record = folder / f"shard-{number:05d}.json"
+        record = shard_record(folder, number)
         if not record.exists():
             raise DataError(f"{folder} has no shard {number}, and {shards} were to be closed; write it first")
         entry = read_json(record)
