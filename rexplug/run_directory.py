@@ -22,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    _remove(temporary)
+    remove(temporary)
     try:
         yield temporary
         if temporary.is_file():
@@ -31,18 +31,19 @@ def replacing(path: Path) -> Iterator[Path]:
         if path.is_dir():
             # A folder cannot be replaced in one step: the old one is moved away first, and removed last.
             aside = path.with_name(f".old-{os.getpid()}-{path.name}")
-            _remove(aside)
+            remove(aside)
             path.rename(aside)
             temporary.rename(path)
-            _remove(aside)
+            remove(aside)
         else:
             temporary.replace(path)
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there; of a link the link alone, never what it points to."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -21,13 +21,14 @@ import click
     help="Stop after relevance, curate, tokenize, train, train.PHASE, evaluate.PHASE, export or report.",
 )
 @click.option("--from", "from_", metavar="STAGE", help="Do this stage and what depends on it again.")
-@click.option("--fresh", is_flag=True, help="Remove what an earlier run left in the folder first.")
+@click.option("--fresh", is_flag=True, help="Remove what an earlier run made in the folder first.")
 @click.option(
     "--allow-change",
     "allow",
     metavar="KEY",
     multiple=True,
-    help="Let a phase that is under way go on although this key changed, e.g. phases.anneal.tokens; may be repeated.",
+    help="Go on with what is there although this changed, e.g. phases.anneal.tokens or plugins.NAME (a plugin's code); "
+    "may be repeated.",
 )
 @click.option(
     "--processes",
