@@ -19,6 +19,7 @@ _COMMANDS = {
     "compare": "Say which differences between runs or results are real.",
     "ablate": "Run variants of a recipe that share what they can, and compare them.",
     "report": "Write a run's report and model card again.",
+    "verify": "Compare every file of a run with its checksum.",
     "corpus": "Show what curation kept and dropped, and why.",
     "show": "Print the recipe with everything spelled out.",
     "plan": "Say what a recipe takes before it runs: tokens, epochs, steps, time, memory, disk, GPUs and their price.",

@@ -17,6 +17,7 @@ import torch
 from rexplug import ranks
 from rexplug.batches import BatchStream, Position, PositionLog
 from rexplug.batches.history import FILE as POSITIONS
+from rexplug.checksums import record_checksums, require_whole
 from rexplug.engine import checkpoints
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.engine.figures import MetricsFile, Smoothed, Speed
@@ -47,6 +48,7 @@ def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -
     model = build_model(recipe.model, special, context=longest, seed=recipe.seed_of_training)
     with replacing(run.checkpoints / "initial") as temporary:
         model.save_pretrained(temporary)
+        record_checksums(temporary)
     total = sum(each.numel() for each in model.parameters())
     embedding = model.model.embeddings.tok_embeddings.weight.numel()
     return {"parameters": total, "without_embedding": total - embedding, "rope_theta": thetas(model)}
@@ -138,7 +140,11 @@ def train_phase(
     metrics = MetricsFile(run.metrics, progress)
     if leads:
         checkpoints.clear_leftovers(folder)
-    newest: Path | None = ranks.say(checkpoints.newest(folder) if leads else None)
+    newest: Path | None = ranks.say(checkpoints.newest(folder, progress.note) if leads else None)
+    if newest is None:
+        require_whole(
+            start, f"it is what phase '{phase.name}' starts from; --from the stage that made it makes it again"
+        )
     model = load_model(newest or start)
     previous = checkpoints.read_state(start) if (start / "state.json").exists() else None
     notes = []

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rexplug import __version__
+from rexplug.checksums import FILE as CHECKSUMS
+from rexplug.checksums import record_checksums, require_whole
 from rexplug.components import Component, Document, Evaluator, SalienceScorer
 from rexplug.errors import DataError, RexplugError
 from rexplug.evaluation.models import ModelName
@@ -30,6 +32,7 @@ from rexplug.run_directory import RunDirectory, remove, replacing, write_text
 if TYPE_CHECKING:
     from rexplug.evaluation import Material
 
+REMAKE_TOKENIZER = "--from tokenize makes it, and all that depends on it, again"
 HELD_OUT_LIMIT = 2000
 """Evaluators get at most this many held-out documents of a source."""
 
@@ -337,6 +340,9 @@ class Story:
         make_tokenizer(
             recipe.tokenizer, run.corpus, sources, seed=recipe.seed, folder=run.tokenizer, progress=self.progress
         )
+        if not (run.tokenizer / CHECKSUMS).exists():
+            record_checksums(run.tokenizer)
+        require_whole(run.tokenizer, REMAKE_TOKENIZER)
         scorers = dict(zip((scorer.channel for scorer in recipe.scorers), self._scorers(), strict=True))
         return tokenize(
             run.corpus, sources, run.tokenizer, scorers, tokens=run.tokens, executor=recipe.curation.executor,
@@ -363,6 +369,7 @@ class Story:
 
         if ranks.rank() == 0:
             ranks.say(phase.name)
+        require_whole(self.run.tokenizer, REMAKE_TOKENIZER)
         names = ["initial", *(each.name for each in self.recipe.phases)]
         start = self._checkpoint(names[names.index(phase.name) - 1])
         return train_phase(
@@ -402,6 +409,7 @@ class Story:
     def _evaluate(self, checkpoint: Path, moment: str) -> Any:
         from rexplug.evaluation import EvaluatorsFailed, evaluate
 
+        self._require_whole(checkpoint)
         try:
             results = evaluate(
                 self.recipe.evaluators, lambda: ModelName(moment, str(checkpoint)).load(self.run.tokenizer),
@@ -443,9 +451,11 @@ class Story:
 
         texts = [document.text for documents in self._held_out().values() for document in documents[:4]]
         self.progress.start("export")
-        return export(
-            self._checkpoint(self.recipe.phases[-1].name), self.run.tokenizer, self.run.model, sample_texts=texts[:8]
-        )
+        checkpoint = self._checkpoint(self.recipe.phases[-1].name)
+        self._require_whole(checkpoint)
+        parity = export(checkpoint, self.run.tokenizer, self.run.model, sample_texts=texts[:8])
+        record_checksums(self.run.model, leave_out=[self.run.card.name])
+        return parity
 
     def report(self) -> Any:
         """Write the report and the model card, and put the card beside the exported weights too."""
@@ -457,6 +467,16 @@ class Story:
         with replacing(self.run.model / "README.md") as temporary:
             shutil.copyfile(card, temporary)
         return None
+
+    def _require_whole(self, checkpoint: Path) -> None:
+        """Refuse weights or a tokenizer that are not what was written.
+
+        Raises:
+            DataError: a file differs from its checksum.
+        """
+        require_whole(self.run.tokenizer, REMAKE_TOKENIZER)
+        stage = checkpoint.parent.name if checkpoint.name == "final" else checkpoint.name
+        require_whole(checkpoint, f"--from train.{stage} trains it again")
 
     def _checkpoint(self, moment: str) -> Path:
         folder = self.run.checkpoints / moment

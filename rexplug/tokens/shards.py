@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from rexplug.checksums import checksum
 from rexplug.errors import DataError
 from rexplug.run_directory import read_json, replacing, write_json
 
@@ -119,12 +120,6 @@ def _save(path: Path, values: NDArray[Any]) -> dict[str, Any]:
         hashed = _Hashed(file)
         np.save(cast("BinaryIO", hashed), values)
     return {"bytes": hashed.size, "blake2b": hashed.hash.hexdigest()}
-
-
-def checksum(path: Path) -> str:
-    """The checksum of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def shard_record(folder: Path, number: int) -> Path:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rexplug.checksums import checksum
 from rexplug.errors import DataError
 from rexplug.run_directory import read_json
 from rexplug.tokens.index import DocumentIndex
 from rexplug.tokens.shards import (
     FORMAT,
     WORD_START,
-    checksum,
     close_store,
     has_shard,
     hash_of,

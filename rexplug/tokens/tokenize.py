@@ -9,7 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from rexplug.checksums import file_problem, read_checksums
 from rexplug.components import CorpusSample, Document, SalienceScorer, TokenizedDocument
+from rexplug.errors import DataError
 from rexplug.executors import Job, one_cluster, run_jobs
 from rexplug.executors.quiet import quiet
 from rexplug.progress import Progress
@@ -118,6 +120,11 @@ def _shard(
     """Make one shard, in this process or in a worker; returns how many documents it holds."""
     from rexplug.tokens.step import ReadKept, TokenizeDocuments, counts_path
 
+    file = sorted(kept.glob("[!.]*.parquet"))[shard]
+    written = read_checksums(kept.parent).get(f"{kept.name}/{file.name}")
+    problem = file_problem(file, written) if written is not None else None
+    if problem is not None:
+        raise DataError(f"{problem}; --from curate makes the corpus again")
     step = TokenizeDocuments(folder, tokenizer, scorers)
     deque(step(ReadKept(kept)(None, shard, num_shards), shard, num_shards), maxlen=0)
     return int(read_json(counts_path(folder, shard))["documents"])
