@@ -72,15 +72,19 @@ def file_problem(path: Path, entry: Mapping[str, Any], *, content: bool = True) 
     return None
 
 
-def folder_problems(folder: Path) -> Iterator[str]:
-    """Compare every file of a folder with its record; yields what differs, and nothing for a folder without one."""
+def folder_problems(folder: Path, *, content_up_to: int | None = None) -> Iterator[str]:
+    """Compare every file of a folder with its record; yields what differs, and nothing for a folder without one.
+
+    Of files larger than `content_up_to` bytes only the size is compared.
+    """
     try:
         entries = read_checksums(folder)
     except DataError as error:
         yield str(error)
         return
     for name, entry in entries.items():
-        problem = file_problem(folder / name, entry)
+        content = content_up_to is None or entry["bytes"] <= content_up_to
+        problem = file_problem(folder / name, entry, content=content)
         if problem is not None:
             yield problem
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from collections.abc import Iterator
 
 import click
 
@@ -58,6 +59,14 @@ def main() -> None:
     ranks.leave(_run())
 
 
+def _damage() -> Iterator[str]:
+    """What is damaged in the runs that the command names: files that others changed are no mistake of ours."""
+    from rexplug.pipeline.damage import damage, runs_among
+
+    for root in runs_among(sys.argv[1:]):
+        yield from damage(root)
+
+
 def _run() -> int:
     try:
         cli(standalone_mode=False)
@@ -82,6 +91,9 @@ def _run() -> int:
         sys.stderr.close()
         return 0
     except Exception:
+        for problem in _damage():
+            click.echo(f"rexplug: {problem}", err=True)
+            return 2
         traceback.print_exc()
         click.echo("rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it", err=True)
         return 1

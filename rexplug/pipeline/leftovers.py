@@ -15,11 +15,11 @@ def metric_lines(run: RunDirectory, wanted: Callable[[str], bool]) -> list[str]:
     if not run.metrics.exists():
         return []
     kept = []
-    for line in run.metrics.read_text(encoding="utf-8").splitlines():
+    for line in run.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             if wanted(json.loads(line)["phase"]):
                 kept.append(line + "\n")
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue  # a line that a killed run did not finish
     return kept
 

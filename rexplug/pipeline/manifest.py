@@ -16,7 +16,7 @@ from typing import Any
 
 from rexplug import __version__
 from rexplug.errors import DataError
-from rexplug.run_directory import RunDirectory, read_json, write_json
+from rexplug.run_directory import RunDirectory, mend, read_json, write_json
 
 _PACKAGES = (
     "torch", "mosaicml", "transformers", "tokenizers", "datatrove", "datasets", "mteb",
@@ -27,9 +27,6 @@ _PACKAGES = (
 def now() -> str:
     """The time in UTC, to the second, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-MEND = "put a copy of it back, or begin anew in this folder with rexplug run RECIPE --fresh"
 
 
 def _shape_problem(values: Any) -> str | None:
@@ -43,12 +40,22 @@ def _shape_problem(values: Any) -> str | None:
         "status": (str,), "fingerprint": (str,), "inputs": (dict,), "seconds": (int, float), "result": (dict, type(None)),
         "peak_memory_gib": (int, float, type(None)),
     }  # fmt: skip
+    for key in ("versions", "plugins", "host"):
+        if not isinstance(values.get(key, {}), dict):
+            return f"'{key}' is {_short(values[key])} where an object is due"
     for name, stage in stages.items():
         if not isinstance(stage, dict):
             return f"'stages.{name}' is {_short(stage)} where an object is due"
         for key, kind in kinds.items():
             if key in stage and (not isinstance(stage[key], kind) or isinstance(stage[key], bool)):
                 return f"'stages.{name}.{key}' is {_short(stage[key])}"
+        result = stage.get("result")
+        if name.partition(".")[0] in ("curate", "tokenize", "evaluate") and result is not None:
+            odd = next(
+                (key for key, each in result.items() if key != "seconds" and not isinstance(each, dict | list)), None
+            )
+            if odd is not None and not (name == "curate" and odd not in ("sources",)):
+                return f"'stages.{name}.result.{odd}' is {_short(result[odd])} where an object is due"
     return None
 
 
@@ -71,7 +78,7 @@ class Manifest:
         values = read_json(run.manifest)
         problem = _shape_problem(values)
         if problem is not None:
-            raise DataError(f"{run.manifest} is damaged: {problem}; {MEND}")
+            raise DataError(f"{run.manifest} is damaged: {problem}; {mend(run.manifest)}")
         return cls(run, values)
 
     @classmethod

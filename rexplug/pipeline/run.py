@@ -17,6 +17,7 @@ from rexplug.components import Component, Document, Evaluator, SalienceScorer
 from rexplug.errors import DataError, RexplugError
 from rexplug.evaluation.models import ModelName
 from rexplug.fingerprint import PluginCode
+from rexplug.pipeline.damage import explained
 from rexplug.pipeline.foresight import Foresight
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.pipeline.leftovers import metric_lines, remove_all, require_run_folder
@@ -27,7 +28,7 @@ from rexplug.progress import Progress, Silent
 from rexplug.recipe import Recipe, dump_recipe, load_recipe
 from rexplug.recipe.schema import Phase
 from rexplug.registry import Registry
-from rexplug.run_directory import RunDirectory, remove, replacing, write_text
+from rexplug.run_directory import RunDirectory, mend, remove, replacing, write_text
 
 if TYPE_CHECKING:
     from rexplug.evaluation import Material
@@ -90,10 +91,11 @@ def run_recipe(
 
         story = Story(recipe, run, progress)
         try:
-            run_stages(
-                story.stages(plugins), manifest, progress, until=until, from_=from_, siblings=siblings, allow=allow,
-                watch=Foresight(recipe, run, progress), begin=begin,
-            )  # fmt: skip
+            with explained(root):
+                run_stages(
+                    story.stages(plugins), manifest, progress, until=until, from_=from_, siblings=siblings, allow=allow,
+                    watch=Foresight(recipe, run, progress), begin=begin,
+                )  # fmt: skip
             story.require_measured()
         except BaseException as error:
             if started:  # what is refused before it begins leaves the folder as it was
@@ -117,8 +119,9 @@ def rewrite_report(root: Path, registry: Registry) -> list[Path]:
     from rexplug.report import write_card, write_report
 
     run = RunDirectory(root)
-    if not run.manifest.exists() or not run.recipe.exists():
-        raise DataError(f"{root} is no run: it has no {run.manifest.name}; give a folder like runs/NAME")
+    Manifest.existing(run)
+    if not run.recipe.is_file():
+        raise DataError(f"{run.recipe} is missing; {mend(run.recipe)}")
     recipe = load_recipe(run.recipe, (), registry)
     written = [write_report(run, recipe), write_card(run, recipe)]
     if run.model.is_dir():

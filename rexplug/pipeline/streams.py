@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rexplug.errors import DataError, RecipeError
-from rexplug.run_directory import RunDirectory
+from rexplug.pipeline.manifest import Manifest
+from rexplug.run_directory import RunDirectory, mend
 
 if TYPE_CHECKING:
     from rexplug.batches import Lineage
@@ -27,7 +28,8 @@ def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
 
     run = RunDirectory(root)
     if not run.recipe.exists():
-        raise DataError(f"{root} is no folder of a run: it has no recipe.yaml")
+        Manifest.existing(run)
+        raise DataError(f"{run.recipe} is missing; {mend(run.recipe)}")
     recipe = load_recipe(run.recipe, (), load_plugins())
     names = [each.name for each in recipe.phases]
     if phase is not None and phase not in names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from rexplug.checksums import folder_problems, read_checksums
 from rexplug.errors import DataError, RexplugError
 from rexplug.pipeline.manifest import Manifest
-from rexplug.run_directory import RunDirectory
+from rexplug.run_directory import RunDirectory, mend, read_metrics
 
 
 @dataclass
@@ -27,8 +26,9 @@ class Verified:
     problems: list[str] = field(default_factory=list)
 
 
-def verify_run(root: Path) -> Iterator[Verified]:
-    """Read every file of a run and compare it with its checksum, part by part.
+def verify_run(root: Path, *, content_up_to: int | None = None) -> Iterator[Verified]:
+    """Read every file of a run and compare it with its checksum, part by part; of files larger than `content_up_to` bytes only
+    the size is compared.
 
     Raises:
         DataError: the folder is no run, or its manifest is damaged.
@@ -36,21 +36,21 @@ def verify_run(root: Path) -> Iterator[Verified]:
     run = RunDirectory(root)
     manifest = Manifest.existing(run)
     for folder in sorted(path.parent for path in run.corpus.glob("*/kept")):
-        yield _folder(folder, "--from curate makes it again")
+        yield _folder(folder, content_up_to, "--from curate makes it again")
     if run.tokenizer.is_dir():
-        yield _folder(run.tokenizer, "--from tokenize makes it again")
+        yield _folder(run.tokenizer, content_up_to, "--from tokenize makes it again")
     for path in sorted(run.tokens.glob("*/store.json")):
-        yield _store(path.parent)
+        yield _store(path.parent, content_up_to)
     for folder in _checkpoints(run):
         phase = folder.name if folder.parent == run.checkpoints else folder.parent.name
         again = f"--from train.{phase} trains it again"
         if folder.name.startswith("step-"):
             again = f"a run passes over it; {again}"
-        yield _folder(folder, again)
+        yield _folder(folder, content_up_to, again)
     if run.model.is_dir():
-        yield _folder(run.model, "--from export writes it again")
+        yield _folder(run.model, content_up_to, "--from export writes it again")
     for folder in sorted(path for path in (root / "exports").glob("*") if path.is_dir()):
-        yield _folder(folder, "rexplug export writes it again")
+        yield _folder(folder, content_up_to, "rexplug export writes it again")
     if run.metrics.exists():
         yield _metrics(run.metrics)
     gone = [
@@ -62,8 +62,8 @@ def verify_run(root: Path) -> Iterator[Verified]:
         yield Verified(path, f"--from {name} makes it again", problems=[f"{path} is missing, and {name} is done"])
 
 
-def _folder(folder: Path, mend: str) -> Verified:
-    found = Verified(folder, mend, problems=list(folder_problems(folder)))
+def _folder(folder: Path, limit: int | None, mend: str) -> Verified:
+    found = Verified(folder, mend, problems=list(folder_problems(folder, content_up_to=limit)))
     try:
         entries = read_checksums(folder)
     except DataError:
@@ -72,7 +72,7 @@ def _folder(folder: Path, mend: str) -> Verified:
     return found
 
 
-def _store(folder: Path) -> Verified:
+def _store(folder: Path, limit: int | None) -> Verified:
     from rexplug.tokens import TokenStore
 
     found = Verified(folder, "--from tokenize makes it again")
@@ -80,7 +80,7 @@ def _store(folder: Path) -> Verified:
         store = TokenStore.open(folder)
         files = [file for shard in store.description["shards"] for file in shard["files"].values()]
         found.files, found.size = len(files), sum(int(file["bytes"]) for file in files)
-        found.problems += store.verify()
+        found.problems += store.verify(content_up_to=limit)
     except RexplugError as error:
         found.problems.append(str(error))
     return found
@@ -96,20 +96,13 @@ def _checkpoints(run: RunDirectory) -> Iterator[Path]:
 
 
 def _metrics(path: Path) -> Verified:
-    found = Verified(path, "the lines that are left are used; --from train makes all of them again", files=1)
+    found = Verified(path, mend(path), files=1)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        found.problems.append(f"{path} cannot be read: {error}")
-        return found
-    found.size = path.stat().st_size
-    for number, line in enumerate(lines, 1):
-        try:
-            sound = isinstance(json.loads(line), dict)
-        except ValueError:
-            sound = False
-        if not sound and number < len(lines):  # the last may be cut by a kill
-            found.problems.append(f"{path}:{number} is no JSON object")
+        found.size = path.stat().st_size
+        for _ in read_metrics(path):
+            pass
+    except DataError as error:
+        found.problems.append(str(error).removesuffix(f"; {mend(path)}"))
     return found
 
 

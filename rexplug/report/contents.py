@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ from rexplug.recipe import Recipe
 from rexplug.report.compare import Comparison, compare_models
 from rexplug.report.foreseen import Foreseen, foreseen
 from rexplug.report.results import load_results
-from rexplug.run_directory import RunDirectory, read_json
+from rexplug.run_directory import RunDirectory, read_json, read_metrics
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,7 @@ class Contents:
     @cached_property
     def steps(self) -> Sequence[Mapping[str, Any]]:
         """The lines of metrics.jsonl."""
-        if not self.run.metrics.exists():
-            return ()
-        return [json.loads(line) for line in self.run.metrics.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return list(read_metrics(self.run.metrics))
 
     @cached_property
     def synthetic(self) -> list[str]:

@@ -148,6 +148,31 @@ def size_problem(path: Path, size: int) -> str | None:
     return None
 
 
+def description_problem(description: Mapping[str, Any]) -> str | None:
+    """What in `store.json` is not as `close_store` writes it, as a clause."""
+    for key, kind in (
+        ("tokenizer", str),
+        ("vocabulary_size", int),
+        ("channels", list),
+        ("documents", int),
+        ("tokens", int),
+    ):
+        if not isinstance(description.get(key), kind):
+            return f"'{key}' is {str(description.get(key))[:60]}"
+    shards = description.get("shards")
+    if not isinstance(shards, list):
+        return f"'shards' is {str(shards)[:60]}, not a list"
+    for number, shard in enumerate(shards):
+        files = shard.get("files") if isinstance(shard, dict) else None
+        counted = isinstance(files, dict) and all(isinstance(shard.get(key), int) for key in ("documents", "tokens"))
+        if not counted or not isinstance(files, dict):
+            return f"'shards.{number}' holds no counts and files"
+        for name, entry in files.items():
+            if not isinstance(entry, dict) or not isinstance(entry.get("bytes"), int) or "blake2b" not in entry:
+                return f"'shards.{number}.files.{name}' holds no size and checksum"
+    return None
+
+
 def next_shard(folder: Path) -> int:
     """The number under which the next shard is written: that of the first that is not there."""
     number = len(read_json(folder / "store.json")["shards"]) if (folder / "store.json").exists() else 0

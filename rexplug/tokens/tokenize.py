@@ -16,7 +16,7 @@ from rexplug.executors import Job, one_cluster, run_jobs
 from rexplug.executors.quiet import quiet
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Executor
-from rexplug.run_directory import read_json, write_json
+from rexplug.run_directory import mend, read_json, write_json
 from rexplug.tokens.documents import read_parquet
 from rexplug.tokens.encode import Encoder
 from rexplug.tokens.shards import shard_record
@@ -44,7 +44,10 @@ def fit_scorers(
         record = folder / f"{scorer.channel}.json"
         if record.exists():
             options = read_json(record)
-            fitted.append(type(scorer).model_validate({k: v for k, v in options.items() if k != "use"}))
+            try:
+                fitted.append(type(scorer).model_validate({k: v for k, v in options.items() if k != "use"}))
+            except (ValueError, AttributeError):
+                raise DataError(f"{record} is damaged: it holds no {scorer.name}; {mend(record)}") from None
             continue
         own = folder / scorer.channel
         own.mkdir(parents=True, exist_ok=True)
