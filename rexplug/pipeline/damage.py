@@ -101,9 +101,10 @@ def shape_problem(value: Any, shape: Any, path: str = "") -> str | None:
         place = f"'{path}' is" if path else "it holds"
         return f"{place} {shown} where {names[type(shape)]} is due"
     if isinstance(shape, Mapping):
+        found: dict[str, Any] = dict(value)  # type: ignore[call-overload]
         for key, inner in shape.items():
-            for name in value if key == "*" else (key,):
-                problem = shape_problem(value.get(name), inner, f"{path}.{name}" if path else str(name))
+            for name in found if key == "*" else (key,):
+                problem = shape_problem(found.get(name), inner, f"{path}.{name}" if path else str(name))
                 if problem is not None:
                     return problem
     return None

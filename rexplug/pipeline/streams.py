@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from rexplug.batches import Lineage
 
 
+def finished_phases(root: Path) -> set[str]:
+    """The phases that a run has ended, whatever its recipe says of their length now."""
+    run = RunDirectory(root)
+    if not run.manifest.exists():
+        return set()
+    stages = Manifest.open(run).values["stages"]
+    return {
+        name.partition(".")[2]
+        for name, stage in stages.items()
+        if name.startswith("train.") and stage.get("status") == "done"
+    }
+
+
 def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
     """The lineage of every phase of a run, in order, or of one; phases that have not begun have no steps yet.
 

@@ -30,7 +30,8 @@ class Contents:
 
     def result(self, stage: str) -> Any:
         """What a stage returned; None if it did not run."""
-        return (self.manifest["stages"].get(stage) or {}).get("result")
+        known = self.manifest["stages"].get(stage) or {}
+        return None if known.get("stale") else known.get("result")
 
     @cached_property
     def steps(self) -> Sequence[Mapping[str, Any]]:
@@ -81,7 +82,10 @@ class Contents:
     def moments(self) -> list[str]:
         """When something was evaluated: `initial` and the phases' names."""
         names = ["initial", *(phase.name for phase in self.recipe.phases)]
-        return [name for name in names if (self.run.evaluation / name).is_dir()]
+        stages = self.manifest["stages"]
+        # What was measured on weights that were trained again since says nothing of those that are there.
+        current = [name for name in names if not (stages.get(f"evaluate.{name}") or {}).get("stale")]
+        return [name for name in current if (self.run.evaluation / name).is_dir()]
 
     @cached_property
     def evaluations(self) -> dict[str, dict[str, Mapping[str, Any]]]:

@@ -116,7 +116,8 @@ def _moments(run: RunDirectory) -> list[str]:
     manifest = read_json(run.manifest)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("stages"), dict):
         raise DataError(f"{run.manifest} is damaged: it holds no stages; {mend(run.manifest)}")
-    stages = [name.partition(".")[2] for name in manifest["stages"] if name.startswith("evaluate.")]
+    known = {name: stage for name, stage in manifest["stages"].items() if name.startswith("evaluate.")}
+    stages = [name.partition(".")[2] for name, stage in known.items() if not stage.get("stale")]
     return [name for name in stages if (run.evaluation / name).is_dir() and _result_files(run.evaluation / name)]
 
 
