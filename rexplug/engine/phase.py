@@ -22,7 +22,7 @@ from rexplug.engine import checkpoints
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.engine.figures import MetricsFile, Smoothed, Speed
 from rexplug.engine.saving import Saver
-from rexplug.errors import RankLost, RunInterrupted
+from rexplug.errors import DataError, RankLost, RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention
 from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, theta_warnings, thetas
 from rexplug.model.compiled import choose_compile, compile_layers
@@ -170,7 +170,7 @@ def train_phase(
         state = checkpoints.read_state(newest)
         position, step, seconds, figures = Position.from_json(state.position), state.step, state.seconds, state.figures
         due = state.due
-        take_over(optimizer, checkpoints.read_optimizer(newest))
+        _restore(optimizer, newest, take_over)
         progress.note(f"  {phase.name} goes on after step {step} ({position.tokens:,} of {phase.tokens:,} tokens)")
     elif previous is not None:
         notes += _carry(phase, previous, optimizer, start, take_over)
@@ -316,6 +316,22 @@ def _other_ranks() -> Iterator[None]:
         ) from None
 
 
+def _restore(optimizer: torch.optim.Optimizer, checkpoint: Path, take_over: Callable[..., None]) -> None:
+    """Take the moments of a checkpoint over.
+
+    Raises:
+        DataError: they are those of another model or optimizer.
+    """
+    moments = checkpoints.read_optimizer(checkpoint)
+    try:
+        take_over(optimizer, moments)
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        raise DataError(
+            f"{checkpoint / 'optimizer.pt'} does not fit this model and optimizer ({type(error).__name__}: {error}); remove "
+            f"{checkpoint} to go on from what is before it"
+        ) from None
+
+
 def _carry(
     phase: Phase, previous: State, optimizer: torch.optim.Optimizer, start: Path, take_over: Callable[..., None]
 ) -> list[str]:
@@ -327,7 +343,7 @@ def _carry(
             "a decay works best from a checkpoint at full rate"
         )
     if phase.carry == "optimizer" and previous.optimizer == phase.optimizer.use:
-        take_over(optimizer, checkpoints.read_optimizer(start))
+        _restore(optimizer, start, take_over)
     elif phase.carry == "optimizer":
         notes.append(
             f"phase '{phase.name}' uses {phase.optimizer.use}, '{previous.phase}' used {previous.optimizer}: "

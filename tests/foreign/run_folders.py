@@ -51,8 +51,26 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "evaluate": ("evaluate", "RUN", "--recipe", "RECIPE", "--run-dir", "RUN", "--out", "OUT/results"),
     "run": ("run", "RECIPE", "--run-dir", "RUN", "--quiet"),
 }
-READING = tuple(name for name in COMMANDS if name not in ("evaluate", "export", "run"))
-"""Commands that load no model: a moment each."""
+QUICK = ("verify", "compare", "lineage document", "corpus show", "corpus why", "tokens show")
+"""Commands that take a moment; they are given to every damaged folder."""
+SLOW = {
+    "report": ("nothing", "run.json", "recipe.yaml", "metrics", "statistics", "plan", "result", "scores", "run a"),
+    "export": ("tokenizer", "weights", "checkpoint", "final", "corpus gone"),
+    "evaluate": ("model", "corpus gone", "tokenizer gone"),
+    "run": (
+        "run.json",
+        "corpus a",
+        "store.json {}",
+        "tokens gone",
+        "stopped",
+        "run ",
+        "plan",
+        "scorer",
+        "initial",
+        "state",
+    ),
+}
+"""Commands that take longer, and the beginnings of the damages that concern them."""
 
 Damage = Callable[[Path, random.Random], None]
 
@@ -400,6 +418,12 @@ DAMAGES: dict[str, Damage] = {
     "run empty": emptied,
     "run a link": linked("."),
 }
+
+
+def commands_for(name: str) -> tuple[str, ...]:
+    """What a test gives to a damaged folder; `run` comes last, since it mends."""
+    slow = (command for command, starts in SLOW.items() if name.startswith(starts))
+    return (*QUICK, *slow)
 
 
 def damaged(original: Path, where: Path, name: str) -> Path:
