@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from rexplug.batches import Position
 from rexplug.checksums import folder_problems, record_checksums
 from rexplug.errors import DataError
 from rexplug.run_directory import read_json, replacing, write_json
@@ -73,6 +74,10 @@ def read_state(folder: Path) -> State:
     ):
         if not isinstance(getattr(state, field_), kind):
             raise DataError(f"{path} is damaged: {field_} is {getattr(state, field_)!r}")
+    try:
+        Position.from_json(state.position)
+    except (TypeError, ValueError, LookupError, AttributeError):
+        raise DataError(f"{path} is damaged: position is {str(state.position)[:60]}") from None
     return state
 
 
