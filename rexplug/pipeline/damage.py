@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,9 @@ def damage(root: Path) -> Iterator[str]:
     try:
         Manifest.existing(run)
         yield from _wrong_shapes(run)
+        for path in sorted(run.checkpoints.glob("**/model.safetensors")):
+            if not _is_whole(path):
+                yield f"{path} was cut short, or holds no weights; remove {path.parent} to go on from what is before it"
         for part in verify_run(root, content_up_to=LARGE):
             for problem in part.problems:
                 yield f"{problem}; {part.mend}"
@@ -64,6 +68,19 @@ def damage(root: Path) -> Iterator[str]:
         yield str(error)
     except OSError as error:
         yield f"{error.filename or root} cannot be read: {error.strerror}"
+
+
+def _is_whole(weights: Path) -> bool:
+    """Whether a safetensors file is as long as its header says; no tensor is read."""
+    try:
+        with weights.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            size = weights.stat().st_size
+            header = json.loads(file.read(min(length, size)))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        return bool(size == 8 + length + max(ends))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
 
 
 def _wrong_shapes(run: RunDirectory) -> Iterator[str]:

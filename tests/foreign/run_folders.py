@@ -55,7 +55,7 @@ QUICK = ("verify", "compare", "lineage document", "corpus show", "corpus why", "
 """Commands that take a moment; they are given to every damaged folder."""
 SLOW = {
     "report": ("nothing", "run.json", "recipe.yaml", "metrics", "statistics", "plan", "result", "scores", "run a"),
-    "export": ("tokenizer", "weights", "checkpoint", "final", "corpus gone"),
+    "export": ("tokenizer", "weights", "checkpoint", "final", "corpus gone", "stopped, weights"),
     "evaluate": ("model", "corpus gone", "tokenizer gone"),
     "run": (
         "run.json",

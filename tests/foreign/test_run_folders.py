@@ -1,5 +1,8 @@
 """Folders of runs that were damaged: every command works or says which file is wrong, and what mends it."""
 
+import json
+import shutil
+
 import pytest
 from foreign import run_folders as zoo
 
@@ -77,3 +80,26 @@ def test_the_first_thing_that_is_wrong_is_told_with_what_mends_it(broken):
         f"rexplug: {run / 'corpus' / 'statistics.json'} is damaged: 'sources.web' is nothing where an object is due; rexplug run "
         "RECIPE --from curate makes it again"
     )
+
+
+@pytest.mark.slow
+def test_a_baseline_that_does_not_load_costs_its_own_figures_alone(broken, recipe, tmp_path):
+    run, _ = broken("nothing")
+    peer = tmp_path / "peer"
+    peer.mkdir()
+    (peer / "config.json").write_text('{"model_type": "nonsense"}')
+    (peer / "model.safetensors").touch()
+    shutil.copyfile(run / "tokenizer" / "tokenizer.json", peer / "tokenizer.json")
+    answer = zoo.call("run", str(recipe), "--run-dir", str(run), f"baselines=[bm25, {peer}]")
+    assert answer.code == 2
+    first, second = answer.message.splitlines()
+    assert first == "rexplug: everything else is done and kept, but these failed; the same command tries them again:"
+    assert second.startswith(f"  evaluate.baselines: peer: {peer} ")
+    manifest = json.loads((run / "run.json").read_text())
+    assert manifest["status"] == "incomplete"
+    assert {name: stage["status"] for name, stage in manifest["stages"].items() if stage["status"] != "done"} == {
+        "evaluate.baselines": "failed"
+    }
+    assert list(manifest["stages"]["evaluate.baselines"]["result"]) == ["bm25", "peer"]
+    assert "load it:" in answer.out, "the summary tells of the rest"
+    assert zoo.call("run", str(recipe), "--run-dir", str(run), "--quiet", "baselines=[bm25]").code == 0
