@@ -354,3 +354,42 @@ def test_results_of_another_recipe_are_marked_until_the_change_is_undone(bench):
     run_stages(measured(bench), Manifest.open(bench.run), notes)
     assert all("done before" in line for line in notes.lines)
     assert Manifest.open(bench.run).stage("evaluate.a")["stale"] is None
+
+
+def coded(bench, filter_="1.0 aa", policy="1.0 aa"):
+    """curate by one plugin's code, train.a by another's."""
+    curate, train, report = precious(bench)
+    return [
+        Stage("curate", {"limit": 5, "plugins": {"filters": filter_}}, curate.work, outputs=curate.outputs),
+        Stage("train.a", {**train.inputs, "plugins": {"masks": policy}}, train.work, ("curate",), train.outputs, precious=True),
+        report,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "told", "plugin"),
+    [
+        ({"policy": "1.0 bb"}, "plugins.masks: 1.0 aa -> 1.0 bb", "masks"),
+        ({"filter_": "1.1 bb"}, "curate: plugins.filters: 1.0 aa -> 1.1 bb", "filters"),
+    ],
+)
+def test_half_done_training_is_not_thrown_away_for_changed_code(bench, changed, told, plugin):
+    bench.fail = "train.a"
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(coded(bench), Manifest.open(bench.run), Notes())
+    bench.fail = None
+    with pytest.raises(RecipeError) as caught:
+        run_stages(coded(bench, **changed), Manifest.open(bench.run), Notes())
+    assert str(caught.value) == (
+        f"train.a is half done (0 s) with other code: {told}. Undo the change, go on with the new code (--allow-change "
+        f"plugins.{plugin}), do it again (--from train.a), or take another folder (--run-dir)"
+    )
+    assert bench.calls == ["curate", "train.a"]
+    notes = Notes()
+    run_stages(coded(bench, **changed), Manifest.open(bench.run), notes, allow=[f"plugins.{plugin}"])
+    assert bench.calls == ["curate", "train.a", "train.a", "report"]
+    assert len(list((bench.run.root / "train.a").iterdir())) == 2, "it went on with what was there"
+    assert any("as --allow-change says" in line for line in notes.lines)
+    notes = Notes()
+    run_stages(coded(bench, **changed), Manifest.open(bench.run), notes)
+    assert all("done before" in line for line in notes.lines)
