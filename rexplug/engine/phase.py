@@ -17,11 +17,12 @@ import torch
 from rexplug import ranks
 from rexplug.batches import BatchStream, Position, PositionLog
 from rexplug.batches.history import FILE as POSITIONS
+from rexplug.checksums import record_checksums, require_whole
 from rexplug.engine import checkpoints
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.engine.figures import MetricsFile, Smoothed, Speed
 from rexplug.engine.saving import Saver
-from rexplug.errors import RankLost, RunInterrupted
+from rexplug.errors import DataError, RankLost, RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention
 from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, theta_warnings, thetas
 from rexplug.model.compiled import choose_compile, compile_layers
@@ -47,6 +48,7 @@ def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -
     model = build_model(recipe.model, special, context=longest, seed=recipe.seed_of_training)
     with replacing(run.checkpoints / "initial") as temporary:
         model.save_pretrained(temporary)
+        record_checksums(temporary)
     total = sum(each.numel() for each in model.parameters())
     embedding = model.model.embeddings.tok_embeddings.weight.numel()
     return {"parameters": total, "without_embedding": total - embedding, "rope_theta": thetas(model)}
@@ -138,7 +140,11 @@ def train_phase(
     metrics = MetricsFile(run.metrics, progress)
     if leads:
         checkpoints.clear_leftovers(folder)
-    newest: Path | None = ranks.say(checkpoints.newest(folder) if leads else None)
+    newest: Path | None = ranks.say(checkpoints.newest(folder, progress.note) if leads else None)
+    if newest is None:
+        require_whole(
+            start, f"it is what phase '{phase.name}' starts from; --from the stage that made it makes it again"
+        )
     model = load_model(newest or start)
     previous = checkpoints.read_state(start) if (start / "state.json").exists() else None
     notes = []
@@ -164,7 +170,7 @@ def train_phase(
         state = checkpoints.read_state(newest)
         position, step, seconds, figures = Position.from_json(state.position), state.step, state.seconds, state.figures
         due = state.due
-        take_over(optimizer, checkpoints.read_optimizer(newest))
+        _restore(optimizer, newest, take_over)
         progress.note(f"  {phase.name} goes on after step {step} ({position.tokens:,} of {phase.tokens:,} tokens)")
     elif previous is not None:
         notes += _carry(phase, previous, optimizer, start, take_over)
@@ -310,6 +316,22 @@ def _other_ranks() -> Iterator[None]:
         ) from None
 
 
+def _restore(optimizer: torch.optim.Optimizer, checkpoint: Path, take_over: Callable[..., None]) -> None:
+    """Take the moments of a checkpoint over.
+
+    Raises:
+        DataError: they are those of another model or optimizer.
+    """
+    moments = checkpoints.read_optimizer(checkpoint)
+    try:
+        take_over(optimizer, moments)
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        raise DataError(
+            f"{checkpoint / 'optimizer.pt'} does not fit this model and optimizer ({type(error).__name__}: {error}); remove "
+            f"{checkpoint} to go on from what is before it"
+        ) from None
+
+
 def _carry(
     phase: Phase, previous: State, optimizer: torch.optim.Optimizer, start: Path, take_over: Callable[..., None]
 ) -> list[str]:
@@ -321,7 +343,7 @@ def _carry(
             "a decay works best from a checkpoint at full rate"
         )
     if phase.carry == "optimizer" and previous.optimizer == phase.optimizer.use:
-        take_over(optimizer, checkpoints.read_optimizer(start))
+        _restore(optimizer, start, take_over)
     elif phase.carry == "optimizer":
         notes.append(
             f"phase '{phase.name}' uses {phase.optimizer.use}, '{previous.phase}' used {previous.optimizer}: "
