@@ -21,7 +21,7 @@ from rexplug.engine import checkpoints
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.engine.figures import MetricsFile, Smoothed, Speed
 from rexplug.engine.saving import Saver
-from rexplug.errors import RankLost, RunInterrupted
+from rexplug.errors import DataError, RankLost, RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention
 from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, theta_warnings, thetas
 from rexplug.model.compiled import choose_compile, compile_layers
@@ -270,6 +270,10 @@ def train_phase(
                     f"stopped in phase '{phase.name}' after step {steps.step} ({steps.tokens:,} of {phase.tokens:,} tokens); "
                     "saved; the same command goes on from here"
                 )
+    if "loss" not in steps.smoothed.values:
+        raise DataError(
+            f"phase '{phase.name}' ended without a single step: every batch was passed over; the warnings above say why"
+        )
     final = folder / FINAL
     # A phase that was lengthened goes on from its final checkpoint and leaves a new one.
     if newest != final or steps.step > step:
