@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -34,6 +35,24 @@ _control: Any = None
 _kept: list[Any] = []
 """Groups of ranks that were left. To destroy one is to wait, with the interpreter's lock in hand, for gloo's threads, and one
 of these may wait for the lock: it gives back the tensors of the last exchange. Seen to hang."""
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals that ask a run to stop: SIGTERM, Ctrl-C, and the end of its terminal unless it is to outlive it (nohup)."""
+    asked = (signal.SIGTERM, signal.SIGINT)
+    return asked if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*asked, signal.SIGHUP)
+
+
+def leave_terminal(number: int) -> None:
+    """After SIGHUP what is printed goes nowhere: writing to a terminal that is gone is an error, amid whatever is saved."""
+    if number != signal.SIGHUP:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def rank() -> int:
@@ -183,11 +202,12 @@ def launch(num: int, arguments: Sequence[str], logs: Path) -> int:
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         asked.append(number)
+        leave_terminal(number)
         for process in processes:
             if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGHUP if number == signal.SIGHUP else signal.SIGTERM)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, pass_on) for number in stop_signals()}
     try:
         for number in range(num):
             own = shared | {"RANK": str(number), "LOCAL_RANK": str(number)}

@@ -9,7 +9,7 @@ import traceback
 import click
 
 from rexplug import __version__, ranks
-from rexplug.errors import RankLost, RexplugError, RunInterrupted
+from rexplug.errors import RankLost, RexplugError, RunInterrupted, full_disk
 
 _COMMANDS = {
     "run": "Curate, train, evaluate, export and report what a recipe says.",
@@ -80,7 +80,13 @@ def _run() -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    except Exception:
+    except Exception as error:
+        reason = full_disk(error)
+        if reason is not None:
+            click.echo(
+                f"rexplug: the disk is full ({reason}); make room, and the same command goes on from there", err=True
+            )
+            return 2
         traceback.print_exc()
         click.echo("rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it", err=True)
         return 1

@@ -36,15 +36,19 @@ _MOST_SKIPPED = 20
 
 
 class StopRequest:
-    """Remembers that SIGTERM or SIGINT came; a second one ends the process at once."""
+    """Remembers that a signal asked the run to stop; a second SIGTERM or SIGINT ends the process at once.
+
+    SIGHUP is never the second one: whoever ends a session sends it beside another signal.
+    """
 
     def __init__(self) -> None:
-        self._heard = False
+        self._heard = self._urged = False
+        self._signals = ranks.stop_signals()
 
     @property
     def asked(self) -> bool:
         """Whether one came, to the process or to this thread alone."""
-        return self._heard or not signal.sigpending().isdisjoint((signal.SIGTERM, signal.SIGINT))
+        return self._heard or not signal.sigpending().isdisjoint(self._signals)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -53,7 +57,7 @@ class StopRequest:
         They interrupt a thread that does nothing else: on a virtual machine a signal amid a matrix product was seen to
         leave wrong numbers behind. Python runs the handler in the main thread all the same.
         """
-        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.getsignal(number) for number in self._signals}
         for number in before:
             signal.signal(number, self._hear)
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, before)
@@ -77,9 +81,10 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self._heard:
+        ranks.leave_terminal(number)
+        if self._urged and number != signal.SIGHUP:
             raise KeyboardInterrupt
-        self._heard = True
+        self._heard, self._urged = True, self._urged or number != signal.SIGHUP
 
 
 @dataclass(eq=False)
@@ -122,7 +127,7 @@ class Steps(Callback):
     def fit_start(self, state: ComposerState, logger: Logger) -> None:
         """Stand between gradients and weights, and start the clock where training starts."""
         for optimizer in state.optimizers:
-            optimizer.step = partial(self._judged_step, state, optimizer.step)  # type: ignore[method-assign]
+            optimizer.step = partial(self._judged_step, state, optimizer.step)
         self._last = time.monotonic()
 
     def _judged_step(self, state: ComposerState, step: Callable[[], Any], closure: Callable[[], Any]) -> Any:

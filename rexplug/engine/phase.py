@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,9 +17,10 @@ from rexplug import ranks
 from rexplug.batches import BatchStream, Position, PositionLog
 from rexplug.batches.history import FILE as POSITIONS
 from rexplug.engine import checkpoints
+from rexplug.engine.changes import jumps, learning_rate_at, shares_at
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.engine.figures import MetricsFile, Smoothed, Speed
-from rexplug.engine.saving import Saver
+from rexplug.engine.saving import DISK_ERRORS, Saver, why_not_written
 from rexplug.errors import DataError, RankLost, RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention
 from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, theta_warnings, thetas
@@ -29,7 +29,6 @@ from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, replacing
-from rexplug.schedules import learning_rate_factor
 
 if TYPE_CHECKING:
     from rexplug.engine.callbacks import Steps
@@ -42,14 +41,41 @@ Evaluate = Callable[[Path, int], None]
 
 
 def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -> dict[str, Any]:
-    """Write `checkpoints/initial`: the model that the first phase starts from. Returns its size and thetas."""
+    """Write `checkpoints/initial`: the model that the first phase starts from. Returns its size and thetas.
+
+    Raises:
+        DataError: the model cannot be loaded, does not suit a phase, or cannot be written.
+    """
     longest = max(phase.context for phase in recipe.phases)
     model = build_model(recipe.model, special, context=longest, seed=recipe.seed_of_training)
-    with replacing(run.checkpoints / "initial") as temporary:
-        model.save_pretrained(temporary)
+    for phase in recipe.phases:
+        _check_rope(model, phase)
+    checkpoints.clear_leftovers(run.checkpoints)
+    folder = run.checkpoints / "initial"
+    try:
+        with replacing(folder) as temporary:
+            model.save_pretrained(temporary)
+    except DISK_ERRORS as error:
+        raise DataError(
+            f"the initial model could not be written to {folder} ({why_not_written(error, folder)}); make room, and the same "
+            "command goes on from there"
+        ) from None
     total = sum(each.numel() for each in model.parameters())
     embedding = model.model.embeddings.tok_embeddings.weight.numel()
     return {"parameters": total, "without_embedding": total - embedding, "rope_theta": thetas(model)}
+
+
+def _check_rope(model: Any, phase: Phase) -> None:
+    """Refuse a theta for a kind of layer that the model does not have."""
+    for kind, layers, theta in (
+        ("global", "full", phase.rope.global_theta),
+        ("local", "sliding", phase.rope.local_theta),
+    ):
+        if theta is not None and f"{layers}_attention" not in model.config.layer_types:
+            raise DataError(
+                f"phases.{phase.name}.rope.{kind}_theta: the model has no {kind} layers, so there is nothing to change; leave "
+                "it out"
+            )
 
 
 @dataclass(frozen=True)
@@ -114,7 +140,7 @@ def train_phase(
         source, backend and why, device, precision, thetas, warnings.
 
     Raises:
-        RunInterrupted: SIGTERM or SIGINT came; a checkpoint was written.
+        RunInterrupted: SIGTERM, SIGINT or SIGHUP came; a checkpoint was written.
         DataError: the loss is not a number, or a checkpoint does not fit or cannot be written.
         RankLost: another rank is gone.
     """
@@ -144,6 +170,7 @@ def train_phase(
     notes = []
     if newest is None and (recipe.model.from_ is not None or previous is not None):
         notes += theta_warnings(thetas(model), context=phase.context, phase=phase.name, **phase.rope.model_dump())
+    _check_rope(model, phase)
     set_rope(model, global_theta=phase.rope.global_theta, local_theta=phase.rope.local_theta)
     use_packed_attention(model)
     model.to(machine.device)
@@ -165,6 +192,7 @@ def train_phase(
         position, step, seconds, figures = Position.from_json(state.position), state.step, state.seconds, state.figures
         due = state.due
         take_over(optimizer, checkpoints.read_optimizer(newest))
+        notes += jumps(phase, stream, state)
         progress.note(f"  {phase.name} goes on after step {step} ({position.tokens:,} of {phase.tokens:,} tokens)")
     elif previous is not None:
         notes += _carry(phase, previous, optimizer, start, take_over)
@@ -185,14 +213,14 @@ def train_phase(
         progress.update(position.tokens)
 
     total_before = previous.total_tokens if previous else 0
-    rate = phase.learning_rate
     saver = Saver(phase, folder, progress)
 
     def state_of(steps: Steps, on_grid: bool) -> State:
         return State(
             phase.name, steps.step, steps.tokens, total_before + steps.tokens, steps.seconds, steps.last_position,
-            phase.optimizer.use, decayed=rate.decays and steps.tokens >= phase.tokens,
+            phase.optimizer.use, decayed=phase.learning_rate.decays and steps.tokens >= phase.tokens,
             figures=dict(steps.smoothed.values), grid=on_grid, due=steps.due,
+            learning_rate=learning_rate_at(phase, steps.tokens), shares=shares_at(stream, steps.tokens),
         )  # fmt: skip
 
     def save(steps: Steps, on_grid: bool) -> None:
@@ -203,9 +231,8 @@ def train_phase(
     def evaluate_now(steps: Steps) -> None:
         weights = whole.weights()
         if leads and evaluate is not None:
-            with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-                weights.save_pretrained(temporary)
-                evaluate(Path(temporary), steps.tokens)
+            with saver.copy(weights) as copied:
+                evaluate(copied, steps.tokens)
             progress.start(phase.name, phase.tokens, "tokens")
             progress.update(min(steps.tokens, phase.tokens))
         ranks.say(None)  # the others wait, however long it takes
@@ -213,17 +240,7 @@ def train_phase(
     steps = Steps(
         phase=phase,
         sources=stream.sources,
-        rate_at=lambda tokens: (
-            rate.peak
-            * learning_rate_factor(
-                tokens,
-                total=phase.tokens,
-                schedule=rate.schedule,
-                warmup=rate.warmup,
-                decay=rate.decay,
-                final=rate.final,
-            )
-        ),
+        rate_at=lambda tokens: learning_rate_at(phase, tokens),
         metrics=metrics if leads else None,
         progress=progress,
         save=save,

@@ -8,11 +8,12 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from rexplug.errors import RecipeError
+from rexplug.errors import DataError, RecipeError, full_disk
 from rexplug.pipeline.manifest import Manifest, differences, now, peak_memory_gib
 from rexplug.progress import Progress
 from rexplug.run_directory import RunDirectory, replacing
@@ -105,6 +106,7 @@ def run_stages(
 
     Raises:
         RecipeError: a precious stage would be cleared, or `until` or `from_` is no stage.
+        DataError: the disk is full.
     """
     last = max(stages.index(stage) for stage in named(stages, until, "--until")) if until else len(stages) - 1
     forced = {stage.name for stage in named(stages, from_, "--from")} if from_ else set()
@@ -145,9 +147,16 @@ def run_stages(
         began = time.monotonic()
         try:
             result = stage.work()
+        except Exception as error:
+            if (reason := full_disk(error)) is None:
+                raise
+            raise DataError(
+                f"{stage.name}: the disk is full ({reason}); make room, and the same command goes on from there"
+            ) from None
         finally:
             spent += time.monotonic() - began
-            manifest.set_stage(stage.name, seconds=round(spent, 2))
+            with suppress(OSError):  # on a full disk run.json keeps what it says
+                manifest.set_stage(stage.name, seconds=round(spent, 2))
         peak = peak_memory_gib()
         manifest.set_stage(stage.name, status="done", finished=now(), result=result, peak_memory_gib=peak)
         if watch is not None and not continues:
