@@ -70,6 +70,7 @@ def run(
         code = ranks.launch(processes, ranks.command_line(), root / "logs")
         sys.exit(code)
     listen()
+    ranks.connect()  # before any work: rank 0 may be at it for days, and what keeps the ranks apart is said at once
     if ranks.rank() > 0:
         follow(resolved, root)
         return

@@ -6,7 +6,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from rexplug.engine import checkpoints
 from rexplug.engine.changes import jumps, learning_rate_at, shares_at
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.engine.figures import MetricsFile, Smoothed, Speed
+from rexplug.engine.rows import CPU_TOKENS, Fits, choose_rows, enough_memory
 from rexplug.engine.saving import DISK_ERRORS, Saver, why_not_written
 from rexplug.errors import DataError, RankLost, RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention
@@ -32,9 +33,6 @@ from rexplug.run_directory import RunDirectory, replacing
 
 if TYPE_CHECKING:
     from rexplug.engine.callbacks import Steps
-
-CPU_TOKENS = 8192
-"""Tokens that a CPU takes at a time at least, where the batch has as many."""
 
 Evaluate = Callable[[Path, int], None]
 """Runs the evaluators on a checkpoint folder after so many tokens of the phase."""
@@ -100,10 +98,11 @@ class Machine:
         backend = choose_backend(recipe.model.attention, device, precision)
         return cls(device, precision, *backend, *choose_compile(recipe.model.compile, device))
 
-    def rows_at_a_time(self, phase: Phase) -> int:
+    def rows_at_a_time(self, phase: Phase, row_tokens: int) -> int:
         """Rows of a microbatch: one on a GPU, where `microbatch_tokens` says what fits; on a CPU short rows go together,
         because each pass adds up the gradient of the whole embedding."""
-        return 1 if self.device.type == "cuda" else max(1, CPU_TOKENS // phase.row_tokens)
+        found = self.device.type == "cuda" or phase.microbatch_tokens == "auto"
+        return 1 if found else max(1, CPU_TOKENS // row_tokens)
 
     @property
     def loader_workers(self) -> int:
@@ -121,6 +120,7 @@ def train_phase(
     run: RunDirectory,
     progress: Progress,
     evaluate: Evaluate | None = None,
+    fits: Fits | None = None,
 ) -> dict[str, Any]:
     """Train one phase and write `checkpoints/<phase>/final`; a phase that was stopped continues.
 
@@ -134,6 +134,7 @@ def train_phase(
         run: the run's folder.
         progress: told of every step.
         evaluate: what `evaluate_every` runs.
+        fits: what the plan has room for, said where memory runs out.
 
     Returns:
         What run.json keeps: tokens, steps, seconds, tokens per second, smoothed loss and accuracy at the end, epochs per
@@ -141,7 +142,7 @@ def train_phase(
 
     Raises:
         RunInterrupted: SIGTERM, SIGINT or SIGHUP came; a checkpoint was written.
-        DataError: the loss is not a number, or a checkpoint does not fit or cannot be written.
+        DataError: the loss is not a number, memory ran out, or a checkpoint does not fit or cannot be written.
         RankLost: another rank is gone.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -155,7 +156,7 @@ def train_phase(
     from rexplug.engine.loader import data_spec
     from rexplug.engine.loggers import make_loggers
     from rexplug.engine.optimizer import make_optimizer, take_over
-    from rexplug.engine.sharding import Whole, choose_parallel, shard
+    from rexplug.engine.sharding import Whole, choose_parallel, memory_of, shard
 
     leads = ranks.rank() == 0
     ranks.connect()
@@ -165,6 +166,15 @@ def train_phase(
     if leads:
         checkpoints.clear_leftovers(folder)
     newest: Path | None = ranks.say(checkpoints.newest(folder) if leads else None)
+
+    def memory(row_tokens: int) -> AbstractContextManager[None]:
+        at_a_time, room = machine.rows_at_a_time(phase, row_tokens), memory_of(machine.device)
+        return enough_memory(phase, row_tokens, at_a_time, machine.device, room, fits)
+
+    stream = choose_rows(
+        phase, stream, start=newest or start, run=run, progress=progress, device=machine.device,
+        precision=machine.precision, backend=machine.backend, too_large=lambda: memory(phase.context),
+    )  # fmt: skip
     model = load_model(newest or start)
     previous = checkpoints.read_state(start) if (start / "state.json").exists() else None
     notes = []
@@ -262,7 +272,7 @@ def train_phase(
     if not stream.done(position):
         folder.mkdir(parents=True, exist_ok=True)
         log = PositionLog(folder / POSITIONS, stream, step) if leads else nullcontext()
-        with steps.stop.listening(), _other_ranks(), log as positions:
+        with steps.stop.listening(), _other_ranks(), memory(stream.row_tokens), log as positions:
             steps.positions = positions
             trainer = trainer_class(
                 model=wrapped,
@@ -275,7 +285,7 @@ def train_phase(
                 loggers=make_loggers(recipe, phase.name, run) if leads else [],
                 progress_bar=False,
                 log_to_console=False,
-                device_train_microbatch_size=machine.rows_at_a_time(phase),
+                device_train_microbatch_size=machine.rows_at_a_time(phase, stream.row_tokens),
                 accumulate_train_batch_on_tokens=True,
                 seed=recipe.seed_of_training,
                 run_name=f"{recipe.name}-{phase.name}",
@@ -310,7 +320,8 @@ def train_phase(
         "tokens": steps.tokens, "steps": steps.step, "seconds": round(steps.seconds, 2),
         "tokens_per_second": round(steps.tokens / max(1e-9, steps.seconds), 1),
         "loss": steps.smoothed.values["loss"], "accuracy": steps.smoothed.values["accuracy"], "epochs": epochs,
-        "context": phase.context, "backend": machine.backend, "why": machine.why, "device": machine.device.type,
+        "context": phase.context, "microbatch_tokens": stream.row_tokens, "backend": machine.backend, "why": machine.why,
+        "device": machine.device.type,
         "device_name": torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else "",
         "precision": machine.precision, "compiled": machine.compiled, "threads": torch.get_num_threads(),
         "processes": ranks.world(), "parallel": parallel, "rope_theta": thetas(model), "checkpoint": str(final), "warnings": notes,

@@ -303,6 +303,7 @@ class Story:
         from rexplug import ranks
         from rexplug.engine import train_phase
         from rexplug.phase_stream import phase_stream
+        from rexplug.planning.memory import tokens_that_fit
 
         if ranks.rank() == 0:
             ranks.say(phase.name)
@@ -316,6 +317,9 @@ class Story:
             run=self.run,
             progress=self.progress,
             evaluate=lambda folder, tokens: self._evaluate(folder, f"{phase.name}-{tokens}"),
+            fits=lambda room, gpu: tokens_that_fit(
+                self.recipe, phase.name, self.run, room, gpu=gpu, processes=ranks.world()
+            ),
         )
 
     def evaluate(self, moment: str) -> Any:
