@@ -20,7 +20,7 @@ from rexplug.engine import checkpoints
 from rexplug.engine.changes import jumps, learning_rate_at, shares_at
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.engine.figures import MetricsFile, Smoothed, Speed
-from rexplug.engine.rows import CPU_TOKENS, Fits, choose_rows, enough_memory
+from rexplug.engine.memory import CPU_TOKENS, Fits, choose_rows, enough_memory
 from rexplug.engine.saving import DISK_ERRORS, Saver, why_not_written
 from rexplug.errors import DataError, RankLost, RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention

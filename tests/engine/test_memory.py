@@ -95,8 +95,8 @@ def short_of_memory(root: Path) -> None:
 @pytest.mark.slow
 def test_memory_that_runs_out_is_said_and_auto_finds_what_fits_and_keeps_it(tmp_path):
     script = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_rows\n"
-        "test_rows.short_of_memory(Path(sys.argv[2]))"
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_memory\n"
+        "test_memory.short_of_memory(Path(sys.argv[2]))"
     )
     arguments = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
@@ -163,7 +163,7 @@ CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\n
     ],
 )  # fmt: skip
 def test_the_cure_is_the_number_that_fits_by_the_plan(phase, monkeypatch, rows, setting, fits, cure):
-    from rexplug.engine.rows import enough_memory
+    from rexplug.engine.memory import enough_memory
     from rexplug.recipe.schema import Phase
 
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA L4")
@@ -181,7 +181,7 @@ def test_the_cure_is_the_number_that_fits_by_the_plan(phase, monkeypatch, rows, 
 
 
 def test_other_errors_are_not_taken_for_it(phase):
-    from rexplug.engine.rows import enough_memory
+    from rexplug.engine.memory import enough_memory
     from rexplug.recipe.schema import Phase
 
     with (
