@@ -279,7 +279,7 @@ class Steps(Callback):
 
 def masked_tokens(batch: Mapping[str, Any]) -> int:
     """Masked tokens of this rank's part of a batch."""
-    return sum(row["num_masked"] for row in batch["rows"])
+    return sum(batch["sizes"]["labels"])
 
 
 def _model(state: ComposerState) -> PackedMaskedLM:

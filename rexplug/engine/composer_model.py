@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 from composer.models import ComposerModel
 from torch import Tensor
 
+from rexplug.engine.rows import joined
 from rexplug.model.attention import Packing, forward_packed
 from rexplug.model.loss import masked_lm_loss
 
@@ -24,30 +25,29 @@ class PackedMaskedLM(ComposerModel):
     masked tokens, however it is cut into rows.
     """
 
-    def __init__(self, model: Any, num_sources: int, backend: str) -> None:
+    def __init__(self, model: Any, num_sources: int, backend: str, loss_kernel: str | None = None) -> None:
         super().__init__()
         self.model = model
         self.backend = backend
-        self.totals = torch.zeros(3, num_sources, dtype=torch.float64)
+        self.loss_kernel = loss_kernel
+        device = next(model.parameters()).device
+        self.totals = torch.zeros(3, num_sources, dtype=torch.float64, device=device)
         """Per source since `reset`: sum of losses, tokens predicted right, masked tokens."""
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The summed loss of the masked tokens of some rows, and their number."""
-        row = _joined(batch["rows"])
-        tokens = row["token_ids"]
+        row = joined(batch["rows"]).to(self.totals.device)
+        tokens = row.token_ids
         if self.backend == "blocks":
             # A CPU has no use for rows of one size; most of the padding is cut off.
-            tokens = tokens[: -(-int(row["lengths"].sum()) // CPU_MULTIPLE) * CPU_MULTIPLE]
-        packing = Packing(row["borders"], len(tokens), self.backend, row["lengths"].tolist())
-        hidden = forward_packed(self.model, tokens, packing)
-        places = row["masked"]
-        total, losses, hits = masked_lm_loss(self.model, hidden[places], row["labels"][places])
-        source_of = row["source_of"][places]
-        values = torch.stack([losses.double(), hits.double(), torch.ones_like(losses, dtype=torch.float64)])
-        counted = torch.zeros(self.totals.shape, dtype=torch.float64, device=values.device)
-        counted.index_add_(1, source_of, values)
-        self.totals = self.totals.to(values.device) + counted
-        return {"loss": total, "num_masked": len(losses)}
+            tokens = tokens[: -(-sum(row.lengths) // CPU_MULTIPLE) * CPU_MULTIPLE]
+        packing = Packing(row.borders, len(tokens), self.backend, row.lengths)
+        hidden = forward_packed(self.model, tokens, packing, row.masked)
+        total, losses, hits = masked_lm_loss(self.model, hidden, row.labels, kernel=self.loss_kernel)
+        values = torch.stack([losses, hits, torch.ones_like(losses)]).double()
+        # A product, not `index_add_`, whose sums depend on the order in which a GPU's threads come.
+        self.totals += values @ F.one_hot(row.sources, self.totals.shape[1]).double()
+        return {"loss": total, "num_masked": row.num_masked}
 
     def loss(self, outputs: dict[str, Any], batch: Any) -> Tensor:
         """Mean over the masked tokens; 0 for rows that have none (they hold nothing but special tokens)."""
@@ -57,21 +57,3 @@ class PackedMaskedLM(ComposerModel):
     def reset(self) -> None:
         """Begin to count anew."""
         self.totals = torch.zeros_like(self.totals)
-
-
-def _joined(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Rows one behind the other as one row; the padding of all but the last is left out."""
-    if len(rows) == 1:
-        return rows[0]
-    *first, last = rows
-    ends = [int(row["lengths"].sum()) for row in first]  # the last border, without asking the device
-    starts = [0, *torch.tensor(ends).cumsum(0).tolist()]
-    joined: dict[str, Any] = {
-        key: torch.cat([*(row[key][:end] for row, end in zip(first, ends, strict=True)), last[key]])
-        for key in ("token_ids", "labels", "source_of")
-    }
-    joined["masked"] = torch.cat([row["masked"] + start for row, start in zip(rows, starts, strict=True)])
-    joined["lengths"] = np.concatenate([row["lengths"] for row in rows])
-    borders = [row["borders"][1:] + start for row, start in zip(rows, starts, strict=True)]
-    joined["borders"] = torch.cat([rows[0]["borders"][:1], *borders])
-    return joined

@@ -10,9 +10,9 @@ import torch
 from composer.core import DataSpec
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from rexplug.batches import IGNORED, BatchStream, GlobalBatch, Position, Row
+from rexplug.batches import BatchStream, GlobalBatch, Position
+from rexplug.engine.rows import PackedRow, idle_row, pack_fields, row_of, unpack_fields
 from rexplug.model.flops import pairs
-from rexplug.tokens import SpecialTokens
 
 HALF_WINDOW = 64
 """Tokens that a local layer sees to either side, in every model of the family."""
@@ -34,8 +34,9 @@ class StreamDataset(IterableDataset[dict[str, Any]]):
             made = to_tensors(batch, after)
             # Every rank has as many rows as the others, since they share each pass where the model is cut into parts.
             if len(batch.rows) * self.world < batch.num_rows:
-                made["rows"].append(_idle(self.stream.special))
-            yield made
+                special, stream = self.stream.special, self.stream
+                made["rows"].append(idle_row(special.cls, special.pad, stream.row_tokens, stream.context))
+            yield {"about": made["about"], **pack_fields(made["rows"])}
 
 
 def data_spec(stream: BatchStream, position: Position, rank: int = 0, world: int = 1, workers: int = 0) -> DataSpec:
@@ -51,17 +52,25 @@ def data_spec(stream: BatchStream, position: Position, rank: int = 0, world: int
     )  # fmt: skip
     return DataSpec(
         loader,
-        # Without `about`: Composer copies every microbatch deeply.
-        split_batch=lambda batch, size: [
-            {"rows": batch["rows"][i : i + size]} for i in range(0, len(batch["rows"]), size)
-        ],
-        get_num_samples_in_batch=lambda batch: len(batch["rows"]),
+        split_batch=microbatches,
+        get_num_samples_in_batch=lambda batch: len(_rows(batch)),
         # Plain integers kept beside the tensors: counting on the device would wait for it at every row.
         get_num_tokens_in_batch=lambda batch: {
-            "total": sum(row["num_tokens"] for row in batch["rows"]),
-            "loss_generating": sum(row["num_masked"] for row in batch["rows"]),
+            "total": sum(row.num_tokens for row in _rows(batch)),
+            "loss_generating": sum(row.num_masked for row in _rows(batch)),
         },
     )
+
+
+def microbatches(batch: dict[str, Any], size: int) -> list[dict[str, Any]]:
+    """A batch as Composer's microbatches of `size` rows."""
+    rows = _rows(batch)
+    return [{"rows": rows[first : first + size]} for first in range(0, len(rows), size)]
+
+
+def _rows(batch: dict[str, Any]) -> list[PackedRow]:
+    """The rows of a batch, or of a microbatch."""
+    return batch["rows"] if "rows" in batch else unpack_fields(batch)
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -69,11 +78,11 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
-    """A rank's rows of a global batch as a mapping of tensors; `about` holds what the callbacks report of all of it."""
+    """A rank's rows of a global batch as tensors; `about` holds what the callbacks report of all of it."""
     samples = np.array([sample[:4] for row in batch.contents for sample in row], np.int64)
     lengths = samples[:, 0].tolist()
     return {
-        "rows": [_row(row) for row in batch.rows],
+        "rows": [row_of(row) for row in batch.rows],
         "about": {
             "progress": batch.progress, "num_tokens": batch.num_tokens, "tokens_of": dict(batch.tokens_of),
             "planned": dict(batch.planned), "capacity": batch.capacity, "position": after.to_json(),
@@ -82,28 +91,3 @@ def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
             "documents": samples[:, [1, 3]],
         },
     }  # fmt: skip
-
-
-def _idle(special: SpecialTokens) -> dict[str, Any]:
-    """An empty document, of which nothing is masked and which weighs nothing."""
-    return {
-        "token_ids": torch.tensor([special.cls, special.sep]), "labels": torch.full((2,), IGNORED),
-        "borders": torch.tensor([0, 2], dtype=torch.int32), "masked": torch.zeros(0, dtype=torch.int64),
-        "source_of": torch.zeros(2, dtype=torch.int64), "lengths": np.array([2]), "num_tokens": 0, "num_masked": 0,
-    }  # fmt: skip
-
-
-def _row(row: Row) -> dict[str, Any]:
-    lengths = np.diff(row.borders)
-    source_of = np.zeros(len(row.token_ids), np.int64)
-    source_of[: row.num_tokens] = np.repeat(row.sources, lengths)
-    return {
-        "token_ids": torch.from_numpy(row.token_ids),
-        "labels": torch.from_numpy(row.labels),
-        "borders": torch.from_numpy(row.borders),
-        "masked": torch.from_numpy(np.flatnonzero(row.labels != IGNORED)),
-        "source_of": torch.from_numpy(source_of),
-        "lengths": lengths,
-        "num_tokens": row.num_tokens,
-        "num_masked": row.num_masked,
-    }

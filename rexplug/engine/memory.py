@@ -193,15 +193,11 @@ def _attempt(wrapped: Any, stream: BatchStream, tokens: int, device: torch.devic
     from rexplug.engine.loader import to_tensors
 
     of_one_row = replace(stream, row_tokens=tokens, batch_tokens=lambda _: tokens, total_tokens=2 * tokens)
-    batch = to_tensors(*of_one_row.next(of_one_row.start))
-    row = {
-        key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch["rows"][0].items()
-    }
+    microbatch = {"rows": to_tensors(*of_one_row.next(of_one_row.start))["rows"][:1]}
     if device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(_SHARE, device)
     try:
         for _ in range(2):
-            microbatch = {"rows": [row]}
             with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
                 loss = wrapped.loss(wrapped(microbatch), microbatch)
             loss.backward()

@@ -272,14 +272,20 @@ def train_phase(
     if not stream.done(position):
         folder.mkdir(parents=True, exist_ok=True)
         log = PositionLog(folder / POSITIONS, stream, step) if leads else nullcontext()
-        with steps.stop.listening(), _other_ranks(), memory(stream.row_tokens), log as positions:
+        with (
+            steps.stop.listening(),
+            _other_ranks(),
+            memory(stream.row_tokens),
+            matrix_products(machine.precision),
+            log as positions,
+        ):
             steps.positions = positions
             trainer = trainer_class(
                 model=wrapped,
                 train_dataloader=data_spec(stream, position, ranks.rank(), ranks.world(), machine.loader_workers),
                 optimizers=optimizer,
                 max_duration=f"{phase.tokens - position.tokens}tok",
-                device="gpu" if machine.device.type == "cuda" else "cpu",
+                device=composer_device(machine.device, tf32=machine.precision == "tf32"),
                 precision="amp_bf16" if machine.precision == "bf16" else "fp32",
                 callbacks=[steps],
                 loggers=make_loggers(recipe, phase.name, run) if leads else [],
@@ -360,6 +366,30 @@ def _carry(
             "the optimizer starts anew"
         )
     return notes
+
+
+@contextmanager
+def matrix_products(precision: str) -> Iterator[None]:
+    """Let fp32 products on a GPU round to TF32 where the recipe asks for it, and nowhere else.
+
+    The switch is the process's, so it is set back: evaluations in fp32 before and after a phase must agree.
+    """
+    flags = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [flag.allow_tf32 for flag in flags]
+    for flag in flags:
+        flag.allow_tf32 = precision == "tf32"  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for flag, value in zip(flags, before, strict=True):
+            flag.allow_tf32 = value  # type: ignore[attr-defined]
+
+
+def composer_device(device: torch.device, *, tf32: bool) -> Any:
+    """Composer's device; made from a name it would let fp32 products round to TF32."""
+    from composer.devices import DeviceCPU, DeviceGPU
+
+    return DeviceGPU(device.index, allow_tf32=tf32) if device.type == "cuda" else DeviceCPU()
 
 
 def _import_composer() -> Any:

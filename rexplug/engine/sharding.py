@@ -59,6 +59,7 @@ def shard(wrapped: PackedMaskedLM, device: torch.device) -> None:
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     # gloo cannot average. In fp64 torch divides by itself, and the sum is as exact as that of one process.
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float64) if device.type == "cpu" else MixedPrecisionPolicy()
+    wrapped.model.model.layer_by_layer = True
     for layer in wrapped.model.model.layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(wrapped, mesh=mesh, mp_policy=policy)

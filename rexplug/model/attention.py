@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rexplug.errors import DataError
@@ -28,8 +27,9 @@ NAME = "rexplug"
 class Packing:
     """Where the documents of a row lie; `borders` `[n + 1]` are cumulative ends, the padding tail left out.
 
-    `width` is the row's length T with padding; the tail counts as a document of its own. With `sizes`, tokens of each
-    document on the host, nothing here waits for a GPU or is copied to it.
+    `width` is the row's length T with padding. The tail counts as documents of its own, none longer than the row's longest
+    document: as one document, the tail of a nearly empty row would cost the square of its length. With `sizes`, tokens of
+    each document on the host, nothing here waits for a GPU or is copied to it.
     """
 
     borders: Tensor
@@ -39,10 +39,11 @@ class Packing:
 
     @cached_property
     def lengths(self) -> list[int]:
-        """Tokens of each document, the tail included; adds up to `width`."""
-        found = torch.diff(self.borders.long()).tolist() if self.sizes is None else list(self.sizes)
-        tail = self.width - sum(found)
-        return [*found, tail] if tail else found
+        """Tokens of each document, then of the pieces of the tail; adds up to `width`."""
+        documents = torch.diff(self.borders.long()).tolist() if self.sizes is None else list(self.sizes)
+        tail = self.width - sum(documents)
+        longest = max(documents, default=tail)
+        return documents + [longest] * (tail // longest) + [tail % longest] * (tail % longest > 0) if tail else documents
 
     @cached_property
     def max_length(self) -> int:
@@ -51,9 +52,14 @@ class Packing:
 
     @cached_property
     def ends(self) -> Tensor:
-        """`borders` with the tail, int32, `[n + 1]` or `[n + 2]`: cu_seqlens as varlen kernels want them."""
+        """`borders` with the ends of the tail's pieces, int32: cu_seqlens as varlen kernels want them."""
         borders = self.borders.int()
-        return borders if len(self.lengths) < len(borders) else F.pad(borders, (0, 1), value=self.width)
+        pieces = len(self.lengths) + 1 - len(borders)
+        if not pieces:
+            return borders
+        # Worked out on the device: a copy from the host would wait for it.
+        tail = torch.arange(1, pieces + 1, dtype=torch.int32, device=borders.device) * self.lengths[-pieces]
+        return torch.cat([borders, (tail + sum(self.lengths[:-pieces])).clamp_(max=self.width)])
 
     @cached_property
     def document_of(self) -> Tensor:
@@ -75,50 +81,81 @@ class Packing:
             return torch.arange(self.max_length, device=self.borders.device)
         return self.positions
 
+    @property
+    def stacked(self) -> bool:
+        """Whether the backend takes queries, keys and values as one tensor `[T, 3, h, d]`; kernels take three."""
+        return self.backend in ("blocks", "sdpa")
+
     @cached_property
     def plan(self) -> Plan:
         """How `blocks` and `sdpa` cut the row."""
         return Plan(self.lengths, self.borders.device)
 
 
-def choose_backend(requested: str, device: torch.device, precision: str = "fp32") -> tuple[str, str]:
-    """The attention backend and why: `flash`, `varlen`, `sdpa` or `blocks`; `eager` only if asked for.
+KERNELS = ("flash4", "flash3", "flash", "varlen")
+"""Variable-length attention kernels of GPUs, the fastest first."""
+_PACKAGES = {"flash4": "flash-attn-4", "flash3": "flash-attn-3", "flash": "flash-attn"}
 
-    The kernels behind `flash` and `varlen` take half precision only, hence bf16; `sdpa` takes all.
+
+def choose_backend(requested: str, device: torch.device, precision: str = "fp32") -> tuple[str, str]:
+    """The attention backend and why: one of `KERNELS`, `sdpa` or `blocks`; `eager` only if asked for.
+
+    The kernels take half precision only, hence bf16; `sdpa` takes all. `flash4` and `flash3` need a Hopper or Blackwell GPU.
 
     Raises:
         DataError: the backend that was asked for cannot run here.
     """
     on_gpu, half = device.type == "cuda", precision == "bf16"
-    can_flash, can_varlen = on_gpu and half and _flash() is not None, on_gpu and half and varlen_kernel() is not None
     if requested == "auto":
-        if can_flash:
-            return "flash", "flash-attn is installed and the device is a GPU"
-        if can_varlen:
-            return "varlen", f"the device is a GPU without flash-attn; torch has {varlen_kernel()}"
-        if on_gpu:
+        if not on_gpu:
+            return "blocks", "the device is a CPU"
+        usable = [name for name in KERNELS if half and _kernel(name, device) is not None]
+        if not usable:
             return "sdpa", "variable-length attention on a GPU needs bf16 and a torch that has it"
-        return "blocks", "the device is a CPU"
-    if requested == "flash" and not can_flash:
-        raise DataError(
-            "model.attention: flash needs a GPU, bf16 and the package flash-attn; 'auto' takes what this machine has"
-        )
-    if requested == "varlen" and not can_varlen:
-        raise DataError("model.attention: varlen needs a GPU and bf16; 'auto' takes what this machine has")
+        if usable[0] == "varlen":
+            return "varlen", f"the device is a GPU without flash-attn; torch has {varlen_kernel()}"
+        return usable[0], f"{_PACKAGES[usable[0]]} is installed and the device is a GPU"
+    if requested in KERNELS and not (on_gpu and half and _kernel(requested, device) is not None):
+        gpu = "a Hopper or Blackwell GPU" if requested in ("flash4", "flash3") else "a GPU"
+        package = f", bf16 and the package {_PACKAGES[requested]}" if requested in _PACKAGES else " and bf16"
+        raise DataError(f"model.attention: {requested} needs {gpu}{package}; 'auto' takes what this machine has")
     if requested == "blocks" and on_gpu:
         raise DataError("model.attention: blocks is the CPU's backend; 'auto' takes what this machine has")
     return requested, "the recipe asks for it"
 
 
-def _flash() -> Callable[..., Any] | None:
+Kernel = Callable[[Tensor, Tensor, Tensor, Tensor, int, float, "int | None"], Tensor]
+"""Takes queries, keys and values `[T, h, d]`, cu_seqlens, the longest length, the scale and the half window."""
+
+
+def _kernel(name: str, device: torch.device) -> Kernel | None:
+    """A kernel that this GPU can run; None if its package is missing or its GPU is another."""
+    if name in ("flash4", "flash3") and torch.cuda.get_device_capability(device)[0] < 9:
+        return None
+    return _imported_kernel(name)
+
+
+@cache
+def _imported_kernel(name: str) -> Kernel | None:
     try:
-        from flash_attn import flash_attn_varlen_func
+        if name == "flash4":
+            from flash_attn.cute.interface import flash_attn_varlen_func as flash4
+
+            return partial(_attend_flash4, flash4)
+        if name == "flash3":
+            from flash_attn_interface import flash_attn_varlen_func as flash3
+
+            return partial(_attend_flash, flash3)
+        if name == "flash":
+            from flash_attn import flash_attn_varlen_func as flash2
+
+            return partial(_attend_flash, flash2)
     except ImportError:
         return None
-    found: Callable[..., Any] = flash_attn_varlen_func
-    return found
+    return None if varlen_kernel() is None else _attend_varlen
 
 
+@cache
 def varlen_kernel() -> str | None:
     """torch's own variable-length attention: the public one has a window from 2.11 on, before that the operator."""
     try:
@@ -155,12 +192,13 @@ def attend(
     assert attention_mask is None
     assert dropout == 0.0
     half = None if sliding_window is None else sliding_window - 1
-    qkv = torch.stack([each[0].transpose(0, 1) for each in (query, key, value)], 1)
+    query, key, value = (each[0].transpose(0, 1) for each in (query, key, value))
+    qkv = torch.stack([query, key, value], 1) if packing.stacked else (query, key, value)
     return attend_packed(qkv, None, packing, scaling, half)[None], None
 
 
 def attend_packed(
-    qkv: Tensor,
+    qkv: Tensor | tuple[Tensor, Tensor, Tensor],
     rotation: tuple[Tensor, Tensor] | None,
     packing: Packing,
     scale: float | None = None,
@@ -169,7 +207,7 @@ def attend_packed(
     """Attention of every document of a row to itself.
 
     Args:
-        qkv: queries, keys and values, `[T, 3, h, d]`.
+        qkv: queries, keys and values: `[T, 3, h, d]` for backends that want them `stacked`, else three of `[T, h, d]`.
         rotation: for `blocks`, cosines and sines of `packing.rotary_positions`, each `[positions, d / 2]`; None if already
             rotated, as the other backends want them.
         packing: the documents and the backend.
@@ -179,49 +217,74 @@ def attend_packed(
     Returns:
         `[T, h, d]`.
     """
-    scale = qkv.shape[-1] ** -0.5 if scale is None else scale
-    if packing.backend == "blocks":
-        return attend_blocks(qkv, rotation, packing.plan, scale, half)
-    assert rotation is None
-    if packing.backend == "sdpa":
+    if isinstance(qkv, Tensor):
+        scale = qkv.shape[-1] ** -0.5 if scale is None else scale
+        if packing.backend == "blocks":
+            return attend_blocks(qkv, rotation, packing.plan, scale, half)
+        assert rotation is None
+        assert packing.backend == "sdpa"
         return attend_groups(qkv, packing.plan, scale, half)
-    backends = {"flash": _attend_flash, "varlen": _attend_varlen, "eager": _attend_eager}
-    return backends[packing.backend](qkv, packing, scale, half)
+    assert rotation is None
+    scale = qkv[0].shape[-1] ** -0.5 if scale is None else scale
+    if packing.backend == "eager":
+        return _attend_eager(*qkv, packing, scale, half)
+    kernel = _imported_kernel(packing.backend)
+    assert kernel is not None
+    return kernel(*qkv, packing.ends, packing.max_length, scale, half)
 
 
-def rotate(qkv: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Rotary position embedding of queries and keys; `cosines` and `sines` are `[T, d / 2]`. In fp32 inside."""
-    first, second = qkv[:, :2].float().chunk(2, dim=-1)
-    cosines, sines = cosines[:, None, None], sines[:, None, None]
-    turned = torch.cat([first * cosines - second * sines, second * cosines + first * sines], -1)
-    return torch.cat([turned.to(qkv.dtype), qkv[:, 2:]], 1)
+def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Rotary position embedding of `x` `[T, ..., d]`; `cosines` and `sines` are `[T, d / 2]`. In fp32 inside."""
+    first, second = x.float().chunk(2, dim=-1)
+    shape = (len(x), *(1,) * (x.ndim - 2), -1)
+    cosines, sines = cosines.view(shape), sines.view(shape)
+    return torch.cat([first * cosines - second * sines, second * cosines + first * sines], -1).to(x.dtype)
 
 
-def _attend_eager(qkv: Tensor, packing: Packing, scale: float, half: int | None) -> Tensor:
+def _attend_eager(
+    query: Tensor, key: Tensor, value: Tensor, packing: Packing, scale: float, half: int | None
+) -> Tensor:
     """The reference: the whole T x T matrix."""
-    query, key, value = (each.transpose(0, 1) for each in qkv.unbind(1))
+    query, key, value = (each.transpose(0, 1) for each in (query, key, value))
     documents = packing.document_of
     mask = documents[:, None] == documents[None, :]
     if half is not None:
-        places = torch.arange(packing.width, device=qkv.device)
+        places = torch.arange(packing.width, device=query.device)
         mask &= (places[:, None] - places[None, :]).abs() <= half
     scores = (query @ key.transpose(1, 2)) * scale
     weights = scores.masked_fill(~mask, float("-inf")).softmax(-1, dtype=torch.float32).to(value.dtype)
     return (weights @ value).transpose(0, 1)
 
 
-def _attend_flash(qkv: Tensor, packing: Packing, scale: float, half: int | None) -> Tensor:
-    function = _flash()
-    assert function is not None
+def _attend_flash(
+    function: Callable[..., Any], query: Tensor, key: Tensor, value: Tensor,
+    ends: Tensor, longest: int, scale: float, half: int | None,
+) -> Tensor:  # fmt: skip
+    """FlashAttention 2 and 3."""
     window = (-1, -1) if half is None else (half, half)
-    ends, longest = packing.ends, packing.max_length
-    out: Tensor = function(*qkv.unbind(1), ends, ends, longest, longest, softmax_scale=scale, window_size=window)
-    return out
+    out = function(query, key, value, ends, ends, longest, longest, softmax_scale=scale, window_size=window)
+    attended: Tensor = out[0] if isinstance(out, tuple) else out
+    return attended
 
 
-def _attend_varlen(qkv: Tensor, packing: Packing, scale: float, half: int | None) -> Tensor:
-    query, key, value = (each.contiguous() for each in qkv.unbind(1))
-    ends, longest = packing.ends, packing.max_length
+def _attend_flash4(
+    function: Callable[..., Any], query: Tensor, key: Tensor, value: Tensor,
+    ends: Tensor, longest: int, scale: float, half: int | None,
+) -> Tensor:  # fmt: skip
+    """FlashAttention 4, which names its arguments otherwise and says None where no window is meant."""
+    out = function(
+        query, key, value, cu_seqlens_q=ends, cu_seqlens_k=ends, max_seqlen_q=longest, max_seqlen_k=longest,
+        softmax_scale=scale, window_size=(half, half),
+    )  # fmt: skip
+    attended: Tensor = out[0] if isinstance(out, tuple) else out
+    return attended
+
+
+def _attend_varlen(
+    query: Tensor, key: Tensor, value: Tensor, ends: Tensor, longest: int, scale: float, half: int | None
+) -> Tensor:
+    """torch's own kernel, which is FlashAttention 2."""
+    query, key, value = (each.contiguous() for each in (query, key, value))
     if varlen_kernel() == "varlen_attn":
         from torch.nn.attention.varlen import varlen_attn
 
@@ -235,10 +298,11 @@ def _attend_varlen(qkv: Tensor, packing: Packing, scale: float, half: int | None
     return out
 
 
-def use_packed_attention(model: Any) -> None:
+def use_packed_attention(model: Any, residual: torch.dtype | None = None) -> None:
     """Switch a transformers model to packed rows: our attention, and layers that waste fewer copies.
 
-    Weights and their names stay as they are; `use_own_attention` undoes it.
+    Weights and their names stay as they are; `use_own_attention` undoes it. `residual` is the number format of what layers
+    add to, that of the embedding if left out.
     """
     from transformers import AttentionInterface
 
@@ -246,6 +310,7 @@ def use_packed_attention(model: Any) -> None:
 
     AttentionInterface.register(NAME, attend)
     model.set_attn_implementation(NAME)
+    model.base_model.residual_dtype = residual
     pack_layers(model)
 
 
@@ -257,8 +322,25 @@ def use_own_attention(model: Any, name: str = "eager") -> None:
     model.set_attn_implementation(name)
 
 
-def forward_packed(model: Any, token_ids: Tensor, packing: Packing) -> Tensor:
-    """Hidden states of one packed row, `[T, hidden]`; `token_ids` is `[T]`."""
-    output = model.model(input_ids=token_ids[None], position_ids=packing.rotary_positions[None], packing=packing)
+def forward_packed(model: Any, token_ids: Tensor, packing: Packing, places: Tensor | None = None) -> Tensor:
+    """Hidden states of one packed row.
+
+    Args:
+        model: a `ModernBertForMaskedLM` after `use_packed_attention`.
+        token_ids: the row, `[T]`.
+        packing: its documents.
+        places: the tokens whose states are wanted, `[m]`; all if left out. What lies behind the last layer's attention is
+            then done for these alone.
+
+    Returns:
+        `[m, hidden]` or `[T, hidden]`.
+    """
+    from rexplug.model.layers import run_layers
+
+    encoder = model.model
+    if not getattr(encoder, "layer_by_layer", False):
+        return run_layers(encoder, token_ids, packing, places)
+    # Weights that are cut into parts are gathered when a layer's own forward is called.
+    output = encoder(input_ids=token_ids[None], position_ids=packing.rotary_positions[None], packing=packing)
     hidden: Tensor = output.last_hidden_state[0]
-    return hidden
+    return hidden if places is None else hidden.index_select(0, places)

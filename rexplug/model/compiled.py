@@ -1,17 +1,23 @@
 """torch.compile for what lies around attention: norms, products, rotation, GeGLU and residuals in fewer kernels.
 
-Attention itself is one kernel already, and its borders differ from row to row; a layer's other two parts see one shape as
-long as rows have one width.
+Attention itself is one kernel already, and its borders differ from row to row; what lies between two attentions sees one shape
+as long as rows have one width.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
+
+from rexplug.model import layers
+from rexplug.model.layers import Functions
+from rexplug.model.loss import features_of
 
 
 def choose_compile(requested: bool | Literal["auto"], device: torch.device) -> tuple[bool, str]:
@@ -32,13 +38,40 @@ def choose_compile(requested: bool | Literal["auto"], device: torch.device) -> t
 
 
 def compile_layers(model: Any, backend: str = "inductor") -> None:
-    """Compile both parts of every packed layer of a `ModernBertForMaskedLM`, at their first use.
+    """Compile what lies between the attentions of a packed `ModernBertForMaskedLM`, and its prediction head, at first use.
 
-    Weights, their names and what a checkpoint holds stay as they are. `backend` is one of torch's compilers.
+    Weights, their names and what a checkpoint holds stay as they are. Kernels are made for one width of a row: what has
+    another width, as the rows of a phase with another `microbatch_tokens`, is compiled once more. Without `dynamic=False` torch
+    would turn to slower kernels for any width, for good, at the second one. What masked tokens alone go through is compiled for any
+    number of them.
+
+    Args:
+        model: the model, after `use_packed_attention`.
+        backend: one of torch's compilers.
     """
-    # All layers share the code of two functions, and each is compiled per layer type and per width of a row; torch gives
-    # up after eight versions of one function.
+    # All layers share the code of a few functions, each compiled per width of a row; torch gives up after eight versions.
     torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 64)
+
+    def fixed(function: Callable[..., Any]) -> Any:
+        return torch.compile(function, backend=backend, dynamic=False)
+
+    functions = Functions(
+        project=fixed(layers.project), cross=fixed(layers.cross), finish=fixed(layers.finish),
+        end=_any_length(torch.compile(layers.end, backend=backend), 2),
+    )  # fmt: skip
+    model.model.functions = functions
     for layer in model.model.layers:
-        layer.project = torch.compile(layer.project, backend=backend)
-        layer.finish = torch.compile(layer.finish, backend=backend)
+        layer.functions = functions
+    model.head.features = _any_length(torch.compile(features_of, backend=backend), 1)
+
+
+def _any_length(compiled: Callable[..., Tensor], num: int) -> Callable[..., Tensor]:
+    """A compiled function that is made once for any length of its first `num` arguments."""
+
+    def call(*arguments: Any) -> Tensor:
+        for tensor in arguments[:num]:
+            if len(tensor) > 1:
+                torch._dynamo.maybe_mark_dynamic(tensor, 0)
+        return compiled(*arguments)
+
+    return call

@@ -249,18 +249,23 @@ def test_a_batch_job_that_is_no_step_is_one_process(monkeypatch):
 def test_rows_are_dealt_out_and_a_rank_without_one_idles(bench):
     from rexplug.engine.loader import data_spec
 
+    from rexplug.engine.rows import unpack_fields
+
     stream = bench().stream("first")
 
     def first(rank: int = 0, world: int = 1) -> dict[str, object]:
         return next(iter(data_spec(stream, stream.start, rank, world).dataloader))
 
     whole = first()
-    assert len(whole["rows"]) == 2
+    assert len(unpack_fields(whole)) == 2
     parts = [first(rank, 3) for rank in range(3)]
-    assert [len(part["rows"]) for part in parts] == [1, 1, 1]
-    masked = [sum(row["num_masked"] for row in part["rows"]) for part in (whole, *parts)]
-    assert masked[0] == sum(masked[1:])
-    assert (masked[3], len(parts[2]["rows"][0]["masked"])) == (0, 0)
+    rows = [row for part in parts for row in unpack_fields(part)]
+    assert [len(row.token_ids) for row in rows] == [stream.row_tokens] * 3, "a row of another width is compiled anew"
+    assert sum(row.num_masked for row in unpack_fields(whole)) == sum(row.num_masked for row in rows)
+    idle = rows[2]
+    assert (idle.num_tokens, idle.num_masked, len(idle.masked)) == (0, 0, 0)
+    assert sum(idle.lengths) == stream.row_tokens
+    assert max(idle.lengths) == stream.context
     for part in parts:
         assert part["about"].pop("documents").tolist() == whole["about"]["documents"].tolist()
         assert part["about"].items() <= whole["about"].items(), "figures are those of the whole batch"
@@ -275,9 +280,10 @@ def test_loader_workers_give_the_batches_of_the_process_itself(bench):
     for one, other in zip(alone, beside, strict=True):
         assert one["about"].pop("documents").tolist() == other["about"].pop("documents").tolist()
         assert one["about"] == other["about"]
-        for mine, theirs in zip(one["rows"], other["rows"], strict=True):
-            assert mine.keys() == theirs.keys()
-            assert all(torch.equal(mine[key], theirs[key]) for key in mine if isinstance(mine[key], torch.Tensor))
+        assert all(torch.equal(one["fields"][name], other["fields"][name]) for name in one["fields"])
+        assert [one[key] for key in ("sizes", "lengths", "num_tokens")] == [
+            other[key] for key in ("sizes", "lengths", "num_tokens")
+        ]
 
 
 @pytest.mark.slow

@@ -1,0 +1,195 @@
+"""Where the time of a step goes: 25 kernels, the GPU's idle share, who waits for it, and each part by itself."""
+
+import collections
+import gc
+import os
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import bench_gpu as b
+import torch
+from common import DEVICE, GPU, TINY, milliseconds, part, result
+from made_stream import recipe_of, special_of, stream_of, write_store
+from torch.profiler import ProfilerActivity, profile
+
+from rexplug.engine.composer_model import PackedMaskedLM
+from rexplug.engine.loader import HALF_WINDOW, to_tensors
+from rexplug.engine.optimizer import make_optimizer
+from rexplug.model import build_model
+from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, choose_backend, use_packed_attention
+from rexplug.model.compiled import compile_layers
+from rexplug.model.flops import pairs
+from rexplug.model.loss import masked_lm_loss
+from rexplug.recipe.schema import Model
+
+STEPS = 3
+
+
+def prepared(size, longest, width, median, vocabulary):
+    special = special_of(vocabulary)
+    backend, _ = choose_backend("auto", DEVICE, "bf16")
+    model = build_model(Model(size=size), special, context=8192, seed=1).to(DEVICE)
+    use_packed_attention(model)
+    if GPU:
+        torch._dynamo.reset()
+        compile_layers(model)
+    wrapped = PackedMaskedLM(model, 1, backend).to(DEVICE)
+    optimizer = make_optimizer(model, recipe_of(width, width, 10**9).phases[0])
+    with tempfile.TemporaryDirectory() as folder:
+        store = write_store(Path(folder), 4 * width, median, longest, vocabulary)
+        stream = stream_of(store, special, context=longest, row=width, batch=width, total=3 * width)
+        rows = [row.to(DEVICE) for pair in stream.batches() for row in to_tensors(*pair)["rows"]]
+    rows = [row for row in rows if row.num_tokens > b.FULL * width]
+
+    def step(number: int) -> None:
+        with torch.autocast(DEVICE.type, torch.bfloat16):
+            loss = wrapped.loss(wrapped({"rows": [rows[number % len(rows)]]}), None)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return model, wrapped, optimizer, rows, step, backend
+
+
+def waits(step) -> None:
+    """Calls that wait for the GPU within a step (a copy or a read): there should be none."""
+    if not GPU:
+        return
+    torch.cuda.set_sync_debug_mode("warn")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        step(0)
+    torch.cuda.set_sync_debug_mode("default")
+    places = collections.Counter(f"{Path(each.filename).parent.name}/{Path(each.filename).name}:{each.lineno}" for each in found if "synchron" in str(each.message))
+    result("waits", count=sum(places.values()), where=str(dict(places.most_common(8))))
+
+
+def kernels(step, width: int, name: str) -> None:
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if GPU else [])
+    with profile(activities=activities) as seen:
+        for number in range(STEPS):
+            step(number)
+        if GPU:
+            torch.cuda.synchronize()
+    if not GPU:
+        print(seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=60))
+        return
+    spans, by_name = [], collections.defaultdict(lambda: [0.0, 0])
+    for event in seen.events():
+        if event.device_type == torch.autograd.DeviceType.CUDA and not event.name.startswith(("ProfilerStep", "gpu_user")):
+            spans.append((event.time_range.start, event.time_range.end))
+            by_name[event.name][0] += event.time_range.end - event.time_range.start
+            by_name[event.name][1] += 1
+    spans.sort()
+    busy, end = 0.0, spans[0][0]
+    for first, last in spans:
+        busy += max(0.0, last - max(first, end))
+        end = max(end, last)
+    whole = end - spans[0][0]
+    total = sum(spent for spent, _ in by_name.values())
+    result("idle", case=name, gpu_idle_share=1 - busy / whole, ms_per_row=whole / STEPS / 1e3, kernels_per_row=sum(c for _, c in by_name.values()) / STEPS)
+    kinds = collections.Counter()
+    for kernel, (spent, _) in by_name.items():
+        low = kernel.lower()
+        kind = next((k for k, words in {"attention": ("flash", "fmha"), "products": ("gemm", "cutlass", "nvjet", "wgmma", "xmma", "cublas"), "optimizer": ("adamw",), "copies": ("memcpy", "memset"), "softmax/loss": ("softmax",), "triton (compiled)": ("triton",), "sort/scan/index": ("sort", "scan", "index", "embedding", "radix")}.items() if any(w in low for w in words)), "eager elementwise and reductions")
+        kinds[kind] += spent
+    for kind, spent in kinds.most_common():
+        print(f"= {name}: {kind:34}{spent / STEPS / 1e3:9.2f} ms a row {spent / total:7.1%}")
+    print(f"{'ms a row':>9}{'share':>8}{'calls':>7}  kernel")
+    for kernel, (spent, count) in sorted(by_name.items(), key=lambda pair: -pair[1][0])[:25]:
+        print(f"{spent / STEPS / 1e3:9.3f}{spent / total:8.1%}{count / STEPS:7.0f}  {kernel[:150]}")
+
+
+def parts(model, optimizer, row, backend, name) -> None:
+    """Attention, head and optimizer by themselves."""
+    heads = model.config.num_attention_heads
+    width = len(row.token_ids)
+    up = torch.randn(width, heads, 64, device=DEVICE, dtype=torch.bfloat16 if GPU else torch.float32)
+    usable = [each for each in KERNELS if GPU and _kernel(each, DEVICE) is not None] or [backend]
+    for each in usable:
+        packing = Packing(row.borders, width, each, row.lengths)
+        shape = (width, 3, heads, 64) if packing.stacked else (width, heads, 64)
+        made = [torch.randn(shape, device=DEVICE, dtype=up.dtype, requires_grad=True) for _ in range(1 if packing.stacked else 3)]
+        qkv = made[0] if packing.stacked else tuple(made)
+        for half in (None, HALF_WINDOW):
+            count = pairs(row.lengths, half)
+            flops = 4 * count * heads * 64
+            with part(f"attention {each}"):
+                with torch.no_grad():
+                    forward = milliseconds(lambda: attend_packed(qkv, None, packing, 0.125, half), 5)
+                both = milliseconds(lambda: attend_packed(qkv, None, packing, 0.125, half).backward(up), 5)
+                result("part", case=name, what=f"attention {each} {'global' if half is None else 'local'}", forward_ms=forward, both_ms=both, tflops_forward=flops / forward / 1e9, tflops_both=3 * flops / both / 1e9)
+    hidden = torch.randn(row.num_masked, model.config.hidden_size, device=DEVICE, requires_grad=True)
+    labels = row.labels
+
+    for kernel in ("pieces", "compiled", "liger") if GPU else ("pieces",):
+
+        def head(kernel: str = kernel) -> None:
+            with torch.autocast(DEVICE.type, torch.bfloat16):
+                total, *_ = masked_lm_loss(model, hidden, labels, kernel=kernel)
+            total.backward()
+
+        with part(f"head and loss {kernel}"):
+            ms = milliseconds(head, 5)
+            flops = 6 * row.num_masked * model.config.hidden_size * (model.config.hidden_size + model.config.vocab_size)
+            result("part", case=name, what=f"head and loss {kernel}", both_ms=ms, tflops_both=flops / ms / 1e9)
+    if os.environ.get("KIT_PEERS"):
+        peers(hidden, labels, model, name)
+    for each in model.parameters():
+        if each.grad is None:
+            each.grad = torch.zeros_like(each)
+    ms = milliseconds(optimizer.step, 5)
+    result("part", case=name, what="optimizer step", both_ms=ms, gb_s=36 * sum(p.numel() for p in model.parameters()) / ms / 1e6)
+
+
+def peers(hidden, labels, model, name) -> None:
+    """Whole fused linear cross entropies of two libraries, for comparison: neither gives losses per token without another pass."""
+    x = hidden.detach().to(torch.bfloat16).requires_grad_()
+    weight = model.decoder.weight.detach().to(torch.bfloat16).requires_grad_()
+    bias = model.decoder.bias.detach().to(torch.bfloat16).requires_grad_()
+    with part("head: liger-kernel's fused linear cross entropy"):
+        from liger_kernel.ops.fused_linear_cross_entropy import LigerFusedLinearCrossEntropyFunction as Fused
+
+        def liger() -> None:
+            out = Fused.apply(x, weight, labels, bias, None, -100, 0.0, 0.0, "sum", None, False, torch.float32, False, True)
+            out[0].backward()
+
+        result("part", case=name, what="peer liger fused linear", both_ms=milliseconds(liger, 5))
+    with part("head: cut-cross-entropy"):
+        from cut_cross_entropy import linear_cross_entropy
+
+        result("part", case=name, what="peer cut-cross-entropy", both_ms=milliseconds(lambda: linear_cross_entropy(x, weight, labels, bias=bias, reduction="sum").backward(), 5))
+
+
+def enqueue(step, name) -> None:
+    """Milliseconds that Python needs to ask for a row, beside what the GPU needs to do it."""
+    b.wait_for(DEVICE)
+    began = time.perf_counter()
+    for number in range(STEPS):
+        step(number)
+    asked = time.perf_counter() - began
+    b.wait_for(DEVICE)
+    result("enqueue", case=name, python_ms_per_row=asked / STEPS * 1e3, done_ms_per_row=(time.perf_counter() - began) / STEPS * 1e3)
+
+
+for case in b.TINY[:1] if TINY else (b.CASES[0], b.CASES[2], b.CASES[1])[: int(os.environ.get("KIT_CASES", "2"))]:
+    name = f"{case[0]}@{case[1]}"
+    with part(f"profile {name}"):
+        model, wrapped, optimizer, rows, step, backend = prepared(*case, 512 if TINY else 50_368)
+        for number in range(3):
+            step(number)
+        with part("waits"):
+            waits(step)
+        with part("enqueue"):
+            enqueue(step, name)
+        with part("kernels"):
+            kernels(step, case[2], name)
+        with part("parts"):
+            parts(model, optimizer, rows[0], backend, name)
+        del model, wrapped, optimizer, rows, step
+    gc.collect()
+    if GPU:
+        torch.cuda.empty_cache()
