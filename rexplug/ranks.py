@@ -158,36 +158,56 @@ def _meeting_place() -> tuple[str, int, float]:
 
 
 def _meet(host: str, port: int, seconds: float) -> Any:
-    """The store through which all ranks find each other: rank 0's, or that of torchrun's agent."""
+    """The store through which all ranks find each other: rank 0's, or that of torchrun's agent.
+
+    What can be found out without torch is: it waits for ever for a name, and tells of a failure in pages of C++.
+    """
     from torch.distributed.rendezvous import rendezvous
 
-    began = time.monotonic()
+    end = time.monotonic() + seconds
+    in_vain = DataError(
+        f"rank {rank()} of {world()} waited {seconds:.0f} s in vain for the others at {host}:{port}; were all {world()} started, "
+        "with the same MASTER_ADDR and MASTER_PORT, and may they reach each other? (REXPLUG_RENDEZVOUS_SECONDS is how long they "
+        "wait)"
+    )
+    _resolve(host, port, min(seconds, _RESOLVE))
+    if rank() == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        try:
+            socket.create_server(("", port)).close()
+        except OSError as error:
+            raise DataError(
+                f"MASTER_PORT {port} cannot be opened on this machine ({error.strerror}), so the ranks cannot meet there; give all "
+                "ranks another one"
+            ) from None
+    else:
+        while True:
+            with suppress(OSError), socket.create_connection((host, port), timeout=5):
+                break
+            if time.monotonic() >= end:
+                raise in_vain
+            time.sleep(0.2)
+    try:
+        return next(iter(rendezvous("env://", timeout=timedelta(seconds=max(1.0, end - time.monotonic())))))[0]
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+    if "timed out" in reason.lower() or time.monotonic() >= end:
+        raise in_vain
+    raise DataError(f"rank {rank()} of {world()} cannot meet the others at {host}:{port}: {reason}")
+
+
+def _resolve(host: str, port: int, seconds: float) -> None:
+    end = time.monotonic() + seconds
     while True:
         try:
             socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            break
+            return
         except OSError as error:
-            if time.monotonic() - began >= min(seconds, _RESOLVE):
+            if time.monotonic() >= end:
                 raise DataError(
                     f"rank {rank()} of {world()} does not find the machine of rank 0: MASTER_ADDR '{host}' has no address "
                     f"({error.strerror}); set it to a name or an address that every machine knows"
                 ) from None
-            time.sleep(0.5)
-    try:
-        return next(iter(rendezvous("env://", timeout=timedelta(seconds=seconds))))[0]
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-    if "EADDRINUSE" in reason or "address already in use" in reason:
-        raise DataError(
-            f"MASTER_PORT {port} is in use on this machine, so the ranks cannot meet there; give all ranks another one"
-        )
-    if "timed out" in reason.lower() or time.monotonic() - began >= seconds:
-        raise DataError(
-            f"rank {rank()} of {world()} waited {seconds:.0f} s in vain for the others at {host}:{port}; were all {world()} "
-            "started, with the same MASTER_ADDR and MASTER_PORT, and may they reach each other? "
-            "(REXPLUG_RENDEZVOUS_SECONDS is how long they wait)"
-        )
-    raise DataError(f"rank {rank()} of {world()} cannot meet the others at {host}:{port}: {reason}")
+        time.sleep(0.5)
 
 
 def _patiently(work: Callable[[], _T]) -> _T:

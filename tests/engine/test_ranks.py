@@ -171,7 +171,8 @@ def test_a_port_in_use_is_named(second):
         with pytest.raises(DataError) as error:
             ranks.connect()
     assert str(error.value) == (
-        f"MASTER_PORT {port} is in use on this machine, so the ranks cannot meet there; give all ranks another one"
+        f"MASTER_PORT {port} cannot be opened on this machine (Address already in use), so the ranks cannot meet there; give "
+        "all ranks another one"
     )
 
 
@@ -248,7 +249,6 @@ def test_a_batch_job_that_is_no_step_is_one_process(monkeypatch):
 
 def test_rows_are_dealt_out_and_a_rank_without_one_idles(bench):
     from rexplug.engine.loader import data_spec
-
     from rexplug.engine.rows import unpack_fields
 
     stream = bench().stream("first")
