@@ -6,9 +6,10 @@ from rexplug.batches import BatchStream
 from rexplug.errors import DataError
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
-from rexplug.run_directory import RunDirectory, read_json
+from rexplug.run_directory import RunDirectory, mend, read_json
 from rexplug.schedules import batch_size
 from rexplug.tokens import SpecialTokens, TokenStore
+from rexplug.tokens.tokenizer import tokenizer_hash
 
 ROWS = "rows.json"
 """What `microbatch_tokens: auto` found, beside a phase's checkpoints."""
@@ -38,9 +39,20 @@ def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream
     """
     warmup = phase.batch_warmup
     mixed = [name for name in recipe.sources if name in phase.mixing.weights(0.0)]
+    try:
+        special = SpecialTokens.read(run.tokenizer)
+    except DataError as error:
+        raise DataError(f"{error}; {mend(run.tokenizer / 'tokenizer.json')}") from None
+    stores = {name: TokenStore.open(run.tokens / name) for name in mixed}
+    for store in stores.values():
+        if store.description["tokenizer"] != tokenizer_hash(run.tokenizer):
+            raise DataError(
+                f"{run.tokenizer / 'tokenizer.json'} is not the tokenizer that {store.folder} was made with; put that back, or "
+                "make both again (--from tokenize)"
+            )
     return BatchStream(
-        stores={name: TokenStore.open(run.tokens / name) for name in mixed},
-        special=SpecialTokens.read(run.tokenizer),
+        stores=stores,
+        special=special,
         context=phase.context,
         row_tokens=remembered_rows(phase, run) or phase.row_tokens,
         batch_tokens=lambda tokens: batch_size(

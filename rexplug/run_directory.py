@@ -22,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    _remove(temporary)
+    remove(temporary)
     try:
         yield temporary
         if temporary.is_file():
@@ -31,18 +31,19 @@ def replacing(path: Path) -> Iterator[Path]:
         if path.is_dir():
             # A folder cannot be replaced in one step: the old one is moved away first, and removed last.
             aside = path.with_name(f".old-{os.getpid()}-{path.name}")
-            _remove(aside)
+            remove(aside)
             path.rename(aside)
             temporary.rename(path)
-            _remove(aside)
+            remove(aside)
         else:
             temporary.replace(path)
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there; of a link the link alone, never what it points to."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -69,8 +70,63 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; {mend(path)}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read, it is no JSON: {error}; {mend(path)}") from None
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a metrics file; a last one that a kill cut off is left out.
+
+    Raises:
+        DataError: another line is not what training writes.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; {mend(path)}") from None
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: it is no UTF-8 ({error}); {mend(path)}") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+            if number == len(lines):
+                return
+        sound = isinstance(entry, dict) and all(
+            isinstance(entry.get(key), kind) and not isinstance(entry.get(key), bool)
+            for key, kind in (("phase", str), ("step", int), ("tokens", int))
+        )
+        if not sound:
+            raise DataError(f"{path}:{number} is damaged: it is no line that training writes; {mend(path)}")
+        yield entry
+
+
+def mend(path: Path) -> str:
+    """What makes a file of a run again, as a clause."""
+    name, folder = path.name, path.parent.name
+    if name == "run.json":
+        return "put a copy of it back, or begin anew in this folder with rexplug run RECIPE --fresh"
+    if name == "recipe.yaml":
+        return "remove it, and rexplug run RECIPE writes it again"
+    if name == "plan.json":
+        return "remove it: a run goes on without it"
+    if name == "metrics.jsonl":
+        return "remove the line: the others are used; --from train makes all of them again"
+    if folder == "tokenizer" or name == "store.json" or name.startswith(("shard-", "counts-")):
+        return "rexplug run RECIPE --from tokenize makes it again"
+    if folder in ("corpus", "fitted") or folder.startswith("salience-"):
+        return "rexplug run RECIPE --from curate makes it again"
+    if path.parent.parent.name in ("evaluation", "baselines"):
+        stage = "baselines" if path.parent.parent.name == "baselines" else folder
+        return f"rexplug run RECIPE --from evaluate.{stage} makes it again"
+    return "remove it, and what wrote it makes it again"
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import click
 
@@ -19,6 +24,7 @@ _COMMANDS = {
     "compare": "Say which differences between runs or results are real.",
     "ablate": "Run variants of a recipe that share what they can, and compare them.",
     "report": "Write a run's report and model card again.",
+    "verify": "Compare every file of a run with its checksum.",
     "corpus": "Show what curation kept and dropped, and why.",
     "show": "Print the recipe with everything spelled out.",
     "plan": "Say what a recipe takes before it runs: tokens, epochs, steps, time, memory, disk, GPUs and their price.",
@@ -30,7 +36,23 @@ _COMMANDS = {
 }
 
 
+class _NobodyReads(Exception):
+    """What the command writes to is closed."""
+
+
 class _Lazy(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:  # click would end with 1, as if something were wrong
+            if error.errno == errno.EPIPE:
+                raise _NobodyReads from None
+            raise
+        except SystemExit as error:  # so rich ends then
+            if isinstance(error.__context__, BrokenPipeError):
+                raise _NobodyReads from None
+            raise
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -57,35 +79,70 @@ def main() -> None:
     ranks.leave(_run())
 
 
+LONGEST_LINE = 1500
+"""Characters of a line of a message; what a recipe or a file holds may be of any length."""
+
+
+def _bounded(message: str) -> str:
+    """A message with the middle of lines left out that nobody would read."""
+    lines = []
+    for line in message.splitlines():
+        if len(line) > LONGEST_LINE:
+            ends = LONGEST_LINE // 2 - 50
+            line = f"{line[:ends]} [... {len(line) - 2 * ends:,} characters left out ...] {line[-ends:]}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _say(message: str) -> None:
+    click.echo(f"rexplug: {_bounded(message)}", err=True)
+
+
+def _nobody_reads() -> int:
+    """End as if all had been read, as after `| head`; nothing more is written, at the end of the process neither."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _damage() -> Iterator[str]:
+    """What is damaged in the runs that the command names: files that others changed are no mistake of ours."""
+    from rexplug.pipeline.damage import damage, runs_among
+
+    for root in runs_among(sys.argv[1:]):
+        yield from damage(root)
+
+
 def _run() -> int:
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
+        error.message = _bounded(error.message)  # type: ignore[misc]
         error.show()
         return 2
     except RunInterrupted as error:
-        click.echo(f"rexplug: {error}", err=True)
+        _say(str(error))
         return 130
     except (KeyboardInterrupt, click.Abort):
         click.echo("rexplug: interrupted; what was finished is kept, and the same command goes on from there", err=True)
         return 130
     except RankLost as error:
-        click.echo(f"rexplug: {error}", err=True)
+        _say(str(error))
         return ranks.lost_code()
     except RexplugError as error:
-        click.echo(f"rexplug: {error}", err=True)
+        _say(str(error))
         return 2
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+    except _NobodyReads:
+        return _nobody_reads()
     except Exception as error:
         reason = full_disk(error)
         if reason is not None:
-            click.echo(
-                f"rexplug: the disk is full ({reason}); make room, and the same command goes on from there", err=True
-            )
+            _say(f"the disk is full ({reason}); make room, and the same command goes on from there")
+            return 2
+        for problem in _damage():
+            _say(problem)
             return 2
         traceback.print_exc()
         click.echo("rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ def lineage(run: Path, step: int | None, document: str | None, phase: str | None
     checkpoints, and the batch at a position is a function of it.
     """
     from rexplug.errors import RecipeError
-    from rexplug.pipeline.streams import run_lineages
+    from rexplug.pipeline.streams import finished_phases, run_lineages
 
     if (step is None) == (document is None):
         raise RecipeError("rexplug lineage takes either --step N or --document ID")
@@ -37,7 +37,7 @@ def lineage(run: Path, step: int | None, document: str | None, phase: str | None
     if step is not None:
         rows, total = _of_step(chosen, step, limit)
     else:
-        rows = list(_of_document(chosen, str(document)))
+        rows = list(_of_document(chosen, str(document), finished_phases(run)))
         rows, total = rows[: limit or None], len(rows)
     if as_json:
         for row in rows:
@@ -84,7 +84,7 @@ def _of_step(phases: Mapping[str, Lineage], step: int, limit: int) -> tuple[list
     return listed, len(samples)
 
 
-def _of_document(phases: Mapping[str, Lineage], document: str) -> Sequence[dict[str, Any]]:
+def _of_document(phases: Mapping[str, Lineage], document: str, finished: Collection[str]) -> Sequence[dict[str, Any]]:
     from rexplug.errors import DataError
 
     found: list[dict[str, Any]] = []
@@ -97,6 +97,8 @@ def _of_document(phases: Mapping[str, Lineage], document: str) -> Sequence[dict[
                 known[label] = samples.store.find(document)
             for number in known[label]:
                 for visit in each.visits(source, number):
+                    if not visit.seen and name in finished:
+                        continue  # the phase ended before
                     found.append(
                         {
                             "phase": name, "source": label, "step": visit.step, "seen": visit.seen, "row": visit.row,
@@ -108,10 +110,28 @@ def _of_document(phases: Mapping[str, Lineage], document: str) -> Sequence[dict[
     order = list(phases)
     found.sort(key=lambda row: (order.index(row["phase"]), row["step"], row["part"]))
     if not found:
-        click.echo(
-            "no phase has seen it or will: it is too short for all of them or its source has no share left", err=True
-        )
+        click.echo("no phase has seen it or will:", err=True)
+        for name, each in phases.items():
+            click.echo(f"  {name}: {_why_not(each, known, over=name in finished)}", err=True)
     return found
+
+
+def _why_not(phase: Lineage, known: Mapping[str, Sequence[int]], *, over: bool) -> str:
+    """Why a phase does not see the documents that `known` numbers by source."""
+    stream = phase.history.stream
+    holding = [label for label, numbers in known.items() if numbers]
+    mixed = [(label, stream.samples[stream.sources.index(label)]) for label in holding if label in stream.sources]
+    if not mixed:
+        return f"it takes nothing from {' or '.join(holding)}"
+    if all(not samples.numbers_of(number) for label, samples in mixed for number in known[label]):
+        least = f", which takes documents of at least {stream.min_tokens:,} tokens" if stream.min_tokens else ""
+        return f"the document is too short for it{least}"
+    last = phase.history.last
+    label, samples = mixed[0]
+    drawn = last.draws[stream.sources.index(label)]
+    if over or stream.done(last):
+        return f"it was over before the document's turn came ({drawn:,} of the {samples.size:,} samples of '{label}' were drawn)"
+    return f"its turn does not come before the end ({drawn:,} of the {samples.size:,} samples of '{label}' were drawn so far)"
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:

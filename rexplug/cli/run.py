@@ -21,13 +21,14 @@ import click
     help="Stop after relevance, curate, tokenize, train, train.PHASE, evaluate.PHASE, export or report.",
 )
 @click.option("--from", "from_", metavar="STAGE", help="Do this stage and what depends on it again.")
-@click.option("--fresh", is_flag=True, help="Remove what an earlier run left in the folder first.")
+@click.option("--fresh", is_flag=True, help="Remove what an earlier run made in the folder first.")
 @click.option(
     "--allow-change",
     "allow",
     metavar="KEY",
     multiple=True,
-    help="Let a phase that is under way go on although this key changed, e.g. phases.anneal.tokens; may be repeated.",
+    help="Go on with what is there although this changed, e.g. phases.anneal.tokens or plugins.NAME (a plugin's code); "
+    "may be repeated.",
 )
 @click.option(
     "--processes",
@@ -58,9 +59,10 @@ def run(
     from rexplug import ranks
     from rexplug.cli.progress import TerminalProgress
     from rexplug.cli.summary import print_summary
-    from rexplug.pipeline import follow, run_recipe
+    from rexplug.pipeline import Incomplete, Manifest, follow, run_recipe
     from rexplug.plugins import load_plugins
     from rexplug.recipe import load_recipe
+    from rexplug.run_directory import RunDirectory
 
     registry = load_plugins()
     resolved = load_recipe(recipe, overrides, registry)
@@ -74,6 +76,7 @@ def run(
     if ranks.rank() > 0:
         follow(resolved, root)
         return
+    incomplete: Incomplete | None = None
     with TerminalProgress(quiet=quiet) as progress:
         progress.note(f"rexplug run {recipe}: {root}")
         try:
@@ -81,9 +84,13 @@ def run(
                 resolved, root, progress, plugins=registry.versions(), command=shlex.join(["rexplug", *sys.argv[1:]]),
                 until=until, from_=from_, fresh=fresh, allow=allow,
             )  # fmt: skip
+        except Incomplete as error:
+            manifest, incomplete = Manifest.open(RunDirectory(root)), error
         finally:
             ranks.dismiss()
     print_summary(manifest, resolved, Console(highlight=False))
+    if incomplete is not None:
+        raise incomplete
 
 
 def listen() -> None:

@@ -16,7 +16,9 @@ from rexplug.recipe import Recipe
 
 def print_summary(manifest: Manifest, recipe: Recipe, console: Console) -> None:
     """Print what came out of a run that is complete or was stopped after a stage."""
-    stages: Mapping[str, Mapping[str, Any]] = manifest.values["stages"]
+    known: Mapping[str, Mapping[str, Any]] = manifest.values["stages"]
+    # What was measured on weights or a recipe that are gone says nothing of those that are there.
+    stages = {name: stage for name, stage in known.items() if not stage.get("stale")}
     console.print()
     _print_corpus(stages, console)
     _print_phases(stages, recipe, console)
@@ -30,13 +32,20 @@ def print_summary(manifest: Manifest, recipe: Recipe, console: Console) -> None:
                 "yellow",
             )
         )
-    spent = sum(float(stage.get("seconds", 0.0)) for stage in stages.values())
+    old = sorted(name for name, stage in known.items() if stage.get("stale") and stage.get("status") == "done")
+    if old:
+        console.print(
+            Text(f"Left out, since what they depend on has changed: {', '.join(old)}", "yellow"), soft_wrap=True
+        )
+    spent = sum(float(stage.get("seconds", 0.0)) for stage in known.values())
     console.print(f"{duration(spent)} of work, {manifest.values.get('peak_memory_gib', 0)} GiB peak memory")
     places = [("model", run.model), ("report", run.report), ("everything", run.root)]
+    stale = {"model": "export", "report": "report"}
+    places = [(name, path) for name, path in places if not known.get(stale.get(name, ""), {}).get("stale")]
     for name, path in places:
         if path.exists():
             console.print(Text(f"  {name + ':':<12}{path}"), soft_wrap=True)
-    if run.model.exists():
+    if ("model", run.model) in places and run.model.exists():
         console.print(
             Text(
                 f'  {"load it:":<12}AutoModelForMaskedLM.from_pretrained("{run.model}") or SentenceTransformer("{run.model}")'
@@ -89,19 +98,20 @@ def _print_evaluation(stages: Mapping[str, Mapping[str, Any]], recipe: Recipe, c
     if not names:
         return
     table = Table(
-        "evaluation", *moments, *baselines, title="Evaluation (95 % interval of the last phase)", title_justify="left",
+        "evaluation", *moments, *baselines, title="Evaluation (95 % interval of the last model measured)", title_justify="left",
         box=None,
     )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"
     for name in names:
-        cells, last = [], None
-        for moment in moments:
+        cells, last, place = [], None, 0
+        for number, moment in enumerate(moments):
             metric = found[moment].get(name)
             cells.append(f"{metric['value']:.3f}" if metric else "")
-            last = metric or last
+            if metric:
+                last, place = metric, number
         if last and last.get("low") is not None:
-            cells[-1] += f" ({last['low']:.3f}-{last['high']:.3f})"
+            cells[place] += f" ({last['low']:.3f}-{last['high']:.3f})"
         main = last["main"] if last else ""
         cells += [f"{each[name]['value']:.3f}" if name in each else "–" for each in baselines.values()]
         table.add_row(f"{name} {main}", *cells)

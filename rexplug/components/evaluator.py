@@ -146,6 +146,11 @@ class Evaluator(Component):
         """Names the result and its file; one that may be listed twice (on two folders) tells its uses apart by it."""
         return self.name
 
+    @property
+    def needs_held_out(self) -> bool:
+        """Whether it measures on documents that the run holds out; `check` refuses a recipe that holds none out."""
+        return False
+
     @abstractmethod
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """Measure. Metrics are finite; never selects anything on what it measures.

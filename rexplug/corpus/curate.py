@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rexplug.checksums import write_checksums
 from rexplug.components import CorpusFilter, CorpusSample, Document, DocumentSource
 from rexplug.corpus.deduplicate import find_duplicates
-from rexplug.corpus.executors import Job, one_cluster, run_jobs
 from rexplug.corpus.filtering import Work, filter_shard, finish_shard, shard_documents
-from rexplug.corpus.quiet import quiet
 from rexplug.corpus.sources import ERROR
 from rexplug.corpus.statistics import merge
 from rexplug.errors import DataError
+from rexplug.executors import Job, one_cluster, run_jobs
+from rexplug.executors.quiet import quiet
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
 from rexplug.run_directory import read_json, write_json
@@ -80,6 +81,8 @@ def curate(
     ]  # fmt: skip
     run_jobs(jobs, curation.executor, logs=logs, progress=progress, task="write the corpus")
     statistics: dict[str, Any] = {"sources": {name: _added_up(name, work) for name, work in works.items()}}
+    for name, work in works.items():
+        write_checksums(corpus / name, _files_of(work))
     shutil.rmtree(corpus / ".work", ignore_errors=True)
     statistics["seconds"] = round(time.monotonic() - began, 2)
     write_json(corpus / "statistics.json", statistics)
@@ -171,6 +174,13 @@ def _duplicates(works: Mapping[str, Work], curation: Curation, seed: int, corpus
         folder = works[names[0]].signatures.parent
         shards = [(works[n].keys(index), works[n].drops(index)) for n in names for index in range(works[n].count)]
         find_duplicates(shards, curation, seed, folder, folder / "signatures", progress=progress, name=", ".join(names))
+
+
+def _files_of(work: Work) -> dict[str, dict[str, Any]]:
+    """The checksums of a source's files, as the workers that wrote them took them."""
+    records = [read_json(path(index)) for path in (work.filtered, work.finished) for index in range(work.count)]
+    files = {name: entry for record in records for name, entry in record["files"].items()}
+    return {name: files[name] for name in sorted(files)}
 
 
 def _added_up(name: str, work: Work) -> dict[str, Any]:

@@ -12,15 +12,17 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from rexplug.checksums import entry_of
 from rexplug.components import CorpusFilter, Document, DocumentSource, Shard
 from rexplug.corpus.deduplicate.keys import KeyWriter
 from rexplug.corpus.files import DocumentWriter, read_file
-from rexplug.corpus.quiet import quiet
 from rexplug.corpus.sources import ERROR
 from rexplug.corpus.statistics import Step
+from rexplug.executors.quiet import quiet
 from rexplug.recipe.schema import Curation
 from rexplug.run_directory import write_json
 
@@ -172,10 +174,16 @@ def filter_shard(file: Path, index: int) -> int:
         {
             "read": {"documents": reading.seen, "bytes": reading.bytes_seen},
             "passed": passed.num_documents,
+            "files": _checksums(work, dropped),
             "steps": [step.to_json() for step in (reading, *steps)],
         },
     )
     return reading.seen
+
+
+def _checksums(work: Work, *writers: DocumentWriter) -> dict[str, dict[str, Any]]:
+    """Of files that were just written: read from memory, and by the workers side by side."""
+    return {str(each.path.relative_to(work.target)): entry_of(each.path) for each in writers}
 
 
 def _judged(each: CorpusFilter, step: Step, documents: Sequence[Document], dropped: DocumentWriter) -> list[Document]:
@@ -226,5 +234,6 @@ def finish_shard(file: Path, index: int) -> int:
             parts[part].write(document)
             counts[part]["documents"] += 1
             counts[part]["bytes"] += len(document.text.encode())
-    write_json(work.finished(index), {"step": step.to_json(), **counts})
+    files = _checksums(work, dropped, *parts.values())
+    write_json(work.finished(index), {"step": step.to_json(), **counts, "files": files})
     return step.seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from rexplug.batches import Position
+from rexplug.checksums import folder_problems, record_checksums
 from rexplug.errors import DataError
 from rexplug.run_directory import read_json, replacing, write_json
 
@@ -48,6 +51,7 @@ def write_checkpoint(folder: Path, model: Any, moments: dict[str, Any], state: S
         model.save_pretrained(temporary)
         torch.save(moments, temporary / "optimizer.pt")
         write_json(temporary / "state.json", asdict(state))
+        record_checksums(temporary)
     return folder
 
 
@@ -57,10 +61,26 @@ def read_state(folder: Path) -> State:
     Raises:
         DataError: it cannot be read.
     """
+    path = folder / "state.json"
     try:
-        return State(**read_json(folder / "state.json"))
+        state = State(**read_json(path))
     except TypeError:
-        raise DataError(f"{folder / 'state.json'} was written by another version of rexplug") from None
+        raise DataError(f"{path} was written by another version of rexplug, or is damaged") from None
+    for field_, kind in (
+        ("phase", str),
+        ("step", int),
+        ("tokens", int),
+        ("position", dict),
+        ("optimizer", str),
+        ("figures", dict),
+    ):
+        if not isinstance(getattr(state, field_), kind):
+            raise DataError(f"{path} is damaged: {field_} is {getattr(state, field_)!r}")
+    try:
+        Position.from_json(state.position)
+    except (TypeError, ValueError, LookupError, AttributeError):
+        raise DataError(f"{path} is damaged: position is {str(state.position)[:60]}") from None
+    return state
 
 
 def read_optimizer(folder: Path) -> dict[str, Any]:
@@ -71,28 +91,42 @@ def read_optimizer(folder: Path) -> dict[str, Any]:
     """
     try:
         loaded: dict[str, Any] = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise DataError(f"{folder / 'optimizer.pt'} cannot be read: {str(error).splitlines()[0]}") from None
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{folder / 'optimizer.pt'} cannot be read: {reason}") from None
+    if not isinstance(loaded, dict) or not {"state", "param_groups"} <= set(loaded):
+        raise DataError(f"{folder / 'optimizer.pt'} holds no optimizer's state")
     return loaded
 
 
-def newest(folder: Path) -> Path | None:
-    """The newest checkpoint of a phase that can be read: the final one, else the one after most steps.
+def newest(folder: Path, say: Callable[[str], None] = lambda line: None) -> Path | None:
+    """The newest checkpoint of a phase that is whole: the final one, else the one after most steps.
 
-    A checkpoint that a crash of the machine cut short is passed over; a killed process leaves none such.
+    One that a crash of the machine cut short, or that was altered since, is passed over, and `say` is told; a killed process
+    leaves none such.
     """
     found = [path for path in [folder / FINAL, *sorted(folder.glob("step-*"), reverse=True)] if path.is_dir()]
-    return next((path for path in found if _readable(path)), None)
+    for path in found:
+        problem = _problem(path)
+        if problem is None:
+            return path
+        say(f"  warning: a checkpoint is passed over: {problem}")
+    return None
 
 
-def _readable(folder: Path) -> bool:
+def _problem(folder: Path) -> str | None:
+    """Why a checkpoint cannot be gone on from."""
+    for problem in folder_problems(folder):
+        return problem
     try:
         read_state(folder)
         read_optimizer(folder)
         with safe_open(folder / "model.safetensors", "pt") as file:
-            return bool(file.keys())
-    except (DataError, OSError, SafetensorError):
-        return False
+            return None if file.keys() else f"{folder / 'model.safetensors'} holds no weights"
+    except DataError as error:
+        return str(error)
+    except (OSError, SafetensorError) as error:
+        return f"{folder / 'model.safetensors'} cannot be read: {error}"
 
 
 def clear_leftovers(folder: Path) -> None:

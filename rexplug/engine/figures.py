@@ -132,12 +132,14 @@ def cut_metrics(path: Path, phase: str, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
             continue  # the line that a kill cut off
-        if entry["phase"] != phase or entry["step"] <= step:
+        if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
+            continue  # nor is that a line of ours
+        if entry.get("phase") != phase or entry["step"] <= step:
             kept.append(line + "\n")
     write_text(path, "".join(kept))
 

@@ -16,6 +16,7 @@ import torch
 from rexplug import ranks
 from rexplug.batches import BatchStream, Position, PositionLog
 from rexplug.batches.history import FILE as POSITIONS
+from rexplug.checksums import record_checksums, require_whole
 from rexplug.engine import checkpoints
 from rexplug.engine.changes import jumps, learning_rate_at, shares_at
 from rexplug.engine.checkpoints import FINAL, State
@@ -53,6 +54,7 @@ def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -
     try:
         with replacing(folder) as temporary:
             model.save_pretrained(temporary)
+            record_checksums(temporary)
     except DISK_ERRORS as error:
         raise DataError(
             f"the initial model could not be written to {folder} ({why_not_written(error, folder)}); make room, and the same "
@@ -165,7 +167,11 @@ def train_phase(
     metrics = MetricsFile(run.metrics, progress)
     if leads:
         checkpoints.clear_leftovers(folder)
-    newest: Path | None = ranks.say(checkpoints.newest(folder) if leads else None)
+    newest: Path | None = ranks.say(checkpoints.newest(folder, progress.note) if leads else None)
+    if newest is None:
+        require_whole(
+            start, f"it is what phase '{phase.name}' starts from; --from the stage that made it makes it again"
+        )
 
     def memory(row_tokens: int) -> AbstractContextManager[None]:
         at_a_time, room = machine.rows_at_a_time(phase, row_tokens), memory_of(machine.device)
@@ -201,7 +207,7 @@ def train_phase(
         state = checkpoints.read_state(newest)
         position, step, seconds, figures = Position.from_json(state.position), state.step, state.seconds, state.figures
         due = state.due
-        take_over(optimizer, checkpoints.read_optimizer(newest))
+        _restore(optimizer, newest, take_over)
         notes += jumps(phase, stream, state)
         progress.note(f"  {phase.name} goes on after step {step} ({position.tokens:,} of {phase.tokens:,} tokens)")
     elif previous is not None:
@@ -348,6 +354,22 @@ def _other_ranks() -> Iterator[None]:
         ) from None
 
 
+def _restore(optimizer: torch.optim.Optimizer, checkpoint: Path, take_over: Callable[..., None]) -> None:
+    """Take the moments of a checkpoint over.
+
+    Raises:
+        DataError: they are those of another model or optimizer.
+    """
+    moments = checkpoints.read_optimizer(checkpoint)
+    try:
+        take_over(optimizer, moments)
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        raise DataError(
+            f"{checkpoint / 'optimizer.pt'} does not fit this model and optimizer ({type(error).__name__}: {error}); remove "
+            f"{checkpoint} to go on from what is before it"
+        ) from None
+
+
 def _carry(
     phase: Phase, previous: State, optimizer: torch.optim.Optimizer, start: Path, take_over: Callable[..., None]
 ) -> list[str]:
@@ -359,7 +381,7 @@ def _carry(
             "a decay works best from a checkpoint at full rate"
         )
     if phase.carry == "optimizer" and previous.optimizer == phase.optimizer.use:
-        take_over(optimizer, checkpoints.read_optimizer(start))
+        _restore(optimizer, start, take_over)
     elif phase.carry == "optimizer":
         notes.append(
             f"phase '{phase.name}' uses {phase.optimizer.use}, '{previous.phase}' used {previous.optimizer}: "

@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rexplug.evaluation.harness import Material, evaluate, read_scores
+    from rexplug.evaluation.harness import EvaluatorsFailed, Material, evaluate, read_scores
     from rexplug.evaluation.models import ModelName, distinct
 
-__all__ = ["Material", "ModelName", "distinct", "evaluate", "read_scores"]
+__all__ = ["EvaluatorsFailed", "Material", "ModelName", "distinct", "evaluate", "read_scores"]
 
 _PLACES = {
+    "EvaluatorsFailed": "harness",
     "Material": "harness",
     "ModelName": "models",
     "distinct": "models",

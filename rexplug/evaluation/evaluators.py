@@ -34,6 +34,11 @@ class _OnTexts(Evaluator):
     texts: dict[str, Annotated[DocumentSource, Use()]] = Field(default_factory=dict)
     """Name -> source of documents to measure on in place of a run's held-out ones; no model must have trained on them."""
 
+    @property
+    def needs_held_out(self) -> bool:
+        """Unless it has texts of its own."""
+        return not self.texts
+
     def check(self) -> None:
         """Look whether the own texts can be read."""
         for source in self.texts.values():

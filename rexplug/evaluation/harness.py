@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug import __version__
 from rexplug.components import (
     Document,
     EvaluationResult,
@@ -27,7 +26,8 @@ from rexplug.components import (
     Scores,
     TaggingTask,
 )
-from rexplug.errors import DataError, NotApplicable, PluginError
+from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError
+from rexplug.fingerprint import PluginCode
 from rexplug.progress import Progress
 from rexplug.run_directory import read_json, write_json, write_text
 
@@ -36,7 +36,17 @@ if TYPE_CHECKING:
 
     from rexplug.evaluation.models import Model
 
+FORMAT = 1
+"""Version of how results are computed and written; results of another one are not taken."""
 _PACKAGES = ("torch", "transformers", "mteb", "scikit-learn")
+
+
+class EvaluatorsFailed(DataError):
+    """Evaluators that could not measure a model; `results` holds what the others found."""
+
+    def __init__(self, message: str, results: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__(message)
+        self.results = results
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,8 @@ class Material:
 
     def fingerprint(self) -> str:
         """Hash of all of it."""
-        digest = hashlib.sha256(json.dumps([self.seed, self.scorer.dump() if self.scorer else None]).encode())
+        scorer = self.scorer.dump() if self.scorer else None
+        digest = hashlib.sha256(json.dumps([self.seed, scorer, PluginCode({}).of([self.scorer])]).encode())
         for name, documents in self.held_out.items():
             digest.update(name.encode())
             for document in documents:
@@ -147,8 +158,9 @@ def evaluate(
         progress: told after each evaluator.
 
     Raises:
-        PluginError: an evaluator returned a metric that is not finite, or a main metric that is not there.
-        DataError: data cannot be read or do not suffice.
+        EvaluatorsFailed: some evaluators could not measure, for a reason that the user can mend; the others did.
+        RexplugError: the only one could not.
+        DataError: the model cannot be loaded.
     """
     folder.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict[str, Any]] = {}
@@ -157,6 +169,7 @@ def evaluate(
     progress.start(f"evaluate {name}", len(evaluators), "evaluators")
     model = load()
     data = material.fingerprint()
+    failed: dict[str, RexplugError] = {}
     for number, evaluator in enumerate(evaluators):
         label = evaluator.label
         key = _key(model, evaluator, data)
@@ -165,12 +178,22 @@ def evaluate(
         if known.get("key") == key:
             results[label] = known
         else:
-            results[label] = _measure(evaluator, model, material, name, folder, key)
+            try:
+                results[label] = _measure(evaluator, model, material, name, folder, key)
+            except RexplugError as error:
+                failed[label] = error
+                progress.update(number + 1)
+                continue
         found = results[label]
         figures = (
             {} if "not_applicable" in found else {f"{label} {found['main']}": found["metrics"][found["main"]]["value"]}
         )
         progress.update(number + 1, **figures)
+    if failed:
+        if len(evaluators) == 1:
+            raise failed[evaluators[0].label]
+        lines = [f"{label}: {str(error).removeprefix(f'{label}: ')}" for label, error in failed.items()]
+        raise EvaluatorsFailed("; ".join(lines), results)
     return results
 
 
@@ -228,8 +251,9 @@ def read_scores(folder: Path, label: str) -> dict[str, Scores]:
 def _key(model: Model, evaluator: Evaluator, data: str) -> str:
     """What a stored result must agree in to be taken: model, evaluator, data and what computes."""
     digest = hashlib.sha256()
-    versions = [__version__, *(version(package) for package in _PACKAGES)]
-    digest.update(json.dumps([model.revision, evaluator.dump(), data, versions], sort_keys=True).encode())
+    versions = [FORMAT, *(version(package) for package in _PACKAGES)]
+    code = PluginCode({}).of([evaluator])
+    digest.update(json.dumps([model.revision, evaluator.dump(), code, data, versions], sort_keys=True).encode())
     for path in evaluator.inputs():
         digest.update(str(path.name).encode())
         digest.update(_file_hash(path))

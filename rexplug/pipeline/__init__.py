@@ -4,6 +4,6 @@ from rexplug.pipeline.export import export_checkpoint
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.pipeline.manifest import Manifest
 from rexplug.pipeline.run import follow, run_recipe
-from rexplug.pipeline.stages import GROUPS
+from rexplug.pipeline.stages import GROUPS, Incomplete
 
-__all__ = ["GROUPS", "Manifest", "check_inputs", "export_checkpoint", "follow", "run_recipe"]
+__all__ = ["GROUPS", "Incomplete", "Manifest", "check_inputs", "export_checkpoint", "follow", "run_recipe"]

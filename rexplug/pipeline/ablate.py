@@ -167,7 +167,7 @@ def run_ablation(
         progress.note(f"variant {number} of {len(order)}: {variant.label}, seed {seed} ({run.root})")
         run_recipe(
             ablation.recipes[variant.label, seed], run.root, progress, plugins=plugins, command=command,
-            until="evaluate", siblings=siblings,
+            until=f"evaluate.{ablation.recipes[variant.label, seed].phases[-1].name}", siblings=siblings,
         )  # fmt: skip
         siblings.append(run)
     models = [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rexplug.components import Evaluator
 from rexplug.errors import DataError, RexplugError
+from rexplug.pipeline.manifest import Manifest
 from rexplug.pipeline.run import Story
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
@@ -44,6 +45,11 @@ def material_of(recipe: Recipe, run: RunDirectory, progress: Progress) -> Materi
     """What the run of a recipe held out; nothing if it has not curated yet."""
     from rexplug.evaluation import Material
 
+    if run.manifest.is_file():
+        done = {name for name, stage in Manifest.open(run).values["stages"].items() if stage.get("status") == "done"}
+        for stage, folder in (("curate", run.corpus), ("tokenize", run.tokenizer)):
+            if stage in done and not folder.is_dir():
+                raise DataError(f"{folder} is missing, and {stage} is done; --from {stage} makes it again")
     if not run.tokenizer.is_dir() or not run.corpus.is_dir():
         return Material({}, recipe.seed)
     return Story(recipe, run, progress).material()

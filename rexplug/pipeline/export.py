@@ -6,8 +6,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rexplug.checksums import record_checksums, require_whole
 from rexplug.errors import DataError
-from rexplug.run_directory import RunDirectory
+from rexplug.run_directory import RunDirectory, mend
 
 _TEXTS = 8
 
@@ -27,10 +28,15 @@ def export_checkpoint(
     source = find_checkpoint(run, checkpoint)
     target = target or root / "exports" / f"{source.parent.name}-{source.name.removeprefix('step-').lstrip('0') or '0'}"
     held_out = sorted(run.corpus.glob("*/held_out"))
+    if not (run.tokenizer / "tokenizer.json").is_file():
+        raise DataError(f"{run.tokenizer / 'tokenizer.json'} is missing; {mend(run.tokenizer / 'tokenizer.json')}")
+    require_whole(source, f"export another checkpoint, or train it again (--from train.{source.parent.name})")
+    require_whole(run.tokenizer, "--from tokenize makes it, and all that depends on it, again")
     texts = [document.text for folder in held_out for document in islice(read_documents(folder), _TEXTS)]
     parity = export(source, run.tokenizer, target, sample_texts=texts[:_TEXTS])
     if onnx:
         export_onnx(target, sample_texts=texts[:_TEXTS])
+    record_checksums(target, leave_out=["README.md"])
     return target, parity
 
 

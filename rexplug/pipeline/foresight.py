@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rexplug import ranks
+from rexplug.errors import DataError
 from rexplug.pipeline.manifest import now
 from rexplug.planning import Forecast, Machine, Measurement, make_forecast, planned_steps, remember
 from rexplug.progress import Progress
@@ -15,6 +17,17 @@ from rexplug.run_directory import RunDirectory, read_json, write_json
 
 _COUNTING = ("curate", "tokenize")
 """Stages after which more is known of the sources."""
+
+
+def _sound(path: Path) -> dict[str, Any]:
+    """What was expected before; a file that says nothing sensible is written anew, since no result depends on it."""
+    try:
+        content = read_json(path) if path.exists() else {}
+    except DataError:
+        return {}
+    parts = [content.get(key, {}) for key in ("stages", "phases")] if isinstance(content, dict) else [None]
+    sound = all(isinstance(part, dict) and all(isinstance(each, dict) for each in part.values()) for part in parts)
+    return content if sound else {}
 
 
 class Foresight:
@@ -35,8 +48,7 @@ class Foresight:
         """Write down what is expected of a stage that begins now."""
         expected = self._now().to_json()
         content: dict[str, Any] = {"stages": {}, "phases": {}}
-        if self._run.plan.exists():
-            content |= read_json(self._run.plan)
+        content |= _sound(self._run.plan)
         made = {"made": self._moment, "at": now()}
         content["machine"] = expected["machine"]
         content["stages"][stage] = {**expected["stages"].get(stage, {"seconds": None}), **made}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rexplug.components import CorpusFilter, DocumentSource, Evaluator, Labeller
 from rexplug.errors import DataError, RexplugError
 from rexplug.hub import HubName, Unreachable, ask
+from rexplug.pipeline.early import early_problems
 from rexplug.pipeline.start import start_notes, start_problems
 from rexplug.recipe import Recipe
 
@@ -51,6 +52,7 @@ def check_inputs(recipe: Recipe, *, hub: bool = False) -> Looked:
         except RexplugError as error:
             problems.append(f"{place}: {error}")
     problems += _relevance_problems(recipe)
+    problems += early_problems(recipe)
     unseen: dict[str, HubName] = {
         place: name for place, component in _components(recipe) for name in component.hub_names()
     }

@@ -16,7 +16,7 @@ from typing import Any
 
 from rexplug import __version__
 from rexplug.errors import DataError
-from rexplug.run_directory import RunDirectory, read_json, write_json
+from rexplug.run_directory import RunDirectory, mend, read_json, write_json
 
 _PACKAGES = (
     "torch", "mosaicml", "transformers", "tokenizers", "datatrove", "datasets", "mteb",
@@ -29,6 +29,36 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def _shape_problem(values: Any) -> str | None:
+    """What is not as `Manifest` writes it, as a clause."""
+    if not isinstance(values, dict):
+        return f"it holds {_short(values)} where an object is due"
+    stages = values.get("stages")
+    if not isinstance(stages, dict):
+        return f"'stages' is {_short(stages)} where an object is due"
+    kinds: dict[str, tuple[type, ...]] = {
+        "status": (str,), "fingerprint": (str,), "inputs": (dict,), "seconds": (int, float), "result": (dict, type(None)),
+        "peak_memory_gib": (int, float, type(None)),
+    }  # fmt: skip
+    for key in ("versions", "plugins", "host"):
+        if not isinstance(values.get(key, {}), dict):
+            return f"'{key}' is {_short(values[key])} where an object is due"
+    for name, stage in stages.items():
+        if not isinstance(stage, dict):
+            return f"'stages.{name}' is {_short(stage)} where an object is due"
+        for key, kind in kinds.items():
+            if key in stage and (not isinstance(stage[key], kind) or isinstance(stage[key], bool)):
+                return f"'stages.{name}.{key}' is {_short(stage[key])}"
+        result = stage.get("result")
+        if name.partition(".")[0] in ("curate", "tokenize", "evaluate") and result is not None:
+            odd = next(
+                (key for key, each in result.items() if key != "seconds" and not isinstance(each, dict | list)), None
+            )
+            if odd is not None and not (name == "curate" and odd not in ("sources",)):
+                return f"'stages.{name}.result.{odd}' is {_short(result[odd])} where an object is due"
+    return None
+
+
 @dataclass
 class Manifest:
     """The contents of `run.json`, written through on every change."""
@@ -38,8 +68,32 @@ class Manifest:
 
     @classmethod
     def open(cls, run: RunDirectory) -> Manifest:
-        """Read the manifest of a run, or begin an empty one."""
-        return cls(run, read_json(run.manifest) if run.manifest.exists() else {"stages": {}})
+        """Read the manifest of a run, or begin an empty one.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        if not run.manifest.exists():
+            return cls(run, {"stages": {}})
+        values = read_json(run.manifest)
+        problem = _shape_problem(values)
+        if problem is not None:
+            raise DataError(f"{run.manifest} is damaged: {problem}; {mend(run.manifest)}")
+        return cls(run, values)
+
+    @classmethod
+    def existing(cls, run: RunDirectory) -> Manifest:
+        """Read the manifest of a folder that must be a run.
+
+        Raises:
+            DataError: it is none, or its manifest is damaged.
+        """
+        if not run.root.is_dir():
+            what = "is a file" if run.root.exists() else "is not there"
+            raise DataError(f"{run.root} {what}; give the folder of a run, like runs/NAME")
+        if not run.manifest.is_file():
+            raise DataError(f"{run.root} is no run: it has no {run.manifest.name}; give a folder like runs/NAME")
+        return cls.open(run)
 
     def stage(self, name: str) -> dict[str, Any]:
         """What is known of a stage; empty if it never started."""

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rexplug import __version__
-from rexplug.components import Document, SalienceScorer
-from rexplug.errors import DataError
+from rexplug.checksums import FILE as CHECKSUMS
+from rexplug.checksums import record_checksums, require_whole
+from rexplug.components import Component, Document, Evaluator, SalienceScorer
+from rexplug.errors import DataError, RexplugError
+from rexplug.evaluation.models import ModelName
+from rexplug.fingerprint import PluginCode
+from rexplug.pipeline.damage import explained
 from rexplug.pipeline.foresight import Foresight
 from rexplug.pipeline.inputs import check_inputs
-from rexplug.pipeline.leftovers import metric_lines, remove_all
+from rexplug.pipeline.leftovers import metric_lines, remove_all, require_run_folder
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
-from rexplug.pipeline.stages import Stage, run_stages
+from rexplug.pipeline.stages import Incomplete, Stage, run_stages
+from rexplug.pipeline.stamps import FORMATS, MODEL_FILES, TOKENIZER_FILES, file_stamps, folder_stamps
 from rexplug.progress import Progress, Silent
 from rexplug.recipe import Recipe, dump_recipe, load_recipe
 from rexplug.recipe.schema import Phase
 from rexplug.registry import Registry
-from rexplug.run_directory import RunDirectory, replacing, write_text
+from rexplug.run_directory import RunDirectory, mend, remove, replacing, write_text
 
 if TYPE_CHECKING:
     from rexplug.evaluation import Material
 
+REMAKE_TOKENIZER = "--from tokenize makes it, and all that depends on it, again"
 HELD_OUT_LIMIT = 2000
 """Evaluators get at most this many held-out documents of a source."""
 
@@ -61,31 +68,43 @@ def run_recipe(
     Raises:
         RexplugError: something the user can mend.
         RunInterrupted: training was asked to stop and saved itself.
+        Incomplete: everything was done but some evaluations, which failed.
     """
     run = RunDirectory(root)
     for line in check_inputs(recipe, hub=True).lines():
         progress.note(line)
+    require_run_folder(run, fresh=fresh)
     with locked(run):
         if fresh:
             remove_all(run)
         manifest = Manifest.open(run)
-        write_text(run.recipe, dump_recipe(recipe))
-        manifest.update(
-            rexplug=__version__, recipe=recipe.name, description=recipe.description, seed=recipe.seed,
-            command=command, versions=versions(), plugins=dict(plugins), host=host(), started=now(), status="running",
-        )  # fmt: skip
+        started = False
+
+        def begin() -> None:
+            nonlocal started
+            started = True
+            write_text(run.recipe, dump_recipe(recipe))
+            manifest.update(
+                rexplug=__version__, recipe=recipe.name, description=recipe.description, seed=recipe.seed,
+                command=command, versions=versions(), plugins=dict(plugins), host=host(), started=now(), status="running",
+            )  # fmt: skip
+
         story = Story(recipe, run, progress)
         try:
-            run_stages(
-                story.stages(plugins), manifest, progress, until=until, from_=from_, siblings=siblings, allow=allow,
-                watch=Foresight(recipe, run, progress),
-            )  # fmt: skip
+            with explained(root):
+                run_stages(
+                    story.stages(plugins), manifest, progress, until=until, from_=from_, siblings=siblings, allow=allow,
+                    watch=Foresight(recipe, run, progress), begin=begin,
+                )  # fmt: skip
+            story.require_measured()
         except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt) or type(error).__name__ == "RunInterrupted"
-            manifest.update(status="interrupted" if stopped else "failed", finished=now())
+            if started:  # what is refused before it begins leaves the folder as it was
+                stopped = isinstance(error, KeyboardInterrupt) or type(error).__name__ == "RunInterrupted"
+                status = "interrupted" if stopped else "incomplete" if isinstance(error, Incomplete) else "failed"
+                manifest.update(status=status, finished=now())
             raise
         # Stages that were done before belong to the run, but not to this process.
-        peak = max(float(stage.get("peak_memory_gib", 0)) for stage in manifest.values["stages"].values())
+        peak = max(float(stage.get("peak_memory_gib") or 0) for stage in manifest.values["stages"].values())
         manifest.update(status="done", finished=now(), peak_memory_gib=peak)
         return manifest
 
@@ -100,8 +119,9 @@ def rewrite_report(root: Path, registry: Registry) -> list[Path]:
     from rexplug.report import write_card, write_report
 
     run = RunDirectory(root)
-    if not run.manifest.exists() or not run.recipe.exists():
-        raise DataError(f"{root} is no run: it has no {run.manifest.name}; give a folder like runs/NAME")
+    Manifest.existing(run)
+    if not run.recipe.is_file():
+        raise DataError(f"{run.recipe} is missing; {mend(run.recipe)}")
     recipe = load_recipe(run.recipe, (), registry)
     written = [write_report(run, recipe), write_card(run, recipe)]
     if run.model.is_dir():
@@ -118,97 +138,134 @@ class Story:
     recipe: Recipe
     run: RunDirectory
     progress: Progress
+    missed: list[str] = field(default_factory=list, compare=False)
+    """Evaluations on the way through a phase that failed."""
 
     def stages(self, plugins: Mapping[str, str]) -> list[Stage]:
         """Every stage with what decides its outcome."""
         recipe, run = self.recipe, self.run
-        common = {"plugins": dict(plugins), "seed": recipe.seed}
         curation = recipe.curation.model_dump(mode="json", exclude={"executor"})
+        kept_out = self._kept_out()
+        known = PluginCode(plugins)
+
+        def made(
+            name: str,
+            work: Callable[[], Any],
+            inputs: Mapping[str, Any],
+            components: Iterable[Component | None],
+            **options: Any,
+        ) -> Stage:
+            """A stage whose outcome is decided by `inputs`, and by the code of `components`."""
+            entering = list(components)
+            decisive = {
+                **inputs,
+                "plugins": known.of(entering),
+                "format": FORMATS.get(name) or FORMATS[name.partition(".")[0]],
+            }
+            return Stage(name, decisive, work, code=lambda: PluginCode(plugins).of(entering), **options)
+
         stages = [
-            *self._relevance(common),
-            Stage(
+            *self._relevance(made),
+            made(
                 "curate",
+                self.curate,
                 {
-                    **common,
+                    "seed": recipe.seed,
                     "sources": {name: source.dump() for name, source in recipe.sources.items()},
                     "curation": curation,
                     "files": {name: source.stamps() for name, source in recipe.sources.items()},
-                    "decontaminate": self._compared(),
+                    "decontaminate": self._compared(kept_out),
                 },
-                self.curate,
+                [*recipe.sources.values(), *kept_out],
                 after=("relevance",) if recipe.relevance else (),
                 outputs=(run.corpus, run.fitted),
             ),
-            Stage(
+            made(
                 "tokenize",
+                self.tokenize,
                 {
                     "tokenizer": recipe.tokenizer.model_dump(mode="json", by_alias=True),
+                    "files": folder_stamps(recipe.tokenizer.from_, TOKENIZER_FILES),
                     "scorers": {scorer.channel: scorer.dump() for scorer in recipe.scorers},
                 },
-                self.tokenize,
+                recipe.scorers,
                 after=("curate",),
                 outputs=(run.tokenizer, run.tokens),
+                clear=self._forget_scorers,
             ),
-            Stage(
+            made(
                 "train.initial",
+                self.initialize,
                 # How processes share the model, and what is compiled, changes nothing but rounding: a run may go on the other
                 # way.
                 {
                     "model": recipe.model.model_dump(mode="json", by_alias=True, exclude={"parallel", "compile"}),
+                    "files": folder_stamps(recipe.model.from_, MODEL_FILES),
                     "seed": recipe.seed_of_training,
                 },
-                self.initialize,
+                (),
                 after=("tokenize",),
                 outputs=(run.checkpoints / "initial",),
             ),
-            self._evaluation("initial", "train.initial"),
+            self._evaluation("initial", "train.initial", made),
         ]
         before = "train.initial"
         for phase in recipe.phases:
             # When training saves, measures or gives up does not change what comes out of it.
             options = phase.model_dump(mode="json", exclude={"checkpoints", "evaluate_every"})
-            stage = Stage(
+            stage = made(
                 f"train.{phase.name}",
-                {"phase": options},
                 partial(self.train, phase),
+                {"phase": options},
+                (phase.mixing, phase.masking),
                 after=(before,),
                 outputs=(run.checkpoints / phase.name,),
                 clear=partial(self._forget, phase.name),
                 adopt=partial(self._adopt_metrics, phase=phase.name),
                 precious=True,
             )
-            stages += [stage, self._evaluation(phase.name, stage.name)]
+            stages += [stage, self._evaluation(phase.name, stage.name, made)]
             before = stage.name
+        # Before the baselines: other people's models fail in ways of their own, and this one is finished.
+        stages.append(made("export", self.export, {}, (), after=(before,), outputs=(run.model,)))
         if recipe.baselines:
             stages.append(
-                Stage(
+                made(
                     "evaluate.baselines",
-                    {"baselines": list(recipe.baselines), **self._measured()},
                     self.evaluate_baselines,
+                    {
+                        "baselines": list(recipe.baselines),
+                        "models": [folder_stamps(ModelName.parse(each).what, MODEL_FILES) for each in recipe.baselines],
+                        **self._measured(),
+                    },
+                    [*recipe.evaluators, recipe.evaluation_scorer],
                     after=("tokenize",),
                     outputs=(run.baselines,),
+                    optional=True,
                 )
             )
-        stages.append(Stage("export", {}, self.export, after=(before,), outputs=(run.model,)))
         everything = tuple(stage.name for stage in stages)
         stages.append(
-            Stage(
+            made(
                 "report",
-                {"description": recipe.description},
                 self.report,
+                {"description": recipe.description},
+                (),
                 after=everything,
                 outputs=(run.report, run.card),
             )
         )
         return stages
 
-    def _evaluation(self, moment: str, after: str) -> Stage:
-        return Stage(
+    def _evaluation(self, moment: str, after: str, made: Callable[..., Stage]) -> Stage:
+        return made(
             f"evaluate.{moment}",
-            self._measured(),
             lambda: self.evaluate(moment),
+            self._measured(),
+            [*self.recipe.evaluators, self.recipe.evaluation_scorer],
             after=(after,),
             outputs=(self.run.evaluation / moment,),
+            optional=True,
         )
 
     def _measured(self) -> dict[str, Any]:
@@ -217,31 +274,37 @@ class Story:
         scorer = self.recipe.evaluation_scorer
         return {
             "evaluators": [evaluator.dump() for evaluator in evaluators],
-            "files": [_files(evaluator.inputs()) for evaluator in evaluators],
+            "files": [file_stamps(evaluator.inputs()) for evaluator in evaluators],
             "salience": scorer.dump() if scorer is not None else None,
         }
 
-    def _relevance(self, common: Mapping[str, Any]) -> list[Stage]:
+    def _relevance(self, made: Callable[..., Stage]) -> list[Stage]:
         """The stage that trains the relevance classifier, if the recipe asks for one."""
         recipe, run = self.recipe, self.run
         if recipe.relevance is None:
             return []
         judges = [recipe.relevance.labels, *([recipe.relevance.audit.labels] if recipe.relevance.audit else [])]
         inputs = {
-            **common,
+            "seed": recipe.seed,
             "sources": {name: source.dump() for name, source in recipe.sources.items()},
             "relevance": recipe.relevance.model_dump(mode="json"),
-            "files": {name: _files(source.inputs()) for name, source in recipe.sources.items()},
-            "labels": _files([path for judge in judges for path in judge.inputs()]),
+            "files": {name: file_stamps(source.inputs()) for name, source in recipe.sources.items()},
+            "labels": file_stamps([path for judge in judges for path in judge.inputs()]),
         }
-        return [Stage("relevance", inputs, self.train_relevance, outputs=(run.relevance,))]
+        entering = [*recipe.sources.values(), *judges]
+        return [made("relevance", self.train_relevance, inputs, entering, outputs=(run.relevance,))]
 
-    def _compared(self) -> dict[str, Any]:
-        """The evaluators whose texts are kept out of the corpus, with what decides those texts."""
-        from rexplug.corpus.decontaminate import compared, text_options
+    def _kept_out(self) -> Sequence[Evaluator]:
+        """The evaluators whose texts are kept out of the corpus."""
+        from rexplug.corpus.decontaminate import compared
 
-        found = compared(self.recipe.evaluators, self.recipe.curation.decontaminate)
-        return {each.label: {"options": text_options(each), "files": _files(each.inputs())} for each in found}
+        return compared(self.recipe.evaluators, self.recipe.curation.decontaminate)
+
+    def _compared(self, evaluators: Sequence[Evaluator]) -> dict[str, Any]:
+        """What decides the texts of evaluators."""
+        from rexplug.corpus.decontaminate import text_options
+
+        return {each.label: {"options": text_options(each), "files": file_stamps(each.inputs())} for each in evaluators}
 
     def train_relevance(self) -> Any:
         """Label a sample, train the relevance classifier and choose its threshold."""
@@ -280,6 +343,9 @@ class Story:
         make_tokenizer(
             recipe.tokenizer, run.corpus, sources, seed=recipe.seed, folder=run.tokenizer, progress=self.progress
         )
+        if not (run.tokenizer / CHECKSUMS).exists():
+            record_checksums(run.tokenizer)
+        require_whole(run.tokenizer, REMAKE_TOKENIZER)
         scorers = dict(zip((scorer.channel for scorer in recipe.scorers), self._scorers(), strict=True))
         return tokenize(
             run.corpus, sources, run.tokenizer, scorers, tokens=run.tokens, executor=recipe.curation.executor,
@@ -307,6 +373,7 @@ class Story:
 
         if ranks.rank() == 0:
             ranks.say(phase.name)
+        require_whole(self.run.tokenizer, REMAKE_TOKENIZER)
         names = ["initial", *(each.name for each in self.recipe.phases)]
         start = self._checkpoint(names[names.index(phase.name) - 1])
         return train_phase(
@@ -316,7 +383,7 @@ class Story:
             start=start,
             run=self.run,
             progress=self.progress,
-            evaluate=lambda folder, tokens: self._evaluate(folder, f"{phase.name}-{tokens}"),
+            evaluate=lambda folder, tokens: self._evaluate_on_the_way(folder, f"{phase.name}-{tokens}"),
             fits=lambda room, gpu: tokens_that_fit(
                 self.recipe, phase.name, self.run, room, gpu=gpu, processes=ranks.world()
             ),
@@ -326,26 +393,57 @@ class Story:
         """Run every evaluator on the model as it is after `moment`."""
         return self._evaluate(self._checkpoint(moment), moment)
 
-    def _evaluate(self, checkpoint: Path, moment: str) -> Any:
-        from rexplug.evaluation import ModelName, evaluate
+    def _evaluate_on_the_way(self, checkpoint: Path, moment: str) -> None:
+        """Evaluators that fail do not stop the training that they look at."""
+        try:
+            self._evaluate(checkpoint, moment)
+        except RexplugError as error:
+            self.missed.append(f"  {moment}: {error}")
+            self.progress.note(f"  warning: the evaluation at {moment} failed, and training goes on: {error}")
 
-        results = evaluate(
-            self.recipe.evaluators, lambda: ModelName(moment, str(checkpoint)).load(self.run.tokenizer),
-            self.material(), name=moment, folder=self.run.evaluation / moment, progress=self.progress,
-        )  # fmt: skip
+    def require_measured(self) -> None:
+        """Say at the end that evaluations on the way failed.
+
+        Raises:
+            Incomplete: some did.
+        """
+        if self.missed:
+            raise Incomplete(
+                "everything else is done and kept, but evaluations on the way through a phase failed:\n"
+                + "\n".join(self.missed)
+            )
+
+    def _evaluate(self, checkpoint: Path, moment: str) -> Any:
+        from rexplug.evaluation import EvaluatorsFailed, evaluate
+
+        self._require_whole(checkpoint)
+        try:
+            results = evaluate(
+                self.recipe.evaluators, lambda: ModelName(moment, str(checkpoint)).load(self.run.tokenizer),
+                self.material(), name=moment, folder=self.run.evaluation / moment, progress=self.progress,
+            )  # fmt: skip
+        except EvaluatorsFailed as error:
+            raise EvaluatorsFailed(str(error), _mains(error.results)) from None
         return _mains(results)
 
     def evaluate_baselines(self) -> Any:
         """Run every evaluator on the recipe's baselines."""
-        from rexplug.evaluation import ModelName, distinct, evaluate
+        from rexplug.evaluation import EvaluatorsFailed, distinct, evaluate
 
-        found = {}
+        found: dict[str, Any] = {}
+        failed: list[str] = []
         for name in distinct([ModelName.parse(each) for each in self.recipe.baselines]):
-            results = evaluate(
-                self.recipe.evaluators, name.load, self.material(), name=name.label,
-                folder=self.run.baselines / name.label, progress=self.progress,
-            )  # fmt: skip
+            try:
+                results: Mapping[str, Mapping[str, Any]] = evaluate(
+                    self.recipe.evaluators, name.load, self.material(), name=name.label,
+                    folder=self.run.baselines / name.label, progress=self.progress,
+                )  # fmt: skip
+            except RexplugError as error:
+                failed.append(f"{name.label}: {error}")
+                results = error.results if isinstance(error, EvaluatorsFailed) else {}
             found[name.label] = _mains(results)
+        if failed:
+            raise EvaluatorsFailed("; ".join(failed), found)
         return found
 
     def material(self) -> Material:
@@ -360,9 +458,11 @@ class Story:
 
         texts = [document.text for documents in self._held_out().values() for document in documents[:4]]
         self.progress.start("export")
-        return export(
-            self._checkpoint(self.recipe.phases[-1].name), self.run.tokenizer, self.run.model, sample_texts=texts[:8]
-        )
+        checkpoint = self._checkpoint(self.recipe.phases[-1].name)
+        self._require_whole(checkpoint)
+        parity = export(checkpoint, self.run.tokenizer, self.run.model, sample_texts=texts[:8])
+        record_checksums(self.run.model, leave_out=[self.run.card.name])
+        return parity
 
     def report(self) -> Any:
         """Write the report and the model card, and put the card beside the exported weights too."""
@@ -374,6 +474,16 @@ class Story:
         with replacing(self.run.model / "README.md") as temporary:
             shutil.copyfile(card, temporary)
         return None
+
+    def _require_whole(self, checkpoint: Path) -> None:
+        """Refuse weights or a tokenizer that are not what was written.
+
+        Raises:
+            DataError: a file differs from its checksum.
+        """
+        require_whole(self.run.tokenizer, REMAKE_TOKENIZER)
+        stage = checkpoint.parent.name if checkpoint.name == "final" else checkpoint.name
+        require_whole(checkpoint, f"--from train.{stage} trains it again")
 
     def _checkpoint(self, moment: str) -> Path:
         folder = self.run.checkpoints / moment
@@ -403,6 +513,12 @@ class Story:
             name: list(islice(read_documents(self.run.corpus / name / "held_out"), HELD_OUT_LIMIT))
             for name in self.recipe.sources
         }
+
+    def _forget_scorers(self) -> None:
+        """What scorers learnt belongs to their code, and to the corpus that they saw."""
+        for scorer in self.recipe.scorers:
+            remove(self.run.fitted / f"{scorer.channel}.json")
+            remove(self.run.fitted / scorer.channel)
 
     def _forget(self, phase: str) -> None:
         """Take what a phase that is redone left besides its checkpoints: its figures and evaluations on the way."""
@@ -437,8 +553,3 @@ def follow(recipe: Recipe, root: Path) -> None:
     while (name := ranks.say(None)) is not None:
         story.train(phases[name])
     ranks.disconnect()
-
-
-def _files(paths: Sequence[Path]) -> dict[str, list[int]]:
-    """Size and time of change of each file: enough to notice that a corpus changed without reading it."""
-    return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}

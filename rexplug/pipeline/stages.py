@@ -9,14 +9,14 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from rexplug.errors import DataError, RecipeError, full_disk
+from rexplug.errors import DataError, RankLost, RecipeError, RexplugError, RunInterrupted, full_disk
 from rexplug.pipeline.manifest import Manifest, differences, now, peak_memory_gib
 from rexplug.progress import Progress
-from rexplug.run_directory import RunDirectory, replacing
+from rexplug.run_directory import RunDirectory, remove, replacing
 
 GROUPS = ("relevance", "curate", "tokenize", "train", "evaluate", "export", "report")
 """The stages as users name them; `train` and `evaluate` have one stage per phase (`train.pretrain`)."""
@@ -40,6 +40,10 @@ class Stage:
     adopt: Callable[[RunDirectory], None] | None = field(default=None, compare=False)
     """Takes over what the stage of another run left outside its outputs."""
     precious: bool = False
+    code: Callable[[], Mapping[str, str]] | None = field(default=None, compare=False)
+    """Reads anew what `inputs` has under `plugins`: the code of the plugins that take part."""
+    optional: bool = False
+    """Its failure does not keep later stages from running; the run says at its end that it is incomplete."""
 
     @property
     def key(self) -> str:
@@ -50,6 +54,10 @@ class Stage:
     def group(self) -> str:
         """The name users know it by."""
         return self.name.split(".")[0]
+
+
+class Incomplete(DataError):
+    """A run went to its end, but some of its evaluations failed."""
 
 
 class Watch(Protocol):
@@ -94,6 +102,7 @@ def run_stages(
     siblings: Sequence[RunDirectory] = (),
     allow: Sequence[str] = (),
     watch: Watch | None = None,
+    begin: Callable[[], None] | None = None,
 ) -> list[str]:
     """Run what is not done; returns the names of the stages that ran.
 
@@ -102,17 +111,27 @@ def run_stages(
     What one of `siblings` did with the same fingerprint is taken over (as hard links) instead of being done again.
     A precious stage that is half done, or took long, is not cleared because the recipe changed, or because what came
     before it is gone: keys named in `allow` may have changed and it goes on with their new values, `from_` does it again.
-    `watch` is told of stages that run.
+    A stage whose plugins' code changed since is done again, unless `allow` names the plugin (`plugins.legal`). `begin` is
+    called once it is known that the run may start, before anything is changed; `watch` is told of stages that run.
 
     Raises:
         RecipeError: a precious stage would be cleared, or `until` or `from_` is no stage.
-        DataError: the disk is full.
+        DataError: the code of a plugin changed while a stage ran, or the disk is full.
+        Incomplete: optional stages failed; all others were done.
     """
     last = max(stages.index(stage) for stage in named(stages, until, "--until")) if until else len(stages) - 1
     forced = {stage.name for stage in named(stages, from_, "--from")} if from_ else set()
     current = fingerprints(stages)
-    _protect(stages[: last + 1], manifest, current, forced, allow, siblings)
+    kept = _kept_with_other_code(stages, manifest, current, allow)
+    _protect(stages[: last + 1], manifest, current, forced, allow, siblings, kept)
+    if begin is not None:
+        begin()
+    for stage in (stage for stage in stages if stage.name in kept and stage.name not in forced):
+        progress.note(f"{stage.name}: kept although {_told(kept[stage.name])}, as --allow-change says")
+        manifest.set_stage(stage.name, fingerprint=current[stage.name], inputs=dict(stage.inputs))
+    _mark_stale(stages, manifest, current, allow)
     ran: list[str] = []
+    failed: list[tuple[Stage, Exception]] = []
     for stage in stages[: last + 1]:
         known = manifest.stage(stage.name)
         allowed = _allowed(stage, known, allow)
@@ -123,16 +142,19 @@ def run_stages(
                 f"{stage.name}: done before ({_duration(known.get('seconds', 0.0))}), nothing it depends on changed"
             )
             continue
-        continues = ((same and known.get("status") == "running") or bool(allowed)) and stage.name not in forced
+        begun = known.get("status") in ("running", "failed")
+        continues = ((same and begun) or bool(allowed)) and stage.name not in forced
         donor = None if continues or stage.name in forced else _donor(stage, current[stage.name], manifest, siblings)
         if donor is not None:
             _take_over(stage, donor, manifest, current[stage.name])
             progress.note(f"{stage.name}: taken over from {donor.run.root}")
             continue
+        goes_on = "tries again what failed" if known.get("status") == "failed" else "continues where it was stopped"
+        goes_on = f"goes on with a change: {', '.join(allowed)}" if allowed else goes_on
+        progress.note(f"{stage.name}: {goes_on if continues else redo}")
         if not continues:
             _clear(stage)
-        goes_on = f"goes on with a change: {', '.join(allowed)}" if allowed else "continues where it was stopped"
-        progress.note(f"{stage.name}: {goes_on if continues else redo}")
+            _forget_measurements(stage, stages, manifest)
         spent = known.get("seconds", 0.0) if continues else 0.0
         if watch is not None and not continues:
             watch.before(stage.name)
@@ -143,30 +165,148 @@ def run_stages(
             inputs=dict(stage.inputs),
             started=now(),
             seconds=spent,
+            stale=None,
         )
         began = time.monotonic()
         try:
             result = stage.work()
+            _check_code(stage, manifest, progress)
+        except (RunInterrupted, RankLost):
+            raise
         except Exception as error:
-            if (reason := full_disk(error)) is None:
+            if (reason := full_disk(error)) is not None:
+                raise DataError(
+                    f"{stage.name}: the disk is full ({reason}); make room, and the same command goes on from there"
+                ) from None
+            if not stage.optional:
                 raise
-            raise DataError(
-                f"{stage.name}: the disk is full ({reason}); make room, and the same command goes on from there"
-            ) from None
+            failed.append((stage, error))
+            result = getattr(error, "results", None)
+            manifest.set_stage(stage.name, status="failed", finished=now(), error=_short_of(error), result=result)
+            progress.note(f"{stage.name}: failed, and the run goes on without it: {_short_of(error)}")
+            ran.append(stage.name)
+            continue
         finally:
             spent += time.monotonic() - began
             with suppress(OSError):  # on a full disk run.json keeps what it says
                 manifest.set_stage(stage.name, seconds=round(spent, 2))
         peak = peak_memory_gib()
-        manifest.set_stage(stage.name, status="done", finished=now(), result=result, peak_memory_gib=peak)
+        manifest.set_stage(stage.name, status="done", finished=now(), result=result, peak_memory_gib=peak, error=None)
         if watch is not None and not continues:
             watch.after(stage.name, spent, peak, result)
         ran.append(stage.name)
+    if failed:
+        raise _incomplete(failed)
     return ran
+
+
+def _short_of(error: Exception) -> str:
+    return str(error) if isinstance(error, RexplugError) else f"{type(error).__name__}: {error}"
+
+
+def _incomplete(failed: Sequence[tuple[Stage, Exception]]) -> Exception:
+    """What a run ends with whose optional stages failed; a mistake of ours keeps its traceback."""
+    ours = next((error for _, error in failed if not isinstance(error, RexplugError)), None)
+    if ours is not None:
+        return ours
+    lines = [f"  {stage.name}: {_short_of(error)}" for stage, error in failed]
+    return Incomplete(
+        "everything else is done and kept, but these failed; the same command tries them again:\n" + "\n".join(lines)
+    )
+
+
+def _check_code(stage: Stage, manifest: Manifest, progress: Progress) -> None:
+    """Whether plugins are still what they were when a stage began: its workers read them when they start.
+
+    Raises:
+        DataError: they are not, and what the stage made may be mixed.
+    """
+    before = stage.inputs.get("plugins", {})
+    after = before if stage.code is None else stage.code()
+    changed = [name for name in before if after.get(name) != before[name]]
+    if not changed:
+        return
+    what = f"the code of plugin '{changed[0]}' changed while {stage.name} ran"
+    if stage.precious:  # one process, which has read it before
+        progress.note(f"  note: {what}; it ran with the code that it began with")
+        return
+    manifest.set_stage(stage.name, fingerprint="mixed")
+    raise DataError(f"{what}, so that some of what it made may come from other code; the same command does it again")
+
+
+def _kept_with_other_code(
+    stages: Sequence[Stage], manifest: Manifest, current: Mapping[str, str], allow: Sequence[str]
+) -> dict[str, str]:
+    """The stages that count as done although a plugin's code changed, since `allow` names it; with the change.
+
+    A stage that was stopped inside is not among them unless it is precious: what it made would be mixed.
+    """
+    plugins = {key.removeprefix("plugins.") for key in allow if key.startswith("plugins.")}
+    if not plugins:
+        return {}
+    before: list[Stage] = []
+    changes: dict[str, str] = {}
+    for stage in stages:
+        known = manifest.stage(stage.name)
+        recorded, code = known.get("inputs", {}).get("plugins", {}), dict(stage.inputs.get("plugins", {}))
+        usable = known.get("status") == "done" or (stage.precious and bool(known))
+        for name in sorted(plugins & set(code) & set(recorded)) if usable else ():
+            if code[name] != recorded[name]:
+                changes.setdefault(stage.name, f"plugins.{name}: {recorded[name]} -> {code[name]}")
+                code[name] = recorded[name]
+        before.append(
+            replace(stage, inputs={**stage.inputs, "plugins": code} if "plugins" in stage.inputs else stage.inputs)
+        )
+    found = fingerprints(before)
+    kept, why = {}, ""
+    for stage in stages:
+        why = changes.get(stage.name, why)
+        known = manifest.stage(stage.name)
+        if why and known.get("fingerprint") == found[stage.name] != current[stage.name]:
+            kept[stage.name] = why
+    return kept
+
+
+_OUTDATED = "the recipe, or code, that it depends on has changed"
+
+
+def _mark_stale(stages: Sequence[Stage], manifest: Manifest, current: Mapping[str, str], allow: Sequence[str]) -> None:
+    """Note which results do not belong to this recipe; what shows results leaves them out."""
+    for stage in stages:
+        known = manifest.stage(stage.name)
+        if not known:
+            continue
+        differs = known.get("fingerprint") != current[stage.name] and not _allowed(stage, known, allow)
+        if differs and not known.get("stale"):
+            manifest.set_stage(stage.name, stale=_OUTDATED)
+        elif not differs and known.get("stale") == _OUTDATED:  # the change was undone
+            manifest.set_stage(stage.name, stale=None)
+
+
+def _forget_measurements(stage: Stage, stages: Sequence[Stage], manifest: Manifest) -> None:
+    """Note that what was measured on, or made from, weights that are trained again is not of the new ones."""
+    if not stage.precious:
+        return
+    gone = {stage.name}
+    for other in stages:
+        if gone & set(other.after):
+            gone.add(other.name)
+            if not other.precious and manifest.stage(other.name):
+                manifest.set_stage(other.name, stale=f"{stage.name} ran again")
 
 
 LONG = 600.0
 """Seconds of work from which a finished precious stage is protected like a half-finished one."""
+
+
+def _told(change: str) -> str:
+    """A change of a stage's inputs as a clause."""
+    path, _, values = change.partition(": ")
+    if path.startswith("plugins.") and "nothing" not in values.split(" -> "):
+        return f"the code of plugin '{path.removeprefix('plugins.')}' changed ({values})"
+    if path == "format":
+        return f"this version of rexplug writes it in another format ({values})"
+    return f"of a change: {change}"
 
 
 def _changes(stage: Stage, known: Mapping[str, Any]) -> list[str]:
@@ -177,9 +317,17 @@ def _allowed(stage: Stage, known: Mapping[str, Any], allow: Sequence[str]) -> li
     """The changes of a stage if all of them are in keys named in `allow`, else nothing."""
     if not stage.precious or not known:
         return []
-    changes = [f"{stage.key}.{change.split('.', 1)[-1]}" for change in _changes(stage, known)]
+    changes = _keyed(stage, known)
     covered = all(any(change.startswith((f"{key}:", f"{key}.")) for key in allow) for change in changes)
     return changes if covered else []
+
+
+def _keyed(stage: Stage, known: Mapping[str, Any]) -> list[str]:
+    """The changes of a stage by the keys under which `--allow-change` knows them."""
+    changes = _changes(stage, known)
+    return [
+        f"{stage.key}.{change.removeprefix('phase.')}" if change.startswith("phase.") else change for change in changes
+    ]
 
 
 def _protect(
@@ -189,6 +337,7 @@ def _protect(
     forced: set[str],
     allow: Sequence[str],
     siblings: Sequence[RunDirectory],
+    kept: Mapping[str, str],
 ) -> None:
     """Refuse a start that would throw away training; before any work, so that nothing is lost on the way there."""
     redone = set(forced)
@@ -206,6 +355,8 @@ def _protect(
             elif _donor(stage, current[stage.name], manifest, siblings) is None:
                 lost[stage.name] = stage.name, missing[0]
         worth = known.get("status") == "running" or known.get("seconds", 0.0) >= LONG
+        # A phase that only became longer or shorter can nearly always go on, however little it took.
+        worth = worth or any(change.startswith("phase.tokens: ") for change in _changes(stage, known))
         if not stage.precious or not known or not worth or stage.name in redone:
             continue
         if known.get("fingerprint") == current[stage.name] and before_it and not missing:
@@ -215,23 +366,35 @@ def _protect(
                 f"({_duration(known.get('seconds', 0.0))}). Put it back, make it alone again (--until {first}), do all of it "
                 f"again (--from {first}), or take another folder (--run-dir)"
             )
-        if known.get("fingerprint") == current[stage.name] or _allowed(stage, known, allow):
+        if known.get("fingerprint") == current[stage.name] or stage.name in kept or _allowed(stage, known, allow):
             continue
-        changes = [f"{stage.key}.{change.split('.', 1)[-1]}" for change in _changes(stage, known)]
+        changes = _keyed(stage, known)
+        plugins = [change.partition(":")[0] for change in changes if change.startswith("plugins.")]
+        other_format = any(change.startswith("format: ") for change in changes)
         if not changes:
             before = next((each for each in stages if _changes(each, manifest.stage(each.name))), None)
-            changes = (
-                [f"{before.name}: {_changes(before, manifest.stage(before.name))[0]}"] if before else ["a stage before"]
-            )
+            found = _changes(before, manifest.stage(before.name)) if before else []
+            changes = [f"{before.name}: {found[0]}"] if before else ["a stage before"]
+            if all(change.startswith("plugins.") for change in found):
+                plugins = [change.partition(":")[0] for change in found]
+            other_format = any(change.startswith("format: ") for change in found)
         half = "half done" if known.get("status") == "running" else "done"
-        keys = " ".join(
-            f"--allow-change {change.split(':')[0]}" for change in changes[:3] if change.startswith(stage.key)
-        )
-        ways = [f"go on with the new value ({keys})"] if keys else []
+        if other_format:
+            raise RecipeError(
+                f"{stage.name} is {half} ({_duration(known.get('seconds', 0.0))}), and this version of rexplug writes what it "
+                f"goes on from in another format ({changes[0]}). Nothing was changed: finish the run with rexplug "
+                f"{manifest.values.get('rexplug', 'of the version that began it')}, do it again (--from {stage.name}), or take "
+                "another folder (--run-dir)"
+            )
+        keyed = [change.split(":")[0] for change in changes[:3] if change.startswith(stage.key)]
+        keys = " ".join(f"--allow-change {key}" for key in dict.fromkeys([*keyed, *plugins]))
+        new = "new value" if keyed or not plugins else "new code"
+        ways = [f"go on with the {new} ({keys})"] if keys else []
         ways.append(f"do it again (--from {stage.name})")
         ways.append("or take another folder (--run-dir)")
         raise RecipeError(
-            f"{stage.name} is {half} ({_duration(known.get('seconds', 0.0))}) with another recipe: {'; '.join(changes[:5])}. "
+            f"{stage.name} is {half} ({_duration(known.get('seconds', 0.0))}) with "
+            f"{'other code' if plugins and not keyed else 'another recipe'}: {'; '.join(changes[:5])}. "
             f"Undo the change, {', '.join(ways)}"
         )
 
@@ -246,10 +409,14 @@ def _reason(stage: Stage, known: Mapping[str, Any], same: bool, forced: set[str]
         changed = _changes(stage, known)
         if changed:
             more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
-            return f"runs again, because of a change: {changed[0]}{more}"
+            return f"runs again, because {_told(changed[0])}{more}{_flag(stage, known)}"
         return "runs again, because a stage before it changed"
+    if known.get("status") == "failed":
+        return "runs again, it failed"
     if known.get("status") != "done":
         return "runs again, it was not finished"
+    if known.get("stale"):
+        return f"runs again, because {known['stale']}"
     before = [name for name in stage.after if name in ran]
     if before:
         return f"runs again, because {before[0]} ran again"
@@ -257,6 +424,14 @@ def _reason(stage: Stage, known: Mapping[str, Any], same: bool, forced: set[str]
     if missing:
         return f"runs again, because {missing[0]} is gone"
     return None
+
+
+def _flag(stage: Stage, known: Mapping[str, Any]) -> str:
+    """How a precious stage that is about to be cleared could have gone on."""
+    if not stage.precious:
+        return ""
+    keys = " ".join(f"--allow-change {change.split(':')[0]}" for change in _keyed(stage, known)[:3])
+    return f"; {keys} goes on from what is there instead"
 
 
 def _donor(stage: Stage, fingerprint: str, manifest: Manifest, siblings: Sequence[RunDirectory]) -> Manifest | None:
@@ -292,7 +467,7 @@ def _take_over(stage: Stage, donor: Manifest, manifest: Manifest, fingerprint: s
     manifest.set_stage(
         stage.name, status="done", fingerprint=fingerprint, inputs=dict(stage.inputs), started=known.get("started"),
         finished=known.get("finished"), seconds=known.get("seconds", 0.0), result=result,
-        peak_memory_gib=known.get("peak_memory_gib"), taken_over_from=str(donor.run.root),
+        peak_memory_gib=known.get("peak_memory_gib"), taken_over_from=str(donor.run.root), stale=None,
     )  # fmt: skip
 
 
@@ -305,10 +480,7 @@ def _link(source: str, target: str) -> None:
 
 def _clear(stage: Stage) -> None:
     for path in stage.outputs:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        remove(path)
     if stage.clear is not None:
         stage.clear()
 

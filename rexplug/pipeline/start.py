@@ -11,6 +11,7 @@ from rexplug.evaluation.lexical import KINDS
 from rexplug.evaluation.models import ModelName
 from rexplug.hub import HubName, cached, is_hub_name
 from rexplug.model.sizes import PUBLISHED
+from rexplug.pipeline.early import baseline_problem
 from rexplug.recipe import Recipe
 from rexplug.tokens.special import SpecialTokens
 
@@ -29,9 +30,13 @@ def start_problems(recipe: Recipe, unseen: dict[str, HubName]) -> list[str]:
         except DataError as error:
             problems.append(f"{place}: {error}")
             continue
-        if name in KINDS or Path(name).is_dir():
+        if name in KINDS:
             continue
-        if not is_hub_name(name):
+        if Path(name).is_dir():
+            problem = baseline_problem(ModelName.parse(written).what)
+            if problem is not None:
+                problems.append(f"{place}: {problem}")
+        elif not is_hub_name(name):
             problems.append(f"{place}: there is no folder '{name}'")
         elif cached(name, "config.json") is None:
             unseen[place] = HubName("model", name)

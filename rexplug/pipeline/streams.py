@@ -6,10 +6,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rexplug.errors import DataError, RecipeError
-from rexplug.run_directory import RunDirectory
+from rexplug.pipeline.manifest import Manifest
+from rexplug.run_directory import RunDirectory, mend
 
 if TYPE_CHECKING:
     from rexplug.batches import Lineage
+
+
+def finished_phases(root: Path) -> set[str]:
+    """The phases that a run has ended, whatever its recipe says of their length now."""
+    run = RunDirectory(root)
+    if not run.manifest.exists():
+        return set()
+    stages = Manifest.open(run).values["stages"]
+    return {
+        name.partition(".")[2]
+        for name, stage in stages.items()
+        if name.startswith("train.") and stage.get("status") == "done"
+    }
 
 
 def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
@@ -27,7 +41,8 @@ def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
 
     run = RunDirectory(root)
     if not run.recipe.exists():
-        raise DataError(f"{root} is no folder of a run: it has no recipe.yaml")
+        Manifest.existing(run)
+        raise DataError(f"{run.recipe} is missing; {mend(run.recipe)}")
     recipe = load_recipe(run.recipe, (), load_plugins())
     names = [each.name for each in recipe.phases]
     if phase is not None and phase not in names:

@@ -198,11 +198,11 @@ def _add_training(
         work["memory_gib"] = memory
         add(f"train.{phase.name}", train_likeness(shape, planned, phase.optimizer.use), work, memory, known)
         add(f"evaluate.{phase.name}", evaluating, model, known=known)
+    add("export", likeness("export", shape), {"parameters": parameters}, known=known)
     if recipe.baselines:
         words = sum(name.partition("=")[2] in _WORDS or name in _WORDS for name in recipe.baselines)
         work = model | {"words": float(words), "models": float(len(recipe.baselines) - words)}
         add("evaluate.baselines", likeness("baselines", list(recipe.baselines), evaluating), work, known=known)
-    add("export", likeness("export", shape), {"parameters": parameters}, known=known)
     add("report", likeness("report", shape, len(recipe.phases)), {"steps": float(plan.steps)})
 
 

@@ -44,7 +44,7 @@ class Slurm(Section):
 
 
 class Executor(Section):
-    """Where curation runs. The result does not depend on it."""
+    """Where curation and tokenization run. The result does not depend on it."""
 
     use: Literal["local", "ray", "slurm"] = "local"
     """`local`: processes on this machine; `ray`: a Ray cluster; `slurm`: a Slurm cluster that shares the run's folder."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ from rexplug.recipe import Recipe
 from rexplug.report.compare import Comparison, compare_models
 from rexplug.report.foreseen import Foreseen, foreseen
 from rexplug.report.results import load_results
-from rexplug.run_directory import RunDirectory, read_json
+from rexplug.run_directory import RunDirectory, read_json, read_metrics
 
 
 @dataclass(frozen=True)
@@ -31,14 +30,13 @@ class Contents:
 
     def result(self, stage: str) -> Any:
         """What a stage returned; None if it did not run."""
-        return (self.manifest["stages"].get(stage) or {}).get("result")
+        known = self.manifest["stages"].get(stage) or {}
+        return None if known.get("stale") else known.get("result")
 
     @cached_property
     def steps(self) -> Sequence[Mapping[str, Any]]:
         """The lines of metrics.jsonl."""
-        if not self.run.metrics.exists():
-            return ()
-        return [json.loads(line) for line in self.run.metrics.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return list(read_metrics(self.run.metrics))
 
     @cached_property
     def synthetic(self) -> list[str]:
@@ -84,7 +82,10 @@ class Contents:
     def moments(self) -> list[str]:
         """When something was evaluated: `initial` and the phases' names."""
         names = ["initial", *(phase.name for phase in self.recipe.phases)]
-        return [name for name in names if (self.run.evaluation / name).is_dir()]
+        stages = self.manifest["stages"]
+        # What was measured on weights that were trained again since says nothing of those that are there.
+        current = [name for name in names if not (stages.get(f"evaluate.{name}") or {}).get("stale")]
+        return [name for name in current if (self.run.evaluation / name).is_dir()]
 
     @cached_property
     def evaluations(self) -> dict[str, dict[str, Mapping[str, Any]]]:

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from rexplug.checksums import checksum
 from rexplug.errors import DataError
 from rexplug.run_directory import read_json, replacing, write_json
 
@@ -66,7 +67,7 @@ def write_shard(
         pq.write_table(pa.table(table), temporary, compression="zstd", row_group_size=ROWS)
         written[about] = {"bytes": temporary.stat().st_size, "blake2b": checksum(temporary)}
     counts = {"documents": len(lengths), "tokens": int(lengths.sum())}
-    write_json(folder / f"shard-{name}.json", {**counts, "channels": list(channels), "files": written})
+    write_json(shard_record(folder, number), {**counts, "channels": list(channels), "files": written})
 
 
 def _check(
@@ -121,15 +122,14 @@ def _save(path: Path, values: NDArray[Any]) -> dict[str, Any]:
     return {"bytes": hashed.size, "blake2b": hashed.hash.hexdigest()}
 
 
-def checksum(path: Path) -> str:
-    """The checksum of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+def shard_record(folder: Path, number: int) -> Path:
+    """The file that is written last of a shard: without it the shard is not there."""
+    return folder / f"shard-{number:05d}.json"
 
 
 def has_shard(folder: Path, number: int) -> bool:
     """Whether shard `number` was written to its end and its files are still there."""
-    record = folder / f"shard-{number:05d}.json"
+    record = shard_record(folder, number)
     if not record.exists():
         return False
     return not any(size_problem(folder / name, entry["bytes"]) for name, entry in read_json(record)["files"].items())
@@ -145,6 +145,31 @@ def size_problem(path: Path, size: int) -> str | None:
         return f"{path} is missing or truncated: it has {found:,} bytes, and its store says {size:,}"
     if found > size:
         return f"{path} was altered: it has {found:,} bytes, and its store says {size:,}"
+    return None
+
+
+def description_problem(description: Mapping[str, Any]) -> str | None:
+    """What in `store.json` is not as `close_store` writes it, as a clause."""
+    for key, kind in (
+        ("tokenizer", str),
+        ("vocabulary_size", int),
+        ("channels", list),
+        ("documents", int),
+        ("tokens", int),
+    ):
+        if not isinstance(description.get(key), kind):
+            return f"'{key}' is {str(description.get(key))[:60]}"
+    shards = description.get("shards")
+    if not isinstance(shards, list):
+        return f"'shards' is {str(shards)[:60]}, not a list"
+    for number, shard in enumerate(shards):
+        files = shard.get("files") if isinstance(shard, dict) else None
+        counted = isinstance(files, dict) and all(isinstance(shard.get(key), int) for key in ("documents", "tokens"))
+        if not counted or not isinstance(files, dict):
+            return f"'shards.{number}' holds no counts and files"
+        for name, entry in files.items():
+            if not isinstance(entry, dict) or not isinstance(entry.get("bytes"), int) or "blake2b" not in entry:
+                return f"'shards.{number}.files.{name}' holds no size and checksum"
     return None
 
 
@@ -175,7 +200,7 @@ def close_store(
             raise DataError(f"{folder} was made with another tokenizer; write the shards into a new folder")
     entries = []
     for number in range(shards):
-        record = folder / f"shard-{number:05d}.json"
+        record = shard_record(folder, number)
         if not record.exists():
             raise DataError(f"{folder} has no shard {number}, and {shards} were to be closed; write it first")
         entry = read_json(record)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import time
+import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from rexplug.checksums import file_problem, read_checksums
 from rexplug.components import CorpusSample, Document, SalienceScorer, TokenizedDocument
+from rexplug.errors import DataError
+from rexplug.executors import Job, one_cluster, run_jobs
+from rexplug.executors.quiet import quiet
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Executor
-from rexplug.run_directory import read_json, write_json
+from rexplug.run_directory import mend, read_json, write_json
 from rexplug.tokens.documents import read_parquet
 from rexplug.tokens.encode import Encoder
+from rexplug.tokens.shards import shard_record
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import WORD_START, close_store, has_shard
 from rexplug.tokens.tokenizer import tokenizer_hash
-from rexplug.workers import run_shards
 
 
 class _Folder:
@@ -40,7 +44,10 @@ def fit_scorers(
         record = folder / f"{scorer.channel}.json"
         if record.exists():
             options = read_json(record)
-            fitted.append(type(scorer).model_validate({k: v for k, v in options.items() if k != "use"}))
+            try:
+                fitted.append(type(scorer).model_validate({k: v for k, v in options.items() if k != "use"}))
+            except (ValueError, AttributeError):
+                raise DataError(f"{record} is damaged: it holds no {scorer.name}; {mend(record)}") from None
             continue
         own = folder / scorer.channel
         own.mkdir(parents=True, exist_ok=True)
@@ -51,6 +58,7 @@ def fit_scorers(
     return tuple(fitted)
 
 
+@one_cluster()
 def tokenize(
     corpus: Path,
     sources: Sequence[str],
@@ -63,58 +71,66 @@ def tokenize(
 ) -> dict[str, Any]:
     """Write a token store per source; shards that are there already are not made again.
 
+    The result does not depend on the executor or the number of workers.
+
     Args:
         corpus: the corpus folder; `<source>/kept/*.parquet` is read, one shard per file.
         sources: the names of the sources.
         tokenizer: the tokenizer's folder.
         scorers: channel name -> fitted scorer.
         tokens: where the stores go, one folder per source.
-        executor: how many processes work on shards at a time; each keeps to one thread.
-        progress: told how many documents are done.
+        executor: where shards are made and how many at a time; each keeps to one thread.
+        progress: told how many shards are done.
 
     Returns:
-        Per source what `close` counts, and the seconds.
+        Per source what `close` counts.
 
     Raises:
         PluginError: a scorer did not return one uint8 per token.
-        DataError: a worker process died.
+        DataError: a worker died more often than `retries` allows, or the disk is full.
     """
-    results: dict[str, Any] = {}
+    quiet()
+    corpus, tokenizer, tokens = corpus.resolve(), tokenizer.resolve(), tokens.resolve()  # workers may start elsewhere
+    sizes: dict[str, list[int]] = {}
+    todo: list[tuple[int, Job]] = []
     for source in sources:
-        began = time.monotonic()
         kept, folder = corpus / source / "kept", tokens / source
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in list(folder.glob(".tmp-*")):  # of processes that were killed while they wrote
             leftover.unlink()
-        rows = [_rows(path) for path in sorted(kept.glob("[!.]*.parquet"))]
-        todo = [shard for shard in range(len(rows)) if not has_shard(folder, shard)]
-        progress.start(f"tokenize {source}", sum(rows), "documents")
-        done = sum(rows) - sum(rows[shard] for shard in todo)
-        progress.update(done)
-        # The largest first, so that no worker is left with one at the end.
-        shards = [
-            (kept, folder, tokenizer, dict(scorers), shard, len(rows)) for shard in sorted(todo, key=lambda i: -rows[i])
-        ]
-        counted = 0
-        for shard, num_tokens in run_shards(
-            _shard, shards, workers=executor.workers, doing=f"tokenized '{source}'", setting="curation.executor.workers"
-        ):
-            done, counted = done + rows[shard], counted + num_tokens
-            progress.update(done, tokens=float(counted))
-        counts = close(folder, shards=len(rows), tokenizer=tokenizer, scorers=scorers)
-        results[source] = {**counts, "seconds": round(time.monotonic() - began, 2)}
-    return results
+        files = sorted(kept.glob("[!.]*.parquet"))
+        sizes[source] = [_rows(path) for path in files]
+        for shard, rows in enumerate(sizes[source]):
+            record = shard_record(folder, shard)
+            if not has_shard(folder, shard):
+                record.unlink(missing_ok=True)
+            title = f"the tokens of '{source}', shard {shard + 1} of {len(files)}"
+            todo.append((rows, Job(title, _shard, (kept, folder, tokenizer, dict(scorers), shard, len(files)), record)))
+    # The largest first, so that no worker is left with one at the end.
+    jobs = [job for _, job in sorted(todo, key=lambda pair: -pair[0])]
+    logs = tokens / ".work"
+    run_jobs(jobs, executor, logs=logs, progress=progress, task=f"tokenize {', '.join(sources)}")
+    shutil.rmtree(logs, ignore_errors=True)
+    return {
+        source: close(tokens / source, shards=len(rows), tokenizer=tokenizer, scorers=scorers)
+        for source, rows in sizes.items()
+    }
 
 
 def _shard(
     kept: Path, folder: Path, tokenizer: Path, scorers: Mapping[str, SalienceScorer], shard: int, num_shards: int
-) -> tuple[int, int]:
-    """Make one shard, in this process or in a worker; returns its number and its tokens."""
+) -> int:
+    """Make one shard, in this process or in a worker; returns how many documents it holds."""
     from rexplug.tokens.step import ReadKept, TokenizeDocuments, counts_path
 
+    file = sorted(kept.glob("[!.]*.parquet"))[shard]
+    written = read_checksums(kept.parent).get(f"{kept.name}/{file.name}")
+    problem = file_problem(file, written) if written is not None else None
+    if problem is not None:
+        raise DataError(f"{problem}; --from curate makes the corpus again")
     step = TokenizeDocuments(folder, tokenizer, scorers)
     deque(step(ReadKept(kept)(None, shard, num_shards), shard, num_shards), maxlen=0)
-    return shard, int(read_json(counts_path(folder, shard))["tokens"])
+    return int(read_json(counts_path(folder, shard))["documents"])
 
 
 def close(folder: Path, *, shards: int, tokenizer: Path, scorers: Iterable[str]) -> dict[str, Any]:

@@ -37,8 +37,8 @@ from rexplug.components import CorpusFilter, Document, Shard
 from rexplug.corpus.files import read_documents
 from rexplug.corpus.filtering import Work, filter_shard
 from rexplug.corpus.filters import C4Quality, FineWebQuality, GopherQuality, GopherRepetition
-from rexplug.corpus.quiet import quiet
 from rexplug.corpus.sources import Jsonl
+from rexplug.executors.quiet import quiet
 from rexplug.recipe.schema import Curation
 from rexplug_ecommerce.product_page import ProductPage
 from rexplug_ecommerce.spam import Spam

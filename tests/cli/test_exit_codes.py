@@ -222,3 +222,29 @@ def test_a_full_disk_is_the_users_to_mend(raising, tmp_path, write):
 
 def test_a_file_that_is_not_there_is_no_full_disk(raising):
     assert raising(FileNotFoundError(2, "No such file or directory"))[0] == 1
+
+
+def test_long_values_are_not_repeated_whole(raising, call):
+    code, _, errors = raising(DataError("first " + "x" * 100_000 + " last\nsecond line"))
+    assert code == 2
+    first, second = errors.splitlines()
+    assert first.startswith("rexplug: first xxx")
+    assert " [... 98,611 characters left out ...] " in first
+    assert first.endswith("xxx last")
+    assert len(first) < 1500
+    assert second == "second line"
+    code, _, errors = call("run", "--no-such-option" + "y" * 100_000)
+    assert code == 2
+    assert len(errors) < 2500
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(tokenized_run):
+    _, _, run = tokenized_run
+    for arguments in (["tokens", "show", run.root], ["corpus", "show", run.root]):
+        code = "import sys; from rexplug.cli import main; main()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        process.stdout.close()
+        _, errors = process.communicate()
+        assert (process.returncode, errors) == (0, b""), arguments

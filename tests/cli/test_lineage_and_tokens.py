@@ -19,6 +19,7 @@ from rexplug.recipe import dump_recipe, load_recipe
 from rexplug.run_directory import RunDirectory
 from rexplug.tokens.shards import write_shard
 from rexplug.tokens.store import WORD_START, close_store
+from rexplug.tokens.tokenizer import tokenizer_hash
 
 ROOT = Path(__file__).parents[2]
 TOKENIZER = {
@@ -59,7 +60,7 @@ def run(tmp_path_factory):
                     "place": [f"{name}.jsonl:{60 * shard + i}" for i in range(60)],
                 },
             )  # fmt: skip
-        close_store(run.tokens / name, 2, channels, "toy", 200)
+        close_store(run.tokens / name, 2, channels, tokenizer_hash(run.tokenizer), 200)
     for phase, steps in zip(recipe.phases, (6, 3), strict=False):
         stream = phase_stream(recipe, phase, run)
         position = stream.start
@@ -106,6 +107,23 @@ def test_a_step_names_its_documents_and_a_document_its_step(run, call):
     assert [visit for visit in visits if not visit["seen"]]
 
 
+def test_why_no_phase_sees_a_document_is_told_phase_by_phase(run, call, tmp_path):
+    early = tmp_path / "early"
+    shutil.copytree(run, early)
+    stages = {f"train.{name}": {"status": "done"} for name in ("pretrain", "extend", "anneal")}
+    (early / "run.json").write_text(json.dumps({"stages": stages}))
+    ids = [f"web-{shard}-{number}" for shard in range(2) for number in range(59)]
+    answers = [(name, *call("lineage", early, "--document", name)) for name in ids]
+    _, code, _, err = next(answer for answer in answers if not answer[2])
+    assert code == 0
+    lines = err.splitlines()
+    assert lines[0] == "no phase has seen it or will:"
+    assert lines[1].startswith("  pretrain: it was over before the document's turn came (")
+    assert lines[2].startswith("  extend: the document is too short for it, which takes documents of at least ")
+    assert lines[3].startswith("  anneal: it was over before the document's turn came (0 of the ")
+    assert not any("to come" in answer[2] for answer in answers), "phases that are over see nothing any more"
+
+
 def test_long_lists_are_cut(run, call):
     code, out, _ = call("lineage", run, "--phase", "pretrain", "--step", 2, "--limit", 3)
     lines = out.splitlines()
@@ -139,7 +157,7 @@ def test_what_cannot_be_told_is_said(run, call, arguments, message):
 def test_a_folder_that_is_no_run_is_named(tmp_path, call):
     assert (
         call("lineage", tmp_path, "--step", 1)[2]
-        == f"rexplug: {tmp_path} is no folder of a run: it has no recipe.yaml\n"
+        == f"rexplug: {tmp_path} is no run: it has no run.json; give a folder like runs/NAME\n"
     )
     assert (
         f"{tmp_path} is neither a token store (store.json) nor a run that has some"
@@ -151,7 +169,7 @@ def test_counts_lengths_and_documents_of_all_stores(run, call):
     code, out, _ = call("tokens", "show", run)
     assert code == 0
     assert out.count("  documents  120 in 2 shards") == 2
-    assert "(uint16, vocabulary 200, tokenizer toy)" in out
+    assert f"(uint16, vocabulary 200, tokenizer {tokenizer_hash(run / 'tokenizer')})" in out
     assert "  channels   word_start, salience-" in out
     assert "shortest 20" in out
     assert "median" in out

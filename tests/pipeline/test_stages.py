@@ -7,7 +7,7 @@ import pytest
 
 from rexplug.errors import DataError, RecipeError
 from rexplug.pipeline.manifest import Manifest, differences, locked
-from rexplug.pipeline.stages import Stage, run_stages
+from rexplug.pipeline.stages import Incomplete, Stage, run_stages
 from rexplug.run_directory import RunDirectory
 
 
@@ -240,3 +240,156 @@ def test_lost_training_is_done_again_without_asking(bench):
         shutil.rmtree(bench.run.root / name)
     run_stages(precious(bench), Manifest.open(bench.run), Notes())
     assert bench.calls[-3:] == ["curate", "train.a", "report"]
+
+
+def test_a_phase_of_another_length_is_refused_however_short_it_was(bench):
+    def stages(tokens):
+        curate, train, report = precious(bench)
+        inputs = {"phase": {"tokens": tokens}}
+        return [curate, Stage("train.a", inputs, train.work, train.after, train.outputs, precious=True), report]
+
+    run_stages(stages(1000), Manifest.open(bench.run), Notes())
+    for tokens in (2000, 500):
+        with pytest.raises(RecipeError) as caught:
+            run_stages(stages(tokens), Manifest.open(bench.run), Notes())
+        assert str(caught.value) == (
+            f"train.a is done (0 s) with another recipe: phases.a.tokens: 1000 -> {tokens}. Undo the change, go on with the new "
+            "value (--allow-change phases.a.tokens), do it again (--from train.a), or take another folder (--run-dir)"
+        )
+    assert (bench.run.root / "train.a" / "part-2").exists()
+
+
+def test_a_phase_that_is_cleared_for_a_change_says_before_how_it_could_have_gone_on(bench):
+    run_stages(precious(bench), Manifest.open(bench.run), Notes())
+    seen = []
+
+    class Looking(Notes):
+        def note(self, text):
+            if text.startswith("train.a"):
+                seen.append((text, (bench.run.root / "train.a" / "part-2").exists()))
+
+    run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), Looking())
+    assert seen == [
+        (
+            "train.a: runs again, because of a change: phase.masking.rate: 0.3 -> 0.2; --allow-change phases.a.masking.rate "
+            "goes on from what is there instead",
+            True,
+        )
+    ]
+
+
+def measured(bench, rate=0.3):
+    """curate -> train.a -> evaluate.a -> report, of which the evaluation may fail."""
+    curate, train, report = precious(bench, rate)
+    out = bench.run.root / "evaluate.a"
+
+    def work():
+        bench.calls.append("evaluate.a")
+        if bench.fail == "evaluate.a":
+            raise DataError("there is no test set")
+        out.mkdir(exist_ok=True)
+        return {"figure": {"main": "f1", "value": 0.5}}
+
+    evaluate = Stage("evaluate.a", {"evaluators": ["f1"]}, work, ("train.a",), (out,), optional=True)
+    return [
+        curate,
+        train,
+        evaluate,
+        Stage("report", {}, report.work, ("curate", "train.a", "evaluate.a"), report.outputs),
+    ]
+
+
+def test_a_failed_evaluation_costs_itself_alone_and_is_said_at_the_end(bench):
+    bench.fail, notes = "evaluate.a", Notes()
+    with pytest.raises(Incomplete) as caught:
+        run_stages(measured(bench), Manifest.open(bench.run), notes)
+    assert str(caught.value) == (
+        "everything else is done and kept, but these failed; the same command tries them again:\n"
+        "  evaluate.a: there is no test set"
+    )
+    assert "evaluate.a: failed, and the run goes on without it: there is no test set" in notes.lines
+    assert bench.calls == ["curate", "train.a", "evaluate.a", "report"]
+    assert Manifest.open(bench.run).stage("evaluate.a")["status"] == "failed"
+    bench.fail, notes = None, Notes()
+    run_stages(measured(bench), Manifest.open(bench.run), notes)
+    assert notes.lines[1:] == [
+        "train.a: done before (0 s), nothing it depends on changed",
+        "evaluate.a: tries again what failed",
+        "report: runs again, because evaluate.a ran again",
+    ]
+    assert Manifest.open(bench.run).stage("evaluate.a")["status"] == "done"
+
+
+def test_our_own_mistake_in_an_evaluation_is_raised_once_all_else_is_done(bench):
+    stages = measured(bench)
+
+    def work():
+        raise ZeroDivisionError("oops")
+
+    stages[2] = Stage("evaluate.a", {}, work, ("train.a",), optional=True)
+    with pytest.raises(ZeroDivisionError, match="oops"):
+        run_stages(stages, Manifest.open(bench.run), Notes())
+    assert bench.calls[-1] == "report"
+
+
+def test_results_of_weights_that_are_gone_are_marked_and_made_again(bench):
+    run_stages(measured(bench), Manifest.open(bench.run), Notes())
+    run_stages(measured(bench), Manifest.open(bench.run), Notes(), from_="train", until="train")
+    assert Manifest.open(bench.run).stage("evaluate.a")["stale"] == "train.a ran again"
+    notes = Notes()
+    run_stages(measured(bench), Manifest.open(bench.run), notes)
+    assert notes.lines[1:3] == [
+        "train.a: done before (0 s), nothing it depends on changed",
+        "evaluate.a: runs again, because train.a ran again",
+    ]
+    assert Manifest.open(bench.run).stage("evaluate.a")["stale"] is None
+
+
+def test_results_of_another_recipe_are_marked_until_the_change_is_undone(bench):
+    run_stages(measured(bench), Manifest.open(bench.run), Notes())
+    run_stages(measured(bench, rate=0.2), Manifest.open(bench.run), Notes(), until="curate")
+    stage = Manifest.open(bench.run).stage("evaluate.a")
+    assert stage["stale"] == "the recipe, or code, that it depends on has changed"
+    notes = Notes()
+    run_stages(measured(bench), Manifest.open(bench.run), notes)
+    assert all("done before" in line for line in notes.lines)
+    assert Manifest.open(bench.run).stage("evaluate.a")["stale"] is None
+
+
+def coded(bench, filter_="1.0 aa", policy="1.0 aa"):
+    """curate by one plugin's code, train.a by another's."""
+    curate, train, report = precious(bench)
+    return [
+        Stage("curate", {"limit": 5, "plugins": {"filters": filter_}}, curate.work, outputs=curate.outputs),
+        Stage("train.a", {**train.inputs, "plugins": {"masks": policy}}, train.work, ("curate",), train.outputs, precious=True),
+        report,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "told", "plugin"),
+    [
+        ({"policy": "1.0 bb"}, "plugins.masks: 1.0 aa -> 1.0 bb", "masks"),
+        ({"filter_": "1.1 bb"}, "curate: plugins.filters: 1.0 aa -> 1.1 bb", "filters"),
+    ],
+)
+def test_half_done_training_is_not_thrown_away_for_changed_code(bench, changed, told, plugin):
+    bench.fail = "train.a"
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(coded(bench), Manifest.open(bench.run), Notes())
+    bench.fail = None
+    with pytest.raises(RecipeError) as caught:
+        run_stages(coded(bench, **changed), Manifest.open(bench.run), Notes())
+    assert str(caught.value) == (
+        f"train.a is half done (0 s) with other code: {told}. Undo the change, go on with the new code (--allow-change "
+        f"plugins.{plugin}), do it again (--from train.a), or take another folder (--run-dir)"
+    )
+    assert bench.calls == ["curate", "train.a"]
+    notes = Notes()
+    run_stages(coded(bench, **changed), Manifest.open(bench.run), notes, allow=[f"plugins.{plugin}"])
+    assert bench.calls == ["curate", "train.a", "train.a", "report"]
+    assert len(list((bench.run.root / "train.a").iterdir())) == 2, "it went on with what was there"
+    assert any("as --allow-change says" in line for line in notes.lines)
+    notes = Notes()
+    run_stages(coded(bench, **changed), Manifest.open(bench.run), notes)
+    assert all("done before" in line for line in notes.lines)

@@ -77,6 +77,30 @@ def test_guided_tokens_lie_in_spans_with_reasons_and_the_rest_is_random(tokenize
     assert texts & {"boots", "jacket", "500 ml", "Norvale"}
 
 
+def test_guided_tokens_are_those_of_training_with_a_seed_of_its_own(tokenized_run):
+    _, recipe, run = tokenized_run
+    recipe = recipe.model_copy(update={"training_seed": recipe.seed + 1})
+    phase = recipe.phases[0]
+    stream = phase_stream(recipe, phase, run)
+    policy, choices = stream.masking, []
+
+    class Watched(type(policy)):
+        def choose(self, batch, progress, generator):
+            state = generator.bit_generator.state
+            chosen = super().choose(batch, progress, generator)
+            generator.bit_generator.state, after = state, generator.bit_generator.state
+            choices.append(int((self.guided(batch, progress, generator) & chosen).sum()))
+            generator.bit_generator.state = after
+            return chosen
+
+    watched = phase.model_copy(update={"masking": Watched.model_construct(**dict(policy))})
+    watched_stream = phase_stream(recipe, watched, run)
+    watched_stream.next(watched_stream.start)
+    shown = preview_phase(recipe, phase, run, rows=len(choices), samples=1, tokens=10)
+    assert [row.num_guided for row in shown.rows] == choices
+    assert sum(choices) > 0
+
+
 def test_without_the_corpus_tokens_are_still_shown(tokenized_run, tmp_path):
     _, recipe, run = tokenized_run
     bare = RunDirectory(tmp_path / "run")

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.corpus.deduplicate.minhash import config
-from rexplug.corpus.executors import Job, run_jobs
-from rexplug.corpus.quiet import quiet
+from rexplug.executors import Job, run_jobs
+from rexplug.executors.quiet import quiet
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation, MinHash
 from rexplug.run_directory import replacing, write_json

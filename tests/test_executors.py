@@ -9,18 +9,21 @@ import textwrap
 from importlib.util import find_spec
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
 from rexplug.corpus import curate
-from rexplug.corpus.executors import Job, run_jobs
-from rexplug.corpus.executors.cluster import slurm_executor
 from rexplug.corpus.filters import C4Quality, Length
 from rexplug.corpus.sources import Jsonl
 from rexplug.errors import DataError
+from rexplug.executors import Job, run_jobs
+from rexplug.executors.cluster import slurm_executor
 from rexplug.progress import Silent
-from rexplug.recipe.schema import Curation, Executor, MinHash, Slurm
+from rexplug.recipe.schema import Curation, Executor, MinHash, Slurm, Tokenizer
 from rexplug.run_directory import write_json
+from rexplug.tokens import make_tokenizer, tokenize
 
 WORDS = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "klmnprst"]
 
@@ -133,6 +136,40 @@ def test_slurm(pages):
     (pages / "in" / "5.jsonl.gz").write_bytes(b"no gzip")
     with pytest.raises(DataError, match=r"5.jsonl.gz is damaged: Not a gzipped file"):
         curated(pages, executor, "damaged")
+
+
+def tokenized(folder, executor, out):
+    corpus, tokenizer = folder / "one" / "corpus", folder / "tokenizer"
+    if not tokenizer.exists():
+        options = Tokenizer(use="train", vocabulary=320)
+        make_tokenizer(options, corpus, ["web"], seed=1, folder=tokenizer, progress=Silent())
+    counts = tokenize(
+        corpus, ["web"], tokenizer, {}, tokens=folder / out, executor=executor, progress=Silent()
+    )  # fmt: skip
+    return counts, {path.name: path.read_bytes() for path in (folder / out / "web").iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_tokenization_runs_where_curation_does(pages):
+    curated(pages, Executor(workers=1), "one")
+    here = tokenized(pages, Executor(workers=1), "here")
+    there = tokenized(pages, Executor.model_validate(SLURM), "there")
+    assert there == here
+    assert here[0]["web"]["documents"] > 3
+    assert sorted(path.name for path in (pages / "there").iterdir()) == ["web"]
+
+
+def test_tokenization_asks_for_the_cluster_that_the_recipe_names(tmp_path, monkeypatch):
+    kept = tmp_path / "web" / "kept"
+    kept.mkdir(parents=True)
+    pq.write_table(pa.table({"id": ["a"], "text": ["b"], "url": ["c"], "metadata": ["{}"]}), kept / "00000.parquet")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DataError, match="executor 'slurm' needs the command sbatch"):
+        tokenize(
+            tmp_path, ["web"], tmp_path, {}, tokens=tmp_path / "tokens", executor=Executor.model_validate(SLURM),
+            progress=Silent(),
+        )  # fmt: skip
 
 
 def write_record(record):

@@ -20,9 +20,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rexplug.corpus.executors.jobs import Failure, Job
-from rexplug.corpus.executors.local import Tell
 from rexplug.errors import DataError
+from rexplug.executors.jobs import Failure, Job
+from rexplug.executors.local import Tell
 from rexplug.recipe.schema import Executor, Slurm
 from rexplug.run_directory import read_json, write_json
 

@@ -100,11 +100,11 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, *, logs: Path, progress: P
         progress.update(before + done, documents=documents)
 
     if executor.use != "local":
-        from rexplug.corpus.executors.cluster import run_on_cluster
+        from rexplug.executors.cluster import run_on_cluster
 
         run_on_cluster(todo, executor, logs, tell)
     else:
-        from rexplug.corpus.executors.local import run_here, run_in_processes
+        from rexplug.executors.local import run_here, run_in_processes
 
         if executor.workers == 1 or len(todo) == 1:
             run_here(todo, executor.retries, tell)

@@ -1,0 +1,99 @@
+"""Checksums of what a run writes: recorded once when it is written, compared when it is read again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rexplug.errors import DataError
+from rexplug.run_directory import read_json, write_json
+
+FILE = "checksums.json"
+"""Where a folder's checksums lie: name -> size and BLAKE2b of each file in it."""
+
+
+def checksum(path: Path) -> str:
+    """The checksum of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def entry_of(path: Path) -> dict[str, Any]:
+    """What is recorded of a file."""
+    return {"bytes": path.stat().st_size, "blake2b": checksum(path)}
+
+
+def record_checksums(folder: Path, *, leave_out: Sequence[str] = ()) -> None:
+    """Write the checksums of all files of a folder into it; files that may change later are left out by name."""
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    write_checksums(folder, {name: entry_of(folder / name) for name in names if name not in (FILE, *leave_out)})
+
+
+def write_checksums(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write checksums that were taken elsewhere."""
+    write_json(folder / FILE, {"files": dict(entries)})
+
+
+def read_checksums(folder: Path) -> dict[str, dict[str, Any]]:
+    """File name -> size and checksum; nothing where none were recorded.
+
+    Raises:
+        DataError: the record is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return {}
+    content = read_json(path)
+    files = content.get("files") if isinstance(content, dict) else None
+    sound = isinstance(files, dict) and all(
+        isinstance(each, dict) and isinstance(each.get("bytes"), int) and isinstance(each.get("blake2b"), str)
+        for each in files.values()
+    )
+    if not isinstance(files, dict) or not sound:
+        raise DataError(f'{path} is damaged: it holds no {{"files": {{NAME: {{"bytes": ..., "blake2b": ...}}}}}}')
+    return files
+
+
+def file_problem(path: Path, entry: Mapping[str, Any], *, content: bool = True) -> str | None:
+    """What is wrong with a file of which `entry` was recorded; without `content` only its size is compared."""
+    try:
+        found = path.stat().st_size
+        if found != entry["bytes"]:
+            how = "was cut short" if found < entry["bytes"] else "was altered"
+            return f"{path} {how}: it has {found:,} bytes, and {entry['bytes']:,} were written"
+        if content and checksum(path) != entry["blake2b"]:
+            return f"{path} was altered: its content does not have the checksum that was recorded when it was written"
+    except FileNotFoundError:
+        return f"{path} is missing"
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    return None
+
+
+def folder_problems(folder: Path, *, content_up_to: int | None = None) -> Iterator[str]:
+    """Compare every file of a folder with its record; yields what differs, and nothing for a folder without one.
+
+    Of files larger than `content_up_to` bytes only the size is compared.
+    """
+    try:
+        entries = read_checksums(folder)
+    except DataError as error:
+        yield str(error)
+        return
+    for name, entry in entries.items():
+        content = content_up_to is None or entry["bytes"] <= content_up_to
+        problem = file_problem(folder / name, entry, content=content)
+        if problem is not None:
+            yield problem
+
+
+def require_whole(folder: Path, mend: str) -> None:
+    """Refuse a folder of which a file is not what was written; `mend` says what to do.
+
+    Raises:
+        DataError: a file differs from its record.
+    """
+    for problem in folder_problems(folder):
+        raise DataError(f"{problem}; {mend}")

@@ -1,0 +1,127 @@
+"""What is damaged in a run's folder, asked once something in it could not be understood."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rexplug.errors import DataError, RexplugError
+from rexplug.pipeline.manifest import Manifest
+from rexplug.pipeline.verify import verify_run
+from rexplug.run_directory import RunDirectory, mend, read_json
+
+LARGE = 256 * 2**20
+"""Of larger files only the size is compared: the answer must come within seconds."""
+
+
+@contextmanager
+def explained(*roots: Path) -> Iterator[None]:
+    """What is unexpected within the block is told as damage of one of these runs, if one is damaged.
+
+    Raises:
+        DataError: with the first thing that is wrong, in place of an error that says nothing to the user.
+    """
+    try:
+        yield
+    except RexplugError:
+        raise
+    except Exception as error:
+        for root in roots:
+            for problem in damage(root):
+                raise DataError(problem) from error
+        raise
+
+
+def runs_among(arguments: Sequence[str]) -> list[Path]:
+    """The folders of runs that a command line names, as `RUN`, `LABEL=RUN`, `RUN@MOMENT` or as a place within one."""
+    found: list[Path] = []
+    for argument in arguments:
+        for text in (argument, argument.partition("=")[2], argument.partition("@")[0]):
+            if not text or "\0" in text or len(text) > 4096:
+                continue
+            path = Path(text)
+            for each in (path, *path.absolute().parents):
+                try:
+                    if (each / "run.json").exists() and each not in found:
+                        found.append(each)
+                except OSError:
+                    continue
+    return found
+
+
+def damage(root: Path) -> Iterator[str]:
+    """What is wrong with the files of a run, the small ones first; each with what mends it."""
+    run = RunDirectory(root)
+    try:
+        Manifest.existing(run)
+        yield from _wrong_shapes(run)
+        for path in sorted(run.checkpoints.glob("**/model.safetensors")):
+            if not _is_whole(path):
+                yield f"{path} was cut short, or holds no weights; remove {path.parent} to go on from what is before it"
+        for part in verify_run(root, content_up_to=LARGE):
+            for problem in part.problems:
+                yield f"{problem}; {part.mend}"
+    except RexplugError as error:
+        yield str(error)
+    except OSError as error:
+        yield f"{error.filename or root} cannot be read: {error.strerror}"
+
+
+def _is_whole(weights: Path) -> bool:
+    """Whether a safetensors file is as long as its header says; no tensor is read."""
+    try:
+        with weights.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            size = weights.stat().st_size
+            header = json.loads(file.read(min(length, size)))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        return bool(size == 8 + length + max(ends))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
+
+
+def _wrong_shapes(run: RunDirectory) -> Iterator[str]:
+    if run.recipe.exists() and not run.recipe.is_file():
+        yield f"{run.recipe} is no file; {mend(run.recipe)}"
+    files: list[tuple[Path, dict[str, Any]]] = [
+        (run.plan, {"stages": {"*": {}}, "phases": {"*": {}}}),
+        (run.corpus / "statistics.json", {"sources": {"*": {"read": {}, "kept": {}, "held_out": {}, "steps": []}}}),
+        *(
+            (path, {"metrics": {"*": {"value": 0.0}}, "main": "", "evaluator": ""})
+            for folder in (run.evaluation, run.baselines)
+            for path in sorted(folder.glob("*/*.json"))
+        ),
+        *((path, {}) for path in sorted(run.fitted.glob("*.json"))),
+    ]
+    for path, shape in files:
+        if not path.exists():
+            continue
+        content = read_json(path)
+        if isinstance(content, dict) and "not_applicable" in content:
+            continue
+        problem = shape_problem(content, shape)
+        if problem is None and "main" in shape and content["main"] not in content["metrics"]:
+            problem = f"'main' is {content['main']!r}, which is none of its metrics"
+        if problem is not None:
+            yield f"{path} is damaged: {problem}; {mend(path)}"
+
+
+def shape_problem(value: Any, shape: Any, path: str = "") -> str | None:
+    """Where a value of JSON is not of a shape; mappings name keys that must be there, or `*` for any."""
+    names: dict[type, str] = {dict: "an object", list: "a list", str: "a text", float: "a number", int: "a number"}
+    kind: type | tuple[type, ...] = (int, float) if isinstance(shape, float) else type(shape)
+    if not isinstance(value, kind) or (isinstance(value, bool) and not isinstance(shape, bool)):
+        shown = "nothing" if value is None else repr(value)[:60]
+        place = f"'{path}' is" if path else "it holds"
+        return f"{place} {shown} where {names[type(shape)]} is due"
+    if isinstance(shape, Mapping):
+        found: dict[str, Any] = dict(value)  # type: ignore[call-overload]
+        for key, inner in shape.items():
+            for name in found if key == "*" else (key,):
+                problem = shape_problem(found.get(name), inner, f"{path}.{name}" if path else str(name))
+                if problem is not None:
+                    return problem
+    return None

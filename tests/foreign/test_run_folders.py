@@ -1,0 +1,105 @@
+"""Folders of runs that were damaged: every command works or says which file is wrong, and what mends it."""
+
+import json
+import shutil
+
+import pytest
+from foreign import run_folders as zoo
+
+from rexplug.checksums import FILE
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    return zoo.build(tmp_path_factory.mktemp("foreign"))
+
+
+@pytest.fixture
+def broken(recipe, tmp_path):
+    """Damages a copy of the run; returns the copy and a function that gives it a command."""
+
+    def broken(name):
+        run = zoo.damaged(recipe.parent / "run", tmp_path, name)
+        return run, lambda command: zoo.ask(run, recipe, command)
+
+    return broken
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo.DAMAGES)
+def test_no_damage_is_called_a_mistake_of_rexplug(name, recipe, tmp_path):
+    found = zoo.answers(recipe, tmp_path, name, zoo.commands_for(name))
+    faults = [f"{command}: {fault}" for command, answer, run in found if (fault := answer.fault(run))]
+    assert faults == []
+
+
+@pytest.mark.slow
+def test_flipped_bits_and_swapped_ids_are_neither_exported_nor_evaluated(broken):
+    run, ask = broken("weights flipped")
+    file = run / zoo.FINAL / "model.safetensors"
+    altered = f"{file} was altered: its content does not have the checksum that was recorded when it was written"
+    answer = ask("export")
+    assert (answer.code, answer.message) == (
+        2, f"rexplug: {altered}; export another checkpoint, or train it again (--from train.anneal)",
+    )  # fmt: skip
+    assert ask("verify").message == f"rexplug: {altered}; --from train.anneal trains it again"
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_is_passed_over_and_said(broken, recipe):
+    run, _ = broken("stopped, weights flipped")
+    answer = zoo.call("run", str(recipe), "--run-dir", str(run))
+    assert answer.code == 0
+    assert (
+        f"warning: a checkpoint is passed over: {run / zoo.STEP / 'model.safetensors'} was altered: its content does not have "
+        "the checksum that was recorded when it was written"
+    ) in answer.err
+    final = run / zoo.FINAL / "model.safetensors"
+    assert final.read_bytes() == (recipe.parent / "run" / zoo.FINAL / "model.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_whole_run_verifies(recipe):
+    run = recipe.parent / "run"
+    answer = zoo.call("verify", str(run))
+    assert (answer.code, answer.err) == (0, "")
+    lines = [line.split() for line in answer.out.splitlines()]
+    assert [(line[0], " ".join(line[-2:])) for line in lines] == [
+        (place, "as written")
+        for place in (
+            "corpus/web", "tokenizer", "tokens/web", "checkpoints/anneal/final", "checkpoints/initial", "model", "metrics.jsonl",
+        )
+    ]  # fmt: skip
+    assert not (run / "model" / FILE).read_text().count("README.md")
+
+
+@pytest.mark.slow
+def test_the_first_thing_that_is_wrong_is_told_with_what_mends_it(broken):
+    run, ask = broken("statistics.json a source null")
+    assert ask("corpus show").message == (
+        f"rexplug: {run / 'corpus' / 'statistics.json'} is damaged: 'sources.web' is nothing where an object is due; rexplug run "
+        "RECIPE --from curate makes it again"
+    )
+
+
+@pytest.mark.slow
+def test_a_baseline_that_does_not_load_costs_its_own_figures_alone(broken, recipe, tmp_path):
+    run, _ = broken("nothing")
+    peer = tmp_path / "peer"
+    peer.mkdir()
+    (peer / "config.json").write_text('{"model_type": "nonsense"}')
+    (peer / "model.safetensors").touch()
+    shutil.copyfile(run / "tokenizer" / "tokenizer.json", peer / "tokenizer.json")
+    answer = zoo.call("run", str(recipe), "--run-dir", str(run), f"baselines=[bm25, {peer}]")
+    assert answer.code == 2
+    first, second = answer.message.splitlines()
+    assert first == "rexplug: everything else is done and kept, but these failed; the same command tries them again:"
+    assert second.startswith(f"  evaluate.baselines: peer: {peer} ")
+    manifest = json.loads((run / "run.json").read_text())
+    assert manifest["status"] == "incomplete"
+    assert {name: stage["status"] for name, stage in manifest["stages"].items() if stage["status"] != "done"} == {
+        "evaluate.baselines": "failed"
+    }
+    assert list(manifest["stages"]["evaluate.baselines"]["result"]) == ["bm25", "peer"]
+    assert "load it:" in answer.out, "the summary tells of the rest"
+    assert zoo.call("run", str(recipe), "--run-dir", str(run), "--quiet", "baselines=[bm25]").code == 0

@@ -1,0 +1,58 @@
+"""Checksums: what differs from what was written is told, file by file."""
+
+import json
+
+import pytest
+
+from rexplug.checksums import folder_problems, record_checksums, require_whole
+from rexplug.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "inner").mkdir()
+    for name in ("a.bin", "inner/b.bin", "README.md"):
+        (tmp_path / name).write_bytes(b"0123456789")
+    record_checksums(tmp_path, leave_out=["README.md"])
+    return tmp_path
+
+
+def test_what_was_written_is_whole(folder):
+    assert sorted(json.loads((folder / "checksums.json").read_text())["files"]) == ["a.bin", "inner/b.bin"]
+    (folder / "README.md").write_text("changed, and left out")
+    (folder / "new.txt").write_text("added")
+    assert list(folder_problems(folder)) == []
+    require_whole(folder, "do it again")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"0123456780", "was altered: its content does not have the checksum that was recorded when it was written"),
+        (b"01234", "was cut short: it has 5 bytes, and 10 were written"),
+        (b"0123456789x", "was altered: it has 11 bytes, and 10 were written"),
+        (None, "is missing"),
+    ],
+)
+def test_what_differs_is_told(folder, content, problem):
+    path = folder / "inner" / "b.bin"
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    assert list(folder_problems(folder)) == [f"{path} {problem}"]
+    with pytest.raises(DataError) as caught:
+        require_whole(folder, "--from train makes it again")
+    assert str(caught.value) == f"{path} {problem}; --from train makes it again"
+
+
+@pytest.mark.parametrize("text", ["[]", '{"files": 3}', '{"files": {"a.bin": {"bytes": "10"}}}'])
+def test_a_damaged_record_is_told(folder, text):
+    (folder / "checksums.json").write_text(text)
+    (problem,) = folder_problems(folder)
+    assert problem.startswith(f"{folder / 'checksums.json'} is damaged: it holds no ")
+
+
+def test_a_folder_without_a_record_is_taken_as_it_is(tmp_path):
+    (tmp_path / "a").write_text("x")
+    require_whole(tmp_path, "")
