@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class RexplugError(Exception):
     """A mistake that the user can mend; its text says where, what is wrong and what would be right."""
@@ -24,8 +26,24 @@ class RankLost(DataError):
 
 
 class RunInterrupted(RexplugError):
-    """The run was asked to stop (Ctrl-C, SIGTERM); what was made so far is saved and the next run continues it."""
+    """The run was asked to stop (Ctrl-C, SIGTERM, SIGHUP); what was made so far is saved and the next run continues it."""
 
 
 class NotApplicable(RexplugError):
     """A model cannot do what an evaluator measures; the result says so in place of a figure."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a full disk, a used-up quota and a limit on the size of files are called."""
+
+
+def full_disk(error: BaseException) -> str | None:
+    """Why a file could not be written, if the error says that there is no room for it: `out/model: No space left on device`.
+
+    safetensors and torch tell of it in errors of their own, in words.
+    """
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    text = str(error)
+    words = ["PytorchStreamWriter failed writing", "unexpected pos", *(f"os error {number}" for number in _FULL)]
+    return text.splitlines()[0] if any(each in text for each in words) else None

@@ -6,10 +6,29 @@ from rexplug.batches import BatchStream
 from rexplug.errors import DataError
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
-from rexplug.run_directory import RunDirectory, mend
+from rexplug.run_directory import RunDirectory, mend, read_json
 from rexplug.schedules import batch_size
 from rexplug.tokens import SpecialTokens, TokenStore
 from rexplug.tokens.tokenizer import tokenizer_hash
+
+ROWS = "rows.json"
+"""What `microbatch_tokens: auto` found, beside a phase's checkpoints."""
+
+
+def remembered_rows(phase: Phase, run: RunDirectory) -> int | None:
+    """The tokens of a row that `microbatch_tokens: auto` found for a phase; None if it has not, or need not, look for them.
+
+    Raises:
+        DataError: what was remembered is damaged.
+    """
+    path = run.checkpoints / phase.name / ROWS
+    if phase.microbatch_tokens != "auto" or not path.exists():
+        return None
+    content = read_json(path)
+    found = content.get("microbatch_tokens") if isinstance(content, dict) else None
+    if not isinstance(found, int) or found < 1:
+        raise DataError(f"{path} holds no microbatch_tokens; do the phase again (--from train.{phase.name})")
+    return found if found >= phase.context else None  # `context` was changed since
 
 
 def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream:
@@ -35,7 +54,7 @@ def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream
         stores=stores,
         special=special,
         context=phase.context,
-        row_tokens=phase.row_tokens,
+        row_tokens=remembered_rows(phase, run) or phase.row_tokens,
         batch_tokens=lambda tokens: batch_size(
             tokens,
             full=phase.batch_tokens,

@@ -12,43 +12,81 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from rexplug.errors import DataError, RunInterrupted
 
 _WAIT = timedelta(days=60)
 """Curation may take days while the other ranks wait for the first phase."""
+_STEP = timedelta(minutes=30)
+"""How long an exchange amid training may take."""
+_MEET = 600.0
+"""Seconds that ranks have to start and find each other; REXPLUG_RENDEZVOUS_SECONDS changes it."""
+_RESOLVE = 60.0
+"""Seconds of these in which the name of rank 0's machine may become known; clusters make them known late."""
 _GRACE = 20.0
 """Seconds that ranks have to end by themselves once one of them failed."""
 LOST = 3
 """How a rank that ends because another one is gone tells so to the process that started both."""
 _control: Any = None
+_turn = threading.Lock()
+_T = TypeVar("_T")
 _kept: list[Any] = []
-"""Groups of ranks that were left. To destroy one is to wait, with the interpreter's lock in hand, for gloo's threads, and one
-of these may wait for the lock: it gives back the tensors of the last exchange. Seen to hang."""
+"""Groups of ranks that were left, and waits for them that a signal ended. To destroy a group is to wait, with the interpreter's
+lock in hand, for gloo's threads, and one of these may wait for the lock: it gives back the tensors of the last exchange. Seen to
+hang."""
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals that ask a run to stop: SIGTERM, Ctrl-C, and the end of its terminal unless it is to outlive it (nohup)."""
+    asked = (signal.SIGTERM, signal.SIGINT)
+    return asked if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*asked, signal.SIGHUP)
+
+
+def leave_terminal(number: int) -> None:
+    """After SIGHUP what is printed goes nowhere: writing to a terminal that is gone is an error, amid whatever is saved."""
+    if number != signal.SIGHUP:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def rank() -> int:
     """This process's number, 0 without others."""
-    return int(os.environ.get("RANK", "0"))
+    return _number("RANK", 0)
 
 
 def world() -> int:
     """How many processes train together."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return _number("WORLD_SIZE", 1)
 
 
 def local_rank() -> int:
     """This process's number on its machine: its GPU."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+    return _number("LOCAL_RANK", 0)
+
+
+def _number(name: str, usual: int) -> int:
+    text = os.environ.get(name, str(usual))
+    if not (text.isascii() and text.isdigit()):
+        raise DataError(
+            f"the environment has {name}={text!r}, which is no number; torchrun, srun and --processes set it"
+        )
+    return int(text)
 
 
 def take_environment() -> None:
@@ -72,17 +110,133 @@ def first_host(nodes: str) -> str:
 
 
 def connect() -> None:
-    """Join the other ranks; does nothing alone or when done before."""
+    """Join the other ranks; does nothing alone or when done before.
+
+    Raises:
+        DataError: the environment is not that of a rank, or the ranks do not find each other in time.
+    """
     global _control
-    if world() == 1 or _control is not None:
+    if world() <= 1 or _control is not None:
         return
     import torch
     import torch.distributed as dist
 
     if torch.cuda.is_available():
+        if local_rank() >= torch.cuda.device_count():
+            raise DataError(
+                f"rank {rank()} wants GPU {local_rank()} of this machine, which has {torch.cuda.device_count()}; start at most "
+                "one rank per GPU"
+            )
         torch.cuda.set_device(local_rank())
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(minutes=30))
-    _control = dist.new_group(backend="gloo", timeout=_WAIT)
+    where = _meeting_place()
+    store = _patiently(lambda: _meet(*where))
+    store.set_timeout(_STEP)
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    try:
+        dist.init_process_group(backend, store=store, rank=rank(), world_size=world(), timeout=_STEP)
+        _control = _patiently(lambda: dist.new_group(backend="gloo", timeout=_WAIT))
+    except RuntimeError as error:
+        raise DataError(
+            f"rank {rank()} of {world()} met the others at {where[0]}:{where[1]}, but cannot connect with them: "
+            f"{str(error).splitlines()[0]} (GLOO_SOCKET_IFNAME names the network interface to use)"
+        ) from None
+
+
+def _meeting_place() -> tuple[str, int, float]:
+    """Host and port of rank 0, and the seconds that there are to meet there."""
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    if missing:
+        raise DataError(
+            f"the environment has WORLD_SIZE={world()}, but no {' and no '.join(missing)}; torchrun, srun and --processes set them"
+        )
+    if rank() >= world():
+        raise DataError(f"the environment has RANK={rank()} and WORLD_SIZE={world()}; ranks are 0 to {world() - 1}")
+    port = _number("MASTER_PORT", 0)
+    if not 0 < port < 2**16:
+        raise DataError(f"the environment has MASTER_PORT={port}; ports are 1 to {2**16 - 1}")
+    return os.environ["MASTER_ADDR"], port, float(_number("REXPLUG_RENDEZVOUS_SECONDS", int(_MEET)))
+
+
+def _meet(host: str, port: int, seconds: float) -> Any:
+    """The store through which all ranks find each other: rank 0's, or that of torchrun's agent.
+
+    What can be found out without torch is: it waits for ever for a name, and tells of a failure in pages of C++.
+    """
+    from torch.distributed.rendezvous import rendezvous
+
+    end = time.monotonic() + seconds
+    in_vain = DataError(
+        f"rank {rank()} of {world()} waited {seconds:.0f} s in vain for the others at {host}:{port}; were all {world()} started, "
+        "with the same MASTER_ADDR and MASTER_PORT, and may they reach each other? (REXPLUG_RENDEZVOUS_SECONDS is how long they "
+        "wait)"
+    )
+    _resolve(host, port, min(seconds, _RESOLVE))
+    if rank() == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        try:
+            socket.create_server(("", port)).close()
+        except OSError as error:
+            raise DataError(
+                f"MASTER_PORT {port} cannot be opened on this machine ({error.strerror}), so the ranks cannot meet there; give all "
+                "ranks another one"
+            ) from None
+    else:
+        while True:
+            with suppress(OSError), socket.create_connection((host, port), timeout=5):
+                break
+            if time.monotonic() >= end:
+                raise in_vain
+            time.sleep(0.2)
+    try:
+        return next(iter(rendezvous("env://", timeout=timedelta(seconds=max(1.0, end - time.monotonic())))))[0]
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+    if "timed out" in reason.lower() or time.monotonic() >= end:
+        raise in_vain
+    raise DataError(f"rank {rank()} of {world()} cannot meet the others at {host}:{port}: {reason}")
+
+
+def _resolve(host: str, port: int, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            return
+        except OSError as error:
+            if time.monotonic() >= end:
+                raise DataError(
+                    f"rank {rank()} of {world()} does not find the machine of rank 0: MASTER_ADDR '{host}' has no address "
+                    f"({error.strerror}); set it to a name or an address that every machine knows"
+                ) from None
+        time.sleep(0.5)
+
+
+def _patiently(work: Callable[[], _T]) -> _T:
+    """Do what may have to wait for other ranks in a thread of its own.
+
+    It waits in C++, where no signal is heard, and this thread in Python, where they are. One at a time, since exchanges of
+    a group must not overtake each other.
+    """
+    outcome: list[_T] = []
+    failure: list[BaseException] = []
+    done = threading.Event()
+
+    def do() -> None:
+        try:
+            with _turn:
+                outcome.append(work())
+        except BaseException as error:
+            failure.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=do, name="ranks", daemon=True).start()
+    _kept.append(done)  # left behind if a signal ends the wait: see `leave`
+    while not done.wait(1.0):
+        pass
+    _kept.remove(done)
+    if failure:
+        raise failure[0]
+    return outcome[0]
 
 
 def say(command: Any) -> Any:
@@ -93,8 +247,21 @@ def say(command: Any) -> Any:
 
     connect()
     box = [command]
-    dist.broadcast_object_list(box, src=0, group=_control)
+    _patiently(lambda: dist.broadcast_object_list(box, src=0, group=_control))
     return box[0]
+
+
+def total(number: int) -> int:
+    """The sum of every rank's number, on every rank; it goes past the devices, which need not wait for it."""
+    if world() == 1:
+        return number
+    import torch
+    import torch.distributed as dist
+
+    connect()
+    box = torch.tensor([number], dtype=torch.int64)
+    dist.all_reduce(box, group=_control)
+    return int(box)
 
 
 def abandoned() -> bool:
@@ -170,11 +337,12 @@ def launch(num: int, arguments: Sequence[str], logs: Path) -> int:
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         asked.append(number)
+        leave_terminal(number)
         for process in processes:
             if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGHUP if number == signal.SIGHUP else signal.SIGTERM)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, pass_on) for number in stop_signals()}
     try:
         for number in range(num):
             own = shared | {"RANK": str(number), "LOCAL_RANK": str(number)}

@@ -12,7 +12,12 @@ from rexplug.batches.samples import Item, Samples
 LOOK_AHEAD = 48
 """Samples of each source from which the end of a row is chosen; those passed over come first in the next row."""
 _PATIENCE = 4 * LOOK_AHEAD
-"""A sample that was passed over while so many after it were drawn is taken next."""
+"""A sample that was passed over while so many after it were drawn begins the next row that its source begins."""
+_OVERDUE = 5 * LOOK_AHEAD
+"""After so many draws no other sample of its source is taken before it, wherever in a row, and though it may not fit."""
+SMALL = _OVERDUE + LOOK_AHEAD
+"""Sources with fewer samples than this finish an epoch before they begin the next: a sample may wait for nearly as many draws,
+which would be several epochs of them."""
 _TRIES = 48
 """Ends of a row that are compared."""
 _RESERVE = 3
@@ -41,6 +46,19 @@ class Window:
             self.at = 0
             self._next += len(more)
         return self.samples
+
+    def choices(self) -> list[Item]:
+        """The next samples, in order, of which any may be taken: `LOOK_AHEAD` of them, what is left of a small source's epoch, or
+        the oldest alone if it has waited for too long.
+        """
+        found = self.samples[self.at : self.at + LOOK_AHEAD]
+        if self.draws - found[0][_DRAW] >= _OVERDUE:
+            return found[:1]
+        size = self._samples.size
+        if size < SMALL:
+            next_epoch = (found[0][_DRAW] // size + 1) * size
+            found = [sample for sample in found if sample[_DRAW] < next_epoch]
+        return found
 
     def took(self, end: int) -> None:
         """Everything before place `end` of `samples` was taken."""
@@ -179,7 +197,7 @@ class _End:
         self.longest_first: list[list[tuple[int, int]]] = [[] for _ in self.weights]
         for source in packer._active:
             window = packer.windows[source]
-            lengths = [sample[0] for sample in window.samples[window.at : window.at + LOOK_AHEAD]]
+            lengths = [sample[0] for sample in window.choices()]
             places = range(window.at, window.at + len(lengths))
             self.longest_first[source] = sorted(zip(lengths, places, strict=True), key=lambda each: (-each[0], each[1]))
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from rexplug import __version__, ranks
-from rexplug.errors import RankLost, RexplugError, RunInterrupted
+from rexplug.errors import RankLost, RexplugError, RunInterrupted, full_disk
 
 _COMMANDS = {
     "run": "Curate, train, evaluate, export and report what a recipe says.",
@@ -136,7 +136,11 @@ def _run() -> int:
         return 2
     except _NobodyReads:
         return _nobody_reads()
-    except Exception:
+    except Exception as error:
+        reason = full_disk(error)
+        if reason is not None:
+            _say(f"the disk is full ({reason}); make room, and the same command goes on from there")
+            return 2
         for problem in _damage():
             _say(problem)
             return 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def ablate(
 
     from rexplug.cli.comparison import print_comparison
     from rexplug.cli.progress import TerminalProgress
-    from rexplug.cli.run import interrupt
+    from rexplug.cli.run import listen
     from rexplug.pipeline.ablate import Ablation, Axis, run_ablation
     from rexplug.plugins import load_plugins
     from rexplug.run_directory import RunDirectory
@@ -58,7 +57,7 @@ def ablate(
     ablation = Ablation.plan(recipe, overrides, [Axis.parse(each) for each in vary], seeds, registry)
     name = next(iter(ablation.recipes.values())).name
     root = out or Path("runs") / f"{name}-ablation"
-    signal.signal(signal.SIGTERM, interrupt)
+    listen()
     with TerminalProgress(quiet=quiet) as progress:
         comparison = run_ablation(
             ablation, root, progress, plugins=registry.versions(), command=shlex.join(["rexplug", *sys.argv[1:]]),

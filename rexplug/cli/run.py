@@ -71,7 +71,8 @@ def run(
     if processes > 1 and ranks.world() == 1:
         code = ranks.launch(processes, ranks.command_line(), root / "logs")
         sys.exit(code)
-    signal.signal(signal.SIGTERM, interrupt)
+    listen()
+    ranks.connect()  # before any work: rank 0 may be at it for days, and what keeps the ranks apart is said at once
     if ranks.rank() > 0:
         follow(resolved, root)
         return
@@ -92,6 +93,17 @@ def run(
         raise incomplete
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
-    """Treat SIGTERM as Ctrl-C, so that curation and evaluation stop the same way."""
+def listen() -> None:
+    """Treat SIGTERM and SIGHUP as Ctrl-C, so that curation and evaluation stop the same way."""
+    from rexplug import ranks
+
+    for number in ranks.stop_signals():
+        if number != signal.SIGINT:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    from rexplug import ranks
+
+    ranks.leave_terminal(number)
     raise KeyboardInterrupt

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -35,15 +36,19 @@ _MOST_SKIPPED = 20
 
 
 class StopRequest:
-    """Remembers that SIGTERM or SIGINT came; a second one ends the process at once."""
+    """Remembers that a signal asked the run to stop; a second SIGTERM or SIGINT ends the process at once.
+
+    SIGHUP is never the second one: whoever ends a session sends it beside another signal.
+    """
 
     def __init__(self) -> None:
-        self._heard = False
+        self._heard = self._urged = False
+        self._signals = ranks.stop_signals()
 
     @property
     def asked(self) -> bool:
         """Whether one came, to the process or to this thread alone."""
-        return self._heard or not signal.sigpending().isdisjoint((signal.SIGTERM, signal.SIGINT))
+        return self._heard or not signal.sigpending().isdisjoint(self._signals)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -52,7 +57,7 @@ class StopRequest:
         They interrupt a thread that does nothing else: on a virtual machine a signal amid a matrix product was seen to
         leave wrong numbers behind. Python runs the handler in the main thread all the same.
         """
-        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.getsignal(number) for number in self._signals}
         for number in before:
             signal.signal(number, self._hear)
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, before)
@@ -76,9 +81,10 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self._heard:
+        ranks.leave_terminal(number)
+        if self._urged and number != signal.SIGHUP:
             raise KeyboardInterrupt
-        self._heard = True
+        self._heard, self._urged = True, self._urged or number != signal.SIGHUP
 
 
 @dataclass(eq=False)
@@ -115,13 +121,38 @@ class Steps(Callback):
         self._last = time.monotonic()
         self._rate = self._norm = 0.0
         self._totals: Totals | None = None
-        self._held: list[tuple[torch.optim.Optimizer, Any]] = []
         self._skipped = 0
         self._late = self._stop_all = False
 
     def fit_start(self, state: ComposerState, logger: Logger) -> None:
-        """Start the clock where training starts."""
+        """Stand between gradients and weights, and start the clock where training starts."""
+        for optimizer in state.optimizers:
+            optimizer.step = partial(self._judged_step, state, optimizer.step)
         self._last = time.monotonic()
+
+    def _judged_step(self, state: ComposerState, step: Callable[[], Any], closure: Callable[[], Any]) -> Any:
+        """Compute loss and gradient; then step, unless the batch is to be passed over.
+
+        Composer hands the forward and the backward pass to the optimizer as a closure, and `after_train_batch` is called at its
+        end. An optimizer that was given the closure would step after it whatever was decided there, so it is not given it.
+        """
+        if not ranks.total(masked_tokens(state.batch)):
+            self._pass_over_empty(state)
+            return None
+        loss = closure()
+        if not self._skipped:
+            step()
+        return loss
+
+    def _pass_over_empty(self, state: ComposerState) -> None:
+        """A batch without a masked token has no loss, and Composer would divide by zero."""
+        nothing = (0.0,) * len(self.sources)
+        self._totals, self._norm = Totals(nothing, nothing, nothing), 0.0
+        self._agree(state)
+        self._pass_over(
+            state, "no token of the batch can be masked", stop=False,
+            cure="these documents hold nothing but special tokens: filter them out, or use a tokenizer that knows their script",
+        )  # fmt: skip
 
     def batch_start(self, state: ComposerState, logger: Logger) -> None:
         """Set the rate of the step from the tokens before it, and begin to count."""
@@ -142,18 +173,24 @@ class Steps(Callback):
         if trouble is None:
             self._skipped = 0
             return
+        self._pass_over(
+            state, trouble, stop=self.phase.loss_guard.action == "stop",
+            cure="a lower learning_rate.peak is the usual cure, and loss_guard: {action: skip} passes such batches over",
+        )  # fmt: skip
+
+    def _pass_over(self, state: ComposerState, trouble: str, *, stop: bool, cure: str) -> None:
+        """Note that no step is taken on this batch, or end the run.
+
+        Raises:
+            DataError: the recipe wants the run to `stop` at such a batch, or too many came one after the other.
+        """
         self._skipped += 1
         documents = ", ".join(self.names(state.batch["about"]["documents"][:20].tolist()))
         where = f"phase '{self.phase.name}', step {self.step + 1}: {trouble}; documents in the batch: {documents}"
-        if self.phase.loss_guard.action == "stop" or self._skipped > _MOST_SKIPPED:
-            cure = (
-                "a lower learning_rate.peak is the usual cure, and loss_guard: {action: skip} passes such batches over"
-            )
-            raise DataError(f"{where}. Checkpoints from before this step are kept; {cure}")
+        if stop or self._skipped > _MOST_SKIPPED:
+            many = "" if stop else f" So it was with the {_MOST_SKIPPED} batches before it."
+            raise DataError(f"{where}.{many} Checkpoints from before this step are kept; {cure}")
         self.progress.note(f"  warning: {where}. No step was taken on it")
-        for optimizer in state.optimizers:
-            self._held.append((optimizer, optimizer.step))
-            optimizer.step = _no_step
 
     def _trouble(self, loss: float) -> str | None:
         if not math.isfinite(loss):
@@ -184,9 +221,6 @@ class Steps(Callback):
     def batch_end(self, state: ComposerState, logger: Logger) -> None:
         """Write the step's figures; save, evaluate and stop when it is time."""
         assert self._totals is not None
-        for optimizer, own in self._held:
-            optimizer.step = own  # type: ignore[method-assign]
-        self._held.clear()
         about = state.batch["about"]
         before = self.tokens
         self.step, self.tokens, self.last_position = self.step + 1, about["tokens"], about["position"]
@@ -243,8 +277,9 @@ class Steps(Callback):
         self._last = time.monotonic()
 
 
-def _no_step(*_: Any, **__: Any) -> None:
-    """Stands for the step of an optimizer on a batch that is passed over: not even its count of steps moves."""
+def masked_tokens(batch: Mapping[str, Any]) -> int:
+    """Masked tokens of this rank's part of a batch."""
+    return sum(batch["sizes"]["labels"])
 
 
 def _model(state: ComposerState) -> PackedMaskedLM:

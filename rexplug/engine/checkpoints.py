@@ -26,7 +26,7 @@ class State:
 
     `position` is the stream's; `tokens` and `total_tokens` are those of the phase and of all phases up to here. `grid`
     says whether it was made by `every_tokens`; `averaged` names the steps whose weights the checkpoint is the mean of;
-    `due` says that the evaluators were about to run.
+    `due` says that the evaluators were about to run; `learning_rate` and `shares` are those that the next step would have.
     """
 
     phase: str
@@ -41,6 +41,8 @@ class State:
     grid: bool = False
     averaged: list[int] = field(default_factory=list)
     due: bool = False
+    learning_rate: float | None = None
+    shares: dict[str, float] = field(default_factory=dict)
 
 
 def write_checkpoint(folder: Path, model: Any, moments: dict[str, Any], state: State) -> Path:
@@ -130,7 +132,10 @@ def _problem(folder: Path) -> str | None:
 def clear_leftovers(folder: Path) -> None:
     """Remove what a killed process had begun to write."""
     for path in [*folder.glob(".tmp-*"), *folder.glob(".old-*")]:
-        shutil.rmtree(path)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def step_folder(folder: Path, step: int) -> Path:

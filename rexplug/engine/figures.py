@@ -30,13 +30,13 @@ class Totals:
 
     @property
     def loss(self) -> float:
-        """Mean loss of the masked tokens."""
-        return sum(self.losses) / max(1.0, sum(self.counts))
+        """Mean loss of the masked tokens; no number if there was none."""
+        return sum(self.losses) / sum(self.counts) if any(self.counts) else math.nan
 
     @property
     def accuracy(self) -> float:
-        """Share of the masked tokens predicted right."""
-        return sum(self.hits) / max(1.0, sum(self.counts))
+        """Share of the masked tokens predicted right; no number if there was none."""
+        return sum(self.hits) / sum(self.counts) if any(self.counts) else math.nan
 
     @property
     def masked(self) -> int:

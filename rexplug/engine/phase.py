@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import signal
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,11 @@ from rexplug.batches import BatchStream, Position, PositionLog
 from rexplug.batches.history import FILE as POSITIONS
 from rexplug.checksums import record_checksums, require_whole
 from rexplug.engine import checkpoints
+from rexplug.engine.changes import jumps, learning_rate_at, shares_at
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.engine.figures import MetricsFile, Smoothed, Speed
-from rexplug.engine.saving import Saver
+from rexplug.engine.memory import CPU_TOKENS, Fits, choose_rows, enough_memory
+from rexplug.engine.saving import DISK_ERRORS, Saver, why_not_written
 from rexplug.errors import DataError, RankLost, RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention
 from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, theta_warnings, thetas
@@ -30,28 +31,51 @@ from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, replacing
-from rexplug.schedules import learning_rate_factor
 
 if TYPE_CHECKING:
     from rexplug.engine.callbacks import Steps
-
-CPU_TOKENS = 8192
-"""Tokens that a CPU takes at a time at least, where the batch has as many."""
 
 Evaluate = Callable[[Path, int], None]
 """Runs the evaluators on a checkpoint folder after so many tokens of the phase."""
 
 
 def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -> dict[str, Any]:
-    """Write `checkpoints/initial`: the model that the first phase starts from. Returns its size and thetas."""
+    """Write `checkpoints/initial`: the model that the first phase starts from. Returns its size and thetas.
+
+    Raises:
+        DataError: the model cannot be loaded, does not suit a phase, or cannot be written.
+    """
     longest = max(phase.context for phase in recipe.phases)
     model = build_model(recipe.model, special, context=longest, seed=recipe.seed_of_training)
-    with replacing(run.checkpoints / "initial") as temporary:
-        model.save_pretrained(temporary)
-        record_checksums(temporary)
+    for phase in recipe.phases:
+        _check_rope(model, phase)
+    checkpoints.clear_leftovers(run.checkpoints)
+    folder = run.checkpoints / "initial"
+    try:
+        with replacing(folder) as temporary:
+            model.save_pretrained(temporary)
+            record_checksums(temporary)
+    except DISK_ERRORS as error:
+        raise DataError(
+            f"the initial model could not be written to {folder} ({why_not_written(error, folder)}); make room, and the same "
+            "command goes on from there"
+        ) from None
     total = sum(each.numel() for each in model.parameters())
     embedding = model.model.embeddings.tok_embeddings.weight.numel()
     return {"parameters": total, "without_embedding": total - embedding, "rope_theta": thetas(model)}
+
+
+def _check_rope(model: Any, phase: Phase) -> None:
+    """Refuse a theta for a kind of layer that the model does not have."""
+    for kind, layers, theta in (
+        ("global", "full", phase.rope.global_theta),
+        ("local", "sliding", phase.rope.local_theta),
+    ):
+        if theta is not None and f"{layers}_attention" not in model.config.layer_types:
+            raise DataError(
+                f"phases.{phase.name}.rope.{kind}_theta: the model has no {kind} layers, so there is nothing to change; leave "
+                "it out"
+            )
 
 
 @dataclass(frozen=True)
@@ -76,10 +100,11 @@ class Machine:
         backend = choose_backend(recipe.model.attention, device, precision)
         return cls(device, precision, *backend, *choose_compile(recipe.model.compile, device))
 
-    def rows_at_a_time(self, phase: Phase) -> int:
+    def rows_at_a_time(self, phase: Phase, row_tokens: int) -> int:
         """Rows of a microbatch: one on a GPU, where `microbatch_tokens` says what fits; on a CPU short rows go together,
         because each pass adds up the gradient of the whole embedding."""
-        return 1 if self.device.type == "cuda" else max(1, CPU_TOKENS // phase.row_tokens)
+        found = self.device.type == "cuda" or phase.microbatch_tokens == "auto"
+        return 1 if found else max(1, CPU_TOKENS // row_tokens)
 
     @property
     def loader_workers(self) -> int:
@@ -97,6 +122,7 @@ def train_phase(
     run: RunDirectory,
     progress: Progress,
     evaluate: Evaluate | None = None,
+    fits: Fits | None = None,
 ) -> dict[str, Any]:
     """Train one phase and write `checkpoints/<phase>/final`; a phase that was stopped continues.
 
@@ -110,14 +136,15 @@ def train_phase(
         run: the run's folder.
         progress: told of every step.
         evaluate: what `evaluate_every` runs.
+        fits: what the plan has room for, said where memory runs out.
 
     Returns:
         What run.json keeps: tokens, steps, seconds, tokens per second, smoothed loss and accuracy at the end, epochs per
         source, backend and why, device, precision, thetas, warnings.
 
     Raises:
-        RunInterrupted: SIGTERM or SIGINT came; a checkpoint was written.
-        DataError: the loss is not a number, or a checkpoint does not fit or cannot be written.
+        RunInterrupted: SIGTERM, SIGINT or SIGHUP came; a checkpoint was written.
+        DataError: the loss is not a number, memory ran out, or a checkpoint does not fit or cannot be written.
         RankLost: another rank is gone.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -131,7 +158,7 @@ def train_phase(
     from rexplug.engine.loader import data_spec
     from rexplug.engine.loggers import make_loggers
     from rexplug.engine.optimizer import make_optimizer, take_over
-    from rexplug.engine.sharding import Whole, choose_parallel, shard
+    from rexplug.engine.sharding import Whole, choose_parallel, memory_of, shard
 
     leads = ranks.rank() == 0
     ranks.connect()
@@ -145,11 +172,21 @@ def train_phase(
         require_whole(
             start, f"it is what phase '{phase.name}' starts from; --from the stage that made it makes it again"
         )
+
+    def memory(row_tokens: int) -> AbstractContextManager[None]:
+        at_a_time, room = machine.rows_at_a_time(phase, row_tokens), memory_of(machine.device)
+        return enough_memory(phase, row_tokens, at_a_time, machine.device, room, fits)
+
+    stream = choose_rows(
+        phase, stream, start=newest or start, run=run, progress=progress, device=machine.device,
+        precision=machine.precision, backend=machine.backend, too_large=lambda: memory(phase.context),
+    )  # fmt: skip
     model = load_model(newest or start)
     previous = checkpoints.read_state(start) if (start / "state.json").exists() else None
     notes = []
     if newest is None and (recipe.model.from_ is not None or previous is not None):
         notes += theta_warnings(thetas(model), context=phase.context, phase=phase.name, **phase.rope.model_dump())
+    _check_rope(model, phase)
     set_rope(model, global_theta=phase.rope.global_theta, local_theta=phase.rope.local_theta)
     use_packed_attention(model, torch.bfloat16 if recipe.model.residual == machine.precision == "bf16" else None)
     model.to(machine.device)
@@ -171,6 +208,7 @@ def train_phase(
         position, step, seconds, figures = Position.from_json(state.position), state.step, state.seconds, state.figures
         due = state.due
         _restore(optimizer, newest, take_over)
+        notes += jumps(phase, stream, state)
         progress.note(f"  {phase.name} goes on after step {step} ({position.tokens:,} of {phase.tokens:,} tokens)")
     elif previous is not None:
         notes += _carry(phase, previous, optimizer, start, take_over)
@@ -191,14 +229,14 @@ def train_phase(
         progress.update(position.tokens)
 
     total_before = previous.total_tokens if previous else 0
-    rate = phase.learning_rate
     saver = Saver(phase, folder, progress)
 
     def state_of(steps: Steps, on_grid: bool) -> State:
         return State(
             phase.name, steps.step, steps.tokens, total_before + steps.tokens, steps.seconds, steps.last_position,
-            phase.optimizer.use, decayed=rate.decays and steps.tokens >= phase.tokens,
+            phase.optimizer.use, decayed=phase.learning_rate.decays and steps.tokens >= phase.tokens,
             figures=dict(steps.smoothed.values), grid=on_grid, due=steps.due,
+            learning_rate=learning_rate_at(phase, steps.tokens), shares=shares_at(stream, steps.tokens),
         )  # fmt: skip
 
     def save(steps: Steps, on_grid: bool) -> None:
@@ -209,9 +247,8 @@ def train_phase(
     def evaluate_now(steps: Steps) -> None:
         weights = whole.weights()
         if leads and evaluate is not None:
-            with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-                weights.save_pretrained(temporary)
-                evaluate(Path(temporary), steps.tokens)
+            with saver.copy(weights) as copied:
+                evaluate(copied, steps.tokens)
             progress.start(phase.name, phase.tokens, "tokens")
             progress.update(min(steps.tokens, phase.tokens))
         ranks.say(None)  # the others wait, however long it takes
@@ -219,17 +256,7 @@ def train_phase(
     steps = Steps(
         phase=phase,
         sources=stream.sources,
-        rate_at=lambda tokens: (
-            rate.peak
-            * learning_rate_factor(
-                tokens,
-                total=phase.tokens,
-                schedule=rate.schedule,
-                warmup=rate.warmup,
-                decay=rate.decay,
-                final=rate.final,
-            )
-        ),
+        rate_at=lambda tokens: learning_rate_at(phase, tokens),
         metrics=metrics if leads else None,
         progress=progress,
         save=save,
@@ -251,7 +278,13 @@ def train_phase(
     if not stream.done(position):
         folder.mkdir(parents=True, exist_ok=True)
         log = PositionLog(folder / POSITIONS, stream, step) if leads else nullcontext()
-        with steps.stop.listening(), _other_ranks(), matrix_products(machine.precision), log as positions:
+        with (
+            steps.stop.listening(),
+            _other_ranks(),
+            memory(stream.row_tokens),
+            matrix_products(machine.precision),
+            log as positions,
+        ):
             steps.positions = positions
             trainer = trainer_class(
                 model=wrapped,
@@ -264,7 +297,7 @@ def train_phase(
                 loggers=make_loggers(recipe, phase.name, run) if leads else [],
                 progress_bar=False,
                 log_to_console=False,
-                device_train_microbatch_size=machine.rows_at_a_time(phase),
+                device_train_microbatch_size=machine.rows_at_a_time(phase, stream.row_tokens),
                 accumulate_train_batch_on_tokens=True,
                 seed=recipe.seed_of_training,
                 run_name=f"{recipe.name}-{phase.name}",
@@ -276,6 +309,10 @@ def train_phase(
                     f"stopped in phase '{phase.name}' after step {steps.step} ({steps.tokens:,} of {phase.tokens:,} tokens); "
                     "saved; the same command goes on from here"
                 )
+    if "loss" not in steps.smoothed.values:
+        raise DataError(
+            f"phase '{phase.name}' ended without a single step: every batch was passed over; the warnings above say why"
+        )
     final = folder / FINAL
     # A phase that was lengthened goes on from its final checkpoint and leaves a new one.
     if newest != final or steps.step > step:
@@ -295,7 +332,8 @@ def train_phase(
         "tokens": steps.tokens, "steps": steps.step, "seconds": round(steps.seconds, 2),
         "tokens_per_second": round(steps.tokens / max(1e-9, steps.seconds), 1),
         "loss": steps.smoothed.values["loss"], "accuracy": steps.smoothed.values["accuracy"], "epochs": epochs,
-        "context": phase.context, "backend": machine.backend, "why": machine.why, "device": machine.device.type,
+        "context": phase.context, "microbatch_tokens": stream.row_tokens, "backend": machine.backend, "why": machine.why,
+        "device": machine.device.type,
         "device_name": torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else "",
         "precision": machine.precision, "compiled": machine.compiled, "threads": torch.get_num_threads(),
         "processes": ranks.world(), "parallel": parallel, "rope_theta": thetas(model), "checkpoint": str(final), "warnings": notes,

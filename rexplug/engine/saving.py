@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from rexplug.errors import DataError
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Phase
 
+TEMPORARY = ".tmp-evaluation"
+"""Weights that evaluators measure while a phase goes on; what a kill leaves of them goes with the other leftovers."""
 DISK_ERRORS = (OSError, RuntimeError, SafetensorError)
 """What writing a checkpoint raises when the disk is full, by the library that notices."""
 
@@ -81,12 +84,31 @@ class Saver:
                 shutil.rmtree(path)
         return final
 
-    def _failed(self, error: BaseException) -> str:
+    def _failed(self, error: BaseException, what: str = "a checkpoint") -> str:
         newest = [path.name for path, _ in self._steps()]
         left = f"the last good one is {newest[-1]}" if newest else "there is none of this phase yet"
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        free = shutil.disk_usage(self.folder.parent).free / 2**30
-        return f"a checkpoint could not be written to {self.folder} ({reason}; {free:.1f} GiB free); {left}"
+        return f"{what} could not be written to {self.folder} ({why_not_written(error, self.folder)}); {left}"
+
+    @contextmanager
+    def copy(self, model: Any) -> Iterator[Path]:
+        """A folder with the weights as they are now, for as long as evaluators want it.
+
+        Raises:
+            DataError: it could not be written.
+        """
+        temporary = self.folder / TEMPORARY
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            try:
+                temporary.mkdir(parents=True)
+                model.save_pretrained(temporary)
+            except DISK_ERRORS as error:
+                raise DataError(
+                    f"{self._failed(error, 'weights to evaluate')}; make room, and the same command goes on from there"
+                ) from None
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
     def _steps(self) -> list[tuple[Path, State]]:
         """The checkpoints of the running phase with what they know, oldest first."""
@@ -111,6 +133,12 @@ class Saver:
         for path, _ in found:
             if path not in kept:
                 shutil.rmtree(path)
+
+
+def why_not_written(error: BaseException, folder: Path) -> str:
+    """What the system says, and how much room there is where `folder` lies."""
+    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return f"{reason}; {shutil.disk_usage(folder.parent).free / 2**30:.1f} GiB free"
 
 
 def averaged(own: dict[str, torch.Tensor], files: Sequence[Path]) -> dict[str, torch.Tensor]:

@@ -34,7 +34,7 @@ def choose_parallel(requested: str, parameters: int, device: torch.device, world
         return "none", "one process"
     if requested != "auto":
         return requested, "the recipe asks for it"
-    needed, memory = parameters * BYTES_PER_PARAMETER / 2**30, _memory(device) / 2**30
+    needed, memory = parameters * BYTES_PER_PARAMETER / 2**30, memory_of(device) / 2**30
     kind, than = ("fsdp", "more than") if needed > SHARE_OF_MEMORY * memory else ("ddp", "at most")
     return kind, (
         f"weights, gradients and moments take {needed:.1f} GiB, {than} {SHARE_OF_MEMORY:.0%} of the {memory:.1f} GiB "
@@ -42,7 +42,7 @@ def choose_parallel(requested: str, parameters: int, device: torch.device, world
     )
 
 
-def _memory(device: torch.device) -> float:
+def memory_of(device: torch.device) -> float:
     """Bytes that a rank has: its GPU's, or its part of the machine's."""
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory)

@@ -369,6 +369,7 @@ class Story:
         from rexplug import ranks
         from rexplug.engine import train_phase
         from rexplug.phase_stream import phase_stream
+        from rexplug.planning.memory import tokens_that_fit
 
         if ranks.rank() == 0:
             ranks.say(phase.name)
@@ -383,6 +384,9 @@ class Story:
             run=self.run,
             progress=self.progress,
             evaluate=lambda folder, tokens: self._evaluate_on_the_way(folder, f"{phase.name}-{tokens}"),
+            fits=lambda room, gpu: tokens_that_fit(
+                self.recipe, phase.name, self.run, room, gpu=gpu, processes=ranks.world()
+            ),
         )
 
     def evaluate(self, moment: str) -> Any:

@@ -8,11 +8,12 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from rexplug.errors import DataError, RankLost, RecipeError, RexplugError, RunInterrupted
+from rexplug.errors import DataError, RankLost, RecipeError, RexplugError, RunInterrupted, full_disk
 from rexplug.pipeline.manifest import Manifest, differences, now, peak_memory_gib
 from rexplug.progress import Progress
 from rexplug.run_directory import RunDirectory, remove, replacing
@@ -115,7 +116,7 @@ def run_stages(
 
     Raises:
         RecipeError: a precious stage would be cleared, or `until` or `from_` is no stage.
-        DataError: the code of a plugin changed while a stage ran.
+        DataError: the code of a plugin changed while a stage ran, or the disk is full.
         Incomplete: optional stages failed; all others were done.
     """
     last = max(stages.index(stage) for stage in named(stages, until, "--until")) if until else len(stages) - 1
@@ -173,6 +174,10 @@ def run_stages(
         except (RunInterrupted, RankLost):
             raise
         except Exception as error:
+            if (reason := full_disk(error)) is not None:
+                raise DataError(
+                    f"{stage.name}: the disk is full ({reason}); make room, and the same command goes on from there"
+                ) from None
             if not stage.optional:
                 raise
             failed.append((stage, error))
@@ -183,7 +188,8 @@ def run_stages(
             continue
         finally:
             spent += time.monotonic() - began
-            manifest.set_stage(stage.name, seconds=round(spent, 2))
+            with suppress(OSError):  # on a full disk run.json keeps what it says
+                manifest.set_stage(stage.name, seconds=round(spent, 2))
         peak = peak_memory_gib()
         manifest.set_stage(stage.name, status="done", finished=now(), result=result, peak_memory_gib=peak, error=None)
         if watch is not None and not continues:

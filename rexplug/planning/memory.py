@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rexplug.model.sizes import Size
-from rexplug.planning.phases import PlannedPhase
+from rexplug.planning.phases import PlannedPhase, make_plan
+from rexplug.recipe import Recipe
+from rexplug.run_directory import RunDirectory
 
 GIB = 2**30
 CPU_TOKENS = 8192
@@ -53,6 +55,17 @@ class Memory:
         """Tokens of the largest microbatch that a device with `room` bytes takes; 0 if not even the model fits."""
         left = room - (self.total - self.activations * _SPARE)
         return max(0, int(left / self.per_token))
+
+
+def tokens_that_fit(
+    recipe: Recipe, phase: str, run: RunDirectory, room: float, *, gpu: bool, processes: int = 1
+) -> int | None:
+    """Tokens of the largest microbatch of a phase that a device with `room` bytes takes; None if the model's shape is unknown."""
+    plan = make_plan(recipe, run)
+    if plan.shape is None or plan.rows is None:
+        return None
+    planned = next(each for each in plan.phases if each.name == phase)
+    return training_memory(plan.shape, plan.rows, planned, gpu=gpu, processes=processes).tokens_that_fit(room)
 
 
 def training_memory(shape: Size, rows: int, phase: PlannedPhase, *, gpu: bool, processes: int = 1) -> Memory:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from rexplug.components import DocumentSource, Evaluator, MaskingPolicy, MixingSchedule, Quantity, SalienceScorer, Use
+from rexplug.components.quantities import parse_quantity
 from rexplug.recipe.curation import (
     Audit,
     Classifier,
@@ -203,6 +204,17 @@ class LossGuard(Section):
     """`stop` ends the run and names the batch's documents; `skip` takes no step on that batch and goes on."""
 
 
+def _amount_or_auto(value: Any) -> Any:
+    return value if value == "auto" else parse_quantity(value)
+
+
+Microbatch = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(_amount_or_auto, json_schema_input_type=int | str),
+    Field(examples=["auto", 8192, "64k"]),
+]
+
+
 class Phase(Section):
     """One stretch of training with its own data, context and learning rate."""
 
@@ -220,8 +232,9 @@ class Phase(Section):
     """Tokens of a global batch: one step of the optimizer."""
     batch_warmup: BatchWarmup | None = None
     """Begin with smaller batches."""
-    microbatch_tokens: Positive | None = None
-    """Tokens that a device takes at a time; `context` if left out and never less than that."""
+    microbatch_tokens: Microbatch | None = None
+    """Tokens that a device takes at a time; `context` if left out and never less than that. `auto` tries what fits, halving from
+    the batch on, when the phase starts; a phase that goes on keeps what was found."""
     learning_rate: LearningRate
     """The learning rate."""
     optimizer: Optimizer = Optimizer()
@@ -244,7 +257,7 @@ class Phase(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.microbatch_tokens is not None and self.microbatch_tokens < self.context:
+        if isinstance(self.microbatch_tokens, int) and self.microbatch_tokens < self.context:
             raise PydanticCustomError(
                 "phase",
                 "microbatch_tokens ({row}) is less than context ({context}); a sample must fit into a microbatch",
@@ -286,8 +299,8 @@ class Phase(Section):
 
     @property
     def row_tokens(self) -> int:
-        """Tokens of a microbatch."""
-        return self.microbatch_tokens or self.context
+        """Tokens of a microbatch; those of the smallest one while `auto` has not found more."""
+        return self.microbatch_tokens if isinstance(self.microbatch_tokens, int) else self.context
 
 
 class Card(Section):

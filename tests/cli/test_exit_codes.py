@@ -1,5 +1,6 @@
 """What `main` makes of an error: the user's is one message and 2, an interruption 130, ours a traceback and 1."""
 
+import resource
 import subprocess
 import sys
 
@@ -182,6 +183,45 @@ def test_plugins_knows_no_such_name(call):
     assert errors.startswith(
         "rexplug: no plugin or component is called 'annealing.cosin'; there are annealing.constant, "
     )
+
+
+def write_too_much_with_numpy(path):
+    path.write_bytes(bytes(100_000))
+
+
+def write_too_much_with_torch(path):
+    import torch
+
+    torch.save(torch.zeros(100_000), path)
+
+
+def write_too_much_with_safetensors(path):
+    import torch
+    from safetensors.torch import save_file
+
+    save_file({"weight": torch.zeros(100_000)}, path)
+
+
+@pytest.mark.parametrize(
+    "write", [write_too_much_with_numpy, write_too_much_with_torch, write_too_much_with_safetensors]
+)
+def test_a_full_disk_is_the_users_to_mend(raising, tmp_path, write):
+    """A limit on the size of files stands for a full disk: each library says in its own words that there is no room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(Exception, match=r"large|unexpected pos") as caught:
+            write(tmp_path / "file")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    code, _, errors = raising(caught.value)
+    assert code == 2
+    assert errors.startswith("rexplug: the disk is full (")
+    assert errors.endswith("); make room, and the same command goes on from there\n")
+
+
+def test_a_file_that_is_not_there_is_no_full_disk(raising):
+    assert raising(FileNotFoundError(2, "No such file or directory"))[0] == 1
 
 
 def test_long_values_are_not_repeated_whole(raising, call):

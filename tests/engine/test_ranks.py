@@ -3,8 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,105 @@ def test_alone_leaving_is_an_ordinary_exit():
     with pytest.raises(SystemExit) as caught:
         ranks.leave(3)
     assert caught.value.code == 3
+
+
+@pytest.fixture
+def second(monkeypatch):
+    """This process is rank 1 of 2; its environment is changed by keywords. A wait that was given up is not waited for."""
+    monkeypatch.setattr(ranks, "_kept", [])
+    monkeypatch.setattr(ranks, "_turn", threading.Lock())
+
+    def become(**changes):
+        usual = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511"}
+        monkeypatch.setenv("REXPLUG_RENDEZVOUS_SECONDS", "1")
+        monkeypatch.delenv("TORCHELASTIC_USE_AGENT_STORE", raising=False)
+        for name, value in (usual | changes).items():
+            if value is None:
+                monkeypatch.delenv(name, raising=False)
+            else:
+                monkeypatch.setenv(name, value)
+
+    return become
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"RANK": "two"}, "the environment has RANK='two', which is no number; torchrun, srun and --processes set it"),
+        (
+            {"WORLD_SIZE": "-2"},
+            "the environment has WORLD_SIZE='-2', which is no number; torchrun, srun and --processes",
+        ),
+        ({"RANK": "2"}, "the environment has RANK=2 and WORLD_SIZE=2; ranks are 0 to 1"),
+        ({"MASTER_PORT": "70000"}, "the environment has MASTER_PORT=70000; ports are 1 to 65535"),
+        (
+            {"MASTER_ADDR": None, "MASTER_PORT": ""},
+            "the environment has WORLD_SIZE=2, but no MASTER_ADDR and no MASTER_PORT; torchrun, srun and --processes set",
+        ),
+        (
+            {"MASTER_ADDR": "no-such-host.invalid"},
+            "rank 1 of 2 does not find the machine of rank 0: MASTER_ADDR 'no-such-host.invalid' has no address (",
+        ),
+        (
+            {},
+            "rank 1 of 2 waited 1 s in vain for the others at 127.0.0.1:29511; were all 2 started, with the same MASTER_ADDR "
+            "and MASTER_PORT, and may they reach each other? (REXPLUG_RENDEZVOUS_SECONDS is how long they wait)",
+        ),
+    ],
+)
+def test_ranks_that_do_not_find_each_other_say_why(second, changes, message):
+    second(**changes)
+    with pytest.raises(DataError) as error:
+        ranks.connect()
+    assert str(error.value).startswith(message)
+
+
+def test_a_port_in_use_is_named(second):
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        second(RANK="0", MASTER_PORT=str(port))
+        with pytest.raises(DataError) as error:
+            ranks.connect()
+    assert str(error.value) == (
+        f"MASTER_PORT {port} cannot be opened on this machine (Address already in use), so the ranks cannot meet there; give "
+        "all ranks another one"
+    )
+
+
+def test_a_rank_that_waits_for_the_others_hears_signals(second):
+    second(REXPLUG_RENDEZVOUS_SECONDS="20", MASTER_PORT="29512")
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    began = time.monotonic()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        with pytest.raises(KeyboardInterrupt):
+            ranks.connect()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.slow
+def test_a_rank_that_waits_for_a_phase_hears_signals(tmp_path):
+    """Rank 0 is busy with what only it does; rank 1 waits in the meantime and is asked to stop."""
+    code = (
+        "import os, signal, sys, time; from rexplug import ranks\n"
+        "def stop(*_): raise KeyboardInterrupt\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        "ranks.connect()\n"
+        "other = ranks.say(os.getpid())\n"
+        "if ranks.rank() == 0: time.sleep(60)\n"
+        "signal.signal(signal.SIGALRM, stop); signal.setitimer(signal.ITIMER_REAL, 1.0)\n"
+        "try: ranks.say(None)\n"
+        "except KeyboardInterrupt: print('stopped'); os.kill(other, signal.SIGKILL); ranks.leave(130)\n"
+    )
+    with pytest.raises(DataError, match="rank 0 of 2 was ended by SIGKILL"):
+        ranks.launch(2, [sys.executable, "-c", code], tmp_path / "logs")
+    assert (tmp_path / "logs" / "rank-1.log").read_text() == "stopped\n"
 
 
 def test_the_first_host_of_a_slurm_list():

@@ -118,6 +118,74 @@ def test_a_full_disk_does_not_end_training_and_spoils_nothing(bench, phase):
     assert same(weights(folder / "final"), weights(calm.run.checkpoints / "first" / "final"))
 
 
+@pytest.fixture
+def full_disk():
+    """Files of more than 10 kB fail from here on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_at_the_initial_model(bench, full_disk):
+    from rexplug.engine import initial_checkpoint
+
+    made = bench()
+    stream = made.stream("first")
+    full_disk()
+    with pytest.raises(DataError) as error:
+        initial_checkpoint(made.recipe, stream.special, made.run)
+    folder = made.run.checkpoints / "initial"
+    assert str(error.value).startswith(f"the initial model could not be written to {folder} (")
+    assert str(error.value).endswith(" GiB free); make room, and the same command goes on from there")
+    assert list(made.run.checkpoints.iterdir()) == []
+
+
+def trained(made, evaluate, progress=None):
+    from rexplug.engine import initial_checkpoint
+
+    recipe = made.recipe
+    if not (made.run.checkpoints / "initial").exists():
+        initial_checkpoint(recipe, made.stream("first").special, made.run)
+    return train_phase(
+        recipe=recipe, phase=recipe.phases[0], stream=made.stream("first"), start=made.run.checkpoints / "initial",
+        run=made.run, progress=progress or Silent(), evaluate=evaluate,
+    )  # fmt: skip
+
+
+def test_a_full_disk_at_an_evaluation_on_the_way(bench, phase, full_disk):
+    made = bench(phases=[phase("first", evaluate_every=800, checkpoints={"every_tokens": 600})])
+    seen = []
+    with pytest.raises(DataError) as error:
+        trained(made, lambda folder, tokens: seen.append(tokens), Notes(4, full_disk))
+    folder = made.run.checkpoints / "first"
+    (left,) = sorted(path.name for path in folder.iterdir() if path.name != "positions.log")
+    assert str(error.value).startswith(f"weights to evaluate could not be written to {folder} (")
+    assert str(error.value).endswith(
+        f"; the last good one is {left}; make room, and the same command goes on from there"
+    )
+    assert seen == []
+
+
+def test_what_a_kill_leaves_of_an_evaluation_goes(bench, phase):
+    made = bench(phases=[phase("first", evaluate_every=800, checkpoints={"every_tokens": 600})])
+    seen = []
+
+    def crash():
+        raise KeyError("stands for whatever ends a process")
+
+    with pytest.raises(KeyError):
+        trained(made, lambda folder, tokens: seen.append(folder), Notes(5, crash))
+    (copied,) = seen
+    assert not copied.exists()
+    copied.mkdir()  # as a kill would leave it, which gives no time to clear up
+    (copied / "model.safetensors").write_bytes(b"half")
+    trained(made, lambda folder, tokens: seen.append(tokens))
+    assert [tokens // 800 for tokens in seen[1:]] == [1, 2, 3]
+    folder = made.run.checkpoints / "first"
+    assert sorted(path.name for path in folder.iterdir()) == ["final", "positions.log"]
+    assert sorted(path.name for path in made.run.checkpoints.iterdir()) == ["first", "initial"]
+
+
 def test_a_batch_whose_loss_jumps_stops_the_run_or_is_passed_over(bench, phase):
     """A rate that is far too high makes the loss jump."""
     wild = {"tokens": 15_000, "learning_rate": {"peak": 1e-3, "schedule": "constant"}}
@@ -151,19 +219,12 @@ def test_evaluating_on_the_way_changes_nothing(bench, phase):
         seen.append((tokens, AutoModelForMaskedLM.from_pretrained(folder)(torch.tensor([[1, 5, 2]])).logits.shape))
         torch.manual_seed(len(seen))  # an evaluator may use the global generators
 
-    from rexplug.engine import initial_checkpoint
-
-    recipe = made.recipe
-    initial_checkpoint(recipe, made.stream("first").special, made.run)
-    train_phase(
-        recipe=recipe, phase=recipe.phases[0], stream=made.stream("first"), start=made.run.checkpoints / "initial",
-        run=made.run, progress=Silent(), evaluate=evaluate,
-    )  # fmt: skip
+    trained(made, evaluate)
     assert [tokens // 800 for tokens, _ in seen] == [1, 2, 3]
     assert seen[0][1] == (1, 3, 64)
     ours, theirs = (weights(each.run.checkpoints / "first" / "final") for each in (made, plain))
     assert same(ours, theirs)
-    assert [path.name for path in made.run.checkpoints.iterdir() if path.name.startswith("tmp")] == []
+    assert sorted(path.name for path in made.run.checkpoints.iterdir()) == ["first", "initial"]
 
 
 def test_a_logger_whose_package_is_missing_is_named(bench, phase):

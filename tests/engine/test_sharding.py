@@ -94,11 +94,11 @@ def test_what_decides_and_what_is_said(sharding, monkeypatch):
     assert sharding.choose_parallel("fsdp", million, cpu, 1) == ("none", "one process")
     assert sharding.choose_parallel("fsdp", million, cpu, 2) == ("fsdp", "the recipe asks for it")
     assert sharding.choose_parallel("ddp", million, cpu, 2) == ("ddp", "the recipe asks for it")
-    monkeypatch.setattr(sharding, "_memory", lambda device: 24 * 2**30)
+    monkeypatch.setattr(sharding, "memory_of", lambda device: 24 * 2**30)
     assert sharding.choose_parallel("auto", 149_655_232, cpu, 2) == (
         "ddp", "weights, gradients and moments take 2.2 GiB, at most 25% of the 24.0 GiB that a process has",
     )  # fmt: skip
-    monkeypatch.setattr(sharding, "_memory", lambda device: 16 * 2**30)
+    monkeypatch.setattr(sharding, "memory_of", lambda device: 16 * 2**30)
     assert sharding.choose_parallel("auto", 395_881_664, cpu, 8) == (
         "fsdp", "weights, gradients and moments take 5.9 GiB, more than 25% of the 16.0 GiB that a process has",
     )  # fmt: skip

@@ -1,6 +1,8 @@
 """A phase from its first step to its last: figures, rates, loss, what passes to the next phase, and what stops it."""
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -71,6 +73,16 @@ def assert_same(one, two):
     assert len(one["moments"]) == len(two["moments"])
     for a, b in zip(one["moments"], two["moments"], strict=True):
         assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+@pytest.fixture
+def own_output():
+    """Whoever hears SIGHUP lets go of the terminal; the tests' own is given back to them."""
+    kept = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    yield
+    for descriptor, copy in kept.items():
+        os.dup2(copy, descriptor)
+        os.close(copy)
 
 
 @pytest.fixture(scope="module")
@@ -246,16 +258,17 @@ def test_a_finished_phase_is_not_trained_again(bench_at, tmp_path):
     assert_same(outcome(made), before)
 
 
-def test_a_signal_saves_and_stops(bench_at, tmp_path, undisturbed):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_and_stops(bench_at, tmp_path, undisturbed, own_output, number):
     made = bench_at(tmp_path / "run")
-    handler = signal.getsignal(signal.SIGTERM)
+    handler = signal.getsignal(number)
     with pytest.raises(RunInterrupted) as stop:
-        made.train("first", After(5, lambda: signal.raise_signal(signal.SIGTERM)))
+        made.train("first", After(5, lambda: signal.raise_signal(number)))
     tokens = lines_of(made)[-1]["tokens"]
     assert str(stop.value) == (
         f"stopped in phase 'first' after step 5 ({tokens:,} of 3,000 tokens); saved; the same command goes on from here"
     )
-    assert signal.getsignal(signal.SIGTERM) is handler
+    assert signal.getsignal(number) is handler
     progress = After(-1, crash)
     made.train("first", progress)
     assert f"first goes on after step 5 ({tokens:,} of 3,000 tokens)" in progress.notes
@@ -270,6 +283,123 @@ def test_a_signal_in_the_last_step_stops_too(bench_at, tmp_path, undisturbed):
     assert str(stop.value) == "stopped at the end of phase 'first'; saved; the same command goes on from here"
     made.train("first", After(1, crash))
     assert_same(outcome(made), undisturbed)
+
+
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
+def test_the_end_of_a_session_is_no_second_wish_to_stop(own_output, first):
+    """Whoever ends a session sends SIGHUP beside SIGTERM, in either order; only somebody who waits asks twice."""
+    from rexplug.engine.callbacks import StopRequest
+
+    with (stop := StopRequest()).listening():
+        hear = signal.getsignal(signal.SIGTERM)
+        assert hear == signal.getsignal(signal.SIGHUP)
+        hear(first, None)
+        assert stop.asked
+        hear(signal.SIGTERM if first == signal.SIGHUP else signal.SIGHUP, None)
+        hear(signal.SIGHUP, None)
+        with pytest.raises(KeyboardInterrupt):
+            hear(signal.SIGTERM, None)
+
+
+def test_a_run_under_nohup_outlives_its_terminal():
+    from rexplug import ranks
+    from rexplug.engine.callbacks import StopRequest
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert ranks.stop_signals() == (signal.SIGTERM, signal.SIGINT)
+        with (stop := StopRequest()).listening():
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.asked
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_leaves_a_checkpoint(bench_at, tmp_path, undisturbed):
+    """A terminal of its own, whose other end is closed: writing to it fails from then on."""
+    script = (
+        "import fcntl, sys, termios; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
+        "from rexplug.errors import RunInterrupted\n"
+        "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "class Print(c.Silent):\n"
+        "    def update(self, done, **figures): figures and print('step', flush=True)\n"
+        "try: c.frequent(Path(sys.argv[2])).train('first', Print())\n"
+        "except RunInterrupted as error: print(error, flush=True); Path(sys.argv[3]).write_text(str(error)); sys.exit(130)\n"
+    )
+    arguments = [
+        sys.executable,
+        "-c",
+        script,
+        str(Path(__file__).parent),
+        str(tmp_path / "run"),
+        str(tmp_path / "said"),
+    ]
+    terminal, ours = pty.openpty()
+    child = subprocess.Popen(arguments, stdin=ours, stdout=ours, stderr=ours, start_new_session=True)
+    os.close(ours)
+    heard = b""
+    while heard.count(b"step") < 4:
+        heard += os.read(terminal, 1000)
+    os.close(terminal)
+    assert child.wait(timeout=120) == 130
+    assert (tmp_path / "said").read_text().startswith("stopped in phase 'first' after step ")
+    made = bench_at(tmp_path / "run")
+    assert list((made.run.checkpoints / "first").glob("step-*"))
+    made.train("first")
+    assert_same(outcome(made), undisturbed)
+
+
+def test_a_phase_that_is_made_longer_says_where_rate_and_mixture_jump_to(bench, phase):
+    from rexplug_annealing import Linear
+
+    mixing = Linear(start={"web": 0.9, "retail": 0.1}, end={"web": 0.1, "retail": 0.9})
+    first = phase("first", tokens=1500, mixing=mixing)
+    made = bench(phases=[first])
+    assert made.train("first")["warnings"] == []
+    assert made.train("first")["warnings"] == []
+    made.phases = [{**first, "tokens": 3000}]
+    tokens = lines_of(made)[-1]["tokens"]
+    progress = After(-1, crash)
+    found = made.train("first", progress)["warnings"]
+    rate = 1e-2 * (1 - (tokens - 500) / 2500)
+    share = 0.9 - 0.8 * tokens / 3000
+    assert found == [
+        f"phase 'first' goes on after {tokens:,} tokens with a learning rate of {rate:.3g}, but stopped at 0; what settled "
+        "while it fell is stirred up again. A phase of its own, or a start from a checkpoint before the fall, loses less",
+        "phase 'first' goes on with another mixture than it stopped with: "
+        f"'web' has {share:.1%} of the tokens in place of 10.0%, 'retail' has {1 - share:.1%} of the tokens in place of 90.0%",
+    ]
+    assert [f"warning: {each}" for each in found] == [line for line in progress.notes if line.startswith("warning")]
+
+
+def test_a_phase_that_was_stopped_and_goes_on_unchanged_warns_of_nothing(bench_at, tmp_path):
+    made = bench_at(tmp_path / "run")
+    with pytest.raises(RunInterrupted):
+        made.train("first", After(7, lambda: signal.raise_signal(signal.SIGTERM)))
+    assert made.train("first")["warnings"] == []
+
+
+@pytest.mark.parametrize(("every", "kind"), [(1, "local"), (99, "global")])
+def test_a_theta_for_layers_that_the_model_does_not_have_is_refused(bench, phase, tmp_path, every, kind):
+    from transformers import ModernBertForMaskedLM
+
+    from rexplug.engine import initial_checkpoint
+    from rexplug.recipe.schema import Model
+
+    made = bench(phases=[phase("first"), phase("second", rope={f"{kind}_theta": 20_000})])
+    stream = made.stream("first")
+    initial_checkpoint(made.recipe, stream.special, made.run)
+    model = ModernBertForMaskedLM.from_pretrained(made.run.checkpoints / "initial")
+    kinds = ["full_attention" if every == 1 else "sliding_attention"] * model.config.num_hidden_layers
+    model.config.layer_types = kinds
+    model.save_pretrained(tmp_path / "one-kind")
+    recipe = made.recipe.model_copy(update={"model": Model.model_validate({"from": str(tmp_path / "one-kind")})})
+    with pytest.raises(DataError) as error:
+        initial_checkpoint(recipe, stream.special, made.run)
+    assert str(error.value) == (
+        f"phases.second.rope.{kind}_theta: the model has no {kind} layers, so there is nothing to change; leave it out"
+    )
 
 
 def test_a_loss_that_is_no_number_names_the_step_and_its_documents(bench, phase):
