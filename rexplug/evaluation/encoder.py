@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from rexplug.errors import DataError, NotApplicable
+from rexplug.errors import NotApplicable
+from rexplug.evaluation.model_folder import check_fit, load_modules, load_tokenizer, loading, look_through
 
 _BATCH_TOKENS = 8192
 _RANDOM_SEED = 7919
@@ -39,19 +39,17 @@ class HuggingFaceEncoder:
     def __init__(
         self, model: str | Path, tokenizer: Path | None = None, *, random: bool = False, packed: bool = True
     ) -> None:
-        from transformers import AutoTokenizer
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
         self.folder = model
         self._affine: tuple[Tensor, Tensor] | None = None
-        try:
-            self._pooling = _pooling_modules(Path(model))
-            weights = Path(model) / "0_Transformer" if (Path(model) / "0_Transformer").is_dir() else model
-            self._model = _load(weights, random)
-            self._tokenizer = AutoTokenizer.from_pretrained(tokenizer or weights)
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"{model} is no model that can be evaluated: {str(error).splitlines()[0]}") from None
+        with loading(model):
+            found = look_through(model, tokenizer, weights=not random)
+            self._pooling = load_modules(found)
+            self._model = _load(found.encoder, random)
+            self._tokenizer = load_tokenizer(tokenizer or found.encoder)
+            check_fit(model, self._tokenizer, self._model.get_input_embeddings().weight.shape[0])
         # Now, because a call with truncation changes the tokenizer's own settings.
         self._tokenizer_text = self._tokenizer.backend_tokenizer.to_str()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -266,25 +264,11 @@ class _Holder:
 def _load(model: str | Path, random: bool) -> Any:
     from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
 
-    config = AutoConfig.from_pretrained(model)
+    config = AutoConfig.from_pretrained(model, trust_remote_code=False)
     has_head = any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in config.architectures or ())
     kind = AutoModelForMaskedLM if has_head else AutoModel
     if random:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_RANDOM_SEED)
-            return kind.from_config(config, dtype=torch.float32)
-    return kind.from_pretrained(model, dtype=torch.float32)
-
-
-def _pooling_modules(folder: Path) -> list[Any]:
-    """What a sentence-transformers model does with its tokens' vectors; empty for other models."""
-    path = folder / "modules.json"
-    if not path.is_file():
-        return []
-    from sentence_transformers.util import import_from_string
-
-    found = []
-    for entry in json.loads(path.read_text(encoding="utf-8"))[1:]:
-        kind = import_from_string(entry["type"])
-        found.append(kind.load(str(folder / entry["path"])))
-    return found
+            return kind.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    return kind.from_pretrained(model, dtype=torch.float32, trust_remote_code=False)

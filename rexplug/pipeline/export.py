@@ -6,6 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rexplug.errors import DataError
 from rexplug.run_directory import RunDirectory
 
@@ -28,10 +30,29 @@ def export_checkpoint(
     target = target or root / "exports" / f"{source.parent.name}-{source.name.removeprefix('step-').lstrip('0') or '0'}"
     held_out = sorted(run.corpus.glob("*/held_out"))
     texts = [document.text for folder in held_out for document in islice(read_documents(folder), _TEXTS)]
-    parity = export(source, run.tokenizer, target, sample_texts=texts[:_TEXTS])
+    longest = _longest_context(run, source.parent.name)
+    parity = export(source, run.tokenizer, target, sample_texts=texts[:_TEXTS], longest=longest)
     if onnx:
         export_onnx(target, sample_texts=texts[:_TEXTS])
     return target, parity
+
+
+def _longest_context(run: RunDirectory, phase: str) -> int | None:
+    """The longest context up to a phase of a model trained from scratch; None where the model's config says it.
+
+    The config already has room for the contexts of later phases, which this checkpoint has not seen.
+    """
+    if not run.recipe.exists():
+        return None
+    try:
+        recipe = yaml.safe_load(run.recipe.read_text(encoding="utf-8"))
+        contexts = {each["name"]: int(each["context"]) for each in recipe["phases"]}
+        started = recipe["model"].get("from") is not None
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        raise DataError(f"{run.recipe} is not the recipe of a run; the run writes it again when it is continued") from None
+    if started or phase not in contexts:
+        return None
+    return max(list(contexts.values())[: list(contexts).index(phase) + 1])
 
 
 def find_checkpoint(run: RunDirectory, name: str | None) -> Path:
