@@ -21,6 +21,9 @@ CONFIG = "tokenizer_config.json"
 MAP = "special_tokens_map.json"
 FILES = (DEFINITION, CONFIG, MAP)
 ROLES = ("cls", "sep", "pad", "mask", "unk", "bos", "eos")
+_VOCABULARIES = (
+    "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "bpe.codes",
+)  # fmt: skip
 _KEPT = ("padding_side", "truncation_side", "clean_up_tokenization_spaces")
 _BERT = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]", "unk": "[UNK]"}
 _ROBERTA = {"cls": "<s>", "sep": "</s>", "pad": "<pad>", "mask": "<mask>", "unk": "<unk>"}
@@ -46,6 +49,21 @@ def read_definition(folder: Path) -> dict[str, Any]:
             f"{path} is not a tokenizer: it needs `model` with a `vocab`, and `added_tokens` with `content` and `id`"
         ) from None
     return dict(found)
+
+
+def require_tokenizer(folder: Path) -> bool:
+    """Look whether a folder holds a tokenizer that transformers can make: True if tokenizer.json is there.
+
+    Raises:
+        DataError: there is none, or it wants to run code of its own.
+    """
+    if (folder / DEFINITION).exists():
+        return True
+    if read_config(folder).get("auto_map"):
+        raise DataError(f"{folder / CONFIG}: the tokenizer wants to run code of its own (auto_map), which is not done")
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        raise DataError(f"the folder '{folder}' holds no tokenizer (tokenizer.json)")
+    return False
 
 
 def vocabulary(definition: Mapping[str, Any]) -> dict[str, int]:

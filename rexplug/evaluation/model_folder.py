@@ -13,15 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError, RexplugError
-from rexplug.tokenizer_files import DEFINITION, FILES, load_fast, read_config, read_definition
+from rexplug.tokenizer_files import DEFINITION, load_fast, read_config, read_definition, require_tokenizer
 
 MODULES = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
 """What may follow the encoder of a sentence-transformers model; all of them by sentence-transformers itself."""
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-_VOCABULARIES = (
-    "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "bpe.codes",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -209,18 +206,10 @@ def _check_file(path: Path) -> None:
 
 
 def _check_tokenizer(folder: Path) -> None:
-    if not folder.is_dir():
-        return
-    path = folder / DEFINITION
-    if path.exists() or path.is_symlink():
-        _require_file(path)
+    if folder.is_dir() and require_tokenizer(folder):
+        _require_file(folder / DEFINITION)
         read_definition(folder)
         read_config(folder)
-        return
-    if read_config(folder).get("auto_map"):
-        raise DataError(f"{folder / FILES[1]}: the tokenizer wants to run code of its own (auto_map), which is not done")
-    if not any((folder / name).is_file() for name in _VOCABULARIES):
-        raise DataError(f"{folder} holds no tokenizer ({DEFINITION})")
 
 
 def _object(path: Path) -> dict[str, Any]:

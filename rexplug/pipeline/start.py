@@ -11,7 +11,10 @@ from rexplug.evaluation.lexical import KINDS
 from rexplug.evaluation.models import ModelName
 from rexplug.hub import HubName, cached, is_hub_name
 from rexplug.model.sizes import PUBLISHED
+from rexplug.pipeline.checkpoint_ids import ids_problem, learnt_tokenizer, not_compared
 from rexplug.recipe import Recipe
+from rexplug.tokenizer_files import require_tokenizer
+from rexplug.tokens.preflight import check_tokenizer
 from rexplug.tokens.special import SpecialTokens
 
 _WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
@@ -22,6 +25,8 @@ def start_problems(recipe: Recipe, unseen: dict[str, HubName]) -> list[str]:
     problems: list[str] = []
     tokenizer = _tokenizer(recipe, unseen, problems)
     _checkpoint(recipe, tokenizer, unseen, problems)
+    if tokenizer is not None:
+        _ids(recipe, problems)
     for index, written in enumerate(recipe.baselines):
         place = f"baselines.{index}"
         try:
@@ -29,9 +34,16 @@ def start_problems(recipe: Recipe, unseen: dict[str, HubName]) -> list[str]:
         except DataError as error:
             problems.append(f"{place}: {error}")
             continue
-        if name in KINDS or Path(name).is_dir():
+        if name in KINDS:
             continue
-        if not is_hub_name(name):
+        if Path(name).is_dir():
+            try:
+                ModelName.parse(written).check()
+            except DataError as error:
+                problems.append(f"{place}: {error}")
+        elif Path(name).is_file():
+            problems.append(f"{place}: '{name}' is a file; a model is a folder with config.json and weights, or a hub name")
+        elif not is_hub_name(name):
             problems.append(f"{place}: there is no folder '{name}'")
         elif cached(name, "config.json") is None:
             unseen[place] = HubName("model", name)
@@ -41,6 +53,8 @@ def start_problems(recipe: Recipe, unseen: dict[str, HubName]) -> list[str]:
 def start_notes(recipe: Recipe) -> tuple[str, ...]:
     """Remarks on the checkpoint that training starts from."""
     model, first = recipe.model, recipe.phases[0]
+    if model.from_ is not None and Path(model.from_).is_dir() and learnt_tokenizer(model) is None:
+        return (not_compared(model),)
     if model.from_ not in PUBLISHED or model.revision is not None or not first.learning_rate.decays:
         return ()
     return (
@@ -49,26 +63,44 @@ def start_notes(recipe: Recipe) -> tuple[str, ...]:
     )
 
 
+def _ids(recipe: Recipe, problems: list[str]) -> None:
+    """Whether the tokenizer gives the ids that the checkpoint has learnt, where both are on this machine."""
+    learnt = learnt_tokenizer(recipe.model)
+    ours = _tokenizer_folder(recipe)
+    if learnt is None or ours is None:
+        return
+    try:
+        problem = ids_problem(recipe.model, ours, learnt)
+    except DataError as error:
+        problem = f"model.from: {error}"
+    if problem is not None:
+        problems.append(problem)
+
+
+def _tokenizer_folder(recipe: Recipe) -> Path | None:
+    """Where the recipe's tokenizer lies, if it is on this machine."""
+    name = recipe.tokenizer.from_
+    if name is None or Path(name).is_dir():
+        return None if name is None else Path(name)
+    found = cached(name, "tokenizer.json")
+    return found.parent if found is not None else None
+
+
 def _tokenizer(recipe: Recipe, unseen: dict[str, HubName], problems: list[str]) -> SpecialTokens | None:
     """The special tokens of a tokenizer that is on this machine."""
     name = recipe.tokenizer.from_
     if name is None:
         return None
-    folder: Path | None = Path(name)
-    if not Path(name).is_dir():
-        found = cached(name, "tokenizer.json")
-        folder = found.parent if found is not None else None
+    folder = _tokenizer_folder(recipe)
     if folder is None and is_hub_name(name):
         unseen["tokenizer.from"] = HubName("model", name)
     elif folder is None:
         problems.append(f"tokenizer.from: there is no folder '{name}'")
-    elif (folder / "tokenizer.json").exists():
+    else:
         try:
-            return SpecialTokens.read(folder)
+            return check_tokenizer(folder) if require_tokenizer(folder) else None
         except DataError as error:
             problems.append(f"tokenizer.from: {error}")
-    elif not (folder / "tokenizer_config.json").exists():
-        problems.append(f"tokenizer.from: the folder '{name}' holds no tokenizer (tokenizer.json)")
     return None
 
 

@@ -12,7 +12,7 @@ from rexplug.errors import DataError, RexplugError
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Tokenizer
 from rexplug.run_directory import replacing, write_json
-from rexplug.tokenizer_files import CONFIG, DEFINITION, FILES, ROLES, write_portable
+from rexplug.tokenizer_files import CONFIG, DEFINITION, FILES, ROLES, require_tokenizer, write_portable
 from rexplug.tokens.documents import read_parquet
 from rexplug.tokens.preflight import check_tokenizer
 
@@ -97,14 +97,14 @@ def convert_tokenizer(name: str, target: Path, revision: str | None = None) -> N
 def _take(name: str, target: Path) -> None:
     try:
         source = fetch_tokenizer(name)
-        if (source / DEFINITION).exists():
+        if require_tokenizer(source):
             for file in FILES:
                 if (source / file).exists():
                     shutil.copyfile(source / file, target / file)
         else:
             convert_tokenizer(name, target)
-    except RexplugError:
-        raise
+    except RexplugError as error:
+        raise DataError(f"tokenizer.from: {error}") from None
     except Exception as error:  # whatever transformers makes of a stranger's files
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(

@@ -7,7 +7,10 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, processors
 
 from rexplug.errors import DataError
 from rexplug.pipeline.inputs import check_inputs
@@ -47,17 +50,18 @@ def look(place):
 
 def tokenizer(folder, tokens=50):
     folder.mkdir(exist_ok=True)
-    added = [{"content": each, "id": number, "special": True} for number, each in enumerate(SPECIAL)]
-    pieces = {f"t{number}": number for number in range(len(SPECIAL), tokens)}
-    definition = {"added_tokens": added, "model": {"vocab": pieces}}
-    (folder / "tokenizer.json").write_text(json.dumps(definition))
+    pieces = [*SPECIAL, *(f"t{number}" for number in range(len(SPECIAL), tokens))]
+    fast = Tokenizer(models.WordLevel({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    fast.add_special_tokens(SPECIAL)
+    fast.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, [("[CLS]", 2), ("[SEP]", 3)])
+    fast.save(str(folder / "tokenizer.json"))
     return folder
 
 
 def checkpoint(folder, **config):
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps({"model_type": "modernbert", "vocab_size": 64} | config))
-    (folder / "model.safetensors").write_bytes(b"")
+    save_file({"weight": np.zeros(1, np.float32)}, folder / "model.safetensors")
     return folder
 
 
