@@ -189,7 +189,7 @@ def open_tokenizer(folder: Path) -> Any:
     """The `tokenizers.Tokenizer` of a folder, which neither cuts nor pads.
 
     Raises:
-        DataError: the library cannot read it.
+        DataError: the library cannot read it, or it draws random numbers.
     """
     from tokenizers import Tokenizer
 
@@ -198,6 +198,11 @@ def open_tokenizer(folder: Path) -> Any:
         fast = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower
         raise DataError(f"{path} is not a tokenizer: {_reason(error)}") from None
+    dropout = getattr(fast.model, "dropout", None)
+    if dropout:
+        raise DataError(
+            f"{path} has the BPE dropout {dropout:g}, with which a text has other tokens each time; set it to null"
+        )
     fast.no_truncation()
     fast.no_padding()
     return fast

@@ -49,7 +49,9 @@ def _longest_context(run: RunDirectory, phase: str) -> int | None:
         contexts = {each["name"]: int(each["context"]) for each in recipe["phases"]}
         started = recipe["model"].get("from") is not None
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{run.recipe} is not the recipe of a run; the run writes it again when it is continued") from None
+        raise DataError(
+            f"{run.recipe} is not the recipe of a run; the run writes it again when it is continued"
+        ) from None
     if started or phase not in contexts:
         return None
     return max(list(contexts.values())[: list(contexts).index(phase) + 1])

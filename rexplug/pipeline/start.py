@@ -42,7 +42,9 @@ def start_problems(recipe: Recipe, unseen: dict[str, HubName]) -> list[str]:
             except DataError as error:
                 problems.append(f"{place}: {error}")
         elif Path(name).is_file():
-            problems.append(f"{place}: '{name}' is a file; a model is a folder with config.json and weights, or a hub name")
+            problems.append(
+                f"{place}: '{name}' is a file; a model is a folder with config.json and weights, or a hub name"
+            )
         elif not is_hub_name(name):
             problems.append(f"{place}: there is no folder '{name}'")
         elif cached(name, "config.json") is None:

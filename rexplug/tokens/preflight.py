@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError
-from rexplug.tokenizer_files import DEFINITION, open_tokenizer, read_definition, vocabulary
+from rexplug.tokenizer_files import open_tokenizer, read_definition, vocabulary
 from rexplug.tokens.special import SpecialTokens
 
 _EXAMPLES = 3
@@ -33,12 +33,6 @@ def check_tokenizer(folder: Path) -> SpecialTokens:
             training does, so that the exported model would be given other input than it learnt from.
     """
     special = SpecialTokens.read(folder)
-    model = read_definition(folder)["model"]
-    if model.get("dropout"):
-        raise DataError(
-            f"{folder / DEFINITION} has the BPE dropout {model['dropout']}, with which a text has other tokens each time; "
-            "set it to null"
-        )
     fast = open_tokenizer(folder)
     bare = fast.encode("a", add_special_tokens=False).ids
     whole = fast.encode("a").ids
@@ -101,4 +95,3 @@ def _text_conflict(ours: Any, theirs: Any, texts: Sequence[str]) -> str | None:
         return None
     shown = ", ".join(f"'{a}' in place of '{b}'" for a, b in found[:_EXAMPLES])
     return f"the tokens are the same, but {len(found):,} of {len(texts):,} texts are cut otherwise ({shown})"
-
