@@ -39,7 +39,8 @@ def ids_problem(model: Model, tokenizer: Path, learnt: Path, texts: Iterable[str
     conflict = id_conflict(tokenizer, learnt, texts)
     if conflict is None:
         return None
-    own = learnt if Path(str(model.from_)).is_dir() else model.from_
+    # The tokenizer of the run that a checkpoint belongs to has a place of its own.
+    own = learnt if learnt == learnt_tokenizer(model) and Path(str(model.from_)).is_dir() else model.from_
     more = "; resize_vocabulary adds tokens behind those of the checkpoint" if model.resize_vocabulary else ""
     return (
         f"model.from: '{model.from_}' learnt other ids than the tokenizer has: {conflict}; go on with the checkpoint's own "

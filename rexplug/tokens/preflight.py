@@ -90,7 +90,7 @@ def _text_conflict(ours: Any, theirs: Any, texts: Sequence[str]) -> str | None:
             (i for i, (a, b) in enumerate(zip(mine.ids, learnt.ids, strict=False)) if a != b),
             min(len(mine.ids), len(learnt.ids)),
         )
-        found.append((" ".join(mine.tokens[place : place + 3]), " ".join(learnt.tokens[place : place + 3])))
+        found.append(tuple(" ".join(each.tokens[place : place + 3]) or "nothing" for each in (mine, learnt)))
     if not found:
         return None
     shown = ", ".join(f"'{a}' in place of '{b}'" for a, b in found[:_EXAMPLES])

@@ -48,9 +48,9 @@ def look(place):
     return do
 
 
-def tokenizer(folder, tokens=50):
+def tokenizer(folder, tokens=50, first="t", order=list):
     folder.mkdir(exist_ok=True)
-    pieces = [*SPECIAL, *(f"t{number}" for number in range(len(SPECIAL), tokens))]
+    pieces = [*SPECIAL, *order([f"{first}{number}" for number in range(len(SPECIAL), tokens)])]
     fast = Tokenizer(models.WordLevel({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]"))
     fast.add_special_tokens(SPECIAL)
     fast.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, [("[CLS]", 2), ("[SEP]", 3)])
@@ -107,6 +107,55 @@ def test_a_checkpoint_must_fit(place, look):
         f"model.revision: '{own}' is a folder, and only repositories of the hub have revisions"
     ]
     assert look(f"tokenizer={{from: {large}}}", f"model={{from: {own}, resize_vocabulary: true}}").notes == ()
+
+
+def test_another_vocabulary_of_the_same_size_is_refused(place, look):
+    own, other = checkpoint(tokenizer(place / "own")), tokenizer(place / "other", first="x")
+    moved = tokenizer(place / "moved", order=reversed)
+    for resize in ("", ", resize_vocabulary: true"):
+        model = f"model={{from: {own}{resize}}}"
+        more = "; resize_vocabulary adds tokens behind those of the checkpoint" if resize else ""
+        assert look(f"tokenizer={{from: {own}}}", model).lines() == []
+        assert complaints(look, f"tokenizer={{from: {moved}}}", model) == [
+            f"model.from: '{own}' learnt other ids than the tokenizer has: 44 of 50 shared tokens have other ids ('t49' is 5 "
+            "and not 49, 't48' is 6 and not 48, 't47' is 7 and not 47); go on with the checkpoint's own tokenizer "
+            f"(tokenizer: {{from: {own}}}){more}"
+        ]
+        assert complaints(look, f"tokenizer={{from: {other}}}", model) == [
+            f"model.from: '{own}' learnt other ids than the tokenizer has: 45 ids stand for other tokens (5 is 'x5' and not 't5', "
+            "6 is 'x6' and not 't6', 7 is 'x7' and not 't7'); go on with the checkpoint's own tokenizer "
+            f"(tokenizer: {{from: {own}}}){more}"
+        ]
+    large = tokenizer(place / "large", tokens=60)
+    assert look(f"tokenizer={{from: {large}}}", f"model={{from: {own}, resize_vocabulary: true}}").lines() == []
+
+
+def test_a_checkpoint_of_a_run_is_compared_with_the_tokenizer_of_the_run(place, look):
+    run = place / "run"
+    (run / "checkpoints/pretrain").mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    own, folder = tokenizer(run / "tokenizer"), checkpoint(run / "checkpoints/pretrain/final")
+    other = tokenizer(place / "other", first="x")
+    assert look(f"tokenizer={{from: {own}}}", f"model={{from: {folder}}}").lines() == []
+    (problem,) = complaints(look, f"tokenizer={{from: {other}}}", f"model={{from: {folder}}}")
+    assert problem.endswith(f"go on with the checkpoint's own tokenizer (tokenizer: {{from: {own.resolve()}}})")
+
+
+def test_a_checkpoint_without_a_tokenizer_is_remarked_on(place, look):
+    own, bare = tokenizer(place / "own"), checkpoint(place / "bare")
+    assert look(f"tokenizer={{from: {own}}}", f"model={{from: {bare}}}").lines() == [
+        f"  note: model.from: '{bare}' brings no tokenizer.json, so that nobody can tell whether its ids are those of the "
+        "recipe's tokenizer"
+    ]
+
+
+def test_baselines_that_cannot_be_loaded(place, look):
+    damaged = checkpoint(tokenizer(place / "damaged"))
+    (damaged / "model.safetensors").write_bytes(b"not weights")
+    assert complaints(look, f"baselines=[{damaged}, {place}/a.txt]") == [
+        f"baselines.0: {damaged}/model.safetensors is damaged: Error while deserializing header: header too large",
+        f"baselines.1: '{place}/a.txt' is a file; a model is a folder with config.json and weights, or a hub name",
+    ]
 
 
 def test_a_folder_without_a_tokenizer(place, look):
