@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +49,7 @@ def look_through(model: Path | str, tokenizer: Path | None = None, *, weights: b
         return ModelFolder(model)
     found = _modules(folder)
     encoder = Path(found.encoder)
-    config = _object(encoder / "config.json")
-    if config.get("auto_map") and not _known(config.get("model_type")):
-        raise DataError(
-            f"{encoder / 'config.json'}: the model wants to run code of its own (auto_map); only classes of transformers are "
-            "loaded"
-        )
+    _check_type(encoder / "config.json")
     if weights:
         _check_weights(encoder)
     _check_tokenizer(tokenizer or encoder)
@@ -159,10 +156,33 @@ def _inside(folder: Path, path: Path) -> bool:
         return False
 
 
-def _known(kind: Any) -> bool:
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+def _check_type(path: Path) -> None:
+    """Whether transformers has a class for the model, so that none of its own is asked for."""
+    config = _object(path)
+    kind = config.get("model_type")
+    if isinstance(kind, str) and f'"{kind}"' in _model_types():
+        return
+    if config.get("auto_map"):
+        raise DataError(
+            f"{path}: the model wants to run code of its own (auto_map); only classes of transformers are loaded"
+        )
+    if not isinstance(kind, str):
+        raise DataError(f"{path} names no model type (model_type)")
+    raise DataError(f"{path}: transformers knows no model type '{kind}'")
 
-    return kind in CONFIG_MAPPING_NAMES
+
+@cache
+def _model_types() -> str:
+    """The files in which transformers lists the types that it knows; read and not imported, since that takes torch along."""
+    spec = find_spec("transformers")
+    assert spec is not None
+    assert spec.origin is not None
+    auto = Path(spec.origin).parent / "models" / "auto"
+    return "".join(
+        path.read_text(encoding="utf-8")
+        for path in sorted(auto.glob("*.py"))
+        if "config" in path.name or "mapp" in path.name
+    )
 
 
 def _check_weights(folder: Path) -> None:
@@ -206,7 +226,11 @@ def _check_file(path: Path) -> None:
 
 
 def _check_tokenizer(folder: Path) -> None:
-    if folder.is_dir() and require_tokenizer(folder):
+    if not folder.is_dir():
+        return
+    if (folder / DEFINITION).is_symlink():
+        _require_file(folder / DEFINITION)
+    if require_tokenizer(folder):
         _require_file(folder / DEFINITION)
         read_definition(folder)
         read_config(folder)

@@ -44,7 +44,9 @@ def test_other_tokens_at_the_same_ids(pair):
     assert pair(of("oak", "red"), of("steel", "red")) == "1 ids stand for other tokens (5 is 'oak' and not 'steel')"
 
 
-@pytest.mark.parametrize("theirs", [("oak",), ("oak", "[unused0]"), ("oak", "<|reserved_1|>"), ("oak", "more", "at the end")])
+@pytest.mark.parametrize(
+    "theirs", [("oak",), ("oak", "[unused0]"), ("oak", "<|reserved_1|>"), ("oak", "more", "at the end")]
+)
 def test_new_tokens_behind_those_of_the_checkpoint_or_in_its_free_places(pair, theirs):
     ours = ("oak", "more") if len(theirs) == 3 else ("oak", "new")
     assert pair(of(*ours), of(*theirs)) is None
