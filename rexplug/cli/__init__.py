@@ -9,6 +9,7 @@ import traceback
 import click
 
 from rexplug import __version__, ranks
+from rexplug.cli.terminal import echo
 from rexplug.errors import RankLost, RexplugError, RunInterrupted
 
 _COMMANDS = {
@@ -66,22 +67,22 @@ def _run() -> int:
         error.show()
         return 2
     except RunInterrupted as error:
-        click.echo(f"rexplug: {error}", err=True)
+        echo(f"rexplug: {error}", err=True)
         return 130
     except (KeyboardInterrupt, click.Abort):
-        click.echo("rexplug: interrupted; what was finished is kept, and the same command goes on from there", err=True)
+        echo("rexplug: interrupted; what was finished is kept, and the same command goes on from there", err=True)
         return 130
     except RankLost as error:
-        click.echo(f"rexplug: {error}", err=True)
+        echo(f"rexplug: {error}", err=True)
         return ranks.lost_code()
     except RexplugError as error:
-        click.echo(f"rexplug: {error}", err=True)
+        echo(f"rexplug: {error}", err=True)
         return 2
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except Exception:
-        traceback.print_exc()
-        click.echo("rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it", err=True)
+        echo(traceback.format_exc(), err=True, nl=False)
+        echo("rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it", err=True)
         return 1
     return 0
