@@ -252,6 +252,22 @@ def test_the_card_says_what_the_recipe_says_of_use_limits_and_licences(run):
         )
 
 
+def test_values_of_the_recipe_stay_inside_front_matter_and_cells(run):
+    recipe = make_recipe()
+    evil = "mit\n---\nlicense: gpl-3.0\n| x | y |\n"
+    card = {"license": evil, "data_licenses": {"web": evil}}
+    recipe = Recipe.model_validate(
+        {**{name: getattr(recipe, name) for name in type(recipe).model_fields}, "card": card}
+    )
+    text = write_card(run, recipe).read_text()
+    _, front, body = text.split("---\n", 2)
+    matter = yaml.safe_load(front)
+    assert matter["license"] == "mit --- license: gpl-3.0 | x | y |"
+    assert set(matter) == {"library_name", "pipeline_tag", "tags", "language", "license", "model-index"}
+    assert "| web | toy.pages | 8 | 4,321 | mit --- license: gpl-3.0 \\| x \\| y \\| |" in body
+    assert text.count("\n---\n") == 1
+
+
 def plan_of(run):
     """The plan that a run kept."""
     expected = {"seconds": 1.0, "memory_gib": 0.5, "off": 3.0, "basis": "default", "made": "before the run"}
