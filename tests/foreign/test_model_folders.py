@@ -118,3 +118,39 @@ def test_a_file_is_no_model(sound):
     assert str(refused.value) == (
         f"{sound}/config.json is a file; a model is a folder with config.json and weights, or a hub name"
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (model_folders.evil_module("evil.Evil"), model_folders.code("evil.Evil")),
+        (model_folders.cut("model.safetensors", 0.5), "{folder}/model.safetensors is damaged: "),
+    ],
+)
+def test_evaluate_ends_in_one_line(sound, tmp_path, change, sentence, monkeypatch, capsys):
+    from rexplug.cli import main
+
+    folder = tmp_path / "model"
+    shutil.copytree(sound, folder)
+    change(folder)
+    (tmp_path / "t.csv").write_text("text,label\n" + "".join(f"thing {n},{'ab'[n % 2]}\n" for n in range(40)))
+    (tmp_path / "suite.yaml").write_text("evaluators: [{use: classification, title: toy, train: $DATA/t.csv}]\n")
+    command = [
+        "evaluate",
+        folder,
+        "--suite",
+        tmp_path / "suite.yaml",
+        "--data",
+        tmp_path,
+        "--out",
+        tmp_path / "out",
+        "--quiet",
+    ]
+    monkeypatch.setattr("sys.argv", ["rexplug", *map(str, command)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert said.startswith("rexplug: " + sentence.format(folder=folder))
+    assert said.count("\n") == 1
+    assert not (folder / "ran").exists()
