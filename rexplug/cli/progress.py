@@ -113,7 +113,9 @@ class TerminalProgress:
         if self._clock is None or self.quiet:
             return
         if self._live is not None:
-            self._live.update(Text("  " + self._clock.line(), style="cyan", no_wrap=True, overflow="ellipsis"))
+            self._live.update(
+                Text("  " + terminal.visible(self._clock.line()), style="cyan", no_wrap=True, overflow="ellipsis")
+            )
         elif time.monotonic() - self._said >= _EVERY_SECONDS:
             self._said = time.monotonic()
             self._print("  " + self._clock.line(), "")

@@ -30,14 +30,14 @@ def export_checkpoint(
     target = target or root / "exports" / f"{source.parent.name}-{source.name.removeprefix('step-').lstrip('0') or '0'}"
     held_out = sorted(run.corpus.glob("*/held_out"))
     texts = [document.text for folder in held_out for document in islice(read_documents(folder), _TEXTS)]
-    longest = _longest_context(run, source.parent.name)
+    longest = longest_context(run, source.parent.name)
     parity = export(source, run.tokenizer, target, sample_texts=texts[:_TEXTS], longest=longest)
     if onnx:
         export_onnx(target, sample_texts=texts[:_TEXTS])
     return target, parity
 
 
-def _longest_context(run: RunDirectory, phase: str) -> int | None:
+def longest_context(run: RunDirectory, phase: str) -> int | None:
     """The longest context up to a phase of a model trained from scratch; None where the model's config says it.
 
     The config already has room for the contexts of later phases, which this checkpoint has not seen.
