@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,33 @@ def read_definition(folder: Path) -> dict[str, Any]:
         raise DataError(
             f"{path} is not a tokenizer: it needs `model` with a `vocab`, and `added_tokens` with `content` and `id`"
         ) from None
+    if not all(_template_is_whole(each) for each in _processors(found.get("post_processor"))):
+        raise DataError(
+            f"{path} is not a tokenizer: the template of its post_processor names tokens that it does not define"
+        )
     return dict(found)
+
+
+def _processors(value: Any) -> Iterator[dict[str, Any]]:
+    """A post-processor, or those in a sequence."""
+    if not isinstance(value, dict):
+        return
+    yield value
+    inner = value.get("processors")
+    for each in inner if isinstance(inner, list) else ():
+        yield from _processors(each)
+
+
+def _template_is_whole(processor: Mapping[str, Any]) -> bool:
+    """Whether a template defines its special tokens; the library ends the process over one that does not."""
+    if processor.get("type") != "TemplateProcessing":
+        return True
+    try:
+        pieces = [*processor["single"], *processor["pair"]]
+        used = {piece["SpecialToken"]["id"] for piece in pieces if "SpecialToken" in piece}
+        return used <= set(processor["special_tokens"])
+    except (KeyError, TypeError):
+        return False
 
 
 def require_tokenizer(folder: Path) -> bool:
@@ -140,7 +166,8 @@ def portable_config(folder: Path, *, max_length: int) -> dict[str, Any]:
     known = vocabulary(definition)
     special = {role: token for role, token in special_tokens(folder, definition).items() if token in known}
     more = config.get("additional_special_tokens", config.get("extra_special_tokens"))
-    contents = [each.get("content") if isinstance(each, dict) else each for each in more] if more else []
+    listed = list(more.values()) if isinstance(more, dict) else more if isinstance(more, list) else []
+    contents = [each.get("content") if isinstance(each, dict) else each for each in listed]
     further = [each for each in contents if isinstance(each, str) and each in known and each not in special.values()]
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",

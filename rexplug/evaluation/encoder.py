@@ -64,6 +64,8 @@ class HuggingFaceEncoder:
                 if hasattr(module, "attention_dropout") and isinstance(module.attention_dropout, float):
                     module.attention_dropout = 0.0
             use_packed_attention(self._model)
+        with loading(model):
+            self.encode(["a"])  # parts that do not fit together show here, and not after hours
 
     @cached_property
     def revision(self) -> str:

@@ -107,7 +107,10 @@ def loading(model: Path | str) -> Iterator[None]:
         yield
     except (RexplugError, MemoryError):
         raise
-    except Exception as error:
+    except BaseException as error:
+        # A panic of the tokenizers library is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         told = " ".join(str(error).split())[:300]
         kind = "" if isinstance(error, OSError | ValueError) and told else f"{type(error).__name__}: "
         raise DataError(f"{model} is no model that can be evaluated: {kind}{told}".rstrip(": ")) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError
-from rexplug.tokenizer_files import open_tokenizer, read_definition, vocabulary
+from rexplug.tokenizer_files import DEFINITION, open_tokenizer, read_definition, vocabulary
 from rexplug.tokens.special import SpecialTokens
 
 _EXAMPLES = 3
@@ -34,6 +34,12 @@ def check_tokenizer(folder: Path) -> SpecialTokens:
     """
     special = SpecialTokens.read(folder)
     fast = open_tokenizer(folder)
+    try:
+        fast.encode_batch(list(TEXTS))
+    except BaseException as error:  # a panic of the library is no Exception
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise DataError(f"{folder / DEFINITION} cannot cut texts: {' '.join(str(error).split())[:200]}") from None
     bare = fast.encode("a", add_special_tokens=False).ids
     whole = fast.encode("a").ids
     if whole != [special.cls, *bare, special.sep]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from foreign import model_folders
 from foreign.model_folders import NOT_A_MODEL, REFUSED, WORKING
+from foreign.mutations import damage
 from foreign.tokenizers import TEXT
 
 from rexplug import DataError
@@ -154,3 +155,30 @@ def test_evaluate_ends_in_one_line(sound, tmp_path, change, sentence, monkeypatc
     assert said.startswith("rexplug: " + sentence.format(folder=folder))
     assert said.count("\n") == 1
     assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "seeds", [range(15), pytest.param(range(15, 300), marks=pytest.mark.slow)], ids=["some", "many"]
+)
+def test_damage_by_seed_ends_in_one_line(sound, tmp_path, seeds):
+    whole = tmp_path / "whole"
+    shutil.copytree(sound, whole)
+    model_folders.with_dense(whole)
+    answers = {"works": 0, "refused": 0}
+    for seed in seeds:
+        folder = tmp_path / "model"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(whole, folder)
+        done = f"seed {seed}: {damage(folder, seed)}"
+        name = ModelName("m", str(folder))
+        try:
+            name.check()
+            assert np.isfinite(name.load().encode([TEXT])).shape == (1, 8), done
+            answers["works"] += 1
+        except DataError as refused:
+            assert "\n" not in str(refused), done
+            assert len(str(refused)) < 700, done
+            answers["refused"] += 1
+        except BaseException as error:
+            raise AssertionError(done) from error
+    assert min(answers.values()) > 0

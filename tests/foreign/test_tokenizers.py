@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from foreign.mutations import damage
 from foreign.tokenizers import EVERY, REFUSED, TEXT, UNREADABLE, WORKING
 
 from rexplug import DataError, Document
@@ -171,3 +172,27 @@ def test_the_exported_tokenizer_is_the_one_of_training(case, folder, checkpoint)
     assert json.loads((model / "sentence_bert_config.json").read_text())["max_seq_length"] == 128
     (row,) = HuggingFaceEncoder(model).tokenize([TEXT])
     assert row.tolist() == [case.special[0], *case.ids, case.special[1]]
+
+
+@pytest.mark.parametrize(
+    "seeds", [range(40), pytest.param(range(40, 1000), marks=pytest.mark.slow)], ids=["some", "many"]
+)
+def test_damage_by_seed_ends_in_one_line(tmp_path, seeds):
+    answers = {"works": 0, "refused": 0}
+    for seed in seeds:
+        root = tmp_path / str(seed)
+        folder = root / "foreign"
+        folder.mkdir(parents=True)
+        case = WORKING[seed % len(WORKING)]
+        case.write(folder)
+        done = f"seed {seed}: {case.name}: {damage(folder, seed)}"
+        try:
+            list(encode(take(folder), [Document("1", TEXT), Document("2", "a b " * 30 + "東京")]))
+            answers["works"] += 1
+        except DataError as refused:
+            assert "\n" not in str(refused), done
+            assert len(str(refused)) < 700, done
+            answers["refused"] += 1
+        except BaseException as error:
+            raise AssertionError(done) from error
+    assert min(answers.values()) > 0
