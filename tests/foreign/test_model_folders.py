@@ -8,7 +8,7 @@ import pytest
 import torch
 from foreign import model_folders
 from foreign.model_folders import NOT_A_MODEL, REFUSED, WORKING
-from foreign.mutations import damage
+from foreign.mutations import damage, refusal
 from foreign.tokenizers import TEXT
 
 from rexplug import DataError
@@ -164,21 +164,12 @@ def test_damage_by_seed_ends_in_one_line(sound, tmp_path, seeds):
     whole = tmp_path / "whole"
     shutil.copytree(sound, whole)
     model_folders.with_dense(whole)
-    answers = {"works": 0, "refused": 0}
+    answers = []
     for seed in seeds:
-        folder = tmp_path / "model"
-        shutil.rmtree(folder, ignore_errors=True)
+        folder = tmp_path / str(seed)
         shutil.copytree(whole, folder)
         done = f"seed {seed}: {damage(folder, seed)}"
         name = ModelName("m", str(folder))
-        try:
-            name.check()
-            assert np.isfinite(name.load().encode([TEXT])).shape == (1, 8), done
-            answers["works"] += 1
-        except DataError as refused:
-            assert "\n" not in str(refused), done
-            assert len(str(refused)) < 700, done
-            answers["refused"] += 1
-        except BaseException as error:
-            raise AssertionError(done) from error
-    assert min(answers.values()) > 0
+        answers.append(refusal(lambda name=name: (name.check(), name.load().encode([TEXT])), done))
+    assert None in answers
+    assert any(answers)
