@@ -52,16 +52,28 @@ class ModelName:
                 return LexicalModel(kind)
         from rexplug.evaluation.encoder import HuggingFaceEncoder
 
-        name = self.what.removeprefix("random:")
-        folder = Path(name)
-        if folder.is_dir() and not (folder / "config.json").exists():
-            inner = [each for each in ("model", "final") if (folder / each / "config.json").exists()]
-            if inner:
-                folder = folder / inner[0]
+        folder = self.folder
         return HuggingFaceEncoder(
-            folder if folder.is_dir() else name, tokenizer or tokenizer_beside(folder),
-            random=self.what.startswith("random:"),
-        )  # fmt: skip
+            self.what.removeprefix("random:") if folder is None else folder,
+            tokenizer or (tokenizer_beside(folder) if folder is not None else None),
+            random=self.random,
+        )
+
+    @property
+    def random(self) -> bool:
+        """Whether random weights are meant."""
+        return self.what.startswith("random:")
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that holds the model, inside that of a run where one is named; None for names of the hub."""
+        folder = Path(self.what.removeprefix("random:"))
+        if not folder.is_dir():
+            return None
+        if not (folder / "config.json").exists():
+            inner = [each for each in ("model", "final") if (folder / each / "config.json").exists()]
+            return folder / inner[0] if inner else folder
+        return folder
 
 
 def tokenizer_beside(folder: Path) -> Path | None:

@@ -296,7 +296,12 @@ class Story:
         for phase in self.recipe.phases:
             # Refuses a source without documents for it: better now than when its turn comes.
             phase_stream(self.recipe, phase, self.run)
-        return initial_checkpoint(self.recipe, SpecialTokens.read(self.run.tokenizer), self.run)
+        made = initial_checkpoint(self.recipe, SpecialTokens.read(self.run.tokenizer), self.run)
+        if made["new_weights"]:
+            self.progress.note(
+                f"  '{self.recipe.model.from_}' has no masked-LM head; a new one starts from random weights"
+            )
+        return made
 
     def train(self, phase: Phase) -> Any:
         """Train one phase from the checkpoint of the one before, on all ranks."""

@@ -7,9 +7,13 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from rexplug.errors import DataError
+from rexplug.model.checkpoint import expected_weights
+from rexplug.model.config_file import ConfigFile
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.recipe import load_recipe
 
@@ -54,10 +58,17 @@ def tokenizer(folder, tokens=50):
     return folder
 
 
+TINY = {
+    "model_type": "modernbert", "vocab_size": 64, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3,
+}  # fmt: skip
+
+
 def checkpoint(folder, **config):
     folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({"model_type": "modernbert", "vocab_size": 64} | config))
-    (folder / "model.safetensors").write_bytes(b"")
+    (folder / "config.json").write_text(json.dumps(TINY | config))
+    shapes = expected_weights(ConfigFile.of(TINY | config))
+    save_file({name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, folder / "model.safetensors")
     return folder
 
 
@@ -79,7 +90,6 @@ def test_every_fault_is_found_at_once(place, look):
         look, f"tokenizer={{from: {place}/none}}", f"model={{from: {place}/empty}}", "baselines=[./none/such, 'x=']"
     ) == [
         f"tokenizer.from: there is no folder '{place}/none'",
-        f"model.from: the folder '{place}/empty' holds no weights (model*.safetensors or pytorch_model*.bin)",
         f"model.from: the folder '{place}/empty' holds no config.json",
         "baselines.0: there is no folder './none/such'",
         "baselines.1: 'x=' names no model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
@@ -103,6 +113,26 @@ def test_a_checkpoint_must_fit(place, look):
         f"model.revision: '{own}' is a folder, and only repositories of the hub have revisions"
     ]
     assert look(f"tokenizer={{from: {large}}}", f"model={{from: {own}, resize_vocabulary: true}}").notes == ()
+
+
+def test_special_tokens_and_spare_rows_must_fit(place, look):
+    own = checkpoint(tokenizer(place / "own"), sep_token_id=9)
+    assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}}}") == [
+        f"model.from: '{own}' knows [SEP] as 9, but the tokenizer as 3; go on with the checkpoint's own tokenizer "
+        f"(tokenizer: {{from: {own}}})"
+    ]
+    assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}, resize_vocabulary: true}}") == [
+        f"model.resize_vocabulary: '{own}' has 64 embeddings already and the tokenizer 50 tokens; leave it out"
+    ]
+
+
+def test_a_theta_of_layers_that_are_not_there(place, look):
+    own = checkpoint(tokenizer(place / "own"), layer_types=["full_attention"] * 2)
+    start = [f"tokenizer={{from: {own}}}", f"model={{from: {own}}}"]
+    assert complaints(look, *start, "phases.anneal.rope={local_theta: 20000}") == [
+        f"phases.anneal.rope.local_theta: '{own}' has no local layers; leave it out"
+    ]
+    look(*start, "phases.anneal.rope={global_theta: 20000}")
 
 
 def test_a_folder_without_a_tokenizer(place, look):
