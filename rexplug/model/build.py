@@ -16,6 +16,7 @@ from rexplug.model.checkpoint import (
     has_weights,
     load_masked_lm,
     look_at,
+    quiet,
     start_problems,
     tokenizer_problems,
 )
@@ -145,7 +146,8 @@ def _load(name: str, revision: str | None, special: SpecialIds, context: int, *,
         raise DataError("\n".join(problems))
     assert config is not None
     try:
-        changed = ModernBertConfig.from_pretrained(name, revision=revision)
+        with quiet():
+            changed = ModernBertConfig.from_pretrained(name, revision=revision)
     except Exception as error:  # whatever transformers raises on values that it does not like
         raise DataError(f"model.from: the config.json of '{name}' could not be used: {first_line(error)}") from None
     for dropout in DROPOUTS:
@@ -153,8 +155,8 @@ def _load(name: str, revision: str | None, special: SpecialIds, context: int, *,
     changed.deterministic_flash_attn = False
     changed.max_position_embeddings = max(changed.max_position_embeddings, context)
     for key, value in _special_ids(special).items():
-        if config.stated.get(key) is None and value < config["vocab_size"]:
-            setattr(changed, key, value)  # transformers' defaults are ids of its own vocabulary
+        if config.stated.get(key) is None:  # transformers' defaults are ids of its own vocabulary
+            setattr(changed, key, value if value < config["vocab_size"] else None)
     try:
         model, new_weights = load_masked_lm(name, config, revision=revision, config=changed, attn_implementation="sdpa")
     except DataError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -395,6 +396,20 @@ class Loaded:
     misshapen: Sequence[tuple[str, Shape, Shape]] = field(default=())
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from telling on the terminal what the caller tells in its own words."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
 def load(kind: Any, source: str | Path, **options: Any) -> Loaded:
     """Load a model in fp32 by one of transformers' classes, in silence: the caller judges what is missing or left over.
 
@@ -404,22 +419,17 @@ def load(kind: Any, source: str | Path, **options: Any) -> Loaded:
         DataError: it cannot be loaded, or a weight that was stored is not finite.
     """
     import torch
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
     try:
-        model, info = kind.from_pretrained(
-            source, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, trust_remote_code=False,
-            **options,
-        )  # fmt: skip
+        with quiet():
+            model, info = kind.from_pretrained(
+                source, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
+                trust_remote_code=False, **options,
+            )  # fmt: skip
     except (MemoryError, torch.OutOfMemoryError, RexplugError):
         raise
     except Exception as error:  # whatever transformers raises on files that we did not write
         raise DataError(f"its weights could not be loaded: {first_line(error)}") from None
-    finally:
-        logging.set_verbosity(before)
     new = {*info["missing_keys"], *(each[0] for each in info["mismatched_keys"])}
     for name, values in model.named_parameters():
         if name not in new and not bool(torch.isfinite(values).all()):

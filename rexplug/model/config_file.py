@@ -171,6 +171,12 @@ class ConfigFile:
                 f"layer_types must name {FULL} or {SLIDING} for each of its {self['num_hidden_layers']} layers "
                 f"(num_hidden_layers)"
             ]
+        given = self["rope_parameters"]
+        if given is not None and not (
+            isinstance(given, Mapping)
+            and all(kind in _THETAS and isinstance(each, Mapping) for kind, each in given.items())
+        ):
+            return [f"rope_parameters is {_show(given)}; it must hold a mapping for {FULL} and one for {SLIDING}"]
         found = []
         for kind in sorted({*kinds}):
             theta = self.rope(kind).get("rope_theta")

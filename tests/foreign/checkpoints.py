@@ -562,6 +562,13 @@ def a_theta_in_words(folder):
     return edited(folder, rope_parameters={"full_attention": {"rope_theta": "much"}})
 
 
+@case(
+    "rope_parameters is {'rope_theta': 10000.0}; it must hold a mapping for full_attention and one for sliding_attention"
+)
+def one_theta_for_all_layers(folder):
+    return edited(folder, rope_parameters={"rope_theta": 10_000.0})
+
+
 LAYERS = "layer_types must name full_attention or sliding_attention for each of its 4 layers (num_hidden_layers)"
 
 

@@ -63,7 +63,7 @@ def test_names_and_shapes_of_weights_are_those_of_transformers(changes):
         {"global_rope_theta": 20_000.0, "local_rope_theta": 30_000.0},
         {"layer_types": [FULL, SLIDING, SLIDING, SLIDING, FULL]},
         {"rope_parameters": {FULL: {"rope_theta": 50_000.0}}},
-        {"rope_parameters": {FULL: {"rope_theta": 50_000.0}, SLIDING: None}, "global_rope_theta": 7.0},
+        {"rope_parameters": {FULL: {"rope_theta": 50_000.0}}, "global_rope_theta": 7.0, "local_rope_theta": 8.0},
         {"rope_scaling": {"rope_type": "linear", "factor": 2.0}},
     ],
 )
