@@ -81,7 +81,7 @@ def export(checkpoint: Path, tokenizer: Path, target: Path, *, sample_texts: Seq
 
 def oldest_transformers(model: Any) -> str:
     """The oldest release of transformers that computes the exported model's logits; a test proves it with that release."""
-    return "4.48" if old_keys(model.config.layer_types, thetas(model)) is not None else "5.0"
+    return "4.48" if old_keys(model.config.layer_types, thetas(model)) is not None else "5.1"
 
 
 def _logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:

@@ -1,6 +1,7 @@
 """Every entrance over checkpoints that rexplug did not make: the model's own numbers, or one exact sentence."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -183,6 +184,23 @@ def test_resume_and_export_of(place, case, tmp_path):
     exported = AutoModelForMaskedLM.from_pretrained(tmp_path / "model").eval()
     for row in ROWS:
         torch.testing.assert_close(own_logits(exported, row), own_logits(first, row), atol=1e-4, rtol=1e-4)
+
+
+def test_a_new_head_is_said_and_kept_in_run_json(place, tmp_path, notes):
+    from rexplug.pipeline import run_recipe
+    from rexplug.plugins import load_plugins
+    from rexplug.recipe import load_recipe
+
+    folder, _ = made(place, next(each for each in zoo.CASES if each.name == "headless"))
+    (tmp_path / "a.txt").write_text(" ".join(zoo.WORDS))
+    (tmp_path / "recipe.yaml").write_text(RECIPE.format(root=tmp_path / "a.txt", folder=folder))
+    registry = load_plugins()
+    recipe = load_recipe(tmp_path / "recipe.yaml", ["curation={deduplicate: none, held_out: 0}"], registry=registry)
+    run_recipe(recipe, tmp_path / "run", notes, plugins=registry.versions(), command="", until="train.initial")
+    kept = json.loads((tmp_path / "run" / "run.json").read_text())["stages"]["train.initial"]["result"]
+    assert kept["new_weights"] == ["decoder.bias", "head.dense.weight", "head.norm.weight"]
+    said = f"'{folder}' has no masked-LM head; a new one starts from random weights"
+    assert f"  {said}" in notes.lines
 
 
 def evaluated(folder, what="{folder}"):
