@@ -23,7 +23,8 @@ from rexplug.engine.figures import MetricsFile, Smoothed, Speed
 from rexplug.engine.saving import Saver
 from rexplug.errors import RankLost, RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention
-from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, theta_warnings, thetas
+from rexplug.model.build import load_model, save_model, set_rope, start_model, theta_warnings, thetas
+from rexplug.model.checkpoint import SpecialIds
 from rexplug.model.compiled import choose_compile, compile_layers
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
@@ -42,14 +43,21 @@ Evaluate = Callable[[Path, int], None]
 
 
 def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -> dict[str, Any]:
-    """Write `checkpoints/initial`: the model that the first phase starts from. Returns its size and thetas."""
+    """Write `checkpoints/initial`: the model that the first phase starts from.
+
+    Returns its size and thetas, and the weights that the checkpoint of `model.from` lacked, which were drawn at random.
+    """
     longest = max(phase.context for phase in recipe.phases)
-    model = build_model(recipe.model, special, context=longest, seed=recipe.seed_of_training)
+    start = start_model(recipe.model, special, context=longest, seed=recipe.seed_of_training)
+    model = start.model
     with replacing(run.checkpoints / "initial") as temporary:
-        model.save_pretrained(temporary)
+        save_model(model, temporary)
     total = sum(each.numel() for each in model.parameters())
     embedding = model.model.embeddings.tok_embeddings.weight.numel()
-    return {"parameters": total, "without_embedding": total - embedding, "rope_theta": thetas(model)}
+    return {
+        "parameters": total, "without_embedding": total - embedding, "rope_theta": thetas(model),
+        "new_weights": list(start.new_weights),
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Without torch, so that `rexplug check` looks at baselines with the same eyes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError, RexplugError
+from rexplug.model.checkpoint import evaluation_problem
 from rexplug.tokenizer_files import DEFINITION, load_fast, read_config, read_definition, require_tokenizer
 
 MODULES = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
 """What may follow the encoder of a sentence-transformers model; all of them by sentence-transformers itself."""
-_SAFE = ("model.safetensors", "model.safetensors.index.json")
-_PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,9 @@ def look_through(model: Path | str, tokenizer: Path | None = None, *, weights: b
     found = _modules(folder)
     encoder = Path(found.encoder)
     _check_type(encoder / "config.json")
-    if weights:
-        _check_weights(encoder)
+    problem = evaluation_problem(encoder, random=not weights)
+    if problem is not None:
+        raise DataError(f"{model} is no model that can be evaluated: {problem}")
     _check_tokenizer(tokenizer or encoder)
     return found
 
@@ -186,46 +186,6 @@ def _model_types() -> str:
         for path in sorted(auto.glob("*.py"))
         if "config" in path.name or "mapp" in path.name
     )
-
-
-def _check_weights(folder: Path) -> None:
-    """The file that transformers takes first must be whole; no pickle is opened here."""
-    for name in (*_SAFE, *_PICKLED):
-        path = folder / name
-        if not path.exists() and not path.is_symlink():
-            continue
-        _require_file(path)
-        if name.endswith(".index.json"):
-            for shard in _shards(path):
-                _check_file(shard)
-        else:
-            _check_file(path)
-        return
-    raise DataError(f"{folder} holds no weights ({_SAFE[0]} or {_PICKLED[0]})")
-
-
-def _shards(index: Path) -> list[Path]:
-    names = _object(index).get("weight_map")
-    if not isinstance(names, Mapping) or not names or not all(isinstance(each, str) for each in names.values()):
-        raise DataError(f"{index}: `weight_map` must give the file of each weight")
-    shards = [index.parent / name for name in sorted(set(names.values()))]
-    for shard in shards:
-        if shard.name != str(shard.relative_to(index.parent)):
-            raise DataError(f"{index}: '{shard.relative_to(index.parent)}' lies outside the model's folder")
-    return shards
-
-
-def _check_file(path: Path) -> None:
-    _require_file(path)
-    if path.suffix != ".safetensors":
-        return
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "np") as file:
-            file.keys()
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
 
 
 def _check_tokenizer(folder: Path) -> None:

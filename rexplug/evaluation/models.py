@@ -12,6 +12,7 @@ from rexplug.evaluation.lexical import KINDS, LexicalModel
 
 if TYPE_CHECKING:
     from rexplug.evaluation.encoder import HuggingFaceEncoder
+    from rexplug.evaluation.model_folder import ModelFolder
 
     Model = HuggingFaceEncoder | LexicalModel
 
@@ -74,8 +75,8 @@ class ModelName:
                     return folder / inner
         return folder
 
-    def check(self) -> None:
-        """Look whether a model in a folder can be loaded, without loading it.
+    def check(self) -> ModelFolder | None:
+        """Look whether a model in a folder can be loaded, without loading it; returns what is there, None for other names.
 
         Raises:
             DataError: a file is missing or damaged, or the model wants to run code of its own.
@@ -83,8 +84,9 @@ class ModelName:
         from rexplug.evaluation.model_folder import look_through
 
         place = self.place
-        if self.what not in KINDS and isinstance(place, Path):
-            look_through(place, tokenizer_beside(place), weights=not self.random)
+        if self.what in KINDS or not isinstance(place, Path):
+            return None
+        return look_through(place, tokenizer_beside(place), weights=not self.random)
 
 
 def tokenizer_beside(folder: Path) -> Path | None:

@@ -11,7 +11,8 @@ import torch
 
 from rexplug.errors import DataError
 from rexplug.model.attention import Packing, choose_backend, forward_packed, use_own_attention, use_packed_attention
-from rexplug.model.build import load_model
+from rexplug.model.build import load_model, save_model, thetas
+from rexplug.model.config_file import old_keys
 from rexplug.run_directory import replacing, write_json
 from rexplug.tokenizer_files import load_fast, write_portable
 
@@ -46,7 +47,7 @@ def export(
         rows = [fast(text, truncation=True, max_length=_TEXT_TOKENS)["input_ids"] for text in texts]
         trained = _packed_logits(model, rows)
         use_own_attention(model, "sdpa")
-        model.save_pretrained(temporary)
+        save_model(model, temporary)
         write_portable(tokenizer, temporary, max_length=longest)
         _write_sentence_transformer(temporary, model.config, longest)
         reloaded = AutoModelForMaskedLM.from_pretrained(
@@ -63,6 +64,7 @@ def export(
             "transformers, fp64": _difference(_packed_logits(reloaded, rows), exact),
         }
         parity: dict[str, Any] = {
+            "transformers_from": oldest_transformers(model),
             "max_difference": max(differences.values()),
             "tolerance": TOLERANCE,
             "differences": differences,
@@ -78,6 +80,11 @@ def export(
                 )
         write_json(temporary / "parity.json", parity)
     return parity
+
+
+def oldest_transformers(model: Any) -> str:
+    """The oldest release of transformers that computes the exported model's logits; a test proves it with that release."""
+    return "4.48" if old_keys(model.config.layer_types, thetas(model)) is not None else "5.1"
 
 
 def _logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:

@@ -301,7 +301,12 @@ class Story:
             # Refuses a source without documents for it: better now than when its turn comes.
             phase_stream(self.recipe, phase, self.run)
         self._compare_ids()
-        return initial_checkpoint(self.recipe, SpecialTokens.read(self.run.tokenizer), self.run)
+        made = initial_checkpoint(self.recipe, SpecialTokens.read(self.run.tokenizer), self.run)
+        if made["new_weights"]:
+            self.progress.note(
+                f"  '{self.recipe.model.from_}' has no masked-LM head; a new one starts from random weights"
+            )
+        return made
 
     def _compare_ids(self) -> None:
         """Refuse a tokenizer whose ids are not those that the checkpoint to go on from has learnt."""

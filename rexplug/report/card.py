@@ -67,6 +67,7 @@ def _lines(contents: Contents) -> list[str]:
         "",
         '`SentenceTransformer("model")` loads it with mean pooling. It was not trained to embed sentences: fine-tune it first.',
         "",
+        *_versions(contents),
         "## Training data",
         "",
         "| source | origin | documents | tokens | licence |",
@@ -143,6 +144,12 @@ def _lines(contents: Contents) -> list[str]:
         f"Made with rexplug {contents.manifest['rexplug']}: `{contents.manifest['command']}`, seed {recipe.seed}.",
     ]
     return lines
+
+
+def _versions(contents: Contents) -> list[str]:
+    """From which release of transformers on the exported model computes these logits."""
+    oldest = (contents.result("export") or {}).get("transformers_from")
+    return [f"It gives the same logits in transformers {oldest} and later.", ""] if oldest else []
 
 
 def _model_index(contents: Contents) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_a_file_is_no_model(sound):
     ("change", "sentence"),
     [
         (model_folders.evil_module("evil.Evil"), model_folders.code("evil.Evil")),
-        (model_folders.cut("model.safetensors", 0.5), "{folder}/model.safetensors is damaged: "),
+        (model_folders.cut("model.safetensors", 0.5), NOT_A_MODEL + "{folder}/model.safetensors has "),
     ],
 )
 def test_evaluate_ends_in_one_line(sound, tmp_path, change, sentence, monkeypatch, capsys):
