@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from rexplug import __version__, ranks
+from rexplug.cli.terminal import echo
 from rexplug.errors import RankLost, RexplugError, RunInterrupted, full_disk
 
 _COMMANDS = {
@@ -95,7 +96,7 @@ def _bounded(message: str) -> str:
 
 
 def _say(message: str) -> None:
-    click.echo(f"rexplug: {_bounded(message)}", err=True)
+    echo(f"rexplug: {_bounded(message)}", err=True)
 
 
 def _nobody_reads() -> int:
@@ -126,7 +127,7 @@ def _run() -> int:
         _say(str(error))
         return 130
     except (KeyboardInterrupt, click.Abort):
-        click.echo("rexplug: interrupted; what was finished is kept, and the same command goes on from there", err=True)
+        echo("rexplug: interrupted; what was finished is kept, and the same command goes on from there", err=True)
         return 130
     except RankLost as error:
         _say(str(error))
@@ -144,7 +145,7 @@ def _run() -> int:
         for problem in _damage():
             _say(problem)
             return 2
-        traceback.print_exc()
-        click.echo("rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it", err=True)
+        echo(traceback.format_exc(), err=True, nl=False)
+        echo("rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it", err=True)
         return 1
     return 0

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from rexplug.cli import terminal
+
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
@@ -41,7 +43,6 @@ def ablate(
     Stages that no variant changes are done once. Seeds change weights, order and masks, never corpus or held-out texts. An
     ablation that was stopped continues when the same command is given again.
     """
-    from rich.console import Console
 
     from rexplug.cli.comparison import print_comparison
     from rexplug.cli.progress import TerminalProgress
@@ -63,6 +64,6 @@ def ablate(
             ablation, root, progress, plugins=registry.versions(), command=shlex.join(["rexplug", *sys.argv[1:]]),
             every_metric=all_metrics, share_with=[RunDirectory(each) for each in share_with],
         )  # fmt: skip
-    console = Console(highlight=False)
+    console = terminal.console()
     print_comparison(comparison, console)
     console.print(f"  page:       {root / 'ablation.html'}\n  machines:   {root / 'ablation.json'}", soft_wrap=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from rexplug.cli.terminal import echo
+
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
@@ -26,9 +28,9 @@ def check(recipe: Path, overrides: tuple[str, ...], hub: bool) -> None:
     sources, phases = (
         _counted(len(each), noun) for each, noun in ((resolved.sources, "source"), (resolved.phases, "phase"))
     )
-    click.echo(f"{recipe} is in order: {sources}, {phases}, {tokens:,} tokens, model {model}")
+    echo(f"{recipe} is in order: {sources}, {phases}, {tokens:,} tokens, model {model}")
     for line in looked.lines():
-        click.echo(line)
+        echo(line)
 
 
 def _counted(number: int, noun: str) -> str:

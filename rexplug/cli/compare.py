@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from rexplug.cli import terminal
+
 
 @click.command()
 @click.argument("results", nargs=-1, required=True, metavar="RUN_OR_RESULT...")
@@ -17,7 +19,6 @@ def compare(results: tuple[str, ...], html: Path | None, json_: Path | None, all
 
     Differences are tested on the same items (paired permutation test, Holm's correction for all of them together).
     """
-    from rich.console import Console
 
     from rexplug.cli.comparison import print_comparison
     from rexplug.report.compare import compare_models, write_comparison
@@ -25,4 +26,4 @@ def compare(results: tuple[str, ...], html: Path | None, json_: Path | None, all
 
     comparison = compare_models(find_all(results), every_metric=all_metrics)
     write_comparison(comparison, html=html, json=json_, title="Comparison")
-    print_comparison(comparison, Console(highlight=False))
+    print_comparison(comparison, terminal.console())

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rexplug.cli import terminal
 from rexplug.cli.progress import amount
+from rexplug.cli.terminal import echo, one_line, safe_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +31,6 @@ def corpus() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print statistics.json as it is.")
 def show(run: Path, examples: bool, as_json: bool) -> None:
     """Print what each step of curation in the folder RUN (runs/NAME) kept and dropped, and why."""
-    from rich.console import Console
 
     from rexplug.errors import DataError
     from rexplug.run_directory import RunDirectory, read_json
@@ -39,10 +40,10 @@ def show(run: Path, examples: bool, as_json: bool) -> None:
     if not path.exists():
         raise DataError(f"{run} holds no finished corpus; rexplug run RECIPE --until curate makes one")
     if as_json:
-        click.echo(path.read_text(encoding="utf-8"), nl=False)
+        echo(safe_json(path.read_text(encoding="utf-8")), nl=False)
         return
     statistics = read_json(path)
-    console = Console(highlight=False)
+    console = terminal.console()
     for name, source in statistics["sources"].items():
         _print_source(name, source, examples, _rate(where.tokens / name / "store.json", source), console)
     _print_decontamination(statistics.get("decontamination"), console)
@@ -60,7 +61,6 @@ def _rate(store: Path, source: Mapping[str, Any]) -> float | None:
 
 
 def _print_source(name: str, source: Mapping[str, Any], examples: bool, rate: float | None, console: Console) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     columns = ["step", "in", "kept", "bytes kept", *(["tokens in", "kept"] if rate else []), "dropped, by reason"]
@@ -78,7 +78,7 @@ def _print_source(name: str, source: Mapping[str, Any], examples: bool, rate: fl
         table.add_row(
             step["step"], amount(step["in"]), _part(step["kept"], step["in"]), _size(size) if size is not None else "",
             *tokens(step["bytes"]["in"], step["bytes"]["kept"]),
-            escape(", ".join(f"{reason} {count:,}" for reason, count in reasons)),
+            ", ".join(f"{one_line(reason)} {count:,}" for reason, count in reasons),
         )  # fmt: skip
     for part in ("kept", "held_out"):
         row = [
@@ -99,11 +99,11 @@ def _print_source(name: str, source: Mapping[str, Any], examples: bool, rate: fl
         for reason, shown in step["examples"].items() if examples else ():
             for each in shown:
                 text = " ".join(each["text"].split())
-                console.print(escape(f"  {step['step']}: {reason}: {each['id']}: {text}"), soft_wrap=True)
+                console.print(one_line(f"  {step['step']}: {reason}: {each['id']}: {text}"), soft_wrap=True)
     domains = source.get("duplicates_by_domain") or {}
     if domains:
         worst = ", ".join(f"{host} {count:,}" for host, count in list(domains.items())[:5])
-        console.print(f"  duplicates by domain: {worst}", soft_wrap=True)
+        console.print(one_line(f"  duplicates by domain: {worst}"), soft_wrap=True)
     console.print()
 
 
@@ -118,7 +118,6 @@ def _bars(bins: list[Mapping[str, Any]]) -> list[str]:
 
 
 def _print_decontamination(found: Mapping[str, Any] | None, console: Console) -> None:
-    from rich.markup import escape
 
     if found is None:
         return
@@ -135,7 +134,7 @@ def _print_decontamination(found: Mapping[str, Any] | None, console: Console) ->
         for hit in source["hits"][:3]:
             excerpt = " ".join(hit["excerpt"].split())
             console.print(
-                escape(f"    {hit['id']} holds {hit['num_hits']} n-grams of {hit['text']}: {excerpt}"), soft_wrap=True
+                one_line(f"    {hit['id']} holds {hit['num_hits']} n-grams of {hit['text']}: {excerpt}"), soft_wrap=True
             )
     console.print()
 
@@ -183,7 +182,7 @@ def why(run: Path, id: str) -> None:
         raise DataError(f"{run} is no run: {where.recipe} is missing")
     for number, fate in enumerate(fates(load_recipe(where.recipe), where, id)):
         if number:
-            click.echo()
+            echo()
         _print_fate(fate)
 
 
@@ -191,22 +190,27 @@ def _print_fate(fate: Fate) -> None:
     decision = {"kept": "kept", "held_out": "kept, held out from training", "dropped": "dropped"}[fate.part]
     if fate.part == "dropped":
         decision += f" by {fate.step}: {fate.reason}" + (f" (score {fate.score:.4g})" if fate.score is not None else "")
-    click.echo(f"{fate.source}: {decision}")
+    _say(f"{fate.source}: {decision}")
     if fate.twin is not None:
         other = "" if fate.twin["source"] == fate.source else f" of {fate.twin['source']}"
         part = fate.twin["part"].replace("_", " ")
-        click.echo(f"  repeats   {fate.twin['id']}{other} ({part}, {fate.twin['alike']:.0%} alike)")
+        _say(f"  repeats   {fate.twin['id']}{other} ({part}, {fate.twin['alike']:.0%} alike)")
     for hit in fate.matches:
-        click.echo(
+        _say(
             f"  shares    {hit['num_hits']} n-grams with {hit['text']} of {hit['evaluator']} ({hit['share']:.1%} of its own):"
         )
-        click.echo(f"            {' '.join(hit['excerpt'].split())}")
+        _say(f"            {' '.join(hit['excerpt'].split())}")
     for name, verdict, score in fate.asked:
-        click.echo(f"  {name:<26}{verdict}" + (f" (score {score:.4g})" if score is not None else ""))
+        _say(f"  {name:<26}{verdict}" + (f" (score {score:.4g})" if score is not None else ""))
     if fate.place is not None:
-        click.echo(f"  read from {fate.place}")
-    click.echo(f"  lies in   {fate.file}, row {fate.row}")
+        _say(f"  read from {fate.place}")
+    _say(f"  lies in   {fate.file}, row {fate.row}")
     if fate.document.url:
-        click.echo(f"  address   {fate.document.url}")
+        _say(f"  address   {fate.document.url}")
     text = " ".join(fate.document.text.split())
-    click.echo(f"  text      {text[:300]}{'...' if len(text) > 300 else ''}")
+    _say(f"  text      {text[:300]}{'...' if len(text) > 300 else ''}")
+
+
+def _say(line: str) -> None:
+    """Print one line; ids, addresses and texts of documents begin none of their own."""
+    echo(one_line(line))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from rexplug.cli import terminal
+
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
@@ -42,7 +44,6 @@ def evaluate(
     A MODEL is a folder, a hub name, a run, bm25, tfidf, or random:FOLDER (the same architecture with random weights);
     LABEL= may precede it.
     """
-    from rich.console import Console
 
     from rexplug.cli.comparison import print_comparison
     from rexplug.cli.progress import TerminalProgress
@@ -77,6 +78,6 @@ def evaluate(
     comparison = compare_models(results, every_metric=all_metrics)
     page, file = out / "comparison.html", out / "comparison.json"
     write_comparison(comparison, html=page, json=file, title="Evaluation")
-    console = Console(highlight=False)
+    console = terminal.console()
     print_comparison(comparison, console)
     console.print(f"  page:       {page}\n  results:    {out}/MODEL/EVALUATOR.json", soft_wrap=True)

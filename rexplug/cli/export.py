@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from rexplug.cli.terminal import echo
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -23,4 +25,4 @@ def export(run: Path, checkpoint: str | None, target: Path | None, onnx: bool) -
     from rexplug.pipeline import export_checkpoint
 
     folder, parity = export_checkpoint(run, checkpoint, target, onnx=onnx)
-    click.echo(f"{folder}: logits equal within {parity['max_difference']:.1e}")
+    echo(f"{folder}: logits equal within {parity['max_difference']:.1e}")

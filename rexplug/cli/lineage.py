@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from rexplug.cli.terminal import echo, echo_json, one_line
 
 if TYPE_CHECKING:
     from rexplug.batches import Lineage
@@ -41,11 +42,11 @@ def lineage(run: Path, step: int | None, document: str | None, phase: str | None
         rows, total = rows[: limit or None], len(rows)
     if as_json:
         for row in rows:
-            click.echo(json.dumps(row, ensure_ascii=False))
+            echo_json(row)
         return
     _print(rows)
     if total > len(rows):
-        click.echo(f"... and {total - len(rows):,} more; --limit 0 prints all")
+        echo(f"... and {total - len(rows):,} more; --limit 0 prints all")
 
 
 def _of_step(phases: Mapping[str, Lineage], step: int, limit: int) -> tuple[list[dict[str, Any]], int]:
@@ -57,7 +58,7 @@ def _of_step(phases: Mapping[str, Lineage], step: int, limit: int) -> tuple[list
     name, found = next(iter((trained or phases).items()))
     stream = found.history.stream
     plan = found.batch(step)
-    click.echo(
+    echo(
         f"{name}, step {step:,}: {plan.num_tokens:,} tokens in {len(plan.rows)} rows, progress {plan.progress:.4f}; "
         + ", ".join(f"{source} {count:,}" for source, count in plan.tokens_of.items()),
         err=True,
@@ -110,9 +111,9 @@ def _of_document(phases: Mapping[str, Lineage], document: str, finished: Collect
     order = list(phases)
     found.sort(key=lambda row: (order.index(row["phase"]), row["step"], row["part"]))
     if not found:
-        click.echo("no phase has seen it or will:", err=True)
+        echo("no phase has seen it or will:", err=True)
         for name, each in phases.items():
-            click.echo(f"  {name}: {_why_not(each, known, over=name in finished)}", err=True)
+            echo(f"  {name}: {_why_not(each, known, over=name in finished)}", err=True)
     return found
 
 
@@ -144,7 +145,7 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> None:
     names = list(cells[0])
     widths = {name: max(len(name), *(len(cell[name]) for cell in cells)) for name in names}
     for line in ({name: name for name in names}, *cells):
-        click.echo("  ".join(line[name].ljust(widths[name]) for name in names).rstrip())
+        echo("  ".join(line[name].ljust(widths[name]) for name in names).rstrip())
 
 
 def _cell(name: str, value: Any) -> str:
@@ -152,4 +153,4 @@ def _cell(name: str, value: Any) -> str:
         return "-"
     if name == "seen":
         return "seen" if value else "to come, about"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else one_line(str(value))

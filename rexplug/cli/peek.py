@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from rexplug.cli import terminal
+from rexplug.cli.terminal import one_line
+
 if TYPE_CHECKING:
     from rexplug.report.preview import PhasePreview, RowPreview, SamplePreview
 
@@ -52,7 +55,7 @@ def peek(
     from rexplug.pipeline.preview import prepared
     from rexplug.report.preview import preview_phase
 
-    console = Console(highlight=False)
+    console = terminal.console()
     with (
         TerminalProgress(quiet=not console.is_terminal) as progress,
         prepared(recipe_or_run, overrides, phase, documents, progress) as (recipe, run, chosen, note),
@@ -86,7 +89,9 @@ def _print_row(number: int, row: RowPreview, console: Console) -> None:
         f"({row.num_tokens / row.width:.1%}), {row.num_masked:,} masked, {row.num_guided:,} of them guided"
     )
     for sample in row.samples:
-        title = Text(f"{sample.source} · {sample.document} · tokens {sample.start:,} to {sample.end:,}", "cyan")
+        title = Text(
+            one_line(f"{sample.source} · {sample.document} · tokens {sample.start:,} to {sample.end:,}"), "cyan"
+        )
         console.print(Panel(_body(sample, console), title=title, title_align="left", border_style="cyan"))
     if row.num_samples > len(row.samples):
         console.print(Text(f"  and {row.num_samples - len(row.samples)} more samples", "dim"))

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from rexplug.cli import terminal
 from rexplug.cli.progress import amount
 from rexplug.planning import GPUS, Known, Plan, PlannedPhase, SourceUse, find_gpu, make_forecast
 from rexplug.planning.draw import sparkline
@@ -53,7 +54,7 @@ def plan(
     root = run_dir or Path("runs") / resolved.name
     num = num_gpus or 1
     made = make_forecast(resolved, RunDirectory(root), gpus=asked or list(GPUS.values()), num_gpus=num, processes=num)
-    console = Console(highlight=False)
+    console = terminal.console()
     print_plan(made.plan, console, root)
     shown = bool(asked) or num_gpus is not None or hourly is not None or made.training_seconds > LONG
     print_costs(made, console, hourly, gpus=shown)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from rexplug.cli.terminal import echo
 from rexplug.components import Component
 
 
@@ -29,27 +30,25 @@ def plugins(name: str | None) -> None:
             names = sorted({e.component.name for e in registry.entries.values()})
             raise PluginError(f"no plugin or component is called '{name}'; there are {', '.join(names)}")
         for entry in found:
-            click.echo("\n".join(describe(entry.component)))
-            click.echo()
+            echo("\n".join(describe(entry.component)))
+            echo()
         return
-    click.echo("Plugins")
+    echo("Plugins")
     width = 2 + max(map(len, registry.plugins))
     for plugin in registry.plugins.values():
         origin = f"{plugin.distribution} {plugin.version}" if plugin.distribution else ""
-        click.echo(f"  {plugin.name:<{width}}{origin}")
+        echo(f"  {plugin.name:<{width}}{origin}")
     width = 2 + max(len(entry.component.name) for entry in registry.entries.values())
     for kind in KINDS.values():
-        click.echo(
-            f"\n{kind.kind.capitalize()}s" if not kind.kind.endswith("y") else f"\n{kind.kind.capitalize()[:-1]}ies"
-        )
+        echo(f"\n{kind.kind.capitalize()}s" if not kind.kind.endswith("y") else f"\n{kind.kind.capitalize()[:-1]}ies")
         for entry in registry.of_kind(kind):
-            click.echo(f"  {entry.component.name:<{width}}{first_line(entry.component)}")
+            echo(f"  {entry.component.name:<{width}}{first_line(entry.component)}")
     if registry.failures:
-        click.echo("\nDid not load")
+        echo("\nDid not load")
         for failure in registry.failures:
             origin = f" (from {failure.distribution})" if failure.distribution else ""
-            click.echo(f"  {failure.plugin}{origin}: {failure.reason}")
-    click.echo("\nOptions of one: rexplug plugins NAME")
+            echo(f"  {failure.plugin}{origin}: {failure.reason}")
+    echo("\nOptions of one: rexplug plugins NAME")
 
 
 def first_line(component: type[Component]) -> str:

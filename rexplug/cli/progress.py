@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from rexplug.cli import terminal
+
 _EVERY_SECONDS = 15.0
 """Plain lines come at most this often."""
 
@@ -67,7 +69,7 @@ class TerminalProgress:
     """Implements `rexplug.progress.Progress` on a terminal or a log; a context manager that closes the last task."""
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
-        self.console = console or Console(file=sys.stderr, highlight=False)
+        self.console = console or terminal.console(sys.stderr)
         self.quiet = quiet
         self._live: Live | None = None
         self._clock: Clock | None = None
@@ -111,7 +113,9 @@ class TerminalProgress:
         if self._clock is None or self.quiet:
             return
         if self._live is not None:
-            self._live.update(Text("  " + self._clock.line(), style="cyan", no_wrap=True, overflow="ellipsis"))
+            self._live.update(
+                Text("  " + terminal.visible(self._clock.line()), style="cyan", no_wrap=True, overflow="ellipsis")
+            )
         elif time.monotonic() - self._said >= _EVERY_SECONDS:
             self._said = time.monotonic()
             self._print("  " + self._clock.line(), "")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from rexplug.cli.terminal import echo
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -15,4 +17,4 @@ def report(run: Path) -> None:
     from rexplug.plugins import load_plugins
 
     for path in rewrite_report(run, load_plugins()):
-        click.echo(f"  {path}")
+        echo(f"  {path}")

@@ -10,6 +10,8 @@ from types import FrameType
 
 import click
 
+from rexplug.cli import terminal
+
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
@@ -54,7 +56,6 @@ def run(
     OVERRIDES change keys of the recipe: phases.anneal.tokens=2M seed=3. Stages that are done are skipped; a run that
     was stopped continues when the same command is given again.
     """
-    from rich.console import Console
 
     from rexplug import ranks
     from rexplug.cli.progress import TerminalProgress
@@ -88,7 +89,7 @@ def run(
             manifest, incomplete = Manifest.open(RunDirectory(root)), error
         finally:
             ranks.dismiss()
-    print_summary(manifest, resolved, Console(highlight=False))
+    print_summary(manifest, resolved, terminal.console())
     if incomplete is not None:
         raise incomplete
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rexplug.cli.terminal import echo, one_line
+
 if TYPE_CHECKING:
     from rexplug.tokens import TokenStore
 
@@ -42,12 +44,12 @@ def show(folder: Path, source: str | None, verify: bool, documents: tuple[str, .
     damaged: list[str] = []
     missing = set(documents)
     for store in stores:
-        click.echo("\n".join(_lines(store)))
+        echo("\n".join(_lines(store)))
         if verify:
             found = list(store.verify())
             damaged += found
             files = sum(len(shard["files"]) for shard in store.description["shards"])
-            click.echo(
+            echo(
                 f"  checksums  {f'{len(found)} of {files} files differ' if found else f'all {files} files as written'}"
             )
         numbers = [(name, number) for name in documents for number in store.find(name)]
@@ -56,8 +58,8 @@ def show(folder: Path, source: str | None, verify: bool, documents: tuple[str, .
             firsts = list(range(min(3, store.num_documents)))
             numbers = list(zip(store.ids(firsts), firsts, strict=True))
         for name, number in numbers:
-            click.echo(f"\n  {name}\n    {_text(store, number, tokenizer, whole=bool(documents))}")
-        click.echo()
+            echo(f"\n  {one_line(name)}\n    {_text(store, number, tokenizer, whole=bool(documents))}")
+        echo()
     if damaged:
         raise DataError("\n".join(damaged))
     if missing:
@@ -128,7 +130,7 @@ def _text(store: TokenStore, document: int, tokenizer: Path | None, *, whole: bo
     more = "" if whole or len(ids) == int(store.lengths[document]) else " ..."
     if tokenizer is None:
         return " ".join(map(str, ids)) + more
-    from tokenizers import Tokenizer
+    from rexplug.tokenizer_files import open_tokenizer
 
-    decoded = Tokenizer.from_file(str(tokenizer / "tokenizer.json")).decode(ids, skip_special_tokens=False)
+    decoded = open_tokenizer(tokenizer).decode(ids, skip_special_tokens=False)
     return " ".join(decoded.split()) + more

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from rexplug.batches import Position
 from rexplug.checksums import folder_problems, record_checksums
 from rexplug.errors import DataError
+from rexplug.model.build import save_model
 from rexplug.run_directory import read_json, replacing, write_json
 
 FINAL = "final"
@@ -48,7 +49,7 @@ class State:
 def write_checkpoint(folder: Path, model: Any, moments: dict[str, Any], state: State) -> Path:
     """Write a checkpoint in one step: the model, the optimizer's whole `state_dict`, the rest. Returns its folder."""
     with replacing(folder) as temporary:
-        model.save_pretrained(temporary)
+        save_model(model, temporary)
         torch.save(moments, temporary / "optimizer.pt")
         write_json(temporary / "state.json", asdict(state))
         record_checksums(temporary)

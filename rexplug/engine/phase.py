@@ -25,7 +25,8 @@ from rexplug.engine.memory import CPU_TOKENS, Fits, choose_rows, enough_memory
 from rexplug.engine.saving import DISK_ERRORS, Saver, why_not_written
 from rexplug.errors import DataError, RankLost, RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention
-from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, theta_warnings, thetas
+from rexplug.model.build import load_model, save_model, set_rope, start_model, theta_warnings, thetas
+from rexplug.model.checkpoint import SpecialIds
 from rexplug.model.compiled import choose_compile, compile_layers
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
@@ -40,20 +41,23 @@ Evaluate = Callable[[Path, int], None]
 
 
 def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -> dict[str, Any]:
-    """Write `checkpoints/initial`: the model that the first phase starts from. Returns its size and thetas.
+    """Write `checkpoints/initial`: the model that the first phase starts from.
+
+    Returns its size and thetas, and the weights that the checkpoint of `model.from` lacked, which were drawn at random.
 
     Raises:
         DataError: the model cannot be loaded, does not suit a phase, or cannot be written.
     """
     longest = max(phase.context for phase in recipe.phases)
-    model = build_model(recipe.model, special, context=longest, seed=recipe.seed_of_training)
+    start = start_model(recipe.model, special, context=longest, seed=recipe.seed_of_training)
+    model = start.model
     for phase in recipe.phases:
         _check_rope(model, phase)
     checkpoints.clear_leftovers(run.checkpoints)
     folder = run.checkpoints / "initial"
     try:
         with replacing(folder) as temporary:
-            model.save_pretrained(temporary)
+            save_model(model, temporary)
             record_checksums(temporary)
     except DISK_ERRORS as error:
         raise DataError(
@@ -62,7 +66,10 @@ def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -
         ) from None
     total = sum(each.numel() for each in model.parameters())
     embedding = model.model.embeddings.tok_embeddings.weight.numel()
-    return {"parameters": total, "without_embedding": total - embedding, "rope_theta": thetas(model)}
+    return {
+        "parameters": total, "without_embedding": total - embedding, "rope_theta": thetas(model),
+        "new_weights": list(start.new_weights),
+    }  # fmt: skip
 
 
 def _check_rope(model: Any, phase: Phase) -> None:

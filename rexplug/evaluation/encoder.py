@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from rexplug.errors import DataError, NotApplicable
+from rexplug.errors import NotApplicable
+from rexplug.evaluation.loading import head_logits, load_weights, longest_input, runs_packed
+from rexplug.evaluation.model_folder import check_fit, load_modules, load_tokenizer, loading, look_through
 
 _BATCH_TOKENS = 8192
-_RANDOM_SEED = 7919
 _NOISE = 0.02
 
 
@@ -39,24 +39,22 @@ class HuggingFaceEncoder:
     def __init__(
         self, model: str | Path, tokenizer: Path | None = None, *, random: bool = False, packed: bool = True
     ) -> None:
-        from transformers import AutoTokenizer
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
         self.folder = model
         self._affine: tuple[Tensor, Tensor] | None = None
-        try:
-            self._pooling = _pooling_modules(Path(model))
-            weights = Path(model) / "0_Transformer" if (Path(model) / "0_Transformer").is_dir() else model
-            self._model = _load(weights, random)
-            self._tokenizer = AutoTokenizer.from_pretrained(tokenizer or weights)
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"{model} is no model that can be evaluated: {str(error).splitlines()[0]}") from None
+        with loading(model):
+            found = look_through(model, tokenizer, weights=not random)
+            self._pooling = load_modules(found)
+            self._model = load_weights(found.encoder, random=random)
+            self._tokenizer = load_tokenizer(tokenizer or found.encoder)
+            check_fit(model, self._tokenizer, self._model.get_input_embeddings().weight.shape[0])
         # Now, because a call with truncation changes the tokenizer's own settings.
         self._tokenizer_text = self._tokenizer.backend_tokenizer.to_str()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model.eval().to(self.device)
-        self._packed = packed and self._model.config.model_type == "modernbert"
+        self._packed = packed and runs_packed(self._model.config)
         if self._packed:
             from rexplug.model.attention import choose_backend, use_packed_attention
 
@@ -65,7 +63,11 @@ class HuggingFaceEncoder:
             for module in self._model.modules():
                 if hasattr(module, "attention_dropout") and isinstance(module.attention_dropout, float):
                     module.attention_dropout = 0.0
-            use_packed_attention(self._model)
+                if isinstance(module, torch.nn.Dropout):
+                    module.p = 0.0
+            use_packed_attention(_Holder(self._model))
+        with loading(model):
+            self.encode(["a"])  # parts that do not fit together show here, and not after hours
 
     @cached_property
     def revision(self) -> str:
@@ -86,10 +88,7 @@ class HuggingFaceEncoder:
     @property
     def max_tokens(self) -> int:
         """Longest input."""
-        config = self._model.config
-        longest = int(config.max_position_embeddings)
-        # RoBERTa's positions begin after its padding id.
-        return longest - (config.pad_token_id + 1 if "roberta" in config.model_type else 0)
+        return longest_input(self._model)
 
     @property
     def num_dimensions(self) -> int:
@@ -236,9 +235,7 @@ class HuggingFaceEncoder:
         if hasattr(self._model, "decoder") and hasattr(self._model, "head"):
             logits: Tensor = self._model.decoder(self._model.head(hidden))
         else:
-            # BERT- and RoBERTa-like models name their head after themselves.
-            head = getattr(self._model, "cls", None) or self._model.lm_head
-            logits = head(hidden)
+            logits = head_logits(self._model, hidden)
         return logits
 
     def batches(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[list[int]]:
@@ -257,34 +254,8 @@ class HuggingFaceEncoder:
 
 
 class _Holder:
-    """Shows a bare `ModernBertModel` to `forward_packed` as a model with a head would hold it."""
+    """Shows a ModernBERT with or without a head to packed attention as one with a head would hold it."""
 
     def __init__(self, model: Any) -> None:
         self.model = model.base_model
-
-
-def _load(model: str | Path, random: bool) -> Any:
-    from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
-
-    config = AutoConfig.from_pretrained(model)
-    has_head = any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in config.architectures or ())
-    kind = AutoModelForMaskedLM if has_head else AutoModel
-    if random:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_RANDOM_SEED)
-            return kind.from_config(config, dtype=torch.float32)
-    return kind.from_pretrained(model, dtype=torch.float32)
-
-
-def _pooling_modules(folder: Path) -> list[Any]:
-    """What a sentence-transformers model does with its tokens' vectors; empty for other models."""
-    path = folder / "modules.json"
-    if not path.is_file():
-        return []
-    from sentence_transformers.util import import_from_string
-
-    found = []
-    for entry in json.loads(path.read_text(encoding="utf-8"))[1:]:
-        kind = import_from_string(entry["type"])
-        found.append(kind.load(str(folder / entry["path"])))
-    return found
+        self.set_attn_implementation = model.set_attn_implementation

@@ -12,6 +12,7 @@ from rexplug.evaluation.lexical import KINDS, LexicalModel
 
 if TYPE_CHECKING:
     from rexplug.evaluation.encoder import HuggingFaceEncoder
+    from rexplug.evaluation.model_folder import ModelFolder
 
     Model = HuggingFaceEncoder | LexicalModel
 
@@ -52,16 +53,40 @@ class ModelName:
                 return LexicalModel(kind)
         from rexplug.evaluation.encoder import HuggingFaceEncoder
 
+        place = self.place
+        beside = tokenizer_beside(place) if isinstance(place, Path) else None
+        return HuggingFaceEncoder(place, tokenizer or beside, random=self.random)
+
+    @property
+    def random(self) -> bool:
+        """Whether the weights are drawn anew."""
+        return self.what.startswith("random:")
+
+    @property
+    def place(self) -> Path | str:
+        """The folder with the model (inside that of a run or phase, if one is named), or else the name as it is written."""
         name = self.what.removeprefix("random:")
         folder = Path(name)
-        if folder.is_dir() and not (folder / "config.json").exists():
-            inner = [each for each in ("model", "final") if (folder / each / "config.json").exists()]
-            if inner:
-                folder = folder / inner[0]
-        return HuggingFaceEncoder(
-            folder if folder.is_dir() else name, tokenizer or tokenizer_beside(folder),
-            random=self.what.startswith("random:"),
-        )  # fmt: skip
+        if not folder.is_dir():
+            return name
+        if not (folder / "config.json").exists() and not (folder / "modules.json").exists():
+            for inner in ("model", "final"):
+                if (folder / inner / "config.json").exists():
+                    return folder / inner
+        return folder
+
+    def check(self) -> ModelFolder | None:
+        """Look whether a model in a folder can be loaded, without loading it; returns what is there, None for other names.
+
+        Raises:
+            DataError: a file is missing or damaged, or the model wants to run code of its own.
+        """
+        from rexplug.evaluation.model_folder import look_through
+
+        place = self.place
+        if self.what in KINDS or not isinstance(place, Path):
+            return None
+        return look_through(place, tokenizer_beside(place), weights=not self.random)
 
 
 def tokenizer_beside(folder: Path) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +11,19 @@ import torch
 
 from rexplug.errors import DataError
 from rexplug.model.attention import Packing, choose_backend, forward_packed, use_own_attention, use_packed_attention
-from rexplug.model.build import load_model
+from rexplug.model.build import load_model, save_model, thetas
+from rexplug.model.config_file import old_keys
 from rexplug.run_directory import replacing, write_json
+from rexplug.tokenizer_files import load_fast, write_portable
 
 TOLERANCE = 1e-5
 ONNX_TOLERANCE = 1e-4
 _TEXT_TOKENS = 512
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
-def export(checkpoint: Path, tokenizer: Path, target: Path, *, sample_texts: Sequence[str]) -> dict[str, Any]:
+def export(
+    checkpoint: Path, tokenizer: Path, target: Path, *, sample_texts: Sequence[str], longest: int | None = None
+) -> dict[str, Any]:
     """Write the model folder and `parity.json`; returns what the latter holds.
 
     The proof has two halves. Read back with `AutoModelForMaskedLM.from_pretrained` and run packed as in training, the
@@ -29,23 +31,25 @@ def export(checkpoint: Path, tokenizer: Path, target: Path, *, sample_texts: Seq
     rounding: within 1e-5 of the largest logit in fp32, and within 1e-5 in fp64, where rounding cannot hide a mistake.
     (Two attention functions of transformers differ by some 1e-5 in fp32 themselves once logits reach 10.)
 
+    The tokenizer's definition is copied byte by byte; tokenizer and sentence-transformers cut texts at `longest`, the longest
+    context that the checkpoint was trained on (the config's largest position if left out).
+
     Raises:
         DataError: one of the differences is larger than that.
     """
-    from transformers import AutoModelForMaskedLM, AutoTokenizer
+    from transformers import AutoModelForMaskedLM
 
     texts = [text for text in sample_texts if text.strip()] or ["rexplug"]
     with replacing(target) as temporary:
         model = load_model(checkpoint)
-        fast = AutoTokenizer.from_pretrained(tokenizer)
+        longest = min(longest or model.config.max_position_embeddings, model.config.max_position_embeddings)
+        fast = load_fast(tokenizer)
         rows = [fast(text, truncation=True, max_length=_TEXT_TOKENS)["input_ids"] for text in texts]
         trained = _packed_logits(model, rows)
         use_own_attention(model, "sdpa")
-        model.save_pretrained(temporary)
-        for name in _TOKENIZER_FILES:
-            if (tokenizer / name).exists():
-                shutil.copyfile(tokenizer / name, temporary / name)
-        _write_sentence_transformer(temporary, model.config)
+        save_model(model, temporary)
+        write_portable(tokenizer, temporary, max_length=longest)
+        _write_sentence_transformer(temporary, model.config, longest)
         reloaded = AutoModelForMaskedLM.from_pretrained(
             temporary, attn_implementation="sdpa", dtype=torch.float32, local_files_only=True
         ).eval()
@@ -60,6 +64,7 @@ def export(checkpoint: Path, tokenizer: Path, target: Path, *, sample_texts: Seq
             "transformers, fp64": _difference(_packed_logits(reloaded, rows), exact),
         }
         parity: dict[str, Any] = {
+            "transformers_from": oldest_transformers(model),
             "max_difference": max(differences.values()),
             "tolerance": TOLERANCE,
             "differences": differences,
@@ -75,6 +80,11 @@ def export(checkpoint: Path, tokenizer: Path, target: Path, *, sample_texts: Seq
                 )
         write_json(temporary / "parity.json", parity)
     return parity
+
+
+def oldest_transformers(model: Any) -> str:
+    """The oldest release of transformers that computes the exported model's logits; a test proves it with that release."""
+    return "4.48" if old_keys(model.config.layer_types, thetas(model)) is not None else "5.1"
 
 
 def _logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
@@ -101,7 +111,7 @@ def _packed_logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tens
     return list(logits.split(lengths.tolist()))
 
 
-def _write_sentence_transformer(folder: Path, config: Any) -> None:
+def _write_sentence_transformer(folder: Path, config: Any, longest: int) -> None:
     """The files that make the folder a SentenceTransformer with mean pooling."""
     write_json(
         folder / "modules.json",
@@ -114,9 +124,7 @@ def _write_sentence_transformer(folder: Path, config: Any) -> None:
         folder / "1_Pooling" / "config.json",
         {"word_embedding_dimension": config.hidden_size, "pooling_mode_mean_tokens": True, "include_prompt": True},
     )
-    write_json(
-        folder / "sentence_bert_config.json", {"max_seq_length": config.max_position_embeddings, "do_lower_case": False}
-    )
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False})
     write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine", "prompts": {}})
 
 
@@ -133,12 +141,12 @@ def export_onnx(folder: Path, *, sample_texts: Sequence[str]) -> dict[str, Any]:
         import onnxruntime
     except ImportError:
         raise DataError("ONNX export needs the extra: pip install 'rexplug[onnx]'") from None
-    from transformers import AutoModelForMaskedLM, AutoTokenizer
+    from transformers import AutoModelForMaskedLM
 
     model = AutoModelForMaskedLM.from_pretrained(
         folder, attn_implementation="eager", dtype=torch.float32, local_files_only=True
     ).eval()
-    fast = AutoTokenizer.from_pretrained(folder)
+    fast = load_fast(folder)
     texts = [text for text in sample_texts if text.strip()] or ["rexplug"]
     encoded = fast(texts, padding=True, truncation=True, max_length=_TEXT_TOKENS, return_tensors="pt")
     inputs = (encoded["input_ids"], encoded["attention_mask"])

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 
 from rexplug.components import MaskingPolicy, TokenBatch
 from rexplug.errors import RexplugError
 from rexplug.recipe import Recipe
-
-_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
-_TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")
 
 
 def early_problems(recipe: Recipe) -> Iterator[str]:
@@ -77,25 +72,3 @@ def _evaluator_problems(recipe: Recipe) -> Iterator[str]:
             continue  # `check` says it
         if missing:
             yield f"{place}: {missing[0]} is missing"
-
-
-def baseline_problem(name: str) -> str | None:
-    """Why the model in a folder cannot be loaded, as far as a look at its files tells."""
-    folder = Path(name.removeprefix("random:"))
-    inner = [folder / each for each in ("model", "final") if (folder / each / "config.json").is_file()]
-    found = folder if (folder / "config.json").is_file() or not inner else inner[0]
-    config = found / "config.json"
-    if not config.is_file():
-        return f"the folder '{folder}' holds no model (config.json)"
-    try:
-        content = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        return f"{config} cannot be read: {error}"
-    if not isinstance(content, dict):
-        return f"{config} holds no object"
-    if not name.startswith("random:") and not any(path for pattern in _WEIGHTS for path in found.glob(pattern)):
-        return f"the folder '{found}' holds no weights ({' or '.join(_WEIGHTS)})"
-    beside = [parent / "tokenizer" for parent in found.resolve().parents if (parent / "run.json").is_file()]
-    if not any((place / each).is_file() for place in (found, *beside[:1]) for each in _TOKENIZERS):
-        return f"the folder '{found}' holds no tokenizer ({', '.join(_TOKENIZERS)})"
-    return None

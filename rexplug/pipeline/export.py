@@ -6,6 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rexplug.checksums import record_checksums, require_whole
 from rexplug.errors import DataError
 from rexplug.run_directory import RunDirectory, mend
@@ -33,11 +35,32 @@ def export_checkpoint(
     require_whole(source, f"export another checkpoint, or train it again (--from train.{source.parent.name})")
     require_whole(run.tokenizer, "--from tokenize makes it, and all that depends on it, again")
     texts = [document.text for folder in held_out for document in islice(read_documents(folder), _TEXTS)]
-    parity = export(source, run.tokenizer, target, sample_texts=texts[:_TEXTS])
+    longest = longest_context(run, source.parent.name)
+    parity = export(source, run.tokenizer, target, sample_texts=texts[:_TEXTS], longest=longest)
     if onnx:
         export_onnx(target, sample_texts=texts[:_TEXTS])
     record_checksums(target, leave_out=["README.md"])
     return target, parity
+
+
+def longest_context(run: RunDirectory, phase: str) -> int | None:
+    """The longest context up to a phase of a model trained from scratch; None where the model's config says it.
+
+    The config already has room for the contexts of later phases, which this checkpoint has not seen.
+    """
+    if not run.recipe.exists():
+        return None
+    try:
+        recipe = yaml.safe_load(run.recipe.read_text(encoding="utf-8"))
+        contexts = {each["name"]: int(each["context"]) for each in recipe["phases"]}
+        started = recipe["model"].get("from") is not None
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        raise DataError(
+            f"{run.recipe} is not the recipe of a run; the run writes it again when it is continued"
+        ) from None
+    if started or phase not in contexts:
+        return None
+    return max(list(contexts.values())[: list(contexts).index(phase) + 1])
 
 
 def find_checkpoint(run: RunDirectory, name: str | None) -> Path:

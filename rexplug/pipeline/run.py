@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from rexplug.evaluation import Material
 
 REMAKE_TOKENIZER = "--from tokenize makes it, and all that depends on it, again"
+COMPARED_TEXTS = 200
+"""Kept documents of each source on which the tokenizer is compared with that of the checkpoint."""
 HELD_OUT_LIMIT = 2000
 """Evaluators get at most this many held-out documents of a source."""
 
@@ -341,11 +343,13 @@ class Story:
         recipe, run = self.recipe, self.run
         sources = list(recipe.sources)
         make_tokenizer(
-            recipe.tokenizer, run.corpus, sources, seed=recipe.seed, folder=run.tokenizer, progress=self.progress
-        )
+            recipe.tokenizer, run.corpus, sources, seed=recipe.seed, folder=run.tokenizer, progress=self.progress,
+            max_length=max(phase.context for phase in recipe.phases),
+        )  # fmt: skip
         if not (run.tokenizer / CHECKSUMS).exists():
             record_checksums(run.tokenizer)
         require_whole(run.tokenizer, REMAKE_TOKENIZER)
+        self._compare_ids()
         scorers = dict(zip((scorer.channel for scorer in recipe.scorers), self._scorers(), strict=True))
         return tokenize(
             run.corpus, sources, run.tokenizer, scorers, tokens=run.tokens, executor=recipe.curation.executor,
@@ -362,7 +366,29 @@ class Story:
         for phase in self.recipe.phases:
             # Refuses a source without documents for it: better now than when its turn comes.
             phase_stream(self.recipe, phase, self.run)
-        return initial_checkpoint(self.recipe, SpecialTokens.read(self.run.tokenizer), self.run)
+        self._compare_ids()
+        made = initial_checkpoint(self.recipe, SpecialTokens.read(self.run.tokenizer), self.run)
+        if made["new_weights"]:
+            self.progress.note(
+                f"  '{self.recipe.model.from_}' has no masked-LM head; a new one starts from random weights"
+            )
+        return made
+
+    def _compare_ids(self) -> None:
+        """Refuse a tokenizer whose ids are not those that the checkpoint to go on from has learnt."""
+        if self.recipe.model.from_ is None:
+            return
+        from rexplug.corpus import read_documents
+        from rexplug.pipeline.checkpoint_ids import require_learnt_ids
+
+        texts = [
+            document.text
+            for name in self.recipe.sources
+            for document in islice(read_documents(self.run.corpus / name / "kept"), COMPARED_TEXTS)
+        ]
+        remark = require_learnt_ids(self.recipe.model, self.run.tokenizer, texts)
+        if remark is not None:
+            self.progress.note(f"  note: {remark}")
 
     def train(self, phase: Phase) -> Any:
         """Train one phase from the checkpoint of the one before, on all ranks."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rexplug.recipe import Recipe
 from rexplug.report.contents import Contents
 from rexplug.report.foreseen import card_lines
+from rexplug.report.markdown import cell, front_matter
 from rexplug.run_directory import RunDirectory, write_text
 
 
@@ -18,16 +20,16 @@ def write_card(run: RunDirectory, recipe: Recipe) -> Path:
 
 def _lines(contents: Contents) -> list[str]:
     recipe = contents.recipe
+    head = {
+        "library_name": "transformers",
+        "pipeline_tag": "fill-mask",
+        "tags": ["modernbert", "rexplug", "domain-encoder", "sentence-transformers"],
+        "language": "en",
+        **({"license": recipe.card.license} if recipe.card.license else {}),
+        **_model_index(contents),
+    }
     lines = [
-        "---",
-        "library_name: transformers",
-        "pipeline_tag: fill-mask",
-        "tags: [modernbert, rexplug, domain-encoder, sentence-transformers]",
-        "language: en",
-        *([f"license: {recipe.card.license}"] if recipe.card.license else []),
-        *_model_index(contents),
-        "---",
-        "",
+        front_matter(head),
         f"# {recipe.name}",
         "",
         recipe.description,
@@ -65,6 +67,7 @@ def _lines(contents: Contents) -> list[str]:
         "",
         '`SentenceTransformer("model")` loads it with mean pooling. It was not trained to embed sentences: fine-tune it first.',
         "",
+        *_versions(contents),
         "## Training data",
         "",
         "| source | origin | documents | tokens | licence |",
@@ -75,7 +78,7 @@ def _lines(contents: Contents) -> list[str]:
         tokens = contents.tokens.get(name, {}).get("tokens")
         lines.append(
             f"| {name} | {origin} | {source['kept']['documents']:,} | {f'{tokens:,}' if tokens is not None else ''} | "
-            f"{recipe.card.data_licenses.get(name, 'made by a program' if source['synthetic'] else 'not stated')} |"
+            f"{cell(recipe.card.data_licenses.get(name, 'made by a program' if source['synthetic'] else 'not stated'))} |"
         )
     lines += [
         "",
@@ -95,25 +98,29 @@ def _lines(contents: Contents) -> list[str]:
         comparison = contents.comparison
         for evaluator in contents.evaluations:
             lines += [
-                f"| {evaluator} | {' | '.join(contents.moments)} | 95 % |", f"| --- |{' ---: |' * len(contents.moments)} --- |"
-            ]  # fmt: skip
+                f"| {cell(evaluator)} | {' | '.join(contents.moments)} | 95 % |",
+                f"| --- |{' ---: |' * len(contents.moments)} --- |",
+            ]
             for name, values in contents.metric_rows(evaluator):
                 cells = [f"{value['value']:.3f}" if value else "" for value in values]
                 last = values[-1]
                 interval = f"{last['low']:.3f} to {last['high']:.3f}" if last and last["low"] is not None else ""
-                lines.append(f"| {name} | {' | '.join(cells)} | {interval} |")
+                lines.append(f"| {cell(name)} | {' | '.join(cells)} | {interval} |")
             lines.append("")
         if comparison is not None and contents.run.baselines.is_dir():
             lines += ["Beside other models, on the same items:", ""]
-            lines += [f"| metric | {' | '.join(comparison.models)} |", f"| --- |{' ---: |' * len(comparison.models)}"]
+            lines += [
+                f"| metric | {' | '.join(map(cell, comparison.models))} |",
+                f"| --- |{' ---: |' * len(comparison.models)}",
+            ]
             for row in comparison.rows:
-                cells = [f"{cell.metric.value:.3f}" if cell.metric else "–" for cell in row.cells]
-                lines.append(f"| {row.evaluator} {row.metric} | {' | '.join(cells)} |")
+                cells = [f"{each.metric.value:.3f}" if each.metric else "–" for each in row.cells]
+                lines.append(f"| {cell(row.evaluator)} {cell(row.metric)} | {' | '.join(cells)} |")
             lines.append("")
         notes = dict.fromkeys(
             note for each in contents.evaluations.values() for result in each.values() for note in result["notes"]
         )
-        lines += [f"- {note}" for note in notes]
+        lines += [f"- {cell(note)}" for note in notes]
     parity = contents.result("export")
     if parity:
         lines += [
@@ -139,14 +146,22 @@ def _lines(contents: Contents) -> list[str]:
     return lines
 
 
-def _model_index(contents: Contents) -> list[str]:
+def _versions(contents: Contents) -> list[str]:
+    """From which release of transformers on the exported model computes these logits."""
+    oldest = (contents.result("export") or {}).get("transformers_from")
+    return [f"It gives the same logits in transformers {oldest} and later.", ""] if oldest else []
+
+
+def _model_index(contents: Contents) -> dict[str, Any]:
     """The main figures in the form that the hub shows beside a model."""
     entries = []
     for evaluator, results in contents.evaluations.items():
         last = results[max(results, key=contents.moments.index)]
-        entries += [
-            "      - task: {type: fill-mask}",
-            f"        dataset: {{type: held-out, name: {evaluator}}}",
-            f"        metrics: [{{type: {last['main']}, value: {last['metrics'][last['main']]['value']:.4f}}}]",
-        ]
-    return ["model-index:", f"  - name: {contents.recipe.name}", "    results:", *entries] if entries else []
+        entries.append(
+            {
+                "task": {"type": "fill-mask"},
+                "dataset": {"type": "held-out", "name": evaluator},
+                "metrics": [{"type": last["main"], "value": round(float(last["metrics"][last["main"]]["value"]), 4)}],
+            }
+        )
+    return {"model-index": [{"name": contents.recipe.name, "results": entries}]} if entries else {}

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rexplug.recipe import Recipe
+from rexplug.report.markdown import cell, front_matter
 from rexplug.run_directory import RunDirectory, read_json, write_text
 
 _SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"), (1e8, "10M<n<100M"),
@@ -22,8 +21,8 @@ def write_dataset_card(run: RunDirectory, recipe: Recipe) -> Path:
     path = run.relevance / "relevance.json"
     relevance = read_json(path) if recipe.relevance is not None and path.exists() else None
     card = run.corpus / "README.md"
-    head = yaml.safe_dump(_front_matter(recipe, statistics["sources"]), sort_keys=False, allow_unicode=True)
-    write_text(card, f"---\n{head}---\n\n" + "\n".join(_lines(recipe, statistics, relevance)) + "\n")
+    head = front_matter(_front_matter(recipe, statistics["sources"]))
+    write_text(card, f"{head}\n" + "\n".join(_lines(recipe, statistics, relevance)) + "\n")
     return card
 
 
@@ -64,7 +63,7 @@ def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str
     for name, source in sources.items():
         component = recipe.sources[name]
         lines.append(
-            f"| {name} | {component.name} | {_license(recipe, name) or 'not stated'} | {source['read']['documents']:,} | "
+            f"| {name} | {component.name} | {cell(_license(recipe, name) or 'not stated')} | {source['read']['documents']:,} | "
             f"{source['kept']['documents']:,} | {source['held_out']['documents']:,} | {source['kept']['bytes'] / 1e6:.1f} |"
         )
     lines += [
@@ -88,7 +87,7 @@ def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str
         ]
         for step in source["steps"]:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in step["reasons"].items())
-            lines.append(f"| {step['step']} | {step['in']:,} | {step['kept']:,} | {_cell(reasons)} |")
+            lines.append(f"| {cell(step['step'])} | {step['in']:,} | {step['kept']:,} | {cell(reasons)} |")
         lines.append("")
     lines += _duplicates(recipe) + _relevance(relevance) + _decontamination(recipe, statistics) + _personal(recipe)
     lines += [
@@ -125,7 +124,7 @@ def _filters(recipe: Recipe, source: str) -> list[str]:
     for each in recipe.sources[source].filters:
         options = each.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         written = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in options.items())
-        lines.append(f"- `{each.name}`" + (f" ({_cell(written)})" if written else ""))
+        lines.append(f"- `{each.name}`" + (f" ({cell(written)})" if written else ""))
     return ["Filters, in their order:", "", *lines, ""] if lines else []
 
 
@@ -194,7 +193,3 @@ def _personal(recipe: Recipe) -> list[str]:
         else "No filter for personal data was applied: the texts may hold names, addresses and the like."
     )
     return ["## Personal data", "", said, ""]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -19,6 +19,7 @@ from rexplug.phase_stream import phase_stream
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
+from rexplug.tokenizer_files import open_tokenizer
 from rexplug.tokens import TokenStore, encode, fit_scorers
 
 Kind = Literal["plain", "random", "guided"]
@@ -165,9 +166,7 @@ class _Preview:
 
     @cached_property
     def _words(self) -> Any:
-        from tokenizers import Tokenizer
-
-        return Tokenizer.from_file(str(self.run.tokenizer / "tokenizer.json"))
+        return open_tokenizer(self.run.tokenizer)
 
     def row(self, row: Row, batch: int, number: int, progress: float) -> RowPreview:
         """A row, in words."""

@@ -7,7 +7,6 @@ library's faster call without offsets is used. Wherever that does not hold, the 
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.components import Document, TokenizedDocument
+from rexplug.tokenizer_files import open_tokenizer, read_definition
 from rexplug.tokens.words import word_starts
 
 
@@ -37,14 +37,8 @@ class Encoder:
     @classmethod
     def load(cls, folder: Path) -> Encoder:
         """Read the tokenizer of a folder."""
-        from tokenizers import Tokenizer
-
-        text = (folder / "tokenizer.json").read_text(encoding="utf-8")
-        fast = Tokenizer.from_str(text)
-        fast.no_truncation()
-        fast.no_padding()
-        definition = json.loads(text)
-        normalizer = (definition["normalizer"] or {}).get("type")
+        fast, definition = open_tokenizer(folder), read_definition(folder)
+        normalizer = (definition.get("normalizer") or {}).get("type")
         return cls(fast, _bytes_of_tokens(definition), normalizer == "NFC")
 
     def encode(self, documents: Sequence[Document]) -> Iterator[TokenizedDocument]:
@@ -114,14 +108,14 @@ def _from_bytes(
 
 def _bytes_of_tokens(definition: dict[str, Any]) -> NDArray[np.int64] | None:
     """Bytes that each id of a byte-level BPE stands for; None for other tokenizers."""
-    model, normalizer = definition["model"], (definition["normalizer"] or {}).get("type")
-    steps = definition["pre_tokenizer"] or {}
+    model, normalizer = definition["model"], (definition.get("normalizer") or {}).get("type")
+    steps = definition.get("pre_tokenizer") or {}
     parts = steps.get("pretokenizers", [steps])
     levels = [part for part in parts if part.get("type") == "ByteLevel"]
-    if model["type"] != "BPE" or normalizer not in (None, "NFC") or len(levels) != 1 or model.get("byte_fallback"):
+    if model.get("type") != "BPE" or normalizer not in (None, "NFC") or len(levels) != 1 or model.get("byte_fallback"):
         return None
     # Each byte is written as one character; a blank that is put before the text has no place in it.
-    if levels[0]["add_prefix_space"] or any(part.get("type") in ("Metaspace", "Prepend") for part in parts):
+    if levels[0].get("add_prefix_space", True) or any(part.get("type") in ("Metaspace", "Prepend") for part in parts):
         return None
     added = {token["id"]: len(token["content"].encode()) for token in definition["added_tokens"]}
     lengths = {number: len(piece) for piece, number in model["vocab"].items()} | added

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rexplug.errors import DataError
+from rexplug.tokenizer_files import read_definition, special_tokens, vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,30 +25,31 @@ class SpecialTokens:
         """Read them from a tokenizer folder.
 
         Raises:
-            DataError: there is no fast tokenizer, or it lacks one of [CLS], [SEP], [PAD] and [MASK].
+            DataError: there is no fast tokenizer, it lacks one of [CLS], [SEP], [PAD] and [MASK], or one token is two of
+                them.
         """
-        try:
-            definition = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{folder} holds no fast tokenizer (tokenizer.json): {error}") from None
-        config = _optional(folder / "tokenizer_config.json") | _optional(folder / "special_tokens_map.json")
-        added = {token["content"]: token["id"] for token in definition["added_tokens"]}
-        vocabulary = definition["model"]["vocab"]
-        pieces = vocabulary if isinstance(vocabulary, dict) else {piece[0]: i for i, piece in enumerate(vocabulary)}
+        definition = read_definition(folder)
+        named, known = special_tokens(folder, definition), vocabulary(definition)
         ids = {}
         for role in ("cls", "sep", "pad", "mask"):
-            entry = config.get(f"{role}_token", f"[{role.upper()}]")
-            content = entry["content"] if isinstance(entry, dict) else entry
-            found = added.get(content, pieces.get(content))
-            if found is None:
+            token = named.get(role)
+            if token is not None and token not in known:
+                raise DataError(
+                    f"the tokenizer in {folder} names '{token}' as its {role}_token, but tokenizer.json has no such token; "
+                    "add it there, with the id that the model learnt"
+                )
+            if token is None:
                 raise DataError(
                     f"the tokenizer in {folder} has no {role}_token; an encoder needs [CLS], [SEP], [PAD] and [MASK]"
                 )
-            ids[role] = int(found)
-        special = {token["id"] for token in definition["added_tokens"] if token["special"]} | set(ids.values())
-        size = max([*pieces.values(), *added.values()]) + 1
-        return cls(**ids, vocabulary_size=size, all=frozenset(special))
-
-
-def _optional(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            ids[role] = known[token]
+        for role, other in (("pad", "cls"), ("pad", "sep"), ("mask", "cls"), ("mask", "sep"), ("mask", "pad")):
+            if ids[role] == ids[other]:
+                raise DataError(
+                    f"the tokenizer in {folder} uses '{named[role]}' as {role}_token and as {other}_token; each needs a token "
+                    "of its own"
+                )
+        special = {int(token["id"]) for token in definition["added_tokens"] if token.get("special")} | set(ids.values())
+        # A token for what is not known, and one that only the config calls special, stand for no word either.
+        special |= {known[token] for token in named.values() if token in known}
+        return cls(**ids, vocabulary_size=max(known.values()) + 1, all=frozenset(special))

@@ -3,64 +3,118 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rexplug.components import Document
-from rexplug.errors import DataError
+from rexplug.errors import DataError, RexplugError
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Tokenizer
-from rexplug.run_directory import replacing
+from rexplug.run_directory import replacing, write_json
+from rexplug.tokenizer_files import CONFIG, DEFINITION, FILES, ROLES, require_tokenizer, write_portable
 from rexplug.tokens.documents import read_parquet
-from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.preflight import check_tokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 DEFAULT_VOCABULARY = 8192
+DEFAULT_LENGTH = 8192
 _DRAWS = 2**32
 
 
 def make_tokenizer(
-    spec: Tokenizer, corpus: Path, sources: Sequence[str], *, seed: int, folder: Path, progress: Progress
+    spec: Tokenizer,
+    corpus: Path,
+    sources: Sequence[str],
+    *,
+    seed: int,
+    folder: Path,
+    progress: Progress,
+    max_length: int = DEFAULT_LENGTH,
 ) -> None:
-    """Write the tokenizer that the recipe asks for into `folder`, as transformers saves it; done once.
+    """Write the tokenizer that the recipe asks for into `folder`; done once.
 
-    A trained one is a byte-level BPE with the layout `[CLS] text [SEP]`. The same corpus gives the same tokenizer.
+    A trained one is a byte-level BPE with the layout `[CLS] text [SEP]`. The same corpus gives the same tokenizer. One that
+    was made elsewhere is taken byte by byte. `max_length` is the longest context of the recipe.
 
     Raises:
-        DataError: the tokenizer cannot be loaded or lacks a special token.
+        DataError: the tokenizer cannot be loaded or does not suit training.
     """
-    if (folder / "tokenizer.json").exists():
+    if (folder / DEFINITION).exists():
         return
     with replacing(folder) as temporary:
         temporary.mkdir()
         if spec.from_ is not None:
             progress.start(f"tokenizer {spec.from_}")
-            _load(spec.from_, temporary)
+            _take(spec.from_, temporary)
+            try:
+                check_tokenizer(temporary)
+            except DataError as error:
+                # The folder is about to be removed: what the user can mend is where the tokenizer came from.
+                raise DataError(f"tokenizer.from: {str(error).replace(str(temporary), spec.from_)}") from None
         else:
             _train(spec, corpus, sources, seed, temporary, progress)
-        SpecialTokens.read(temporary)
+        write_portable(temporary, temporary, max_length=max_length)
 
 
 def tokenizer_hash(folder: Path) -> str:
     """Identifies a tokenizer by its definition."""
-    return hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()[:16]
+    return hashlib.sha256((folder / DEFINITION).read_bytes()).hexdigest()[:16]
 
 
-def _load(name: str, target: Path) -> None:
+def fetch_tokenizer(name: str, revision: str | None = None) -> Path:
+    """The folder in which the files of a tokenizer lie: the one that is named, or where the hub's were downloaded to.
+
+    Raises:
+        OSError: the hub does not have it, or does not answer.
+        ValueError: the name is not one of the hub.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+
+
+def convert_tokenizer(name: str, target: Path, revision: str | None = None) -> None:
+    """Write the tokenizer.json of a tokenizer that comes without one (vocab.txt and the like) into `target`.
+
+    Raises:
+        OSError: there is no tokenizer.
+        ValueError: it cannot be converted, or wants to run code of its own.
+    """
     from transformers import AutoTokenizer
 
+    made = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+    backend = getattr(made, "backend_tokenizer", None)
+    if backend is None:
+        raise ValueError("it has no tokenizer.json, and transformers makes none of its class")
+    backend.save(str(target / DEFINITION))
+    named = {f"{role}_token": getattr(made, f"{role}_token", None) for role in ROLES}
+    write_json(target / CONFIG, {key: str(token) for key, token in named.items() if token is not None})
+
+
+def _take(name: str, target: Path) -> None:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"tokenizer.from: '{name}' is no tokenizer folder and could not be loaded: {reason}") from None
-    tokenizer.save_pretrained(target)
+        source = fetch_tokenizer(name)
+        if require_tokenizer(source):
+            for file in FILES:
+                if (source / file).exists():
+                    shutil.copyfile(source / file, target / file)
+        else:
+            convert_tokenizer(name, target)
+    except RexplugError as error:
+        raise DataError(f"tokenizer.from: {error}") from None
+    except Exception as error:  # whatever transformers makes of a stranger's files
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(
+            f"tokenizer.from: '{name}' is no tokenizer folder and could not be loaded: {lines[0]}"
+        ) from None
 
 
 def _train(spec: Tokenizer, corpus: Path, sources: Sequence[str], seed: int, target: Path, progress: Progress) -> None:
     from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
     from tokenizers import Tokenizer as FastTokenizer
-    from transformers import PreTrainedTokenizerFast
 
     size = spec.vocabulary or DEFAULT_VOCABULARY
     tokenizer = FastTokenizer(models.BPE(unk_token="[UNK]"))
@@ -85,11 +139,7 @@ def _train(spec: Tokenizer, corpus: Path, sources: Sequence[str], seed: int, tar
         pair="[CLS] $A [SEP] $B [SEP]",
         special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
     )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_max_length=8192, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
-        pad_token="[PAD]", mask_token="[MASK]", model_input_names=["input_ids", "attention_mask"],
-        clean_up_tokenization_spaces=False,
-    ).save_pretrained(target)  # fmt: skip
+    tokenizer.save(str(target / DEFINITION))
 
 
 def _sample(limit: int, corpus: Path, sources: Sequence[str], seed: int, progress: Progress) -> Iterator[str]:

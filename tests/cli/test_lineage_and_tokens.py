@@ -188,6 +188,14 @@ def test_one_store_and_one_document(run, call):
     assert (code, err) == (2, "rexplug: --source wbe: there is no such store; there are retail, web\n")
 
 
+def test_a_tokenizer_that_cannot_be_read_is_named(run, call, tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    code, _, err = call("tokens", "show", run / "tokens/web", "--tokenizer", tmp_path)
+    assert code == 2
+    assert err.startswith(f"rexplug: {tmp_path}/tokenizer.json is not a tokenizer: ")
+    assert err.count("\n") == 1
+
+
 def test_altered_files_are_named(run, call, tmp_path):
     copy = tmp_path / "store"
     shutil.copytree(run / "tokens/web", copy)

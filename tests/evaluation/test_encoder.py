@@ -61,8 +61,9 @@ def test_the_revision_follows_the_weights(model_folder, encoder):
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(DataError, match="is no model that can be evaluated"):
+    with pytest.raises(DataError) as refused:
         HuggingFaceEncoder(tmp_path)
+    assert str(refused.value) == f"{tmp_path}/config.json is missing"
 
 
 def test_packed_rows_give_the_numbers_of_padded_ones(encoder, model_folder):

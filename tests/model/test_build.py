@@ -166,13 +166,52 @@ def test_rows_for_new_tokens_are_the_mean_of_the_known_ones(tmp_path):
     assert torch.allclose(before, after[..., :320], atol=1e-6)
 
 
-def test_resizing_what_fits_is_a_mistake(tmp_path):
+@pytest.mark.parametrize(("tied", "bias"), [(False, True), (False, False), (True, False)])
+def test_rows_of_a_decoder_of_any_kind_are_means_too(tmp_path, tied, bias):
+    from transformers import ModernBertForMaskedLM
+
+    config = build_config("nano", Small(), 128)
+    config.tie_word_embeddings, config.decoder_bias = tied, bias
+    torch.manual_seed(1)
+    made = ModernBertForMaskedLM(config)
+    made.save_pretrained(tmp_path)
+    model = build_model(
+        Model.model_validate({"from": str(tmp_path), "resize_vocabulary": True}), Wide(), context=128, seed=0
+    )
+    for ours, theirs in ((model.decoder, made.decoder), (model.get_input_embeddings(), made.get_input_embeddings())):
+        assert ours.weight.shape == (384, 128)
+        assert torch.equal(ours.weight[:320], theirs.weight)
+        assert torch.allclose(ours.weight[320:], theirs.weight.mean(0))
+    assert (model.decoder.weight is model.get_input_embeddings().weight) == tied
+    assert (model.decoder.bias is not None) == bias
+
+
+def test_a_resized_model_knows_the_special_tokens_of_the_tokenizer(tmp_path):
+    build_model(Model(size="nano"), Small(), context=128, seed=7).save_pretrained(tmp_path)
+    edit_config(tmp_path, pad_token_id=None, cls_token_id=None)
+
+    class New(Wide):
+        pad = 340
+
+    start = Model.model_validate({"from": str(tmp_path), "resize_vocabulary": True})
+    model = build_model(start, New(), context=128, seed=0)
+    assert (model.config.pad_token_id, model.config.cls_token_id, model.config.sep_token_id) == (340, 1, 2)
+    assert model.get_input_embeddings().padding_idx == 340
+
+
+@pytest.mark.parametrize("tokens", [300, 257, 150])
+def test_resizing_what_has_the_rows_is_a_mistake(tmp_path, tokens):
+    """Fewer tokens than rows never take rows away."""
+
+    class Fewer(Small):
+        vocabulary_size = tokens
+
     build_model(Model(size="nano"), Small(), context=128, seed=7).save_pretrained(tmp_path)
     start = Model.model_validate({"from": str(tmp_path), "resize_vocabulary": True})
     with pytest.raises(DataError) as error:
-        build_model(start, Small(), context=128, seed=0)
+        build_model(start, Fewer(), context=128, seed=0)
     assert str(error.value) == (
-        f"model.resize_vocabulary: '{tmp_path}' has 320 embeddings already and the tokenizer 300 tokens; leave it out"
+        f"model.resize_vocabulary: '{tmp_path}' has 320 embeddings already and the tokenizer {tokens} tokens; leave it out"
     )
 
 
@@ -198,8 +237,11 @@ def test_a_checkpoint_with_other_special_tokens(tmp_path):
 def test_weights_that_cannot_be_read(tmp_path):
     build_model(Model(size="nano"), Small(), context=128, seed=7).save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(DataError, match=f"model.from: the weights of '{tmp_path}' could not be loaded: "):
+    with pytest.raises(DataError) as error:
         build_model(Model.model_validate({"from": str(tmp_path)}), Small(), context=128, seed=0)
+    assert str(error.value) == (
+        f"model.from: '{tmp_path}': the folder holds no weights (model.safetensors or pytorch_model.bin)"
+    )
 
 
 def edit_config(folder, **changes):
@@ -220,13 +262,34 @@ def test_thetas_are_read_from_older_configs_too(tmp_path):
     assert thetas(model) == {"global": 160_000.0, "local": 20_000.0}
 
 
+def test_a_theta_of_layers_that_a_model_has_not():
+    from transformers import ModernBertForMaskedLM
+
+    config = build_config("nano", Small(), 128)
+    config.layer_types = ["full_attention"] * 4
+    with pytest.raises(DataError) as error:
+        set_rope(ModernBertForMaskedLM(config), global_theta=None, local_theta=20_000.0)
+    assert str(error.value) == "rope.local_theta: the model has no local layers; leave it out"
+
+
+def test_a_checkpoint_of_a_run_without_all_its_weights(tmp_path):
+    made = build_model(Model(size="nano"), Small(), context=128, seed=7)
+    made.model.save_pretrained(tmp_path)
+    with pytest.raises(DataError) as error:
+        load_model(tmp_path)
+    assert str(error.value) == (
+        f"the checkpoint {tmp_path} cannot be loaded: its weights lack the masked-LM head "
+        "(decoder.bias, head.dense.weight, head.norm.weight)"
+    )
+
+
 def test_a_theta_that_is_no_theta_is_refused(tmp_path):
     build_model(Model(size="nano"), Small(), context=128, seed=7).save_pretrained(tmp_path)
     edit_config(tmp_path, rope_parameters=None, global_rope_theta=160_000.0, local_rope_theta=-1)
     with pytest.raises(DataError) as error:
         build_model(Model.model_validate({"from": str(tmp_path)}), Small(), context=128, seed=0)
     assert str(error.value) == (
-        f"model.from: '{tmp_path}' has the RoPE theta -1 for sliding_attention; write the theta it was trained with into its "
+        f"model.from: '{tmp_path}': the RoPE theta of sliding_attention is -1; write the theta it was trained with into its "
         "config.json (ModernBERT: 160,000 in full_attention, 10,000 in sliding_attention)"
     )
 

@@ -1,6 +1,5 @@
 """What is known before a run to fail at its end is said by `check`."""
 
-import json
 from typing import ClassVar
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import rexplug
 from rexplug.batches.policies import RandomMasking
 from rexplug.errors import DataError
-from rexplug.pipeline.early import baseline_problem, early_problems
+from rexplug.pipeline.early import early_problems
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.recipe import load_recipe
 
@@ -113,35 +112,3 @@ def test_a_policy_that_cannot_mask(recipe, policy, problem):
     base = recipe()
     phase = base.phases[0].model_copy(update={"masking": policy()})
     assert list(early_problems(base.model_copy(update={"phases": (phase,)}))) == [f"phases.anneal.masking: {problem}"]
-
-
-def test_a_baseline_that_cannot_be_loaded(tmp_path):
-    folder = tmp_path / "peer"
-    folder.mkdir()
-    assert baseline_problem(str(folder)) == f"the folder '{folder}' holds no model (config.json)"
-    (folder / "config.json").write_text("{")
-    assert baseline_problem(str(folder)).startswith(f"{folder / 'config.json'} cannot be read: ")
-    (folder / "config.json").write_text("[]")
-    assert baseline_problem(str(folder)) == f"{folder / 'config.json'} holds no object"
-    (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    assert baseline_problem(str(folder)) == (
-        f"the folder '{folder}' holds no weights (model*.safetensors or pytorch_model*.bin)"
-    )
-    tokenizer = f"the folder '{folder}' holds no tokenizer (tokenizer.json, tokenizer_config.json, vocab.txt)"
-    assert baseline_problem(f"random:{folder}") == tokenizer
-    (folder / "model.safetensors").touch()
-    assert baseline_problem(str(folder)) == tokenizer
-    (folder / "tokenizer.json").touch()
-    assert baseline_problem(str(folder)) is None
-
-
-def test_a_baseline_of_a_run_uses_the_run_s_tokenizer(tmp_path):
-    final = tmp_path / "checkpoints" / "anneal" / "final"
-    final.mkdir(parents=True)
-    (final / "config.json").write_text("{}")
-    (final / "model.safetensors").touch()
-    assert "holds no tokenizer" in baseline_problem(str(final))
-    (tmp_path / "run.json").write_text("{}")
-    (tmp_path / "tokenizer").mkdir()
-    (tmp_path / "tokenizer" / "tokenizer.json").touch()
-    assert baseline_problem(str(final)) is None

@@ -3,7 +3,7 @@
 import pytest
 
 from rexplug.errors import DataError
-from rexplug.pipeline.export import find_checkpoint
+from rexplug.pipeline.export import find_checkpoint, longest_context
 from rexplug.run_directory import RunDirectory
 
 
@@ -35,3 +35,37 @@ def test_one_that_is_not_there_lists_those_that_are(run):
 def test_a_folder_without_training(tmp_path):
     with pytest.raises(DataError, match="has no checkpoint; is it the folder of a run that has trained?"):
         find_checkpoint(RunDirectory(tmp_path), None)
+
+
+RECIPE = """
+name: toy
+model: {model}
+phases:
+  - {{name: pretrain, context: 128}}
+  - {{name: extend, context: 1024}}
+  - {{name: anneal, context: 512}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("phase", "model", "longest"),
+    [
+        ("pretrain", "{size: nano}", 128),
+        ("extend", "{size: nano}", 1024),
+        ("anneal", "{size: nano}", 1024),
+        ("pretrain", "{from: some/encoder}", None),
+        ("initial", "{size: nano}", None),
+    ],
+)
+def test_the_longest_context_that_a_checkpoint_has_seen(run, phase, model, longest):
+    run.recipe.write_text(RECIPE.format(model=model))
+    assert longest_context(run, phase) == longest
+
+
+def test_a_damaged_recipe_of_a_run_is_named(run):
+    run.recipe.write_text("phases: 7")
+    with pytest.raises(DataError) as error:
+        longest_context(run, "pretrain")
+    assert str(error.value) == (
+        f"{run.recipe} is not the recipe of a run; the run writes it again when it is continued"
+    )

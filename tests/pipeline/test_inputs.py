@@ -7,9 +7,14 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, processors
 
 from rexplug.errors import DataError
+from rexplug.model.checkpoint import expected_weights
+from rexplug.model.config_file import ConfigFile
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.recipe import load_recipe
 
@@ -45,19 +50,27 @@ def look(place):
     return do
 
 
-def tokenizer(folder, tokens=50):
+def tokenizer(folder, tokens=50, first="t", order=list):
     folder.mkdir(exist_ok=True)
-    added = [{"content": each, "id": number, "special": True} for number, each in enumerate(SPECIAL)]
-    pieces = {f"t{number}": number for number in range(len(SPECIAL), tokens)}
-    definition = {"added_tokens": added, "model": {"vocab": pieces}}
-    (folder / "tokenizer.json").write_text(json.dumps(definition))
+    pieces = [*SPECIAL, *order([f"{first}{number}" for number in range(len(SPECIAL), tokens)])]
+    fast = Tokenizer(models.WordLevel({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    fast.add_special_tokens(SPECIAL)
+    fast.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, [("[CLS]", 2), ("[SEP]", 3)])
+    fast.save(str(folder / "tokenizer.json"))
     return folder
+
+
+TINY = {
+    "model_type": "modernbert", "vocab_size": 64, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3,
+}  # fmt: skip
 
 
 def checkpoint(folder, **config):
     folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({"model_type": "modernbert", "vocab_size": 64} | config))
-    (folder / "model.safetensors").write_bytes(b"")
+    (folder / "config.json").write_text(json.dumps(TINY | config))
+    shapes = expected_weights(ConfigFile.of(TINY | config))
+    save_file({name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, folder / "model.safetensors")
     return folder
 
 
@@ -79,7 +92,6 @@ def test_every_fault_is_found_at_once(place, look):
         look, f"tokenizer={{from: {place}/none}}", f"model={{from: {place}/empty}}", "baselines=[./none/such, 'x=']"
     ) == [
         f"tokenizer.from: there is no folder '{place}/none'",
-        f"model.from: the folder '{place}/empty' holds no weights (model*.safetensors or pytorch_model*.bin)",
         f"model.from: the folder '{place}/empty' holds no config.json",
         "baselines.0: there is no folder './none/such'",
         "baselines.1: 'x=' names no model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
@@ -103,6 +115,84 @@ def test_a_checkpoint_must_fit(place, look):
         f"model.revision: '{own}' is a folder, and only repositories of the hub have revisions"
     ]
     assert look(f"tokenizer={{from: {large}}}", f"model={{from: {own}, resize_vocabulary: true}}").notes == ()
+
+
+def test_special_tokens_and_spare_rows_must_fit(place, look):
+    own = checkpoint(tokenizer(place / "own"), sep_token_id=9)
+    assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}}}") == [
+        f"model.from: '{own}' knows [SEP] as 9, but the tokenizer as 3; go on with the checkpoint's own tokenizer "
+        f"(tokenizer: {{from: {own}}})"
+    ]
+    assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}, resize_vocabulary: true}}") == [
+        f"model.resize_vocabulary: '{own}' has 64 embeddings already and the tokenizer 50 tokens; leave it out"
+    ]
+
+
+def test_a_theta_of_layers_that_are_not_there(place, look):
+    own = checkpoint(tokenizer(place / "own"), layer_types=["full_attention"] * 2)
+    start = [f"tokenizer={{from: {own}}}", f"model={{from: {own}}}"]
+    assert complaints(look, *start, "phases.anneal.rope={local_theta: 20000}") == [
+        f"phases.anneal.rope.local_theta: '{own}' has no local layers; leave it out"
+    ]
+    look(*start, "phases.anneal.rope={global_theta: 20000}")
+
+
+def test_another_vocabulary_of_the_same_size_is_refused(place, look):
+    own, other = checkpoint(tokenizer(place / "own")), tokenizer(place / "other", first="x")
+    moved = tokenizer(place / "moved", order=reversed)
+    model = f"model={{from: {own}}}"
+    assert look(f"tokenizer={{from: {own}}}", model).lines() == []
+    assert complaints(look, f"tokenizer={{from: {moved}}}", model) == [
+        f"model.from: '{own}' learnt other ids than the tokenizer has: 44 of 50 shared tokens have other ids ('t49' is 5 "
+        "and not 49, 't48' is 6 and not 48, 't47' is 7 and not 47); go on with the checkpoint's own tokenizer "
+        f"(tokenizer: {{from: {own}}})"
+    ]
+    assert complaints(look, f"tokenizer={{from: {other}}}", model) == [
+        f"model.from: '{own}' learnt other ids than the tokenizer has: 45 ids stand for other tokens (5 is 'x5' and not 't5', "
+        "6 is 'x6' and not 't6', 7 is 'x7' and not 't7'); go on with the checkpoint's own tokenizer "
+        f"(tokenizer: {{from: {own}}})"
+    ]
+
+
+def test_a_larger_vocabulary_keeps_the_ids_of_the_checkpoint(place, look):
+    own = checkpoint(tokenizer(place / "own"))
+    large, moved = tokenizer(place / "large", tokens=200), tokenizer(place / "moved", tokens=200, order=reversed)
+    model = f"model={{from: {own}, resize_vocabulary: true}}"
+    assert look(f"tokenizer={{from: {large}}}", model).lines() == []
+    assert complaints(look, f"tokenizer={{from: {moved}}}", model) == [
+        f"model.from: '{own}' learnt other ids than the tokenizer has: 45 of 50 shared tokens have other ids ('t49' is 155 "
+        "and not 49, 't48' is 156 and not 48, 't47' is 157 and not 47); go on with the checkpoint's own tokenizer "
+        f"(tokenizer: {{from: {own}}}); resize_vocabulary adds tokens behind those of the checkpoint"
+    ]
+
+
+def test_a_checkpoint_of_a_run_is_compared_with_the_tokenizer_of_the_run(place, look):
+    run = place / "run"
+    (run / "checkpoints/pretrain").mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    own, folder = tokenizer(run / "tokenizer"), checkpoint(run / "checkpoints/pretrain/final")
+    other = tokenizer(place / "other", first="x")
+    assert look(f"tokenizer={{from: {own}}}", f"model={{from: {folder}}}").lines() == []
+    (problem,) = complaints(look, f"tokenizer={{from: {other}}}", f"model={{from: {folder}}}")
+    assert problem.endswith(f"go on with the checkpoint's own tokenizer (tokenizer: {{from: {own.resolve()}}})")
+
+
+def test_a_checkpoint_without_a_tokenizer_is_remarked_on(place, look):
+    own, bare = tokenizer(place / "own"), checkpoint(place / "bare")
+    assert look(f"tokenizer={{from: {own}}}", f"model={{from: {bare}}}").lines() == [
+        f"  note: model.from: '{bare}' brings no tokenizer.json, so that nobody can tell whether its ids are those of the "
+        "recipe's tokenizer"
+    ]
+
+
+def test_baselines_that_cannot_be_loaded(place, look):
+    damaged = checkpoint(tokenizer(place / "damaged"))
+    (damaged / "model.safetensors").write_bytes(b"not weights")
+    assert complaints(look, f"baselines=[{damaged}, {place}/a.txt]") == [
+        f"baselines.0: {damaged} is no model that can be evaluated: {damaged}/model.safetensors is no safetensors file, or is cut "
+        "short",
+        f"baselines.1: '{place}/a.txt' is a file; a model is a folder with config.json and weights, or a hub name",
+    ]
 
 
 def test_a_folder_without_a_tokenizer(place, look):

@@ -85,7 +85,7 @@ def run(bare):
         "train.initial": stage({"parameters": 1234567, "without_embedding": 765432}),
         "train.pretrain": stage(TRAINED), "train.anneal": stage(TRAINED),
         "export": stage(
-            {"max_difference": 2.4e-6, "tolerance": 1e-5, "texts": 8, "tokens": 3554,
+            {"transformers_from": "4.48", "max_difference": 2.4e-6, "tolerance": 1e-5, "texts": 8, "tokens": 3554,
              "differences": {"packed, fp32": 0.0, "transformers, fp64": 2.4e-6}, "largest_logit": 13.7}
         ),
     }  # fmt: skip
@@ -227,6 +227,7 @@ def test_the_card_has_front_matter_and_figures(run):
     (model,) = matter["model-index"]
     assert model["results"][0]["metrics"] == [{"type": "shop.words", "value": 0.2}]
     assert "at most 2.4e-06" in body
+    assert "It gives the same logits in transformers 4.48 and later." in body
     assert 'AutoModelForMaskedLM.from_pretrained("model")' in body
 
 
@@ -250,6 +251,22 @@ def test_the_card_says_what_the_recipe_says_of_use_limits_and_licences(run):
                 "card": {"data_licenses": {"wbe": "x"}},
             }
         )
+
+
+def test_values_of_the_recipe_stay_inside_front_matter_and_cells(run):
+    recipe = make_recipe()
+    evil = "mit\n---\nlicense: gpl-3.0\n| x | y |\n"
+    card = {"license": evil, "data_licenses": {"web": evil}}
+    recipe = Recipe.model_validate(
+        {**{name: getattr(recipe, name) for name in type(recipe).model_fields}, "card": card}
+    )
+    text = write_card(run, recipe).read_text()
+    _, front, body = text.split("---\n", 2)
+    matter = yaml.safe_load(front)
+    assert matter["license"] == "mit --- license: gpl-3.0 | x | y |"
+    assert set(matter) == {"library_name", "pipeline_tag", "tags", "language", "license", "model-index"}
+    assert "| web | toy.pages | 8 | 4,321 | mit --- license: gpl-3.0 \\| x \\| y \\| |" in body
+    assert text.count("\n---\n") == 1
 
 
 def plan_of(run):

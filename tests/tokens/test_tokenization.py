@@ -95,6 +95,7 @@ def test_a_tokenizer_from_a_folder_is_taken_as_it_is(corpus, tokenizer, tmp_path
     spec = Tokenizer.model_validate({"from": str(tokenizer)})
     make_tokenizer(spec, corpus, list(TEXTS), seed=1, folder=tmp_path / "taken", progress=Silent())
     assert SpecialTokens.read(tmp_path / "taken") == SpecialTokens.read(tokenizer)
+    assert (tmp_path / "taken/tokenizer.json").read_bytes() == (tokenizer / "tokenizer.json").read_bytes()
 
 
 def test_a_tokenizer_without_a_mask_is_refused(tokenizer, tmp_path):
@@ -104,6 +105,13 @@ def test_a_tokenizer_without_a_mask_is_refused(tokenizer, tmp_path):
     definition["added_tokens"] = [token for token in definition["added_tokens"] if token["content"] != "[MASK]"]
     del definition["model"]["vocab"]["[MASK]"]
     (folder / "tokenizer.json").write_text(json.dumps(definition), encoding="utf-8")
+    with pytest.raises(rexplug.DataError) as refused:
+        SpecialTokens.read(folder)
+    assert str(refused.value) == (
+        f"the tokenizer in {folder} names '[MASK]' as its mask_token, but tokenizer.json has no such token; add it there, with "
+        "the id that the model learnt"
+    )
+    (folder / "tokenizer_config.json").unlink()
     with pytest.raises(rexplug.DataError) as refused:
         SpecialTokens.read(folder)
     assert str(refused.value) == (

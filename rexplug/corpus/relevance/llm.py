@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -26,6 +27,13 @@ _CHARACTERS_PER_TOKEN = 4.0
 """Of English text, for the estimate; what the endpoint counted is reported afterwards."""
 _OVERHEAD = 12
 """Tokens that a chat template adds to a request, roughly."""
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET = re.compile(
+    r"(?i)^(x[-_])?(api[-_]?)?(key|token|secret|password|authorization)$|[-_](key|secret|password|token)$"
+)
+"""Names of options and parameters that hold secrets; `max_tokens` and the like are none of them."""
+_SHORTEST_SECRET = 6
+"""A shorter key cannot be told from a word."""
 _MEANING = {"yes": True, "no": False, "unsure": None}
 
 
@@ -94,7 +102,7 @@ class Llm(Labeller):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if not self.base_url.startswith(("http://", "https://")):
+        if not self.base_url.startswith(("http://", "https://")) or not _host(self.base_url):
             raise ValueError(f"base_url '{self.base_url}' is no address; it begins with http:// or https://")
         if (self.follow is None) == (self.prompt is None):
             raise ValueError("write `follow` (a plugin's labeller with an instruction) or `prompt`, one of them")
@@ -110,17 +118,54 @@ class Llm(Labeller):
         return f"{(text or '').strip()}\n\n{_ASK}"
 
     def check(self) -> None:
-        """The key must be in the environment and the client installed; nothing is sent.
+        """The key must be in the environment, and nowhere in the recipe, and the client installed; nothing is sent.
 
         Raises:
-            DataError: one of them is missing.
+            DataError: one of them is missing, or a secret stands in the recipe, which is saved with the run.
         """
+        problem = self._secret_in_recipe()
+        if problem is not None:
+            raise DataError(
+                f"llm: {problem}; the endpoint's key belongs in the environment variable that key_from names"
+            )
         if importlib.util.find_spec("openai") is None:
             raise DataError("llm: the package 'openai' is not installed; pip install 'rexplug[llm]'")
         if self.key_from is not None and not os.environ.get(self.key_from):
             raise DataError(
                 f"llm: the environment variable {self.key_from} is not set; it should hold the endpoint's key"
             )
+        if self.key_from is not None and not (self._secret.isascii() and self._secret.isprintable()):
+            raise DataError(
+                f"llm: the environment variable {self.key_from} holds characters that no key has (a line break, or a letter "
+                "beyond ASCII)"
+            )
+
+    @property
+    def _secret(self) -> str:
+        """The endpoint's key; empty if none is sent."""
+        return os.environ.get(self.key_from, "").strip() if self.key_from else ""
+
+    def _secret_in_recipe(self) -> str | None:
+        """Where the recipe holds what it should not; told without repeating it."""
+        if self.key_from is not None and _VARIABLE.fullmatch(self.key_from) is None:
+            return "key_from is not the name of an environment variable (letters, digits and _)"
+        address = urlsplit(self.base_url)
+        if "@" in address.netloc:
+            return "base_url holds a user or a password"
+        if any(_SECRET.search(name) for name, _ in parse_qsl(address.query, keep_blank_values=True)):
+            return "base_url holds a key"
+        if _names_secret(self.options):
+            return "options hold a key"
+        secret = self._secret
+        written = json.dumps([self.model, self.base_url, self.prompt, self.options], ensure_ascii=False)
+        if len(secret) >= _SHORTEST_SECRET and secret in written:
+            return f"the value of {self.key_from} stands in the recipe"
+        return None
+
+    def _hide(self, text: str) -> str:
+        """The text without the key, which some endpoints repeat in what they answer."""
+        secret = self._secret
+        return text.replace(secret, "(key)") if len(secret) >= _SHORTEST_SECRET else text
 
     def label(self, candidates: Sequence[Candidate], context: LabellingContext) -> list[bool | None]:
         """Ask for what is not known yet; `unsure` and answers that cannot be read label nothing.
@@ -179,7 +224,7 @@ class Llm(Labeller):
         """Replies as they come in; a few more requests than `concurrency` are prepared, so that memory does not grow."""
         import openai
 
-        key = os.environ[self.key_from] if self.key_from else "none"
+        key = self._secret or "none"
         with (
             openai.OpenAI(
                 api_key=key, base_url=self.base_url, timeout=self.timeout, max_retries=self.retries
@@ -200,15 +245,20 @@ class Llm(Labeller):
                     for each in done:
                         yield running.pop(each), each.result()
             except openai.APIStatusError as error:
-                raise DataError(f"llm: {self.base_url} answered {error.status_code}: {_short(error)}") from None
+                raise DataError(f"llm: {self.base_url} answered {error.status_code}: {self._short(error)}") from None
             except openai.APIConnectionError as error:
                 raise DataError(
-                    f"llm: {self.base_url} did not answer ({_short(error)}) after {self.retries + 1} tries; what was answered is "
-                    "kept and the same command goes on from there"
+                    f"llm: {self.base_url} did not answer ({self._short(error)}) after {self.retries + 1} tries; what was "
+                    "answered is kept and the same command goes on from there"
                 ) from None
+            except openai.OpenAIError as error:
+                raise DataError(f"llm: the answer of {self.base_url} is not OpenAI's: {self._short(error)}") from None
             finally:
                 for each in running:
                     each.cancel()
+
+    def _short(self, error: Exception) -> str:
+        return self._hide(" ".join(str(error).split()))[:300]
 
     def _reply(self, client: Any, text: str, seed: int) -> _Reply:
         messages = [{"role": "system", "content": self.instruction()}, {"role": "user", "content": text}]
@@ -222,10 +272,27 @@ class Llm(Labeller):
             tokens_out += getattr(usage, "completion_tokens", 0) or 0
             choices = getattr(response, "choices", None)
             said = str(choices[0].message.content or "") if choices else f"a reply without choices: {response}"
+            said = self._hide(said)
             match = _ANSWER.fullmatch(said)
             if match:
                 return _Reply(match[1].lower(), said, tokens_in, tokens_out)
         return _Reply(None, said, tokens_in, tokens_out)
+
+
+def _host(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:  # brackets that do not close
+        return None
+
+
+def _names_secret(options: Any) -> bool:
+    """Whether a secret stands in options: under a name that says so, or as a bearer token."""
+    if isinstance(options, dict):
+        return any(_SECRET.search(str(name)) or _names_secret(each) for name, each in options.items())
+    if isinstance(options, list):
+        return any(map(_names_secret, options))
+    return isinstance(options, str) and options.lower().startswith("bearer ")
 
 
 class _Cache:
@@ -257,7 +324,3 @@ class _Cache:
 
     def close(self) -> None:
         self._file.close()
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -1,0 +1,120 @@
+"""The weights of a model under evaluation: all of the encoder's, or none of its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rexplug.errors import DataError
+from rexplug.model.checkpoint import Loaded, encoder_problem, evaluation_problem, first_line, lacks_head, load
+from rexplug.model.config_file import MODEL_TYPE, not_honoured
+
+_SEED = 7919
+_HEADS = ("ForMaskedLM", "ForPreTraining")
+
+
+def load_weights(source: str | Path, *, random: bool = False) -> Any:
+    """The model of a folder or hub name in fp32, with its masked-LM head if it has one; `random` draws all weights.
+
+    A model whose config names a masked-LM head that its files lack is loaded without: it embeds and fills in no words.
+
+    Raises:
+        DataError: it cannot be loaded, a weight of the encoder is missing, or one that belongs to it is left over.
+    """
+    try:
+        return _load(source, random)
+    except DataError as error:
+        raise DataError(f"{source} is no model that can be evaluated: {error}") from None
+
+
+def _load(source: str | Path, random: bool) -> Any:
+    from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
+
+    problem = evaluation_problem(Path(source), random=random) if Path(source).is_dir() else None
+    if problem is not None:
+        raise DataError(problem)
+    try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        named = [str(name) for name in config.architectures or ()]
+    except Exception as error:  # whatever transformers raises on a file that we did not write
+        raise DataError(first_line(error)) from None
+    has_head = any(name.endswith(_HEADS) for name in named)
+    # Weights that nobody uses, such as a pooler's, may be drawn: the same ones each time, for the model's hash.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        if random:
+            try:
+                return (AutoModelForMaskedLM if has_head else AutoModel).from_config(config, dtype=torch.float32)
+            except Exception as error:
+                raise DataError(first_line(error)) from None
+        loaded = load(AutoModelForMaskedLM if has_head else AutoModel, source)
+        if has_head and lacks_head(loaded):
+            _demand_encoder(loaded)
+            loaded = load(AutoModel, source)
+        _demand_encoder(loaded)
+    return loaded.model
+
+
+def _demand_encoder(loaded: Loaded) -> None:
+    problem = encoder_problem(loaded)
+    if problem is not None:
+        raise DataError(problem)
+
+
+def runs_packed(config: Any) -> bool:
+    """Whether our packed layers compute a model; others of its family run on transformers' own."""
+    if config.model_type != MODEL_TYPE:
+        return False
+    kinds = {*config.layer_types}
+    return not not_honoured(config.hidden_activation, {kind: config.rope_parameters[kind] for kind in kinds})
+
+
+def longest_input(model: Any) -> int:
+    """How many tokens a model takes."""
+    longest = getattr(model.config, "max_position_embeddings", None)
+    if not isinstance(longest, int) or longest < 1:
+        return _UNLIMITED
+    for name, module in model.base_model.named_modules():
+        # RoBERTa's and MPNet's positions begin after their padding id.
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return longest - int(module.padding_idx) - 1
+    return longest
+
+
+_UNLIMITED = 512
+"""What is read of a text by a model that names no limit."""
+
+
+class _Given(torch.nn.Module):
+    """Stands for the inner model: gives hidden states that are there already."""
+
+    def __init__(self, base: Any, hidden: Tensor) -> None:
+        super().__init__()
+        self.__dict__["base"] = base
+        self.__dict__["hidden"] = hidden
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["base"], name)
+
+    def forward(self, *_: Any, **__: Any) -> Any:
+        from transformers.modeling_outputs import BaseModelOutput
+
+        return BaseModelOutput(last_hidden_state=self.__dict__["hidden"])
+
+
+def head_logits(model: Any, hidden: Tensor) -> Tensor:
+    """What a model's masked-LM head, of any family, makes of hidden states `[n, hidden]`: `[n, vocabulary]`.
+
+    Families name the parts of their heads as they like; all of them apply them in the forward pass of the whole model.
+    """
+    base = model.base_model
+    model._modules[model.base_model_prefix] = _Given(base, hidden[None])
+    try:
+        output = model(input_ids=torch.zeros((1, len(hidden)), dtype=torch.long, device=hidden.device))
+    finally:
+        model._modules[model.base_model_prefix] = base
+    logits: Tensor = output.logits[0]
+    return logits

@@ -1,0 +1,225 @@
+"""A model's folder as somebody else wrote it: looked through before anything is loaded, and no code of it is run.
+
+Without torch, so that `rexplug check` looks at baselines with the same eyes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rexplug.errors import DataError, RexplugError
+from rexplug.model.checkpoint import evaluation_problem
+from rexplug.tokenizer_files import DEFINITION, load_fast, read_config, read_definition, require_tokenizer
+
+MODULES = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
+"""What may follow the encoder of a sentence-transformers model; all of them by sentence-transformers itself."""
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """Where the encoder lies (a folder or a hub name), and the modules after it as (class, folder)."""
+
+    encoder: Path | str
+    modules: tuple[tuple[str, Path], ...] = ()
+
+
+def look_through(model: Path | str, tokenizer: Path | None = None, *, weights: bool = True) -> ModelFolder:
+    """Check everything in a model's folder that can be checked without loading it; a hub name is returned as it is.
+
+    Args:
+        model: a folder or a hub name.
+        tokenizer: the tokenizer's folder, if it does not lie beside the weights.
+        weights: whether there must be weights.
+
+    Raises:
+        DataError: a file is missing or damaged, or the model wants to run code of its own.
+    """
+    folder = Path(model)
+    if folder.is_file():
+        raise DataError(f"{model} is a file; a model is a folder with config.json and weights, or a hub name")
+    if not folder.is_dir():
+        return ModelFolder(model)
+    found = _modules(folder)
+    encoder = Path(found.encoder)
+    _check_type(encoder / "config.json")
+    problem = evaluation_problem(encoder, random=not weights)
+    if problem is not None:
+        raise DataError(f"{model} is no model that can be evaluated: {problem}")
+    _check_tokenizer(tokenizer or encoder)
+    return found
+
+
+def load_tokenizer(place: Path | str) -> Any:
+    """The tokenizer of a folder or a hub name: tokenizer.json itself where there is one.
+
+    Raises:
+        DataError: it is damaged.
+        OSError: there is none.
+        ValueError: it wants to run code of its own.
+    """
+    from rexplug.tokens.tokenizer import fetch_tokenizer
+
+    folder = fetch_tokenizer(str(place))
+    if (folder / DEFINITION).exists():
+        return load_fast(folder)
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+
+
+def load_modules(folder: ModelFolder) -> list[Any]:
+    """What a sentence-transformers model does with its tokens' vectors; empty for other models."""
+    if not folder.modules:
+        return []
+    from sentence_transformers.sentence_transformer import modules
+
+    found = []
+    for kind, path in folder.modules:
+        module = getattr(modules, kind).load(str(path), local_files_only=True, trust_remote_code=False)
+        found.append(module.eval())  # a Dropout would be at work otherwise
+    return found
+
+
+def check_fit(model: Path | str, tokenizer: Any, rows: int) -> None:
+    """Whether every id of the tokenizer has an embedding.
+
+    Raises:
+        DataError: it has not.
+    """
+    largest = max(tokenizer.get_vocab().values(), default=-1)
+    if largest >= rows:
+        raise DataError(
+            f"{model} has {rows} embeddings, but its tokenizer has ids up to {largest}; is it that of another model?"
+        )
+
+
+@contextmanager
+def loading(model: Path | str) -> Iterator[None]:
+    """Whatever libraries raise over a stranger's files becomes one line that names the model."""
+    try:
+        yield
+    except (RexplugError, MemoryError):
+        raise
+    except BaseException as error:
+        # A panic of the tokenizers library is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        told = " ".join(str(error).split())[:300]
+        kind = "" if isinstance(error, OSError | ValueError) and told else f"{type(error).__name__}: "
+        raise DataError(f"{model} is no model that can be evaluated: {kind}{told}".rstrip(": ")) from error
+
+
+def _modules(folder: Path) -> ModelFolder:
+    """modules.json, if there is one: classes by name, and folders below the model's."""
+    path = folder / "modules.json"
+    if not path.exists() and not path.is_symlink():
+        older = folder / "0_Transformer"
+        return ModelFolder(older if older.is_dir() else folder)
+    entries = _json(path)
+    if not isinstance(entries, list) or not entries:
+        raise DataError(f"{path} is not a list of modules")
+    found = []
+    for number, entry in enumerate(entries):
+        kind, place = (entry.get("type"), entry.get("path", "")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(kind, str) or not isinstance(place, str):
+            raise DataError(f"{path}: module {number} needs a `type` and a `path`, both texts")
+        package, _, name = kind.rpartition(".")
+        wanted = ("Transformer",) if number == 0 else MODULES
+        if package.partition(".")[0] != "sentence_transformers" or name not in wanted:
+            raise DataError(
+                f"{path}: module {number} is '{kind}', and only {' or '.join(wanted)} of sentence-transformers may stand there: "
+                "no other code is run"
+            )
+        if Path(place).is_absolute() or not _inside(folder, folder / place):
+            raise DataError(f"{path}: module {number} lies in '{place}', outside the model's folder")
+        if name in ("Pooling", "Dense", "LayerNorm", "Dropout"):
+            _check_module(name, folder / place)
+        found.append((name, folder / place))
+    return ModelFolder(found[0][1], tuple(found[1:]))
+
+
+def _check_module(kind: str, folder: Path) -> None:
+    config = _object(folder / "config.json")
+    activation = config.get("activation_function", "torch.nn.modules.linear.Identity")
+    if kind == "Dense" and not str(activation).startswith(("torch.nn.modules.activation.", "torch.nn.modules.linear.")):
+        raise DataError(f"{folder / 'config.json'}: the activation function '{activation}' is not one of torch.nn")
+
+
+def _inside(folder: Path, path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # links in a circle
+        return False
+
+
+def _check_type(path: Path) -> None:
+    """Whether transformers has a class for the model, so that none of its own is asked for."""
+    config = _object(path)
+    kind = config.get("model_type")
+    if isinstance(kind, str) and f'"{kind}"' in _model_types():
+        return
+    if config.get("auto_map"):
+        raise DataError(
+            f"{path}: the model wants to run code of its own (auto_map); only classes of transformers are loaded"
+        )
+    if not isinstance(kind, str):
+        raise DataError(f"{path} names no model type (model_type)")
+    raise DataError(f"{path}: transformers knows no model type '{kind}'")
+
+
+@cache
+def _model_types() -> str:
+    """The files in which transformers lists the types that it knows; read and not imported, since that takes torch along."""
+    spec = find_spec("transformers")
+    assert spec is not None
+    assert spec.origin is not None
+    auto = Path(spec.origin).parent / "models" / "auto"
+    return "".join(
+        path.read_text(encoding="utf-8")
+        for path in sorted(auto.glob("*.py"))
+        if "config" in path.name or "mapp" in path.name
+    )
+
+
+def _check_tokenizer(folder: Path) -> None:
+    if not folder.is_dir():
+        return
+    if (folder / DEFINITION).is_symlink():
+        _require_file(folder / DEFINITION)
+    if require_tokenizer(folder):
+        _require_file(folder / DEFINITION)
+        read_definition(folder)
+        read_config(folder)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    found = _json(path)
+    if not isinstance(found, dict):
+        raise DataError(f"{path} is not a JSON object")
+    return found
+
+
+def _json(path: Path) -> Any:
+    _require_file(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{path} is not JSON: {reason}") from None
+
+
+def _require_file(path: Path) -> None:
+    if path.is_file():
+        return
+    if path.is_symlink() and not path.exists():
+        raise DataError(f"{path} is a link that leads nowhere")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, not a file")
+    raise DataError(f"{path} is missing")

@@ -1,0 +1,268 @@
+"""Every entrance over checkpoints that rexplug did not make: the model's own numbers, or one exact sentence."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rexplug.errors import DataError, NotApplicable
+
+_spec = importlib.util.spec_from_file_location("foreign_checkpoints", Path(__file__).with_name("checkpoints.py"))
+zoo = sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(zoo)
+
+RECIPE = """\
+name: small
+sources: {{web: {{use: text, paths: {root}}}}}
+tokenizer: {{from: {folder}}}
+model: {{from: {folder}}}
+phases:
+  - name: anneal
+    tokens: 20k
+    context: 64
+    batch_tokens: 512
+    learning_rate: {{peak: 1e-3, schedule: linear}}
+    mixing: {{use: annealing.constant, shares: {{web: 1}}}}
+    masking: random
+"""
+ROWS = [[zoo.CLS, 7, 9, zoo.SEP], [zoo.CLS, *range(5, 55), zoo.SEP], [zoo.CLS, 40, zoo.SEP]]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    root = tmp_path_factory.mktemp("zoo")
+    (root / "a.txt").write_text("a text")
+    return root
+
+
+_made = {}
+
+
+def made(place, case):
+    """The folder of a case and its model in memory; each is written once."""
+    if case.name not in _made:
+        folder = place / case.name.replace(" ", "-")
+        folder.mkdir()
+        _made[case.name] = folder, case.make(folder)
+    return _made[case.name]
+
+
+def cases(condition):
+    found = [each for each in zoo.CASES if condition(each)]
+    return pytest.mark.parametrize("case", found, ids=[each.name for each in found])
+
+
+def family(case):
+    """The model type of another family, which `model.from` names and says no more of."""
+    return case.start is not None and " " not in case.start
+
+
+def refused(case, folder):
+    if family(case):
+        return f"model.from: '{folder}' is a {case.start} model; only the ModernBERT family can be gone on from"
+    return f"model.from: '{folder}': {case.start.replace('{folder}', str(folder))}"
+
+
+def check(place, folder, *overrides):
+    from rexplug.pipeline.inputs import check_inputs
+    from rexplug.recipe import load_recipe
+
+    path = place / "recipe.yaml"
+    path.write_text(RECIPE.format(root=place / "a.txt", folder=folder))
+    return check_inputs(load_recipe(path, overrides))
+
+
+def start(folder, seed=5, **options):
+    from rexplug.model.build import start_model
+    from rexplug.recipe.schema import Model
+    from rexplug.tokens import SpecialTokens
+
+    spec = Model.model_validate({"from": str(folder)} | options)
+    return start_model(spec, SpecialTokens.read(folder), context=64, seed=seed)
+
+
+@cases(lambda case: True)
+def test_check(place, case):
+    folder, _ = made(place, case)
+    if case.start is not None and not case.pickled:
+        with pytest.raises(DataError) as caught:
+            check(place, folder)
+        assert str(caught.value) == refused(case, folder)
+        return
+    notes = []
+    if case.new_head and case.start is None:
+        notes.append(f"model.from: '{folder}' has no masked-LM head; a new one starts from random weights")
+    if case.remark:
+        notes.append(f"model.from: '{folder}' asks for {case.remark}; training here does without")
+    assert list(check(place, folder).notes) == notes
+
+
+@cases(lambda case: case.start is not None)
+def test_training_does_not_start_from(place, case):
+    folder, _ = made(place, case)
+    with pytest.raises(DataError) as caught:
+        start(folder)
+    assert str(caught.value) == refused(case, folder)
+
+
+def own_logits(model, row):
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([row])).logits[0]
+
+
+def packed_logits(model, rows):
+    from rexplug.model.attention import Packing, forward_packed, use_packed_attention
+
+    use_packed_attention(model.eval())
+    lengths = [len(row) for row in rows]
+    borders = torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32)
+    with torch.no_grad():
+        hidden = forward_packed(
+            model, torch.tensor([token for row in rows for token in row]), Packing(borders, sum(lengths), "blocks")
+        )
+        return hidden.split(lengths), model.decoder(model.head(hidden)).split(lengths)
+
+
+@cases(lambda case: case.start is None)
+def test_training_starts_from_the_numbers_of(place, case):
+    folder, model = made(place, case)
+    found = start(folder)
+    assert bool(found.new_weights) == case.new_head
+    for row, hidden, logits in zip(ROWS, *packed_logits(found.model, ROWS), strict=True):
+        with torch.no_grad():
+            right = model.base_model(input_ids=torch.tensor([row])).last_hidden_state[0]
+        torch.testing.assert_close(hidden, right, atol=1e-4, rtol=1e-4)
+        if not case.new_head:
+            torch.testing.assert_close(logits, own_logits(model, row), atol=2e-4, rtol=1e-4)
+    if case.new_head:
+        again = start(folder).model
+        assert set(found.new_weights) == {"decoder.bias", "head.dense.weight", "head.norm.weight"}
+        assert torch.equal(found.model.head.dense.weight, again.head.dense.weight), "the same seed, the same head"
+        assert not torch.equal(found.model.head.dense.weight, start(folder, seed=6).model.head.dense.weight)
+    assert found.model.config.pad_token_id == zoo.PAD
+
+
+@cases(lambda case: case.start is None and not case.new_head)
+def test_a_step_of_training_has_the_gradient_of(place, case):
+    """Masked tokens' loss by our head and layers against transformers' own, in every weight."""
+    from rexplug.model.attention import Packing, forward_packed, use_packed_attention
+    from rexplug.model.loss import masked_lm_loss
+
+    folder, model = made(place, case)
+    ours = start(folder).model
+    use_packed_attention(ours.train())
+    row, places, labels = ROWS[1], torch.tensor([3, 8, 20]), torch.tensor([9, 10, 11])
+    packing = Packing(torch.tensor([0, len(row)], dtype=torch.int32), len(row), "blocks")
+    masked_lm_loss(ours, forward_packed(ours, torch.tensor(row), packing)[places], labels)[0].backward()
+    model.zero_grad()
+    logits = model(input_ids=torch.tensor([row])).logits[0][places]
+    torch.nn.functional.cross_entropy(logits, labels, reduction="sum").backward()
+    right = {name: each.grad for name, each in model.named_parameters()}
+    for name, each in ours.named_parameters():
+        torch.testing.assert_close(each.grad, right[name], atol=1e-3, rtol=1e-3, msg=name)
+
+
+@cases(lambda case: case.start is None)
+def test_resume_and_export_of(place, case, tmp_path):
+    """A run's own checkpoint of it, read back and exported, holds the same numbers."""
+    from transformers import AutoModelForMaskedLM
+
+    from rexplug.model.build import load_model, save_model
+    from rexplug.model.export import export
+
+    folder, _ = made(place, case)
+    first = start(folder).model
+    save_model(first, tmp_path / "checkpoint")
+    again = load_model(tmp_path / "checkpoint")
+    assert all(torch.equal(values, again.state_dict()[name]) for name, values in first.state_dict().items())
+    parity = export(tmp_path / "checkpoint", folder, tmp_path / "model", sample_texts=zoo.TEXTS)
+    assert parity["max_difference"] <= 1e-5
+    exported = AutoModelForMaskedLM.from_pretrained(tmp_path / "model").eval()
+    for row in ROWS:
+        torch.testing.assert_close(own_logits(exported, row), own_logits(first, row), atol=1e-4, rtol=1e-4)
+
+
+def test_a_new_head_is_said_and_kept_in_run_json(place, tmp_path, notes):
+    from rexplug.pipeline import run_recipe
+    from rexplug.plugins import load_plugins
+    from rexplug.recipe import load_recipe
+
+    folder, _ = made(place, next(each for each in zoo.CASES if each.name == "headless"))
+    (tmp_path / "a.txt").write_text(" ".join(zoo.WORDS))
+    (tmp_path / "recipe.yaml").write_text(RECIPE.format(root=tmp_path / "a.txt", folder=folder))
+    registry = load_plugins()
+    recipe = load_recipe(tmp_path / "recipe.yaml", ["curation={deduplicate: none, held_out: 0}"], registry=registry)
+    run_recipe(recipe, tmp_path / "run", notes, plugins=registry.versions(), command="", until="train.initial")
+    kept = json.loads((tmp_path / "run" / "run.json").read_text())["stages"]["train.initial"]["result"]
+    assert kept["new_weights"] == ["decoder.bias", "head.dense.weight", "head.norm.weight"]
+    said = f"'{folder}' has no masked-LM head; a new one starts from random weights"
+    assert f"  {said}" in notes.lines
+
+
+def evaluated(folder, what="{folder}"):
+    from rexplug.evaluation.models import ModelName
+
+    return ModelName.parse(what.format(folder=folder)).load()
+
+
+@cases(lambda case: case.evaluate is None)
+def test_evaluation_has_the_numbers_of(place, case):
+    folder, model = made(place, case)
+    encoder = evaluated(folder)
+    rows = [np.array(row) for row in ROWS]
+    for row, vector in zip(ROWS, encoder.embed_rows(rows), strict=True):
+        with torch.no_grad():
+            right = model.base_model(input_ids=torch.tensor([row])).last_hidden_state[0].mean(0)
+        np.testing.assert_allclose(vector, right.numpy(), atol=1e-4, rtol=1e-4)
+    places = [np.array([1]), np.array([2, 30]), np.array([1])]
+    if case.new_head:
+        with pytest.raises(NotApplicable):
+            encoder.fill(rows, places, 5)
+    else:
+        for row, where, ids in zip(ROWS, places, encoder.fill(rows, places, 5), strict=True):
+            output = model(input_ids=torch.tensor([row]))
+            logits = output.logits if hasattr(output, "logits") else output.prediction_logits
+            np.testing.assert_array_equal(ids, logits[0][where].topk(5).indices.numpy())
+    assert evaluated(folder).revision == encoder.revision, "the same model is the same in two evaluations"
+
+
+@cases(lambda case: case.evaluate is None)
+def test_the_longest_input_of(place, case):
+    """A text cut at what the model says it takes is taken."""
+    folder, _ = made(place, case)
+    encoder = evaluated(folder)
+    assert encoder.max_tokens in (64, 66)
+    row = np.array([zoo.CLS, *[7] * (encoder.max_tokens - 2), zoo.SEP])
+    assert np.isfinite(encoder.embed_rows([row])).all()
+
+
+@cases(lambda case: case.evaluate is not None)
+def test_evaluation_refuses(place, case):
+    folder, _ = made(place, case)
+    with pytest.raises(DataError) as caught:
+        evaluated(folder)
+    assert str(caught.value) == (
+        f"{folder} is no model that can be evaluated: {case.evaluate.replace('{folder}', str(folder))}"
+    )
+
+
+@cases(lambda case: case.start is not None and case.evaluate is not None and not case.pickled and not family(case))
+def test_check_of_a_baseline_refuses(place, case):
+    folder, _ = made(place, case)
+    plain, _ = made(place, zoo.CASES[0])
+    with pytest.raises(DataError) as caught:
+        check(place, plain, f"baselines=[mine={folder}]")
+    assert str(caught.value) == (
+        f"baselines.0: {folder} is no model that can be evaluated: {case.evaluate.replace('{folder}', str(folder))}"
+    )
+
+
+@cases(lambda case: case.evaluate is None)
+def test_check_of_a_baseline_passes(place, case):
+    folder, _ = made(place, case)
+    plain, _ = made(place, zoo.CASES[0])
+    assert check(place, plain, f"baselines=[mine={folder}, random:{folder}]").lines() == []
