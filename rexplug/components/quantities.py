@@ -25,9 +25,7 @@ def parse_quantity(value: Any) -> int:
         PydanticCustomError: what was written is not a whole number from 0 to 10^18.
     """
     number: int | float | Decimal | None = None
-    if isinstance(value, int) and not isinstance(value, bool):
-        number = value
-    elif isinstance(value, float) and math.isfinite(value):
+    if (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and math.isfinite(value)):
         number = value
     elif isinstance(value, str) and (match := _PATTERN.fullmatch(value.strip())):
         digits, suffix = match.groups()
