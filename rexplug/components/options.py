@@ -62,7 +62,7 @@ def _default_problem(component: type[Component]) -> str | None:
     # Options that must be written have no default to look at; where others could change on the way, they stand aside.
     trial = component
     if required and odd:
-        trial = create_model(component.__name__, __base__=component, **{name: (Any, None) for name in required})  # type: ignore[call-overload]
+        trial = create_model(component.__name__, __base__=component, **dict.fromkeys(required, (Any, None)))  # type: ignore[call-overload]
     written: dict[str, Any] = {}
     for name, each in defaults.items():
         option = f"whose option '{name}' has the default {brief(each)}"
@@ -78,9 +78,9 @@ def _default_problem(component: type[Component]) -> str | None:
         read = trial.model_validate(written, context={"components": _Own(defaults)})
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
-            name = _name(component, problem["loc"])
-            if name in defaults:
-                return f"whose option '{name}' has the default {brief(defaults[name])}, which is not valid: {problem['msg']}"
+            place = _name(component, problem["loc"])
+            if place in defaults:
+                return f"whose option '{place}' has the default {brief(defaults[place])}, which is not valid: {problem['msg']}"
         return None  # an option that must be written is missing, or a rule over several options needs them
     except Exception:  # a rule of the plugin's own, over options that stand aside
         return None

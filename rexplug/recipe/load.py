@@ -191,7 +191,8 @@ def _override(source: Source, text: str) -> str | None:
             if step not in at and known is not None and step not in known:
                 return f"{blame}: {'.'.join(map(str, [*path, step]))}: {_no_key(step, known)}"
             path.append(step)
-        here, last = tuple(path), path[-1]
+        here = tuple(path)
+        last: Any = path[-1]
         old = at[last] if isinstance(at, list) or last in at else None
         if not steps:
             source.forget(here, old)
