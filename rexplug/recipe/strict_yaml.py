@@ -17,7 +17,7 @@ Path_ = tuple[str | int, ...]
 
 LARGEST_FILE = 1_000_000
 """Characters of a file; the largest recipe that ships has 4,000."""
-MOST_VALUES = 50_000
+MOST_VALUES = 20_000
 """Values that a file may hold once its aliases are filled in; a long text counts as several."""
 DEEPEST = 100
 """Levels of values inside values."""
@@ -67,11 +67,14 @@ class _Loader(yaml.SafeLoader):
     """PyYAML speaks YAML 1.1: `8e-4` is text, `12:30` is 750, `012` is 10 and `no` is false. Here scalars are YAML 1.2's."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own name)
-    depth = 0
+    depth = count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose a node, at most `DEEPEST` levels down: each takes several of Python's own calls."""
         self.depth += 1
+        self.count += 1
+        if self.count > MOST_VALUES:
+            raise _TooMuch(f"{self.line + 1}: more than {MOST_VALUES:,} values")
         if self.depth > DEEPEST:
             raise _TooMuch(f"{self.line + 1}: values are nested more than {DEEPEST} levels deep")
         try:
