@@ -74,13 +74,18 @@ class _Loader(yaml.SafeLoader):
         self.depth += 1
         self.count += 1
         if self.count > MOST_VALUES:
-            raise _TooMuch(f"{self.line + 1}: more than {MOST_VALUES:,} values")
+            raise _TooMuch(f"{self._here()}: more than {MOST_VALUES:,} values")
         if self.depth > DEEPEST:
-            raise _TooMuch(f"{self.line + 1}: values are nested more than {DEEPEST} levels deep")
+            raise _TooMuch(f"{self._here()}: values are nested more than {DEEPEST} levels deep")
         try:
             return super().compose_node(parent, index)
         finally:
             self.depth -= 1
+
+    def _here(self) -> int:
+        """The line of the node that is composed next; the scanner is already further."""
+        line: int = self.peek_event().start_mark.line
+        return line + 1
 
 
 EXPONENT = re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")

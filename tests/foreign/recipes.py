@@ -372,7 +372,7 @@ _TEXT_LEVEL: Sequence[Callable[[random.Random, bytes], tuple[bytes, str]]] = (
     _insert, _insert, _instead, _instead, _tagged, _cut, _flip, _lines,
 )  # fmt: skip
 _STRUCTURE_LEVEL: Sequence[Callable[[random.Random, Any], str]] = (
-    _replace, _replace, _retext, _retext, _scale, _scale, _remove, _rename, _add, _swap, _repeat,
+    _replace, _replace, _retext, _scale, _scale, _scale, _option, _option, _option, _remove, _rename, _add, _swap, _repeat,
 )  # fmt: skip
 
 
@@ -432,11 +432,20 @@ def _strict() -> Any:
     return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict", write_through=True)
 
 
-def faults(answer: Answer) -> list[str]:
-    """What is wrong with an answer; empty if it is right."""
+def faults(command: str, answer: Answer, folder: Path) -> list[str]:
+    """What is wrong with an answer; empty if it is right. What `show` prints must be a recipe, and the same one."""
     if answer.error is not None:
         return [f"traceback: {answer.cause}"]
     found = []
+    if command == "show" and answer.code == 0:
+        again = ask("show", Mutant(0, answer.output.encode(), (), "what show printed"), folder)
+        if again.error is not None or again.code:
+            found.append(f"show prints no valid recipe: {again.cause or again.message[:200]}")
+        elif again.output != answer.output:
+            changed = [line for line in again.output.splitlines() if line not in answer.output.splitlines()]
+            found.append(f"what show prints is another recipe: {changed[:3]}")
+    if answer.code == 0 and command != "show" and (odd := re.search(r".*\b(?:inf|nan)\b.*", answer.output)):
+        found.append(f"the output holds no number: {odd[0][:120]}")
     if answer.seconds > SECONDS / 2:
         found.append(f"slow: {answer.seconds:.1f} s")
     if answer.code == 2 and not answer.message.strip():
@@ -469,7 +478,7 @@ def main() -> None:
                 answer = ask(command, made, folder)
                 codes[f"{command} {answer.code}"] += 1
                 slowest = max(slowest, (answer.seconds, f"{command} of seed {seed}: {made.what[:120]}"))
-                for fault in faults(answer):
+                for fault in faults(command, answer, folder):
                     causes[fault] += 1
                     examples.setdefault(fault, f"{command} of seed {seed}: {made.what[:160]!r}")
                     if options.save:
