@@ -84,7 +84,7 @@ class _Loader(yaml.SafeLoader):
 
     def _here(self) -> int:
         """The line of the node that is composed next; the scanner is already further."""
-        line: int = self.peek_event().start_mark.line
+        line: int = self.peek_event().start_mark.line  # type: ignore[no-untyped-call]
         return line + 1
 
 
