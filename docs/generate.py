@@ -26,8 +26,8 @@ def recipe_page() -> str:
     lines = [NOTE, "# Recipe reference\n"]
     lines.append(
         "Besides these keys, a file may hold `extends: OTHER.yaml` (mappings merge, everything else replaces) and `defaults:`, "
-        "options for every phase that does not say otherwise. Paths are relative to the current directory, `extends` to the file."
-        "\n"
+        "options for every phase that does not say otherwise. Paths are relative to the current directory, `extends` to the file. "
+        "A file has at most 1,000,000 characters, 20,000 values (what an alias repeats counts again) and 100 levels.\n"
     )
     seen: set[type[BaseModel]] = set()
     todo: list[tuple[str, type[BaseModel]]] = [("Recipe", schema.Recipe)]

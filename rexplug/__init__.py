@@ -37,6 +37,7 @@ from rexplug.components import (
     random_tokens,
     split_of,
 )
+from rexplug.compression import read_lines
 from rexplug.errors import DataError, NotApplicable, PluginError, RecipeError, RexplugError
 from rexplug.hookspecs import hookimpl
 from rexplug.hub import HubName
@@ -86,6 +87,7 @@ __all__ = [
     "__version__",
     "hookimpl",
     "random_tokens",
+    "read_lines",
     "read_records",
     "split_of",
 ]

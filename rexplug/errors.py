@@ -3,10 +3,45 @@
 from __future__ import annotations
 
 import errno
+import unicodedata
+
+_LONGEST_LINE = 2000
+"""Characters of a line of a message; the middle of a longer one is left out."""
+_LONGEST_VALUE = 120
+"""Characters of a value in a message."""
+_CONTROL = {
+    code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    for code in (*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029)
+}
+
+
+def brief(value: object) -> str:
+    """A value as messages repeat it: as Python writes it, and cut where it is long."""
+    text = repr(value)
+    if len(text) <= _LONGEST_VALUE:
+        return text
+    return f"{text[:_LONGEST_VALUE]}... ({len(text):,} characters)"
+
+
+def printable(text: str) -> str:
+    """A message as a terminal may show it: control characters and lone surrogates spelled out, long lines cut."""
+    if not text.isascii() and any(unicodedata.category(each) == "Cs" for each in text):
+        text = text.encode("utf-8", "backslashreplace").decode()
+    return "\n".join(map(_cut, text.translate(_CONTROL).split("\n")))
+
+
+def _cut(line: str) -> str:
+    if len(line) <= _LONGEST_LINE:
+        return line
+    head, tail = 3 * _LONGEST_LINE // 4, _LONGEST_LINE // 4
+    return f"{line[:head]} [... {len(line) - head - tail:,} characters ...] {line[-tail:]}"
 
 
 class RexplugError(Exception):
     """A mistake that the user can mend; its text says where, what is wrong and what would be right."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class RecipeError(RexplugError):

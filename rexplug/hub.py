@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_LONGEST = 200
+"""Characters of a name; the hub takes 96 for the owner and as many for the repository."""
 _PATIENCE = 10.0
 """Seconds to wait for an answer."""
 
@@ -33,12 +35,24 @@ class Unreachable(Exception):
 
 def is_hub_name(name: str) -> bool:
     """Whether `name` can only be one of the hub: it is written like one, and there is no such file or folder."""
-    return _NAME.fullmatch(name) is not None and not Path(name).exists()
+    return _is_written_like_one(name) and not Path(name).exists()
+
+
+def is_folder(name: str) -> bool:
+    """Whether there is a folder of that name; a text that no file can be called by, or that we may not look at, is none."""
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_written_like_one(name: str) -> bool:
+    return len(name) <= _LONGEST and _NAME.fullmatch(name) is not None
 
 
 def cached(name: str, file: str, revision: str | None = None) -> Path | None:
     """A file of a model of the hub, if it was downloaded before."""
-    if _NAME.fullmatch(name) is None:
+    if not _is_written_like_one(name):
         return None
     from huggingface_hub import try_to_load_from_cache
 

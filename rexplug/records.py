@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import json
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
+from rexplug.compression import COMPRESSED, LONGEST_LINE, bounded_lines, open_text
 from rexplug.errors import DataError
 
 KINDS = (".jsonl", ".csv", ".tsv")
 
 
 def read_records(path: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line, record) of a .jsonl, .csv or .tsv file; .gz and .zst may follow.
+    """Yield (line, record) of a .jsonl, .csv or .tsv file; .gz, .bz2 and .zst may follow.
 
     Args:
         path: the file. A .csv whose first line has tabs and no comma is read as tab-separated.
@@ -27,14 +27,14 @@ def read_records(path: Path, columns: Sequence[str] | None = None) -> Iterator[t
     Raises:
         DataError: the file is missing or of another kind, or a line does not hold what it should.
     """
-    suffixes = [suffix for suffix in path.suffixes if suffix not in {".gz", ".zst"}]
+    suffixes = [suffix for suffix in path.suffixes if suffix not in COMPRESSED]
     kind = suffixes[-1] if suffixes else ""
     if kind not in KINDS:
-        raise DataError(f"{path} is neither .jsonl, .csv nor .tsv (.gz and .zst may follow)")
+        raise DataError(f"{path} is neither .jsonl, .csv nor .tsv (.gz, .bz2 and .zst may follow)")
     try:
-        with _open(path) as file:
+        with open_text(path) as file:
             yield from _json_lines(path, file) if kind == ".jsonl" else _table(path, file, kind, columns)
-    except (OSError, UnicodeDecodeError, EOFError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error) as error:
         raise DataError(f"cannot read {path}: {error}") from None
 
 
@@ -51,23 +51,26 @@ def column(row: dict[str, Any], names: Sequence[str], place: str) -> Any:
 
 
 def _json_lines(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(bounded_lines(file, path), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except ValueError as error:
             raise DataError(f"{path}:{number}: no JSON: {error}") from None
+        except RecursionError:
+            raise DataError(f"{path}:{number}: no JSON that can be read: it is nested too deep") from None
         if not isinstance(row, dict):
             raise DataError(f'{path}:{number}: expected an object like {{"text": ...}}')
         yield number, row
 
 
 def _table(path: Path, file: IO[str], kind: str, columns: Sequence[str] | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    csv.field_size_limit(2**30)
-    first = file.readline()
+    csv.field_size_limit(LONGEST_LINE)
+    plain = bounded_lines(file, path)
+    first = next(plain, "")
     tab = kind == ".tsv" or ("\t" in first and "," not in first) or (columns is not None and "\t" in first)
-    lines = _again(first, file)
+    lines = chain([first] if first else [], plain)
     delimiter = "\t" if tab else ","
     if columns is None:
         reader = csv.reader(lines, delimiter=delimiter)
@@ -83,27 +86,3 @@ def _table(path: Path, file: IO[str], kind: str, columns: Sequence[str] | None) 
                     f"{path}:{reader.line_num}: {len(fields)} fields where {len(names)} are due ({', '.join(names)})"
                 )
             yield reader.line_num, dict(zip(names, fields, strict=False))
-
-
-def _again(first: str, file: IO[str]) -> Iterator[str]:
-    if first:
-        yield first
-    yield from file
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[IO[str]]:
-    if path.suffix == ".zst":
-        import zstandard
-
-        try:
-            with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
-                yield io.TextIOWrapper(stream, encoding="utf-8", newline="")
-        except zstandard.ZstdError as error:
-            raise DataError(f"cannot read {path}: {error}") from None
-    elif path.suffix == ".gz":
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            yield file
-    else:
-        with path.open(encoding="utf-8", newline="") as file:
-            yield file

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from rexplug.components import NAME_PATTERN, Component
 from rexplug.components.base import ComponentT
+from rexplug.components.options import option_problem
 from rexplug.errors import PluginError
 from rexplug.hookspecs import KINDS
 
@@ -55,7 +56,8 @@ class Registry:
         """Hold one offered class against the contract.
 
         Raises:
-            PluginError: it is no subclass of the hook's kind, abstract, badly named, or taken.
+            PluginError: it is no subclass of the hook's kind, abstract, badly named, or taken, or its options could not be
+                written in a recipe and read back.
         """
         kind = KINDS[hook]
         where = f"plugin '{plugin}', {hook}() offers"
@@ -75,6 +77,9 @@ class Registry:
         if taken is not None:
             by = " twice" if taken.plugin == plugin else f", but plugin '{taken.plugin}' already does"
             raise PluginError(f"{where} '{name}'{by}")
+        problem = option_problem(component) if plugin != CORE else None  # a test looks at the core's own
+        if problem is not None:
+            raise PluginError(f"{where} {component.__name__}, {problem}")
 
     def add(self, plugin: str, hook: str, component: type[Component]) -> None:
         """Take in a class that `check` let pass."""

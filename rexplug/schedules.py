@@ -22,7 +22,9 @@ class Ramp(BaseModel):
     `0.3` and `{start: 0.3, end: 0.15}` are both valid in a recipe.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=_or_number)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, json_schema_extra=_or_number
+    )
 
     start: float = Field(ge=0, le=1)
     """Value at the start of the phase."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import re
 from pathlib import Path
 
-from rexplug import DataError
+from rexplug import DataError, read_lines
 from rexplug_ecommerce.pages.word_lists import words
 
 _GENERAL = frozenset(
@@ -89,8 +88,6 @@ def read_values(path: Path) -> list[tuple[str, str]]:
 
 def _lines(path: Path, what: str) -> list[str]:
     try:
-        content = path.read_bytes()
-        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"ecommerce.attributes: cannot read the {what} {path}: {error}") from None
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+        return [line.strip() for _, line in read_lines(path) if line.strip() and not line.startswith("#")]
+    except DataError as error:
+        raise DataError(f"ecommerce.attributes: the {what}: {error}") from None

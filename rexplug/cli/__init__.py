@@ -15,7 +15,7 @@ import click
 
 from rexplug import __version__, ranks
 from rexplug.cli.terminal import echo
-from rexplug.errors import RankLost, RexplugError, RunInterrupted, full_disk
+from rexplug.errors import RankLost, RexplugError, RunInterrupted, full_disk, printable
 
 _COMMANDS = {
     "run": "Curate, train, evaluate, export and report what a recipe says.",
@@ -80,23 +80,8 @@ def main() -> None:
     ranks.leave(_run())
 
 
-LONGEST_LINE = 1500
-"""Characters of a line of a message; what a recipe or a file holds may be of any length."""
-
-
-def _bounded(message: str) -> str:
-    """A message with the middle of lines left out that nobody would read."""
-    lines = []
-    for line in message.splitlines():
-        if len(line) > LONGEST_LINE:
-            ends = LONGEST_LINE // 2 - 50
-            line = f"{line[:ends]} [... {len(line) - 2 * ends:,} characters left out ...] {line[-ends:]}"
-        lines.append(line)
-    return "\n".join(lines)
-
-
 def _say(message: str) -> None:
-    echo(f"rexplug: {_bounded(message)}", err=True)
+    echo(f"rexplug: {printable(message)}", err=True)
 
 
 def _nobody_reads() -> int:
@@ -120,7 +105,7 @@ def _run() -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.message = _bounded(error.message)  # type: ignore[misc]
+        error.message = printable(error.message)  # type: ignore[misc]
         error.show()
         return 2
     except RunInterrupted as error:

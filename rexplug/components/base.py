@@ -26,7 +26,9 @@ class Component(BaseModel, ABC):
     Instances pickle (workers), compare by value (fingerprints) and write themselves back to YAML (`dump`).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True, allow_inf_nan=False
+    )
 
     name: ClassVar[str] = ""
     """How recipes name the component: `<plugin>.<component>`."""

@@ -15,9 +15,10 @@ from rexplug.checksums import write_checksums
 from rexplug.components import CorpusFilter, CorpusSample, Document, DocumentSource
 from rexplug.corpus.deduplicate import find_duplicates
 from rexplug.corpus.filtering import Work, filter_shard, finish_shard, shard_documents
+from rexplug.corpus.identity import RepeatedId, repeated_id
 from rexplug.corpus.sources import ERROR
 from rexplug.corpus.statistics import merge
-from rexplug.errors import DataError
+from rexplug.errors import DataError, brief
 from rexplug.executors import Job, one_cluster, run_jobs
 from rexplug.executors.quiet import quiet
 from rexplug.progress import Progress
@@ -73,6 +74,7 @@ def curate(
         for index in range(work.count)
     ]
     run_jobs(jobs, curation.executor, logs=logs, progress=progress, task=f"curate {', '.join(works)}")
+    repeated = _repeated_ids(works, progress)
     _duplicates(works, curation, seed, corpus, progress)
     jobs = [
         Job(f"'{name}', part {index + 1} of {work.count}", finish_shard, (work.folder / "work.pickle", index), work.finished(index))
@@ -83,6 +85,8 @@ def curate(
     statistics: dict[str, Any] = {"sources": {name: _added_up(name, work) for name, work in works.items()}}
     for name, work in works.items():
         write_checksums(corpus / name, _files_of(work))
+    for name, found in repeated.items():
+        statistics["sources"][name]["repeated_id"] = found.to_json()
     shutil.rmtree(corpus / ".work", ignore_errors=True)
     statistics["seconds"] = round(time.monotonic() - began, 2)
     write_json(corpus / "statistics.json", statistics)
@@ -164,6 +168,29 @@ def _works(
         )  # fmt: skip
         first += count
     return works
+
+
+def _repeated_ids(works: Mapping[str, Work], progress: Progress) -> dict[str, RepeatedId]:
+    """The sources two of whose documents have one id, with a note for each."""
+    repeated = {}
+    for name, work in works.items():
+        shards = [(work.ids(i), (work.passed(i), work.dropped(i))) for i in range(work.count)]
+        found = repeated_id(shards)
+        if found is None:
+            continue
+        repeated[name] = found
+        field = getattr(work.source, "id", None)
+        mend = (
+            f"the field '{field}' (option `id`) does not tell documents apart; without it the place in the file is the id"
+            if isinstance(field, str)
+            else f"{work.source.name} should give each document an id of its own"
+        )
+        progress.note(
+            f"source '{name}': {found.documents:,} documents share their id with another one, e.g. {brief(found.id)} at "
+            f"{' and '.join(found.places)}; `sample` draws such documents together, and `corpus why` and `lineage` cannot tell "
+            f"them apart: {mend}"
+        )
+    return repeated
 
 
 def _duplicates(works: Mapping[str, Work], curation: Curation, seed: int, corpus: Path, progress: Progress) -> None:

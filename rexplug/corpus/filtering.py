@@ -20,6 +20,7 @@ from rexplug.checksums import entry_of
 from rexplug.components import CorpusFilter, Document, DocumentSource, Shard
 from rexplug.corpus.deduplicate.keys import KeyWriter
 from rexplug.corpus.files import DocumentWriter, read_file
+from rexplug.corpus.identity import IdWriter
 from rexplug.corpus.sources import ERROR
 from rexplug.corpus.statistics import Step
 from rexplug.executors.quiet import quiet
@@ -62,6 +63,14 @@ class Work:
     def keys(self, index: int) -> Path:
         """What duplicates are found by, one row per document that passed."""
         return self.folder / "keys" / f"{index:05d}.npy"
+
+    def ids(self, index: int) -> Path:
+        """Hashes of the ids of the documents that were read."""
+        return self.folder / "ids" / f"{index:05d}.bin"
+
+    def dropped(self, index: int) -> Path:
+        """The documents that the filters dropped."""
+        return self.target / "dropped" / f"{index:05d}.parquet"
 
     def drops(self, index: int) -> Path:
         """Rows of `passed` that are duplicates, and why."""
@@ -149,13 +158,15 @@ def filter_shard(file: Path, index: int) -> int:
     steps = [Step(each.name) for each in work.filters]
     with ExitStack() as stack:
         passed = stack.enter_context(DocumentWriter(work.passed(index)))
-        dropped = stack.enter_context(DocumentWriter(work.target / "dropped" / f"{index:05d}.parquet", **WHY))
+        dropped = stack.enter_context(DocumentWriter(work.dropped(index), **WHY))
+        ids = stack.enter_context(IdWriter(work.ids(index)))
         keys = stack.enter_context(
             KeyWriter(work.keys(index), work.curation, work.signatures, work.first + index, work.seed)
         )
         for batch in _batches(shard_documents(work.source, index, work.count)):
             began = time.perf_counter()
             for document in batch:
+                ids.add(document.id)
                 if ERROR in document.metadata:
                     reading.drop(document, str(document.metadata[ERROR]))
                     dropped.write(document, reading.name, str(document.metadata[ERROR]), None)

@@ -74,8 +74,10 @@ def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[F
     for part in PARTS:
         for path in sorted((run.corpus / source / part).glob("[!.]*.parquet")):
             ids = pq.read_table(path, columns=["id"])["id"]
-            for row in pc.indices_nonzero(pc.equal(ids, id)).to_pylist():
-                values = pq.read_table(path).slice(row, 1).to_pylist()[0]
+            rows = pc.indices_nonzero(pc.equal(ids, id)).to_pylist()
+            table: Any = pq.read_table(path) if rows else None  # once, however often an id stands in it
+            for row in rows:
+                values = table.slice(row, 1).to_pylist()[0]
                 document = Document(values["id"], values["text"], values["url"], json.loads(values["metadata"]))
                 step = values.get("step")
                 duplicate = step == "deduplicate"

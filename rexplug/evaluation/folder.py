@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.components import RetrievalCollection
+from rexplug.compression import bounded_lines
 from rexplug.errors import DataError
 
 FILES = ("corpus.jsonl", "queries.jsonl", "qrels.tsv")
@@ -99,7 +100,7 @@ def _entries(path: Path, expected: str, keys: tuple[str, ...]) -> Iterator[tuple
     for number, line in _lines(path):
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             entry = None
         if not isinstance(entry, dict) or any(key not in entry for key in keys):
             raise DataError(f"{path}:{number}: expected {expected}")
@@ -110,7 +111,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     # Not str.splitlines: it also cuts at U+2028 and U+0085, which may stand inside a JSON string.
     try:
         with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(bounded_lines(file, path), 1):
                 yield number, line.removesuffix("\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8: {error}") from None

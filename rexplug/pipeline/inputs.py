@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rexplug.components import CorpusFilter, DocumentSource, Evaluator, Labeller
-from rexplug.errors import DataError, RexplugError
+from rexplug.errors import DataError, RexplugError, brief
 from rexplug.hub import HubName, Unreachable, ask
 from rexplug.pipeline.early import early_problems
 from rexplug.pipeline.start import start_notes, start_problems
 from rexplug.recipe import Recipe
+from rexplug.recipe.notes import recipe_notes
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,27 @@ def check_inputs(recipe: Recipe, *, hub: bool = False) -> Looked:
             component.check()
         except RexplugError as error:
             problems.append(f"{place}: {error}")
+        except OSError as error:  # a name that is too long, a folder that we may not read
+            problems.append(f"{place}: {_said(error)}")
     problems += _relevance_problems(recipe)
     problems += early_problems(recipe)
     unseen: dict[str, HubName] = {
         place: name for place, component in _components(recipe) for name in component.hub_names()
     }
-    problems += start_problems(recipe, unseen)
+    try:
+        problems += start_problems(recipe, unseen)
+    except OSError as error:
+        problems.append(f"tokenizer, model or baselines: {_said(error)}")
     why = "--hub asks for it"
     if hub:
         unseen, why = _asked(unseen, problems)
     if problems:
         raise DataError("\n".join(problems))
-    return Looked(unseen, why, start_notes(recipe))
+    return Looked(unseen, why, (*start_notes(recipe), *recipe_notes(recipe)))
+
+
+def _said(error: OSError) -> str:
+    return f"{brief(error.filename)} cannot be looked at: {error.strerror}"
 
 
 def _components(recipe: Recipe) -> Iterator[tuple[str, DocumentSource | CorpusFilter | Evaluator | Labeller]]:

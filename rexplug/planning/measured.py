@@ -31,7 +31,7 @@ class Measurement(BaseModel):
     `like` is a hash of the options that decide its cost, `counts` what it counted per source.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     at: str
     stage: str

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rexplug.hub import cached
+from rexplug.errors import brief
+from rexplug.hub import cached, is_folder
 from rexplug.model.sizes import PUBLISHED, PUBLISHED_ROWS, SIZES, Size, embedding_rows
 from rexplug.planning.measured import Remembered
 from rexplug.planning.sources import Known, known_sources
@@ -23,6 +24,8 @@ POINTS = 256
 """Points of a phase at which curves are worked out."""
 _SHORT = 1024
 _FILLED = 0.54
+_LARGEST = 2**31
+"""Layers, widths and rows beyond this are no model's."""
 
 
 @dataclass(frozen=True)
@@ -208,41 +211,46 @@ def _shape(recipe: Recipe, run: RunDirectory) -> tuple[Size | None, int | None, 
         vocabulary, why = _vocabulary(recipe, run)
         return SIZES[recipe.model.size], embedding_rows(vocabulary) if vocabulary else None, why
     name = str(recipe.model.from_)
-    config = _config(name, recipe.model.revision)
+    try:
+        config = _config(name, recipe.model.revision)
+    except (OSError, ValueError, RecursionError) as error:
+        return None, None, f"the config.json of {brief(name)} cannot be read: {brief(str(error))}"
     if config is None and name in PUBLISHED:
         return PUBLISHED[name], PUBLISHED_ROWS, ""
     if config is None:
-        return None, None, f"'{name}' is neither a folder with a config.json nor in the local Hugging Face cache"
-    try:
-        shape = Size(
-            int(config["num_hidden_layers"]), int(config["hidden_size"]), int(config["intermediate_size"]),
-            int(config["num_attention_heads"]),
-        )  # fmt: skip
-        return shape, int(config["vocab_size"]), ""
-    except (KeyError, TypeError, ValueError):
-        return None, None, f"the config.json of '{name}' is not that of a ModernBERT"
+        return None, None, f"{brief(name)} is neither a folder with a config.json nor in the local Hugging Face cache"
+    keys = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "vocab_size")
+    sizes = [config.get(key) for key in keys] if isinstance(config, Mapping) else []
+    counts = [each for each in sizes if isinstance(each, int) and not isinstance(each, bool) and 0 < each < _LARGEST]
+    if len(counts) < len(keys):
+        return None, None, f"the config.json of {brief(name)} is not that of a ModernBERT"
+    return Size(*counts[:4]), counts[4], ""
 
 
 def _vocabulary(recipe: Recipe, run: RunDirectory) -> tuple[int | None, str]:
     spec = recipe.tokenizer
     if spec.from_ is None:
         return spec.vocabulary or DEFAULT_VOCABULARY, ""
-    for folder in (Path(spec.from_), run.tokenizer):
-        if (folder / "tokenizer.json").exists():
-            return SpecialTokens.read(folder).vocabulary_size, ""
+    for folder in (spec.from_, str(run.tokenizer)):
+        if is_folder(folder) and (Path(folder) / "tokenizer.json").exists():
+            return SpecialTokens.read(Path(folder)).vocabulary_size, ""
     found = cached(spec.from_, "tokenizer.json")
     if found is not None:
         return SpecialTokens.read(found.parent).vocabulary_size, ""
     if spec.from_ in PUBLISHED:
         return PUBLISHED_ROWS, ""
-    return None, f"the tokenizer '{spec.from_}' is neither a folder nor in the local Hugging Face cache"
+    return None, f"the tokenizer {brief(spec.from_)} is neither a folder nor in the local Hugging Face cache"
 
 
-def _config(name: str, revision: str | None) -> Mapping[str, Any] | None:
+def _config(name: str, revision: str | None) -> Any:
+    """What the config.json of a checkpoint holds; None if it is not on this machine.
+
+    Raises:
+        OSError, ValueError, RecursionError: it cannot be read or is no JSON.
+    """
     path: Path | None = Path(name) / "config.json"
-    if path is None or not path.exists():
+    if path is None or not is_folder(name) or not path.exists():
         path = cached(name, "config.json", revision)
     if path is None:
         return None
-    loaded: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -14,11 +14,11 @@ from rexplug.recipe.section import Positive, Section
 class MinHash(Section):
     """How near-duplicates are found: the more hashes a bucket has, the more alike two documents must be."""
 
-    words: int = Field(default=5, ge=1)
+    words: int = Field(default=5, ge=1, le=1000)
     """Words in a shingle."""
-    buckets: int = Field(default=14, ge=1)
+    buckets: int = Field(default=14, ge=1, le=1000)
     """Buckets; two documents that agree in one of them are near-duplicates."""
-    hashes: int = Field(default=8, ge=1)
+    hashes: int = Field(default=8, ge=1, le=1000)
     """Hashes in a bucket."""
 
 
@@ -29,9 +29,9 @@ class Slurm(Section):
     """Where the jobs go."""
     time: str = "20:00:00"
     """Longest time that a job may take."""
-    cpus: int = Field(default=1, ge=1)
+    cpus: int = Field(default=1, ge=1, le=10_000)
     """Cores of a job; more than one only to get their memory."""
-    memory_per_cpu: int = Field(default=4, ge=1)
+    memory_per_cpu: int = Field(default=4, ge=1, le=100_000)
     """GB per core."""
     qos: str = ""
     """Quality of service; the cluster's own if left out."""
@@ -39,7 +39,7 @@ class Slurm(Section):
     """Shell command that makes rexplug importable on a node, e.g. `source /shared/venv/bin/activate`."""
     arguments: dict[str, str] = Field(default_factory=dict)
     """Further arguments of sbatch, e.g. `{account: retail}`."""
-    poll_seconds: float = Field(default=30, gt=0)
+    poll_seconds: float = Field(default=30, ge=0.01, le=86_400)
     """How often to look whether the jobs are done."""
 
 
@@ -48,9 +48,9 @@ class Executor(Section):
 
     use: Literal["local", "ray", "slurm"] = "local"
     """`local`: processes on this machine; `ray`: a Ray cluster; `slurm`: a Slurm cluster that shares the run's folder."""
-    workers: int = Field(default=1, ge=1)
+    workers: int = Field(default=1, ge=1, le=100_000)
     """How many processes work at a time."""
-    retries: int = Field(default=2, ge=0)
+    retries: int = Field(default=2, ge=0, le=1000)
     """How often a shard is tried again whose worker died or could not read or write for the moment."""
     address: str | None = None
     """Of the Ray cluster; `auto` finds one that runs, left out one is started on this machine."""
@@ -70,12 +70,12 @@ class Executor(Section):
 class Decontamination(Section):
     """When a training document counts as holding text of an evaluator."""
 
-    words: int = Field(default=13, ge=3)
+    words: int = Field(default=13, ge=3, le=1000)
     """Length of the word n-grams that are compared (lower case, without punctuation)."""
-    shortest: int = Field(default=8, ge=3)
+    shortest: int = Field(default=8, ge=3, le=1000)
     """Evaluator texts of fewer than `words` words are looked for whole, down to this many words; shorter ones occur
     everywhere."""
-    hits: int = Field(default=1, ge=1)
+    hits: int = Field(default=1, ge=1, le=1_000_000)
     """A document with at least this many n-grams of an evaluator is dropped."""
 
     @model_validator(mode="after")
@@ -145,15 +145,15 @@ class Threshold(Section):
 class Classifier(Section):
     """fastText's settings; all of them are our choice."""
 
-    dimension: int = Field(default=16, ge=1)
+    dimension: int = Field(default=16, ge=1, le=4096)
     """Size of the word vectors."""
     word_pairs: bool = True
     """Use pairs of words besides single words."""
-    buckets: Annotated[Quantity, Field(ge=1)] = 50_000
+    buckets: Annotated[Quantity, Field(ge=1, le=100_000_000)] = 50_000
     """How many hash buckets the word pairs share."""
-    epochs: int = Field(default=5, ge=1)
+    epochs: int = Field(default=5, ge=1, le=10_000)
     """How often the training reads the labelled documents."""
-    rate: float = Field(default=0.5, gt=0)
+    rate: float = Field(default=0.5, ge=1e-6, le=100)
     """Learning rate."""
 
 
@@ -169,7 +169,7 @@ class Relevance(Section):
     """Label at most this many documents of each source."""
     pool: Positive | None = None
     """Draw them from the first documents of each shard, this many in all of a source; 10 times `documents` if left out."""
-    characters: int = Field(default=4000, ge=100)
+    characters: int = Field(default=4000, ge=100, le=10_000_000)
     """How much of a document is labelled and classified, from its start."""
     dev: float = Field(default=0.15, gt=0, lt=0.5)
     """Share of the labelled documents that the threshold is chosen on. Chosen by a hash of the text."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from rexplug.recipe.schema import Recipe
 from rexplug.recipe.strict_yaml import EXPONENT
@@ -23,15 +25,29 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+01234
 
 def dump_recipe(recipe: Recipe) -> str:
     """The resolved recipe: defaults spelled out, quantities as numbers, keys in the order of the schema."""
-    value = _without_none(recipe.model_dump(mode="json", by_alias=True))
+    value = _without_left_out(recipe, recipe.model_dump(mode="json", by_alias=True))
     text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 
-def _without_none(value: Any) -> Any:
-    """Leave out what was left out: None means that, everywhere in a recipe."""
-    if isinstance(value, dict):
-        return {key: _without_none(each) for key, each in value.items() if each is not None}
-    if isinstance(value, list):
-        return [_without_none(each) for each in value]
-    return value
+def _without_left_out(value: Any, plain: Any) -> Any:
+    """`plain`, which is `value` in the types of JSON, without the options that are None because nobody wrote them.
+
+    Where something else is the default, None was written, and stays: `url: null` reads no addresses.
+    """
+    if isinstance(value, BaseModel) and isinstance(plain, dict):
+        kept = dict(plain)
+        for name, field in type(value).model_fields.items():
+            key, option = field.serialization_alias or name, getattr(value, name)
+            if key not in kept:
+                continue
+            if option is None and field.get_default(call_default_factory=True, validated_data={}) is None:
+                del kept[key]
+            else:
+                kept[key] = _without_left_out(option, kept[key])
+        return kept
+    if isinstance(value, Mapping) and isinstance(plain, dict) and len(value) == len(plain):
+        return {key: _without_left_out(each, plain[key]) for key, each in zip(plain, value.values(), strict=True)}
+    if isinstance(value, tuple | list) and isinstance(plain, list) and len(value) == len(plain):
+        return [_without_left_out(*each) for each in zip(value, plain, strict=True)]
+    return plain

@@ -11,13 +11,17 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from rexplug.components import Component
-from rexplug.errors import RecipeError
+from rexplug.errors import RecipeError, brief
 from rexplug.plugins import load_plugins
 from rexplug.recipe.schema import Phase, Recipe
-from rexplug.recipe.strict_yaml import Path_, Source, parse, parse_file
+from rexplug.recipe.strict_yaml import DEEPEST, Path_, Source, parse, parse_file, sound_text
 from rexplug.registry import Registry
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
+_MOST_PROBLEMS = 50
+"""Problems of a file that are listed."""
+_LONGEST_NAME = 100
+"""Characters of a key or name that others are compared with."""
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), registry: Registry | None = None) -> Recipe:
@@ -70,8 +74,11 @@ def load_section(
 
 
 def _error(path: Path, problems: Sequence[str]) -> RecipeError:
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return RecipeError("\n".join([f"{path} has {count}:", *(f"  {problem}" for problem in problems)]))
+    count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+    shown = [f"  {problem}" for problem in problems[:_MOST_PROBLEMS]]
+    if len(problems) > _MOST_PROBLEMS:
+        shown.append(f"  and {len(problems) - _MOST_PROBLEMS:,} more")
+    return RecipeError("\n".join([f"{path} has {count}:", *shown]))
 
 
 def _extended(path: Path) -> Source:
@@ -108,9 +115,8 @@ def _merge(target: Source, source: Source, into: dict[str, Any], new: dict[str, 
             target.lines[here] = source.lines[here]
             _merge(target, source, old, value, here)
         else:
-            for known in [each for each in target.lines if each[: len(here)] == here]:
-                del target.lines[known]
-            target.lines |= {each: line for each, line in source.lines.items() if each[: len(here)] == here}
+            target.forget(here, old)
+            target.take(here, value, source, here)
             into[key] = copy.deepcopy(value)
 
 
@@ -140,9 +146,7 @@ def _fill(source: Source, into: dict[str, Any], defaults: dict[str, Any], path: 
     for key, value in defaults.items():
         if key not in into:
             into[key] = copy.deepcopy(value)
-            length = len(origin) + 1
-            for known in [each for each in source.lines if each[:length] == (*origin, key)]:
-                source.lines[(*path, key, *known[length:])] = source.lines[known]
+            source.take((*path, key), value, source, (*origin, key))
         elif (
             isinstance(value, dict)
             and isinstance(into[key], dict)
@@ -154,16 +158,21 @@ def _fill(source: Source, into: dict[str, Any], defaults: dict[str, Any], path: 
 def _override(source: Source, text: str) -> str | None:
     """Set one key; returns what is wrong with the override, if anything."""
     dotted, equals, written = text.partition("=")
-    blame = f"override {text}"
+    blame = f"override {text}" if len(text) <= _LONGEST_NAME else f"override {text[:_LONGEST_NAME]}..."
     if not equals or not dotted:
         return f"{blame}: overrides look like phases.anneal.tokens=2M"
     try:
+        sound_text(dotted)
         value = parse(written, blame).value if written.strip() else None
     except RecipeError as error:
         return str(error)
+    except ValueError as error:
+        return f"{blame}: a path is no {error}"
     path: list[str | int] = []
     at: Any = source.value
     steps = dotted.split(".")
+    if len(steps) > DEEPEST:
+        return f"{blame}: a path of {len(steps):,} steps; no recipe is nested so deep"
     while steps:
         step = steps.pop(0)
         if isinstance(at, list):
@@ -172,41 +181,35 @@ def _override(source: Source, text: str) -> str | None:
                 index = _item(at, f"{step}.{steps[0]}")
                 if index is not None:
                     del steps[0]
-            last = not steps
             if index is None:
                 return f"{blame}: there is no {'.'.join(map(str, [*path, step]))}; {_items(at)}"
             path.append(index)
-            if last:
-                at[index] = value
-            elif isinstance(at[index], str):
-                at[index] = {"use": at[index]}
-            at = at[index]
-        elif isinstance(at, dict):
-            last = not steps
+        else:
             known = _known(path, at)
-            if path == ["sources"] and not last:
+            if path == ["sources"] and steps:
                 known = list(at)  # a source may be added whole, but an option needs one that is there
             if step not in at and known is not None and step not in known:
                 return f"{blame}: {'.'.join(map(str, [*path, step]))}: {_no_key(step, known)}"
             path.append(step)
-            if last:
-                at[step] = value
-            elif not isinstance(at.get(step), dict | list):
-                short = at.get(step)
-                if short is not None and not isinstance(short, str):
-                    return f"{blame}: {'.'.join(map(str, path))} is {short}, which has no keys"
-                at[step] = {"use": short} if short else {}
-                source.lines[tuple(path)] = blame
-            at = at[step]
-    here = tuple(path)
-    for each in [each for each in source.lines if each[: len(here)] == here]:
-        del source.lines[each]
-    source.lines[here] = blame
-    return None
+        here = tuple(path)
+        last: Any = path[-1]
+        old = at[last] if isinstance(at, list) or last in at else None
+        if not steps:
+            source.forget(here, old)
+            source.lines[here] = blame
+            at[last] = value
+            return None
+        if not isinstance(old, dict | list):
+            if old is not None and not isinstance(old, str):
+                return f"{blame}: {'.'.join(map(str, path))} is {brief(old)}, which has no keys"
+            at[last] = {"use": old} if old else {}
+            source.lines[here] = blame
+        at = at[last]
+    raise AssertionError
 
 
 def _item(items: list[Any], step: str) -> int | None:
-    if step.isdigit() and int(step) < len(items):
+    if step.isascii() and step.isdigit() and len(step) < 10 and int(step) < len(items):
         return int(step)
     for index, item in enumerate(items):
         if step in (item, isinstance(item, dict) and item.get("name"), isinstance(item, dict) and item.get("use")):
@@ -217,8 +220,9 @@ def _item(items: list[Any], step: str) -> int | None:
 def _items(items: list[Any]) -> str:
     names = [
         str(item.get("name", item.get("use", i))) if isinstance(item, dict) else str(item)
-        for i, item in enumerate(items)
+        for i, item in enumerate(items[:_MOST_PROBLEMS])
     ]
+    names = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..." for name in names]
     return f"the items are {', '.join(names)}, or 0 to {len(items) - 1}" if names else "the list is empty"
 
 
@@ -256,7 +260,7 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 def _no_key(key: str, known: Iterable[str]) -> str:
     names = list(known)
-    close = difflib.get_close_matches(str(key), names, n=1)
+    close = difflib.get_close_matches(key, names, n=1) if len(key) <= _LONGEST_NAME else ()
     return "there is no such key; " + (f"did you mean '{close[0]}'?" if close else f"the keys are {', '.join(names)}")
 
 

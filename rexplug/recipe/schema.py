@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -9,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from rexplug.components import DocumentSource, Evaluator, MaskingPolicy, MixingSchedule, Quantity, SalienceScorer, Use
 from rexplug.components.quantities import parse_quantity
+from rexplug.errors import brief
 from rexplug.recipe.curation import (
     Audit,
     Classifier,
@@ -48,13 +51,19 @@ __all__ = [
     "Tokenizer",
 ]
 
+_LONGEST_NAME = 100
+"""Characters of a name that becomes a folder's: file systems take 255 bytes, and temporary names put something before it."""
+_STAGES = ("initial", "baselines")
+"""Moments of evaluation beside the phases; their results lie in folders of these names."""
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
 
 class Tokenizer(Section):
     """Either `{use: train, vocabulary: 8192}` or `{from: answerdotai/ModernBERT-base}` (a folder or a hub name)."""
 
     use: Literal["train"] | None = None
     """`train`: train a byte-level BPE on the kept documents."""
-    vocabulary: Annotated[Quantity, Field(ge=300)] | None = None
+    vocabulary: Annotated[Quantity, Field(ge=300, le=1_000_000)] | None = None
     """Size of the trained vocabulary, special tokens included; 8,192 if left out."""
     sample: Positive = 20_000_000
     """Train on at most this many characters, drawn evenly from all sources."""
@@ -119,17 +128,17 @@ class Model(Section):
 class Rope(Section):
     """Rotary position embedding."""
 
-    global_theta: float | None = Field(default=None, gt=1)
+    global_theta: float | None = Field(default=None, gt=1, le=1e12)
     """Theta of the global layers from this phase on; unchanged if left out. ModernBERT: 10,000, then 160,000 at 8,192."""
-    local_theta: float | None = Field(default=None, gt=1)
+    local_theta: float | None = Field(default=None, gt=1, le=1e12)
     """Theta of the local layers from this phase on; unchanged if left out."""
 
 
 class LearningRate(Section):
     """The learning rate as a function of the tokens of the phase."""
 
-    peak: float = Field(gt=0)
-    """Highest value."""
+    peak: float = Field(gt=0, le=1)
+    """Highest value; published encoders took 2.5e-4 to 3e-3. `check` warns of peaks that no encoder is known to survive."""
     schedule: Literal["constant", "linear", "cosine", "wsd", "one_minus_sqrt"] = "wsd"
     """`constant` after the warm-up; `linear` or `cosine` from the warm-up to the end; `wsd` and `one_minus_sqrt` hold the
     peak and fall over the last `decay` tokens, in a line or as 1 - sqrt(x)."""
@@ -165,11 +174,11 @@ class Optimizer(Section):
 
     use: Literal["stable_adamw", "adamw"] = "stable_adamw"
     """StableAdamW (update clipping instead of gradient clipping) or AdamW."""
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[Beta, Beta] = (0.9, 0.98)
     """Decay rates of the two moments."""
-    eps: float = Field(default=1e-6, gt=0)
+    eps: float = Field(default=1e-6, ge=1e-20, le=1)
     """Added to the denominator."""
-    weight_decay: float = Field(default=1e-5, ge=0)
+    weight_decay: float = Field(default=1e-5, ge=0, lt=1)
     """Fully decoupled: a step multiplies weights by 1 - weight_decay * rate / peak; norms and biases are spared."""
 
 
@@ -187,18 +196,18 @@ class Checkpoints(Section):
 
     every_tokens: Positive | None = None
     """Save each time this many more tokens were seen."""
-    every_minutes: float = Field(default=10, gt=0)
+    every_minutes: float = Field(default=10, ge=1e-6, le=1e6)
     """Save at least this often."""
-    keep: int = Field(default=2, ge=1)
+    keep: int = Field(default=2, ge=1, le=10_000)
     """How many to keep of a phase that is running; of a finished phase the last one stays."""
-    keep_best: int = Field(default=0, ge=0)
+    keep_best: int = Field(default=0, ge=0, le=10_000)
     """How many with the lowest smoothed training loss to keep besides; they stay when the phase is finished."""
 
 
 class LossGuard(Section):
     """What happens when the loss is no number or jumps."""
 
-    spike: float | None = Field(default=None, gt=1)
+    spike: float | None = Field(default=None, gt=1, le=1e6)
     """A loss above this many times its smoothed value counts as a jump, from the phase's 20th step on; off if left out."""
     action: Literal["stop", "skip"] = "stop"
     """`stop` ends the run and names the batch's documents; `skip` takes no step on that batch and goes on."""
@@ -218,17 +227,17 @@ Microbatch = Annotated[
 class Phase(Section):
     """One stretch of training with its own data, context and learning rate."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=_LONGEST_NAME)
     """Names the phase's folder, figures and plots."""
     tokens: Positive
     """Length of the phase in tokens, padding not counted, special tokens counted."""
-    context: int = Field(ge=16)
+    context: int = Field(ge=16, le=2**20)
     """Longest sample in tokens, special tokens included; longer documents are cut into several samples."""
     min_tokens: Quantity = 0
     """Take only documents of at least this many tokens; a context extension needs documents that are truly long."""
     rope: Rope = Rope()
     """Rotary position embedding from this phase on."""
-    batch_tokens: Positive
+    batch_tokens: Annotated[Quantity, Field(gt=0, le=2**30)]
     """Tokens of a global batch: one step of the optimizer."""
     batch_warmup: BatchWarmup | None = None
     """Begin with smaller batches."""
@@ -247,7 +256,7 @@ class Phase(Section):
     """Which tokens are masked."""
     checkpoints: Checkpoints = Checkpoints()
     """When training saves itself."""
-    average: int = Field(default=1, ge=1)
+    average: int = Field(default=1, ge=1, le=1000)
     """End the phase with the mean of this many weights: those at its end and those of the last checkpoints made by
     `checkpoints.every_tokens`. ModernBERT-base averages its last decay checkpoints."""
     loss_guard: LossGuard = LossGuard()
@@ -257,6 +266,12 @@ class Phase(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.name in _STAGES:
+            raise PydanticCustomError(
+                "phase",
+                "a phase cannot be called '{name}': a run keeps results of another stage under that name",
+                {"name": self.name},
+            )
         if isinstance(self.microbatch_tokens, int) and self.microbatch_tokens < self.context:
             raise PydanticCustomError(
                 "phase",
@@ -337,18 +352,18 @@ class Recorder(Section):
 class Recipe(Section):
     """Everything that decides what a run does."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=_LONGEST_NAME)
     """Names the run and its folder."""
     description: str = ""
     """What the recipe is for; shown in the report and on the model card."""
-    seed: int = Field(default=17, ge=0)
+    seed: int = Field(default=17, ge=0, lt=2**32)
     """Decides every draw: split, order, mixture, masks, initial weights."""
-    training_seed: int | None = Field(default=None, ge=0)
+    training_seed: int | None = Field(default=None, ge=0, lt=2**32)
     """Decides initial weights, order and masks in place of `seed`, so that runs with other draws share corpus, tokens
     and held-out texts."""
-    sources: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], Annotated[DocumentSource, Use()]] = Field(
-        min_length=1
-    )
+    sources: dict[
+        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=_LONGEST_NAME)], Annotated[DocumentSource, Use()]
+    ] = Field(min_length=1)
     """Named sources of text."""
     relevance: Relevance | None = None
     """A classifier of relevance to the vertical, trained before curation."""
@@ -392,9 +407,7 @@ class Recipe(Section):
                 raise PydanticCustomError("evaluators", "'{name}' is listed twice", {"name": name})
         self._check_curation(evaluators)
         for phase in self.phases:
-            unknown = sorted(
-                {source for at in (0.0, 0.5, 1.0) for source in phase.mixing.weights(at)} - set(self.sources)
-            )
+            unknown = sorted({source for at in (0.0, 0.5, 1.0) for source in _weights(phase, at)} - set(self.sources))
             if unknown:
                 raise PydanticCustomError(
                     "mixing",
@@ -438,3 +451,23 @@ class Recipe(Section):
         for scorer in (*self.salience, *(s for phase in reversed(self.phases) for s in phase.masking.scorers)):
             return scorer
         return None
+
+
+def _weights(phase: Phase, at: float) -> Mapping[str, float]:
+    """The weights of a phase's mixing schedule; what no stream could mix is refused with the schedule's name."""
+    name = phase.mixing.name
+    try:
+        weights = phase.mixing.weights(at)
+        total = sum(weights.values())
+        sound = math.isfinite(total) and total > 0 and min(weights.values()) >= 0
+        said = "" if sound else "; they must be finite, none below 0 and not all 0"
+        problem = None if sound else f"gives weights of {brief(dict(weights))} at progress {at:g}{said}"
+    except Exception as error:  # a plugin's own code
+        weights, problem = {}, f"cannot say its weights at progress {at:g}: {type(error).__name__}: {brief(str(error))}"
+    if problem is not None:
+        raise PydanticCustomError(
+            "mixing",
+            "phase '{phase}': the mixing schedule '{name}' {problem}",
+            {"phase": phase.name, "name": name, "problem": problem},
+        )
+    return weights

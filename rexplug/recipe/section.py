@@ -15,5 +15,10 @@ class Section(BaseModel):
     """A part of the recipe: frozen, unknown keys refused."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True, validate_default=True
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        populate_by_name=True,
+        validate_default=True,
+        allow_inf_nan=False,
     )

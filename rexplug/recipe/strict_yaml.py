@@ -1,17 +1,28 @@
-"""YAML that refuses duplicate keys and remembers on which line everything stands."""
+"""YAML that refuses duplicate keys, remembers on which line everything stands, and takes a bounded amount of work."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from rexplug.errors import RecipeError
+from rexplug.errors import RecipeError, brief
 
 Path_ = tuple[str | int, ...]
+
+LARGEST_FILE = 1_000_000
+"""Characters of a file; the largest recipe that ships has 4,000."""
+MOST_VALUES = 20_000
+"""Values that a file may hold once its aliases are filled in; a long text counts as several."""
+DEEPEST = 100
+"""Levels of values inside values."""
+_DIGITS = 100
+"""Digits of a number; more of them overflow whatever reckons with it."""
 
 
 @dataclass
@@ -28,28 +39,71 @@ class Source:
                 return self.lines[path[:length]]
         return None
 
+    def forget(self, path: Path_, value: Any) -> None:
+        """Forget the places of the value at a path and of everything in it."""
+        for each in paths_in(value):
+            self.lines.pop((*path, *each), None)
+
+    def take(self, path: Path_, value: Any, other: Source, origin: Path_) -> None:
+        """Take over the places of a value that stands at `origin` of another file and at `path` of this one."""
+        for each in paths_in(value):
+            if (*origin, *each) in other.lines:
+                self.lines[(*path, *each)] = other.lines[(*origin, *each)]
+
+
+def paths_in(value: Any, path: Path_ = ()) -> Iterator[Path_]:
+    """The paths of a value (the empty one) and of everything in it."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in items:
+        yield from paths_in(each, (*path, key))
+
+
+class _TooMuch(Exception):
+    """A file holds more, or is nested deeper, than a recipe can be; the text says which."""
+
 
 class _Loader(yaml.SafeLoader):
     """PyYAML speaks YAML 1.1: `8e-4` is text, `12:30` is 750, `012` is 10 and `no` is false. Here scalars are YAML 1.2's."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own name)
+    depth = count = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node, at most `DEEPEST` levels down: each takes several of Python's own calls."""
+        self.depth += 1
+        self.count += 1
+        if self.count > MOST_VALUES:
+            raise _TooMuch(f"{self._here()}: more than {MOST_VALUES:,} values")
+        if self.depth > DEEPEST:
+            raise _TooMuch(f"{self._here()}: values are nested more than {DEEPEST} levels deep")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+    def _here(self) -> int:
+        """The line of the node that is composed next; the scanner is already further."""
+        line: int = self.peek_event().start_mark.line  # type: ignore[no-untyped-call]
+        return line + 1
 
 
 EXPONENT = re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
 """Numbers that YAML 1.2 knows and YAML 1.1 does not."""
+_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_INT = re.compile(r"^(?:[-+]?(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F]+)$")
+_FLOAT = re.compile(r"^(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN))$")
+_TAG = "tag:yaml.org,2002:"
 
 for _tag, _pattern, _first in (
-    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
-    ("int", r"^(?:[-+]?(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F]+)$", list("-+0123456789")),
-    ("float", EXPONENT.pattern, list("-+0123456789")),
-    (
-        "float",
-        r"^(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN))$",
-        list("-+.0123456789"),
-    ),
+    ("null", _NULL, ["~", "n", "N", ""]),
+    ("bool", _BOOL, list("tTfF")),
+    ("int", _INT, list("-+0123456789")),
+    ("float", EXPONENT, list("-+0123456789")),
+    ("float", _FLOAT, list("-+.0123456789")),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+    _Loader.add_implicit_resolver(f"{_TAG}{_tag}", _pattern, _first)
 
 
 def parse(text: str, name: str) -> Source:
@@ -60,24 +114,38 @@ def parse(text: str, name: str) -> Source:
         name: what to call it in places and messages.
 
     Raises:
-        RecipeError: it is no YAML, a key is written twice, or a key is no text.
+        RecipeError: it is no YAML, too much of it, a key is written twice, or a key or a text is not what one may be.
     """
+    odd = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if odd:
+        line = text.count("\n", 0, odd.start()) + 1
+        raise RecipeError(
+            f"{name}:{line}: this is not YAML: the character {_code(odd[0])} may not stand in it; inside double quotes it "
+            "is written with a backslash"
+        )
+    loader = _Loader(text)
     try:
-        node = yaml.compose(text, _Loader)
+        node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise RecipeError(f"{name}{line}: this is not YAML: {error.problem or error.context}") from None
-    source = Source(None)
-    problems: list[str] = []
-    try:
-        source.value = _value(node, (), name, source.lines, problems) if node else None
-    except RecursionError:
-        raise RecipeError(
-            f"{name}: an alias stands inside the value that it repeats, or values are nested too deep"
-        ) from None
-    if problems:
-        raise RecipeError("\n".join(problems))
+        place = f":{mark.line + 1}" if mark else ""
+        raise RecipeError(f"{name}{place}: this is not YAML: {error.problem or error.context}") from None
+    except _TooMuch as error:
+        raise RecipeError(f"{name}:{error}") from None
+    except (ValueError, OverflowError):
+        # PyYAML makes a character of any number behind a backslash, and a number of any version behind %YAML.
+        raise RecipeError(f"{name}:{loader.line + 1}: this is not YAML: a number that is too large") from None
+    finally:
+        loader.dispose()
+    reader = _Reader(name)
+    source = Source(None, reader.lines)
+    if node is not None:
+        try:
+            source.value = reader.value(node, ())
+        except _TooMuch as error:
+            raise RecipeError(f"{name}:{error}") from None
+    if reader.problems:
+        raise RecipeError("\n".join(reader.problems))
     return source
 
 
@@ -88,52 +156,133 @@ def parse_file(path: Path) -> Source:
         RecipeError: it cannot be read, is no YAML or holds something else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
         raise RecipeError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, ValueError) as error:
         raise RecipeError(f"{path}: cannot be read: {error}") from None
+    if len(text) > LARGEST_FILE:
+        raise RecipeError(f"{path}: this is no recipe: it has more than {LARGEST_FILE:,} characters")
     source = parse(text, str(path))
     if not isinstance(source.value, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys like name, sources and phases")
     return source
 
 
-def _value(node: yaml.Node, path: Path_, name: str, lines: dict[Path_, str], problems: list[str]) -> Any:
-    if not isinstance(node, yaml.ScalarNode) and node.tag not in (
-        _Loader.DEFAULT_MAPPING_TAG,
-        _Loader.DEFAULT_SEQUENCE_TAG,
-    ):
-        place = f"{name}:{node.start_mark.line + 1}: {'.'.join(map(str, path)) or 'the recipe'}"
-        problems.append(f"{place}: could not determine a constructor for the tag '{node.tag}'")
+class _Reader:
+    """From nodes to values; notes places and problems on its way."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.lines: dict[Path_, str] = {}
+        self.problems: list[str] = []
+        self._left = MOST_VALUES
+
+    def value(self, node: yaml.Node, path: Path_) -> Any:
+        """The value of a node; None, with a problem noted, where it has none."""
+        self._left -= 1
+        if self._left < 0:
+            raise _TooMuch(
+                f"{node.start_mark.line + 1}: more than {MOST_VALUES:,} values; an alias (*name) repeats all that it stands for"
+            )
+        if len(path) > DEEPEST:  # an alias inside its own value has no end
+            raise _TooMuch(f"{node.start_mark.line + 1}: an alias stands inside the value that it repeats, or values are "
+                           f"nested more than {DEEPEST} levels deep")  # fmt: skip
+        if isinstance(node, yaml.MappingNode) and node.tag == _Loader.DEFAULT_MAPPING_TAG:
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode) and node.tag == _Loader.DEFAULT_SEQUENCE_TAG:
+            return self._items(node, path)
+        if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
+            self._left -= len(node.value) // 64
+            try:
+                return _SCALARS[node.tag](node.value)
+            except ValueError as error:
+                self._problem(node, path, str(error))
+                return None
+        self._problem(node, path, f"could not determine a constructor for the tag '{node.tag}'")
         return None
-    if isinstance(node, yaml.MappingNode):
+
+    def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            line = f"{name}:{key_node.start_mark.line + 1}"
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            dotted = ".".join(map(str, (*path, key)))
+            try:
+                key = sound_text(key_node.value) if isinstance(key_node, yaml.ScalarNode) else None
+            except ValueError as error:
+                self._problem(key_node, path, f"a key of {error}")
+                continue
             if key is None:
-                problems.append(f"{line}: {'.'.join(map(str, path)) or 'the recipe'}: a key must be plain text")
-                continue
-            if key in found:
-                problems.append(f"{line}: {dotted}: the key is written twice")
-                continue
-            lines[(*path, key)] = line
-            found[key] = _value(value_node, (*path, key), name, lines, problems)
+                self._problem(key_node, path, "a key must be plain text")
+            elif key in found:
+                self._problem(key_node, (*path, key), "the key is written twice")
+            else:
+                self.lines[(*path, key)] = f"{self.name}:{key_node.start_mark.line + 1}"
+                found[key] = self.value(value_node, (*path, key))
         return found
-    if isinstance(node, yaml.SequenceNode):
+
+    def _items(self, node: yaml.SequenceNode, path: Path_) -> list[Any]:
         items = []
         for index, item in enumerate(node.value):
-            lines[(*path, index)] = f"{name}:{item.start_mark.line + 1}"
-            items.append(_value(item, (*path, index), name, lines, problems))
+            self.lines[(*path, index)] = f"{self.name}:{item.start_mark.line + 1}"
+            items.append(self.value(item, (*path, index)))
         return items
-    constructor = _Loader("")
+
+    def _problem(self, node: yaml.Node, path: Path_, what: str) -> None:
+        self.problems.append(
+            f"{self.name}:{node.start_mark.line + 1}: {'.'.join(map(str, path)) or 'the recipe'}: {what}"
+        )
+
+
+def sound_text(written: str) -> str:
+    """Text that can be a name of a file and be written as UTF-8; pairs of escapes, as JSON spells emoji, become one character."""
+    if "\x00" in written:
+        raise ValueError("text with the character U+0000, which no file, name or option takes")
     try:
-        return constructor.construct_object(node)
-    except (yaml.YAMLError, ValueError) as error:
-        reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
-        problems.append(f"{name}:{node.start_mark.line + 1}: {'.'.join(map(str, path))}: {reason}")
-        return None
-    finally:
-        constructor.dispose()
+        written.encode()
+    except UnicodeEncodeError:
+        try:
+            return written.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise ValueError("text with a lone surrogate, which is no valid Unicode") from None
+    return written
+
+
+def _null(written: str) -> None:
+    if not _NULL.match(written):
+        raise ValueError(f"{brief(written)} is not null")
+
+
+def _bool(written: str) -> bool:
+    if not _BOOL.match(written):
+        raise ValueError(f"{brief(written)} is neither true nor false")
+    return written.lower() == "true"
+
+
+def _int(written: str) -> int:
+    if not _INT.match(written):
+        raise ValueError(f"{brief(written)} is not a whole number")
+    if len(written) > _DIGITS:
+        raise ValueError(f"a number of more than {_DIGITS} digits")
+    return int(written, 16) if written.startswith("0x") else int(written.replace("_", ""))
+
+
+def _float(written: str) -> float:
+    if not (EXPONENT.match(written) or _FLOAT.match(written) or _INT.match(written)):
+        raise ValueError(f"{brief(written)} is not a number")
+    plain = written.replace("_", "").lower()
+    infinite = plain.endswith((".inf", ".nan"))
+    number = (
+        float(plain.replace(".", "", 1) if infinite else plain) if not plain.startswith("0x") else float(_int(plain))
+    )
+    if math.isinf(number) and not infinite:
+        raise ValueError(f"{brief(written)} is larger than any number that a computer reckons with")
+    return number
+
+
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    f"{_TAG}str": sound_text, f"{_TAG}null": _null, f"{_TAG}bool": _bool, f"{_TAG}int": _int, f"{_TAG}float": _float,
+}  # fmt: skip
+
+
+def _code(character: str) -> str:
+    return f"U+{ord(character):04X}"

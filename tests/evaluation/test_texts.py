@@ -123,7 +123,7 @@ def test_a_degree_that_is_no_number_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.txt", b"a", "is neither .jsonl, .csv nor .tsv (.gz and .zst may follow)"),
+        ("x.txt", b"a", "is neither .jsonl, .csv nor .tsv (.gz, .bz2 and .zst may follow)"),
         ("x.csv", None, "No such file or directory"),
         ("x.csv.gz", b"no gzip", "Not a gzipped file"),
         ("x.jsonl.zst", b"no zstd", "cannot read"),

@@ -88,7 +88,7 @@ def test_an_empty_text_has_no_value():
         ),
         (
             "a: &x [*x]\n",
-            "r.yaml: an alias stands inside the value that it repeats, or values are nested too deep",
+            "r.yaml:1: an alias stands inside the value that it repeats, or values are nested more than 100 levels deep",
         ),
     ],
 )

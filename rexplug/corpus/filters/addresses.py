@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import model_validator
 
 from rexplug.components import CorpusFilter, Document, Verdict
+from rexplug.compression import read_lines
 from rexplug.errors import DataError
 
 
@@ -82,7 +83,7 @@ class _List:
         """Entries, and the lines of files."""
         found = list(entries)
         for file in files:
-            lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+            lines = (line.strip() for _, line in read_lines(file))
             found += [line for line in lines if line and not line.startswith("#")]
         return cls(found)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from rexplug.components import Candidate, Document, Labeller, LabellingContext
+from rexplug.compression import bounded_lines
 from rexplug.corpus.sources import open_bytes
 from rexplug.errors import DataError
 
@@ -111,18 +113,22 @@ class LabelFile(Labeller):
         try:
             with open_bytes(self.path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as file:
                 if ".csv" in self.path.suffixes or ".tsv" in self.path.suffixes:
-                    rows = csv.DictReader(file, delimiter="\t" if ".tsv" in self.path.suffixes else ",")
+                    rows = csv.DictReader(
+                        bounded_lines(file, self.path), delimiter="\t" if ".tsv" in self.path.suffixes else ","
+                    )
                     yield from ((number, dict(row)) for number, row in enumerate(rows, 2))
                     return
-                for number, line in enumerate(file, 1):
+                for number, line in enumerate(bounded_lines(file, self.path), 1):
                     if line.strip():
                         record = json.loads(line)
                         if not isinstance(record, dict):
                             raise DataError(f"label_file: {self.path}:{number}: a row is a JSON object")
                         yield number, record
+        except RecursionError:
+            raise DataError(f"label_file: {self.path}:{number}: no valid JSON: it is nested too deep") from None
         except json.JSONDecodeError as error:
             raise DataError(f"label_file: {self.path}:{number}: no valid JSON: {error}") from None
-        except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
             raise DataError(f"label_file: {self.path} cannot be read: {error}") from None
 
 

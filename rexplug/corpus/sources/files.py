@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from rexplug.components import Document, DocumentSource, Quantity, Shard
 from rexplug.corpus.sources.opening import Damaged, is_remote, remote_files
-from rexplug.errors import DataError
+from rexplug.errors import DataError, brief
 
 ERROR = "rexplug_error"
 """Metadata key of a record that could not be read; curation drops it with this reason."""
@@ -84,10 +84,21 @@ class FileSource(DocumentSource):
         )
 
     def _matches(self, pattern: str) -> Iterator[tuple[str, str, int, str]]:
-        """(path, what of it is left out of ids, size, version) of the files that a pattern means."""
+        """(path, what of it is left out of ids, size, version) of the files that a pattern means.
+
+        Raises:
+            DataError: the operating system does not let us look: a name is too long, a folder may not be read.
+        """
         if is_remote(pattern):
             yield from remote_files(pattern, self._is_ours)
             return
+        try:
+            yield from self._local_matches(pattern)
+        except (OSError, ValueError, re.error) as error:
+            said = error.strerror if isinstance(error, OSError) else str(error)
+            raise DataError(f"{self.name}: paths: {brief(pattern)} cannot be looked at: {said}") from None
+
+    def _local_matches(self, pattern: str) -> Iterator[tuple[str, str, int, str]]:
         path = Path(pattern)
         if path.is_dir():
             places: Iterable[Path] = (p for p in path.rglob("*") if self._is_ours(p.name))
@@ -135,7 +146,7 @@ class FileSource(DocumentSource):
                     else "matches no file"
                 )
                 where = "" if is_remote(pattern) else f" (looked from {Path.cwd()})"
-                raise DataError(f"{self.name}: paths: '{pattern}' {what}{where}")
+                raise DataError(f"{self.name}: paths: {brief(pattern)} {what}{where}")
 
     def documents(self, shard: Shard) -> Iterator[Document]:
         """The documents of every `count`-th shard."""

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import ClassVar
 
 from rexplug.components import Document
+from rexplug.compression import COMPRESSED
 from rexplug.corpus.sources.files import ERROR, FileSource, Piece, broken, document
-from rexplug.corpus.sources.opening import COMPRESSED, opened
+from rexplug.corpus.sources.opening import opened
 from rexplug.corpus.sources.pages import PageSource, decoded
 
 _MOST = 2000

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from rexplug.components import Document, Shard
 from rexplug.corpus.sources.fields import Fields
 from rexplug.corpus.sources.files import InputFile
-from rexplug.errors import DataError
-from rexplug.hub import HubName, is_hub_name
+from rexplug.errors import DataError, brief
+from rexplug.hub import HubName, is_folder, is_hub_name
 
 
 class HuggingFace(Fields):
@@ -35,7 +35,7 @@ class HuggingFace(Fields):
 
     @property
     def _local(self) -> bool:
-        return Path(self.dataset).is_dir()
+        return is_folder(self.dataset)
 
     @cached_property
     def _rows(self) -> Any:
@@ -84,7 +84,9 @@ class HuggingFace(Fields):
         if self._local:
             self.num_shards()
         elif not is_hub_name(self.dataset):
-            raise DataError(f"{self.name}: dataset: '{self.dataset}' is neither a folder nor a name like 'owner/name'")
+            raise DataError(
+                f"{self.name}: dataset: {brief(self.dataset)} is neither a folder nor a name like 'owner/name'"
+            )
 
     def hub_names(self) -> list[HubName]:
         """The dataset, unless it is a folder."""

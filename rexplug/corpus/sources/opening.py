@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
+from rexplug.compression import decompressed
 from rexplug.errors import DataError
-
-COMPRESSED = (".gz", ".bz2", ".zst")
 
 
 class Damaged(Exception):
@@ -71,7 +67,7 @@ def _filesystem(address: str) -> tuple[Any, str]:
 @contextmanager
 def opened(path: str, *, decompress: bool = True) -> Iterator[IO[bytes]]:
     """The bytes of a file, decompressed by its name; whatever says that they are damaged is raised as `Damaged`."""
-    with _translated(), open_raw(path) as raw, _decompressed(raw, path if decompress else "") as file:
+    with _translated(), open_raw(path) as raw, decompressed(raw, path if decompress else "") as file:
         yield file
 
 
@@ -85,51 +81,7 @@ def open_raw(path: str) -> IO[bytes]:
 
 def open_bytes(path: Path) -> IO[bytes]:
     """Open a local file that may be compressed, by its name."""
-    return _decompressed(open_raw(str(path)), str(path))
-
-
-def _decompressed(raw: IO[bytes], path: str) -> IO[bytes]:
-    if path.endswith(".gz"):
-        return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
-    if path.endswith(".bz2"):
-        return cast("IO[bytes]", bz2.BZ2File(raw))
-    if path.endswith(".zst"):
-        return cast("IO[bytes]", io.BufferedReader(_Zstandard(raw), 1 << 20))
-    return raw
-
-
-class _Zstandard(io.RawIOBase):
-    """Decompressed frames one after another; the library's own reader takes a cut frame for the end of the file."""
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        import zstandard
-
-        self._raw = raw
-        self._start = zstandard.ZstdDecompressor().decompressobj
-        self._frame: Any = None
-        self._rest = self._ready = b""
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer with what is decompressed; reads on where that is nothing."""
-        while not self._ready:
-            data = self._rest or self._raw.read(1 << 17)
-            if not data:
-                if self._frame is not None:
-                    raise EOFError("compressed file ended before the end-of-stream marker was reached")
-                return 0
-            if self._frame is None:
-                self._frame = self._start()
-            self._ready = self._frame.decompress(data)
-            self._rest = b""
-            if self._frame.eof:
-                self._rest, self._frame = self._frame.unused_data, None
-        count = min(len(buffer), len(self._ready))
-        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
-        return count
+    return decompressed(open_raw(str(path)), str(path))
 
 
 @contextmanager
@@ -138,10 +90,6 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (EOFError, OSError, zlib.error) as error:
-        raise Damaged(str(error)) from None
-    except Exception as error:
-        if type(error).__name__ != "ZstdError":  # zstandard is imported only where a file needs it
-            raise
         raise Damaged(str(error)) from None
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from rexplug.components import Document
+from rexplug.compression import COMPRESSED
 from rexplug.corpus.sources.fields import Fields
 from rexplug.corpus.sources.files import FileSource, InputFile, Piece, broken
-from rexplug.corpus.sources.opening import COMPRESSED, Damaged, lines, opened
+from rexplug.corpus.sources.opening import Damaged, lines, opened
 from rexplug.errors import DataError
 
 

@@ -57,7 +57,7 @@ def test_taxonomy_adds_categories(tmp_path):
     path = tmp_path / "taxonomy.txt.gz"
     path.write_bytes(gzip.compress(b"# comment\nid/1 : Home > Widgets & Gizmos\n"))
     assert found("two gizmos", taxonomies=(path,)) == [("gizmos", "category")]
-    with pytest.raises(DataError, match=r"cannot read the taxonomy .*none\.txt"):
+    with pytest.raises(DataError, match=r"the taxonomy: cannot read .*none\.txt"):
         found("x", taxonomies=(tmp_path / "none.txt",))
 
 
