@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,8 @@ from rexplug.run_directory import RunDirectory, write_json
 CPU_TOKENS = 8192
 """Tokens that a CPU takes at a time at least, where the batch has as many; more gain nothing."""
 _SHARE = 0.9
-"""Share of a GPU's memory that a microbatch may fill when it is tried: later ones are cut into pieces of other sizes."""
+"""Share of a GPU's memory that a microbatch may fill when it is tried, and share of the tokens tried on a CPU that are then taken:
+later ones are cut into pieces of other sizes."""
 
 Fits = Callable[[float, bool], int | None]
 """Tokens of the largest microbatch that the plan has room for on a device with so many bytes, a GPU or not; None if unknown."""
@@ -189,6 +191,15 @@ def _takes(wrapped: Any, stream: BatchStream, tokens: int, device: torch.device,
 
 
 def _attempt(wrapped: Any, stream: BatchStream, tokens: int, device: torch.device, precision: str) -> None:
+    if device.type == "cuda":
+        _two_passes(wrapped, stream, tokens, device, precision)
+        return
+    # oneDNN keeps its workspace by thread, and after an allocation that failed there is no use in that any more.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(_two_passes, wrapped, stream, int(tokens / _SHARE), device, precision).result()
+
+
+def _two_passes(wrapped: Any, stream: BatchStream, tokens: int, device: torch.device, precision: str) -> None:
     """Two passes forward and backward on a row of so many tokens; gradients stay from the first, as they do in training."""
     from rexplug.engine.loader import to_tensors
 

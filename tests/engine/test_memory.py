@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,12 +33,20 @@ def room_for(mebibytes: int) -> Iterator[None]:
 
 
 class Notes(Silent):
+    """Remembers what is said, crashes at a step, and gives all memory back once rows were chosen.
+
+    (What a trial has freed stays with its thread, where a limit on addresses counts it and other threads cannot have it.)
+    """
+
     def __init__(self, at: int = 0) -> None:
         self.said: list[str] = []
         self.left = at
+        self.limits = resource.getrlimit(resource.RLIMIT_AS)
 
     def note(self, text: str) -> None:
         self.said.append(text.strip())
+        if "microbatch_tokens of" in text:
+            resource.setrlimit(resource.RLIMIT_AS, self.limits)
 
     def update(self, done: float, **figures: float) -> None:
         if figures:
@@ -59,23 +68,12 @@ def short_of_memory(root: Path) -> None:
         return (made.run.checkpoints / "first" / "final" / "model.safetensors").read_bytes()
 
     Bench(root / "warm", [phase("first")]).train("first")  # libraries have their workspaces
-    fixed = Bench(root / "fixed", [phase("first", **WIDE, microbatch_tokens=None)])
-    stream, initial = fixed.stream("first"), fixed.run.checkpoints / "initial"
-    initial_checkpoint(fixed.recipe, stream.special, fixed.run)
-    said = {}
-    try:
-        with room_for(150):
-            train_phase(
-                recipe=fixed.recipe, phase=fixed.recipe.phases[0], stream=stream, start=initial, run=fixed.run,
-                progress=Silent(), fits=lambda room, gpu: 5000,
-            )  # fmt: skip
-    except DataError as error:
-        said["error"] = str(error)
+    said: dict[str, Any] = {}
     auto = Bench(root / "auto", [phase("first", **WIDE, microbatch_tokens="auto")])
     auto.stream("first")
     notes = Notes(at=2)
     try:
-        with room_for(10):  # beside what the first attempt left
+        with room_for(200):
             auto.train("first", notes)
     except KeyError:
         said["found"] = notes.said
@@ -89,6 +87,17 @@ def short_of_memory(root: Path) -> None:
     rows.write_bytes((auto.run.checkpoints / "first" / "rows.json").read_bytes())
     calm.train("first")
     said["same"] = weights(auto) == weights(calm)
+    fixed = Bench(root / "fixed", [phase("first", **WIDE, microbatch_tokens=None)])
+    stream, initial = fixed.stream("first"), fixed.run.checkpoints / "initial"
+    initial_checkpoint(fixed.recipe, stream.special, fixed.run)
+    try:
+        with room_for(40):
+            train_phase(
+                recipe=fixed.recipe, phase=fixed.recipe.phases[0], stream=stream, start=initial, run=fixed.run,
+                progress=Silent(), fits=lambda room, gpu: 5000,
+            )  # fmt: skip
+    except DataError as error:
+        said["error"] = str(error)
     (root / "said.json").write_text(json.dumps(said))
 
 
@@ -107,7 +116,7 @@ def test_memory_that_runs_out_is_said_and_auto_finds_what_fits_and_keeps_it(tmp_
     assert said["error"].endswith(
         "; set phases.first.microbatch_tokens to auto, which finds what fits: a CPU takes several rows at a time otherwise"
     )
-    assert said["rows"] in (4096, 2048, 1024, 512)
+    assert said["rows"] in (4096, 2048, 1024, 512, 256, 128, 64)
     assert f"first: microbatch_tokens of {said['rows']:,} fit on the CPU" in said["found"]
     assert any("goes on after step" in line for line in said["again"])
     assert not any("microbatch_tokens" in line for line in said["again"])
