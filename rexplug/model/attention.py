@@ -315,8 +315,7 @@ def use_packed_attention(model: Any, residual: torch.dtype | None = None) -> Non
 
     AttentionInterface.register(NAME, attend)
     model.set_attn_implementation(NAME)
-    model.base_model.residual_dtype = residual
-    pack_layers(model)
+    pack_layers(model, residual)
 
 
 def use_own_attention(model: Any, name: str = "eager") -> None:

@@ -37,7 +37,7 @@ def choose_compile(requested: bool | Literal["auto"], device: torch.device) -> t
     return True, "on a GPU"
 
 
-def compile_layers(model: Any, backend: str = "inductor") -> None:
+def compile_layers(model: Any, backend: str | Callable[..., Any] = "inductor") -> None:
     """Compile what lies between the attentions of a packed `ModernBertForMaskedLM`, and its prediction head, at first use.
 
     Weights, their names and what a checkpoint holds stay as they are. Kernels are made for one width of a row: what has
@@ -47,7 +47,7 @@ def compile_layers(model: Any, backend: str = "inductor") -> None:
 
     Args:
         model: the model, after `use_packed_attention`.
-        backend: one of torch's compilers.
+        backend: one of torch's compilers, by its name or as a function.
     """
     # All layers share the code of a few functions, each compiled per width of a row; torch gives up after eight versions.
     torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 64)

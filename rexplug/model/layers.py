@@ -127,6 +127,8 @@ class PackedLayer(ModernBertEncoderLayer):
     """A layer that takes one packed row `[1, T, hidden]`."""
 
     functions: Functions = PLAIN
+    residual_dtype: torch.dtype | None = None
+    """Number format of the residual stream; that of the embedding if None."""
 
     def forward(
         self,
@@ -143,11 +145,13 @@ class PackedLayer(ModernBertEncoderLayer):
         # transformers repeats the angles for both halves of a head; one half is enough.
         cosines, sines = (each[0, :, : self.attn.head_dim // 2] for each in position_embeddings)
         rotation, late = (None, (cosines, sines)) if packing.backend == "blocks" else ((cosines, sines), None)
-        hidden, eps = hidden_states[0], self.config.norm_eps
-        qkv = self.functions.project(
-            hidden, self.projection(), rotation, self.attn.head_dim, eps, packing.stacked
-        )  # fmt: skip
+        hidden, eps = self.residual(hidden_states[0]), self.config.norm_eps
+        qkv = self.functions.project(hidden, self.projection(), rotation, self.attn.head_dim, eps, packing.stacked)
         return self.functions.finish(hidden, self.attend(qkv, late, packing), self.behind(), eps)[None]
+
+    def residual(self, hidden: Tensor) -> Tensor:
+        """A row in the number format of the residual stream."""
+        return hidden if self.residual_dtype is None else hidden.to(self.residual_dtype)
 
     def attend(self, qkv: QKV, rotation: tuple[Tensor, Tensor] | None, packing: Packing) -> Tensor:
         """Attention of the row, `[T, h d]`."""
@@ -185,11 +189,9 @@ def run_layers(encoder: Any, token_ids: Tensor, packing: Packing, places: Tensor
     functions: Functions = getattr(encoder, "functions", PLAIN)
     layers: list[PackedLayer] = list(encoder.layers)
     eps, size = encoder.config.norm_eps, layers[0].attn.head_dim
-    hidden = encoder.embeddings(input_ids=token_ids[None])[0]
+    hidden = layers[0].residual(encoder.embeddings(input_ids=token_ids[None])[0])
     rotary, positions = encoder.rotary_emb, packing.rotary_positions
     angles = {kind: angles_of(rotary, positions, kind) for kind in rotary.layer_types}
-    if getattr(encoder, "residual_dtype", None) is not None:
-        hidden = hidden.to(encoder.residual_dtype)
     late = packing.backend == "blocks"
     rotations = [(None, angles[kind]) if late else (angles[kind], None) for kind in encoder.config.layer_types]
     qkv = functions.project(hidden, layers[0].projection(), rotations[0][0], size, eps, packing.stacked)
@@ -208,10 +210,11 @@ def run_layers(encoder: Any, token_ids: Tensor, packing: Packing, places: Tensor
     return functions.end(hidden, attended, layers[-1].behind(), Norm.of(encoder.final_norm), eps)[:count]
 
 
-def pack_layers(model: Any) -> None:
-    """Exchange the class of every layer of a ModernBERT, with a head or without."""
+def pack_layers(model: Any, residual: torch.dtype | None = None) -> None:
+    """Exchange the class of every layer of a ModernBERT, with a head or without; `residual` as in `PackedLayer`."""
     for layer in model.base_model.layers:
         layer.__class__ = PackedLayer
+        layer.residual_dtype = residual
 
 
 def unpack_layers(model: Any) -> None:

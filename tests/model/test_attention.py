@@ -3,6 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rexplug.errors import DataError
 from rexplug.model.attention import (
@@ -14,6 +16,7 @@ from rexplug.model.attention import (
     use_packed_attention,
 )
 from rexplug.model.build import build_model
+from rexplug.model.layers import angles_of
 from rexplug.recipe.schema import Model
 
 VOCABULARY = 300
@@ -133,6 +136,150 @@ def test_backends_agree_for_windows_wider_than_a_block():
     assert float((outputs[1] - outputs[2]).abs().max()) <= 1e-5
 
 
+def packing_of(lengths, padding, *, on_host=True):
+    borders = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0).int()
+    return Packing(borders, sum(lengths) + padding, "blocks", lengths if on_host else None)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(1, 300), max_size=10), st.integers(0, 5000), st.booleans())
+def test_the_tail_is_cut_into_pieces_no_longer_than_the_longest_document(lengths, padding, on_host):
+    if not lengths and not padding:
+        return
+    packing = packing_of(lengths, padding, on_host=on_host)
+    assert packing.lengths[: len(lengths)] == lengths
+    assert sum(packing.lengths) == packing.width
+    assert min(packing.lengths) > 0
+    longest = max(lengths, default=padding)
+    assert packing.max_length == longest
+    assert len(packing.lengths) - len(lengths) == -(-padding // longest), "no more pieces than it takes"
+    assert packing.ends.tolist() == [0, *torch.tensor(packing.lengths).cumsum(0).tolist()]
+    assert packing.ends.dtype == torch.int32
+    numbers = torch.repeat_interleave(torch.arange(len(packing.lengths)), torch.tensor(packing.lengths))
+    assert packing.document_of.tolist() == numbers.tolist()
+    assert packing.positions.tolist() == [place for length in packing.lengths for place in range(length)]
+
+
+@pytest.mark.parametrize("half", [None, 64])
+def test_a_nearly_empty_row_costs_no_more_than_a_full_one(half):
+    """In pairs of a query and a key that attention multiplies: as one document, the tail would cost 65,436 squared."""
+    empty, full = packing_of([40, 60], 65_436), packing_of([64] * 1024, 0)
+    assert sum(length**2 for length in empty.lengths) <= sum(length**2 for length in full.lengths)
+    assert empty.plan.num_scores(half) <= full.plan.num_scores(half)
+
+
+@pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
+def test_a_long_tail_changes_no_number_and_no_gradient(model, backend):
+    lengths = [40, 3, 65]  # a tail of ten pieces and a shorter one
+    found = []
+    for padding in (0, 670):
+        model.zero_grad()
+        hidden = packed(model, lengths, backend, padding)
+        hidden.square().sum().backward()
+        found.append((hidden.detach(), model.model.layers[0].attn.Wqkv.weight.grad.clone()))
+    (short, gradient), (long, other) = found
+    assert float((short - long).abs().max()) <= 1e-5
+    assert float((short - alone(model, lengths)).detach().abs().max()) <= 1e-5
+    assert float((gradient - other).abs().max()) <= 1e-5 * float(gradient.abs().max())
+
+
+@pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
+@pytest.mark.parametrize("num", [0, 1, 64, 101])
+def test_states_of_chosen_tokens_are_those_of_all(model, backend, num):
+    """Behind the last attention only the chosen tokens are worked out; numbers and gradients are the same."""
+    tokens, borders = row_of(RAGGED, padding=9)
+    places = torch.randperm(sum(RAGGED), generator=torch.Generator().manual_seed(num))[:num].sort()[0]
+    use_packed_attention(model)
+    found = []
+    for chosen in (None, places):
+        model.zero_grad()
+        hidden = forward_packed(model, tokens, Packing(borders, len(tokens), backend, RAGGED), chosen)
+        hidden = hidden[places] if chosen is None else hidden
+        hidden.square().sum().backward()
+        found.append((hidden.detach(), {name: each.grad for name, each in model.model.named_parameters()}))
+    (all_states, gradients), (states, others) = found
+    assert states.shape == (num, model.config.hidden_size)
+    torch.testing.assert_close(states, all_states, atol=1e-5, rtol=0)
+    for name, each in gradients.items():
+        assert float((each - others[name]).abs().max()) <= 1e-5 * float(each.abs().max()) + 1e-7, name
+
+
+@pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
+@pytest.mark.parametrize("residual", [None, torch.bfloat16], ids=["fp32", "bf16"])
+def test_layer_by_layer_gives_the_same_numbers(model, backend, residual):
+    """The way that weights cut into parts take, where each layer's own forward is called."""
+    tokens, borders = row_of(RAGGED, padding=9)
+    use_packed_attention(model, residual)
+    packing = Packing(borders, len(tokens), backend, RAGGED)
+    places = torch.arange(0, sum(RAGGED), 7)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=residual is not None):
+        together = [forward_packed(model, tokens, packing, each) for each in (None, places)]
+        model.model.layer_by_layer = True
+        try:
+            one_by_one = [forward_packed(model, tokens, packing, each) for each in (None, places)]
+        finally:
+            del model.model.layer_by_layer
+    for one, other in zip(together, one_by_one, strict=True):
+        assert float((one - other).abs().max()) <= (1e-5 if residual is None else 0.1)
+        assert float((one - other).norm() / one.norm()) <= (1e-5 if residual is None else 2e-3)
+
+
+def test_the_residual_stream_has_the_format_that_is_asked_for(model):
+    """Every layer adds to it; in bf16 the states are near those in fp32 and not the same."""
+    tokens, borders = row_of(RAGGED, padding=9)
+    states = {}
+    for residual in (None, torch.bfloat16):
+        use_packed_attention(model, residual)
+        seen = []
+        hooks = [
+            layer.register_forward_hook(lambda _, __, made, seen=seen: seen.append(made.dtype))
+            for layer in model.model.layers
+        ]
+        model.model.layer_by_layer = True
+        try:
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+                forward_packed(model, tokens, Packing(borders, len(tokens), "blocks", RAGGED))
+        finally:
+            del model.model.layer_by_layer
+            for hook in hooks:
+                hook.remove()
+        assert set(seen) == {residual or torch.float32}
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            states[residual] = forward_packed(model, tokens, Packing(borders, len(tokens), "blocks", RAGGED))
+    use_packed_attention(model)
+    assert not torch.equal(states[None], states[torch.bfloat16])
+    assert float((states[None] - states[torch.bfloat16]).norm() / states[None].norm()) <= 5e-2
+
+
+@pytest.mark.parametrize("kind", ["full_attention", "sliding_attention"])
+def test_angles_are_right_beyond_position_2048_whatever_rounds_products(model, kind):
+    """No product is made: with TF32 on, or under autocast, an angle of thousands would be rounded to whole units."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Products(TorchDispatchMode):
+        found = ()
+
+        def __torch_dispatch__(self, function, types, arguments=(), options=None):
+            if any(word in str(function) for word in ("mm", "matmul", "linear", "einsum")):
+                self.found += (str(function),)
+            return function(*arguments, **(options or {}))
+
+    rotary, places = model.model.rotary_emb, torch.arange(8192)
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        with Products() as products, torch.autocast("cpu", torch.bfloat16):
+            cosines, sines = angles_of(rotary, places, kind)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+    assert products.found == ()
+    angles = places.double()[:, None] * getattr(rotary, f"{kind}_inv_freq").double()
+    assert cosines.shape == angles.shape
+    # An angle of 8,191 has 2^-11 between one fp32 number and the next.
+    assert float((cosines.double() - angles.cos()).abs().max()) <= 2**-11
+    assert float((sines.double() - angles.sin()).abs().max()) <= 2**-11
+
+
 def test_a_row_without_its_packing_is_refused(model):
     use_packed_attention(model)
     with pytest.raises(ValueError, match="needs one packed row and its packing"):
@@ -151,6 +298,16 @@ def test_backend_is_chosen_and_explained():
         (
             "flash",
             "model.attention: flash needs a GPU, bf16 and the package flash-attn; 'auto' takes what this machine has",
+        ),
+        (
+            "flash3",
+            "model.attention: flash3 needs a Hopper or Blackwell GPU, bf16 and the package flash-attn-3; 'auto' takes what this "
+            "machine has",
+        ),
+        (
+            "flash4",
+            "model.attention: flash4 needs a Hopper or Blackwell GPU, bf16 and the package flash-attn-4; 'auto' takes what this "
+            "machine has",
         ),
         ("varlen", "model.attention: varlen needs a GPU and bf16; 'auto' takes what this machine has"),
     ],

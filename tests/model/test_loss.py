@@ -1,11 +1,18 @@
 """The loss: that of transformers, in pieces, with its gradient, whatever is masked."""
 
+import copy
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from rexplug.model import build_model
-from rexplug.model.loss import masked_lm_loss
+from rexplug.model.loss import choose_loss, masked_lm_loss
 from rexplug.recipe.schema import Model
 
 
@@ -80,3 +87,81 @@ def test_autocast_gives_the_loss_within_half_precision(model):
     for ours, theirs in zip(gradients(model, half, hidden), exact_gradients, strict=True):
         assert ours.dtype == theirs.dtype == torch.float32
         assert float((ours - theirs).norm() / theirs.norm()) <= 5e-2
+
+
+def assert_near_fp64(kernel):
+    """The loss in half precision, in pieces of which the last is shorter, beside that on whole logits in fp64."""
+    generator = torch.Generator().manual_seed(5)
+    model = build_model(Model(size="nano"), Special(), context=64, seed=1)
+    with torch.no_grad():
+        model.decoder.weight.mul_(20)  # some tokens are likely
+        model.decoder.bias.normal_(generator=generator)
+    hidden = torch.randn(150, 128, generator=generator, requires_grad=True)
+    exact = copy.deepcopy(model).double()
+    hidden64 = hidden.detach().double().requires_grad_()
+    logits = exact.decoder(exact.head(hidden64))
+    # Every third token is predicted right, and by so much that half precision changes nothing about it.
+    likeliest = logits.argmax(-1)
+    labels = torch.where(torch.arange(150) % 3 == 0, likeliest, torch.randint(1000, (150,), generator=generator))
+    expected = F.cross_entropy(logits, labels, reduction="none")
+    wanted = gradients(exact, expected.sum(), hidden64)
+    with torch.autocast("cpu", torch.bfloat16):
+        total, losses, hits = masked_lm_loss(model, hidden, labels, max_logits=64 * 1000, kernel=kernel)
+        nothing, none, _ = masked_lm_loss(model, hidden[:0], labels[:0], kernel=kernel)
+    assert (losses.dtype, hits.dtype) == (torch.float32, torch.bool)
+    assert (float(nothing.detach()), none.shape) == (0, (0,))
+    assert float((losses - expected).detach().norm() / expected.detach().norm()) <= 1e-2
+    assert float(total.detach()) == pytest.approx(float(losses.double().sum()), rel=1e-6)
+    top = logits.detach().topk(2).values
+    sure = top[:, 0] - top[:, 1] > 0.1
+    assert int((sure & (labels == likeliest)).sum()) > 30
+    assert int((sure & (labels != likeliest)).sum()) > 60
+    assert torch.equal(hits[sure], (labels == likeliest)[sure])
+    found = gradients(model, total, hidden)
+    assert len(found) == len(wanted)
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert ours.dtype == torch.float32
+        assert float((ours - theirs).norm() / theirs.norm()) <= 2e-2
+
+
+def test_pieces_in_half_precision_are_near_fp64():
+    assert_near_fp64("pieces")
+
+
+def test_the_compiled_kernel_is_near_fp64():
+    # What torch would compile runs as it is written: a compiler for this machine takes half a minute.
+    with torch.compiler.set_stance("force_eager"):
+        assert_near_fp64("compiled")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    find_spec("liger_kernel") is None or find_spec("triton") is None, reason="liger-kernel or triton is not installed"
+)
+def test_ligers_kernel_is_near_fp64_in_tritons_interpreter():
+    """The kernel that a GPU runs, statement by statement on a CPU."""
+    code = (
+        "import sys, types, triton\n"
+        "# liger-kernel asks for a GPU's driver when it is imported; the interpreter never calls it.\n"
+        "triton.runtime.driver.set_active(types.SimpleNamespace(get_benchmarker=lambda: None))\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "import test_loss\n"
+        "test_loss.assert_near_fp64('liger')\n"
+        "print('near')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parent)],
+        env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.stdout.endswith("near\n"), done.stderr[-2000:]
+
+
+def test_the_kernel_of_the_loss_is_chosen_and_explained():
+    if find_spec("liger_kernel") is not None and find_spec("triton") is not None:
+        expected = [("liger", "liger-kernel is installed")] * 2
+    else:
+        expected = [
+            ("compiled", "liger-kernel is not installed"),
+            ("pieces", "liger-kernel is not installed, and nothing is compiled"),
+        ]
+    assert [choose_loss(compiled=compiled) for compiled in (True, False)] == expected

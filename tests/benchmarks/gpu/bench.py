@@ -3,6 +3,7 @@
 import gc
 import os
 import time
+from typing import Any
 
 import bench_gpu
 import torch
@@ -13,7 +14,7 @@ from rexplug.model import layers
 LIMIT = float(os.environ.get("KIT_BENCH_SECONDS", "140"))
 BASE, BASE_LONG, MICRO = (0, 1, 2) if not TINY else (0, 1, 0)
 CASES = bench_gpu.TINY if TINY else bench_gpu.CASES
-VARIANTS = [
+VARIANTS: list[tuple[int, dict[str, Any]]] = [
     # case, options: the most telling first, since time may run out
     (BASE, {}),
     (BASE_LONG, {}),
@@ -37,7 +38,7 @@ elif TINY:
 split = layers._gated
 
 
-def joint(hidden, wide, bias):
+def joint(hidden: torch.Tensor, wide: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """One product for both halves."""
     gate, value = torch.nn.functional.linear(hidden, wide, bias).chunk(2, -1)
     return torch.nn.functional.gelu(gate) * value

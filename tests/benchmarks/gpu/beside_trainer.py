@@ -10,6 +10,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import bench_gpu
 import numpy as np
@@ -18,34 +19,38 @@ from common import GPU, TINY, part, result
 
 warnings.simplefilter("ignore")
 from made_stream import special_of, write_store
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from rexplug.model.build import build_config
+from rexplug.tokens import TokenStore
 
 VOCABULARY = 512 if TINY else 50_368
 LIMIT = float(os.environ.get("KIT_TRAINER_SECONDS", "110"))
 
 
-class Documents(Dataset):
-    def __init__(self, store, count):
+class Documents(Dataset[dict[str, Any]]):
+    """Documents of a store with the special tokens around them."""
+
+    def __init__(self, store: TokenStore, count: int) -> None:
         self.documents = [np.concatenate([[1], store.document(i % store.num_documents), [2]]) for i in range(count)]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.documents)
 
-    def __getitem__(self, number):
+    def __getitem__(self, number: int) -> dict[str, Any]:
         return {"input_ids": self.documents[number], "length": len(self.documents[number])}
 
 
 class Collate:
     """Pads and masks 30 %, 80/10/10, with numpy: transformers' own collator is slower and would be what is measured."""
 
-    def __init__(self, width):
+    def __init__(self, width: int | None) -> None:
         self.width, self.draw = width, np.random.default_rng(0)
 
-    def __call__(self, examples):
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         longest = self.width or -(-max(len(each["input_ids"]) for each in examples) // 64) * 64
-        ids = np.full((len(examples), longest), 3)
+        ids: NDArray[np.int64] = np.full((len(examples), longest), 3)
         for row, each in zip(ids, examples, strict=True):
             row[: len(each["input_ids"])] = each["input_ids"]
         mask = ids != 3
@@ -61,7 +66,7 @@ class Collate:
         }
 
 
-def run(case, *, batch, compiled, grouped, steps):
+def run(case: tuple[str, int, int, int], *, batch: int, compiled: bool, grouped: bool, steps: int) -> None:
     from transformers import ModernBertForMaskedLM, Trainer, TrainerCallback, TrainingArguments
 
     size, longest, _, median = case
@@ -73,9 +78,11 @@ def run(case, *, batch, compiled, grouped, steps):
     warm = 4 if TINY else 6
 
     class Clock(TrainerCallback):
-        tokens, began = 0, 0.0
+        tokens: Any = 0
+        """Real tokens since the first steps; a tensor on the device after the next one."""
+        began = 0.0
 
-        def on_step_end(self, args, state, control, **_):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step == warm:
                 if GPU:
                     torch.cuda.synchronize()
@@ -84,7 +91,7 @@ def run(case, *, batch, compiled, grouped, steps):
     clock = Clock()
 
     class Counting(Trainer):
-        def training_step(self, model, inputs, *rest, **named):
+        def training_step(self, model: Any, inputs: dict[str, torch.Tensor], *rest: Any, **named: Any) -> Any:
             # Counted on the host before it is moved would be free; here it is one small sum a step.
             clock.tokens = clock.tokens + inputs["attention_mask"].sum()
             return super().training_step(model, inputs, *rest, **named)

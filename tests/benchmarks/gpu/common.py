@@ -74,4 +74,4 @@ def milliseconds(call: Callable[[], Any], repeat: int = 10, warm: int = 3) -> fl
 def off(ours: torch.Tensor, truth: torch.Tensor) -> float:
     """|ours - truth| / |truth|."""
     ours, truth = ours.detach().double().cpu(), truth.detach().double().cpu()
-    return float((ours - truth).norm() / truth.norm().clamp_min(1e-30))
+    return float(((ours - truth).norm() / truth.norm().clamp_min(1e-30)).item())

@@ -17,6 +17,7 @@ from rexplug.engine.rows import PackedRow
 from rexplug.model import build_model
 from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, use_packed_attention
 from rexplug.model.compiled import compile_layers
+from rexplug.model.layers import angles_of
 from rexplug.model.loss import masked_lm_loss
 from rexplug.recipe.schema import Model
 
@@ -27,8 +28,8 @@ T, HEADS, SIZE = sum(LENGTHS) + TAIL, 2 if TINY else 4, 64
 STACKED = ("blocks", "sdpa")
 
 
-def packing(backend: str, device: torch.device = DEVICE) -> Packing:
-    borders = torch.tensor([0, *LENGTHS], dtype=torch.int32).cumsum(0).int().to(device)
+def packing(backend: str) -> Packing:
+    borders = torch.tensor([0, *LENGTHS], dtype=torch.int32).cumsum(0).int().to(DEVICE)
     return Packing(borders, T, backend, LENGTHS)
 
 
@@ -38,17 +39,23 @@ def judge(name: str, got: float, limit: float) -> None:
         raise AssertionError(f"{name}: off by {got:.2e}, at most {limit:.0e}")
 
 
-def attend(qkv, backend, half, device=DEVICE):
-    return attend_packed(
-        qkv if backend in STACKED else tuple(qkv.unbind(1)), None, packing(backend, device), SIZE**-0.5, half
-    )
+def attend(qkv: torch.Tensor, backend: str, half: int | None) -> torch.Tensor:
+    query, key, value = qkv.unbind(1)
+    made = qkv if backend in STACKED else (query, key, value)
+    return attend_packed(made, None, packing(backend), SIZE**-0.5, half)
 
 
-def truth(qkv, upstream, half):
+def gradient_of(tensor: torch.Tensor) -> torch.Tensor:
+    assert tensor.grad is not None
+    return tensor.grad
+
+
+def truth(qkv: torch.Tensor, upstream: torch.Tensor, half: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention and its gradient in fp64."""
     x = qkv.detach().to(DEVICE).double().requires_grad_()
     out = attend(x, "eager", half)
     out.backward(upstream.to(DEVICE).double())
-    return out.detach(), x.grad
+    return out.detach(), gradient_of(x)
 
 
 BF16, FP32 = torch.bfloat16, torch.float32
@@ -60,7 +67,7 @@ CASES = (
 for half in (None, 64, 1):
     base = torch.randn(T, 3, HEADS, SIZE)
     up = torch.randn(T, HEADS, SIZE)
-    exact = {}
+    exact: dict[torch.dtype, tuple[torch.Tensor, torch.Tensor]] = {}
     for backend, kind in CASES:
         if backend in KERNELS and _kernel(backend, DEVICE) is None:
             continue
@@ -73,7 +80,7 @@ for half in (None, 64, 1):
             out.backward(up.to(kind).to(DEVICE))
             limit = 2e-2 if kind == torch.bfloat16 else 1e-4  # sdpa in fp32 on a GPU: fails if TF32 is on
             judge(f"{backend} {str(kind)[6:]} half {half} output", off(out, exact[kind][0]), limit)
-            judge(f"{backend} {str(kind)[6:]} half {half} gradient", off(x.grad, exact[kind][1]), limit)
+            judge(f"{backend} {str(kind)[6:]} half {half} gradient", off(gradient_of(x), exact[kind][1]), limit)
             if half is not None:
                 continue
             changed = rounded.clone()
@@ -93,7 +100,14 @@ def a_row() -> PackedRow:
     )  # fmt: skip
 
 
-def gradients(backend, autocast, device, compiled=False, row=None, kernel=None, residual=None):
+Outcome = tuple[float, dict[str, torch.Tensor]]
+
+
+def outcome(
+    row: PackedRow, backend: str, device: torch.device, *, autocast: bool = False, compiled: bool = False,
+    kernel: str | None = None, residual: torch.dtype | None = None,
+) -> Outcome:  # fmt: skip
+    """The loss of a row and the gradient of every weight."""
     model = build_model(Model(size="nano" if TINY else "micro"), SPECIAL, context=8192, seed=1)
     use_packed_attention(model, residual)
     model.to(device)
@@ -104,10 +118,10 @@ def gradients(backend, autocast, device, compiled=False, row=None, kernel=None, 
     with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
         loss = wrapped.loss(wrapped({"rows": [row]}), None)
     loss.backward()
-    return float(loss), {name: p.grad.detach().double().cpu() for name, p in model.named_parameters()}
+    return float(loss.detach()), {name: gradient_of(p).double().cpu() for name, p in model.named_parameters()}
 
 
-def compare(name, ours, theirs, limit):
+def compare(name: str, ours: Outcome, theirs: Outcome, limit: float) -> None:
     worst = max((off(ours[1][k], theirs[1][k]), k) for k in theirs[1])
     whole = off(
         torch.cat([ours[1][k].flatten() for k in theirs[1]]), torch.cat([g.flatten() for g in theirs[1].values()])
@@ -121,7 +135,7 @@ def compare(name, ours, theirs, limit):
 row = a_row()
 reference = None
 with part("model: the CPU's blocks in fp32 are the reference"):
-    reference = gradients("blocks", False, torch.device("cpu"), row=row)
+    reference = outcome(row, "blocks", torch.device("cpu"))
 usable = [name for name in KERNELS if GPU and _kernel(name, DEVICE) is not None]
 for backend, autocast, compiled, kernel, residual, limit in (
     [
@@ -137,9 +151,9 @@ for backend, autocast, compiled, kernel, residual, limit in (
 ):
     what = f"{backend} {'bf16' if autocast else 'fp32'} compiled={compiled} loss={kernel} residual={residual}"
     with part(f"model: {what}"):
-        compare(
-            f"model {what}", gradients(backend, autocast, DEVICE, compiled, row, kernel, residual), reference, limit
-        )
+        assert reference is not None
+        made = outcome(row, backend, DEVICE, autocast=autocast, compiled=compiled, kernel=kernel, residual=residual)
+        compare(f"model {what}", made, reference, limit)
 
 with part("loss: kernels beside cross_entropy"):
     model = build_model(Model(size="nano"), SPECIAL, context=64, seed=1).to(DEVICE)
@@ -167,9 +181,9 @@ with part("loss: kernels beside cross_entropy"):
                 off(losses, F.cross_entropy(logits, labels, reduction="none")),
                 limit,
             )
-            judge(f"loss {kernel} autocast={autocast} gradient of hidden", off(h1.grad, h2.grad), limit)
+            judge(f"loss {kernel} autocast={autocast} gradient of hidden", off(gradient_of(h1), gradient_of(h2)), limit)
             for name in ("weight", "bias"):
-                ours, theirs = getattr(one.decoder, name).grad, getattr(other.decoder, name).grad
+                ours, theirs = (gradient_of(getattr(each.decoder, name)) for each in (one, other))
                 judge(f"loss {kernel} autocast={autocast} gradient of {name}", off(ours, theirs), limit)
             result("hits", kernel=kernel, ours=int(hits.sum()), exact=int((logits.argmax(-1) == labels).sum()))
 
@@ -178,8 +192,6 @@ with part("rotation: are the angles right beyond position 2,048 when TF32 is on,
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = True
     try:
-        from rexplug.model.layers import angles_of
-
         places = torch.arange(8192, device=DEVICE)
         cosines, _ = angles_of(model.model.rotary_emb, places, "full_attention")
         angles = torch.arange(8192).double()[:, None] * model.model.rotary_emb.full_attention_inv_freq.double().cpu()

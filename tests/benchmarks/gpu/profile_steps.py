@@ -6,28 +6,38 @@ import os
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import bench_gpu as b
 import torch
 from common import DEVICE, GPU, TINY, milliseconds, part, result
 from made_stream import recipe_of, special_of, stream_of, write_store
+from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import HALF_WINDOW, to_tensors
 from rexplug.engine.optimizer import make_optimizer
+from rexplug.engine.rows import PackedRow
 from rexplug.model import build_model
 from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, choose_backend, use_packed_attention
 from rexplug.model.compiled import compile_layers
 from rexplug.model.flops import pairs
+from rexplug.model.layers import QKV
 from rexplug.model.loss import masked_lm_loss
 from rexplug.recipe.schema import Model
 
 STEPS = 3
+Step = Callable[[int], None]
 
 
-def prepared(size, longest, width, median, vocabulary):
+def prepared(
+    size: str, longest: int, width: int, median: float, vocabulary: int
+) -> tuple[Any, torch.optim.Optimizer, list[PackedRow], Step, str]:
+    """A model, its optimizer, full rows, a training step on one of them, and the attention backend."""
     special = special_of(vocabulary)
     backend, _ = choose_backend("auto", DEVICE, "bf16")
     model = build_model(Model(size=size), special, context=8192, seed=1).to(DEVICE)
@@ -50,10 +60,10 @@ def prepared(size, longest, width, median, vocabulary):
         optimizer.step()
         optimizer.zero_grad()
 
-    return model, wrapped, optimizer, rows, step, backend
+    return model, optimizer, rows, step, backend
 
 
-def waits(step) -> None:
+def waits(step: Step) -> None:
     """Calls that wait for the GPU within a step (a copy or a read): there should be none."""
     if not GPU:
         return
@@ -70,7 +80,7 @@ def waits(step) -> None:
     result("waits", count=sum(places.values()), where=str(dict(places.most_common(8))))
 
 
-def kernels(step, width: int, name: str) -> None:
+def kernels(step: Step, name: str) -> None:
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if GPU else [])
     with profile(activities=activities) as seen:
         for number in range(STEPS):
@@ -80,11 +90,10 @@ def kernels(step, width: int, name: str) -> None:
     if not GPU:
         print(seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=60))
         return
-    spans, by_name = [], collections.defaultdict(lambda: [0.0, 0])
+    spans: list[tuple[float, float]] = []
+    by_name: dict[str, list[float]] = collections.defaultdict(lambda: [0.0, 0])
     for event in seen.events():
-        if event.device_type == torch.autograd.DeviceType.CUDA and not event.name.startswith(
-            ("ProfilerStep", "gpu_user")
-        ):
+        if event.device_type == DeviceType.CUDA and not event.name.startswith(("ProfilerStep", "gpu_user")):
             spans.append((event.time_range.start, event.time_range.end))
             by_name[event.name][0] += event.time_range.end - event.time_range.start
             by_name[event.name][1] += 1
@@ -102,7 +111,7 @@ def kernels(step, width: int, name: str) -> None:
         ms_per_row=whole / STEPS / 1e3,
         kernels_per_row=sum(c for _, c in by_name.values()) / STEPS,
     )
-    kinds = collections.Counter()
+    kinds: dict[str, float] = collections.defaultdict(float)
     for kernel, (spent, _) in by_name.items():
         low = kernel.lower()
         kind = next(
@@ -122,14 +131,14 @@ def kernels(step, width: int, name: str) -> None:
             "eager elementwise and reductions",
         )
         kinds[kind] += spent
-    for kind, spent in kinds.most_common():
+    for kind, spent in sorted(kinds.items(), key=lambda pair: -pair[1]):
         print(f"= {name}: {kind:34}{spent / STEPS / 1e3:9.2f} ms a row {spent / total:7.1%}")
     print(f"{'ms a row':>9}{'share':>8}{'calls':>7}  kernel")
     for kernel, (spent, count) in sorted(by_name.items(), key=lambda pair: -pair[1][0])[:25]:
         print(f"{spent / STEPS / 1e3:9.3f}{spent / total:8.1%}{count / STEPS:7.0f}  {kernel[:150]}")
 
 
-def parts(model, optimizer, row, backend, name) -> None:
+def parts(model: Any, optimizer: torch.optim.Optimizer, row: PackedRow, backend: str, name: str) -> None:
     """Attention, head and optimizer by themselves."""
     heads = model.config.num_attention_heads
     width = len(row.token_ids)
@@ -137,19 +146,18 @@ def parts(model, optimizer, row, backend, name) -> None:
     usable = [each for each in KERNELS if GPU and _kernel(each, DEVICE) is not None] or [backend]
     for each in usable:
         packing = Packing(row.borders, width, each, row.lengths)
-        shape = (width, 3, heads, 64) if packing.stacked else (width, heads, 64)
-        made = [
-            torch.randn(shape, device=DEVICE, dtype=up.dtype, requires_grad=True)
-            for _ in range(1 if packing.stacked else 3)
-        ]
-        qkv = made[0] if packing.stacked else tuple(made)
+        make = partial(torch.randn, device=DEVICE, dtype=up.dtype, requires_grad=True)
+        qkv: QKV = make(width, 3, heads, 64)
+        if not packing.stacked:
+            qkv = make(width, heads, 64), make(width, heads, 64), make(width, heads, 64)
         for half in (None, HALF_WINDOW):
             count = pairs(row.lengths, half)
             flops = 4 * count * heads * 64
             with part(f"attention {each}"):
+                attention = partial(attend_packed, qkv, None, packing, 0.125, half)
                 with torch.no_grad():
-                    forward = milliseconds(lambda: attend_packed(qkv, None, packing, 0.125, half), 5)
-                both = milliseconds(lambda: attend_packed(qkv, None, packing, 0.125, half).backward(up), 5)
+                    forward = milliseconds(attention, 5)
+                both = milliseconds(lambda attention=attention: attention().backward(up), 5)
                 result(
                     "part",
                     case=name,
@@ -188,7 +196,7 @@ def parts(model, optimizer, row, backend, name) -> None:
     )
 
 
-def peers(hidden, labels, model, name) -> None:
+def peers(hidden: torch.Tensor, labels: torch.Tensor, model: Any, name: str) -> None:
     """Whole fused linear cross entropies of two libraries, for comparison: neither gives losses per token without another pass."""
     x = hidden.detach().to(torch.bfloat16).requires_grad_()
     weight = model.decoder.weight.detach().to(torch.bfloat16).requires_grad_()
@@ -214,7 +222,7 @@ def peers(hidden, labels, model, name) -> None:
         )
 
 
-def enqueue(step, name) -> None:
+def enqueue(step: Step, name: str) -> None:
     """Milliseconds that Python needs to ask for a row, beside what the GPU needs to do it."""
     b.wait_for(DEVICE)
     began = time.perf_counter()
@@ -233,7 +241,7 @@ def enqueue(step, name) -> None:
 for case in b.TINY[:1] if TINY else (b.CASES[1], b.CASES[0], b.CASES[2])[: int(os.environ.get("KIT_CASES", "2"))]:
     name = f"{case[0]}@{case[1]}"
     with part(f"profile {name}"):
-        model, wrapped, optimizer, rows, step, backend = prepared(*case, 512 if TINY else 50_368)
+        model, optimizer, rows, step, backend = prepared(*case, 512 if TINY else 50_368)
         for number in range(3):
             step(number)
         with part("waits"):
@@ -241,10 +249,10 @@ for case in b.TINY[:1] if TINY else (b.CASES[1], b.CASES[0], b.CASES[2])[: int(o
         with part("enqueue"):
             enqueue(step, name)
         with part("kernels"):
-            kernels(step, case[2], name)
+            kernels(step, name)
         with part("parts"):
             parts(model, optimizer, rows[0], backend, name)
-        del model, wrapped, optimizer, rows, step
+        del model, optimizer, rows, step
     gc.collect()
     if GPU:
         torch.cuda.empty_cache()
