@@ -12,17 +12,17 @@ from rexplug.tokens import SpecialTokens, TokenStore
 from rexplug.tokens.tokenizer import tokenizer_hash
 
 ROWS = "rows.json"
-"""What `microbatch_tokens: auto` found, beside a phase's checkpoints."""
+"""What `microbatch_tokens: auto` found, or a GPU chose where the recipe names no rows, beside a phase's checkpoints."""
 
 
 def remembered_rows(phase: Phase, run: RunDirectory) -> int | None:
-    """The tokens of a row that `microbatch_tokens: auto` found for a phase; None if it has not, or need not, look for them.
+    """The tokens of a row that were chosen for a phase where it began; None if the recipe names them or nothing was chosen.
 
     Raises:
         DataError: what was remembered is damaged.
     """
     path = run.checkpoints / phase.name / ROWS
-    if phase.microbatch_tokens != "auto" or not path.exists():
+    if isinstance(phase.microbatch_tokens, int) or not path.exists():
         return None
     content = read_json(path)
     found = content.get("microbatch_tokens") if isinstance(content, dict) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -24,6 +25,10 @@ from rexplug.run_directory import RunDirectory, write_json
 
 CPU_TOKENS = 8192
 """Tokens that a CPU takes at a time at least, where the batch has as many; more gain nothing."""
+GPU_TOKENS = 65_536
+"""Tokens that a GPU takes at a time at least, where the batch has as many and memory does not forbid."""
+_BASE_SIZE = 22 * 768
+"""Layers times width of the base model."""
 _SHARE = 0.9
 """Share of a GPU's memory that a microbatch may fill when it is tried, and share of the tokens tried on a CPU that are then taken:
 later ones are cut into pieces of other sizes."""
@@ -108,11 +113,12 @@ def choose_rows(
     precision: str,
     backend: str,
     too_large: Callable[[], Any],
+    room: Callable[[], int | None] = lambda: None,
 ) -> BatchStream:
     """The stream with the rows that this phase trains on.
 
-    Which tokens lie in a row decides masks and rounding, so a phase keeps its rows once they were chosen: what `auto` finds
-    lies beside the phase's checkpoints. Rank 0 looks for all.
+    Which tokens lie in a row decides masks and rounding, so a phase keeps its rows once they were chosen: what `auto` finds,
+    and what a GPU takes where the recipe names no rows, lies beside the phase's checkpoints. Rank 0 looks for all.
 
     Args:
         phase: the phase.
@@ -124,16 +130,25 @@ def choose_rows(
         precision: `fp32` or `bf16`.
         backend: of attention.
         too_large: makes the context in which an attempt with the least possible row is made.
+        room: tokens that fit by the plan; None if unknown.
 
     Raises:
         DataError: not even a row of one sample fits.
     """
-    if phase.microbatch_tokens != "auto":
+    if isinstance(phase.microbatch_tokens, int) or (phase.microbatch_tokens is None and device.type != "cuda"):
         return stream
     found: int | None = None
     if ranks.rank() == 0:
         found = remembered_rows(phase, run)
-        if found is None:
+        if found is None and phase.microbatch_tokens is None:
+            # A phase that began elsewhere without rows of its own goes on with those it has.
+            begun = any((run.checkpoints / phase.name).glob("step-*"))
+            shape = json.loads((start / "config.json").read_text(encoding="utf-8"))
+            size = int(shape["num_hidden_layers"]) * int(shape["hidden_size"])
+            found = stream.row_tokens if begun else rows_of_gpu(phase, size, ranks.world(), room())
+            write_json(run.checkpoints / phase.name / ROWS, {"microbatch_tokens": found})
+            progress.note(f"  {phase.name}: rows of {found:,} tokens on the {_name(device)} (microbatch_tokens)")
+        elif found is None:
             found = _largest(phase, stream, start, device, precision, backend, too_large)
             write_json(run.checkpoints / phase.name / ROWS, {"microbatch_tokens": found})
             progress.note(f"  {phase.name}: microbatch_tokens of {found:,} fit on the {_name(device)}")
@@ -141,6 +156,24 @@ def choose_rows(
     if found is None:
         raise RankLost(f"rank {ranks.rank()} ends, since rank 0 did before the phase began")
     return replace(stream, row_tokens=found)
+
+
+def rows_of_gpu(phase: Phase, size: int, world: int, room: int | None) -> int:
+    """Tokens of a row on a GPU where the recipe leaves it to us.
+
+    Python takes some 2 ms a layer and row to ask for its kernels, so short rows leave a GPU waiting: rows of 65,536 tokens are
+    enough for a base model, a model of a tenth its work a token wants four times as many (docs/benchmarks/gpu.md).
+
+    Args:
+        phase: the phase; a row holds at least a sample of it and at most a rank's part of a batch.
+        size: layers times width of the model.
+        world: ranks.
+        room: tokens that fit by the plan; None if unknown.
+    """
+    wanted = GPU_TOKENS * min(4, max(1, _BASE_SIZE // size))
+    while room is not None and wanted > room:
+        wanted //= 2
+    return max(phase.context, min(wanted, phase.batch_tokens // world))
 
 
 def _largest(

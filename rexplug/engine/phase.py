@@ -187,6 +187,7 @@ def train_phase(
     stream = choose_rows(
         phase, stream, start=newest or start, run=run, progress=progress, device=machine.device,
         precision=machine.precision, backend=machine.backend, too_large=lambda: memory(phase.context),
+        room=lambda: fits(memory_of(machine.device), machine.device.type == "cuda") if fits is not None else None,
     )  # fmt: skip
     model = load_model(newest or start)
     previous = checkpoints.read_state(start) if (start / "state.json").exists() else None

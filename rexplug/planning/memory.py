@@ -15,7 +15,7 @@ from rexplug.run_directory import RunDirectory
 GIB = 2**30
 CPU_TOKENS = 8192
 """Tokens that a CPU takes at a time at least (the engine's own figure)."""
-_LOGITS_CPU, _LOGITS_GPU = 2**22, 2**27
+_LOGITS_CPU, _LOGITS_GPU = 2**22, 2**29
 """Logits held at a time (the loss's own figures)."""
 _CONTEXT_GPU = 0.6 * GIB
 """CUDA's own share of a GPU, and libraries' workspaces."""
@@ -71,18 +71,18 @@ def tokens_that_fit(
 def training_memory(shape: Size, rows: int, phase: PlannedPhase, *, gpu: bool, processes: int = 1) -> Memory:
     """Memory of a phase: fp32 weights, gradients and two moments; activations in bf16 on a GPU, in fp32 on a CPU.
 
-    A layer keeps, per token, for its backward pass: on a GPU 20 H + 8 I bytes (residual stream in fp32 twice, inputs of
-    the four products, rotated queries, keys and values, the attention's output, both halves of the GLU and its
-    activation), on a CPU 44 H + 16 I (all of it in fp32, and the queries, keys and values gathered by document).
+    A layer keeps, per token, for its backward pass: on a GPU 17 H + 7 I bytes (as measured where layers are compiled, which
+    computes some of it again: docs/plan.md), on a CPU 44 H + 16 I (residual stream, inputs of products, queries, keys
+    and values, once more gathered by document, the attention's output, both halves of the GLU and its activation).
     """
     parameters = shape.parameters(rows)
     width, inner = shape.hidden, shape.intermediate
     if gpu:
         tokens = phase.row_tokens
-        layer = 20 * width + 8 * inner
+        layer = 17 * width + 7 * inner
         copies = 2 * parameters + (4 * parameters if processes > 1 else 0)
-        # Logits as the product gives them (2 bytes), in fp32, their log-softmax, and the gradient in 2 bytes.
-        held, each, process = _LOGITS_GPU, 12, _CONTEXT_GPU
+        # Half-precision logits, which a kernel turns into their gradient in place.
+        held, each, process = _LOGITS_GPU, 2, _CONTEXT_GPU
     else:
         tokens = max(phase.row_tokens, min(CPU_TOKENS, phase.batch_tokens[-1]))
         layer = 44 * width + 16 * inner

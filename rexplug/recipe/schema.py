@@ -242,8 +242,9 @@ class Phase(Section):
     batch_warmup: BatchWarmup | None = None
     """Begin with smaller batches."""
     microbatch_tokens: Microbatch | None = None
-    """Tokens that a device takes at a time; `context` if left out and never less than that. `auto` tries what fits, halving from
-    the batch on, when the phase starts; a phase that goes on keeps what was found."""
+    """Tokens that a device takes at a time, never less than `context`. If left out: `context` on a CPU; on a GPU 65,536, up to
+    262,144 for small models, as far as batch and memory allow. `auto` tries what fits, halving from the batch on, when the
+    phase starts. A phase that resumes keeps what it began with."""
     learning_rate: LearningRate
     """The learning rate."""
     optimizer: Optimizer = Optimizer()

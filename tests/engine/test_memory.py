@@ -147,7 +147,10 @@ def test_what_auto_found_is_read_wherever_the_batches_are(tokenized_run):
     try:
         path.write_text(json.dumps({"microbatch_tokens": 2 * phase.context}))
         assert phase_stream(recipe, phase, run).row_tokens == 2 * phase.context
-        assert phase_stream(recipe, recipe.phases[0], run).row_tokens == recipe.phases[0].row_tokens
+        left_out = phase.model_copy(update={"microbatch_tokens": None})
+        assert phase_stream(recipe, left_out, run).row_tokens == 2 * phase.context, "what a GPU chose"
+        named = phase.model_copy(update={"microbatch_tokens": 4 * phase.context})
+        assert phase_stream(recipe, named, run).row_tokens == 4 * phase.context
         path.write_text("[]")
         with pytest.raises(DataError) as error:
             phase_stream(recipe, phase, run)
@@ -155,6 +158,33 @@ def test_what_auto_found_is_read_wherever_the_batches_are(tokenized_run):
     finally:
         path.unlink()
         path.parent.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("size", "batch", "world", "room", "rows"),
+    [
+        (22 * 768, 2**20, 1, None, 65_536),
+        (
+            7 * 256,
+            2**20,
+            1,
+            None,
+            262_144,
+        ),  # the 17M model: a row is so soon done that Python would be what takes the time
+        (19 * 512, 2**20, 1, None, 65_536),
+        (28 * 1024, 2**20, 1, None, 65_536),
+        (22 * 768, 2**20, 1, 40_000, 32_768),
+        (22 * 768, 2**20, 1, 500, 8192),  # never less than a sample; that it does not fit is said when it is tried
+        (22 * 768, 49_152, 1, None, 49_152),
+        (7 * 256, 2**20, 8, None, 131_072),
+    ],
+)
+def test_rows_fill_a_gpu_where_the_recipe_names_none(phase, size, batch, world, room, rows):
+    from rexplug.engine.memory import rows_of_gpu
+    from rexplug.recipe.schema import Phase
+
+    given = phase("first", tokens=10**7, context=8192, batch_tokens=batch, microbatch_tokens=None)
+    assert rows_of_gpu(Phase.model_validate(given), size, world, room) == rows
 
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
