@@ -65,7 +65,7 @@ class HuggingFaceEncoder:
                     module.attention_dropout = 0.0
                 if isinstance(module, torch.nn.Dropout):
                     module.p = 0.0
-            use_packed_attention(_Holder(self._model))
+            use_packed_attention(self._model)
         with loading(model):
             self.encode(["a"])  # parts that do not fit together show here, and not after hours
 
