@@ -21,7 +21,7 @@ from rexplug.engine import checkpoints
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.engine.figures import MetricsFile, Smoothed, Speed
 from rexplug.engine.saving import Saver
-from rexplug.errors import RankLost, RunInterrupted
+from rexplug.errors import DataError, RankLost, RunInterrupted
 from rexplug.model.attention import choose_backend, use_packed_attention
 from rexplug.model.build import SpecialIds, build_model, load_model, set_rope, theta_warnings, thetas
 from rexplug.model.compiled import choose_compile, compile_layers
@@ -65,14 +65,24 @@ class Machine:
 
     @classmethod
     def find(cls, recipe: Recipe) -> Machine:
-        """This rank's device, and what fits it."""
+        """This rank's device, and what fits it.
+
+        Raises:
+            DataError: the recipe asks for what this machine does not have.
+        """
         local = ranks.local_rank()
         device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
         precision = recipe.model.precision
         if precision == "auto":
             precision = "bf16" if device.type == "cuda" else "fp32"
+        if precision != "fp32" and device.type != "cuda":
+            raise DataError(f"model.precision: {precision} needs a GPU; 'auto' takes what this machine has")
         backend = choose_backend(recipe.model.attention, device, precision)
         return cls(device, precision, *backend, *choose_compile(recipe.model.compile, device))
+
+    def residual(self, recipe: Recipe) -> torch.dtype | None:
+        """Number format of the residual stream: bf16 where the recipe asks and products are in bf16, else the embedding's."""
+        return torch.bfloat16 if recipe.model.residual == self.precision == "bf16" else None
 
     def rows_at_a_time(self, phase: Phase) -> int:
         """Rows of a microbatch: one on a GPU, where `microbatch_tokens` says what fits; on a CPU short rows go together,
@@ -145,7 +155,7 @@ def train_phase(
     if newest is None and (recipe.model.from_ is not None or previous is not None):
         notes += theta_warnings(thetas(model), context=phase.context, phase=phase.name, **phase.rope.model_dump())
     set_rope(model, global_theta=phase.rope.global_theta, local_theta=phase.rope.local_theta)
-    use_packed_attention(model, torch.bfloat16 if recipe.model.residual == machine.precision == "bf16" else None)
+    use_packed_attention(model, machine.residual(recipe))
     model.to(machine.device)
     parallel, reason = ranks.say(
         choose_parallel(recipe.model.parallel, model.num_parameters(), machine.device, ranks.world())

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -67,7 +67,7 @@ def make_stores(folder: Path) -> None:
     for source in SOURCES:
         (folder / source).mkdir(parents=True)
         lengths = generator.integers(5, 150, 40)
-        tokens = [5 + (np.arange(n) + generator.integers(59)) % 59 for n in lengths]
+        tokens = [(5 + (np.arange(n) + generator.integers(59)) % 59).astype(np.uint32) for n in lengths]
         write_shard(
             folder / source, 0, tokens=tokens, channels={},
             documents={"id": [f"{source}-{i}" for i in range(len(lengths))]}, vocabulary_size=64,
@@ -92,6 +92,7 @@ class Bench:
     phases: list[dict[str, Any]]
     precision: str = "fp32"
     parallel: str = "auto"
+    residual: str = "fp32"
 
     @property
     def run(self) -> RunDirectory:
@@ -101,7 +102,10 @@ class Bench:
     def recipe(self) -> Recipe:
         value = {
             "name": "toy", "sources": {name: Nothing() for name in SOURCES}, "tokenizer": {"use": "train"},
-            "model": {"size": "nano", "precision": self.precision, "parallel": self.parallel}, "phases": self.phases,
+            "phases": self.phases,
+            "model": {
+                "size": "nano", "precision": self.precision, "parallel": self.parallel, "residual": self.residual,
+            },
         }  # fmt: skip
         return Recipe.model_validate(value)
 
@@ -133,7 +137,7 @@ class Bench:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _composer():
+def _composer() -> None:
     """Composer's own imports warn; the engine hushes them, a test that imports a module of it alone would not."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -141,7 +145,7 @@ def _composer():
 
 
 @pytest.fixture
-def bench(tmp_path):
+def bench(tmp_path: Path) -> Callable[..., Bench]:
     """Makes a `Bench` below a folder of its own."""
 
     def make(folder: str = "run", phases: list[dict[str, Any]] | None = None, **options: Any) -> Bench:
@@ -178,15 +182,15 @@ def launch(
 
 
 @pytest.fixture(name="launch")
-def _launch():
+def _launch() -> Callable[..., int]:
     return launch
 
 
 @pytest.fixture(scope="session")
-def bench_at():
+def bench_at() -> Callable[..., Bench]:
     return frequent
 
 
 @pytest.fixture(name="phase")
-def _phase():
+def _phase() -> Callable[..., dict[str, Any]]:
     return phase
