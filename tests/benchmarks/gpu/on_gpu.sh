@@ -35,12 +35,11 @@ P
 # KIT_PATH: folders with more packages, as a FlashAttention that the image lacks.
 export PYTHONPATH=$site:$root:$root/plugins:$root/tests/benchmarks:$here:${KIT_PATH:-} PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
-cores=$(nproc)
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(( cores < 8 ? cores : 8 ))}
 export TORCHINDUCTOR_CACHE_DIR=$work/inductor TRITON_CACHE_DIR=$work/triton   # one compile serves all steps
 export PYTORCH_CUDA_ALLOC_CONF=${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:True}
-# Limits are a GPU machine's; without a GPU everything is tiny and may take longer.
-slow=${KIT_SLOW:-$(nvidia-smi -L > /dev/null 2>&1 && echo 1 || echo 5)}
+# Limits are a GPU machine's. Without a GPU everything is tiny: it may take longer, and a second thread would only wait for the first.
+if nvidia-smi -L > /dev/null 2>&1; then slow=${KIT_SLOW:-1} threads=8; else slow=${KIT_SLOW:-5} threads=1; fi
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$threads}
 export KIT_BENCH_SECONDS=${KIT_BENCH_SECONDS:-$(( 150 * slow ))} KIT_TRAINER_SECONDS=${KIT_TRAINER_SECONDS:-$(( 110 * slow ))}
 steps=${STEPS:-machine imports correct bench train profile trainer}
 
