@@ -176,7 +176,7 @@ def _meet(host: str, port: int, seconds: float) -> Any:
             socket.create_server(("", port)).close()
         except OSError as error:
             raise DataError(
-                f"MASTER_PORT {port} cannot be opened on this machine ({error.strerror}), so the ranks cannot meet there; give all "
+                f"MASTER_PORT {port} cannot be opened on this machine ({os.strerror(error.errno or 0)}), so the ranks cannot meet there; give all "
                 "ranks another one"
             ) from None
     else:

@@ -98,14 +98,24 @@ class Machine:
 
     @classmethod
     def find(cls, recipe: Recipe) -> Machine:
-        """This rank's device, and what fits it."""
+        """This rank's device, and what fits it.
+
+        Raises:
+            DataError: the recipe asks for what this machine does not have.
+        """
         local = ranks.local_rank()
         device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
         precision = recipe.model.precision
         if precision == "auto":
             precision = "bf16" if device.type == "cuda" else "fp32"
+        if precision != "fp32" and device.type != "cuda":
+            raise DataError(f"model.precision: {precision} needs a GPU; 'auto' takes what this machine has")
         backend = choose_backend(recipe.model.attention, device, precision)
         return cls(device, precision, *backend, *choose_compile(recipe.model.compile, device))
+
+    def residual(self, recipe: Recipe) -> torch.dtype | None:
+        """Number format of the residual stream: bf16 where the recipe asks and products are in bf16, else the embedding's."""
+        return torch.bfloat16 if recipe.model.residual == self.precision == "bf16" else None
 
     def rows_at_a_time(self, phase: Phase, row_tokens: int) -> int:
         """Rows of a microbatch: one on a GPU, where `microbatch_tokens` says what fits; on a CPU short rows go together,
@@ -196,7 +206,7 @@ def train_phase(
         notes += theta_warnings(thetas(model), context=phase.context, phase=phase.name, **phase.rope.model_dump())
     _check_rope(model, phase)
     set_rope(model, global_theta=phase.rope.global_theta, local_theta=phase.rope.local_theta)
-    use_packed_attention(model, torch.bfloat16 if recipe.model.residual == machine.precision == "bf16" else None)
+    use_packed_attention(model, machine.residual(recipe))
     model.to(machine.device)
     parallel, reason = ranks.say(
         choose_parallel(recipe.model.parallel, model.num_parameters(), machine.device, ranks.world())

@@ -99,7 +99,8 @@ class Model(Section):
     """Attention backend; `auto` takes the fastest that this machine has and says which: on a GPU FlashAttention 4, 3 or 2,
     whichever package is installed, else torch's own."""
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
-    """Number format of the forward pass; `auto` is bf16 on a GPU and fp32 on a CPU. `tf32` is fp32 whose products a GPU rounds."""
+    """Number format of the forward pass; `auto` is bf16 on a GPU and fp32 on a CPU. `tf32` is fp32 whose products a GPU rounds. A
+    CPU trains in fp32 only."""
     residual: Literal["fp32", "bf16"] = "fp32"
     """Number format of the residual stream where `precision` is bf16: bf16 moves less memory (2 to 3 % faster on an H200) and
     rounds what every layer adds to; what that costs in quality has not been measured."""

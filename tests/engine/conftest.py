@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -67,7 +67,7 @@ def make_stores(folder: Path) -> None:
     for source in SOURCES:
         (folder / source).mkdir(parents=True)
         lengths = generator.integers(5, 150, 40)
-        tokens = [5 + (np.arange(n) + generator.integers(59)) % 59 for n in lengths]
+        tokens = [(5 + (np.arange(n) + generator.integers(59)) % 59).astype(np.uint32) for n in lengths]
         write_shard(
             folder / source, 0, tokens=tokens, channels={},
             documents={"id": [f"{source}-{i}" for i in range(len(lengths))]}, vocabulary_size=64,
@@ -92,6 +92,9 @@ class Bench:
     phases: list[dict[str, Any]]
     precision: str = "fp32"
     parallel: str = "auto"
+    residual: str = "fp32"
+    peak: float | None = None
+    """A learning rate that no recipe may have, for losses that are no numbers."""
 
     @property
     def run(self) -> RunDirectory:
@@ -101,9 +104,20 @@ class Bench:
     def recipe(self) -> Recipe:
         value = {
             "name": "toy", "sources": {name: Nothing() for name in SOURCES}, "tokenizer": {"use": "train"},
-            "model": {"size": "nano", "precision": self.precision, "parallel": self.parallel}, "phases": self.phases,
+            "phases": self.phases,
+            "model": {
+                "size": "nano", "precision": self.precision, "parallel": self.parallel, "residual": self.residual,
+            },
         }  # fmt: skip
-        return Recipe.model_validate(value)
+        recipe = Recipe.model_validate(value)
+        if self.peak is None:
+            return recipe
+        wild = {"peak": self.peak}
+        phases = [
+            each.model_copy(update={"learning_rate": each.learning_rate.model_copy(update=wild)})
+            for each in recipe.phases
+        ]
+        return recipe.model_copy(update={"phases": tuple(phases)})
 
     def stream(self, name: str) -> BatchStream:
         recipe = self.recipe
@@ -133,7 +147,7 @@ class Bench:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _composer():
+def _composer() -> None:
     """Composer's own imports warn; the engine hushes them, a test that imports a module of it alone would not."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -141,7 +155,7 @@ def _composer():
 
 
 @pytest.fixture
-def bench(tmp_path):
+def bench(tmp_path: Path) -> Callable[..., Bench]:
     """Makes a `Bench` below a folder of its own."""
 
     def make(folder: str = "run", phases: list[dict[str, Any]] | None = None, **options: Any) -> Bench:
@@ -178,15 +192,15 @@ def launch(
 
 
 @pytest.fixture(name="launch")
-def _launch():
+def _launch() -> Callable[..., int]:
     return launch
 
 
 @pytest.fixture(scope="session")
-def bench_at():
+def bench_at() -> Callable[..., Bench]:
     return frequent
 
 
 @pytest.fixture(name="phase")
-def _phase():
+def _phase() -> Callable[..., dict[str, Any]]:
     return phase

@@ -192,6 +192,25 @@ def test_rows_taken_together_give_the_sum_of_their_losses_and_gradients(bench, p
     assert float((gradient - of_all).abs().max()) <= 1e-5 * float(gradient.abs().max())
 
 
+@pytest.mark.parametrize(
+    ("precision", "residual", "expected"),
+    [("bf16", "bf16", torch.bfloat16), ("bf16", "fp32", None), ("fp32", "bf16", None), ("tf32", "bf16", None)],
+)
+def test_the_residual_stream_is_bf16_where_the_recipe_asks_and_products_are(bench, precision, residual, expected):
+    from rexplug.engine.phase import Machine
+
+    machine = Machine(torch.device("cuda"), precision, "sdpa", "", compiled=False, why_compiled="")
+    assert machine.residual(bench(precision=precision, residual=residual).recipe) == expected
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_a_number_format_that_a_cpu_does_not_train_in_is_refused(bench, precision):
+    with pytest.raises(DataError) as error:
+        bench(precision=precision).train("first")
+    assert str(error.value) == f"model.precision: {precision} needs a GPU; 'auto' takes what this machine has"
+
+
 @pytest.mark.parametrize("backend", ["eager", "sdpa", "varlen"])
 def test_the_host_never_waits_for_what_the_device_holds(bench, phase, backend):
     made = bench(phases=[phase("first", tokens=500, batch_tokens=512)])
@@ -403,9 +422,8 @@ def test_a_theta_for_layers_that_the_model_does_not_have_is_refused(bench, phase
 
 
 def test_a_loss_that_is_no_number_names_the_step_and_its_documents(bench, phase):
-    made = bench(
-        phases=[phase("first", learning_rate={"peak": 1e30, "schedule": "constant"}, optimizer={"use": "adamw"})]
-    )
+    made = bench(phases=[phase("first", learning_rate={"peak": 1, "schedule": "constant"}, optimizer={"use": "adamw"})])
+    made.peak = 1e30
     with pytest.raises(DataError) as error:
         made.train("first")
     message = str(error.value)

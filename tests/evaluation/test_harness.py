@@ -20,10 +20,11 @@ class Fixed(Evaluator):
 
     name: ClassVar[str] = "toy.fixed"
     value: float = 0.5
+    broken: bool = False
     main: str = "score"
 
     def evaluate(self, context):
-        return EvaluationResult({"score": Metric(self.value)}, main=self.main)
+        return EvaluationResult({"score": Metric(float("nan") if self.broken else self.value)}, main=self.main)
 
 
 def run(evaluators, folder, tmp_path, documents):
@@ -51,7 +52,7 @@ def test_results_are_written(model_folder, tmp_path, documents):
 @pytest.mark.parametrize(
     ("evaluator", "message"),
     [
-        (Fixed(value=float("nan")), "toy.fixed: the metric 'score' is nan"),
+        (Fixed(broken=True), "toy.fixed: the metric 'score' is nan"),
         (Fixed(main="accuracy"), "toy.fixed: the main metric 'accuracy' is not among score"),
     ],
 )

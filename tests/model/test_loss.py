@@ -128,6 +128,7 @@ def test_pieces_in_half_precision_are_near_fp64():
     assert_near_fp64("pieces")
 
 
+@pytest.mark.slow  # seconds to load torch's compiler
 def test_the_compiled_kernel_is_near_fp64():
     # What torch would compile runs as it is written: a compiler for this machine takes half a minute.
     with torch.compiler.set_stance("force_eager"):

@@ -33,6 +33,9 @@ VARIANTS: list[tuple[int, dict[str, Any]]] = [
 ]
 if os.environ.get("KIT_VARIANTS"):
     VARIANTS = [VARIANTS[int(number)] for number in os.environ["KIT_VARIANTS"].split(",")]
+elif not GPU:
+    # Attention, loss kernel and compiling are the CPU's own whatever is asked for; what is left are these.
+    VARIANTS = [(BASE, {}), (BASE_LONG, {"residual": "bf16"})]
 elif TINY:
     VARIANTS = VARIANTS[:4]
 split = layers._gated

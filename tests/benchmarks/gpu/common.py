@@ -53,7 +53,7 @@ def wait() -> None:
 
 def milliseconds(call: Callable[[], Any], repeat: int = 10, warm: int = 3) -> float:
     """Median time of a call; by events on a GPU."""
-    times = []
+    times: list[float] = []
     for number in range(warm + repeat):
         if GPU:
             first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)

@@ -193,7 +193,7 @@ with part("rotation: are the angles right beyond position 2,048 when TF32 is on,
     torch.backends.cuda.matmul.allow_tf32 = True
     try:
         places = torch.arange(8192, device=DEVICE)
-        cosines, _ = angles_of(model.model.rotary_emb, places, "full_attention")
+        cosines = angles_of(model.model.rotary_emb, places, "full_attention")[0]
         angles = torch.arange(8192).double()[:, None] * model.model.rotary_emb.full_attention_inv_freq.double().cpu()
         wrong = (cosines[:, : angles.shape[1]].double().cpu() - angles.cos()).abs().max()
         judge("rotation under TF32, largest error of a cosine", float(wrong), 1e-3)

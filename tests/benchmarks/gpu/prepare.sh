@@ -47,7 +47,6 @@ if [ -n "$before" ]; then
     mkdir -p .gpu/before
     git archive "$before" rexplug plugins tests/benchmarks | tar -x -C .gpu/before
 fi
-git check-ignore -q .gpu 2>/dev/null || echo /.gpu/ >> "$(git rev-parse --git-path info/exclude)"
 echo "wheels: $(ls .gpu/wheels | wc -l), $(du -cb .gpu/wheels/*.whl | tail -1 | awk '{printf "%.1f MB", $1/1e6}'); .gpu in all: $(du -sb .gpu | awk '{printf "%.1f MB", $1/1e6}')"
 tree=$(git ls-files -co --exclude-standard -z | xargs -0 du -cb 2>/dev/null | tail -1 | cut -f1)
 shared=0; [ -d shared ] && shared=$(du -sb shared | cut -f1)

@@ -138,6 +138,10 @@ def kernels(step: Step, name: str) -> None:
         print(f"{spent / STEPS / 1e3:9.3f}{spent / total:8.1%}{count / STEPS:7.0f}  {kernel[:150]}")
 
 
+def there_and_back(call: Callable[[], torch.Tensor], upstream: torch.Tensor) -> None:
+    call().backward(upstream)
+
+
 def parts(model: Any, optimizer: torch.optim.Optimizer, row: PackedRow, backend: str, name: str) -> None:
     """Attention, head and optimizer by themselves."""
     heads = model.config.num_attention_heads
@@ -157,7 +161,7 @@ def parts(model: Any, optimizer: torch.optim.Optimizer, row: PackedRow, backend:
                 attention = partial(attend_packed, qkv, None, packing, 0.125, half)
                 with torch.no_grad():
                     forward = milliseconds(attention, 5)
-                both = milliseconds(lambda attention=attention: attention().backward(up), 5)
+                both = milliseconds(partial(there_and_back, attention, up), 5)
                 result(
                     "part",
                     case=name,
