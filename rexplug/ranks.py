@@ -175,9 +175,10 @@ def _meet(host: str, port: int, seconds: float) -> Any:
         try:
             socket.create_server(("", port)).close()
         except OSError as error:
+            reason = os.strerror(error.errno or 0)  # without the address, which some versions of Python add
             raise DataError(
-                f"MASTER_PORT {port} cannot be opened on this machine ({os.strerror(error.errno or 0)}), so the ranks cannot meet there; give all "
-                "ranks another one"
+                f"MASTER_PORT {port} cannot be opened on this machine ({reason}), so the ranks cannot meet there; give all ranks "
+                "another one"
             ) from None
     else:
         while True:
