@@ -5,7 +5,6 @@ Without torch, so that `rexplug check` looks at baselines with the same eyes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError, RexplugError
+from rexplug.json_files import read_json_file, read_json_object, require_file
 from rexplug.model.checkpoint import evaluation_problem
 from rexplug.tokenizer_files import DEFINITION, load_fast, read_config, read_definition, require_tokenizer
 
@@ -122,7 +122,7 @@ def _modules(folder: Path) -> ModelFolder:
     if not path.exists() and not path.is_symlink():
         older = folder / "0_Transformer"
         return ModelFolder(older if older.is_dir() else folder)
-    entries = _json(path)
+    entries = read_json_file(path)
     if not isinstance(entries, list) or not entries:
         raise DataError(f"{path} is not a list of modules")
     found = []
@@ -146,7 +146,7 @@ def _modules(folder: Path) -> ModelFolder:
 
 
 def _check_module(kind: str, folder: Path) -> None:
-    config = _object(folder / "config.json")
+    config = read_json_object(folder / "config.json")
     activation = config.get("activation_function", "torch.nn.modules.linear.Identity")
     if kind == "Dense" and not str(activation).startswith(("torch.nn.modules.activation.", "torch.nn.modules.linear.")):
         raise DataError(f"{folder / 'config.json'}: the activation function '{activation}' is not one of torch.nn")
@@ -161,7 +161,7 @@ def _inside(folder: Path, path: Path) -> bool:
 
 def _check_type(path: Path) -> None:
     """Whether transformers has a class for the model, so that none of its own is asked for."""
-    config = _object(path)
+    config = read_json_object(path)
     kind = config.get("model_type")
     if isinstance(kind, str) and f'"{kind}"' in _model_types():
         return
@@ -192,34 +192,8 @@ def _check_tokenizer(folder: Path) -> None:
     if not folder.is_dir():
         return
     if (folder / DEFINITION).is_symlink():
-        _require_file(folder / DEFINITION)
+        require_file(folder / DEFINITION)
     if require_tokenizer(folder):
-        _require_file(folder / DEFINITION)
+        require_file(folder / DEFINITION)
         read_definition(folder)
         read_config(folder)
-
-
-def _object(path: Path) -> dict[str, Any]:
-    found = _json(path)
-    if not isinstance(found, dict):
-        raise DataError(f"{path} is not a JSON object")
-    return found
-
-
-def _json(path: Path) -> Any:
-    _require_file(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path} is not JSON: {reason}") from None
-
-
-def _require_file(path: Path) -> None:
-    if path.is_file():
-        return
-    if path.is_symlink() and not path.exists():
-        raise DataError(f"{path} is a link that leads nowhere")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, not a file")
-    raise DataError(f"{path} is missing")
