@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rexplug.errors import DataError, RexplugError
+from rexplug.errors import DataError, RexplugError, brief
 from rexplug.json_files import read_json_file, read_json_object, require_file
 from rexplug.model.checkpoint import evaluation_problem
 from rexplug.tokenizer_files import DEFINITION, load_fast, read_config, read_definition, require_tokenizer
@@ -24,10 +24,15 @@ MODULES = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """Where the encoder lies (a folder or a hub name), and the modules after it as (class, folder)."""
+    """Where the encoder lies (a folder or a hub name), and the modules after it as (class, folder).
+
+    `max_tokens` and `lower_case` are what a sentence-transformers model says of its input.
+    """
 
     encoder: Path | str
     modules: tuple[tuple[str, Path], ...] = ()
+    max_tokens: int | None = None
+    lower_case: bool = False
 
 
 def look_through(model: Path | str, tokenizer: Path | None = None, *, weights: bool = True) -> ModelFolder:
@@ -56,8 +61,10 @@ def look_through(model: Path | str, tokenizer: Path | None = None, *, weights: b
     return found
 
 
-def load_tokenizer(place: Path | str) -> Any:
+def load_tokenizer(place: Path | str, *, lower_case: bool = False) -> Any:
     """The tokenizer of a folder or a hub name: tokenizer.json itself where there is one.
+
+    `lower_case`: it reads every text in lower case.
 
     Raises:
         DataError: it is damaged.
@@ -68,10 +75,18 @@ def load_tokenizer(place: Path | str) -> Any:
 
     folder = fetch_tokenizer(str(place))
     if (folder / DEFINITION).exists():
-        return load_fast(folder)
-    from transformers import AutoTokenizer
+        tokenizer = load_fast(folder)
+    else:
+        from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    if lower_case:
+        from tokenizers import normalizers
+
+        inner = tokenizer.backend_tokenizer
+        steps = [normalizers.Lowercase(), *([] if inner.normalizer is None else [inner.normalizer])]
+        inner.normalizer = normalizers.Sequence(steps)
+    return tokenizer
 
 
 def load_modules(folder: ModelFolder) -> list[Any]:
@@ -142,7 +157,19 @@ def _modules(folder: Path) -> ModelFolder:
         if name in ("Pooling", "Dense", "LayerNorm", "Dropout"):
             _check_module(name, folder / place)
         found.append((name, folder / place))
-    return ModelFolder(found[0][1], tuple(found[1:]))
+    max_tokens, lower_case = _input_of(found[0][1] / "sentence_bert_config.json")
+    return ModelFolder(found[0][1], tuple(found[1:]), max_tokens, lower_case)
+
+
+def _input_of(path: Path) -> tuple[int | None, bool]:
+    """The longest input of a sentence-transformers model, and whether it reads lower case alone."""
+    config = read_json_object(path) if path.exists() or path.is_symlink() else {}
+    longest, lower_case = config.get("max_seq_length"), config.get("do_lower_case", False)
+    if longest is not None and (not isinstance(longest, int) or isinstance(longest, bool) or longest < 1):
+        raise DataError(f"{path}: max_seq_length is {brief(longest)}; write a positive whole number")
+    if not isinstance(lower_case, bool):
+        raise DataError(f"{path}: do_lower_case is {brief(lower_case)}; write true or false")
+    return longest, lower_case
 
 
 def _check_module(kind: str, folder: Path) -> None:

@@ -106,6 +106,16 @@ def with_dropout(folder: Path) -> None:
     configured(folder / "2_Dropout", dropout=0.9)
 
 
+def input_said(**values: Any) -> Callable[[Path], None]:
+    """What a sentence-transformers model says of its input."""
+
+    def write(folder: Path) -> None:
+        modules(ENCODER, POOLING)(folder)
+        (folder / "sentence_bert_config.json").write_text(json.dumps(values))
+
+    return write
+
+
 def moved(folder: Path) -> None:
     """sentence-transformers before 2.0: the encoder lies in a folder of its own."""
     inner = folder / "0_Transformer"
@@ -330,6 +340,9 @@ REFUSED = [
     Case("weights-a-pipe", a_pipe("model.safetensors"), refused=NOT_A_MODEL + "{folder}/model.safetensors is not a regular file"),
     Case("config-in-a-circle", linked("config.json", "config.json"), refused="{folder}/config.json is a link that leads nowhere"),
     Case("config-too-deep", written("config.json", "[" * 100_000), refused="{folder}/config.json is not JSON: maximum recursion depth exceeded while decoding a JSON array from a unicode string"),
+    Case("longest-input-a-text", input_said(max_seq_length="long"), refused="{folder}/sentence_bert_config.json: max_seq_length is 'long'; write a positive whole number"),
+    Case("longest-input-zero", input_said(max_seq_length=0), refused="{folder}/sentence_bert_config.json: max_seq_length is 0; write a positive whole number"),
+    Case("lower-case-a-number", input_said(do_lower_case=1), refused="{folder}/sentence_bert_config.json: do_lower_case is 1; write true or false"),
     Case("type-missing", edited(model_type="gone"), refused="{folder}/config.json names no model type (model_type)"),
     Case("type-a-number", edited(model_type=7), refused="{folder}/config.json names no model type (model_type)"),
     Case("type-unknown", edited(model_type="nobody-s"), refused="{folder}/config.json: transformers knows no model type 'nobody-s'"),

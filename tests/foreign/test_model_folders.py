@@ -98,6 +98,23 @@ def test_what_is_damaged_or_hostile_is_refused_in_one_line(case, folder):
     assert not (folder / "ran").exists(), "code of the folder was run"
 
 
+@pytest.mark.parametrize("said", [{"max_seq_length": 4}, {"do_lower_case": True}, {"max_seq_length": 4096}, {}])
+def test_texts_are_cut_and_lowered_as_sentence_transformers_does(said, sound, tmp_path):
+    from sentence_transformers import SentenceTransformer
+
+    shutil.copytree(sound, tmp_path / "model")
+    model_folders.input_said(**said)(tmp_path / "model")
+    config = tmp_path / "model/tokenizer_config.json"
+    config.write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"}))
+    texts = [TEXT, "Red oak " * 12]
+    ours = ModelName("m", str(tmp_path / "model")).load()
+    theirs = SentenceTransformer(str(tmp_path / "model"), device="cpu")
+    np.testing.assert_allclose(ours.encode(texts), theirs.encode(texts), atol=1e-6)
+    model_folders.input_said()(tmp_path / "model")
+    plain = ModelName("m", str(tmp_path / "model")).load()
+    assert (ours.revision == plain.revision) == (not said)
+
+
 def test_a_twin_with_random_weights_needs_no_weights(sound, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(sound, folder)
