@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from rexplug.checksums import require_as_written
 from rexplug.errors import DataError, RexplugError
 from rexplug.json_files import require_file
 from rexplug.model.config_file import MODEL_TYPE, ConfigFile
@@ -29,6 +30,7 @@ _PARTS = ("embeddings", "layers", "final_norm")
 """What the inner model of a ModernBERT consists of."""
 _INNER, _EMBEDDING, _DECODER = "model.", "model.embeddings.tok_embeddings.weight", "decoder.weight"
 
+_NOT_READ = ("optimizer.pt", "state.json", "parity.json")
 _POOLER = "pooler."
 
 Shape = tuple[int, ...]
@@ -425,9 +427,12 @@ def load(kind: Any, source: str | Path, **options: Any) -> Loaded:
     Nothing is unpickled but tensors, and no code of the folder's runs.
 
     Raises:
-        DataError: it cannot be loaded, or a weight that was stored is not finite.
+        DataError: it cannot be loaded, a weight that was stored is not finite, or a run wrote it and it was altered since.
     """
     import torch
+
+    # Of a checkpoint of ours the optimizer is not read here, and is larger than the weights.
+    require_as_written(Path(source), lambda name: name in _NOT_READ)
 
     try:
         with quiet():

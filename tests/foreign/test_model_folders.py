@@ -12,6 +12,7 @@ from foreign.mutations import damage, refusal
 from foreign.tokenizers import TEXT
 
 from rexplug import DataError
+from rexplug.checksums import record_checksums
 from rexplug.evaluation import ModelName
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.recipe import load_recipe
@@ -128,6 +129,21 @@ def test_a_twin_with_random_weights_needs_no_weights(sound, tmp_path):
     )
     with pytest.raises(DataError, match="the model wants to run code of its own"):
         name.load()
+
+
+def test_a_tokenizer_that_a_run_wrote_and_somebody_altered(sound, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(sound, folder)
+    record_checksums(folder)
+    (folder / "tokenizer.json").write_text((folder / "tokenizer.json").read_text().replace('"oak": 7', '"elm": 7'))
+    with pytest.raises(DataError) as refused:
+        ModelName("m", str(folder)).load()
+    assert str(refused.value) == (
+        f"{folder} is no model that can be evaluated: {folder}/tokenizer.json was altered: its content does not have the checksum "
+        f"that was recorded when it was written; put back what was written, or remove {folder}/checksums.json if the change is meant"
+    )
+    (folder / "checksums.json").unlink()
+    assert ModelName("m", str(folder)).load().tokenize([TEXT])[0].tolist() != ROW
 
 
 def test_a_file_is_no_model(sound):
