@@ -421,6 +421,16 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(before)
 
 
+def require_unaltered(folder: Path) -> None:
+    """Refuse a checkpoint or an exported model of a run that was altered since; other folders have no record.
+
+    Raises:
+        DataError: a file differs from its record.
+    """
+    # The optimizer is not read, is larger than the weights, and is left out of most copies.
+    require_as_written(folder, lambda name: name in _NOT_READ)
+
+
 def load(kind: Any, source: str | Path, **options: Any) -> Loaded:
     """Load a model in fp32 by one of transformers' classes, in silence: the caller judges what is missing or left over.
 
@@ -431,8 +441,7 @@ def load(kind: Any, source: str | Path, **options: Any) -> Loaded:
     """
     import torch
 
-    # Of a checkpoint of ours the optimizer is not read here, and is larger than the weights.
-    require_as_written(Path(source), lambda name: name in _NOT_READ)
+    require_unaltered(Path(source))
 
     try:
         with quiet():
