@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,12 @@ def file_problem(path: Path, entry: Mapping[str, Any], *, content: bool = True) 
     return None
 
 
-def folder_problems(folder: Path, *, content_up_to: int | None = None) -> Iterator[str]:
+def folder_problems(
+    folder: Path, *, content_up_to: int | None = None, leave_out: Callable[[str], bool] | None = None
+) -> Iterator[str]:
     """Compare every file of a folder with its record; yields what differs, and nothing for a folder without one.
 
-    Of files larger than `content_up_to` bytes only the size is compared.
+    Of files larger than `content_up_to` bytes only the size is compared; `leave_out` tells by name which are not compared.
     """
     try:
         entries = read_checksums(folder)
@@ -83,6 +85,8 @@ def folder_problems(folder: Path, *, content_up_to: int | None = None) -> Iterat
         yield str(error)
         return
     for name, entry in entries.items():
+        if leave_out is not None and leave_out(name):
+            continue
         content = content_up_to is None or entry["bytes"] <= content_up_to
         problem = file_problem(folder / name, entry, content=content)
         if problem is not None:
@@ -97,3 +101,13 @@ def require_whole(folder: Path, mend: str) -> None:
     """
     for problem in folder_problems(folder):
         raise DataError(f"{problem}; {mend}")
+
+
+def require_as_written(folder: Path, leave_out: Callable[[str], bool]) -> None:
+    """Refuse a model or tokenizer that a run wrote and that is read from elsewhere, if it was altered since.
+
+    Raises:
+        DataError: a file differs from its record; `leave_out` tells by name which are not looked at.
+    """
+    for problem in folder_problems(folder, leave_out=leave_out):
+        raise DataError(f"{problem}; put back what was written, or remove {folder / FILE} if the change is meant")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError
+from rexplug.json_files import read_json_file
 
 
 @contextmanager
@@ -67,13 +68,11 @@ def read_json(path: Path) -> Any:
         DataError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}; {mend(path)}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read, it is no JSON: {error}; {mend(path)}") from None
+        return read_json_file(path)
+    except DataError as error:
+        if not path.exists():
+            raise
+        raise DataError(f"{error}; {mend(path)}") from None
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:

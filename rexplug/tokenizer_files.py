@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError
+from rexplug.json_files import read_json_file, read_json_object
 from rexplug.run_directory import write_json
 
 DEFINITION = "tokenizer.json"
@@ -36,10 +37,7 @@ def read_definition(folder: Path) -> dict[str, Any]:
         DataError: there is none, or it is not a tokenizer.
     """
     path = folder / DEFINITION
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{folder} holds no fast tokenizer (tokenizer.json): {_reason(error)}") from None
+    found = read_json_file(path)
     try:
         dict(found["model"])
         vocabulary(found)
@@ -113,13 +111,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         path = folder / name
         if not path.exists():
             continue
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"{path} cannot be read: {_reason(error)}") from None
-        if not isinstance(values, dict):
-            raise DataError(f"{path} is not a JSON object")
-        found |= values
+        found |= read_json_object(path)
     return found
 
 

@@ -34,10 +34,10 @@ def test_unreadable_json_is_named(tmp_path):
     path.write_text("{")
     with pytest.raises(DataError) as caught:
         read_json(path)
-    assert str(caught.value).startswith(f"{path} cannot be read, it is no JSON: Expecting ")
+    assert str(caught.value).startswith(f"{path} is not JSON: Expecting ")
     assert str(caught.value).endswith(
         "; put a copy of it back, or begin anew in this folder with rexplug run RECIPE --fresh"
     )
     path.write_text("[" * 100_000)
-    with pytest.raises(DataError, match="cannot be read, it is no JSON: maximum recursion depth exceeded"):
+    with pytest.raises(DataError, match="is not JSON: maximum recursion depth exceeded"):
         read_json(path)

@@ -53,6 +53,10 @@ class Contrastive(rexplug.SalienceScorer):
     table: Path | None = None
     """A fitted table (word -> z-score and log-odds, as JSON); made from the corpus if left out."""
 
+    def needed_sources(self) -> Sequence[str]:
+        """The two sources, unless a table is given."""
+        return () if self.table is not None else (self.domain, self.general)
+
     def fit(self, corpus: rexplug.CorpusSample) -> Self:
         """Count words of both sources and write the table."""
         if self.table is not None:

@@ -89,6 +89,10 @@ class SalienceScorer(Component):
             if scores[first]
         ]
 
+    def needed_sources(self) -> Sequence[str]:
+        """The recipe's sources without which `fit` cannot work; `rexplug check` says which are not there."""
+        return ()
+
     def fit(self, corpus: CorpusSample) -> Self:
         """Learn from the kept documents of every source; returns the scorer that scores. The default learns nothing."""
         return self

@@ -27,7 +27,8 @@ class HuggingFaceEncoder:
     """Any encoder that transformers loads, or a sentence-transformers model; implements `rexplug.Encoder`.
 
     ModernBERT models run on our packed attention, without padding; others on padded batches of similar length. Both
-    give the same numbers. A sentence-transformers model pools as its own modules say, others take the mean.
+    give the same numbers. A sentence-transformers model pools and cuts texts as its own files say; others take the
+    mean.
 
     Args:
         model: a folder or a hub name.
@@ -48,7 +49,8 @@ class HuggingFaceEncoder:
             found = look_through(model, tokenizer, weights=not random)
             self._pooling = load_modules(found)
             self._model = load_weights(found.encoder, random=random)
-            self._tokenizer = load_tokenizer(tokenizer or found.encoder)
+            self._tokenizer = load_tokenizer(tokenizer or found.encoder, lower_case=found.lower_case)
+            self._max_tokens = found.max_tokens
             check_fit(model, self._tokenizer, self._model.get_input_embeddings().weight.shape[0])
         # Now, because a call with truncation changes the tokenizer's own settings.
         self._tokenizer_text = self._tokenizer.backend_tokenizer.to_str()
@@ -78,6 +80,8 @@ class HuggingFaceEncoder:
             digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         digest.update(self._tokenizer_text.encode())
         digest.update(repr(self._pooling).encode())
+        if self._max_tokens is not None:
+            digest.update(str(self._max_tokens).encode())
         return digest.hexdigest()[:16]
 
     @property
@@ -87,8 +91,9 @@ class HuggingFaceEncoder:
 
     @property
     def max_tokens(self) -> int:
-        """Longest input."""
-        return longest_input(self._model)
+        """Longest input: what the positions allow, or less where a sentence-transformers model says so."""
+        longest = longest_input(self._model)
+        return longest if self._max_tokens is None else min(longest, self._max_tokens)
 
     @property
     def num_dimensions(self) -> int:
@@ -171,7 +176,7 @@ class HuggingFaceEncoder:
             ids = torch.from_numpy(np.concatenate(rows)).to(self.device)
             borders = torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32, device=self.device)
             packing = Packing(borders, len(ids), self._backend, lengths)
-            states = forward_packed(_Holder(self._model), ids, packing)
+            states = forward_packed(self._model, ids, packing)
             parts: tuple[Tensor, ...] = states.split(lengths)
             return parts
         tokens = pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True, padding_value=self._pad)
@@ -251,11 +256,3 @@ class HuggingFaceEncoder:
                 total += len(rows[order[-1]])
                 batch.append(order.pop())
             yield batch
-
-
-class _Holder:
-    """Shows a ModernBERT with or without a head to packed attention as one with a head would hold it."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model.base_model
-        self.set_attn_implementation = model.set_attn_implementation

@@ -5,7 +5,6 @@ Without torch, so that `rexplug check` looks at baselines with the same eyes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rexplug.errors import DataError, RexplugError
+from rexplug.errors import DataError, RexplugError, brief
+from rexplug.json_files import read_json_file, read_json_object, require_file
 from rexplug.model.checkpoint import evaluation_problem
 from rexplug.tokenizer_files import DEFINITION, load_fast, read_config, read_definition, require_tokenizer
 
@@ -24,10 +24,15 @@ MODULES = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """Where the encoder lies (a folder or a hub name), and the modules after it as (class, folder)."""
+    """Where the encoder lies (a folder or a hub name), and the modules after it as (class, folder).
+
+    `max_tokens` and `lower_case` are what a sentence-transformers model says of its input.
+    """
 
     encoder: Path | str
     modules: tuple[tuple[str, Path], ...] = ()
+    max_tokens: int | None = None
+    lower_case: bool = False
 
 
 def look_through(model: Path | str, tokenizer: Path | None = None, *, weights: bool = True) -> ModelFolder:
@@ -56,8 +61,10 @@ def look_through(model: Path | str, tokenizer: Path | None = None, *, weights: b
     return found
 
 
-def load_tokenizer(place: Path | str) -> Any:
+def load_tokenizer(place: Path | str, *, lower_case: bool = False) -> Any:
     """The tokenizer of a folder or a hub name: tokenizer.json itself where there is one.
+
+    `lower_case`: it reads every text in lower case.
 
     Raises:
         DataError: it is damaged.
@@ -68,10 +75,18 @@ def load_tokenizer(place: Path | str) -> Any:
 
     folder = fetch_tokenizer(str(place))
     if (folder / DEFINITION).exists():
-        return load_fast(folder)
-    from transformers import AutoTokenizer
+        tokenizer = load_fast(folder)
+    else:
+        from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    if lower_case:
+        from tokenizers import normalizers
+
+        inner = tokenizer.backend_tokenizer
+        steps = [normalizers.Lowercase(), *([] if inner.normalizer is None else [inner.normalizer])]
+        inner.normalizer = normalizers.Sequence(steps)
+    return tokenizer
 
 
 def load_modules(folder: ModelFolder) -> list[Any]:
@@ -122,7 +137,7 @@ def _modules(folder: Path) -> ModelFolder:
     if not path.exists() and not path.is_symlink():
         older = folder / "0_Transformer"
         return ModelFolder(older if older.is_dir() else folder)
-    entries = _json(path)
+    entries = read_json_file(path)
     if not isinstance(entries, list) or not entries:
         raise DataError(f"{path} is not a list of modules")
     found = []
@@ -142,11 +157,23 @@ def _modules(folder: Path) -> ModelFolder:
         if name in ("Pooling", "Dense", "LayerNorm", "Dropout"):
             _check_module(name, folder / place)
         found.append((name, folder / place))
-    return ModelFolder(found[0][1], tuple(found[1:]))
+    max_tokens, lower_case = _input_of(found[0][1] / "sentence_bert_config.json")
+    return ModelFolder(found[0][1], tuple(found[1:]), max_tokens, lower_case)
+
+
+def _input_of(path: Path) -> tuple[int | None, bool]:
+    """The longest input of a sentence-transformers model, and whether it reads lower case alone."""
+    config = read_json_object(path) if path.exists() or path.is_symlink() else {}
+    longest, lower_case = config.get("max_seq_length"), config.get("do_lower_case", False)
+    if longest is not None and (not isinstance(longest, int) or isinstance(longest, bool) or longest < 1):
+        raise DataError(f"{path}: max_seq_length is {brief(longest)}; write a positive whole number")
+    if not isinstance(lower_case, bool):
+        raise DataError(f"{path}: do_lower_case is {brief(lower_case)}; write true or false")
+    return longest, lower_case
 
 
 def _check_module(kind: str, folder: Path) -> None:
-    config = _object(folder / "config.json")
+    config = read_json_object(folder / "config.json")
     activation = config.get("activation_function", "torch.nn.modules.linear.Identity")
     if kind == "Dense" and not str(activation).startswith(("torch.nn.modules.activation.", "torch.nn.modules.linear.")):
         raise DataError(f"{folder / 'config.json'}: the activation function '{activation}' is not one of torch.nn")
@@ -161,7 +188,7 @@ def _inside(folder: Path, path: Path) -> bool:
 
 def _check_type(path: Path) -> None:
     """Whether transformers has a class for the model, so that none of its own is asked for."""
-    config = _object(path)
+    config = read_json_object(path)
     kind = config.get("model_type")
     if isinstance(kind, str) and f'"{kind}"' in _model_types():
         return
@@ -192,34 +219,8 @@ def _check_tokenizer(folder: Path) -> None:
     if not folder.is_dir():
         return
     if (folder / DEFINITION).is_symlink():
-        _require_file(folder / DEFINITION)
+        require_file(folder / DEFINITION)
     if require_tokenizer(folder):
-        _require_file(folder / DEFINITION)
+        require_file(folder / DEFINITION)
         read_definition(folder)
         read_config(folder)
-
-
-def _object(path: Path) -> dict[str, Any]:
-    found = _json(path)
-    if not isinstance(found, dict):
-        raise DataError(f"{path} is not a JSON object")
-    return found
-
-
-def _json(path: Path) -> Any:
-    _require_file(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path} is not JSON: {reason}") from None
-
-
-def _require_file(path: Path) -> None:
-    if path.is_file():
-        return
-    if path.is_symlink() and not path.exists():
-        raise DataError(f"{path} is a link that leads nowhere")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, not a file")
-    raise DataError(f"{path} is missing")

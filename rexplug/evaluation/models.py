@@ -82,11 +82,18 @@ class ModelName:
             DataError: a file is missing or damaged, or the model wants to run code of its own.
         """
         from rexplug.evaluation.model_folder import look_through
+        from rexplug.model.checkpoint import require_unaltered
 
         place = self.place
         if self.what in KINDS or not isinstance(place, Path):
             return None
-        return look_through(place, tokenizer_beside(place), weights=not self.random)
+        found = look_through(place, tokenizer_beside(place), weights=not self.random)
+        if not self.random:
+            try:
+                require_unaltered(Path(found.encoder))
+            except DataError as error:
+                raise DataError(f"{place} is no model that can be evaluated: {error}") from None
+        return found
 
 
 def tokenizer_beside(folder: Path) -> Path | None:

@@ -9,13 +9,16 @@ What the headers of safetensors files tell is seen without torch, so that `check
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from rexplug.checksums import require_as_written
 from rexplug.errors import DataError, RexplugError
+from rexplug.json_files import require_file
 from rexplug.model.config_file import MODEL_TYPE, ConfigFile
 
 _SAFETENSORS, _PICKLE = "model.safetensors", "pytorch_model.bin"
@@ -27,6 +30,7 @@ _PARTS = ("embeddings", "layers", "final_norm")
 """What the inner model of a ModernBERT consists of."""
 _INNER, _EMBEDDING, _DECODER = "model.", "model.embeddings.tok_embeddings.weight", "decoder.weight"
 
+_NOT_READ = ("optimizer.pt", "state.json", "parity.json")
 _POOLER = "pooler."
 
 Shape = tuple[int, ...]
@@ -174,7 +178,7 @@ def stored_weights(folder: Path) -> Stored | None:
         DataError: there are none, or a file is damaged.
     """
     if (folder / _SAFETENSORS).exists():
-        return _header(folder / _SAFETENSORS)
+        return read_header(folder / _SAFETENSORS)
     index = folder / f"{_SAFETENSORS}.index.json"
     if index.exists():
         return _shards(index)
@@ -195,13 +199,19 @@ def _shards(index: Path) -> Stored:
     for file in files:
         if Path(file).name != file:
             raise DataError(f"{index} names the file '{file}', which is not a file of its folder")
-        part = _header(index.parent / file)
+        part = read_header(index.parent / file)
         shapes |= part.shapes
         formats |= part.formats
     return Stored(shapes, formats)
 
 
-def _header(path: Path) -> Stored:
+def read_header(path: Path) -> Stored:
+    """Shapes and number formats of a safetensors file; no tensor is read.
+
+    Raises:
+        DataError: it is no whole safetensors file.
+    """
+    require_file(path)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -398,16 +408,27 @@ class Loaded:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers from telling on the terminal what the caller tells in its own words."""
+    """Keep transformers and torch from telling on the terminal what the caller tells in its own words."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     finally:
         logging.set_verbosity(before)
+
+
+def require_unaltered(folder: Path) -> None:
+    """Refuse a checkpoint or an exported model of a run that was altered since; other folders have no record.
+
+    Raises:
+        DataError: a file differs from its record.
+    """
+    # The optimizer is not read, is larger than the weights, and is left out of most copies.
+    require_as_written(folder, lambda name: name in _NOT_READ)
 
 
 def load(kind: Any, source: str | Path, **options: Any) -> Loaded:
@@ -416,9 +437,11 @@ def load(kind: Any, source: str | Path, **options: Any) -> Loaded:
     Nothing is unpickled but tensors, and no code of the folder's runs.
 
     Raises:
-        DataError: it cannot be loaded, or a weight that was stored is not finite.
+        DataError: it cannot be loaded, a weight that was stored is not finite, or a run wrote it and it was altered since.
     """
     import torch
+
+    require_unaltered(Path(source))
 
     try:
         with quiet():
@@ -429,6 +452,12 @@ def load(kind: Any, source: str | Path, **options: Any) -> Loaded:
     except (MemoryError, torch.OutOfMemoryError, RexplugError):
         raise
     except Exception as error:  # whatever transformers raises on files that we did not write
+        # torch's own words for it recommend to unpickle the file all the same.
+        if "Weights only load failed" in str(error):
+            raise DataError(
+                f"its weights could not be loaded: {_PICKLE} is damaged, or holds other things than tensors, which are not "
+                "read since that can run code; save them as safetensors"
+            ) from None
         raise DataError(f"its weights could not be loaded: {first_line(error)}") from None
     new = {*info["missing_keys"], *(each[0] for each in info["mismatched_keys"])}
     for name, values in model.named_parameters():

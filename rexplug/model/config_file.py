@@ -6,7 +6,6 @@ of training that the recipe decides (dropout), or is refused.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rexplug.errors import DataError
+from rexplug.json_files import read_json_object
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 """transformers' names of global and local layers."""
@@ -69,13 +68,7 @@ class ConfigFile:
         Raises:
             DataError: it cannot be read, or is not a JSON object.
         """
-        try:
-            stated = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"{path} is no JSON: {error}") from None
-        if not isinstance(stated, dict):
-            raise DataError(f"{path} is no JSON object")
-        return cls.of(stated)
+        return cls.of(read_json_object(path))
 
     @classmethod
     def of(cls, stated: Mapping[str, Any]) -> ConfigFile:

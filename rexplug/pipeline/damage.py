@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError, RexplugError
+from rexplug.model.checkpoint import read_header
 from rexplug.pipeline.manifest import Manifest
 from rexplug.pipeline.verify import verify_run
 from rexplug.run_directory import RunDirectory, mend, read_json
@@ -71,15 +71,9 @@ def damage(root: Path) -> Iterator[str]:
 
 
 def _is_whole(weights: Path) -> bool:
-    """Whether a safetensors file is as long as its header says; no tensor is read."""
     try:
-        with weights.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            size = weights.stat().st_size
-            header = json.loads(file.read(min(length, size)))
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        return bool(size == 8 + length + max(ends))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return bool(read_header(weights).shapes)
+    except DataError:
         return False
 
 

@@ -19,6 +19,10 @@ def early_problems(recipe: Recipe) -> Iterator[str]:
             yield f"loggers.{number}: {recorder.use} needs the package {recorder.use} (pip install {recorder.use})"
     for phase in recipe.phases:
         yield from (f"phases.{phase.name}.masking: {problem}" for problem in _policy_problems(phase.masking))
+    for scorer in recipe.scorers:
+        for name in scorer.needed_sources():
+            if name not in recipe.sources:
+                yield f"{scorer.name}: there is no source '{name}'; the sources are {', '.join(recipe.sources)}"
     yield from _evaluator_problems(recipe)
 
 

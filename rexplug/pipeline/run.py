@@ -103,11 +103,9 @@ def run_recipe(
             if started:  # what is refused before it begins leaves the folder as it was
                 stopped = isinstance(error, KeyboardInterrupt) or type(error).__name__ == "RunInterrupted"
                 status = "interrupted" if stopped else "incomplete" if isinstance(error, Incomplete) else "failed"
-                manifest.update(status=status, finished=now())
+                manifest.update(status=status, finished=now(), peak_memory_gib=_peak(manifest))
             raise
-        # Stages that were done before belong to the run, but not to this process.
-        peak = max(float(stage.get("peak_memory_gib") or 0) for stage in manifest.values["stages"].values())
-        manifest.update(status="done", finished=now(), peak_memory_gib=peak)
+        manifest.update(status="done", finished=now(), peak_memory_gib=_peak(manifest))
         return manifest
 
 
@@ -559,6 +557,13 @@ class Story:
         """Put another run's lines of a phase behind our own."""
         own = metric_lines(self.run, lambda name: name != phase)
         write_text(self.run.metrics, "".join([*own, *metric_lines(donor, lambda name: name == phase)]))
+
+
+def _peak(manifest: Manifest) -> float:
+    """The most memory that a stage took, in this process or in one before it."""
+    return max(
+        (float(stage.get("peak_memory_gib") or 0) for stage in manifest.values.get("stages", {}).values()), default=0.0
+    )
 
 
 def _mains(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from rexplug.errors import DataError
 from rexplug.evaluation.lexical import KINDS
 from rexplug.evaluation.models import ModelName
 from rexplug.hub import HubName, cached, is_hub_name
-from rexplug.model.checkpoint import Look, has_weights, look_at, tokenizer_problems
+from rexplug.model.checkpoint import Look, has_weights, look_at, require_unaltered, tokenizer_problems
 from rexplug.model.checkpoint import start_problems as checkpoint_problems
 from rexplug.model.config_file import FULL, SLIDING, ConfigFile
 from rexplug.model.sizes import PUBLISHED
@@ -142,6 +142,11 @@ def _checkpoint(
     look = _look(recipe)
     assert look is not None
     found = checkpoint_problems(name, look)
+    if not found and Path(name).is_dir():
+        try:
+            require_unaltered(Path(name))
+        except DataError as error:
+            found = [f"model.from: '{name}': {error}"]
     if not found and look.config is not None:
         found = _theta_problems(recipe, look.config)
         if tokenizer is not None:

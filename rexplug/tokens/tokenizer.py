@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rexplug.checksums import require_as_written
 from rexplug.components import Document
 from rexplug.errors import DataError, RexplugError
 from rexplug.progress import Progress
@@ -66,10 +67,12 @@ def fetch_tokenizer(name: str, revision: str | None = None) -> Path:
     """The folder in which the files of a tokenizer lie: the one that is named, or where the hub's were downloaded to.
 
     Raises:
+        DataError: a run wrote it and it was altered since.
         OSError: the hub does not have it, or does not answer.
         ValueError: the name is not one of the hub.
     """
     if Path(name).is_dir():
+        require_as_written(Path(name), lambda file: file not in FILES)
         return Path(name)
     from huggingface_hub import snapshot_download
 

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from rexplug.checksums import record_checksums
+
 SPECIAL = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [f"w{number}" for number in range(55)]
 ROWS = 64
@@ -489,7 +491,31 @@ def a_header_of_other_things(folder):
     return model
 
 
-@case("{folder}/model-00002-of-00005.safetensors cannot be read: No such file or directory")
+@case(
+    "{folder}/model.safetensors was altered: its content does not have the checksum that was recorded when it was written; put "
+    "back what was written, or remove {folder}/checksums.json if the change is meant",
+)
+def written_by_a_run_with_one_bit_flipped(folder):
+    model = write(folder, modernbert())
+    (folder / "optimizer.pt").write_bytes(b"left out of most copies")
+    record_checksums(folder)
+    (folder / "optimizer.pt").unlink()
+    values = bytearray((folder / "model.safetensors").read_bytes())
+    values[-4] ^= 1
+    (folder / "model.safetensors").write_bytes(values)
+    return model
+
+
+@case()
+def written_by_a_run_and_copied_without_the_optimizer(folder):
+    model = write(folder, modernbert())
+    (folder / "optimizer.pt").write_bytes(b"left out of most copies")
+    record_checksums(folder)
+    (folder / "optimizer.pt").unlink()
+    return model
+
+
+@case("{folder}/model-00002-of-00005.safetensors is missing")
 def a_shard_missing(folder):
     model = write(folder, modernbert(), max_shard_size="10KB")
     (folder / "model-00002-of-00005.safetensors").unlink()

@@ -6,6 +6,7 @@ All begin as the same tiny BERT with a tokenizer beside it.
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -105,6 +106,16 @@ def with_dropout(folder: Path) -> None:
     configured(folder / "2_Dropout", dropout=0.9)
 
 
+def input_said(**values: Any) -> Callable[[Path], None]:
+    """What a sentence-transformers model says of its input."""
+
+    def write(folder: Path) -> None:
+        modules(ENCODER, POOLING)(folder)
+        (folder / "sentence_bert_config.json").write_text(json.dumps(values))
+
+    return write
+
+
 def moved(folder: Path) -> None:
     """sentence-transformers before 2.0: the encoder lies in a folder of its own."""
     inner = folder / "0_Transformer"
@@ -185,6 +196,14 @@ def a_folder(name: str) -> Callable[[Path], None]:
     return write
 
 
+def a_pipe(name: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return write
+
+
 def cut(name: str, share: float) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         data = (folder / name).read_bytes()
@@ -201,6 +220,12 @@ class _Evil:
 
     def __reduce__(self) -> Any:
         return exec, (f"import pathlib; pathlib.Path({self.target!r}).touch()",)
+
+
+PICKLED = (
+    "its weights could not be loaded: pytorch_model.bin is damaged, or holds other things than tensors, which are not read "
+    "since that can run code; save them as safetensors"
+)
 
 
 def evil_pickle(folder: Path) -> None:
@@ -296,12 +321,12 @@ REFUSED = [
     Case("weights-garbage", written("model.safetensors", b"garbage " * 99), refused=NOT_A_MODEL + "{folder}/model.safetensors is no safetensors file, or is cut short"),
     Case("weights-cut", cut("model.safetensors", 0.6), refused=NOT_A_MODEL + "{folder}/model.safetensors has 3,628 bytes, where its header says 6,048; it is cut short or damaged"),
     Case("weights-missing", removed("model.safetensors"), refused=NOT_A_MODEL + "the folder holds no weights (model.safetensors or pytorch_model.bin)"),
-    Case("weights-a-folder", a_folder("model.safetensors"), refused=NOT_A_MODEL + "{folder}/model.safetensors cannot be read: Is a directory"),
+    Case("weights-a-folder", a_folder("model.safetensors"), refused=NOT_A_MODEL + "{folder}/model.safetensors is a folder, not a file"),
     Case("weights-in-a-circle", linked("model.safetensors", "model.safetensors"), refused=NOT_A_MODEL + "the folder holds no weights (model.safetensors or pytorch_model.bin)"),
     Case("weights-link-to-nothing", linked("model.safetensors", "blobs/none"), refused=NOT_A_MODEL + "the folder holds no weights (model.safetensors or pytorch_model.bin)"),
     Case("pickle-garbage", lambda f: (removed("model.safetensors")(f), written("pytorch_model.bin", b"garbage")(f)), refused=NOT_A_MODEL, seen=False),
     Case("pickle-empty", lambda f: (removed("model.safetensors")(f), written("pytorch_model.bin", b"")(f)), refused=NOT_A_MODEL, seen=False),
-    Case("shard-missing", shards_at("model-1.safetensors"), refused=NOT_A_MODEL + "{folder}/model-1.safetensors cannot be read: No such file or directory"),
+    Case("shard-missing", shards_at("model-1.safetensors"), refused=NOT_A_MODEL + "{folder}/model-1.safetensors is missing"),
     Case("shards-none", shards_at(), refused=NOT_A_MODEL, seen=False),
     Case("shard-outside", shards_at("../model-1.safetensors"), refused=NOT_A_MODEL + "{folder}/model.safetensors.index.json names the file '../model-1.safetensors', which is not a file of its folder"),
     Case("index-not-json", lambda f: (removed("model.safetensors")(f), written("model.safetensors.index.json", "{")(f)), refused=NOT_A_MODEL + "{folder}/model.safetensors.index.json is not an index of weights (a JSON object with a 'weight_map')"),
@@ -311,8 +336,13 @@ REFUSED = [
     Case("config-not-utf8", written("config.json", b"\xff\xfe"), refused="{folder}/config.json is not JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
     Case("config-a-list", written("config.json", "[1]"), refused="{folder}/config.json is not a JSON object"),
     Case("config-a-folder", a_folder("config.json"), refused="{folder}/config.json is a folder, not a file"),
+    Case("config-a-pipe", a_pipe("config.json"), refused="{folder}/config.json is not a regular file"),
+    Case("weights-a-pipe", a_pipe("model.safetensors"), refused=NOT_A_MODEL + "{folder}/model.safetensors is not a regular file"),
     Case("config-in-a-circle", linked("config.json", "config.json"), refused="{folder}/config.json is a link that leads nowhere"),
     Case("config-too-deep", written("config.json", "[" * 100_000), refused="{folder}/config.json is not JSON: maximum recursion depth exceeded while decoding a JSON array from a unicode string"),
+    Case("longest-input-a-text", input_said(max_seq_length="long"), refused="{folder}/sentence_bert_config.json: max_seq_length is 'long'; write a positive whole number"),
+    Case("longest-input-zero", input_said(max_seq_length=0), refused="{folder}/sentence_bert_config.json: max_seq_length is 0; write a positive whole number"),
+    Case("lower-case-a-number", input_said(do_lower_case=1), refused="{folder}/sentence_bert_config.json: do_lower_case is 1; write true or false"),
     Case("type-missing", edited(model_type="gone"), refused="{folder}/config.json names no model type (model_type)"),
     Case("type-a-number", edited(model_type=7), refused="{folder}/config.json names no model type (model_type)"),
     Case("type-unknown", edited(model_type="nobody-s"), refused="{folder}/config.json: transformers knows no model type 'nobody-s'"),
@@ -344,6 +374,6 @@ REFUSED = [
     Case("activation-not-of-nn", evil_activation("torch.utils.cpp_extension.load"), refused="{folder}/2_Dense/config.json: the activation function 'torch.utils.cpp_extension.load' is not one of torch.nn"),
     Case("code-of-its-own", evil_code(model_type="nobody-s"), refused=OWN_CODE),
     Case("code-without-a-type", evil_code(model_type="gone"), refused=OWN_CODE),
-    Case("pickle-that-runs-code", evil_pickle, refused=NOT_A_MODEL, seen=False),
+    Case("pickle-that-runs-code", evil_pickle, refused=NOT_A_MODEL + PICKLED, seen=False),
     Case("dense-that-runs-code", evil_dense, refused=NOT_A_MODEL, seen=False),
 ]  # fmt: skip

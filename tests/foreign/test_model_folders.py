@@ -12,6 +12,7 @@ from foreign.mutations import damage, refusal
 from foreign.tokenizers import TEXT
 
 from rexplug import DataError
+from rexplug.checksums import record_checksums
 from rexplug.evaluation import ModelName
 from rexplug.pipeline.inputs import check_inputs
 from rexplug.recipe import load_recipe
@@ -98,6 +99,23 @@ def test_what_is_damaged_or_hostile_is_refused_in_one_line(case, folder):
     assert not (folder / "ran").exists(), "code of the folder was run"
 
 
+@pytest.mark.parametrize("said", [{"max_seq_length": 4}, {"do_lower_case": True}, {"max_seq_length": 4096}, {}])
+def test_texts_are_cut_and_lowered_as_sentence_transformers_does(said, sound, tmp_path):
+    from sentence_transformers import SentenceTransformer
+
+    shutil.copytree(sound, tmp_path / "model")
+    model_folders.input_said(**said)(tmp_path / "model")
+    config = tmp_path / "model/tokenizer_config.json"
+    config.write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"}))
+    texts = [TEXT, "Red oak " * 12]
+    ours = ModelName("m", str(tmp_path / "model")).load()
+    theirs = SentenceTransformer(str(tmp_path / "model"), device="cpu")
+    np.testing.assert_allclose(ours.encode(texts), theirs.encode(texts), atol=1e-6)
+    model_folders.input_said()(tmp_path / "model")
+    plain = ModelName("m", str(tmp_path / "model")).load()
+    assert (ours.revision == plain.revision) == (not said)
+
+
 def test_a_twin_with_random_weights_needs_no_weights(sound, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(sound, folder)
@@ -111,6 +129,21 @@ def test_a_twin_with_random_weights_needs_no_weights(sound, tmp_path):
     )
     with pytest.raises(DataError, match="the model wants to run code of its own"):
         name.load()
+
+
+def test_a_tokenizer_that_a_run_wrote_and_somebody_altered(sound, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(sound, folder)
+    record_checksums(folder)
+    (folder / "tokenizer.json").write_text((folder / "tokenizer.json").read_text().replace('"oak": 7', '"elm": 7'))
+    with pytest.raises(DataError) as refused:
+        ModelName("m", str(folder)).load()
+    assert str(refused.value) == (
+        f"{folder} is no model that can be evaluated: {folder}/tokenizer.json was altered: its content does not have the checksum "
+        f"that was recorded when it was written; put back what was written, or remove {folder}/checksums.json if the change is meant"
+    )
+    (folder / "checksums.json").unlink()
+    assert ModelName("m", str(folder)).load().tokenize([TEXT])[0].tolist() != ROW
 
 
 def test_a_file_is_no_model(sound):

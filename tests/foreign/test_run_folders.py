@@ -87,9 +87,12 @@ def test_a_baseline_that_does_not_load_costs_its_own_figures_alone(broken, recip
     run, _ = broken("nothing")
     peer = tmp_path / "peer"
     peer.mkdir()
-    (peer / "config.json").write_text('{"model_type": "nonsense"}')
-    (peer / "model.safetensors").touch()
+    shutil.copyfile(run / "checkpoints" / "initial" / "config.json", peer / "config.json")
     shutil.copyfile(run / "tokenizer" / "tokenizer.json", peer / "tokenizer.json")
+    (peer / "pytorch_model.bin").write_bytes(b"garbage")  # `check` does not unpickle, so only loading shows it
+    before = json.loads((run / "run.json").read_text())
+    del before["peak_memory_gib"]  # as in a folder whose first run this is
+    (run / "run.json").write_text(json.dumps(before))
     answer = zoo.call("run", str(recipe), "--run-dir", str(run), f"baselines=[bm25, {peer}]")
     assert answer.code == 2
     first, second = answer.message.splitlines()
@@ -97,6 +100,8 @@ def test_a_baseline_that_does_not_load_costs_its_own_figures_alone(broken, recip
     assert second.startswith(f"  evaluate.baselines: peer: {peer} ")
     manifest = json.loads((run / "run.json").read_text())
     assert manifest["status"] == "incomplete"
+    assert manifest["peak_memory_gib"] > 0
+    assert " 0 GiB peak memory" not in answer.out
     assert {name: stage["status"] for name, stage in manifest["stages"].items() if stage["status"] != "done"} == {
         "evaluate.baselines": "failed"
     }

@@ -354,11 +354,11 @@ REFUSED = [
             ),
             (
                 "empty", text_file("tokenizer.json", ""),
-                "{folder} holds no fast tokenizer (tokenizer.json): Expecting value: line 1 column 1 (char 0)",
+                "{folder}/tokenizer.json is not JSON: Expecting value: line 1 column 1 (char 0)",
             ),
             (
                 "cut-short", text_file("tokenizer.json", '{"model": {"vocab": {"a'),
-                "{folder} holds no fast tokenizer (tokenizer.json): Unterminated string starting at: line 1 column 22 (char 21)",
+                "{folder}/tokenizer.json is not JSON: Unterminated string starting at: line 1 column 22 (char 21)",
             ),
             ("a-list", text_file("tokenizer.json", "[1, 2]"), NO_SHAPE),
             ("no-model", text_file("tokenizer.json", '{"added_tokens": []}'), NO_SHAPE),
@@ -371,7 +371,7 @@ REFUSED = [
             ),
             (
                 "config-is-damaged", lambda f: (save(f, wordpiece(cased=True)), text_file("tokenizer_config.json", "{")(f))[1],
-                "{folder}/tokenizer_config.json cannot be read: Expecting property name enclosed in double quotes: line 1 "
+                "{folder}/tokenizer_config.json is not JSON: Expecting property name enclosed in double quotes: line 1 "
                 "column 2 (char 1)",
             ),
         ]

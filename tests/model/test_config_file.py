@@ -97,7 +97,7 @@ def test_layers_as_transformers_4_says_them(layers, every):
         assert found == {"global_attn_every_n_layers": every, "global_rope_theta": 5.0, "local_rope_theta": 6.0}
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "is no JSON: "), ("[1]", "is no JSON object")])
+@pytest.mark.parametrize(("text", "message"), [("{", "is not JSON: "), ("[1]", "is not a JSON object")])
 def test_a_file_that_is_no_config(tmp_path, text, message):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(DataError, match=f"{tmp_path}/config.json {message}"):

@@ -51,6 +51,14 @@ def test_a_source_that_an_evaluator_names_and_nobody_has(recipe):
     ]
 
 
+def test_a_source_that_a_scorer_learns_from_and_nobody_has(recipe):
+    learns = "{use: guided_mlm.contrastive, domain: shop, general: wiki}"
+    assert list(early_problems(recipe(f"salience=[{learns}]"))) == [
+        "guided_mlm.contrastive: there is no source 'wiki'; the sources are web, shop"
+    ]
+    assert list(early_problems(recipe("salience=[{use: guided_mlm.contrastive, domain: shop, general: web}]"))) == []
+
+
 def test_files_of_an_evaluator_that_are_not_there(recipe, tmp_path):
     class Reads(rexplug.Evaluator):
         name: ClassVar[str] = "toy.reads"

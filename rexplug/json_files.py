@@ -1,0 +1,52 @@
+"""JSON files that others wrote, such as those of a model's folder: read, or refused in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rexplug.errors import DataError
+
+
+def require_file(path: Path) -> None:
+    """Refuse what cannot be read from start to end: a pipe would keep the process waiting.
+
+    Raises:
+        DataError: it is missing, or is no regular file.
+    """
+    if path.is_file():
+        return
+    if path.is_symlink() and not path.exists():
+        raise DataError(f"{path} is a link that leads nowhere")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, not a file")
+    raise DataError(f"{path} is not a regular file" if path.exists() else f"{path} is missing")
+
+
+def read_json_file(path: Path) -> Any:
+    """What a file holds.
+
+    Raises:
+        DataError: it is no file, cannot be read, or is not JSON.
+    """
+    require_file(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{path} is not JSON: {reason}") from None
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The same of a file that must hold an object.
+
+    Raises:
+        DataError: as `read_json_file`, or it is no object.
+    """
+    found = read_json_file(path)
+    if not isinstance(found, dict):
+        raise DataError(f"{path} is not a JSON object")
+    return found
