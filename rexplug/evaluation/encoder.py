@@ -65,7 +65,7 @@ class HuggingFaceEncoder:
                     module.attention_dropout = 0.0
                 if isinstance(module, torch.nn.Dropout):
                     module.p = 0.0
-            use_packed_attention(_Holder(self._model))
+            use_packed_attention(self._model)
         with loading(model):
             self.encode(["a"])  # parts that do not fit together show here, and not after hours
 
@@ -171,7 +171,7 @@ class HuggingFaceEncoder:
             ids = torch.from_numpy(np.concatenate(rows)).to(self.device)
             borders = torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32, device=self.device)
             packing = Packing(borders, len(ids), self._backend, lengths)
-            states = forward_packed(_Holder(self._model), ids, packing)
+            states = forward_packed(self._model, ids, packing)
             parts: tuple[Tensor, ...] = states.split(lengths)
             return parts
         tokens = pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True, padding_value=self._pad)
@@ -251,11 +251,3 @@ class HuggingFaceEncoder:
                 total += len(rows[order[-1]])
                 batch.append(order.pop())
             yield batch
-
-
-class _Holder:
-    """Shows a ModernBERT with or without a head to packed attention as one with a head would hold it."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model.base_model
-        self.set_attn_implementation = model.set_attn_implementation

@@ -330,7 +330,7 @@ def forward_packed(model: Any, token_ids: Tensor, packing: Packing, places: Tens
     """Hidden states of one packed row.
 
     Args:
-        model: a `ModernBertForMaskedLM` after `use_packed_attention`.
+        model: a ModernBERT, with a head or without, after `use_packed_attention`.
         token_ids: the row, `[T]`.
         packing: its documents.
         places: the tokens whose states are wanted, `[m]`; all if left out. What lies behind the last layer's attention is
@@ -341,7 +341,7 @@ def forward_packed(model: Any, token_ids: Tensor, packing: Packing, places: Tens
     """
     from rexplug.model.layers import run_layers
 
-    encoder = model.model
+    encoder = model.base_model
     if not getattr(encoder, "layer_by_layer", False):
         return run_layers(encoder, token_ids, packing, places)
     # Weights that are cut into parts are gathered when a layer's own forward is called.
