@@ -181,6 +181,7 @@ class Story:
                 [*recipe.sources.values(), *kept_out],
                 after=("relevance",) if recipe.relevance else (),
                 outputs=(run.corpus, run.fitted),
+                recorded=(run.corpus / "statistics.json",),
             ),
             made(
                 "tokenize",
@@ -194,6 +195,7 @@ class Story:
                 after=("curate",),
                 outputs=(run.tokenizer, run.tokens),
                 clear=self._forget_scorers,
+                recorded=(run.fitted,),
             ),
             made(
                 "train.initial",
@@ -222,6 +224,7 @@ class Story:
                 (phase.mixing, phase.masking),
                 after=(before,),
                 outputs=(run.checkpoints / phase.name,),
+                recorded=(run.checkpoints / phase.name / "positions.log",),
                 clear=partial(self._forget, phase.name),
                 adopt=partial(self._adopt_metrics, phase=phase.name),
                 precious=True,
@@ -243,6 +246,7 @@ class Story:
                     [*recipe.evaluators, recipe.evaluation_scorer],
                     after=("tokenize",),
                     outputs=(run.baselines,),
+                    recorded=(run.baselines,),
                     optional=True,
                 )
             )
@@ -267,6 +271,7 @@ class Story:
             [*self.recipe.evaluators, self.recipe.evaluation_scorer],
             after=(after,),
             outputs=(self.run.evaluation / moment,),
+            recorded=(self.run.evaluation / moment,),
             optional=True,
         )
 
@@ -294,7 +299,11 @@ class Story:
             "labels": file_stamps([path for judge in judges for path in judge.inputs()]),
         }
         entering = [*recipe.sources.values(), *judges]
-        return [made("relevance", self.train_relevance, inputs, entering, outputs=(run.relevance,))]
+        return [
+            made(
+                "relevance", self.train_relevance, inputs, entering, outputs=(run.relevance,), recorded=(run.relevance,)
+            )
+        ]
 
     def _kept_out(self) -> Sequence[Evaluator]:
         """The evaluators whose texts are kept out of the corpus."""

@@ -68,6 +68,7 @@ def test_a_whole_run_verifies(recipe):
         (place, "as written")
         for place in (
             "corpus/web", "tokenizer", "tokens/web", "checkpoints/anneal/final", "checkpoints/initial", "model", "metrics.jsonl",
+            "corpus", "fitted", "evaluation/initial", "checkpoints/anneal", "evaluation/anneal",
         )
     ]  # fmt: skip
     assert not (run / "model" / FILE).read_text().count("README.md")
