@@ -116,6 +116,8 @@ class Steps(Callback):
     smoothed: Smoothed = field(default_factory=Smoothed)
     last_position: dict[str, Any] = field(default_factory=dict)
     positions: PositionLog | None = None
+    compiles: bool = False
+    """Whether layers are compiled at the first step, whose time is then said."""
 
     def __post_init__(self) -> None:
         self._last = time.monotonic()
@@ -225,6 +227,9 @@ class Steps(Callback):
         before = self.tokens
         self.step, self.tokens, self.last_position = self.step + 1, about["tokens"], about["position"]
         now = time.monotonic()
+        if self.compiles:
+            self.compiles = False
+            self.progress.note(f"  {self.phase.name}: the first step took {now - self._last:.1f} s, compiling included")
         self.seconds += now - self._last
         line = self._line(about, self.tokens - before, now - self._last)
         self._last = now

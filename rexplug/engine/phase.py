@@ -279,6 +279,7 @@ def train_phase(
         seconds=seconds,
         smoothed=Smoothed(dict(figures)),
         last_position=position.to_json(),
+        compiles=machine.compiled,
     )
     if due and evaluate is not None:
         evaluate_now(steps)

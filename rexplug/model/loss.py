@@ -49,8 +49,9 @@ def masked_lm_loss(
     head, decoder = model.head, model.decoder
     make = getattr(head, "features", features_of)
     features = make(
-        hidden, head.dense.weight, head.dense.bias, head.norm.weight, getattr(head.norm, "bias", None), head.norm.eps
-    )
+        hidden, head.dense.weight, head.dense.bias, head.act, head.norm.weight, getattr(head.norm, "bias", None),
+        head.norm.eps,
+    )  # fmt: skip
     half = hidden.is_cuda and _product_dtype(features) != torch.float32
     kernel = (choose_loss(compiled=make is not features_of)[0] if half else "pieces") if kernel is None else kernel
     if max_logits is None:
@@ -62,10 +63,16 @@ def masked_lm_loss(
 
 
 def features_of(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, norm: Tensor, norm_bias: Tensor | None, eps: float
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    activation: Callable[[Tensor], Tensor],
+    norm: Tensor,
+    norm_bias: Tensor | None,
+    eps: float,
 ) -> Tensor:
     """What the decoder multiplies, `[num_masked, hidden]`: ModernBERT's prediction head."""
-    active = F.gelu(linear(hidden, weight, bias))
+    active = activation(linear(hidden, weight, bias))
     return F.layer_norm(active, active.shape[-1:], norm, norm_bias, eps)
 
 
