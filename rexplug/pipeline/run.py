@@ -20,7 +20,7 @@ from rexplug.fingerprint import PluginCode
 from rexplug.pipeline.damage import explained
 from rexplug.pipeline.foresight import Foresight
 from rexplug.pipeline.inputs import check_inputs
-from rexplug.pipeline.leftovers import metric_lines, remove_all, require_run_folder
+from rexplug.pipeline.leftovers import metric_lines, remove_all, require_inputs_elsewhere, require_run_folder
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
 from rexplug.pipeline.stages import Incomplete, Stage, run_stages
 from rexplug.pipeline.stamps import FORMATS, MODEL_FILES, TOKENIZER_FILES, file_stamps, folder_stamps
@@ -76,6 +76,7 @@ def run_recipe(
     for line in check_inputs(recipe, hub=True).lines():
         progress.note(line)
     require_run_folder(run, fresh=fresh)
+    require_inputs_elsewhere(recipe, run)
     with locked(run):
         if fresh:
             remove_all(run)
