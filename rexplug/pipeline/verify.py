@@ -113,6 +113,12 @@ def _store(folder: Path, limit: int | None) -> Verified:
         files = [file for shard in store.description["shards"] for file in shard["files"].values()]
         found.files, found.size = len(files), sum(int(file["bytes"]) for file in files)
         found.problems += store.verify(content_up_to=limit)
+        for key in ("documents", "tokens"):
+            said, held = store.description[key], sum(shard[key] for shard in store.description["shards"])
+            if said != held:
+                found.problems.append(
+                    f"{folder / 'store.json'} is damaged: it says {said:,} {key}, and its shards hold {held:,}"
+                )
     except RexplugError as error:
         found.problems.append(str(error))
     return found
