@@ -93,8 +93,8 @@ def test_a_baseline_that_does_not_load_costs_its_own_figures_alone(broken, recip
     run, _ = broken("nothing")
     peer = tmp_path / "peer"
     peer.mkdir()
-    (peer / "config.json").write_text('{"model_type": "nonsense"}')
-    (peer / "model.safetensors").touch()
+    (peer / "config.json").write_text('{"model_type": "bert", "hidden_size": 8, "num_attention_heads": 1}')
+    (peer / "pytorch_model.bin").write_bytes(b"noise, which only loading tells from weights")
     shutil.copyfile(run / "tokenizer" / "tokenizer.json", peer / "tokenizer.json")
     answer = zoo.call("run", str(recipe), "--run-dir", str(run), f"baselines=[bm25, {peer}]")
     assert answer.code == 2
