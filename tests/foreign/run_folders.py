@@ -559,5 +559,6 @@ def main(folder: Path, commands: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
+    sys.path.pop(0)  # this folder has a module called as the package tokenizers
     with tempfile.TemporaryDirectory() as temporary:
         main(Path([*sys.argv[1:], temporary][0]).resolve(), tuple(sys.argv[2:]) or tuple(COMMANDS))
