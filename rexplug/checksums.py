@@ -25,6 +25,11 @@ def entry_of(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "blake2b": checksum(path)}
 
 
+def is_entry(value: Any) -> bool:
+    """Whether a value is what `entry_of` gives."""
+    return isinstance(value, dict) and isinstance(value.get("bytes"), int) and isinstance(value.get("blake2b"), str)
+
+
 def record_checksums(folder: Path, *, leave_out: Sequence[str] = ()) -> None:
     """Write the checksums of all files of a folder into it; files that may change later are left out by name."""
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
@@ -47,11 +52,7 @@ def read_checksums(folder: Path) -> dict[str, dict[str, Any]]:
         return {}
     content = read_json(path)
     files = content.get("files") if isinstance(content, dict) else None
-    sound = isinstance(files, dict) and all(
-        isinstance(each, dict) and isinstance(each.get("bytes"), int) and isinstance(each.get("blake2b"), str)
-        for each in files.values()
-    )
-    if not isinstance(files, dict) or not sound:
+    if not isinstance(files, dict) or not all(map(is_entry, files.values())):
         raise DataError(f'{path} is damaged: it holds no {{"files": {{NAME: {{"bytes": ..., "blake2b": ...}}}}}}')
     return files
 

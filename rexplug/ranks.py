@@ -72,7 +72,10 @@ def rank() -> int:
 
 def world() -> int:
     """How many processes train together."""
-    return _number("WORLD_SIZE", 1)
+    number = _number("WORLD_SIZE", 1)
+    if number < 1:
+        raise DataError("the environment has WORLD_SIZE=0; at least one process trains")
+    return number
 
 
 def local_rank() -> int:
@@ -92,15 +95,15 @@ def _number(name: str, usual: int) -> int:
 def take_environment() -> None:
     """Take Slurm's variables as torchrun's, in a step of several tasks that `srun` started."""
     found = os.environ
-    if "RANK" in found or int(found.get("SLURM_STEP_NUM_TASKS", "1")) < 2:
+    if "RANK" in found or _number("SLURM_STEP_NUM_TASKS", 1) < 2:
         return
     found["RANK"], found["WORLD_SIZE"] = found["SLURM_PROCID"], found["SLURM_STEP_NUM_TASKS"]
     found["LOCAL_RANK"], found["NODE_RANK"] = found["SLURM_LOCALID"], found.get("SLURM_NODEID", "0")
-    nodes = int(found.get("SLURM_STEP_NUM_NODES", "1"))
+    nodes = max(1, _number("SLURM_STEP_NUM_NODES", 1))
     found.setdefault("LOCAL_WORLD_SIZE", str(int(found["WORLD_SIZE"]) // nodes))
     found.setdefault("MASTER_ADDR", first_host(found.get("SLURM_STEP_NODELIST", "127.0.0.1")))
     # The same for all tasks of a job, and unlikely to be taken by another one on the machine.
-    found.setdefault("MASTER_PORT", str(20_000 + int(found.get("SLURM_JOB_ID", "0")) % 20_000))
+    found.setdefault("MASTER_PORT", str(20_000 + _number("SLURM_JOB_ID", 0) % 20_000))
 
 
 def first_host(nodes: str) -> str:

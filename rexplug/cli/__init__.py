@@ -37,6 +37,10 @@ _COMMANDS = {
 }
 
 
+_IN_THE_WAY = (NotADirectoryError, IsADirectoryError, FileExistsError, PermissionError)
+"""What the file system says where something else lies at a place, or may not be touched."""
+
+
 class _NobodyReads(Exception):
     """What the command writes to is closed."""
 
@@ -129,6 +133,9 @@ def _run() -> int:
             return 2
         for problem in _damage():
             _say(problem)
+            return 2
+        if isinstance(error, _IN_THE_WAY) and error.filename is not None:
+            _say(f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}; mend or remove what lies there")
             return 2
         echo(traceback.format_exc(), err=True, nl=False)
         echo("rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it", err=True)

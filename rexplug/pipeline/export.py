@@ -10,9 +10,12 @@ import yaml
 
 from rexplug.checksums import record_checksums, require_whole
 from rexplug.errors import DataError
+from rexplug.pipeline.leftovers import made_by_a_run
 from rexplug.run_directory import RunDirectory, mend
 
 _TEXTS = 8
+PARITY = "parity.json"
+"""The proof that lies in every export."""
 
 
 def export_checkpoint(
@@ -29,6 +32,7 @@ def export_checkpoint(
     run = RunDirectory(root)
     source = find_checkpoint(run, checkpoint)
     target = target or root / "exports" / f"{source.parent.name}-{source.name.removeprefix('step-').lstrip('0') or '0'}"
+    require_free(target, run)
     held_out = sorted(run.corpus.glob("*/held_out"))
     if not (run.tokenizer / "tokenizer.json").is_file():
         raise DataError(f"{run.tokenizer / 'tokenizer.json'} is missing; {mend(run.tokenizer / 'tokenizer.json')}")
@@ -41,6 +45,26 @@ def export_checkpoint(
         export_onnx(target, sample_texts=texts[:_TEXTS])
     record_checksums(target, leave_out=["README.md"])
     return target, parity
+
+
+def require_free(target: Path, run: RunDirectory) -> None:
+    """Refuse to write over anything but an empty folder or an earlier export.
+
+    Raises:
+        DataError: the target is something else, or lies in what the run itself writes.
+    """
+    place = target.resolve()
+    if any(place.is_relative_to(path.resolve()) for path in made_by_a_run(run)) or run.root.resolve().is_relative_to(
+        place
+    ):
+        raise DataError(f"--to {target}: the run itself keeps its files there; give another folder")
+    if target.exists() and not target.is_dir():
+        raise DataError(f"--to {target}: this is a file; give the folder to write")
+    if target.is_dir() and any(target.iterdir()) and not (target / PARITY).is_file():
+        raise DataError(
+            f"--to {target}: the folder is not empty and is no earlier export (it has no {PARITY}), so that nothing in it was "
+            "replaced; give another folder"
+        )
 
 
 def longest_context(run: RunDirectory, phase: str) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rexplug.errors import DataError
+from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory, remove
 
 
@@ -52,6 +53,30 @@ def require_run_folder(run: RunDirectory, *, fresh: bool) -> None:
             f"{root} is no run (it has no {run.manifest.name}), but holds {_some(taken)}, which a run would write over; give "
             "another folder with --run-dir"
         )
+
+
+def require_inputs_elsewhere(recipe: Recipe, run: RunDirectory) -> None:
+    """Refuse a recipe that reads what this very run writes: a stage would clear its own input.
+
+    Raises:
+        DataError: a tokenizer, a checkpoint or a file of the recipe lies among what the run makes.
+    """
+    read: list[tuple[str, str | Path]] = [
+        (f"{key}.from", name)
+        for key, name in (("tokenizer", recipe.tokenizer.from_), ("model", recipe.model.from_))
+        if name is not None
+    ]
+    read += [(f"sources.{name}", path) for name, source in recipe.sources.items() for path in source.inputs()]
+    read += [(f"evaluators.{number}", path) for number, each in enumerate(recipe.evaluators) for path in each.inputs()]
+    made = [(path, path.resolve()) for path in made_by_a_run(run)]
+    for key, name in read:
+        place = Path(name).resolve()
+        for path, resolved in made:
+            if place.is_relative_to(resolved):
+                raise DataError(
+                    f"{key}: '{name}' lies in {path}, which this run itself writes and clears; copy it to another place, or "
+                    "give another folder with --run-dir"
+                )
 
 
 _BEFORE_A_RUN = (".lock", "logs")

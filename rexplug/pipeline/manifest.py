@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from rexplug import __version__
+from rexplug.checksums import is_entry
 from rexplug.errors import DataError
 from rexplug.run_directory import RunDirectory, mend, read_json, write_json
 
@@ -38,7 +39,7 @@ def _shape_problem(values: Any) -> str | None:
         return f"'stages' is {_short(stages)} where an object is due"
     kinds: dict[str, tuple[type, ...]] = {
         "status": (str,), "fingerprint": (str,), "inputs": (dict,), "seconds": (int, float), "result": (dict, type(None)),
-        "peak_memory_gib": (int, float, type(None)),
+        "peak_memory_gib": (int, float, type(None)), "files": (dict,),
     }  # fmt: skip
     for key in ("versions", "plugins", "host"):
         if not isinstance(values.get(key, {}), dict):
@@ -49,6 +50,8 @@ def _shape_problem(values: Any) -> str | None:
         for key, kind in kinds.items():
             if key in stage and (not isinstance(stage[key], kind) or isinstance(stage[key], bool)):
                 return f"'stages.{name}.{key}' is {_short(stage[key])}"
+        if any(not is_entry(each) for each in stage.get("files", {}).values()):
+            return f"'stages.{name}.files' holds no sizes and checksums"
         result = stage.get("result")
         if name.partition(".")[0] in ("curate", "tokenize", "evaluate") and result is not None:
             odd = next(

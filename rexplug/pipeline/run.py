@@ -20,7 +20,7 @@ from rexplug.fingerprint import PluginCode
 from rexplug.pipeline.damage import explained
 from rexplug.pipeline.foresight import Foresight
 from rexplug.pipeline.inputs import check_inputs
-from rexplug.pipeline.leftovers import metric_lines, remove_all, require_run_folder
+from rexplug.pipeline.leftovers import metric_lines, remove_all, require_inputs_elsewhere, require_run_folder
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
 from rexplug.pipeline.stages import Incomplete, Stage, run_stages
 from rexplug.pipeline.stamps import FORMATS, MODEL_FILES, TOKENIZER_FILES, file_stamps, folder_stamps
@@ -76,6 +76,7 @@ def run_recipe(
     for line in check_inputs(recipe, hub=True).lines():
         progress.note(line)
     require_run_folder(run, fresh=fresh)
+    require_inputs_elsewhere(recipe, run)
     with locked(run):
         if fresh:
             remove_all(run)
@@ -179,6 +180,7 @@ class Story:
                 [*recipe.sources.values(), *kept_out],
                 after=("relevance",) if recipe.relevance else (),
                 outputs=(run.corpus, run.fitted),
+                recorded=(run.corpus / "statistics.json",),
             ),
             made(
                 "tokenize",
@@ -192,6 +194,7 @@ class Story:
                 after=("curate",),
                 outputs=(run.tokenizer, run.tokens),
                 clear=self._forget_scorers,
+                recorded=(run.fitted,),
             ),
             made(
                 "train.initial",
@@ -220,6 +223,7 @@ class Story:
                 (phase.mixing, phase.masking),
                 after=(before,),
                 outputs=(run.checkpoints / phase.name,),
+                recorded=(run.checkpoints / phase.name / "positions.log",),
                 clear=partial(self._forget, phase.name),
                 adopt=partial(self._adopt_metrics, phase=phase.name),
                 precious=True,
@@ -241,6 +245,7 @@ class Story:
                     [*recipe.evaluators, recipe.evaluation_scorer],
                     after=("tokenize",),
                     outputs=(run.baselines,),
+                    recorded=(run.baselines,),
                     optional=True,
                 )
             )
@@ -265,6 +270,7 @@ class Story:
             [*self.recipe.evaluators, self.recipe.evaluation_scorer],
             after=(after,),
             outputs=(self.run.evaluation / moment,),
+            recorded=(self.run.evaluation / moment,),
             optional=True,
         )
 
@@ -292,7 +298,11 @@ class Story:
             "labels": file_stamps([path for judge in judges for path in judge.inputs()]),
         }
         entering = [*recipe.sources.values(), *judges]
-        return [made("relevance", self.train_relevance, inputs, entering, outputs=(run.relevance,))]
+        return [
+            made(
+                "relevance", self.train_relevance, inputs, entering, outputs=(run.relevance,), recorded=(run.relevance,)
+            )
+        ]
 
     def _kept_out(self) -> Sequence[Evaluator]:
         """The evaluators whose texts are kept out of the corpus."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from rexplug.checksums import entry_of
 from rexplug.errors import DataError, RankLost, RecipeError, RexplugError, RunInterrupted, full_disk
 from rexplug.pipeline.manifest import Manifest, differences, now, peak_memory_gib
 from rexplug.progress import Progress
@@ -44,6 +45,8 @@ class Stage:
     """Reads anew what `inputs` has under `plugins`: the code of the plugins that take part."""
     optional: bool = False
     """Its failure does not keep later stages from running; the run says at its end that it is incomplete."""
+    recorded: tuple[Path, ...] = ()
+    """Files, and folders of files, that lie in no folder with checksums of its own: the manifest keeps theirs."""
 
     @property
     def key(self) -> str:
@@ -191,13 +194,22 @@ def run_stages(
             with suppress(OSError):  # on a full disk run.json keeps what it says
                 manifest.set_stage(stage.name, seconds=round(spent, 2))
         peak = peak_memory_gib()
-        manifest.set_stage(stage.name, status="done", finished=now(), result=result, peak_memory_gib=peak, error=None)
+        files = _checksums(stage, manifest.run)
+        manifest.set_stage(
+            stage.name, status="done", finished=now(), result=result, peak_memory_gib=peak, error=None, files=files
+        )
         if watch is not None and not continues:
             watch.after(stage.name, spent, peak, result)
         ran.append(stage.name)
     if failed:
         raise _incomplete(failed)
     return ran
+
+
+def _checksums(stage: Stage, run: RunDirectory) -> dict[str, Any]:
+    """Path below the run's folder -> size and checksum of the files that the manifest answers for."""
+    found = {path for place in stage.recorded for path in (place.rglob("*") if place.is_dir() else (place,))}
+    return {path.relative_to(run.root).as_posix(): entry_of(path) for path in sorted(found) if path.is_file()}
 
 
 def _short_of(error: Exception) -> str:
@@ -468,6 +480,7 @@ def _take_over(stage: Stage, donor: Manifest, manifest: Manifest, fingerprint: s
         stage.name, status="done", fingerprint=fingerprint, inputs=dict(stage.inputs), started=known.get("started"),
         finished=known.get("finished"), seconds=known.get("seconds", 0.0), result=result,
         peak_memory_gib=known.get("peak_memory_gib"), taken_over_from=str(donor.run.root), stale=None,
+        files=known.get("files", {}),
     )  # fmt: skip
 
 

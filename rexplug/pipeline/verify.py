@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from rexplug.checksums import folder_problems, read_checksums
+from rexplug.checksums import FILE as CHECKSUMS
+from rexplug.checksums import file_problem, folder_problems, read_checksums
 from rexplug.errors import DataError, RexplugError
 from rexplug.pipeline.manifest import Manifest
 from rexplug.run_directory import RunDirectory, mend, read_metrics
@@ -53,13 +55,43 @@ def verify_run(root: Path, *, content_up_to: int | None = None) -> Iterator[Veri
         yield _folder(folder, content_up_to, "rexplug export writes it again")
     if run.metrics.exists():
         yield _metrics(run.metrics)
-    gone = [
-        (name, path)
-        for name, path in _outputs(run, manifest)
-        if manifest.stage(name).get("status") == "done" and not path.exists()
-    ]
-    for name, path in gone:
-        yield Verified(path, f"--from {name} makes it again", problems=[f"{path} is missing, and {name} is done"])
+    elif any(name.startswith("train.") and name != "train.initial" for name, _ in _done(manifest)):
+        yield Verified(run.root, "--from train makes it again", problems=[f"{run.metrics} is missing"])
+    if not run.recipe.exists():
+        yield Verified(run.root, "rexplug run RECIPE writes it again", problems=[f"{run.recipe} is missing"])
+    yield from _recorded(run, manifest, content_up_to)
+    gone: list[Path] = []
+    for name, path in _promised(run, manifest):
+        if not path.exists() and not any(path.is_relative_to(parent) for parent in gone):
+            gone.append(path)
+            yield Verified(
+                path.parent, f"--from {name} makes it again", problems=[f"{path} is missing, and {name} is done"]
+            )
+
+
+def _done(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name in manifest.values["stages"]:
+        known = manifest.stage(name)
+        if known.get("status") == "done":
+            yield name, known
+
+
+def _recorded(run: RunDirectory, manifest: Manifest, limit: int | None) -> Iterator[Verified]:
+    """The files whose checksums the manifest keeps, by the folder that they lie in; a file that two stages wrote is that of
+    the later one."""
+    places: dict[Path, dict[Path, tuple[str, Mapping[str, Any]]]] = {}
+    for name, known in _done(manifest):
+        for path, entry in known.get("files", {}).items():
+            places.setdefault((run.root / path).parent, {})[run.root / path] = name, entry
+    for folder, files in places.items():
+        stages = sorted({name for name, _ in files.values()})
+        found = Verified(folder, f"--from {stages[0]} makes it again", len(files))
+        found.size = sum(int(entry["bytes"]) for _, entry in files.values())
+        for path, (_, entry) in files.items():
+            problem = file_problem(path, entry, content=limit is None or entry["bytes"] <= limit)
+            if problem is not None:
+                found.problems.append(problem)
+        yield found
 
 
 def _folder(folder: Path, limit: int | None, mend: str) -> Verified:
@@ -81,6 +113,12 @@ def _store(folder: Path, limit: int | None) -> Verified:
         files = [file for shard in store.description["shards"] for file in shard["files"].values()]
         found.files, found.size = len(files), sum(int(file["bytes"]) for file in files)
         found.problems += store.verify(content_up_to=limit)
+        for key in ("documents", "tokens"):
+            said, held = store.description[key], sum(shard[key] for shard in store.description["shards"])
+            if said != held:
+                found.problems.append(
+                    f"{folder / 'store.json'} is damaged: it says {said:,} {key}, and its shards hold {held:,}"
+                )
     except RexplugError as error:
         found.problems.append(str(error))
     return found
@@ -89,7 +127,7 @@ def _store(folder: Path, limit: int | None) -> Verified:
 def _checkpoints(run: RunDirectory) -> Iterator[Path]:
     """Every checkpoint, those of a phase by its steps and the final one last."""
     for phase in sorted(path for path in run.checkpoints.glob("[!.]*") if path.is_dir()):
-        if (phase / "config.json").exists():
+        if any((phase / name).exists() for name in (CHECKSUMS, "config.json", "model.safetensors")):
             yield phase
         inner = [path for path in [*sorted(phase.glob("step-*")), phase / "final"] if path.is_dir()]
         yield from inner
@@ -106,17 +144,33 @@ def _metrics(path: Path) -> Verified:
     return found
 
 
-def _outputs(run: RunDirectory, manifest: Manifest) -> Iterator[tuple[str, Path]]:
-    """What finished stages must have left."""
-    one: dict[str, Callable[[], Path]] = {
-        "curate": lambda: run.corpus, "tokenize": lambda: run.tokens, "export": lambda: run.model,
-        "report": lambda: run.report, "relevance": lambda: run.relevance, "evaluate.baselines": lambda: run.baselines,
-    }  # fmt: skip
-    for name in manifest.values["stages"]:
-        group, _, rest = name.partition(".")
-        if name in one:
-            yield name, one[name]()
-        elif group == "train":
-            yield name, run.checkpoints / rest
-        elif group == "evaluate":
-            yield name, run.evaluation / rest
+def _promised(run: RunDirectory, manifest: Manifest) -> Iterator[tuple[str, Path]]:
+    """What finished stages must have left, folders before what lies in them."""
+    for name, stage in _done(manifest):
+        for path in _left(run, name, stage.get("result") or {}):
+            yield name, path
+
+
+def _left(run: RunDirectory, name: str, result: Mapping[str, Any]) -> Iterator[Path]:
+    group, _, rest = name.partition(".")
+    if group == "curate":
+        yield run.corpus
+        for source in result.get("sources") or {}:
+            yield from (run.corpus / source, run.corpus / source / "kept", run.corpus / source / CHECKSUMS)
+    elif group == "tokenize":
+        yield from (run.tokenizer, run.tokenizer / CHECKSUMS, run.tokens)
+        for source in result:
+            yield from (run.tokens / source, run.tokens / source / "store.json")
+    elif group == "train":
+        folder = run.checkpoints / rest if rest == "initial" else run.checkpoints / rest / "final"
+        yield from (folder.parent, folder, folder / CHECKSUMS)
+    elif name == "evaluate.baselines":
+        yield run.baselines
+    elif group == "evaluate":
+        yield run.evaluation / rest
+    elif group == "export":
+        yield from (run.model, run.model / CHECKSUMS)
+    elif group == "report":
+        yield from (run.report, run.card)
+    elif group == "relevance":
+        yield run.relevance

@@ -403,6 +403,14 @@ class Recipe(Section):
         for name in names:
             if names.count(name) > 1:
                 raise PydanticCustomError("phases", "two phases are called '{name}'", {"name": name})
+            before, _, tokens = name.rpartition("-")
+            if before in names and tokens.isdigit():
+                raise PydanticCustomError(
+                    "phases",
+                    "a phase cannot be called '{name}' beside '{before}': a run keeps evaluations on the way through '{before}' "
+                    "under such names",
+                    {"name": name, "before": before},
+                )
         evaluators = [evaluator.label for evaluator in self.evaluators]
         for name in evaluators:
             if evaluators.count(name) > 1:

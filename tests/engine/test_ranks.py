@@ -140,6 +140,7 @@ def second(monkeypatch):
             {"WORLD_SIZE": "-2"},
             "the environment has WORLD_SIZE='-2', which is no number; torchrun, srun and --processes",
         ),
+        ({"WORLD_SIZE": "0"}, "the environment has WORLD_SIZE=0; at least one process trains"),
         ({"RANK": "2"}, "the environment has RANK=2 and WORLD_SIZE=2; ranks are 0 to 1"),
         ({"MASTER_PORT": "70000"}, "the environment has MASTER_PORT=70000; ports are 1 to 65535"),
         (

@@ -1,6 +1,9 @@
-"""Damages a small finished run in some eighty ways and gives every command that reads a run to each.
+"""Damages a small finished run in some hundred ways and gives every command that reads a run to each.
 
-    python tests/foreign/run_folders.py FOLDER [COMMAND ...]    prints a table: damage, command, exit code, message
+    python tests/foreign/run_folders.py [FOLDER [COMMAND ...]]    prints a table: damage, command, exit code, message
+
+FOLDER keeps the run for the next time; a temporary one if left out. The tests give each damaged folder the commands that read
+what is damaged, and in their slow part all that concern it.
 
 Each command must work (exit code 0) or end in one message (exit code 2) that names the file or folder. What is random is drawn with
 a fixed seed.
@@ -15,6 +18,7 @@ import pickle
 import random
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,6 +47,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "report": ("report", "RUN"),
     "compare": ("compare", "RUN", "RUN@anneal"),
     "export": ("export", "RUN", "--to", "OUT"),
+    "export beside": ("export", "RUN"),
     "lineage step": ("lineage", "RUN", "--step", "1"),
     "lineage document": ("lineage", "RUN", "--document", "ID"),
     "corpus show": ("corpus", "show", "RUN", "--examples"),
@@ -52,10 +57,42 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "run": ("run", "RECIPE", "--run-dir", "RUN", "--quiet"),
 }
 QUICK = ("verify", "compare", "lineage document", "corpus show", "corpus why", "tokens show")
-"""Commands that take a moment; they are given to every damaged folder."""
+"""Commands that take a moment."""
+READERS = {
+    "nothing": QUICK,
+    "run.json not": ("verify", "report"),
+    "run.json without": ("verify", "report"),
+    "run.json trained": ("verify", "report"),
+    "run.json": ("verify", "corpus show", "compare"),
+    "recipe.yaml of": ("verify", "report"),
+    "recipe.yaml": ("verify", "lineage document"),
+    "metrics": ("verify", "report"),
+    "plan": ("verify", "report"),
+    "statistics": ("verify", "corpus show"),
+    "kept": ("verify", "corpus why"),
+    "held out": ("verify", "corpus why"),
+    "dropped": ("verify", "corpus why"),
+    "corpus": ("verify", "corpus show", "corpus why"),
+    "tokenizer": ("verify", "tokens show", "export"),
+    "store.json": ("verify", "tokens show", "lineage document"),
+    "tokens": ("verify", "tokens show", "lineage document"),
+    "ids": ("verify", "lineage document"),
+    "documents": ("verify", "lineage document"),
+    "positions": ("verify", "lineage document"),
+    "weights": ("verify", "export"),
+    "checkpoint": ("verify", "export"),
+    "result": ("verify", "compare"),
+    "scores": ("verify", "compare"),
+    "scorer": ("verify", "report"),
+    "exports": ("verify", "export beside"),
+    "evaluation": ("verify", "compare"),
+    "run ": QUICK,
+}
+"""Beginnings of damages, and the commands that read what is damaged and take less than a second; `verify` for the others."""
 SLOW = {
     "report": ("nothing", "run.json", "recipe.yaml", "metrics", "statistics", "plan", "result", "scores", "run a"),
     "export": ("tokenizer", "weights", "checkpoint", "final", "corpus gone", "stopped, weights"),
+    "export beside": ("exports",),
     "evaluate": ("model", "corpus gone", "tokenizer gone"),
     "run": (
         "run.json",
@@ -66,6 +103,7 @@ SLOW = {
         "run ",
         "plan",
         "scorer",
+        "lock",
         "initial",
         "state",
     ),
@@ -143,6 +181,17 @@ def write(name: str, content: str | bytes) -> Damage:
 
     def damage(run: Path, draw: random.Random) -> None:
         (run / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+    return damage
+
+
+def write_over(name: str, old: str, new: str) -> Damage:
+    """Exchange a text in a file wherever it stands."""
+
+    def damage(run: Path, draw: random.Random) -> None:
+        text = (run / name).read_text()
+        assert old in text
+        (run / name).write_text(text.replace(old, new))
 
     return damage
 
@@ -414,16 +463,40 @@ DAMAGES: dict[str, Damage] = {
     "model weights cut": cut("model/model.safetensors"),
     "model gone": gone("model"),
     "scorer noise": lambda run, draw: noise(str(next((run / "fitted").glob("*.json")).relative_to(run)))(run, draw),
+    "run.json not a number": write_over("run.json", '"seconds": ', '"seconds": NaN, "before": '),
+    "run.json without versions": write_over("run.json", '"versions"', '"revisions"'),
+    "run.json trained texts": value("run.json", "stages/train.anneal/result", {"tokens": "x", "steps": None}),
+    "run.json files a list": value("run.json", "stages/curate/files", [1]),
+    "run.json files nothing": value("run.json", "stages/curate/files", None),
+    "recipe.yaml of another run": write_over("recipe.yaml", "web", "net"),
+    "metrics.jsonl texts": write("metrics.jsonl", '{"phase": "anneal", "step": 1, "tokens": 5, "loss": "x"}\n'),
+    "metrics.jsonl without sources": write(
+        "metrics.jsonl", '{"phase": "anneal", "step": 1, "tokens": 5, "loss": 2.0}\n'
+    ),
+    "plan.json not a number": write("plan.json", '{"stages": {"train.anneal": {"seconds": NaN}}, "phases": {}}'),
+    "statistics.json steps numbers": value("corpus/statistics.json", "sources/web/steps", [1]),
+    "statistics.json counts texts": value("corpus/statistics.json", "sources/web/read", {"documents": "x"}),
+    "store.json counts negative": value("tokens/web/store.json", "tokens", -5),
+    "store.json counts too large": value("tokens/web/store.json", "documents", 10**20),
+    "scorer a file": file_for_folder("fitted"),
+    "model a file": file_for_folder("model"),
+    "exports a file": write("exports", "not a folder"),
+    "lock a folder": folder_for_file(".lock"),
     "run a file": file_for_folder("."),
     "run empty": emptied,
     "run a link": linked("."),
 }
 
 
-def commands_for(name: str) -> tuple[str, ...]:
-    """What a test gives to a damaged folder; `run` comes last, since it mends."""
+def readers(name: str) -> tuple[str, ...]:
+    """The quick commands that read what is damaged."""
+    return next((commands for start, commands in READERS.items() if name.startswith(start)), ("verify",))
+
+
+def others(name: str) -> tuple[str, ...]:
+    """The other commands that concern a damage; `run` comes last, since it mends."""
     slow = (command for command, starts in SLOW.items() if name.startswith(starts))
-    return (*QUICK, *slow)
+    return tuple(command for command in (*QUICK, *slow) if command not in readers(name))
 
 
 def damaged(original: Path, where: Path, name: str) -> Path:
@@ -486,4 +559,6 @@ def main(folder: Path, commands: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), tuple(sys.argv[2:]) or tuple(COMMANDS))
+    sys.path.pop(0)  # this folder has a module called as the package tokenizers
+    with tempfile.TemporaryDirectory() as temporary:
+        main(Path([*sys.argv[1:], temporary][0]).resolve(), tuple(sys.argv[2:]) or tuple(COMMANDS))

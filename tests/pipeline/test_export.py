@@ -3,7 +3,7 @@
 import pytest
 
 from rexplug.errors import DataError
-from rexplug.pipeline.export import find_checkpoint, longest_context
+from rexplug.pipeline.export import export_checkpoint, find_checkpoint, longest_context, require_free
 from rexplug.run_directory import RunDirectory
 
 
@@ -69,3 +69,33 @@ def test_a_damaged_recipe_of_a_run_is_named(run):
     assert str(error.value) == (
         f"{run.recipe} is not the recipe of a run; the run writes it again when it is continued"
     )
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("thesis", "the folder is not empty and is no earlier export (it has no parity.json), so that nothing in it was replaced; "
+         "give another folder"),
+        ("thesis/main.tex", "this is a file; give the folder to write"),
+        ("checkpoints", "the run itself keeps its files there; give another folder"),
+        ("model", "the run itself keeps its files there; give another folder"),
+        (".", "the run itself keeps its files there; give another folder"),
+    ],
+)  # fmt: skip
+def test_an_export_replaces_nothing_but_an_export(run, place, said):
+    (run.root / "thesis").mkdir()
+    (run.root / "thesis" / "main.tex").write_text("mine")
+    before = sorted(run.root.rglob("*"))
+    with pytest.raises(DataError) as caught:
+        export_checkpoint(run.root, "anneal", run.root / place)
+    assert str(caught.value) == f"--to {run.root / place}: {said}"
+    assert sorted(run.root.rglob("*")) == before
+
+
+def test_an_export_may_be_written_again(run, tmp_path):
+    folder = tmp_path / "exports" / "anneal-10"
+    require_free(folder, run)
+    folder.mkdir(parents=True)
+    require_free(folder, run)
+    (folder / "parity.json").write_text("{}")
+    require_free(folder, run)

@@ -1,9 +1,14 @@
 """--fresh, and folders that hold something else than a run: nothing of anybody else's is removed or written over."""
 
+import shutil
+
 import pytest
 
 from rexplug.errors import DataError
+from rexplug.pipeline import run_recipe
 from rexplug.pipeline.leftovers import made_by_a_run, remove_all, require_run_folder
+from rexplug.plugins import load_plugins
+from rexplug.recipe import load_recipe
 from rexplug.run_directory import RunDirectory
 
 
@@ -88,3 +93,29 @@ def test_of_a_linked_folder_the_link_goes_and_the_files_stay(run, tmp_path):
     remove_all(run)
     assert contents(run.root) == []
     assert contents(elsewhere) == ["part"]
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize(
+    ("key", "place", "folder", "override"),
+    [
+        ("tokenizer.from", "{run}/tokenizer", "tokenizer", "tokenizer={{from: {run}/tokenizer}}"),
+        ("sources.web", "{run}/corpus/raw/1.txt", "corpus", "sources.web.paths={run}/corpus/raw"),
+    ],
+)
+def test_a_run_does_not_clear_what_it_reads(tokenized_run, tmp_path, notes, key, place, folder, override, fresh):
+    path, _, whole = tokenized_run
+    run = tmp_path / "run"
+    shutil.copytree(whole.root, run)
+    (run / "corpus" / "raw").mkdir()
+    (run / "corpus" / "raw" / "1.txt").write_text("a page of mine")
+    before = sorted(run.rglob("*"))
+    registry = load_plugins()
+    recipe = load_recipe(path, [override.format(run=run)], registry=registry)
+    with pytest.raises(DataError) as caught:
+        run_recipe(recipe, run, notes, plugins=registry.versions(), command="", until="tokenize", fresh=fresh)
+    assert str(caught.value) == (
+        f"{key}: '{place.format(run=run)}' lies in {run}/{folder}, which this run itself writes and clears; copy it to another "
+        "place, or give another folder with --run-dir"
+    )
+    assert sorted(run.rglob("*")) == before

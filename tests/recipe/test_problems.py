@@ -34,6 +34,9 @@ import pytest
         ("peak: 8e-4", "peak: 8e-4, final: 0.1, schedule: constant",
          ["r.yaml:11: phases.0.learning_rate: 'final' has no effect: this learning rate does not fall"]),
         ("name: two", "name: one", ["r.yaml: two phases are called 'one'"]),
+        ("name: two", "name: one-1024",
+         ["r.yaml: a phase cannot be called 'one-1024' beside 'one': a run keeps evaluations on the way through 'one' under such "
+          "names"]),
         ("scorer: toy.numbers", "scorer: plain",
          ["r.yaml:20: phases.1.masking.scorer: no SalienceScorer is called 'plain' ('plain' is a masking policy) "
           "(installed: toy.numbers)"]),
