@@ -7,13 +7,17 @@ import pytest
 from rexplug import plugins
 from rexplug.recipe import load
 
+_ONCE = functools.cache(plugins.load_plugins)
 
-@pytest.fixture(scope="session", autouse=True)
+
+@pytest.fixture(scope="module", autouse=True)
 def _plugins_are_loaded_once():
-    """Hundreds of recipes are read here, and loading the plugins takes ten times as long as reading one."""
+    """Hundreds of recipes are read here, and loading the plugins takes ten times as long as reading one.
+
+    Module by module: tests of other folders, which load plugins of their own, run between in the same process.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        once = functools.cache(plugins.load_plugins)
         for module in (plugins, load):
             if hasattr(module, "load_plugins"):
-                patch.setattr(module, "load_plugins", once)
+                patch.setattr(module, "load_plugins", _ONCE)
         yield
