@@ -106,6 +106,7 @@ def test_why_of_dropped_documents(run, line, parts):
         assert part in said
 
 
+@pytest.mark.slow
 def test_why_of_kept_and_held_out_documents(run):
     said = [output("why", run, place(run, n)).splitlines()[0] for n in range(1, 41)]
     assert set(said) == {"web: kept", "web: kept, held out from training"}

@@ -107,6 +107,7 @@ def test_a_step_names_its_documents_and_a_document_its_step(run, call):
     assert [visit for visit in visits if not visit["seen"]]
 
 
+@pytest.mark.slow
 def test_why_no_phase_sees_a_document_is_told_phase_by_phase(run, call, tmp_path):
     early = tmp_path / "early"
     shutil.copytree(run, early)

@@ -88,6 +88,7 @@ def test_the_best_checkpoints_stay(bench, phase):
     assert max(losses) < 4.3
 
 
+@pytest.mark.slow
 def test_a_full_disk_does_not_end_training_and_spoils_nothing(bench, phase):
     """A limit on the size of files stands for a full disk: writes fail in the same places."""
     made = bench(phases=[phase("first", checkpoints={"every_tokens": 600})])
@@ -186,6 +187,7 @@ def test_what_a_kill_leaves_of_an_evaluation_goes(bench, phase):
     assert sorted(path.name for path in made.run.checkpoints.iterdir()) == ["first", "initial"]
 
 
+@pytest.mark.slow
 def test_a_batch_whose_loss_jumps_stops_the_run_or_is_passed_over(bench, phase):
     """A rate that is far too high makes the loss jump."""
     wild = {"tokens": 15_000, "learning_rate": {"peak": 1e-3, "schedule": "constant"}}
