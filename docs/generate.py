@@ -10,10 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from rexplug import hookspecs
 from rexplug.cli.plugins import describe
-from rexplug.hookspecs import KINDS
-from rexplug.plugins import load_plugins
+from rexplug.plugins import hookspecs, load_plugins
+from rexplug.plugins.hookspecs import KINDS
 from rexplug.recipe import schema
 
 DOCS = Path(__file__).parent

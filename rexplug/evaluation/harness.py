@@ -27,9 +27,10 @@ from rexplug.components import (
     TaggingTask,
 )
 from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError
-from rexplug.fingerprint import PluginCode
+from rexplug.io.atomic import write_json, write_text
+from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
-from rexplug.run_directory import read_json, write_json, write_text
+from rexplug.run_directory import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
