@@ -21,7 +21,7 @@ from rexplug.components import (
     TaggingTask,
 )
 from rexplug.errors import DataError, NotApplicable
-from rexplug.evaluation import tuning
+from rexplug.evaluation import finetune
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.statistics import metric, value
@@ -67,11 +67,11 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
         return _cosine(sides[0], sides[1])
 
     def probe(rate: float, number: int) -> Callable[[str], Floats]:
-        mapped = tuning.probe_similarity(*raw["train"], labels["train"], batch=budget.batch, seed=number)
+        mapped = finetune.probe_similarity(*raw["train"], labels["train"], batch=budget.batch, seed=number)
         return lambda part: cosines([mapped(side) for side in raw[part]])
 
     def full(rate: float, number: int) -> Callable[[str], Floats]:
-        tuned = tuning.tune_similarity(
+        tuned = finetune.tune_similarity(
             model, *rows["train"], labels["train"], budget, rate=rate, seed=number
         )  # fmt: skip
         return lambda part: cosines([tuned.embed_rows(side) for side in rows[part]])
@@ -165,7 +165,7 @@ def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> E
 
     def make(frozen: bool) -> Callable[[float, int], Callable[[str], Any]]:
         def tune(rate: float, number: int) -> Callable[[str], Any]:
-            predict = tuning.tune_tagger(
+            predict = finetune.tune_tagger(
                 model, rows["train"], tags, 2 * len(labels) + 1, budget, rate=rate, seed=number, frozen=frozen
             )
             return lambda part: counts(part, predict(rows[part]))
@@ -212,7 +212,7 @@ def _predictions(
     together["dev+test"] = [*together["dev"], *together["test"]]
 
     def full(rate: float, number: int) -> Callable[[str], NDArray[np.float32]]:
-        logits = tuning.tune_classifier(
+        logits = finetune.tune_classifier(
             model, together["train"], classes, len(names), budget, rate=rate, seed=number
         )  # fmt: skip
         return lambda part: logits(together[part])
