@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from rexplug.cli.plugins import describe
-from rexplug.plugins import hookspecs, load_plugins
+from rexplug.plugins import hookspecs
+from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.hookspecs import KINDS
 from rexplug.recipe import schema
 
