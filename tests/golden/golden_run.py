@@ -175,11 +175,11 @@ def _batch_digests(run: Path) -> dict[str, list[str]]:
 
 def _batches(run: Path) -> Iterator[tuple[str, list[tuple[np.ndarray, ...]]]]:
     """Phase and rows of every batch; a row is (masked token ids, labels, position ids, cu_seqlens)."""
-    from rexplug.pipeline.streams import run_lineages
+    from rexplug.pipeline.lineage import run_lineages
 
     for phase, lineage in run_lineages(run).items():
         for batch, _ in lineage.history.stream.batches():
-            yield phase, [(row.token_ids, row.labels, row.position_ids, row.borders) for row in batch.rows]
+            yield phase, [(row.token_ids, row.labels, row.position_ids, row.cu_seqlens) for row in batch.rows]
 
 
 def _as_bytes(array: np.ndarray) -> bytes:
