@@ -175,7 +175,7 @@ class _Preview:
         original = np.where(labels == IGNORED, shown, labels)
         view = self._view(row, original)
         generator = row_generator(self.stream.seed, self.phase.name, batch, number)
-        guided = self.phase.masking.guided(view, progress, generator) & (labels != IGNORED)
+        guided = self.phase.masking.salient_subset(view, progress, generator) & (labels != IGNORED)
         previews = []
         for index, sample in enumerate(islice(row.samples, self.samples)):
             first = int(row.cu_seqlens[index]) + 1
