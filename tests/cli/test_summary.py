@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from rexplug.cli.summary import print_summary
-from rexplug.pipeline import Manifest
+from rexplug.pipeline.manifest import Manifest
 from rexplug.run_directory import RunDirectory
 
 

@@ -199,7 +199,7 @@ def test_resume_and_export_of(place, case, tmp_path):
 
 
 def test_a_new_head_is_said_and_kept_in_run_json(place, tmp_path, notes):
-    from rexplug.pipeline import run_recipe
+    from rexplug.pipeline.run import run_recipe
     from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_recipe
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rexplug.errors import DataError, RecipeError
-from rexplug.pipeline import run_recipe
+from rexplug.pipeline.run import run_recipe
 from rexplug.pipeline.manifest import Manifest
 from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe import load_recipe
