@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rexplug.errors import DataError
 from rexplug.evaluation.lexical import KINDS
-from rexplug.evaluation.models import ModelName
+from rexplug.evaluation.models import ModelSpec
 from rexplug.io.hub import HubName, cached, is_hub_name
 from rexplug.io.tokenizer_files import require_tokenizer
 from rexplug.model.checkpoint import Look, has_weights, look_at, require_unaltered, tokenizer_problems
@@ -29,7 +29,7 @@ def start_problems(recipe: Recipe, unchecked: dict[str, HubName]) -> list[str]:
     for index, written in enumerate(recipe.baselines):
         place = f"baselines.{index}"
         try:
-            model = ModelName.parse(written)
+            model = ModelSpec.parse(written)
         except DataError as error:
             problems.append(f"{place}: {error}")
             continue
