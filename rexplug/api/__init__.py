@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from rexplug.corpus.provenance import Fate
     from rexplug.pipeline.preflight.inputs import PreflightReport
     from rexplug.pipeline.stages import Incomplete
-    from rexplug.planning import Disk, Expected, Forecast, Known, Memory, OnGpu, Plan, PlannedPhase, SourceUse
+    from rexplug.planning import Disk, Expected, Forecast, SourceSize, Memory, OnGpu, Plan, PlannedPhase, SourceUse
     from rexplug.planning.sources import BYTES_PER_TOKEN
     from rexplug.recipe import Recipe
     from rexplug.report.compare import Cell, Comparison
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BYTES_PER_TOKEN", "AblationResult", "Batch", "Cell", "Comparison", "Component", "CorpusReport", "Disk", "DocumentSteps", "Expected", "Fate",
-    "Forecast", "Incomplete", "Known", "Memory", "ModelResults", "OnGpu", "PhasePreview", "Plan", "PlannedPhase",
+    "Forecast", "Incomplete", "SourceSize", "Memory", "ModelResults", "OnGpu", "PhasePreview", "Plan", "PlannedPhase",
     "PreflightReport", "Recipe", "RowPreview", "Run", "RunLike", "SamplePreview", "SourceCounts", "SourceUse", "StageRecord",
     "StepDocuments", "StrPath", "Stream", "StreamRow", "TokenStore", "ablate", "check", "compare", "component_kinds",
     "corpus_report", "damage_in", "decode", "default_run_dir", "document_outcomes", "documents_of_step", "dump_recipe",
@@ -74,7 +74,7 @@ _RESULTS = {
     "rexplug.pipeline.preflight.inputs": ("PreflightReport",),
     "rexplug.pipeline.stages": ("Incomplete",),
     "rexplug.planning": (
-        "Disk", "Expected", "Forecast", "Known", "Memory", "OnGpu", "Plan", "PlannedPhase", "SourceUse",
+        "Disk", "Expected", "Forecast", "SourceSize", "Memory", "OnGpu", "Plan", "PlannedPhase", "SourceUse",
     ),
     "rexplug.planning.sources": ("BYTES_PER_TOKEN",),
     "rexplug.recipe": ("Recipe",),

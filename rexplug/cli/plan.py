@@ -14,7 +14,7 @@ from rexplug.cli.progress import amount
 from rexplug.cli.sparkline import sparkline
 
 if TYPE_CHECKING:
-    from rexplug.api import Known, Plan, PlannedPhase, SourceUse
+    from rexplug.api import SourceSize, Plan, PlannedPhase, SourceUse
 
 _WIDTH = 48
 """Columns of a curve."""
@@ -72,7 +72,7 @@ def print_plan(plan: Plan, console: Console, root: Path) -> None:
         console.print(f"  model {plan.model}: shape unknown; {plan.why_unknown}", soft_wrap=True)
     work = f", {operations(plan.flops)}" if plan.flops is not None else ""
     console.print(f"  {amount(plan.tokens)} tokens in {plan.steps:,} steps{work}")
-    for name, size in plan.known.items():
+    for name, size in plan.source_sizes.items():
         used = sum(phase.sources[name].tokens for phase in plan.phases if name in phase.sources)
         console.print(Text(f"  source {name}: {_size(size, root)}; all phases take {amount(used)}"), soft_wrap=True)
     for phase in plan.phases:
@@ -80,14 +80,14 @@ def print_plan(plan: Plan, console: Console, root: Path) -> None:
         _print_phase(phase, console)
 
 
-def _size(known: Known, root: Path) -> str:
+def _size(size: SourceSize, root: Path) -> str:
     from rexplug import api
 
-    if known.how == "unknown":
-        return f"unknown {known.why}" if known.why.startswith("until") else f"unknown: {known.why}"
-    documents, tokens = f"{known.num_documents or 0:,} documents", known.num_tokens or 0
-    if known.how != "estimated":
-        where = f"counted in {root}" if known.how == "counted" else "counted by an earlier run"
+    if size.how == "unknown":
+        return f"unknown {size.why}" if size.why.startswith("until") else f"unknown: {size.why}"
+    documents, tokens = f"{size.num_documents or 0:,} documents", size.num_tokens or 0
+    if size.how != "estimated":
+        where = f"counted in {root}" if size.how == "counted" else "counted by an earlier run"
         return f"{documents}, {tokens:,} tokens, {where}"
     return f"{documents}, about {amount(tokens)} tokens ({api.BYTES_PER_TOKEN} bytes a token; exact once tokenized)"
 

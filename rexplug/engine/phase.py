@@ -25,10 +25,11 @@ from rexplug.engine.microbatch_size import CPU_TOKENS, Fits, choose_rows, enough
 from rexplug.engine.resume_changes import jumps, learning_rate_at, shares_at
 from rexplug.errors import DataError, RankLost, RunInterrupted
 from rexplug.io.atomic import replacing
-from rexplug.model.attention import choose_backend, use_packed_attention
+from rexplug.model.attention import choose_backend
 from rexplug.model.build import load_model, save_model, set_rope, start_model, theta_warnings, thetas
 from rexplug.model.checkpoint import SpecialIds
 from rexplug.model.compile import choose_compile, compile_layers
+from rexplug.model.packed import use_packed_attention
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
