@@ -28,7 +28,7 @@ from rexplug.corpus.filters import (
     language,
 )
 from rexplug.corpus.sources import Jsonl
-from rexplug.corpus.text_statistics import Analysis, analyse
+from rexplug.corpus.text_statistics import TextStatistics, text_statistics_of
 from rexplug.errors import DataError, RecipeError
 from rexplug.testing import check_corpus_filter
 
@@ -109,7 +109,7 @@ def test_only_c4_differs_where_nothing_is_left():
 
 @given(st.lists(st.sampled_from(["a", "b", "ab", "ba", "abc", "c", "é", "椅"]), max_size=40), st.integers(1, 5))
 def test_equal_hashes_mean_equal_ngrams(words, n):
-    analysis = Analysis(" ".join(words))
+    analysis = TextStatistics(" ".join(words))
     assert analysis.words == words
     for borders, glue in ((True, " "), (False, "")):
         if len(words) >= n:
@@ -122,14 +122,14 @@ def test_equal_hashes_mean_equal_ngrams(words, n):
 
 
 def test_a_text_longer_than_the_table_of_powers():
-    analysis = Analysis("oak chair " * 120_000)
+    analysis = TextStatistics("oak chair " * 120_000)
     assert len(set(analysis.ngrams(2, borders=True).tolist())) == 2
 
 
 def test_words_are_split_once_per_document():
     document = Document("1", PROSE)
-    assert analyse(document) is analyse(document)
-    assert analyse(document).words is analyse(document).words
+    assert text_statistics_of(document) is text_statistics_of(document)
+    assert text_statistics_of(document).words is text_statistics_of(document).words
 
 
 def test_length():
