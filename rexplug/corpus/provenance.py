@@ -100,11 +100,11 @@ def _ask(
         return
     for each in with_classifier(filters, run):
         if type(each).fit is not CorpusFilter.fit:
-            yield each.name, "learnt from the corpus, not asked again", None
+            yield each.step_name, "learnt from the corpus, not asked again", None
         else:
             verdict = each.judge(document)
-            yield each.name, "keep" if verdict.keep else f"drop: {verdict.reason}", verdict.score
-            if not verdict.keep and each.name == decided:
+            yield each.step_name, "keep" if verdict.keep else f"drop: {verdict.reason}", verdict.score
+            if not verdict.keep and each.step_name == decided:
                 return
 
 

@@ -155,7 +155,7 @@ def filter_shard(file: Path, index: int) -> int:
     """
     work = load(file)
     reading = StepStatistics("read")
-    steps = [StepStatistics(each.name) for each in work.filters]
+    steps = [StepStatistics(each.step_name) for each in work.filters]
     with ExitStack() as stack:
         passed = stack.enter_context(DocumentWriter(work.passed(index)))
         dropped = stack.enter_context(DocumentWriter(work.dropped(index), **WHY))
