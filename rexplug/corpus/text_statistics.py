@@ -102,7 +102,7 @@ class TextStatistics:
 
 def text_statistics_of(document: Document) -> TextStatistics:
     """The document's analysis; the same object for every filter that sees the document with this text."""
-    return document.once("analysis", TextStatistics)
+    return document.cached("analysis", TextStatistics)
 
 
 @lru_cache(maxsize=1)

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from rexplug.components import Document, DocumentSource, Shard
 from rexplug.corpus.datatrove.blocks import UnknownBlockError, checked_options, find_block
 from rexplug.corpus.sources.files import ERROR, Positive
-from rexplug.errors import DataError
+from rexplug.errors import DataError, one_line
 
 _ROWS_PER_SHARD = 50_000
 """Rows of a dataset in a shard."""
@@ -95,8 +95,9 @@ class DatatroveReader(DocumentSource):
             else:
                 dataset = datasets.load_dataset(block.dataset, **block.dataset_options, streaming=block.streaming)
         except Exception as error:
-            said = " ".join(str(error).split())[:300]
-            raise DataError(f"{self._called}: the dataset '{block.dataset}' cannot be opened: {said}") from None
+            raise DataError(
+                f"{self._called}: the dataset '{block.dataset}' cannot be opened: {one_line(error)}"
+            ) from None
         if isinstance(dataset, dict):
             raise DataError(
                 f"{self._called}: write which split is read, e.g. `dataset_options: {{split: {next(iter(dataset))}}}`; "
@@ -163,7 +164,7 @@ class DatatroveReader(DocumentSource):
                 where = self._block.data_folder.resolve_paths(path)
                 if self.damaged == "refuse":
                     raise DataError(
-                        f"{where} is damaged: {' '.join(str(error).split())[:200]}; mend or remove it, or write "
+                        f"{where} is damaged: {one_line(error, 200)}; mend or remove it, or write "
                         "`damaged: skip` to go on without the rest of it"
                     ) from None
                 yield Document(f"{path}/damage", "", None, {"place": f"{where}:damage", ERROR: "a damaged file"})
