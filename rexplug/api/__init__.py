@@ -46,7 +46,7 @@ from rexplug.api.streams import Batch, Stream, StreamRow, open_stream, preview
 
 if TYPE_CHECKING:
     from rexplug.components import Component
-    from rexplug.corpus.provenance import Fate
+    from rexplug.corpus.provenance import DocumentOutcome
     from rexplug.pipeline.preflight.inputs import PreflightReport
     from rexplug.pipeline.stages import Incomplete
     from rexplug.planning import Disk, Expected, Forecast, SourceSize, Memory, OnGpu, Plan, PlannedPhase, SourceUse
@@ -58,19 +58,20 @@ if TYPE_CHECKING:
     from rexplug.tokens import TokenStore
 
 __all__ = [
-    "BYTES_PER_TOKEN", "AblationResult", "Batch", "Cell", "Comparison", "Component", "CorpusReport", "Disk", "DocumentSteps", "Expected", "Fate",
-    "Forecast", "Incomplete", "SourceSize", "Memory", "ModelResults", "OnGpu", "PhasePreview", "Plan", "PlannedPhase",
-    "PreflightReport", "Recipe", "RowPreview", "Run", "RunLike", "SamplePreview", "SourceCounts", "SourceUse", "StageRecord",
-    "StepDocuments", "StrPath", "Stream", "StreamRow", "TokenStore", "ablate", "check", "compare", "component_kinds",
-    "corpus_report", "damage_in", "decode", "default_run_dir", "document_outcomes", "documents_of_step", "dump_recipe",
-    "evaluate", "export_checkpoint", "find_components", "installed_plugins", "length_quantiles", "load_recipe", "open_run",
-    "open_stream", "open_token_stores", "plan", "preview", "recipe_schema", "run", "steps_of_document", "stored_tokenizer",
-    "train_with_main_rank", "verify", "write_comparison", "write_report",
+    "AblationResult", "BYTES_PER_TOKEN", "Batch", "Cell", "Comparison", "Component", "CorpusReport", "Disk",
+    "DocumentOutcome", "DocumentSteps", "Expected", "Forecast", "Incomplete", "Memory", "ModelResults", "OnGpu",
+    "PhasePreview", "Plan", "PlannedPhase", "PreflightReport", "Recipe", "RowPreview", "Run", "RunLike",
+    "SamplePreview", "SourceCounts", "SourceSize", "SourceUse", "StageRecord", "StepDocuments", "StrPath", "Stream",
+    "StreamRow", "TokenStore", "ablate", "check", "compare", "component_kinds", "corpus_report", "damage_in",
+    "decode", "default_run_dir", "document_outcomes", "documents_of_step", "dump_recipe", "evaluate",
+    "export_checkpoint", "find_components", "installed_plugins", "length_quantiles", "load_recipe", "open_run",
+    "open_stream", "open_token_stores", "plan", "preview", "recipe_schema", "run", "steps_of_document",
+    "stored_tokenizer", "train_with_main_rank", "verify", "write_comparison", "write_report",
 ]  # fmt: skip
 
 _RESULTS = {
     "rexplug.components": ("Component",),
-    "rexplug.corpus.provenance": ("Fate",),
+    "rexplug.corpus.provenance": ("DocumentOutcome",),
     "rexplug.pipeline.preflight.inputs": ("PreflightReport",),
     "rexplug.pipeline.stages": ("Incomplete",),
     "rexplug.planning": (

@@ -11,7 +11,7 @@ from rexplug.api.folders import RunLike, StrPath, folder_of
 from rexplug.errors import DataError
 
 if TYPE_CHECKING:
-    from rexplug.corpus.provenance import Fate
+    from rexplug.corpus.provenance import DocumentOutcome
     from rexplug.tokens import TokenStore
 
 _LONGEST = 2**20
@@ -54,7 +54,7 @@ def corpus_report(run: RunLike) -> CorpusReport:
     return CorpusReport(path, statistics, rates, read_json(relevance) if relevance.exists() else None)
 
 
-def document_outcomes(run: RunLike, document: str) -> list[Fate]:
+def document_outcomes(run: RunLike, document: str) -> list[DocumentOutcome]:
     """What became of a document in each source that has it: kept, held out or dropped, by which filter and why.
 
     Args:
@@ -65,14 +65,14 @@ def document_outcomes(run: RunLike, document: str) -> list[Fate]:
         DataError: the folder is not a run, has no finished corpus, or no source has such a document.
         RecipeError: the run's recipe cannot be loaded here.
     """
-    from rexplug.corpus.provenance import fates
+    from rexplug.corpus.provenance import document_outcomes as outcomes_of
     from rexplug.recipe import load_recipe
     from rexplug.run_directory import RunDirectory
 
     where = RunDirectory(folder_of(run))
     if not where.recipe.exists():
         raise DataError(f"{where.root} is not a run directory: {where.recipe} is missing")
-    return fates(load_recipe(where.recipe), where, document)
+    return outcomes_of(load_recipe(where.recipe), where, document)
 
 
 def open_token_stores(run: RunLike, source: str | None = None) -> list[TokenStore]:

@@ -50,14 +50,14 @@ def evaluate(
         RecipeError: there is no such suite or evaluator, or the recipe has no evaluators.
         DataError: a model or data cannot be read, or a model is named twice.
     """
-    from rexplug.evaluation import Material, ModelName, distinct
+    from rexplug.evaluation import EvaluationData, ModelSpec, distinct
     from rexplug.pipeline.evaluate_models import evaluate_models, select_evaluators
 
     progress = progress or Silent()
-    names = distinct([ModelName.parse(_written(model)) for model in models])
+    specs = distinct([ModelSpec.parse(_written(model)) for model in models])
     if isinstance(suite, str | os.PathLike):
         evaluators = _of_suite(suite, data, only, progress)
-        material = Material({}, 17 if seed is None else seed)
+        measured_on = EvaluationData({}, 17 if seed is None else seed)
     else:
         from rexplug.pipeline.evaluate_models import evaluation_data_of
         from rexplug.run_directory import RunDirectory
@@ -67,10 +67,10 @@ def evaluate(
             raise RecipeError(f"the recipe '{recipe.name}' has no evaluators; add some under `evaluators`, or name a suite")
         evaluators = select_evaluators(recipe.evaluators, only)
         root = Path(run_dir) if run_dir is not None else default_run_dir(recipe)
-        material = evaluation_data_of(recipe, RunDirectory(root), progress)
+        measured_on = evaluation_data_of(recipe, RunDirectory(root), progress)
         for evaluator in evaluators:
             evaluator.check()
-    return evaluate_models(names, evaluators, material, Path(out), progress)
+    return evaluate_models(specs, evaluators, measured_on, Path(out), progress)
 
 
 def _written(model: RunLike) -> str:

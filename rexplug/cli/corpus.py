@@ -15,7 +15,7 @@ from rexplug.cli.terminal import echo, one_line, safe_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rexplug.api import Fate
+    from rexplug.api import DocumentOutcome
 
 _WIDTH = 20
 """Columns of the longest bar of a histogram."""
@@ -165,7 +165,7 @@ def why(run: Path, id: str) -> None:
         _print_outcome(outcome)
 
 
-def _print_outcome(outcome: Fate) -> None:
+def _print_outcome(outcome: DocumentOutcome) -> None:
     decision = {"kept": "kept", "held_out": "kept, held out from training", "dropped": "dropped"}[outcome.part]
     if outcome.part == "dropped":
         decision += f" by {outcome.step}: {outcome.reason}" + (f" (score {outcome.score:.4g})" if outcome.score is not None else "")

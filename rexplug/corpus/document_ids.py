@@ -20,7 +20,7 @@ _AT_ONCE = 2**22
 """Hashes that are compared at a time, 32 MB of them."""
 
 
-class IdWriter:
+class IdHashWriter:
     """Writes a hash of 8 bytes per document, in order of the hashes; the file takes its name when the block ends without error."""
 
     def __init__(self, path: Path) -> None:
@@ -73,10 +73,10 @@ class RepeatedId:
         return {"documents": self.documents, "id": self.id, "places": list(self.places)}
 
 
-def repeated_id(shards: Sequence[tuple[Path, Sequence[Path]]]) -> RepeatedId | None:
+def find_repeated_id(shards: Sequence[tuple[Path, Sequence[Path]]]) -> RepeatedId | None:
     """What is said of a source two of whose documents have one id; None if all ids differ.
 
-    `shards` are, for each shard, what its `IdWriter` wrote and the files that hold its documents.
+    `shards` are, for each shard, what its `IdHashWriter` wrote and the files that hold its documents.
     """
     shards = [(ids, files) for ids, files in shards if ids.exists() and ids.stat().st_size]
     documents, example = 0, None

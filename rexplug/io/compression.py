@@ -24,7 +24,7 @@ LONGEST_LINE = 64_000_000
 """Characters of a line of a file that is read line by line."""
 
 
-class Bomb(OSError):
+class DecompressionBomb(OSError):
     """A file decompresses to far more than text does."""
 
 
@@ -32,7 +32,7 @@ def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
     """The bytes of an open file, decompressed by its name.
 
     They come as they are read, 64 KiB at a time. Reading raises OSError, EOFError or zlib.error where the file is damaged or
-    breaks off, and `Bomb` where it grows beyond `RATIO`.
+    breaks off, and `DecompressionBomb` where it grows beyond `RATIO`.
     """
     if name.endswith(".gz"):
         inner: Any = gzip.GzipFile(fileobj=raw)
@@ -64,7 +64,7 @@ class _Bounded(io.RawIOBase):
         count = int(self._inner.readinto(memoryview(buffer)[:_PIECE]))
         self._given += count
         if self._given > FREE and self._given > RATIO * self._raw.tell():
-            raise Bomb(f"it decompresses to more than {RATIO:,} times its size")
+            raise DecompressionBomb(f"it decompresses to more than {RATIO:,} times its size")
         return count
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import zstandard
 
 from rexplug import DataError, read_lines, read_records
 from rexplug.io import compression as module
-from rexplug.io.compression import Bomb, decompressed
+from rexplug.io.compression import DecompressionBomb, decompressed
 
 ZST = zstandard.ZstdCompressor(level=19)
 WAYS = {".gz": gzip.compress, ".bz2": bz2.compress, ".zst": ZST.compress}
@@ -52,7 +52,7 @@ def test_a_small_file_does_not_grow_without_end(ending, monkeypatch):
     monkeypatch.setattr(module, "FREE", 20_000_000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     taken = 0
-    with pytest.raises(Bomb) as caught, decompressed(io.BytesIO(content), f"a{ending}") as file:
+    with pytest.raises(DecompressionBomb) as caught, decompressed(io.BytesIO(content), f"a{ending}") as file:
         while block := file.read(1 << 16):
             taken += len(block)
     assert str(caught.value) == "it decompresses to more than 1,000 times its size"
