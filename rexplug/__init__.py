@@ -112,7 +112,9 @@ __all__ = [
     "split_of",
 ]
 
-_API = frozenset({"Recipe", "Run", "check", "compare", "evaluate", "load_recipe", "open_run", "open_stream", "plan", "run"})
+_API = frozenset(
+    {"Recipe", "Run", "check", "compare", "evaluate", "load_recipe", "open_run", "open_stream", "plan", "run"}
+)
 """Names that are loaded from `rexplug.api` when they are first used."""
 
 

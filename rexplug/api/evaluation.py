@@ -64,7 +64,9 @@ def evaluate(
 
         recipe = suite if seed is None else suite.model_copy(update={"seed": seed})
         if not recipe.evaluators:
-            raise RecipeError(f"the recipe '{recipe.name}' has no evaluators; add some under `evaluators`, or name a suite")
+            raise RecipeError(
+                f"the recipe '{recipe.name}' has no evaluators; add some under `evaluators`, or name a suite"
+            )
         evaluators = select_evaluators(recipe.evaluators, only)
         root = Path(run_dir) if run_dir is not None else default_run_dir(recipe)
         measured_on = evaluation_data_of(recipe, RunDirectory(root), progress)

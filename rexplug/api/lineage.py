@@ -66,7 +66,7 @@ def documents_of_step(run: RunLike, step: int, phase: str | None = None, *, limi
     phases = run_lineages(folder_of(run), phase)
     trained = {name: lineage for name, lineage in phases.items() if lineage.history.num_steps}
     if len(trained) > 1:
-        raise RecipeError(f"step {step} of which phase? Name one with --phase: {', '.join(trained)}")
+        raise RecipeError(f"several phases have been trained; name the one of step {step} with --phase: {', '.join(trained)}")
     name, lineage = next(iter((trained or phases).items()))
     stream = lineage.history.stream
     plan = lineage.batch(step)
@@ -89,9 +89,7 @@ def documents_of_step(run: RunLike, step: int, phase: str | None = None, *, limi
                 "epoch": sample.draw // stream.samples[sample.source].size, "place": entry.get("place"),
             }
         )  # fmt: skip
-    return StepDocuments(
-        name, step, plan.num_tokens, len(plan.rows), plan.progress, plan.tokens_of, rows, len(samples)
-    )
+    return StepDocuments(name, step, plan.num_tokens, len(plan.rows), plan.progress, plan.tokens_of, rows, len(samples))
 
 
 def steps_of_document(run: RunLike, document: str, phase: str | None = None) -> DocumentSteps:

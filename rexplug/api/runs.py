@@ -97,7 +97,9 @@ class Run:
         """Stage name (`curate`, `train.pretrain`) -> its record, in the order in which the stages first ran."""
         names = StageRecord.__dataclass_fields__.keys() - {"name"}
         return {
-            name: StageRecord(name, **{key: value for key, value in known.items() if key in names and value is not None})
+            name: StageRecord(
+                name, **{key: value for key, value in known.items() if key in names and value is not None}
+            )
             for name, known in self.manifest["stages"].items()
         }
 
@@ -180,9 +182,11 @@ class Run:
         tokens = (tokenized.result or {}) if tokenized is not None and tokenized.done else {}
         return {
             name: SourceCounts(
-                *(int(counts[part]["documents"]) for part in ("read", "kept", "held_out")),
+                read=counts["read"]["documents"],
+                kept=counts["kept"]["documents"],
+                held_out=counts["held_out"]["documents"],
                 tokens=tokens.get(name, {}).get("tokens"),
-            )
+            )  # fmt: skip
             for name, counts in curated.result["sources"].items()
         }
 

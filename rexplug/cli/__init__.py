@@ -130,7 +130,9 @@ def _run() -> int:
             _print_error(problem)
             return 2
         if isinstance(error, _BLOCKED) and error.filename is not None:
-            _print_error(f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}; repair or remove what is there")
+            _print_error(
+                f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}; repair or remove what is there"
+            )
             return 2
         echo(traceback.format_exc(), err=True, nl=False)
         echo("rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it", err=True)

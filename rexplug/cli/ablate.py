@@ -18,9 +18,7 @@ from rexplug.cli import terminal
     "--vary", multiple=True, required=True, metavar="KEY=[VALUE, ...]",
     help="A key and the values to try; may be repeated, for every combination.",
 )  # fmt: skip
-@click.option(
-    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Times to train each variant."
-)
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Times to train each variant.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder for runs and tables; runs/NAME-ablation by default."
 )

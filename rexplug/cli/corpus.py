@@ -168,7 +168,9 @@ def why(run: Path, id: str) -> None:
 def _print_outcome(outcome: DocumentOutcome) -> None:
     decision = {"kept": "kept", "held_out": "kept, held out from training", "dropped": "dropped"}[outcome.part]
     if outcome.part == "dropped":
-        decision += f" by {outcome.step}: {outcome.reason}" + (f" (score {outcome.score:.4g})" if outcome.score is not None else "")
+        decision += f" by {outcome.step}: {outcome.reason}" + (
+            f" (score {outcome.score:.4g})" if outcome.score is not None else ""
+        )
     _say(f"{outcome.source}: {decision}")
     if outcome.twin is not None:
         other = "" if outcome.twin["source"] == outcome.source else f" of {outcome.twin['source']}"

@@ -38,7 +38,9 @@ class Price:
         """
         match = re.fullmatch(r"\s*([^\d\s.,-]{0,4})\s*(\d+(?:\.\d+)?)\s*([^\d\s.,-]{0,4})\s*", text)
         if match is None or (match[1] and match[3]) or not float(match[2]):
-            raise RecipeError(f"--price: '{text}' is not a price; write an amount per hour, e.g. 2.50, 2.50EUR or '$2.50'")
+            raise RecipeError(
+                f"--price: '{text}' is not a price; write an amount per hour, e.g. 2.50, 2.50EUR or '$2.50'"
+            )
         return cls(float(match[2]), match[1] or match[3])
 
     def of(self, hours: float) -> str:

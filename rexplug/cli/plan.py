@@ -14,7 +14,7 @@ from rexplug.cli.progress import amount
 from rexplug.cli.sparkline import sparkline
 
 if TYPE_CHECKING:
-    from rexplug.api import SourceSize, Plan, PlannedPhase, SourceUse
+    from rexplug.api import Plan, PlannedPhase, SourceSize, SourceUse
 
 _WIDTH = 48
 """Columns of a curve."""
@@ -34,7 +34,9 @@ _COLOURS = ("blue", "yellow", "green", "magenta", "red", "cyan")
     multiple=True,
     help="A GPU to estimate training for: h100, h200, a100, l4 or 4090; may be repeated.",
 )
-@click.option("--gpus", "num_gpus", metavar="N", type=click.IntRange(min=1), help="Estimate for N of them; 1 by default.")
+@click.option(
+    "--gpus", "num_gpus", metavar="N", type=click.IntRange(min=1), help="Estimate for N of them; 1 by default."
+)
 @click.option("--price", metavar="AMOUNT", help="Price of a GPU per hour, e.g. 2.50, 2.50EUR or '$2.50'.")
 def plan(
     recipe: Path, overrides: tuple[str, ...], run_dir: Path | None, gpu_names: tuple[str, ...], num_gpus: int | None,
@@ -121,7 +123,9 @@ def _print_phase(phase: PlannedPhase, console: Console) -> None:
 
 
 def _line(console: Console, name: str, width: int, curve: str, colour: str, caption: str) -> None:
-    console.print(Text(f"  {name:<{width}} ").append(curve, f"{colour} on grey15").append(f" {caption}"), soft_wrap=True)
+    console.print(
+        Text(f"  {name:<{width}} ").append(curve, f"{colour} on grey15").append(f" {caption}"), soft_wrap=True
+    )
 
 
 def _share(use: SourceUse) -> str:

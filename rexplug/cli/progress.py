@@ -101,7 +101,9 @@ class TerminalProgress:
         return "  ".join([*parts, *self._named_metrics()])
 
     def _named_metrics(self) -> list[str]:
-        return [f"{name} {value if isinstance(value, str) else f'{value:.4g}'}" for name, value in self._metrics.items()]
+        return [
+            f"{name} {value if isinstance(value, str) else f'{value:.4g}'}" for name, value in self._metrics.items()
+        ]
 
     def _close(self) -> None:
         """End the current task with a line that says what it took."""

@@ -103,9 +103,9 @@ def _print_evaluation(stages: Mapping[str, StageRecord], recipe: Recipe, console
         return
     table = _table("Evaluation (95 % interval of the last model measured)", "evaluation", *moments, *baselines)
     for name in evaluators:
-        measured = [results[moment].get(name) for moment in moments]
-        cells = [f"{metric['value']:.3f}" if metric else "" for metric in measured]
-        last = max(index for index, metric in enumerate(measured) if metric)
+        measured = {index: results[moment][name] for index, moment in enumerate(moments) if name in results[moment]}
+        cells = [f"{measured[index]['value']:.3f}" if index in measured else "" for index in range(len(moments))]
+        last = max(measured)
         metric = measured[last]
         if metric.get("low") is not None:
             cells[last] += f" ({metric['low']:.3f}-{metric['high']:.3f})"

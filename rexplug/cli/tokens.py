@@ -31,7 +31,9 @@ def tokens() -> None:
 @click.option(
     "--document", "documents", metavar="ID", multiple=True, help="Show all tokens of this document; may be repeated."
 )
-@click.option("--tokenizer", type=click.Path(path_type=Path), help="The tokenizer's folder; that of the run by default.")
+@click.option(
+    "--tokenizer", type=click.Path(path_type=Path), help="The tokenizer's folder; that of the run by default."
+)
 def show(folder: Path, source: str | None, verify: bool, documents: tuple[str, ...], tokenizer: Path | None) -> None:
     """Print counts, channels, lengths and a few documents of the stores of a run, or of one store.
 
@@ -51,7 +53,9 @@ def show(folder: Path, source: str | None, verify: bool, documents: tuple[str, .
             problems = list(store.verify())
             damaged += problems
             num_files = sum(len(shard["files"]) for shard in store.description["shards"])
-            verdict = f"{len(problems)} of {num_files} files differ" if problems else f"all {num_files} files as written"
+            verdict = (
+                f"{len(problems)} of {num_files} files differ" if problems else f"all {num_files} files as written"
+            )
             echo(f"  checksums  {verdict}")
         numbers = [(name, number) for name in documents for number in store.find(name)]
         missing -= {name for name, _ in numbers}
@@ -81,7 +85,10 @@ def _lines(store: TokenStore) -> Iterator[str]:
     yield f"  tokens     {store.num_tokens:,} ({kind}, vocabulary {about['vocabulary_size']:,}, tokenizer {about['tokenizer']})"
     yield f"  channels   {', '.join(store.channels) or 'none'}"
     if store.num_documents:
-        values = "  ".join(f"{_name(at)} {value:,}" for at, value in zip(_QUANTILES, api.length_quantiles(store, _QUANTILES), strict=True))
+        values = "  ".join(
+            f"{_name(at)} {value:,}"
+            for at, value in zip(_QUANTILES, api.length_quantiles(store, _QUANTILES), strict=True)
+        )
         yield f"  lengths    mean {store.num_tokens / store.num_documents:,.1f}  {values}"
 
 

@@ -193,7 +193,10 @@ def test_a_large_recipe_shows_gpus_by_itself(tokenized_run):
     ("option", "message"),
     [
         (("--gpu", "h10"), "--gpu: no GPU is called 'h10'; did you mean 'h100'?"),
-        (("--price", "cheap"), "--price: 'cheap' is not a price; write an amount per hour, e.g. 2.50, 2.50EUR or '$2.50'"),
+        (
+            ("--price", "cheap"),
+            "--price: 'cheap' is not a price; write an amount per hour, e.g. 2.50, 2.50EUR or '$2.50'",
+        ),
         (("--gpus", "0"), "--gpus"),
     ],
 )

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rexplug.pipeline.run import run_recipe
 from rexplug.pipeline.preflight.inputs import check_inputs
+from rexplug.pipeline.run import run_recipe
 from rexplug.planning import make_plan
 from rexplug.plugins.discovery import load_plugins
 from rexplug.progress import Silent
