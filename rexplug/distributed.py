@@ -70,7 +70,7 @@ def rank() -> int:
     return _number("RANK", 0)
 
 
-def world() -> int:
+def world_size() -> int:
     """How many processes train together."""
     number = _number("WORLD_SIZE", 1)
     if number < 1:
@@ -119,7 +119,7 @@ def connect() -> None:
         DataError: the environment is not that of a rank, or the ranks do not find each other in time.
     """
     global _control
-    if world() <= 1 or _control is not None:
+    if world_size() <= 1 or _control is not None:
         return
     import torch
     import torch.distributed as dist
@@ -136,11 +136,11 @@ def connect() -> None:
     store.set_timeout(_STEP)
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     try:
-        dist.init_process_group(backend, store=store, rank=rank(), world_size=world(), timeout=_STEP)
+        dist.init_process_group(backend, store=store, rank=rank(), world_size=world_size(), timeout=_STEP)
         _control = _patiently(lambda: dist.new_group(backend="gloo", timeout=_WAIT))
     except RuntimeError as error:
         raise DataError(
-            f"rank {rank()} of {world()} met the others at {where[0]}:{where[1]}, but cannot connect with them: "
+            f"rank {rank()} of {world_size()} met the others at {where[0]}:{where[1]}, but cannot connect with them: "
             f"{str(error).splitlines()[0]} (GLOO_SOCKET_IFNAME names the network interface to use)"
         ) from None
 
@@ -150,10 +150,13 @@ def _meeting_place() -> tuple[str, int, float]:
     missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
     if missing:
         raise DataError(
-            f"the environment has WORLD_SIZE={world()}, but no {' and no '.join(missing)}; torchrun, srun and --processes set them"
+            f"the environment has WORLD_SIZE={world_size()}, but no {' and no '.join(missing)}; torchrun, srun and --processes "
+            "set them"
         )
-    if rank() >= world():
-        raise DataError(f"the environment has RANK={rank()} and WORLD_SIZE={world()}; ranks are 0 to {world() - 1}")
+    if rank() >= world_size():
+        raise DataError(
+            f"the environment has RANK={rank()} and WORLD_SIZE={world_size()}; ranks are 0 to {world_size() - 1}"
+        )
     port = _number("MASTER_PORT", 0)
     if not 0 < port < 2**16:
         raise DataError(f"the environment has MASTER_PORT={port}; ports are 1 to {2**16 - 1}")
@@ -169,8 +172,8 @@ def _meet(host: str, port: int, seconds: float) -> Any:
 
     end = time.monotonic() + seconds
     in_vain = DataError(
-        f"rank {rank()} of {world()} waited {seconds:.0f} s in vain for the others at {host}:{port}; were all {world()} started, "
-        "with the same MASTER_ADDR and MASTER_PORT, and may they reach each other? (REXPLUG_RENDEZVOUS_SECONDS is how long they "
+        f"rank {rank()} of {world_size()} waited {seconds:.0f} s in vain for the others at {host}:{port}; were all {world_size()} "
+        "started, with the same MASTER_ADDR and MASTER_PORT, and may they reach each other? (REXPLUG_RENDEZVOUS_SECONDS is how long they "
         "wait)"
     )
     _resolve(host, port, min(seconds, _RESOLVE))
@@ -196,7 +199,7 @@ def _meet(host: str, port: int, seconds: float) -> Any:
         reason = str(error).strip().splitlines()[0]
     if "timed out" in reason.lower() or time.monotonic() >= end:
         raise in_vain
-    raise DataError(f"rank {rank()} of {world()} cannot meet the others at {host}:{port}: {reason}")
+    raise DataError(f"rank {rank()} of {world_size()} cannot meet the others at {host}:{port}: {reason}")
 
 
 def _resolve(host: str, port: int, seconds: float) -> None:
@@ -208,7 +211,7 @@ def _resolve(host: str, port: int, seconds: float) -> None:
         except OSError as error:
             if time.monotonic() >= end:
                 raise DataError(
-                    f"rank {rank()} of {world()} does not find the machine of rank 0: MASTER_ADDR '{host}' has no address "
+                    f"rank {rank()} of {world_size()} does not find the machine of rank 0: MASTER_ADDR '{host}' has no address "
                     f"({error.strerror}); set it to a name or an address that every machine knows"
                 ) from None
         time.sleep(0.5)
@@ -245,7 +248,7 @@ def _patiently(work: Callable[[], _T]) -> _T:
 
 def broadcast(command: Any) -> Any:
     """Rank 0 gives every rank the same object; the others receive it (what they pass is ignored)."""
-    if world() == 1:
+    if world_size() == 1:
         return command
     import torch.distributed as dist
 
@@ -255,9 +258,9 @@ def broadcast(command: Any) -> Any:
     return box[0]
 
 
-def total(number: int) -> int:
+def sum_over_ranks(number: int) -> int:
     """The sum of every rank's number, on every rank; it goes past the devices, which need not wait for it."""
-    if world() == 1:
+    if world_size() == 1:
         return number
     import torch
     import torch.distributed as dist
@@ -281,7 +284,7 @@ def peer_lost_exit_code() -> int:
 
 def release_workers() -> None:
     """Tell the ranks that wait for a phase that there is none; rank 0 does so however its run ends."""
-    if world() > 1:
+    if world_size() > 1:
         # After an error in a phase they may be gone already.
         with suppress(RuntimeError):
             broadcast(None)

@@ -23,7 +23,7 @@ from rexplug import distributed
 from rexplug.batches import Position, PositionLog
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.metrics import MetricsFile, Smoothed, Speed, Totals, flat
-from rexplug.engine.optimizers.factory import set_rate
+from rexplug.engine.optimizers.factory import set_learning_rate
 from rexplug.engine.sharding import gradient_norm
 from rexplug.errors import DataError
 from rexplug.progress import Progress
@@ -138,7 +138,7 @@ class Steps(Callback):
         Composer hands the forward and the backward pass to the optimizer as a closure, and `after_train_batch` is called at its
         end. An optimizer that was given the closure would step after it whatever was decided there, so it is not given it.
         """
-        if not distributed.total(masked_tokens(state.batch)):
+        if not distributed.sum_over_ranks(masked_tokens(state.batch)):
             self._pass_over_empty(state)
             return None
         loss = closure()
@@ -160,7 +160,7 @@ class Steps(Callback):
         """Set the rate of the step from the tokens before it, and begin to count."""
         self._rate = self.rate_at(self.tokens)
         for optimizer in state.optimizers:
-            set_rate(optimizer, self._rate)
+            set_learning_rate(optimizer, self._rate)
         _model(state).reset()
 
     def after_train_batch(self, state: ComposerState, logger: Logger) -> None:

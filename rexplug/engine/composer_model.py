@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from composer.models import ComposerModel
 from torch import Tensor
 
-from rexplug.engine.packed_row import joined
+from rexplug.engine.tensor_row import joined
 from rexplug.model.attention import Packing, forward_packed
 from rexplug.model.loss import masked_lm_loss
 

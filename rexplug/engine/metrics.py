@@ -125,10 +125,10 @@ class MetricsFile:
 
     def cut(self, phase: str, step: int) -> None:
         """Take out lines of `phase` after `step`: a killed run wrote them, and they are about to be made again."""
-        cut_metrics(self.path, phase, step)
+        truncate_metrics(self.path, phase, step)
 
 
-def cut_metrics(path: Path, phase: str, step: int) -> None:
+def truncate_metrics(path: Path, phase: str, step: int) -> None:
     """Take the lines of a phase after `step` out of a metrics file; 0 takes all of them."""
     if not path.exists():
         return
@@ -145,9 +145,9 @@ def cut_metrics(path: Path, phase: str, step: int) -> None:
     write_text(path, "".join(kept))
 
 
-def forget_figures(run: RunDirectory, phase: str) -> None:
+def remove_phase_metrics(run: RunDirectory, phase: str) -> None:
     """Take the figures of a phase that is done again out of a run."""
-    cut_metrics(run.metrics, phase, 0)
+    truncate_metrics(run.metrics, phase, 0)
 
 
 def _finite(value: Any) -> Any:

@@ -52,7 +52,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def enough_memory(
+def explain_out_of_memory(
     phase: Phase, tokens: int, at_a_time: int, device: torch.device, memory: float, fits: Fits | None
 ) -> Iterator[None]:
     """Say what would fit where memory runs out in a phase.
@@ -103,7 +103,7 @@ def _name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
-def choose_rows(
+def choose_row_tokens(
     phase: Phase,
     stream: BatchStream,
     *,
@@ -146,7 +146,7 @@ def choose_rows(
             begun = any((run.checkpoints / phase.name).glob("step-*"))
             shape = json.loads((start / "config.json").read_text(encoding="utf-8"))
             size = int(shape["num_hidden_layers"]) * int(shape["hidden_size"])
-            found = stream.row_tokens if begun else rows_of_gpu(phase, size, distributed.world(), room())
+            found = stream.row_tokens if begun else gpu_row_tokens(phase, size, distributed.world_size(), room())
             write_json(run.checkpoints / phase.name / ROWS, {"microbatch_tokens": found})
             progress.note(f"  {phase.name}: rows of {found:,} tokens on the {_name(device)} (microbatch_tokens)")
         elif found is None:
@@ -159,7 +159,7 @@ def choose_rows(
     return replace(stream, row_tokens=found)
 
 
-def rows_of_gpu(phase: Phase, size: int, world: int, room: int | None) -> int:
+def gpu_row_tokens(phase: Phase, size: int, world: int, room: int | None) -> int:
     """Tokens of a row on a GPU where the recipe leaves it to us.
 
     Python takes some 2 ms a layer and row to ask for its kernels, so short rows leave a GPU waiting: rows of 65,536 tokens are
@@ -192,9 +192,9 @@ def _largest(
     use_packed_attention(model)
     model.to(device).train()
     # The two moments, and the gradients on their way to other ranks, if there are any.
-    beside = [torch.zeros_like(each) for each in model.parameters() for _ in range(2 + (distributed.world() > 1))]
+    beside = [torch.zeros_like(each) for each in model.parameters() for _ in range(2 + (distributed.world_size() > 1))]
     wrapped = PackedMaskedLM(model, len(stream.sources), backend)
-    tokens = phase.batch_tokens // distributed.world()
+    tokens = phase.batch_tokens // distributed.world_size()
     if device.type == "cpu":
         tokens = min(tokens, CPU_TOKENS)
     tokens = max(tokens, phase.context)

@@ -21,7 +21,7 @@ from rexplug.engine import checkpoints
 from rexplug.engine.checkpoint_policy import DISK_ERRORS, Saver, why_not_written
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.engine.metrics import MetricsFile, Smoothed, Speed
-from rexplug.engine.microbatch_size import CPU_TOKENS, Fits, choose_rows, enough_memory
+from rexplug.engine.microbatch_size import CPU_TOKENS, Fits, choose_row_tokens, explain_out_of_memory
 from rexplug.engine.resume_changes import jumps, learning_rate_at, shares_at
 from rexplug.errors import DataError, RankLost, RunInterrupted
 from rexplug.io.atomic import replacing
@@ -175,8 +175,8 @@ def train_phase(
     from rexplug.engine.composer_model import PackedMaskedLM
     from rexplug.engine.loader import data_spec
     from rexplug.engine.loggers import make_loggers
-    from rexplug.engine.optimizers.factory import make_optimizer, take_over
-    from rexplug.engine.sharding import Whole, choose_parallel, memory_of, shard
+    from rexplug.engine.optimizers.factory import build_optimizer, load_optimizer_state
+    from rexplug.engine.sharding import FullState, choose_parallel, memory_of, shard
 
     leads = distributed.rank() == 0
     distributed.connect()
@@ -193,9 +193,9 @@ def train_phase(
 
     def memory(row_tokens: int) -> AbstractContextManager[None]:
         at_a_time, room = machine.rows_at_a_time(phase, row_tokens), memory_of(machine.device)
-        return enough_memory(phase, row_tokens, at_a_time, machine.device, room, fits)
+        return explain_out_of_memory(phase, row_tokens, at_a_time, machine.device, room, fits)
 
-    stream = choose_rows(
+    stream = choose_row_tokens(
         phase, stream, start=newest or start, run=run, progress=progress, device=machine.device,
         precision=machine.precision, backend=machine.backend, too_large=lambda: memory(phase.context),
         room=lambda: fits(memory_of(machine.device), machine.device.type == "cuda") if fits is not None else None,
@@ -210,32 +210,34 @@ def train_phase(
     use_packed_attention(model, machine.residual(recipe))
     model.to(machine.device)
     parallel, reason = distributed.broadcast(
-        choose_parallel(recipe.model.parallel, model.num_parameters(), machine.device, distributed.world())
+        choose_parallel(recipe.model.parallel, model.num_parameters(), machine.device, distributed.world_size())
     )
     wrapped = PackedMaskedLM(model, len(stream.sources), machine.backend)
     shell = None
     if parallel == "fsdp":
-        shell = Whole.shell_of(model)
+        shell = FullState.shell_of(model)
         shard(wrapped, machine.device)
     if machine.compiled:
         compile_layers(model)
-    optimizer = make_optimizer(model, phase)
-    whole = Whole(model, optimizer, shell)
+    optimizer = build_optimizer(model, phase)
+    whole = FullState(model, optimizer, shell)
     position, step, seconds, figures, due = stream.start, 0, 0.0, {}, False
     if newest is not None:
         state = checkpoints.read_state(newest)
         position, step, seconds, figures = Position.from_json(state.position), state.step, state.seconds, state.figures
         due = state.due
-        _restore(optimizer, newest, take_over)
+        _restore(optimizer, newest, load_optimizer_state)
         notes += jumps(phase, stream, state)
         progress.note(f"  {phase.name} goes on after step {step} ({position.tokens:,} of {phase.tokens:,} tokens)")
     elif previous is not None:
-        notes += _carry(phase, previous, optimizer, start, take_over)
+        notes += _carry(phase, previous, optimizer, start, load_optimizer_state)
     for note in notes:
         progress.note(f"  warning: {note}")
     if leads:
         metrics.cut(phase.name, step)
-    processes = "" if distributed.world() == 1 else f", {distributed.world()} processes with {parallel} ({reason})"
+    processes = (
+        "" if distributed.world_size() == 1 else f", {distributed.world_size()} processes with {parallel} ({reason})"
+    )
     # On a CPU nobody expects compiled layers.
     said = machine.compiled or machine.device.type == "cuda"
     compiled = f", {'' if machine.compiled else 'not '}compiled ({machine.why_compiled})" if said else ""
@@ -283,7 +285,7 @@ def train_phase(
         evaluate=evaluate_now,
         stop=StopRequest(),
         names=lambda pairs: [stream.stores[stream.sources[source]].ids([document])[0] for source, document in pairs],
-        speed=Speed(model.config, machine.device, machine.precision, distributed.world()),
+        speed=Speed(model.config, machine.device, machine.precision, distributed.world_size()),
         total_before=total_before,
         step=step,
         tokens=position.tokens,
@@ -309,7 +311,7 @@ def train_phase(
             trainer = trainer_class(
                 model=wrapped,
                 train_dataloader=data_spec(
-                    stream, position, distributed.rank(), distributed.world(), machine.loader_workers
+                    stream, position, distributed.rank(), distributed.world_size(), machine.loader_workers
                 ),
                 optimizers=optimizer,
                 max_duration=f"{phase.tokens - position.tokens}tok",
@@ -358,7 +360,7 @@ def train_phase(
         "device": machine.device.type,
         "device_name": torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else "",
         "precision": machine.precision, "compiled": machine.compiled, "threads": torch.get_num_threads(),
-        "processes": distributed.world(), "parallel": parallel, "rope_theta": thetas(model),
+        "processes": distributed.world_size(), "parallel": parallel, "rope_theta": thetas(model),
         "checkpoint": str(final), "warnings": notes,
     }  # fmt: skip
 
@@ -370,14 +372,14 @@ def _other_ranks() -> Iterator[None]:
         yield
     except RuntimeError as error:
         lost = any(word in str(error) for word in ("gloo", "Connection", "NCCL", "nccl", "ProcessGroup"))
-        if distributed.world() == 1 or not lost:
+        if distributed.world_size() == 1 or not lost:
             raise
         raise RankLost(
             f"rank {distributed.rank()} lost another rank and ends; the same command goes on from the last checkpoint"
         ) from None
 
 
-def _restore(optimizer: torch.optim.Optimizer, checkpoint: Path, take_over: Callable[..., None]) -> None:
+def _restore(optimizer: torch.optim.Optimizer, checkpoint: Path, load_optimizer_state: Callable[..., None]) -> None:
     """Take the moments of a checkpoint over.
 
     Raises:
@@ -385,7 +387,7 @@ def _restore(optimizer: torch.optim.Optimizer, checkpoint: Path, take_over: Call
     """
     moments = checkpoints.read_optimizer(checkpoint)
     try:
-        take_over(optimizer, moments)
+        load_optimizer_state(optimizer, moments)
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise DataError(
             f"{checkpoint / 'optimizer.pt'} does not fit this model and optimizer ({type(error).__name__}: {error}); remove "
@@ -394,7 +396,11 @@ def _restore(optimizer: torch.optim.Optimizer, checkpoint: Path, take_over: Call
 
 
 def _carry(
-    phase: Phase, previous: State, optimizer: torch.optim.Optimizer, start: Path, take_over: Callable[..., None]
+    phase: Phase,
+    previous: State,
+    optimizer: torch.optim.Optimizer,
+    start: Path,
+    load_optimizer_state: Callable[..., None],
 ) -> list[str]:
     """Take the moments of the phase before over, if they are asked for and fit; returns warnings."""
     notes = []
@@ -404,7 +410,7 @@ def _carry(
             "a decay works best from a checkpoint at full rate"
         )
     if phase.carry == "optimizer" and previous.optimizer == phase.optimizer.use:
-        _restore(optimizer, start, take_over)
+        _restore(optimizer, start, load_optimizer_state)
     elif phase.carry == "optimizer":
         notes.append(
             f"phase '{phase.name}' uses {phase.optimizer.use}, '{previous.phase}' used {previous.optimizer}: "

@@ -66,7 +66,7 @@ def shard(wrapped: PackedMaskedLM, device: torch.device) -> None:
 
 
 @dataclass(frozen=True)
-class Whole:
+class FullState:
     """The whole model and the whole state of its optimizer, wherever the ranks keep them.
 
     `shell` is the model as it was before it was cut, without weights; None if it was not. What is cut is gathered: every

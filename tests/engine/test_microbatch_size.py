@@ -180,11 +180,11 @@ def test_what_auto_found_is_read_wherever_the_batches_are(tokenized_run):
     ],
 )
 def test_rows_fill_a_gpu_where_the_recipe_names_none(phase, size, batch, world, room, rows):
-    from rexplug.engine.microbatch_size import rows_of_gpu
+    from rexplug.engine.microbatch_size import gpu_row_tokens
     from rexplug.recipe.schema import Phase
 
     given = phase("first", tokens=10**7, context=8192, batch_tokens=batch, microbatch_tokens=None)
-    assert rows_of_gpu(Phase.model_validate(given), size, world, room) == rows
+    assert gpu_row_tokens(Phase.model_validate(given), size, world, room) == rows
 
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
@@ -202,7 +202,7 @@ CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\n
     ],
 )  # fmt: skip
 def test_the_cure_is_the_number_that_fits_by_the_plan(phase, monkeypatch, rows, setting, fits, cure):
-    from rexplug.engine.microbatch_size import enough_memory
+    from rexplug.engine.microbatch_size import explain_out_of_memory
     from rexplug.recipe.schema import Phase
 
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA L4")
@@ -210,7 +210,7 @@ def test_the_cure_is_the_number_that_fits_by_the_plan(phase, monkeypatch, rows, 
     device = torch.device("cuda", 0)
     with (
         pytest.raises(DataError) as error,
-        enough_memory(Phase.model_validate(given), rows, 1, device, 24e9, lambda room, gpu: fits),
+        explain_out_of_memory(Phase.model_validate(given), rows, 1, device, 24e9, lambda room, gpu: fits),
     ):
         raise CUDA
     assert str(error.value).startswith(
@@ -220,11 +220,11 @@ def test_the_cure_is_the_number_that_fits_by_the_plan(phase, monkeypatch, rows, 
 
 
 def test_other_errors_are_not_taken_for_it(phase):
-    from rexplug.engine.microbatch_size import enough_memory
+    from rexplug.engine.microbatch_size import explain_out_of_memory
     from rexplug.recipe.schema import Phase
 
     with (
         pytest.raises(RuntimeError, match="sizes do not match"),
-        enough_memory(Phase.model_validate(phase("first")), 64, 1, torch.device("cpu"), 1e9, None),
+        explain_out_of_memory(Phase.model_validate(phase("first")), 64, 1, torch.device("cpu"), 1e9, None),
     ):
         raise RuntimeError("sizes do not match")

@@ -230,7 +230,7 @@ def test_slurm_names_the_ranks(monkeypatch):
     environment = dict(os.environ)
     try:
         distributed.adopt_slurm_env()
-        assert (distributed.rank(), distributed.world(), distributed.local_rank()) == (5, 8, 1)
+        assert (distributed.rank(), distributed.world_size(), distributed.local_rank()) == (5, 8, 1)
         assert os.environ["LOCAL_WORLD_SIZE"] == "4"
         assert os.environ["MASTER_ADDR"] == "node03"
         assert os.environ["MASTER_PORT"] == "23456"
@@ -245,12 +245,12 @@ def test_a_batch_job_that_is_no_step_is_one_process(monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS", "8")
     monkeypatch.setenv("SLURM_PROCID", "0")
     distributed.adopt_slurm_env()
-    assert distributed.world() == 1
+    assert distributed.world_size() == 1
 
 
 def test_rows_are_dealt_out_and_a_rank_without_one_idles(bench):
     from rexplug.engine.loader import data_spec
-    from rexplug.engine.packed_row import unpack_fields
+    from rexplug.engine.tensor_row import unpack_fields
 
     stream = bench().stream("first")
 

@@ -14,7 +14,7 @@ _CARRIED = ("setup", "step")
 """What a parameter group knows of its own history; everything else is set by the phase."""
 
 
-def make_optimizer(model: torch.nn.Module, phase: Phase) -> torch.optim.Optimizer:
+def build_optimizer(model: torch.nn.Module, phase: Phase) -> torch.optim.Optimizer:
     """The phase's optimizer (torch-optimi): a step multiplies weights by 1 - weight_decay * rate / peak.
 
     Norms and biases (one dimension) are spared from decay. GPUs that hold whole weights take the Triton kernel, CPUs
@@ -55,7 +55,7 @@ def make_optimizer(model: torch.nn.Module, phase: Phase) -> torch.optim.Optimize
     return optimizer
 
 
-def take_over(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Load moments from another phase's or an earlier optimizer, and keep this phase's own rates and options.
 
     `state` holds whole tensors; where the parameters are cut into parts, each rank takes its part of them.
@@ -82,7 +82,7 @@ def _fitted(state: dict[str, Any], parameter: torch.Tensor, kernel: bool) -> dic
     return found
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the learning rate of the next step."""
     for group in optimizer.param_groups:
         group["lr"] = rate
