@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rexplug.batches import IGNORED, Row
+from rexplug.batches import IGNORED, PackedRow
 
 FIELDS = ("token_ids", "cu_seqlens", "masked", "labels", "sources")
 
@@ -53,7 +53,7 @@ class TensorRow:
         return self
 
 
-def to_tensor_row(row: Row) -> TensorRow:
+def to_tensor_row(row: PackedRow) -> TensorRow:
     """A row of the batch stream."""
     masked = np.flatnonzero(row.labels != IGNORED)
     source_of = np.repeat(row.sources, np.diff(row.cu_seqlens))
