@@ -419,7 +419,7 @@ class RecipeStages:
             run=self.run,
             progress=self.progress,
             evaluate=lambda folder, tokens: self._evaluate_on_the_way(folder, f"{phase.name}-{tokens}"),
-            fits=lambda room, gpu: tokens_that_fit(
+            tokens_that_fit=lambda room, gpu: tokens_that_fit(
                 self.recipe, phase.name, self.run, room, gpu=gpu, processes=distributed.world_size()
             ),
         )

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rexplug.batches import IGNORED, PackedRow
-from rexplug.engine.tensor_row import FIELDS, TensorRow, idle_row, joined, pack_fields, to_tensor_row, unpack_fields
+from rexplug.engine.tensor_row import (
+    FIELDS,
+    TensorRow,
+    concatenate,
+    idle_row,
+    pack_fields,
+    to_tensor_row,
+    unpack_fields,
+)
 
 CLS, PAD = 1, 3
 
@@ -88,7 +96,7 @@ def test_a_batch_is_five_tensors_and_comes_back_equal(rows, idle):
 @given(ROWS)
 def test_joined_rows_are_their_documents_one_behind_the_other(rows):
     before = [to_tensor_row(row) for row in rows]
-    whole = joined(before)
+    whole = concatenate(before)
     total = sum(row.num_tokens for row in before)
     assert whole.num_tokens == total
     assert whole.num_masked == sum(row.num_masked for row in before)

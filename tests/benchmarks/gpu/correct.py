@@ -212,8 +212,10 @@ with part(
         if step == 4:  # as at the start of a phase: state dicts cross from device to device
             a, b = copy.deepcopy(one.state_dict()), copy.deepcopy(other.state_dict())
             one, other = build_optimizer(first, phase), build_optimizer(second, phase)
-            load_optimizer_state(one, torch.utils._pytree.tree_map_only(torch.Tensor, lambda t: t.cpu(), b))
-            load_optimizer_state(other, a)
+            load_optimizer_state(
+                one, torch.utils._pytree.tree_map_only(torch.Tensor, lambda t: t.cpu(), b), phase.optimizer.use
+            )
+            load_optimizer_state(other, a, phase.optimizer.use)
         generator = torch.Generator().manual_seed(step)
         for p, q in zip(first.parameters(), second.parameters(), strict=True):
             p.grad = torch.randn(p.shape, generator=generator) * (10 if step == 5 else 1)

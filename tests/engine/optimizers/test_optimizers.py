@@ -41,7 +41,7 @@ def test_moments_pass_to_a_phase_with_another_peak_and_the_decay_stays_right(pha
         parameter.grad = torch.ones_like(parameter)
     first.step()
     second = build_optimizer(model, options(phase, 0.001, decay=0.2))
-    load_optimizer_state(second, first.state_dict())
+    load_optimizer_state(second, first.state_dict(), "stable_adamw")
     for group in second.param_groups:
         assert (group["lr"], group["max_lr"]) == (0.001, 0.001)
     assert [group["weight_decay"] for group in second.param_groups] == [0.2, 0.0]
