@@ -307,9 +307,9 @@ class RecipeStages:
 
     def _kept_out(self) -> Sequence[Evaluator]:
         """The evaluators whose texts are kept out of the corpus."""
-        from rexplug.corpus.decontaminate import compared
+        from rexplug.corpus.decontaminate import evaluators_with_texts
 
-        return compared(self.recipe.evaluators, self.recipe.curation.decontaminate)
+        return evaluators_with_texts(self.recipe.evaluators, self.recipe.curation.decontaminate)
 
     def _compared(self, evaluators: Sequence[Evaluator]) -> dict[str, Any]:
         """What decides the texts of evaluators."""
@@ -332,16 +332,16 @@ class RecipeStages:
     def curate(self) -> Any:
         """Read, filter, deduplicate and split the documents of every source."""
         from rexplug.corpus import curate
-        from rexplug.corpus.filters_setup import complete, prepared
+        from rexplug.corpus.filters_setup import finish_statistics, resolve_filters
         from rexplug.report import write_dataset_card
 
         recipe, run = self.recipe, self.run
-        sources = prepared(recipe, run, self.progress)
+        sources = resolve_filters(recipe, run, self.progress)
         statistics = curate(
             sources, recipe.curation, seed=recipe.seed, corpus=run.corpus, fitted=run.fitted,
             progress=self.progress,
         )  # fmt: skip
-        statistics = complete(statistics, recipe, run)
+        statistics = finish_statistics(statistics, recipe, run)
         write_dataset_card(run, recipe)
         return statistics
 
