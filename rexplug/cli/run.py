@@ -61,7 +61,7 @@ def run(
     resolved = api.load_recipe(recipe, overrides)
     root = run_dir or api.default_run_dir(resolved)
     distributed.adopt_slurm_env()
-    if processes > 1 and distributed.world() == 1:
+    if processes > 1 and distributed.world_size() == 1:
         sys.exit(distributed.launch(processes, distributed.command_line(), root / "logs"))
     interrupt_on_signals()
     # Before any work: rank 0 may curate for days, and ranks that cannot connect should fail at once.

@@ -27,7 +27,7 @@ class Component(BaseModel, ABC):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True, allow_inf_nan=False
+        frozen=True, extra="forbid", defer_build=True, populate_by_name=True, allow_inf_nan=False
     )
 
     name: ClassVar[str] = ""

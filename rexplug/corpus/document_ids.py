@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.io.atomic import replacing
+from rexplug.io.tabular import open_parquet, parquet_records
 
 _BLOCK = 2**16
 _AT_ONCE = 2**22
@@ -119,13 +120,10 @@ def _parts(files: Sequence[Path]) -> Iterator[NDArray[np.uint64]]:
 
 def _with_hash(files: Sequence[Path], wanted: bytes) -> Iterator[tuple[str, str]]:
     """Id and place of the documents whose id has a hash."""
-    import pyarrow.parquet as pq
-
     for path in files:
         if not path.exists():
             continue
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1024, columns=["id", "metadata"]):
-                for id, metadata in zip(batch["id"].to_pylist(), batch["metadata"].to_pylist(), strict=True):
-                    if _hash(id) == wanted:
-                        yield id, str(json.loads(metadata).get("place", "an unknown place"))
+        with open_parquet(path) as reader:
+            for row in parquet_records(reader, ("id", "metadata")):
+                if _hash(row["id"]) == wanted:
+                    yield row["id"], str(json.loads(row["metadata"]).get("place", "an unknown place"))

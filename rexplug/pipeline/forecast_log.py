@@ -97,7 +97,7 @@ class ForecastRecorder:
     def _now(self) -> Forecast:
         if self._forecast is None or self._stale:
             self._forecast = make_forecast(
-                self._recipe, self._run, machine=self._machine, processes=distributed.world()
+                self._recipe, self._run, machine=self._machine, processes=distributed.world_size()
             )
             self._stale = False
         return self._forecast

@@ -419,8 +419,8 @@ class RecipeStages:
             run=self.run,
             progress=self.progress,
             evaluate=lambda folder, tokens: self._evaluate_on_the_way(folder, f"{phase.name}-{tokens}"),
-            fits=lambda room, gpu: tokens_that_fit(
-                self.recipe, phase.name, self.run, room, gpu=gpu, processes=distributed.world()
+            tokens_that_fit=lambda room, gpu: tokens_that_fit(
+                self.recipe, phase.name, self.run, room, gpu=gpu, processes=distributed.world_size()
             ),
         )
 
@@ -557,9 +557,9 @@ class RecipeStages:
 
     def _forget(self, phase: str) -> None:
         """Take what a phase that is redone left besides its checkpoints: its figures and evaluations on the way."""
-        from rexplug.engine import forget_figures
+        from rexplug.engine import remove_phase_metrics
 
-        forget_figures(self.run, phase)
+        remove_phase_metrics(self.run, phase)
         for folder in self.run.evaluation.glob(f"{phase}-*"):
             if folder.name.removeprefix(f"{phase}-").isdigit():
                 shutil.rmtree(folder)

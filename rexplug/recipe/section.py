@@ -17,7 +17,7 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
+        defer_build=True,
         populate_by_name=True,
         validate_default=True,
         allow_inf_nan=False,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rexplug.corpus import curate, document_ids
-from rexplug.corpus.document_ids import IdHashWriter, repeated_id
+from rexplug.corpus.document_ids import IdHashWriter, find_repeated_id
 from rexplug.corpus.filters import Length
 from rexplug.corpus.sources import Jsonl
 from rexplug.recipe.schema import Curation, Executor
@@ -76,4 +76,4 @@ def test_many_ids_are_compared_a_range_at_a_time(tmp_path, monkeypatch):
     parts = list(document_ids._parts(shards))
     assert max(map(len, parts)) < 1200
     assert sum(map(len, parts)) == 40_500
-    assert repeated_id([(path, ()) for path in shards]).documents == 1000
+    assert find_repeated_id([(path, ()) for path in shards]).documents == 1000
