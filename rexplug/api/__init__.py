@@ -28,7 +28,7 @@ from rexplug.api.corpus import (
 from rexplug.api.evaluation import compare, evaluate, write_comparison
 from rexplug.api.folders import RunLike, StrPath
 from rexplug.api.lineage import DocumentSteps, StepDocuments, documents_of_step, steps_of_document
-from rexplug.api.plugins import component_kinds, find_components, installed_plugins
+from rexplug.api.plugins import component_kinds, find_components, installed_plugins, option_docs
 from rexplug.api.recipes import check, default_run_dir, dump_recipe, load_recipe, plan, recipe_schema
 from rexplug.api.runs import (
     Run,
@@ -112,6 +112,7 @@ __all__ = [
     "open_run",
     "open_stream",
     "open_token_stores",
+    "option_docs",
     "plan",
     "preview",
     "recipe_schema",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rexplug.errors import PluginError
@@ -23,6 +24,13 @@ def component_kinds() -> list[type[Component]]:
     from rexplug.plugins.hookspecs import KINDS
 
     return list(KINDS.values())
+
+
+def option_docs(component: type[Component]) -> Mapping[str, str]:
+    """Option of a component -> its documentation, the string under it in the class."""
+    from rexplug.documented import field_docs
+
+    return field_docs(component)
 
 
 def find_components(name: str) -> list[type[Component]]:

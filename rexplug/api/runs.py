@@ -186,7 +186,7 @@ class Run:
                 kept=counts["kept"]["documents"],
                 held_out=counts["held_out"]["documents"],
                 tokens=tokens.get(name, {}).get("tokens"),
-            )  # fmt: skip
+            )
             for name, counts in curated.result["sources"].items()
         }
 

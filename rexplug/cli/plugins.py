@@ -55,9 +55,12 @@ def first_line(component: type[Component]) -> str:
 
 def describe(component: type[Component]) -> Iterator[str]:
     """Name, documentation and options of a component, line by line."""
+    from rexplug import api
+
     yield f"{component.name} ({component.kind})"
     for line in (inspect.getdoc(component) or "").splitlines():
         yield f"  {line}".rstrip()
+    docs = api.option_docs(component)
     for name, field in component.model_fields.items():
         if field.is_required():
             default = "required"
@@ -66,5 +69,5 @@ def describe(component: type[Component]) -> Iterator[str]:
             value = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
             default = "left out" if value is None else f"default {list(value) if isinstance(value, tuple) else value}"
         yield f"  {field.alias or name}: {default}"
-        for line in (field.description or "").splitlines():
+        for line in docs.get(name, "").splitlines():
             yield f"      {line}".rstrip()

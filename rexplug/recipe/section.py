@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from rexplug.components import Quantity
+from rexplug.documented import Documented
 
 Positive = Annotated[Quantity, Field(gt=0)]
 
 
-class Section(BaseModel):
+class Section(Documented):
     """A part of the recipe: frozen, unknown keys refused."""
 
     model_config = ConfigDict(
