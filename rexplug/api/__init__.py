@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from rexplug.report.compare import Cell, Comparison
     from rexplug.report.preview import PhasePreview, RowPreview, SamplePreview
     from rexplug.report.results import ModelResults
-    from rexplug.tokens import TokenStore
+    from rexplug.tokens.store import TokenStore
 
 __all__ = [
     "BYTES_PER_TOKEN",

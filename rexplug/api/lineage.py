@@ -66,7 +66,9 @@ def documents_of_step(run: RunLike, step: int, phase: str | None = None, *, limi
     phases = run_lineages(folder_of(run), phase)
     trained = {name: lineage for name, lineage in phases.items() if lineage.history.num_steps}
     if len(trained) > 1:
-        raise RecipeError(f"several phases have been trained; name the one of step {step} with --phase: {', '.join(trained)}")
+        raise RecipeError(
+            f"several phases have been trained; name the one of step {step} with --phase: {', '.join(trained)}"
+        )
     name, lineage = next(iter((trained or phases).items()))
     stream = lineage.history.stream
     plan = lineage.batch(step)

@@ -14,7 +14,7 @@ from rexplug.batches.masking import IGNORED, Masker, row_generator
 from rexplug.batches.position import PackedRow
 from rexplug.batches.samples import Item
 from rexplug.components import TokenBatch
-from rexplug.tokens import TokenStore
+from rexplug.tokens.store import TokenStore
 
 
 @dataclass(frozen=True, eq=False)

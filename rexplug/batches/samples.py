@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.batches.order import invert, key_of, permute
-from rexplug.tokens import TokenStore
 from rexplug.tokens.index import BLOCK, samples_of
+from rexplug.tokens.store import TokenStore
 
 CHUNK = 2048
 """Draws computed at a time."""

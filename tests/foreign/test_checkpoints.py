@@ -90,7 +90,7 @@ def started(folder):
 def start(folder, seed=5, **options):
     from rexplug.model.build import start_model
     from rexplug.recipe.schema import Model
-    from rexplug.tokens import SpecialTokens
+    from rexplug.tokens.special import SpecialTokens
 
     spec = Model.model_validate({"from": str(folder)} | options)
     return start_model(spec, SpecialTokens.read(folder), context=64, seed=seed)

@@ -52,7 +52,7 @@ def test_operations_of_base_at_1024_with_the_head_on_30_percent():
 def test_parameters_equal_those_of_the_built_model():
     from rexplug.model import build_model
     from rexplug.recipe.schema import Model
-    from rexplug.tokens import SpecialTokens
+    from rexplug.tokens.special import SpecialTokens
 
     special = SpecialTokens(cls=2, sep=3, pad=0, mask=4, vocabulary_size=300, all=frozenset(range(5)))
     model = build_model(Model(size="nano"), special, context=64, seed=1)
