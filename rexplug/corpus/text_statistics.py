@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from functools import cached_property, lru_cache
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from rexplug.components import Document
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 WORD = re.compile(r"\w+(?:['’\-]\w+)*|[^\w\s]")
 """Words, with inner apostrophes and hyphens, and punctuation marks one by one."""
@@ -24,8 +26,8 @@ SHOWS, LETTER = 1, 2
 # Of the running hash, modulo 2 ** 64: an odd base and its inverse.
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 2**64)
-_MIX = np.uint64(0xBF58476D1CE4E5B9)
-_BORDER = np.uint64(0x94D049BB133111EB)
+_MIX = 0xBF58476D1CE4E5B9
+_BORDER = 0x94D049BB133111EB
 _REMEMBERED = 1 << 20
 
 
@@ -62,6 +64,8 @@ class TextStatistics:
     @cached_property
     def codes(self) -> NDArray[np.int64]:
         """[num_words] length of each word, times 4, and the bits `SHOWS` and `LETTER`."""
+        import numpy as np
+
         return np.fromiter(map(_codes.__getitem__, self.words), np.int64, len(self.words))
 
     @cached_property
@@ -72,22 +76,26 @@ class TextStatistics:
     @cached_property
     def ends(self) -> NDArray[np.int64]:
         """[num_words + 1] where words end in the text of all words without white space; begins with 0."""
+        import numpy as np
+
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.lengths)])
 
     @cached_property
     def _hashes(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
         """Running hash of the characters and of the borders at each end of a word, and what undoes the position."""
+        import numpy as np
+
         joined = "".join(self.words)
         values = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
-        values = (values + np.uint64(1)) * _MIX
+        values = (values + np.uint64(1)) * np.uint64(_MIX)
         values ^= values >> np.uint64(29)
-        values *= _BORDER
+        values *= np.uint64(_BORDER)
         values ^= values >> np.uint64(32)
         powers, inverse = _powers(len(values) + 1)
         running = np.zeros(len(values) + 1, np.uint64)
         np.cumsum(values * powers[: len(values)], out=running[1:])
         borders = np.zeros(len(self.ends), np.uint64)
-        np.cumsum(powers[self.ends[:-1]] * _BORDER, out=borders[1:])
+        np.cumsum(powers[self.ends[:-1]] * np.uint64(_BORDER), out=borders[1:])
         return running[self.ends], borders, inverse[self.ends]
 
     def ngrams(self, n: int, *, borders: bool) -> NDArray[np.uint64]:
@@ -119,6 +127,8 @@ def _powers(count: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
 
 
 def _computed(count: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    import numpy as np
+
     made = []
     for base in (_BASE, _INVERSE):
         factors = np.full(count, base, np.uint64)

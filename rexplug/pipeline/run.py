@@ -319,7 +319,7 @@ class RecipeStages:
 
     def train_relevance(self) -> Any:
         """Label a sample, train the relevance classifier and choose its threshold."""
-        from rexplug.corpus.relevance import train_relevance
+        from rexplug.corpus.relevance.train import train_relevance
 
         recipe, run = self.recipe, self.run
         assert recipe.relevance is not None

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 SPACE, WORD, OTHER = 0, 1, 2
 
 
 @cache
 def _classes() -> NDArray[np.uint8]:
+    import numpy as np
+
     table = np.full(0x110000, OTHER, np.uint8)
     for code in range(0x110000):
         char = chr(code)
@@ -24,6 +29,8 @@ def _classes() -> NDArray[np.uint8]:
 
 def character_classes(text: str) -> NDArray[np.uint8]:
     """Per character 0 = white space, 1 = letter, digit or underscore, 2 = anything else; `[len(text)]`."""
+    import numpy as np
+
     codes = (
         np.frombuffer(text.encode(), np.uint8)
         if text.isascii()
@@ -40,6 +47,8 @@ def word_starts(text: str, offsets: NDArray[np.uint32] | NDArray[np.int64]) -> N
     token belongs to no word (byte-level BPE keeps it in the token). The second token of a character that was split
     into bytes continues its word.
     """
+    import numpy as np
+
     num_tokens = len(offsets)
     if num_tokens == 0:
         return np.zeros(0, np.bool_)

@@ -23,7 +23,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from rexplug.components import Candidate, Document, DocumentSource, Labeller, LabellingContext
-from rexplug.corpus.relevance import train_relevance
+from rexplug.corpus.relevance.train import train_relevance
 from rexplug.corpus.relevance.fasttext import normalised, probability
 from rexplug.corpus.relevance.filter import RelevanceFilter
 from rexplug.corpus.relevance.labellers import SourceLabels

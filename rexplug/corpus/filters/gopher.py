@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from rexplug.components import CorpusFilter, Document, Verdict
 from rexplug.corpus.text_statistics import LETTER, SHOWS, TextStatistics, text_statistics_of
 
+if TYPE_CHECKING:
+    pass
+
 _STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 _PARAGRAPHS = re.compile(r"\n{2,}")
 _LINES = re.compile(r"\n+")
-_TRUE = np.ones(1, np.bool_)
 
 
 class GopherQuality(CorpusFilter):
@@ -46,6 +47,8 @@ class GopherQuality(CorpusFilter):
 
     def judge(self, document: Document) -> Verdict:
         """Reasons as datatrove names them, e.g. `gopher_short_doc`; `empty` where no word is left to measure."""
+        import numpy as np
+
         analysis, text = text_statistics_of(document), document.text
         codes = analysis.codes
         shows = (codes & SHOWS) != 0
@@ -148,11 +151,13 @@ def duplicates(parts: Sequence[str]) -> tuple[int, int]:
 
 def _top(analysis: TextStatistics, n: int) -> int:
     """Characters, blanks between words included, of all occurrences of the most frequent n-gram (the first of equals)."""
+    import numpy as np
+
     if len(analysis.words) < n:
         return 0
     hashes = analysis.ngrams(n, borders=True)
     ordered = np.sort(hashes)
-    starts = np.flatnonzero(np.concatenate([_TRUE, ordered[1:] != ordered[:-1]]))
+    starts = np.flatnonzero(np.concatenate([np.ones(1, np.bool_), ordered[1:] != ordered[:-1]]))
     counts = np.diff(starts, append=len(ordered))
     most = int(counts.max())
     place = 0 if most == 1 else int(np.isin(hashes, ordered[starts[counts == most]]).argmax())
@@ -165,6 +170,8 @@ def _repeats_more(analysis: TextStatistics, n: int, share: float, size: int) -> 
     A repeated n-gram is skipped whole, so where each begins depends on those before it, which takes a loop. Most texts
     need none: too few n-grams occur twice for any way of counting to reach the share.
     """
+    import numpy as np
+
     if len(analysis.words) < n:
         return False
     hashes = analysis.ngrams(n, borders=False)

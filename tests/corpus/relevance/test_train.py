@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rexplug import DataError, Document
-from rexplug.corpus.relevance import train_relevance
+from rexplug.corpus.relevance.train import train_relevance
 from rexplug.corpus.relevance.fasttext import normalised
 from rexplug.corpus.relevance.filter import RelevanceFilter
 from rexplug.corpus.relevance.labellers import LabelFile, SourceLabels
