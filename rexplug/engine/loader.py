@@ -12,10 +12,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from rexplug.batches import BatchStream, GlobalBatch, Position
 from rexplug.engine.packed_row import PackedRow, idle_row, pack_fields, row_of, unpack_fields
-from rexplug.model.flops import pairs
-
-HALF_WINDOW = 64
-"""Tokens that a local layer sees to either side, in every model of the family."""
+from rexplug.model.family import DEFAULT_FAMILY
+from rexplug.model.flops import attention_pairs
 
 
 class StreamDataset(IterableDataset[dict[str, Any]]):
@@ -86,7 +84,7 @@ def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
         "about": {
             "progress": batch.progress, "num_tokens": batch.num_tokens, "tokens_of": dict(batch.tokens_of),
             "planned": dict(batch.planned), "capacity": batch.capacity, "position": after.to_json(),
-            "tokens": after.tokens, "pairs": (pairs(lengths, None), pairs(lengths, HALF_WINDOW)),
+            "tokens": after.tokens, "pairs": (attention_pairs(lengths, None), attention_pairs(lengths, DEFAULT_FAMILY.half_window)),
             # Source and document of each sample; an array crosses from process to process at once.
             "documents": samples[:, [1, 3]],
         },

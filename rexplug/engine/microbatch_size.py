@@ -18,17 +18,17 @@ from rexplug.batches import BatchStream
 from rexplug.errors import DataError, RankLost
 from rexplug.io.atomic import write_json
 from rexplug.model.build import load_model
+from rexplug.model.family import SIZES
+from rexplug.model.memory_limits import CPU_MICROBATCH_TOKENS
 from rexplug.model.packed import use_packed_attention
 from rexplug.phase_stream import ROWS, remembered_rows
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
 
-CPU_TOKENS = 8192
-"""Tokens that a CPU takes at a time at least, where the batch has as many; more gain nothing."""
 GPU_TOKENS = 65_536
 """Tokens that a GPU takes at a time at least, where the batch has as many and memory does not forbid."""
-_BASE_SIZE = 22 * 768
+_BASE_SIZE = SIZES["base"].layers * SIZES["base"].hidden
 """Layers times width of the base model."""
 _SHARE = 0.9
 """Share of a GPU's memory that a microbatch may fill when it is tried, and share of the tokens tried on a CPU that are then taken:
@@ -91,7 +91,9 @@ def enough_memory(
         cure = f"set {key} to {max(phase.context, tokens // 2):,}, or to auto, which finds what fits"
     else:
         cure = f"by the plan {most:,} fit: set {key} to that or less, or to auto, which finds what fits"
-    if at_a_time > 1 or (device.type == "cpu" and phase.microbatch_tokens != "auto" and tokens <= CPU_TOKENS):
+    if at_a_time > 1 or (
+        device.type == "cpu" and phase.microbatch_tokens != "auto" and tokens <= CPU_MICROBATCH_TOKENS
+    ):
         cure = f"set {key} to auto, which finds what fits: a CPU takes several rows at a time otherwise"
     raise DataError(
         f"phase '{phase.name}' ran out of memory on the {_name(device)} ({memory / 2**30:.1f} GiB) with microbatch_tokens of "
@@ -196,7 +198,7 @@ def _largest(
     wrapped = PackedMaskedLM(model, len(stream.sources), backend)
     tokens = phase.batch_tokens // distributed.world()
     if device.type == "cpu":
-        tokens = min(tokens, CPU_TOKENS)
+        tokens = min(tokens, CPU_MICROBATCH_TOKENS)
     tokens = max(tokens, phase.context)
     try:
         while tokens > phase.context and not _takes(wrapped, stream, tokens, device, precision):

@@ -21,15 +21,17 @@ from rexplug.engine import checkpoints
 from rexplug.engine.checkpoint_policy import DISK_ERRORS, Saver, why_not_written
 from rexplug.engine.checkpoints import FINAL, State
 from rexplug.engine.metrics import MetricsFile, Smoothed, Speed
-from rexplug.engine.microbatch_size import CPU_TOKENS, Fits, choose_rows, enough_memory
+from rexplug.engine.microbatch_size import Fits, choose_rows, enough_memory
 from rexplug.engine.resume_changes import jumps, learning_rate_at, shares_at
 from rexplug.errors import DataError, RankLost, RunInterrupted
 from rexplug.io.atomic import replacing
 from rexplug.model.attention import choose_backend
-from rexplug.model.build import load_model, save_model, set_rope, start_model, theta_warnings, thetas
-from rexplug.model.checkpoint import SpecialIds
+from rexplug.model.build import load_model, save_model, start_model
 from rexplug.model.compile import choose_compile, compile_layers
+from rexplug.model.config_file import SpecialIds, layer_kinds_of
+from rexplug.model.memory_limits import CPU_MICROBATCH_TOKENS
 from rexplug.model.packed import use_packed_attention
+from rexplug.model.rope import set_rope, theta_warnings, thetas
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
@@ -67,7 +69,7 @@ def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -
             "command goes on from there"
         ) from None
     total = sum(each.numel() for each in model.parameters())
-    embedding = model.model.embeddings.tok_embeddings.weight.numel()
+    embedding = model.get_input_embeddings().weight.numel()
     return {
         "parameters": total, "without_embedding": total - embedding, "rope_theta": thetas(model),
         "new_weights": list(start.new_weights),
@@ -76,11 +78,8 @@ def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -
 
 def _check_rope(model: Any, phase: Phase) -> None:
     """Refuse a theta for a kind of layer that the model does not have."""
-    for kind, layers, theta in (
-        ("global", "full", phase.rope.global_theta),
-        ("local", "sliding", phase.rope.local_theta),
-    ):
-        if theta is not None and f"{layers}_attention" not in model.config.layer_types:
+    for kind, theta in (("global", phase.rope.global_theta), ("local", phase.rope.local_theta)):
+        if theta is not None and kind not in layer_kinds_of(model.config):
             raise DataError(
                 f"phases.{phase.name}.rope.{kind}_theta: the model has no {kind} layers, so there is nothing to change; leave "
                 "it out"
@@ -123,7 +122,7 @@ class Machine:
         """Rows of a microbatch: one on a GPU, where `microbatch_tokens` says what fits; on a CPU short rows go together,
         because each pass adds up the gradient of the whole embedding."""
         found = self.device.type == "cuda" or phase.microbatch_tokens == "auto"
-        return 1 if found else max(1, CPU_TOKENS // row_tokens)
+        return 1 if found else max(1, CPU_MICROBATCH_TOKENS // row_tokens)
 
     @property
     def loader_workers(self) -> int:

@@ -21,8 +21,9 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from rexplug.engine.composer_model import PackedMaskedLM
+from rexplug.model.memory_limits import GRADIENT_BYTES, MOMENT_BYTES, WEIGHT_BYTES
 
-BYTES_PER_PARAMETER = 16
+BYTES_PER_PARAMETER = WEIGHT_BYTES + GRADIENT_BYTES + MOMENT_BYTES
 """A weight, its gradient and two moments in fp32."""
 SHARE_OF_MEMORY = 0.25
 """Above this share of a rank's memory they are cut into parts; the rest is for what a batch needs. Our choice."""
@@ -59,8 +60,9 @@ def shard(wrapped: PackedMaskedLM, device: torch.device) -> None:
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     # gloo cannot average. In fp64 torch divides by itself, and the sum is as exact as that of one process.
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float64) if device.type == "cpu" else MixedPrecisionPolicy()
-    wrapped.model.model.layer_by_layer = True
-    for layer in wrapped.model.model.layers:
+    encoder = wrapped.model.base_model
+    encoder.layer_by_layer = True
+    for layer in encoder.layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(wrapped, mesh=mesh, mp_policy=policy)
 

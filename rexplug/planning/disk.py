@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rexplug.model.memory_limits import MOMENT_BYTES, WEIGHT_BYTES
 from rexplug.planning.phases import Plan
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
@@ -55,10 +56,10 @@ def disk_of(recipe: Recipe, plan: Plan, *, read_bytes: float, tokens: float, doc
     positions = sum(phase.steps * (16 + 208 * len(phase.sources)) for phase in plan.phases)
     checkpoints = model = None
     if plan.parameters is not None:
-        model = 4.0 * plan.parameters
+        model = float(WEIGHT_BYTES * plan.parameters)
         # Weights and two moments; the tied decoder is stored once.
-        each = 12.0 * plan.parameters
-        checkpoints = model + each * (len(recipe.phases) + _kept(recipe.phases[-1], seconds)) + positions
+        checkpoint = float((WEIGHT_BYTES + MOMENT_BYTES) * plan.parameters)
+        checkpoints = model + checkpoint * (len(recipe.phases) + _kept(recipe.phases[-1], seconds)) + positions
     evaluations = len(recipe.evaluators) * (1 + len(recipe.phases) + len(recipe.baselines))
     figures = plan.steps * _PER_STEP + evaluations * _PER_EVALUATION
     return Disk(read_bytes * _PACKED, stored, checkpoints, model, float(figures))
