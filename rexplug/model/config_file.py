@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from rexplug.errors import shorten
 from rexplug.io.json_files import read_json_object
 from rexplug.model.family import DEFAULT_FAMILY, Family, embedding_rows, find_family, shape_and_rows
 from rexplug.model.layout import EncoderShape
@@ -345,5 +346,4 @@ def _is_id(value: Any, rows: int, *, list_too: bool) -> bool:
 
 def _show(value: Any) -> str:
     """A value of the file as Python writes it, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shorten(repr(value))

@@ -22,7 +22,7 @@ from torch.autograd import Function
 
 from rexplug.model.cpu.onednn import has_onednn, pad_rows, product, weight_gradient
 from rexplug.model.layers import HeadWeights, head_features
-from rexplug.model.memory_limits import LOGITS_CPU, LOGITS_FUSED, LOGITS_GPU
+from rexplug.training_defaults import LOGITS_CPU, LOGITS_FUSED, LOGITS_GPU
 
 Kernel = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 """Takes logits `[m, V]` and labels `[m]`; returns the gradient of the summed loss (perhaps in the logits' memory), losses, hits."""
@@ -37,7 +37,7 @@ def masked_lm_loss(
         model: a masked language model.
         hidden: hidden states of masked tokens, `[m, hidden]`.
         labels: their true ids, `[m]`.
-        max_logits: logits held at a time; those of `rexplug.model.memory_limits` if left out.
+        max_logits: logits held at a time; those of `rexplug.training_defaults` if left out.
         kernel: what turns logits into their gradient: `liger`, `compiled` or `pieces` (torch's own operators); by
             `choose_loss` if left out.
 

@@ -31,7 +31,7 @@ def _sound(path: Path) -> dict[str, Any]:
     return content if sound else {}
 
 
-class Foresight:
+class ForecastRecorder:
     """Plans a run at its start, and again once sources are counted if they were not; told of stages by `run_stages`.
 
     `plan.json` keeps what was expected of each stage when it began, so that a report can set it beside what happened.
@@ -97,7 +97,7 @@ class Foresight:
     def _now(self) -> Forecast:
         if self._forecast is None or self._stale:
             self._forecast = make_forecast(
-                self._recipe, self._run, machine=self._machine, processes=distributed.world()
+                self._recipe, self._run, machine=self._machine, processes=distributed.world_size()
             )
             self._stale = False
         return self._forecast

@@ -8,17 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rexplug.model.layout import EncoderShape
-from rexplug.model.memory_limits import (
-    CPU_MICROBATCH_TOKENS,
-    GRADIENT_BYTES,
-    LOGITS_CPU,
-    LOGITS_FUSED,
-    MOMENT_BYTES,
-    WEIGHT_BYTES,
-)
+from rexplug.optimizers import FP32_BYTES, OPTIMIZERS
 from rexplug.planning.phases import PlannedPhase, make_plan
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
+from rexplug.training_defaults import CPU_TOKENS, LOGITS_CPU, LOGITS_FUSED
 
 GIB = 2**30
 _CONTEXT_GPU = 0.6 * GIB
@@ -88,15 +82,15 @@ def training_memory(shape: EncoderShape, rows: int, phase: PlannedPhase, *, gpu:
         # Half-precision logits, which a kernel turns into their gradient in place.
         held, each, process = LOGITS_FUSED, 2, _CONTEXT_GPU
     else:
-        tokens = max(phase.row_tokens, min(CPU_MICROBATCH_TOKENS, phase.batch_tokens[-1]))
+        tokens = max(phase.row_tokens, min(CPU_TOKENS, phase.batch_tokens[-1]))
         layer = 44 * width + 16 * inner
         copies = 2 * 4 * parameters
         held, each, process = LOGITS_CPU, 12, _PROCESS_CPU
     masked = max(1.0, phase.masked * tokens)
     chunk = min(held, masked * rows)
     return Memory(
-        "gpu" if gpu else "cpu", tokens, float(WEIGHT_BYTES * parameters), float(GRADIENT_BYTES * parameters),
-        float(MOMENT_BYTES * parameters), float(copies),
+        "gpu" if gpu else "cpu", tokens, float(FP32_BYTES * parameters), float(FP32_BYTES * parameters),
+        float(OPTIMIZERS[phase.optimizer].moment_bytes * parameters), float(copies),
         float(tokens * (shape.layers * layer + 12 * width) + masked * 16 * width), float(chunk * each + 4 * rows * width),
         process,
     )  # fmt: skip

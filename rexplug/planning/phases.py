@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import brief
-from rexplug.io.hub import cached, is_folder
+from rexplug.io.hub import cached_file, is_folder
 from rexplug.model.family import DEFAULT_FAMILY, SIZES, embedding_rows, find_family, find_release, shape_and_rows
 from rexplug.model.layout import EncoderShape
 from rexplug.planning.history import MeasurementHistory
@@ -68,6 +68,7 @@ class PlannedPhase:
     flops: float | None
     row_tokens: int
     masked: float
+    optimizer: str
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: EncoderShape | 
         phase.name, phase.tokens, planned_steps(phase), phase.context, sources,
         tuple(rate.peak * each for each in factors[:-1]), rate.peak, rate.peak * factors[-1], tuple(batches[1:]), batches[0],
         masks, phase.masking.name, attended, counted, flops, phase.row_tokens, sum(masks) / POINTS,
+        phase.optimizer.use,
     )  # fmt: skip
 
 
@@ -236,7 +238,7 @@ def _vocabulary(recipe: Recipe, run: RunDirectory) -> tuple[int | None, str]:
     for folder in (spec.from_, str(run.tokenizer)):
         if is_folder(folder) and (Path(folder) / "tokenizer.json").exists():
             return SpecialTokens.read(Path(folder)).vocabulary_size, ""
-    found = cached(spec.from_, "tokenizer.json")
+    found = cached_file(spec.from_, "tokenizer.json")
     if found is not None:
         return SpecialTokens.read(found.parent).vocabulary_size, ""
     release = find_release(spec.from_)
@@ -253,7 +255,7 @@ def _config(name: str, revision: str | None) -> Any:
     """
     path: Path | None = Path(name) / "config.json"
     if path is None or not is_folder(name) or not path.exists():
-        path = cached(name, "config.json", revision)
+        path = cached_file(name, "config.json", revision)
     if path is None:
         return None
     return json.loads(path.read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from rexplug.errors import first_few, shorten
 from rexplug.model.checkpoint.header import StoredWeights
 from rexplug.model.config_file import ConfigFile
 
@@ -147,10 +148,7 @@ def _hint(names: Iterable[str], left_over: Sequence[str]) -> str:
 
 
 def _first_names(names: Iterable[str]) -> str:
-    """The first three names, and how many more there are."""
-    ordered = sorted(names)
-    more = f" and {len(ordered) - 3} more" if len(ordered) > 3 else ""
-    return ", ".join(name if len(name) <= 80 else f"{name[:77]}..." for name in ordered[:3]) + more
+    return first_few([shorten(name, 80) for name in sorted(names)])
 
 
 def _are(names: Iterable[str]) -> str:
