@@ -138,7 +138,7 @@ _RESULTS = {
     "rexplug.report.compare": ("Cell", "Comparison"),
     "rexplug.report.preview": ("PhasePreview", "RowPreview", "SamplePreview"),
     "rexplug.report.results": ("ModelResults",),
-    "rexplug.tokens": ("TokenStore",),
+    "rexplug.tokens.store": ("TokenStore",),
 }  # fmt: skip
 """Types of results, by the module that defines them; loaded when they are asked for."""
 _PLACES = {name: module for module, names in _RESULTS.items() for name in names}
