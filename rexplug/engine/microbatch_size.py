@@ -18,8 +18,8 @@ from rexplug.batches import BatchStream
 from rexplug.engine.hardware import Hardware
 from rexplug.errors import DataError, RankLost
 from rexplug.io.atomic import write_json
-from rexplug.model.attention import use_packed_attention
 from rexplug.model.build import load_model
+from rexplug.model.packed import use_packed_attention
 from rexplug.optimizers import OPTIMIZERS
 from rexplug.phase_stream import ROWS, remembered_rows
 from rexplug.progress import Progress
