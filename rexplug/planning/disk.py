@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rexplug.optimizers import OPTIMIZERS
 from rexplug.planning.phases import Plan
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
@@ -56,12 +57,18 @@ def disk_of(recipe: Recipe, plan: Plan, *, read_bytes: float, tokens: float, doc
     checkpoints = model = None
     if plan.parameters is not None:
         model = 4.0 * plan.parameters
-        # Weights and two moments; the tied decoder is stored once.
-        each = 12.0 * plan.parameters
-        checkpoints = model + each * (len(recipe.phases) + _kept(recipe.phases[-1], seconds)) + positions
+        last = recipe.phases[-1]
+        # The final checkpoint of each phase, and those that are kept beside the last one's.
+        sizes = [_checkpoint_bytes(phase, plan.parameters) for phase in recipe.phases]
+        checkpoints = model + sum(sizes) + _kept(last, seconds) * sizes[-1] + positions
     evaluations = len(recipe.evaluators) * (1 + len(recipe.phases) + len(recipe.baselines))
     figures = plan.steps * _PER_STEP + evaluations * _PER_EVALUATION
     return Disk(read_bytes * _PACKED, stored, checkpoints, model, float(figures))
+
+
+def _checkpoint_bytes(phase: Phase, parameters: int) -> float:
+    """Weights, of which the tied decoder is stored once, and the optimizer's moments."""
+    return float((4 + OPTIMIZERS[phase.optimizer.use].moment_bytes) * parameters)
 
 
 def _kept(phase: Phase, seconds: float) -> int:

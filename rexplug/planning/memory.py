@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rexplug.model.sizes import Size
+from rexplug.optimizers import OPTIMIZERS
 from rexplug.planning.phases import PlannedPhase, make_plan
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
+from rexplug.training_defaults import CPU_TOKENS
 
 GIB = 2**30
-CPU_TOKENS = 8192
-"""Tokens that a CPU takes at a time at least (the engine's own figure)."""
 _LOGITS_CPU, _LOGITS_GPU = 2**22, 2**29
 """Logits held at a time (the loss's own figures)."""
 _CONTEXT_GPU = 0.6 * GIB
@@ -69,7 +69,7 @@ def tokens_that_fit(
 
 
 def training_memory(shape: Size, rows: int, phase: PlannedPhase, *, gpu: bool, processes: int = 1) -> Memory:
-    """Memory of a phase: fp32 weights, gradients and two moments; activations in bf16 on a GPU, in fp32 on a CPU.
+    """Memory of a phase: fp32 weights, gradients and the optimizer's moments; activations in bf16 on a GPU, in fp32 on a CPU.
 
     A layer keeps, per token, for its backward pass: on a GPU 17 H + 7 I bytes (as measured where layers are compiled, which
     computes some of it again: docs/plan.md), on a CPU 44 H + 16 I (residual stream, inputs of products, queries, keys
@@ -91,7 +91,8 @@ def training_memory(shape: Size, rows: int, phase: PlannedPhase, *, gpu: bool, p
     masked = max(1.0, phase.masked * tokens)
     chunk = min(held, masked * rows)
     return Memory(
-        "gpu" if gpu else "cpu", tokens, 4.0 * parameters, 4.0 * parameters, 8.0 * parameters, float(copies),
+        "gpu" if gpu else "cpu", tokens, 4.0 * parameters, 4.0 * parameters,
+        float(OPTIMIZERS[phase.optimizer].moment_bytes * parameters), float(copies),
         float(tokens * (shape.layers * layer + 12 * width) + masked * 16 * width), float(chunk * each + 4 * rows * width),
         process,
     )  # fmt: skip

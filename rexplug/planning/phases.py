@@ -69,6 +69,7 @@ class PlannedPhase:
     flops: float | None
     row_tokens: int
     masked: float
+    optimizer: str
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: Size | None, ro
         phase.name, phase.tokens, planned_steps(phase), phase.context, sources,
         tuple(rate.peak * each for each in factors[:-1]), rate.peak, rate.peak * factors[-1], tuple(batches[1:]), batches[0],
         masks, phase.masking.name, attended, counted, flops, phase.row_tokens, sum(masks) / POINTS,
+        phase.optimizer.use,
     )  # fmt: skip
 
 
