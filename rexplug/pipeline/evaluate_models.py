@@ -15,12 +15,12 @@ from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
 
 if TYPE_CHECKING:
-    from rexplug.evaluation import Material, ModelName
+    from rexplug.evaluation import EvaluationData, ModelSpec
     from rexplug.report.results import ModelResults
 
 
 def evaluate_models(
-    names: Sequence[ModelName], evaluators: Sequence[Evaluator], material: Material, out: Path, progress: Progress
+    names: Sequence[ModelSpec], evaluators: Sequence[Evaluator], material: EvaluationData, out: Path, progress: Progress
 ) -> list[ModelResults]:
     """Measure every model on the same items; results lie in `out/<model>/` and are taken from there where nothing changed.
 
@@ -41,9 +41,9 @@ def evaluate_models(
     return found
 
 
-def evaluation_data_of(recipe: Recipe, run: RunDirectory, progress: Progress) -> Material:
+def evaluation_data_of(recipe: Recipe, run: RunDirectory, progress: Progress) -> EvaluationData:
     """What the run of a recipe held out; nothing if it has not curated yet."""
-    from rexplug.evaluation import Material
+    from rexplug.evaluation import EvaluationData
 
     if run.manifest.is_file():
         done = {name for name, stage in Manifest.open(run).values["stages"].items() if stage.get("status") == "done"}
@@ -51,7 +51,7 @@ def evaluation_data_of(recipe: Recipe, run: RunDirectory, progress: Progress) ->
             if stage in done and not folder.is_dir():
                 raise DataError(f"{folder} is missing, and {stage} is done; --from {stage} makes it again")
     if not run.tokenizer.is_dir() or not run.corpus.is_dir():
-        return Material({}, recipe.seed)
+        return EvaluationData({}, recipe.seed)
     return RecipeStages(recipe, run, progress).material()
 
 

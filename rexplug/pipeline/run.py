@@ -15,7 +15,7 @@ from rexplug.checksums import FILE as CHECKSUMS
 from rexplug.checksums import record_checksums, require_intact
 from rexplug.components import Component, Document, Evaluator, SalienceScorer
 from rexplug.errors import DataError, RexplugError
-from rexplug.evaluation.models import ModelName
+from rexplug.evaluation.models import ModelSpec
 from rexplug.io.atomic import remove, replacing, write_text
 from rexplug.pipeline.damage import explain_damage
 from rexplug.pipeline.forecast_log import ForecastRecorder
@@ -32,7 +32,7 @@ from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, repair_hint
 
 if TYPE_CHECKING:
-    from rexplug.evaluation import Material
+    from rexplug.evaluation import EvaluationData
 
 REMAKE_TOKENIZER = "--from tokenize makes it, and all that depends on it, again"
 COMPARED_TEXTS = 200
@@ -240,7 +240,7 @@ class RecipeStages:
                     self.evaluate_baselines,
                     {
                         "baselines": list(recipe.baselines),
-                        "models": [folder_stamps(ModelName.parse(each).what, MODEL_FILES) for each in recipe.baselines],
+                        "models": [folder_stamps(ModelSpec.parse(each).what, MODEL_FILES) for each in recipe.baselines],
                         **self._measured(),
                     },
                     [*recipe.evaluators, recipe.evaluation_scorer],
@@ -307,9 +307,9 @@ class RecipeStages:
 
     def _kept_out(self) -> Sequence[Evaluator]:
         """The evaluators whose texts are kept out of the corpus."""
-        from rexplug.corpus.decontaminate import compared
+        from rexplug.corpus.decontaminate import evaluators_with_texts
 
-        return compared(self.recipe.evaluators, self.recipe.curation.decontaminate)
+        return evaluators_with_texts(self.recipe.evaluators, self.recipe.curation.decontaminate)
 
     def _compared(self, evaluators: Sequence[Evaluator]) -> dict[str, Any]:
         """What decides the texts of evaluators."""
@@ -332,16 +332,16 @@ class RecipeStages:
     def curate(self) -> Any:
         """Read, filter, deduplicate and split the documents of every source."""
         from rexplug.corpus import curate
-        from rexplug.corpus.filters_setup import complete, prepared
+        from rexplug.corpus.filters_setup import finish_statistics, resolve_filters
         from rexplug.report import write_dataset_card
 
         recipe, run = self.recipe, self.run
-        sources = prepared(recipe, run, self.progress)
+        sources = resolve_filters(recipe, run, self.progress)
         statistics = curate(
             sources, recipe.curation, seed=recipe.seed, corpus=run.corpus, fitted=run.fitted,
             progress=self.progress,
         )  # fmt: skip
-        statistics = complete(statistics, recipe, run)
+        statistics = finish_statistics(statistics, recipe, run)
         write_dataset_card(run, recipe)
         return statistics
 
@@ -454,7 +454,7 @@ class RecipeStages:
         self._require_whole(checkpoint)
         try:
             results = evaluate(
-                self.recipe.evaluators, lambda: ModelName(moment, str(checkpoint)).load(self.run.tokenizer),
+                self.recipe.evaluators, lambda: ModelSpec(moment, str(checkpoint)).load(self.run.tokenizer),
                 self.material(), name=moment, folder=self.run.evaluation / moment, progress=self.progress,
             )  # fmt: skip
         except EvaluatorsFailed as error:
@@ -467,7 +467,7 @@ class RecipeStages:
 
         found: dict[str, Any] = {}
         failed: list[str] = []
-        for name in distinct([ModelName.parse(each) for each in self.recipe.baselines]):
+        for name in distinct([ModelSpec.parse(each) for each in self.recipe.baselines]):
             try:
                 results: Mapping[str, Mapping[str, Any]] = evaluate(
                     self.recipe.evaluators, name.load, self.material(), name=name.label,
@@ -481,11 +481,11 @@ class RecipeStages:
             raise EvaluatorsFailed("; ".join(failed), found)
         return found
 
-    def material(self) -> Material:
+    def material(self) -> EvaluationData:
         """What evaluators measure on: held-out documents, and the scorer that tells salient words from plain ones."""
-        from rexplug.evaluation import Material
+        from rexplug.evaluation import EvaluationData
 
-        return Material(self._held_out(), self.recipe.seed, self._scorer(), self.run.tokenizer)
+        return EvaluationData(self._held_out(), self.recipe.seed, self._scorer(), self.run.tokenizer)
 
     def export(self) -> Any:
         """Write the Hugging Face model of the last phase and prove its logits."""

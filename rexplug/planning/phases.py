@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import brief
-from rexplug.io.hub import cached, is_folder
+from rexplug.io.hub import cached_file, is_folder
 from rexplug.model.sizes import PUBLISHED, PUBLISHED_ROWS, SIZES, Size, embedding_rows
 from rexplug.planning.history import MeasurementHistory
 from rexplug.planning.sources import SourceSize, source_sizes
@@ -236,7 +236,7 @@ def _vocabulary(recipe: Recipe, run: RunDirectory) -> tuple[int | None, str]:
     for folder in (spec.from_, str(run.tokenizer)):
         if is_folder(folder) and (Path(folder) / "tokenizer.json").exists():
             return SpecialTokens.read(Path(folder)).vocabulary_size, ""
-    found = cached(spec.from_, "tokenizer.json")
+    found = cached_file(spec.from_, "tokenizer.json")
     if found is not None:
         return SpecialTokens.read(found.parent).vocabulary_size, ""
     if spec.from_ in PUBLISHED:
@@ -252,7 +252,7 @@ def _config(name: str, revision: str | None) -> Any:
     """
     path: Path | None = Path(name) / "config.json"
     if path is None or not is_folder(name) or not path.exists():
-        path = cached(name, "config.json", revision)
+        path = cached_file(name, "config.json", revision)
     if path is None:
         return None
     return json.loads(path.read_text(encoding="utf-8"))
