@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from rexplug.errors import NotApplicable
-from rexplug.evaluation.loading import head_logits, load_weights, longest_input, runs_packed
+from rexplug.evaluation.loading import head_logits, load_weights, longest_input
 from rexplug.evaluation.model_folder import check_fit, load_modules, load_tokenizer, loading, look_through
+from rexplug.model.config_file import runs_packed
 
 _BATCH_TOKENS = 8192
 _NOISE = 0.02

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rexplug.optimizers import OPTIMIZERS
+from rexplug.optimizers import FP32_BYTES, OPTIMIZERS
 from rexplug.planning.phases import Plan
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
@@ -56,19 +56,14 @@ def disk_of(recipe: Recipe, plan: Plan, *, read_bytes: float, tokens: float, doc
     positions = sum(phase.steps * (16 + 208 * len(phase.sources)) for phase in plan.phases)
     checkpoints = model = None
     if plan.parameters is not None:
-        model = 4.0 * plan.parameters
-        last = recipe.phases[-1]
-        # The final checkpoint of each phase, and those that are kept beside the last one's.
-        sizes = [_checkpoint_bytes(phase, plan.parameters) for phase in recipe.phases]
-        checkpoints = model + sum(sizes) + _kept(last, seconds) * sizes[-1] + positions
+        model = float(FP32_BYTES * plan.parameters)
+        # Of every phase the final checkpoint stays; the tied decoder is stored once.
+        kept = [*recipe.phases, *[recipe.phases[-1]] * _kept(recipe.phases[-1], seconds)]
+        numbers = sum(FP32_BYTES + OPTIMIZERS[phase.optimizer.use].moment_bytes for phase in kept)
+        checkpoints = model + float(numbers * plan.parameters) + positions
     evaluations = len(recipe.evaluators) * (1 + len(recipe.phases) + len(recipe.baselines))
     figures = plan.steps * _PER_STEP + evaluations * _PER_EVALUATION
     return Disk(read_bytes * _PACKED, stored, checkpoints, model, float(figures))
-
-
-def _checkpoint_bytes(phase: Phase, parameters: int) -> float:
-    """Weights, of which the tied decoder is stored once, and the optimizer's moments."""
-    return float((4 + OPTIMIZERS[phase.optimizer.use].moment_bytes) * parameters)
 
 
 def _kept(phase: Phase, seconds: float) -> int:

@@ -64,7 +64,7 @@ def family(case):
 
 def refused(case, folder):
     if family(case):
-        return f"model.from: '{folder}' is a {case.start} model; only the ModernBERT family can be gone on from"
+        return f"model.from: '{folder}' is a {case.start} model; only ModernBERT-family checkpoints are supported"
     return f"model.from: '{folder}': {case.start.replace('{folder}', str(folder))}"
 
 
