@@ -28,7 +28,7 @@ SCRIPT = (
     "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
     "class Watch(c.Silent):\n"
     "    left = int(sys.argv[4])\n"
-    "    def update(self, done, **figures):\n"
+    "    def update(self, done, **metrics):\n"
     "        Watch.left -= 1\n"
     "        if Watch.left: return\n"
     "        if sys.argv[3] == 'error': raise DataError('this rank cannot read its disk')\n"

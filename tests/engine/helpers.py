@@ -26,8 +26,8 @@ class AtStep:
     def start(self, task, total=None, unit=""):
         pass
 
-    def update(self, done, **figures):
-        if figures:
+    def update(self, done, **metrics):
+        if metrics:
             self.left -= 1
             if self.left == 0:
                 self.action()

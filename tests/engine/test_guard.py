@@ -26,8 +26,8 @@ class Fault(Silent):
     def __init__(self, step: int) -> None:
         self.step, self.done, self.notes = step, 0, []
 
-    def update(self, done: float, **figures: float) -> None:
-        self.done += bool(figures)
+    def update(self, done: float, **metrics: float) -> None:
+        self.done += bool(metrics)
 
     def note(self, text: str) -> None:
         self.notes.append(text.strip())

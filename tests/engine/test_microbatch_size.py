@@ -49,8 +49,8 @@ class Notes(Silent):
         if "microbatch_tokens of" in text:
             resource.setrlimit(resource.RLIMIT_AS, self.limits)
 
-    def update(self, done: float, **figures: float) -> None:
-        if figures:
+    def update(self, done: float, **metrics: float) -> None:
+        if metrics:
             self.left -= 1
             if self.left == 0:
                 raise KeyError("stands for whatever ends a process")

@@ -31,7 +31,7 @@ def test_a_killed_process_leaves_nothing_that_changes_the_outcome(bench_at, tmp_
         "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
         "class Kill(c.Silent):\n"
         "    left = int(sys.argv[3])\n"
-        "    def update(self, done, **figures):\n"
+        "    def update(self, done, **metrics):\n"
         "        Kill.left -= 1\n"
         "        if not Kill.left: os.kill(os.getpid(), signal.SIGKILL)\n"
         "c.frequent(Path(sys.argv[2])).train('first', Kill())\n"

@@ -88,7 +88,7 @@ def test_a_terminal_that_is_closed_leaves_a_checkpoint(bench_at, tmp_path, undis
         "from rexplug.errors import RunInterrupted\n"
         "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
         "class Print(c.Silent):\n"
-        "    def update(self, done, **figures): figures and print('step', flush=True)\n"
+        "    def update(self, done, **metrics): metrics and print('step', flush=True)\n"
         "try: c.frequent(Path(sys.argv[2])).train('first', Print())\n"
         "except RunInterrupted as error: print(error, flush=True); Path(sys.argv[3]).write_text(str(error)); sys.exit(130)\n"
     )

@@ -1,5 +1,6 @@
 """A new optimizer is one file (`lion.py` beside this one) and one line, the entry of the table below."""
 
+import copy
 import sys
 from pathlib import Path
 
@@ -31,8 +32,8 @@ class Crash(Silent):
 
     left = 5
 
-    def update(self, done, **figures):
-        self.left -= bool(figures)
+    def update(self, done, **metrics):
+        self.left -= bool(metrics)
         if not self.left:
             raise KeyError("stands for whatever ends a process")
 
@@ -84,7 +85,7 @@ def test_the_recipe_knows_it(lion, monkeypatch):
 def test_plans_count_its_memory_and_its_checkpoints(lion, tokenized_run):
     _, recipe, run = tokenized_run
 
-    def figures(use):
+    def planned(use):
         phases = tuple(
             phase.model_copy(update={"optimizer": Optimizer(use=use, weight_decay=0.0)}) for phase in recipe.phases
         )
@@ -94,9 +95,9 @@ def test_plans_count_its_memory_and_its_checkpoints(lion, tokenized_run):
         disk = disk_of(changed, plan, read_bytes=0, tokens=0, documents=0, seconds=0)
         return plan.parameters, memory.moments, disk.checkpoints
 
-    parameters, moments, checkpoints = figures("adamw")
+    parameters, moments, checkpoints = planned("adamw")
     assert moments == 8 * parameters
-    assert figures("lion") == (parameters, 4 * parameters, checkpoints - 4 * parameters * len(recipe.phases))
+    assert planned("lion") == (parameters, 4 * parameters, checkpoints - 4 * parameters * len(recipe.phases))
 
 
 def test_its_state_is_sharded_as_its_parameters_are(lion, phase):
@@ -117,7 +118,8 @@ def test_its_state_is_sharded_as_its_parameters_are(lion, phase):
         return optimizer
 
     whole = torch.nn.Linear(4, 16, bias=False)
-    saved = stepped(whole).state_dict()
+    whole_optimizer = stepped(whole)
+    saved = copy.deepcopy(whole_optimizer.state_dict())
     dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=8)
     try:
         mesh = init_device_mesh("cpu", (8,))
@@ -131,5 +133,12 @@ def test_its_state_is_sharded_as_its_parameters_are(lion, phase):
         assert isinstance(moment, DTensor)
         assert moment.to_local().shape == (2, 4)
         assert torch.equal(moment.to_local(), saved["state"][0]["exp_avg"][:2])
+        for model in (whole, sharded):
+            model.weight.grad = torch.ones_like(model.weight)
+        optimizer.step()
+        whole_optimizer.step()
+        assert torch.equal(sharded.weight.to_local(), whole.weight[:2]), (
+            "the rank steps its shard as the whole is stepped"
+        )
     finally:
         dist.destroy_process_group()
