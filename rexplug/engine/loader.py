@@ -79,8 +79,8 @@ def _as_it_is(batch: Any) -> Any:
 
 def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
     """A rank's rows of a global batch as tensors; `about` holds what the callbacks report of all of it."""
-    samples = np.array([sample[:4] for row in batch.contents for sample in row], np.int64)
-    lengths = samples[:, 0].tolist()
+    samples = [sample for row in batch.samples for sample in row]
+    lengths = [sample.length for sample in samples]
     return {
         "rows": [row_of(row) for row in batch.rows],
         "about": {
@@ -88,6 +88,6 @@ def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
             "planned": dict(batch.planned), "capacity": batch.capacity, "position": after.to_json(),
             "tokens": after.tokens, "pairs": (pairs(lengths, None), pairs(lengths, HALF_WINDOW)),
             # Source and document of each sample; an array crosses from process to process at once.
-            "documents": samples[:, [1, 3]],
+            "documents": np.array([(sample.source, sample.document) for sample in samples], np.int64),
         },
     }  # fmt: skip

@@ -344,11 +344,13 @@ def train_phase(
     distributed.broadcast(None)  # nobody reads the final checkpoint before it is there
     if steps.stopped:
         raise RunInterrupted(f"stopped at the end of phase '{phase.name}'; saved; the same command goes on from here")
-    drawn = Position.from_json(steps.last_position)
+    last_position = Position.from_json(steps.last_position)
     epochs = {
-        # Samples that were passed over for now have not been seen.
-        name: round((draws - sum(source == i for source, _ in drawn.waiting)) / max(1, size), 3)
-        for i, (name, draws, size) in enumerate(zip(stream.sources, drawn.draws, stream.epoch_samples(), strict=True))
+        # Deferred samples have not been trained on.
+        name: round((next_index - sum(source == i for source, _ in last_position.deferred)) / max(1, size), 3)
+        for i, (name, next_index, size) in enumerate(
+            zip(stream.sources, last_position.next_indices, stream.epoch_samples(), strict=True)
+        )
     }
     return {
         "tokens": steps.tokens, "steps": steps.step, "seconds": round(steps.seconds, 2),
