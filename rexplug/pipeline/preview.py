@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rexplug.errors import DataError, RecipeError
 from rexplug.pipeline.run import run_recipe
-from rexplug.planning.sources import known_sources
+from rexplug.planning.sources import source_sizes
 from rexplug.plugins.discovery import load_plugins
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe, load_recipe
@@ -18,7 +18,7 @@ from rexplug.run_directory import RunDirectory
 
 
 @contextmanager
-def prepared(
+def token_stores_for_preview(
     recipe_or_run: Path, overrides: Sequence[str], phase: str | None, documents: int, progress: Progress
 ) -> Iterator[tuple[Recipe, RunDirectory, list[Phase], str]]:
     """Yield a recipe, a folder with its token stores, the phases asked for, and a sentence on where they come from.
@@ -52,7 +52,7 @@ def prepared(
     recipe = load_recipe(recipe_or_run, overrides, registry)
     chosen = _phases(recipe, phase)
     run = RunDirectory(Path("runs") / recipe.name)
-    if all(known.store is not None for known in known_sources(recipe, run).values()):
+    if all(known.store is not None for known in source_sizes(recipe, run).values()):
         yield recipe, run, chosen, f"from the token stores of {run.root}"
         return
     with tempfile.TemporaryDirectory(prefix="rexplug-peek-") as folder:

@@ -216,9 +216,9 @@ def test_a_new_head_is_said_and_kept_in_run_json(place, tmp_path, notes):
 
 
 def evaluated(folder, what="{folder}"):
-    from rexplug.evaluation.models import ModelName
+    from rexplug.evaluation.models import ModelSpec
 
-    return ModelName.parse(what.format(folder=folder)).load()
+    return ModelSpec.parse(what.format(folder=folder)).load()
 
 
 @cases(lambda case: case.evaluate is None)

@@ -84,7 +84,7 @@ def test_the_best_checkpoints_stay(bench, phase):
     made.train("first")
     folder = made.run.checkpoints / "first"
     assert len(list(folder.glob("step-*"))) == 2
-    losses = [read_state(path).figures["loss"] for path in folder.glob("step-*")]
+    losses = [read_state(path).smoothed["loss"] for path in folder.glob("step-*")]
     assert max(losses) < 4.3
 
 
@@ -110,9 +110,9 @@ def test_a_full_disk_does_not_end_training_and_spoils_nothing(bench, phase):
     assert all(name.startswith("step-") for name in left), "and nothing half-written"
     assert str(error.value).startswith(f"a checkpoint could not be written to {folder} (")
     assert str(error.value).endswith(
-        f"the last good one is {left[-1]}; make room, and the same command goes on from there"
+        f"the last good one is {left[-1]}; make room, and the same command resumes from there"
     )
-    assert any("training goes on and tries again" in note for note in progress.said)
+    assert any("training continues and tries again" in note for note in progress.said)
     calm = bench("calm", [phase("first", checkpoints={"every_tokens": 600})])
     calm.train("first")
     made.train("first")
@@ -137,7 +137,7 @@ def test_a_full_disk_at_the_initial_model(bench, full_disk):
         initial_checkpoint(made.recipe, stream.special, made.run)
     folder = made.run.checkpoints / "initial"
     assert str(error.value).startswith(f"the initial model could not be written to {folder} (")
-    assert str(error.value).endswith(" GiB free); make room, and the same command goes on from there")
+    assert str(error.value).endswith(" GiB free); make room, and the same command resumes from there")
     assert list(made.run.checkpoints.iterdir()) == []
 
 
@@ -162,7 +162,7 @@ def test_a_full_disk_at_an_evaluation_on_the_way(bench, phase, full_disk):
     (left,) = sorted(path.name for path in folder.iterdir() if path.name != "positions.log")
     assert str(error.value).startswith(f"weights to evaluate could not be written to {folder} (")
     assert str(error.value).endswith(
-        f"; the last good one is {left}; make room, and the same command goes on from there"
+        f"; the last good one is {left}; make room, and the same command resumes from there"
     )
     assert seen == []
 
@@ -234,9 +234,9 @@ def test_a_logger_whose_package_is_missing_is_named(bench, phase):
     from rexplug.engine.loggers import make_loggers
 
     assert make_loggers(made.recipe, "first", made.run) == []
-    from rexplug.recipe.schema import Recorder
+    from rexplug.recipe.schema import LoggerOptions
 
-    recipe = made.recipe.model_copy(update={"loggers": (Recorder.model_validate("mlflow"),)})
+    recipe = made.recipe.model_copy(update={"loggers": (LoggerOptions.model_validate("mlflow"),)})
     try:
         import mlflow  # noqa: F401
     except ImportError:
@@ -248,10 +248,10 @@ def test_tensorboard_gets_every_step(bench):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from rexplug.recipe.schema import Recorder
+    from rexplug.recipe.schema import LoggerOptions
 
     made = bench()
-    recipe = made.recipe.model_copy(update={"loggers": (Recorder.model_validate("tensorboard"),)})
+    recipe = made.recipe.model_copy(update={"loggers": (LoggerOptions.model_validate("tensorboard"),)})
     from rexplug.engine import initial_checkpoint
 
     stream = made.stream("first")
