@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rexplug.batches.order import invert, key_of, permute
 from rexplug.tokens import TokenStore
-from rexplug.tokens.index import BLOCK, samples_of
+from rexplug.tokens.index import BLOCK, num_samples
 
 CHUNK = 2048
 """Sample indices that are computed together; numpy calls cost too much for one at a time."""
@@ -97,7 +97,7 @@ class Samples:
         samples_before = self._counts[0]
         block = np.searchsorted(samples_before, numbers, side="right") - 1
         lengths = np.asarray(index.lengths[block])
-        counts = samples_of(lengths, room, self.min_tokens)
+        counts = num_samples(lengths, room, self.min_tokens)
         cumulative = np.cumsum(counts, axis=1, dtype=np.int64)
         rest = numbers - samples_before[block]
         inside = (cumulative <= rest[:, None]).sum(1)
@@ -151,7 +151,7 @@ class Samples:
     def numbers_of(self, document: int) -> range:
         """The numbers of a document's samples in the order of the store; empty if the document is too short."""
         block, inside = divmod(document, BLOCK)
-        counts = samples_of(np.asarray(self.store.index.lengths[block]), self.context - 2, self.min_tokens)
+        counts = num_samples(np.asarray(self.store.index.lengths[block]), self.context - 2, self.min_tokens)
         first = int(self._counts[0][block]) + int(counts[:inside].sum())
         return range(first, first + int(counts[inside]))
 
