@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,8 +16,8 @@ from rexplug.components import CorpusFilter, Document, Evaluator, FineTuning, Ve
 from rexplug.io.atomic import replacing, write_json
 from rexplug.recipe.schema import Decontamination
 from rexplug.run_directory import read_json
+from rexplug.text.words import lower_words, word_spans
 
-_WORD = re.compile(r"\w+")
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 2**64)
 _TABLE_BITS = 22
@@ -43,7 +42,7 @@ _WORDS = _Words()
 
 def word_hashes(text: str) -> Hashes:
     """A hash per word of the lower-cased text, punctuation left out."""
-    words = _WORD.findall(text.lower())
+    words = lower_words(text)
     return np.fromiter(map(_WORDS.__getitem__, words), np.uint64, len(words))
 
 
@@ -123,7 +122,7 @@ class Index:
         ]
 
     def _matches(self, text: str, hits: Sequence[tuple[int, int, int]], least: int) -> list[Match]:
-        spans = [match.span() for match in _WORD.finditer(text.lower())]
+        spans = word_spans(text.lower())
         grams = max(1, len(spans) - self.words + 1)
         by_evaluator: dict[str, list[tuple[int, int, int]]] = {}
         for hit in hits:

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.components import Document
+from rexplug.text.words import split_words_and_marks
 
-WORD = re.compile(r"\w+(?:['’\-]\w+)*|[^\w\s]")
-"""Words, with inner apostrophes and hyphens, and punctuation marks one by one."""
 SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 
 SHOWS, LETTER = 1, 2
@@ -57,7 +56,7 @@ class TextStatistics:
     @cached_property
     def words(self) -> list[str]:
         """Words and punctuation marks."""
-        return WORD.findall(self.text)
+        return split_words_and_marks(self.text)
 
     @cached_property
     def codes(self) -> NDArray[np.int64]:

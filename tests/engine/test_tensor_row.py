@@ -35,7 +35,7 @@ def made(lengths, padding, seed):
     return PackedRow(
         number=0, token_ids=tokens, labels=labels, position_ids=np.zeros_like(tokens), cu_seqlens=cu_seqlens,
         max_length=max(lengths), num_tokens=total, num_masked=len(chosen), sources=documents % 3, documents=documents,
-        contents=[],
+        samples=[],
     )  # fmt: skip
 
 
