@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from rexplug.io.tabular import read_records
     from rexplug.plugins.hookspecs import hookimpl
     from rexplug.schedules import Ramp
+    from rexplug.text.words import lower_words, split_words
 
 __all__ = [
     "Candidate",
@@ -102,6 +103,7 @@ __all__ = [
     "evaluate",
     "hookimpl",
     "load_recipe",
+    "lower_words",
     "open_run",
     "open_stream",
     "plan",
@@ -110,6 +112,7 @@ __all__ = [
     "read_records",
     "run",
     "split_of",
+    "split_words",
 ]
 
 _MODULES = {
@@ -130,6 +133,7 @@ _MODULES = {
     "rexplug.io.tabular": ("read_records",),
     "rexplug.plugins.hookspecs": ("hookimpl",),
     "rexplug.schedules": ("Ramp",),
+    "rexplug.text.words": ("lower_words", "split_words"),
 }  # fmt: skip
 """Module -> the public names that it defines."""
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}

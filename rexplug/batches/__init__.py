@@ -1,4 +1,4 @@
-"""Token stores to batches: order, mixing, packing, masking. Knows no Composer and no recipe."""
+"""Batches from token stores: order, mixing, packing, masking. Independent of Composer and of recipes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rexplug.batches.lineage import Lineage
     from rexplug.batches.masking import IGNORED
     from rexplug.batches.position import BatchPlan, GlobalBatch, PackedRow, Position, rank_rows
-    from rexplug.batches.samples import Sample
+    from rexplug.batches.samples import SampleRecord
     from rexplug.batches.stream import BatchStream
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "Position",
     "PositionHistory",
     "PositionLog",
-    "Sample",
+    "SampleRecord",
     "rank_rows",
 ]
 
@@ -37,7 +37,7 @@ _PLACES = {
     "Position": "rexplug.batches.position",
     "PositionHistory": "rexplug.batches.history",
     "PositionLog": "rexplug.batches.history",
-    "Sample": "rexplug.batches.samples",
+    "SampleRecord": "rexplug.batches.samples",
     "rank_rows": "rexplug.batches.position",
 }
 

@@ -67,7 +67,7 @@ def tokens_that_fit(
 
 
 def training_memory(shape: EncoderShape, rows: int, phase: PlannedPhase, *, gpu: bool, processes: int = 1) -> Memory:
-    """Memory of a phase: fp32 weights, gradients and two moments; activations in bf16 on a GPU, in fp32 on a CPU.
+    """Memory of a phase: fp32 weights, gradients and moments; activations in bf16 on a GPU, in fp32 on a CPU.
 
     A layer keeps, per token, for its backward pass: on a GPU 17 H + 7 I bytes (as measured where layers are compiled, which
     computes some of it again: docs/plan.md), on a CPU 44 H + 16 I (residual stream, inputs of products, queries, keys

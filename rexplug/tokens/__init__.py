@@ -1,4 +1,4 @@
-"""Documents to token stores: tokenizer, shards, channels.
+"""Token stores from documents: tokenizer, shards, channels.
 
 Nothing is imported here: `rexplug check` reads special tokens and needs neither numpy nor a store.
 """

@@ -79,5 +79,16 @@ def test_functions_are_annotated_and_name_their_errors():
 
 
 def test_the_two_packages_share_their_names():
-    for name in ("check", "compare", "evaluate", "load_recipe", "open_run", "open_stream", "plan", "run", "Run", "Recipe"):
+    for name in (
+        "check",
+        "compare",
+        "evaluate",
+        "load_recipe",
+        "open_run",
+        "open_stream",
+        "plan",
+        "run",
+        "Run",
+        "Recipe",
+    ):
         assert getattr(rexplug, name) is getattr(api, name)

@@ -62,7 +62,10 @@ def test_metrics_are_rows_and_columns(folder):
     assert [(row["phase"], row["step"], row["loss"]) for row in run.metrics] == [
         ("pretrain", 1, 6.0), ("pretrain", 2, 5.0), ("anneal", 1, 4.0),
     ]  # fmt: skip
-    assert run.columns("loss", "source_loss.web", phase="pretrain") == {"loss": [6.0, 5.0], "source_loss.web": [6.0, 5.0]}
+    assert run.columns("loss", "source_loss.web", phase="pretrain") == {
+        "loss": [6.0, 5.0],
+        "source_loss.web": [6.0, 5.0],
+    }
     assert run.columns("masked") == {"masked": [None, 30, None]}
     with pytest.raises(rexplug.DataError) as error:
         run.columns("los")
@@ -114,7 +117,10 @@ def test_a_run_that_is_tokenized_continues_and_tells_its_corpus(tokenized_run, n
     _, recipe, where = tokenized_run
     again = rexplug.run(recipe, run_dir=where.root, until="tokenize", progress=notes)
     assert again.status == "done"
-    assert {name: (each.read, each.held_out) for name, each in again.corpus.items()} == {"web": (30, 0), "shop": (20, 0)}
+    assert {name: (each.read, each.held_out) for name, each in again.corpus.items()} == {
+        "web": (30, 0),
+        "shop": (20, 0),
+    }
     assert all(counts.tokens for counts in again.corpus.values())
     assert again.recipe == recipe
     assert any("curate" in line for line in notes.lines)
