@@ -81,8 +81,8 @@ def _identity(batch: Any) -> Any:
 
 def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
     """A rank's `rows` of a global batch as tensors; `about` describes the global batch for the callbacks."""
-    samples = np.array([sample[:4] for row in batch.contents for sample in row], np.int64)
-    lengths = samples[:, 0].tolist()
+    samples = [sample for row in batch.samples for sample in row]
+    lengths = [sample.length for sample in samples]
     return {
         "rows": [to_tensor_row(row) for row in batch.rows],
         "about": {
@@ -91,6 +91,6 @@ def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
             "tokens": after.tokens,
             "pairs": (attention_pairs(lengths, None), attention_pairs(lengths, DEFAULT_FAMILY.half_window)),
             # Source and document of each sample, as an array: lists are slow to send from a loader worker.
-            "documents": samples[:, [1, 3]],
+            "documents": np.array([(sample.source, sample.document) for sample in samples], np.int64),
         },
     }  # fmt: skip
