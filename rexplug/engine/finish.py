@@ -15,7 +15,7 @@ from rexplug.engine.checkpoints import FINAL
 from rexplug.engine.fit import lost_rank_explained
 from rexplug.engine.job import PhaseJob, PhaseState
 from rexplug.errors import DataError, RunInterrupted
-from rexplug.model.build import thetas
+from rexplug.model.rope import thetas
 
 
 def finish(

@@ -12,11 +12,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from rexplug.batches import BatchStream, GlobalBatch, Position
 from rexplug.engine.tensor_row import TensorRow, idle_row, pack_fields, to_tensor_row, unpack_fields
-from rexplug.model.flops import pairs
-from rexplug.model.sizes import WINDOW
-
-HALF_WINDOW = WINDOW // 2
-"""Tokens that a local layer sees to either side."""
+from rexplug.model.family import DEFAULT_FAMILY
+from rexplug.model.flops import attention_pairs
 
 
 class StreamDataset(IterableDataset[dict[str, Any]]):
@@ -91,7 +88,8 @@ def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
         "about": {
             "progress": batch.progress, "num_tokens": batch.num_tokens, "tokens_of": dict(batch.tokens_of),
             "planned": dict(batch.planned), "capacity": batch.capacity, "position": after.to_json(),
-            "tokens": after.tokens, "pairs": (pairs(lengths, None), pairs(lengths, HALF_WINDOW)),
+            "tokens": after.tokens,
+            "pairs": (attention_pairs(lengths, None), attention_pairs(lengths, DEFAULT_FAMILY.half_window)),
             # Source and document of each sample, as an array: lists are slow to send from a loader worker.
             "documents": np.array([(sample.source, sample.document) for sample in samples], np.int64),
         },
