@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 import rexplug
 from rexplug_guided_mlm.spans import argsort_keys, first_in_order, random_runs, run_starts, tokens_of_runs, word_begins
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Guided(rexplug.MaskingPolicy):
@@ -30,6 +32,8 @@ class Guided(rexplug.MaskingPolicy):
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Salient spans first, then random tokens for the rest of the budget."""
+        import numpy as np
+
         chosen = self.salient_subset(batch, progress, generator)
         missing = self.budget(batch, progress) - int(np.count_nonzero(chosen))
         return chosen | rexplug.random_tokens(batch.maskable > chosen, missing, generator)
@@ -38,6 +42,8 @@ class Guided(rexplug.MaskingPolicy):
         self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator
     ) -> NDArray[np.bool_]:
         """The tokens of salient spans in the mask of `choose`, `[num_tokens]`."""
+        import numpy as np
+
         salient: NDArray[np.bool_] = (batch.channels["salience"] != 0) & batch.maskable
         num_salient = int(np.count_nonzero(salient))
         salient_budget = round(self.guidance.at(progress) * self.budget(batch, progress))
@@ -85,6 +91,8 @@ class Span(rexplug.MaskingPolicy):
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Split the row into spans of geometric length and choose spans in random order until the budget is met."""
+        import numpy as np
+
         maskable = batch.maskable
         begins = word_begins(batch.channels["word_start"], maskable)
         words = np.flatnonzero(begins)
@@ -103,6 +111,8 @@ def _mask_runs(
     begins: NDArray[np.bool_], batch: rexplug.TokenBatch, budget: int, generator: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Choose runs of tokens in random order until the budget is met; the last one is cut. `begins` and result `[num_tokens]`."""
+    import numpy as np
+
     starts = np.flatnonzero(begins)
     lengths = np.diff(starts, append=len(begins))
     runs, surplus = random_runs(lengths, batch.maskable[starts], budget, generator)

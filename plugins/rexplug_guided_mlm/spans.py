@@ -6,8 +6,11 @@ tokens.
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def run_starts(places: NDArray[np.int64], values: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -17,6 +20,8 @@ def run_starts(places: NDArray[np.int64], values: NDArray[np.uint8]) -> NDArray[
         places: ascending, `[n]`.
         values: the value at each place, `[n]`.
     """
+    import numpy as np
+
     begins = np.ones(len(places), np.bool_)
     np.not_equal(values[1:], values[:-1], out=begins[1:])
     begins[1:] |= np.diff(places) != 1
@@ -25,6 +30,8 @@ def run_starts(places: NDArray[np.int64], values: NDArray[np.uint8]) -> NDArray[
 
 def word_begins(word_start: NDArray[np.uint8], maskable: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Where words begin, `[num_tokens]`; a token that cannot be masked counts as a word by itself."""
+    import numpy as np
+
     begins = ~maskable
     begins[1:] |= begins[:-1].copy()
     begins |= word_start.view(np.bool_) if word_start.dtype == np.bool_ else word_start != 0
@@ -34,6 +41,8 @@ def word_begins(word_start: NDArray[np.uint8], maskable: NDArray[np.bool_]) -> N
 
 def first_in_order(lengths: NDArray[np.int64], order: NDArray[np.int64], budget: int) -> tuple[NDArray[np.int64], int]:
     """The first runs in `order` that have at least `budget` tokens together, and by how many tokens they exceed it."""
+    import numpy as np
+
     total = np.cumsum(lengths[order])
     last = int(np.searchsorted(total, budget))
     if budget <= 0 or not len(order):
@@ -56,6 +65,8 @@ def random_runs(
         budget: tokens to choose.
         generator: the random generator.
     """
+    import numpy as np
+
     keys = generator.integers(0, 2**32, len(lengths), dtype=np.uint32)
     np.putmask(keys, ~allowed, 2**32 - 1)
     total = int(lengths[allowed].sum()) if not allowed.all() else int(lengths.sum())
@@ -75,6 +86,8 @@ def random_runs(
 
 def argsort_keys(keys: NDArray[np.uint32]) -> NDArray[np.int64]:
     """A stable argsort: key and index are sorted as one 64-bit number, which is several times as fast as np.argsort."""
+    import numpy as np
+
     packed = (keys.astype(np.uint64) << np.uint64(32)) | np.arange(len(keys), dtype=np.uint64)
     packed.sort()
     order: NDArray[np.int64] = (packed & np.uint64(2**32 - 1)).view(np.int64)
@@ -98,6 +111,8 @@ def tokens_of_runs(
         run_of_token: the index of each token's run, `[num_tokens]`, if the caller has it: where runs are short, looking
             it up is several times as fast as repeating.
     """
+    import numpy as np
+
     is_chosen = np.zeros(len(starts), np.bool_)
     is_chosen[runs] = True
     tokens: NDArray[np.bool_] = np.repeat(is_chosen, lengths) if run_of_token is None else is_chosen.take(run_of_token)

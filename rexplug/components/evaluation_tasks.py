@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from rexplug.components.quantities import Quantity
+from rexplug.documented import Documented
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ def _distinct(texts: Iterable[tuple[str, str | None]]) -> dict[str, str]:
     return {text_id: text for text, text_id in ids.items()}
 
 
-class FineTuning(BaseModel):
+class FineTuning(Documented):
     """The budget of a fine-tune, the same for every model. Learning rates are selected on dev, never on test."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     modes: tuple[Literal["probe", "full"], ...] = Field(default=("full", "probe"), min_length=1)
     """`full` trains all weights, `probe` only a head on the frozen encoder; the first mode gives the main metric."""

@@ -6,14 +6,15 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, NamedTuple, Self
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from rexplug.components.base import Component
 from rexplug.components.corpus_filter import CorpusSample
 from rexplug.text.words import word_bounds
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class TokenizedDocument:
             ends: ends of the spans, exclusive, `[num_spans]`.
             values: 0 to 255, `[num_spans]`.
         """
+        import numpy as np
+
         # There are fewer spans than tokens: look up the tokens of each span, not the span of each token.
         last = np.ascontiguousarray(self.offsets[:, 1])
         first_tokens = last.searchsorted(np.asarray(starts, np.uint32), side="right")
@@ -87,6 +90,8 @@ class SalienceScorer(Component):
 
         The default gives the score of each run of tokens with equal scores; override it to say more.
         """
+        import numpy as np
+
         scores = self.score(document)
         edges = np.flatnonzero(np.diff(scores, prepend=0, append=0))
         return [

@@ -121,7 +121,7 @@ _LAYOUT = WeightLayout(
         Module("mlp.Wo", (HIDDEN, INTERMEDIATE), "mlp_bias"),
     ),
     not_in_first_layer=frozenset({"attn_norm"}),
-    final_norm=Module("final_norm", (HIDDEN,), "norm_bias"),
+    last_norm=Module("final_norm", (HIDDEN,), "norm_bias"),
     head=(Module("head.dense", (HIDDEN, HIDDEN), "classifier_bias"), Module("head.norm", (HIDDEN,), "norm_bias")),
     decoder=Module("decoder", (VOCABULARY, HIDDEN), "decoder_bias"),
     tied="tie_word_embeddings",

@@ -53,7 +53,7 @@ class WeightLayout:
     layers: str
     layer: tuple[Module, ...]
     not_in_first_layer: frozenset[str]
-    final_norm: Module
+    last_norm: Module
     head: tuple[Module, ...]
     decoder: Module
     tied: str
@@ -72,7 +72,7 @@ class WeightLayout:
     @property
     def encoder_parts(self) -> tuple[str, ...]:
         """The children of the encoder."""
-        return (self.embedding.name.partition(".")[0], self.layers, self.final_norm.name.partition(".")[0])
+        return (self.embedding.name.partition(".")[0], self.layers, self.last_norm.name.partition(".")[0])
 
     def modules(self, num_layers: int) -> Iterator[Module]:
         """Every module of a model with so many layers, under its full name."""
@@ -83,7 +83,7 @@ class WeightLayout:
                 for module in self.layer
                 if number or module.name not in self.not_in_first_layer
             ]
-        for module in (*encoder, self.final_norm):
+        for module in (*encoder, self.last_norm):
             yield replace(module, name=self.encoder + module.name)
         yield from (*self.head, self.decoder)
 
@@ -123,7 +123,7 @@ class EncoderShape:
     def without_embedding(self) -> int:
         """Parameters of the encoder without the token embedding and its norm."""
         layout = self.layout
-        kept = [*layout.layer * self.layers, layout.final_norm]
+        kept = [*layout.layer * self.layers, layout.last_norm]
         absent = [module for module in layout.layer if module.name in layout.not_in_first_layer]
         return self._count(kept, 0) - self._count(absent, 0)
 
