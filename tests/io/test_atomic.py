@@ -21,4 +21,4 @@ def test_a_file_has_its_content_under_both_names(tmp_path, monkeypatch, links):
     link_or_copy(source, target)  # as after a stop
     source.unlink()
     assert target.read_text() == "content"
-    assert os.listdir(tmp_path / "folder") == ["b"]
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["b"]
