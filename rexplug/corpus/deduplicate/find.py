@@ -34,7 +34,7 @@ def find_duplicates(
     progress: Progress,
     name: str,
 ) -> None:
-    """Write for each shard which of its rows are duplicates, and reason_of.
+    """Write for each shard which of its rows are duplicates, with the reasons.
 
     Addresses are compared first, then equal texts among what is left, then near-duplicates among what is left of that.
 
