@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rexplug.errors import DataError
-from rexplug.evaluation.lexical import KINDS, LexicalModel
+from rexplug.evaluation.lexical import LEXICAL_KINDS, LexicalModel
 
 if TYPE_CHECKING:
     from rexplug.evaluation.encoder import HuggingFaceEncoder
@@ -48,7 +48,7 @@ class ModelSpec:
         Raises:
             DataError: it cannot be loaded.
         """
-        for kind in KINDS:
+        for kind in LEXICAL_KINDS:
             if self.what == kind:
                 return LexicalModel(kind)
         from rexplug.evaluation.encoder import HuggingFaceEncoder
@@ -85,7 +85,7 @@ class ModelSpec:
         from rexplug.model.checkpoint import require_unaltered
 
         place = self.place
-        if self.what in KINDS or not isinstance(place, Path):
+        if self.what in LEXICAL_KINDS or not isinstance(place, Path):
             return None
         found = look_through(place, tokenizer_beside(place), weights=not self.random)
         if not self.random:
@@ -126,7 +126,7 @@ def distinct(names: list[ModelSpec]) -> list[ModelSpec]:
 def _label(what: str) -> str:
     prefix = "random-" if what.startswith("random:") else ""
     parts = [part for part in Path(what.removeprefix("random:")).parts if part not in ("/", ".", "..")]
-    if what in KINDS or not parts:
+    if what in LEXICAL_KINDS or not parts:
         return what
     # `runs/shop/model` and `runs/shop/checkpoints/anneal/final` are named by the run.
     telling = [part for part in parts if part not in ("model", "final", "checkpoints", "runs")]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.planning.gpus import Gpu, share_of_peak
 from rexplug.planning.history import group_of, likeness
 from rexplug.planning.machine import Machine
@@ -200,14 +201,10 @@ def _add_training(
         add(f"evaluate.{phase.name}", evaluating, model, known=known)
     add("export", likeness("export", shape), {"parameters": parameters}, known=known)
     if recipe.baselines:
-        words = sum(name.partition("=")[2] in _WORDS or name in _WORDS for name in recipe.baselines)
+        words = sum(name.partition("=")[2] in LEXICAL_KINDS or name in LEXICAL_KINDS for name in recipe.baselines)
         work = model | {"words": float(words), "models": float(len(recipe.baselines) - words)}
         add("evaluate.baselines", likeness("baselines", list(recipe.baselines), evaluating), work, known=known)
     add("report", likeness("report", shape, len(recipe.phases)), {"steps": float(plan.steps)})
-
-
-_WORDS = ("bm25", "tfidf")
-"""Baselines without a network."""
 
 
 def _memory(plan: Plan, phase: PlannedPhase, gpu: Gpu | None, evaluated: bool) -> float:
