@@ -59,7 +59,7 @@ class LexicalModel:
         """
         self._refuse("has no embeddings")
 
-    def fill(
+    def predict_masked(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
     ) -> list[NDArray[np.int64]]:
         """Not available.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rexplug.components import Evaluator
 from rexplug.errors import DataError, RexplugError
 from rexplug.pipeline.manifest import Manifest
-from rexplug.pipeline.run import Story
+from rexplug.pipeline.run import RecipeStages
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
@@ -41,7 +41,7 @@ def evaluate_models(
     return found
 
 
-def material_of(recipe: Recipe, run: RunDirectory, progress: Progress) -> EvaluationData:
+def evaluation_data_of(recipe: Recipe, run: RunDirectory, progress: Progress) -> EvaluationData:
     """What the run of a recipe held out; nothing if it has not curated yet."""
     from rexplug.evaluation import EvaluationData
 
@@ -52,10 +52,10 @@ def material_of(recipe: Recipe, run: RunDirectory, progress: Progress) -> Evalua
                 raise DataError(f"{folder} is missing, and {stage} is done; --from {stage} makes it again")
     if not run.tokenizer.is_dir() or not run.corpus.is_dir():
         return EvaluationData({}, recipe.seed)
-    return Story(recipe, run, progress).material()
+    return RecipeStages(recipe, run, progress).material()
 
 
-def usable(evaluators: Sequence[Evaluator], progress: Progress) -> list[Evaluator]:
+def evaluators_with_data(evaluators: Sequence[Evaluator], progress: Progress) -> list[Evaluator]:
     """The evaluators whose data is there; a line for each that is left out.
 
     Raises:
@@ -74,7 +74,7 @@ def usable(evaluators: Sequence[Evaluator], progress: Progress) -> list[Evaluato
     return kept
 
 
-def select(evaluators: Sequence[Evaluator], wanted: Sequence[str]) -> list[Evaluator]:
+def select_evaluators(evaluators: Sequence[Evaluator], wanted: Sequence[str]) -> list[Evaluator]:
     """Those with one of the names (or labels); all if no name is given.
 
     Raises:
