@@ -138,4 +138,4 @@ def test_a_sentence_transformers_model_pools_as_it_says(bert):
 def test_a_model_without_head_fills_in_no_words(bert):
     with pytest.raises(NotApplicable) as caught:
         HuggingFaceEncoder(bert / "plain").predict_masked([np.array([1, 5, 2])], [np.array([1])])
-    assert str(caught.value) == "the model has no masked-language-model head, so it fills in no words"
+    assert str(caught.value) == "the model has no masked-language-model head, so it predicts no words"

@@ -8,8 +8,9 @@ from rexplug import DataError, Example, ExampleTask, FineTuning, NotApplicable, 
 from rexplug.evaluation import finetune_tasks
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import cosent
-from rexplug.evaluation.finetune_tasks import _spans, _tags, _threshold
+from rexplug.evaluation.finetune_tasks import best_threshold
 from rexplug.evaluation.lexical import LexicalModel
+from rexplug.evaluation.spans import spans_of_tags, tags_of_spans
 
 SMALL = FineTuning(steps=20, batch=8, learning_rates=(3e-3,), seeds=2, max_tokens=24)
 COLOURS = ("red", "blue", "oak", "steel")
@@ -109,8 +110,8 @@ def test_spans_survive_the_way_through_tags(coarse, fine):
     spans = [(2, 12, "look"), (22, 26, "brand"), (28, 33, "look")]
     for tokenizer in (coarse, fine):
         places = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
-        tags = _tags(TaggedText(text, spans), places, ["brand", "look"])
-        assert _spans(text, places, tags, ["brand", "look"]) == set(spans)
+        tags = tags_of_spans(spans, places, ["brand", "look"])
+        assert spans_of_tags(text, places, tags, ["brand", "look"]) == set(spans)
         assert tags[0] == tags[-1] == -1, "special tokens count for nothing"
 
 
@@ -118,8 +119,8 @@ def test_neighbouring_spans_of_one_label_stay_apart(fine):
     text = "red blue"
     places = fine(text, return_offsets_mapping=True)["offset_mapping"]
     spans = [(0, 4, "x"), (4, 8, "x")]
-    tags = _tags(TaggedText(text, spans), places, ["x"])
-    assert _spans(text, places, tags, ["x"]) == {(0, 3, "x"), (4, 8, "x")}
+    tags = tags_of_spans(spans, places, ["x"])
+    assert spans_of_tags(text, places, tags, ["x"]) == {(0, 3, "x"), (4, 8, "x")}
 
 
 def test_cosent_is_that_of_sentence_transformers():
@@ -134,9 +135,19 @@ def test_cosent_is_that_of_sentence_transformers():
 
 def test_the_threshold_is_the_best_of_dev():
     margin, truth = np.array([3.0, 2.0, 1.0, -1.0], np.float32), np.array([True, True, False, False])
-    assert _threshold(margin, truth) == 2.0
-    assert _threshold(np.zeros(3, np.float32), np.array([True, False, True])) == 0.0
-    assert _threshold(margin, np.zeros(4, bool)) == 0.0
+    assert best_threshold(margin, truth) == 2.0
+    assert best_threshold(np.zeros(3, np.float32), np.array([True, False, True])) == 0.0
+    assert best_threshold(margin, np.zeros(4, bool)) == 0.0
+
+
+def test_no_threshold_has_a_better_f1_by_scikit_learn():
+    from sklearn.metrics import f1_score
+
+    generator = np.random.default_rng(12)
+    for _ in range(20):
+        margin, truth = generator.normal(size=30).round(1).astype(np.float32), generator.random(30) < 0.4
+        f1 = {threshold: f1_score(truth, margin >= threshold) for threshold in margin}
+        assert f1[np.float32(best_threshold(margin, truth))] == pytest.approx(max(f1.values()))
 
 
 def test_a_part_without_examples_is_named(encoder):

@@ -6,8 +6,8 @@ import pytest
 
 from rexplug import DataError, RecipeError
 from rexplug.evaluation import EvaluationData, ModelSpec, evaluate
-from rexplug.evaluation.evaluators import Mteb
 from rexplug.evaluation.local_tasks import read_task
+from rexplug.evaluation.mteb_tasks import Mteb
 from rexplug.progress import Silent
 
 STS = [
@@ -80,7 +80,7 @@ def test_mteb_runs_a_folder(kind, model_folder, tmp_path):
             {"test": '{"sentence1": "a", "score": 1}\n'},
             "test.jsonl:1: there is no column sentence2; it has sentence1, score",
         ),
-        ("sts", {"test": [{**STS[0], "score": "high"}]}, "test.jsonl:1: score is 'high', which is no number"),
+        ("sts", {"test": [{**STS[0], "score": "high"}]}, "test.jsonl:1: score is 'high', which is not a number"),
         ("sts", {"test": "nonsense\n"}, "test.jsonl:1: no JSON: Expecting value: line 1 column 1 (char 0)"),
         ("sts", {"test": "[1]\n"}, 'test.jsonl:1: expected an object like {"text": ...}'),
         ("sts", {"test": ""}, "test.jsonl is empty"),
@@ -94,7 +94,7 @@ def test_mteb_runs_a_folder(kind, model_folder, tmp_path):
             {"train": [{"text": "a", "label": "x"}], "test": [{"text": "a", "label": "y"}]},
             "test.jsonl: the class 'y' does not occur in train",
         ),
-        ("classification", {"train": [{"text": " ", "label": "x"}], "test": []}, "train.jsonl:1: text is no text"),
+        ("classification", {"train": [{"text": " ", "label": "x"}], "test": []}, "train.jsonl:1: text is not a text"),
     ],
 )
 def test_faults_are_named_by_file_and_line(tmp_path, kind, files, message):

@@ -6,8 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from rexplug import DataError, Document
-from rexplug.evaluation.evaluators import MaskedRecovery
-from rexplug.evaluation.recovery import choose_words, texts_of
+from rexplug.evaluation.recovery import MaskedRecovery, choose_words
 
 
 @pytest.mark.parametrize("blunder", [False, True])
@@ -127,7 +126,7 @@ def test_what_cannot_be_measured_is_said(Setting, Oracle, coarse, options, held_
 def test_dev_and_test_share_no_document_and_miss_none(Setting, Oracle, coarse):
     documents = [Document(f"d{n}", f"text number {n}") for n in range(60)]
     setting = Setting(Oracle(coarse), {"web": documents})
-    dev, test = (texts_of(MaskedRecovery(part=part, documents=100), setting)["web"] for part in ("dev", "test"))
+    dev, test = (MaskedRecovery(part=part, documents=100).select_documents(setting)["web"] for part in ("dev", "test"))
     assert len(dev) + len(test) == 60
     assert {each.id for each in dev}.isdisjoint(each.id for each in test)
     assert min(len(dev), len(test)) > 15
@@ -140,7 +139,7 @@ def test_own_texts_take_the_place_of_held_out_ones(Setting, Oracle, coarse, tmp_
     evaluator = MaskedRecovery(texts={"mine": Jsonl(paths=(str(tmp_path / "t.jsonl"),))})
     evaluator.check()
     assert evaluator.inputs() == [tmp_path / "t.jsonl"]
-    found = texts_of(evaluator, Setting(Oracle(coarse), {"web": [Document("d", "held out")]}))
+    found = evaluator.select_documents(Setting(Oracle(coarse), {"web": [Document("d", "held out")]}))
     assert {name: sorted(d.text for d in documents) for name, documents in found.items()} == {
         "mine": ["and another", "one own text"]
     }

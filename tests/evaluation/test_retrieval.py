@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from rexplug import DataError, RetrievalCollection
-from rexplug.evaluation.beir import read_collection
-from rexplug.evaluation.evaluators import RetrievalFolder
+from rexplug.evaluation.beir import RetrievalFolder, read_collection
 from rexplug.evaluation.lexical import LexicalModel
-from rexplug.evaluation.retrieval import evaluate_retrieval, revision
+from rexplug.evaluation.retrieval import evaluate_retrieval, query_scores, revision
 
 CORPUS = '{"_id": "a", "title": "Red", "text": "shirt"}\n{"_id": "b", "text": "kettle\u2028steel"}\n'
 QUERIES = '{"_id": "q", "text": "something red"}\n{"_id": "unjudged", "text": "oak"}\n'
@@ -99,6 +98,32 @@ def oracle(Oracle, coarse, collection, revision, sign=1.0):
         vectors[text] = np.array([*(sign * grades), (100 - (grades**2).sum()) ** 0.5])
     vectors |= {text: np.append(vectors[text], 0.0) for text in collection.queries.values()}
     return Oracle(coarse, vectors=vectors, revision=revision, num_dimensions=len(keys) + 1)
+
+
+@pytest.fixture
+def judged():
+    """Two queries with a ranking each; the second one finds nothing."""
+    queries = {"q": "steel kettle", "r": "oak table"}
+    relevance = {"q": {"a": 3, "b": 1, "c": 0, "d": -1}, "r": {"a": 1}}
+    collection = RetrievalCollection("judged", {key: key for key in "abcd"}, queries, relevance)
+    return collection, {"q": {"c": 4.0, "b": 3.0, "d": 2.0, "a": 1.0}, "r": {}}
+
+
+def test_query_scores_are_those_of_the_textbook(judged):
+    collection, ranking = judged
+    gain, ideal = 1 / np.log2(3) + 3 / np.log2(5), 3 + 1 / np.log2(3)
+    assert query_scores(collection, ranking, "ndcg_cut_10") == [pytest.approx(gain / ideal, abs=1e-6), 0.0]
+    assert query_scores(collection, ranking, "recall_10", 2) == [0.5, 0.0]
+    assert query_scores(collection, ranking, "recip_rank", 10) == [0.5, 0.0]
+    assert query_scores(collection, ranking, "recip_rank", 1) == [0.0, 0.0]
+    assert query_scores(collection, ranking, "map") == [(1 / 2 + 2 / 4) / 2, 0.0]
+
+
+def test_documents_of_equal_score_keep_their_order(judged):
+    collection, _ = judged
+    first, last = ({"q": dict.fromkeys(order, 1.0)} for order in ("abcd", "dcba"))
+    assert query_scores(collection, first, "recip_rank")[0] == 1.0
+    assert query_scores(collection, last, "recip_rank")[0] == round(1 / 3, 6)
 
 
 @pytest.mark.slow

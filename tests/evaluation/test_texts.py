@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from rexplug import DataError, Document, NotApplicable
-from rexplug.evaluation.evaluators import Classification, EmbeddingGeometry, LongDocuments, Similarity
-from rexplug.evaluation.examples import read_examples
+from rexplug.evaluation.examples import Classification, Similarity
+from rexplug.evaluation.geometry import EmbeddingGeometry
+from rexplug.evaluation.long_documents import LongDocuments
 
 
 class Counting:
@@ -45,7 +46,7 @@ def test_stretches_beyond_a_models_reach_are_left_out(Setting, fine, long):
     assert list(result.metrics) == ["0-256", "256-512"]
     with pytest.raises(NotApplicable) as caught:
         evaluator.evaluate(Setting(Counting(fine, [], 0, max_tokens=300), {"web": long}))
-    assert str(caught.value) == "the model reads 300 tokens at most, less than two of the stretches"
+    assert str(caught.value) == "the model reads 300 tokens at most, less than two of the ranges"
     with pytest.raises(DataError) as caught:
         LongDocuments(min_words=9000).evaluate(Setting(Counting(fine, [], 0), {"web": long}))
     assert str(caught.value) == "long_documents: no document has 9,000 words; lower min_words"
@@ -88,7 +89,7 @@ def test_tables_are_split_by_text_and_read_without_header(tmp_path):
     (tmp_path / "all.tsv").write_text("".join(f'n{i}\t{i % 5}\tone "{i}\ttwo {i}\n' for i in range(300)))
     evaluator = Similarity(train=tmp_path / "all.tsv", columns=("id", "score", "sentence1", "sentence2"), title="toy")
     evaluator.check()
-    task = read_examples(evaluator, evaluator.text_columns, degrees=True)
+    task = evaluator.task()
     assert task.name == "similarity.toy"
     assert len(task.train) + len(task.dev) + len(task.test) == 300
     assert 30 < len(task.test) < 90
@@ -116,8 +117,8 @@ def test_a_degree_that_is_no_number_is_named(tmp_path):
     (tmp_path / "t.csv").write_text("sentence1,sentence2,score\na,b,much\n")
     evaluator = Similarity(train=tmp_path / "t.csv")
     with pytest.raises(DataError) as caught:
-        read_examples(evaluator, evaluator.text_columns, degrees=True)
-    assert str(caught.value) == f"{tmp_path}/t.csv:2: score is 'much', which is no number"
+        evaluator.task()
+    assert str(caught.value) == f"{tmp_path}/t.csv:2: score is 'much', which is not a number"
 
 
 @pytest.mark.parametrize(

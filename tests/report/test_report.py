@@ -11,7 +11,7 @@ import yaml
 
 import rexplug
 from rexplug.batches.policies import RandomMasking
-from rexplug.evaluation.evaluators import MaskedRecovery
+from rexplug.evaluation.recovery import MaskedRecovery
 from rexplug.io.atomic import write_json
 from rexplug.recipe import Recipe
 from rexplug.report import write_card, write_report
