@@ -9,12 +9,12 @@ from rexplug.io.atomic import write_text
 from rexplug.recipe import Recipe
 from rexplug.report.contents import Contents
 from rexplug.report.markdown import cell, front_matter
-from rexplug.report.plan_vs_actual import card_lines
+from rexplug.report.plan_vs_actual import markdown_lines
 from rexplug.run_directory import RunDirectory
 
 
 def write_card(run: RunDirectory, recipe: Recipe) -> Path:
-    """Write the card from what lies in the run's folder; returns its path."""
+    """Write the card from the files of a run; returns its path."""
     write_text(run.card, "\n".join(_lines(Contents(run, recipe))) + "\n")
     return run.card
 
@@ -79,7 +79,7 @@ def _lines(contents: Contents) -> list[str]:
         tokens = contents.tokens.get(name, {}).get("tokens")
         lines.append(
             f"| {name} | {origin} | {source['kept']['documents']:,} | {f'{tokens:,}' if tokens is not None else ''} | "
-            f"{cell(recipe.card.data_licenses.get(name, 'made by a program' if source['synthetic'] else 'not stated'))} |"
+            f"{cell(recipe.card.data_licenses.get(name, 'written by a program' if source['synthetic'] else 'not stated'))} |"
         )
     lines += [
         "",
@@ -93,7 +93,7 @@ def _lines(contents: Contents) -> list[str]:
             f"| {phase.name} | {result['tokens']:,} | {phase.context:,} | {phase.learning_rate.peak:g} | "
             f"{phase.masking.name} {phase.masking.rate.start:g} | {result['loss']:.3f} |"
         )
-    lines += card_lines(contents.foreseen)
+    lines += markdown_lines(contents.plan_vs_actual)
     if contents.evaluations:
         lines += ["", "## Evaluation", ""]
         comparison = contents.comparison
@@ -109,17 +109,17 @@ def _lines(contents: Contents) -> list[str]:
                 lines.append(f"| {cell(name)} | {' | '.join(cells)} | {interval} |")
             lines.append("")
         if comparison is not None and contents.run.baselines.is_dir():
-            lines += ["Beside other models, on the same items:", ""]
+            lines += ["Compared with other models, on the same items:", ""]
             lines += [
                 f"| metric | {' | '.join(map(cell, comparison.models))} |",
                 f"| --- |{' ---: |' * len(comparison.models)}",
             ]
             for row in comparison.rows:
-                cells = [f"{each.metric.value:.3f}" if each.metric else "–" for each in row.cells]
+                cells = [f"{row_cell.metric.value:.3f}" if row_cell.metric else "–" for row_cell in row.cells]
                 lines.append(f"| {cell(row.evaluator)} {cell(row.metric)} | {' | '.join(cells)} |")
             lines.append("")
         notes = dict.fromkeys(
-            note for each in contents.evaluations.values() for result in each.values() for note in result["notes"]
+            note for results in contents.evaluations.values() for result in results.values() for note in result["notes"]
         )
         lines += [f"- {cell(note)}" for note in notes]
     parity = contents.result("export")
@@ -133,13 +133,13 @@ def _lines(contents: Contents) -> list[str]:
         "## Limits",
         "",
         *([recipe.card.limits, ""] if recipe.card.limits else []),
-        "The model knows what its training data holds, with their errors and leanings, in one language. Nothing was done "
+        "The model reflects its training data, with their errors and biases, in one language. Nothing was done "
         "against unwanted associations."
         + (
             ""
             if recipe.card.license
-            else " Say under `card.license` in the recipe which licence applies: it follows from the training data and is not "
-            "rexplug's to choose."
+            else " Name the licence under `card.license` in the recipe: it follows from the training data, and rexplug does not "
+            "choose it."
         ),
         "",
         f"Made with rexplug {contents.manifest['rexplug']}: `{contents.manifest['command']}`, seed {recipe.seed}.",
@@ -148,13 +148,13 @@ def _lines(contents: Contents) -> list[str]:
 
 
 def _versions(contents: Contents) -> list[str]:
-    """From which release of transformers on the exported model computes these logits."""
+    """The oldest release of transformers in which the exported model computes the same logits."""
     oldest = (contents.result("export") or {}).get("transformers_from")
     return [f"It gives the same logits in transformers {oldest} and later.", ""] if oldest else []
 
 
 def _model_index(contents: Contents) -> dict[str, Any]:
-    """The main figures in the form that the hub shows beside a model."""
+    """The main metrics in the form that the hub shows beside a model."""
     entries = []
     for evaluator, results in contents.evaluations.items():
         last = results[max(results, key=contents.moments.index)]

@@ -196,7 +196,7 @@ def test_the_same_run_gives_the_same_page(run):
 @pytest.mark.parametrize("write", [write_report, write_card])
 def test_synthetic_text_is_announced(run, write):
     assert "The text of shop was written by a program." in write(run, make_recipe(synthetic=True)).read_text()
-    assert "written by a program" not in write(run, make_recipe()).read_text()
+    assert "was written by a program" not in write(run, make_recipe()).read_text()
 
 
 @pytest.mark.parametrize("write", [write_report, write_card])
@@ -222,7 +222,7 @@ def test_the_card_has_front_matter_and_figures(run):
     assert (matter["library_name"], matter["pipeline_tag"]) == ("transformers", "fill-mask")
     assert "license" not in matter, "it follows from the data and is the user's to name"
     assert "| web | toy.pages | 8 | 4,321 | not stated |" in body
-    assert "| shop | toy.pages (synthetic) | 8 | 4,321 | made by a program |" in body
+    assert "| shop | toy.pages (synthetic) | 8 | 4,321 | written by a program |" in body
     assert "| anneal | 3,001 | 64 | 0.001 | random 0.3 | 2.500 |" in body
     assert "| shop.words | 0.000 | 0.100 | 0.200 | 0.100 to 0.400 |" in body
     (model,) = matter["model-index"]
@@ -327,5 +327,5 @@ def test_baselines_stand_beside_the_last_model(run):
         scores = {"scores": {"shop.words": {"ids": ids, "values": [[value] * 30]}}}
         (folder / "masked_recovery.scores").write_text(json.dumps(scores))
     text = Page(write_report(run, make_recipe()).read_text()).text
-    assert "Beside other models" in text
+    assert "Compared with other models" in text
     assert "+0.300" in text
