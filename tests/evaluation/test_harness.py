@@ -1,4 +1,4 @@
-"""What the harness writes, and what it refuses."""
+"""The results that the harness writes, uses again and refuses."""
 
 import json
 import subprocess
@@ -56,7 +56,7 @@ def test_results_are_written(model_folder, tmp_path, documents):
         (Fixed(main="accuracy"), "toy.fixed: the main metric 'accuracy' is not among score"),
     ],
 )
-def test_broken_results_are_blamed_on_their_evaluator(model_folder, tmp_path, documents, evaluator, message):
+def test_errors_of_results_name_their_evaluator(model_folder, tmp_path, documents, evaluator, message):
     with pytest.raises(PluginError) as caught:
         run([evaluator], model_folder, tmp_path, documents)
     assert str(caught.value) == message
@@ -96,7 +96,7 @@ def test_a_result_is_computed_once_until_something_changes(model_folder, tmp_pat
     assert len(Counted.calls) == 5  # another model
 
 
-def test_what_does_not_apply_is_said_in_place_of_a_figure(tmp_path, documents):
+def test_a_result_says_why_an_evaluator_does_not_apply(tmp_path, documents):
     found = evaluate(
         [MaskedRecovery()], ModelSpec("bm25", "bm25").load, EvaluationData({"web": documents}, 3), name="bm25", folder=tmp_path,
         progress=Silent(),
