@@ -23,9 +23,9 @@ class LongDocuments(DocumentEvaluator):
     name: ClassVar[str] = "long_documents"
 
     documents: int = Field(default=12, ge=1)
-    """Documents of each source that are looked at; those with fewer than `min_words` words are left out."""
+    """Documents of each source, at most; those with fewer than `min_words` words are left out."""
     min_words: int = Field(default=1500, ge=1)
-    """Shorter documents say nothing about distance."""
+    """Shorter documents are left out: they have no distant context."""
     edges: tuple[int, ...] = (0, 512, 1024, 2048, 4096, 8192)
     """Where the ranges of positions begin and end."""
     max_tokens: int = Field(default=8192, ge=16)
@@ -34,9 +34,9 @@ class LongDocuments(DocumentEvaluator):
     """Share of the words that is masked."""
 
     @model_validator(mode="after")
-    def _edges_rise(self) -> Self:
+    def _require_ascending_edges(self) -> Self:
         if len(self.edges) < 3 or list(self.edges) != sorted(set(self.edges)):
-            raise PydanticCustomError("edges", "edges rise, and there are at least three of them", {})
+            raise PydanticCustomError("edges", "edges must be at least three ascending numbers", {})
         return self
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:

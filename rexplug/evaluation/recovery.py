@@ -33,15 +33,15 @@ class MaskedRecovery(DocumentEvaluator):
     name: ClassVar[str] = "masked_recovery"
 
     words: int = Field(default=128, ge=8)
-    """Words of a document that are looked at, from its start."""
+    """Words of a document to choose from, from its start."""
     rate: float = Field(default=0.15, gt=0, lt=1)
     """Share of the words that is masked."""
     draws: int = Field(default=1, ge=1)
-    """How often each document is masked, no word twice: more words judged in few documents, narrower intervals."""
+    """How many times each document is masked, no word twice; more masked words narrow the intervals of few documents."""
     published: bool = True
     """Run the published protocol too."""
     published_limit: int | None = Field(default=1024, ge=128)
-    """Tokens of a document that the published protocol sees; it sets no limit (`null`), which takes longer."""
+    """Tokens of a document that the published protocol reads here; the protocol itself has no limit (`null`)."""
 
     @model_validator(mode="after")
     def _words_suffice(self) -> Self:
@@ -99,7 +99,7 @@ def choose_words(
 
     Args:
         documents: those with fewer than two words are left out.
-        limit: words of a document that are looked at, from its start.
+        limit: words of a document to choose from, from its start.
         rate: share of these words that is masked.
         context: gives the seed and the salience of characters.
         draws: excerpts of each document, no word masked twice; they are next to each other in the result.

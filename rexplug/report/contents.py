@@ -169,8 +169,6 @@ class Contents:
         """The main metric of each evaluator before training and after the last phase, formatted."""
         formatted = []
         for name, results in self.evaluations.items():
-            if len(results) < 1:
-                continue
             first, last = (
                 results[m] for m in (min(results, key=self.moments.index), max(results, key=self.moments.index))
             )

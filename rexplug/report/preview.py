@@ -147,7 +147,7 @@ def _position(stream: BatchStream, at: float) -> Position:
     for name, samples, length in zip(
         stream.sources, stream.epoch_samples(), stream.epoch_tokens().values(), strict=True
     ):
-        share = sum(each.get(name, 0.0) / sum(each.values()) for each in weights) / len(weights)
+        share = sum(at_point.get(name, 0.0) / sum(at_point.values()) for at_point in weights) / len(weights)
         draws.append(int(share * tokens * samples / length) if length else 0)
     batch = tokens // max(1, stream.batch_tokens(tokens))
     return replace(stream.start, batch=batch, tokens=tokens, draws=tuple(draws))
@@ -251,11 +251,11 @@ class _RowPreviewer:
         spans: dict[int, tuple[str, str, bool]] = {}
         before = int(document.offsets[start, 0]) if len(document.offsets) else 0
         owner = _owners(document, reasons)
-        for place, (kind, token, stands) in enumerate(zip(kinds, original, shown, strict=True), start):
+        for index, (kind, token, replaced_by) in enumerate(zip(kinds, original, shown, strict=True), start):
             # Of a character that is split into several tokens, the first token shows all of it.
-            after = max(before, int(document.offsets[place, 1]))
+            after = max(before, int(document.offsets[index, 1]))
             text, before = document.text[before:after], after
-            span = int(owner[place])
+            span = int(owner[index])
             label = reasons[span].label if span >= 0 else None
             if span >= 0:
                 value = document.text[reasons[span].start : reasons[span].end]
@@ -266,9 +266,13 @@ class _RowPreviewer:
             replacement = None
             if kind != "plain":
                 words = words or ("⏎" if "\n" in space else "␣")
-                mask = int(stands) == self.stream.special.mask
+                is_mask = int(replaced_by) == self.stream.special.mask
                 replacement = (
-                    "[MASK]" if mask else "=" if stands == token else self._tokenizer.decode([int(stands)]).strip()
+                    "[MASK]"
+                    if is_mask
+                    else "="
+                    if replaced_by == token
+                    else self._tokenizer.decode([int(replaced_by)]).strip()
                 )
             pieces.append(Piece(space, words, kind, replacement, label))
         return SamplePreview(source, document.id, start, end, tuple(pieces), tuple(spans.values()))

@@ -50,6 +50,6 @@ def test_stretches_beyond_a_models_reach_are_left_out(Setting, fine, long):
     assert str(caught.value) == "long_documents: no document has 9,000 words; lower min_words"
 
 
-def test_edges_rise():
-    with pytest.raises(ValueError, match="edges rise, and there are at least three of them"):
+def test_edges_are_ascending():
+    with pytest.raises(ValueError, match="edges must be at least three ascending numbers"):
         LongDocuments(edges=(0, 512, 256))
