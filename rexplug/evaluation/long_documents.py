@@ -50,8 +50,9 @@ class LongDocuments(DocumentEvaluator):
         """
         import numpy as np
 
-        from rexplug.evaluation.masked_words import WORD, document_generator, mask_words
+        from rexplug.evaluation.masked_words import document_generator, mask_words
         from rexplug.evaluation.statistics import metric
+        from rexplug.text.words import word_spans
 
         encoder = context.encoder
         limit = min(self.max_tokens, encoder.max_tokens)
@@ -61,7 +62,7 @@ class LongDocuments(DocumentEvaluator):
         masked_texts, ids = [], []
         for documents in self.select_documents(context).values():
             for document in documents:
-                words = [match.span() for match in WORD.finditer(document.text)]
+                words = word_spans(document.text)
                 if len(words) < self.min_words:
                     continue
                 count = max(1, round(self.rate * len(words)))

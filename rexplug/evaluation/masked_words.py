@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-WORD = re.compile(r"\w+")
-"""A word as recovery counts them: a run of letters, digits and underscores."""
 
 
 @dataclass(frozen=True)

@@ -104,11 +104,12 @@ def choose_words(
         context: gives the seed and the salience of characters.
         draws: excerpts of each document, no word masked twice; they are next to each other in the result.
     """
-    from rexplug.evaluation.masked_words import WORD, document_generator
+    from rexplug.evaluation.masked_words import document_generator
+    from rexplug.text.words import word_spans
 
     starts = []
     for document in documents:
-        words = [match.span() for match in WORD.finditer(document.text)][:limit]
+        words = word_spans(document.text)[:limit]
         if len(words) >= 2:
             starts.append((document.id, document.text[: words[-1][1]], words))
     salience = context.salience([text for _, text, _ in starts])

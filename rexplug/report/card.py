@@ -6,17 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.io.atomic import write_text
+from rexplug.model.family import DEFAULT_FAMILY, Family, find_family
 from rexplug.recipe import Recipe
 from rexplug.report.contents import Contents
 from rexplug.report.markdown import cell, front_matter
 from rexplug.report.plan_vs_actual import markdown_lines
-from rexplug.run_directory import RunDirectory
+from rexplug.run_directory import RunDirectory, read_json
 
 
 def write_card(run: RunDirectory, recipe: Recipe) -> Path:
     """Write the card from the files of a run; returns its path."""
     write_text(run.card, "\n".join(_lines(Contents(run, recipe))) + "\n")
     return run.card
+
+
+def _family(run: RunDirectory) -> Family:
+    """The encoder family of the run's model."""
+    path = run.model / "config.json"
+    model_type = read_json(path).get("model_type") if path.exists() else None
+    return find_family(model_type) or DEFAULT_FAMILY
 
 
 def _lines(contents: Contents) -> list[str]:
@@ -37,7 +45,7 @@ def _introduction(contents: Contents) -> list[str]:
     head = {
         "library_name": "transformers",
         "pipeline_tag": "fill-mask",
-        "tags": ["modernbert", "rexplug", "domain-encoder", "sentence-transformers"],
+        "tags": [_family(contents.run).model_type, "rexplug", "domain-encoder", "sentence-transformers"],
         "language": "en",
         **({"license": recipe.card.license} if recipe.card.license else {}),
         **_model_index(contents),
@@ -57,7 +65,7 @@ def _introduction(contents: Contents) -> list[str]:
 
 
 def _model(contents: Contents) -> list[str]:
-    lines = ["## Model", "", "ModernBERT architecture, masked language model."]
+    lines = ["## Model", "", f"{_family(contents.run).title} architecture, masked language model."]
     initial = contents.result("train.initial")
     if initial:
         lines.append(
