@@ -96,7 +96,7 @@ class Context:
         scorer, tokenizer = self.data.scorer, self.data.tokenizer
         if scorer is None or tokenizer is None:
             return None
-        from rexplug.tokens import encode
+        from rexplug.tokens.tokenize import encode
 
         documents = [Document(str(number), text) for number, text in enumerate(texts)]
         salience: list[NDArray[np.uint8]] = []
