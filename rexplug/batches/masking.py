@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rexplug.batches.order import key_of
 from rexplug.components import MaskingPolicy, TokenBatch
 from rexplug.errors import PluginError
-from rexplug.tokens import SpecialTokens
+from rexplug.tokens.special import SpecialTokens
 
 IGNORED = -100
 """Label of a token that is not predicted."""

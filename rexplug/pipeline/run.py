@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rexplug import __version__
 from rexplug.checksums import FILE as CHECKSUMS
 from rexplug.checksums import record_checksums, require_intact
 from rexplug.components import Component, Document, Evaluator, SalienceScorer
@@ -30,6 +29,7 @@ from rexplug.progress import Progress, Silent
 from rexplug.recipe import Recipe, dump_recipe, load_recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, repair_hint
+from rexplug.version import __version__
 
 if TYPE_CHECKING:
     from rexplug.evaluation import EvaluationData
@@ -347,7 +347,8 @@ class RecipeStages:
 
     def tokenize(self) -> Any:
         """Make the tokenizer, fit the salience scorers, and turn kept documents into token stores."""
-        from rexplug.tokens import make_tokenizer, tokenize
+        from rexplug.tokens.tokenize import tokenize
+        from rexplug.tokens.tokenizer import make_tokenizer
 
         recipe, run = self.recipe, self.run
         sources = list(recipe.sources)
@@ -369,7 +370,7 @@ class RecipeStages:
         """Write the model that the first phase starts from."""
         from rexplug.engine import initial_checkpoint
         from rexplug.phase_stream import phase_stream
-        from rexplug.tokens import SpecialTokens
+        from rexplug.tokens.special import SpecialTokens
 
         self.progress.start("initial model")
         for phase in self.recipe.phases:
@@ -525,7 +526,7 @@ class RecipeStages:
         return folder / "final" if (folder / "final").is_dir() else folder
 
     def _scorers(self) -> tuple[SalienceScorer, ...]:
-        from rexplug.tokens import fit_scorers
+        from rexplug.tokens.tokenize import fit_scorers
 
         return fit_scorers(
             self.recipe.scorers,
