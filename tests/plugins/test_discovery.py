@@ -184,5 +184,7 @@ def test_options_that_pydantic_cannot_build_are_the_plugins_failure():
         odd: Odd
 
     registry = load_plugins({"pharma": plugin(lambda: [HasOdd])}, installed=False)
-    assert failures(registry)["pharma"].startswith("PydanticSchemaGenerationError: Unable to generate pydantic-core schema")
+    assert failures(registry)["pharma"].startswith(
+        "PydanticSchemaGenerationError: Unable to generate pydantic-core schema"
+    )
     assert not registry.entries
