@@ -22,11 +22,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import rexplug
-from rexplug import hookspecs
 from rexplug.cli import cli
 from rexplug.components import Component
-from rexplug.hookspecs import KINDS
-from rexplug.plugins import load_plugins
+from rexplug.plugins import hookspecs, load_plugins
+from rexplug.plugins.hookspecs import KINDS
 from rexplug.recipe import schema
 
 DOCS = Path(__file__).parent

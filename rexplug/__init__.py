@@ -37,11 +37,11 @@ from rexplug.components import (
     random_tokens,
     split_of,
 )
-from rexplug.compression import read_lines
 from rexplug.errors import DataError, NotApplicable, PluginError, RecipeError, RexplugError
-from rexplug.hookspecs import hookimpl
-from rexplug.hub import HubName
-from rexplug.records import read_records
+from rexplug.io.compression import read_lines
+from rexplug.io.hub import HubName
+from rexplug.io.tabular import read_records
+from rexplug.plugins.hookspecs import hookimpl
 from rexplug.schedules import Ramp
 
 __version__ = "0.1.0"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rexplug.batches.policies import RandomMasking
 from rexplug.components import CorpusFilter, DocumentSource, Evaluator, Labeller, MaskingPolicy
+from rexplug.corpus.datatrove.filters import datatrove_filters
+from rexplug.corpus.datatrove.readers import datatrove_readers
 from rexplug.corpus.filters import (
     Addresses,
     Boilerplate,
@@ -15,12 +17,10 @@ from rexplug.corpus.filters import (
     Length,
     PersonalData,
 )
-from rexplug.corpus.filters.theirs import datatrove_filters
 from rexplug.corpus.relevance.filter import RelevanceFilter
 from rexplug.corpus.relevance.labellers import LabelFile, SourceLabels
 from rexplug.corpus.relevance.llm import Llm
 from rexplug.corpus.sources import Csv, HtmlFiles, HuggingFace, Jsonl, Parquet, TextFiles, Warc
-from rexplug.corpus.sources.theirs import datatrove_readers
 from rexplug.evaluation.evaluators import (
     Classification,
     EmbeddingGeometry,
@@ -31,7 +31,7 @@ from rexplug.evaluation.evaluators import (
     RetrievalFolder,
     Similarity,
 )
-from rexplug.hookspecs import hookimpl
+from rexplug.plugins.hookspecs import hookimpl
 
 
 @hookimpl

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError
-from rexplug.run_directory import read_json, write_json
+from rexplug.io.atomic import write_json
+from rexplug.run_directory import read_json
 
 FILE = "checksums.json"
 """Where a folder's checksums lie: name -> size and BLAKE2b of each file in it."""

@@ -3,7 +3,8 @@
 import pytest
 
 from rexplug.errors import DataError
-from rexplug.run_directory import read_json, replacing, write_json
+from rexplug.io.atomic import replacing, write_json
+from rexplug.run_directory import read_json
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

@@ -46,7 +46,7 @@ class Position:
 class Row:
     """A microbatch: whole samples in one flat row of T tokens, padded at the end.
 
-    `token_ids`, `labels`, `position_ids` are `[T]` int64, already masked; `borders` `[n + 1]` int32 are the cumulative
+    `token_ids`, `labels`, `position_ids` are `[T]` int64, already masked; `cu_seqlens` `[n + 1]` int32 are the cumulative
     ends of the n samples and end before the padding (`cu_seqlens`); `sources` and `documents` `[n]` int64 and `samples`
     say where each came from; `number` is the row's in the global batch.
     """
@@ -55,7 +55,7 @@ class Row:
     token_ids: NDArray[np.int64]
     labels: NDArray[np.int64]
     position_ids: NDArray[np.int64]
-    borders: NDArray[np.int32]
+    cu_seqlens: NDArray[np.int32]
     max_length: int
     num_tokens: int
     num_masked: int

@@ -36,9 +36,9 @@ class RowMaker:
         """Row `number` of batch `batch`."""
         length, sources, _, documents, _, shards, begins = zip(*samples, strict=True)
         lengths = np.array(length, np.int64)
-        borders = np.zeros(len(samples) + 1, np.int64)
-        np.cumsum(lengths, out=borders[1:])
-        size = int(borders[-1])
+        cu_seqlens = np.zeros(len(samples) + 1, np.int64)
+        np.cumsum(lengths, out=cu_seqlens[1:])
+        size = int(cu_seqlens[-1])
         width = max(self.width, size)
         places = [
             ((source, shard), slice(begin, begin + n - 2))
@@ -51,9 +51,9 @@ class RowMaker:
         # Special tokens that stand in the text itself are not masked either.
         maskable = ~self.masker.is_special(stored)
         channels = {name: self._joined(channel, places) for name, channel in self.channels.items()}
-        for each in (tokens, borders, maskable):
+        for each in (tokens, cu_seqlens, maskable):
             each.flags.writeable = False
-        view = TokenBatch(tokens[:size], borders, maskable, channels)
+        view = TokenBatch(tokens[:size], cu_seqlens, maskable, channels)
         chosen = self.masker.choose(view, progress, generator := row_generator(self.seed, self.phase, batch, number))
         tokens.flags.writeable = True
         labels = np.full(width, IGNORED, np.int64)
@@ -61,7 +61,7 @@ class RowMaker:
         shown = labels[masked] = tokens[masked]
         tokens[masked] = self.masker.replace(shown, generator)
         return Row(
-            number, tokens, labels, self._position_ids(length, size, width), borders.astype(np.int32), max(length), size,
+            number, tokens, labels, self._position_ids(length, size, width), cu_seqlens.astype(np.int32), max(length), size,
             len(masked), np.array(sources, np.int64), np.array(documents, np.int64), samples,
         )  # fmt: skip
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from rexplug import __version__, ranks
+from rexplug import __version__, distributed
 from rexplug.cli.terminal import echo
 from rexplug.errors import RankLost, RexplugError, RunInterrupted, full_disk, printable
 
@@ -81,7 +81,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; exit codes: 0 done, 1 our mistake, 2 the user's, 130 interrupted."""
-    ranks.leave(_run())
+    distributed.exit_process(_run())
 
 
 def _say(message: str) -> None:
@@ -120,7 +120,7 @@ def _run() -> int:
         return 130
     except RankLost as error:
         _say(str(error))
-        return ranks.lost_code()
+        return distributed.peer_lost_exit_code()
     except RexplugError as error:
         _say(str(error))
         return 2

@@ -48,7 +48,7 @@ def ablate(
     from rexplug.cli.progress import TerminalProgress
     from rexplug.cli.run import listen
     from rexplug.pipeline.ablate import Ablation, Axis, run_ablation
-    from rexplug.plugins import load_plugins
+    from rexplug.plugins.discovery import load_plugins
     from rexplug.run_directory import RunDirectory
 
     for each in share_with:

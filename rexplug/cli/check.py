@@ -18,7 +18,7 @@ def check(recipe: Path, overrides: tuple[str, ...], hub: bool) -> None:
 
     Without --hub the hub is not asked; what lies there is listed as not looked at. `rexplug run` asks.
     """
-    from rexplug.pipeline.inputs import check_inputs
+    from rexplug.pipeline.preflight.inputs import check_inputs
     from rexplug.recipe import load_recipe
 
     resolved = load_recipe(recipe, overrides)

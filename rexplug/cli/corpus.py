@@ -15,7 +15,7 @@ from rexplug.cli.terminal import echo, one_line, safe_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rexplug.corpus.lineage import Fate
+    from rexplug.corpus.provenance import Fate
 
 _WIDTH = 20
 
@@ -172,7 +172,7 @@ def _size(number: int) -> str:
 @click.argument("id")
 def why(run: Path, id: str) -> None:
     """Say what became of the document ID in the folder RUN: kept, held out or dropped, by which filter and why."""
-    from rexplug.corpus.lineage import fates
+    from rexplug.corpus.provenance import fates
     from rexplug.errors import DataError
     from rexplug.recipe import load_recipe
     from rexplug.run_directory import RunDirectory

@@ -50,7 +50,7 @@ def evaluate(
     from rexplug.errors import RecipeError
     from rexplug.evaluation import Material, ModelName, distinct
     from rexplug.pipeline.evaluate_models import evaluate_models, material_of, select, usable
-    from rexplug.plugins import load_plugins
+    from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_recipe, load_suite
     from rexplug.report.compare import compare_models, write_comparison
     from rexplug.run_directory import RunDirectory

@@ -30,7 +30,7 @@ def lineage(run: Path, step: int | None, document: str | None, phase: str | None
     checkpoints, and the batch at a position is a function of it.
     """
     from rexplug.errors import RecipeError
-    from rexplug.pipeline.streams import finished_phases, run_lineages
+    from rexplug.pipeline.lineage import finished_phases, run_lineages
 
     if (step is None) == (document is None):
         raise RecipeError("rexplug lineage takes either --step N or --document ID")

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from rexplug.cli import terminal
 from rexplug.cli.progress import amount
+from rexplug.cli.sparkline import sparkline
 from rexplug.planning import GPUS, Known, Plan, PlannedPhase, SourceUse, find_gpu, make_forecast
-from rexplug.planning.draw import sparkline
 from rexplug.planning.sources import BYTES_PER_TOKEN
 
 _WIDTH = 48

@@ -17,8 +17,8 @@ from rexplug.components import Component
 def plugins(name: str | None) -> None:
     """List plugins and components; for the NAME of one of them, its options."""
     from rexplug.errors import PluginError
-    from rexplug.hookspecs import KINDS
-    from rexplug.plugins import load_plugins
+    from rexplug.plugins.discovery import load_plugins
+    from rexplug.plugins.hookspecs import KINDS
 
     registry = load_plugins()
     if name is not None:

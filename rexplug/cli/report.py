@@ -14,7 +14,7 @@ from rexplug.cli.terminal import echo
 def report(run: Path) -> None:
     """Write report.html and the model card of the folder RUN again, from what lies in it."""
     from rexplug.pipeline.run import rewrite_report
-    from rexplug.plugins import load_plugins
+    from rexplug.plugins.discovery import load_plugins
 
     for path in rewrite_report(run, load_plugins()):
         echo(f"  {path}")

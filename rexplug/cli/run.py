@@ -57,24 +57,24 @@ def run(
     was stopped continues when the same command is given again.
     """
 
-    from rexplug import ranks
+    from rexplug import distributed
     from rexplug.cli.progress import TerminalProgress
     from rexplug.cli.summary import print_summary
     from rexplug.pipeline import Incomplete, Manifest, follow, run_recipe
-    from rexplug.plugins import load_plugins
+    from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_recipe
     from rexplug.run_directory import RunDirectory
 
     registry = load_plugins()
     resolved = load_recipe(recipe, overrides, registry)
     root = run_dir or Path("runs") / resolved.name
-    ranks.take_environment()
-    if processes > 1 and ranks.world() == 1:
-        code = ranks.launch(processes, ranks.command_line(), root / "logs")
+    distributed.adopt_slurm_env()
+    if processes > 1 and distributed.world() == 1:
+        code = distributed.launch(processes, distributed.command_line(), root / "logs")
         sys.exit(code)
     listen()
-    ranks.connect()  # before any work: rank 0 may be at it for days, and what keeps the ranks apart is said at once
-    if ranks.rank() > 0:
+    distributed.connect()  # before any work: rank 0 may be at it for days, and what keeps the ranks apart is said at once
+    if distributed.rank() > 0:
         follow(resolved, root)
         return
     incomplete: Incomplete | None = None
@@ -88,7 +88,7 @@ def run(
         except Incomplete as error:
             manifest, incomplete = Manifest.open(RunDirectory(root)), error
         finally:
-            ranks.dismiss()
+            distributed.release_workers()
     print_summary(manifest, resolved, terminal.console())
     if incomplete is not None:
         raise incomplete
@@ -96,15 +96,15 @@ def run(
 
 def listen() -> None:
     """Treat SIGTERM and SIGHUP as Ctrl-C, so that curation and evaluation stop the same way."""
-    from rexplug import ranks
+    from rexplug import distributed
 
-    for number in ranks.stop_signals():
+    for number in distributed.stop_signals():
         if number != signal.SIGINT:
             signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    from rexplug import ranks
+    from rexplug import distributed
 
-    ranks.leave_terminal(number)
+    distributed.detach_from_terminal(number)
     raise KeyboardInterrupt

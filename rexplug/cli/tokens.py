@@ -130,7 +130,7 @@ def _text(store: TokenStore, document: int, tokenizer: Path | None, *, whole: bo
     more = "" if whole or len(ids) == int(store.lengths[document]) else " ..."
     if tokenizer is None:
         return " ".join(map(str, ids)) + more
-    from rexplug.tokenizer_files import open_tokenizer
+    from rexplug.io.tokenizer_files import open_tokenizer
 
     decoded = open_tokenizer(tokenizer).decode(ids, skip_special_tokens=False)
     return " ".join(decoded.split()) + more

@@ -2,7 +2,8 @@
 
 from rexplug.components.base import NAME_PATTERN, Component, Components, Use
 from rexplug.components.corpus_filter import CorpusFilter, CorpusSample, Verdict
-from rexplug.components.document_source import Document, DocumentSource, Shard
+from rexplug.components.document import Document
+from rexplug.components.document_source import DocumentSource, Shard
 from rexplug.components.evaluation_tasks import (
     Example,
     ExampleTask,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from rexplug.hub import HubName
+from rexplug.io.hub import HubName
 
 ComponentT = TypeVar("ComponentT", bound="Component")
 

@@ -6,12 +6,10 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from rexplug.components.base import Component
-
-if TYPE_CHECKING:
-    from rexplug.components.document_source import Document
+from rexplug.components.document import Document
 
 
 @dataclass(frozen=True, slots=True)

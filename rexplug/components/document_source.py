@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar, cast
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from rexplug.components.base import Component, Use
 from rexplug.components.corpus_filter import CorpusFilter
+from rexplug.components.document import Document
 from rexplug.components.quantities import Quantity
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One text and where it came from.
-
-    `id` is stable: the same input gives the same id whatever the number of workers.
-    """
-
-    id: str
-    text: str
-    url: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    def once(self, name: str, make: Callable[[str], T]) -> T:
-        """`make(text)`, worked out by the first filter that asks for `name` and remembered for those after it."""
-        if name not in self._made:
-            self._made[name] = make(self.text)
-        return cast("T", self._made[name])
 
 
 @dataclass(frozen=True, slots=True)

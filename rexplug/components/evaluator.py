@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.components.base import Component
-from rexplug.components.document_source import Document
+from rexplug.components.document import Document
 from rexplug.components.evaluation_tasks import (
     ExampleTask,
     FineTuning,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from rexplug.components.base import Component
-from rexplug.components.document_source import Document
+from rexplug.components.document import Document
 from rexplug.progress import Progress
 
 

@@ -17,15 +17,15 @@ from rexplug.schedules import Ramp
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """One packed row, as masking policies see it. All arrays are `[num_tokens]` but `borders`.
+    """One packed row, as masking policies see it. All arrays are `[num_tokens]` but `cu_seqlens`.
 
-    `maskable` is false on special and padding tokens. `borders` are the cumulative ends of the samples, starting
-    with 0: sample `i` is `token_ids[borders[i]:borders[i + 1]]`, its special tokens included. `channels` holds
+    `maskable` is false on special and padding tokens. `cu_seqlens` are the cumulative ends of the samples, starting
+    with 0: sample `i` is `token_ids[cu_seqlens[i]:cu_seqlens[i + 1]]`, its special tokens included. `channels` holds
     `word_start` and, if the policy has a scorer, `salience` (uint8; 0 on special and padding tokens).
     """
 
     token_ids: NDArray[np.int64]
-    borders: NDArray[np.int64]
+    cu_seqlens: NDArray[np.int64]
     maskable: NDArray[np.bool_]
     channels: Mapping[str, NDArray[np.uint8]]
 

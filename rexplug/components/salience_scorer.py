@@ -11,9 +11,9 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rexplug.characters import WORD, character_classes
 from rexplug.components.base import Component
 from rexplug.components.corpus_filter import CorpusSample
+from rexplug.text.words import WORD, character_classes
 
 
 @dataclass(frozen=True, slots=True)

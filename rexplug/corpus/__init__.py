@@ -1,6 +1,6 @@
 """Documents: curation on datatrove."""
 
 from rexplug.corpus.curate import curate
-from rexplug.corpus.files import read_documents
+from rexplug.document_files import read_documents
 
 __all__ = ["curate", "read_documents"]

@@ -14,16 +14,17 @@ from typing import Any
 from rexplug.checksums import write_checksums
 from rexplug.components import CorpusFilter, CorpusSample, Document, DocumentSource
 from rexplug.corpus.deduplicate import find_duplicates
-from rexplug.corpus.filtering import Work, filter_shard, finish_shard, shard_documents
-from rexplug.corpus.identity import RepeatedId, repeated_id
+from rexplug.corpus.document_ids import RepeatedId, repeated_id
+from rexplug.corpus.shard_jobs import Work, filter_shard, finish_shard, shard_documents
 from rexplug.corpus.sources import ERROR
 from rexplug.corpus.statistics import merge
 from rexplug.errors import DataError, brief
 from rexplug.executors import Job, one_cluster, run_jobs
-from rexplug.executors.quiet import quiet
+from rexplug.executors.datatrove_logging import silence_datatrove
+from rexplug.io.atomic import write_json
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
-from rexplug.run_directory import read_json, write_json
+from rexplug.run_directory import read_json
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def curate(
     Raises:
         DataError: nothing is left of a source, a file is damaged, the disk is full, or a worker died again and again.
     """
-    quiet()
+    silence_datatrove()
     began = time.monotonic()
     corpus, fitted = corpus.resolve(), fitted.resolve()  # workers on other hosts start somewhere else
     fitted.mkdir(parents=True, exist_ok=True)  # there even if no filter is fitted: a run looks for what its stages made

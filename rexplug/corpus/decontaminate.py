@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.components import CorpusFilter, Document, Evaluator, FineTuning, Verdict
+from rexplug.io.atomic import replacing, write_json
 from rexplug.recipe.schema import Decontamination
-from rexplug.run_directory import read_json, replacing, write_json
+from rexplug.run_directory import read_json
 
 _WORD = re.compile(r"\w+")
 _BASE = 0x9E3779B97F4A7C15

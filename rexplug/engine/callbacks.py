@@ -19,11 +19,11 @@ from composer.core import State as ComposerState
 from composer.loggers import Logger
 from composer.utils import dist
 
-from rexplug import ranks
+from rexplug import distributed
 from rexplug.batches import Position, PositionLog
 from rexplug.engine.composer_model import PackedMaskedLM
-from rexplug.engine.figures import MetricsFile, Smoothed, Speed, Totals, flat
-from rexplug.engine.optimizer import set_rate
+from rexplug.engine.metrics import MetricsFile, Smoothed, Speed, Totals, flat
+from rexplug.engine.optimizers.factory import set_rate
 from rexplug.engine.sharding import gradient_norm
 from rexplug.errors import DataError
 from rexplug.progress import Progress
@@ -43,7 +43,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._heard = self._urged = False
-        self._signals = ranks.stop_signals()
+        self._signals = distributed.stop_signals()
 
     @property
     def asked(self) -> bool:
@@ -81,7 +81,7 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        ranks.leave_terminal(number)
+        distributed.detach_from_terminal(number)
         if self._urged and number != signal.SIGHUP:
             raise KeyboardInterrupt
         self._heard, self._urged = True, self._urged or number != signal.SIGHUP
@@ -138,7 +138,7 @@ class Steps(Callback):
         Composer hands the forward and the backward pass to the optimizer as a closure, and `after_train_batch` is called at its
         end. An optimizer that was given the closure would step after it whatever was decided there, so it is not given it.
         """
-        if not ranks.total(masked_tokens(state.batch)):
+        if not distributed.total(masked_tokens(state.batch)):
             self._pass_over_empty(state)
             return None
         loss = closure()
@@ -207,7 +207,10 @@ class Steps(Callback):
     def _agree(self, state: ComposerState) -> None:
         """Share the wish to stop or to save, and make sure that all ranks are at the same step of the same stream."""
         mine = [state.batch["about"]["tokens"], self._rate, *state.batch["about"]["tokens_of"].values()]
-        wishes = [float(self.stop.asked or ranks.abandoned()), float(self.metrics is not None and self.late())]
+        wishes = [
+            float(self.stop.asked or distributed.launcher_died()),
+            float(self.metrics is not None and self.late()),
+        ]
         if dist.get_world_size() > 1:
             device = _model(state).totals.device
             both = torch.tensor([*mine, *(-value for value in mine), *wishes], dtype=torch.float64, device=device)

@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from rexplug.batches import Position
 from rexplug.checksums import folder_problems, record_checksums
 from rexplug.errors import DataError
+from rexplug.io.atomic import replacing, write_json
 from rexplug.model.build import save_model
-from rexplug.run_directory import read_json, replacing, write_json
+from rexplug.run_directory import read_json
 
 FINAL = "final"
 

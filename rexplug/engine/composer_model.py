@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from composer.models import ComposerModel
 from torch import Tensor
 
-from rexplug.engine.rows import joined
+from rexplug.engine.packed_row import joined
 from rexplug.model.attention import Packing, forward_packed
 from rexplug.model.loss import masked_lm_loss
 
@@ -41,7 +41,7 @@ class PackedMaskedLM(ComposerModel):
         if self.backend == "blocks":
             # A CPU has no use for rows of one size; most of the padding is cut off.
             tokens = tokens[: -(-sum(row.lengths) // CPU_MULTIPLE) * CPU_MULTIPLE]
-        packing = Packing(row.borders, len(tokens), self.backend, row.lengths)
+        packing = Packing(row.cu_seqlens, len(tokens), self.backend, row.lengths)
         hidden = forward_packed(self.model, tokens, packing, row.masked)
         total, losses, hits = masked_lm_loss(self.model, hidden, row.labels, kernel=self.loss_kernel)
         values = torch.stack([losses, hits, torch.ones_like(losses)]).double()

@@ -11,7 +11,7 @@ from composer.core import DataSpec
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from rexplug.batches import BatchStream, GlobalBatch, Position
-from rexplug.engine.rows import PackedRow, idle_row, pack_fields, row_of, unpack_fields
+from rexplug.engine.packed_row import PackedRow, idle_row, pack_fields, row_of, unpack_fields
 from rexplug.model.flops import pairs
 
 HALF_WINDOW = 64

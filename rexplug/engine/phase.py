@@ -13,25 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rexplug import ranks
+from rexplug import distributed
 from rexplug.batches import BatchStream, Position, PositionLog
 from rexplug.batches.history import FILE as POSITIONS
 from rexplug.checksums import record_checksums, require_whole
 from rexplug.engine import checkpoints
-from rexplug.engine.changes import jumps, learning_rate_at, shares_at
+from rexplug.engine.checkpoint_policy import DISK_ERRORS, Saver, why_not_written
 from rexplug.engine.checkpoints import FINAL, State
-from rexplug.engine.figures import MetricsFile, Smoothed, Speed
-from rexplug.engine.memory import CPU_TOKENS, Fits, choose_rows, enough_memory
-from rexplug.engine.saving import DISK_ERRORS, Saver, why_not_written
+from rexplug.engine.metrics import MetricsFile, Smoothed, Speed
+from rexplug.engine.microbatch_size import CPU_TOKENS, Fits, choose_rows, enough_memory
+from rexplug.engine.resume_changes import jumps, learning_rate_at, shares_at
 from rexplug.errors import DataError, RankLost, RunInterrupted
+from rexplug.io.atomic import replacing
 from rexplug.model.attention import choose_backend, use_packed_attention
 from rexplug.model.build import load_model, save_model, set_rope, start_model, theta_warnings, thetas
 from rexplug.model.checkpoint import SpecialIds
-from rexplug.model.compiled import choose_compile, compile_layers
+from rexplug.model.compile import choose_compile, compile_layers
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
-from rexplug.run_directory import RunDirectory, replacing
+from rexplug.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from rexplug.engine.callbacks import Steps
@@ -103,7 +104,7 @@ class Machine:
         Raises:
             DataError: the recipe asks for what this machine does not have.
         """
-        local = ranks.local_rank()
+        local = distributed.local_rank()
         device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
         precision = recipe.model.precision
         if precision == "auto":
@@ -174,17 +175,17 @@ def train_phase(
     from rexplug.engine.composer_model import PackedMaskedLM
     from rexplug.engine.loader import data_spec
     from rexplug.engine.loggers import make_loggers
-    from rexplug.engine.optimizer import make_optimizer, take_over
+    from rexplug.engine.optimizers.factory import make_optimizer, take_over
     from rexplug.engine.sharding import Whole, choose_parallel, memory_of, shard
 
-    leads = ranks.rank() == 0
-    ranks.connect()
+    leads = distributed.rank() == 0
+    distributed.connect()
     machine = Machine.find(recipe)
     folder = run.checkpoints / phase.name
     metrics = MetricsFile(run.metrics, progress)
     if leads:
         checkpoints.clear_leftovers(folder)
-    newest: Path | None = ranks.say(checkpoints.newest(folder, progress.note) if leads else None)
+    newest: Path | None = distributed.broadcast(checkpoints.newest(folder, progress.note) if leads else None)
     if newest is None:
         require_whole(
             start, f"it is what phase '{phase.name}' starts from; --from the stage that made it makes it again"
@@ -208,8 +209,8 @@ def train_phase(
     set_rope(model, global_theta=phase.rope.global_theta, local_theta=phase.rope.local_theta)
     use_packed_attention(model, machine.residual(recipe))
     model.to(machine.device)
-    parallel, reason = ranks.say(
-        choose_parallel(recipe.model.parallel, model.num_parameters(), machine.device, ranks.world())
+    parallel, reason = distributed.broadcast(
+        choose_parallel(recipe.model.parallel, model.num_parameters(), machine.device, distributed.world())
     )
     wrapped = PackedMaskedLM(model, len(stream.sources), machine.backend)
     shell = None
@@ -234,7 +235,7 @@ def train_phase(
         progress.note(f"  warning: {note}")
     if leads:
         metrics.cut(phase.name, step)
-    processes = "" if ranks.world() == 1 else f", {ranks.world()} processes with {parallel} ({reason})"
+    processes = "" if distributed.world() == 1 else f", {distributed.world()} processes with {parallel} ({reason})"
     # On a CPU nobody expects compiled layers.
     said = machine.compiled or machine.device.type == "cuda"
     compiled = f", {'' if machine.compiled else 'not '}compiled ({machine.why_compiled})" if said else ""
@@ -269,7 +270,7 @@ def train_phase(
                 evaluate(copied, steps.tokens)
             progress.start(phase.name, phase.tokens, "tokens")
             progress.update(min(steps.tokens, phase.tokens))
-        ranks.say(None)  # the others wait, however long it takes
+        distributed.broadcast(None)  # the others wait, however long it takes
 
     steps = Steps(
         phase=phase,
@@ -282,7 +283,7 @@ def train_phase(
         evaluate=evaluate_now,
         stop=StopRequest(),
         names=lambda pairs: [stream.stores[stream.sources[source]].ids([document])[0] for source, document in pairs],
-        speed=Speed(model.config, machine.device, machine.precision, ranks.world()),
+        speed=Speed(model.config, machine.device, machine.precision, distributed.world()),
         total_before=total_before,
         step=step,
         tokens=position.tokens,
@@ -307,7 +308,9 @@ def train_phase(
             steps.positions = positions
             trainer = trainer_class(
                 model=wrapped,
-                train_dataloader=data_spec(stream, position, ranks.rank(), ranks.world(), machine.loader_workers),
+                train_dataloader=data_spec(
+                    stream, position, distributed.rank(), distributed.world(), machine.loader_workers
+                ),
                 optimizers=optimizer,
                 max_duration=f"{phase.tokens - position.tokens}tok",
                 device=composer_device(machine.device, tf32=machine.precision == "tf32"),
@@ -338,7 +341,7 @@ def train_phase(
         weights, moments = whole.weights(), whole.moments()
         if leads:
             saver.finish(state_of(steps, False), weights, moments)
-    ranks.say(None)  # nobody reads the final checkpoint before it is there
+    distributed.broadcast(None)  # nobody reads the final checkpoint before it is there
     if steps.stopped:
         raise RunInterrupted(f"stopped at the end of phase '{phase.name}'; saved; the same command goes on from here")
     drawn = Position.from_json(steps.last_position)
@@ -355,7 +358,8 @@ def train_phase(
         "device": machine.device.type,
         "device_name": torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else "",
         "precision": machine.precision, "compiled": machine.compiled, "threads": torch.get_num_threads(),
-        "processes": ranks.world(), "parallel": parallel, "rope_theta": thetas(model), "checkpoint": str(final), "warnings": notes,
+        "processes": distributed.world(), "parallel": parallel, "rope_theta": thetas(model),
+        "checkpoint": str(final), "warnings": notes,
     }  # fmt: skip
 
 
@@ -366,10 +370,10 @@ def _other_ranks() -> Iterator[None]:
         yield
     except RuntimeError as error:
         lost = any(word in str(error) for word in ("gloo", "Connection", "NCCL", "nccl", "ProcessGroup"))
-        if ranks.world() == 1 or not lost:
+        if distributed.world() == 1 or not lost:
             raise
         raise RankLost(
-            f"rank {ranks.rank()} lost another rank and ends; the same command goes on from the last checkpoint"
+            f"rank {distributed.rank()} lost another rank and ends; the same command goes on from the last checkpoint"
         ) from None
 
 

@@ -174,8 +174,8 @@ class HuggingFaceEncoder:
 
             lengths = [len(row) for row in rows]
             ids = torch.from_numpy(np.concatenate(rows)).to(self.device)
-            borders = torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32, device=self.device)
-            packing = Packing(borders, len(ids), self._backend, lengths)
+            cu_seqlens = torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32, device=self.device)
+            packing = Packing(cu_seqlens, len(ids), self._backend, lengths)
             states = forward_packed(self._model, ids, packing)
             parts: tuple[Tensor, ...] = states.split(lengths)
             return parts

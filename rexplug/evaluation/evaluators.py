@@ -19,7 +19,7 @@ from rexplug.components import (
     FineTuning,
     Use,
 )
-from rexplug.hub import HubName
+from rexplug.io.hub import HubName
 
 
 class _OnTexts(Evaluator):
@@ -168,26 +168,26 @@ class RetrievalFolder(Evaluator):
 
     def check(self) -> None:
         """The files must be there and hold what they should."""
-        from rexplug.evaluation.folder import read_collection
+        from rexplug.evaluation.beir import read_collection
 
         read_collection(self.folder)
 
     def inputs(self) -> Sequence[Path]:
         """The files."""
-        from rexplug.evaluation.folder import FILES, OPTIONAL
+        from rexplug.evaluation.beir import FILES, OPTIONAL
 
         optional = [self.folder / name for name in OPTIONAL]
         return (*(self.folder / name for name in FILES), *(path for path in optional if path.exists()))
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """nDCG@10 and recall."""
-        from rexplug.evaluation.folder import read_collection
+        from rexplug.evaluation.beir import read_collection
 
         return context.retrieval(read_collection(self.folder), self.tuning)
 
     def test_texts(self) -> Mapping[str, str]:
         """Documents and queries."""
-        from rexplug.evaluation.folder import read_collection
+        from rexplug.evaluation.beir import read_collection
 
         return read_collection(self.folder).texts()
 
@@ -281,7 +281,7 @@ class _OnFiles(Evaluator):
 
     def check(self) -> None:
         """Read the first row of each table."""
-        from rexplug.evaluation.tables import check_tables
+        from rexplug.evaluation.examples import check_tables
 
         check_tables(self)
 
@@ -306,7 +306,7 @@ class Similarity(_OnFiles):
 
     def task(self) -> ExampleTask:
         """Pairs of texts and their degrees."""
-        from rexplug.evaluation.tables import read_examples
+        from rexplug.evaluation.examples import read_examples
 
         return read_examples(self, self.text_columns, degrees=True)
 
@@ -325,7 +325,7 @@ class Classification(_OnFiles):
 
     def task(self) -> ExampleTask:
         """Texts and their classes."""
-        from rexplug.evaluation.tables import read_examples
+        from rexplug.evaluation.examples import read_examples
 
         return read_examples(self, self.text_columns)
 
@@ -346,7 +346,7 @@ class PairClassification(_OnFiles):
 
     def task(self) -> ExampleTask:
         """Pairs of texts and whether they belong together."""
-        from rexplug.evaluation.tables import read_examples
+        from rexplug.evaluation.examples import read_examples
 
         return read_examples(self, self.text_columns, pairs=True)
 

@@ -27,9 +27,10 @@ from rexplug.components import (
     TaggingTask,
 )
 from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError
-from rexplug.fingerprint import PluginCode
+from rexplug.io.atomic import write_json, write_text
+from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
-from rexplug.run_directory import read_json, write_json, write_text
+from rexplug.run_directory import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,27 +113,27 @@ class Context:
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
         """Degrees of similarity."""
-        from rexplug.evaluation import fine_tuned
+        from rexplug.evaluation import finetune_tasks
 
-        return fine_tuned.similarity(task, self.encoder, tuning, self.seed)
+        return finetune_tasks.similarity(task, self.encoder, tuning, self.seed)
 
     def classification(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
         """Classes of texts."""
-        from rexplug.evaluation import fine_tuned
+        from rexplug.evaluation import finetune_tasks
 
-        return fine_tuned.classification(task, self.encoder, tuning, self.seed)
+        return finetune_tasks.classification(task, self.encoder, tuning, self.seed)
 
     def pair_classification(self, task: ExampleTask, tuning: FineTuning, positive: str) -> EvaluationResult:
         """Whether texts belong together."""
-        from rexplug.evaluation import fine_tuned
+        from rexplug.evaluation import finetune_tasks
 
-        return fine_tuned.pair_classification(task, self.encoder, tuning, positive, self.seed)
+        return finetune_tasks.pair_classification(task, self.encoder, tuning, positive, self.seed)
 
     def tagging(self, task: TaggingTask, tuning: FineTuning) -> EvaluationResult:
         """Labelled spans."""
-        from rexplug.evaluation import fine_tuned
+        from rexplug.evaluation import finetune_tasks
 
-        return fine_tuned.tagging(task, self.encoder, tuning, self.seed)
+        return finetune_tasks.tagging(task, self.encoder, tuning, self.seed)
 
 
 def evaluate(

@@ -14,11 +14,11 @@ from pydantic import Field
 
 from rexplug.components import EvaluationContext, EvaluationResult, Metric, RetrievalCollection, Scores
 from rexplug.errors import DataError, NotApplicable
-from rexplug.evaluation.folder import FILES, OPTIONAL, read_collection
+from rexplug.evaluation.beir import FILES, OPTIONAL, read_collection
 from rexplug.evaluation.statistics import metric
+from rexplug.io.tabular import KINDS, column, read_records
 from rexplug.recipe import load_section
 from rexplug.recipe.schema import Section
-from rexplug.records import KINDS, column, read_records
 
 DESCRIPTION = "task.yaml"
 _COMPRESSED = ("", ".gz", ".zst")

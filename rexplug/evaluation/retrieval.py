@@ -172,7 +172,7 @@ def _task(collection: RetrievalCollection) -> Any:
 def _tuned(
     pairs: Sequence[tuple[str, str]], model: HuggingFaceEncoder, budget: FineTuning, rate: float, seed: int
 ) -> HuggingFaceEncoder:
-    from rexplug.evaluation.tuning import tune_ranking
+    from rexplug.evaluation.finetune import tune_ranking
 
     queries, documents = (model.tokenize([pair[side] for pair in pairs], budget.max_tokens) for side in (0, 1))
     return tune_ranking(model, queries, documents, [pair[0] for pair in pairs], budget, rate=rate, seed=seed)

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError
-from rexplug.executors.jobs import Failure, Job
+from rexplug.executors.job import Failure, Job
 from rexplug.executors.local import Tell
+from rexplug.io.atomic import write_json
 from rexplug.recipe.schema import Executor, Slurm
-from rexplug.run_directory import read_json, write_json
+from rexplug.run_directory import read_json
 
 _block: ContextVar[ExitStack | None] = ContextVar("_block", default=None)
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
-from rexplug.executors.jobs import Failure, Job
+from rexplug.executors.job import Failure, Job
 
 Tell = Callable[[int, int], None]
 """Told how many jobs are done, and how many more documents that were."""

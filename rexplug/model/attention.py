@@ -19,21 +19,21 @@ import torch
 from torch import Tensor
 
 from rexplug.errors import DataError
-from rexplug.model.blocks import Plan, attend_blocks, attend_groups
+from rexplug.model.cpu.block_attention import Plan, attend_blocks, attend_groups
 
 NAME = "rexplug"
 
 
 @dataclass(frozen=True, eq=False)
 class Packing:
-    """Where the documents of a row lie; `borders` `[n + 1]` are cumulative ends, the padding tail left out.
+    """Where the documents of a row lie; `cu_seqlens` `[n + 1]` are cumulative ends, the padding tail left out.
 
     `width` is the row's length T with padding. The tail counts as documents of its own, none longer than the row's longest
     document: as one document, the tail of a nearly empty row would cost the square of its length. With `sizes`, tokens of
     each document on the host, nothing here waits for a GPU or is copied to it.
     """
 
-    borders: Tensor
+    cu_seqlens: Tensor
     width: int
     backend: str
     sizes: Sequence[int] | None = None
@@ -41,7 +41,7 @@ class Packing:
     @cached_property
     def lengths(self) -> list[int]:
         """Tokens of each document, then of the pieces of the tail; adds up to `width`."""
-        documents = torch.diff(self.borders.long()).tolist() if self.sizes is None else list(self.sizes)
+        documents = torch.diff(self.cu_seqlens.long()).tolist() if self.sizes is None else list(self.sizes)
         tail = self.width - sum(documents)
         longest = max(documents, default=tail)
         return (
@@ -55,14 +55,14 @@ class Packing:
 
     @cached_property
     def ends(self) -> Tensor:
-        """`borders` with the ends of the tail's pieces, int32: cu_seqlens as varlen kernels want them."""
-        borders = self.borders.int()
-        pieces = len(self.lengths) + 1 - len(borders)
+        """`cu_seqlens` with the ends of the tail's pieces, int32: cu_seqlens as varlen kernels want them."""
+        cu_seqlens = self.cu_seqlens.int()
+        pieces = len(self.lengths) + 1 - len(cu_seqlens)
         if not pieces:
-            return borders
+            return cu_seqlens
         # Worked out on the device: a copy from the host would wait for it.
-        tail = torch.arange(1, pieces + 1, dtype=torch.int32, device=borders.device) * self.lengths[-pieces]
-        return torch.cat([borders, (tail + sum(self.lengths[:-pieces])).clamp_(max=self.width)])
+        tail = torch.arange(1, pieces + 1, dtype=torch.int32, device=cu_seqlens.device) * self.lengths[-pieces]
+        return torch.cat([cu_seqlens, (tail + sum(self.lengths[:-pieces])).clamp_(max=self.width)])
 
     @cached_property
     def document_of(self) -> Tensor:
@@ -75,13 +75,13 @@ class Packing:
     @cached_property
     def positions(self) -> Tensor:
         """Place of each token in its document, `[T]`."""
-        return torch.arange(self.width, device=self.borders.device) - self.ends[:-1].long()[self.document_of]
+        return torch.arange(self.width, device=self.cu_seqlens.device) - self.ends[:-1].long()[self.document_of]
 
     @cached_property
     def rotary_positions(self) -> Tensor:
         """Positions to make cosines and sines for: every place of the longest document for `blocks`, else each token's."""
         if self.backend == "blocks":
-            return torch.arange(self.max_length, device=self.borders.device)
+            return torch.arange(self.max_length, device=self.cu_seqlens.device)
         return self.positions
 
     @property
@@ -92,7 +92,7 @@ class Packing:
     @cached_property
     def plan(self) -> Plan:
         """How `blocks` and `sdpa` cut the row."""
-        return Plan(self.lengths, self.borders.device)
+        return Plan(self.lengths, self.cu_seqlens.device)
 
 
 KERNELS = ("flash4", "flash3", "flash", "varlen")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from rexplug.errors import DataError
+from rexplug.io.atomic import write_json
 from rexplug.model.checkpoint import (
     SpecialIds,
     first_line,
@@ -23,7 +24,6 @@ from rexplug.model.checkpoint import (
 from rexplug.model.config_file import DROPOUTS, FULL, SLIDING, old_keys
 from rexplug.model.sizes import SIZES, embedding_rows
 from rexplug.recipe.schema import Model
-from rexplug.run_directory import write_json
 
 START_THETA = 10_000.0
 """RoPE theta of a model trained from scratch, all layers (ModernBERT, Ettin: pre-training at 1,024)."""

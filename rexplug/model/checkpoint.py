@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from rexplug.checksums import require_as_written
 from rexplug.errors import DataError, RexplugError
-from rexplug.json_files import require_file
+from rexplug.io.json_files import require_file
 from rexplug.model.config_file import MODEL_TYPE, ConfigFile
 
 _SAFETENSORS, _PICKLE = "model.safetensors", "pytorch_model.bin"

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rexplug.json_files import read_json_object
+from rexplug.io.json_files import read_json_object
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 """transformers' names of global and local layers."""

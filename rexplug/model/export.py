@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from rexplug.errors import DataError
+from rexplug.io.atomic import replacing, write_json
+from rexplug.io.tokenizer_files import load_fast, write_portable
 from rexplug.model.attention import Packing, choose_backend, forward_packed, use_own_attention, use_packed_attention
 from rexplug.model.build import load_model, save_model, thetas
 from rexplug.model.config_file import old_keys
-from rexplug.run_directory import replacing, write_json
-from rexplug.tokenizer_files import load_fast, write_portable
 
 TOLERANCE = 1e-5
 ONNX_TOLERANCE = 1e-4
@@ -101,9 +101,9 @@ def _packed_logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tens
     model.eval()
     use_packed_attention(model)
     lengths = torch.tensor([len(row) for row in rows])
-    borders = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+    cu_seqlens = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
     backend, _ = choose_backend("auto", torch.device("cpu"))
-    packing = Packing(borders, int(lengths.sum()), backend)
+    packing = Packing(cu_seqlens, int(lengths.sum()), backend)
     tokens = torch.tensor([token for row in rows for token in row])
     with torch.no_grad():
         hidden = forward_packed(model, tokens, packing)

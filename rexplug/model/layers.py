@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers.models.modernbert.modeling_modernbert import ModernBertEncoderLayer
 
 from rexplug.model.attention import Packing, attend_packed, rotate
-from rexplug.model.products import geglu, linear
+from rexplug.model.cpu.onednn import geglu, linear
 
 QKV = Tensor | tuple[Tensor, Tensor, Tensor]
 _MULTIPLE = 64

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.amp.autocast_mode import is_autocast_available
 from torch.autograd import Function
 
-from rexplug.model.products import has_onednn, linear, pad_rows, product, weight_gradient
+from rexplug.model.cpu.onednn import has_onednn, linear, pad_rows, product, weight_gradient
 
 LOGITS_CPU = 2**22
 """Logits held at a time on a CPU (16 MiB): they stay in the cache from product to gradient."""

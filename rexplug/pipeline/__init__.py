@@ -1,8 +1,8 @@
 """The run as a story: stages, fingerprints, skip and redo."""
 
 from rexplug.pipeline.export import export_checkpoint
-from rexplug.pipeline.inputs import check_inputs
 from rexplug.pipeline.manifest import Manifest
+from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.pipeline.run import follow, run_recipe
 from rexplug.pipeline.stages import GROUPS, Incomplete
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rexplug.errors import DataError, RecipeError
-from rexplug.pipeline.inputs import check_inputs
+from rexplug.io.atomic import write_json
+from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.pipeline.run import run_recipe
+from rexplug.plugins.registry import Registry
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe, load_recipe
 from rexplug.recipe.strict_yaml import parse
-from rexplug.registry import Registry
-from rexplug.run_directory import RunDirectory, write_json
+from rexplug.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from rexplug.report.compare import Comparison

@@ -10,7 +10,7 @@ import yaml
 
 from rexplug.checksums import record_checksums, require_whole
 from rexplug.errors import DataError
-from rexplug.pipeline.leftovers import made_by_a_run
+from rexplug.pipeline.run_folder import made_by_a_run
 from rexplug.run_directory import RunDirectory, mend
 
 _TEXTS = 8

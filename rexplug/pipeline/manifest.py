@@ -17,7 +17,8 @@ from typing import Any
 from rexplug import __version__
 from rexplug.checksums import is_entry
 from rexplug.errors import DataError
-from rexplug.run_directory import RunDirectory, mend, read_json, write_json
+from rexplug.io.atomic import write_json
+from rexplug.run_directory import RunDirectory, mend, read_json
 
 _PACKAGES = (
     "torch", "mosaicml", "transformers", "tokenizers", "datatrove", "datasets", "mteb",

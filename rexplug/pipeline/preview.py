@@ -10,7 +10,7 @@ from pathlib import Path
 from rexplug.errors import DataError, RecipeError
 from rexplug.pipeline.run import run_recipe
 from rexplug.planning.sources import known_sources
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe, load_recipe
 from rexplug.recipe.schema import Phase

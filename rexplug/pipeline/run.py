@@ -16,19 +16,20 @@ from rexplug.checksums import record_checksums, require_whole
 from rexplug.components import Component, Document, Evaluator, SalienceScorer
 from rexplug.errors import DataError, RexplugError
 from rexplug.evaluation.models import ModelName
-from rexplug.fingerprint import PluginCode
+from rexplug.io.atomic import remove, replacing, write_text
 from rexplug.pipeline.damage import explained
-from rexplug.pipeline.foresight import Foresight
-from rexplug.pipeline.inputs import check_inputs
-from rexplug.pipeline.leftovers import metric_lines, remove_all, require_inputs_elsewhere, require_run_folder
+from rexplug.pipeline.forecast_log import Foresight
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
+from rexplug.pipeline.preflight.inputs import check_inputs
+from rexplug.pipeline.run_folder import metric_lines, remove_all, require_inputs_elsewhere, require_run_folder
 from rexplug.pipeline.stages import Incomplete, Stage, run_stages
 from rexplug.pipeline.stamps import FORMATS, MODEL_FILES, TOKENIZER_FILES, file_stamps, folder_stamps
+from rexplug.plugins.fingerprint import PluginCode
+from rexplug.plugins.registry import Registry
 from rexplug.progress import Progress, Silent
 from rexplug.recipe import Recipe, dump_recipe, load_recipe
 from rexplug.recipe.schema import Phase
-from rexplug.registry import Registry
-from rexplug.run_directory import RunDirectory, mend, remove, replacing, write_text
+from rexplug.run_directory import RunDirectory, mend
 
 if TYPE_CHECKING:
     from rexplug.evaluation import Material
@@ -331,7 +332,7 @@ class Story:
     def curate(self) -> Any:
         """Read, filter, deduplicate and split the documents of every source."""
         from rexplug.corpus import curate
-        from rexplug.corpus.prepare import complete, prepared
+        from rexplug.corpus.filters_setup import complete, prepared
         from rexplug.report import write_dataset_card
 
         recipe, run = self.recipe, self.run
@@ -387,7 +388,7 @@ class Story:
         if self.recipe.model.from_ is None:
             return
         from rexplug.corpus import read_documents
-        from rexplug.pipeline.checkpoint_ids import require_learnt_ids
+        from rexplug.pipeline.preflight.checkpoint_ids import require_learnt_ids
 
         texts = [
             document.text
@@ -400,13 +401,13 @@ class Story:
 
     def train(self, phase: Phase) -> Any:
         """Train one phase from the checkpoint of the one before, on all ranks."""
-        from rexplug import ranks
+        from rexplug import distributed
         from rexplug.engine import train_phase
         from rexplug.phase_stream import phase_stream
         from rexplug.planning.memory import tokens_that_fit
 
-        if ranks.rank() == 0:
-            ranks.say(phase.name)
+        if distributed.rank() == 0:
+            distributed.broadcast(phase.name)
         require_whole(self.run.tokenizer, REMAKE_TOKENIZER)
         names = ["initial", *(each.name for each in self.recipe.phases)]
         start = self._checkpoint(names[names.index(phase.name) - 1])
@@ -419,7 +420,7 @@ class Story:
             progress=self.progress,
             evaluate=lambda folder, tokens: self._evaluate_on_the_way(folder, f"{phase.name}-{tokens}"),
             fits=lambda room, gpu: tokens_that_fit(
-                self.recipe, phase.name, self.run, room, gpu=gpu, processes=ranks.world()
+                self.recipe, phase.name, self.run, room, gpu=gpu, processes=distributed.world()
             ),
         )
 
@@ -587,10 +588,10 @@ def _mains(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def follow(recipe: Recipe, root: Path) -> None:
     """Be one of the ranks that only train: wait for a phase, train it with the others, until the run is over."""
-    from rexplug import ranks
+    from rexplug import distributed
 
     story = Story(recipe, RunDirectory(root), Silent())
     phases = {phase.name: phase for phase in recipe.phases}
-    while (name := ranks.say(None)) is not None:
+    while (name := distributed.broadcast(None)) is not None:
         story.train(phases[name])
-    ranks.disconnect()
+    distributed.disconnect()

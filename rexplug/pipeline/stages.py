@@ -15,9 +15,10 @@ from typing import Any, Protocol
 
 from rexplug.checksums import entry_of
 from rexplug.errors import DataError, RankLost, RecipeError, RexplugError, RunInterrupted, full_disk
+from rexplug.io.atomic import remove, replacing
 from rexplug.pipeline.manifest import Manifest, differences, now, peak_memory_gib
 from rexplug.progress import Progress
-from rexplug.run_directory import RunDirectory, remove, replacing
+from rexplug.run_directory import RunDirectory
 
 GROUPS = ("relevance", "curate", "tokenize", "train", "evaluate", "export", "report")
 """The stages as users name them; `train` and `evaluate` have one stage per phase (`train.pretrain`)."""

@@ -8,8 +8,8 @@ how long each stage takes by default and `measured` what earlier runs took; `mem
 from rexplug.planning.disk import Disk
 from rexplug.planning.forecast import Expected, Forecast, make_forecast
 from rexplug.planning.gpus import GPUS, Gpu, OnGpu, find_gpu, on_gpu
+from rexplug.planning.history import Measurement, Remembered, cache_file, remember
 from rexplug.planning.machine import Machine
-from rexplug.planning.measured import Measurement, Remembered, cache_file, remember
 from rexplug.planning.memory import Memory, training_memory
 from rexplug.planning.phases import Plan, PlannedPhase, SourceUse, make_plan, planned_steps
 from rexplug.planning.sources import Known

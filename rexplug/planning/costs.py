@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rexplug.planning.gpus import Gpu, share_of_peak
+from rexplug.planning.history import group_of, likeness
 from rexplug.planning.machine import Machine
-from rexplug.planning.measured import group_of, likeness
 from rexplug.planning.memory import GIB, training_memory
 from rexplug.planning.phases import Plan, PlannedPhase
 from rexplug.planning.sources import BYTES_PER_TOKEN, curate_likeness, tokenize_likeness

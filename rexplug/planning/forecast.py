@@ -11,8 +11,8 @@ from typing import Any
 from rexplug.planning.costs import Task, data_of, seconds_of, tasks_of
 from rexplug.planning.disk import Disk, disk_of
 from rexplug.planning.gpus import Gpu, OnGpu, gpu_of, on_gpu
+from rexplug.planning.history import NONE, Closeness, Measurement, Remembered
 from rexplug.planning.machine import Machine
-from rexplug.planning.measured import NONE, Closeness, Measurement, Remembered
 from rexplug.planning.phases import Plan, make_plan
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import brief
-from rexplug.hub import cached, is_folder
+from rexplug.io.hub import cached, is_folder
 from rexplug.model.sizes import PUBLISHED, PUBLISHED_ROWS, SIZES, Size, embedding_rows
-from rexplug.planning.measured import Remembered
+from rexplug.planning.history import Remembered
 from rexplug.planning.sources import Known, known_sources
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase

@@ -12,7 +12,7 @@ import numpy as np
 
 from rexplug.components import DocumentSource
 from rexplug.errors import RexplugError
-from rexplug.planning.measured import Remembered, likeness
+from rexplug.planning.history import Remembered, likeness
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory, read_json
 from rexplug.tokens import TokenStore

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from rexplug.hookspecs import KINDS
+from rexplug.plugins.hookspecs import KINDS
+from rexplug.plugins.registry import Registry
 from rexplug.recipe.schema import Phase, Recipe
-from rexplug.registry import Registry
 
 
 def recipe_schema(registry: Registry) -> dict[str, Any]:

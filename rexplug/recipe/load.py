@@ -12,10 +12,10 @@ from pydantic import BaseModel, ValidationError
 
 from rexplug.components import Component
 from rexplug.errors import RecipeError, brief
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
+from rexplug.plugins.registry import Registry
 from rexplug.recipe.schema import Phase, Recipe
 from rexplug.recipe.strict_yaml import DEEPEST, Path_, Source, parse, parse_file, sound_text
-from rexplug.registry import Registry
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
 _MOST_PROBLEMS = 50

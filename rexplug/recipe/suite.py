@@ -10,9 +10,9 @@ from pydantic import Field
 
 from rexplug.components import Evaluator, Use
 from rexplug.errors import RecipeError
+from rexplug.plugins.registry import Registry
 from rexplug.recipe.load import load_section
 from rexplug.recipe.schema import Section
-from rexplug.registry import Registry
 
 FILE = "suite.yaml"
 DATA = "$DATA"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rexplug.io.atomic import write_text
 from rexplug.recipe import Recipe
 from rexplug.report.contents import Contents
-from rexplug.report.foreseen import card_lines
 from rexplug.report.markdown import cell, front_matter
-from rexplug.run_directory import RunDirectory, write_text
+from rexplug.report.plan_vs_actual import card_lines
+from rexplug.run_directory import RunDirectory
 
 
 def write_card(run: RunDirectory, recipe: Recipe) -> Path:

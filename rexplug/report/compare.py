@@ -13,8 +13,8 @@ import numpy as np
 from rexplug.components import Metric, Scores
 from rexplug.errors import DataError
 from rexplug.evaluation.statistics import ALPHA, Difference, compare, holm, metric
+from rexplug.io.atomic import write_json, write_text
 from rexplug.report.results import ModelResults
-from rexplug.run_directory import write_json, write_text
 
 _SEED = 17
 

@@ -10,7 +10,7 @@ from typing import Any
 from rexplug.phase_stream import phase_stream
 from rexplug.recipe import Recipe
 from rexplug.report.compare import Comparison, compare_models
-from rexplug.report.foreseen import Foreseen, foreseen
+from rexplug.report.plan_vs_actual import Foreseen, foreseen
 from rexplug.report.results import load_results
 from rexplug.run_directory import RunDirectory, read_json, read_metrics
 

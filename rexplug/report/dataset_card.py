@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rexplug.io.atomic import write_text
 from rexplug.recipe import Recipe
 from rexplug.report.markdown import cell, front_matter
-from rexplug.run_directory import RunDirectory, read_json, write_text
+from rexplug.run_directory import RunDirectory, read_json
 
 _SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"), (1e8, "10M<n<100M"),
           (1e9, "100M<n<1B"), (1e10, "1B<n<10B"), (1e11, "10B<n<100B"), (1e12, "100B<n<1T"))  # fmt: skip

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rexplug.io.atomic import write_text
 from rexplug.recipe import Recipe, dump_recipe
 from rexplug.report import plots
 from rexplug.report.contents import Contents
 from rexplug.report.preview import PhasePreview, previews
 from rexplug.report.sections import PARTS
-from rexplug.run_directory import RunDirectory, write_text
+from rexplug.run_directory import RunDirectory
 
 
 def write_report(run: RunDirectory, recipe: Recipe) -> Path:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from rexplug.batches import IGNORED, BatchStream, Position, Row
 from rexplug.batches.masking import row_generator
 from rexplug.components import Document, Reason, SalienceScorer, TokenBatch, TokenizedDocument
+from rexplug.io.tokenizer_files import open_tokenizer
 from rexplug.phase_stream import phase_stream
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
-from rexplug.tokenizer_files import open_tokenizer
 from rexplug.tokens import TokenStore, encode, fit_scorers
 
 Kind = Literal["plain", "random", "guided"]
@@ -178,7 +178,7 @@ class _Preview:
         guided = self.phase.masking.guided(view, progress, generator) & (labels != IGNORED)
         previews = []
         for index, sample in enumerate(islice(row.samples, self.samples)):
-            first = int(row.borders[index]) + 1
+            first = int(row.cu_seqlens[index]) + 1
             end = min(sample.end, sample.start + self.tokens)
             inside = slice(first, first + end - sample.start)
             name = self.stream.sources[int(row.sources[index])]
@@ -201,12 +201,12 @@ class _Preview:
         for channel in self.phase.masking.channels:
             stored = self.phase.masking.scorers[0].channel if channel == "salience" else channel
             values = np.zeros(len(original), np.uint8)
-            for first, source, sample in zip(row.borders, row.sources, row.samples, strict=False):
+            for first, source, sample in zip(row.cu_seqlens, row.sources, row.samples, strict=False):
                 store = self.stream.stores[self.stream.sources[int(source)]]
                 part = store.channel(stored, sample.document, sample.start, sample.end)
                 values[first + 1 : first + 1 + len(part)] = part
             channels[channel] = values
-        return TokenBatch(original, row.borders.astype(np.int64), maskable, channels)
+        return TokenBatch(original, row.cu_seqlens.astype(np.int64), maskable, channels)
 
     def _document(self, source: str, number: int) -> tuple[TokenizedDocument, Sequence[Reason]]:
         """A document with its text, and why its spans are salient; if its text is gone, as much as its tokens tell."""

@@ -125,11 +125,11 @@ def check_masking_policy(policy: MaskingPolicy, *, num_tokens: int = 512, seed: 
     _same_after_pickling(policy)
     generator = np.random.default_rng(seed)
     maskable = np.ones(num_tokens, np.bool_)
-    borders = np.array([0, num_tokens // 3, num_tokens])
-    maskable[borders[:-1]] = maskable[borders[1:] - 1] = False
+    cu_seqlens = np.array([0, num_tokens // 3, num_tokens])
+    maskable[cu_seqlens[:-1]] = maskable[cu_seqlens[1:] - 1] = False
     salience = np.where(generator.random(num_tokens) < 0.2, 255, 0).astype(np.uint8)
     channels = {"word_start": (generator.random(num_tokens) < 0.7).astype(np.uint8), "salience": salience * maskable}
-    batch = TokenBatch(generator.integers(10, 1000, num_tokens), borders, maskable, channels)
+    batch = TokenBatch(generator.integers(10, 1000, num_tokens), cu_seqlens, maskable, channels)
     for progress in (0.0, 0.5, 1.0):
         chosen = policy.choose(batch, progress, np.random.default_rng(seed))
         assert chosen.dtype == np.bool_, f"{policy.name} returned {chosen.dtype}, not bool"

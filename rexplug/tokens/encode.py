@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.components import Document, TokenizedDocument
-from rexplug.tokenizer_files import open_tokenizer, read_definition
-from rexplug.tokens.words import word_starts
+from rexplug.io.tokenizer_files import open_tokenizer, read_definition
+from rexplug.text.words import word_starts
 
 
 @dataclass(frozen=True)

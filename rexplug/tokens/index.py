@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.errors import DataError
-from rexplug.run_directory import replacing
+from rexplug.io.atomic import replacing
 
 BLOCK = 32
 """Documents of a block; finding a sample reads the lengths of one block."""

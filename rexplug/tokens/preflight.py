@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError
-from rexplug.tokenizer_files import DEFINITION, open_tokenizer, read_definition, vocabulary
+from rexplug.io.tokenizer_files import DEFINITION, open_tokenizer, read_definition, vocabulary
 from rexplug.tokens.special import SpecialTokens
 
 _EXAMPLES = 3

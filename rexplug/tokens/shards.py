@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from rexplug.checksums import checksum
 from rexplug.errors import DataError
-from rexplug.run_directory import read_json, replacing, write_json
+from rexplug.io.atomic import replacing, write_json
+from rexplug.run_directory import read_json
 
 FORMAT = 2
 WORD_START = "word_start"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rexplug.errors import DataError
-from rexplug.tokenizer_files import read_definition, special_tokens, vocabulary
+from rexplug.io.tokenizer_files import read_definition, special_tokens, vocabulary
 
 
 @dataclass(frozen=True, slots=True)

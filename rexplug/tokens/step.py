@@ -21,9 +21,9 @@ from datatrove.pipeline.base import PipelineStep
 from numpy.typing import NDArray
 
 from rexplug.components import Document, SalienceScorer, TokenizedDocument
+from rexplug.document_files import read_file
 from rexplug.errors import PluginError
-from rexplug.run_directory import write_json
-from rexplug.tokens.documents import read_file
+from rexplug.io.atomic import write_json
 from rexplug.tokens.encode import Encoder
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import WORD_START, has_shard, write_shard

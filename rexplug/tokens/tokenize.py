@@ -11,13 +11,14 @@ from typing import Any
 
 from rexplug.checksums import file_problem, read_checksums
 from rexplug.components import CorpusSample, Document, SalienceScorer, TokenizedDocument
+from rexplug.document_files import read_documents
 from rexplug.errors import DataError
 from rexplug.executors import Job, one_cluster, run_jobs
-from rexplug.executors.quiet import quiet
+from rexplug.executors.datatrove_logging import silence_datatrove
+from rexplug.io.atomic import write_json
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Executor
-from rexplug.run_directory import mend, read_json, write_json
-from rexplug.tokens.documents import read_parquet
+from rexplug.run_directory import mend, read_json
 from rexplug.tokens.encode import Encoder
 from rexplug.tokens.shards import shard_record
 from rexplug.tokens.special import SpecialTokens
@@ -32,7 +33,7 @@ class _Folder:
         self.folder = folder
 
     def __iter__(self) -> Iterator[Document]:
-        return read_parquet(self.folder)
+        return read_documents(self.folder)
 
 
 def fit_scorers(
@@ -89,7 +90,7 @@ def tokenize(
         PluginError: a scorer did not return one uint8 per token.
         DataError: a worker died more often than `retries` allows, or the disk is full.
     """
-    quiet()
+    silence_datatrove()
     corpus, tokenizer, tokens = corpus.resolve(), tokenizer.resolve(), tokens.resolve()  # workers may start elsewhere
     sizes: dict[str, list[int]] = {}
     todo: list[tuple[int, Job]] = []

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from rexplug.checksums import require_as_written
 from rexplug.components import Document
+from rexplug.document_files import read_documents
 from rexplug.errors import DataError, RexplugError
+from rexplug.io.atomic import replacing, write_json
+from rexplug.io.tokenizer_files import CONFIG, DEFINITION, FILES, ROLES, require_tokenizer, write_portable
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Tokenizer
-from rexplug.run_directory import replacing, write_json
-from rexplug.tokenizer_files import CONFIG, DEFINITION, FILES, ROLES, require_tokenizer, write_portable
-from rexplug.tokens.documents import read_parquet
 from rexplug.tokens.preflight import check_tokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -150,11 +150,11 @@ def _sample(limit: int, corpus: Path, sources: Sequence[str], seed: int, progres
     share = limit // len(sources)
     done = 0
     for source in sources:
-        size = sum(len(document.text) for document in read_parquet(corpus / source / "kept"))
+        size = sum(len(document.text) for document in read_documents(corpus / source / "kept"))
         if size == 0:
             raise DataError(f"no document of source '{source}' is left after curation; see corpus/statistics.json")
         threshold = min(1.0, share / size) * _DRAWS
-        for document in read_parquet(corpus / source / "kept"):
+        for document in read_documents(corpus / source / "kept"):
             if _draw(document, seed) < threshold:
                 done += len(document.text)
                 progress.update(done)

@@ -87,7 +87,7 @@ def same(one, other):
 
 
 def same_row(a, b):
-    for name in ("token_ids", "labels", "position_ids", "borders", "sources", "documents"):
+    for name in ("token_ids", "labels", "position_ids", "cu_seqlens", "sources", "documents"):
         assert np.array_equal(getattr(a, name), getattr(b, name)), name
 
 

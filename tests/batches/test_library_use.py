@@ -57,7 +57,7 @@ def train(stream, step, position=None):
             step(
                 input_ids=torch.from_numpy(row.token_ids),
                 labels=torch.from_numpy(row.labels),
-                cu_seqlens=torch.from_numpy(row.borders),
+                cu_seqlens=torch.from_numpy(row.cu_seqlens),
                 num_items_in_batch=batch.num_masked,
             )
         position = after  # a few integers: keep them beside the weights, and go on from them

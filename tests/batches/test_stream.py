@@ -63,7 +63,7 @@ def stream(stores, **changes):
 
 
 def flat(batch):
-    return [(row.token_ids.tolist(), row.labels.tolist(), row.borders.tolist()) for row in batch.rows]
+    return [(row.token_ids.tolist(), row.labels.tolist(), row.cu_seqlens.tolist()) for row in batch.rows]
 
 
 @given(st.integers(1, 5000), st.integers(0, 2**32))
@@ -126,7 +126,7 @@ def test_masks_meet_the_rate_and_spare_special_tokens(stores):
     for batch, _ in stream(stores, masking=RandomMasking(rate=Ramp(start=0.15, end=0.4))).batches():
         for row in batch.rows:
             body = row.token_ids[: row.num_tokens]
-            starts, ends = row.borders[:-1], row.borders[1:] - 1
+            starts, ends = row.cu_seqlens[:-1], row.cu_seqlens[1:] - 1
             assert (body[starts] == SPECIAL.cls).all()
             assert (body[ends] == SPECIAL.sep).all()
             maskable = row.num_tokens - 2 * len(starts)

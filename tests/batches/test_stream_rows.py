@@ -109,17 +109,17 @@ def test_rows_are_whole_samples_with_their_borders_positions_and_labels(stores, 
         assert batch.num_tokens == sum(row.num_tokens for row in batch.rows) == sum(batch.tokens_of.values()) > 0
         for row in batch.rows:
             assert row.token_ids.shape == row.labels.shape == row.position_ids.shape == (options["row_tokens"],)
-            assert row.borders.dtype == np.int32
-            assert row.borders[0] == 0
-            assert row.borders[-1] == row.num_tokens
-            assert row.max_length == np.diff(row.borders).max() <= options["context"]
+            assert row.cu_seqlens.dtype == np.int32
+            assert row.cu_seqlens[0] == 0
+            assert row.cu_seqlens[-1] == row.num_tokens
+            assert row.max_length == np.diff(row.cu_seqlens).max() <= options["context"]
             assert (row.token_ids[row.num_tokens :] == SPECIAL.pad).all()
             assert (row.labels[row.num_tokens :] == IGNORED).all()
             assert (row.position_ids[row.num_tokens :] == 0).all()
             text = np.where(row.labels == IGNORED, row.token_ids, row.labels)
             unseen = 0
             for number, sample in enumerate(row.samples):
-                start, end = row.borders[number : number + 2]
+                start, end = row.cu_seqlens[number : number + 2]
                 tokens = stores[names[row.sources[number]]].document(sample.document)
                 assert len(tokens) >= options["min_tokens"]
                 # Masked tokens are right in the labels; a kept or random token is not told from the rest.

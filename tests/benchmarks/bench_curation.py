@@ -34,11 +34,11 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.components import CorpusFilter, Document, Shard
-from rexplug.corpus.files import read_documents
-from rexplug.corpus.filtering import Work, filter_shard
 from rexplug.corpus.filters import C4Quality, FineWebQuality, GopherQuality, GopherRepetition
+from rexplug.corpus.shard_jobs import Work, filter_shard
 from rexplug.corpus.sources import Jsonl
-from rexplug.executors.quiet import quiet
+from rexplug.document_files import read_documents
+from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.recipe.schema import Curation
 from rexplug_ecommerce.product_page import ProductPage
 from rexplug_ecommerce.spam import Spam
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--profile", action="store_true", help="print where our side's time goes")
     options = parser.parse_args()
-    quiet()
+    silence_datatrove()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if options.peak:
@@ -182,7 +182,7 @@ def explain(file: Path, folder: Path) -> None:
 
 
 def compare(file: Path, folder: Path, number: int, rounds: int, *, spacy: bool) -> None:
-    from rexplug.corpus.words import RegexWordTokenizer
+    from rexplug.corpus.datatrove.word_tokenizer import RegexWordTokenizer
 
     sides: dict[str, Callable[[Path], set[str]]] = {
         **({"datatrove": lambda out: theirs(file, out, None)} if spacy else {}),

@@ -23,10 +23,10 @@ from made_stream import recipe_of, special_of, stream_of, write_store
 
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import HALF_WINDOW, to_tensors
-from rexplug.engine.optimizer import make_optimizer
+from rexplug.engine.optimizers.factory import make_optimizer
 from rexplug.model import build_model
 from rexplug.model.attention import choose_backend, use_packed_attention
-from rexplug.model.compiled import compile_layers
+from rexplug.model.compile import compile_layers
 from rexplug.model.flops import pairs, peak_of, training_flops
 from rexplug.recipe.schema import Model
 

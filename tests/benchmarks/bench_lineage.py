@@ -23,7 +23,7 @@ import numpy as np
 import rexplug
 from rexplug.batches import BatchStream, Lineage, Position, PositionHistory, PositionLog
 from rexplug.batches.policies import RandomMasking
-from rexplug.run_directory import write_json
+from rexplug.io.atomic import write_json
 from rexplug.tokens import SpecialTokens, TokenStore
 from rexplug.tokens.shards import FORMAT, ROWS, sorted_hashes
 

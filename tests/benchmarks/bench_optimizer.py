@@ -15,7 +15,7 @@ import warnings
 import torch
 from optimi import AdamW, StableAdamW
 
-from rexplug.engine.fused import FusedAdamW, FusedStableAdamW
+from rexplug.engine.optimizers.cpu import FusedAdamW, FusedStableAdamW
 
 
 def weights(width: int, layers: int) -> list[torch.nn.Parameter]:

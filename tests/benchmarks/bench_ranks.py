@@ -31,7 +31,7 @@ def train(root: Path, parallel: str, options: argparse.Namespace) -> None:
     """One rank of one side."""
     from made_stream import recipe_of, special_of, stream_of
 
-    from rexplug import ranks
+    from rexplug import distributed
     from rexplug.engine import train_phase
     from rexplug.progress import Silent
     from rexplug.run_directory import RunDirectory
@@ -46,18 +46,18 @@ def train(root: Path, parallel: str, options: argparse.Namespace) -> None:
         recipe=recipe, phase=recipe.phases[0], stream=stream, start=root.parent / "initial", run=RunDirectory(root),
         progress=Silent(),
     )  # fmt: skip
-    ranks.leave(0)  # as `rexplug run` does
+    distributed.exit_process(0)  # as `rexplug run` does
 
 
 def side(folder: Path, number: int, name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Train one side in processes of its own; returns its lines of figures."""
-    from rexplug import ranks
+    from rexplug import distributed
 
     num, threads, parallel = SIDES[name]
     root = folder / f"{number}-{num}-{threads}-{parallel}"
     os.environ["OMP_NUM_THREADS"] = str(threads)
     arguments = [sys.executable, __file__, *sys.argv[1:], "--rank-of", str(root), "--parallel", parallel]
-    assert ranks.launch(num, arguments, root / "logs") == 0
+    assert distributed.launch(num, arguments, root / "logs") == 0
     return [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
 
 

@@ -31,7 +31,7 @@ from made_stream import DECAY, RATE, documents_of, recipe_of, special_of, stream
 from rexplug.batches import IGNORED, BatchStream
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import to_tensors
-from rexplug.engine.optimizer import make_optimizer, set_rate
+from rexplug.engine.optimizers.factory import make_optimizer, set_rate
 from rexplug.model import build_model, load_model
 from rexplug.model.attention import use_packed_attention
 from rexplug.progress import Silent
@@ -116,7 +116,7 @@ class Sides:
         for number, row in enumerate(self.rows[:3]):
             if number == 1:
                 began = clock_now()
-            lengths = np.diff(row.borders)
+            lengths = np.diff(row.cu_seqlens)
             owner = torch.full((8192,), -1)
             owner[: row.num_tokens] = torch.repeat_interleave(torch.arange(len(lengths)), torch.from_numpy(lengths))
             same = owner[:, None] == owner

@@ -34,7 +34,7 @@ def differences(texts: dict[str, str], ids: Sequence[str]) -> Iterator[Differenc
     )
     from datatrove.utils.text import split_into_sentences, split_into_words
 
-    from rexplug.corpus.words import RegexWordTokenizer
+    from rexplug.corpus.datatrove.word_tokenizer import RegexWordTokenizer
 
     regex = RegexWordTokenizer()
     chain = [

@@ -31,7 +31,7 @@ from rexplug.cli.comparison import print_comparison
 from rexplug.cli.progress import TerminalProgress
 from rexplug.errors import RexplugError
 from rexplug.pipeline.ablate import Ablation, Axis, run_ablation
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
 from rexplug.report.compare import Comparison, compare_models, pooled, write_comparison
 from rexplug.report.results import find_results
 

@@ -130,7 +130,7 @@ def child(root: Path, tokens: int, point: Point | None) -> None:
     from transformers import AutoModelForMaskedLM
 
     from rexplug.engine import initial_checkpoint, train_phase
-    from rexplug.run_directory import write_json
+    from rexplug.io.atomic import write_json
 
     bench = c.Bench(root, phases(c, tokens))
     usual = json.loads((root.parent / USUAL).read_text()) if point else {}

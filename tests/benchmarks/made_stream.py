@@ -65,7 +65,7 @@ def documents_of(rows: list[Row]) -> list[Document]:
     return [
         Document(row.token_ids[begin:end], row.labels[begin:end])
         for row in rows
-        for begin, end in zip(row.borders[:-1].tolist(), row.borders[1:].tolist(), strict=True)
+        for begin, end in zip(row.cu_seqlens[:-1].tolist(), row.cu_seqlens[1:].tolist(), strict=True)
     ]
 
 

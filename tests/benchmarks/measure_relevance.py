@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from rexplug.components import Candidate, Document, DocumentSource, Labeller, LabellingContext
 from rexplug.corpus.relevance import train_relevance
 from rexplug.corpus.relevance.fasttext import normalised, probability
-from rexplug.corpus.relevance.figures import figures
 from rexplug.corpus.relevance.filter import RelevanceFilter
 from rexplug.corpus.relevance.labellers import SourceLabels
+from rexplug.corpus.relevance.metrics import figures
 from rexplug.corpus.relevance.sample import draw
 from rexplug.corpus.sources import Jsonl
 from rexplug.progress import Silent

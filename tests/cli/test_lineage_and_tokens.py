@@ -14,7 +14,7 @@ from rexplug.batches import PositionLog
 from rexplug.batches.history import FILE
 from rexplug.cli import main
 from rexplug.phase_stream import phase_stream
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe import dump_recipe, load_recipe
 from rexplug.run_directory import RunDirectory
 from rexplug.tokens.shards import write_shard

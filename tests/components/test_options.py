@@ -10,8 +10,8 @@ from pydantic import Field, computed_field
 
 from rexplug import CorpusFilter, MaskingPolicy, PluginError, SalienceScorer, Use, Verdict
 from rexplug.components.options import option_problem
-from rexplug.plugins import load_plugins
-from rexplug.registry import Registry
+from rexplug.plugins.discovery import load_plugins
+from rexplug.plugins.registry import Registry
 
 
 def filter_with(**options):

@@ -122,7 +122,7 @@ def test_signatures_are_datatroves_byte_for_byte(tmp_path):
     from datatrove.data import Document as Theirs
     from datatrove.pipeline.dedup import MinhashDedupSignature
 
-    from rexplug.corpus.words import RegexWordTokenizer
+    from rexplug.corpus.datatrove.word_tokenizer import RegexWordTokenizer
 
     texts = [
         BASE,
@@ -162,7 +162,7 @@ def test_groups_are_datatroves_on_real_text(tmp_path):
         MinhashDedupSignature,
     )
 
-    from rexplug.corpus.words import RegexWordTokenizer
+    from rexplug.corpus.datatrove.word_tokenizer import RegexWordTokenizer
 
     texts = []
     for path in sorted((DATA / "general-text").glob("*.jsonl.zst")):

@@ -7,7 +7,7 @@ import pytest
 from rexplug import Document, Evaluator
 from rexplug.corpus.decontaminate import Decontaminate, build_index, compared, not_compared, text_options
 from rexplug.evaluation.local_tasks import split_texts
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe.schema import Decontamination
 
 REGISTRY = load_plugins()

@@ -14,9 +14,9 @@ import pytest
 
 from rexplug.components import Document
 from rexplug.corpus import curate, read_documents
-from rexplug.corpus.files import DocumentWriter
 from rexplug.corpus.filters import PersonalData
 from rexplug.corpus.sources import Jsonl, Parquet
+from rexplug.document_files import DocumentWriter
 from rexplug.errors import DataError
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Curation

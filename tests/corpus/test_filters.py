@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rexplug.components import CorpusSample, Document, Shard
-from rexplug.corpus.analysis import Analysis, analyse
+from rexplug.corpus.datatrove.filters import datatrove_filters
 from rexplug.corpus.filters import (
     Addresses,
     Boilerplate,
@@ -27,8 +27,8 @@ from rexplug.corpus.filters import (
     PersonalData,
     language,
 )
-from rexplug.corpus.filters.theirs import datatrove_filters
 from rexplug.corpus.sources import Jsonl
+from rexplug.corpus.text_statistics import Analysis, analyse
 from rexplug.errors import DataError, RecipeError
 from rexplug.testing import check_corpus_filter
 
@@ -48,7 +48,7 @@ def pairs():
         GopherRepetitionFilter,
     )
 
-    from rexplug.corpus.words import RegexWordTokenizer
+    from rexplug.corpus.datatrove.word_tokenizer import RegexWordTokenizer
 
     words = {"language": RegexWordTokenizer()}
     return [
@@ -346,7 +346,7 @@ def test_their_names_and_options_in_a_recipe(tmp_path):
 
 
 def test_listing_them_does_not_import_datatrove():
-    code = "import sys; from rexplug.plugins import load_plugins; load_plugins(); print('datatrove' in sys.modules)"
+    code = "import sys; from rexplug.plugins.discovery import load_plugins; load_plugins(); print('datatrove' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -355,7 +355,7 @@ def test_the_example_in_the_guide_is_valid():
     import yaml
 
     from rexplug.components import DocumentSource
-    from rexplug.plugins import load_plugins
+    from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe.schema import Curation
 
     page = (Path(__file__).parents[2] / "docs" / "curation.md").read_text()

@@ -8,7 +8,7 @@ import pytest
 
 from rexplug.components import Shard
 from rexplug.corpus.sources import ERROR, HtmlFiles
-from rexplug.corpus.sources.extractor import extract_apart
+from rexplug.corpus.sources.html_worker import extract_apart
 
 SENTENCE = "<p>This chair is made of solid oak from managed forests and carries up to 120 kilograms.</p>"
 PAGE = f"<html><body><article>{SENTENCE * 3}</article></body></html>"
@@ -72,7 +72,7 @@ def test_a_process_that_somebody_kills_is_replaced():
 def test_it_ends_with_its_parent():
     script = (
         "import os, psutil\n"
-        "from rexplug.corpus.sources.extractor import extract_apart\n"
+        "from rexplug.corpus.sources.html_worker import extract_apart\n"
         f"extract_apart({PAGE!r}, {{}}, 20)\n"
         "print(psutil.Process().children()[0].pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"

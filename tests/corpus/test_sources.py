@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from rexplug.components import Shard
-from rexplug.corpus.filtering import shard_documents
+from rexplug.corpus.shard_jobs import shard_documents
 from rexplug.corpus.sources import ERROR, Csv, HtmlFiles, HuggingFace, Jsonl, Parquet, TextFiles, Warc
 from rexplug.errors import DataError
 from rexplug.testing import check_document_source

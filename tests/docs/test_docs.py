@@ -9,7 +9,7 @@ import pytest
 
 from rexplug import __version__
 from rexplug.cli import cli
-from rexplug.hookspecs import KINDS
+from rexplug.plugins.hookspecs import KINDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

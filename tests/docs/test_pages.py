@@ -11,7 +11,7 @@ import pytest
 
 from rexplug import __version__
 from rexplug.cli import cli
-from rexplug.hookspecs import KINDS
+from rexplug.plugins.hookspecs import KINDS
 from rexplug.recipe import load_recipe
 
 ROOT = Path(__file__).parents[2]

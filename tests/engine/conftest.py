@@ -33,13 +33,13 @@ SCRIPT = (
     "        if sys.argv[3] == 'error': raise DataError('this rank cannot read its disk')\n"
     "        os.kill(int(sys.argv[5]) or os.getpid(), signal.Signals[sys.argv[3]])\n"
     "if os.environ['RANK'] != sys.argv[6]: Watch.left = 0\n"
-    "from rexplug import ranks\n"
+    "from rexplug import distributed\n"
     "from rexplug.errors import DataError, RankLost, RexplugError\n"
     "code = 0\n"
     "try: c.frequent(Path(sys.argv[2]), parallel=sys.argv[7]).train('first', Watch())\n"
-    "except RankLost as error: print(error, file=sys.stderr); code = ranks.lost_code()\n"
+    "except RankLost as error: print(error, file=sys.stderr); code = distributed.peer_lost_exit_code()\n"
     "except RexplugError as error: print(error, file=sys.stderr); code = 130 if 'stopped' in str(error) else 2\n"
-    "ranks.leave(code)\n"
+    "distributed.exit_process(code)\n"
 )
 
 
@@ -180,7 +180,7 @@ def launch(
     parallel: str = "auto",
 ) -> int:
     """Train with `num` ranks; at the first one's n-th step of `rank` a signal goes out."""
-    from rexplug import ranks
+    from rexplug import distributed
     from rexplug.engine import initial_checkpoint
 
     initial = made.run.checkpoints / "initial"
@@ -188,7 +188,7 @@ def launch(
         made.stream("first")
         initial_checkpoint(made.recipe, SPECIAL, made.run)
     arguments = [sys.executable, "-c", SCRIPT, HERE, str(made.root), name, str(steps), str(target), str(rank), parallel]
-    return ranks.launch(num, arguments, made.run.logs)
+    return distributed.launch(num, arguments, made.run.logs)
 
 
 @pytest.fixture(name="launch")

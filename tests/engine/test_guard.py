@@ -190,18 +190,18 @@ def test_a_phase_without_a_token_to_mask_says_what_to_change(bench, phase):
 SCRIPT = (
     "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
     "from test_guard import EVERY_STEP, Fault\n"
-    "from rexplug import ranks\n"
+    "from rexplug import distributed\n"
     "made = c.Bench(Path(sys.argv[2]), [c.phase('first', **eval(sys.argv[3]))], parallel=sys.argv[4])\n"
     "fault = Fault(3)\n"
     "with fault.injected(): made.train('first', fault)\n"
-    "ranks.leave(0)\n"
+    "distributed.exit_process(0)\n"
 )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["fsdp", "ddp"])
 def test_no_rank_takes_a_gradient_in_that_is_no_number(bench, phase, tmp_path, monkeypatch, parallel):
-    from rexplug import ranks
+    from rexplug import distributed
     from rexplug.engine import initial_checkpoint
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -212,5 +212,5 @@ def test_no_rank_takes_a_gradient_in_that_is_no_number(bench, phase, tmp_path, m
     made = bench(phases=[phase("first", **options)], parallel=parallel)
     initial_checkpoint(made.recipe, made.stream("first").special, made.run)
     arguments = [sys.executable, "-c", SCRIPT, HERE, str(made.root), repr(options), parallel]
-    assert ranks.launch(2, arguments, made.run.logs) == 0
+    assert distributed.launch(2, arguments, made.run.logs) == 0
     assert_only_step_3_was_passed_over(made)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rexplug import ranks
+from rexplug import distributed
 from rexplug.errors import DataError
 
 
@@ -97,27 +97,27 @@ def test_a_signal_to_one_rank_saves_and_stops_all(launch, bench_at, tmp_path, al
 @pytest.mark.slow
 def test_a_rank_ends_with_its_code_and_all_that_it_had_to_say(tmp_path):
     code = (
-        "import atexit; from rexplug import ranks\n"
-        "assert ranks.say('hello') == 'hello'\n"
+        "import atexit; from rexplug import distributed\n"
+        "assert distributed.broadcast('hello') == 'hello'\n"
         "atexit.register(print, 'and last words')\n"
         "print('half a line', end=' ')\n"
-        "ranks.disconnect(); ranks.leave(7)\n"
+        "distributed.disconnect(); distributed.exit_process(7)\n"
     )
-    assert ranks.launch(2, [sys.executable, "-c", code], tmp_path / "logs") == 7
+    assert distributed.launch(2, [sys.executable, "-c", code], tmp_path / "logs") == 7
     assert (tmp_path / "logs" / "rank-1.log").read_text() == "half a line and last words\n"
 
 
 def test_alone_leaving_is_an_ordinary_exit():
     with pytest.raises(SystemExit) as caught:
-        ranks.leave(3)
+        distributed.exit_process(3)
     assert caught.value.code == 3
 
 
 @pytest.fixture
 def second(monkeypatch):
     """This process is rank 1 of 2; its environment is changed by keywords. A wait that was given up is not waited for."""
-    monkeypatch.setattr(ranks, "_kept", [])
-    monkeypatch.setattr(ranks, "_turn", threading.Lock())
+    monkeypatch.setattr(distributed, "_leaked_groups", [])
+    monkeypatch.setattr(distributed, "_turn", threading.Lock())
 
     def become(**changes):
         usual = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511"}
@@ -161,7 +161,7 @@ def second(monkeypatch):
 def test_ranks_that_do_not_find_each_other_say_why(second, changes, message):
     second(**changes)
     with pytest.raises(DataError) as error:
-        ranks.connect()
+        distributed.connect()
     assert str(error.value).startswith(message)
 
 
@@ -170,7 +170,7 @@ def test_a_port_in_use_is_named(second):
         port = taken.getsockname()[1]
         second(RANK="0", MASTER_PORT=str(port))
         with pytest.raises(DataError) as error:
-            ranks.connect()
+            distributed.connect()
     assert str(error.value) == (
         f"MASTER_PORT {port} cannot be opened on this machine (Address already in use), so the ranks cannot meet there; give "
         "all ranks another one"
@@ -188,7 +188,7 @@ def test_a_rank_that_waits_for_the_others_hears_signals(second):
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.5)
         with pytest.raises(KeyboardInterrupt):
-            ranks.connect()
+            distributed.connect()
     finally:
         signal.signal(signal.SIGALRM, before)
     assert time.monotonic() - began < 10
@@ -198,24 +198,24 @@ def test_a_rank_that_waits_for_the_others_hears_signals(second):
 def test_a_rank_that_waits_for_a_phase_hears_signals(tmp_path):
     """Rank 0 is busy with what only it does; rank 1 waits in the meantime and is asked to stop."""
     code = (
-        "import os, signal, sys, time; from rexplug import ranks\n"
+        "import os, signal, sys, time; from rexplug import distributed\n"
         "def stop(*_): raise KeyboardInterrupt\n"
         "signal.signal(signal.SIGTERM, stop)\n"
-        "ranks.connect()\n"
-        "other = ranks.say(os.getpid())\n"
-        "if ranks.rank() == 0: time.sleep(60)\n"
+        "distributed.connect()\n"
+        "other = distributed.broadcast(os.getpid())\n"
+        "if distributed.rank() == 0: time.sleep(60)\n"
         "signal.signal(signal.SIGALRM, stop); signal.setitimer(signal.ITIMER_REAL, 1.0)\n"
-        "try: ranks.say(None)\n"
-        "except KeyboardInterrupt: print('stopped'); os.kill(other, signal.SIGKILL); ranks.leave(130)\n"
+        "try: distributed.broadcast(None)\n"
+        "except KeyboardInterrupt: print('stopped'); os.kill(other, signal.SIGKILL); distributed.exit_process(130)\n"
     )
     with pytest.raises(DataError, match="rank 0 of 2 was ended by SIGKILL"):
-        ranks.launch(2, [sys.executable, "-c", code], tmp_path / "logs")
+        distributed.launch(2, [sys.executable, "-c", code], tmp_path / "logs")
     assert (tmp_path / "logs" / "rank-1.log").read_text() == "stopped\n"
 
 
 def test_the_first_host_of_a_slurm_list():
-    assert ranks.first_host("gpu[07-09,12],cpu1") == "gpu07"
-    assert ranks.first_host("gpu3,gpu4") == "gpu3"
+    assert distributed.first_host("gpu[07-09,12],cpu1") == "gpu07"
+    assert distributed.first_host("gpu3,gpu4") == "gpu3"
 
 
 def test_slurm_names_the_ranks(monkeypatch):
@@ -229,8 +229,8 @@ def test_slurm_names_the_ranks(monkeypatch):
         monkeypatch.setenv(name, value)
     environment = dict(os.environ)
     try:
-        ranks.take_environment()
-        assert (ranks.rank(), ranks.world(), ranks.local_rank()) == (5, 8, 1)
+        distributed.adopt_slurm_env()
+        assert (distributed.rank(), distributed.world(), distributed.local_rank()) == (5, 8, 1)
         assert os.environ["LOCAL_WORLD_SIZE"] == "4"
         assert os.environ["MASTER_ADDR"] == "node03"
         assert os.environ["MASTER_PORT"] == "23456"
@@ -244,13 +244,13 @@ def test_a_batch_job_that_is_no_step_is_one_process(monkeypatch):
     monkeypatch.delenv("SLURM_STEP_NUM_TASKS", raising=False)
     monkeypatch.setenv("SLURM_NTASKS", "8")
     monkeypatch.setenv("SLURM_PROCID", "0")
-    ranks.take_environment()
-    assert ranks.world() == 1
+    distributed.adopt_slurm_env()
+    assert distributed.world() == 1
 
 
 def test_rows_are_dealt_out_and_a_rank_without_one_idles(bench):
     from rexplug.engine.loader import data_spec
-    from rexplug.engine.rows import unpack_fields
+    from rexplug.engine.packed_row import unpack_fields
 
     stream = bench().stream("first")
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rexplug.batches import IGNORED, Row
-from rexplug.engine.rows import FIELDS, PackedRow, idle_row, joined, pack_fields, row_of, unpack_fields
+from rexplug.engine.packed_row import FIELDS, PackedRow, idle_row, joined, pack_fields, row_of, unpack_fields
 
 CLS, PAD = 1, 3
 
@@ -22,10 +22,10 @@ def made(lengths, padding, seed):
     labels = np.full(total + padding, IGNORED, np.int64)
     chosen = np.flatnonzero(draw.random(total) < draw.choice([0.0, 0.3]))
     labels[chosen] = draw.integers(5, 64, len(chosen))
-    borders = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    cu_seqlens = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     documents = np.arange(len(lengths))
     return Row(
-        number=0, token_ids=tokens, labels=labels, position_ids=np.zeros_like(tokens), borders=borders,
+        number=0, token_ids=tokens, labels=labels, position_ids=np.zeros_like(tokens), cu_seqlens=cu_seqlens,
         max_length=max(lengths), num_tokens=total, num_masked=len(chosen), sources=documents % 3, documents=documents,
         contents=[],
     )  # fmt: skip
@@ -58,13 +58,13 @@ def test_a_row_holds_what_the_stream_gave(rows):
     for row in rows:
         packed = row_of(row)
         assert packed.token_ids.tolist() == row.token_ids.tolist()
-        assert packed.borders.tolist() == row.borders.tolist()
-        assert packed.borders.dtype == torch.int32
-        assert packed.lengths == np.diff(row.borders).tolist()
+        assert packed.cu_seqlens.tolist() == row.cu_seqlens.tolist()
+        assert packed.cu_seqlens.dtype == torch.int32
+        assert packed.lengths == np.diff(row.cu_seqlens).tolist()
         assert (packed.num_tokens, packed.num_masked) == (row.num_tokens, row.num_masked)
         assert packed.masked.tolist() == np.flatnonzero(row.labels != IGNORED).tolist()
         assert packed.labels.tolist() == row.labels[packed.masked.numpy()].tolist()
-        document = np.searchsorted(row.borders[1:], packed.masked.numpy(), side="right")
+        document = np.searchsorted(row.cu_seqlens[1:], packed.masked.numpy(), side="right")
         assert packed.sources.tolist() == row.sources[document].tolist()
 
 
@@ -93,10 +93,10 @@ def test_joined_rows_are_their_documents_one_behind_the_other(rows):
     assert whole.num_tokens == total
     assert whole.num_masked == sum(row.num_masked for row in before)
     documents = [part.tolist() for row in before for part in row.token_ids[: row.num_tokens].split(list(row.lengths))]
-    begins, ends = whole.borders[:-1].tolist(), whole.borders[1:].tolist()
+    begins, ends = whole.cu_seqlens[:-1].tolist(), whole.cu_seqlens[1:].tolist()
     assert [whole.token_ids[a:b].tolist() for a, b in zip(begins, ends, strict=True)] == documents
     assert whole.lengths == [len(each) for each in documents]
-    assert whole.borders.dtype == torch.int32
+    assert whole.cu_seqlens.dtype == torch.int32
     tail = len(before[-1].token_ids) - before[-1].num_tokens
     assert whole.token_ids[total:].tolist() == [PAD] * tail, "the padding of the last row, and of no other"
     assert whole.labels.tolist() == [label for row in rows for label in row.labels[row.labels != IGNORED].tolist()]
@@ -111,8 +111,8 @@ def test_an_idle_row_is_as_wide_and_as_cheap_as_others_and_weighs_nothing(width,
     assert row.token_ids.tolist() == [CLS] + [PAD] * (width - 1)
     assert sum(row.lengths) == width
     assert max(row.lengths) == min(context, width)
-    assert row.borders.tolist() == [0, *np.cumsum(row.lengths).tolist()]
-    assert row.borders.dtype == torch.int32
+    assert row.cu_seqlens.tolist() == [0, *np.cumsum(row.lengths).tolist()]
+    assert row.cu_seqlens.dtype == torch.int32
     assert (row.num_tokens, row.num_masked) == (0, 0)
     assert len(row.masked) == len(row.labels) == len(row.sources) == 0
 

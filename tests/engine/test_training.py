@@ -232,7 +232,7 @@ def test_the_host_never_waits_for_what_the_device_holds(bench, phase, backend):
     batch = Meta().batch_to_device(next(iter(spec.dataloader)))
     rows = [row for microbatch in spec.split_batch(batch, 1) for row in microbatch["rows"]]
     with pytest.raises(NotImplementedError):
-        rows[0].borders.tolist()
+        rows[0].cu_seqlens.tolist()
     model = build_model(made.recipe.model, stream.special, context=64, seed=0).to("meta")
     use_packed_attention(model)
     wrapped = PackedMaskedLM(model, 2, backend)
@@ -321,12 +321,12 @@ def test_the_end_of_a_session_is_no_second_wish_to_stop(own_output, first):
 
 
 def test_a_run_under_nohup_outlives_its_terminal():
-    from rexplug import ranks
+    from rexplug import distributed
     from rexplug.engine.callbacks import StopRequest
 
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        assert ranks.stop_signals() == (signal.SIGTERM, signal.SIGINT)
+        assert distributed.stop_signals() == (signal.SIGTERM, signal.SIGINT)
         with (stop := StopRequest()).listening():
             signal.raise_signal(signal.SIGHUP)
             assert not stop.asked

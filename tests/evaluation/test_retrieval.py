@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rexplug import DataError, RetrievalCollection
+from rexplug.evaluation.beir import read_collection
 from rexplug.evaluation.evaluators import RetrievalFolder
-from rexplug.evaluation.folder import read_collection
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.retrieval import evaluate_retrieval, revision
 

@@ -5,7 +5,7 @@ import pytest
 
 from rexplug import DataError, Document, NotApplicable
 from rexplug.evaluation.evaluators import Classification, EmbeddingGeometry, LongDocuments, Similarity
-from rexplug.evaluation.tables import read_examples
+from rexplug.evaluation.examples import read_examples
 
 
 class Counting:

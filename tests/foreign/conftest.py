@@ -4,10 +4,10 @@ import functools
 
 import pytest
 
-from rexplug import plugins
+from rexplug.plugins import discovery
 from rexplug.recipe import load
 
-_ONCE = functools.cache(plugins.load_plugins)
+_ONCE = functools.cache(discovery.load_plugins)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -17,7 +17,7 @@ def _plugins_are_loaded_once():
     Module by module: tests of other folders, which load plugins of their own, run between in the same process.
     """
     with pytest.MonkeyPatch.context() as patch:
-        for module in (plugins, load):
+        for module in (discovery, load):
             if hasattr(module, "load_plugins"):
                 patch.setattr(module, "load_plugins", _ONCE)
         yield

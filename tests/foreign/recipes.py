@@ -227,7 +227,7 @@ def _add(draw: random.Random, value: Any) -> str:
 @cache
 def _options() -> dict[str, tuple[str, ...]]:
     """What may stand beside a `use`, in a phase, and at the top of a recipe, by the name of the component or section."""
-    from rexplug.plugins import load_plugins
+    from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe.schema import Curation, LearningRate, Model, Optimizer, Phase, Recipe, Tokenizer
 
     sections = {

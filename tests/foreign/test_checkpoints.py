@@ -69,7 +69,7 @@ def refused(case, folder):
 
 
 def check(place, folder, *overrides):
-    from rexplug.pipeline.inputs import check_inputs
+    from rexplug.pipeline.preflight.inputs import check_inputs
     from rexplug.recipe import load_recipe
 
     path = place / "recipe.yaml"
@@ -130,10 +130,10 @@ def packed_logits(model, rows):
 
     use_packed_attention(model.eval())
     lengths = [len(row) for row in rows]
-    borders = torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32)
+    cu_seqlens = torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32)
     with torch.no_grad():
         hidden = forward_packed(
-            model, torch.tensor([token for row in rows for token in row]), Packing(borders, sum(lengths), "blocks")
+            model, torch.tensor([token for row in rows for token in row]), Packing(cu_seqlens, sum(lengths), "blocks")
         )
         return hidden.split(lengths), model.decoder(model.head(hidden)).split(lengths)
 
@@ -200,7 +200,7 @@ def test_resume_and_export_of(place, case, tmp_path):
 
 def test_a_new_head_is_said_and_kept_in_run_json(place, tmp_path, notes):
     from rexplug.pipeline import run_recipe
-    from rexplug.plugins import load_plugins
+    from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_recipe
 
     folder, _ = made(place, next(each for each in zoo.CASES if each.name == "headless"))

@@ -14,7 +14,7 @@ from foreign.tokenizers import TEXT
 from rexplug import DataError
 from rexplug.checksums import record_checksums
 from rexplug.evaluation import ModelName
-from rexplug.pipeline.inputs import check_inputs
+from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.recipe import load_recipe
 
 ROW = [2, 6, 7, 8, 9, 10, 3]

@@ -9,7 +9,7 @@ from foreign.tokenizers import EVERY, REFUSED, TEXT, UNREADABLE, WORKING
 
 from rexplug import DataError, Document
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.pipeline.inputs import check_inputs
+from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.progress import Silent
 from rexplug.recipe import load_recipe
 from rexplug.recipe.schema import Tokenizer

@@ -46,15 +46,15 @@ def model():
 def row_of(lengths, padding=0, seed=0):
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randint(4, VOCABULARY, (sum(lengths),), generator=generator)
-    borders = F.pad(torch.tensor(lengths, dtype=torch.int32).cumsum(0), (1, 0)).int()
-    return F.pad(tokens, (0, padding), value=2), borders
+    cu_seqlens = F.pad(torch.tensor(lengths, dtype=torch.int32).cumsum(0), (1, 0)).int()
+    return F.pad(tokens, (0, padding), value=2), cu_seqlens
 
 
 def packed(model, lengths, backend, padding=0, seed=0, tokens=None):
     use_packed_attention(model)
-    made, borders = row_of(lengths, padding, seed)
+    made, cu_seqlens = row_of(lengths, padding, seed)
     tokens = made if tokens is None else tokens
-    return forward_packed(model, tokens, Packing(borders, len(tokens), backend))[: sum(lengths)]
+    return forward_packed(model, tokens, Packing(cu_seqlens, len(tokens), backend))[: sum(lengths)]
 
 
 def alone(model, lengths, seed=0):
@@ -93,8 +93,8 @@ def test_gradients_equal_those_of_transformers_document_by_document(model, backe
 def test_no_document_sees_another_to_the_last_bit(model, backend, document):
     """All documents but one are exchanged for others: what that one puts out, and its gradient, stay the same bits."""
     lengths = [*RAGGED, 400, 193]
-    tokens, borders = row_of(lengths, padding=7)
-    first, last = borders[document], borders[document + 1]
+    tokens, cu_seqlens = row_of(lengths, padding=7)
+    first, last = cu_seqlens[document], cu_seqlens[document + 1]
     others = torch.ones(len(tokens), dtype=torch.bool)
     others[first:last] = False
     changed = torch.where(others, 4 + (tokens + 11) % (VOCABULARY - 4), tokens)
@@ -127,9 +127,9 @@ def test_local_layers_see_64_tokens_to_either_side_and_no_more(backend, offset):
 def test_backends_agree_for_windows_wider_than_a_block():
     generator = torch.Generator().manual_seed(1)
     query, key, value = (torch.randn(1, 2, 300, 16, generator=generator) for _ in range(3))
-    borders = torch.tensor([0, 200, 290])
+    cu_seqlens = torch.tensor([0, 200, 290])
     outputs = [
-        attend(None, query, key, value, None, sliding_window=101, packing=Packing(borders, 300, backend))[0]
+        attend(None, query, key, value, None, sliding_window=101, packing=Packing(cu_seqlens, 300, backend))[0]
         for backend in ("blocks", "sdpa", "eager")
     ]
     assert float((outputs[0] - outputs[2]).abs().max()) <= 1e-5
@@ -137,8 +137,8 @@ def test_backends_agree_for_windows_wider_than_a_block():
 
 
 def packing_of(lengths, padding, *, on_host=True):
-    borders = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0).int()
-    return Packing(borders, sum(lengths) + padding, "blocks", lengths if on_host else None)
+    cu_seqlens = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0).int()
+    return Packing(cu_seqlens, sum(lengths) + padding, "blocks", lengths if on_host else None)
 
 
 @settings(max_examples=200, deadline=None)
@@ -187,13 +187,13 @@ def test_a_long_tail_changes_no_number_and_no_gradient(model, backend):
 @pytest.mark.parametrize("num", [0, 1, 64, 101])
 def test_states_of_chosen_tokens_are_those_of_all(model, backend, num):
     """Behind the last attention only the chosen tokens are worked out; numbers and gradients are the same."""
-    tokens, borders = row_of(RAGGED, padding=9)
+    tokens, cu_seqlens = row_of(RAGGED, padding=9)
     places = torch.randperm(sum(RAGGED), generator=torch.Generator().manual_seed(num))[:num].sort()[0]
     use_packed_attention(model)
     found = []
     for chosen in (None, places):
         model.zero_grad()
-        hidden = forward_packed(model, tokens, Packing(borders, len(tokens), backend, RAGGED), chosen)
+        hidden = forward_packed(model, tokens, Packing(cu_seqlens, len(tokens), backend, RAGGED), chosen)
         hidden = hidden[places] if chosen is None else hidden
         hidden.square().sum().backward()
         found.append((hidden.detach(), {name: each.grad for name, each in model.model.named_parameters()}))
@@ -208,9 +208,9 @@ def test_states_of_chosen_tokens_are_those_of_all(model, backend, num):
 @pytest.mark.parametrize("residual", [None, torch.bfloat16], ids=["fp32", "bf16"])
 def test_layer_by_layer_gives_the_same_numbers(model, backend, residual):
     """The way that weights cut into parts take, where each layer's own forward is called."""
-    tokens, borders = row_of(RAGGED, padding=9)
+    tokens, cu_seqlens = row_of(RAGGED, padding=9)
     use_packed_attention(model, residual)
-    packing = Packing(borders, len(tokens), backend, RAGGED)
+    packing = Packing(cu_seqlens, len(tokens), backend, RAGGED)
     places = torch.arange(0, sum(RAGGED), 7)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=residual is not None):
         together = [forward_packed(model, tokens, packing, each) for each in (None, places)]
@@ -226,7 +226,7 @@ def test_layer_by_layer_gives_the_same_numbers(model, backend, residual):
 
 def test_the_residual_stream_has_the_format_that_is_asked_for(model):
     """Every layer adds to it; in bf16 the states are near those in fp32 and not the same."""
-    tokens, borders = row_of(RAGGED, padding=9)
+    tokens, cu_seqlens = row_of(RAGGED, padding=9)
     states = {}
     for residual in (None, torch.bfloat16):
         use_packed_attention(model, residual)
@@ -238,14 +238,14 @@ def test_the_residual_stream_has_the_format_that_is_asked_for(model):
         model.model.layer_by_layer = True
         try:
             with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                forward_packed(model, tokens, Packing(borders, len(tokens), "blocks", RAGGED))
+                forward_packed(model, tokens, Packing(cu_seqlens, len(tokens), "blocks", RAGGED))
         finally:
             del model.model.layer_by_layer
             for hook in hooks:
                 hook.remove()
         assert set(seen) == {residual or torch.float32}
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            states[residual] = forward_packed(model, tokens, Packing(borders, len(tokens), "blocks", RAGGED))
+            states[residual] = forward_packed(model, tokens, Packing(cu_seqlens, len(tokens), "blocks", RAGGED))
     use_packed_attention(model)
     assert not torch.equal(states[None], states[torch.bfloat16])
     assert float((states[None] - states[torch.bfloat16]).norm() / states[None].norm()) <= 5e-2
@@ -328,10 +328,10 @@ def test_gpu_backends_equal_eager_in_half_precision(backend):
         pytest.skip(str(error))
     generator = torch.Generator("cuda").manual_seed(0)
     made = [torch.randn(1, 2, 300, 64, device="cuda", dtype=torch.bfloat16, generator=generator) for _ in range(3)]
-    borders = torch.tensor([0, 65, 66, 290], device="cuda")
+    cu_seqlens = torch.tensor([0, 65, 66, 290], device="cuda")
     for window in (None, 65):
         ours, reference = (
-            attend(None, *made, None, sliding_window=window, packing=Packing(borders, 300, name))[0]
+            attend(None, *made, None, sliding_window=window, packing=Packing(cu_seqlens, 300, name))[0]
             for name in (backend, "eager")
         )
         assert float((ours - reference).abs().max()) <= 2e-2

@@ -8,7 +8,7 @@ import pytest
 from rexplug import RecipeError
 from rexplug.pipeline.ablate import Ablation, Axis, run_ablation, variants_of
 from rexplug.pipeline.manifest import Manifest
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
 from rexplug.progress import Silent
 
 RECIPE = """

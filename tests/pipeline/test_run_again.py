@@ -7,7 +7,7 @@ import pytest
 
 from rexplug.pipeline import run_recipe
 from rexplug.planning import make_forecast
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
 
 
 @pytest.fixture

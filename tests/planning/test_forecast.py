@@ -7,7 +7,7 @@ import pytest
 
 from rexplug.pipeline.run import Story
 from rexplug.planning import GPUS, Machine, Measurement, Remembered, cache_file, make_forecast, remember
-from rexplug.planning.measured import group_of
+from rexplug.planning.history import group_of
 from rexplug.progress import Silent
 from rexplug.recipe import load_recipe
 from rexplug.run_directory import RunDirectory
@@ -176,7 +176,7 @@ def test_no_file_is_no_trouble_and_an_unreadable_one_a_note(tmp_path):
 
 def test_a_file_that_grew_large_keeps_its_newer_half(tokenized_run, tmp_path, monkeypatch):
     _, recipe, run = tokenized_run
-    monkeypatch.setattr("rexplug.planning.measured._LARGEST", 1)
+    monkeypatch.setattr("rexplug.planning.history._LARGEST", 1)
     path = tmp_path / "measurements.jsonl"
     task = task_of(forecast(recipe, run), "curate")
     for seconds in (1.0, 2.0, 3.0, 4.0):

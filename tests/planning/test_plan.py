@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from rexplug.cli.costs import Price
+from rexplug.cli.sparkline import sparkline
 from rexplug.errors import RecipeError
 from rexplug.model.sizes import SIZES, Size, embedding_rows
 from rexplug.phase_stream import phase_stream
 from rexplug.planning import make_plan
-from rexplug.planning.draw import sparkline
 from rexplug.recipe import load_recipe
 from rexplug.run_directory import RunDirectory
 
@@ -67,7 +67,7 @@ def test_tokens_epochs_and_steps_are_those_of_the_stream(tokenized_run):
     assert {name: use.epoch for name, use in phase.sources.items()} == stream.epoch_tokens()
     batches = [batch for batch, _ in stream.batches()]
     assert phase.steps == pytest.approx(len(batches), rel=0.1)  # rows are not quite full
-    lengths = np.concatenate([np.diff(row.borders) for batch in batches for row in batch.rows])
+    lengths = np.concatenate([np.diff(row.cu_seqlens) for batch in batches for row in batch.rows])
     assert phase.attended == pytest.approx((lengths**2).sum() / lengths.sum(), rel=0.08)
     assert phase.attended_known
     assert phase.sources["web"].tokens == phase.sources["shop"].tokens == 10_000

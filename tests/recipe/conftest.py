@@ -20,7 +20,7 @@ from rexplug import (
     Verdict,
     hookimpl,
 )
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe import load_recipe
 
 

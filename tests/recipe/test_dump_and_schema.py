@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe import dump_recipe, recipe_schema
 from rexplug.recipe.strict_yaml import parse, parse_file
 

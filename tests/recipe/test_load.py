@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rexplug.errors import RecipeError
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe import dump_recipe, load_recipe, recipe_schema
 
 ROOT = Path(__file__).parents[2]

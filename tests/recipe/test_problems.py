@@ -85,7 +85,7 @@ def test_what_did_not_load_is_cited(tmp_path, monkeypatch, toy):
     from types import SimpleNamespace
 
     from rexplug.errors import RecipeError
-    from rexplug.plugins import load_plugins
+    from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_recipe
 
     monkeypatch.chdir(tmp_path)

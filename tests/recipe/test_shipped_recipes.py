@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from rexplug.pipeline import run_recipe
-from rexplug.pipeline.inputs import check_inputs
+from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.planning import make_plan
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
 from rexplug.progress import Silent
 from rexplug.recipe import load_recipe
 from rexplug.run_directory import RunDirectory

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rexplug import RecipeError
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe import load_suite
 
 REGISTRY = load_plugins()

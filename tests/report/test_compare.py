@@ -8,9 +8,9 @@ from click.testing import CliRunner
 
 from rexplug import DataError, Metric, Scores
 from rexplug.cli import cli
+from rexplug.io.atomic import write_json
 from rexplug.report.compare import compare_models, pooled, write_comparison
 from rexplug.report.results import find_all, find_results
-from rexplug.run_directory import write_json
 
 
 def write(folder, values, *, evaluator="toy.search", metric="score", moment="last", reason=None, scores=True, ids=None):

@@ -35,7 +35,7 @@ def test_at_the_start_it_shows_the_first_rows(first):
         assert (shown.num_tokens, shown.width, shown.num_masked) == (row.num_tokens, 64, row.num_masked)
         masked = 0
         for number, sample in enumerate(shown.samples):
-            place = slice(int(row.borders[number]) + 1, int(row.borders[number + 1]) - 1)
+            place = slice(int(row.cu_seqlens[number]) + 1, int(row.cu_seqlens[number + 1]) - 1)
             labels = row.labels[place]
             assert sample.source == stream.sources[int(row.sources[number])]
             assert [piece.kind != "plain" for piece in sample.pieces] == (labels != IGNORED).tolist()

@@ -12,9 +12,10 @@ import yaml
 import rexplug
 from rexplug.batches.policies import RandomMasking
 from rexplug.evaluation.evaluators import MaskedRecovery
+from rexplug.io.atomic import write_json
 from rexplug.recipe import Recipe
 from rexplug.report import write_card, write_report
-from rexplug.run_directory import RunDirectory, write_json
+from rexplug.run_directory import RunDirectory
 
 EVIL = "<script>alert('x')</script> & \"co\""
 

@@ -3,7 +3,7 @@
 import pytest
 
 import rexplug
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
 from rexplug.testing import check_document_source, check_masking_policy, check_mixing_schedule
 
 REGISTRY = load_plugins()

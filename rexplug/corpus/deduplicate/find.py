@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from rexplug.corpus.deduplicate.minhash import config
 from rexplug.executors import Job, run_jobs
-from rexplug.executors.quiet import quiet
+from rexplug.executors.datatrove_logging import silence_datatrove
+from rexplug.io.atomic import replacing, write_json
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation, MinHash
-from rexplug.run_directory import replacing, write_json
 
 _PART = 4_000_000
 """Documents whose hashes are compared at a time."""
@@ -139,7 +139,7 @@ def near_bucket(signatures: Path, pairs: Path, options: MinHash, seed: int, buck
     """datatrove's second stage for one bucket: pairs of documents that agree in it."""
     from datatrove.pipeline.dedup import MinhashDedupBuckets
 
-    quiet()
+    silence_datatrove()
     pairs.mkdir(parents=True, exist_ok=True)
     step = MinhashDedupBuckets(str(signatures), str(pairs), config=config(options, seed), lines_to_buffer=500)
     step.run(None, rank=bucket, world_size=options.buckets)

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from rexplug.components import Document
+from rexplug.io.atomic import replacing
 from rexplug.recipe.schema import Curation
-from rexplug.run_directory import replacing
 
 KEYS = np.dtype([("text", "<u8", 2), ("url", "<u8", 2), ("length", "<u4")])
 """One row per document: 128-bit hashes of text and address (0 where there is none), characters."""

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.corpus.analysis import WORD
+from rexplug.corpus.text_statistics import WORD
+from rexplug.io.atomic import replacing
 from rexplug.recipe.schema import MinHash
-from rexplug.run_directory import replacing
 
 _PRIME = np.uint64((1 << 61) - 1)
 _ROWS = 1024
@@ -42,7 +42,7 @@ class SignatureWriter:
     def __init__(self, folder: Path, number: int, options: MinHash, seed: int) -> None:
         from datatrove.pipeline.dedup import MinhashDedupSignature
 
-        from rexplug.corpus.words import RegexWordTokenizer
+        from rexplug.corpus.datatrove.word_tokenizer import RegexWordTokenizer
 
         self.folder, self.number, self.options = folder, number, options
         made = MinhashDedupSignature(str(folder), config=config(options, seed), language=RegexWordTokenizer())

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from rexplug.components import CorpusFilter, Document, Verdict
-from rexplug.corpus.analysis import LETTER, SHOWS, Analysis, analyse
+from rexplug.corpus.text_statistics import LETTER, SHOWS, Analysis, analyse
 
 _STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 _PARAGRAPHS = re.compile(r"\n{2,}")

@@ -9,8 +9,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from rexplug.components import CorpusFilter, Document, Verdict
-from rexplug.corpus.analysis import SENTENCE, analyse
 from rexplug.corpus.filters.gopher import duplicates
+from rexplug.corpus.text_statistics import SENTENCE, analyse
 
 _CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
 _POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")

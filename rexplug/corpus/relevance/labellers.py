@@ -14,9 +14,9 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from rexplug.components import Candidate, Document, Labeller, LabellingContext
-from rexplug.compression import bounded_lines
 from rexplug.corpus.sources import open_bytes
 from rexplug.errors import DataError
+from rexplug.io.compression import bounded_lines
 
 
 def _words(value: Any) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 
 from rexplug.components import Candidate, CorpusFilter, Document, DocumentSource
-from rexplug.corpus.filtering import shard_documents
+from rexplug.corpus.shard_jobs import shard_documents
 from rexplug.corpus.sources import ERROR
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Relevance

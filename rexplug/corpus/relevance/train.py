@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from rexplug.components import Candidate, DocumentSource, LabellingContext
 from rexplug.corpus.relevance.fasttext import normalised, probability, train
-from rexplug.corpus.relevance.figures import choose, curve, figures, kappa
+from rexplug.corpus.relevance.metrics import choose, curve, figures, kappa
 from rexplug.corpus.relevance.sample import draw, sample
 from rexplug.errors import DataError
+from rexplug.io.atomic import write_json
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Audit, Relevance
-from rexplug.run_directory import write_json
 
 _FEWEST = 10
 _EXAMPLES = 10

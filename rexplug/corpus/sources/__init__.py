@@ -1,11 +1,11 @@
 """Where documents come from: files of records, folders of pages, web archives, datasets. Light at import."""
 
 from rexplug.corpus.sources.archives import Warc
+from rexplug.corpus.sources.file_io import open_bytes
 from rexplug.corpus.sources.files import ERROR, FileSource
 from rexplug.corpus.sources.folders import HtmlFiles, TextFiles
 from rexplug.corpus.sources.hub import HuggingFace
-from rexplug.corpus.sources.opening import open_bytes
-from rexplug.corpus.sources.records import Csv, Jsonl, Parquet
+from rexplug.corpus.sources.tabular import Csv, Jsonl, Parquet
 
 __all__ = [
     "ERROR",

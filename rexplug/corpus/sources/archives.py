@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from rexplug.components import Document
+from rexplug.corpus.sources.file_io import Damaged, opened
 from rexplug.corpus.sources.files import ERROR, Piece, broken, document
-from rexplug.corpus.sources.opening import Damaged, opened
-from rexplug.corpus.sources.pages import MISSING, PageSource, decoded
+from rexplug.corpus.sources.html import MISSING, PageSource, decoded
 
 _PAGES = ("text/html", "application/xhtml+xml")
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from rexplug.components import Document, DocumentSource, Quantity, Shard
-from rexplug.corpus.sources.opening import Damaged, is_remote, remote_files
+from rexplug.corpus.sources.file_io import Damaged, is_remote, remote_files
 from rexplug.errors import DataError, brief
 
 ERROR = "rexplug_error"

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import ClassVar
 
 from rexplug.components import Document
-from rexplug.compression import COMPRESSED
+from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import ERROR, FileSource, Piece, broken, document
-from rexplug.corpus.sources.opening import opened
-from rexplug.corpus.sources.pages import PageSource, decoded
+from rexplug.corpus.sources.html import PageSource, decoded
+from rexplug.io.compression import COMPRESSED
 
 _MOST = 2000
 """Files in a shard."""

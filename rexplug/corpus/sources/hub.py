@@ -11,7 +11,7 @@ from rexplug.components import Document, Shard
 from rexplug.corpus.sources.fields import Fields
 from rexplug.corpus.sources.files import InputFile
 from rexplug.errors import DataError, brief
-from rexplug.hub import HubName, is_folder, is_hub_name
+from rexplug.io.hub import HubName, is_folder, is_hub_name
 
 
 class HuggingFace(Fields):

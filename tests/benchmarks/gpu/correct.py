@@ -12,11 +12,11 @@ warnings.simplefilter("ignore")
 from made_stream import recipe_of, special_of
 
 from rexplug.engine.composer_model import PackedMaskedLM
-from rexplug.engine.optimizer import make_optimizer, take_over
-from rexplug.engine.rows import PackedRow
+from rexplug.engine.optimizers.factory import make_optimizer, take_over
+from rexplug.engine.packed_row import PackedRow
 from rexplug.model import build_model
 from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, use_packed_attention
-from rexplug.model.compiled import compile_layers
+from rexplug.model.compile import compile_layers
 from rexplug.model.layers import angles_of
 from rexplug.model.loss import masked_lm_loss
 from rexplug.recipe.schema import Model
@@ -29,8 +29,8 @@ STACKED = ("blocks", "sdpa")
 
 
 def packing(backend: str) -> Packing:
-    borders = torch.tensor([0, *LENGTHS], dtype=torch.int32).cumsum(0).int().to(DEVICE)
-    return Packing(borders, T, backend, LENGTHS)
+    cu_seqlens = torch.tensor([0, *LENGTHS], dtype=torch.int32).cumsum(0).int().to(DEVICE)
+    return Packing(cu_seqlens, T, backend, LENGTHS)
 
 
 def judge(name: str, got: float, limit: float) -> None:

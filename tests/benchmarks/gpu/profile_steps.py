@@ -20,11 +20,11 @@ from torch.profiler import ProfilerActivity, profile
 
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import HALF_WINDOW, to_tensors
-from rexplug.engine.optimizer import make_optimizer
-from rexplug.engine.rows import PackedRow
+from rexplug.engine.optimizers.factory import make_optimizer
+from rexplug.engine.packed_row import PackedRow
 from rexplug.model import build_model
 from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, choose_backend, use_packed_attention
-from rexplug.model.compiled import compile_layers
+from rexplug.model.compile import compile_layers
 from rexplug.model.flops import pairs
 from rexplug.model.layers import QKV
 from rexplug.model.loss import masked_lm_loss
@@ -149,7 +149,7 @@ def parts(model: Any, optimizer: torch.optim.Optimizer, row: PackedRow, backend:
     up = torch.randn(width, heads, 64, device=DEVICE, dtype=torch.bfloat16 if GPU else torch.float32)
     usable = [each for each in KERNELS if GPU and _kernel(each, DEVICE) is not None] or [backend]
     for each in usable:
-        packing = Packing(row.borders, width, each, row.lengths)
+        packing = Packing(row.cu_seqlens, width, each, row.lengths)
         make = partial(torch.randn, device=DEVICE, dtype=up.dtype, requires_grad=True)
         qkv: QKV = make(width, 3, heads, 64)
         if not packing.stacked:

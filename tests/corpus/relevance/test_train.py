@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from rexplug import DataError, Document
 from rexplug.corpus.relevance import train_relevance
 from rexplug.corpus.relevance.fasttext import normalised
-from rexplug.corpus.relevance.figures import choose, curve, figures, kappa
 from rexplug.corpus.relevance.filter import RelevanceFilter
 from rexplug.corpus.relevance.labellers import LabelFile, SourceLabels
+from rexplug.corpus.relevance.metrics import choose, curve, figures, kappa
 from rexplug.corpus.sources import Jsonl
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Audit, Relevance, Threshold

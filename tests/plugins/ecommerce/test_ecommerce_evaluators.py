@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rexplug import DataError
-from rexplug.plugins import load_plugins
+from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe import load_suite
 from rexplug_ecommerce import (
     AttributeTagging,

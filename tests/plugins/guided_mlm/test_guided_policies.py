@@ -24,17 +24,17 @@ def guided(**options):
 
 def row(lengths, salience=None, starts=None):
     """Samples of these lengths ([CLS] and [SEP] included) in one row."""
-    borders = np.concatenate([[0], np.cumsum(lengths)])
-    size = int(borders[-1])
+    cu_seqlens = np.concatenate([[0], np.cumsum(lengths)])
+    size = int(cu_seqlens[-1])
     maskable = np.ones(size, np.bool_)
-    maskable[borders[:-1]] = maskable[borders[1:] - 1] = False
+    maskable[cu_seqlens[:-1]] = maskable[cu_seqlens[1:] - 1] = False
 
     def channel(values, default):
         values = np.full(size, default, np.uint8) if values is None else np.resize(np.asarray(values, np.uint8), size)
         return np.where(maskable, values, 0).astype(np.uint8)
 
     channels = {"salience": channel(salience, 0), "word_start": channel(starts, 1)}
-    return rexplug.TokenBatch(np.arange(size) + 10, borders, maskable, channels)
+    return rexplug.TokenBatch(np.arange(size) + 10, cu_seqlens, maskable, channels)
 
 
 rows = st.builds(

@@ -1,0 +1,1 @@
+"""The integration of datatrove: its readers and filters as components, its word tokenizers."""

@@ -1,0 +1,32 @@
+"""A word tokenizer for datatrove's blocks: one compiled pattern instead of a language model."""
+
+from __future__ import annotations
+
+from datatrove.utils.word_tokenizers import WordTokenizer
+
+from rexplug.corpus.text_statistics import SENTENCE, WORD
+
+
+class RegexWordTokenizer(WordTokenizer):
+    """Words, punctuation marks one by one, and sentences. Equal instances share datatrove's cache of splits."""
+
+    def __init__(self) -> None:
+        super().__init__("en")
+
+    def __hash__(self) -> int:
+        return hash(type(self).__name__)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RegexWordTokenizer)
+
+    def word_tokenize(self, text: str) -> list[str]:
+        """The words and punctuation marks."""
+        return WORD.findall(text)
+
+    def span_tokenize(self, text: str) -> list[tuple[int, int]]:
+        """Where sentences begin and end."""
+        return [match.span() for match in SENTENCE.finditer(text)]
+
+    def sent_tokenize(self, text: str) -> list[str]:
+        """The sentences."""
+        return [stripped for start, end in self.span_tokenize(text) if (stripped := text[start:end].strip())]

@@ -1,0 +1,112 @@
+"""What is put into the sources' filters before curation, and added to its statistics after it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rexplug.components import CorpusFilter, DocumentSource
+from rexplug.corpus.decontaminate import Decontaminate, build_index, compared, list_hits, not_compared, summary
+from rexplug.io.atomic import write_json, write_text
+from rexplug.progress import Progress
+from rexplug.recipe import Recipe
+from rexplug.run_directory import RunDirectory, read_json
+
+_SHOWN = 50
+
+
+def prepared(recipe: Recipe, run: RunDirectory, progress: Progress) -> dict[str, DocumentSource]:
+    """The recipe's sources, their `relevance` filters with the trained classifier, and decontamination as the last filter.
+
+    `progress` is told which evaluators' texts are kept out of training, and why others have none.
+    """
+    for note in _notes(recipe):
+        progress.note(note)
+    last = decontamination(recipe, run)
+    if last is not None and not (last.index / "about.json").exists():
+        evaluators = compared(recipe.evaluators, recipe.curation.decontaminate)
+        build_index(evaluators, recipe.curation.decontamination, last.index)
+    return {
+        name: source.model_copy(
+            update={"filters": (*classified(source.filters, run), *((last,) if last is not None else ()))}
+        )
+        for name, source in recipe.sources.items()
+    }
+
+
+def classified(filters: tuple[CorpusFilter, ...], run: RunDirectory) -> tuple[CorpusFilter, ...]:
+    """The filters, those called `relevance` with the classifier that the run trained."""
+    from rexplug.corpus.relevance.filter import RelevanceFilter
+
+    report = None
+    found: list[CorpusFilter] = []
+    for each in filters:
+        if isinstance(each, RelevanceFilter) and each.model is None:
+            report = report or read_json(run.relevance / "relevance.json")
+            each = each.trained(run.relevance / report["model"], report["threshold"], report["characters"])
+        found.append(each)
+    return tuple(found)
+
+
+def decontamination(recipe: Recipe, run: RunDirectory) -> Decontaminate | None:
+    """The filter against the evaluators' texts; None if there are none to compare with."""
+    if not compared(recipe.evaluators, recipe.curation.decontaminate):
+        return None
+    return Decontaminate(index=run.fitted / "decontamination", hits=recipe.curation.decontamination.hits)
+
+
+def _notes(recipe: Recipe) -> list[str]:
+    with_texts = compared(recipe.evaluators, recipe.curation.decontaminate)
+    notes = [f"decontamination: compared with the texts of {', '.join(each.label for each in with_texts)}"]
+    left_out = not_compared(recipe.evaluators, recipe.curation.decontaminate)
+    by_reason: dict[str, list[str]] = {}
+    for label, why in left_out.items():
+        by_reason.setdefault(why, []).append(label)
+    others = [f"decontamination: not compared with {', '.join(names)}: {why}" for why, names in by_reason.items()]
+    return [*(notes if with_texts else []), *others]
+
+
+def complete(statistics: dict[str, Any], recipe: Recipe, run: RunDirectory) -> dict[str, Any]:
+    """Add what is only known when all is done: duplicates by domain, and the list of decontamination's hits.
+
+    All hits go to `corpus/decontamination.jsonl`, the first of them to the statistics.
+    """
+    last = decontamination(recipe, run)
+    hits: dict[str, list[dict[str, Any]]] = {}
+    for name, source in statistics["sources"].items():
+        source["duplicates_by_domain"] = _duplicates_by_domain(run.corpus / name / "dropped")
+        if last is not None:
+            hits[name] = list(list_hits(run.corpus, name, last))
+    left_out = not_compared(recipe.evaluators, recipe.curation.decontaminate)
+    if recipe.evaluators:
+        statistics["decontamination"] = summary(last.index if last else None, left_out, hits, _SHOWN)
+    if last is not None:
+        lines = [json.dumps(hit, ensure_ascii=False) + "\n" for found in hits.values() for hit in found]
+        write_text(run.corpus / "decontamination.jsonl", "".join(lines))
+    write_json(run.corpus / "statistics.json", statistics)
+    return statistics
+
+
+def _duplicates_by_domain(folder: Path, most: int = 20) -> dict[str, int]:
+    """Host -> duplicates dropped, the worst first."""
+    import pyarrow.dataset as ds
+
+    files = sorted(str(path) for path in folder.glob("[!.]*.parquet"))
+    counts: dict[str, int] = {}
+    if files:
+        wanted = ds.field("step") == "deduplicate"
+        for batch in ds.dataset(files).to_batches(columns=["url"], filter=wanted):
+            for url in batch.column("url").to_pylist():
+                host = host_of(url)
+                counts[host] = counts.get(host, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])
+
+
+def host_of(url: str | None) -> str:
+    """The host of an address; `no address` if there is none."""
+    try:
+        return (urlsplit(url or "").hostname or "no address").removeprefix("www.")
+    except ValueError:
+        return "no address"

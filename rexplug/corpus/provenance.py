@@ -1,0 +1,158 @@
+"""What became of a document: where it lies, which filter decided, and what each filter says of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rexplug.components import CorpusFilter, Document
+from rexplug.corpus.decontaminate import Decontaminate, list_hits
+from rexplug.corpus.filters_setup import classified, decontamination
+from rexplug.errors import DataError
+from rexplug.recipe import Recipe
+from rexplug.run_directory import RunDirectory
+
+PARTS = ("kept", "held_out", "dropped")
+_SHINGLE = 5
+_LEAST = 0.3
+"""Share of common shingles below which nothing is named as the document that a near-duplicate repeats."""
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of one document in one source.
+
+    `part` is `kept`, `held_out` or `dropped`; `step`, `reason` and `score` are those of the decision to drop it; `file` and `row`
+    are where it lies now, `place` where it was read; `twin` is the document that it repeats; `asked` is what each filter says
+    of it now, as (filter, verdict in words, score).
+    """
+
+    source: str
+    part: str
+    document: Document
+    file: Path
+    row: int
+    step: str | None = None
+    reason: str | None = None
+    score: float | None = None
+    twin: Mapping[str, Any] | None = None
+    matches: tuple[Mapping[str, Any], ...] = ()
+    asked: tuple[tuple[str, str, float | None], ...] = field(default=())
+
+    @property
+    def place(self) -> str | None:
+        """File and line (or row) in the source."""
+        place = self.document.metadata.get("place")
+        return str(place) if place is not None else None
+
+
+def fates(recipe: Recipe, run: RunDirectory, id: str) -> list[Fate]:
+    """What became of the documents of that id, per source.
+
+    Raises:
+        DataError: there is no corpus, or no source has such a document.
+    """
+    if not (run.corpus / "statistics.json").exists():
+        raise DataError(f"{run.root} holds no finished corpus; rexplug run RECIPE --until curate makes one")
+    found = [fate for name in recipe.sources for fate in _find(recipe, run, name, id)]
+    if not found:
+        known = ", ".join(f"'{each}'" for each in _some_ids(recipe, run))
+        raise DataError(
+            f"no document of {run.root} is called '{id}'; ids look like {known or 'none: the corpus is empty'}"
+        )
+    return found
+
+
+def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[Fate]:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    for part in PARTS:
+        for path in sorted((run.corpus / source / part).glob("[!.]*.parquet")):
+            ids = pq.read_table(path, columns=["id"])["id"]
+            rows = pc.indices_nonzero(pc.equal(ids, id)).to_pylist()
+            table: Any = pq.read_table(path) if rows else None  # once, however often an id stands in it
+            for row in rows:
+                values = table.slice(row, 1).to_pylist()[0]
+                document = Document(values["id"], values["text"], values["url"], json.loads(values["metadata"]))
+                step = values.get("step")
+                duplicate = step == "deduplicate"
+                hits: tuple[Mapping[str, Any], ...] = ()
+                last = decontamination(recipe, run)
+                if step == Decontaminate.name and last is not None:
+                    hits = tuple(hit for hit in list_hits(run.corpus, source, last) if hit["id"] == id)
+                yield Fate(
+                    source, part, document, path, row, step, values.get("reason"), values.get("score"),
+                    twin=_twin(run.corpus, _rivals(recipe, source), document) if duplicate else None,
+                    matches=hits, asked=tuple(_ask(recipe.sources[source].filters, run, document, step)),
+                )  # fmt: skip
+
+
+def _ask(
+    filters: tuple[CorpusFilter, ...], run: RunDirectory, document: Document, decided: str | None
+) -> Iterator[tuple[str, str, float | None]]:
+    """Ask the filters again, up to the one that decided. Those that learnt from the corpus are not asked."""
+    if decided == "read":
+        return
+    for each in classified(filters, run):
+        if type(each).fit is not CorpusFilter.fit:
+            yield each.name, "learnt from the corpus, not asked again", None
+        else:
+            verdict = each.judge(document)
+            yield each.name, "keep" if verdict.keep else f"drop: {verdict.reason}", verdict.score
+            if not verdict.keep and each.name == decided:
+                return
+
+
+def _rivals(recipe: Recipe, source: str) -> list[str]:
+    """The sources whose documents a duplicate of `source` may repeat, its own first."""
+    others = recipe.sources if recipe.curation.deduplicate_across else ()
+    return list(dict.fromkeys([source, *others]))
+
+
+def _twin(corpus: Path, sources: Sequence[str], document: Document) -> dict[str, Any] | None:
+    """The document in the corpus that a duplicate repeats: the one with the most word shingles in common."""
+    import pyarrow.dataset as ds
+
+    mine = _shingles(document.text)
+    plain = " ".join(document.text.lower().split())
+    best: dict[str, Any] | None = None
+    for source, part in ((source, part) for source in sources for part in ("kept", "held_out")):
+        files = sorted(str(path) for path in (corpus / source / part).glob("[!.]*.parquet"))
+        for batch in ds.dataset(files).to_batches(columns=["id", "text"]) if files else ():
+            for row in batch.to_pylist():
+                same = " ".join(row["text"].lower().split()) == plain
+                alike = 1.0 if same else _alike(mine, row["text"], best["alike"] if best else _LEAST)
+                if alike > (best["alike"] if best else _LEAST):
+                    best = {"source": source, "id": row["id"], "part": part, "alike": round(alike, 3)}
+                if same:
+                    return best
+    return best
+
+
+def _alike(mine: frozenset[int], text: str, least: float) -> float:
+    theirs = _shingles(text)
+    if not mine or not theirs or min(len(mine), len(theirs)) < least * max(len(mine), len(theirs)):
+        return 0.0
+    return len(mine & theirs) / len(mine | theirs)
+
+
+def _shingles(text: str) -> frozenset[int]:
+    words = re.findall(r"\w+", text.lower())
+    return frozenset(hash(tuple(words[i : i + _SHINGLE])) for i in range(max(1, len(words) - _SHINGLE + 1)))
+
+
+def _some_ids(recipe: Recipe, run: RunDirectory) -> list[str]:
+    import pyarrow.parquet as pq
+
+    for source in recipe.sources:
+        for part in PARTS:
+            for path in sorted((run.corpus / source / part).glob("[!.]*.parquet")):
+                ids = pq.read_table(path, columns=["id"]).slice(0, 3)["id"].to_pylist()
+                if ids:
+                    return [str(each) for each in ids]
+    return []

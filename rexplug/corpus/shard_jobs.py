@@ -1,0 +1,250 @@
+"""One shard through a source's filters, and after deduplication into its parts; both run in worker processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rexplug.checksums import entry_of
+from rexplug.components import CorpusFilter, Document, DocumentSource, Shard
+from rexplug.corpus.deduplicate.keys import KeyWriter
+from rexplug.corpus.document_ids import IdWriter
+from rexplug.corpus.sources import ERROR
+from rexplug.corpus.statistics import Step
+from rexplug.document_files import DocumentWriter, read_file
+from rexplug.executors.datatrove_logging import silence_datatrove
+from rexplug.io.atomic import write_json
+from rexplug.recipe.schema import Curation
+
+_BATCH, _BATCH_CHARACTERS = 256, 4_000_000
+_DRAWS = 2**32
+DUPLICATES = ("same address", "exact duplicate", "near-duplicate")
+"""Why deduplication drops a document; drop files hold the place in this list."""
+WHY = {"step": "string", "reason": "string", "score": "double"}
+"""Columns of files of dropped documents."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that the jobs of a source share; written to a file once and read by each worker once."""
+
+    source: DocumentSource
+    filters: tuple[CorpusFilter, ...]
+    curation: Curation
+    seed: int
+    count: int
+    folder: Path
+    target: Path
+    signatures: Path
+    first: int
+
+    def save(self) -> Path:
+        """Write it; returns the file that jobs name."""
+        path = self.folder / "work.pickle"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pickle.dumps(self))
+        return path
+
+    def passed(self, index: int) -> Path:
+        """The documents that the filters let pass."""
+        return self.folder / "passed" / f"{index:05d}.parquet"
+
+    def keys(self, index: int) -> Path:
+        """What duplicates are found by, one row per document that passed."""
+        return self.folder / "keys" / f"{index:05d}.npy"
+
+    def ids(self, index: int) -> Path:
+        """Hashes of the ids of the documents that were read."""
+        return self.folder / "ids" / f"{index:05d}.bin"
+
+    def dropped(self, index: int) -> Path:
+        """The documents that the filters dropped."""
+        return self.target / "dropped" / f"{index:05d}.parquet"
+
+    def drops(self, index: int) -> Path:
+        """Rows of `passed` that are duplicates, and why."""
+        return self.folder / "drops" / f"{index:05d}.npy"
+
+    def filtered(self, index: int) -> Path:
+        """The record of `filter_shard`."""
+        return self.folder / "filtered" / f"{index:05d}.json"
+
+    def finished(self, index: int) -> Path:
+        """The record of `finish_shard`."""
+        return self.folder / "finished" / f"{index:05d}.json"
+
+
+def load(path: Path) -> Work:
+    """The work of a source, as its main process wrote it."""
+    stat = path.stat()
+    return _loaded(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=8)
+def _loaded(path: str, modified: int, size: int) -> Work:
+    silence_datatrove()
+    work: Work = pickle.loads(Path(path).read_bytes())
+    return work
+
+
+def shard_documents(source: DocumentSource, index: int, count: int) -> Iterator[Document]:
+    """The documents of a shard, within its part of the source's sample and limit."""
+    documents: Iterator[Document] = map(_sound, source.documents(Shard(index, count)))
+    if source.sample is not None:
+        threshold = source.sample * _DRAWS
+        documents = (each for each in documents if draw(each.id) < threshold)
+    if source.limit is None:
+        return documents
+    share = source.limit // count + (index < source.limit % count)
+    return islice(documents, share)
+
+
+def draw(*what: object) -> int:
+    """A number below 2 ** 32 that depends on nothing but `what`."""
+    digest = hashlib.blake2b(json.dumps(what[0] if len(what) == 1 else what).encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little")
+
+
+def _sound(document: Document) -> Document:
+    """The document, or, where a lone surrogate keeps it from being written as UTF-8, a record of that.
+
+    JSON can spell such characters (`\\ud800`), so files that are valid UTF-8 bring them.
+    """
+    try:
+        document.id.encode()
+        document.text.encode()
+        (document.url or "").encode()
+    except UnicodeEncodeError:
+        name = document.id.encode("utf-8", "backslashreplace").decode()
+        return Document(name, "", None, {**document.metadata, ERROR: "a lone surrogate, which is no valid Unicode"})
+    return document
+
+
+def _batches(documents: Iterator[Document]) -> Iterator[list[Document]]:
+    """A few hundred documents at a time, fewer where they are long."""
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += len(document.text)
+        if len(batch) == _BATCH or size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def filter_shard(file: Path, index: int) -> int:
+    """Read a shard, judge its documents, and write kept ones, dropped ones and, last, the record of what was done.
+
+    The record's first step is the reading; the others are the filters in their order.
+
+    Returns:
+        How many documents were read.
+    """
+    work = load(file)
+    reading = Step("read")
+    steps = [Step(each.name) for each in work.filters]
+    with ExitStack() as stack:
+        passed = stack.enter_context(DocumentWriter(work.passed(index)))
+        dropped = stack.enter_context(DocumentWriter(work.dropped(index), **WHY))
+        ids = stack.enter_context(IdWriter(work.ids(index)))
+        keys = stack.enter_context(
+            KeyWriter(work.keys(index), work.curation, work.signatures, work.first + index, work.seed)
+        )
+        for batch in _batches(shard_documents(work.source, index, work.count)):
+            began = time.perf_counter()
+            for document in batch:
+                ids.add(document.id)
+                if ERROR in document.metadata:
+                    reading.drop(document, str(document.metadata[ERROR]))
+                    dropped.write(document, reading.name, str(document.metadata[ERROR]), None)
+                else:
+                    reading.keep(document)
+            alive = [document for document in batch if ERROR not in document.metadata]
+            reading.seconds += time.perf_counter() - began
+            for each, step in zip(work.filters, steps, strict=True):
+                if alive:
+                    alive = _judged(each, step, alive, dropped)
+            for document in alive:
+                passed.write(document)
+                keys.add(document)
+    write_json(
+        work.filtered(index),
+        {
+            "read": {"documents": reading.seen, "bytes": reading.bytes_seen},
+            "passed": passed.num_documents,
+            "files": _checksums(work, dropped),
+            "steps": [step.to_json() for step in (reading, *steps)],
+        },
+    )
+    return reading.seen
+
+
+def _checksums(work: Work, *writers: DocumentWriter) -> dict[str, dict[str, Any]]:
+    """Of files that were just written: read from memory, and by the workers side by side."""
+    return {str(each.path.relative_to(work.target)): entry_of(each.path) for each in writers}
+
+
+def _judged(each: CorpusFilter, step: Step, documents: Sequence[Document], dropped: DocumentWriter) -> list[Document]:
+    """The documents that a filter keeps, with the texts that it gave them."""
+    began = time.perf_counter()
+    verdicts = each.judge_batch(documents)
+    step.seconds += time.perf_counter() - began
+    alive = []
+    for document, verdict in zip(documents, verdicts, strict=True):
+        step.scores.add(verdict.score, verdict.keep)
+        if not verdict.keep:
+            step.drop(document, verdict.reason or "dropped")
+            dropped.write(document, step.name, verdict.reason or "dropped", verdict.score)
+            continue
+        after = document
+        if verdict.text is not None and verdict.text != document.text:
+            changed = [*document.metadata.get("changed", ()), step.name]
+            after = replace(document, text=verdict.text, metadata={**document.metadata, "changed": changed})
+        step.keep(document, after)
+        alive.append(after)
+    return alive
+
+
+def finish_shard(file: Path, index: int) -> int:
+    """Take duplicates out of a shard, split held-out documents off, write both parts and, last, the record."""
+    work = load(file)
+    step = Step("deduplicate")
+    counts = {part: {"documents": 0, "bytes": 0} for part in ("kept", "held_out")}
+    threshold = round(work.curation.held_out * _DRAWS)
+    duplicates: dict[int, int] = {}
+    if work.drops(index).exists():
+        duplicates = dict(np.load(work.drops(index)).tolist())
+    with ExitStack() as stack:
+        parts = {
+            part: stack.enter_context(DocumentWriter(work.target / part / f"{index:05d}.parquet")) for part in counts
+        }
+        dropped = stack.enter_context(
+            DocumentWriter(work.target / "dropped" / f"{index:05d}-duplicates.parquet", **WHY)
+        )
+        for row, document in enumerate(read_file(work.passed(index))):
+            if row in duplicates:
+                reason = DUPLICATES[duplicates[row]]
+                step.drop(document, reason)
+                dropped.write(document, step.name, reason, None)
+                continue
+            step.keep(document)
+            part = "held_out" if draw(work.seed, document.text) < threshold else "kept"
+            parts[part].write(document)
+            counts[part]["documents"] += 1
+            counts[part]["bytes"] += len(document.text.encode())
+    files = _checksums(work, dropped, *parts.values())
+    write_json(work.finished(index), {"step": step.to_json(), **counts, "files": files})
+    return step.seen

@@ -1,0 +1,70 @@
+"""From the bytes of a web page to its text."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rexplug.corpus.sources.files import FileSource, Positive
+from rexplug.corpus.sources.html_worker import extract_apart
+from rexplug.errors import DataError
+
+Extraction = Literal["precision", "recall", "none"]
+_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
+MISSING = "no main text in the page"
+
+
+class PageSource(FileSource):
+    """What sources of web pages share: how the main text is taken out, and what a page may cost."""
+
+    extract: Extraction = "precision"
+    """`precision` takes less and surer text, `recall` more; `none` keeps the markup."""
+    most_tags: Positive = 100_000
+    """A page with more tags is dropped before extraction, whose time can grow with their square."""
+    extract_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """Processor time that the extraction of one page may take; a page that needs more is dropped."""
+
+    def check(self) -> None:
+        """Files must match, and trafilatura must be there."""
+        if self.extract != "none" and find_spec("trafilatura") is None:
+            raise DataError(f"{self.name}: extraction of pages needs trafilatura; run `pip install trafilatura`")
+        super().check()
+
+    def page_text(self, content: bytes, charset: str | None = None, url: str | None = None) -> tuple[str, str]:
+        """The main text of a page by trafilatura, or empty and the reason why there is none.
+
+        `charset` is what the server said; otherwise the page's own, UTF-8, or a guess.
+        """
+        page = decoded(content, charset)
+        if self.extract == "none":
+            return page.strip(), MISSING
+        if page.count("<") > self.most_tags:
+            return "", f"more than {self.most_tags} tags in the page"
+        # Its own deduplication remembers pages that the worker saw before, so that a text would depend on the worker.
+        options = {
+            "url": url, "include_comments": False, "deduplicate": False, "favor_precision": self.extract == "precision",
+            "favor_recall": self.extract == "recall",
+        }  # fmt: skip
+        text, reason = extract_apart(page, options, self.extract_seconds)
+        return text, reason or MISSING
+
+
+def decoded(content: bytes, charset: str | None = None) -> str:
+    """Bytes as text by what the server says, what the page says, UTF-8, or a guess, whichever fits first."""
+    declared = _CHARSET.search(content[:4096])
+    for name in (charset, declared.group(1).decode() if declared else None, "utf-8"):
+        if name:
+            try:
+                return content.decode(name)
+            except (LookupError, UnicodeDecodeError):
+                continue
+    try:
+        import cchardet
+
+        guess = cchardet.detect(content[:100_000])["encoding"]
+        return content.decode(guess or "utf-8", errors="replace")
+    except (ImportError, LookupError):
+        return content.decode("utf-8", errors="replace")

@@ -1,0 +1,1 @@
+"""StableAdamW and AdamW for GPUs, CPUs and FSDP-sharded parameters."""

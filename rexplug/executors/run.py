@@ -1,0 +1,41 @@
+"""Runs jobs on the executor that the recipe names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rexplug.executors.cluster import run_on_cluster
+from rexplug.executors.job import Job
+from rexplug.executors.local import run_here, run_in_processes
+from rexplug.progress import Progress
+from rexplug.recipe.schema import Executor
+
+
+def run_jobs(jobs: Sequence[Job], executor: Executor, *, logs: Path, progress: Progress, task: str) -> None:
+    """Run what has no record yet; the others were done before and are not looked at.
+
+    Raises:
+        DataError: an input is at fault, a worker died more often than `retries` allows, or the disk is full. What other
+            jobs finished is kept.
+    """
+    todo = [job for job in jobs if not job.record.exists()]
+    before = len(jobs) - len(todo)
+    progress.start(task, len(jobs), "shards")
+    progress.update(before)
+    if not todo:
+        return
+    documents = 0
+
+    def tell(done: int, more: int) -> None:
+        nonlocal documents
+        documents += more
+        progress.update(before + done, documents=documents)
+
+    if executor.use != "local":
+        run_on_cluster(todo, executor, logs, tell)
+    else:
+        if executor.workers == 1 or len(todo) == 1:
+            run_here(todo, executor.retries, tell)
+        else:
+            run_in_processes(todo, min(executor.workers, len(todo)), executor.retries, tell)

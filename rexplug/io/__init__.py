@@ -1,0 +1,1 @@
+"""Reading and writing files: atomic writes, tables and JSON, compression, the Hugging Face Hub."""

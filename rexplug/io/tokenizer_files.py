@@ -1,0 +1,232 @@
+"""Tokenizer folders: which tokenizer.json, which special tokens, and a config that every transformers reads alike.
+
+transformers 5 builds the tokenizers of many classes (XLM-R, Llama, BERT) anew from their vocabulary and leaves out what
+tokenizer.json says of normalization and splitting, so that ids differ from those that a model has learnt. Whatever makes
+ids here takes tokenizer.json itself.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rexplug.errors import DataError
+from rexplug.io.atomic import write_json
+from rexplug.io.json_files import read_json_file, read_json_object
+
+DEFINITION = "tokenizer.json"
+CONFIG = "tokenizer_config.json"
+MAP = "special_tokens_map.json"
+FILES = (DEFINITION, CONFIG, MAP)
+ROLES = ("cls", "sep", "pad", "mask", "unk", "bos", "eos")
+_VOCABULARIES = (
+    "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "bpe.codes",
+)  # fmt: skip
+_KEPT = ("padding_side", "truncation_side", "clean_up_tokenization_spaces")
+_BERT = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]", "unk": "[UNK]"}
+_ROBERTA = {"cls": "<s>", "sep": "</s>", "pad": "<pad>", "mask": "<mask>", "unk": "<unk>"}
+
+
+def read_definition(folder: Path) -> dict[str, Any]:
+    """The contents of tokenizer.json, whose model and added tokens have the shape that the tokenizers library writes.
+
+    Raises:
+        DataError: there is none, or it is not a tokenizer.
+    """
+    path = folder / DEFINITION
+    found = read_json_file(path)
+    try:
+        dict(found["model"])
+        vocabulary(found)
+        [bool(token.get("special")) for token in found["added_tokens"]]
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        raise DataError(
+            f"{path} is not a tokenizer: it needs `model` with a `vocab`, and `added_tokens` with `content` and `id`"
+        ) from None
+    if not all(_template_is_whole(each) for each in _processors(found.get("post_processor"))):
+        raise DataError(
+            f"{path} is not a tokenizer: the template of its post_processor names tokens that it does not define"
+        )
+    return dict(found)
+
+
+def _processors(value: Any) -> Iterator[dict[str, Any]]:
+    """A post-processor, or those in a sequence."""
+    if not isinstance(value, dict):
+        return
+    yield value
+    inner = value.get("processors")
+    for each in inner if isinstance(inner, list) else ():
+        yield from _processors(each)
+
+
+def _template_is_whole(processor: Mapping[str, Any]) -> bool:
+    """Whether a template defines its special tokens; the library ends the process over one that does not."""
+    if processor.get("type") != "TemplateProcessing":
+        return True
+    try:
+        pieces = [*processor["single"], *processor["pair"]]
+        used = {piece["SpecialToken"]["id"] for piece in pieces if "SpecialToken" in piece}
+        return used <= set(processor["special_tokens"])
+    except (KeyError, TypeError):
+        return False
+
+
+def require_tokenizer(folder: Path) -> bool:
+    """Look whether a folder holds a tokenizer that transformers can make: True if tokenizer.json is there.
+
+    Raises:
+        DataError: there is none, or it wants to run code of its own.
+    """
+    if (folder / DEFINITION).exists():
+        return True
+    if read_config(folder).get("auto_map"):
+        raise DataError(f"{folder / CONFIG}: the tokenizer wants to run code of its own (auto_map), which is not done")
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        raise DataError(f"the folder '{folder}' holds no tokenizer (tokenizer.json)")
+    return False
+
+
+def vocabulary(definition: Mapping[str, Any]) -> dict[str, int]:
+    """Every token of a definition with its id, added tokens included."""
+    pieces = definition["model"]["vocab"]
+    if isinstance(pieces, list):  # Unigram: pairs of piece and score, the place is the id
+        found = {str(piece[0]): number for number, piece in enumerate(pieces)}
+    else:
+        found = {str(piece): int(number) for piece, number in pieces.items()}
+    return found | {str(token["content"]): int(token["id"]) for token in definition["added_tokens"]}
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """tokenizer_config.json and special_tokens_map.json together; empty where there is neither.
+
+    Raises:
+        DataError: one of them is not a JSON object.
+    """
+    found: dict[str, Any] = {}
+    for name in (CONFIG, MAP):
+        path = folder / name
+        if not path.exists():
+            continue
+        found |= read_json_object(path)
+    return found
+
+
+def special_tokens(folder: Path, definition: Mapping[str, Any]) -> dict[str, str]:
+    """Role (`cls`, `mask`, ...) -> token, as the config names them; a role that it does not speak of has the token that
+    BERT's or RoBERTa's family uses, if the vocabulary has it. A token that is named need not be in the vocabulary.
+
+    Raises:
+        DataError: a config file is damaged.
+    """
+    config = read_config(folder)
+    known = vocabulary(definition)
+    families = (_BERT, _ROBERTA)
+    if _ROBERTA["cls"] in json.dumps(definition.get("post_processor")):
+        families = (_ROBERTA, _BERT)
+    found: dict[str, str] = {}
+    for role in ROLES:
+        key = f"{role}_token"
+        if key in config:
+            entry = config[key]
+            content = entry.get("content") if isinstance(entry, dict) else entry
+            if isinstance(content, str):
+                found[role] = content
+            continue
+        usual = [family[role] for family in families if family.get(role) in known]
+        if usual:
+            found[role] = usual[0]
+    return found
+
+
+def portable_config(folder: Path, *, max_length: int) -> dict[str, Any]:
+    """A tokenizer_config.json with which transformers 4 and 5 take tokenizer.json as it is.
+
+    It names the generic class, which builds nothing anew, and nothing that says how the tokenizer was loaded here.
+
+    Args:
+        folder: the tokenizer's folder.
+        max_length: the longest input that the model was trained on, in tokens.
+
+    Raises:
+        DataError: a file of the tokenizer is damaged.
+    """
+    definition, config = read_definition(folder), read_config(folder)
+    known = vocabulary(definition)
+    special = {role: token for role, token in special_tokens(folder, definition).items() if token in known}
+    more = config.get("additional_special_tokens", config.get("extra_special_tokens"))
+    listed = list(more.values()) if isinstance(more, dict) else more if isinstance(more, list) else []
+    contents = [each.get("content") if isinstance(each, dict) else each for each in listed]
+    further = [each for each in contents if isinstance(each, str) and each in known and each not in special.values()]
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": max_length,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "clean_up_tokenization_spaces": False,
+        **{key: config[key] for key in _KEPT if key in config},
+        **{f"{role}_token": token for role, token in special.items()},
+        **({"additional_special_tokens": further} if further else {}),
+    }
+
+
+def write_portable(source: Path, target: Path, *, max_length: int) -> None:
+    """Put tokenizer.json as it is, and a config that every transformers reads alike, into the folder `target`.
+
+    Raises:
+        DataError: a file of the tokenizer is damaged.
+    """
+    config = portable_config(source, max_length=max_length)
+    if source != target:
+        shutil.copyfile(source / DEFINITION, target / DEFINITION)
+    (target / MAP).unlink(missing_ok=True)
+    write_json(target / CONFIG, config)
+
+
+def load_fast(folder: Path) -> Any:
+    """transformers' tokenizer around tokenizer.json itself, with the special tokens that the folder names.
+
+    A special token that only the config knows gets the next free id, as transformers does it.
+
+    Raises:
+        DataError: a file of the tokenizer is damaged.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    definition = read_definition(folder)
+    options = {f"{role}_token": token for role, token in special_tokens(folder, definition).items()}
+    kept = portable_config(folder, max_length=0)
+    options |= {key: kept[key] for key in ("additional_special_tokens", *_KEPT) if key in kept}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=open_tokenizer(folder), model_input_names=["input_ids", "attention_mask"], **options
+    )
+
+
+def open_tokenizer(folder: Path) -> Any:
+    """The `tokenizers.Tokenizer` of a folder, which neither cuts nor pads.
+
+    Raises:
+        DataError: the library cannot read it, or it draws random numbers.
+    """
+    from tokenizers import Tokenizer
+
+    path = folder / DEFINITION
+    try:
+        fast = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise DataError(f"{path} is not a tokenizer: {_reason(error)}") from None
+    dropout = getattr(fast.model, "dropout", None)
+    if dropout:
+        raise DataError(
+            f"{path} has the BPE dropout {dropout:g}, with which a text has other tokens each time; set it to null"
+        )
+    fast.no_truncation()
+    fast.no_padding()
+    return fast
+
+
+def _reason(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

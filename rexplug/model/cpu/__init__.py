@@ -1,0 +1,1 @@
+"""What exists for speed on a CPU: block attention and oneDNN products."""

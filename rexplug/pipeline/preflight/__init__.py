@@ -1,0 +1,1 @@
+"""Checks before a run: inputs, checkpoints, tokenizers, components."""

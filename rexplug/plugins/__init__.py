@@ -1,0 +1,1 @@
+"""Plugins: how they are discovered, registered, called and fingerprinted."""

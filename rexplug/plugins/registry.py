@@ -1,0 +1,119 @@
+"""Names to classes, and the plugin that each came from."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rexplug.components import NAME_PATTERN, Component
+from rexplug.components.base import ComponentT
+from rexplug.components.options import option_problem
+from rexplug.errors import PluginError
+from rexplug.plugins.hookspecs import KINDS
+
+CORE = "core"
+"""The plugin whose components may leave the plugin's name out of theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A component class, the hook that offered it and the plugin."""
+
+    component: type[Component]
+    kind: type[Component]
+    plugin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A loaded plugin and the distribution it came with, if any."""
+
+    name: str
+    distribution: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailure:
+    """A plugin that did not load, and why."""
+
+    plugin: str
+    reason: str
+    distribution: str | None = None
+
+
+@dataclass
+class Registry:
+    """What is installed; implements `components.Components`."""
+
+    entries: dict[tuple[type[Component], str], Entry] = field(default_factory=dict)
+    plugins: dict[str, Plugin] = field(default_factory=dict)
+    failures: list[LoadFailure] = field(default_factory=list)
+
+    def check(self, plugin: str, hook: str, component: object) -> None:
+        """Hold one offered class against the contract.
+
+        Raises:
+            PluginError: it is no subclass of the hook's kind, abstract, badly named, or taken, or its options could not be
+                written in a recipe and read back.
+        """
+        kind = KINDS[hook]
+        where = f"plugin '{plugin}', {hook}() offers"
+        if not inspect.isclass(component) or not issubclass(component, kind):
+            raise PluginError(f"{where} {component!r}, which is not a subclass of {kind.__name__}")
+        missing = sorted(getattr(component, "__abstractmethods__", ()))
+        if missing:
+            methods = " and ".join(f"{method}()" for method in missing)
+            raise PluginError(f"{where} {component.__name__}, which does not implement {methods}")
+        name = component.name if isinstance(component.name, str) else repr(component.name)
+        prefix, _, rest = name.partition(".")
+        if not NAME_PATTERN.fullmatch(name) or (plugin != CORE and not rest):
+            raise PluginError(f"{where} {component.__name__} named '{name}'; names look like '{plugin}.component'")
+        if plugin != CORE and prefix != plugin:
+            raise PluginError(f"{where} {component.__name__} named '{name}'; its names begin with '{plugin}.'")
+        taken = self.entries.get((kind, name))
+        if taken is not None:
+            by = " twice" if taken.plugin == plugin else f", but plugin '{taken.plugin}' already does"
+            raise PluginError(f"{where} '{name}'{by}")
+        problem = option_problem(component) if plugin != CORE else None  # a test looks at the core's own
+        if problem is not None:
+            raise PluginError(f"{where} {component.__name__}, {problem}")
+
+    def add(self, plugin: str, hook: str, component: type[Component]) -> None:
+        """Take in a class that `check` let pass."""
+        kind = KINDS[hook]
+        self.entries[kind, component.name] = Entry(component, kind, plugin)
+
+    def find(self, kind: type[ComponentT], name: str) -> type[ComponentT]:
+        """The class of a kind and name.
+
+        Raises:
+            PluginError: there is none; the message names the nearest, what is installed and what did not load.
+        """
+        entry = self.entries.get((kind, name))
+        if entry is not None:
+            found = entry.component
+            assert issubclass(found, kind)
+            return found
+        names = sorted(each for of, each in self.entries if of is kind)
+        message = f"no {kind.__name__} is called '{name}'"
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+        other = [of.kind for of, each in self.entries if each == name]
+        if other:
+            message += f" ('{name}' is a {other[0]})"
+        elif close:
+            message += f"; did you mean '{close[0]}'?"
+        message += f" (installed: {', '.join(names) or 'none'})"
+        for failure in self.failures:
+            message += f"; plugin '{failure.plugin}' did not load: {failure.reason}"
+        raise PluginError(message)
+
+    def of_kind(self, kind: type[Component]) -> list[Entry]:
+        """The components of a kind, by name."""
+        return sorted((e for (of, _), e in self.entries.items() if of is kind), key=lambda entry: entry.component.name)
+
+    def versions(self) -> Mapping[str, str]:
+        """Plugin -> version, for manifests and fingerprints."""
+        return {plugin.name: plugin.version or "unknown" for plugin in self.plugins.values()}

@@ -1,0 +1,1 @@
+"""What a word is, in any script, for every part that asks."""

@@ -1,0 +1,79 @@
+"""Two documents with one id are told at run time, whichever shards they lie in."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rexplug.corpus import curate, document_ids
+from rexplug.corpus.document_ids import IdWriter, repeated_id
+from rexplug.corpus.filters import Length
+from rexplug.corpus.sources import Jsonl
+from rexplug.recipe.schema import Curation, Executor
+
+
+def write(folder, rows):
+    """A file of documents a shard: (id, number of words)."""
+    folder.mkdir()
+    for shard, ids in enumerate(rows):
+        lines = [json.dumps({"sku": id, "text": f"{shard} {id} " + "word " * words}) for id, words in ids]
+        (folder / f"{shard}.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def run(tmp_path, notes, rows, **options):
+    write(tmp_path / "in", rows)
+    source = Jsonl(paths=(str(tmp_path / "in"),), filters=(Length(min_words=5),), **options)
+    return curate(
+        {"web": source}, Curation(held_out=0, deduplicate="none", executor=Executor(workers=2)), seed=3,
+        corpus=tmp_path / "corpus", fitted=tmp_path / "fitted", progress=notes,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "count", "places"),
+    [
+        ([[("a", 9), ("b", 9)], [("c", 9), ("a", 9)]], 2, ("0.jsonl:0", "1.jsonl:67")),
+        ([[("a", 9), ("a", 9)], [("c", 9)]], 2, ("0.jsonl:0", "0.jsonl:67")),
+        # A document that a filter drops is told apart by its id too.
+        ([[("a", 9)], [("a", 1), ("a", 9), ("d", 9)]], 3, ("0.jsonl:0", "1.jsonl:67")),
+    ],
+)
+def test_what_is_said_of_an_id_that_stands_twice(tmp_path, notes, rows, count, places):
+    statistics = run(tmp_path, notes, rows, id="sku")
+    folder = tmp_path / "in"
+    found = statistics["sources"]["web"]["repeated_id"]
+    assert (found["documents"], found["id"]) == (count, "a")
+    assert [each.removeprefix(f"{folder}/").partition(":")[0] for each in found["places"]] == [
+        each.partition(":")[0] for each in places
+    ]
+    [note] = [line for line in notes.lines if "share their id" in line]
+    assert note == (
+        f"source 'web': {count} documents share their id with another one, e.g. 'a' at {' and '.join(found['places'])}; "
+        "`sample` draws such documents together, and `corpus why` and `lineage` cannot tell them apart: the field 'sku' "
+        "(option `id`) does not tell documents apart; without it the place in the file is the id"
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"id": "sku"}])
+def test_nothing_is_said_of_ids_that_differ(tmp_path, notes, options):
+    statistics = run(tmp_path, notes, [[("a", 9), ("b", 9)], [("c", 9), ("d", 9)]], **options)
+    assert "repeated_id" not in statistics["sources"]["web"]
+    assert [line for line in notes.lines if "share" in line] == []
+
+
+def test_many_ids_are_compared_a_range_at_a_time(tmp_path, monkeypatch):
+    """50,000 ids in five files, 1,000 compared at a time: none is lost or counted twice at a border."""
+    monkeypatch.setattr(document_ids, "_AT_ONCE", 1000)
+    draw = np.random.default_rng(0)
+    doubled = set(draw.choice(40_000, 500, replace=False).tolist())
+    numbers = [*range(40_000), *doubled]
+    shards = []
+    for shard, part in enumerate(np.array_split(draw.permutation(numbers), 5)):
+        with IdWriter(tmp_path / f"{shard}.bin") as writer:
+            for number in part:
+                writer.add(str(number))
+        shards.append(tmp_path / f"{shard}.bin")
+    parts = list(document_ids._parts(shards))
+    assert max(map(len, parts)) < 1200
+    assert sum(map(len, parts)) == 40_500
+    assert repeated_id([(path, ()) for path in shards]).documents == 1000

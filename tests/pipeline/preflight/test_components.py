@@ -1,0 +1,124 @@
+"""What is known before a run to fail at its end is said by `check`."""
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import rexplug
+from rexplug.batches.policies import RandomMasking
+from rexplug.errors import DataError
+from rexplug.pipeline.preflight.components import early_problems
+from rexplug.pipeline.preflight.inputs import check_inputs
+from rexplug.recipe import load_recipe
+
+
+@pytest.fixture
+def recipe(tokenized_run):
+    path, _, _ = tokenized_run
+
+    def recipe(*overrides):
+        return load_recipe(path, overrides)
+
+    return recipe
+
+
+def test_a_sound_recipe_has_none(recipe):
+    assert list(early_problems(recipe())) == []
+
+
+def test_held_out_documents_that_nobody_holds_out(recipe):
+    both = recipe("evaluators=[masked_recovery, embedding_geometry]")
+    sentence = (
+        "it measures on documents that are held out, but curation.held_out is 0; hold some out (curation.held_out: 0.01), or give "
+        "it `texts` of its own"
+    )
+    assert list(early_problems(both)) == [
+        f"evaluators.0 (masked_recovery): {sentence}",
+        f"evaluators.1 (embedding_geometry): {sentence}",
+    ]
+    with pytest.raises(DataError, match=r"evaluators.0 \(masked_recovery\): it measures on documents"):
+        check_inputs(both)
+    assert list(early_problems(recipe("evaluators=[masked_recovery]", "curation.held_out=0.1"))) == []
+    own = "evaluators=[{use: masked_recovery, texts: {own: {use: text, paths: README.md}}}]"
+    assert list(early_problems(recipe(own))) == []
+
+
+def test_a_source_that_an_evaluator_names_and_nobody_has(recipe):
+    named = recipe("evaluators=[{use: masked_recovery, sources: [wiki]}]", "curation.held_out=0.1")
+    assert list(early_problems(named)) == [
+        "evaluators.0 (masked_recovery): there is no source 'wiki'; the sources are web, shop"
+    ]
+
+
+def test_a_source_that_a_scorer_learns_from_and_nobody_has(recipe):
+    learns = "{use: guided_mlm.contrastive, domain: shop, general: wiki}"
+    assert list(early_problems(recipe(f"salience=[{learns}]"))) == [
+        "guided_mlm.contrastive: there is no source 'wiki'; the sources are web, shop"
+    ]
+    assert list(early_problems(recipe("salience=[{use: guided_mlm.contrastive, domain: shop, general: web}]"))) == []
+
+
+def test_files_of_an_evaluator_that_are_not_there(recipe, tmp_path):
+    class Reads(rexplug.Evaluator):
+        name: ClassVar[str] = "toy.reads"
+
+        def inputs(self):
+            return [tmp_path / "items.jsonl"]
+
+        def evaluate(self, context):
+            raise AssertionError
+
+    one = recipe().model_copy(update={"evaluators": (Reads(),)})
+    assert list(early_problems(one)) == [f"evaluators.0 (toy.reads): {tmp_path / 'items.jsonl'} is missing"]
+
+
+def test_a_logger_that_is_not_installed(recipe, monkeypatch):
+    monkeypatch.setattr(
+        "rexplug.pipeline.preflight.components.find_spec", lambda name: None if name == "wandb" else object()
+    )
+    assert list(early_problems(recipe("loggers=[tensorboard, wandb]"))) == [
+        "loggers.1: wandb needs the package wandb (pip install wandb)"
+    ]
+
+
+class Reading(RandomMasking):
+    channels: ClassVar[tuple[str, ...]] = ("salience",)
+
+
+class Other(RandomMasking):
+    channels: ClassVar[tuple[str, ...]] = ("colour",)
+
+
+class Undeclared(RandomMasking):
+    def choose(self, batch, progress, generator):
+        return batch.channels["word_start"] > 0
+
+
+class Special(RandomMasking):
+    def choose(self, batch, progress, generator):
+        return np.ones(len(batch.token_ids), np.bool_)
+
+
+class Broken(RandomMasking):
+    def choose(self, batch, progress, generator):
+        raise ZeroDivisionError("division by zero")
+
+
+@pytest.mark.parametrize(
+    ("policy", "problem"),
+    [
+        (
+            Reading,
+            "random reads the channel 'salience', which only a salience scorer among its options fills; it has none",
+        ),
+        (Other, "random reads the channel 'colour'; a policy may read word_start and salience"),
+        (Undeclared, "random reads the channel 'word_start', which its `channels` does not name"),
+        (Special, "random.choose() chose a special or padding token, which is never masked"),
+        (Broken, "random.choose() raised ZeroDivisionError on a row of made-up tokens: division by zero"),
+    ],
+)
+def test_a_policy_that_cannot_mask(recipe, policy, problem):
+    base = recipe()
+    phase = base.phases[0].model_copy(update={"masking": policy()})
+    assert list(early_problems(base.model_copy(update={"phases": (phase,)}))) == [f"phases.anneal.masking: {problem}"]

@@ -1,0 +1,172 @@
+"""Entry points: what is broken is set aside and named, what works goes on working."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from rexplug import CorpusFilter, PluginError, Verdict, hookimpl
+from rexplug.plugins.discovery import load_plugins
+
+
+class HasDosage(CorpusFilter):
+    """Keep documents that state a dose."""
+
+    name = "pharma.has_dosage"
+
+    def judge(self, document):
+        return Verdict("mg" in document.text, "no dose")
+
+
+def plugin(hook):
+    """A plugin object with one hook."""
+    return SimpleNamespace(rexplug_corpus_filters=hookimpl(hook))
+
+
+def failures(registry):
+    return {failure.plugin: failure.reason for failure in registry.failures}
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Puts distributions with an entry point on the path, as pip would."""
+    modules = []
+
+    def put(distribution, entry_point, module, code, version="1.0"):
+        folder = tmp_path / f"{distribution}-{version}"
+        info = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[rexplug]\n{entry_point} = {module}\n")
+        (folder / f"{module}.py").write_text(code)
+        monkeypatch.syspath_prepend(folder)
+        modules.append(module)
+
+    yield put
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+PHARMA = '''"""Pharmacy texts."""
+import rexplug
+
+
+class HasDosage(rexplug.CorpusFilter):
+    """Keep documents that state a dose."""
+
+    name = "pharma.has_dosage"
+
+    def judge(self, document):
+        return rexplug.Verdict("mg" in document.text, "no dose")
+
+
+@rexplug.hookimpl
+def rexplug_corpus_filters():
+    return [HasDosage]
+'''
+
+
+def test_an_installed_plugin_comes_with_its_distribution(install):
+    install("rexplug-pharma", "pharma", "rexplug_pharma_installed", PHARMA, version="2.1")
+    registry = load_plugins()
+    pharma = registry.plugins["pharma"]
+    assert (pharma.distribution, pharma.version) == ("rexplug-pharma", "2.1")
+    assert registry.find(CorpusFilter, "pharma.has_dosage").__module__ == "rexplug_pharma_installed"
+    assert registry.versions()["pharma"] == "2.1"
+
+
+def test_a_broken_neighbour_changes_nothing(install):
+    install("rexplug-broken", "broken", "rexplug_broken_import", "import not_there\n")
+    install("rexplug-pharma", "pharma", "rexplug_pharma_beside", PHARMA)
+    registry = load_plugins()
+    assert failures(registry) == {"broken": "ModuleNotFoundError: No module named 'not_there'"}
+    assert registry.failures[0].distribution == "rexplug-broken"
+    assert registry.find(CorpusFilter, "pharma.has_dosage")
+
+
+def test_a_syntax_error_is_set_aside(install):
+    install("rexplug-broken", "broken", "rexplug_broken_syntax", "def (:\n")
+    (reason,) = failures(load_plugins()).values()
+    assert reason.startswith("SyntaxError: ")
+
+
+def test_a_module_that_exits_is_set_aside(install):
+    install("rexplug-exits", "exits", "rexplug_exits", "import sys\nsys.exit('no licence')\n")
+    assert failures(load_plugins()) == {"exits": "SystemExit: no licence"}
+
+
+def test_a_module_that_is_not_there_is_set_aside(install, tmp_path):
+    install("rexplug-gone", "gone", "rexplug_gone", "")
+    (tmp_path / "rexplug-gone-1.0" / "rexplug_gone.py").unlink()
+    assert failures(load_plugins()) == {"gone": "ModuleNotFoundError: No module named 'rexplug_gone'"}
+
+
+def test_two_distributions_with_one_entry_point(install):
+    install("rexplug-pharma", "pharma", "rexplug_pharma_first", PHARMA)
+    install("other-pharma", "pharma", "rexplug_pharma_second", PHARMA)
+    registry = load_plugins()
+    first = registry.plugins["pharma"].distribution
+    (second,) = {"rexplug-pharma", "other-pharma"} - {first}
+    assert failures(registry) == {"pharma": f"two plugins are called 'pharma': one from {first}, one from {second}"}
+
+
+def test_an_extra_plugin_does_not_replace_an_installed_one(install):
+    install("rexplug-pharma", "pharma", "rexplug_pharma_taken", PHARMA)
+    assert failures(load_plugins({"pharma": plugin(lambda: [HasDosage])})) == {
+        "pharma": "two plugins are called 'pharma': one from rexplug-pharma, one from this process"
+    }
+
+
+def test_without_anything_the_registry_is_empty():
+    registry = load_plugins(installed=False)
+    assert (registry.entries, registry.plugins, registry.failures) == ({}, {}, [])
+
+
+def test_loading_leaves_nothing_behind():
+    for _ in range(2):
+        assert load_plugins({"pharma": plugin(lambda: [HasDosage])}, installed=False).failures == []
+
+
+def test_a_hook_returns_a_list():
+    assert failures(load_plugins({"pharma": plugin(lambda: HasDosage)}, installed=False)) == {
+        "pharma": f"plugin 'pharma', rexplug_corpus_filters() returned {HasDosage!r}; it returns a list of classes"
+    }
+
+
+def test_a_hook_takes_no_arguments():
+    (reason,) = failures(load_plugins({"pharma": plugin(lambda config: [])}, installed=False)).values()
+    assert "Argument(s) {'config'} are declared in the hookimpl but can not be found in the hookspec" in reason
+    assert "\n" not in reason
+
+
+def test_a_hook_that_raises_is_the_failure_of_its_plugin():
+    def broken():
+        raise RuntimeError("no lexicon")
+
+    registry = load_plugins({"bad": plugin(broken), "pharma": plugin(lambda: [HasDosage])}, installed=False)
+    assert failures(registry) == {"bad": "RuntimeError: no lexicon"}
+    assert list(registry.plugins) == ["pharma"]
+
+
+def test_a_plugin_is_taken_whole_or_not_at_all():
+    registry = load_plugins({"pharma": plugin(lambda: [HasDosage, int])}, installed=False)
+    assert (registry.entries, registry.plugins) == ({}, {})
+    assert failures(registry) == {
+        "pharma": "plugin 'pharma', rexplug_corpus_filters() offers <class 'int'>, which is not a subclass of CorpusFilter"
+    }
+
+
+@pytest.mark.parametrize("value", ["0", "", "yes"])
+def test_only_one_is_strict(monkeypatch, value):
+    monkeypatch.setenv("REXPLUG_STRICT", value)
+    assert len(load_plugins({"pharma": SimpleNamespace()}, installed=False).failures) == 1
+
+
+def test_strict_makes_a_failure_fatal(monkeypatch):
+    monkeypatch.setenv("REXPLUG_STRICT", "1")
+    with pytest.raises(PluginError) as caught:
+        load_plugins({"pharma": SimpleNamespace()}, installed=False)
+    assert str(caught.value) == (
+        "plugin 'pharma' did not load: plugin 'pharma' implements no hook; "
+        "mark functions like rexplug_corpus_filters() with @rexplug.hookimpl"
+    )
