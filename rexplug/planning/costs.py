@@ -1,6 +1,6 @@
 """What each stage has to do, and how long that takes where nothing was measured: the documented defaults of a plan.
 
-The defaults are round figures from two cores of an AMD EPYC (docs/plan.md). A measurement on this machine turns into a
+The defaults are round figures from two cores of an AMD EPYC (docs/explanations/plan.md). A measurement on this machine turns into a
 factor on them, so that it also holds for more tokens, more documents or another number of steps.
 """
 

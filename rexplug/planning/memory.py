@@ -1,4 +1,4 @@
-"""How much memory a training process takes, part by part. docs/plan.md derives the formulas from what training holds.
+"""How much memory a training process takes, part by part. docs/explanations/plan.md derives the formulas from what training holds.
 
 T tokens of a microbatch, H width, I width of the GLU's half, V rows of the embedding, P parameters, m masked share.
 """
@@ -72,7 +72,7 @@ def training_memory(shape: Size, rows: int, phase: PlannedPhase, *, gpu: bool, p
     """Memory of a phase: fp32 weights, gradients and two moments; activations in bf16 on a GPU, in fp32 on a CPU.
 
     A layer keeps, per token, for its backward pass: on a GPU 17 H + 7 I bytes (as measured where layers are compiled, which
-    computes some of it again: docs/plan.md), on a CPU 44 H + 16 I (residual stream, inputs of products, queries, keys
+    computes some of it again: docs/explanations/plan.md), on a CPU 44 H + 16 I (residual stream, inputs of products, queries, keys
     and values, once more gathered by document, the attention's output, both halves of the GLU and its activation).
     """
     parameters = shape.parameters(rows)

@@ -200,7 +200,7 @@ def assumed_attended(context: int) -> float:
     """The length of the sample that a token lies in, where nothing is known of the documents.
 
     Up to 1,024 tokens documents are taken to fill the context. Beyond, just over half of what is added is filled: so the
-    published speeds of ModernBERT at 8,192 follow from its speeds at 1,024 within 4 % (docs/plan.md).
+    published speeds of ModernBERT at 8,192 follow from its speeds at 1,024 within 4 % (docs/explanations/plan.md).
     """
     return float(min(context, _SHORT + _FILLED * max(0, context - _SHORT)))
 

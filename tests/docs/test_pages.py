@@ -97,7 +97,7 @@ def test_shipped_recipes_load(path):
 
 
 def test_every_hook_is_documented():
-    text = (ROOT / "docs/hooks.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/reference/hooks.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (rexplug_\w+)$", text, re.MULTILINE) == list(KINDS)
 
 
