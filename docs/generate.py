@@ -1,8 +1,8 @@
 """Write the generated pages of the documentation; `--check` names those that are out of date instead of writing.
 
-Pages under `reference/` are made of the code: recipe keys, commands, hooks, components and the Python API. Every page and README may
-hold code that is cut from a file that tests run, between `<!-- cut: FILE NAME -->` and `<!-- end -->`; in that file the code stands
-between `# -- start NAME --` and `# -- end NAME --`.
+Pages under `reference/` are generated from the code: recipe keys, commands, hooks, components and the Python API. README and the other
+pages may contain code of a file that tests run, between `<!-- cut: FILE NAME -->` and `<!-- end -->`; in that file the code is
+between `# -- start NAME --` and `# -- end NAME --`. The layers in `architecture.md` come from the import contract.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import re
 import sys
 import textwrap
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from pydantic.fields import FieldInfo
 import rexplug
 from rexplug.cli import cli
 from rexplug.components import Component
-from rexplug.plugins import hookspecs, load_plugins
+from rexplug.plugins import hookspecs
+from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.hookspecs import KINDS
 from rexplug.recipe import schema
 
@@ -51,6 +53,13 @@ COMPONENT_PAGES = {
 }
 
 
+CONSTANTS = {
+    "Quantity": "The type of an option that is a number of tokens or documents: a whole number, also written as `64k` or `350B`.",
+    "hookimpl": "The decorator that marks a function of a plugin as the implementation of a hook.",
+}
+"""What to say of public names that have no docstring of their own."""
+
+
 def one_line(thing: object) -> str:
     """The docstring of `thing`, or a text, as one line."""
     return " ".join((thing if isinstance(thing, str) else inspect.getdoc(thing) or "").split())
@@ -74,7 +83,11 @@ def default_of(field: FieldInfo) -> str:
         return "required"
     value = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, BaseModel):
-        return "see below"
+        value = value.model_dump(mode="json", exclude_defaults=True) or None
+        if value is None:
+            return "see below"
+        if set(value) == {"start", "end"} and value["start"] == value["end"]:
+            value = value["start"]
     if value is None or value == "":
         return ""
     if isinstance(value, tuple):
@@ -140,7 +153,20 @@ def hooks_page() -> str:
 
 def signature(function: Any) -> str:
     """The signature with annotations as they are written, without the quotes of postponed evaluation."""
-    return re.sub(r"'([^']*)'(?=[,)\s=]|$)", r"\1", str(inspect.signature(function)))
+    found = inspect.signature(function)
+    bare = [p.replace(annotation=_Written(p.annotation)) if p.annotation is not p.empty else p for p in found.parameters.values()]
+    returns = found.return_annotation
+    return str(found.replace(parameters=bare, return_annotation=returns if returns is found.empty else _Written(returns)))
+
+
+class _Written:
+    """An annotation that is shown as it is written in the source."""
+
+    def __init__(self, annotation: Any) -> None:
+        self.text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+    def __repr__(self) -> str:
+        return self.text
 
 
 def components_page(kind: type[Component]) -> str:
@@ -305,22 +331,19 @@ def described(prefix: str, module: Any, names: Iterable[str]) -> list[str]:
         lines.append(f"### {name}\n")
         if inspect.isfunction(thing):
             lines.append(f"```python\n{prefix}.{name}{signature(thing)}\n```\n")
-        lines.append(docstring(thing) + "\n")
-        if inspect.isclass(thing):
-            lines += [f"- {member}" for member in members(thing)]
-            lines.append("")
+        lines.append((CONSTANTS.get(name) or docstring(thing)).rstrip() + "\n")
+        if inspect.isclass(thing) and (listed := [f"- {member}" for member in members(thing)]):
+            lines += [*listed, ""]
     return lines
 
 
 def docstring(thing: Any) -> str:
     """A docstring as Markdown: the entries of `Args:`, `Returns:` and `Raises:` become lists."""
-    if not (inspect.isclass(thing) or inspect.isroutine(thing) or inspect.ismodule(thing)):
-        return f"`{thing!r}`"
     out: list[str] = []
     section = False
     for line in (inspect.getdoc(thing) or "").splitlines():
         if re.fullmatch(r"(Args|Returns|Raises|Yields):", line):
-            out += ["", f"**{line}**", ""]
+            out += [*([] if out and not out[-1] else [""]), f"**{line}**", ""]
             section = True
         elif section and line.startswith("    ") and not line.startswith("     "):
             out.append("- " + re.sub(r"^(\w[\w.]*):", r"`\1`:", line.strip()))
@@ -357,9 +380,17 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def with_cuts(text: str) -> str:
-    """A page with every cut as it stands in the file that it comes from."""
+    """A page with every cut as it is in the file that it comes from, and with the layers."""
     pattern = re.compile(r"(<!-- cut: (\S+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-    return pattern.sub(lambda m: f"{m[1]}```python\n{cut(ROOT / m[2], m[3])}```\n{m[4]}", text)
+    text = pattern.sub(lambda m: f"{m[1]}```python\n{cut(ROOT / m[2], m[3])}```\n{m[4]}", text)
+    return re.sub(r"(<!-- layers -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{layers()}{m[2]}", text, flags=re.DOTALL)
+
+
+def layers() -> str:
+    """The layers of the import contract, high to low."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    names = next(contract["layers"] for contract in contracts if contract["id"] == "layers")
+    return f"`{' > '.join(layer.strip('()') for layer in names)}`\n"
 
 
 def cut(path: Path, name: str) -> str:
@@ -376,7 +407,7 @@ def pages() -> Iterator[tuple[Path, str]]:
         yield DOCS / name, make().rstrip() + "\n"
     for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]:
         text = path.read_text(encoding="utf-8")
-        if "<!-- cut: " in text:
+        if "<!-- end -->" in text:
             yield path, with_cuts(text)
 
 

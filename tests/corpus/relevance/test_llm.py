@@ -1,7 +1,6 @@
 """Labels from a language model, against a real server."""
 
 import json
-import sqlite3
 import threading
 
 import pytest
@@ -57,9 +56,11 @@ def test_a_killed_run_goes_on(endpoint, context):
     endpoint.script = [(200, {}, endpoint.completion("yes")), (401, {}, {"error": {"message": "key expired"}})]
     with pytest.raises(DataError, match=r"answered 401: .*key expired"):
         llm(endpoint).label(candidates(*TEXTS), context)
-    done = len(endpoint.requests)
     assert llm(endpoint).label(candidates(*TEXTS), context) == [True, False, True]
-    assert len(endpoint.requests) == done + 2
+    # How often the others are asked for depends on what was under way when the key expired.
+    asked = [request["messages"][-1]["content"] for request in endpoint.requests]
+    assert asked.count(TEXTS[0]) == 1
+    assert asked.count(TEXTS[1]) == 2
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,10 @@ def test_faults_that_pass_are_tried_again(endpoint, context, fault):
 def test_a_lost_request_is_sent_again(endpoint, context):
     endpoint.script = [(200, {}, "stall")]
     assert llm(endpoint, timeout=0.3).label(candidates("price"), context) == [True]
-    assert len(endpoint.requests) == 2
+    # On a busy machine an answer may take longer than the timeout, and the request is sent a third time.
+    first, *again = endpoint.requests
+    assert again
+    assert all(request == first for request in again)
 
 
 def test_faults_that_stay_are_named(endpoint, context):
@@ -151,7 +155,9 @@ def test_a_damaged_cache_is_named(endpoint, context):
     (context.folder / "llm.sqlite").write_bytes(b"no database at all" * 100)
     with pytest.raises(DataError, match=r"llm\.sqlite cannot be read: .*remove the file to ask anew"):
         llm(endpoint).label(candidates("a"), context)
-    assert sqlite3.sqlite_version
+    assert not endpoint.requests
+    (context.folder / "llm.sqlite").unlink()
+    assert llm(endpoint).label(candidates("a"), context) == [False]
 
 
 @pytest.mark.parametrize(

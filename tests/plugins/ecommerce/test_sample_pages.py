@@ -50,6 +50,7 @@ def test_shares_of_kinds_and_lengths():
 
 def test_duplicates_repeat_an_earlier_page():
     made = pages(SamplePages(pages=400), 1)
+    assert any(page.metadata["kind"] == "duplicate" for page in made)
     seen = set()
     for page in made:
         if page.metadata["kind"] == "duplicate":
