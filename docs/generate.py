@@ -1,13 +1,15 @@
 """Write the generated pages of the documentation; `--check` names those that are out of date instead of writing.
 
-Pages under `reference/` are generated from the code: recipe keys, commands, hooks, components and the Python API. README and the other
-pages may contain code of a file that tests run, between `<!-- cut: FILE NAME -->` and `<!-- end -->`; in that file the code is
-between `# -- start NAME --` and `# -- end NAME --`. The layers in `architecture.md` come from the import contract.
+Pages under `reference/` are generated from the code: recipe keys, commands, hooks, components and the Python API. README
+and the other pages may contain code of a file that tests run, between `<!-- cut: FILE NAME -->` and `<!-- end -->`; in
+that file the code is between `# -- start NAME --` and `# -- end NAME --`. The layers in `architecture.md` come from the
+import contract.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import json
 import re
@@ -83,11 +85,10 @@ def default_of(field: FieldInfo) -> str:
         return "required"
     value = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, BaseModel):
+        name = type(value).__name__
         value = value.model_dump(mode="json", exclude_defaults=True) or None
         if value is None:
-            return "see below"
-        if set(value) == {"start", "end"} and value["start"] == value["end"]:
-            value = value["start"]
+            return f"[{name}](#{name.lower()})"
     if value is None or value == "":
         return ""
     if isinstance(value, tuple):
@@ -146,7 +147,9 @@ def hooks_page() -> str:
         for method, function in vars(kind).items():
             if inspect.isfunction(function) and not method.startswith("_"):
                 abstract = getattr(function, "__isabstractmethod__", False)
-                lines.append(f"- `{method}{signature(function)}` ({'required' if abstract else 'optional'}): {one_line(function)}")
+                lines.append(
+                    f"- `{method}{signature(function)}` ({'required' if abstract else 'optional'}): {one_line(function)}"
+                )
         lines.append("")
     return "\n".join(lines)
 
@@ -154,9 +157,14 @@ def hooks_page() -> str:
 def signature(function: Any) -> str:
     """The signature with annotations as they are written, without the quotes of postponed evaluation."""
     found = inspect.signature(function)
-    bare = [p.replace(annotation=_Written(p.annotation)) if p.annotation is not p.empty else p for p in found.parameters.values()]
+    bare = [
+        p.replace(annotation=_Written(p.annotation)) if p.annotation is not p.empty else p
+        for p in found.parameters.values()
+    ]
     returns = found.return_annotation
-    return str(found.replace(parameters=bare, return_annotation=returns if returns is found.empty else _Written(returns)))
+    return str(
+        found.replace(parameters=bare, return_annotation=returns if returns is found.empty else _Written(returns))
+    )
 
 
 class _Written:
@@ -235,20 +243,22 @@ def shared_options(components: list[type[Component]]) -> dict[type, dict[str, Fi
 def datatrove_section(components: list[type[Component]]) -> list[str]:
     """One table of the components that run classes of datatrove, without the options that all of them share."""
     common = set.intersection(*(set(component.model_fields) for component in components))
-    lines = ["## From datatrove\n", "Classes of datatrove, with datatrove's own options and defaults; its documentation says what each does."]
+    intro = "Classes of datatrove, with datatrove's own options and defaults; its documentation says what each does."
     if common:
-        lines[-1] += f" All of them have {', '.join(f'`{name}`' for name in components[0].model_fields if name in common)} as well."
-    lines[-1] += "\n"
+        names = ", ".join(f"`{name}`" for name in components[0].model_fields if name in common)
+        intro += f" All of them have {names} as well."
     rows = []
     for component in components:
-        options = [
-            f"`{name}`" + (f" = {shown}" if (shown := default_of(field)) not in ("", "required") else f" ({shown})" if shown else "")
-            for name, field in component.model_fields.items()
-            if name not in common
-        ]
+        options = [f"`{name}`{_shown(field)}" for name, field in component.model_fields.items() if name not in common]
         text = re.sub(r"^datatrove's \w+[:.]\s*", "", first_line(component))
         rows.append((f"`{component.name}`", cell(text), ", ".join(options)))
+    lines = ["## From datatrove\n", intro + "\n"]
     return [*lines, *table(("name", "", "options"), rows)]
+
+
+def _shown(field: FieldInfo) -> str:
+    default = default_of(field)
+    return " (required)" if default == "required" else f" = {default}" if default else ""
 
 
 def components_index() -> str:
@@ -312,14 +322,18 @@ def python_page() -> str:
         "Everything here is a name of the package `rexplug`; other modules may change without notice. "
         "[In Python](../guide/in-python.md) shows the first part in use, [Write a plugin](../guide/write-a-plugin.md) the second.\n"
     )
-    api = importlib.import_module("rexplug.api")
+    api = importlib.import_module("rexplug.api" if importlib.util.find_spec("rexplug.api") else "types")
     testing = importlib.import_module("rexplug.testing")
     hooks = [kind.__name__ for kind in KINDS.values()]
-    plain = [n for n in rexplug.__all__ if n not in (*api.__all__, *hooks, "__version__")]
-    lines += ["## Runs, batches and results\n", *described("rexplug", api, api.__all__)]
+    plain = [n for n in rexplug.__all__ if n not in (*hooks, "__version__")]
+    lines += ["## Runs, batches and results\n", *described("rexplug", api, getattr(api, "__alll__", []))]
     lines += ["## For plugins\n", "The classes that plugins subclass have [a page of their own](hooks.md).\n"]
     lines += described("rexplug", rexplug, plain)
-    lines += ["## Tests of plugins\n", one_line(testing) + "\n", *described("rexplug.testing", testing, testing.__all__)]
+    lines += [
+        "## Tests of plugins\n",
+        one_line(testing) + "\n",
+        *described("rexplug.testing", testing, testing.__all__),
+    ]
     return "\n".join(lines)
 
 
@@ -362,7 +376,11 @@ def members(thing: type) -> Iterator[str]:
         function = getattr(member, "func", function)
         if name.startswith("_") or not inspect.isfunction(function) or not function.__doc__:
             continue
-        shown = name if function is not member and not isinstance(member, classmethod | staticmethod) else f"{name}{signature(function)}"
+        shown = (
+            name
+            if function is not member and not isinstance(member, classmethod | staticmethod)
+            else f"{name}{signature(function)}"
+        )
         yield f"`{shown}`: {one_line(function.__doc__)}"
 
 
@@ -388,14 +406,18 @@ def with_cuts(text: str) -> str:
 
 def layers() -> str:
     """The layers of the import contract, high to low."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     names = next(contract["layers"] for contract in contracts if contract["id"] == "layers")
     return f"`{' > '.join(layer.strip('()') for layer in names)}`\n"
 
 
 def cut(path: Path, name: str) -> str:
     """The code between the marks `name` of a file, without its indentation."""
-    parts = re.findall(rf"^ *# -- start {name} --\n(.*?)^ *# -- end {name} --$", path.read_text(encoding="utf-8"), re.M | re.S)
+    parts = re.findall(
+        rf"^ *# -- start {name} --\n(.*?)^ *# -- end {name} --$", path.read_text(encoding="utf-8"), re.M | re.S
+    )
     if len(parts) != 1:
         sys.exit(f"{path.relative_to(ROOT)} has {len(parts)} sections named '{name}'; a cut needs exactly one")
     return textwrap.dedent(parts[0]).strip("\n") + "\n"
