@@ -21,20 +21,20 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def entry_of(path: Path) -> dict[str, Any]:
+def file_entry(path: Path) -> dict[str, Any]:
     """What is recorded of a file."""
     return {"bytes": path.stat().st_size, "blake2b": checksum(path)}
 
 
 def is_entry(value: Any) -> bool:
-    """Whether a value is what `entry_of` gives."""
+    """Whether a value is what `file_entry` gives."""
     return isinstance(value, dict) and isinstance(value.get("bytes"), int) and isinstance(value.get("blake2b"), str)
 
 
 def record_checksums(folder: Path, *, leave_out: Sequence[str] = ()) -> None:
     """Write the checksums of all files of a folder into it; files that may change later are left out by name."""
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    write_checksums(folder, {name: entry_of(folder / name) for name in names if name not in (FILE, *leave_out)})
+    write_checksums(folder, {name: file_entry(folder / name) for name in names if name not in (FILE, *leave_out)})
 
 
 def write_checksums(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
@@ -95,7 +95,7 @@ def folder_problems(
             yield problem
 
 
-def require_whole(folder: Path, mend: str) -> None:
+def require_intact(folder: Path, mend: str) -> None:
     """Refuse a folder of which a file is not what was written; `mend` says what to do.
 
     Raises:

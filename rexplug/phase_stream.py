@@ -6,7 +6,7 @@ from rexplug.batches import BatchStream
 from rexplug.errors import DataError
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
-from rexplug.run_directory import RunDirectory, mend, read_json
+from rexplug.run_directory import RunDirectory, read_json, repair_hint
 from rexplug.schedules import batch_size
 from rexplug.tokens import SpecialTokens, TokenStore
 from rexplug.tokens.tokenizer import tokenizer_hash
@@ -42,7 +42,7 @@ def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream
     try:
         special = SpecialTokens.read(run.tokenizer)
     except DataError as error:
-        raise DataError(f"{error}; {mend(run.tokenizer / 'tokenizer.json')}") from None
+        raise DataError(f"{error}; {repair_hint(run.tokenizer / 'tokenizer.json')}") from None
     stores = {name: TokenStore.open(run.tokens / name) for name in mixed}
     for store in stores.values():
         if store.description["tokenizer"] != tokenizer_hash(run.tokenizer):

@@ -23,7 +23,7 @@ def read_json(path: Path) -> Any:
     except DataError as error:
         if not path.exists():
             raise
-        raise DataError(f"{error}; {mend(path)}") from None
+        raise DataError(f"{error}; {repair_hint(path)}") from None
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
@@ -37,9 +37,9 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}; {mend(path)}") from None
+        raise DataError(f"{path} cannot be read: {error.strerror}; {repair_hint(path)}") from None
     except ValueError as error:
-        raise DataError(f"{path} is damaged: it is no UTF-8 ({error}); {mend(path)}") from None
+        raise DataError(f"{path} is damaged: it is no UTF-8 ({error}); {repair_hint(path)}") from None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -54,11 +54,11 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
             for key, kind in (("phase", str), ("step", int), ("tokens", int))
         )
         if not sound:
-            raise DataError(f"{path}:{number} is damaged: it is no line that training writes; {mend(path)}")
+            raise DataError(f"{path}:{number} is damaged: it is no line that training writes; {repair_hint(path)}")
         yield entry
 
 
-def mend(path: Path) -> str:
+def repair_hint(path: Path) -> str:
     """What makes a file of a run again, as a clause."""
     name, folder = path.name, path.parent.name
     if name == "run.json":

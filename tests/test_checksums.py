@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rexplug.checksums import folder_problems, record_checksums, require_whole
+from rexplug.checksums import folder_problems, record_checksums, require_intact
 from rexplug.errors import DataError
 
 
@@ -22,7 +22,7 @@ def test_what_was_written_is_whole(folder):
     (folder / "README.md").write_text("changed, and left out")
     (folder / "new.txt").write_text("added")
     assert list(folder_problems(folder)) == []
-    require_whole(folder, "do it again")
+    require_intact(folder, "do it again")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_what_differs_is_told(folder, content, problem):
         path.write_bytes(content)
     assert list(folder_problems(folder)) == [f"{path} {problem}"]
     with pytest.raises(DataError) as caught:
-        require_whole(folder, "--from train makes it again")
+        require_intact(folder, "--from train makes it again")
     assert str(caught.value) == f"{path} {problem}; --from train makes it again"
 
 
@@ -55,4 +55,4 @@ def test_a_damaged_record_is_told(folder, text):
 
 def test_a_folder_without_a_record_is_taken_as_it_is(tmp_path):
     (tmp_path / "a").write_text("x")
-    require_whole(tmp_path, "")
+    require_intact(tmp_path, "")

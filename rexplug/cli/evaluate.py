@@ -48,8 +48,13 @@ def evaluate(
     from rexplug.cli.comparison import print_comparison
     from rexplug.cli.progress import TerminalProgress
     from rexplug.errors import RecipeError
-    from rexplug.evaluation import Material, ModelName, distinct
-    from rexplug.pipeline.evaluate_models import evaluate_models, material_of, select, usable
+    from rexplug.evaluation import EvaluationData, ModelSpec, distinct
+    from rexplug.pipeline.evaluate_models import (
+        evaluate_models,
+        evaluation_data_of,
+        evaluators_with_data,
+        select_evaluators,
+    )
     from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_recipe, load_suite
     from rexplug.report.compare import compare_models, write_comparison
@@ -57,7 +62,7 @@ def evaluate(
 
     if (recipe is None) == (suite is None):
         raise RecipeError("write either --recipe R (its evaluators and held-out texts) or --suite NAME")
-    names = distinct([ModelName.parse(each) for each in models])
+    names = distinct([ModelSpec.parse(each) for each in models])
     registry = load_plugins()
     with TerminalProgress(quiet=quiet) as progress:
         if recipe is not None:
@@ -66,14 +71,16 @@ def evaluate(
                 raise RecipeError(
                     f"{recipe} has no evaluators; add `evaluators:`, or write --suite NAME in place of --recipe"
                 )
-            evaluators = select(resolved.evaluators, only)
-            material = material_of(resolved, RunDirectory(run_dir or Path("runs") / resolved.name), progress)
+            evaluators = select_evaluators(resolved.evaluators, only)
+            material = evaluation_data_of(resolved, RunDirectory(run_dir or Path("runs") / resolved.name), progress)
             for evaluator in evaluators:
                 evaluator.check()
         else:
             assert suite is not None
-            evaluators = usable(select(load_suite(suite, data, registry).evaluators, only), progress)
-            material = Material({}, 17 if seed is None else seed)
+            evaluators = evaluators_with_data(
+                select_evaluators(load_suite(suite, data, registry).evaluators, only), progress
+            )
+            material = EvaluationData({}, 17 if seed is None else seed)
         results = evaluate_models(names, evaluators, material, out, progress)
     comparison = compare_models(results, every_metric=all_metrics)
     page, file = out / "comparison.html", out / "comparison.json"

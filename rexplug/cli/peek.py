@@ -52,13 +52,13 @@ def peek(
     recipe; otherwise a few documents of each source are curated and tokenized in a temporary folder.
     """
     from rexplug.cli.progress import TerminalProgress
-    from rexplug.pipeline.preview import prepared
+    from rexplug.pipeline.preview import token_stores_for_preview
     from rexplug.report.preview import preview_phase
 
     console = terminal.console()
     with (
         TerminalProgress(quiet=not console.is_terminal) as progress,
-        prepared(recipe_or_run, overrides, phase, documents, progress) as (recipe, run, chosen, note),
+        token_stores_for_preview(recipe_or_run, overrides, phase, documents, progress) as (recipe, run, chosen, note),
     ):
         found = [preview_phase(recipe, each, run, at=at, rows=rows, samples=samples, tokens=tokens) for each in chosen]
     console.print(Text(note, "dim"), soft_wrap=True)

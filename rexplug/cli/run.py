@@ -60,7 +60,7 @@ def run(
     from rexplug import distributed
     from rexplug.cli.progress import TerminalProgress
     from rexplug.cli.summary import print_summary
-    from rexplug.pipeline import Incomplete, Manifest, follow, run_recipe
+    from rexplug.pipeline import Incomplete, Manifest, run_recipe, train_with_main_rank
     from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_recipe
     from rexplug.run_directory import RunDirectory
@@ -75,7 +75,7 @@ def run(
     listen()
     distributed.connect()  # before any work: rank 0 may be at it for days, and what keeps the ranks apart is said at once
     if distributed.rank() > 0:
-        follow(resolved, root)
+        train_with_main_rank(resolved, root)
         return
     incomplete: Incomplete | None = None
     with TerminalProgress(quiet=quiet) as progress:

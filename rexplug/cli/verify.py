@@ -24,7 +24,7 @@ def verify(run: Path) -> None:
         place = part.folder.relative_to(run)
         if part.problems:
             said = f"{len(part.problems)} differ"
-            damaged += [f"{problem}; {part.mend}" for problem in part.problems]
+            damaged += [f"{problem}; {part.repair}" for problem in part.problems]
         elif not part.files:
             said, without = "no checksums were recorded", without + 1
         else:

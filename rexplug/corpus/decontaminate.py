@@ -234,7 +234,7 @@ def not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]) ->
             found[each.label] = "curation.decontaminate is none"
         elif which != "evaluators" and not {each.name, each.label} & set(which):
             found[each.label] = "curation.decontaminate does not name it"
-        elif (why := each.no_test_texts()) is not None:
+        elif (why := each.why_no_test_texts()) is not None:
             found[each.label] = why
     return found
 

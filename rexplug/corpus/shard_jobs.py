@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rexplug.checksums import entry_of
+from rexplug.checksums import file_entry
 from rexplug.components import CorpusFilter, Document, DocumentSource, Shard
 from rexplug.corpus.deduplicate.keys import KeyWriter
 from rexplug.corpus.document_ids import IdWriter
@@ -194,7 +194,7 @@ def filter_shard(file: Path, index: int) -> int:
 
 def _checksums(work: Work, *writers: DocumentWriter) -> dict[str, dict[str, Any]]:
     """Of files that were just written: read from memory, and by the workers side by side."""
-    return {str(each.path.relative_to(work.target)): entry_of(each.path) for each in writers}
+    return {str(each.path.relative_to(work.target)): file_entry(each.path) for each in writers}
 
 
 def _judged(each: CorpusFilter, step: Step, documents: Sequence[Document], dropped: DocumentWriter) -> list[Document]:

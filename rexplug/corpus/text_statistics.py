@@ -102,7 +102,7 @@ class Analysis:
 
 def analyse(document: Document) -> Analysis:
     """The document's analysis; the same object for every filter that sees the document with this text."""
-    return document.once("analysis", Analysis)
+    return document.cached("analysis", Analysis)
 
 
 @lru_cache(maxsize=1)

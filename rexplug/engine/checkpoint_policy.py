@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from rexplug.checksums import require_whole
+from rexplug.checksums import require_intact
 from rexplug.engine.checkpoints import FINAL, State, read_state, step_folder, write_checkpoint
 from rexplug.errors import DataError
 from rexplug.progress import Progress
@@ -67,7 +67,7 @@ class Saver:
         own = None
         if self.phase.average > 1 and sources:
             for path in sources:
-                require_whole(path, f"the phase ends with a mean of which it is a part; remove {path} to leave it out")
+                require_intact(path, f"the phase ends with a mean of which it is a part; remove {path} to leave it out")
             own = {name: value.detach().clone() for name, value in model.state_dict().items()}
             model.load_state_dict(averaged(own, [path / "model.safetensors" for path in sources]))
             state = replace(state, averaged=[int(path.name.split("-")[1]) for path in sources] + [state.step])

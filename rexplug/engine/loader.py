@@ -11,7 +11,7 @@ from composer.core import DataSpec
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from rexplug.batches import BatchStream, GlobalBatch, Position
-from rexplug.engine.packed_row import PackedRow, idle_row, pack_fields, row_of, unpack_fields
+from rexplug.engine.packed_row import TensorRow, idle_row, pack_fields, row_of, unpack_fields
 from rexplug.model.flops import pairs
 
 HALF_WINDOW = 64
@@ -68,7 +68,7 @@ def microbatches(batch: dict[str, Any], size: int) -> list[dict[str, Any]]:
     return [{"rows": rows[first : first + size]} for first in range(0, len(rows), size)]
 
 
-def _rows(batch: dict[str, Any]) -> list[PackedRow]:
+def _rows(batch: dict[str, Any]) -> list[TensorRow]:
     """The rows of a batch, or of a microbatch."""
     return batch["rows"] if "rows" in batch else unpack_fields(batch)
 

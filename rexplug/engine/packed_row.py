@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rexplug.batches import IGNORED, Row
+from rexplug.batches import IGNORED, PackedRow
 
 FIELDS = ("token_ids", "cu_seqlens", "masked", "labels", "sources")
 
 
 @dataclass(frozen=True, eq=False)
-class PackedRow:
+class TensorRow:
     """A row of T tokens in n documents, m of them masked. Neither a mapping nor a sequence: Composer copies what it can walk."""
 
     token_ids: Tensor
@@ -42,29 +42,29 @@ class PackedRow:
         """Masked tokens."""
         return len(self.labels)
 
-    def to(self, device: torch.device) -> PackedRow:
+    def to(self, device: torch.device) -> TensorRow:
         """The row on a device; from pinned memory it is copied while the device computes."""
         if self.token_ids.device == device:
             return self
         return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in FIELDS})
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> PackedRow:
+    def __deepcopy__(self, memo: dict[int, Any]) -> TensorRow:
         """Itself: Composer copies every microbatch deeply, and nothing here is ever changed."""
         return self
 
 
-def row_of(row: Row) -> PackedRow:
+def row_of(row: PackedRow) -> TensorRow:
     """A row of the batch stream."""
     masked = np.flatnonzero(row.labels != IGNORED)
     source_of = np.repeat(row.sources, np.diff(row.cu_seqlens))
-    return PackedRow(
+    return TensorRow(
         torch.from_numpy(row.token_ids), torch.from_numpy(row.cu_seqlens), torch.from_numpy(masked),
         torch.from_numpy(row.labels[masked]), torch.from_numpy(source_of[masked]), np.diff(row.cu_seqlens).tolist(),
         row.num_tokens,
     )  # fmt: skip
 
 
-def idle_row(cls: int, pad: int, width: int, context: int) -> PackedRow:
+def idle_row(cls: int, pad: int, width: int, context: int) -> TensorRow:
     """A row of which nothing is masked and which weighs nothing, as wide and as cheap as the others.
 
     A row of another width would be compiled anew on a GPU.
@@ -74,10 +74,10 @@ def idle_row(cls: int, pad: int, width: int, context: int) -> PackedRow:
     lengths = [min(context, width - first) for first in range(0, width, context)]
     nothing = torch.zeros(0, dtype=torch.int64)
     cu_seqlens = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
-    return PackedRow(token_ids, cu_seqlens, nothing, nothing, nothing, lengths, 0)
+    return TensorRow(token_ids, cu_seqlens, nothing, nothing, nothing, lengths, 0)
 
 
-def pack_fields(rows: Sequence[PackedRow]) -> dict[str, Any]:
+def pack_fields(rows: Sequence[TensorRow]) -> dict[str, Any]:
     """Rows as one tensor per field, and what tells them apart."""
     return {
         "fields": {name: torch.cat([getattr(row, name) for row in rows]) for name in FIELDS},
@@ -86,16 +86,16 @@ def pack_fields(rows: Sequence[PackedRow]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def unpack_fields(packed: dict[str, Any]) -> list[PackedRow]:
+def unpack_fields(packed: dict[str, Any]) -> list[TensorRow]:
     """The rows again, each a view of the batch's tensors."""
     parts = [packed["fields"][name].split(packed["sizes"][name]) for name in FIELDS]
     return [
-        PackedRow(**dict(zip(FIELDS, tensors, strict=True)), lengths=lengths, num_tokens=count)
+        TensorRow(**dict(zip(FIELDS, tensors, strict=True)), lengths=lengths, num_tokens=count)
         for *tensors, lengths, count in zip(*parts, packed["lengths"], packed["num_tokens"], strict=True)
     ]
 
 
-def joined(rows: Sequence[PackedRow]) -> PackedRow:
+def joined(rows: Sequence[TensorRow]) -> TensorRow:
     """Rows one behind the other as one row; the padding of all but the last is left out."""
     if len(rows) == 1:
         return rows[0]
@@ -103,7 +103,7 @@ def joined(rows: Sequence[PackedRow]) -> PackedRow:
     ends = [sum(row.lengths) for row in first]
     starts = [0, *np.cumsum(ends).tolist()]
     cu_seqlens = [row.cu_seqlens[1:] + start for row, start in zip(rows, starts, strict=True)]
-    return PackedRow(
+    return TensorRow(
         torch.cat([*(row.token_ids[:end] for row, end in zip(first, ends, strict=True)), last.token_ids]),
         torch.cat([rows[0].cu_seqlens[:1], *cu_seqlens]),
         torch.cat([row.masked + start for row, start in zip(rows, starts, strict=True)]),

@@ -16,7 +16,7 @@ import torch
 from rexplug import distributed
 from rexplug.batches import BatchStream, Position, PositionLog
 from rexplug.batches.history import FILE as POSITIONS
-from rexplug.checksums import record_checksums, require_whole
+from rexplug.checksums import record_checksums, require_intact
 from rexplug.engine import checkpoints
 from rexplug.engine.checkpoint_policy import DISK_ERRORS, Saver, why_not_written
 from rexplug.engine.checkpoints import FINAL, State
@@ -187,7 +187,7 @@ def train_phase(
         checkpoints.clear_leftovers(folder)
     newest: Path | None = distributed.broadcast(checkpoints.newest(folder, progress.note) if leads else None)
     if newest is None:
-        require_whole(
+        require_intact(
             start, f"it is what phase '{phase.name}' starts from; --from the stage that made it makes it again"
         )
 

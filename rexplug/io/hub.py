@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rexplug.errors import one_line
+
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _LONGEST = 200
 """Characters of a name; the hub takes 96 for the owner and as many for the repository."""
@@ -80,5 +82,5 @@ def ask(wanted: HubName) -> str | None:
             f"the hub has no {wanted.kind} '{wanted.name}', or it is private and you are not logged in (hf auth login)"
         )
     except Exception as error:  # whatever the connection raises, offline mode included
-        raise Unreachable(" ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise Unreachable(one_line(error, 200) or type(error).__name__) from None
     return None

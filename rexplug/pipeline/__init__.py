@@ -3,7 +3,15 @@
 from rexplug.pipeline.export import export_checkpoint
 from rexplug.pipeline.manifest import Manifest
 from rexplug.pipeline.preflight.inputs import check_inputs
-from rexplug.pipeline.run import follow, run_recipe
+from rexplug.pipeline.run import run_recipe, train_with_main_rank
 from rexplug.pipeline.stages import GROUPS, Incomplete
 
-__all__ = ["GROUPS", "Incomplete", "Manifest", "check_inputs", "export_checkpoint", "follow", "run_recipe"]
+__all__ = [
+    "GROUPS",
+    "Incomplete",
+    "Manifest",
+    "check_inputs",
+    "export_checkpoint",
+    "run_recipe",
+    "train_with_main_rank",
+]

@@ -13,14 +13,14 @@ from rexplug.model.checkpoint import read_header
 from rexplug.pipeline.manifest import Manifest
 from rexplug.pipeline.verify import verify_run
 from rexplug.recipe.strict_yaml import parse_file
-from rexplug.run_directory import RunDirectory, mend, read_json, read_metrics
+from rexplug.run_directory import RunDirectory, read_json, read_metrics, repair_hint
 
 LARGE = 256 * 2**20
 """Of larger files only the size is compared: the answer must come within seconds."""
 
 
 @contextmanager
-def explained(*roots: Path) -> Iterator[None]:
+def explain_damage(*roots: Path) -> Iterator[None]:
     """What is unexpected within the block is told as damage of one of these runs, if one is damaged.
 
     Raises:
@@ -66,7 +66,7 @@ def damage(root: Path) -> Iterator[str]:
                 yield f"{path} was cut short, or holds no weights; remove {path.parent} to go on from what is before it"
         for part in verify_run(root, content_up_to=LARGE):
             for problem in part.problems:
-                yield f"{problem}; {part.mend}"
+                yield f"{problem}; {part.repair}"
     except RexplugError as error:
         yield str(error)
     except OSError as error:
@@ -82,7 +82,7 @@ def _is_whole(weights: Path) -> bool:
 
 def _wrong_shapes(run: RunDirectory) -> Iterator[str]:
     if run.recipe.exists() and not run.recipe.is_file():
-        yield f"{run.recipe} is no file; {mend(run.recipe)}"
+        yield f"{run.recipe} is no file; {repair_hint(run.recipe)}"
     for path in (run.fitted, run.corpus, run.tokens, run.checkpoints, run.evaluation, run.model, run.root / "exports"):
         if path.exists() and not path.is_dir():
             yield f"{path} is a file where a folder is due; remove it, and the same command goes on"
@@ -117,7 +117,7 @@ def _wrong_shapes(run: RunDirectory) -> Iterator[str]:
         if problem is None and "main" in shape and content["main"] not in content["metrics"]:
             problem = f"'main' is {content['main']!r}, which is none of its metrics"
         if problem is not None:
-            yield f"{path} is damaged: {problem}; {mend(path)}"
+            yield f"{path} is damaged: {problem}; {repair_hint(path)}"
 
 
 _TRAINED = {"result": {"tokens": 0.0, "steps": 0.0}}
@@ -139,13 +139,13 @@ def _of_another_run(run: RunDirectory) -> Iterator[str]:
         recipe = parse_file(run.recipe).value
         sources = sorted(recipe["sources"])
     except (RexplugError, OSError, ValueError, LookupError, TypeError):
-        yield f"{run.recipe} is damaged: it is no recipe; {mend(run.recipe)}"
+        yield f"{run.recipe} is damaged: it is no recipe; {repair_hint(run.recipe)}"
         return
     known = sorted((curated.get("result") or {}).get("sources") or sources)
     if sources != known and not curated.get("stale"):
         yield (
             f"{run.recipe} is not the recipe of this run: its sources are {', '.join(sources)[:200]}, and those of the run are "
-            f"{', '.join(known)[:200]}; {mend(run.recipe)}"
+            f"{', '.join(known)[:200]}; {repair_hint(run.recipe)}"
         )
 
 
@@ -154,7 +154,7 @@ def _figures(run: RunDirectory) -> Iterator[str]:
     for number, line in enumerate(read_metrics(run.metrics), 1):
         problem = shape_problem(line, _FIGURES)
         if problem is not None:
-            yield f"{run.metrics}:{number} is damaged: {problem}; {mend(run.metrics)}"
+            yield f"{run.metrics}:{number} is damaged: {problem}; {repair_hint(run.metrics)}"
             return
 
 

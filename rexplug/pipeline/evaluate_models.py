@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 from rexplug.components import Evaluator
 from rexplug.errors import DataError, RexplugError
 from rexplug.pipeline.manifest import Manifest
-from rexplug.pipeline.run import Story
+from rexplug.pipeline.run import RecipeStages
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
 
 if TYPE_CHECKING:
-    from rexplug.evaluation import Material, ModelName
+    from rexplug.evaluation import EvaluationData, ModelSpec
     from rexplug.report.results import ModelResults
 
 
 def evaluate_models(
-    names: Sequence[ModelName], evaluators: Sequence[Evaluator], material: Material, out: Path, progress: Progress
+    names: Sequence[ModelSpec], evaluators: Sequence[Evaluator], material: EvaluationData, out: Path, progress: Progress
 ) -> list[ModelResults]:
     """Measure every model on the same items; results lie in `out/<model>/` and are taken from there where nothing changed.
 
@@ -41,9 +41,9 @@ def evaluate_models(
     return found
 
 
-def material_of(recipe: Recipe, run: RunDirectory, progress: Progress) -> Material:
+def evaluation_data_of(recipe: Recipe, run: RunDirectory, progress: Progress) -> EvaluationData:
     """What the run of a recipe held out; nothing if it has not curated yet."""
-    from rexplug.evaluation import Material
+    from rexplug.evaluation import EvaluationData
 
     if run.manifest.is_file():
         done = {name for name, stage in Manifest.open(run).values["stages"].items() if stage.get("status") == "done"}
@@ -51,11 +51,11 @@ def material_of(recipe: Recipe, run: RunDirectory, progress: Progress) -> Materi
             if stage in done and not folder.is_dir():
                 raise DataError(f"{folder} is missing, and {stage} is done; --from {stage} makes it again")
     if not run.tokenizer.is_dir() or not run.corpus.is_dir():
-        return Material({}, recipe.seed)
-    return Story(recipe, run, progress).material()
+        return EvaluationData({}, recipe.seed)
+    return RecipeStages(recipe, run, progress).material()
 
 
-def usable(evaluators: Sequence[Evaluator], progress: Progress) -> list[Evaluator]:
+def evaluators_with_data(evaluators: Sequence[Evaluator], progress: Progress) -> list[Evaluator]:
     """The evaluators whose data is there; a line for each that is left out.
 
     Raises:
@@ -74,7 +74,7 @@ def usable(evaluators: Sequence[Evaluator], progress: Progress) -> list[Evaluato
     return kept
 
 
-def select(evaluators: Sequence[Evaluator], wanted: Sequence[str]) -> list[Evaluator]:
+def select_evaluators(evaluators: Sequence[Evaluator], wanted: Sequence[str]) -> list[Evaluator]:
     """Those with one of the names (or labels); all if no name is given.
 
     Raises:

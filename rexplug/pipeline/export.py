@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from rexplug.checksums import record_checksums, require_whole
+from rexplug.checksums import record_checksums, require_intact
 from rexplug.errors import DataError
-from rexplug.pipeline.run_folder import made_by_a_run
-from rexplug.run_directory import RunDirectory, mend
+from rexplug.pipeline.run_folder import run_outputs
+from rexplug.run_directory import RunDirectory, repair_hint
 
 _TEXTS = 8
 PARITY = "parity.json"
@@ -35,9 +35,11 @@ def export_checkpoint(
     require_free(target, run)
     held_out = sorted(run.corpus.glob("*/held_out"))
     if not (run.tokenizer / "tokenizer.json").is_file():
-        raise DataError(f"{run.tokenizer / 'tokenizer.json'} is missing; {mend(run.tokenizer / 'tokenizer.json')}")
-    require_whole(source, f"export another checkpoint, or train it again (--from train.{source.parent.name})")
-    require_whole(run.tokenizer, "--from tokenize makes it, and all that depends on it, again")
+        raise DataError(
+            f"{run.tokenizer / 'tokenizer.json'} is missing; {repair_hint(run.tokenizer / 'tokenizer.json')}"
+        )
+    require_intact(source, f"export another checkpoint, or train it again (--from train.{source.parent.name})")
+    require_intact(run.tokenizer, "--from tokenize makes it, and all that depends on it, again")
     texts = [document.text for folder in held_out for document in islice(read_documents(folder), _TEXTS)]
     longest = longest_context(run, source.parent.name)
     parity = export(source, run.tokenizer, target, sample_texts=texts[:_TEXTS], longest=longest)
@@ -54,7 +56,7 @@ def require_free(target: Path, run: RunDirectory) -> None:
         DataError: the target is something else, or lies in what the run itself writes.
     """
     place = target.resolve()
-    if any(place.is_relative_to(path.resolve()) for path in made_by_a_run(run)) or run.root.resolve().is_relative_to(
+    if any(place.is_relative_to(path.resolve()) for path in run_outputs(run)) or run.root.resolve().is_relative_to(
         place
     ):
         raise DataError(f"--to {target}: the run itself keeps its files there; give another folder")

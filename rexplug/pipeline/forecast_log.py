@@ -31,7 +31,7 @@ def _sound(path: Path) -> dict[str, Any]:
     return content if sound else {}
 
 
-class Foresight:
+class ForecastRecorder:
     """Plans a run at its start, and again once sources are counted if they were not; told of stages by `run_stages`.
 
     `plan.json` keeps what was expected of each stage when it began, so that a report can set it beside what happened.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rexplug.errors import DataError, RecipeError
 from rexplug.pipeline.manifest import Manifest
-from rexplug.run_directory import RunDirectory, mend
+from rexplug.run_directory import RunDirectory, repair_hint
 
 if TYPE_CHECKING:
     from rexplug.batches import Lineage
@@ -42,7 +42,7 @@ def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
     run = RunDirectory(root)
     if not run.recipe.exists():
         Manifest.existing(run)
-        raise DataError(f"{run.recipe} is missing; {mend(run.recipe)}")
+        raise DataError(f"{run.recipe} is missing; {repair_hint(run.recipe)}")
     recipe = load_recipe(run.recipe, (), load_plugins())
     names = [each.name for each in recipe.phases]
     if phase is not None and phase not in names:

@@ -16,9 +16,9 @@ from typing import Any
 
 from rexplug import __version__
 from rexplug.checksums import is_entry
-from rexplug.errors import DataError
+from rexplug.errors import DataError, shorten
 from rexplug.io.atomic import write_json
-from rexplug.run_directory import RunDirectory, mend, read_json
+from rexplug.run_directory import RunDirectory, read_json, repair_hint
 
 _PACKAGES = (
     "torch", "mosaicml", "transformers", "tokenizers", "datatrove", "datasets", "mteb",
@@ -82,7 +82,7 @@ class Manifest:
         values = read_json(run.manifest)
         problem = _shape_problem(values)
         if problem is not None:
-            raise DataError(f"{run.manifest} is damaged: {problem}; {mend(run.manifest)}")
+            raise DataError(f"{run.manifest} is damaged: {problem}; {repair_hint(run.manifest)}")
         return cls(run, values)
 
     @classmethod
@@ -188,5 +188,4 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") 
 
 
 def _short(value: Any) -> str:
-    text = "nothing" if value is None else str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return "nothing" if value is None else shorten(str(value))

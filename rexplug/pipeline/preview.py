@@ -18,7 +18,7 @@ from rexplug.run_directory import RunDirectory
 
 
 @contextmanager
-def prepared(
+def token_stores_for_preview(
     recipe_or_run: Path, overrides: Sequence[str], phase: str | None, documents: int, progress: Progress
 ) -> Iterator[tuple[Recipe, RunDirectory, list[Phase], str]]:
     """Yield a recipe, a folder with its token stores, the phases asked for, and a sentence on where they come from.

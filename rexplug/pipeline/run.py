@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from rexplug import __version__
 from rexplug.checksums import FILE as CHECKSUMS
-from rexplug.checksums import record_checksums, require_whole
+from rexplug.checksums import record_checksums, require_intact
 from rexplug.components import Component, Document, Evaluator, SalienceScorer
 from rexplug.errors import DataError, RexplugError
-from rexplug.evaluation.models import ModelName
+from rexplug.evaluation.models import ModelSpec
 from rexplug.io.atomic import remove, replacing, write_text
-from rexplug.pipeline.damage import explained
-from rexplug.pipeline.forecast_log import Foresight
+from rexplug.pipeline.damage import explain_damage
+from rexplug.pipeline.forecast_log import ForecastRecorder
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
 from rexplug.pipeline.preflight.inputs import check_inputs
-from rexplug.pipeline.run_folder import metric_lines, remove_all, require_inputs_elsewhere, require_run_folder
+from rexplug.pipeline.run_folder import metric_lines, remove_run_outputs, require_inputs_elsewhere, require_run_folder
 from rexplug.pipeline.stages import Incomplete, Stage, run_stages
 from rexplug.pipeline.stamps import FORMATS, MODEL_FILES, TOKENIZER_FILES, file_stamps, folder_stamps
 from rexplug.plugins.fingerprint import PluginCode
@@ -29,10 +29,10 @@ from rexplug.plugins.registry import Registry
 from rexplug.progress import Progress, Silent
 from rexplug.recipe import Recipe, dump_recipe, load_recipe
 from rexplug.recipe.schema import Phase
-from rexplug.run_directory import RunDirectory, mend
+from rexplug.run_directory import RunDirectory, repair_hint
 
 if TYPE_CHECKING:
-    from rexplug.evaluation import Material
+    from rexplug.evaluation import EvaluationData
 
 REMAKE_TOKENIZER = "--from tokenize makes it, and all that depends on it, again"
 COMPARED_TEXTS = 200
@@ -80,7 +80,7 @@ def run_recipe(
     require_inputs_elsewhere(recipe, run)
     with locked(run):
         if fresh:
-            remove_all(run)
+            remove_run_outputs(run)
         manifest = Manifest.open(run)
         started = False
 
@@ -93,12 +93,12 @@ def run_recipe(
                 command=command, versions=versions(), plugins=dict(plugins), host=host(), started=now(), status="running",
             )  # fmt: skip
 
-        story = Story(recipe, run, progress)
+        story = RecipeStages(recipe, run, progress)
         try:
-            with explained(root):
+            with explain_damage(root):
                 run_stages(
                     story.stages(plugins), manifest, progress, until=until, from_=from_, siblings=siblings, allow=allow,
-                    watch=Foresight(recipe, run, progress), begin=begin,
+                    watch=ForecastRecorder(recipe, run, progress), begin=begin,
                 )  # fmt: skip
             story.require_measured()
         except BaseException as error:
@@ -123,7 +123,7 @@ def rewrite_report(root: Path, registry: Registry) -> list[Path]:
     run = RunDirectory(root)
     Manifest.existing(run)
     if not run.recipe.is_file():
-        raise DataError(f"{run.recipe} is missing; {mend(run.recipe)}")
+        raise DataError(f"{run.recipe} is missing; {repair_hint(run.recipe)}")
     recipe = load_recipe(run.recipe, (), registry)
     written = [write_report(run, recipe), write_card(run, recipe)]
     if run.model.is_dir():
@@ -134,7 +134,7 @@ def rewrite_report(root: Path, registry: Registry) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class Story:
+class RecipeStages:
     """The stages of a recipe, in the order in which they run."""
 
     recipe: Recipe
@@ -240,7 +240,7 @@ class Story:
                     self.evaluate_baselines,
                     {
                         "baselines": list(recipe.baselines),
-                        "models": [folder_stamps(ModelName.parse(each).what, MODEL_FILES) for each in recipe.baselines],
+                        "models": [folder_stamps(ModelSpec.parse(each).what, MODEL_FILES) for each in recipe.baselines],
                         **self._measured(),
                     },
                     [*recipe.evaluators, recipe.evaluation_scorer],
@@ -357,7 +357,7 @@ class Story:
         )  # fmt: skip
         if not (run.tokenizer / CHECKSUMS).exists():
             record_checksums(run.tokenizer)
-        require_whole(run.tokenizer, REMAKE_TOKENIZER)
+        require_intact(run.tokenizer, REMAKE_TOKENIZER)
         self._compare_ids()
         scorers = dict(zip((scorer.channel for scorer in recipe.scorers), self._scorers(), strict=True))
         return tokenize(
@@ -408,7 +408,7 @@ class Story:
 
         if distributed.rank() == 0:
             distributed.broadcast(phase.name)
-        require_whole(self.run.tokenizer, REMAKE_TOKENIZER)
+        require_intact(self.run.tokenizer, REMAKE_TOKENIZER)
         names = ["initial", *(each.name for each in self.recipe.phases)]
         start = self._checkpoint(names[names.index(phase.name) - 1])
         return train_phase(
@@ -454,7 +454,7 @@ class Story:
         self._require_whole(checkpoint)
         try:
             results = evaluate(
-                self.recipe.evaluators, lambda: ModelName(moment, str(checkpoint)).load(self.run.tokenizer),
+                self.recipe.evaluators, lambda: ModelSpec(moment, str(checkpoint)).load(self.run.tokenizer),
                 self.material(), name=moment, folder=self.run.evaluation / moment, progress=self.progress,
             )  # fmt: skip
         except EvaluatorsFailed as error:
@@ -467,7 +467,7 @@ class Story:
 
         found: dict[str, Any] = {}
         failed: list[str] = []
-        for name in distinct([ModelName.parse(each) for each in self.recipe.baselines]):
+        for name in distinct([ModelSpec.parse(each) for each in self.recipe.baselines]):
             try:
                 results: Mapping[str, Mapping[str, Any]] = evaluate(
                     self.recipe.evaluators, name.load, self.material(), name=name.label,
@@ -481,11 +481,11 @@ class Story:
             raise EvaluatorsFailed("; ".join(failed), found)
         return found
 
-    def material(self) -> Material:
+    def material(self) -> EvaluationData:
         """What evaluators measure on: held-out documents, and the scorer that tells salient words from plain ones."""
-        from rexplug.evaluation import Material
+        from rexplug.evaluation import EvaluationData
 
-        return Material(self._held_out(), self.recipe.seed, self._scorer(), self.run.tokenizer)
+        return EvaluationData(self._held_out(), self.recipe.seed, self._scorer(), self.run.tokenizer)
 
     def export(self) -> Any:
         """Write the Hugging Face model of the last phase and prove its logits."""
@@ -516,9 +516,9 @@ class Story:
         Raises:
             DataError: a file differs from its checksum.
         """
-        require_whole(self.run.tokenizer, REMAKE_TOKENIZER)
+        require_intact(self.run.tokenizer, REMAKE_TOKENIZER)
         stage = checkpoint.parent.name if checkpoint.name == "final" else checkpoint.name
-        require_whole(checkpoint, f"--from train.{stage} trains it again")
+        require_intact(checkpoint, f"--from train.{stage} trains it again")
 
     def _checkpoint(self, moment: str) -> Path:
         folder = self.run.checkpoints / moment
@@ -586,11 +586,11 @@ def _mains(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def follow(recipe: Recipe, root: Path) -> None:
+def train_with_main_rank(recipe: Recipe, root: Path) -> None:
     """Be one of the ranks that only train: wait for a phase, train it with the others, until the run is over."""
     from rexplug import distributed
 
-    story = Story(recipe, RunDirectory(root), Silent())
+    story = RecipeStages(recipe, RunDirectory(root), Silent())
     phases = {phase.name: phase for phase in recipe.phases}
     while (name := distributed.broadcast(None)) is not None:
         story.train(phases[name])

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, first_few
 from rexplug.io.atomic import remove
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
@@ -48,7 +48,7 @@ def require_run_folder(run: RunDirectory, *, fresh: bool) -> None:
             f"--fresh: {root} is not empty and is no run (it has no {run.manifest.name}), so that nothing in it was removed; it "
             f"holds {_some(there)}. Give a folder of a run, or another one with --run-dir"
         )
-    taken = [name for name in there if root / name in made_by_a_run(run)]
+    taken = [name for name in there if root / name in run_outputs(run)]
     if taken:
         raise DataError(
             f"{root} is no run (it has no {run.manifest.name}), but holds {_some(taken)}, which a run would write over; give "
@@ -69,7 +69,7 @@ def require_inputs_elsewhere(recipe: Recipe, run: RunDirectory) -> None:
     ]
     read += [(f"sources.{name}", path) for name, source in recipe.sources.items() for path in source.inputs()]
     read += [(f"evaluators.{number}", path) for number, each in enumerate(recipe.evaluators) for path in each.inputs()]
-    made = [(path, path.resolve()) for path in made_by_a_run(run)]
+    made = [(path, path.resolve()) for path in run_outputs(run)]
     for key, name in read:
         place = Path(name).resolve()
         for path, resolved in made:
@@ -85,11 +85,10 @@ _BEFORE_A_RUN = (".lock", "logs")
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:4])
-    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
+    return first_few([f"'{name}'" for name in names], 4)
 
 
-def made_by_a_run(run: RunDirectory) -> tuple[Path, ...]:
+def run_outputs(run: RunDirectory) -> tuple[Path, ...]:
     """Everything that a run writes into its folder; answers of language models are kept for the next one."""
     return (
         run.recipe, run.manifest, run.plan, run.relevance, run.corpus, run.fitted, run.tokenizer, run.tokens,
@@ -97,9 +96,9 @@ def made_by_a_run(run: RunDirectory) -> tuple[Path, ...]:
     )  # fmt: skip
 
 
-def remove_all(run: RunDirectory) -> None:
+def remove_run_outputs(run: RunDirectory) -> None:
     """Remove what a run made, and nothing else: files of other kinds stay, and so do answers of language models."""
-    for path in [*made_by_a_run(run), *run.root.glob(".tmp-*"), *run.root.glob(".old-*")]:
+    for path in [*run_outputs(run), *run.root.glob(".tmp-*"), *run.root.glob(".old-*")]:
         if path != run.manifest:
             remove(path)
     remove(run.manifest)  # last: a removal that is cut short can be repeated

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from rexplug.checksums import entry_of
+from rexplug.checksums import file_entry
 from rexplug.errors import DataError, RankLost, RecipeError, RexplugError, RunInterrupted, full_disk
 from rexplug.io.atomic import remove, replacing
 from rexplug.pipeline.manifest import Manifest, differences, now, peak_memory_gib
@@ -210,7 +210,7 @@ def run_stages(
 def _checksums(stage: Stage, run: RunDirectory) -> dict[str, Any]:
     """Path below the run's folder -> size and checksum of the files that the manifest answers for."""
     found = {path for place in stage.recorded for path in (place.rglob("*") if place.is_dir() else (place,))}
-    return {path.relative_to(run.root).as_posix(): entry_of(path) for path in sorted(found) if path.is_file()}
+    return {path.relative_to(run.root).as_posix(): file_entry(path) for path in sorted(found) if path.is_file()}
 
 
 def _short_of(error: Exception) -> str:

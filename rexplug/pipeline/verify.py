@@ -11,24 +11,24 @@ from rexplug.checksums import FILE as CHECKSUMS
 from rexplug.checksums import file_problem, folder_problems, read_checksums
 from rexplug.errors import DataError, RexplugError
 from rexplug.pipeline.manifest import Manifest
-from rexplug.run_directory import RunDirectory, mend, read_metrics
+from rexplug.run_directory import RunDirectory, read_metrics, repair_hint
 
 
 @dataclass
-class Verified:
+class VerifiedPart:
     """A part of a run: its folder, how many files and bytes were compared, what differs, and what makes it again.
 
     A part whose files were written without checksums has none to compare.
     """
 
     folder: Path
-    mend: str
+    repair: str
     files: int = 0
     size: int = 0
     problems: list[str] = field(default_factory=list)
 
 
-def verify_run(root: Path, *, content_up_to: int | None = None) -> Iterator[Verified]:
+def verify_run(root: Path, *, content_up_to: int | None = None) -> Iterator[VerifiedPart]:
     """Read every file of a run and compare it with its checksum, part by part; of files larger than `content_up_to` bytes only
     the size is compared.
 
@@ -56,15 +56,15 @@ def verify_run(root: Path, *, content_up_to: int | None = None) -> Iterator[Veri
     if run.metrics.exists():
         yield _metrics(run.metrics)
     elif any(name.startswith("train.") and name != "train.initial" for name, _ in _done(manifest)):
-        yield Verified(run.root, "--from train makes it again", problems=[f"{run.metrics} is missing"])
+        yield VerifiedPart(run.root, "--from train makes it again", problems=[f"{run.metrics} is missing"])
     if not run.recipe.exists():
-        yield Verified(run.root, "rexplug run RECIPE writes it again", problems=[f"{run.recipe} is missing"])
+        yield VerifiedPart(run.root, "rexplug run RECIPE writes it again", problems=[f"{run.recipe} is missing"])
     yield from _recorded(run, manifest, content_up_to)
     gone: list[Path] = []
     for name, path in _promised(run, manifest):
         if not path.exists() and not any(path.is_relative_to(parent) for parent in gone):
             gone.append(path)
-            yield Verified(
+            yield VerifiedPart(
                 path.parent, f"--from {name} makes it again", problems=[f"{path} is missing, and {name} is done"]
             )
 
@@ -76,7 +76,7 @@ def _done(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield name, known
 
 
-def _recorded(run: RunDirectory, manifest: Manifest, limit: int | None) -> Iterator[Verified]:
+def _recorded(run: RunDirectory, manifest: Manifest, limit: int | None) -> Iterator[VerifiedPart]:
     """The files whose checksums the manifest keeps, by the folder that they lie in; a file that two stages wrote is that of
     the later one."""
     places: dict[Path, dict[Path, tuple[str, Mapping[str, Any]]]] = {}
@@ -85,7 +85,7 @@ def _recorded(run: RunDirectory, manifest: Manifest, limit: int | None) -> Itera
             places.setdefault((run.root / path).parent, {})[run.root / path] = name, entry
     for folder, files in places.items():
         stages = sorted({name for name, _ in files.values()})
-        found = Verified(folder, f"--from {stages[0]} makes it again", len(files))
+        found = VerifiedPart(folder, f"--from {stages[0]} makes it again", len(files))
         found.size = sum(int(entry["bytes"]) for _, entry in files.values())
         for path, (_, entry) in files.items():
             problem = file_problem(path, entry, content=limit is None or entry["bytes"] <= limit)
@@ -94,8 +94,8 @@ def _recorded(run: RunDirectory, manifest: Manifest, limit: int | None) -> Itera
         yield found
 
 
-def _folder(folder: Path, limit: int | None, mend: str) -> Verified:
-    found = Verified(folder, mend, problems=list(folder_problems(folder, content_up_to=limit)))
+def _folder(folder: Path, limit: int | None, mend: str) -> VerifiedPart:
+    found = VerifiedPart(folder, mend, problems=list(folder_problems(folder, content_up_to=limit)))
     try:
         entries = read_checksums(folder)
     except DataError:
@@ -104,10 +104,10 @@ def _folder(folder: Path, limit: int | None, mend: str) -> Verified:
     return found
 
 
-def _store(folder: Path, limit: int | None) -> Verified:
+def _store(folder: Path, limit: int | None) -> VerifiedPart:
     from rexplug.tokens import TokenStore
 
-    found = Verified(folder, "--from tokenize makes it again")
+    found = VerifiedPart(folder, "--from tokenize makes it again")
     try:
         store = TokenStore.open(folder)
         files = [file for shard in store.description["shards"] for file in shard["files"].values()]
@@ -133,14 +133,14 @@ def _checkpoints(run: RunDirectory) -> Iterator[Path]:
         yield from inner
 
 
-def _metrics(path: Path) -> Verified:
-    found = Verified(path, mend(path), files=1)
+def _metrics(path: Path) -> VerifiedPart:
+    found = VerifiedPart(path, repair_hint(path), files=1)
     try:
         found.size = path.stat().st_size
         for _ in read_metrics(path):
             pass
     except DataError as error:
-        found.problems.append(str(error).removesuffix(f"; {mend(path)}"))
+        found.problems.append(str(error).removesuffix(f"; {repair_hint(path)}"))
     return found
 
 

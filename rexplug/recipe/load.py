@@ -15,7 +15,7 @@ from rexplug.errors import RecipeError, brief
 from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.registry import Registry
 from rexplug.recipe.schema import Phase, Recipe
-from rexplug.recipe.strict_yaml import DEEPEST, Path_, Source, parse, parse_file, sound_text
+from rexplug.recipe.strict_yaml import DEEPEST, KeyPath, ParsedYaml, parse, parse_file, sound_text
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
 _MOST_PROBLEMS = 50
@@ -81,7 +81,7 @@ def _error(path: Path, problems: Sequence[str]) -> RecipeError:
     return RecipeError("\n".join([f"{path} has {count}:", *shown]))
 
 
-def _extended(path: Path) -> Source:
+def _extended(path: Path) -> ParsedYaml:
     """The file, merged over the one that its `extends:` names: mappings merge, everything else replaces."""
     source = parse_file(path)
     base_name = source.value.pop("extends", None)
@@ -98,12 +98,12 @@ def _extended(path: Path) -> Source:
         raise RecipeError(
             f"{where}: extends: {base_name} extends another recipe itself; a recipe may stand on one other, not on a chain"
         )
-    merged = Source(copy.deepcopy(base.value), dict(base.lines))
+    merged = ParsedYaml(copy.deepcopy(base.value), dict(base.lines))
     _merge(merged, source, merged.value, source.value, ())
     return merged
 
 
-def _merge(target: Source, source: Source, into: dict[str, Any], new: dict[str, Any], path: Path_) -> None:
+def _merge(target: ParsedYaml, source: ParsedYaml, into: dict[str, Any], new: dict[str, Any], path: KeyPath) -> None:
     for key, value in new.items():
         here = (*path, key)
         old = into.get(key)
@@ -120,7 +120,7 @@ def _merge(target: Source, source: Source, into: dict[str, Any], new: dict[str, 
             into[key] = copy.deepcopy(value)
 
 
-def _apply_defaults(source: Source, name: str) -> list[str]:
+def _apply_defaults(source: ParsedYaml, name: str) -> list[str]:
     """Put `defaults:` under every phase that does not say otherwise."""
     defaults = source.value.pop("defaults", None)
     if defaults is None:
@@ -142,7 +142,7 @@ def _apply_defaults(source: Source, name: str) -> list[str]:
     return problems
 
 
-def _fill(source: Source, into: dict[str, Any], defaults: dict[str, Any], path: Path_, origin: Path_) -> None:
+def _fill(source: ParsedYaml, into: dict[str, Any], defaults: dict[str, Any], path: KeyPath, origin: KeyPath) -> None:
     for key, value in defaults.items():
         if key not in into:
             into[key] = copy.deepcopy(value)
@@ -155,7 +155,7 @@ def _fill(source: Source, into: dict[str, Any], defaults: dict[str, Any], path: 
             _fill(source, into[key], value, (*path, key), (*origin, key))
 
 
-def _override(source: Source, text: str) -> str | None:
+def _override(source: ParsedYaml, text: str) -> str | None:
     """Set one key; returns what is wrong with the override, if anything."""
     dotted, equals, written = text.partition("=")
     blame = f"override {text}" if len(text) <= _LONGEST_NAME else f"override {text[:_LONGEST_NAME]}..."
@@ -265,7 +265,7 @@ def _no_key(key: str, known: Iterable[str]) -> str:
 
 
 def _problems(
-    error: ValidationError, source: Source, file: Path, registry: Registry, root: type[BaseModel] = Recipe
+    error: ValidationError, source: ParsedYaml, file: Path, registry: Registry, root: type[BaseModel] = Recipe
 ) -> list[str]:
     found = []
     errors = error.errors(include_url=False, include_context=False)
@@ -291,7 +291,7 @@ def _problems(
     return list(dict.fromkeys(found))
 
 
-def _siblings(path: Path_, source: Source, registry: Registry, root: type[BaseModel]) -> list[str]:
+def _siblings(path: KeyPath, source: ParsedYaml, registry: Registry, root: type[BaseModel]) -> list[str]:
     """The keys that would have been right beside a wrong one."""
     at: Any = source.value
     step: Any

@@ -35,6 +35,7 @@ __all__ = [
     "Decontamination",
     "Executor",
     "LearningRate",
+    "LoggerOptions",
     "LossGuard",
     "MinHash",
     "Model",
@@ -42,7 +43,6 @@ __all__ = [
     "Phase",
     "Positive",
     "Recipe",
-    "Recorder",
     "Relevance",
     "Rope",
     "Section",
@@ -333,7 +333,7 @@ class Card(Section):
     """Source -> licence or terms of its text."""
 
 
-class Recorder(Section):
+class LoggerOptions(Section):
     """Where figures of training go besides metrics.jsonl; one name stands for a recorder without options."""
 
     use: Literal["tensorboard", "wandb", "mlflow"]
@@ -387,7 +387,7 @@ class Recipe(Section):
 
     card: Card = Card()
     """What the model card says beyond what a run knows by itself."""
-    loggers: tuple[Recorder, ...] = ()
+    loggers: tuple[LoggerOptions, ...] = ()
     """Where figures of training go besides metrics.jsonl: `[tensorboard, {use: wandb, project: encoders}]`."""
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ import yaml
 
 from rexplug.errors import RecipeError, brief
 
-Path_ = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 LARGEST_FILE = 1_000_000
 """Characters of a file; the largest recipe that ships has 4,000."""
@@ -26,32 +26,32 @@ _DIGITS = 100
 
 
 @dataclass
-class Source:
+class ParsedYaml:
     """A parsed file: its value, and path -> where the key (or item) stands."""
 
     value: Any
-    lines: dict[Path_, str] = field(default_factory=dict)
+    lines: dict[KeyPath, str] = field(default_factory=dict)
 
-    def where(self, path: Path_) -> str | None:
+    def where(self, path: KeyPath) -> str | None:
         """The place of a path, or of the nearest part of it that stands in the file."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.lines:
                 return self.lines[path[:length]]
         return None
 
-    def forget(self, path: Path_, value: Any) -> None:
+    def forget(self, path: KeyPath, value: Any) -> None:
         """Forget the places of the value at a path and of everything in it."""
         for each in paths_in(value):
             self.lines.pop((*path, *each), None)
 
-    def take(self, path: Path_, value: Any, other: Source, origin: Path_) -> None:
+    def take(self, path: KeyPath, value: Any, other: ParsedYaml, origin: KeyPath) -> None:
         """Take over the places of a value that stands at `origin` of another file and at `path` of this one."""
         for each in paths_in(value):
             if (*origin, *each) in other.lines:
                 self.lines[(*path, *each)] = other.lines[(*origin, *each)]
 
 
-def paths_in(value: Any, path: Path_ = ()) -> Iterator[Path_]:
+def paths_in(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
     """The paths of a value (the empty one) and of everything in it."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -106,7 +106,7 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"{_TAG}{_tag}", _pattern, _first)
 
 
-def parse(text: str, name: str) -> Source:
+def parse(text: str, name: str) -> ParsedYaml:
     """Parse YAML.
 
     Args:
@@ -138,7 +138,7 @@ def parse(text: str, name: str) -> Source:
     finally:
         loader.dispose()
     reader = _Reader(name)
-    source = Source(None, reader.lines)
+    source = ParsedYaml(None, reader.lines)
     if node is not None:
         try:
             source.value = reader.value(node, ())
@@ -149,7 +149,7 @@ def parse(text: str, name: str) -> Source:
     return source
 
 
-def parse_file(path: Path) -> Source:
+def parse_file(path: Path) -> ParsedYaml:
     """Parse a YAML file that holds a mapping.
 
     Raises:
@@ -175,11 +175,11 @@ class _Reader:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.lines: dict[Path_, str] = {}
+        self.lines: dict[KeyPath, str] = {}
         self.problems: list[str] = []
         self._left = MOST_VALUES
 
-    def value(self, node: yaml.Node, path: Path_) -> Any:
+    def value(self, node: yaml.Node, path: KeyPath) -> Any:
         """The value of a node; None, with a problem noted, where it has none."""
         self._left -= 1
         if self._left < 0:
@@ -203,7 +203,7 @@ class _Reader:
         self._problem(node, path, f"could not determine a constructor for the tag '{node.tag}'")
         return None
 
-    def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
             try:
@@ -220,14 +220,14 @@ class _Reader:
                 found[key] = self.value(value_node, (*path, key))
         return found
 
-    def _items(self, node: yaml.SequenceNode, path: Path_) -> list[Any]:
+    def _items(self, node: yaml.SequenceNode, path: KeyPath) -> list[Any]:
         items = []
         for index, item in enumerate(node.value):
             self.lines[(*path, index)] = f"{self.name}:{item.start_mark.line + 1}"
             items.append(self.value(item, (*path, index)))
         return items
 
-    def _problem(self, node: yaml.Node, path: Path_, what: str) -> None:
+    def _problem(self, node: yaml.Node, path: KeyPath, what: str) -> None:
         self.problems.append(
             f"{self.name}:{node.start_mark.line + 1}: {'.'.join(map(str, path)) or 'the recipe'}: {what}"
         )

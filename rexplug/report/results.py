@@ -11,7 +11,7 @@ from typing import Any
 from rexplug.components import Scores
 from rexplug.errors import DataError
 from rexplug.evaluation import read_scores
-from rexplug.run_directory import RunDirectory, mend, read_json
+from rexplug.run_directory import RunDirectory, read_json, repair_hint
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _moments(run: RunDirectory) -> list[str]:
         return []
     manifest = read_json(run.manifest)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("stages"), dict):
-        raise DataError(f"{run.manifest} is damaged: it holds no stages; {mend(run.manifest)}")
+        raise DataError(f"{run.manifest} is damaged: it holds no stages; {repair_hint(run.manifest)}")
     known = {name: stage for name, stage in manifest["stages"].items() if name.startswith("evaluate.")}
     stages = [name.partition(".")[2] for name, stage in known.items() if not stage.get("stale")]
     return [name for name in stages if (run.evaluation / name).is_dir() and _result_files(run.evaluation / name)]

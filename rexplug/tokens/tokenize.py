@@ -18,7 +18,7 @@ from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import write_json
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Executor
-from rexplug.run_directory import mend, read_json
+from rexplug.run_directory import read_json, repair_hint
 from rexplug.tokens.encode import Encoder
 from rexplug.tokens.shards import shard_record
 from rexplug.tokens.special import SpecialTokens
@@ -48,7 +48,7 @@ def fit_scorers(
             try:
                 fitted.append(type(scorer).model_validate({k: v for k, v in options.items() if k != "use"}))
             except (ValueError, AttributeError):
-                raise DataError(f"{record} is damaged: it holds no {scorer.name}; {mend(record)}") from None
+                raise DataError(f"{record} is damaged: it holds no {scorer.name}; {repair_hint(record)}") from None
             continue
         own = folder / scorer.channel
         own.mkdir(parents=True, exist_ok=True)

@@ -234,9 +234,9 @@ def test_a_logger_whose_package_is_missing_is_named(bench, phase):
     from rexplug.engine.loggers import make_loggers
 
     assert make_loggers(made.recipe, "first", made.run) == []
-    from rexplug.recipe.schema import Recorder
+    from rexplug.recipe.schema import LoggerOptions
 
-    recipe = made.recipe.model_copy(update={"loggers": (Recorder.model_validate("mlflow"),)})
+    recipe = made.recipe.model_copy(update={"loggers": (LoggerOptions.model_validate("mlflow"),)})
     try:
         import mlflow  # noqa: F401
     except ImportError:
@@ -248,10 +248,10 @@ def test_tensorboard_gets_every_step(bench):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from rexplug.recipe.schema import Recorder
+    from rexplug.recipe.schema import LoggerOptions
 
     made = bench()
-    recipe = made.recipe.model_copy(update={"loggers": (Recorder.model_validate("tensorboard"),)})
+    recipe = made.recipe.model_copy(update={"loggers": (LoggerOptions.model_validate("tensorboard"),)})
     from rexplug.engine import initial_checkpoint
 
     stream = made.stream("first")

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rexplug.batches import IGNORED, Row
-from rexplug.engine.packed_row import FIELDS, PackedRow, idle_row, joined, pack_fields, row_of, unpack_fields
+from rexplug.batches import IGNORED, PackedRow
+from rexplug.engine.packed_row import FIELDS, TensorRow, idle_row, joined, pack_fields, row_of, unpack_fields
 
 CLS, PAD = 1, 3
 
@@ -24,7 +24,7 @@ def made(lengths, padding, seed):
     labels[chosen] = draw.integers(5, 64, len(chosen))
     cu_seqlens = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     documents = np.arange(len(lengths))
-    return Row(
+    return PackedRow(
         number=0, token_ids=tokens, labels=labels, position_ids=np.zeros_like(tokens), cu_seqlens=cu_seqlens,
         max_length=max(lengths), num_tokens=total, num_masked=len(chosen), sources=documents % 3, documents=documents,
         contents=[],
@@ -122,6 +122,6 @@ def test_composer_copies_no_row():
     assert copy.deepcopy({"rows": [row]})["rows"][0] is row
     assert row.to(torch.device("cpu")) is row
     there = row.to(torch.device("meta"))
-    assert isinstance(there, PackedRow)
+    assert isinstance(there, TensorRow)
     assert {getattr(there, name).device.type for name in FIELDS} == {"meta"}
     assert there.lengths == row.lengths

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rexplug import DataError, RecipeError
-from rexplug.evaluation import Material, ModelName, evaluate
+from rexplug.evaluation import EvaluationData, ModelSpec, evaluate
 from rexplug.evaluation.evaluators import Mteb
 from rexplug.evaluation.local_tasks import read_task
 from rexplug.progress import Silent
@@ -31,7 +31,7 @@ def run(folder, model_folder, tmp_path):
     evaluator = Mteb(folder=folder)
     evaluator.check()
     found = evaluate(
-        [evaluator], ModelName("m", str(model_folder)).load, Material({}, 1), name="m", folder=tmp_path / "out",
+        [evaluator], ModelSpec("m", str(model_folder)).load, EvaluationData({}, 1), name="m", folder=tmp_path / "out",
         progress=Silent(),
     )  # fmt: skip
     return found[f"mteb.{folder.name}"]

@@ -14,7 +14,7 @@ class Counting:
     def __init__(self, tokenizer, texts, reach, max_tokens=8192):
         self.tokenizer, self.texts, self.reach, self.max_tokens = tokenizer, texts, reach, max_tokens
 
-    def fill(self, rows, positions, top=1):
+    def predict_masked(self, rows, positions, top=1):
         found = []
         for text, places in zip(self.texts, positions, strict=True):
             truth = np.array(self.tokenizer(text)["input_ids"])

@@ -208,9 +208,9 @@ def test_training_of_another_format_is_refused_before_anything_is_touched(toy, m
 
 
 def stages_of(toy):
-    from rexplug.pipeline.run import Story
+    from rexplug.pipeline.run import RecipeStages
     from rexplug.progress import Silent
 
     registry = load_plugins({"toy": importlib.import_module("toy_plugin")})
     recipe = load_recipe(toy.root.parent / "recipe.yaml", (), registry)
-    return Story(recipe, RunDirectory(toy.root), Silent()).stages({**registry.versions(), "toy": "1.0"})
+    return RecipeStages(recipe, RunDirectory(toy.root), Silent()).stages({**registry.versions(), "toy": "1.0"})

@@ -6,7 +6,7 @@ import pytest
 
 from rexplug.errors import DataError
 from rexplug.pipeline import run_recipe
-from rexplug.pipeline.run_folder import made_by_a_run, remove_all, require_run_folder
+from rexplug.pipeline.run_folder import remove_run_outputs, require_run_folder, run_outputs
 from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe import load_recipe
 from rexplug.run_directory import RunDirectory
@@ -24,7 +24,7 @@ def run(tmp_path):
 
 
 def fill(run):
-    for path in made_by_a_run(run):
+    for path in run_outputs(run):
         if path.suffix:
             path.write_text("{}")
         else:
@@ -40,7 +40,7 @@ def test_fresh_removes_what_a_run_makes_and_nothing_else(run):
     run.labels.mkdir()
     (run.root / ".tmp-7-model").mkdir()
     require_run_folder(run, fresh=True)
-    remove_all(run)
+    remove_run_outputs(run)
     assert contents(run.root) == [".lock", "exports", "labels", "my-recipe.yaml", "notes.txt"]
 
 
@@ -90,7 +90,7 @@ def test_of_a_linked_folder_the_link_goes_and_the_files_stay(run, tmp_path):
     elsewhere = tmp_path / "big-disk"
     run.corpus.rename(elsewhere)
     run.corpus.symlink_to(elsewhere)
-    remove_all(run)
+    remove_run_outputs(run)
     assert contents(run.root) == []
     assert contents(elsewhere) == ["part"]
 

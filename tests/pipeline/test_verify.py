@@ -15,7 +15,7 @@ def run(tokenized_run, tmp_path):
 
 
 def problems(run):
-    return [f"{problem}; {part.mend}" for part in verify_run(run) for problem in part.problems]
+    return [f"{problem}; {part.repair}" for part in verify_run(run) for problem in part.problems]
 
 
 def test_a_whole_run_has_none(run):

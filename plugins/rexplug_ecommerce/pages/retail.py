@@ -42,7 +42,7 @@ def table(product: Product, chance: Chance) -> list[str]:
         ("Model number", product.model),
         ("Colour", product.colour),
         ("Size", product.size),
-        ("Material", product.material),
+        ("EvaluationData", product.material),
         *((capital(what), value) for what, value in product.measures),
         ("Category", product.category.name),
     ]

@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 from rexplug.components import Document, DocumentSource, Shard
 from rexplug.corpus.datatrove.introspect import Block, blocks
 from rexplug.corpus.sources.files import ERROR, Positive
-from rexplug.errors import DataError
+from rexplug.errors import DataError, one_line
 
 # Functions cannot be written in a recipe; `limit` and `sample` are ours; the others make documents depend on the number of
 # shards, on chance, or draw bars.
@@ -91,8 +91,7 @@ class DatatroveReader(DocumentSource):
             else:
                 found = datasets.load_dataset(block.dataset, **block.dataset_options, streaming=block.streaming)
         except Exception as error:
-            said = " ".join(str(error).split())[:300]
-            raise DataError(f"{self.name}: the dataset '{block.dataset}' cannot be opened: {said}") from None
+            raise DataError(f"{self.name}: the dataset '{block.dataset}' cannot be opened: {one_line(error)}") from None
         if isinstance(found, dict):
             raise DataError(
                 f"{self.name}: write which split is read, e.g. `dataset_options: {{split: {next(iter(found))}}}`; "
@@ -155,7 +154,7 @@ class DatatroveReader(DocumentSource):
                 where = self._block.data_folder.resolve_paths(path)
                 if self.damaged == "refuse":
                     raise DataError(
-                        f"{where} is damaged: {' '.join(str(error).split())[:200]}; mend or remove it, or write "
+                        f"{where} is damaged: {one_line(error, 200)}; mend or remove it, or write "
                         "`damaged: skip` to go on without the rest of it"
                     ) from None
                 yield Document(f"{path}/damage", "", None, {"place": f"{where}:damage", ERROR: "a damaged file"})

@@ -67,13 +67,13 @@ class LabelFile(Labeller):
         if not self._rows:
             raise DataError(f"label_file: {self.path} holds no labels")
 
-    def brings(self) -> Iterator[Document] | None:
+    def own_documents(self) -> Iterator[Document] | None:
         """The texts of the file, if it has some."""
         if not any(text for _, text, _ in self._rows):
             return None
         return (Document(key, text) for key, text, _ in self._rows if text)
 
-    def wanted(self) -> frozenset[str] | None:
+    def labelled_ids(self) -> frozenset[str] | None:
         """The ids of the file."""
         return frozenset(key for key, _, _ in self._rows)
 

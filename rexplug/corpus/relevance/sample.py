@@ -27,11 +27,11 @@ def sample(sources: Mapping[str, DocumentSource], options: Relevance, seed: int,
     Of each source the first `pool` documents, evenly over its shards, go through the filters that stand before `relevance`;
     of those that pass, the ones with the lowest hashes are taken. What the labeller brings itself is taken whole.
     """
-    brought = options.labels.brings()
+    brought = options.labels.own_documents()
     if brought is not None:
         return _different(Candidate("labels", replace(each, text=each.text[: options.characters])) for each in brought)
     names = options.sources or users(sources)
-    wanted = options.labels.wanted()
+    wanted = options.labels.labelled_ids()
     found: list[Candidate] = []
     for name in names:
         progress.start(f"sample {name}")

@@ -9,6 +9,7 @@ from rexplug.components import Document
 from rexplug.corpus.sources.file_io import Damaged, opened
 from rexplug.corpus.sources.files import ERROR, Piece, broken, document
 from rexplug.corpus.sources.html import MISSING, PageSource, decoded
+from rexplug.errors import one_line
 
 _PAGES = ("text/html", "application/xhtml+xml")
 
@@ -33,7 +34,7 @@ class Warc(PageSource):
                     if (made := self._record(record, piece, records.offset)) is not None:
                         yield made
             except ArchiveLoadFailed as error:
-                raise Damaged(" ".join(str(error).split())[:200]) from None
+                raise Damaged(one_line(error, 200)) from None
             # warcio takes data that cannot be decompressed, and a file that breaks off, for the end.
             if reader.decompressor is not None and not reader.decompressor.eof and reader.num_block_read:
                 raise Damaged("it breaks off inside a compressed record")

@@ -15,27 +15,27 @@ from rexplug.recipe.notes import recipe_notes
 
 
 @dataclass(frozen=True)
-class Looked:
+class PreflightReport:
     """What a look at the inputs leaves to say.
 
-    `unseen` are names of the hub that nobody was asked for, by their place in the recipe; `why` says why not; `notes` are
+    `unchecked` are names of the hub that nobody was asked for, by their place in the recipe; `why` says why not; `notes` are
     remarks on what is there.
     """
 
-    unseen: dict[str, HubName]
+    unchecked: dict[str, HubName]
     why: str
     notes: tuple[str, ...]
 
     def lines(self) -> list[str]:
         """The same for the terminal."""
         found = [f"  note: {note}" for note in self.notes]
-        if self.unseen:
+        if self.unchecked:
             found.append(f"  not looked at, since it lies on the Hugging Face hub ({self.why}):")
-            found += [f"    {place}: {name}" for place, name in self.unseen.items()]
+            found += [f"    {place}: {name}" for place, name in self.unchecked.items()]
         return found
 
 
-def check_inputs(recipe: Recipe, *, hub: bool = False) -> Looked:
+def check_inputs(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
     """Look whether everything that a recipe reads is there; `rexplug check` and `run` both call this first.
 
     Args:
@@ -56,19 +56,19 @@ def check_inputs(recipe: Recipe, *, hub: bool = False) -> Looked:
             problems.append(f"{place}: {_said(error)}")
     problems += _relevance_problems(recipe)
     problems += early_problems(recipe)
-    unseen: dict[str, HubName] = {
+    unchecked: dict[str, HubName] = {
         place: name for place, component in _components(recipe) for name in component.hub_names()
     }
     try:
-        problems += start_problems(recipe, unseen)
+        problems += start_problems(recipe, unchecked)
     except OSError as error:
         problems.append(f"tokenizer, model or baselines: {_said(error)}")
     why = "--hub asks for it"
     if hub:
-        unseen, why = _asked(unseen, problems)
+        unchecked, why = _asked(unchecked, problems)
     if problems:
         raise DataError("\n".join(problems))
-    return Looked(unseen, why, (*start_notes(recipe), *recipe_notes(recipe)))
+    return PreflightReport(unchecked, why, (*start_notes(recipe), *recipe_notes(recipe)))
 
 
 def _said(error: OSError) -> str:
@@ -89,16 +89,16 @@ def _components(recipe: Recipe) -> Iterator[tuple[str, DocumentSource | CorpusFi
             yield "relevance.audit.labels", recipe.relevance.audit.labels
 
 
-def _asked(unseen: dict[str, HubName], problems: list[str]) -> tuple[dict[str, HubName], str]:
+def _asked(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[str, HubName], str]:
     """Ask the hub for each name once; faults go to `problems`. Returns what got no answer, and why."""
     answers: dict[HubName, str | None] = {}
-    for place, name in unseen.items():
+    for place, name in unchecked.items():
         if name not in answers:
             try:
                 answers[name] = ask(name)
             except Unreachable as error:
                 # One silence is enough: every further question would wait as long.
-                left = {place: name for place, name in unseen.items() if name not in answers}
+                left = {place: name for place, name in unchecked.items() if name not in answers}
                 return left, f"the hub does not answer: {error}"
         if answers[name] is not None:
             problems.append(f"{place}: {answers[name]}")

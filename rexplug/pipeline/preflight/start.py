@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rexplug.errors import DataError
 from rexplug.evaluation.lexical import KINDS
-from rexplug.evaluation.models import ModelName
+from rexplug.evaluation.models import ModelSpec
 from rexplug.io.hub import HubName, cached, is_hub_name
 from rexplug.io.tokenizer_files import require_tokenizer
 from rexplug.model.checkpoint import Look, has_weights, look_at, require_unaltered, tokenizer_problems
@@ -19,17 +19,17 @@ from rexplug.tokens.preflight import check_tokenizer
 from rexplug.tokens.special import SpecialTokens
 
 
-def start_problems(recipe: Recipe, unseen: dict[str, HubName]) -> list[str]:
-    """What is wrong with tokenizer, checkpoint and baselines; names of the hub that are not on this machine go to `unseen`."""
+def start_problems(recipe: Recipe, unchecked: dict[str, HubName]) -> list[str]:
+    """What is wrong with tokenizer, checkpoint and baselines; names of the hub that are not on this machine go to `unchecked`."""
     problems: list[str] = []
-    tokenizer = _tokenizer(recipe, unseen, problems)
-    _checkpoint(recipe, tokenizer, unseen, problems)
+    tokenizer = _tokenizer(recipe, unchecked, problems)
+    _checkpoint(recipe, tokenizer, unchecked, problems)
     if tokenizer is not None:
         _ids(recipe, problems)
     for index, written in enumerate(recipe.baselines):
         place = f"baselines.{index}"
         try:
-            model = ModelName.parse(written)
+            model = ModelSpec.parse(written)
         except DataError as error:
             problems.append(f"{place}: {error}")
             continue
@@ -48,7 +48,7 @@ def start_problems(recipe: Recipe, unseen: dict[str, HubName]) -> list[str]:
         elif not is_hub_name(name):
             problems.append(f"{place}: there is no folder '{name}'")
         elif cached(name, "config.json") is None:
-            unseen[place] = HubName("model", name)
+            unchecked[place] = HubName("model", name)
     return problems
 
 
@@ -96,14 +96,14 @@ def _tokenizer_folder(recipe: Recipe) -> Path | None:
     return found.parent if found is not None else None
 
 
-def _tokenizer(recipe: Recipe, unseen: dict[str, HubName], problems: list[str]) -> SpecialTokens | None:
+def _tokenizer(recipe: Recipe, unchecked: dict[str, HubName], problems: list[str]) -> SpecialTokens | None:
     """The special tokens of a tokenizer that is on this machine."""
     name = recipe.tokenizer.from_
     if name is None:
         return None
     folder = _tokenizer_folder(recipe)
     if folder is None and is_hub_name(name):
-        unseen["tokenizer.from"] = HubName("model", name)
+        unchecked["tokenizer.from"] = HubName("model", name)
     elif folder is None:
         problems.append(f"tokenizer.from: there is no folder '{name}'")
     else:
@@ -115,7 +115,7 @@ def _tokenizer(recipe: Recipe, unseen: dict[str, HubName], problems: list[str]) 
 
 
 def _checkpoint(
-    recipe: Recipe, tokenizer: SpecialTokens | None, unseen: dict[str, HubName], problems: list[str]
+    recipe: Recipe, tokenizer: SpecialTokens | None, unchecked: dict[str, HubName], problems: list[str]
 ) -> None:
     """Whether the checkpoint to go on from is a ModernBERT that fits the tokenizer."""
     name, revision = recipe.model.from_, recipe.model.revision
@@ -135,7 +135,7 @@ def _checkpoint(
         if Path(name).is_dir():
             problems.append(f"model.from: the folder '{name}' holds no config.json")
         elif is_hub_name(name):
-            unseen["model.from"] = HubName("model", name, revision)
+            unchecked["model.from"] = HubName("model", name, revision)
         else:
             problems.append(f"model.from: there is no folder '{name}'")
         return

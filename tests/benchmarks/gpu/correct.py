@@ -13,7 +13,7 @@ from made_stream import recipe_of, special_of
 
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.optimizers.factory import make_optimizer, take_over
-from rexplug.engine.packed_row import PackedRow
+from rexplug.engine.packed_row import TensorRow
 from rexplug.model import build_model
 from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, use_packed_attention
 from rexplug.model.compile import compile_layers
@@ -91,10 +91,10 @@ for half in (None, 64, 1):
 SPECIAL = special_of(512 if TINY else 50_368)
 
 
-def a_row() -> PackedRow:
+def a_row() -> TensorRow:
     chosen = torch.randperm(T - TAIL)[: (T - TAIL) * 3 // 10].sort()[0]
     labels = torch.randint(5, SPECIAL.vocabulary_size, (len(chosen),))
-    return PackedRow(
+    return TensorRow(
         torch.randint(5, SPECIAL.vocabulary_size, (T,)), torch.tensor([0, *LENGTHS], dtype=torch.int32).cumsum(0).int(),
         chosen, labels, torch.zeros_like(labels), LENGTHS, T - TAIL,
     )  # fmt: skip
@@ -104,7 +104,7 @@ Outcome = tuple[float, dict[str, torch.Tensor]]
 
 
 def outcome(
-    row: PackedRow, backend: str, device: torch.device, *, autocast: bool = False, compiled: bool = False,
+    row: TensorRow, backend: str, device: torch.device, *, autocast: bool = False, compiled: bool = False,
     kernel: str | None = None, residual: torch.dtype | None = None,
 ) -> Outcome:  # fmt: skip
     """The loss of a row and the gradient of every weight."""

@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import HALF_WINDOW, to_tensors
 from rexplug.engine.optimizers.factory import make_optimizer
-from rexplug.engine.packed_row import PackedRow
+from rexplug.engine.packed_row import TensorRow
 from rexplug.model import build_model
 from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, choose_backend, use_packed_attention
 from rexplug.model.compile import compile_layers
@@ -36,7 +36,7 @@ Step = Callable[[int], None]
 
 def prepared(
     size: str, longest: int, width: int, median: float, vocabulary: int
-) -> tuple[Any, torch.optim.Optimizer, list[PackedRow], Step, str]:
+) -> tuple[Any, torch.optim.Optimizer, list[TensorRow], Step, str]:
     """A model, its optimizer, full rows, a training step on one of them, and the attention backend."""
     special = special_of(vocabulary)
     backend, _ = choose_backend("auto", DEVICE, "bf16")
@@ -142,7 +142,7 @@ def there_and_back(call: Callable[[], torch.Tensor], upstream: torch.Tensor) -> 
     call().backward(upstream)
 
 
-def parts(model: Any, optimizer: torch.optim.Optimizer, row: PackedRow, backend: str, name: str) -> None:
+def parts(model: Any, optimizer: torch.optim.Optimizer, row: TensorRow, backend: str, name: str) -> None:
     """Attention, head and optimizer by themselves."""
     heads = model.config.num_attention_heads
     width = len(row.token_ids)

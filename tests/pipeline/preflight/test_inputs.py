@@ -211,7 +211,7 @@ def test_a_released_checkpoint_is_remarked_on(look):
     assert look(*released, "phases.anneal.learning_rate.schedule=constant").notes == ()
     early = look(released[0], "model={from: jhu-clsp/ettin-encoder-17m, revision: ext1000}")
     assert early.notes == ()
-    assert str(early.unseen["model.from"]) == "model jhu-clsp/ettin-encoder-17m at 'ext1000'"
+    assert str(early.unchecked["model.from"]) == "model jhu-clsp/ettin-encoder-17m at 'ext1000'"
 
 
 class Hub(BaseHTTPRequestHandler):
