@@ -17,10 +17,12 @@ DEFAULT_PLUGINS = ("core", "annealing", "ecommerce", "guided_mlm")
 
 @pytest.fixture(scope="module")
 def generate():
+    sys.path.insert(0, str(ROOT / "docs"))
     spec = importlib.util.spec_from_file_location("generate_docs", ROOT / "docs/generate.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    yield module
+    sys.path.remove(str(ROOT / "docs"))
 
 
 def test_pages_are_up_to_date():
@@ -70,7 +72,9 @@ def test_a_cut_needs_exactly_one_section(generate, tmp_path, monkeypatch, code, 
 
 def test_every_component_with_its_options_has_a_place(generate):
     for kind in KINDS.values():
-        page = (ROOT / f"docs/reference/components/{generate.COMPONENT_PAGES[kind.__name__][0]}.md").read_text()
+        page = (
+            ROOT / f"docs/reference/components/{generate.reference.COMPONENT_PAGES[kind.__name__][0]}.md"
+        ).read_text()
         for entry in load_plugins().of_kind(kind):
             if entry.plugin in DEFAULT_PLUGINS:
                 assert f"`{entry.component.name}`" in page
