@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import reference_pages as reference
+from python_page import python_page
 
 from rexplug.plugins.hookspecs import KINDS
 
@@ -27,7 +28,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/recipe.md": reference.recipe_page,
     "reference/hooks.md": reference.hooks_page,
     "reference/cli.md": reference.cli_page,
-    "reference/python-api.md": reference.python_page,
+    "reference/python-api.md": python_page,
     "reference/components/index.md": reference.components_index,
     **{
         f"reference/components/{reference.COMPONENT_PAGES[kind.__name__][0]}.md": partial(

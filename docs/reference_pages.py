@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import json
 import re
@@ -14,7 +12,6 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-import rexplug
 from rexplug.cli import cli
 from rexplug.components import Component
 from rexplug.plugins import hookspecs
@@ -41,13 +38,6 @@ COMPONENT_PAGES = {
     ),
     "Evaluator": ("evaluators", "Evaluators", "Evaluators are named under `evaluators` of a recipe or of a suite."),
 }
-
-
-CONSTANTS = {
-    "Quantity": "The type of an option that is a number of tokens or documents: a whole number, also written as `64k` or `350B`.",
-    "hookimpl": "The decorator that marks a function of a plugin as the implementation of a hook.",
-}
-"""What to say of public names that have no docstring of their own."""
 
 
 def one_line(thing: object) -> str:
@@ -301,72 +291,3 @@ def command_section(command: click.Command, context: click.Context) -> list[str]
             assert inner is not None
             lines += command_section(inner, click.Context(inner, info_name=name, parent=context))
     return lines
-
-
-def python_page() -> str:
-    """The public names of the package."""
-    lines = [NOTE, "# Python API\n"]
-    lines.append(
-        "Everything here is a name of the package `rexplug`; other modules may change without notice. "
-        "[In Python](../guide/in-python.md) shows the first part in use, [Write a plugin](../guide/write-a-plugin.md) the second.\n"
-    )
-    api = importlib.import_module("rexplug.api" if importlib.util.find_spec("rexplug.api") else "types")
-    testing = importlib.import_module("rexplug.testing")
-    hooks = [kind.__name__ for kind in KINDS.values()]
-    plain = [n for n in rexplug.__all__ if n not in (*hooks, "__version__")]
-    lines += ["## Runs, batches and results\n", *described("rexplug", api, getattr(api, "__alll__", []))]
-    lines += ["## For plugins\n", "The classes that plugins subclass have [a page of their own](hooks.md).\n"]
-    lines += described("rexplug", rexplug, plain)
-    lines += [
-        "## Tests of plugins\n",
-        one_line(testing) + "\n",
-        *described("rexplug.testing", testing, testing.__all__),
-    ]
-    return "\n".join(lines)
-
-
-def described(prefix: str, module: Any, names: Iterable[str]) -> list[str]:
-    """Signature and docstring of each of the names."""
-    lines = []
-    for name in names:
-        thing = getattr(module, name)
-        lines.append(f"### {name}\n")
-        if inspect.isfunction(thing):
-            lines.append(f"```python\n{prefix}.{name}{signature(thing)}\n```\n")
-        lines.append((CONSTANTS.get(name) or docstring(thing)).rstrip() + "\n")
-        if inspect.isclass(thing) and (listed := [f"- {member}" for member in members(thing)]):
-            lines += [*listed, ""]
-    return lines
-
-
-def docstring(thing: Any) -> str:
-    """A docstring as Markdown: the entries of `Args:`, `Returns:` and `Raises:` become lists."""
-    out: list[str] = []
-    section = False
-    for line in (inspect.getdoc(thing) or "").splitlines():
-        if re.fullmatch(r"(Args|Returns|Raises|Yields):", line):
-            out += [*([] if out and not out[-1] else [""]), f"**{line}**", ""]
-            section = True
-        elif section and line.startswith("    ") and not line.startswith("     "):
-            out.append("- " + re.sub(r"^(\w[\w.]*):", r"`\1`:", line.strip()))
-        elif section and line.startswith("     "):
-            out.append("  " + line.strip())
-        else:
-            section = False if line.strip() else section
-            out.append(line)
-    return "\n".join(out)
-
-
-def members(thing: type) -> Iterator[str]:
-    """The public methods and properties that a class defines itself, with the first line of their docstrings."""
-    for name, member in vars(thing).items():
-        function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
-        function = getattr(member, "func", function)
-        if name.startswith("_") or not inspect.isfunction(function) or not function.__doc__:
-            continue
-        shown = (
-            name
-            if function is not member and not isinstance(member, classmethod | staticmethod)
-            else f"{name}{signature(function)}"
-        )
-        yield f"`{shown}`: {one_line(function.__doc__)}"
