@@ -77,10 +77,14 @@ def default_of(field: FieldInfo) -> str:
 
 
 def option_table(fields: dict[str, FieldInfo], head: str = "option") -> list[str]:
-    """Options with defaults and descriptions."""
-    rows = (
-        (f"`{field.alias or name}`", default_of(field), cell(field.description or "")) for name, field in fields.items()
-    )
+    """Options with defaults and descriptions; options that are sections link to them."""
+    rows = []
+    for name, field in fields.items():
+        default, meaning = default_of(field), cell(field.description or "")
+        for section in sections_of(field.annotation, schema.Section):
+            if f"(#{section.__name__.lower()})" not in default:
+                meaning += f" See [{section.__name__}](#{section.__name__.lower()})."
+        rows.append((f"`{field.alias or name}`", default, meaning.strip()))
     return table((head, "default", "meaning"), rows)
 
 
@@ -102,15 +106,21 @@ def recipe_page() -> str:
         "count again) and 100 levels. `rexplug show RECIPE` prints a recipe with all defaults.\n"
     )
     done: set[type[BaseModel]] = set()
-    todo: list[tuple[str, type[BaseModel]]] = [("Recipe", schema.Recipe)]
+    todo: list[tuple[str, type[BaseModel]]] = [("", schema.Recipe)]
     while todo:
-        title, model = todo.pop(0)
+        path, model = todo.pop(0)
         if model in done:
             continue
         done.add(model)
-        lines += [f"## {title}\n", one_line(model) + "\n", *option_table(dict(model.model_fields), "key")]
-        for field in model.model_fields.values():
-            todo += [(inner.__name__, inner) for inner in sections_of(field.annotation, schema.Section)]
+        where = f" Under `{path}`." if path else ""
+        lines += [
+            f"## {model.__name__}\n",
+            f"{one_line(model)}{where}\n",
+            *option_table(dict(model.model_fields), "key"),
+        ]
+        for name, field in model.model_fields.items():
+            key = f"{path}.{name}" if path else name
+            todo += [(key, inner) for inner in sections_of(field.annotation, schema.Section)]
     return "\n".join(lines)
 
 
