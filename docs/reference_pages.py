@@ -98,7 +98,7 @@ def sections_of(annotation: Any, base: type[BaseModel]) -> Iterator[type[BaseMod
 
 def recipe_page() -> str:
     """Every key of a recipe."""
-    lines = [NOTE, "# Recipe\n"]
+    lines = [NOTE, "# Recipe keys\n"]
     lines.append(
         "Besides these keys, a file may have `extends: OTHER.yaml` (mappings are merged, everything else is replaced) and "
         "`defaults:`, options of every phase that does not set them itself. Paths are relative to the current directory, "

@@ -96,7 +96,9 @@ def test_overrides_in_commands_are_accepted(path, monkeypatch):
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_named_files_exist(path):
     text = path.read_text(encoding="utf-8")
-    for target in re.findall(r"\b(?:recipes|docs|plugins|rexplug|tests)/[\w/.-]+\.(?:yaml|md|py|sh)\b", text):
+    for target in re.findall(
+        r"\b(?:recipes|docs|plugins|rexplug|tests)/(?:[\w/.-]+\.(?:yaml|md|py|sh)\b|[\w/]+/(?=`))", text
+    ):
         assert (ROOT / target).exists(), f"{name(path)} names {target}"
 
 
