@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from rexplug.cli import cli
 from rexplug.components import Component
+from rexplug.corpus.datatrove import blocks
 from rexplug.plugins import hookspecs
 from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.hookspecs import KINDS
@@ -168,9 +169,7 @@ class _Written:
 def components_page(kind: type[Component]) -> str:
     """The components of one kind that ship with rexplug, with their options."""
     _, title, intro = COMPONENT_PAGES[kind.__name__]
-    entries = [e.component for e in load_plugins().of_kind(kind) if e.plugin in DEFAULT_PLUGINS]
-    own = [component for component in entries if not component.name.startswith("datatrove.")]
-    wrapped = [component for component in entries if component.name.startswith("datatrove.")]
+    own = [e.component for e in load_plugins().of_kind(kind) if e.plugin in DEFAULT_PLUGINS]
     shared = shared_options(own)
     lines = [NOTE, f"# {title}\n", f"{intro} `rexplug plugins NAME` prints the options of any that is installed.\n"]
     lines += table(("name", "what it does"), ((f"[`{c.name}`](#{anchor(c.name)})", cell(first_line(c))) for c in own))
@@ -197,8 +196,9 @@ def components_page(kind: type[Component]) -> str:
             models.update({model.__name__: model for model in sections_of(field.annotation, BaseModel)})
     for name, model in models.items():
         lines += [f"## {name}\n", one_line(model) + "\n", *option_table(dict(model.model_fields))]
-    if wrapped:
-        lines += datatrove_section(wrapped)
+    for component in own:
+        if component.name in ("datatrove.filter", "datatrove.reader"):
+            lines += datatrove_section(component.name)
     return "\n".join(lines)
 
 
@@ -228,25 +228,27 @@ def shared_options(components: list[type[Component]]) -> dict[type, dict[str, Fi
     return groups
 
 
-def datatrove_section(components: list[type[Component]]) -> list[str]:
-    """One table of the components that run classes of datatrove, without the options that all of them share."""
-    common = set.intersection(*(set(component.model_fields) for component in components))
-    intro = "Classes of datatrove, with datatrove's own options and defaults; its documentation says what each does."
-    if common:
-        names = ", ".join(f"`{name}`" for name in components[0].model_fields if name in common)
-        intro += f" All of them have {names} as well."
-    rows = []
-    for component in components:
-        options = [f"`{name}`{_shown(field)}" for name, field in component.model_fields.items() if name not in common]
-        text = re.sub(r"^datatrove's \w+[:.]\s*", "", first_line(component))
-        rows.append((f"`{component.name}`", cell(text), ", ".join(options)))
-    lines = ["## From datatrove\n", intro + "\n"]
-    return [*lines, *table(("name", "what it does", "options"), rows)]
+def code(text: str) -> str:
+    """A text as code in a cell of a table, which must not hold a bar."""
+    return f"`{text.replace(' | ', ' or ')}`" if text else ""
 
 
-def _shown(field: FieldInfo) -> str:
-    default = default_of(field)
-    return " (required)" if default == "required" else f" = {default}" if default else ""
+def datatrove_section(use: str) -> list[str]:
+    """The classes of datatrove that the component `use` runs, and those that it refuses."""
+    entries = [entry for entry in blocks.catalogue() if entry.use == use]
+    lines = [f"## Classes for {use}\n"]
+    lines.append(
+        f"The classes of the installed datatrove, with their own options and defaults: `{{use: {use}, class: NAME, options: {{...}}}}`. "
+        "datatrove's documentation says what each does. These are refused: "
+        + "; ".join(
+            f"{name} ({reason})"
+            for name, reason in blocks.REFUSED.items()
+            if name.endswith("Reader") == use.endswith("reader")
+        )
+        + ".\n"
+    )
+    rows = [(f"`{entry.name}`", cell(entry.summary), code(entry.signature)) for entry in entries]
+    return [*lines, *table(("class", "what it does", "options"), rows)]
 
 
 def components_index() -> str:

@@ -11,7 +11,7 @@ from rexplug import distributed
 from rexplug.errors import DataError
 from rexplug.io.atomic import write_json
 from rexplug.pipeline.manifest import now
-from rexplug.planning import Forecast, Machine, Measurement, make_forecast, planned_steps, remember
+from rexplug.planning import Forecast, Hardware, Measurement, MeasurementHistory, make_forecast, planned_steps
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory, read_json
@@ -39,7 +39,7 @@ class ForecastRecorder:
 
     def __init__(self, recipe: Recipe, run: RunDirectory, progress: Progress) -> None:
         self._recipe, self._run, self._progress = recipe, run, progress
-        self._machine = Machine.find()
+        self._machine = Hardware.find()
         self._forecast: Forecast | None = None
         self._moment = "before the run"
         self._stale = True
@@ -62,7 +62,7 @@ class ForecastRecorder:
 
     def after(self, stage: str, seconds: float, memory_gib: float, result: Any) -> None:
         """Remember what a stage took that ran from beginning to end."""
-        guessed = any(known.how in ("unknown", "estimated") for known in self._now().plan.known.values())
+        guessed = any(known.how in ("unknown", "estimated") for known in self._now().plan.source_sizes.values())
         if stage in _COUNTING and guessed:
             self._stale, self._moment = True, f"after {stage}"
         forecast = self._now()
@@ -84,20 +84,20 @@ class ForecastRecorder:
                 return  # they share the threads that a plan gives to one
         counts: dict[str, dict[str, Any]] = {}
         if stage in _COUNTING:
-            counts = {name: known.counts(self._recipe) for name, known in forecast.plan.known.items()}
+            counts = {name: known.counts(self._recipe) for name, known in forecast.plan.source_sizes.items()}
         measurement = Measurement(
-            at=now(), stage=stage, like=task.like, machine=machine, work=work, seconds=seconds, memory_gib=memory_gib,
+            at=now(), stage=stage, cost_key=task.cost_key, machine=machine, work=work, seconds=seconds, memory_gib=memory_gib,
             counts=counts,
         )  # fmt: skip
         try:
-            remember(measurement)
+            MeasurementHistory.append(measurement)
         except OSError as error:
             self._progress.note(f"  note: what '{stage}' took could not be kept for later plans ({error.strerror})")
 
     def _now(self) -> Forecast:
         if self._forecast is None or self._stale:
             self._forecast = make_forecast(
-                self._recipe, self._run, machine=self._machine, processes=distributed.world()
+                self._recipe, self._run, machine=self._machine, processes=distributed.world_size()
             )
             self._stale = False
         return self._forecast

@@ -307,9 +307,9 @@ class RecipeStages:
 
     def _kept_out(self) -> Sequence[Evaluator]:
         """The evaluators whose texts are kept out of the corpus."""
-        from rexplug.corpus.decontaminate import compared
+        from rexplug.corpus.decontaminate import evaluators_with_texts
 
-        return compared(self.recipe.evaluators, self.recipe.curation.decontaminate)
+        return evaluators_with_texts(self.recipe.evaluators, self.recipe.curation.decontaminate)
 
     def _compared(self, evaluators: Sequence[Evaluator]) -> dict[str, Any]:
         """What decides the texts of evaluators."""
@@ -332,16 +332,16 @@ class RecipeStages:
     def curate(self) -> Any:
         """Read, filter, deduplicate and split the documents of every source."""
         from rexplug.corpus import curate
-        from rexplug.corpus.filters_setup import complete, prepared
+        from rexplug.corpus.filters_setup import finish_statistics, resolve_filters
         from rexplug.report import write_dataset_card
 
         recipe, run = self.recipe, self.run
-        sources = prepared(recipe, run, self.progress)
+        sources = resolve_filters(recipe, run, self.progress)
         statistics = curate(
             sources, recipe.curation, seed=recipe.seed, corpus=run.corpus, fitted=run.fitted,
             progress=self.progress,
         )  # fmt: skip
-        statistics = complete(statistics, recipe, run)
+        statistics = finish_statistics(statistics, recipe, run)
         write_dataset_card(run, recipe)
         return statistics
 
@@ -419,8 +419,8 @@ class RecipeStages:
             run=self.run,
             progress=self.progress,
             evaluate=lambda folder, tokens: self._evaluate_on_the_way(folder, f"{phase.name}-{tokens}"),
-            fits=lambda room, gpu: tokens_that_fit(
-                self.recipe, phase.name, self.run, room, gpu=gpu, processes=distributed.world()
+            tokens_that_fit=lambda room, gpu: tokens_that_fit(
+                self.recipe, phase.name, self.run, room, gpu=gpu, processes=distributed.world_size()
             ),
         )
 
@@ -557,9 +557,9 @@ class RecipeStages:
 
     def _forget(self, phase: str) -> None:
         """Take what a phase that is redone left besides its checkpoints: its figures and evaluations on the way."""
-        from rexplug.engine import forget_figures
+        from rexplug.engine import remove_phase_metrics
 
-        forget_figures(self.run, phase)
+        remove_phase_metrics(self.run, phase)
         for folder in self.run.evaluation.glob(f"{phase}-*"):
             if folder.name.removeprefix(f"{phase}-").isdigit():
                 shutil.rmtree(folder)

@@ -97,6 +97,12 @@ class Registry:
             found = entry.component
             assert issubclass(found, kind)
             return found
+        prefix, _, block = name.partition(".")
+        if prefix == "datatrove" and block[:1].isupper():  # the former spelling of datatrove's classes
+            use = next(
+                (each for of, each in self.entries if of is kind and each.startswith("datatrove.")), "datatrove.filter"
+            )
+            raise PluginError(f"'{name}' is written {{use: {use}, class: {block}, options: {{...}}}}")
         names = sorted(each for of, each in self.entries if of is kind)
         message = f"no {kind.__name__} is called '{name}'"
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)

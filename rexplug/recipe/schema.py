@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from rexplug.components import DocumentSource, Evaluator, MaskingPolicy, MixingSchedule, Quantity, SalienceScorer, Use
 from rexplug.components.quantities import parse_quantity
 from rexplug.errors import brief
+from rexplug.optimizers import OPTIMIZERS
 from rexplug.recipe.curation import (
     Audit,
     Classifier,
@@ -170,17 +171,38 @@ class LearningRate(Section):
         return self.schedule != "constant" and self.decay != 0 and self.final < 0.5
 
 
-class Optimizer(Section):
-    """How weights move."""
+def _known_optimizer(value: Any) -> Any:
+    if not (isinstance(value, str) and value in OPTIMIZERS):
+        *others, last = map(repr, OPTIMIZERS)
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+    return value
 
-    use: Literal["stable_adamw", "adamw"] = "stable_adamw"
-    """StableAdamW (update clipping instead of gradient clipping) or AdamW."""
+
+def _list_optimizers(schema: dict[str, Any]) -> None:
+    """Have editors complete the names."""
+    schema["enum"] = list(OPTIMIZERS)
+
+
+OptimizerName = Annotated[
+    str,
+    BeforeValidator(_known_optimizer),
+    Field(
+        description="; ".join(f"`{name}`: {spec.description}" for name, spec in OPTIMIZERS.items()) + ".",
+        json_schema_extra=_list_optimizers,
+    ),
+]
+
+
+class Optimizer(Section):
+    """Optimizer."""
+
+    use: OptimizerName = "stable_adamw"
     betas: tuple[Beta, Beta] = (0.9, 0.98)
     """Decay rates of the two moments."""
     eps: float = Field(default=1e-6, ge=1e-20, le=1)
     """Added to the denominator."""
     weight_decay: float = Field(default=1e-5, ge=0, lt=1)
-    """Fully decoupled: a step multiplies weights by 1 - weight_decay * rate / peak; norms and biases are spared."""
+    """Fully decoupled: a step multiplies weights by 1 - weight_decay * learning rate / peak; norms and biases are not decayed."""
 
 
 class BatchWarmup(Section):
@@ -249,7 +271,7 @@ class Phase(Section):
     learning_rate: LearningRate
     """The learning rate."""
     optimizer: Optimizer = Optimizer()
-    """How weights move."""
+    """Which optimizer trains the weights, and its options."""
     carry: Literal["weights", "optimizer"] = "optimizer"
     """What this phase takes over from the one before: the weights alone, or the optimizer's moments too."""
     mixing: Annotated[MixingSchedule, Use()]

@@ -81,7 +81,7 @@ def test_mteb_runs_a_folder(kind, model_folder, tmp_path):
             "test.jsonl:1: there is no column sentence2; it has sentence1, score",
         ),
         ("sts", {"test": [{**STS[0], "score": "high"}]}, "test.jsonl:1: score is 'high', which is no number"),
-        ("sts", {"test": "nonsense\n"}, "test.jsonl:1: no JSON: Expecting value: line 1 column 1 (char 0)"),
+        ("sts", {"test": "nonsense\n"}, "test.jsonl:1: not valid JSON: Expecting value: line 1 column 1 (char 0)"),
         ("sts", {"test": "[1]\n"}, 'test.jsonl:1: expected an object like {"text": ...}'),
         ("sts", {"test": ""}, "test.jsonl is empty"),
         (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rexplug.components import CorpusFilter, DocumentSource, Evaluator, Labeller
 from rexplug.errors import DataError, RexplugError, brief
-from rexplug.io.hub import HubName, Unreachable, ask
+from rexplug.io.hub import HubName, HubUnreachable, ask_hub
 from rexplug.pipeline.preflight.components import early_problems
 from rexplug.pipeline.preflight.start import start_notes, start_problems
 from rexplug.recipe import Recipe
@@ -95,8 +95,8 @@ def _asked(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[str
     for place, name in unchecked.items():
         if name not in answers:
             try:
-                answers[name] = ask(name)
-            except Unreachable as error:
+                answers[name] = ask_hub(name)
+            except HubUnreachable as error:
                 # One silence is enough: every further question would wait as long.
                 left = {place: name for place, name in unchecked.items() if name not in answers}
                 return left, f"the hub does not answer: {error}"
@@ -107,9 +107,9 @@ def _asked(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[str
 
 def _relevance_problems(recipe: Recipe) -> list[str]:
     """Whether the `relevance` block and the filters that need it belong together."""
-    from rexplug.corpus.relevance.sample import users
+    from rexplug.corpus.relevance.sample import sources_to_classify
 
-    needing = users(recipe.sources)
+    needing = sources_to_classify(recipe.sources)
     if recipe.relevance is None:
         return [
             f"sources.{name}: the filter 'relevance' has no classifier; write a `relevance` block, or give the filter a `model`"

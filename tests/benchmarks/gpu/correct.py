@@ -12,8 +12,8 @@ warnings.simplefilter("ignore")
 from made_stream import recipe_of, special_of
 
 from rexplug.engine.composer_model import PackedMaskedLM
-from rexplug.engine.optimizers.factory import make_optimizer, take_over
-from rexplug.engine.packed_row import TensorRow
+from rexplug.engine.optimizers.factory import build_optimizer, load_optimizer_state
+from rexplug.engine.tensor_row import TensorRow
 from rexplug.model import build_model
 from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, use_packed_attention
 from rexplug.model.compile import compile_layers
@@ -206,14 +206,16 @@ with part(
     phase = recipe_of(1024, 1024, 10**9).phases[0]
     first = build_model(Model(size="nano"), SPECIAL, context=64, seed=1)
     second = copy.deepcopy(first).to(DEVICE)
-    one, other = make_optimizer(first, phase), make_optimizer(second, phase)
+    one, other = build_optimizer(first, phase), build_optimizer(second, phase)
     print("    ", type(one).__name__, "beside", type(other).__name__, "triton:", other.param_groups[0]["triton"])
     for step in range(8):
         if step == 4:  # as at the start of a phase: state dicts cross from device to device
             a, b = copy.deepcopy(one.state_dict()), copy.deepcopy(other.state_dict())
-            one, other = make_optimizer(first, phase), make_optimizer(second, phase)
-            take_over(one, torch.utils._pytree.tree_map_only(torch.Tensor, lambda t: t.cpu(), b))
-            take_over(other, a)
+            one, other = build_optimizer(first, phase), build_optimizer(second, phase)
+            load_optimizer_state(
+                one, torch.utils._pytree.tree_map_only(torch.Tensor, lambda t: t.cpu(), b), phase.optimizer.use
+            )
+            load_optimizer_state(other, a, phase.optimizer.use)
         generator = torch.Generator().manual_seed(step)
         for p, q in zip(first.parameters(), second.parameters(), strict=True):
             p.grad = torch.randn(p.shape, generator=generator) * (10 if step == 5 else 1)

@@ -20,8 +20,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import HALF_WINDOW, to_tensors
-from rexplug.engine.optimizers.factory import make_optimizer
-from rexplug.engine.packed_row import TensorRow
+from rexplug.engine.optimizers.factory import build_optimizer
+from rexplug.engine.tensor_row import TensorRow
 from rexplug.model import build_model
 from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, choose_backend, use_packed_attention
 from rexplug.model.compile import compile_layers
@@ -46,7 +46,7 @@ def prepared(
         torch._dynamo.reset()
         compile_layers(model)
     wrapped = PackedMaskedLM(model, 1, backend).to(DEVICE)
-    optimizer = make_optimizer(model, recipe_of(width, width, 10**9).phases[0])
+    optimizer = build_optimizer(model, recipe_of(width, width, 10**9).phases[0])
     with tempfile.TemporaryDirectory() as folder:
         store = write_store(Path(folder), 4 * width, median, longest, vocabulary)
         stream = stream_of(store, special, context=longest, row=width, batch=width, total=3 * width)

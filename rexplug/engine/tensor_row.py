@@ -1,6 +1,6 @@
-"""Packed rows as training takes them: a batch crosses from process to process as five tensors, a row is a part of each.
+"""Packed rows as tensors; a loader worker sends a batch of them as five tensors, of which each row is a slice.
 
-A tensor a row and field would cost a file descriptor each on its way from a loader worker, and a copy to the GPU each.
+One tensor per row and field would each cost a file descriptor on the way from a loader worker, and a copy to the GPU.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ FIELDS = ("token_ids", "cu_seqlens", "masked", "labels", "sources")
 
 @dataclass(frozen=True, eq=False)
 class TensorRow:
-    """A row of T tokens in n documents, m of them masked. Neither a mapping nor a sequence: Composer copies what it can walk."""
+    """A row of T tokens in n samples, m tokens masked. Neither a mapping nor a sequence, which Composer would copy."""
 
     token_ids: Tensor
     """`[T]`, padded at the end."""
     cu_seqlens: Tensor
-    """`[n + 1]`, int32: cumulative ends of the documents."""
+    """`[n + 1]`, int32: 0 and the cumulative ends of the samples."""
     masked: Tensor
-    """`[m]`: places of the masked tokens."""
+    """`[m]`: indices of the masked tokens in the row."""
     labels: Tensor
     """`[m]`: their true ids."""
     sources: Tensor
-    """`[m]`: the source of each."""
+    """`[m]`: the index of each one's source."""
     lengths: Sequence[int]
-    """Tokens of each document, on the host."""
+    """Tokens of each sample, on the host."""
     num_tokens: int
-    """Tokens that count: all but the padding, none in a row that a rank makes to keep step with others."""
+    """Tokens without padding; 0 for an `idle_row`."""
 
     @property
     def num_masked(self) -> int:
@@ -43,18 +43,18 @@ class TensorRow:
         return len(self.labels)
 
     def to(self, device: torch.device) -> TensorRow:
-        """The row on a device; from pinned memory it is copied while the device computes."""
+        """The row on a device; from pinned memory it is copied asynchronously."""
         if self.token_ids.device == device:
             return self
         return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in FIELDS})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TensorRow:
-        """Itself: Composer copies every microbatch deeply, and nothing here is ever changed."""
+        """Returns itself: Composer deep-copies every microbatch, and a row is never changed."""
         return self
 
 
-def row_of(row: PackedRow) -> TensorRow:
-    """A row of the batch stream."""
+def to_tensor_row(row: PackedRow) -> TensorRow:
+    """A row of the batch stream as tensors that share its memory where they can."""
     masked = np.flatnonzero(row.labels != IGNORED)
     source_of = np.repeat(row.sources, np.diff(row.cu_seqlens))
     return TensorRow(
@@ -65,20 +65,20 @@ def row_of(row: PackedRow) -> TensorRow:
 
 
 def idle_row(cls: int, pad: int, width: int, context: int) -> TensorRow:
-    """A row of which nothing is masked and which weighs nothing, as wide and as cheap as the others.
+    """A row without masked tokens, which adds nothing to the loss, for a rank that has a row less than the others.
 
-    A row of another width would be compiled anew on a GPU.
+    It is as wide as they are, since layers on a GPU would be compiled again for another width, and costs no more.
     """
     token_ids = torch.full((width,), pad)
     token_ids[0] = cls
     lengths = [min(context, width - first) for first in range(0, width, context)]
-    nothing = torch.zeros(0, dtype=torch.int64)
+    empty = torch.zeros(0, dtype=torch.int64)
     cu_seqlens = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
-    return TensorRow(token_ids, cu_seqlens, nothing, nothing, nothing, lengths, 0)
+    return TensorRow(token_ids, cu_seqlens, empty, empty, empty, lengths, 0)
 
 
 def pack_fields(rows: Sequence[TensorRow]) -> dict[str, Any]:
-    """Rows as one tensor per field, and what tells them apart."""
+    """Rows as one tensor per field, with the sizes by which `unpack_fields` splits them."""
     return {
         "fields": {name: torch.cat([getattr(row, name) for row in rows]) for name in FIELDS},
         "sizes": {name: [len(getattr(row, name)) for row in rows] for name in FIELDS},
@@ -87,7 +87,7 @@ def pack_fields(rows: Sequence[TensorRow]) -> dict[str, Any]:
 
 
 def unpack_fields(packed: dict[str, Any]) -> list[TensorRow]:
-    """The rows again, each a view of the batch's tensors."""
+    """The rows that `pack_fields` packed, as views of the batch's tensors."""
     parts = [packed["fields"][name].split(packed["sizes"][name]) for name in FIELDS]
     return [
         TensorRow(**dict(zip(FIELDS, tensors, strict=True)), lengths=lengths, num_tokens=count)
@@ -95,8 +95,8 @@ def unpack_fields(packed: dict[str, Any]) -> list[TensorRow]:
     ]
 
 
-def joined(rows: Sequence[TensorRow]) -> TensorRow:
-    """Rows one behind the other as one row; the padding of all but the last is left out."""
+def concatenate(rows: Sequence[TensorRow]) -> TensorRow:
+    """Several rows as one, without the padding of all but the last."""
     if len(rows) == 1:
         return rows[0]
     *first, last = rows
