@@ -238,7 +238,8 @@ def datatrove_section(use: str) -> list[str]:
     entries = [entry for entry in blocks.catalogue() if entry.use == use]
     lines = [f"## Classes for {use}\n"]
     lines.append(
-        f"The classes of the installed datatrove, with their own options and defaults: `{{use: {use}, class: NAME, options: {{...}}}}`. "
+        "The classes of the installed datatrove, with their own options and defaults: "
+        f"`{{use: {use}, class: NAME, options: {{...}}}}`. "
         "datatrove's documentation says what each does. These are refused: "
         + "; ".join(
             f"{name} ({reason})"
