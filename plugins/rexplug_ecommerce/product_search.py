@@ -81,7 +81,7 @@ class ProductSearch(Evaluator):
 def product_text(product: Product) -> str:
     """Title and attributes on one line, as a search index holds them."""
     measures = ", ".join(f"{what} {value}" for what, value in product.measures)
-    return f"{product.title}, {product.colour}, {product.size}. EvaluationData: {product.material}. {measures}."
+    return f"{product.title}, {product.colour}, {product.size}. Material: {product.material}. {measures}."
 
 
 def query_text(wanted: Product, asked: list[str], chance: Chance) -> str:

@@ -37,8 +37,8 @@ COUNTERPARTS = {
     "colour": ("Color", "Frame Color", "Lenses Color"),
     "size": ("Size", "Age", "Age range"),
     "material": (
-        "EvaluationData", "Fabric Type", "Body EvaluationData", "Back / Side EvaluationData", "Fingerboard EvaluationData", "Bow EvaluationData",
-        "Frame EvaluationData", "Lenses EvaluationData",
+        "Material", "Fabric Type", "Body Material", "Back / Side Material", "Fingerboard Material", "Bow Material",
+        "Frame Material", "Lenses Material",
     ),
     "measure": (
         "Weight", "Length", "Net content", "Volume", "Pack size", "Quantity", "Dosage", "Load size", "Size", "Power",

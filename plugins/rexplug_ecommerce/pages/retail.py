@@ -42,7 +42,7 @@ def table(product: Product, chance: Chance) -> list[str]:
         ("Model number", product.model),
         ("Colour", product.colour),
         ("Size", product.size),
-        ("EvaluationData", product.material),
+        ("Material", product.material),
         *((capital(what), value) for what, value in product.measures),
         ("Category", product.category.name),
     ]
