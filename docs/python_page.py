@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import re
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,7 @@ from typing import Any
 from reference_pages import one_line, signature
 
 import rexplug
-from rexplug import testing
+from rexplug import api, testing
 from rexplug.plugins.hookspecs import KINDS
 
 FIRST = (
@@ -43,9 +42,6 @@ def python_page() -> str:
         "The names of `rexplug`, `rexplug.api` and `rexplug.testing` are public; other modules may change without notice. "
         "[In Python](../guide/in-python.md) shows the first part in use, [Your plugin](../guide/write-a-plugin.md) the others.\n"
     )
-    if importlib.util.find_spec("rexplug.api") is None:
-        return "\n".join(lines)
-    api = importlib.import_module("rexplug.api")
     first = [name for name in FIRST if name in api.__all__]
     functions = [name for name in api.__all__ if inspect.isfunction(getattr(api, name))]
     results = [
@@ -112,7 +108,7 @@ def docstring(thing: Any) -> str:
 
 def members(thing: type) -> Iterator[str]:
     """The public methods and properties that a class defines itself, with the first line of their docstrings."""
-    for name, member in vars(thing).items():
+    for name, member in list(vars(thing).items()):
         function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
         function = getattr(member, "func", function)
         if name.startswith("_") or not inspect.isfunction(function) or not function.__doc__:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import re
@@ -15,6 +16,7 @@ from pydantic.fields import FieldInfo
 from rexplug.cli import cli
 from rexplug.components import Component
 from rexplug.corpus.datatrove import blocks
+from rexplug.documented import field_docs
 from rexplug.plugins import hookspecs
 from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.hookspecs import KINDS
@@ -77,6 +79,16 @@ def default_of(field: FieldInfo) -> str:
     return f"`{cell(str(value))}`".replace("\n", "\\n")
 
 
+def options_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The options of a model with their documentation as descriptions."""
+    options = {}
+    docs = field_docs(model)
+    for name, field in model.model_fields.items():
+        options[name] = copy.copy(field)
+        options[name].description = docs.get(name, "")
+    return options
+
+
 def option_table(fields: dict[str, FieldInfo], head: str = "option") -> list[str]:
     """Options with defaults and descriptions; options that are sections link to them."""
     rows = []
@@ -117,7 +129,7 @@ def recipe_page() -> str:
         lines += [
             f"## {model.__name__}\n",
             f"{one_line(model)}{where}\n",
-            *option_table(dict(model.model_fields), "key"),
+            *option_table(options_of(model), "key"),
         ]
         for name, field in model.model_fields.items():
             key = f"{path}.{name}" if path else name
@@ -184,7 +196,7 @@ def components_page(kind: type[Component]) -> str:
         lines += [f"## {component.name}\n", (inspect.getdoc(component) or "") + "\n"]
         options = {
             name: field
-            for name, field in component.model_fields.items()
+            for name, field in options_of(component).items()
             if not any(same(field, group.get(name)) for owner, group in shared.items() if issubclass(component, owner))
         }
         inherited = [f"`{name}`" for name in component.model_fields if name not in options]
@@ -195,7 +207,7 @@ def components_page(kind: type[Component]) -> str:
         for field in component.model_fields.values():
             models.update({model.__name__: model for model in sections_of(field.annotation, BaseModel)})
     for name, model in models.items():
-        lines += [f"## {name}\n", one_line(model) + "\n", *option_table(dict(model.model_fields))]
+        lines += [f"## {name}\n", one_line(model) + "\n", *option_table(options_of(model))]
     for component in own:
         if component.name in ("datatrove.filter", "datatrove.reader"):
             lines += datatrove_section(component.name)
@@ -224,7 +236,7 @@ def shared_options(components: list[type[Component]]) -> dict[type, dict[str, Fi
         for name in component.model_fields:
             owner = next(base for base in reversed(component.__mro__) if name in getattr(base, "model_fields", {}))
             if sum(issubclass(other, owner) for other in components) > 1:
-                groups.setdefault(owner, {})[name] = owner.model_fields[name]  # type: ignore[attr-defined]
+                groups.setdefault(owner, {})[name] = options_of(owner)[name]
     return groups
 
 

@@ -12,9 +12,10 @@ import torch
 from rexplug.errors import DataError
 from rexplug.io.atomic import replacing, write_json
 from rexplug.io.tokenizer_files import load_fast, write_portable
-from rexplug.model.attention import Packing, choose_backend, forward_packed, use_own_attention, use_packed_attention
+from rexplug.model.attention import Packing, choose_backend
 from rexplug.model.build import load_model, save_model, thetas
 from rexplug.model.config_file import old_keys
+from rexplug.model.packed import forward_packed, use_packed_attention, use_transformers_attention
 
 TOLERANCE = 1e-5
 ONNX_TOLERANCE = 1e-4
@@ -46,7 +47,7 @@ def export(
         fast = load_fast(tokenizer)
         rows = [fast(text, truncation=True, max_length=_TEXT_TOKENS)["input_ids"] for text in texts]
         trained = _packed_logits(model, rows)
-        use_own_attention(model, "sdpa")
+        use_transformers_attention(model, "sdpa")
         save_model(model, temporary)
         write_portable(tokenizer, temporary, max_length=longest)
         _write_sentence_transformer(temporary, model.config, longest)
@@ -55,7 +56,7 @@ def export(
         ).eval()
         alone = _logits(reloaded, rows)
         again = _packed_logits(reloaded, rows)
-        use_own_attention(reloaded, "sdpa")
+        use_transformers_attention(reloaded, "sdpa")
         exact = _logits(reloaded.double(), rows)
         largest = max(float(each.abs().max()) for each in trained)
         differences = {

@@ -1,17 +1,4 @@
-"""The run as a story: stages, fingerprints, skip and redo."""
+"""Runs: stages, fingerprints, what can be skipped and what must be done again.
 
-from rexplug.pipeline.export import export_checkpoint
-from rexplug.pipeline.manifest import Manifest
-from rexplug.pipeline.preflight.inputs import check_inputs
-from rexplug.pipeline.run import run_recipe, train_with_main_rank
-from rexplug.pipeline.stages import GROUPS, Incomplete
-
-__all__ = [
-    "GROUPS",
-    "Incomplete",
-    "Manifest",
-    "check_inputs",
-    "export_checkpoint",
-    "run_recipe",
-    "train_with_main_rank",
-]
+Nothing is imported here, so that `rexplug check` loads `preflight` and not what trains.
+"""

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rexplug import __version__
 from rexplug.checksums import FILE as CHECKSUMS
 from rexplug.checksums import record_checksums, require_intact
 from rexplug.components import Component, Document, Evaluator, SalienceScorer
@@ -30,6 +29,7 @@ from rexplug.progress import Progress, Silent
 from rexplug.recipe import Recipe, dump_recipe, load_recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, repair_hint
+from rexplug.version import __version__
 
 if TYPE_CHECKING:
     from rexplug.evaluation import EvaluationData

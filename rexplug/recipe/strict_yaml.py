@@ -164,9 +164,18 @@ def parse_file(path: Path) -> ParsedYaml:
         raise RecipeError(f"{path}: cannot be read: {error}") from None
     if len(text) > LARGEST_FILE:
         raise RecipeError(f"{path}: this is no recipe: it has more than {LARGEST_FILE:,} characters")
-    source = parse(text, str(path))
+    return parse_mapping(text, str(path))
+
+
+def parse_mapping(text: str, name: str) -> ParsedYaml:
+    """Parse YAML that holds a mapping.
+
+    Raises:
+        RecipeError: it is no YAML or holds something else.
+    """
+    source = parse(text, name)
     if not isinstance(source.value, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of keys like name, sources and phases")
+        raise RecipeError(f"{name}: a recipe is a mapping of keys like name, sources and phases")
     return source
 
 

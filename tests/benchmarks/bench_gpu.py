@@ -25,9 +25,10 @@ from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import HALF_WINDOW, to_tensors
 from rexplug.engine.optimizers.factory import build_optimizer
 from rexplug.model import build_model
-from rexplug.model.attention import choose_backend, use_packed_attention
+from rexplug.model.attention import choose_backend
 from rexplug.model.compile import compile_layers
 from rexplug.model.flops import pairs, peak_of, training_flops
+from rexplug.model.packed import use_packed_attention
 from rexplug.recipe.schema import Model
 
 CASES = [

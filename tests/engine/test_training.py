@@ -138,7 +138,7 @@ def test_the_gradient_is_that_of_the_sum_over_the_batch_however_it_is_cut_into_r
     from rexplug.engine.composer_model import PackedMaskedLM
     from rexplug.engine.loader import to_tensors
     from rexplug.model import load_model
-    from rexplug.model.attention import use_packed_attention
+    from rexplug.model.packed import use_packed_attention
 
     assert made.train("first")["steps"] == 1
     stream = made.stream("first")
@@ -166,7 +166,7 @@ def test_rows_taken_together_give_the_sum_of_their_losses_and_gradients(bench, p
     from rexplug.engine.composer_model import PackedMaskedLM
     from rexplug.engine.loader import to_tensors
     from rexplug.model import build_model
-    from rexplug.model.attention import use_packed_attention
+    from rexplug.model.packed import use_packed_attention
 
     stream = made.stream("first")
     rows = to_tensors(*stream.next(stream.start))["rows"]
@@ -219,7 +219,7 @@ def test_the_host_never_waits_for_what_the_device_holds(bench, phase, backend):
     from rexplug.engine.composer_model import PackedMaskedLM
     from rexplug.engine.loader import data_spec
     from rexplug.model import build_model
-    from rexplug.model.attention import use_packed_attention
+    from rexplug.model.packed import use_packed_attention
 
     class Meta(DeviceCPU):
         """A meta tensor has a shape and no content: whatever reads a number of it fails, as on a GPU it would wait."""

@@ -126,7 +126,8 @@ def own_logits(model, row):
 
 
 def packed_logits(model, rows):
-    from rexplug.model.attention import Packing, forward_packed, use_packed_attention
+    from rexplug.model.attention import Packing
+    from rexplug.model.packed import forward_packed, use_packed_attention
 
     use_packed_attention(model.eval())
     lengths = [len(row) for row in rows]
@@ -161,8 +162,9 @@ def test_training_starts_from_the_numbers_of(place, case):
 @cases(lambda case: case.start is None and not case.new_head)
 def test_a_step_of_training_has_the_gradient_of(place, case):
     """Masked tokens' loss by our head and layers against transformers' own, in every weight."""
-    from rexplug.model.attention import Packing, forward_packed, use_packed_attention
+    from rexplug.model.attention import Packing
     from rexplug.model.loss import masked_lm_loss
+    from rexplug.model.packed import forward_packed, use_packed_attention
 
     folder, model = made(place, case)
     ours = started(folder)
@@ -199,7 +201,7 @@ def test_resume_and_export_of(place, case, tmp_path):
 
 
 def test_a_new_head_is_said_and_kept_in_run_json(place, tmp_path, notes):
-    from rexplug.pipeline import run_recipe
+    from rexplug.pipeline.run import run_recipe
     from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_recipe
 

@@ -7,16 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rexplug.errors import DataError
-from rexplug.model.attention import (
-    Packing,
-    attend,
-    choose_backend,
-    forward_packed,
-    use_own_attention,
-    use_packed_attention,
-)
+from rexplug.model.attention import Packing, attend, choose_backend
 from rexplug.model.build import build_model
 from rexplug.model.layers import angles_of
+from rexplug.model.packed import forward_packed, use_packed_attention, use_transformers_attention
 from rexplug.recipe.schema import Model
 
 VOCABULARY = 300
@@ -59,7 +53,7 @@ def packed(model, lengths, backend, padding=0, seed=0, tokens=None):
 
 def alone(model, lengths, seed=0):
     """transformers' own eager attention, one document at a time."""
-    use_own_attention(model)
+    use_transformers_attention(model)
     tokens, _ = row_of(lengths, seed=seed)
     return torch.cat([model.model(input_ids=each[None]).last_hidden_state[0] for each in tokens.split(lengths)])
 

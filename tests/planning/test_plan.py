@@ -176,7 +176,7 @@ def test_gpus_and_prices_on_request(tokenized_run):
     assert "training alone  on 2 GPUs of a kind" in done.stdout
     assert "H100 SXM" in done.stdout
     assert "RTX 4090" not in done.stdout
-    assert "price: 3 EUR for an hour of a GPU, as given" in done.stdout
+    assert "price: 3 EUR per GPU-hour, as given" in done.stdout
     everything = rexplug("plan", str(path), "--run-dir", str(run.root), "--gpus", "1").stdout
     for title in ("H100 SXM", "H200 SXM *", "A100 80GB *", "L4 *", "RTX 4090"):
         assert f"  {title} " in everything
@@ -193,7 +193,10 @@ def test_a_large_recipe_shows_gpus_by_itself(tokenized_run):
     ("option", "message"),
     [
         (("--gpu", "h10"), "--gpu: no GPU is called 'h10'; did you mean 'h100'?"),
-        (("--price", "cheap"), "--price: 'cheap' is no price; write an amount an hour, e.g. 2.50, 2.50EUR or '$2.50'"),
+        (
+            ("--price", "cheap"),
+            "--price: 'cheap' is not a price; write an amount per hour, e.g. 2.50, 2.50EUR or '$2.50'",
+        ),
         (("--gpus", "0"), "--gpus"),
     ],
 )
@@ -215,7 +218,7 @@ def test_prices(text, amount, currency):
 
 def test_prices_that_are_none():
     for text in ("", "-1", "2,50", "EUR", "EUR2USD", "0", "1e5000"):
-        with pytest.raises(RecipeError, match="is no price"):
+        with pytest.raises(RecipeError, match="is not a price"):
             Price.parse(text)
     assert Price(2.5, "EUR").of(2236) == "5,590 EUR"
     assert Price(2.5, "").of(1.5) == "3.75"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rexplug.pipeline import run_recipe
 from rexplug.pipeline.preflight.inputs import check_inputs
+from rexplug.pipeline.run import run_recipe
 from rexplug.planning import make_plan
 from rexplug.plugins.discovery import load_plugins
 from rexplug.progress import Silent
@@ -89,7 +89,7 @@ def test_check_lists_what_lies_on_the_hub(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1:5] == [
-        "  not looked at, since it lies on the Hugging Face hub (--hub asks for it):",
+        "  not checked, since it is on the Hugging Face Hub (--hub asks for it):",
         "    sources.web: dataset mlfoundations/dclm-baseline-1.0-parquet",
         "    sources.retail: dataset thebajajra/Ecom-niverse",
         "    tokenizer.from: model answerdotai/ModernBERT-base",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rexplug.components import CorpusFilter, DocumentSource, Evaluator, Labeller
@@ -16,35 +16,50 @@ from rexplug.recipe.notes import recipe_notes
 
 @dataclass(frozen=True)
 class PreflightReport:
-    """What a look at the inputs leaves to say.
+    """What the checks before a run found.
 
-    `unchecked` are names of the hub that nobody was asked for, by their place in the recipe; `why` says why not; `notes` are
-    remarks on what is there.
+    `problems` keep the recipe from running, one line each; `warnings` are remarks on what is allowed but unusual.
+    `unchecked` maps a place in the recipe to a name on the Hugging Face Hub that was not asked for; `why_unchecked` says why.
     """
 
-    unchecked: dict[str, HubName]
-    why: str
-    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+    unchecked: Mapping[str, HubName]
+    why_unchecked: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the recipe can run, as far as could be checked."""
+        return not self.problems
 
     def lines(self) -> list[str]:
-        """The same for the terminal."""
-        found = [f"  note: {note}" for note in self.notes]
+        """Warnings and unchecked names for the terminal."""
+        found = [f"  note: {warning}" for warning in self.warnings]
         if self.unchecked:
-            found.append(f"  not looked at, since it lies on the Hugging Face hub ({self.why}):")
+            found.append(f"  not checked, since it is on the Hugging Face Hub ({self.why_unchecked}):")
             found += [f"    {place}: {name}" for place, name in self.unchecked.items()]
         return found
 
 
 def check_inputs(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
-    """Look whether everything that a recipe reads is there; `rexplug check` and `run` both call this first.
-
-    Args:
-        recipe: the recipe.
-        hub: ask the Hugging Face hub for what lies there. Without it nothing goes over a network but what object stores
-            are asked for. A hub that does not answer is no fault of the recipe.
+    """The same as `preflight`, for work that cannot begin where there are problems.
 
     Raises:
         DataError: with one line per problem.
+    """
+    report = preflight(recipe, hub=hub)
+    if report.problems:
+        raise DataError("\n".join(report.problems))
+    return report
+
+
+def preflight(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
+    """Check whether everything that a recipe reads is there and fits together.
+
+    Args:
+        recipe: the recipe.
+        hub: ask the Hugging Face Hub for the datasets and models there. Without it nothing but object stores is asked over
+            a network. A Hub that does not answer is not a problem of the recipe.
     """
     problems = []
     for place, component in _components(recipe):
@@ -66,9 +81,9 @@ def check_inputs(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
     why = "--hub asks for it"
     if hub:
         unchecked, why = _asked(unchecked, problems)
-    if problems:
-        raise DataError("\n".join(problems))
-    return PreflightReport(unchecked, why, (*start_notes(recipe), *recipe_notes(recipe)))
+    # Remarks on a checkpoint are made only where it can be read.
+    warnings = (*(() if problems else start_notes(recipe)), *recipe_notes(recipe))
+    return PreflightReport(tuple(problems), warnings, unchecked, why if unchecked else "")
 
 
 def _said(error: OSError) -> str:

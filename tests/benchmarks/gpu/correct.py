@@ -15,10 +15,11 @@ from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.optimizers.factory import build_optimizer, load_optimizer_state
 from rexplug.engine.tensor_row import TensorRow
 from rexplug.model import build_model
-from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, use_packed_attention
+from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed
 from rexplug.model.compile import compile_layers
 from rexplug.model.layers import angles_of
 from rexplug.model.loss import masked_lm_loss
+from rexplug.model.packed import use_packed_attention
 from rexplug.recipe.schema import Model
 
 torch.manual_seed(0)

@@ -23,11 +23,12 @@ from rexplug.engine.loader import HALF_WINDOW, to_tensors
 from rexplug.engine.optimizers.factory import build_optimizer
 from rexplug.engine.tensor_row import TensorRow
 from rexplug.model import build_model
-from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, choose_backend, use_packed_attention
+from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, choose_backend
 from rexplug.model.compile import compile_layers
 from rexplug.model.flops import pairs
 from rexplug.model.layers import QKV
 from rexplug.model.loss import masked_lm_loss
+from rexplug.model.packed import use_packed_attention
 from rexplug.recipe.schema import Model
 
 STEPS = 3

@@ -114,7 +114,7 @@ def test_a_checkpoint_must_fit(place, look):
     assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}, revision: v1}}") == [
         f"model.revision: '{own}' is a folder, and only repositories of the hub have revisions"
     ]
-    assert look(f"tokenizer={{from: {large}}}", f"model={{from: {own}, resize_vocabulary: true}}").notes == ()
+    assert look(f"tokenizer={{from: {large}}}", f"model={{from: {own}, resize_vocabulary: true}}").warnings == ()
 
 
 def test_special_tokens_and_spare_rows_must_fit(place, look):
@@ -204,13 +204,13 @@ def test_a_folder_without_a_tokenizer(place, look):
 
 def test_a_released_checkpoint_is_remarked_on(look):
     released = ["tokenizer={from: nobody/none}", "model={from: jhu-clsp/ettin-encoder-17m}"]
-    assert look(*released).notes == (
+    assert look(*released).warnings == (
         "model.from: the released 'jhu-clsp/ettin-encoder-17m' ended with a falling learning rate, and phase 'anneal' lowers "
         "it again; a checkpoint from before that fall learns more from it (model.revision names one)",
     )
-    assert look(*released, "phases.anneal.learning_rate.schedule=constant").notes == ()
+    assert look(*released, "phases.anneal.learning_rate.schedule=constant").warnings == ()
     early = look(released[0], "model={from: jhu-clsp/ettin-encoder-17m, revision: ext1000}")
-    assert early.notes == ()
+    assert early.warnings == ()
     assert str(early.unchecked["model.from"]) == "model jhu-clsp/ettin-encoder-17m at 'ext1000'"
 
 
@@ -275,5 +275,5 @@ def test_a_hub_that_does_not_answer_is_no_fault(hub):
     done = hub("tokenizer={from: un/known}", "model={from: un/known}", endpoint="http://127.0.0.1:9")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[1].startswith("  not looked at, since it lies on the Hugging Face hub (the hub does not answer: ")
+    assert lines[1].startswith("  not checked, since it is on the Hugging Face Hub (the hub does not answer: ")
     assert lines[2:] == ["    tokenizer.from: model un/known", "    model.from: model un/known"]
