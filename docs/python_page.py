@@ -51,7 +51,7 @@ def python_page() -> str:
     plugins = [
         name
         for name in rexplug.__all__
-        if name not in (*api.__all__, *hooks, "Recipe", "__version__") or name == "Component"
+        if name not in (*api.__all__, *hooks, "Recipe", "api", "__version__") or name == "Component"
     ]
     lines += [
         "## Runs, batches and evaluations\n",

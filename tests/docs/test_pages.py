@@ -29,7 +29,8 @@ def commands(text: str) -> list[list[str]]:
         for line in block.splitlines():
             lines += [part for part in re.split(r"&&|;", line) if re.match(r"\s*(\S*/)?rexplug\s", part)]
     lines += re.findall(r"`(rexplug [a-z][^`|]*)`", without_blocks(text))
-    return [shlex.split(line, comments=True)[1:] for line in lines]
+    # N stands for a number.
+    return [["1" if word == "N" else word for word in shlex.split(line, comments=True)[1:]] for line in lines]
 
 
 def without_blocks(text: str) -> str:
