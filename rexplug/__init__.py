@@ -1,7 +1,7 @@
 """Recipes that turn one vertical's text into a domain encoder.
 
 The names here are public: what plugins subclass and use, and the Python API (`rexplug.api` has the rest of it). Everything else
-may change without notice. Functions of the API are loaded when they are first used.
+may change without notice. Names are loaded when they are first used, so that `import rexplug` costs nothing.
 """
 
 from __future__ import annotations
@@ -9,51 +9,52 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rexplug.components import (
-    Candidate,
-    Component,
-    CorpusFilter,
-    CorpusSample,
-    Document,
-    DocumentSource,
-    Encoder,
-    EvaluationContext,
-    EvaluationResult,
-    Evaluator,
-    Example,
-    ExampleTask,
-    FineTuning,
-    Labeller,
-    LabellingContext,
-    MaskingPolicy,
-    Metric,
-    MixingSchedule,
-    Quantity,
-    Reason,
-    RetrievalCollection,
-    SalienceScorer,
-    Scores,
-    Shard,
-    TaggedText,
-    TaggingTask,
-    TokenBatch,
-    TokenizedDocument,
-    Use,
-    Verdict,
-    random_tokens,
-    split_of,
-)
-from rexplug.errors import DataError, NotApplicable, PluginError, RecipeError, RexplugError
-from rexplug.io.compression import read_lines
-from rexplug.io.hub import HubName
-from rexplug.io.tabular import read_records
-from rexplug.plugins.hookspecs import hookimpl
-from rexplug.schedules import Ramp
 from rexplug.version import __version__
 
 if TYPE_CHECKING:
     from rexplug import api
     from rexplug.api import Recipe, Run, check, compare, evaluate, load_recipe, open_run, open_stream, plan, run
+    from rexplug.components import (
+        Candidate,
+        Component,
+        CorpusFilter,
+        CorpusSample,
+        Document,
+        DocumentSource,
+        Encoder,
+        EvaluationContext,
+        EvaluationResult,
+        Evaluator,
+        Example,
+        ExampleTask,
+        FineTuning,
+        Labeller,
+        LabellingContext,
+        MaskingPolicy,
+        Metric,
+        MixingSchedule,
+        Quantity,
+        Reason,
+        RetrievalCollection,
+        SalienceScorer,
+        Scores,
+        Shard,
+        TaggedText,
+        TaggingTask,
+        TokenBatch,
+        TokenizedDocument,
+        Use,
+        Verdict,
+        random_tokens,
+        split_of,
+    )
+    from rexplug.errors import DataError, NotApplicable, PluginError, RecipeError, RexplugError
+    from rexplug.io.compression import read_lines
+    from rexplug.io.hub import HubName
+    from rexplug.io.tabular import read_records
+    from rexplug.plugins.hookspecs import hookimpl
+    from rexplug.schedules import Ramp
+    from rexplug.text.words import lower_words, split_words
 
 __all__ = [
     "Candidate",
@@ -102,6 +103,7 @@ __all__ = [
     "evaluate",
     "hookimpl",
     "load_recipe",
+    "lower_words",
     "open_run",
     "open_stream",
     "plan",
@@ -110,20 +112,40 @@ __all__ = [
     "read_records",
     "run",
     "split_of",
+    "split_words",
 ]
 
-_API = frozenset(
-    {"Recipe", "Run", "check", "compare", "evaluate", "load_recipe", "open_run", "open_stream", "plan", "run"}
-)
-"""Names that are loaded from `rexplug.api` when they are first used."""
+_MODULES = {
+    "rexplug.api": (
+        "Recipe", "Run", "check", "compare", "evaluate", "load_recipe", "open_run", "open_stream", "plan",
+        "run",
+    ),
+    "rexplug.components": (
+        "Candidate", "Component", "CorpusFilter", "CorpusSample", "Document", "DocumentSource", "Encoder",
+        "EvaluationContext", "EvaluationResult", "Evaluator", "Example", "ExampleTask", "FineTuning",
+        "Labeller", "LabellingContext", "MaskingPolicy", "Metric", "MixingSchedule", "Quantity", "Reason",
+        "RetrievalCollection", "SalienceScorer", "Scores", "Shard", "TaggedText", "TaggingTask", "TokenBatch",
+        "TokenizedDocument", "Use", "Verdict", "random_tokens", "split_of",
+    ),
+    "rexplug.errors": ("DataError", "NotApplicable", "PluginError", "RecipeError", "RexplugError"),
+    "rexplug.io.compression": ("read_lines",),
+    "rexplug.io.hub": ("HubName",),
+    "rexplug.io.tabular": ("read_records",),
+    "rexplug.plugins.hookspecs": ("hookimpl",),
+    "rexplug.schedules": ("Ramp",),
+    "rexplug.text.words": ("lower_words", "split_words"),
+}  # fmt: skip
+"""Module -> the public names that it defines."""
+_PLACES = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name == "api":
         return import_module("rexplug.api")
-    if name in _API:
-        return getattr(import_module("rexplug.api"), name)
-    raise AttributeError(f"module 'rexplug' has no attribute '{name}'")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'rexplug' has no attribute '{name}'")
+    value = globals()[name] = getattr(import_module(_PLACES[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:

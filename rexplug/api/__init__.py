@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from rexplug.report.compare import Cell, Comparison
     from rexplug.report.preview import PhasePreview, RowPreview, SamplePreview
     from rexplug.report.results import ModelResults
-    from rexplug.tokens import TokenStore
+    from rexplug.tokens.store import TokenStore
 
 __all__ = [
     "BYTES_PER_TOKEN",
@@ -138,7 +138,7 @@ _RESULTS = {
     "rexplug.report.compare": ("Cell", "Comparison"),
     "rexplug.report.preview": ("PhasePreview", "RowPreview", "SamplePreview"),
     "rexplug.report.results": ("ModelResults",),
-    "rexplug.tokens": ("TokenStore",),
+    "rexplug.tokens.store": ("TokenStore",),
 }  # fmt: skip
 """Types of results, by the module that defines them; loaded when they are asked for."""
 _PLACES = {name: module for module, names in _RESULTS.items() for name in names}

@@ -12,7 +12,7 @@ from rexplug.errors import DataError
 
 if TYPE_CHECKING:
     from rexplug.corpus.provenance import DocumentOutcome
-    from rexplug.tokens import TokenStore
+    from rexplug.tokens.store import TokenStore
 
 _LONGEST = 2**20
 """Lengths of documents are counted up to here."""
@@ -85,7 +85,7 @@ def open_token_stores(run: RunLike, source: str | None = None) -> list[TokenStor
     Raises:
         DataError: there are none, none of that source, or one is damaged.
     """
-    from rexplug.tokens import TokenStore
+    from rexplug.tokens.store import TokenStore
 
     folder = folder_of(run)
     if (folder / "store.json").exists():

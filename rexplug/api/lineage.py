@@ -66,7 +66,9 @@ def documents_of_step(run: RunLike, step: int, phase: str | None = None, *, limi
     phases = run_lineages(folder_of(run), phase)
     trained = {name: lineage for name, lineage in phases.items() if lineage.history.num_steps}
     if len(trained) > 1:
-        raise RecipeError(f"several phases have been trained; name the one of step {step} with --phase: {', '.join(trained)}")
+        raise RecipeError(
+            f"several phases have been trained; name the one of step {step} with --phase: {', '.join(trained)}"
+        )
     name, lineage = next(iter((trained or phases).items()))
     stream = lineage.history.stream
     plan = lineage.batch(step)
@@ -86,7 +88,7 @@ def documents_of_step(run: RunLike, step: int, phase: str | None = None, *, limi
             {
                 "row": row, "source": stream.sources[sample.source], "id": entry["id"], "url": entry.get("url"),
                 "part": f"{sample.start // room + 1}/{num_parts}", "tokens": sample.length,
-                "epoch": sample.draw // stream.samples[sample.source].size, "place": entry.get("place"),
+                "epoch": sample.sample_index // stream.samples[sample.source].size, "place": entry.get("place"),
             }
         )  # fmt: skip
     return StepDocuments(name, step, plan.num_tokens, len(plan.rows), plan.progress, plan.tokens_of, rows, len(samples))
@@ -148,7 +150,7 @@ def _reason(lineage: Lineage, numbers_of: Mapping[str, Sequence[int]], *, over: 
         return f"the document is too short for it{least}"
     last = lineage.history.last
     source, samples = mixed[0]
-    drawn = last.draws[stream.sources.index(source)]
+    drawn = last.next_indices[stream.sources.index(source)]
     counts = f"{drawn:,} of the {samples.size:,} samples of '{source}' were drawn"
     if over or stream.done(last):
         return f"it ended before the document's turn came ({counts})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rexplug.api.folders import RunLike, StrPath, folder_of
 from rexplug.api.recipes import default_run_dir
-from rexplug.errors import DataError
+from rexplug.errors import DataError, RexplugError
 from rexplug.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -277,7 +278,8 @@ def run(
     """Do what a recipe says, in this process: curate, tokenize, train, evaluate, export and report.
 
     Stages that are done are skipped, and a run that was stopped continues; calling this again with the same recipe is safe.
-    Several processes (one per GPU) train a recipe with `rexplug run --processes N`, torchrun or srun.
+    Several processes (one per GPU) train a recipe with `rexplug run --processes N`, torchrun or srun. In a script, call it under
+    `if __name__ == "__main__":`; the workers of curation import the script that starts them.
 
     Args:
         recipe: the recipe.
@@ -300,6 +302,11 @@ def run(
     from rexplug.pipeline.run import run_recipe
     from rexplug.plugins.discovery import load_plugins
 
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing itself asks
+        raise RexplugError(
+            "rexplug.run was called while a worker process imported this script; put the call under "
+            "`if __name__ == '__main__':`, since workers import the script that starts them"
+        )
     root = Path(run_dir) if run_dir is not None else default_run_dir(recipe)
     run_recipe(
         recipe, root, progress or Silent(), plugins=load_plugins().versions(),

@@ -33,7 +33,7 @@ class TerminalProgress:
             TextColumn("  {task.description}", style="cyan", markup=False),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[detail]}", style="cyan", markup=False),
-            console=self.console, transient=True, refresh_per_second=5, expand=False,
+            console=self.console, transient=True, refresh_per_second=5, get_time=time.monotonic,
             disable=quiet or not self.console.is_terminal,
         )  # fmt: skip
         self._task: TaskID | None = None

@@ -27,9 +27,7 @@ class Component(Documented, ABC):
     Instances pickle (workers), compare by value (fingerprints) and write themselves back to YAML (`dump`).
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", defer_build=True, populate_by_name=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, populate_by_name=True, allow_inf_nan=False)
 
     name: ClassVar[str] = ""
     """How recipes name the component: `<plugin>.<component>`."""

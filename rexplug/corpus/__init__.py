@@ -1,6 +1,4 @@
-"""Documents: curation on datatrove."""
+"""Curation: sources, filters, deduplication, decontamination and the relevance classifier.
 
-from rexplug.corpus.curate import curate
-from rexplug.document_files import read_documents
-
-__all__ = ["curate", "read_documents"]
+Nothing is imported here: sources and filters are loaded whenever plugins are listed, and must not bring curation along.
+"""

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from rexplug.errors import NotApplicable
-from rexplug.evaluation.loading import head_logits, load_weights, longest_input, runs_packed
+from rexplug.evaluation.loading import head_logits, load_weights, longest_input
 from rexplug.evaluation.model_folder import check_fit, load_modules, load_tokenizer, loading, look_through
+from rexplug.model.config_file import runs_packed
 
 _BATCH_TOKENS = 8192
 _NOISE = 0.02
@@ -59,15 +60,12 @@ class HuggingFaceEncoder:
         self._packed = packed and runs_packed(self._model.config)
         if self._packed:
             from rexplug.model.attention import choose_backend
+            from rexplug.model.layers import disable_dropout
             from rexplug.model.packed import use_packed_attention
 
             self._backend, _ = choose_backend("auto", self.device)
             # No dropout in fine-tunes either: they draw no random numbers but the order of examples.
-            for module in self._model.modules():
-                if hasattr(module, "attention_dropout") and isinstance(module.attention_dropout, float):
-                    module.attention_dropout = 0.0
-                if isinstance(module, torch.nn.Dropout):
-                    module.p = 0.0
+            disable_dropout(self._model)
             use_packed_attention(self._model)
         with loading(model):
             self.encode(["a"])  # parts that do not fit together show here, and not after hours

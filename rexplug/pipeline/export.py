@@ -26,7 +26,7 @@ def export_checkpoint(
     Raises:
         DataError: there is no such run or checkpoint, or the proof fails.
     """
-    from rexplug.corpus import read_documents
+    from rexplug.document_files import read_documents
     from rexplug.model.export import export, export_onnx
 
     run = RunDirectory(root)

@@ -319,7 +319,7 @@ class RecipeStages:
 
     def train_relevance(self) -> Any:
         """Label a sample, train the relevance classifier and choose its threshold."""
-        from rexplug.corpus.relevance import train_relevance
+        from rexplug.corpus.relevance.train import train_relevance
 
         recipe, run = self.recipe, self.run
         assert recipe.relevance is not None
@@ -331,7 +331,7 @@ class RecipeStages:
 
     def curate(self) -> Any:
         """Read, filter, deduplicate and split the documents of every source."""
-        from rexplug.corpus import curate
+        from rexplug.corpus.curate import curate
         from rexplug.corpus.filters_setup import finish_statistics, resolve_filters
         from rexplug.report import write_dataset_card
 
@@ -347,7 +347,8 @@ class RecipeStages:
 
     def tokenize(self) -> Any:
         """Make the tokenizer, fit the salience scorers, and turn kept documents into token stores."""
-        from rexplug.tokens import make_tokenizer, tokenize
+        from rexplug.tokens.tokenize import tokenize
+        from rexplug.tokens.tokenizer import make_tokenizer
 
         recipe, run = self.recipe, self.run
         sources = list(recipe.sources)
@@ -369,7 +370,7 @@ class RecipeStages:
         """Write the model that the first phase starts from."""
         from rexplug.engine import initial_checkpoint
         from rexplug.phase_stream import phase_stream
-        from rexplug.tokens import SpecialTokens
+        from rexplug.tokens.special import SpecialTokens
 
         self.progress.start("initial model")
         for phase in self.recipe.phases:
@@ -387,7 +388,7 @@ class RecipeStages:
         """Refuse a tokenizer whose ids are not those that the checkpoint to go on from has learnt."""
         if self.recipe.model.from_ is None:
             return
-        from rexplug.corpus import read_documents
+        from rexplug.document_files import read_documents
         from rexplug.pipeline.preflight.checkpoint_ids import require_learnt_ids
 
         texts = [
@@ -525,7 +526,7 @@ class RecipeStages:
         return folder / "final" if (folder / "final").is_dir() else folder
 
     def _scorers(self) -> tuple[SalienceScorer, ...]:
-        from rexplug.tokens import fit_scorers
+        from rexplug.tokens.tokenize import fit_scorers
 
         return fit_scorers(
             self.recipe.scorers,
@@ -542,7 +543,7 @@ class RecipeStages:
         return fitted[scorer.channel] if scorer is not None else None
 
     def _held_out(self) -> dict[str, list[Document]]:
-        from rexplug.corpus import read_documents
+        from rexplug.document_files import read_documents
 
         return {
             name: list(islice(read_documents(self.run.corpus / name / "held_out"), HELD_OUT_LIMIT))

@@ -105,7 +105,7 @@ def _folder(folder: Path, limit: int | None, mend: str) -> VerifiedPart:
 
 
 def _store(folder: Path, limit: int | None) -> VerifiedPart:
-    from rexplug.tokens import TokenStore
+    from rexplug.tokens.store import TokenStore
 
     found = VerifiedPart(folder, "--from tokenize makes it again")
     try:

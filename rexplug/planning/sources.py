@@ -15,7 +15,7 @@ from rexplug.errors import RexplugError
 from rexplug.planning.history import MeasurementHistory, cost_key
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory, read_json
-from rexplug.tokens import TokenStore
+from rexplug.tokens.store import TokenStore
 
 BYTES_PER_TOKEN = 4.4
 """English web text with the ModernBERT tokenizer; used between curation and tokenization."""

@@ -14,8 +14,8 @@ import rexplug
 from rexplug.batches import BatchStream
 from rexplug.batches.packing import SMALL
 from rexplug.batches.policies import RandomMasking
-from rexplug.tokens import SpecialTokens, TokenStore
-from rexplug.tokens.store import close_store, write_shard
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.store import TokenStore, close_store, write_shard
 
 SPECIAL = SpecialTokens(cls=1, sep=2, pad=3, mask=4, vocabulary_size=60_000, all=frozenset(range(5)))
 SIZES = {"a": 1, "b": 2, "c": 7, "d": 30, "e": 100, "f": SMALL - 1, "g": SMALL, "h": 400}
@@ -78,8 +78,8 @@ def test_no_sample_is_seen_more_often_than_the_epochs_allow(stores, chosen):
     while not stream.done(position):
         plan, position = stream.plan(position)
         for row in plan.rows:
-            for _, source, _, document, *_ in row:
-                seen[names[source]][document] += 1
+            for sample in row:
+                seen[names[sample.source]][sample.document] += 1
         for name, counts in seen.items() if position.batch % 4 == 0 or stream.done(position) else ():
             epochs = counts.total() / SIZES[name]
             slack = 0 if SIZES[name] < SMALL else 1

@@ -24,8 +24,9 @@ import rexplug
 from rexplug.batches import BatchStream, Lineage, Position, PositionHistory, PositionLog
 from rexplug.batches.policies import RandomMasking
 from rexplug.io.atomic import write_json
-from rexplug.tokens import SpecialTokens, TokenStore
 from rexplug.tokens.shards import FORMAT, ROWS, sorted_hashes
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.store import TokenStore
 
 SPECIAL = SpecialTokens(cls=2, sep=3, pad=0, mask=4, vocabulary_size=50_368, all=frozenset(range(5)))
 
@@ -134,7 +135,10 @@ def main() -> None:
                 writer.append(position)
                 # Only the ids of the first shard are those of its documents.
                 documents += [
-                    sample[3] for row in plan.rows for sample in row if sample[3] < options.documents // options.shards
+                    sample.document
+                    for row in plan.rows
+                    for sample in row
+                    if sample.document < options.documents // options.shards
                 ]
         print(f"| bytes of the log per step | {log.stat().st_size / position.batch:.0f} | | |")
         timed(

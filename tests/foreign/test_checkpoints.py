@@ -64,7 +64,7 @@ def family(case):
 
 def refused(case, folder):
     if family(case):
-        return f"model.from: '{folder}' is a {case.start} model; only the ModernBERT family can be gone on from"
+        return f"model.from: '{folder}' is a {case.start} model; only ModernBERT-family checkpoints are supported"
     return f"model.from: '{folder}': {case.start.replace('{folder}', str(folder))}"
 
 
@@ -90,7 +90,7 @@ def started(folder):
 def start(folder, seed=5, **options):
     from rexplug.model.build import start_model
     from rexplug.recipe.schema import Model
-    from rexplug.tokens import SpecialTokens
+    from rexplug.tokens.special import SpecialTokens
 
     spec = Model.model_validate({"from": str(folder)} | options)
     return start_model(spec, SpecialTokens.read(folder), context=64, seed=seed)

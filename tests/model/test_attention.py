@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rexplug.errors import DataError
 from rexplug.model.attention import Packing, attend, choose_backend
 from rexplug.model.build import build_model
-from rexplug.model.layers import angles_of
+from rexplug.model.layers import rotary_cosines_and_sines
 from rexplug.model.packed import forward_packed, use_packed_attention, use_transformers_attention
 from rexplug.recipe.schema import Model
 
@@ -147,10 +147,10 @@ def test_the_tail_is_cut_into_pieces_no_longer_than_the_longest_document(lengths
     longest = max(lengths, default=padding)
     assert packing.max_length == longest
     assert len(packing.lengths) - len(lengths) == -(-padding // longest), "no more pieces than it takes"
-    assert packing.ends.tolist() == [0, *torch.tensor(packing.lengths).cumsum(0).tolist()]
-    assert packing.ends.dtype == torch.int32
+    assert packing.full_cu_seqlens.tolist() == [0, *torch.tensor(packing.lengths).cumsum(0).tolist()]
+    assert packing.full_cu_seqlens.dtype == torch.int32
     numbers = torch.repeat_interleave(torch.arange(len(packing.lengths)), torch.tensor(packing.lengths))
-    assert packing.document_of.tolist() == numbers.tolist()
+    assert packing.document_ids.tolist() == numbers.tolist()
     assert packing.positions.tolist() == [place for length in packing.lengths for place in range(length)]
 
 
@@ -263,7 +263,7 @@ def test_angles_are_right_beyond_position_2048_whatever_rounds_products(model, k
     torch.backends.cuda.matmul.allow_tf32 = True
     try:
         with Products() as products, torch.autocast("cpu", torch.bfloat16):
-            cosines, sines = angles_of(rotary, places, kind)
+            cosines, sines = rotary_cosines_and_sines(rotary, places, kind)
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
     assert products.found == ()

@@ -233,10 +233,11 @@ def checkpoint(tmp_path_factory, place, registry):
     import torch
     from transformers import ModernBertConfig, ModernBertForMaskedLM
 
-    from rexplug.corpus import curate
+    from rexplug.corpus.curate import curate
     from rexplug.corpus.sources import Jsonl
     from rexplug.recipe.schema import Curation, Tokenizer
-    from rexplug.tokens import SpecialTokens, make_tokenizer
+    from rexplug.tokens.special import SpecialTokens
+    from rexplug.tokens.tokenizer import make_tokenizer
 
     home, folder = tmp_path_factory.mktemp("making"), tmp_path_factory.mktemp("checkpoint") / "encoder"
     sources = {"text": Jsonl(paths=str(place / "data"))}

@@ -43,7 +43,7 @@ def ids_problem(model: Model, tokenizer: Path, learnt: Path, texts: Iterable[str
     own = learnt if learnt == learnt_tokenizer(model) and Path(str(model.from_)).is_dir() else model.from_
     more = "; resize_vocabulary adds tokens behind those of the checkpoint" if model.resize_vocabulary else ""
     return (
-        f"model.from: '{model.from_}' learnt other ids than the tokenizer has: {conflict}; go on with the checkpoint's own "
+        f"model.from: '{model.from_}' learnt other ids than the tokenizer has: {conflict}; use the checkpoint's own "
         f"tokenizer (tokenizer: {{from: {own}}}){more}"
     )
 

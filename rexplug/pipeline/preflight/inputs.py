@@ -122,7 +122,7 @@ def _asked(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[str
 
 def _relevance_problems(recipe: Recipe) -> list[str]:
     """Whether the `relevance` block and the filters that need it belong together."""
-    from rexplug.corpus.relevance.sample import sources_to_classify
+    from rexplug.corpus.relevance.filter import sources_to_classify
 
     needing = sources_to_classify(recipe.sources)
     if recipe.relevance is None:

@@ -40,7 +40,7 @@ def test_swapped_ids_are_refused(compare, tmp_path):
         compare(swapped, slow_only)
     assert str(refused.value) == (
         f"model.from: '{tmp_path}/theirs' learnt other ids than the tokenizer has: 2 of 11 shared tokens have other ids ('Red' is "
-        f"5 and not 6, 'red' is 6 and not 5); go on with the checkpoint's own tokenizer (tokenizer: {{from: {tmp_path}/theirs}})"
+        f"5 and not 6, 'red' is 6 and not 5); use the checkpoint's own tokenizer (tokenizer: {{from: {tmp_path}/theirs}})"
     )
 
 
@@ -49,7 +49,9 @@ def test_texts_of_the_corpus_decide_where_the_vocabulary_is_the_same(compare):
         normalizer = {"type": "Replace", "pattern": {"String": "zinc oak"}, "content": "oak"}
         save(folder, wordpiece(cased=True), {}, changed(normalizer=normalizer))
 
-    with pytest.raises(DataError, match="2 of 8 texts are cut otherwise .*, 'oak' in place of '\\[UNK\\] oak'\\)"):
+    with pytest.raises(
+        DataError, match="2 of 8 texts are tokenized differently .*, 'oak' in place of '\\[UNK\\] oak'\\)"
+    ):
         compare(of_one_word_less, cased, ["Red oak", "zinc oak"])
 
 

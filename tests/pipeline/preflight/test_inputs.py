@@ -13,7 +13,6 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, processors
 
 from rexplug.errors import DataError
-from rexplug.model.checkpoint import expected_weights
 from rexplug.model.config_file import ConfigFile
 from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.recipe import load_recipe
@@ -69,7 +68,7 @@ TINY = {
 def checkpoint(folder, **config):
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(TINY | config))
-    shapes = expected_weights(ConfigFile.of(TINY | config))
+    shapes = ConfigFile.of(TINY | config).expected_weights()
     save_file({name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, folder / "model.safetensors")
     return folder
 
@@ -105,10 +104,10 @@ def test_a_checkpoint_must_fit(place, look):
         f"tokenizer: a checkpoint goes on with its own tokenizer, whose ids it has learnt: tokenizer: {{from: {own}}}"
     ]
     assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {other}}}") == [
-        f"model.from: '{other}' is a bert model; only the ModernBERT family can be gone on from"
+        f"model.from: '{other}' is a bert model; only ModernBERT-family checkpoints are supported"
     ]
     assert complaints(look, f"tokenizer={{from: {large}}}", f"model={{from: {own}}}") == [
-        f"model.from: '{own}' has 64 embeddings, but the tokenizer has 100 tokens; go on with the checkpoint's own tokenizer "
+        f"model.from: '{own}' has 64 embeddings, but the tokenizer has 100 tokens; use the checkpoint's own tokenizer "
         f"(tokenizer: {{from: {own}}}), or add rows for new tokens with model.resize_vocabulary: true"
     ]
     assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}, revision: v1}}") == [
@@ -120,7 +119,7 @@ def test_a_checkpoint_must_fit(place, look):
 def test_special_tokens_and_spare_rows_must_fit(place, look):
     own = checkpoint(tokenizer(place / "own"), sep_token_id=9)
     assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}}}") == [
-        f"model.from: '{own}' knows [SEP] as 9, but the tokenizer as 3; go on with the checkpoint's own tokenizer "
+        f"model.from: '{own}' knows [SEP] as 9, but the tokenizer as 3; use the checkpoint's own tokenizer "
         f"(tokenizer: {{from: {own}}})"
     ]
     assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}, resize_vocabulary: true}}") == [
@@ -144,12 +143,12 @@ def test_another_vocabulary_of_the_same_size_is_refused(place, look):
     assert look(f"tokenizer={{from: {own}}}", model).lines() == []
     assert complaints(look, f"tokenizer={{from: {moved}}}", model) == [
         f"model.from: '{own}' learnt other ids than the tokenizer has: 44 of 50 shared tokens have other ids ('t49' is 5 "
-        "and not 49, 't48' is 6 and not 48, 't47' is 7 and not 47); go on with the checkpoint's own tokenizer "
+        "and not 49, 't48' is 6 and not 48, 't47' is 7 and not 47); use the checkpoint's own tokenizer "
         f"(tokenizer: {{from: {own}}})"
     ]
     assert complaints(look, f"tokenizer={{from: {other}}}", model) == [
         f"model.from: '{own}' learnt other ids than the tokenizer has: 45 ids stand for other tokens (5 is 'x5' and not 't5', "
-        "6 is 'x6' and not 't6', 7 is 'x7' and not 't7'); go on with the checkpoint's own tokenizer "
+        "6 is 'x6' and not 't6', 7 is 'x7' and not 't7'); use the checkpoint's own tokenizer "
         f"(tokenizer: {{from: {own}}})"
     ]
 
@@ -161,7 +160,7 @@ def test_a_larger_vocabulary_keeps_the_ids_of_the_checkpoint(place, look):
     assert look(f"tokenizer={{from: {large}}}", model).lines() == []
     assert complaints(look, f"tokenizer={{from: {moved}}}", model) == [
         f"model.from: '{own}' learnt other ids than the tokenizer has: 45 of 50 shared tokens have other ids ('t49' is 155 "
-        "and not 49, 't48' is 156 and not 48, 't47' is 157 and not 47); go on with the checkpoint's own tokenizer "
+        "and not 49, 't48' is 156 and not 48, 't47' is 157 and not 47); use the checkpoint's own tokenizer "
         f"(tokenizer: {{from: {own}}}); resize_vocabulary adds tokens behind those of the checkpoint"
     ]
 
@@ -174,7 +173,7 @@ def test_a_checkpoint_of_a_run_is_compared_with_the_tokenizer_of_the_run(place, 
     other = tokenizer(place / "other", first="x")
     assert look(f"tokenizer={{from: {own}}}", f"model={{from: {folder}}}").lines() == []
     (problem,) = complaints(look, f"tokenizer={{from: {other}}}", f"model={{from: {folder}}}")
-    assert problem.endswith(f"go on with the checkpoint's own tokenizer (tokenizer: {{from: {own.resolve()}}})")
+    assert problem.endswith(f"use the checkpoint's own tokenizer (tokenizer: {{from: {own.resolve()}}})")
 
 
 def test_a_checkpoint_without_a_tokenizer_is_remarked_on(place, look):
@@ -189,7 +188,7 @@ def test_baselines_that_cannot_be_loaded(place, look):
     damaged = checkpoint(tokenizer(place / "damaged"))
     (damaged / "model.safetensors").write_bytes(b"not weights")
     assert complaints(look, f"baselines=[{damaged}, {place}/a.txt]") == [
-        f"baselines.0: {damaged} is no model that can be evaluated: {damaged}/model.safetensors is no safetensors file, or is cut "
+        f"baselines.0: {damaged} is no model that can be evaluated: {damaged}/model.safetensors is not a safetensors file, or is cut "
         "short",
         f"baselines.1: '{place}/a.txt' is a file; a model is a folder with config.json and weights, or a hub name",
     ]
