@@ -93,3 +93,11 @@ def test_every_command_is_documented():
     text = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
     for name in cli.list_commands(None):
         assert f"\n## rexplug {name}\n" in text
+
+
+def test_the_page_on_python_shows_every_section_of_its_test():
+    code = (ROOT / "tests/api/test_notebook.py").read_text(encoding="utf-8")
+    page = (ROOT / "docs/guide/in-python.md").read_text(encoding="utf-8")
+    sections = re.findall(r"# -- start (\w+) --", code)
+    assert sections
+    assert re.findall(r"<!-- cut: tests/api/test_notebook.py (\w+) -->", page) == sections

@@ -51,8 +51,8 @@ def problem(words: list[str]) -> str | None:
     try:
         command.make_context(command.name, list(rest))
     except click.MissingParameter as error:
-        # `rexplug run` in running text names the command alone.
-        return error.format_message() if rest else None
+        # `rexplug run` and `rexplug run --processes N` in running text leave out what they run.
+        return error.format_message() if rest and not rest[0].startswith("-") else None
     except click.exceptions.NoArgsIsHelpError:
         return None
     except click.UsageError as error:
