@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from reference_pages import one_line, signature
+from reference_pages import one_line, signature, written_parameters
 
 import rexplug
 from rexplug import api, testing
@@ -81,11 +81,28 @@ def described(prefix: str, module: Any, names: Iterable[str]) -> list[str]:
         thing = getattr(module, name)
         lines.append(f"### {name}\n")
         if inspect.isfunction(thing):
-            lines.append(f"```python\n{prefix}.{name}{signature(thing)}\n```\n")
+            lines.append(f"```python\n{call(f'{prefix}.{name}', thing)}\n```\n")
         lines.append((CONSTANTS.get(name) or docstring(thing)).rstrip() + "\n")
         if inspect.isclass(thing) and (listed := [f"- {member}" for member in members(thing)]):
             lines += [*listed, ""]
     return lines
+
+
+def call(name: str, function: Any) -> str:
+    """Name and signature of a function, with a line for each parameter where one line would be too long."""
+    text = f"{name}{signature(function)}"
+    if len(text) <= 90:
+        return text
+    parameters, keyword_only = [], False
+    for parameter, shown in zip(
+        inspect.signature(function).parameters.values(), written_parameters(function), strict=True
+    ):
+        if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
+            parameters.append("*")
+            keyword_only = True
+        parameters.append(shown)
+    returns = text.rpartition(") -> ")[2]
+    return "\n".join([f"{name}(", *(f"    {parameter}," for parameter in parameters), f") -> {returns}"])
 
 
 def docstring(thing: Any) -> str:

@@ -158,14 +158,27 @@ def hooks_page() -> str:
 def signature(function: Any) -> str:
     """The signature with annotations as they are written, without the quotes of postponed evaluation."""
     found = inspect.signature(function)
-    bare = [
-        p.replace(annotation=_Written(p.annotation)) if p.annotation is not p.empty else p
-        for p in found.parameters.values()
-    ]
     returns = found.return_annotation
     return str(
-        found.replace(parameters=bare, return_annotation=returns if returns is found.empty else _Written(returns))
+        found.replace(
+            parameters=_written(found),
+            return_annotation=returns if returns is found.empty else _Written(returns),
+        )
     )
+
+
+def written_parameters(function: Any) -> list[str]:
+    """The parameters of a function as they are written."""
+    return [str(parameter) for parameter in _written(inspect.signature(function))]
+
+
+def _written(found: inspect.Signature) -> list[inspect.Parameter]:
+    return [
+        parameter
+        if parameter.annotation is parameter.empty
+        else parameter.replace(annotation=_Written(parameter.annotation))
+        for parameter in found.parameters.values()
+    ]
 
 
 class _Written:
