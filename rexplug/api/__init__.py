@@ -48,7 +48,17 @@ if TYPE_CHECKING:
     from rexplug.corpus.provenance import DocumentOutcome
     from rexplug.pipeline.preflight.inputs import PreflightReport
     from rexplug.pipeline.stages import Incomplete
-    from rexplug.planning import Disk, Expected, Forecast, Memory, OnGpu, Plan, PlannedPhase, SourceSize, SourceUse
+    from rexplug.planning import (
+        Disk,
+        Forecast,
+        GpuForecast,
+        Memory,
+        Plan,
+        PlannedPhase,
+        SourceSize,
+        SourceUse,
+        StageForecast,
+    )
     from rexplug.planning.sources import BYTES_PER_TOKEN
     from rexplug.recipe import Recipe
     from rexplug.report.compare import Cell, Comparison
@@ -67,12 +77,11 @@ __all__ = [
     "Disk",
     "DocumentOutcome",
     "DocumentSteps",
-    "Expected",
     "Forecast",
+    "GpuForecast",
     "Incomplete",
     "Memory",
     "ModelResults",
-    "OnGpu",
     "PhasePreview",
     "Plan",
     "PlannedPhase",
@@ -87,6 +96,7 @@ __all__ = [
     "SourceCounts",
     "SourceSize",
     "SourceUse",
+    "StageForecast",
     "StageRecord",
     "StepDocuments",
     "StrPath",
@@ -132,7 +142,7 @@ _RESULTS = {
     "rexplug.pipeline.preflight.inputs": ("PreflightReport",),
     "rexplug.pipeline.stages": ("Incomplete",),
     "rexplug.planning": (
-        "Disk", "Expected", "Forecast", "SourceSize", "Memory", "OnGpu", "Plan", "PlannedPhase", "SourceUse",
+        "Disk", "StageForecast", "Forecast", "SourceSize", "Memory", "GpuForecast", "Plan", "PlannedPhase", "SourceUse",
     ),
     "rexplug.planning.sources": ("BYTES_PER_TOKEN",),
     "rexplug.recipe": ("Recipe",),
