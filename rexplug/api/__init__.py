@@ -43,6 +43,8 @@ from rexplug.api.runs import (
     write_report,
 )
 from rexplug.api.streams import Batch, Stream, StreamRow, open_stream, preview
+from rexplug.errors import RunInterrupted
+from rexplug.progress import Progress
 
 if TYPE_CHECKING:
     from rexplug.components import Component
@@ -87,9 +89,11 @@ __all__ = [
     "Plan",
     "PlannedPhase",
     "PreflightReport",
+    "Progress",
     "Recipe",
     "RowPreview",
     "Run",
+    "RunInterrupted",
     "RunLike",
     "SamplePreview",
     "SourceCounts",

@@ -1,7 +1,7 @@
 """Estimates the work of every stage, and its time and memory by default, where nothing was measured.
 
-The defaults are round numbers from two cores of an AMD EPYC (docs/plan.md). A measurement becomes a factor on them, so that
-it also holds for more tokens, more documents or another number of steps.
+The defaults are round numbers from two cores of an AMD EPYC (docs/explanations/plan.md). A measurement becomes a factor on
+them, so that it also holds for more tokens, more documents or another number of steps.
 """
 
 from __future__ import annotations

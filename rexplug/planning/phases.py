@@ -200,7 +200,7 @@ def assumed_attended(context: int) -> float:
 
     Up to 1,024 tokens documents are assumed to fill the context. Beyond that, just over half of the additional context is
     assumed to be filled: with this the published speeds of ModernBERT at 8,192 follow from its speeds at 1,024 within 4 %
-    (docs/plan.md).
+    (docs/explanations/plan.md).
     """
     return float(min(context, _SHORT_CONTEXT + _FILLED * max(0, context - _SHORT_CONTEXT)))
 
