@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_models(
-    names: Sequence[ModelSpec], evaluators: Sequence[Evaluator], material: EvaluationData, out: Path, progress: Progress
+    names: Sequence[ModelSpec], evaluators: Sequence[Evaluator], data: EvaluationData, out: Path, progress: Progress
 ) -> list[ModelResults]:
     """Measure every model on the same items; results lie in `out/<model>/` and are taken from there where nothing changed.
 
@@ -31,7 +31,7 @@ def evaluate_models(
     from rexplug.report.results import load_results
 
     for name in names:
-        evaluate(evaluators, name.load, material, name=name.label, folder=out / name.label, progress=progress)
+        evaluate(evaluators, name.load, data, name=name.label, folder=out / name.label, progress=progress)
     labels = {evaluator.label for evaluator in evaluators}
     found = []
     for name in names:
@@ -52,7 +52,7 @@ def evaluation_data_of(recipe: Recipe, run: RunDirectory, progress: Progress) ->
                 raise DataError(f"{folder} is missing, and {stage} is done; --from {stage} makes it again")
     if not run.tokenizer.is_dir() or not run.corpus.is_dir():
         return EvaluationData({}, recipe.seed)
-    return RecipeStages(recipe, run, progress).material()
+    return RecipeStages(recipe, run, progress).evaluation_data()
 
 
 def evaluators_with_data(evaluators: Sequence[Evaluator], progress: Progress) -> list[Evaluator]:

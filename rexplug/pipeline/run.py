@@ -456,7 +456,7 @@ class RecipeStages:
         try:
             results = evaluate(
                 self.recipe.evaluators, lambda: ModelSpec(moment, str(checkpoint)).load(self.run.tokenizer),
-                self.material(), name=moment, folder=self.run.evaluation / moment, progress=self.progress,
+                self.evaluation_data(), name=moment, folder=self.run.evaluation / moment, progress=self.progress,
             )  # fmt: skip
         except EvaluatorsFailed as error:
             raise EvaluatorsFailed(str(error), _mains(error.results)) from None
@@ -471,7 +471,7 @@ class RecipeStages:
         for name in distinct([ModelSpec.parse(each) for each in self.recipe.baselines]):
             try:
                 results: Mapping[str, Mapping[str, Any]] = evaluate(
-                    self.recipe.evaluators, name.load, self.material(), name=name.label,
+                    self.recipe.evaluators, name.load, self.evaluation_data(), name=name.label,
                     folder=self.run.baselines / name.label, progress=self.progress,
                 )  # fmt: skip
             except RexplugError as error:
@@ -482,7 +482,7 @@ class RecipeStages:
             raise EvaluatorsFailed("; ".join(failed), found)
         return found
 
-    def material(self) -> EvaluationData:
+    def evaluation_data(self) -> EvaluationData:
         """What evaluators measure on: held-out documents, and the scorer that tells salient words from plain ones."""
         from rexplug.evaluation import EvaluationData
 
