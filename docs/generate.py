@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from rexplug.cli.plugins import describe
 from rexplug.plugins import hookspecs
 from rexplug.plugins.discovery import load_plugins
-from rexplug.plugins.hookspecs import KINDS
+from rexplug.plugins.hookspecs import HOOKS, KINDS
 from rexplug.recipe import schema
 
 DOCS = Path(__file__).parent
@@ -69,9 +69,10 @@ def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
 def hooks_page() -> str:
     """Every hook point and the class that it takes."""
     lines = [NOTE, "# Hooks\n", " ".join((inspect.getdoc(hookspecs) or "").split()) + "\n"]
-    for name, kind in KINDS.items():
-        lines.append(f"## {name}\n")
-        lines.append((inspect.getdoc(getattr(hookspecs, name)) or "") + "\n")
+    for hook in HOOKS:
+        kind = hook.kind
+        lines.append(f"## {hook.name}\n")
+        lines.append(f"{hook.description}\n")
         lines.append(
             f"Returns subclasses of `rexplug.{kind.__name__}`: {(inspect.getdoc(kind) or '').splitlines()[0]}\n"
         )

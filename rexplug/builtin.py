@@ -1,4 +1,4 @@
-"""The core's own components; they enter by the same door as those of any plugin."""
+"""The core's own components, registered with the same hooks as those of a plugin."""
 
 from __future__ import annotations
 
@@ -36,35 +36,35 @@ from rexplug.plugins.hookspecs import hookimpl
 
 @hookimpl
 def rexplug_document_sources() -> list[type[DocumentSource]]:
-    """Files, archives and datasets, and datatrove's own readers under its name."""
+    """Sources for files, archives and datasets, and datatrove's readers as `datatrove.<class>`."""
     return [Jsonl, Parquet, Csv, TextFiles, HtmlFiles, Warc, HuggingFace, *datatrove_readers()]
 
 
 @hookimpl
 def rexplug_corpus_filters() -> list[type[CorpusFilter]]:
-    """Filters that serve any vertical, and datatrove's own under its name."""
-    ours: list[type[CorpusFilter]] = [
+    """Filters for any vertical, and datatrove's filters as `datatrove.<class>`."""
+    own: list[type[CorpusFilter]] = [
         Length, Addresses, RelevanceFilter, Language, GopherQuality, GopherRepetition, C4Quality, FineWebQuality,
         Boilerplate, PersonalData,
     ]  # fmt: skip
-    return [*ours, *datatrove_filters()]
+    return [*own, *datatrove_filters()]
 
 
 @hookimpl
 def rexplug_labellers() -> list[type[Labeller]]:
-    """Labels from files, sources and language models."""
+    """Labellers that read a file, go by the source, or ask a language model."""
     return [LabelFile, Llm, SourceLabels]
 
 
 @hookimpl
 def rexplug_masking_policies() -> list[type[MaskingPolicy]]:
-    """Plain masking."""
+    """Random masking."""
     return [RandomMasking]
 
 
 @hookimpl
 def rexplug_evaluators() -> list[type[Evaluator]]:
-    """Evaluators that serve any vertical."""
+    """Evaluators for any vertical."""
     return [
         MaskedRecovery, LongDocuments, EmbeddingGeometry, RetrievalFolder, Mteb, Similarity, Classification,
         PairClassification,

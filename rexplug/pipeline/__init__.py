@@ -1,4 +1,4 @@
-"""The run as a story: stages, fingerprints, skip and redo."""
+"""Runs: stages with fingerprints, which are skipped, resumed or redone."""
 
 from rexplug.pipeline.export import export_checkpoint
 from rexplug.pipeline.manifest import Manifest

@@ -152,7 +152,7 @@ def test_show_prints_a_recipe(call, recipe, tmp_path):
 def test_show_blames_an_override(call, recipe):
     assert call("show", recipe, "sede=4")[::2] == (
         2,
-        "rexplug: r.yaml has 1 problem:\n  override sede=4: sede: there is no such key; did you mean 'seed'?\n",
+        "rexplug: r.yaml has 1 problem:\n  override sede=4: sede: unknown key; did you mean 'seed'?\n",
     )
 
 

@@ -338,7 +338,7 @@ def test_their_names_and_options_in_a_recipe(tmp_path):
             "      - quality.gopher\n", "      - {use: datatrove.GopherQualityFilter, min_doc_wrods: 30}\n", 1
         )
     )
-    with pytest.raises(RecipeError, match=r"min_doc_wrods: there is no such key; did you mean 'min_doc_words'\?"):
+    with pytest.raises(RecipeError, match=r"min_doc_wrods: unknown key; did you mean 'min_doc_words'\?"):
         load_recipe(path)
     path.write_text(recipe.replace("quality.gopher", "datatrove.GopherQualityFliter", 1))
     with pytest.raises(RecipeError, match=r"did you mean 'datatrove.GopherQualityFilter'\?"):

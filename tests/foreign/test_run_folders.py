@@ -83,7 +83,7 @@ def test_a_whole_run_verifies(recipe):
 def test_the_first_thing_that_is_wrong_is_told_with_what_mends_it(broken):
     run, ask = broken("statistics.json a source null")
     assert ask("corpus show").message == (
-        f"rexplug: {run / 'corpus' / 'statistics.json'} is damaged: 'sources.web' is nothing where an object is due; rexplug run "
+        f"rexplug: {run / 'corpus' / 'statistics.json'} is damaged: 'sources.web' is nothing instead of an object; rexplug run "
         "RECIPE --from curate makes it again"
     )
 

@@ -85,7 +85,7 @@ def test_all_variants_store_the_same_salience_and_share_their_data(recipe):
 
 
 def test_a_wrong_variant_is_met_before_anything_runs(recipe):
-    with pytest.raises(RecipeError, match="there is no such key; did you mean 'masking'"):
+    with pytest.raises(RecipeError, match="unknown key; did you mean 'masking'"):
         Ablation.plan(recipe, (), [Axis.parse("phases.anneal.maskng=[a, b]")], 1, load_plugins())
 
 

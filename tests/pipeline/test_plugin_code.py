@@ -188,7 +188,7 @@ def test_another_package_version_redoes_nothing(toy, monkeypatch):
 
 
 def test_training_of_another_format_is_refused_before_anything_is_touched(toy, monkeypatch):
-    from rexplug.pipeline import run as pipeline
+    from rexplug.pipeline import recipe_stages as pipeline
 
     toy.write("one")
     toy()
@@ -208,9 +208,10 @@ def test_training_of_another_format_is_refused_before_anything_is_touched(toy, m
 
 
 def stages_of(toy):
-    from rexplug.pipeline.run import RecipeStages
+    from rexplug.pipeline.recipe_stages import RecipeStages
     from rexplug.progress import Silent
 
     registry = load_plugins({"toy": importlib.import_module("toy_plugin")})
     recipe = load_recipe(toy.root.parent / "recipe.yaml", (), registry)
-    return RecipeStages(recipe, RunDirectory(toy.root), Silent()).stages({**registry.versions(), "toy": "1.0"})
+    plugins = {**registry.versions(), "toy": "1.0"}
+    return RecipeStages(recipe, RunDirectory(toy.root), Silent(), plugins).build()

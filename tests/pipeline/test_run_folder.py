@@ -50,8 +50,8 @@ def test_fresh_refuses_a_folder_that_is_no_run(run):
     with pytest.raises(DataError) as caught:
         require_run_folder(run, fresh=True)
     assert str(caught.value) == (
-        f"--fresh: {run.root} is not empty and is no run (it has no run.json), so that nothing in it was removed; it holds "
-        "'data.csv', 'thesis.tex'. Give a folder of a run, or another one with --run-dir"
+        f"--fresh: {run.root} is not empty and is not a run directory (it has no run.json), so that nothing in it was removed; "
+        "it holds 'data.csv', 'thesis.tex'. Give a run directory, or another folder with --run-dir"
     )
     require_run_folder(run, fresh=False)  # a run adds its files to such a folder and removes none
 
@@ -62,8 +62,8 @@ def test_a_run_does_not_write_over_files_that_were_there(run, name):
     with pytest.raises(DataError) as caught:
         require_run_folder(run, fresh=False)
     assert str(caught.value) == (
-        f"{run.root} is no run (it has no run.json), but holds '{name}', which a run would write over; give another folder with "
-        "--run-dir"
+        f"{run.root} is not a run directory (it has no run.json), but holds '{name}', which a run would overwrite; give another "
+        "folder with --run-dir"
     )
 
 
@@ -77,11 +77,15 @@ def test_what_a_refused_start_left_is_no_hindrance(run):
 def test_a_file_and_a_broken_link_are_no_folders(tmp_path):
     file = tmp_path / "file"
     file.write_text("mine")
-    with pytest.raises(DataError, match=rf"^{file} is a file, but a run is a folder; give another one with --run-dir$"):
+    with pytest.raises(
+        DataError, match=rf"^{file} is a file, but a run needs a folder; give another one with --run-dir$"
+    ):
         require_run_folder(RunDirectory(file), fresh=True)
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "gone")
-    with pytest.raises(DataError, match=r"is a link to .*/gone, which is not there; mend the link, or give --run-dir$"):
+    with pytest.raises(
+        DataError, match=r"is a link to .*/gone, which does not exist; repair the link, or give --run-dir$"
+    ):
         require_run_folder(RunDirectory(link), fresh=False)
 
 
@@ -115,7 +119,7 @@ def test_a_run_does_not_clear_what_it_reads(tokenized_run, tmp_path, notes, key,
     with pytest.raises(DataError) as caught:
         run_recipe(recipe, run, notes, plugins=registry.versions(), command="", until="tokenize", fresh=fresh)
     assert str(caught.value) == (
-        f"{key}: '{place.format(run=run)}' lies in {run}/{folder}, which this run itself writes and clears; copy it to another "
-        "place, or give another folder with --run-dir"
+        f"{key}: '{place.format(run=run)}' lies in {run}/{folder}, which this run itself writes and clears; copy it "
+        "elsewhere, or give another folder with --run-dir"
     )
     assert sorted(run.rglob("*")) == before

@@ -7,7 +7,8 @@ import pytest
 
 from rexplug.errors import DataError, RecipeError
 from rexplug.pipeline.manifest import Manifest, differences, locked
-from rexplug.pipeline.stages import Incomplete, Stage, run_stages
+from rexplug.pipeline.run_stages import run_stages
+from rexplug.pipeline.stages import Incomplete, Stage
 from rexplug.run_directory import RunDirectory
 
 
@@ -133,7 +134,7 @@ def test_unknown_stage_names_those_that_exist(bench):
     with pytest.raises(RecipeError) as caught:
         bench(until="trian")
     assert str(caught.value) == (
-        "--until trian: there is no such stage; the stages are relevance, curate, tokenize, train, evaluate, export, report, train.a"
+        "--until trian: unknown stage; the stages are relevance, curate, tokenize, train, evaluate, export, report, train.a"
     )
 
 
@@ -142,7 +143,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
     with locked(run), pytest.raises(DataError) as caught, locked(run):
         pass
     assert str(caught.value) == (
-        f"another rexplug run is at work in {tmp_path}; wait for it, or give this one its own folder with --run-dir"
+        f"another rexplug run is using {tmp_path}; wait for it, or give this one its own folder with --run-dir"
     )
 
 

@@ -89,7 +89,7 @@ def test_check_lists_what_lies_on_the_hub(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1:5] == [
-        "  not looked at, since it lies on the Hugging Face hub (--hub asks for it):",
+        "  not checked, on the Hugging Face hub (--hub checks it):",
         "    sources.web: dataset mlfoundations/dclm-baseline-1.0-parquet",
         "    sources.retail: dataset thebajajra/Ecom-niverse",
         "    tokenizer.from: model answerdotai/ModernBERT-base",

@@ -81,14 +81,14 @@ def test_an_empty_text_has_no_value():
         ("a: 1\n b: 2\n", "r.yaml:2: this is not YAML: mapping values are not allowed here"),
         ("a: *b\n", "r.yaml:1: this is not YAML: found undefined alias 'b'"),
         ("a: 1\n---\nb: 2\n", "r.yaml:2: this is not YAML: but found another document"),
-        ("a: !secret 3\n", "r.yaml:1: a: could not determine a constructor for the tag '!secret'"),
+        ("a: !secret 3\n", "r.yaml:1: a: the tag '!secret' is not supported"),
         (
             "a: !!python/object/apply:os.getcwd []\n",
-            "r.yaml:1: a: could not determine a constructor for the tag 'tag:yaml.org,2002:python/object/apply:os.getcwd'",
+            "r.yaml:1: a: the tag 'tag:yaml.org,2002:python/object/apply:os.getcwd' is not supported",
         ),
         (
             "a: &x [*x]\n",
-            "r.yaml:1: an alias stands inside the value that it repeats, or values are nested more than 100 levels deep",
+            "r.yaml:1: an alias is inside the value that it repeats, or values are nested more than 100 levels deep",
         ),
     ],
 )

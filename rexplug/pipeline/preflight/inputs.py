@@ -1,103 +1,104 @@
-"""Whether what a recipe names can be read, before anything is done."""
+"""Checks that everything a recipe reads exists and fits together, before anything is done."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from rexplug.components import CorpusFilter, DocumentSource, Evaluator, Labeller
+from rexplug.components import Component, DocumentSource
 from rexplug.errors import DataError, RexplugError, brief
 from rexplug.io.hub import HubName, Unreachable, ask
-from rexplug.pipeline.preflight.components import early_problems
+from rexplug.pipeline.preflight.components import component_problems
+from rexplug.pipeline.preflight.report import PreflightReport
 from rexplug.pipeline.preflight.start import start_notes, start_problems
 from rexplug.recipe import Recipe
 from rexplug.recipe.notes import recipe_notes
-
-
-@dataclass(frozen=True)
-class PreflightReport:
-    """What a look at the inputs leaves to say.
-
-    `unchecked` are names of the hub that nobody was asked for, by their place in the recipe; `why` says why not; `notes` are
-    remarks on what is there.
-    """
-
-    unchecked: dict[str, HubName]
-    why: str
-    notes: tuple[str, ...]
-
-    def lines(self) -> list[str]:
-        """The same for the terminal."""
-        found = [f"  note: {note}" for note in self.notes]
-        if self.unchecked:
-            found.append(f"  not looked at, since it lies on the Hugging Face hub ({self.why}):")
-            found += [f"    {place}: {name}" for place, name in self.unchecked.items()]
-        return found
+from rexplug.recipe.section import Section
 
 
 def check_inputs(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
-    """Look whether everything that a recipe reads is there; `rexplug check` and `run` both call this first.
+    """Check everything that a recipe reads; `rexplug check` and `rexplug run` call this first.
 
     Args:
         recipe: the recipe.
-        hub: ask the Hugging Face hub for what lies there. Without it nothing goes over a network but what object stores
-            are asked for. A hub that does not answer is no fault of the recipe.
+        hub: ask the Hugging Face hub for the models and datasets there. Without it only object stores are asked. A hub that
+            does not answer is not a problem of the recipe.
 
     Raises:
         DataError: with one line per problem.
     """
     problems = []
+    unchecked: dict[str, HubName] = {}
     for place, component in _components(recipe):
         try:
-            component.check()
+            if (check := getattr(component, "check", None)) is not None:
+                check()
         except RexplugError as error:
             problems.append(f"{place}: {error}")
-        except OSError as error:  # a name that is too long, a folder that we may not read
-            problems.append(f"{place}: {_said(error)}")
+        except OSError as error:  # a name that is too long, a folder that may not be read
+            problems.append(f"{place}: {_unreadable(error)}")
+        for name in component.hub_names():
+            unchecked[place] = name
     problems += _relevance_problems(recipe)
-    problems += early_problems(recipe)
-    unchecked: dict[str, HubName] = {
-        place: name for place, component in _components(recipe) for name in component.hub_names()
-    }
+    problems += component_problems(recipe)
     try:
         problems += start_problems(recipe, unchecked)
     except OSError as error:
-        problems.append(f"tokenizer, model or baselines: {_said(error)}")
-    why = "--hub asks for it"
+        problems.append(f"tokenizer, model or baselines: {_unreadable(error)}")
+    reason = "--hub checks it"
     if hub:
-        unchecked, why = _asked(unchecked, problems)
+        unchecked, reason = _ask_hub(unchecked, problems)
     if problems:
         raise DataError("\n".join(problems))
-    return PreflightReport(unchecked, why, (*start_notes(recipe), *recipe_notes(recipe)))
+    return PreflightReport(unchecked, reason, (*start_notes(recipe), *recipe_notes(recipe)))
 
 
-def _said(error: OSError) -> str:
-    return f"{brief(error.filename)} cannot be looked at: {error.strerror}"
+def _unreadable(error: OSError) -> str:
+    return f"{brief(error.filename)} cannot be read: {error.strerror}"
 
 
-def _components(recipe: Recipe) -> Iterator[tuple[str, DocumentSource | CorpusFilter | Evaluator | Labeller]]:
-    """Every component that reads something before training, with its place in the recipe."""
-    for name, source in recipe.sources.items():
-        yield f"sources.{name}", source
-        for index, each in enumerate(source.filters):
-            yield f"sources.{name}.filters.{index} ({each.name})", each
-    for index, evaluator in enumerate(recipe.evaluators):
-        yield f"evaluators.{index} ({evaluator.name})", evaluator
-    if recipe.relevance is not None:
-        yield "relevance.labels", recipe.relevance.labels
-        if recipe.relevance.audit is not None:
-            yield "relevance.audit.labels", recipe.relevance.audit.labels
+def _components(recipe: Recipe) -> Iterator[tuple[str, Component]]:
+    """Every component that the recipe names, and the filters of its sources, with its place in the recipe.
+
+    Other components among the options of a component are checked by that component.
+    """
+    for place, component in _walk(recipe, ""):
+        yield place, component
+        if isinstance(component, DocumentSource):
+            yield from _walk(component.filters, f"{place}.filters")
 
 
-def _asked(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[str, HubName], str]:
-    """Ask the hub for each name once; faults go to `problems`. Returns what got no answer, and why."""
+def _walk(value: Any, place: str) -> Iterator[tuple[str, Component]]:
+    if isinstance(value, Component):
+        yield place, value
+    elif isinstance(value, Section):
+        for name, field in type(value).model_fields.items():
+            key = field.alias or name
+            yield from _walk(getattr(value, name), f"{place}.{key}" if place else key)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _walk(item, f"{place}.{key}")
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            if isinstance(item, Component):
+                yield f"{place}.{index} ({item.name})", item
+            else:
+                yield from _walk(item, f"{place}.{getattr(item, 'name', index)}")
+
+
+def _ask_hub(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[str, HubName], str]:
+    """Ask the hub for each name once and append what is wrong to `problems`.
+
+    Returns:
+        the names without an answer, and why there was none.
+    """
     answers: dict[HubName, str | None] = {}
     for place, name in unchecked.items():
         if name not in answers:
             try:
                 answers[name] = ask(name)
             except Unreachable as error:
-                # One silence is enough: every further question would wait as long.
+                # Stop here: every further request would wait for the same time-out.
                 left = {place: name for place, name in unchecked.items() if name not in answers}
                 return left, f"the hub does not answer: {error}"
         if answers[name] is not None:
@@ -106,15 +107,15 @@ def _asked(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[str
 
 
 def _relevance_problems(recipe: Recipe) -> list[str]:
-    """Whether the `relevance` block and the filters that need it belong together."""
+    """Whether the recipe has a `relevance` block if and only if a filter needs it."""
     from rexplug.corpus.relevance.sample import users
 
-    needing = users(recipe.sources)
+    users_of_relevance = users(recipe.sources)
     if recipe.relevance is None:
         return [
             f"sources.{name}: the filter 'relevance' has no classifier; write a `relevance` block, or give the filter a `model`"
-            for name in needing
+            for name in users_of_relevance
         ]
-    if not needing:
-        return ["relevance: no source uses the filter `relevance`, so that the classifier would decide nothing"]
+    if not users_of_relevance:
+        return ["relevance: no source uses the filter `relevance`, so the classifier would have no effect"]
     return []

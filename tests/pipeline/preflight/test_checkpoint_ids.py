@@ -39,8 +39,8 @@ def test_swapped_ids_are_refused(compare, tmp_path):
     with pytest.raises(DataError) as refused:
         compare(swapped, slow_only)
     assert str(refused.value) == (
-        f"model.from: '{tmp_path}/theirs' learnt other ids than the tokenizer has: 2 of 11 shared tokens have other ids ('Red' is "
-        f"5 and not 6, 'red' is 6 and not 5); go on with the checkpoint's own tokenizer (tokenizer: {{from: {tmp_path}/theirs}})"
+        f"model.from: '{tmp_path}/theirs' was trained with other ids than the tokenizer has: 2 of 11 shared tokens have other ids "
+        f"('Red' is 5 and not 6, 'red' is 6 and not 5); use the checkpoint's own tokenizer (tokenizer: {{from: {tmp_path}/theirs}})"
     )
 
 
@@ -55,6 +55,6 @@ def test_texts_of_the_corpus_decide_where_the_vocabulary_is_the_same(compare):
 
 def test_a_checkpoint_without_a_tokenizer(compare, tmp_path):
     assert compare(cased, lambda folder: None) == (
-        f"model.from: '{tmp_path}/theirs' brings no tokenizer.json, so that nobody can tell whether its ids are those of the "
+        f"model.from: '{tmp_path}/theirs' has no tokenizer.json, so that its ids cannot be compared with those of the "
         "recipe's tokenizer"
     )
