@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rexplug.batches.policies import RandomMasking
 from rexplug.components import CorpusFilter, DocumentSource, Evaluator, Labeller, MaskingPolicy
-from rexplug.corpus.datatrove.filters import datatrove_filters
-from rexplug.corpus.datatrove.readers import datatrove_readers
+from rexplug.corpus.datatrove.filters import DatatroveFilter
+from rexplug.corpus.datatrove.readers import DatatroveReader
 from rexplug.corpus.filters import (
     Addresses,
     Boilerplate,
@@ -36,18 +36,17 @@ from rexplug.plugins.hookspecs import hookimpl
 
 @hookimpl
 def rexplug_document_sources() -> list[type[DocumentSource]]:
-    """Sources for files, archives and datasets, and datatrove's readers as `datatrove.<class>`."""
-    return [Jsonl, Parquet, Csv, TextFiles, HtmlFiles, Warc, HuggingFace, *datatrove_readers()]
+    """Sources for files, archives and datasets, and the readers of datatrove."""
+    return [Jsonl, Parquet, Csv, TextFiles, HtmlFiles, Warc, HuggingFace, DatatroveReader]
 
 
 @hookimpl
 def rexplug_corpus_filters() -> list[type[CorpusFilter]]:
-    """Filters for any vertical, and datatrove's filters as `datatrove.<class>`."""
-    own: list[type[CorpusFilter]] = [
+    """Filters for any vertical, and the filters and formatters of datatrove."""
+    return [
         Length, Addresses, RelevanceFilter, Language, GopherQuality, GopherRepetition, C4Quality, FineWebQuality,
-        Boilerplate, PersonalData,
+        Boilerplate, PersonalData, DatatroveFilter,
     ]  # fmt: skip
-    return [*own, *datatrove_filters()]
 
 
 @hookimpl

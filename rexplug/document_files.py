@@ -11,7 +11,10 @@ from typing import Any, Self
 import orjson
 
 from rexplug.components import Document
+from rexplug.errors import DataError
 from rexplug.io.atomic import replacing
+from rexplug.io.compression import DamagedFile
+from rexplug.io.tabular import open_parquet, parquet_records
 
 _GROUP_ROWS, _GROUP_BYTES = 5000, 8_000_000
 
@@ -83,10 +86,14 @@ def read_documents(folder: Path) -> Iterator[Document]:
 
 
 def read_file(path: Path) -> Iterator[Document]:
-    """The documents of one file in order."""
-    import pyarrow.parquet as pq
+    """The documents of one file in order.
 
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=256, columns=["id", "text", "url", "metadata"]):
-            for row in batch.to_pylist():
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        with open_parquet(path) as reader:
+            for row in parquet_records(reader, ("id", "text", "url", "metadata")):
                 yield Document(row["id"], row["text"], row["url"], json.loads(row["metadata"]))
+    except DamagedFile as error:
+        raise DataError(f"{path} is damaged: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import unicodedata
+from collections.abc import Sequence
 
 _LONGEST_LINE = 2000
 """Characters of a line of a message; the middle of a longer one is left out."""
@@ -21,6 +22,22 @@ def brief(value: object) -> str:
     if len(text) <= _LONGEST_VALUE:
         return text
     return f"{text[:_LONGEST_VALUE]}... ({len(text):,} characters)"
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """A text of at most `limit` characters; the end of a longer one is replaced by `...`."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def first_few(names: Sequence[str], limit: int = 3) -> str:
+    """The first `limit` names and the number of the others: `a, b, c and 4 more`."""
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
+
+
+def one_line(error: object, limit: int = 300) -> str:
+    """The text of an exception that a library raised, on one line and cut at `limit` characters."""
+    return " ".join(str(error).split())[:limit]
 
 
 def printable(text: str) -> str:

@@ -137,7 +137,7 @@ class AttributeSalience(SalienceScorer):
         """255 or 254 on the tokens of attribute values, 0 elsewhere."""
         found = self._find(document.text)
         values = [255 - number % 2 for number in range(len(found))]
-        return document.spread([each[0] for each in found], [each[1] for each in found], values)
+        return document.spans_to_tokens([each[0] for each in found], [each[1] for each in found], values)
 
     def explain(self, document: TokenizedDocument) -> Sequence[Reason]:
         """The attribute of each value."""

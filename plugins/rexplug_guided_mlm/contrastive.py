@@ -131,7 +131,7 @@ class Contrastive(rexplug.SalienceScorer):
         starts, ends, words = self._find(document)
         values = np.fromiter(map(self._values.get, words, repeat(0)), np.uint8, len(words))
         salient = np.flatnonzero(values)
-        return document.spread(starts[salient], ends[salient], values[salient])
+        return document.spans_to_tokens(starts[salient], ends[salient], values[salient])
 
     def explain(self, document: rexplug.TokenizedDocument) -> Sequence[rexplug.Reason]:
         """The log-odds of each word and how many standard deviations that is."""

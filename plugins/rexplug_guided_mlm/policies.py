@@ -31,11 +31,13 @@ class Guided(rexplug.MaskingPolicy):
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Salient spans first, random tokens for what is left of the budget."""
-        taken = self.guided(batch, progress, generator)
+        taken = self.salient_subset(batch, progress, generator)
         missing = self.budget(batch, progress) - int(np.count_nonzero(taken))
         return taken | rexplug.random_tokens(batch.maskable > taken, missing, generator)
 
-    def guided(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
+    def salient_subset(
+        self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator
+    ) -> NDArray[np.bool_]:
         """The tokens of salient spans among those of `choose`."""
         salient: NDArray[np.bool_] = (batch.channels["salience"] != 0) & batch.maskable
         num_salient = int(np.count_nonzero(salient))

@@ -3,7 +3,7 @@
 from rexplug.batches.history import PositionHistory, PositionLog
 from rexplug.batches.lineage import Lineage
 from rexplug.batches.masking import IGNORED
-from rexplug.batches.position import BatchPlan, GlobalBatch, Position, Row, rank_rows
+from rexplug.batches.position import BatchPlan, GlobalBatch, PackedRow, Position, rank_rows
 from rexplug.batches.samples import Sample
 from rexplug.batches.stream import BatchStream
 
@@ -13,10 +13,10 @@ __all__ = [
     "BatchStream",
     "GlobalBatch",
     "Lineage",
+    "PackedRow",
     "Position",
     "PositionHistory",
     "PositionLog",
-    "Row",
     "Sample",
     "rank_rows",
 ]

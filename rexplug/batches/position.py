@@ -43,7 +43,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class PackedRow:
     """A microbatch: whole samples in one flat row of T tokens, padded at the end.
 
     `token_ids`, `labels`, `position_ids` are `[T]` int64, already masked; `cu_seqlens` `[n + 1]` int32 are the cumulative
@@ -92,7 +92,7 @@ class GlobalBatch:
 
     number: int
     progress: float
-    rows: tuple[Row, ...]
+    rows: tuple[PackedRow, ...]
     num_tokens: int
     num_masked: int
     capacity: int

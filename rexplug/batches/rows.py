@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.batches.masking import IGNORED, Masker, row_generator
-from rexplug.batches.position import Row
+from rexplug.batches.position import PackedRow
 from rexplug.batches.samples import Item
 from rexplug.components import TokenBatch
 from rexplug.tokens import TokenStore
@@ -32,7 +32,7 @@ class RowMaker:
     seed: int
     phase: str
 
-    def make(self, samples: Sequence[Item], progress: float, batch: int, number: int) -> Row:
+    def make(self, samples: Sequence[Item], progress: float, batch: int, number: int) -> PackedRow:
         """Row `number` of batch `batch`."""
         length, sources, _, documents, _, shards, begins = zip(*samples, strict=True)
         lengths = np.array(length, np.int64)
@@ -60,7 +60,7 @@ class RowMaker:
         masked = np.flatnonzero(chosen)
         shown = labels[masked] = tokens[masked]
         tokens[masked] = self.masker.replace(shown, generator)
-        return Row(
+        return PackedRow(
             number, tokens, labels, self._position_ids(length, size, width), cu_seqlens.astype(np.int32), max(length), size,
             len(masked), np.array(sources, np.int64), np.array(documents, np.int64), samples,
         )  # fmt: skip

@@ -15,7 +15,7 @@ from rexplug.cli.terminal import echo, one_line, safe_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rexplug.corpus.provenance import Fate
+    from rexplug.corpus.provenance import DocumentOutcome
 
 _WIDTH = 20
 
@@ -172,7 +172,7 @@ def _size(number: int) -> str:
 @click.argument("id")
 def why(run: Path, id: str) -> None:
     """Say what became of the document ID in the folder RUN: kept, held out or dropped, by which filter and why."""
-    from rexplug.corpus.provenance import fates
+    from rexplug.corpus.provenance import document_outcomes
     from rexplug.errors import DataError
     from rexplug.recipe import load_recipe
     from rexplug.run_directory import RunDirectory
@@ -180,13 +180,13 @@ def why(run: Path, id: str) -> None:
     where = RunDirectory(run)
     if not where.recipe.exists():
         raise DataError(f"{run} is no run: {where.recipe} is missing")
-    for number, fate in enumerate(fates(load_recipe(where.recipe), where, id)):
+    for number, fate in enumerate(document_outcomes(load_recipe(where.recipe), where, id)):
         if number:
             echo()
         _print_fate(fate)
 
 
-def _print_fate(fate: Fate) -> None:
+def _print_fate(fate: DocumentOutcome) -> None:
     decision = {"kept": "kept", "held_out": "kept, held out from training", "dropped": "dropped"}[fate.part]
     if fate.part == "dropped":
         decision += f" by {fate.step}: {fate.reason}" + (f" (score {fate.score:.4g})" if fate.score is not None else "")

@@ -48,7 +48,7 @@ def evaluate(
     from rexplug.cli.comparison import print_comparison
     from rexplug.cli.progress import TerminalProgress
     from rexplug.errors import RecipeError
-    from rexplug.evaluation import Material, ModelName, distinct
+    from rexplug.evaluation import EvaluationData, ModelSpec, distinct
     from rexplug.pipeline.evaluate_models import (
         evaluate_models,
         evaluation_data_of,
@@ -62,7 +62,7 @@ def evaluate(
 
     if (recipe is None) == (suite is None):
         raise RecipeError("write either --recipe R (its evaluators and held-out texts) or --suite NAME")
-    names = distinct([ModelName.parse(each) for each in models])
+    names = distinct([ModelSpec.parse(each) for each in models])
     registry = load_plugins()
     with TerminalProgress(quiet=quiet) as progress:
         if recipe is not None:
@@ -80,7 +80,7 @@ def evaluate(
             evaluators = evaluators_with_data(
                 select_evaluators(load_suite(suite, data, registry).evaluators, only), progress
             )
-            material = Material({}, 17 if seed is None else seed)
+            material = EvaluationData({}, 17 if seed is None else seed)
         results = evaluate_models(names, evaluators, material, out, progress)
     comparison = compare_models(results, every_metric=all_metrics)
     page, file = out / "comparison.html", out / "comparison.json"

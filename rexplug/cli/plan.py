@@ -11,7 +11,7 @@ from rich.text import Text
 from rexplug.cli import terminal
 from rexplug.cli.progress import amount
 from rexplug.cli.sparkline import sparkline
-from rexplug.planning import GPUS, Known, Plan, PlannedPhase, SourceUse, find_gpu, make_forecast
+from rexplug.planning import GPUS, Plan, PlannedPhase, SourceSize, SourceUse, find_gpu, make_forecast
 from rexplug.planning.sources import BYTES_PER_TOKEN
 
 _WIDTH = 48
@@ -73,7 +73,7 @@ def print_plan(made: Plan, console: Console, root: Path) -> None:
         console.print(f"  model {made.model}: shape unknown; {made.why_unknown}", soft_wrap=True)
     work = f", {operations(made.flops)}" if made.flops is not None else ""
     console.print(f"  {amount(made.tokens)} tokens in {made.steps:,} steps{work}")
-    for name, known in made.known.items():
+    for name, known in made.source_sizes.items():
         used = sum(phase.sources[name].tokens for phase in made.phases if name in phase.sources)
         console.print(Text(f"  source {name}: {_known(known, root)}; all phases take {amount(used)}"), soft_wrap=True)
     for phase in made.phases:
@@ -81,7 +81,7 @@ def print_plan(made: Plan, console: Console, root: Path) -> None:
         _print_phase(phase, console)
 
 
-def _known(known: Known, root: Path) -> str:
+def _known(known: SourceSize, root: Path) -> str:
     if known.how == "unknown":
         return f"unknown {known.why}" if known.why.startswith("until") else f"unknown: {known.why}"
     documents, tokens = f"{known.num_documents or 0:,} documents", known.num_tokens or 0

@@ -69,7 +69,7 @@ def run(
     resolved = load_recipe(recipe, overrides, registry)
     root = run_dir or Path("runs") / resolved.name
     distributed.adopt_slurm_env()
-    if processes > 1 and distributed.world() == 1:
+    if processes > 1 and distributed.world_size() == 1:
         code = distributed.launch(processes, distributed.command_line(), root / "logs")
         sys.exit(code)
     listen()

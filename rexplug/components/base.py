@@ -47,7 +47,7 @@ class Component(BaseModel, ABC):
         """What the component reads from the Hugging Face hub. `rexplug check` only names it; `rexplug run` asks for it."""
         return ()
 
-    def parts(self, kind: type[ComponentT]) -> Iterator[ComponentT]:
+    def subcomponents(self, kind: type[ComponentT]) -> Iterator[ComponentT]:
         """The components of `kind` among the options, options of options included."""
         for field in type(self).model_fields:
             value = getattr(self, field)
@@ -55,7 +55,7 @@ class Component(BaseModel, ABC):
                 if isinstance(item, kind):
                     yield item
                 if isinstance(item, Component):
-                    yield from item.parts(kind)
+                    yield from item.subcomponents(kind)
 
 
 class Components(Protocol):

@@ -43,6 +43,11 @@ class CorpusFilter(Component):
 
     kind: ClassVar[str] = "corpus filter"
 
+    @property
+    def step_name(self) -> str:
+        """What statistics and files of dropped documents call the filter: `name`, unless one class stands for several filters."""
+        return self.name
+
     @abstractmethod
     def judge(self, document: Document) -> Verdict:
         """Keep the document, or drop it with a reason; a changed text is returned, never written into the document."""

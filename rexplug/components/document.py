@@ -22,7 +22,7 @@ class Document:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def once(self, name: str, make: Callable[[str], T]) -> T:
+    def cached(self, name: str, make: Callable[[str], T]) -> T:
         """`make(text)`, worked out by the first filter that asks for `name` and remembered for those after it."""
         if name not in self._made:
             self._made[name] = make(self.text)

@@ -75,7 +75,7 @@ class Encoder(Protocol):
         """Mean-pooled embeddings, `[len(texts), hidden]`; longer texts are cut at `max_tokens`."""
         ...
 
-    def fill(
+    def predict_masked(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
     ) -> list[NDArray[np.int64]]:
         """Predict tokens. `rows[i]` is `[n_i]` token ids, special and mask tokens included; the result for it is
@@ -177,6 +177,6 @@ class Evaluator(Component):
         """
         return {}
 
-    def no_test_texts(self) -> str | None:
+    def why_no_test_texts(self) -> str | None:
         """Why `test_texts` gives none, as a clause that reports show; None where it gives some."""
         return "it names no texts" if type(self).test_texts is Evaluator.test_texts else None

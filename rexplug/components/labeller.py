@@ -46,11 +46,11 @@ class Labeller(Component):
         """What to tell a language model, so that it answers `yes` or `no` for a document; None if there is no such text."""
         return None
 
-    def brings(self) -> Iterator[Document] | None:
+    def own_documents(self) -> Iterator[Document] | None:
         """Documents that the labeller brings itself (a file of labelled texts); None: they are drawn from the sources."""
         return None
 
-    def wanted(self) -> frozenset[str] | None:
+    def labelled_ids(self) -> frozenset[str] | None:
         """Ids of the documents that can be labelled; None: any. The sample is drawn from these alone."""
         return None
 

@@ -50,7 +50,7 @@ class MaskingPolicy(Component):
         A pure function of its arguments: all randomness comes from `generator`.
         """
 
-    def guided(self, batch: TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
+    def salient_subset(self, batch: TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Which of the tokens that `choose` chooses with a generator in the same state are chosen for what they are and
         not by chance, `[num_tokens]`. Only previews ask; the default says none.
         """
@@ -64,7 +64,7 @@ class MaskingPolicy(Component):
     @property
     def scorers(self) -> tuple[SalienceScorer, ...]:
         """The salience scorers among the options."""
-        return tuple(self.parts(SalienceScorer))  # type: ignore[type-abstract]
+        return tuple(self.subcomponents(SalienceScorer))  # type: ignore[type-abstract]
 
 
 def random_tokens(free: NDArray[np.bool_], count: int, generator: np.random.Generator) -> NDArray[np.bool_]:

@@ -37,7 +37,7 @@ class TokenizedDocument:
         edges = np.flatnonzero(inside[1:] != inside[:-1])
         return edges[::2], edges[1::2]
 
-    def spread(self, starts: ArrayLike, ends: ArrayLike, values: ArrayLike) -> NDArray[np.uint8]:
+    def spans_to_tokens(self, starts: ArrayLike, ends: ArrayLike, values: ArrayLike) -> NDArray[np.uint8]:
         """Values of spans of characters as values of tokens: `[num_tokens]`, 0 on tokens that lie in no span.
 
         `starts`, `ends` (exclusive) and `values` are `[num_spans]`; the spans are in order and do not overlap. The last

@@ -14,12 +14,12 @@ from typing import Any
 from rexplug.checksums import write_checksums
 from rexplug.components import CorpusFilter, CorpusSample, Document, DocumentSource
 from rexplug.corpus.deduplicate import find_duplicates
-from rexplug.corpus.document_ids import RepeatedId, repeated_id
-from rexplug.corpus.shard_jobs import Work, filter_shard, finish_shard, shard_documents
+from rexplug.corpus.document_ids import RepeatedId, find_repeated_id
+from rexplug.corpus.shard_jobs import SourceJob, filter_shard, finish_shard, shard_documents
 from rexplug.corpus.sources import ERROR
-from rexplug.corpus.statistics import merge
+from rexplug.corpus.statistics import merge_steps
 from rexplug.errors import DataError, brief
-from rexplug.executors import Job, one_cluster, run_jobs
+from rexplug.executors import Job, run_jobs, shared_ray_cluster
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import write_json
 from rexplug.progress import Progress
@@ -41,7 +41,7 @@ class _Unfiltered:
                     yield document
 
 
-@one_cluster()
+@shared_ray_cluster()
 def curate(
     sources: Mapping[str, DocumentSource],
     curation: Curation,
@@ -155,14 +155,14 @@ def _works(
     curation: Curation,
     seed: int,
     corpus: Path,
-) -> dict[str, Work]:
+) -> dict[str, SourceJob]:
     """What the jobs of each source share; shards are numbered through where duplicates are looked for over all of them."""
     works = {}
     first = 0
     for name, source in sources.items():
         count = source.num_shards()
         group = "all" if curation.deduplicate_across else name
-        works[name] = Work(
+        works[name] = SourceJob(
             source, filters[name], curation, seed, count, folder=corpus / ".work" / name, target=corpus / name,
             signatures=corpus / ".work" / f"{group}.duplicates" / "signatures",
             first=first if curation.deduplicate_across else 0,
@@ -171,12 +171,12 @@ def _works(
     return works
 
 
-def _repeated_ids(works: Mapping[str, Work], progress: Progress) -> dict[str, RepeatedId]:
+def _repeated_ids(works: Mapping[str, SourceJob], progress: Progress) -> dict[str, RepeatedId]:
     """The sources two of whose documents have one id, with a note for each."""
     repeated = {}
     for name, work in works.items():
         shards = [(work.ids(i), (work.passed(i), work.dropped(i))) for i in range(work.count)]
-        found = repeated_id(shards)
+        found = find_repeated_id(shards)
         if found is None:
             continue
         repeated[name] = found
@@ -194,7 +194,9 @@ def _repeated_ids(works: Mapping[str, Work], progress: Progress) -> dict[str, Re
     return repeated
 
 
-def _duplicates(works: Mapping[str, Work], curation: Curation, seed: int, corpus: Path, progress: Progress) -> None:
+def _duplicates(
+    works: Mapping[str, SourceJob], curation: Curation, seed: int, corpus: Path, progress: Progress
+) -> None:
     if curation.deduplicate == "none" and not curation.deduplicate_urls:
         return
     groups = [list(works)] if curation.deduplicate_across else [[name] for name in works]
@@ -204,23 +206,23 @@ def _duplicates(works: Mapping[str, Work], curation: Curation, seed: int, corpus
         find_duplicates(shards, curation, seed, folder, folder / "signatures", progress=progress, name=", ".join(names))
 
 
-def _files_of(work: Work) -> dict[str, dict[str, Any]]:
+def _files_of(work: SourceJob) -> dict[str, dict[str, Any]]:
     """The checksums of a source's files, as the workers that wrote them took them."""
     records = [read_json(path(index)) for path in (work.filtered, work.finished) for index in range(work.count)]
     files = {name: entry for record in records for name, entry in record["files"].items()}
     return {name: files[name] for name in sorted(files)}
 
 
-def _added_up(name: str, work: Work) -> dict[str, Any]:
+def _added_up(name: str, work: SourceJob) -> dict[str, Any]:
     """The statistics of a source."""
     records = [read_json(work.filtered(index)) for index in range(work.count)]
     parts = [read_json(work.finished(index)) for index in range(work.count)]
     # By place and not by name: a source may use one filter twice.
-    steps = [merge(each) for each in zip(*(record["steps"] for record in records), strict=True)]
+    steps = [merge_steps(each) for each in zip(*(record["steps"] for record in records), strict=True)]
     if not steps[0]["reasons"]:
         del steps[0]
     if work.curation.deduplicate != "none" or work.curation.deduplicate_urls:
-        steps.append(merge([part["step"] for part in parts]))
+        steps.append(merge_steps([part["step"] for part in parts]))
     counts = {
         part: {key: sum(each[part][key] for each in parts) for key in ("documents", "bytes")}
         for part in ("kept", "held_out")

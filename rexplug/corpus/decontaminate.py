@@ -220,13 +220,13 @@ def list_hits(corpus: Path, source: str, filter_: Decontaminate) -> Iterator[dic
                 yield {"source": source, "id": row["id"], "place": place, **vars(match)}
 
 
-def compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> list[Evaluator]:
+def evaluators_with_texts(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> list[Evaluator]:
     """The evaluators that have texts of their own and that `curation.decontaminate` means."""
-    left_out = not_compared(evaluators, which)
+    left_out = why_not_compared(evaluators, which)
     return [each for each in evaluators if each.label not in left_out]
 
 
-def not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> dict[str, str]:
+def why_not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> dict[str, str]:
     """The other evaluators, and why training text is not compared with theirs: label -> a clause."""
     found = {}
     for each in evaluators:
@@ -234,7 +234,7 @@ def not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]) ->
             found[each.label] = "curation.decontaminate is none"
         elif which != "evaluators" and not {each.name, each.label} & set(which):
             found[each.label] = "curation.decontaminate does not name it"
-        elif (why := each.no_test_texts()) is not None:
+        elif (why := each.why_no_test_texts()) is not None:
             found[each.label] = why
     return found
 
@@ -248,7 +248,7 @@ def text_options(evaluator: Evaluator) -> dict[str, Any]:
     }
 
 
-def summary(
+def decontamination_summary(
     index: Path | None, not_compared: Mapping[str, str], hits: Mapping[str, Sequence[Mapping[str, Any]]], shown: int
 ) -> dict[str, Any]:
     """What statistics.json and the report say: the evaluators' texts, and per source the first of its hits."""

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.io.atomic import replacing
+from rexplug.io.tabular import open_parquet, parquet_records
 
 _BLOCK = 2**16
 _AT_ONCE = 2**22
 """Hashes that are compared at a time, 32 MB of them."""
 
 
-class IdWriter:
+class IdHashWriter:
     """Writes a hash of 8 bytes per document, in order of the hashes; the file takes its name when the block ends without error."""
 
     def __init__(self, path: Path) -> None:
@@ -73,10 +74,10 @@ class RepeatedId:
         return {"documents": self.documents, "id": self.id, "places": list(self.places)}
 
 
-def repeated_id(shards: Sequence[tuple[Path, Sequence[Path]]]) -> RepeatedId | None:
+def find_repeated_id(shards: Sequence[tuple[Path, Sequence[Path]]]) -> RepeatedId | None:
     """What is said of a source two of whose documents have one id; None if all ids differ.
 
-    `shards` are, for each shard, what its `IdWriter` wrote and the files that hold its documents.
+    `shards` are, for each shard, what its `IdHashWriter` wrote and the files that hold its documents.
     """
     shards = [(ids, files) for ids, files in shards if ids.exists() and ids.stat().st_size]
     documents, example = 0, None
@@ -119,13 +120,10 @@ def _parts(files: Sequence[Path]) -> Iterator[NDArray[np.uint64]]:
 
 def _with_hash(files: Sequence[Path], wanted: bytes) -> Iterator[tuple[str, str]]:
     """Id and place of the documents whose id has a hash."""
-    import pyarrow.parquet as pq
-
     for path in files:
         if not path.exists():
             continue
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1024, columns=["id", "metadata"]):
-                for id, metadata in zip(batch["id"].to_pylist(), batch["metadata"].to_pylist(), strict=True):
-                    if _hash(id) == wanted:
-                        yield id, str(json.loads(metadata).get("place", "an unknown place"))
+        with open_parquet(path) as reader:
+            for row in parquet_records(reader, ("id", "metadata")):
+                if _hash(row["id"]) == wanted:
+                    yield row["id"], str(json.loads(row["metadata"]).get("place", "an unknown place"))

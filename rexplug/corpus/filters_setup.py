@@ -8,7 +8,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rexplug.components import CorpusFilter, DocumentSource
-from rexplug.corpus.decontaminate import Decontaminate, build_index, compared, list_hits, not_compared, summary
+from rexplug.corpus.decontaminate import (
+    Decontaminate,
+    build_index,
+    decontamination_summary,
+    evaluators_with_texts,
+    list_hits,
+    why_not_compared,
+)
 from rexplug.io.atomic import write_json, write_text
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
@@ -17,7 +24,7 @@ from rexplug.run_directory import RunDirectory, read_json
 _SHOWN = 50
 
 
-def prepared(recipe: Recipe, run: RunDirectory, progress: Progress) -> dict[str, DocumentSource]:
+def resolve_filters(recipe: Recipe, run: RunDirectory, progress: Progress) -> dict[str, DocumentSource]:
     """The recipe's sources, their `relevance` filters with the trained classifier, and decontamination as the last filter.
 
     `progress` is told which evaluators' texts are kept out of training, and why others have none.
@@ -26,17 +33,17 @@ def prepared(recipe: Recipe, run: RunDirectory, progress: Progress) -> dict[str,
         progress.note(note)
     last = decontamination(recipe, run)
     if last is not None and not (last.index / "about.json").exists():
-        evaluators = compared(recipe.evaluators, recipe.curation.decontaminate)
+        evaluators = evaluators_with_texts(recipe.evaluators, recipe.curation.decontaminate)
         build_index(evaluators, recipe.curation.decontamination, last.index)
     return {
         name: source.model_copy(
-            update={"filters": (*classified(source.filters, run), *((last,) if last is not None else ()))}
+            update={"filters": (*with_classifier(source.filters, run), *((last,) if last is not None else ()))}
         )
         for name, source in recipe.sources.items()
     }
 
 
-def classified(filters: tuple[CorpusFilter, ...], run: RunDirectory) -> tuple[CorpusFilter, ...]:
+def with_classifier(filters: tuple[CorpusFilter, ...], run: RunDirectory) -> tuple[CorpusFilter, ...]:
     """The filters, those called `relevance` with the classifier that the run trained."""
     from rexplug.corpus.relevance.filter import RelevanceFilter
 
@@ -52,15 +59,15 @@ def classified(filters: tuple[CorpusFilter, ...], run: RunDirectory) -> tuple[Co
 
 def decontamination(recipe: Recipe, run: RunDirectory) -> Decontaminate | None:
     """The filter against the evaluators' texts; None if there are none to compare with."""
-    if not compared(recipe.evaluators, recipe.curation.decontaminate):
+    if not evaluators_with_texts(recipe.evaluators, recipe.curation.decontaminate):
         return None
     return Decontaminate(index=run.fitted / "decontamination", hits=recipe.curation.decontamination.hits)
 
 
 def _notes(recipe: Recipe) -> list[str]:
-    with_texts = compared(recipe.evaluators, recipe.curation.decontaminate)
+    with_texts = evaluators_with_texts(recipe.evaluators, recipe.curation.decontaminate)
     notes = [f"decontamination: compared with the texts of {', '.join(each.label for each in with_texts)}"]
-    left_out = not_compared(recipe.evaluators, recipe.curation.decontaminate)
+    left_out = why_not_compared(recipe.evaluators, recipe.curation.decontaminate)
     by_reason: dict[str, list[str]] = {}
     for label, why in left_out.items():
         by_reason.setdefault(why, []).append(label)
@@ -68,7 +75,7 @@ def _notes(recipe: Recipe) -> list[str]:
     return [*(notes if with_texts else []), *others]
 
 
-def complete(statistics: dict[str, Any], recipe: Recipe, run: RunDirectory) -> dict[str, Any]:
+def finish_statistics(statistics: dict[str, Any], recipe: Recipe, run: RunDirectory) -> dict[str, Any]:
     """Add what is only known when all is done: duplicates by domain, and the list of decontamination's hits.
 
     All hits go to `corpus/decontamination.jsonl`, the first of them to the statistics.
@@ -79,9 +86,9 @@ def complete(statistics: dict[str, Any], recipe: Recipe, run: RunDirectory) -> d
         source["duplicates_by_domain"] = _duplicates_by_domain(run.corpus / name / "dropped")
         if last is not None:
             hits[name] = list(list_hits(run.corpus, name, last))
-    left_out = not_compared(recipe.evaluators, recipe.curation.decontaminate)
+    left_out = why_not_compared(recipe.evaluators, recipe.curation.decontaminate)
     if recipe.evaluators:
-        statistics["decontamination"] = summary(last.index if last else None, left_out, hits, _SHOWN)
+        statistics["decontamination"] = decontamination_summary(last.index if last else None, left_out, hits, _SHOWN)
     if last is not None:
         lines = [json.dumps(hit, ensure_ascii=False) + "\n" for found in hits.values() for hit in found]
         write_text(run.corpus / "decontamination.jsonl", "".join(lines))

@@ -11,7 +11,7 @@ from typing import Any
 
 from rexplug.components import CorpusFilter, Document
 from rexplug.corpus.decontaminate import Decontaminate, list_hits
-from rexplug.corpus.filters_setup import classified, decontamination
+from rexplug.corpus.filters_setup import decontamination, with_classifier
 from rexplug.errors import DataError
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
@@ -23,7 +23,7 @@ _LEAST = 0.3
 
 
 @dataclass(frozen=True)
-class Fate:
+class DocumentOutcome:
     """What became of one document in one source.
 
     `part` is `kept`, `held_out` or `dropped`; `step`, `reason` and `score` are those of the decision to drop it; `file` and `row`
@@ -50,7 +50,7 @@ class Fate:
         return str(place) if place is not None else None
 
 
-def fates(recipe: Recipe, run: RunDirectory, id: str) -> list[Fate]:
+def document_outcomes(recipe: Recipe, run: RunDirectory, id: str) -> list[DocumentOutcome]:
     """What became of the documents of that id, per source.
 
     Raises:
@@ -67,7 +67,7 @@ def fates(recipe: Recipe, run: RunDirectory, id: str) -> list[Fate]:
     return found
 
 
-def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[Fate]:
+def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[DocumentOutcome]:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -85,7 +85,7 @@ def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[F
                 last = decontamination(recipe, run)
                 if step == Decontaminate.name and last is not None:
                     hits = tuple(hit for hit in list_hits(run.corpus, source, last) if hit["id"] == id)
-                yield Fate(
+                yield DocumentOutcome(
                     source, part, document, path, row, step, values.get("reason"), values.get("score"),
                     twin=_twin(run.corpus, _rivals(recipe, source), document) if duplicate else None,
                     matches=hits, asked=tuple(_ask(recipe.sources[source].filters, run, document, step)),
@@ -98,13 +98,13 @@ def _ask(
     """Ask the filters again, up to the one that decided. Those that learnt from the corpus are not asked."""
     if decided == "read":
         return
-    for each in classified(filters, run):
+    for each in with_classifier(filters, run):
         if type(each).fit is not CorpusFilter.fit:
-            yield each.name, "learnt from the corpus, not asked again", None
+            yield each.step_name, "learnt from the corpus, not asked again", None
         else:
             verdict = each.judge(document)
-            yield each.name, "keep" if verdict.keep else f"drop: {verdict.reason}", verdict.score
-            if not verdict.keep and each.name == decided:
+            yield each.step_name, "keep" if verdict.keep else f"drop: {verdict.reason}", verdict.score
+            if not verdict.keep and each.step_name == decided:
                 return
 
 

@@ -19,9 +19,9 @@ import numpy as np
 from rexplug.checksums import file_entry
 from rexplug.components import CorpusFilter, Document, DocumentSource, Shard
 from rexplug.corpus.deduplicate.keys import KeyWriter
-from rexplug.corpus.document_ids import IdWriter
+from rexplug.corpus.document_ids import IdHashWriter
 from rexplug.corpus.sources import ERROR
-from rexplug.corpus.statistics import Step
+from rexplug.corpus.statistics import StepStatistics
 from rexplug.document_files import DocumentWriter, read_file
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import write_json
@@ -36,7 +36,7 @@ WHY = {"step": "string", "reason": "string", "score": "double"}
 
 
 @dataclass(frozen=True)
-class Work:
+class SourceJob:
     """All that the jobs of a source share; written to a file once and read by each worker once."""
 
     source: DocumentSource
@@ -85,16 +85,16 @@ class Work:
         return self.folder / "finished" / f"{index:05d}.json"
 
 
-def load(path: Path) -> Work:
+def load(path: Path) -> SourceJob:
     """The work of a source, as its main process wrote it."""
     stat = path.stat()
     return _loaded(str(path), stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=8)
-def _loaded(path: str, modified: int, size: int) -> Work:
+def _loaded(path: str, modified: int, size: int) -> SourceJob:
     silence_datatrove()
-    work: Work = pickle.loads(Path(path).read_bytes())
+    work: SourceJob = pickle.loads(Path(path).read_bytes())
     return work
 
 
@@ -154,12 +154,12 @@ def filter_shard(file: Path, index: int) -> int:
         How many documents were read.
     """
     work = load(file)
-    reading = Step("read")
-    steps = [Step(each.name) for each in work.filters]
+    reading = StepStatistics("read")
+    steps = [StepStatistics(each.step_name) for each in work.filters]
     with ExitStack() as stack:
         passed = stack.enter_context(DocumentWriter(work.passed(index)))
         dropped = stack.enter_context(DocumentWriter(work.dropped(index), **WHY))
-        ids = stack.enter_context(IdWriter(work.ids(index)))
+        ids = stack.enter_context(IdHashWriter(work.ids(index)))
         keys = stack.enter_context(
             KeyWriter(work.keys(index), work.curation, work.signatures, work.first + index, work.seed)
         )
@@ -192,12 +192,14 @@ def filter_shard(file: Path, index: int) -> int:
     return reading.seen
 
 
-def _checksums(work: Work, *writers: DocumentWriter) -> dict[str, dict[str, Any]]:
+def _checksums(work: SourceJob, *writers: DocumentWriter) -> dict[str, dict[str, Any]]:
     """Of files that were just written: read from memory, and by the workers side by side."""
     return {str(each.path.relative_to(work.target)): file_entry(each.path) for each in writers}
 
 
-def _judged(each: CorpusFilter, step: Step, documents: Sequence[Document], dropped: DocumentWriter) -> list[Document]:
+def _judged(
+    each: CorpusFilter, step: StepStatistics, documents: Sequence[Document], dropped: DocumentWriter
+) -> list[Document]:
     """The documents that a filter keeps, with the texts that it gave them."""
     began = time.perf_counter()
     verdicts = each.judge_batch(documents)
@@ -221,7 +223,7 @@ def _judged(each: CorpusFilter, step: Step, documents: Sequence[Document], dropp
 def finish_shard(file: Path, index: int) -> int:
     """Take duplicates out of a shard, split held-out documents off, write both parts and, last, the record."""
     work = load(file)
-    step = Step("deduplicate")
+    step = StepStatistics("deduplicate")
     counts = {part: {"documents": 0, "bytes": 0} for part in ("kept", "held_out")}
     threshold = round(work.curation.held_out * _DRAWS)
     duplicates: dict[int, int] = {}

@@ -14,7 +14,7 @@ _EXCERPT = 200
 
 
 @dataclass
-class Step:
+class StepStatistics:
     """One step over one shard, or over all of them once merged."""
 
     name: str
@@ -64,9 +64,9 @@ class Step:
         }
 
 
-def merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def merge_steps(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The same step of several shards as one."""
-    total = Step(parts[0]["step"])
+    total = StepStatistics(parts[0]["step"])
     for part in parts:
         total.seen += part["in"]
         total.kept += part["kept"]

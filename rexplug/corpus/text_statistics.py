@@ -48,7 +48,7 @@ class _Codes(dict[str, int]):
 _codes = _Codes()
 
 
-class Analysis:
+class TextStatistics:
     """A text, and what was worked out about it so far."""
 
     def __init__(self, text: str) -> None:
@@ -100,9 +100,9 @@ class Analysis:
         return (sums[n:] - sums[:-n]) * undo[:-n]
 
 
-def analyse(document: Document) -> Analysis:
+def text_statistics_of(document: Document) -> TextStatistics:
     """The document's analysis; the same object for every filter that sees the document with this text."""
-    return document.once("analysis", Analysis)
+    return document.cached("analysis", TextStatistics)
 
 
 @lru_cache(maxsize=1)

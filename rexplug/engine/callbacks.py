@@ -1,16 +1,12 @@
-"""What happens around each step: rate, figures, guard against bad losses, checkpoints, evaluation, stopping."""
+"""What happens around each step: learning rate, metrics, guard against bad losses, checkpoints, evaluation, stopping."""
 
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from types import FrameType
 from typing import Any
 
 import torch
@@ -21,277 +17,240 @@ from composer.utils import dist
 
 from rexplug import distributed
 from rexplug.batches import Position, PositionLog
+from rexplug.engine.checkpointer import Checkpointer
 from rexplug.engine.composer_model import PackedMaskedLM
-from rexplug.engine.metrics import MetricsFile, Smoothed, Speed, Totals, flat
-from rexplug.engine.optimizers.factory import set_rate
+from rexplug.engine.job import Evaluate, PhaseJob, PhaseState
+from rexplug.engine.metrics import MetricsFile, Throughput, Totals, flatten
+from rexplug.engine.optimizers.factory import set_learning_rate
+from rexplug.engine.resume_changes import learning_rate_at
 from rexplug.engine.sharding import gradient_norm
+from rexplug.engine.stop_request import StopRequest
 from rexplug.errors import DataError
-from rexplug.progress import Progress
-from rexplug.recipe.schema import Phase
 
 _GUARD_FROM = 20
 """Steps before a jump of the loss can be told from its first fall."""
 _MOST_SKIPPED = 20
-"""Batches skipped one after the other before the run is stopped anyway."""
-
-
-class StopRequest:
-    """Remembers that a signal asked the run to stop; a second SIGTERM or SIGINT ends the process at once.
-
-    SIGHUP is never the second one: whoever ends a session sends it beside another signal.
-    """
-
-    def __init__(self) -> None:
-        self._heard = self._urged = False
-        self._signals = distributed.stop_signals()
-
-    @property
-    def asked(self) -> bool:
-        """Whether one came, to the process or to this thread alone."""
-        return self._heard or not signal.sigpending().isdisjoint(self._signals)
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take the signals over for a while and give them back.
-
-        They interrupt a thread that does nothing else: on a virtual machine a signal amid a matrix product was seen to
-        leave wrong numbers behind. Python runs the handler in the main thread all the same.
-        """
-        before = {number: signal.getsignal(number) for number in self._signals}
-        for number in before:
-            signal.signal(number, self._hear)
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, before)
-        ready, done = threading.Event(), threading.Event()
-
-        def receive() -> None:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, before)
-            ready.set()
-            done.wait()
-
-        receiver = threading.Thread(target=receive, name="signals", daemon=True)
-        receiver.start()
-        ready.wait()
-        try:
-            yield
-        finally:
-            done.set()
-            receiver.join()
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        distributed.detach_from_terminal(number)
-        if self._urged and number != signal.SIGHUP:
-            raise KeyboardInterrupt
-        self._heard, self._urged = True, self._urged or number != signal.SIGHUP
+"""Batches skipped in a row before the run is stopped anyway."""
+_MOST_DOCUMENTS = 20
+"""Documents of a bad batch that its message names."""
 
 
 @dataclass(eq=False)
-class Steps(Callback):
-    """Sets the learning rate before each step and keeps account after it; the same on every rank.
+class TrainingCallback(Callback):
+    """Sets the learning rate before each step and updates the phase's state after it; the same on every rank."""
 
-    `save` writes a checkpoint after this step, due by tokens or not; `evaluate` runs the evaluators; `metrics` is None
-    on ranks other than 0, which write nothing. `names` turns (source, document) into ids.
-    """
-
-    phase: Phase
-    sources: tuple[str, ...]
-    rate_at: Callable[[int], float]
-    metrics: MetricsFile | None
-    progress: Progress
-    save: Callable[[Steps, bool], None]
-    late: Callable[[], bool]
-    evaluate: Callable[[Steps], None] | None
+    job: PhaseJob
+    state: PhaseState
     stop: StopRequest
-    names: Callable[[list[list[int]]], list[str]]
-    speed: Speed
-    total_before: int
-    step: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    stopped: bool = False
-    due: bool = False
-    """Whether the evaluators are to run at this step; a checkpoint remembers it, in case the run ends before they did."""
-    smoothed: Smoothed = field(default_factory=Smoothed)
-    last_position: dict[str, Any] = field(default_factory=dict)
-    positions: PositionLog | None = None
-    compiles: bool = False
-    """Whether layers are compiled at the first step, whose time is then said."""
+    checkpointer: Checkpointer
+    evaluate: Evaluate | None
+    metrics: MetricsFile | None
+    """None on ranks other than 0, which write nothing."""
+    positions: PositionLog | None
+    throughput: Throughput
 
     def __post_init__(self) -> None:
-        self._last = time.monotonic()
-        self._rate = self._norm = 0.0
+        self._step_began = time.monotonic()
+        self._learning_rate = self._gradient_norm = 0.0
         self._totals: Totals | None = None
-        self._skipped = 0
-        self._late = self._stop_all = False
+        self._skipped_in_a_row = 0
+        self._checkpoint_overdue = self._stop_all = False
+        self._compiles = self.job.hardware.compiled
 
     def fit_start(self, state: ComposerState, logger: Logger) -> None:
-        """Stand between gradients and weights, and start the clock where training starts."""
-        for optimizer in state.optimizers:
-            optimizer.step = partial(self._judged_step, state, optimizer.step)
-        self._last = time.monotonic()
+        """Guard the optimizer's steps, and start the clock where training starts.
 
-    def _judged_step(self, state: ComposerState, step: Callable[[], Any], closure: Callable[[], Any]) -> Any:
-        """Compute loss and gradient; then step, unless the batch is to be passed over.
-
-        Composer hands the forward and the backward pass to the optimizer as a closure, and `after_train_batch` is called at its
-        end. An optimizer that was given the closure would step after it whatever was decided there, so it is not given it.
+        The step is replaced on the instance, as torch's learning rate schedulers do: Composer calls `step` with a closure and
+        offers no event between the gradient and the weights, and a wrapper would not be the optimizer that Composer, FSDP and
+        checkpoints look into.
         """
-        if not distributed.total(masked_tokens(state.batch)):
-            self._pass_over_empty(state)
+        for optimizer in state.optimizers:
+            optimizer.step = partial(self._guarded_step, state, optimizer.step)
+        self._step_began = time.monotonic()
+
+    def _guarded_step(self, state: ComposerState, step: Callable[[], Any], closure: Callable[[], Any]) -> Any:
+        """Compute loss and gradient; then step, unless the batch is skipped.
+
+        Composer hands forward and backward pass to the optimizer as a closure, at whose end `after_train_batch` is called. An
+        optimizer that was given the closure would step after it whatever was decided there, so it is not given it.
+        """
+        if not distributed.sum_over_ranks(num_masked(state.batch)):
+            self._skip_empty_batch(state)
             return None
         loss = closure()
-        if not self._skipped:
+        if not self._skipped_in_a_row:
             step()
         return loss
 
-    def _pass_over_empty(self, state: ComposerState) -> None:
+    def _skip_empty_batch(self, state: ComposerState) -> None:
         """A batch without a masked token has no loss, and Composer would divide by zero."""
-        nothing = (0.0,) * len(self.sources)
-        self._totals, self._norm = Totals(nothing, nothing, nothing), 0.0
-        self._agree(state)
-        self._pass_over(
+        zeros = (0.0,) * len(self.job.stream.sources)
+        self._totals, self._gradient_norm = Totals(zeros, zeros, zeros), 0.0
+        self._synchronize(state)
+        self._skip_batch(
             state, "no token of the batch can be masked", stop=False,
             cure="these documents hold nothing but special tokens: filter them out, or use a tokenizer that knows their script",
         )  # fmt: skip
 
     def batch_start(self, state: ComposerState, logger: Logger) -> None:
-        """Set the rate of the step from the tokens before it, and begin to count."""
-        self._rate = self.rate_at(self.tokens)
+        """Set the learning rate of the step from the tokens before it, and reset the model's counts."""
+        self._learning_rate = learning_rate_at(self.job.phase, self.state.tokens)
         for optimizer in state.optimizers:
-            set_rate(optimizer, self._rate)
-        _model(state).reset()
+            set_learning_rate(optimizer, self._learning_rate)
+        _packed_model(state).reset()
 
     def after_train_batch(self, state: ComposerState, logger: Logger) -> None:
-        """Gather what the ranks counted and judge the loss, before the optimizer takes the gradient in."""
-        totals = _model(state).totals
+        """Sum the counts of all ranks and judge the loss, before the optimizer applies the gradient."""
+        totals = _packed_model(state).totals
         dist.all_reduce(totals, "SUM")
         losses, hits, counts = totals.tolist()
         self._totals = Totals(tuple(losses), tuple(hits), tuple(counts))
-        self._agree(state)
-        self._norm = gradient_norm(state.model.parameters())
-        trouble = self._trouble(self._totals.loss)
-        if trouble is None:
-            self._skipped = 0
+        self._synchronize(state)
+        self._gradient_norm = gradient_norm(state.model.parameters())
+        problem = self._problem(self._totals.loss)
+        if problem is None:
+            self._skipped_in_a_row = 0
             return
-        self._pass_over(
-            state, trouble, stop=self.phase.loss_guard.action == "stop",
-            cure="a lower learning_rate.peak is the usual cure, and loss_guard: {action: skip} passes such batches over",
+        self._skip_batch(
+            state, problem, stop=self.job.phase.loss_guard.action == "stop",
+            cure="a lower learning_rate.peak is the usual cure, and loss_guard: {action: skip} skips such batches",
         )  # fmt: skip
 
-    def _pass_over(self, state: ComposerState, trouble: str, *, stop: bool, cure: str) -> None:
+    def _skip_batch(self, state: ComposerState, problem: str, *, stop: bool, cure: str) -> None:
         """Note that no step is taken on this batch, or end the run.
 
         Raises:
-            DataError: the recipe wants the run to `stop` at such a batch, or too many came one after the other.
+            DataError: the recipe wants the run to `stop` at such a batch, or too many were skipped in a row.
         """
-        self._skipped += 1
-        documents = ", ".join(self.names(state.batch["about"]["documents"][:20].tolist()))
-        where = f"phase '{self.phase.name}', step {self.step + 1}: {trouble}; documents in the batch: {documents}"
-        if stop or self._skipped > _MOST_SKIPPED:
-            many = "" if stop else f" So it was with the {_MOST_SKIPPED} batches before it."
+        self._skipped_in_a_row += 1
+        documents = ", ".join(self._document_ids(state.batch["about"]["documents"][:_MOST_DOCUMENTS].tolist()))
+        where = (
+            f"phase '{self.job.phase.name}', step {self.state.step + 1}: {problem}; documents in the batch: {documents}"
+        )
+        if stop or self._skipped_in_a_row > _MOST_SKIPPED:
+            many = "" if stop else f" The {_MOST_SKIPPED} batches before it were skipped too."
             raise DataError(f"{where}.{many} Checkpoints from before this step are kept; {cure}")
-        self.progress.note(f"  warning: {where}. No step was taken on it")
+        self.job.progress.note(f"  warning: {where}. No step was taken on it")
 
-    def _trouble(self, loss: float) -> str | None:
+    def _document_ids(self, documents: list[list[int]]) -> list[str]:
+        """The ids of (source, document) pairs."""
+        stream = self.job.stream
+        return [stream.stores[stream.sources[source]].ids([document])[0] for source, document in documents]
+
+    def _problem(self, loss: float) -> str | None:
+        """Why no step may be taken on this batch."""
         if not math.isfinite(loss):
             return f"the loss is {loss}"
-        if not math.isfinite(self._norm):
-            return f"the gradient is {self._norm}"
-        spike, usual = self.phase.loss_guard.spike, self.smoothed.values.get("loss", math.inf)
-        if spike is not None and self.step >= _GUARD_FROM and loss > spike * usual:
+        if not math.isfinite(self._gradient_norm):
+            return f"the gradient is {self._gradient_norm}"
+        spike, usual = self.job.phase.loss_guard.spike, self.state.smoothed.values.get("loss", math.inf)
+        if spike is not None and self.state.step >= _GUARD_FROM and loss > spike * usual:
             return f"the loss jumped to {loss:.3g} from about {usual:.3g}"
         return None
 
-    def _agree(self, state: ComposerState) -> None:
-        """Share the wish to stop or to save, and make sure that all ranks are at the same step of the same stream."""
-        mine = [state.batch["about"]["tokens"], self._rate, *state.batch["about"]["tokens_of"].values()]
-        wishes = [
-            float(self.stop.asked or distributed.launcher_died()),
-            float(self.metrics is not None and self.late()),
+    def _synchronize(self, state: ComposerState) -> None:
+        """Share requests to stop or to save among the ranks, and check that all are at the same step of the same stream.
+
+        Raises:
+            DataError: they are not.
+        """
+        about = state.batch["about"]
+        step = [about["tokens"], self._learning_rate, *about["tokens_of"].values()]
+        requests = [
+            float(self.stop.received or distributed.launcher_died()),
+            float(self.metrics is not None and self.checkpointer.folder.overdue()),
         ]
         if dist.get_world_size() > 1:
-            device = _model(state).totals.device
-            both = torch.tensor([*mine, *(-value for value in mine), *wishes], dtype=torch.float64, device=device)
-            dist.all_reduce(both, "MAX")
-            found = both.tolist()
-            if found[: len(mine)] != [-value for value in found[len(mine) : 2 * len(mine)]]:
+            device = _packed_model(state).totals.device
+            # Negated too, so that one MAX gives the largest and the smallest value of all ranks.
+            values = torch.tensor([*step, *(-value for value in step), *requests], dtype=torch.float64, device=device)
+            dist.all_reduce(values, "MAX")
+            greatest = values.tolist()
+            if greatest[: len(step)] != [-value for value in greatest[len(step) : 2 * len(step)]]:
                 raise DataError(
                     "the ranks are not at the same step of the same stream; do they read the same run folder?"
                 )
-            wishes = found[2 * len(mine) :]
-        self._stop_all, self._late = bool(wishes[0]), bool(wishes[1])
+            requests = greatest[2 * len(step) :]
+        self._stop_all, self._checkpoint_overdue = bool(requests[0]), bool(requests[1])
 
     def batch_end(self, state: ComposerState, logger: Logger) -> None:
-        """Write the step's figures; save, evaluate and stop when it is time."""
+        """Update the state and write the step's metrics; save, evaluate and stop when it is time."""
         assert self._totals is not None
-        about = state.batch["about"]
-        before = self.tokens
-        self.step, self.tokens, self.last_position = self.step + 1, about["tokens"], about["position"]
+        phase, progress = self.job.phase, self.job.progress
+        about, before = state.batch["about"], self.state.tokens
+        self.state.step, self.state.position = self.state.step + 1, Position.from_json(about["position"])
         now = time.monotonic()
-        if self.compiles:
-            self.compiles = False
-            self.progress.note(f"  {self.phase.name}: the first step took {now - self._last:.1f} s, compiling included")
-        self.seconds += now - self._last
-        line = self._line(about, self.tokens - before, now - self._last)
-        self._last = now
-        if not self._skipped:
-            self.smoothed.add(self.step, loss=self._totals.loss, accuracy=self._totals.accuracy)
+        seconds = now - self._step_began
+        if self._compiles:
+            self._compiles = False
+            progress.note(f"  {phase.name}: the first step took {seconds:.1f} s, compiling included")
+        self.state.seconds += seconds
+        line = self._metrics_line(about, self.state.tokens - before, seconds)
+        self._step_began = now
+        if not self._skipped_in_a_row:
+            self.state.smoothed.add(self.state.step, loss=self._totals.loss, accuracy=self._totals.accuracy)
         if self.metrics is not None:
             self.metrics.add(line)
         if self.positions is not None:
-            self.positions.append(Position.from_json(self.last_position))
-        logger.log_metrics(flat(line), step=self.step)
-        done = min(self.tokens, self.phase.tokens)
-        values = self.smoothed.values
+            self.positions.append(self.state.position)
+        logger.log_metrics(flatten(line), step=self.state.step)
+        values = self.state.smoothed.values
         if values:
-            self.progress.update(done, loss=values["loss"], accuracy=values["accuracy"], rate=self._rate)
-        self._save_or_stop(state, before)
+            progress.update(
+                min(self.state.tokens, phase.tokens), loss=values["loss"], accuracy=values["accuracy"],
+                learning_rate=self._learning_rate,
+            )  # fmt: skip
+        self._save_evaluate_or_stop(state, before)
 
-    def _line(self, about: Mapping[str, Any], tokens: int, seconds: float) -> dict[str, Any]:
+    def _metrics_line(self, about: Mapping[str, Any], tokens: int, seconds: float) -> dict[str, Any]:
+        """A line of metrics.jsonl about a step of `tokens` tokens."""
         assert self._totals is not None
+        phase, state = self.job.phase, self.state
         line = {
-            "phase": self.phase.name, "step": self.step, "tokens": self.tokens,
-            "total_tokens": self.total_before + self.tokens, "progress": min(1.0, self.tokens / self.phase.tokens),
-            "loss": self._totals.loss, "accuracy": self._totals.accuracy, "learning_rate": self._rate,
-            "gradient_norm": self._norm, "batch_tokens": about["num_tokens"], "masked": self._totals.masked,
+            "phase": phase.name, "step": state.step, "tokens": state.tokens,
+            "total_tokens": state.tokens_before + state.tokens, "progress": min(1.0, state.tokens / phase.tokens),
+            "loss": self._totals.loss, "accuracy": self._totals.accuracy, "learning_rate": self._learning_rate,
+            "gradient_norm": self._gradient_norm, "batch_tokens": about["num_tokens"], "masked": self._totals.masked,
             "fill": about["num_tokens"] / about["capacity"],
             "shares": {name: count / about["num_tokens"] for name, count in about["tokens_of"].items()},
-            "planned": about["planned"], **self._totals.by_source(self.sources),
-            **self.speed.of_step(about["pairs"], self._totals.masked, tokens, seconds), "seconds": self.seconds,
-            "seconds_left": max(0, self.phase.tokens - self.tokens) * self.seconds / max(1, self.tokens),
+            "planned": about["planned"], **self._totals.by_source(self.job.stream.sources),
+            **self.throughput.of_step(about["pairs"], self._totals.masked, tokens, seconds), "seconds": state.seconds,
+            "seconds_left": max(0, phase.tokens - state.tokens) * state.seconds / max(1, state.tokens),
         }  # fmt: skip
-        if self._skipped:
+        if self._skipped_in_a_row:
             line["skipped"] = True
         return line
 
-    def _save_or_stop(self, state: ComposerState, before: int) -> None:
-        # With others, a wish that came since they last spoke waits for the next step, or they would wait for this rank.
-        if self._stop_all or (self.stop.asked and dist.get_world_size() == 1):
-            self.stopped = True
-            state.stop_training()
-        every = self.phase.checkpoints.every_tokens
-        on_grid = every is not None and self.tokens // every > before // every
-        every = self.phase.evaluate_every
-        self.due = self.evaluate is not None and every is not None and self.tokens // every > before // every
-        if self.stopped or self._late or on_grid:
-            self.save(self, on_grid)
-        if self.due and not self.stopped:
-            assert self.evaluate is not None
-            self.evaluate(self)
-            self.due = False
-        # What saving and evaluating take is no training time.
-        self._last = time.monotonic()
+    def _save_evaluate_or_stop(self, composer_state: ComposerState, before: int) -> None:
+        """Do what is due after a step; `before` are the tokens before it."""
+        state, phase = self.state, self.job.phase
+        # With several ranks, a signal since the last synchronization waits for the next step: all must stop at the same one.
+        if self._stop_all or (self.stop.received and dist.get_world_size() == 1):
+            state.stopped = True
+            composer_state.stop_training()
+        on_token_grid = _crosses(phase.checkpoints.every_tokens, before, state.tokens)
+        state.evaluation_due = _crosses(phase.evaluate_every, before, state.tokens)
+        if state.stopped or self._checkpoint_overdue or on_token_grid:
+            self.checkpointer.save(state, on_token_grid)
+        if state.evaluation_due and not state.stopped:
+            self.checkpointer.evaluate(state, self.evaluate)
+            state.evaluation_due = False
+        # Saving and evaluating do not count as training time.
+        self._step_began = time.monotonic()
 
 
-def masked_tokens(batch: Mapping[str, Any]) -> int:
+def _crosses(every: int | None, before: int, after: int) -> bool:
+    """Whether a multiple of `every` tokens lies between two moments, so that the grid is the same after any resume."""
+    return every is not None and after // every > before // every
+
+
+def num_masked(batch: Mapping[str, Any]) -> int:
     """Masked tokens of this rank's part of a batch."""
     return sum(batch["sizes"]["labels"])
 
 
-def _model(state: ComposerState) -> PackedMaskedLM:
+def _packed_model(state: ComposerState) -> PackedMaskedLM:
     model = state.model
-    found = getattr(model, "module", model)
-    assert isinstance(found, PackedMaskedLM)
-    return found
+    unwrapped = getattr(model, "module", model)  # DDP wraps it
+    assert isinstance(unwrapped, PackedMaskedLM)
+    return unwrapped

@@ -1,4 +1,4 @@
-"""Checkpoints: a Hugging Face folder plus optimizer and position, written in one step."""
+"""Reads and writes checkpoints: a Hugging Face folder with the optimizer's state and the position in the stream beside it."""
 
 from __future__ import annotations
 
@@ -22,42 +22,66 @@ from rexplug.run_directory import read_json
 FINAL = "final"
 
 
-@dataclass(frozen=True)
-class State:
-    """What a checkpoint knows besides weights and optimizer.
+_KEYS = {"smoothed": "figures", "on_token_grid": "grid", "evaluation_due": "due"}
+"""Fields of `CheckpointState` whose keys in state.json differ from their names."""
 
-    `position` is the stream's; `tokens` and `total_tokens` are those of the phase and of all phases up to here. `grid`
-    says whether it was made by `every_tokens`; `averaged` names the steps whose weights the checkpoint is the mean of;
-    `due` says that the evaluators were about to run; `learning_rate` and `shares` are those that the next step would have.
-    """
+
+@dataclass(frozen=True)
+class CheckpointState:
+    """What a checkpoint holds besides weights and optimizer: the content of its state.json."""
 
     phase: str
     step: int
     tokens: int
+    """Of the phase."""
     total_tokens: int
+    """Of this phase and those before it."""
     seconds: float
+    """Of training."""
     position: dict[str, Any]
+    """Of the stream, as `Position.to_json` gives it."""
     optimizer: str
     decayed: bool = False
-    figures: dict[str, float] = field(default_factory=dict)
-    grid: bool = False
+    """Whether the learning rate has fallen as far as the phase wants."""
+    smoothed: dict[str, float] = field(default_factory=dict)
+    """Smoothed loss and accuracy."""
+    on_token_grid: bool = False
+    """Whether `checkpoints.every_tokens` asked for it."""
     averaged: list[int] = field(default_factory=list)
-    due: bool = False
+    """Steps whose weights it is the mean of."""
+    evaluation_due: bool = False
+    """Whether the evaluators were about to run."""
     learning_rate: float | None = None
+    """Of the step after it."""
     shares: dict[str, float] = field(default_factory=dict)
+    """Of the sources in the batch after it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of state.json."""
+        return {_KEYS.get(name, name): value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> CheckpointState:
+        """Back from `to_json`.
+
+        Raises:
+            TypeError: a key is missing or unknown.
+        """
+        names = {key: name for name, key in _KEYS.items()}
+        return cls(**{names.get(key, key): value for key, value in content.items()})
 
 
-def write_checkpoint(folder: Path, model: Any, moments: dict[str, Any], state: State) -> Path:
-    """Write a checkpoint in one step: the model, the optimizer's whole `state_dict`, the rest. Returns its folder."""
+def write_checkpoint(folder: Path, model: Any, optimizer: dict[str, Any], state: CheckpointState) -> Path:
+    """Write a checkpoint atomically: the model, the optimizer's full `state_dict`, and state.json; returns its folder."""
     with replacing(folder) as temporary:
         save_model(model, temporary)
-        torch.save(moments, temporary / "optimizer.pt")
-        write_json(temporary / "state.json", asdict(state))
+        torch.save(optimizer, temporary / "optimizer.pt")
+        write_json(temporary / "state.json", state.to_json())
         record_checksums(temporary)
     return folder
 
 
-def read_state(folder: Path) -> State:
+def read_state(folder: Path) -> CheckpointState:
     """The state of a checkpoint.
 
     Raises:
@@ -65,19 +89,19 @@ def read_state(folder: Path) -> State:
     """
     path = folder / "state.json"
     try:
-        state = State(**read_json(path))
-    except TypeError:
+        state = CheckpointState.from_json(read_json(path))
+    except (TypeError, AttributeError):
         raise DataError(f"{path} was written by another version of rexplug, or is damaged") from None
-    for field_, kind in (
+    for name, kind in (
         ("phase", str),
         ("step", int),
         ("tokens", int),
         ("position", dict),
         ("optimizer", str),
-        ("figures", dict),
+        ("smoothed", dict),
     ):
-        if not isinstance(getattr(state, field_), kind):
-            raise DataError(f"{path} is damaged: {field_} is {getattr(state, field_)!r}")
+        if not isinstance(getattr(state, name), kind):
+            raise DataError(f"{path} is damaged: {_KEYS.get(name, name)} is {getattr(state, name)!r}")
     try:
         Position.from_json(state.position)
     except (TypeError, ValueError, LookupError, AttributeError):
@@ -86,7 +110,7 @@ def read_state(folder: Path) -> State:
 
 
 def read_optimizer(folder: Path) -> dict[str, Any]:
-    """The optimizer's state; nothing but tensors and numbers is unpickled.
+    """The optimizer's `state_dict`; nothing but tensors and numbers is unpickled.
 
     Raises:
         DataError: the file is missing or damaged.
@@ -97,27 +121,27 @@ def read_optimizer(folder: Path) -> dict[str, Any]:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{folder / 'optimizer.pt'} cannot be read: {reason}") from None
     if not isinstance(loaded, dict) or not {"state", "param_groups"} <= set(loaded):
-        raise DataError(f"{folder / 'optimizer.pt'} holds no optimizer's state")
+        raise DataError(f"{folder / 'optimizer.pt'} does not hold the state of an optimizer")
     return loaded
 
 
-def newest(folder: Path, say: Callable[[str], None] = lambda line: None) -> Path | None:
-    """The newest checkpoint of a phase that is whole: the final one, else the one after most steps.
+def newest(folder: Path, warn: Callable[[str], None] = lambda line: None) -> Path | None:
+    """The newest intact checkpoint of a phase: the final one, else the one of the highest step.
 
-    One that a crash of the machine cut short, or that was altered since, is passed over, and `say` is told; a killed process
-    leaves none such.
+    One that a crash of the machine cut short, or that was changed since, is skipped, and `warn` is told; a killed process
+    leaves none of that kind.
     """
-    found = [path for path in [folder / FINAL, *sorted(folder.glob("step-*"), reverse=True)] if path.is_dir()]
-    for path in found:
+    candidates = [path for path in [folder / FINAL, *sorted(folder.glob("step-*"), reverse=True)] if path.is_dir()]
+    for path in candidates:
         problem = _problem(path)
         if problem is None:
             return path
-        say(f"  warning: a checkpoint is passed over: {problem}")
+        warn(f"  warning: a checkpoint is skipped: {problem}")
     return None
 
 
 def _problem(folder: Path) -> str | None:
-    """Why a checkpoint cannot be gone on from."""
+    """Why a checkpoint cannot be resumed from."""
     for problem in folder_problems(folder):
         return problem
     try:
@@ -131,8 +155,8 @@ def _problem(folder: Path) -> str | None:
         return f"{folder / 'model.safetensors'} cannot be read: {error}"
 
 
-def clear_leftovers(folder: Path) -> None:
-    """Remove what a killed process had begun to write."""
+def remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files and folders of a killed process."""
     for path in [*folder.glob(".tmp-*"), *folder.glob(".old-*")]:
         if path.is_dir():
             shutil.rmtree(path)
@@ -141,5 +165,5 @@ def clear_leftovers(folder: Path) -> None:
 
 
 def step_folder(folder: Path, step: int) -> Path:
-    """Where the checkpoint after `step` lies."""
+    """The folder of the checkpoint after `step`."""
     return folder / f"step-{step:09d}"

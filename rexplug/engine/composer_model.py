@@ -1,4 +1,4 @@
-"""The model as Composer trains it: one packed row at a time, logits on masked tokens only."""
+"""The model as Composer trains it: on packed rows, with logits of masked tokens only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from composer.models import ComposerModel
 from torch import Tensor
 
-from rexplug.engine.packed_row import joined
+from rexplug.engine.tensor_row import concatenate
 from rexplug.model.attention import Packing, forward_packed
 from rexplug.model.loss import masked_lm_loss
 
@@ -35,25 +35,25 @@ class PackedMaskedLM(ComposerModel):
         """Per source since `reset`: sum of losses, tokens predicted right, masked tokens."""
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """The summed loss of the masked tokens of some rows, and their number."""
-        row = joined(batch["rows"]).to(self.totals.device)
+        """The summed loss of the masked tokens of some rows (`loss`), and their number (`num_masked`)."""
+        row = concatenate(batch["rows"]).to(self.totals.device)
         tokens = row.token_ids
         if self.backend == "blocks":
-            # A CPU has no use for rows of one size; most of the padding is cut off.
+            # A CPU does not need rows of one size; most of the padding is cut off.
             tokens = tokens[: -(-sum(row.lengths) // CPU_MULTIPLE) * CPU_MULTIPLE]
         packing = Packing(row.cu_seqlens, len(tokens), self.backend, row.lengths)
         hidden = forward_packed(self.model, tokens, packing, row.masked)
         total, losses, hits = masked_lm_loss(self.model, hidden, row.labels, kernel=self.loss_kernel)
         values = torch.stack([losses, hits, torch.ones_like(losses)]).double()
-        # A product, not `index_add_`, whose sums depend on the order in which a GPU's threads come.
+        # A matrix product, not `index_add_`, whose sums depend on the order of a GPU's threads.
         self.totals += values @ F.one_hot(row.sources, self.totals.shape[1]).double()
         return {"loss": total, "num_masked": row.num_masked}
 
     def loss(self, outputs: dict[str, Any], batch: Any) -> Tensor:
-        """Mean over the masked tokens; 0 for rows that have none (they hold nothing but special tokens)."""
+        """Mean over the masked tokens; 0 for rows without any."""
         loss: Tensor = outputs["loss"] / max(1, outputs["num_masked"])
         return loss
 
     def reset(self) -> None:
-        """Begin to count anew."""
+        """Set the totals to zero."""
         self.totals = torch.zeros_like(self.totals)

@@ -1,4 +1,4 @@
-"""The batch stream as Composer's data loader; a batch is a list of rows, a microbatch one of them."""
+"""The batch stream as Composer's data loader; a batch is a list of rows, a microbatch some of them."""
 
 from __future__ import annotations
 
@@ -11,44 +11,49 @@ from composer.core import DataSpec
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from rexplug.batches import BatchStream, GlobalBatch, Position
-from rexplug.engine.packed_row import PackedRow, idle_row, pack_fields, row_of, unpack_fields
+from rexplug.engine.tensor_row import TensorRow, idle_row, pack_fields, to_tensor_row, unpack_fields
 from rexplug.model.flops import pairs
+from rexplug.model.sizes import WINDOW
 
-HALF_WINDOW = 64
-"""Tokens that a local layer sees to either side, in every model of the family."""
+HALF_WINDOW = WINDOW // 2
+"""Tokens that a local layer sees to either side."""
 
 
 class StreamDataset(IterableDataset[dict[str, Any]]):
-    """Yields a rank's part of the global batches of a phase from a position on; loader workers take them in turn."""
+    """Yields a rank's rows of the global batches of a phase from a position on; loader workers take turns."""
 
-    def __init__(self, stream: BatchStream, position: Position, rank: int, world: int) -> None:
+    def __init__(self, stream: BatchStream, position: Position, rank: int, world_size: int) -> None:
         self.stream = stream
         self.position = position
-        self.rank, self.world = rank, world
+        self.rank, self.world_size = rank, world_size
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        batches = self.stream.batches(self.position, rank=self.rank, world=self.world, worker=worker, workers=workers)
+        batches = self.stream.batches(
+            self.position, rank=self.rank, world=self.world_size, worker=worker, workers=workers
+        )
         for batch, after in batches:
-            made = to_tensors(batch, after)
-            # Every rank has as many rows as the others, since they share each pass where the model is cut into parts.
-            if len(batch.rows) * self.world < batch.num_rows:
+            tensors = to_tensors(batch, after)
+            # Every rank needs as many rows as the others: with FSDP they share each forward and backward pass.
+            if len(batch.rows) * self.world_size < batch.num_rows:
                 special, stream = self.stream.special, self.stream
-                made["rows"].append(idle_row(special.cls, special.pad, stream.row_tokens, stream.context))
-            yield {"about": made["about"], **pack_fields(made["rows"])}
+                tensors["rows"].append(idle_row(special.cls, special.pad, stream.row_tokens, stream.context))
+            yield {"about": tensors["about"], **pack_fields(tensors["rows"])}
 
 
-def data_spec(stream: BatchStream, position: Position, rank: int = 0, world: int = 1, workers: int = 0) -> DataSpec:
-    """The part of the stream that a rank trains on, from `position` on, for Composer's trainer.
+def data_spec(
+    stream: BatchStream, position: Position, rank: int = 0, world_size: int = 1, workers: int = 0
+) -> DataSpec:
+    """A rank's part of the stream, from `position` on, for Composer's trainer.
 
-    With `workers` the batches are made beside training, in processes that take turns; they are the same batches. Beside a
-    GPU they lie in pinned memory, from where they are copied while it computes.
+    With `workers` the same batches are made in processes beside training. Beside a GPU they are in pinned memory, from where
+    they are copied while it computes.
     """
-    dataset = StreamDataset(stream, position, rank, world)
+    dataset = StreamDataset(stream, position, rank, world_size)
     loader = DataLoader(
-        # As it is: torch would make tensors of arrays too, and what is a tensor goes to the GPU.
-        dataset, batch_size=None, collate_fn=_as_it_is, num_workers=workers, pin_memory=torch.cuda.is_available(),
+        # Not collated: torch would make tensors of arrays too, and Composer moves tensors to the GPU.
+        dataset, batch_size=None, collate_fn=_identity, num_workers=workers, pin_memory=torch.cuda.is_available(),
     )  # fmt: skip
     return DataSpec(
         loader,
@@ -63,31 +68,31 @@ def data_spec(stream: BatchStream, position: Position, rank: int = 0, world: int
 
 
 def microbatches(batch: dict[str, Any], size: int) -> list[dict[str, Any]]:
-    """A batch as Composer's microbatches of `size` rows."""
+    """A batch split into Composer's microbatches of `size` rows."""
     rows = _rows(batch)
     return [{"rows": rows[first : first + size]} for first in range(0, len(rows), size)]
 
 
-def _rows(batch: dict[str, Any]) -> list[PackedRow]:
-    """The rows of a batch, or of a microbatch."""
+def _rows(batch: dict[str, Any]) -> list[TensorRow]:
+    """The rows of a batch or a microbatch."""
     return batch["rows"] if "rows" in batch else unpack_fields(batch)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch
 
 
 def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
-    """A rank's rows of a global batch as tensors; `about` holds what the callbacks report of all of it."""
+    """A rank's `rows` of a global batch as tensors; `about` describes the global batch for the callbacks."""
     samples = np.array([sample[:4] for row in batch.contents for sample in row], np.int64)
     lengths = samples[:, 0].tolist()
     return {
-        "rows": [row_of(row) for row in batch.rows],
+        "rows": [to_tensor_row(row) for row in batch.rows],
         "about": {
             "progress": batch.progress, "num_tokens": batch.num_tokens, "tokens_of": dict(batch.tokens_of),
             "planned": dict(batch.planned), "capacity": batch.capacity, "position": after.to_json(),
             "tokens": after.tokens, "pairs": (pairs(lengths, None), pairs(lengths, HALF_WINDOW)),
-            # Source and document of each sample; an array crosses from process to process at once.
+            # Source and document of each sample, as an array: lists are slow to send from a loader worker.
             "documents": samples[:, [1, 3]],
         },
     }  # fmt: skip

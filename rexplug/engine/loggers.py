@@ -1,4 +1,4 @@
-"""Composer's loggers by the name that a recipe gives them."""
+"""Builds the Composer loggers that a recipe names."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _CLASSES = {"tensorboard": TensorboardLogger, "wandb": WandBLogger, "mlflow": ML
 
 
 def make_loggers(recipe: Recipe, phase: str, run: RunDirectory) -> list[LoggerDestination]:
-    """The loggers of a phase; each phase is a run of its own, since each counts its steps from 1.
+    """The loggers of a phase; to them each phase is a run of its own, since its steps count from 1.
 
     Raises:
-        RecipeError: a package is not installed, or an option is not known.
+        RecipeError: a package is not installed, or does not know an option.
     """
-    made = []
+    loggers: list[LoggerDestination] = []
     for number, recorder in enumerate(recipe.loggers):
         name = recorder.use
         if find_spec(name) is None:
@@ -33,7 +33,7 @@ def make_loggers(recipe: Recipe, phase: str, run: RunDirectory) -> list[LoggerDe
         else:
             options = {"experiment_name": recipe.name, "run_name": f"{recipe.name}-{phase}"} | options
         try:
-            made.append(_CLASSES[name](**options))
+            loggers.append(_CLASSES[name](**options))
         except TypeError as error:
             raise RecipeError(f"loggers.{number}: {name} does not take these options: {error}") from None
-    return made
+    return loggers

@@ -1,4 +1,4 @@
-"""The figures of a step: what metrics.jsonl keeps of it."""
+"""The metrics of a step, and the file metrics.jsonl that keeps them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SMOOTHING = 0.95
 
 @dataclass(frozen=True)
 class Totals:
-    """What the model counted over a global batch, per source: summed loss, tokens predicted right, masked tokens."""
+    """Sums over a global batch, per source: of losses, of tokens predicted right, of masked tokens."""
 
     losses: tuple[float, ...]
     hits: tuple[float, ...]
@@ -31,12 +31,12 @@ class Totals:
 
     @property
     def loss(self) -> float:
-        """Mean loss of the masked tokens; no number if there was none."""
+        """Mean loss of the masked tokens; NaN without any."""
         return sum(self.losses) / sum(self.counts) if any(self.counts) else math.nan
 
     @property
     def accuracy(self) -> float:
-        """Share of the masked tokens predicted right; no number if there was none."""
+        """Share of the masked tokens predicted right; NaN without any."""
         return sum(self.hits) / sum(self.counts) if any(self.counts) else math.nan
 
     @property
@@ -45,11 +45,11 @@ class Totals:
         return int(sum(self.counts))
 
     def by_source(self, sources: Sequence[str]) -> dict[str, dict[str, float]]:
-        """`source_loss` and `source_accuracy`, of the sources that had masked tokens."""
-        lines = list(zip(sources, self.losses, self.hits, self.counts, strict=True))
+        """`source_loss` and `source_accuracy` of the sources that had masked tokens."""
+        rows = list(zip(sources, self.losses, self.hits, self.counts, strict=True))
         return {
-            "source_loss": {name: loss / count for name, loss, _, count in lines if count},
-            "source_accuracy": {name: hits / count for name, _, hits, count in lines if count},
+            "source_loss": {name: loss / count for name, loss, _, count in rows if count},
+            "source_accuracy": {name: hits / count for name, _, hits, count in rows if count},
         }
 
 
@@ -60,39 +60,46 @@ class Smoothed:
     values: dict[str, float] = field(default_factory=dict)
 
     def add(self, step: int, **values: float) -> None:
-        """Take in the values of step 1, 2, ..."""
-        keep = min(_SMOOTHING, 1 - 1 / step)
+        """Update the averages with the values of step 1, 2, ..."""
+        weight = min(_SMOOTHING, 1 - 1 / step)
         for name, value in values.items():
-            self.values[name] = keep * self.values.get(name, value) + (1 - keep) * value
+            self.values[name] = weight * self.values.get(name, value) + (1 - weight) * value
 
 
 @dataclass
-class Speed:
-    """Tokens per second, share of the device's peak (MFU), and memory."""
+class Throughput:
+    """Computes tokens per second, share of the device's peak (MFU), and memory."""
 
     config: Any
     device: torch.device
     precision: str
-    world: int
+    world_size: int
 
     def __post_init__(self) -> None:
         on_gpu = self.device.type == "cuda" and self.precision == "bf16"
         self._peak = peak_of(torch.cuda.get_device_name(self.device)) if on_gpu else None
 
     def of_step(self, pairs: tuple[int, int], masked: int, tokens: int, seconds: float) -> dict[str, float]:
-        """The figures of a step of `tokens` tokens, over all ranks; `pairs` are those of global and of local layers."""
+        """Metrics of a step over all ranks.
+
+        Args:
+            pairs: attended token pairs of a global and of a local layer.
+            masked: masked tokens.
+            tokens: tokens, padding not counted.
+            seconds: how long the step took.
+        """
         seconds = max(1e-9, seconds)
         flops = training_flops(
             self.config, num_tokens=tokens, global_pairs=pairs[0], local_pairs=pairs[1], num_masked=masked
         )  # fmt: skip
-        found = {
+        metrics = {
             "tokens_per_second": tokens / seconds,
             "flops_per_second": flops / seconds,
             "memory_gib": self._memory(),
         }
         if self._peak is not None:
-            found["mfu"] = flops / seconds / (self._peak * self.world)
-        return found
+            metrics["mfu"] = flops / seconds / (self._peak * self.world_size)
+        return metrics
 
     def _memory(self) -> float:
         if self.device.type == "cuda":
@@ -103,33 +110,33 @@ class Speed:
 
 @dataclass
 class MetricsFile:
-    """Appends lines to metrics.jsonl; while the disk is full they wait in memory."""
+    """Appends lines to metrics.jsonl, and keeps them in memory while the disk is full."""
 
     path: Path
     progress: Progress
-    waiting: list[str] = field(default_factory=list)
+    unwritten: list[str] = field(default_factory=list)
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Write one line, or keep it for later."""
-        self.waiting.append(json.dumps(_finite(line)) + "\n")
+        """Write a line, or keep it until the disk has space."""
+        self.unwritten.append(json.dumps(_finite(line)) + "\n")
         try:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write("".join(self.waiting))
+                file.write("".join(self.unwritten))
         except OSError as error:
-            if len(self.waiting) == 1:
+            if len(self.unwritten) == 1:
                 self.progress.note(
-                    f"  warning: {self.path} cannot be written ({error.strerror}); its lines wait in memory"
+                    f"  warning: {self.path} cannot be written ({error.strerror}); its lines are kept in memory"
                 )
             return
-        self.waiting.clear()
+        self.unwritten.clear()
 
-    def cut(self, phase: str, step: int) -> None:
-        """Take out lines of `phase` after `step`: a killed run wrote them, and they are about to be made again."""
-        cut_metrics(self.path, phase, step)
+    def truncate(self, phase: str, step: int) -> None:
+        """Remove the lines of `phase` after `step`: a killed run wrote them, and these steps are about to be repeated."""
+        truncate_metrics(self.path, phase, step)
 
 
-def cut_metrics(path: Path, phase: str, step: int) -> None:
-    """Take the lines of a phase after `step` out of a metrics file; 0 takes all of them."""
+def truncate_metrics(path: Path, phase: str, step: int) -> None:
+    """Remove the lines of a phase after `step` from a metrics file; all of them for step 0."""
     if not path.exists():
         return
     kept = []
@@ -137,32 +144,32 @@ def cut_metrics(path: Path, phase: str, step: int) -> None:
         try:
             entry = json.loads(line)
         except ValueError:
-            continue  # the line that a kill cut off
+            continue  # a kill cut it off
         if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
-            continue  # nor is that a line of ours
+            continue  # not a line of ours
         if entry.get("phase") != phase or entry["step"] <= step:
             kept.append(line + "\n")
     write_text(path, "".join(kept))
 
 
-def forget_figures(run: RunDirectory, phase: str) -> None:
-    """Take the figures of a phase that is done again out of a run."""
-    cut_metrics(run.metrics, phase, 0)
+def remove_phase_metrics(run: RunDirectory, phase: str) -> None:
+    """Remove the metrics of a phase that is to be repeated."""
+    truncate_metrics(run.metrics, phase, 0)
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no infinities."""
+    """A value for JSON, which has neither NaN nor infinities: they become null."""
     if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def flat(line: Mapping[str, Any], before: str = "") -> dict[str, float]:
-    """The numbers of a line under names like `shares/web`, as loggers want them."""
-    found: dict[str, float] = {}
+def flatten(line: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """The numbers of a line under names like `shares/web`, as loggers take them."""
+    numbers: dict[str, float] = {}
     for key, value in line.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{before}{key}/")
+            numbers |= flatten(value, f"{prefix}{key}/")
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            found[f"{before}{key}"] = float(value)
-    return found
+            numbers[f"{prefix}{key}"] = float(value)
+    return numbers

@@ -1,14 +1,13 @@
-"""How ranks share the work: each holds the whole model (DDP), or each a part of every weight (FSDP).
+"""How ranks hold a model: each the full model (DDP), or each a shard of every weight (FSDP).
 
-With FSDP a weight, its gradient and its two moments are cut along their first dimension into as many parts as there are
-ranks; a layer is put together while it computes and taken apart again. Checkpoints know nothing of it: they hold whole
-weights and whole moments, so a run goes on with another number of ranks, and the other way.
+With FSDP a weight, its gradient and its moments are sharded along their first dimension over the ranks; the weights of a layer
+are gathered while it computes. Checkpoints hold full weights and full moments in either case, so a run resumes with another
+number of ranks, or with the other strategy.
 """
 
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,109 +20,100 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from rexplug.engine.composer_model import PackedMaskedLM
-
-BYTES_PER_PARAMETER = 16
-"""A weight, its gradient and two moments in fp32."""
-SHARE_OF_MEMORY = 0.25
-"""Above this share of a rank's memory they are cut into parts; the rest is for what a batch needs. Our choice."""
+from rexplug.engine.hardware import device_memory
+from rexplug.training_defaults import FSDP_MEMORY_SHARE
 
 
-def choose_parallel(requested: str, parameters: int, device: torch.device, world: int) -> tuple[str, str]:
-    """How `world` ranks hold a model of so many parameters, and why: `none`, `ddp` or `fsdp`."""
-    if world == 1:
+def choose_parallel(requested: str, needed: int, device: torch.device, world_size: int) -> tuple[str, str]:
+    """The data-parallel strategy, `none`, `ddp` or `fsdp`, and why.
+
+    Args:
+        requested: the recipe's `model.parallel`.
+        needed: bytes of weights, gradients and optimizer state of the full model.
+        device: of this rank.
+        world_size: number of ranks.
+    """
+    if world_size == 1:
         return "none", "one process"
     if requested != "auto":
         return requested, "the recipe asks for it"
-    needed, memory = parameters * BYTES_PER_PARAMETER / 2**30, memory_of(device) / 2**30
-    kind, than = ("fsdp", "more than") if needed > SHARE_OF_MEMORY * memory else ("ddp", "at most")
-    return kind, (
-        f"weights, gradients and moments take {needed:.1f} GiB, {than} {SHARE_OF_MEMORY:.0%} of the {memory:.1f} GiB "
-        "that a process has"
+    memory = device_memory(device)
+    strategy, than = ("fsdp", "more than") if needed > FSDP_MEMORY_SHARE * memory else ("ddp", "at most")
+    return strategy, (
+        f"weights, gradients and moments take {needed / 2**30:.1f} GiB, {than} {FSDP_MEMORY_SHARE:.0%} of the "
+        f"{memory / 2**30:.1f} GiB that a process has"
     )
 
 
-def memory_of(device: torch.device) -> float:
-    """Bytes that a rank has: its GPU's, or its part of the machine's."""
-    if device.type == "cuda":
-        return float(torch.cuda.get_device_properties(device).total_memory)
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return machine / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+def shard(composer_model: PackedMaskedLM, device: torch.device) -> None:
+    """Shard the weights of a model that every rank holds over the ranks, layer by layer.
 
-
-def shard(wrapped: PackedMaskedLM, device: torch.device) -> None:
-    """Cut the weights of a model that every rank holds into one part per rank, layer by layer.
-
-    The embedding, tied to the decoder, the prediction head and the last norm stay together from the forward pass to the
-    end of the backward pass.
+    The embedding, which is tied to the decoder, the prediction head and the last norm are one unit: they stay gathered from the
+    forward pass to the end of the backward pass.
     """
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     # gloo cannot average. In fp64 torch divides by itself, and the sum is as exact as that of one process.
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float64) if device.type == "cpu" else MixedPrecisionPolicy()
-    wrapped.model.model.layer_by_layer = True
-    for layer in wrapped.model.model.layers:
+    composer_model.model.model.layer_by_layer = True
+    for layer in composer_model.model.model.layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)
-    fully_shard(wrapped, mesh=mesh, mp_policy=policy)
+    fully_shard(composer_model, mesh=mesh, mp_policy=policy)
+
+
+def meta_copy(model: Any) -> Any:
+    """A copy of a model whose weights are on the meta device: shapes without memory."""
+    return copy.deepcopy(model).to("meta")
 
 
 @dataclass(frozen=True)
-class Whole:
-    """The whole model and the whole state of its optimizer, wherever the ranks keep them.
-
-    `shell` is the model as it was before it was cut, without weights; None if it was not. What is cut is gathered: every
-    rank calls, rank 0 gets it, on the CPU.
-    """
+class FullState:
+    """Gathers the full model and optimizer state from all ranks; every rank calls, rank 0 gets them."""
 
     model: Any
     optimizer: torch.optim.Optimizer
-    shell: Any = None
+    meta_model: Any = None
+    """A `meta_copy` of the model from before it was sharded; None if it is not sharded."""
 
-    @classmethod
-    def shell_of(cls, model: Any) -> Any:
-        """A copy of a model without its weights."""
-        return copy.deepcopy(model).to("meta")
-
-    def weights(self) -> Any:
-        """A model that can be saved."""
-        if self.shell is None:
+    def gather_model(self) -> Any:
+        """A model that can be saved: the model itself if it is not sharded, else a copy on the CPU; None on other ranks."""
+        if self.meta_model is None:
             return self.model
-        known: dict[int, Tensor] = {}  # the decoder's weight is the embedding's
+        gathered_of: dict[int, Tensor] = {}  # by identity, since the decoder's weight is the embedding's
         gathered = {}
         for name, value in self.model.state_dict(keep_vars=True).items():
-            if id(value) not in known:
-                known[id(value)] = _gathered(value.detach())
-            gathered[name] = known[id(value)]
+            if id(value) not in gathered_of:
+                gathered_of[id(value)] = _gather(value.detach())
+            gathered[name] = gathered_of[id(value)]
         if dist.get_global_rank() != 0:
             return None
-        self.shell.load_state_dict(gathered, assign=True)
-        self.shell.tie_weights()
-        return self.shell
+        self.meta_model.load_state_dict(gathered, assign=True)
+        self.meta_model.tie_weights()
+        return self.meta_model
 
-    def moments(self) -> dict[str, Any]:
-        """The optimizer's `state_dict`, as one that holds the whole model would give it."""
-        state = self.optimizer.state_dict()
+    def gather_optimizer(self) -> dict[str, Any]:
+        """The optimizer's `state_dict` as if it were not sharded; on other ranks without the gathered tensors."""
+        saved = self.optimizer.state_dict()
         return {
-            **state,
+            **saved,
             "state": {
-                number: {
-                    name: _gathered(value) if isinstance(value, DTensor) else value for name, value in each.items()
-                }
-                for number, each in state["state"].items()
+                number: {name: _gather(value) if isinstance(value, DTensor) else value for name, value in state.items()}
+                for number, state in saved["state"].items()
             },
         }
 
 
-def _gathered(value: Tensor) -> Tensor:
-    """The whole tensor on the CPU; other ranks than the first let go of it at once."""
-    whole = value.full_tensor() if isinstance(value, DTensor) else value
-    return whole.cpu() if dist.get_global_rank() == 0 else torch.empty(0)
+def _gather(value: Tensor) -> Tensor:
+    """The full tensor on the CPU of rank 0; other ranks free it at once and get an empty one."""
+    full = value.full_tensor() if isinstance(value, DTensor) else value
+    return full.cpu() if dist.get_global_rank() == 0 else torch.empty(0)
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> float:
-    """The norm of the whole gradient: with FSDP a rank holds a part of each, and norms of parts add up as squares."""
-    gradients = [each.grad for each in parameters if each.grad is not None]
-    local = [each.to_local() if isinstance(each, DTensor) else each for each in gradients]
+    """The norm of the full gradient; with FSDP, squared norms of the ranks' shards are summed."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    local = [gradient.to_local() if isinstance(gradient, DTensor) else gradient for gradient in gradients]
     norm = torch.nn.utils.get_total_norm(local)
-    if any(isinstance(each, DTensor) for each in gradients):
+    if any(isinstance(gradient, DTensor) for gradient in gradients):
         squares = norm.double() ** 2
         dist.all_reduce(squares, "SUM")
         norm = squares.sqrt()

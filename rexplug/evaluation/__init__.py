@@ -6,15 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rexplug.evaluation.harness import EvaluatorsFailed, Material, evaluate, read_scores
-    from rexplug.evaluation.models import ModelName, distinct
+    from rexplug.evaluation.harness import EvaluationData, EvaluatorsFailed, evaluate, read_scores
+    from rexplug.evaluation.models import ModelSpec, distinct
 
-__all__ = ["EvaluatorsFailed", "Material", "ModelName", "distinct", "evaluate", "read_scores"]
+__all__ = ["EvaluationData", "EvaluatorsFailed", "ModelSpec", "distinct", "evaluate", "read_scores"]
 
 _PLACES = {
     "EvaluatorsFailed": "harness",
-    "Material": "harness",
-    "ModelName": "models",
+    "EvaluationData": "harness",
+    "ModelSpec": "models",
     "distinct": "models",
     "evaluate": "harness",
     "read_scores": "harness",

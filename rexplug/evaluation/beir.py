@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 from rexplug.components import RetrievalCollection
 from rexplug.errors import DataError
-from rexplug.io.compression import bounded_lines
+from rexplug.io.compression import read_lines
+from rexplug.io.tabular import BadRecord, json_records
 
 FILES = ("corpus.jsonl", "queries.jsonl", "qrels.tsv")
 OPTIONAL = ("candidates.jsonl", "train.jsonl")
@@ -29,7 +29,7 @@ def read_collection(folder: Path) -> RetrievalCollection:
     queries = _texts(folder / FILES[1])
     relevance: dict[str, dict[str, int]] = {}
     path = folder / FILES[2]
-    for number, line in _lines(path):
+    for number, line in read_lines(path):
         fields = line.split("\t")
         if number == 1 and fields[-1] == "score":
             continue
@@ -97,21 +97,7 @@ def _texts(path: Path) -> dict[str, str]:
 
 
 def _entries(path: Path, expected: str, keys: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in _lines(path):
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            entry = None
-        if not isinstance(entry, dict) or any(key not in entry for key in keys):
+    for number, entry in json_records(read_lines(path)):
+        if isinstance(entry, BadRecord) or any(key not in entry for key in keys):
             raise DataError(f"{path}:{number}: expected {expected}")
         yield number, entry
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    # Not str.splitlines: it also cuts at U+2028 and U+0085, which may stand inside a JSON string.
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(bounded_lines(file, path), 1):
-                yield number, line.removesuffix("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8: {error}") from None

@@ -204,7 +204,7 @@ class HuggingFaceEncoder:
         centre, matrix = self._affine
         return (embeddings - centre) @ matrix
 
-    def fill(
+    def predict_masked(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
     ) -> list[NDArray[np.int64]]:
         """The `top` most probable ids at the asked positions of each row, `[len(positions[i]), top]`.

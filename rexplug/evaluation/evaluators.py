@@ -58,7 +58,7 @@ class _OnTexts(Evaluator):
 
         return {f"{name}/{each.id}": each.text for name, found in own_texts(self).items() for each in found}
 
-    def no_test_texts(self) -> str | None:
+    def why_no_test_texts(self) -> str | None:
         """Held-out documents are not known before curation; curation itself keeps them and their copies from training."""
         return None if self.texts else "it measures on documents that the run holds out after curation"
 

@@ -51,7 +51,7 @@ class EvaluatorsFailed(DataError):
 
 
 @dataclass(frozen=True)
-class Material:
+class EvaluationData:
     """What evaluators measure on, the same for every model: held-out documents and what marks salient words in them."""
 
     held_out: Mapping[str, Sequence[Document]]
@@ -76,7 +76,7 @@ class Context:
     """What evaluators get; implements `rexplug.EvaluationContext`."""
 
     encoder: Model
-    material: Material
+    material: EvaluationData
     folder: Path
 
     @property
@@ -139,7 +139,7 @@ class Context:
 def evaluate(
     evaluators: Sequence[Evaluator],
     load: Callable[[], Model],
-    material: Material,
+    material: EvaluationData,
     *,
     name: str,
     folder: Path,
@@ -199,7 +199,7 @@ def evaluate(
 
 
 def _measure(
-    evaluator: Evaluator, model: Model, material: Material, name: str, folder: Path, key: str
+    evaluator: Evaluator, model: Model, material: EvaluationData, name: str, folder: Path, key: str
 ) -> dict[str, Any]:
     began = time.monotonic()
     context = Context(model, material, folder / "files" / evaluator.label)

@@ -42,7 +42,7 @@ class LexicalModel:
         """Never."""
         self._refuse("has no embeddings")
 
-    def fill(
+    def predict_masked(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
     ) -> list[NDArray[np.int64]]:
         """Never."""

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from rexplug.components import EvaluationContext, EvaluationResult, Metric, RetrievalCollection, Scores
-from rexplug.errors import DataError, NotApplicable
+from rexplug.errors import DataError, NotApplicable, one_line
 from rexplug.evaluation.beir import FILES, OPTIONAL, read_collection
 from rexplug.evaluation.statistics import metric
 from rexplug.io.tabular import KINDS, column, read_records
@@ -134,9 +134,8 @@ def known_texts(names: Sequence[str]) -> dict[str, str]:
             with quiet():
                 task.load_data()
         except Exception as error:  # whatever the hub's clients raise
-            said = " ".join(str(error).split())[:200]
             raise DataError(
-                f"mteb: the data of '{name}' cannot be had, so no training text can be kept apart from it: {said} "
+                f"mteb: the data of '{name}' cannot be had, so no training text can be kept apart from it: {one_line(error, 200)} "
                 "(HF_HUB_OFFLINE=0 lets it load; curation.decontaminate may name the other evaluators alone)"
             ) from None
         found |= {f"{name} {key}": text for key, text in split_texts(task.dataset, task.eval_splits)}

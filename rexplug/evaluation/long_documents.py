@@ -44,7 +44,7 @@ def evaluate_long_documents(evaluator: LongDocuments, context: EvaluationContext
             ids.append(document.id)
     if not masked:
         raise DataError(f"{evaluator.label}: no document has {evaluator.min_words:,} words; lower min_words")
-    predicted = encoder.fill([each.row for each in masked], [each.positions for each in masked], 1)
+    predicted = encoder.predict_masked([each.row for each in masked], [each.positions for each in masked], 1)
     for name, each, guess in zip(ids, masked, predicted, strict=True):
         if not len(each.word_of):
             continue

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rexplug.errors import DataError, RexplugError, brief
+from rexplug.errors import DataError, RexplugError, brief, one_line
 from rexplug.io.json_files import read_json_file, read_json_object, require_file
 from rexplug.io.tokenizer_files import DEFINITION, load_fast, read_config, read_definition, require_tokenizer
 from rexplug.model.checkpoint import evaluation_problem
@@ -126,7 +126,7 @@ def loading(model: Path | str) -> Iterator[None]:
         # A panic of the tokenizers library is no Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        told = " ".join(str(error).split())[:300]
+        told = one_line(error)
         kind = "" if isinstance(error, OSError | ValueError) and told else f"{type(error).__name__}: "
         raise DataError(f"{model} is no model that can be evaluated: {kind}{told}".rstrip(": ")) from error
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ModelName:
+class ModelSpec:
     """A model as the command line names it: `[LABEL=]WHAT`.
 
     WHAT is a folder, a hub name, `bm25`, `tfidf`, or `random:` before a folder or hub name for the same architecture with
@@ -29,7 +29,7 @@ class ModelName:
     what: str
 
     @classmethod
-    def parse(cls, text: str) -> ModelName:
+    def parse(cls, text: str) -> ModelSpec:
         """Read it; without a label, one is made from the last part of the path that says something.
 
         Raises:
@@ -106,20 +106,20 @@ def tokenizer_beside(folder: Path) -> Path | None:
     return None
 
 
-def distinct(names: list[ModelName]) -> list[ModelName]:
+def distinct(names: list[ModelSpec]) -> list[ModelSpec]:
     """The same models with labels that differ, by a number where they did not.
 
     Raises:
         DataError: a model is named twice.
     """
     seen: dict[str, int] = {}
-    found: list[ModelName] = []
+    found: list[ModelSpec] = []
     for name in names:
         if any(name.what == other.what for other in found):
             raise DataError(f"the model {name.what} is named twice")
         seen[name.label] = seen.get(name.label, 0) + 1
         count = seen[name.label]
-        found.append(name if count == 1 else ModelName(f"{name.label}-{count}", name.what))
+        found.append(name if count == 1 else ModelSpec(f"{name.label}-{count}", name.what))
     return found
 
 

@@ -170,7 +170,7 @@ def recover(items: Sequence[_Item], encoder: Encoder, examples: list[dict[str, A
     tokenizer = encoder.tokenizer
     limit = min(encoder.max_tokens, 1024)
     masked = [mask_words(item.text, item.words, tokenizer, limit) for item in items]
-    predicted = encoder.fill([each.row for each in masked], [each.positions for each in masked], 1)
+    predicted = encoder.predict_masked([each.row for each in masked], [each.positions for each in masked], 1)
     result = []
     shown: set[str] = set()
     for item, each, guess in zip(items, masked, predicted, strict=True):
@@ -245,7 +245,7 @@ def published(
     random_ids = generator.integers(len(tokenizer), size=blocks.shape)
     shown = np.where(chosen & (kind >= 0.8) & (kind < 0.9), random_ids, shown)
     positions = [np.flatnonzero(line) for line in chosen]
-    predicted = encoder.fill(list(shown), positions, 5)
+    predicted = encoder.predict_masked(list(shown), positions, 5)
     found = {}
     for top in (1, 3, 5):
         hits = np.array(

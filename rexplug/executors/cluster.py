@@ -22,7 +22,7 @@ from typing import Any
 
 from rexplug.errors import DataError
 from rexplug.executors.job import Failure, Job
-from rexplug.executors.local import Tell
+from rexplug.executors.local import ReportDone
 from rexplug.io.atomic import write_json
 from rexplug.recipe.schema import Executor, Slurm
 from rexplug.run_directory import read_json
@@ -31,7 +31,7 @@ _block: ContextVar[ExitStack | None] = ContextVar("_block", default=None)
 
 
 @contextmanager
-def one_cluster() -> Iterator[None]:
+def shared_ray_cluster() -> Iterator[None]:
     """A local Ray that is started within this block serves all that follows in it, and stops at its end.
 
     Starting one takes seconds, and curation has several rounds of jobs.
@@ -44,7 +44,7 @@ def one_cluster() -> Iterator[None]:
             _block.reset(before)
 
 
-class Carried:
+class DatatroveJobStep:
     """A pipeline of datatrove with one step: every `ranks`-th job, from the place where the command was started."""
 
     def __init__(self, jobs: Sequence[Job], ranks: int) -> None:
@@ -72,7 +72,7 @@ def _note(job: Job) -> Path:
     return job.record.with_suffix(".failure")
 
 
-def run_on_cluster(jobs: Sequence[Job], executor: Executor, logs: Path, tell: Tell) -> None:
+def run_on_cluster(jobs: Sequence[Job], executor: Executor, logs: Path, tell: ReportDone) -> None:
     """Run jobs on Ray or Slurm; those that fail in passing are tried again.
 
     Raises:
@@ -115,7 +115,8 @@ def _ray(jobs: Sequence[Job], executor: Executor, folder: Path) -> None:
             (_block.get() or here).callback(ray.shutdown)
         ranks = _ranks(jobs, executor)
         RayPipelineExecutor(
-            pipeline=[Carried(jobs, ranks)], tasks=ranks, workers=executor.workers, logging_dir=str(folder), mem_per_cpu_gb=0.1,
+            pipeline=[DatatroveJobStep(jobs, ranks)], tasks=ranks, workers=executor.workers, logging_dir=str(folder),
+            mem_per_cpu_gb=0.1,
         ).run()  # fmt: skip
 
 
@@ -140,8 +141,9 @@ def slurm_executor(jobs: Sequence[Job], executor: Executor, folder: Path) -> Any
     assert isinstance(wanted, Slurm)
     ranks = _ranks(jobs, executor)
     return SlurmPipelineExecutor(
-        pipeline=[Carried(jobs, ranks)], tasks=ranks, workers=executor.workers, time=wanted.time, partition=wanted.partition,
-        cpus_per_task=wanted.cpus, mem_per_cpu_gb=wanted.memory_per_cpu, qos=wanted.qos, job_name="rexplug",
+        pipeline=[DatatroveJobStep(jobs, ranks)], tasks=ranks, workers=executor.workers, time=wanted.time,
+        partition=wanted.partition, cpus_per_task=wanted.cpus, mem_per_cpu_gb=wanted.memory_per_cpu, qos=wanted.qos,
+        job_name="rexplug",
         env_command=wanted.setup or None, sbatch_args=dict(wanted.arguments), logging_dir=str(folder),
         slurm_logs_folder=str(folder / "slurm_logs"),
     )  # fmt: skip

@@ -12,11 +12,11 @@ from typing import Any
 
 from rexplug.executors.job import Failure, Job
 
-Tell = Callable[[int, int], None]
+ReportDone = Callable[[int, int], None]
 """Told how many jobs are done, and how many more documents that were."""
 
 
-def run_here(jobs: Sequence[Job], retries: int, tell: Tell) -> None:
+def run_in_this_process(jobs: Sequence[Job], retries: int, tell: ReportDone) -> None:
     """One job after the other in this process."""
     for number, job in enumerate(jobs, 1):
         for attempt in range(retries + 1):
@@ -55,7 +55,7 @@ class _Worker:
         self.line.close()
 
 
-def run_in_processes(jobs: Sequence[Job], workers: int, retries: int, tell: Tell) -> None:
+def run_in_processes(jobs: Sequence[Job], workers: int, retries: int, tell: ReportDone) -> None:
     """Jobs in their order, `workers` at a time. After a failure that no retry mends, those that run are let finish."""
     waiting = deque(range(len(jobs)))
     attempts = [0] * len(jobs)

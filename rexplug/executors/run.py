@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rexplug.executors.cluster import run_on_cluster
 from rexplug.executors.job import Job
-from rexplug.executors.local import run_here, run_in_processes
+from rexplug.executors.local import run_in_processes, run_in_this_process
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Executor
 
@@ -36,6 +36,6 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, *, logs: Path, progress: P
         run_on_cluster(todo, executor, logs, tell)
     else:
         if executor.workers == 1 or len(todo) == 1:
-            run_here(todo, executor.retries, tell)
+            run_in_this_process(todo, executor.retries, tell)
         else:
             run_in_processes(todo, min(executor.workers, len(todo)), executor.retries, tell)

@@ -1,4 +1,4 @@
-"""Reading files that may be compressed, within bounds: a small file cannot fill memory, nor take a time without relation to it."""
+"""Reads files that may be compressed, within bounds on memory and time: a small file cannot grow without end."""
 
 from __future__ import annotations
 
@@ -15,24 +15,30 @@ from rexplug.errors import DataError
 
 COMPRESSED = (".gz", ".bz2", ".zst")
 """Endings of names that say how a file is compressed."""
-RATIO = 1000
+READ_ERRORS = (OSError, EOFError, zlib.error)
+"""What is raised where a file cannot be read, breaks off or cannot be decompressed."""
+MAX_RATIO = 1000
 """How many times its size a file may decompress to: text is at 3 to 10, log files of one repeated line at some hundreds."""
-FREE = 100_000_000
+ALWAYS_ALLOWED = 100_000_000
 """Bytes that any file may decompress to, whatever its size."""
-_PIECE = 1 << 16
 LONGEST_LINE = 64_000_000
 """Characters of a line of a file that is read line by line."""
+_READ_SIZE = 1 << 16
 
 
-class Bomb(OSError):
+class DecompressionBomb(OSError):
     """A file decompresses to far more than text does."""
 
 
-def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
-    """The bytes of an open file, decompressed by its name.
+class DamagedFile(Exception):
+    """A file breaks off, cannot be decompressed, or is not what its name says."""
 
-    They come as they are read, 64 KiB at a time. Reading raises OSError, EOFError or zlib.error where the file is damaged or
-    breaks off, and `Bomb` where it grows beyond `RATIO`.
+
+def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
+    """Return a stream of the decompressed bytes of an open file; the ending of `name` says how it is compressed.
+
+    Reading raises one of `READ_ERRORS` where the file is damaged or breaks off, and `DecompressionBomb` where it grows beyond
+    `MAX_RATIO`.
     """
     if name.endswith(".gz"):
         inner: Any = gzip.GzipFile(fileobj=raw)
@@ -45,26 +51,26 @@ def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
         inner = pa.CompressedInputStream(raw, "zstd")
     else:
         return raw
-    return cast("IO[bytes]", io.BufferedReader(_Bounded(inner, raw), 1 << 20))
+    return cast("IO[bytes]", io.BufferedReader(_BoundedStream(inner, raw), 1 << 20))
 
 
-class _Bounded(io.RawIOBase):
-    """What a decompressor gives, as long as it stands in some relation to what it took."""
+class _BoundedStream(io.RawIOBase):
+    """The output of a decompressor, refused once it is out of proportion to the input."""
 
     def __init__(self, inner: Any, raw: IO[bytes]) -> None:
         self._inner, self._raw = inner, raw
-        self._given = 0
+        self._num_bytes = 0
 
     def readable(self) -> bool:
-        """Yes."""
+        """The stream can only be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the beginning of the buffer; where a file breaks off, what was asked for at once is lost, so it is little."""
-        count = int(self._inner.readinto(memoryview(buffer)[:_PIECE]))
-        self._given += count
-        if self._given > FREE and self._given > RATIO * self._raw.tell():
-            raise Bomb(f"it decompresses to more than {RATIO:,} times its size")
+        """Fill the beginning of the buffer, 64 KiB at most: where a file breaks off, what was asked for at once is lost."""
+        count = int(self._inner.readinto(memoryview(buffer)[:_READ_SIZE]))
+        self._num_bytes += count
+        if self._num_bytes > ALWAYS_ALLOWED and self._num_bytes > MAX_RATIO * self._raw.tell():
+            raise DecompressionBomb(f"it decompresses to more than {MAX_RATIO:,} times its size")
         return count
 
     def close(self) -> None:
@@ -76,14 +82,14 @@ class _Bounded(io.RawIOBase):
 
 
 @contextmanager
-def open_text(path: Path, encoding: str = "utf-8") -> Iterator[IO[str]]:
-    """A text file, decompressed by its name, whose line ends are left as they are."""
+def open_text(path: Path, encoding: str = "utf-8-sig") -> Iterator[IO[str]]:
+    """Open a text file, decompressed by its name, whose line ends are left as they are."""
     with decompressed(path.open("rb"), path.name) as file, io.TextIOWrapper(file, encoding, newline="") as text:
         yield text
 
 
 def bounded_lines(file: IO[str], path: Path) -> Iterator[str]:
-    """The lines of an open file, with their ends.
+    """Yield the lines of an open file, with their ends.
 
     Raises:
         DataError: one is longer than `LONGEST_LINE`.
@@ -100,13 +106,13 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (number, line without its end) of a text file in UTF-8; .gz, .bz2 and .zst are decompressed.
 
     Raises:
-        DataError: the file cannot be read, is damaged or no text, or a line is too long.
+        DataError: the file cannot be read, is damaged or not text, or a line is too long.
     """
     try:
-        with open_text(path, "utf-8-sig") as file:
+        with open_text(path) as file:
             for number, line in enumerate(bounded_lines(file, path), 1):
                 yield number, line.rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8: {error}") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except READ_ERRORS as error:
         raise DataError(f"cannot read {path}: {error}") from None

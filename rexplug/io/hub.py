@@ -1,6 +1,6 @@
 """Names on the Hugging Face hub: what counts as one, what of it lies on this machine, and what the hub says of it.
 
-Nothing here is fetched but by `ask`, and that is one small answer.
+Nothing here is fetched but by `ask_hub`, and that is one small answer.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from rexplug.errors import one_line
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _LONGEST = 200
@@ -29,7 +31,7 @@ class HubName:
         return f"{self.kind} {self.name}" + (f" at '{self.revision}'" if self.revision else "")
 
 
-class Unreachable(Exception):
+class HubUnreachable(Exception):
     """The hub gave no answer; says nothing about the name that it was asked for."""
 
 
@@ -50,7 +52,7 @@ def _is_written_like_one(name: str) -> bool:
     return len(name) <= _LONGEST and _NAME.fullmatch(name) is not None
 
 
-def cached(name: str, file: str, revision: str | None = None) -> Path | None:
+def cached_file(name: str, file: str, revision: str | None = None) -> Path | None:
     """A file of a model of the hub, if it was downloaded before."""
     if not _is_written_like_one(name):
         return None
@@ -60,11 +62,11 @@ def cached(name: str, file: str, revision: str | None = None) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def ask(wanted: HubName) -> str | None:
+def ask_hub(wanted: HubName) -> str | None:
     """What is wrong with a name, or None if the hub has it and gives it to us.
 
     Raises:
-        Unreachable: there is no network, or the hub does not answer.
+        HubUnreachable: there is no network, or the hub does not answer.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
@@ -80,5 +82,5 @@ def ask(wanted: HubName) -> str | None:
             f"the hub has no {wanted.kind} '{wanted.name}', or it is private and you are not logged in (hf auth login)"
         )
     except Exception as error:  # whatever the connection raises, offline mode included
-        raise Unreachable(" ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise HubUnreachable(one_line(error, 200) or type(error).__name__) from None
     return None

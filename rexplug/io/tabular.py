@@ -1,41 +1,233 @@
-"""Rows of small data files, compressed or not, with the place of what is wrong."""
+"""One reader each for JSON lines, CSV and Parquet, for files of any size, and `read_records` for small files on top of them."""
 
 from __future__ import annotations
 
 import csv
 import json
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rexplug.errors import DataError
-from rexplug.io.compression import COMPRESSED, LONGEST_LINE, bounded_lines, open_text
+from rexplug.io.compression import COMPRESSED, LONGEST_LINE, READ_ERRORS, DamagedFile, bounded_lines, open_text
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 KINDS = (".jsonl", ".csv", ".tsv")
+"""Endings of the files that `read_records` reads; an ending of `COMPRESSED` may follow."""
 
 
-def read_records(path: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """A line that holds no record: the `reason` in a few words that can be counted, and `detail` to show to the user."""
+
+    reason: str
+    detail: str
+
+
+def byte_lines(
+    file: IO[bytes], longest: int, start: int = 0, stop: int | None = None
+) -> Iterator[tuple[int, bytes | BadRecord]]:
+    """Yield (byte offset, line with its end) of the lines that begin from `start` up to `stop`.
+
+    Args:
+        file: the bytes; must be seekable if `start` is given.
+        longest: bytes of the longest line that is held in memory; a `BadRecord` stands for a longer one.
+        start: offset in bytes. A line that begins before it is left out: it belongs to the part of the file before.
+        stop: offset in bytes, the end of the file if None. A line that begins before it is read to its end.
+    """
+    offset = start
+    if start:
+        file.seek(start - 1)
+        offset = start - 1 + _skip_line(file)
+    while stop is None or offset < stop:
+        line = file.readline(longest + 1)
+        if not line:
+            return
+        begin = offset
+        offset += len(line)
+        if len(line) > longest and not line.endswith(b"\n"):
+            offset += _skip_line(file)
+            reason = f"longer than {longest} bytes"
+            yield begin, BadRecord(reason, reason)
+        else:
+            yield begin, line
+
+
+def _skip_line(file: IO[bytes]) -> int:
+    """Read to the end of the line; returns how many bytes that were."""
+    skipped = 0
+    while piece := file.readline(1 << 20):
+        skipped += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return skipped
+
+
+def json_records(
+    lines: Iterable[tuple[int, str | bytes | BadRecord]],
+) -> Iterator[tuple[int, dict[str, Any] | BadRecord]]:
+    """Parse JSON lines; yields (position, record), blank lines left out.
+
+    Args:
+        lines: (position, line). The position is handed on, be it a line number or an offset in bytes; so is a `BadRecord`.
+    """
+    import orjson
+
+    for position, line in lines:
+        if isinstance(line, BadRecord):
+            yield position, line
+            continue
+        if line.isspace() or not line:
+            continue
+        try:
+            record = orjson.loads(line)
+        except ValueError:
+            record = _parse_leniently(line)
+        if not isinstance(record, dict | BadRecord):
+            record = BadRecord("a line that is not a JSON object", 'expected an object like {"text": ...}')
+        yield position, record
+
+
+def _parse_leniently(line: str | bytes) -> Any:
+    """Parse what orjson refuses and others write: NaN, huge numbers, a byte-order mark, half pairs of surrogates."""
+    try:
+        return json.loads(line.decode("utf-8-sig") if isinstance(line, bytes) else line)
+    except UnicodeDecodeError as error:
+        return BadRecord("invalid UTF-8", f"not UTF-8: {error}")
+    except ValueError as error:
+        return BadRecord("invalid JSON", f"not valid JSON: {error}")
+    except RecursionError:
+        return BadRecord("invalid JSON", "not valid JSON: it is nested too deep")
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRow:
+    """A row: the `line` on which it ends, from 1, its `record`, and how many fields it has.
+
+    A missing field is None in the record; fields beyond the columns are left out.
+    """
+
+    line: int
+    record: dict[str, str | None]
+    num_fields: int
+
+
+class CsvReader:
+    """Iterates over the rows of a table, blank lines left out.
+
+    Args:
+        lines: the text, line by line, with line ends as they are in the file.
+        delimiter: what separates fields.
+        columns: names of the columns of a table without a header line, in which quotes have no meaning. Otherwise the first
+            line holds the names.
+        longest: characters of the longest field; Python's own limit of 128 KiB is below the length of real documents.
+
+    Iterating raises `DamagedFile` where the table cannot be parsed; so does the constructor for the header line.
+    """
+
+    def __init__(
+        self,
+        lines: Iterable[str],
+        delimiter: str,
+        columns: Sequence[str] | None = None,
+        longest: int = LONGEST_LINE,
+    ) -> None:
+        csv.field_size_limit(longest)  # of the process: the csv module has no limit per reader
+        if columns is None:
+            self._rows = csv.reader(lines, delimiter=delimiter)
+        else:
+            self._rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        self._num_read = 0
+        self.columns = list(columns) if columns is not None else self._next()
+        """Names of the columns; None if the file is empty."""
+
+    def __iter__(self) -> Iterator[CsvRow]:
+        columns = self.columns or []
+        missing = dict.fromkeys(columns)
+        while (fields := self._next()) is not None:
+            if fields:
+                self._num_read += 1
+                record: dict[str, str | None] = dict(zip(columns, fields, strict=False))
+                if len(fields) < len(columns):
+                    record = missing | record
+                yield CsvRow(self._rows.line_num, record, len(fields))
+
+    def _next(self) -> list[str] | None:
+        try:
+            return next(self._rows, None)
+        except csv.Error as error:
+            raise DamagedFile(f"row {self._num_read + 1}: {error}") from None
+
+
+@contextmanager
+def open_parquet(file: Path | IO[bytes]) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file.
+
+    Raises:
+        DamagedFile: it is not Parquet or cannot be read, now or while it is open.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file) as reader:
+            yield reader
+    except pa.ArrowException as error:
+        raise DamagedFile(str(error)) from None
+
+
+def parquet_records(
+    reader: pq.ParquetFile, columns: Sequence[str], row_groups: Sequence[int] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a Parquet file, in order, a few hundred in memory at a time.
+
+    Args:
+        reader: what `open_parquet` gave.
+        columns: the columns to read.
+        row_groups: numbers of the row groups to read; all if left out.
+    """
+    for batch in reader.iter_batches(batch_size=256, columns=list(columns), row_groups=row_groups):
+        yield from batch.to_pylist()
+
+
+def read_records(
+    path: Path, columns: Sequence[str] | None = None, *, kind: str | None = None, short_rows: bool = False
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line, record) of a .jsonl, .csv or .tsv file; .gz, .bz2 and .zst may follow.
 
     Args:
         path: the file. A .csv whose first line has tabs and no comma is read as tab-separated.
         columns: names of the columns of a table without a header line (quotes have no meaning in it); fields beyond
             them are left out.
+        kind: one of `KINDS`, how to read the file; its name says so if left out.
+        short_rows: whether rows of a table may have too few fields; the missing ones are None.
 
     Raises:
         DataError: the file is missing or of another kind, or a line does not hold what it should.
     """
-    suffixes = [suffix for suffix in path.suffixes if suffix not in COMPRESSED]
-    kind = suffixes[-1] if suffixes else ""
+    kind = kind or kind_of(path)
     if kind not in KINDS:
-        raise DataError(f"{path} is neither .jsonl, .csv nor .tsv (.gz, .bz2 and .zst may follow)")
+        raise DataError(f"{path} is not .jsonl, .csv or .tsv (.gz, .bz2 and .zst may follow)")
     try:
         with open_text(path) as file:
-            yield from _json_lines(path, file) if kind == ".jsonl" else _table(path, file, kind, columns)
-    except (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error) as error:
+            lines = bounded_lines(file, path)
+            if kind == ".jsonl":
+                yield from _json_file(path, lines)
+            else:
+                yield from _table_file(path, lines, kind, columns, short_rows)
+    except (UnicodeDecodeError, DamagedFile, *READ_ERRORS) as error:
         raise DataError(f"cannot read {path}: {error}") from None
+
+
+def kind_of(path: Path) -> str:
+    """The ending of a file's name, that of its compression left out."""
+    suffixes = [suffix for suffix in path.suffixes if suffix not in COMPRESSED]
+    return suffixes[-1] if suffixes else ""
 
 
 def column(row: dict[str, Any], names: Sequence[str], place: str) -> Any:
@@ -50,39 +242,23 @@ def column(row: dict[str, Any], names: Sequence[str], place: str) -> Any:
     raise DataError(f"{place}: there is no column {' or '.join(names)}; it has {', '.join(map(str, row))}")
 
 
-def _json_lines(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(bounded_lines(file, path), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}:{number}: no JSON: {error}") from None
-        except RecursionError:
-            raise DataError(f"{path}:{number}: no JSON that can be read: it is nested too deep") from None
-        if not isinstance(row, dict):
-            raise DataError(f'{path}:{number}: expected an object like {{"text": ...}}')
-        yield number, row
+def _json_file(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, record in json_records(enumerate(lines, 1)):
+        if isinstance(record, BadRecord):
+            raise DataError(f"{path}:{number}: {record.detail}")
+        yield number, record
 
 
-def _table(path: Path, file: IO[str], kind: str, columns: Sequence[str] | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    csv.field_size_limit(LONGEST_LINE)
-    plain = bounded_lines(file, path)
-    first = next(plain, "")
-    tab = kind == ".tsv" or ("\t" in first and "," not in first) or (columns is not None and "\t" in first)
-    lines = chain([first] if first else [], plain)
-    delimiter = "\t" if tab else ","
-    if columns is None:
-        reader = csv.reader(lines, delimiter=delimiter)
-    else:
-        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    names = list(columns) if columns is not None else None
-    for fields in reader:
-        if names is None:
-            names = fields
-        elif fields:
-            if len(fields) < len(names):
-                raise DataError(
-                    f"{path}:{reader.line_num}: {len(fields)} fields where {len(names)} are due ({', '.join(names)})"
-                )
-            yield reader.line_num, dict(zip(names, fields, strict=False))
+def _table_file(
+    path: Path, lines: Iterator[str], kind: str, columns: Sequence[str] | None, short_rows: bool
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    first = next(lines, "")
+    tabs = kind == ".tsv" or ("\t" in first and "," not in first) or (columns is not None and "\t" in first)
+    reader = CsvReader(chain([first] if first else [], lines), "\t" if tabs else ",", columns)
+    names = reader.columns or []
+    for row in reader:
+        if row.num_fields < len(names) and not short_rows:
+            raise DataError(
+                f"{path}:{row.line}: {row.num_fields} fields where {len(names)} are expected ({', '.join(names)})"
+            )
+        yield row.line, row.record

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rexplug.checksums import require_as_written
-from rexplug.errors import DataError, RexplugError
+from rexplug.errors import DataError, RexplugError, first_few, shorten
 from rexplug.io.json_files import require_file
 from rexplug.model.config_file import MODEL_TYPE, ConfigFile
 
@@ -353,9 +353,7 @@ def _hint(expected: Iterable[str], left_over: Sequence[str]) -> str:
 
 
 def _few(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    more = f" and {len(ordered) - 3} more" if len(ordered) > 3 else ""
-    return ", ".join(name if len(name) <= 80 else f"{name[:77]}..." for name in ordered[:3]) + more
+    return first_few([shorten(name, 80) for name in sorted(names)])
 
 
 def _are(names: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rexplug.errors import shorten
 from rexplug.io.json_files import read_json_object
 
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -222,8 +223,7 @@ def _is_id(value: Any, rows: int, *, list_too: bool) -> bool:
 
 def _show(value: Any) -> str:
     """A value of the file as Python writes it, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shorten(repr(value))
 
 
 def old_keys(layer_types: Sequence[str], thetas: Mapping[str, float]) -> dict[str, Any] | None:

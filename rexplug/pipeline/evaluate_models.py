@@ -15,12 +15,12 @@ from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
 
 if TYPE_CHECKING:
-    from rexplug.evaluation import Material, ModelName
+    from rexplug.evaluation import EvaluationData, ModelSpec
     from rexplug.report.results import ModelResults
 
 
 def evaluate_models(
-    names: Sequence[ModelName], evaluators: Sequence[Evaluator], material: Material, out: Path, progress: Progress
+    names: Sequence[ModelSpec], evaluators: Sequence[Evaluator], data: EvaluationData, out: Path, progress: Progress
 ) -> list[ModelResults]:
     """Evaluate every model on the same items. Results are written to `out/<model>/`, and read from there if nothing changed.
 
@@ -31,7 +31,7 @@ def evaluate_models(
     from rexplug.report.results import load_results
 
     for name in names:
-        evaluate(evaluators, name.load, material, name=name.label, folder=out / name.label, progress=progress)
+        evaluate(evaluators, name.load, data, name=name.label, folder=out / name.label, progress=progress)
     labels = {evaluator.label for evaluator in evaluators}
     models = []
     for name in names:
@@ -41,13 +41,13 @@ def evaluate_models(
     return models
 
 
-def evaluation_data_of(recipe: Recipe, run: RunDirectory, progress: Progress) -> Material:
+def evaluation_data_of(recipe: Recipe, run: RunDirectory, progress: Progress) -> EvaluationData:
     """The held-out documents and fitted scorer of a recipe's run; empty if it has not been curated and tokenized.
 
     Raises:
         DataError: the folder of a finished stage is missing.
     """
-    from rexplug.evaluation import Material
+    from rexplug.evaluation import EvaluationData
 
     if run.manifest.is_file():
         done = {name for name, stage in Manifest.open(run).values["stages"].items() if stage.get("status") == "done"}
@@ -55,8 +55,8 @@ def evaluation_data_of(recipe: Recipe, run: RunDirectory, progress: Progress) ->
             if stage in done and not folder.is_dir():
                 raise DataError(f"{folder} is missing, and {stage} is done; --from {stage} makes it again")
     if not run.tokenizer.is_dir() or not run.corpus.is_dir():
-        return Material({}, recipe.seed)
-    return StageWork(recipe, run, progress).material()
+        return EvaluationData({}, recipe.seed)
+    return StageWork(recipe, run, progress).evaluation_data()
 
 
 def evaluators_with_data(evaluators: Sequence[Evaluator], progress: Progress) -> list[Evaluator]:

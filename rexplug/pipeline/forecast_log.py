@@ -11,7 +11,7 @@ from rexplug import distributed
 from rexplug.errors import DataError
 from rexplug.io.atomic import write_json
 from rexplug.pipeline.manifest import now
-from rexplug.planning import Forecast, Machine, Measurement, make_forecast, planned_steps, remember
+from rexplug.planning import Forecast, Hardware, Measurement, MeasurementHistory, make_forecast, planned_steps
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory, read_json
@@ -41,7 +41,7 @@ class ForecastRecorder:
 
     def __init__(self, recipe: Recipe, run: RunDirectory, progress: Progress) -> None:
         self._recipe, self._run, self._progress = recipe, run, progress
-        self._machine = Machine.find()
+        self._hardware = Hardware.find()
         self._forecast: Forecast | None = None
         self._moment = "before the run"
         self._stale = True
@@ -64,14 +64,14 @@ class ForecastRecorder:
 
     def after(self, stage: str, seconds: float, memory_gib: float, result: Any) -> None:
         """Append what a stage took, which ran from start to end, to the history."""
-        guessed = any(size.how in ("unknown", "estimated") for size in self._current().plan.known.values())
+        guessed = any(size.how in ("unknown", "estimated") for size in self._current().plan.source_sizes.values())
         if stage in _COUNTING and guessed:
             self._stale, self._moment = True, f"after {stage}"
         forecast = self._current()
         task = next((task for task in forecast.tasks if task.name == stage), None)
         if task is None or task.seconds is None or seconds <= 0:
             return
-        work, machine = dict(task.work), self._machine
+        work, machine = dict(task.work), self._hardware
         if isinstance(result, Mapping) and stage.startswith("train.") and "steps" in result:
             # The device and the number of steps are certain only now.
             machine = replace(machine, gpu=result.get("device_name", "") if result["device"] == "cuda" else "")
@@ -86,13 +86,13 @@ class ForecastRecorder:
                 return  # the processes share the threads that a plan gives to one
         counts: dict[str, dict[str, Any]] = {}
         if stage in _COUNTING:
-            counts = {name: size.counts(self._recipe) for name, size in forecast.plan.known.items()}
+            counts = {name: size.counts(self._recipe) for name, size in forecast.plan.source_sizes.items()}
         measurement = Measurement(
-            at=now(), stage=stage, like=task.like, machine=machine, work=work, seconds=seconds, memory_gib=memory_gib,
+            at=now(), stage=stage, cost_key=task.cost_key, machine=machine, work=work, seconds=seconds, memory_gib=memory_gib,
             counts=counts,
         )  # fmt: skip
         try:
-            remember(measurement)
+            MeasurementHistory.append(measurement)
         except OSError as error:
             self._progress.note(
                 f"  note: the cost of '{stage}' could not be recorded for later plans ({error.strerror})"
@@ -101,7 +101,7 @@ class ForecastRecorder:
     def _current(self) -> Forecast:
         if self._forecast is None or self._stale:
             self._forecast = make_forecast(
-                self._recipe, self._run, machine=self._machine, processes=distributed.world()
+                self._recipe, self._run, machine=self._hardware, processes=distributed.world_size()
             )
             self._stale = False
         return self._forecast

@@ -16,7 +16,7 @@ from typing import Any
 
 from rexplug import __version__
 from rexplug.checksums import is_entry
-from rexplug.errors import DataError
+from rexplug.errors import DataError, shorten
 from rexplug.io.atomic import write_json
 from rexplug.run_directory import RunDirectory, read_json, repair_hint
 
@@ -185,5 +185,4 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") 
 
 
 def _short(value: Any) -> str:
-    text = "nothing" if value is None else str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return "nothing" if value is None else shorten(str(value))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rexplug.errors import DataError, RecipeError
 from rexplug.pipeline.run import run_recipe
-from rexplug.planning.sources import known_sources
+from rexplug.planning.sources import source_sizes
 from rexplug.plugins.discovery import load_plugins
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe, load_recipe
@@ -55,7 +55,7 @@ def token_stores_for_preview(
     recipe = load_recipe(recipe_or_run, overrides, registry)
     chosen = _phases(recipe, phase)
     run = RunDirectory(Path("runs") / recipe.name)
-    if all(size.store is not None for size in known_sources(recipe, run).values()):
+    if all(size.store is not None for size in source_sizes(recipe, run).values()):
         yield recipe, run, chosen, f"from the token stores of {run.root}"
         return
     with tempfile.TemporaryDirectory(prefix="rexplug-peek-") as folder:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from rexplug.components import Component, Evaluator
-from rexplug.evaluation.models import ModelName
+from rexplug.evaluation.models import ModelSpec
 from rexplug.pipeline.stage_work import StageWork
 from rexplug.pipeline.stages import Stage
 from rexplug.pipeline.stamps import (
@@ -121,9 +121,9 @@ class RecipeStages:
 
     def _decontaminated_against(self) -> Sequence[Evaluator]:
         """The evaluators whose texts are kept out of the corpus."""
-        from rexplug.corpus.decontaminate import compared
+        from rexplug.corpus.decontaminate import evaluators_with_texts
 
-        return compared(self.recipe.evaluators, self.recipe.curation.decontaminate)
+        return evaluators_with_texts(self.recipe.evaluators, self.recipe.curation.decontaminate)
 
     @staticmethod
     def _evaluator_texts(evaluators: Sequence[Evaluator]) -> dict[str, Any]:
@@ -202,7 +202,7 @@ class RecipeStages:
         recipe, run = self.recipe, self.run
         if not recipe.baselines:
             return []
-        models = [folder_stamps(ModelName.parse(name).what, MODEL_FILES) for name in recipe.baselines]
+        models = [folder_stamps(ModelSpec.parse(name).what, MODEL_FILES) for name in recipe.baselines]
         stage = self._stage(
             "evaluate.baselines",
             self.work.evaluate_baselines,

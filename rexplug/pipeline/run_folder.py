@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, first_few
 from rexplug.io.atomic import remove
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
@@ -80,8 +80,7 @@ _BEFORE_A_RUN = (".lock", "logs")
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:4])
-    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
+    return first_few([f"'{name}'" for name in names], 4)
 
 
 def run_outputs(run: RunDirectory) -> tuple[Path, ...]:

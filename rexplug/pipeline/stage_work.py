@@ -13,7 +13,7 @@ from rexplug.checksums import FILE as CHECKSUMS
 from rexplug.checksums import record_checksums, require_intact
 from rexplug.components import Document, SalienceScorer
 from rexplug.errors import RexplugError
-from rexplug.evaluation.models import ModelName
+from rexplug.evaluation.models import ModelSpec
 from rexplug.io.atomic import remove, replacing, write_text
 from rexplug.pipeline.stages import Incomplete
 from rexplug.progress import Progress
@@ -22,7 +22,7 @@ from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, metric_lines
 
 if TYPE_CHECKING:
-    from rexplug.evaluation import Material
+    from rexplug.evaluation import EvaluationData
 
 REMAKE_TOKENIZER = "--from tokenize makes it, and all that depends on it, again"
 COMPARED_TEXTS = 200
@@ -56,16 +56,16 @@ class StageWork:
     def curate(self) -> Any:
         """Read, filter, deduplicate and split the documents of every source."""
         from rexplug.corpus import curate
-        from rexplug.corpus.filters_setup import complete, prepared
+        from rexplug.corpus.filters_setup import finish_statistics, resolve_filters
         from rexplug.report import write_dataset_card
 
         recipe, run = self.recipe, self.run
-        sources = prepared(recipe, run, self.progress)
+        sources = resolve_filters(recipe, run, self.progress)
         statistics = curate(
             sources, recipe.curation, seed=recipe.seed, corpus=run.corpus, fitted=run.fitted,
             progress=self.progress,
         )  # fmt: skip
-        statistics = complete(statistics, recipe, run)
+        statistics = finish_statistics(statistics, recipe, run)
         write_dataset_card(run, recipe)
         return statistics
 
@@ -142,8 +142,8 @@ class StageWork:
             run=self.run,
             progress=self.progress,
             evaluate=lambda folder, tokens: self._evaluate_within_phase(folder, f"{phase.name}-{tokens}"),
-            fits=lambda room, gpu: tokens_that_fit(
-                self.recipe, phase.name, self.run, room, gpu=gpu, processes=distributed.world()
+            tokens_that_fit=lambda room, gpu: tokens_that_fit(
+                self.recipe, phase.name, self.run, room, gpu=gpu, processes=distributed.world_size()
             ),
         )
 
@@ -177,8 +177,8 @@ class StageWork:
         self._require_intact(checkpoint)
         try:
             results = evaluate(
-                self.recipe.evaluators, lambda: ModelName(moment, str(checkpoint)).load(self.run.tokenizer),
-                self.material(), name=moment, folder=self.run.evaluation / moment, progress=self.progress,
+                self.recipe.evaluators, lambda: ModelSpec(moment, str(checkpoint)).load(self.run.tokenizer),
+                self.evaluation_data(), name=moment, folder=self.run.evaluation / moment, progress=self.progress,
             )  # fmt: skip
         except EvaluatorsFailed as error:
             raise EvaluatorsFailed(str(error), _main_metrics(error.results)) from None
@@ -190,10 +190,10 @@ class StageWork:
 
         metrics: dict[str, Any] = {}
         failed: list[str] = []
-        for name in distinct([ModelName.parse(baseline) for baseline in self.recipe.baselines]):
+        for name in distinct([ModelSpec.parse(baseline) for baseline in self.recipe.baselines]):
             try:
                 results: Mapping[str, Mapping[str, Any]] = evaluate(
-                    self.recipe.evaluators, name.load, self.material(), name=name.label,
+                    self.recipe.evaluators, name.load, self.evaluation_data(), name=name.label,
                     folder=self.run.baselines / name.label, progress=self.progress,
                 )  # fmt: skip
             except RexplugError as error:
@@ -204,11 +204,11 @@ class StageWork:
             raise EvaluatorsFailed("; ".join(failed), metrics)
         return metrics
 
-    def material(self) -> Material:
+    def evaluation_data(self) -> EvaluationData:
         """What evaluators measure on: held-out documents, and the scorer that tells salient words from others."""
-        from rexplug.evaluation import Material
+        from rexplug.evaluation import EvaluationData
 
-        return Material(self._held_out(), self.recipe.seed, self._evaluation_scorer(), self.run.tokenizer)
+        return EvaluationData(self._held_out(), self.recipe.seed, self._evaluation_scorer(), self.run.tokenizer)
 
     def export(self) -> Any:
         """Write the Hugging Face model of the last phase and compare its logits with those of the checkpoint."""
@@ -280,9 +280,9 @@ class StageWork:
 
     def remove_phase_records(self, phase: str) -> None:
         """Remove what a phase left besides its checkpoints: its metrics and the evaluations in the middle of it."""
-        from rexplug.engine import forget_figures
+        from rexplug.engine import remove_phase_metrics
 
-        forget_figures(self.run, phase)
+        remove_phase_metrics(self.run, phase)
         for folder in self.run.evaluation.glob(f"{phase}-*"):
             if folder.name.removeprefix(f"{phase}-").isdigit():
                 shutil.rmtree(folder)

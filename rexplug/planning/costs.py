@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rexplug.planning.gpus import Gpu, share_of_peak
-from rexplug.planning.history import group_of, likeness
-from rexplug.planning.machine import Machine
+from rexplug.planning.hardware import Hardware
+from rexplug.planning.history import cost_key, group_of
 from rexplug.planning.memory import GIB, training_memory
 from rexplug.planning.phases import Plan, PlannedPhase
-from rexplug.planning.sources import BYTES_PER_TOKEN, curate_likeness, tokenize_likeness
+from rexplug.planning.sources import BYTES_PER_TOKEN, curate_cost_key, tokenize_cost_key
 from rexplug.recipe import Recipe
 
 THREAD_FLOPS = 55e9
@@ -54,12 +54,12 @@ PROCESS_GIB = {
 class Task:
     """A stage before it runs.
 
-    `like` is a hash of the options that decide its cost, `work` what it has to do in numbers, `seconds` the default
+    `cost_key` is a hash of the options that decide its cost, `work` what it has to do in numbers, `seconds` the default
     on a machine (None where the work is not known) and `memory_gib` the default of its peak memory.
     """
 
     name: str
-    like: str
+    cost_key: str
     work: Mapping[str, float]
     seconds: float | None
     memory_gib: float
@@ -73,7 +73,7 @@ class Task:
 
 class _Add(Protocol):
     def __call__(
-        self, name: str, like: str, work: Mapping[str, float], memory: float | None = None, known: bool = True
+        self, name: str, key: str, work: Mapping[str, float], memory: float | None = None, known: bool = True
     ) -> None: ...
 
 
@@ -91,7 +91,7 @@ def data_of(plan: Plan) -> Data:
     """What is known of the sources; where one is not counted, the tokens that the phases take of it, as if none was seen twice."""
     read = tokens = documents = 0.0
     guessed = ""
-    for name, known in plan.known.items():
+    for name, known in plan.source_sizes.items():
         kept = known.num_tokens
         if kept is None:
             kept = sum(phase.sources[name].tokens for phase in plan.phases if name in phase.sources)
@@ -102,7 +102,7 @@ def data_of(plan: Plan) -> Data:
     return Data(read, tokens, documents, guessed)
 
 
-def seconds_of(task: str, work: Mapping[str, float], machine: Machine, gpu: Gpu | None) -> float:
+def seconds_of(task: str, work: Mapping[str, float], machine: Hardware, gpu: Gpu | None) -> float:
     """The default for a stage with this work on a machine; `gpu` is the one that it trains on."""
     group = group_of(task)
     workers = max(1.0, min(work.get("workers", 1.0), machine.cores))
@@ -125,7 +125,7 @@ def seconds_of(task: str, work: Mapping[str, float], machine: Machine, gpu: Gpu 
     return (EXPORT_SECONDS if group == "export" else REPORT_SECONDS) + work.get("parameters", 0.0) * 2e-8
 
 
-def _training_seconds(work: Mapping[str, float], machine: Machine, gpu: Gpu | None) -> float:
+def _training_seconds(work: Mapping[str, float], machine: Hardware, gpu: Gpu | None) -> float:
     flops, steps = work.get("flops", 0.0), work.get("steps", 0.0)
     if gpu is not None:
         return flops / (gpu.peak * work["share"]) / work.get("processes", 1.0) if flops else 0.0
@@ -133,26 +133,26 @@ def _training_seconds(work: Mapping[str, float], machine: Machine, gpu: Gpu | No
     return flops / rate + steps * (STEP_SECONDS + OPTIMIZER_SECONDS * work.get("parameters", 0.0))
 
 
-def _threads_flops(machine: Machine) -> float:
+def _threads_flops(machine: Hardware) -> float:
     return THREAD_FLOPS * math.pow(machine.threads, 0.7)
 
 
-def _evaluation(work: Mapping[str, float], machine: Machine, gpu: Gpu | None) -> float:
+def _evaluation(work: Mapping[str, float], machine: Hardware, gpu: Gpu | None) -> float:
     each = EVALUATOR_TOKENS * work["flops_per_token"]
     rate = gpu.peak * work["share"] if gpu is not None else _threads_flops(machine)
     return work["evaluators"] * (EVALUATOR_SECONDS + each / rate)
 
 
-def tasks_of(recipe: Recipe, plan: Plan, machine: Machine, gpu: Gpu | None, processes: int = 1) -> list[Task]:
+def tasks_of(recipe: Recipe, plan: Plan, machine: Hardware, gpu: Gpu | None, processes: int = 1) -> list[Task]:
     """Every stage of a recipe, in order, under the names that runs give them; `processes` train together, on a GPU each."""
     data, workers = data_of(plan), float(recipe.curation.executor.workers)
-    curated = curate_likeness(recipe)
+    curated = curate_cost_key(recipe)
     tasks: list[Task] = []
 
-    def add(name: str, like: str, work: Mapping[str, float], memory: float | None = None, known: bool = True) -> None:
+    def add(name: str, key: str, work: Mapping[str, float], memory: float | None = None, known: bool = True) -> None:
         seconds = seconds_of(name, work, machine, gpu) if known else None
         peak = PROCESS_GIB.get(group_of(name), PROCESS_GIB["evaluate"]) if memory is None else memory
-        tasks.append(Task(name, like, work, seconds, peak, data.guessed if _reads_all(name) else ""))
+        tasks.append(Task(name, key, work, seconds, peak, data.guessed if _reads_all(name) else ""))
 
     if recipe.relevance is not None:
         asked = recipe.relevance.sources or tuple(recipe.sources)
@@ -161,7 +161,7 @@ def tasks_of(recipe: Recipe, plan: Plan, machine: Machine, gpu: Gpu | None, proc
     add("curate", curated, {"bytes": data.read_bytes, "workers": workers})
     sample = float(recipe.tokenizer.sample) if recipe.tokenizer.use else 0.0
     work = {"tokens": data.tokens, "sample": min(sample, data.tokens * BYTES_PER_TOKEN), "workers": workers}
-    add("tokenize", tokenize_likeness(recipe, curated), work)
+    add("tokenize", tokenize_cost_key(recipe, curated), work)
     _add_training(recipe, plan, gpu, curated, float(processes), add)
     return tasks
 
@@ -185,8 +185,8 @@ def _add_training(
         "parameters": parameters, "evaluators": float(len(recipe.evaluators)),
         "flops_per_token": (plan.flops or 0.0) / plan.tokens, "share": share_of_peak(plan.shape) if plan.shape else 0.0,
     }  # fmt: skip
-    evaluating = likeness("evaluate", shape, measured, curated)
-    add("train.initial", likeness("initial", shape), {"parameters": parameters}, known=known)
+    evaluating = cost_key("evaluate", shape, measured, curated)
+    add("train.initial", cost_key("initial", shape), {"parameters": parameters}, known=known)
     add("evaluate.initial", evaluating, model, known=known)
     for number, (phase, planned) in enumerate(zip(recipe.phases, plan.phases, strict=True)):
         evaluations = float((phase.tokens - 1) // phase.evaluate_every) if phase.evaluate_every else 0.0
@@ -196,14 +196,14 @@ def _add_training(
         }  # fmt: skip
         memory = _memory(plan, planned, gpu, bool(recipe.evaluators))
         work["memory_gib"] = memory
-        add(f"train.{phase.name}", train_likeness(shape, planned, phase.optimizer.use), work, memory, known)
+        add(f"train.{phase.name}", train_cost_key(shape, planned, phase.optimizer.use), work, memory, known)
         add(f"evaluate.{phase.name}", evaluating, model, known=known)
-    add("export", likeness("export", shape), {"parameters": parameters}, known=known)
+    add("export", cost_key("export", shape), {"parameters": parameters}, known=known)
     if recipe.baselines:
         words = sum(name.partition("=")[2] in _WORDS or name in _WORDS for name in recipe.baselines)
         work = model | {"words": float(words), "models": float(len(recipe.baselines) - words)}
-        add("evaluate.baselines", likeness("baselines", list(recipe.baselines), evaluating), work, known=known)
-    add("report", likeness("report", shape, len(recipe.phases)), {"steps": float(plan.steps)})
+        add("evaluate.baselines", cost_key("baselines", list(recipe.baselines), evaluating), work, known=known)
+    add("report", cost_key("report", shape, len(recipe.phases)), {"steps": float(plan.steps)})
 
 
 _WORDS = ("bm25", "tfidf")
@@ -220,7 +220,7 @@ def _memory(plan: Plan, phase: PlannedPhase, gpu: Gpu | None, evaluated: bool) -
     return training_memory(plan.shape, plan.rows, phase, gpu=False).total / GIB + libraries
 
 
-def train_likeness(shape: object, phase: PlannedPhase, optimizer: str) -> str:
+def train_cost_key(shape: object, phase: PlannedPhase, optimizer: str) -> str:
     """A hash of what decides a phase's tokens a second."""
     masks = [round(phase.mask_rate[0], 3), round(phase.mask_rate[-1], 3)]
-    return likeness("train", shape, phase.context, phase.row_tokens, phase.batch_tokens[-1], masks, optimizer)
+    return cost_key("train", shape, phase.context, phase.row_tokens, phase.batch_tokens[-1], masks, optimizer)

@@ -11,8 +11,8 @@ from typing import Any
 from rexplug.planning.costs import Task, data_of, seconds_of, tasks_of
 from rexplug.planning.disk import Disk, disk_of
 from rexplug.planning.gpus import Gpu, OnGpu, gpu_of, on_gpu
-from rexplug.planning.history import NONE, Closeness, Measurement, Remembered
-from rexplug.planning.machine import Machine
+from rexplug.planning.hardware import Hardware
+from rexplug.planning.history import NONE, Closeness, Measurement, MeasurementHistory
 from rexplug.planning.phases import Plan, make_plan
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
@@ -38,7 +38,7 @@ class Forecast:
     """A recipe before it runs, on this machine and, where asked for, on GPUs."""
 
     plan: Plan
-    machine: Machine
+    machine: Hardware
     tasks: Sequence[Task]
     stages: Sequence[Expected]
     disk: Disk
@@ -104,8 +104,8 @@ def make_forecast(
     gpus: Sequence[Gpu] = (),
     num_gpus: int = 1,
     processes: int = 1,
-    machine: Machine | None = None,
-    remembered: Remembered | None = None,
+    machine: Hardware | None = None,
+    history: MeasurementHistory | None = None,
 ) -> Forecast:
     """Plan a recipe with what it takes.
 
@@ -116,21 +116,21 @@ def make_forecast(
         num_gpus: how many of each.
         processes: how many train together on this machine's own GPUs; a processor is shared by all of them anyway.
         machine: where the stages run; this one if left out.
-        remembered: measurements of earlier runs; those of the user's cache if left out.
+        history: measurements of earlier runs; those of the user's cache if left out.
 
     Raises:
         DataError: a token store in the folder is damaged.
     """
-    machine = machine or Machine.find()
-    remembered = Remembered.read() if remembered is None else remembered
-    plan = make_plan(recipe, run, remembered)
+    machine = machine or Hardware.find()
+    history = MeasurementHistory.read() if history is None else history
+    plan = make_plan(recipe, run, history)
     own = gpu_of(machine.gpu)
-    plan = _filled(plan, tasks_of(recipe, plan, machine, own, processes), remembered)
+    plan = _filled(plan, tasks_of(recipe, plan, machine, own, processes), history)
     tasks = tasks_of(recipe, plan, machine, own, processes)
     stages: list[Expected] = []
     peak = 0.0
     for task in tasks:
-        expected = _expected(task, machine, own, remembered, peak)
+        expected = _expected(task, machine, own, history, peak)
         peak = expected.memory_gib
         stages.append(expected)
     data = data_of(plan)
@@ -138,24 +138,24 @@ def make_forecast(
     disk = disk_of(
         recipe, plan, read_bytes=data.read_bytes, tokens=data.tokens, documents=data.documents, seconds=last or 0.0
     )
-    found = [on_gpu(plan, gpu, num_gpus, _factor_on(gpu, tasks, remembered)) for gpu in gpus]
-    notes = [note for note in (remembered.note,) if note]
+    found = [on_gpu(plan, gpu, num_gpus, _factor_on(gpu, tasks, history)) for gpu in gpus]
+    notes = [note for note in (history.note,) if note]
     return Forecast(plan, machine, tasks, stages, disk, [each for each in found if each is not None], notes)
 
 
-def _filled(plan: Plan, tasks: Sequence[Task], remembered: Remembered) -> Plan:
+def _filled(plan: Plan, tasks: Sequence[Task], history: MeasurementHistory) -> Plan:
     """The plan with the steps that rows as full as in earlier runs of such phases lead to."""
     phases = []
     for phase in plan.phases:
-        like = next(task.like for task in tasks if task.name == f"train.{phase.name}")
-        fills = [each.work["fill"] for each in remembered.measurements if each.like == like and "fill" in each.work]
+        key = next(task.cost_key for task in tasks if task.name == f"train.{phase.name}")
+        fills = [each.work["fill"] for each in history.measurements if each.cost_key == key and "fill" in each.work]
         phases.append(replace(phase, steps=round(phase.steps / fills[-1])) if fills and fills[-1] > 0 else phase)
     return replace(plan, phases=tuple(phases))
 
 
-def _expected(task: Task, machine: Machine, gpu: Gpu | None, remembered: Remembered, peak: float) -> Expected:
+def _expected(task: Task, machine: Hardware, gpu: Gpu | None, history: MeasurementHistory, peak: float) -> Expected:
     """A stage from the measurements that are closest to it, or from its default."""
-    found, closeness = remembered.closest(task.name, task.like, machine, task.size)
+    found, closeness = history.closest(task.name, task.cost_key, machine, task.size)
     if task.seconds is None:
         return Expected(task.name, None, max(peak, task.memory_gib), NONE, 0, "the model's shape is not known")
     ratios = [ratio for each in found if (ratio := _ratio(_same_work(each, task), gpu)) is not None]
@@ -171,7 +171,7 @@ def _expected(task: Task, machine: Machine, gpu: Gpu | None, remembered: Remembe
 
 def _same_work(each: Measurement, task: Task) -> Measurement:
     """A measurement with the work that is known now, where equal options mean equal work: it ran before it was counted."""
-    if each.like != task.like or each.group not in ("relevance", "curate", "tokenize"):
+    if each.cost_key != task.cost_key or each.group not in ("relevance", "curate", "tokenize"):
         return each
     return each.model_copy(update={"work": {**task.work, "workers": each.work.get("workers", 1.0)}})
 
@@ -184,11 +184,11 @@ def _ratio(each: Measurement, gpu: Gpu | None) -> float | None:
         return None
 
 
-def _factor_on(gpu: Gpu, tasks: Sequence[Task], remembered: Remembered) -> float | None:
+def _factor_on(gpu: Gpu, tasks: Sequence[Task], history: MeasurementHistory) -> float | None:
     """How much longer training took on a kind of GPU than its share of the peak says; None where none was measured."""
     found = [
         each
-        for each in remembered.measurements
+        for each in history.measurements
         if each.group == "train" and gpu_of(each.machine.gpu) == gpu and each.work.get("parameters")
     ]
     size = max(task.size for task in tasks)

@@ -17,9 +17,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rexplug.planning.machine import Machine
+from rexplug.planning.hardware import Hardware
 
-_LARGEST = 4 * 2**20
+_MAX_BYTES = 4 * 2**20
 """Bytes of the file beyond which its older half is dropped."""
 _RECENT = 3
 """Measurements of a kind that count: the last ones."""
@@ -28,15 +28,15 @@ _RECENT = 3
 class Measurement(BaseModel):
     """A stage that ran: what it had to do (`work`), and what it took.
 
-    `like` is a hash of the options that decide its cost, `counts` what it counted per source.
+    `cost_key` is a hash of the options that decide its cost, `counts` what it counted per source.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, populate_by_name=True)
 
     at: str
     stage: str
-    like: str
-    machine: Machine
+    cost_key: str = Field(alias="like")
+    machine: Hardware
     work: dict[str, float]
     seconds: float = Field(gt=0)
     memory_gib: float | None = None
@@ -54,7 +54,7 @@ def group_of(stage: str) -> str:
     return special.get(stage, stage.partition(".")[0])
 
 
-def likeness(*parts: Any) -> str:
+def cost_key(*parts: Any) -> str:
     """A hash of options: equal where they are."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -67,33 +67,15 @@ def cache_file() -> Path:
     return folder / "measurements.jsonl"
 
 
-def remember(measurement: Measurement, path: Path | None = None) -> None:
-    """Add a line to the file, in one step; runs may do so at the same time.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    path = path or cache_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if file.tell() > _LARGEST:
-            file.seek(0)
-            lines = file.readlines()
-            file.truncate(0)
-            file.writelines(lines[len(lines) // 2 :])
-        file.write(measurement.model_dump_json() + "\n")
-
-
 @dataclass(frozen=True)
-class Remembered:
+class MeasurementHistory:
     """All measurements, oldest first, and a `note` where some could not be read."""
 
     measurements: Sequence[Measurement] = ()
     note: str = ""
 
     @classmethod
-    def read(cls, path: Path | None = None) -> Remembered:
+    def read(cls, path: Path | None = None) -> MeasurementHistory:
         """Read the file; lines that are damaged or of another version are left out and counted in `note`."""
         path = path or cache_file()
         try:
@@ -111,19 +93,37 @@ class Remembered:
         note = f"{path}: {bad} of {len(lines)} lines are damaged or of another version and were left out" if bad else ""
         return cls(found, note)
 
-    def counts(self, stage: str, like: str) -> Mapping[str, Mapping[str, Any]]:
+    @staticmethod
+    def append(measurement: Measurement, path: Path | None = None) -> None:
+        """Add a line to the file, in one step; several runs may do so at the same time.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path = path or cache_file()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if file.tell() > _MAX_BYTES:
+                file.seek(0)
+                lines = file.readlines()
+                file.truncate(0)
+                file.writelines(lines[len(lines) // 2 :])
+            file.write(measurement.model_dump_json(by_alias=True) + "\n")
+
+    def counts(self, stage: str, key: str) -> Mapping[str, Mapping[str, Any]]:
         """What the last run of such a stage counted, on whichever machine; empty if there was none."""
         for each in reversed(self.measurements):
-            if each.stage == stage and each.like == like and each.counts:
+            if each.stage == stage and each.cost_key == key and each.counts:
                 return each.counts
         return {}
 
-    def closest(self, stage: str, like: str, machine: Machine, size: float) -> tuple[list[Measurement], Closeness]:
+    def closest(self, stage: str, key: str, machine: Hardware, size: float) -> tuple[list[Measurement], Closeness]:
         """The measurements that say most about a stage, and how close they are.
 
         Args:
             stage: its name.
-            like: the hash of its options.
+            key: the hash of its options.
             machine: where it is going to run.
             size: parameters of the model; 0 if they do not matter.
         """
@@ -132,7 +132,7 @@ class Remembered:
         for each in self.measurements:
             if each.group != group_of(stage):
                 continue
-            level = _closeness(each, stage, like, machine, size)
+            level = _closeness(each, stage, key, machine, size)
             if level is None or level.level > best.level:
                 continue
             if level.level < best.level:
@@ -151,18 +151,18 @@ class Closeness:
 
 
 SAME = Closeness(0, 1.1, "measured here")
-ALIKE = Closeness(1, 1.25, "measured here on its like")
+ALIKE = Closeness(1, 1.25, "measured here on a similar stage")
 SIZED = Closeness(2, 1.6, "measured here, other options")
 HERE = Closeness(3, 2.0, "measured here, another model")
 PROCESSOR = Closeness(4, 2.0, "measured, other threads")
 NONE = Closeness(5, 3.0, "default")
 
 
-def _closeness(each: Measurement, stage: str, like: str, machine: Machine, size: float) -> Closeness | None:
+def _closeness(each: Measurement, stage: str, key: str, machine: Hardware, size: float) -> Closeness | None:
     if each.machine != machine:
         same = each.machine.processor == machine.processor and each.machine.gpu == machine.gpu
         return PROCESSOR if same else None
-    if each.like == like:
+    if each.cost_key == key:
         return SAME if each.stage == stage else ALIKE
     before = each.work.get("parameters", 0.0)
     return SIZED if not size or size / 2 <= before <= size * 2 else HERE

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import brief
-from rexplug.io.hub import cached, is_folder
+from rexplug.io.hub import cached_file, is_folder
 from rexplug.model.sizes import PUBLISHED, PUBLISHED_ROWS, SIZES, Size, embedding_rows
-from rexplug.planning.history import Remembered
-from rexplug.planning.sources import Known, known_sources
+from rexplug.planning.history import MeasurementHistory
+from rexplug.planning.sources import SourceSize, source_sizes
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
@@ -82,7 +82,7 @@ class Plan:
     rows: int | None
     parameters: int | None
     without_embedding: int | None
-    known: Mapping[str, Known]
+    source_sizes: Mapping[str, SourceSize]
     phases: tuple[PlannedPhase, ...]
 
     @property
@@ -102,31 +102,31 @@ class Plan:
         return sum(phase.tokens for phase in self.phases)
 
 
-def make_plan(recipe: Recipe, run: RunDirectory, remembered: Remembered | None = None) -> Plan:
+def make_plan(recipe: Recipe, run: RunDirectory, history: MeasurementHistory | None = None) -> Plan:
     """Plan a recipe; what a run in the folder `run` has done already, or an earlier run counted, makes it exact.
 
     Raises:
         DataError: a token store in that folder is damaged.
     """
-    known = known_sources(recipe, run, remembered)
+    sizes = source_sizes(recipe, run, history)
     shape, rows, why = _shape(recipe, run)
-    phases = tuple(_phase(phase, known, shape, rows) for phase in recipe.phases)
+    phases = tuple(_phase(phase, sizes, shape, rows) for phase in recipe.phases)
     counted = shape is not None and rows is not None
     return Plan(
         recipe.name, recipe.model.size or str(recipe.model.from_), why, shape, rows,
         shape.parameters(rows) if counted and shape and rows else None, shape.without_embedding if shape else None,
-        known, phases,
+        sizes, phases,
     )  # fmt: skip
 
 
-def _phase(phase: Phase, known: Mapping[str, Known], shape: Size | None, rows: int | None) -> PlannedPhase:
+def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: Size | None, rows: int | None) -> PlannedPhase:
     moments = [(i + 0.5) / POINTS for i in range(POINTS)]
     normed = [_normed(phase.mixing.weights(at)) for at in moments]
     sources = {}
     for name in normed[0]:
         shares = tuple(weights[name] for weights in normed)
         tokens = round(sum(shares) / POINTS * phase.tokens)
-        epoch = known[name].epoch_tokens(phase.context, phase.min_tokens) if name in known else None
+        epoch = sizes[name].epoch_tokens(phase.context, phase.min_tokens) if name in sizes else None
         sources[name] = SourceUse(shares, tokens, epoch, tokens / epoch if epoch else None)
     rate, warmup = phase.learning_rate, phase.batch_warmup
     factors = [
@@ -136,7 +136,7 @@ def _phase(phase: Phase, known: Mapping[str, Known], shape: Size | None, rows: i
         )
         for at in (*moments, 1.0)
     ]  # fmt: skip
-    sizes = [
+    batches = [
         batch_size(
             round(at * phase.tokens), full=phase.batch_tokens, start=warmup.start if warmup else None,
             warmup=warmup.tokens if warmup else 0,
@@ -144,14 +144,14 @@ def _phase(phase: Phase, known: Mapping[str, Known], shape: Size | None, rows: i
         for at in (0.0, *moments)
     ]  # fmt: skip
     masks = tuple(phase.masking.rate.at(at) for at in moments)
-    attended, counted = _attended(phase, known, sources)
+    attended, counted = _attended(phase, sizes, sources)
     flops = None
     if shape is not None and rows is not None:
         each = shape.flops_per_token(rows, attended=attended, masked=sum(masks) / POINTS)
         flops = each * phase.tokens
     return PlannedPhase(
         phase.name, phase.tokens, planned_steps(phase), phase.context, sources,
-        tuple(rate.peak * each for each in factors[:-1]), rate.peak, rate.peak * factors[-1], tuple(sizes[1:]), sizes[0],
+        tuple(rate.peak * each for each in factors[:-1]), rate.peak, rate.peak * factors[-1], tuple(batches[1:]), batches[0],
         masks, phase.masking.name, attended, counted, flops, phase.row_tokens, sum(masks) / POINTS,
     )  # fmt: skip
 
@@ -182,13 +182,13 @@ def planned_steps(phase: Phase) -> int:
     return max(1, -int(-steps // 1))
 
 
-def _attended(phase: Phase, known: Mapping[str, Known], sources: Mapping[str, SourceUse]) -> tuple[float, bool]:
+def _attended(phase: Phase, sizes: Mapping[str, SourceSize], sources: Mapping[str, SourceUse]) -> tuple[float, bool]:
     """The mean length of the sample that a token lies in; an assumption where lengths are not known."""
     total = 0.0
     for name, use in sources.items():
         if not use.tokens:
             continue
-        source = known.get(name)
+        source = sizes.get(name)
         found = source.samples(phase.context, phase.min_tokens) if source else None
         if found is None:
             return assumed_attended(phase.context), False
@@ -234,7 +234,7 @@ def _vocabulary(recipe: Recipe, run: RunDirectory) -> tuple[int | None, str]:
     for folder in (spec.from_, str(run.tokenizer)):
         if is_folder(folder) and (Path(folder) / "tokenizer.json").exists():
             return SpecialTokens.read(Path(folder)).vocabulary_size, ""
-    found = cached(spec.from_, "tokenizer.json")
+    found = cached_file(spec.from_, "tokenizer.json")
     if found is not None:
         return SpecialTokens.read(found.parent).vocabulary_size, ""
     if spec.from_ in PUBLISHED:
@@ -250,7 +250,7 @@ def _config(name: str, revision: str | None) -> Any:
     """
     path: Path | None = Path(name) / "config.json"
     if path is None or not is_folder(name) or not path.exists():
-        path = cached(name, "config.json", revision)
+        path = cached_file(name, "config.json", revision)
     if path is None:
         return None
     return json.loads(path.read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ import numpy as np
 
 from rexplug.components import DocumentSource
 from rexplug.errors import RexplugError
-from rexplug.planning.history import Remembered, likeness
+from rexplug.planning.history import MeasurementHistory, cost_key
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory, read_json
 from rexplug.tokens import TokenStore
@@ -28,15 +28,15 @@ Samples = tuple[int, int, float]
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of a source: `counted` in the run's folder, `remembered` from an earlier run, `estimated` from what
+class SourceSize:
+    """What is known of a source: `counted` in the run's folder, `history` from an earlier run, `estimated` from what
     curation counted, or `unknown` and `why`.
 
     `num_bytes` and `num_documents` are those of the kept documents, `read_bytes` those before filters (in local files if
     it is not curated); None where unknown. `sampled` holds `samples` by `CONTEXT/MIN_TOKENS` where there is no store.
     """
 
-    how: Literal["counted", "remembered", "estimated", "unknown"]
+    how: Literal["counted", "history", "estimated", "unknown"]
     why: str = ""
     num_documents: int | None = None
     num_bytes: int | None = None
@@ -97,7 +97,7 @@ class Known:
 STATISTICS = "statistics.json"
 
 
-def known_sources(recipe: Recipe, run: RunDirectory, remembered: Remembered | None = None) -> dict[str, Known]:
+def source_sizes(recipe: Recipe, run: RunDirectory, history: MeasurementHistory | None = None) -> dict[str, SourceSize]:
     """What the folder of a run tells about each source, if that run used the source as this recipe does; else what an
     earlier run with the same sources counted."""
     stages: Mapping[str, Any] = read_json(run.manifest)["stages"] if run.manifest.exists() else {}
@@ -107,58 +107,58 @@ def known_sources(recipe: Recipe, run: RunDirectory, remembered: Remembered | No
     for name, source in recipe.sources.items():
         # What the manifest knows of may have been removed, to make room or to be made again.
         if not curated or not (run.corpus / STATISTICS).exists():
-            found[name] = Known("unknown", "until it is curated", read_bytes=_text_bytes(source))
+            found[name] = SourceSize("unknown", "until it is curated", read_bytes=_text_bytes(source))
         elif curated["sources"].get(name) != source.dump():
             why = f"{run.root} was curated with other options of this source"
-            found[name] = Known("unknown", why, read_bytes=_text_bytes(source))
+            found[name] = SourceSize("unknown", why, read_bytes=_text_bytes(source))
         else:
             found[name] = _known(recipe, run, name, tokenized)
-    if remembered is not None:
-        _add_remembered(found, recipe, remembered)
+    if history is not None:
+        _add_history(found, recipe, history)
     return found
 
 
-def _known(recipe: Recipe, run: RunDirectory, name: str, tokenized: Mapping[str, Any]) -> Known:
+def _known(recipe: Recipe, run: RunDirectory, name: str, tokenized: Mapping[str, Any]) -> SourceSize:
     statistics = read_json(run.corpus / STATISTICS)["sources"][name]
     documents, size = int(statistics["kept"]["documents"]), int(statistics["kept"]["bytes"])
     read = int(statistics["read"]["bytes"])
     same = tokenized and tokenized["tokenizer"] == recipe.tokenizer.model_dump(mode="json", by_alias=True)
     if not same or not (run.tokens / name / "store.json").exists():
-        return Known("estimated", "", documents, size, read)
-    return Known("counted", "", documents, size, read, TokenStore.open(run.tokens / name))
+        return SourceSize("estimated", "", documents, size, read)
+    return SourceSize("counted", "", documents, size, read, TokenStore.open(run.tokens / name))
 
 
-def _add_remembered(found: dict[str, Known], recipe: Recipe, remembered: Remembered) -> None:
+def _add_history(found: dict[str, SourceSize], recipe: Recipe, history: MeasurementHistory) -> None:
     """Put what earlier runs counted in place of what this folder cannot tell."""
-    like = curate_likeness(recipe)
-    tokenized = remembered.counts("tokenize", tokenize_likeness(recipe, like))
-    curated = remembered.counts("curate", like)
+    curate_key = curate_cost_key(recipe)
+    tokenized = history.counts("tokenize", tokenize_cost_key(recipe, curate_key))
+    curated = history.counts("curate", curate_key)
     for name, known in found.items():
         counts = tokenized.get(name)
         if known.how in ("unknown", "estimated") and counts:
-            found[name] = Known(
-                "remembered", "", counts.get("documents"), counts.get("bytes"), counts.get("read_bytes"),
+            found[name] = SourceSize(
+                "history", "", counts.get("documents"), counts.get("bytes"), counts.get("read_bytes"),
                 tokens=counts.get("tokens"), sampled=counts.get("samples", {}),
             )  # fmt: skip
         elif known.how == "unknown" and (counts := curated.get(name)):
-            found[name] = Known(
+            found[name] = SourceSize(
                 "estimated", "", counts.get("documents"), counts.get("bytes"), counts.get("read_bytes")
             )  # fmt: skip
 
 
-def curate_likeness(recipe: Recipe) -> str:
+def curate_cost_key(recipe: Recipe) -> str:
     """A hash of what decides the corpus: options, and sizes and times of files."""
     relevance = recipe.relevance.model_dump(mode="json") if recipe.relevance else None
     curation = recipe.curation.model_dump(mode="json", exclude={"executor"})
     sources = {name: [source.dump(), _stamps(source)] for name, source in recipe.sources.items()}
     compared = [each.dump() for each in recipe.evaluators] if recipe.curation.decontaminate != "none" else []
-    return likeness("curate", recipe.seed, sources, curation, relevance, compared)
+    return cost_key("curate", recipe.seed, sources, curation, relevance, compared)
 
 
-def tokenize_likeness(recipe: Recipe, curated: str) -> str:
+def tokenize_cost_key(recipe: Recipe, curated: str) -> str:
     """A hash of what decides the token stores, beside the corpus that `curated` is the hash of."""
     tokenizer = recipe.tokenizer.model_dump(mode="json", by_alias=True)
-    return likeness("tokenize", curated, tokenizer, sorted(each.channel for each in recipe.scorers))
+    return cost_key("tokenize", curated, tokenizer, sorted(each.channel for each in recipe.scorers))
 
 
 def _text_bytes(source: DocumentSource) -> int | None:

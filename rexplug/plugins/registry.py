@@ -97,6 +97,13 @@ class Registry:
             component = entry.component
             assert issubclass(component, kind)
             return component
+        prefix, _, block = name.partition(".")
+        if prefix == "datatrove" and block[:1].isupper():  # the former spelling of datatrove's classes
+            use = next(
+                (known for of, known in self.entries if of is kind and known.startswith("datatrove.")),
+                "datatrove.filter",
+            )
+            raise PluginError(f"'{name}' is written {{use: {use}, class: {block}, options: {{...}}}}")
         names = sorted(known for of, known in self.entries if of is kind)
         message = f"no {kind.__name__} is called '{name}'"
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from rexplug.components import MaskingPolicy, MixingSchedule, Quantity, Use
 from rexplug.components.quantities import parse_quantity
+from rexplug.optimizers import OPTIMIZERS
 from rexplug.recipe.section import LONGEST_NAME, Positive, Section
 
 _RESERVED_NAMES = ("initial", "baselines")
@@ -60,11 +61,32 @@ class LearningRate(Section):
         return self.schedule != "constant" and self.decay != 0 and self.final < 0.5
 
 
-class Optimizer(Section):
-    """The optimizer."""
+def _known_optimizer(value: Any) -> Any:
+    if not (isinstance(value, str) and value in OPTIMIZERS):
+        *others, last = map(repr, OPTIMIZERS)
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+    return value
 
-    use: Literal["stable_adamw", "adamw"] = "stable_adamw"
-    """StableAdamW (update clipping instead of gradient clipping) or AdamW."""
+
+def _list_optimizers(schema: dict[str, Any]) -> None:
+    """Let editors complete the names."""
+    schema["enum"] = list(OPTIMIZERS)
+
+
+OptimizerName = Annotated[
+    str,
+    BeforeValidator(_known_optimizer),
+    Field(
+        description="; ".join(f"`{name}`: {spec.description}" for name, spec in OPTIMIZERS.items()) + ".",
+        json_schema_extra=_list_optimizers,
+    ),
+]
+
+
+class Optimizer(Section):
+    """The optimizer and its options."""
+
+    use: OptimizerName = "stable_adamw"
     betas: tuple[_Beta, _Beta] = (0.9, 0.98)
     """Decay rates of the two moments."""
     eps: float = Field(default=1e-6, ge=1e-20, le=1)
@@ -139,7 +161,7 @@ class Phase(Section):
     learning_rate: LearningRate
     """The learning rate schedule."""
     optimizer: Optimizer = Optimizer()
-    """The optimizer."""
+    """The optimizer and its options."""
     carry: Literal["weights", "optimizer"] = "optimizer"
     """What this phase starts with from the phase before: the weights alone, or the optimizer state too."""
     mixing: Annotated[MixingSchedule, Use()]

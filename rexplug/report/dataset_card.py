@@ -187,7 +187,9 @@ def _decontamination(recipe: Recipe, statistics: Mapping[str, Any]) -> list[str]
 
 def _personal(recipe: Recipe) -> list[str]:
     kinds = ("personal_data", "datatrove.PIIFormatter")
-    used = sorted({each.name for source in recipe.sources.values() for each in source.filters if each.name in kinds})
+    used = sorted(
+        {each.step_name for source in recipe.sources.values() for each in source.filters if each.step_name in kinds}
+    )
     said = (
         f"The filter {', '.join(f'`{name}`' for name in used)} was applied. It finds what looks like it, not everything."
         if used

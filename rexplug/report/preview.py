@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.batches import IGNORED, BatchStream, Position, Row
+from rexplug.batches import IGNORED, BatchStream, PackedRow, Position
 from rexplug.batches.masking import row_generator
 from rexplug.components import Document, Reason, SalienceScorer, TokenBatch, TokenizedDocument
 from rexplug.io.tokenizer_files import open_tokenizer
@@ -168,14 +168,14 @@ class _Preview:
     def _words(self) -> Any:
         return open_tokenizer(self.run.tokenizer)
 
-    def row(self, row: Row, batch: int, number: int, progress: float) -> RowPreview:
+    def row(self, row: PackedRow, batch: int, number: int, progress: float) -> RowPreview:
         """A row, in words."""
         size = row.num_tokens
         labels, shown = row.labels[:size], row.token_ids[:size]
         original = np.where(labels == IGNORED, shown, labels)
         view = self._view(row, original)
         generator = row_generator(self.stream.seed, self.phase.name, batch, number)
-        guided = self.phase.masking.guided(view, progress, generator) & (labels != IGNORED)
+        guided = self.phase.masking.salient_subset(view, progress, generator) & (labels != IGNORED)
         previews = []
         for index, sample in enumerate(islice(row.samples, self.samples)):
             first = int(row.cu_seqlens[index]) + 1
@@ -194,7 +194,7 @@ class _Preview:
             len(row.samples), size, len(row.token_ids), row.num_masked, int(guided.sum()), tuple(previews)
         )  # fmt: skip
 
-    def _view(self, row: Row, original: NDArray[np.int64]) -> TokenBatch:
+    def _view(self, row: PackedRow, original: NDArray[np.int64]) -> TokenBatch:
         """The row as the masking policy saw it."""
         maskable = ~np.isin(original, np.array(sorted(self.stream.special.all)))
         channels = {}

@@ -137,7 +137,7 @@ def check_masking_policy(policy: MaskingPolicy, *, num_tokens: int = 512, seed: 
         assert not (chosen & ~maskable).any(), f"{policy.name} masked a special token"
         budget = policy.budget(batch, progress)
         assert chosen.sum() == budget, f"{policy.name} masked {chosen.sum()} tokens instead of {budget}"
-        guided = policy.guided(batch, progress, np.random.default_rng(seed))
+        guided = policy.salient_subset(batch, progress, np.random.default_rng(seed))
         assert not (guided & ~chosen).any(), f"{policy.name} calls tokens guided that it does not choose"
         again = policy.choose(batch, progress, np.random.default_rng(seed))
         assert (chosen == again).all(), f"{policy.name} chooses differently with the same generator"

@@ -13,7 +13,7 @@ from rexplug.checksums import file_problem, read_checksums
 from rexplug.components import CorpusSample, Document, SalienceScorer, TokenizedDocument
 from rexplug.document_files import read_documents
 from rexplug.errors import DataError
-from rexplug.executors import Job, one_cluster, run_jobs
+from rexplug.executors import Job, run_jobs, shared_ray_cluster
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import write_json
 from rexplug.progress import Progress
@@ -59,7 +59,7 @@ def fit_scorers(
     return tuple(fitted)
 
 
-@one_cluster()
+@shared_ray_cluster()
 def tokenize(
     corpus: Path,
     sources: Sequence[str],

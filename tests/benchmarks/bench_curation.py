@@ -35,7 +35,7 @@ from typing import Any
 
 from rexplug.components import CorpusFilter, Document, Shard
 from rexplug.corpus.filters import C4Quality, FineWebQuality, GopherQuality, GopherRepetition
-from rexplug.corpus.shard_jobs import Work, filter_shard
+from rexplug.corpus.shard_jobs import SourceJob, filter_shard
 from rexplug.corpus.sources import Jsonl
 from rexplug.document_files import read_documents
 from rexplug.executors.datatrove_logging import silence_datatrove
@@ -107,7 +107,7 @@ def theirs(file: Path, folder: Path, language: Any) -> set[str]:
 
 def ours(file: Path, folder: Path) -> set[str]:
     source = Jsonl(paths=str(file), id="id")
-    work = Work(
+    work = SourceJob(
         source, chain(), Curation(), 1, 1, folder=folder / "work", target=folder / "corpus",
         signatures=folder / "signatures", first=0,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from made_stream import recipe_of, special_of, stream_of, write_store
 
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import HALF_WINDOW, to_tensors
-from rexplug.engine.optimizers.factory import make_optimizer
+from rexplug.engine.optimizers.factory import build_optimizer
 from rexplug.model import build_model
 from rexplug.model.attention import choose_backend, use_packed_attention
 from rexplug.model.compile import compile_layers
@@ -74,7 +74,7 @@ def run(
     if compiled:
         compile_layers(model)
     wrapped = PackedMaskedLM(model, 1, backend, loss_kernel).to(device)
-    optimizer = make_optimizer(model, recipe_of(width, width, 10**9).phases[0])
+    optimizer = build_optimizer(model, recipe_of(width, width, 10**9).phases[0])
     with tempfile.TemporaryDirectory() as folder:
         store = write_store(Path(folder), 4 * width, median, longest, vocabulary)
         stream = stream_of(store, special, context=longest, row=width, batch=width, total=4 * width)

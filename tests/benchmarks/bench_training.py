@@ -31,7 +31,7 @@ from made_stream import DECAY, RATE, documents_of, recipe_of, special_of, stream
 from rexplug.batches import IGNORED, BatchStream
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import to_tensors
-from rexplug.engine.optimizers.factory import make_optimizer, set_rate
+from rexplug.engine.optimizers.factory import build_optimizer, set_learning_rate
 from rexplug.model import build_model, load_model
 from rexplug.model.attention import use_packed_attention
 from rexplug.progress import Silent
@@ -72,14 +72,14 @@ class Sides:
         use_packed_attention(model)
         wrapped = PackedMaskedLM(model, 1, "blocks")
         recipe = recipe_of(width, self.batch, 10**9)
-        optimizer = make_optimizer(model, recipe.phases[0])
+        optimizer = build_optimizer(model, recipe.phases[0])
         together = max(1, 8192 // width)
         made = [(to_tensors(*pair), pair[0].num_masked) for pair in self.stream(width).batches()]
         tokens, began = 0, 0.0
         for number, (batch, masked) in enumerate(made):
             if number == 1:
                 began = clock_now()
-            set_rate(optimizer, RATE)
+            set_learning_rate(optimizer, RATE)
             for i in range(0, len(batch["rows"]), together):
                 (wrapped({"rows": batch["rows"][i : i + together]})["loss"] / masked).backward()
             optimizer.step()

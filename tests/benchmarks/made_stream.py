@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rexplug
-from rexplug.batches import BatchStream, Row
+from rexplug.batches import BatchStream, PackedRow
 from rexplug.batches.policies import RandomMasking
 from rexplug.recipe import Recipe
 from rexplug.tokens import SpecialTokens, TokenStore
@@ -60,7 +60,7 @@ class Document:
     labels: NDArray[np.int64]
 
 
-def documents_of(rows: list[Row]) -> list[Document]:
+def documents_of(rows: list[PackedRow]) -> list[Document]:
     """The documents of rows, each by itself, with the masks that they have there."""
     return [
         Document(row.token_ids[begin:end], row.labels[begin:end])

@@ -27,8 +27,8 @@ from rexplug.corpus.relevance import train_relevance
 from rexplug.corpus.relevance.fasttext import normalised, probability
 from rexplug.corpus.relevance.filter import RelevanceFilter
 from rexplug.corpus.relevance.labellers import SourceLabels
-from rexplug.corpus.relevance.metrics import figures
-from rexplug.corpus.relevance.sample import draw
+from rexplug.corpus.relevance.metrics import classification_metrics
+from rexplug.corpus.relevance.sample import hash_fraction
 from rexplug.corpus.sources import Jsonl
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Relevance
@@ -106,7 +106,7 @@ def read(data: Path) -> dict[str, tuple[bool | None, str, list[str]]]:
 
 
 def part_of(text: str) -> str:
-    return "dev" if draw(text, SEED, "benchmark") < 0.5 else "test"
+    return "dev" if hash_fraction(text, SEED, "benchmark") < 0.5 else "test"
 
 
 def cell(metric: Mapping[str, Any]) -> str:
@@ -122,7 +122,7 @@ def main() -> None:
     options = parser.parse_args()
     sets: dict[str, tuple[bool | None, str, dict[str, list[str]]]] = {}
     for name, (relevant, seen, texts) in read(options.data).items():
-        drawn = sorted({t[:4000] for t in texts if t.strip()}, key=lambda t: draw(t, SEED, name))[: 2 * MOST]
+        drawn = sorted({t[:4000] for t in texts if t.strip()}, key=lambda t: hash_fraction(t, SEED, name))[: 2 * MOST]
         sets[name] = (relevant, seen, {part: [t for t in drawn if part_of(t) == part] for part in ("dev", "test")})
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -178,10 +178,12 @@ def score_all(
                 if seen in wanted:
                     truth += [relevant] * len(kept)
                     predicted += kept.tolist() if who == "classifier" else [r is True for r in rule]
-            found = figures(np.array(truth), np.array(predicted), SEED)
+            found = classification_metrics(np.array(truth), np.array(predicted), SEED)
             cells = " | ".join(cell(found[m]) for m in ("precision", "recall", "f1"))
             print(f"| {title}, {who} | {found['documents']:,} | {cells} |")
-    for relevant, name, score, text in sorted(decisions, key=lambda d: draw(d[3], SEED, "show"))[: options.examples]:
+    for relevant, name, score, text in sorted(decisions, key=lambda d: hash_fraction(d[3], SEED, "show"))[
+        : options.examples
+    ]:
         wrong = relevant is not None and (score >= threshold) != relevant
         print(
             f"\n{'KEEP' if score >= threshold else 'drop'} {score:.3f} [{name}]{' WRONG' if wrong else ''}: {' '.join(text.split())[:260]}"

@@ -142,7 +142,7 @@ def test_the_card_takes_licences_languages_and_masking_from_wherever_the_recipe_
         run.parent / "toy.yaml",
         [
             "card.data_licenses.web=cc0-1.0", "sources.web.license=null",
-            "sources.web.filters=[{use: language, languages: [de, fr]}, datatrove.PIIFormatter]",
+            "sources.web.filters=[{use: language, languages: [de, fr]}, {use: datatrove.filter, class: PIIFormatter}]",
         ],
     )  # fmt: skip
     copied = RunDirectory(shutil.copytree(run, tmp_path / "run"))

@@ -70,7 +70,7 @@ def test_statistics_and_reasons(folder):
     web = run(folder, "a", deduplicate="exact")["sources"]["web"]
     steps = {step["step"]: step for step in web["steps"]}
     assert steps["read"]["reasons"] == {
-        "invalid JSON": 1, "invalid UTF-8": 1, "no text in text": 1, "a line that is no JSON object": 1,
+        "invalid JSON": 1, "invalid UTF-8": 1, "no text in text": 1, "a line that is not a JSON object": 1,
     }  # fmt: skip
     assert steps["length"]["reasons"] == {"too short": 1}
     assert steps["deduplicate"]["reasons"] == {"exact duplicate": 1}

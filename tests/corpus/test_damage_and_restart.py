@@ -46,7 +46,7 @@ def contents(folder):
         (rb'{"text": "fine", "url": "\udfff"}', "a lone surrogate, which is no valid Unicode"),
         (b"[" * 100_000, "invalid JSON"),
         (b"\xff\xfe", "invalid UTF-8"),
-        (b'"a string"', "a line that is no JSON object"),
+        (b'"a string"', "a line that is not a JSON object"),
         (b'{"text": 3}', "no text in text"),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rexplug import Document, Evaluator
-from rexplug.corpus.decontaminate import Decontaminate, Index, build_index, compared, windows, word_hashes
+from rexplug.corpus.decontaminate import Decontaminate, Index, build_index, evaluators_with_texts, windows, word_hashes
 from rexplug.recipe.schema import Decontamination
 
 LONG = "the quick brown fox jumps over the lazy dog while seven wizards box with twelve liquor jugs at dawn"
@@ -71,9 +71,9 @@ def test_hits_say_which_text_how_much_and_where(index):
 
 def test_which_evaluators_are_compared():
     both = [Asks(), Silent()]
-    assert compared(both, "evaluators") == [both[0]]
-    assert compared(both, "none") == []
-    assert compared(both, ("toy.silent",)) == []
+    assert evaluators_with_texts(both, "evaluators") == [both[0]]
+    assert evaluators_with_texts(both, "none") == []
+    assert evaluators_with_texts(both, ("toy.silent",)) == []
 
 
 @settings(deadline=None, max_examples=40)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rexplug.corpus import curate, document_ids
-from rexplug.corpus.document_ids import IdWriter, repeated_id
+from rexplug.corpus.document_ids import IdHashWriter, find_repeated_id
 from rexplug.corpus.filters import Length
 from rexplug.corpus.sources import Jsonl
 from rexplug.recipe.schema import Curation, Executor
@@ -69,11 +69,11 @@ def test_many_ids_are_compared_a_range_at_a_time(tmp_path, monkeypatch):
     numbers = [*range(40_000), *doubled]
     shards = []
     for shard, part in enumerate(np.array_split(draw.permutation(numbers), 5)):
-        with IdWriter(tmp_path / f"{shard}.bin") as writer:
+        with IdHashWriter(tmp_path / f"{shard}.bin") as writer:
             for number in part:
                 writer.add(str(number))
         shards.append(tmp_path / f"{shard}.bin")
     parts = list(document_ids._parts(shards))
     assert max(map(len, parts)) < 1200
     assert sum(map(len, parts)) == 40_500
-    assert repeated_id([(path, ()) for path in shards]).documents == 1000
+    assert find_repeated_id([(path, ()) for path in shards]).documents == 1000

@@ -5,7 +5,13 @@ import json
 import pytest
 
 from rexplug import Document, Evaluator
-from rexplug.corpus.decontaminate import Decontaminate, build_index, compared, not_compared, text_options
+from rexplug.corpus.decontaminate import (
+    Decontaminate,
+    build_index,
+    evaluators_with_texts,
+    text_options,
+    why_not_compared,
+)
 from rexplug.evaluation.local_tasks import split_texts
 from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe.schema import Decontamination
@@ -135,7 +141,7 @@ def test_every_evaluator_is_looked_at_here():
 @pytest.mark.parametrize("case", CASES)
 def test_text_of_the_test_split_is_found_and_text_to_learn_from_is_not(case, tmp_path):
     evaluator = make(case.split()[0], **CASES[case](tmp_path))
-    assert compared([evaluator], "evaluators") == [evaluator]
+    assert evaluators_with_texts([evaluator], "evaluators") == [evaluator]
     texts = evaluator.test_texts()
     judge = Decontaminate(index=build_index([evaluator], Decontamination(), tmp_path / "index")).judge
     long = [text for text in texts.values() if len(text.split()) >= 8]
@@ -164,9 +170,9 @@ def test_an_offer_is_found_by_its_title_without_the_brand(tmp_path):
 
 def test_evaluators_on_held_out_documents_say_why_they_have_no_texts():
     held_out = [make(name) for name in ("masked_recovery", "long_documents", "embedding_geometry")]
-    said = not_compared(held_out, "evaluators")
+    said = why_not_compared(held_out, "evaluators")
     assert set(said.values()) == {"it measures on documents that the run holds out after curation"}
-    assert compared(held_out, "evaluators") == []
+    assert evaluators_with_texts(held_out, "evaluators") == []
 
 
 def test_another_fine_tune_asks_for_no_other_corpus(tmp_path):

@@ -1,6 +1,5 @@
 """Filters: what they keep, drop and change; the same decisions as datatrove's."""
 
-import json
 import os
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rexplug.components import CorpusSample, Document, Shard
-from rexplug.corpus.datatrove.filters import datatrove_filters
 from rexplug.corpus.filters import (
     Addresses,
     Boilerplate,
@@ -28,8 +26,8 @@ from rexplug.corpus.filters import (
     language,
 )
 from rexplug.corpus.sources import Jsonl
-from rexplug.corpus.text_statistics import Analysis, analyse
-from rexplug.errors import DataError, RecipeError
+from rexplug.corpus.text_statistics import TextStatistics, text_statistics_of
+from rexplug.errors import DataError
 from rexplug.testing import check_corpus_filter
 
 DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[2] / "../shared/data"))
@@ -109,7 +107,7 @@ def test_only_c4_differs_where_nothing_is_left():
 
 @given(st.lists(st.sampled_from(["a", "b", "ab", "ba", "abc", "c", "é", "椅"]), max_size=40), st.integers(1, 5))
 def test_equal_hashes_mean_equal_ngrams(words, n):
-    analysis = Analysis(" ".join(words))
+    analysis = TextStatistics(" ".join(words))
     assert analysis.words == words
     for borders, glue in ((True, " "), (False, "")):
         if len(words) >= n:
@@ -122,14 +120,14 @@ def test_equal_hashes_mean_equal_ngrams(words, n):
 
 
 def test_a_text_longer_than_the_table_of_powers():
-    analysis = Analysis("oak chair " * 120_000)
+    analysis = TextStatistics("oak chair " * 120_000)
     assert len(set(analysis.ngrams(2, borders=True).tolist())) == 2
 
 
 def test_words_are_split_once_per_document():
     document = Document("1", PROSE)
-    assert analyse(document) is analyse(document)
-    assert analyse(document).words is analyse(document).words
+    assert text_statistics_of(document) is text_statistics_of(document)
+    assert text_statistics_of(document).words is text_statistics_of(document).words
 
 
 def test_length():
@@ -274,81 +272,6 @@ def test_langid_that_is_missing(monkeypatch):
     language._langid.cache_clear()
     with pytest.raises(DataError, match=r"^detector: langid needs py3langid; run `pip install 'rexplug\[language\]'`$"):
         Language(detector="langid").check()
-
-
-def theirs(name, **options):
-    [found] = [each for each in datatrove_filters() if each.name == f"datatrove.{name}"]
-    return found.model_validate(options)
-
-
-def test_datatroves_filters_by_name():
-    long, short = Document("1", PROSE), Document("2", "the chair and the table")
-    check_corpus_filter(theirs("GopherQualityFilter", min_doc_words=20), keep=[long], drop=[short])
-    check_corpus_filter(theirs("RegexFilter", regex_exp="table"), keep=[Document("3", "chair")], drop=[short])
-    check_corpus_filter(
-        theirs("C4QualityFilter", min_num_sentences=1),
-        change=[(Document("4", "Menu\nThe chair is of oak."), "The chair is of oak.")],
-    )
-    check_corpus_filter(
-        theirs("PIIFormatter"),
-        change=[(Document("5", "to a@b.example and c@d.example"), "to email@example.com and email@example.com")],
-    )
-    check_corpus_filter(theirs("GopherRepetitionFilter", top_n_grams=[[2, 0.2]]), keep=[long])
-
-
-@pytest.mark.filterwarnings("ignore:The 'registered_domain'")
-def test_datatroves_url_filter_asks_no_network():
-    chain = theirs("URLFilter", extra_domains=["spam.example.com"], use_integrated_lists=False)
-    chain.check()
-    assert not chain.judge(Document("1", "x", "http://spam.example.com/")).keep
-    assert chain.judge(Document("2", "x")).reason == "no address"
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("FastTextClassifierFilter", {"model_url": "hub/model.bin"}, "model_url: hub/model.bin is no file; models are never downloaded"),
-        ("FastTextClassifierFilter", {"model_url": __file__}, "write `keep_labels` or `remove_labels`; without one nothing would be dropped"),
-        ("LanguageFilter", {"backend": "glotlid"}, "only the backend ft176 works without a download"),
-        ("RegexFilter", {"regex_exp": "("}, "datatrove refuses these options: missing ), unterminated subpattern at position 0"),
-    ],
-)  # fmt: skip
-def test_options_that_datatrove_could_not_work_with(name, options, message):
-    with pytest.raises(DataError) as caught:
-        theirs(name, **options).check()
-    assert str(caught.value) == message
-
-
-def test_their_names_and_options_in_a_recipe(tmp_path):
-    from rexplug.recipe import load_recipe
-
-    recipe = (Path(__file__).parents[2] / "recipes" / "ecommerce.yaml").read_text()
-    path = tmp_path / "r.yaml"
-    path.write_text(
-        recipe.replace(
-            "      - quality.gopher\n", "      - {use: datatrove.GopherQualityFilter, min_doc_words: 30}\n", 1
-        )
-    )
-    loaded = load_recipe(path)
-    [found] = [each for each in loaded.sources["web"].filters if each.name.startswith("datatrove.")]
-    assert found.min_doc_words == 30
-    assert json.loads(json.dumps(found.dump()))["use"] == "datatrove.GopherQualityFilter"
-    path.write_text(
-        recipe.replace(
-            "      - quality.gopher\n", "      - {use: datatrove.GopherQualityFilter, min_doc_wrods: 30}\n", 1
-        )
-    )
-    with pytest.raises(RecipeError, match=r"min_doc_wrods: unknown key; did you mean 'min_doc_words'\?"):
-        load_recipe(path)
-    path.write_text(recipe.replace("quality.gopher", "datatrove.GopherQualityFliter", 1))
-    with pytest.raises(RecipeError, match=r"did you mean 'datatrove.GopherQualityFilter'\?"):
-        load_recipe(path)
-
-
-def test_listing_them_does_not_import_datatrove():
-    code = "import sys; from rexplug.plugins.discovery import load_plugins; load_plugins(); print('datatrove' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
 
 
 def test_the_example_in_the_guide_is_valid():

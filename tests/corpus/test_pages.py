@@ -57,7 +57,7 @@ def test_no_nesting_and_no_fragment_crashes_a_worker(inner):
 
 
 def extractors():
-    return [each for each in psutil.Process().children() if any("extractor.py" in part for part in each.cmdline())]
+    return [each for each in psutil.Process().children() if any("html_worker.py" in part for part in each.cmdline())]
 
 
 def test_a_process_that_somebody_kills_is_replaced():

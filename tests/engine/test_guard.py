@@ -124,7 +124,7 @@ def test_a_loss_that_stays_no_number_stops_the_run_after_twenty_batches(bench, p
         made.train("first")
     message = str(error.value)
     assert message.startswith("phase 'first', step 22: the loss is nan; documents in the batch: ")
-    assert " So it was with the 20 batches before it. Checkpoints from before this step are kept; a lower " in message
+    assert " The 20 batches before it were skipped too. Checkpoints from before this step are kept; a lower " in message
     assert [line["loss"] for line in lines_of(made)[1:]] == [None] * 20
     folder = made.run.checkpoints / "first"
     first, last = (left_by(folder / f"step-{step:09d}") for step in (1, 21))
@@ -178,12 +178,12 @@ def test_a_phase_without_a_token_to_mask_says_what_to_change(bench, phase):
     message = str(error.value)
     assert message.startswith("phase 'first', step 21: no token of the batch can be masked; documents in the batch: ")
     assert message.endswith(
-        " So it was with the 20 batches before it. Checkpoints from before this step are kept; these documents hold nothing "
+        " The 20 batches before it were skipped too. Checkpoints from before this step are kept; these documents hold nothing "
         "but special tokens: filter them out, or use a tokenizer that knows their script"
     )
     short = bench("short", phases=[phase("first", **{**TINY, "tokens": 100})])
     store_documents(short, [[0] * 14] * 40)
-    with pytest.raises(DataError, match="phase 'first' ended without a single step: every batch was passed over"):
+    with pytest.raises(DataError, match="phase 'first' ended without a single step: every batch was skipped"):
         short.train("first")
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from rexplug.engine import train_phase
+from rexplug.engine import hardware, train_phase
+from rexplug.engine.hardware import Hardware
 from rexplug.errors import DataError
 from rexplug.progress import Silent
 
@@ -94,7 +95,7 @@ def short_of_memory(root: Path) -> None:
         with room_for(40):
             train_phase(
                 recipe=fixed.recipe, phase=fixed.recipe.phases[0], stream=stream, start=initial, run=fixed.run,
-                progress=Silent(), fits=lambda room, gpu: 5000,
+                progress=Silent(), tokens_that_fit=lambda room, gpu: 5000,
             )  # fmt: skip
     except DataError as error:
         said["error"] = str(error)
@@ -104,8 +105,8 @@ def short_of_memory(root: Path) -> None:
 @pytest.mark.slow
 def test_memory_that_runs_out_is_said_and_auto_finds_what_fits_and_keeps_it(tmp_path):
     script = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_memory\n"
-        "test_memory.short_of_memory(Path(sys.argv[2]))"
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_microbatch_size\n"
+        "test_microbatch_size.short_of_memory(Path(sys.argv[2]))"
     )
     arguments = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
@@ -118,7 +119,7 @@ def test_memory_that_runs_out_is_said_and_auto_finds_what_fits_and_keeps_it(tmp_
     )
     assert said["rows"] in (4096, 2048, 1024, 512, 256, 128, 64)
     assert f"first: microbatch_tokens of {said['rows']:,} fit on the CPU" in said["found"]
-    assert any("goes on after step" in line for line in said["again"])
+    assert any("resumes after step" in line for line in said["again"])
     assert not any("microbatch_tokens" in line for line in said["again"])
     assert said["same"]
 
@@ -180,11 +181,11 @@ def test_what_auto_found_is_read_wherever_the_batches_are(tokenized_run):
     ],
 )
 def test_rows_fill_a_gpu_where_the_recipe_names_none(phase, size, batch, world, room, rows):
-    from rexplug.engine.microbatch_size import rows_of_gpu
+    from rexplug.engine.microbatch_size import gpu_row_tokens
     from rexplug.recipe.schema import Phase
 
     given = phase("first", tokens=10**7, context=8192, batch_tokens=batch, microbatch_tokens=None)
-    assert rows_of_gpu(Phase.model_validate(given), size, world, room) == rows
+    assert gpu_row_tokens(Phase.model_validate(given), size, world, room) == rows
 
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
@@ -202,15 +203,16 @@ CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\n
     ],
 )  # fmt: skip
 def test_the_cure_is_the_number_that_fits_by_the_plan(phase, monkeypatch, rows, setting, fits, cure):
-    from rexplug.engine.microbatch_size import enough_memory
+    from rexplug.engine.microbatch_size import explain_out_of_memory
     from rexplug.recipe.schema import Phase
 
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA L4")
+    monkeypatch.setattr(hardware, "device_memory", lambda device: 24e9)
     given = phase("first", tokens=10**6, context=1024, batch_tokens=65_536, microbatch_tokens=setting)
-    device = torch.device("cuda", 0)
+    gpu = Hardware(torch.device("cuda", 0), "bf16", "flash", "", compiled=False, compile_reason="")
     with (
         pytest.raises(DataError) as error,
-        enough_memory(Phase.model_validate(given), rows, 1, device, 24e9, lambda room, gpu: fits),
+        explain_out_of_memory(Phase.model_validate(given), gpu, lambda memory, on_gpu: fits, rows),
     ):
         raise CUDA
     assert str(error.value).startswith(
@@ -220,11 +222,12 @@ def test_the_cure_is_the_number_that_fits_by_the_plan(phase, monkeypatch, rows, 
 
 
 def test_other_errors_are_not_taken_for_it(phase):
-    from rexplug.engine.microbatch_size import enough_memory
+    from rexplug.engine.microbatch_size import explain_out_of_memory
     from rexplug.recipe.schema import Phase
 
+    cpu = Hardware(torch.device("cpu"), "fp32", "blocks", "", compiled=False, compile_reason="")
     with (
         pytest.raises(RuntimeError, match="sizes do not match"),
-        enough_memory(Phase.model_validate(phase("first")), 64, 1, torch.device("cpu"), 1e9, None),
+        explain_out_of_memory(Phase.model_validate(phase("first")), cpu, None, 64),
     ):
         raise RuntimeError("sizes do not match")

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 
 from rexplug.errors import DataError
+from rexplug.optimizers import OPTIMIZERS
 
 EXACT = ("step", "tokens", "learning_rate", "shares", "masked", "planned")
 
@@ -90,16 +91,17 @@ def test_a_killed_run_goes_on_the_other_way(launch, bench_at, tmp_path, alone, b
 
 
 def test_what_decides_and_what_is_said(sharding, monkeypatch):
-    cpu, million = torch.device("cpu"), 10**6
-    assert sharding.choose_parallel("fsdp", million, cpu, 1) == ("none", "one process")
-    assert sharding.choose_parallel("fsdp", million, cpu, 2) == ("fsdp", "the recipe asks for it")
-    assert sharding.choose_parallel("ddp", million, cpu, 2) == ("ddp", "the recipe asks for it")
-    monkeypatch.setattr(sharding, "memory_of", lambda device: 24 * 2**30)
-    assert sharding.choose_parallel("auto", 149_655_232, cpu, 2) == (
+    cpu, few, needed = torch.device("cpu"), 10**6, OPTIMIZERS["stable_adamw"].training_bytes
+    assert needed == 16, "weight, gradient and two moments in fp32"
+    assert sharding.choose_parallel("fsdp", few, cpu, 1) == ("none", "one process")
+    assert sharding.choose_parallel("fsdp", few, cpu, 2) == ("fsdp", "the recipe asks for it")
+    assert sharding.choose_parallel("ddp", few, cpu, 2) == ("ddp", "the recipe asks for it")
+    monkeypatch.setattr(sharding, "device_memory", lambda device: 24 * 2**30)
+    assert sharding.choose_parallel("auto", 149_655_232 * needed, cpu, 2) == (
         "ddp", "weights, gradients and moments take 2.2 GiB, at most 25% of the 24.0 GiB that a process has",
     )  # fmt: skip
-    monkeypatch.setattr(sharding, "memory_of", lambda device: 16 * 2**30)
-    assert sharding.choose_parallel("auto", 395_881_664, cpu, 8) == (
+    monkeypatch.setattr(sharding, "device_memory", lambda device: 16 * 2**30)
+    assert sharding.choose_parallel("auto", 395_881_664 * needed, cpu, 8) == (
         "fsdp", "weights, gradients and moments take 5.9 GiB, more than 25% of the 16.0 GiB that a process has",
     )  # fmt: skip
 

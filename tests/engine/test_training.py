@@ -197,10 +197,10 @@ def test_rows_taken_together_give_the_sum_of_their_losses_and_gradients(bench, p
     [("bf16", "bf16", torch.bfloat16), ("bf16", "fp32", None), ("fp32", "bf16", None), ("tf32", "bf16", None)],
 )
 def test_the_residual_stream_is_bf16_where_the_recipe_asks_and_products_are(bench, precision, residual, expected):
-    from rexplug.engine.phase import Machine
+    from rexplug.engine.hardware import Hardware
 
-    machine = Machine(torch.device("cuda"), precision, "sdpa", "", compiled=False, why_compiled="")
-    assert machine.residual(bench(precision=precision, residual=residual).recipe) == expected
+    hardware = Hardware(torch.device("cuda"), precision, "sdpa", "", compiled=False, compile_reason="")
+    assert hardware.residual_dtype(bench(precision=precision, residual=residual).recipe) == expected
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -252,8 +252,8 @@ def test_a_crash_and_a_new_start_end_in_the_same_bits(bench_at, tmp_path, undist
     progress = After(-1, crash)
     made.train("first", progress)
     assert_same(outcome(made), undisturbed)
-    goes_on = [note for note in progress.notes if "goes on after step" in note]
-    assert len(goes_on) == (0 if steps == 1 else 1)
+    resumed = [note for note in progress.notes if "resumes after step" in note]
+    assert len(resumed) == (0 if steps == 1 else 1)
 
 
 def test_a_damaged_checkpoint_is_passed_over(bench_at, tmp_path, undisturbed):
@@ -285,12 +285,12 @@ def test_a_signal_saves_and_stops(bench_at, tmp_path, undisturbed, own_output, n
         made.train("first", After(5, lambda: signal.raise_signal(number)))
     tokens = lines_of(made)[-1]["tokens"]
     assert str(stop.value) == (
-        f"stopped in phase 'first' after step 5 ({tokens:,} of 3,000 tokens); saved; the same command goes on from here"
+        f"stopped in phase 'first' after step 5 ({tokens:,} of 3,000 tokens); saved; the same command resumes from here"
     )
     assert signal.getsignal(number) is handler
     progress = After(-1, crash)
     made.train("first", progress)
-    assert f"first goes on after step 5 ({tokens:,} of 3,000 tokens)" in progress.notes
+    assert f"first resumes after step 5 ({tokens:,} of 3,000 tokens)" in progress.notes
     assert_same(outcome(made), undisturbed)
 
 
@@ -299,7 +299,7 @@ def test_a_signal_in_the_last_step_stops_too(bench_at, tmp_path, undisturbed):
     last = undisturbed["state"]["step"]
     with pytest.raises(RunInterrupted) as stop:
         made.train("first", After(last, lambda: signal.raise_signal(signal.SIGINT)))
-    assert str(stop.value) == "stopped at the end of phase 'first'; saved; the same command goes on from here"
+    assert str(stop.value) == "stopped at the end of phase 'first'; saved; the same command resumes from here"
     made.train("first", After(1, crash))
     assert_same(outcome(made), undisturbed)
 
@@ -307,13 +307,13 @@ def test_a_signal_in_the_last_step_stops_too(bench_at, tmp_path, undisturbed):
 @pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
 def test_the_end_of_a_session_is_no_second_wish_to_stop(own_output, first):
     """Whoever ends a session sends SIGHUP beside SIGTERM, in either order; only somebody who waits asks twice."""
-    from rexplug.engine.callbacks import StopRequest
+    from rexplug.engine.stop_request import StopRequest
 
     with (stop := StopRequest()).listening():
         hear = signal.getsignal(signal.SIGTERM)
         assert hear == signal.getsignal(signal.SIGHUP)
         hear(first, None)
-        assert stop.asked
+        assert stop.received
         hear(signal.SIGTERM if first == signal.SIGHUP else signal.SIGHUP, None)
         hear(signal.SIGHUP, None)
         with pytest.raises(KeyboardInterrupt):
@@ -322,14 +322,14 @@ def test_the_end_of_a_session_is_no_second_wish_to_stop(own_output, first):
 
 def test_a_run_under_nohup_outlives_its_terminal():
     from rexplug import distributed
-    from rexplug.engine.callbacks import StopRequest
+    from rexplug.engine.stop_request import StopRequest
 
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert distributed.stop_signals() == (signal.SIGTERM, signal.SIGINT)
         with (stop := StopRequest()).listening():
             signal.raise_signal(signal.SIGHUP)
-            assert not stop.asked
+            assert not stop.received
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -384,10 +384,10 @@ def test_a_phase_that_is_made_longer_says_where_rate_and_mixture_jump_to(bench, 
     rate = 1e-2 * (1 - (tokens - 500) / 2500)
     share = 0.9 - 0.8 * tokens / 3000
     assert found == [
-        f"phase 'first' goes on after {tokens:,} tokens with a learning rate of {rate:.3g}, but stopped at 0; what settled "
-        "while it fell is stirred up again. A phase of its own, or a start from a checkpoint before the fall, loses less",
-        "phase 'first' goes on with another mixture than it stopped with: "
-        f"'web' has {share:.1%} of the tokens in place of 10.0%, 'retail' has {1 - share:.1%} of the tokens in place of 90.0%",
+        f"phase 'first' resumes after {tokens:,} tokens with a learning rate of {rate:.3g}, but stopped at 0; this undoes what "
+        "the decay gained. Add a phase of its own, or resume from a checkpoint before the decay",
+        "phase 'first' resumes with another mixture than it stopped with: "
+        f"'web' has {share:.1%} of the tokens instead of 10.0%, 'retail' has {1 - share:.1%} of the tokens instead of 90.0%",
     ]
     assert [f"warning: {each}" for each in found] == [line for line in progress.notes if line.startswith("warning")]
 
@@ -462,7 +462,7 @@ def test_falling_twice_and_another_optimizer_are_warned_of(bench, phase):
     made.train("first")
     assert made.train("second")["warnings"] == [
         "phase 'second' lowers the learning rate again although 'first' before it ended decayed; "
-        "a decay works best from a checkpoint at full rate",
+        "a decay works best from a checkpoint at full learning rate",
         "phase 'second' uses adamw, 'first' used stable_adamw: the optimizer starts anew",
     ]
 

@@ -89,7 +89,7 @@ class Oracle:
         self.encoded += texts
         return np.array([self.vectors[text] for text in texts], np.float32)
 
-    def fill(self, rows, positions, top=1):
+    def predict_masked(self, rows, positions, top=1):
         # Excerpts end with their last word.
         known = [np.array(self.tokenizer(text.rstrip("."))["input_ids"]) for text in self.texts]
         found = []

@@ -43,7 +43,7 @@ def test_fill_gives_the_models_own_best_tokens(encoder, reference):
     texts = ["the red cotton shirt", "a small steel kettle with a wooden handle", "oak"]
     rows = [np.array(encoder.tokenizer(text)["input_ids"], np.int64) for text in texts]
     positions = [np.array([1, 2]), np.array([4, 1, 3]), np.array([], np.int64)]
-    found = encoder.fill(rows, positions, 3)
+    found = encoder.predict_masked(rows, positions, 3)
     assert [each.shape for each in found] == [(2, 3), (3, 3), (0, 3)]
     for row, places, guess in zip(rows[:2], positions, found, strict=False):
         with torch.no_grad():
@@ -137,5 +137,5 @@ def test_a_sentence_transformers_model_pools_as_it_says(bert):
 
 def test_a_model_without_head_fills_in_no_words(bert):
     with pytest.raises(NotApplicable) as caught:
-        HuggingFaceEncoder(bert / "plain").fill([np.array([1, 5, 2])], [np.array([1])])
+        HuggingFaceEncoder(bert / "plain").predict_masked([np.array([1, 5, 2])], [np.array([1])])
     assert str(caught.value) == "the model has no masked-language-model head, so it fills in no words"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rexplug import EvaluationResult, Evaluator, Metric, PluginError
-from rexplug.evaluation import Material, ModelName, evaluate, read_scores
+from rexplug.evaluation import EvaluationData, ModelSpec, evaluate, read_scores
 from rexplug.evaluation.evaluators import MaskedRecovery
 from rexplug.progress import Silent
 
@@ -29,7 +29,7 @@ class Fixed(Evaluator):
 
 def run(evaluators, folder, tmp_path, documents):
     return evaluate(
-        evaluators, ModelName("initial", str(folder)).load, Material({"web": documents}, 3), name="initial",
+        evaluators, ModelSpec("initial", str(folder)).load, EvaluationData({"web": documents}, 3), name="initial",
         folder=tmp_path / "initial", progress=Silent(),
     )  # fmt: skip
 
@@ -90,7 +90,7 @@ def test_a_result_is_computed_once_until_something_changes(model_folder, tmp_pat
     run([Counted(file=file, value=0.25)], model_folder, tmp_path, documents[1:])  # other data
     assert len(Counted.calls) == 4
     evaluate(
-        [Counted(file=file, value=0.25)], ModelName("x", f"random:{model_folder}").load, Material({"web": documents[1:]}, 3),
+        [Counted(file=file, value=0.25)], ModelSpec("x", f"random:{model_folder}").load, EvaluationData({"web": documents[1:]}, 3),
         name="x", folder=tmp_path / "initial", progress=Silent(),
     )  # fmt: skip
     assert len(Counted.calls) == 5  # another model
@@ -98,7 +98,7 @@ def test_a_result_is_computed_once_until_something_changes(model_folder, tmp_pat
 
 def test_what_does_not_apply_is_said_in_place_of_a_figure(tmp_path, documents):
     found = evaluate(
-        [MaskedRecovery()], ModelName("bm25", "bm25").load, Material({"web": documents}, 3), name="bm25", folder=tmp_path,
+        [MaskedRecovery()], ModelSpec("bm25", "bm25").load, EvaluationData({"web": documents}, 3), name="bm25", folder=tmp_path,
         progress=Silent(),
     )  # fmt: skip
     assert found["masked_recovery"]["not_applicable"] == "bm25 compares words; it has no tokens"
@@ -124,7 +124,7 @@ def test_salience_per_character(model_folder, tmp_path):
             # A token may begin with the space before its word.
             return np.array([200 * (at - 1 <= a < b <= at + 3) for a, b in document.offsets], np.uint8)
 
-    context = Context(HuggingFaceEncoder(model_folder), Material({}, 0, Red(), model_folder), tmp_path)
+    context = Context(HuggingFaceEncoder(model_folder), EvaluationData({}, 0, Red(), model_folder), tmp_path)
     text = "tall red dress"
     (marks,) = context.salience([text])
     assert "".join(c for c, m in zip(text, marks, strict=True) if m).strip() == "red"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rexplug import DataError, RecipeError
-from rexplug.evaluation import Material, ModelName, evaluate
+from rexplug.evaluation import EvaluationData, ModelSpec, evaluate
 from rexplug.evaluation.evaluators import Mteb
 from rexplug.evaluation.local_tasks import read_task
 from rexplug.progress import Silent
@@ -31,7 +31,7 @@ def run(folder, model_folder, tmp_path):
     evaluator = Mteb(folder=folder)
     evaluator.check()
     found = evaluate(
-        [evaluator], ModelName("m", str(model_folder)).load, Material({}, 1), name="m", folder=tmp_path / "out",
+        [evaluator], ModelSpec("m", str(model_folder)).load, EvaluationData({}, 1), name="m", folder=tmp_path / "out",
         progress=Silent(),
     )  # fmt: skip
     return found[f"mteb.{folder.name}"]
@@ -81,7 +81,7 @@ def test_mteb_runs_a_folder(kind, model_folder, tmp_path):
             "test.jsonl:1: there is no column sentence2; it has sentence1, score",
         ),
         ("sts", {"test": [{**STS[0], "score": "high"}]}, "test.jsonl:1: score is 'high', which is no number"),
-        ("sts", {"test": "nonsense\n"}, "test.jsonl:1: no JSON: Expecting value: line 1 column 1 (char 0)"),
+        ("sts", {"test": "nonsense\n"}, "test.jsonl:1: not valid JSON: Expecting value: line 1 column 1 (char 0)"),
         ("sts", {"test": "[1]\n"}, 'test.jsonl:1: expected an object like {"text": ...}'),
         ("sts", {"test": ""}, "test.jsonl is empty"),
         (

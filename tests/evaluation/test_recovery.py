@@ -42,8 +42,8 @@ def test_the_words_of_a_document_do_not_depend_on_the_others(Oracle, Setting, do
 
 def test_a_word_counts_only_if_all_its_tokens_are_right(Oracle, Setting, documents, fine):
     class LastByteWrong(Oracle):
-        def fill(self, rows, positions, top=1):
-            found = super().fill(rows, positions, top)
+        def predict_masked(self, rows, positions, top=1):
+            found = super().predict_masked(rows, positions, top)
             for places, guess in zip(positions, found, strict=True):
                 guess[[i for i in range(len(places)) if i + 1 == len(places) or places[i + 1] > places[i] + 1]] = 0
             return found

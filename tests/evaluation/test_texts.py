@@ -14,7 +14,7 @@ class Counting:
     def __init__(self, tokenizer, texts, reach, max_tokens=8192):
         self.tokenizer, self.texts, self.reach, self.max_tokens = tokenizer, texts, reach, max_tokens
 
-    def fill(self, rows, positions, top=1):
+    def predict_masked(self, rows, positions, top=1):
         found = []
         for text, places in zip(self.texts, positions, strict=True):
             truth = np.array(self.tokenizer(text)["input_ids"])
@@ -102,7 +102,7 @@ def test_tables_are_split_by_text_and_read_without_header(tmp_path):
     [
         ("text,label\n", {}, "t.csv is empty"),
         ("text,lable\na,b\n", {}, "t.csv:2: there is no column label; it has text, lable"),
-        ("text,label\na\n", {}, "t.csv:2: 1 fields where 2 are due (text, label)"),
+        ("text,label\na\n", {}, "t.csv:2: 1 fields where 2 are expected (text, label)"),
     ],
 )
 def test_bad_tables_are_named(tmp_path, text, options, message):
@@ -123,7 +123,7 @@ def test_a_degree_that_is_no_number_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.txt", b"a", "is neither .jsonl, .csv nor .tsv (.gz, .bz2 and .zst may follow)"),
+        ("x.txt", b"a", "is not .jsonl, .csv or .tsv (.gz, .bz2 and .zst may follow)"),
         ("x.csv", None, "No such file or directory"),
         ("x.csv.gz", b"no gzip", "Not a gzipped file"),
         ("x.jsonl.zst", b"no zstd", "cannot read"),

@@ -216,9 +216,9 @@ def test_a_new_head_is_said_and_kept_in_run_json(place, tmp_path, notes):
 
 
 def evaluated(folder, what="{folder}"):
-    from rexplug.evaluation.models import ModelName
+    from rexplug.evaluation.models import ModelSpec
 
-    return ModelName.parse(what.format(folder=folder)).load()
+    return ModelSpec.parse(what.format(folder=folder)).load()
 
 
 @cases(lambda case: case.evaluate is None)
@@ -233,9 +233,9 @@ def test_evaluation_has_the_numbers_of(place, case):
     places = [np.array([1]), np.array([2, 30]), np.array([1])]
     if case.new_head:
         with pytest.raises(NotApplicable):
-            encoder.fill(rows, places, 5)
+            encoder.predict_masked(rows, places, 5)
     else:
-        for row, where, ids in zip(ROWS, places, encoder.fill(rows, places, 5), strict=True):
+        for row, where, ids in zip(ROWS, places, encoder.predict_masked(rows, places, 5), strict=True):
             output = model(input_ids=torch.tensor([row]))
             logits = output.logits if hasattr(output, "logits") else output.prediction_logits
             np.testing.assert_array_equal(ids, logits[0][where].topk(5).indices.numpy())

@@ -13,7 +13,7 @@ from foreign.tokenizers import TEXT
 
 from rexplug import DataError
 from rexplug.checksums import record_checksums
-from rexplug.evaluation import ModelName
+from rexplug.evaluation import ModelSpec
 from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.recipe import load_recipe
 
@@ -74,7 +74,7 @@ def expected(sound, pooling):
 @named(WORKING)
 def test_odd_but_sound_folders_give_the_numbers_of_the_model(case, folder, sound):
     assert check(folder).lines() == []
-    (found,) = ModelName("m", str(folder)).load().encode([TEXT])
+    (found,) = ModelSpec("m", str(folder)).load().encode([TEXT])
     np.testing.assert_allclose(found, expected(sound, case.pooling).numpy(), atol=1e-6)
     assert not (folder / "ran").exists()
 
@@ -83,7 +83,7 @@ def test_odd_but_sound_folders_give_the_numbers_of_the_model(case, folder, sound
 def test_what_is_damaged_or_hostile_is_refused_in_one_line(case, folder):
     sentence = case.refused.format(folder=folder)
     with pytest.raises(DataError) as refused:
-        ModelName("m", str(folder)).load()
+        ModelSpec("m", str(folder)).load()
     if case.refused == NOT_A_MODEL:  # behind it stand the words of transformers or torch
         assert str(refused.value).startswith(sentence)
         assert len(str(refused.value)) > len(sentence)
@@ -108,11 +108,11 @@ def test_texts_are_cut_and_lowered_as_sentence_transformers_does(said, sound, tm
     config = tmp_path / "model/tokenizer_config.json"
     config.write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"}))
     texts = [TEXT, "Red oak " * 12]
-    ours = ModelName("m", str(tmp_path / "model")).load()
+    ours = ModelSpec("m", str(tmp_path / "model")).load()
     theirs = SentenceTransformer(str(tmp_path / "model"), device="cpu")
     np.testing.assert_allclose(ours.encode(texts), theirs.encode(texts), atol=1e-6)
     model_folders.input_said()(tmp_path / "model")
-    plain = ModelName("m", str(tmp_path / "model")).load()
+    plain = ModelSpec("m", str(tmp_path / "model")).load()
     assert (ours.revision == plain.revision) == (not said)
 
 
@@ -120,7 +120,7 @@ def test_a_twin_with_random_weights_needs_no_weights(sound, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(sound, folder)
     (folder / "model.safetensors").unlink()
-    name = ModelName("m", f"random:{folder}")
+    name = ModelSpec("m", f"random:{folder}")
     name.check()
     assert name.load().tokenize([TEXT])[0].tolist() == ROW
     config = json.loads((folder / "config.json").read_text())
@@ -137,18 +137,18 @@ def test_a_tokenizer_that_a_run_wrote_and_somebody_altered(sound, tmp_path):
     record_checksums(folder)
     (folder / "tokenizer.json").write_text((folder / "tokenizer.json").read_text().replace('"oak": 7', '"elm": 7'))
     with pytest.raises(DataError) as refused:
-        ModelName("m", str(folder)).load()
+        ModelSpec("m", str(folder)).load()
     assert str(refused.value) == (
         f"{folder} is no model that can be evaluated: {folder}/tokenizer.json was altered: its content does not have the checksum "
         f"that was recorded when it was written; put back what was written, or remove {folder}/checksums.json if the change is meant"
     )
     (folder / "checksums.json").unlink()
-    assert ModelName("m", str(folder)).load().tokenize([TEXT])[0].tolist() != ROW
+    assert ModelSpec("m", str(folder)).load().tokenize([TEXT])[0].tolist() != ROW
 
 
 def test_a_file_is_no_model(sound):
     with pytest.raises(DataError) as refused:
-        ModelName("m", str(sound / "config.json")).load()
+        ModelSpec("m", str(sound / "config.json")).load()
     assert str(refused.value) == (
         f"{sound}/config.json is a file; a model is a folder with config.json and weights, or a hub name"
     )
@@ -202,7 +202,7 @@ def test_damage_by_seed_ends_in_one_line(sound, tmp_path, seeds):
         folder = tmp_path / str(seed)
         shutil.copytree(whole, folder)
         done = f"seed {seed}: {damage(folder, seed)}"
-        name = ModelName("m", str(folder))
+        name = ModelSpec("m", str(folder))
         answers.append(refusal(lambda name=name: (name.check(), name.load().encode([TEXT])), done))
     assert None in answers
     assert any(answers)

@@ -48,7 +48,7 @@ def test_a_stage_is_done_again_when_asked(again):
 def test_a_plan_of_a_run_without_its_corpus(again, tokenized_run):
     _, recipe, run = tokenized_run
     shutil.rmtree(again.root / "corpus")
-    assert {known.how for known in make_forecast(recipe, type(run)(again.root)).plan.known.values()} <= {
+    assert {known.how for known in make_forecast(recipe, type(run)(again.root)).plan.source_sizes.values()} <= {
         "unknown",
-        "remembered",
+        "history",
     }

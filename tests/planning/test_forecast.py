@@ -1,4 +1,4 @@
-"""What earlier runs took is remembered, and plans rest on it."""
+"""What earlier runs took is kept, and plans rest on it."""
 
 import json
 from dataclasses import replace
@@ -6,24 +6,24 @@ from dataclasses import replace
 import pytest
 
 from rexplug.pipeline.recipe_stages import RecipeStages
-from rexplug.planning import GPUS, Machine, Measurement, Remembered, cache_file, make_forecast, remember
+from rexplug.planning import GPUS, Hardware, Measurement, MeasurementHistory, cache_file, make_forecast
 from rexplug.planning.history import group_of
 from rexplug.progress import Silent
 from rexplug.recipe import load_recipe
 from rexplug.run_directory import RunDirectory
 
-HERE = Machine("Test processor", 4, 4, "2.7.0")
+HERE = Hardware("Test processor", 4, 4, "2.7.0")
 
 
-def measured(task, seconds, *, stage=None, like=None, machine=HERE, memory=1.0, work=None):
+def measured(task, seconds, *, stage=None, key=None, machine=HERE, memory=1.0, work=None):
     return Measurement(
-        at="2030-01-01T00:00:00+00:00", stage=stage or task.name, like=like or task.like, machine=machine,
+        at="2030-01-01T00:00:00+00:00", stage=stage or task.name, cost_key=key or task.cost_key, machine=machine,
         work=dict(task.work) | (work or {}), seconds=seconds, memory_gib=memory,
     )  # fmt: skip
 
 
 def forecast(recipe, run, *measurements, machine=HERE):
-    return make_forecast(recipe, run, machine=machine, remembered=Remembered(measurements))
+    return make_forecast(recipe, run, machine=machine, history=MeasurementHistory(measurements))
 
 
 def task_of(found, name):
@@ -88,8 +88,8 @@ def test_the_closest_measurement_wins(tokenized_run):
     lines = [
         measured(task, 10.0),
         measured(task, 20.0, stage="train.other"),
-        measured(task, 30.0, stage="train.other", like="other"),
-        measured(task, 40.0, stage="train.other", like="other", work={"parameters": 9 * size}),
+        measured(task, 30.0, stage="train.other", key="other"),
+        measured(task, 40.0, stage="train.other", key="other", work={"parameters": 9 * size}),
         measured(task, 50.0, machine=replace(HERE, torch="2.8.0")),
         measured(task, 60.0, machine=replace(HERE, processor="Another one")),
     ]
@@ -100,7 +100,7 @@ def test_the_closest_measurement_wins(tokenized_run):
         if first in (0, 1, 2, 4):
             assert stage.seconds == pytest.approx(lines[first].seconds)
     assert words == [
-        "measured here", "measured here on its like", "measured here, other options", "measured here, another model",
+        "measured here", "measured here on a similar stage", "measured here, other options", "measured here, another model",
         "measured, other threads", "default",
     ]  # fmt: skip
 
@@ -110,15 +110,15 @@ def test_a_machine_with_gpus_trains_on_them(tokenized_run):
     recipe = load_recipe(path, ["model.size=base", "phases.anneal.tokens=1B"])
     there = replace(HERE, gpu="NVIDIA H100 80GB HBM3")
     gpus = {"gpus": [GPUS["h100"]], "num_gpus": 8, "processes": 8}
-    found = make_forecast(recipe, run, machine=there, remembered=Remembered(), **gpus)
+    found = make_forecast(recipe, run, machine=there, history=MeasurementHistory(), **gpus)
     assert found.training_seconds == pytest.approx(found.gpus[0].seconds, abs=5)
     assert str(found.machine) == "NVIDIA H100 80GB HBM3"
     # A run there that took twice as long as published speeds say is believed, for GPUs of the kind elsewhere too.
     task = task_of(found, "train.anneal")
     line = measured(task, 2 * task.seconds, machine=there)
-    again = make_forecast(recipe, run, machine=there, remembered=Remembered([line]), **gpus)
+    again = make_forecast(recipe, run, machine=there, history=MeasurementHistory([line]), **gpus)
     assert again.stage("train.anneal").seconds == pytest.approx(2 * task.seconds)
-    elsewhere = make_forecast(recipe, run, machine=HERE, remembered=Remembered([line]), **gpus)
+    elsewhere = make_forecast(recipe, run, machine=HERE, history=MeasurementHistory([line]), **gpus)
     assert elsewhere.gpus[0].measured
     assert elsewhere.gpus[0].seconds == pytest.approx(2 * found.gpus[0].seconds)
     assert elsewhere.stage("train.anneal").closeness.words == "default"
@@ -145,8 +145,8 @@ def test_measurements_are_kept_and_read(tokenized_run, tmp_path):
     task = task_of(forecast(recipe, run), "train.anneal")
     lines = [measured(task, 40.0), measured(task, 41.0)]
     for line in lines:
-        remember(line, path)
-    found = Remembered.read(path)
+        MeasurementHistory.append(line, path)
+    found = MeasurementHistory.read(path)
     assert list(found.measurements) == lines
     assert found.note == ""
 
@@ -155,33 +155,33 @@ def test_damaged_lines_are_left_out_with_a_note(tokenized_run, tmp_path):
     _, recipe, run = tokenized_run
     path = tmp_path / "measurements.jsonl"
     task = task_of(forecast(recipe, run), "train.anneal")
-    remember(measured(task, 40.0), path)
+    MeasurementHistory.append(measured(task, 40.0), path)
     whole = path.read_text()
     missing = json.loads(whole) | {"work": {}}
     path.write_text(f"{whole[:40]}\n[]\n{json.dumps(missing)}\n{whole}" + '{"at": "later", "seconds": -1}\n')
-    found = Remembered.read(path)
+    found = MeasurementHistory.read(path)
     assert len(found.measurements) == 2
     assert found.note == f"{path}: 3 of 5 lines are damaged or of another version and were left out"
-    made = make_forecast(recipe, run, machine=HERE, remembered=found)
+    made = make_forecast(recipe, run, machine=HERE, history=found)
     assert made.stage("train.anneal").seconds == pytest.approx(40)
     assert list(made.notes) == [found.note]
     path.write_bytes(b"\xff\x00" * 50)
-    assert "1 of 1 lines" in Remembered.read(path).note
+    assert "1 of 1 lines" in MeasurementHistory.read(path).note
 
 
 def test_no_file_is_no_trouble_and_an_unreadable_one_a_note(tmp_path):
-    assert Remembered.read(tmp_path / "none") == Remembered()
-    assert "cannot be read" in Remembered.read(tmp_path).note
+    assert MeasurementHistory.read(tmp_path / "none") == MeasurementHistory()
+    assert "cannot be read" in MeasurementHistory.read(tmp_path).note
 
 
 def test_a_file_that_grew_large_keeps_its_newer_half(tokenized_run, tmp_path, monkeypatch):
     _, recipe, run = tokenized_run
-    monkeypatch.setattr("rexplug.planning.history._LARGEST", 1)
+    monkeypatch.setattr("rexplug.planning.history._MAX_BYTES", 1)
     path = tmp_path / "measurements.jsonl"
     task = task_of(forecast(recipe, run), "curate")
     for seconds in (1.0, 2.0, 3.0, 4.0):
-        remember(measured(task, seconds), path)
-    seconds = [each.seconds for each in Remembered.read(path).measurements]
+        MeasurementHistory.append(measured(task, seconds), path)
+    seconds = [each.seconds for each in MeasurementHistory.read(path).measurements]
     assert seconds[-1] == 4.0
     assert len(seconds) < 4
 
@@ -203,7 +203,7 @@ def test_a_run_writes_down_what_was_expected_and_remembers_what_it_took(tokenize
     assert plan["whole"]["made"] == "before the run"
     # A run in another folder knows the sources, and what its stages take.
     found = make_forecast(recipe, RunDirectory(tmp_path / "elsewhere"))
-    assert {known.how for known in found.plan.known.values()} == {"remembered"}
+    assert {known.how for known in found.plan.source_sizes.values()} == {"history"}
     here = make_forecast(recipe, run)
     assert found.plan.phases[0].sources == here.plan.phases[0].sources
     assert found.plan.phases[0].attended == here.plan.phases[0].attended
@@ -215,7 +215,7 @@ def test_a_run_writes_down_what_was_expected_and_remembers_what_it_took(tokenize
 def test_disk_of_a_counted_run(tokenized_run):
     _, recipe, run = tokenized_run
     found = forecast(recipe, run)
-    tokens = sum(known.num_tokens for known in found.plan.known.values())
+    tokens = sum(known.num_tokens for known in found.plan.source_sizes.values())
     # uint16 tokens, word starts, one scorer; 50 documents.
     assert found.disk.tokens == tokens * 4 + 50 * 110
     assert found.disk.model == 4 * found.plan.parameters
@@ -233,9 +233,9 @@ def test_kinds_of_stages():
 
 def test_this_machine(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    found = Machine.find()
+    found = Hardware.find()
     assert found.threads == 1
     assert found.processor
     assert found.torch[0].isdigit()
     monkeypatch.setenv("OMP_NUM_THREADS", "1000")
-    assert Machine.find().threads == Machine.find().cores
+    assert Hardware.find().threads == Hardware.find().cores

@@ -83,17 +83,17 @@ def test_tokens_epochs_and_steps_are_those_of_the_stream(tokenized_run):
 def test_what_is_not_counted_is_estimated_or_unknown(tokenized_run, tmp_path):
     _, recipe, run = tokenized_run
     plan = make_plan(recipe, RunDirectory(tmp_path / "nothing"))
-    assert {known.how for known in plan.known.values()} == {"unknown"}
+    assert {known.how for known in plan.source_sizes.values()} == {"unknown"}
     assert plan.phases[0].sources["web"].epochs is None
     assert plan.phases[0].attended == 64
     assert not plan.phases[0].attended_known
     other = recipe.model_copy(update={"tokenizer": recipe.tokenizer.model_copy(update={"vocabulary": 500})})
     estimated = make_plan(other, run)
-    assert estimated.known["web"].how == "estimated"
+    assert estimated.source_sizes["web"].how == "estimated"
     assert estimated.phases[0].sources["web"].epochs > 0
     sources = {name: source.model_copy(update={"limit": 3}) for name, source in recipe.sources.items()}
     changed = make_plan(recipe.model_copy(update={"sources": sources}), run)
-    assert changed.known["web"].why == f"{run.root} was curated with other options of this source"
+    assert changed.source_sizes["web"].why == f"{run.root} was curated with other options of this source"
 
 
 def test_a_checkpoint_s_shape_comes_from_its_config(tokenized_run, tmp_path):

@@ -65,7 +65,7 @@ def test_every_problem_at_once_with_its_line(load):
         .replace("masking: random", "masking: {use: random, rate: lots}")
     )
     assert problems(load, text) == [
-        "r.yaml:3: sources.web: no DocumentSource is called 'txt'; did you mean 'text'? (installed: csv, datatrove.CSVReader, datatrove.HuggingFaceDatasetReader, datatrove.IpcReader, datatrove.JsonlReader, datatrove.ParquetReader, datatrove.WarcReader, ecommerce.sample_pages, html, huggingface, jsonl, parquet, text, warc)",
+        "r.yaml:3: sources.web: no DocumentSource is called 'txt'; did you mean 'text'? (installed: csv, datatrove.reader, ecommerce.sample_pages, html, huggingface, jsonl, parquet, text, warc)",
         "r.yaml:5: model.sise: unknown key; did you mean 'size'?",
         "r.yaml:14: phases.0.masking.rate.start: Input should be a valid number, unable to parse string as a number",
         "r.yaml:14: phases.0.masking.rate.end: Input should be a valid number, unable to parse string as a number",

@@ -89,7 +89,7 @@ def test_guided_tokens_are_those_of_training_with_a_seed_of_its_own(tokenized_ru
             state = generator.bit_generator.state
             chosen = super().choose(batch, progress, generator)
             generator.bit_generator.state, after = state, generator.bit_generator.state
-            choices.append(int((self.guided(batch, progress, generator) & chosen).sum()))
+            choices.append(int((self.salient_subset(batch, progress, generator) & chosen).sum()))
             generator.bit_generator.state = after
             return chosen
 

@@ -199,8 +199,8 @@ class Evenly(rexplug.MaskingPolicy):
         chosen[draw.choice(np.flatnonzero(batch.maskable), count, replace=False)] = True
         return {"dtype": chosen.astype(np.uint8), "shape": chosen[1:]}.get(self.fault, chosen)
 
-    def guided(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator):
-        return batch.maskable if self.fault == "guided" else super().guided(batch, progress, generator)
+    def salient_subset(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator):
+        return batch.maskable if self.fault == "guided" else super().salient_subset(batch, progress, generator)
 
 
 def test_a_policy_that_keeps_its_contract():

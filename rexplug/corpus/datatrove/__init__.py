@@ -1,1 +1,1 @@
-"""The integration of datatrove: its readers and filters as components, its word tokenizers."""
+"""Everything that knows datatrove: its filters, formatters and readers as components, and a word tokenizer for them."""

@@ -1,123 +1,137 @@
-"""datatrove's own filters and formatters by name: `{use: datatrove.GopherQualityFilter, min_doc_words: 30}`.
-
-Their options are read from the installed source (`rexplug.corpus.datatrove.introspect`) and checked like any other options.
-"""
+"""Filters and formatters of datatrove: `{use: datatrove.filter, class: RegexFilter, options: {regex_exp: "(?i)lorem"}}`."""
 
 from __future__ import annotations
 
-import sys
-from functools import cache, cached_property
-from importlib import import_module
+import inspect
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import create_model
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from rexplug.components import CorpusFilter, Document, Verdict
-from rexplug.corpus.datatrove.introspect import Block, blocks
+from rexplug.corpus.datatrove.blocks import UnknownBlockError, checked_options, find_block
 from rexplug.errors import DataError
 
-# Options that are objects of Python or that concern datatrove's own writing of files.
-_OURS = {"self", "exclusion_writer", "batch_size"}
-# Functions cannot be written in a recipe; the others download on their own, which curation never does.
-_LEFT_OUT = {"LambdaFilter", "BaseFilter", "BaseFormatter", "C4BadWordsFilter", "UnigramLogProbFilter", "SamplerFilter"}
 
+class DatatroveFilter(CorpusFilter):
+    """A filter or formatter of datatrove, by the name of its class.
 
-class Datatrove(CorpusFilter):
-    """What the classes below share: build datatrove's block from the options, ask it, and tell its answer as ours."""
+    What a formatter or filter changes in the text is kept, and a filter's reason becomes the reason in the statistics, where
+    the step is called `datatrove.<class>`.
+    """
 
-    module: ClassVar[str] = ""
-    theirs: ClassVar[str] = ""
+    name: ClassVar[str] = "datatrove.filter"
+
+    class_: str = Field(alias="class")
+    """A class of `datatrove.pipeline.filters` or `.formatters`, e.g. `GopherQualityFilter`; or the dotted path of one in another
+    package, e.g. `my_package.blocks.MyFilter`."""
+    options: dict[str, Any] = Field(default_factory=dict, validate_default=True)
+    """Arguments of the class, checked against its signature."""
+
+    @field_validator("class_")
+    @classmethod
+    def _class_exists(cls, name: str) -> str:
+        try:
+            find_block("filter", name)
+        except UnknownBlockError as error:
+            raise PydanticCustomError("datatrove_class", "{message}", {"message": str(error)}) from None
+        return name
+
+    @field_validator("options")
+    @classmethod
+    def _options_fit(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if "class_" in info.data:
+            checked_options("filter", info.data["class_"], options)
+        return options
+
+    @property
+    def step_name(self) -> str:
+        """`datatrove.<class>`."""
+        return f"datatrove.{self.class_.rpartition('.')[2]}"
 
     @cached_property
     def _block(self) -> Any:
-        made = getattr(import_module(self.module), self.theirs)
-        fields = type(self).model_fields
-        options = {name: getattr(self, name) for name in fields if getattr(self, name) != fields[name].default}
-        if "language" in fields and "language" not in options:
-            from rexplug.corpus.datatrove.word_tokenizer import RegexWordTokenizer
-
-            options["language"] = RegexWordTokenizer()
+        options = checked_options("filter", self.class_, self.options)
         try:
-            block = made(**options)
-        except Exception as error:
+            return _build(find_block("filter", self.class_), options)
+        except DataError:
+            raise
+        except Exception as error:  # each class checks its options in its own way
             raise DataError(f"datatrove refuses these options: {error}") from None
-        if self.theirs == "LanguageFilter" and options.get("backend", "ft176") == "ft176":
-            from rexplug.corpus.filters.language import Language
-
-            block.model.MODEL_URL = str(Language()._path())
-        if self.theirs == "FastTextClassifierFilter":
-            from fasttext.FastText import _FastText
-
-            # Its own cache is keyed by path and serves an old model under a new one's name; and the default replacement
-            # of a line break, nothing, glues two words together.
-            block._model = _FastText(model_path=str(options["model_url"]))
-            block.newline_replacement = options.get("newline_replacement", " ")
-        if self.theirs == "PIIFormatter":
-            # It takes its replacements in turn, so that a text would depend on what the worker saw before it.
-            for replacer in (block.emails_replacer, block.ip_replacer):
-                replacer.replacements = replacer.replacements[:1]
-        if self.theirs == "URLFilter":
-            # By default it asks the network for the list of public suffixes; a copy comes with the package.
-            from tldextract import TLDExtract
-
-            block.tldextractor = TLDExtract(suffix_list_urls=(), cache_dir=None)
-        return block
 
     def check(self) -> None:
-        """Build the block, so that refused options and missing packages show before the run."""
-        if self.theirs == "FastTextClassifierFilter":
-            path = str(getattr(self, "model_url", ""))
+        """Build the block, so that refused options and missing packages show before the run.
+
+        Raises:
+            DataError: an option has a value that the class cannot work with, or it would download something.
+        """
+        if self.class_ == "FastTextClassifierFilter":
+            path = str(self.options["model_url"])
             if not Path(path).is_file():
-                raise DataError(f"model_url: {path} is no file; models are never downloaded")
-            if not (getattr(self, "keep_labels", None) or getattr(self, "remove_labels", None)):
+                raise DataError(f"model_url: {path} is not a file; models are never downloaded")
+            if not (self.options.get("keep_labels") or self.options.get("remove_labels")):
                 raise DataError("write `keep_labels` or `remove_labels`; without one nothing would be dropped")
-        if self.theirs == "LanguageFilter" and getattr(self, "backend", "ft176") != "ft176":
+        if self.class_ == "LanguageFilter" and self.options.get("backend", "ft176") != "ft176":
             raise DataError("only the backend ft176 works without a download")
         self._block  # noqa: B018
 
     def judge(self, document: Document) -> Verdict:
-        """datatrove's answer and reason; what it changed in the text is returned."""
-        from datatrove.data import Document as Theirs
-
-        metadata = {**document.metadata, **({"url": document.url} if document.url else {})}
-        theirs = Theirs(text=document.text, id=document.id, metadata=metadata)
+        """The verdict of datatrove's class and its reason; a changed text is returned."""
         block = self._block
         if hasattr(block, "format"):
-            changed = block.format(document.text)
-            return Verdict(True, text=changed if changed != document.text else None)
-        if self.theirs == "URLFilter" and not document.url:
+            text = block.format(document.text)
+            return Verdict(True, text=text if text != document.text else None)
+        if self.class_ == "URLFilter" and not document.url:
             return Verdict(False, "no address")
-        answer = block.filter(theirs)
+        from datatrove.data import Document as DatatroveDocument
+
+        metadata = {**document.metadata, **({"url": document.url} if document.url else {})}
+        copy = DatatroveDocument(text=document.text, id=document.id, metadata=metadata)
+        answer = block.filter(copy)
         keep, reason = answer if isinstance(answer, tuple) else (bool(answer), "")
         if not keep:
-            return Verdict(False, str(reason or self.theirs))
-        return Verdict(True, text=theirs.text if theirs.text != document.text else None)
+            return Verdict(False, str(reason or type(block).__name__))
+        return Verdict(True, text=copy.text if copy.text != document.text else None)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Without the block, which may hold models that do not pickle: each worker builds its own."""
+        state = super().__getstate__()
+        kept = {key: value for key, value in state["__dict__"].items() if key != "_block"}
+        return {**state, "__dict__": kept}
 
 
-@cache
-def datatrove_filters() -> tuple[type[CorpusFilter], ...]:
-    """A component class for each filter and formatter that the installed datatrove has; empty if there is none."""
-    found = (*blocks("filters", "Filter"), *blocks("formatters", "Formatter"))
-    return tuple(_component(block) for block in found if block.name not in _LEFT_OUT)
+def _build(block_class: type[Any], options: dict[str, Any]) -> Any:
+    """Build the block so that it downloads nothing and its verdict on a document does not depend on the documents before."""
+    parameters = inspect.signature(block_class).parameters
+    if "language" in parameters and "language" not in options:
+        # The default would load a spaCy model for the same words, at a tenth of the speed.
+        from rexplug.corpus.datatrove.word_tokenizer import RegexWordTokenizer
 
+        options["language"] = RegexWordTokenizer()
+    name = block_class.__name__
+    if name == "PIIFormatter":
+        # It takes its replacements in turn, so that a text would depend on what the worker saw before: give it one of each.
+        for option in ("email_replacement", "ip_replacement"):
+            replacement = options.get(option, parameters[option].default)
+            options[option] = replacement if isinstance(replacement, str) else tuple(replacement)[:1]
+    if name == "FastTextClassifierFilter":
+        options.setdefault("newline_replacement", " ")  # the default, nothing, glues two words together
+    block = block_class(**options)
+    if name == "FastTextClassifierFilter":
+        from fasttext.FastText import _FastText
 
-def _component(block: Block) -> type[CorpusFilter]:
-    made: type[CorpusFilter] = create_model(
-        block.theirs, __base__=Datatrove, __module__=__name__, **block.options(_OURS)
-    )
-    made.__doc__ = f"datatrove's {block.theirs}{f': {block.doc}' if block.doc else ''}."
-    made.name = f"datatrove.{block.name}"
-    made.module, made.theirs = block.module, block.theirs
-    made.__abstractmethods__ = frozenset()
-    setattr(sys.modules[__name__], block.theirs, made)  # where pickle looks for it
-    return made
+        # Set from outside: its own cache is keyed by path and serves an old model under a new one's name.
+        block._model = _FastText(model_path=str(options["model_url"]))
+    if name == "LanguageFilter" and options.get("backend", "ft176") == "ft176":
+        from rexplug.corpus.filters.language import Language
 
+        # Set from outside: the class has no option for the place of its model, and would download it.
+        block.model.MODEL_URL = str(Language().model_path())
+    if name == "URLFilter":
+        from tldextract import TLDExtract
 
-def __getattr__(name: str) -> Any:
-    """Workers unpickle the classes by name before anybody listed them."""
-    if not name.startswith("_"):
-        for each in datatrove_filters():
-            if each.__name__ == name:
-                return each
-    raise AttributeError(name)
+        # Set from outside: by default it asks the network for the list of public suffixes; a copy comes with the package.
+        block.tldextractor = TLDExtract(suffix_list_urls=(), cache_dir=None)
+    return block

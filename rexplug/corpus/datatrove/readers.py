@@ -1,71 +1,75 @@
-"""datatrove's own readers by name: `{use: datatrove.IpcReader, data_folder: data/arrow, stream: true}`.
+"""Readers of datatrove: `{use: datatrove.reader, class: IpcReader, options: {data_folder: data/arrow, stream: true}}`.
 
-Their options are read from the installed source (`rexplug.corpus.datatrove.introspect`) and checked like any other
-options. Records that these readers skip silently are counted here as far as they can be observed.
+Records that these readers skip silently are counted here as far as they can be observed.
 """
 
 from __future__ import annotations
 
 import csv
-import sys
 import zlib
-from collections.abc import Iterator, Mapping
-from functools import cache, cached_property
-from importlib import import_module
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import create_model, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from rexplug.components import Document, DocumentSource, Shard
-from rexplug.corpus.datatrove.introspect import Block, blocks
+from rexplug.corpus.datatrove.blocks import UnknownBlockError, checked_options, find_block
 from rexplug.corpus.sources.files import ERROR, Positive
-from rexplug.errors import DataError
+from rexplug.errors import DataError, one_line
 
-# Functions cannot be written in a recipe; `limit` and `sample` are ours; the others make documents depend on the number of
-# shards, on chance, or draw bars.
-_OURS = {"self", "adapter", "limit", "skip", "shuffle_files", "file_progress", "doc_progress", "add_file_path"}
-_LEFT_OUT = {"BaseReader", "BaseDiskReader"}
-_ROWS = 50_000
+_ROWS_PER_SHARD = 50_000
 """Rows of a dataset in a shard."""
 
 
 class DatatroveReader(DocumentSource):
-    """What the classes below share: build datatrove's block from the options, read with it, and count what is broken."""
+    """A reader of datatrove, by the name of its class; texts and ids are those that datatrove gives, and a shard is a file."""
 
-    module: ClassVar[str] = ""
-    theirs: ClassVar[str] = ""
+    name: ClassVar[str] = "datatrove.reader"
 
+    class_: str = Field(alias="class")
+    """A class of `datatrove.pipeline.readers`, e.g. `IpcReader`; or the dotted path of one in another package, e.g.
+    `my_package.readers.MyReader`."""
+    options: dict[str, Any] = Field(default_factory=dict, validate_default=True)
+    """Arguments of the class (`data_folder`, `glob_pattern`, `text_key`, ...), checked against its signature."""
     damaged: Literal["refuse", "skip"] = "refuse"
     """A file that breaks off or cannot be read further: `refuse` stops and names it, `skip` keeps the documents before the
     damage and drops the rest with a reason."""
     longest: Positive = 20_000_000
     """Characters of the longest text; a longer one is dropped with a reason."""
 
-    @model_validator(mode="before")
+    @field_validator("class_")
     @classmethod
-    def _refuse_jsonl(cls, options: Any) -> Any:
-        if cls.theirs == "JsonlReader":
-            raise PydanticCustomError(
-                "reader",
-                "datatrove's JSONL reader loses the rest of a file at one invalid byte and counts no broken line; "
-                "write `use: jsonl` with `paths`, which reads the same files",
-                {},
-            )
+    def _class_exists(cls, name: str) -> str:
+        try:
+            find_block("reader", name)
+        except UnknownBlockError as error:
+            raise PydanticCustomError("datatrove_class", "{message}", {"message": str(error)}) from None
+        return name
+
+    @field_validator("options")
+    @classmethod
+    def _options_fit(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if "class_" in info.data:
+            checked_options("reader", info.data["class_"], options)
         return options
 
     @cached_property
     def _block(self) -> Any:
-        fields = type(self).model_fields
-        own = {name: getattr(self, name) for name in fields if name not in DatatroveReader.model_fields}
-        options = {name: value for name, value in own.items() if value != fields[name].default}
+        options = checked_options("reader", self.class_, self.options)
         try:
-            block = getattr(import_module(self.module), self.theirs)(**options)
-        except Exception as error:
-            raise DataError(f"{self.name}: datatrove refuses these options: {error}") from None
-        block.adapter = self._adapted
+            block = find_block("reader", self.class_)(**options)
+        except Exception as error:  # each class checks its options in its own way
+            raise DataError(f"{self._called}: datatrove refuses these options: {error}") from None
+        default_adapter = block.adapter
+        block.adapter = lambda data, path, id_in_file: self._adapt(default_adapter, data, path, id_in_file)
         return block
+
+    @property
+    def _called(self) -> str:
+        return f"datatrove.{self.class_.rpartition('.')[2]}"
 
     @cached_property
     def _files(self) -> list[str]:
@@ -74,41 +78,43 @@ class DatatroveReader(DocumentSource):
 
         block = self._block
         if block.paths_file:
-            found = [path for path in get_shard_from_paths_file(block.paths_file, 0, 1) if path]
+            paths = [path for path in get_shard_from_paths_file(block.paths_file, 0, 1) if path]
         else:
-            found = block.data_folder.list_files(recursive=block.recursive, glob_pattern=block.glob_pattern)
-        return [path for path in found if not path.rpartition("/")[2].startswith(".")]
+            paths = block.data_folder.list_files(recursive=block.recursive, glob_pattern=block.glob_pattern)
+        return [path for path in paths if not path.rpartition("/")[2].startswith(".")]
 
     @cached_property
-    def _num_rows_shards(self) -> int:
-        """Into how many shards a dataset divides: by its files if it is streamed, by rows otherwise."""
+    def _num_dataset_shards(self) -> int:
+        """How many shards a dataset has: as many as files if it is streamed, by rows otherwise."""
         import datasets
 
         block = self._block
         try:
             if block.load_from_disk:
-                found = datasets.load_from_disk(block.dataset)
+                dataset = datasets.load_from_disk(block.dataset)
             else:
-                found = datasets.load_dataset(block.dataset, **block.dataset_options, streaming=block.streaming)
+                dataset = datasets.load_dataset(block.dataset, **block.dataset_options, streaming=block.streaming)
         except Exception as error:
-            said = " ".join(str(error).split())[:300]
-            raise DataError(f"{self.name}: the dataset '{block.dataset}' cannot be opened: {said}") from None
-        if isinstance(found, dict):
             raise DataError(
-                f"{self.name}: write which split is read, e.g. `dataset_options: {{split: {next(iter(found))}}}`; "
-                f"the splits are {', '.join(found)}"
+                f"{self._called}: the dataset '{block.dataset}' cannot be opened: {one_line(error)}"
+            ) from None
+        if isinstance(dataset, dict):
+            raise DataError(
+                f"{self._called}: write which split is read, e.g. `dataset_options: {{split: {next(iter(dataset))}}}`; "
+                f"the splits are {', '.join(dataset)}"
             )
-        if (known := found.column_names) and block.text_key not in known:
-            raise DataError(f"{self.name}: {block.dataset} has no column {block.text_key}; {_its_columns(known)}")
-        return int(found.num_shards) if block.streaming else max(1, -(-len(found) // _ROWS))
+        if (columns := dataset.column_names) and block.text_key not in columns:
+            raise DataError(f"{self._called}: {block.dataset} has no column {block.text_key}; {_list_columns(columns)}")
+        return int(dataset.num_shards) if block.streaming else max(1, -(-len(dataset) // _ROWS_PER_SHARD))
 
     @property
     def _on_disk(self) -> bool:
-        return "data_folder" in type(self).model_fields
+        """Whether the reader reads files of a folder, as all but that of datasets do."""
+        return hasattr(self._block, "data_folder")
 
     def num_shards(self) -> int:
-        """One per file; of a dataset see `_num_rows_shards`."""
-        return max(1, len(self._files)) if self._on_disk else self._num_rows_shards
+        """One per file; a dataset divides by its files if it is streamed, by rows otherwise."""
+        return max(1, len(self._files)) if self._on_disk else self._num_dataset_shards
 
     def inputs(self) -> list[Path]:
         """The local files."""
@@ -126,116 +132,91 @@ class DatatroveReader(DocumentSource):
         return local
 
     def check(self) -> None:
-        """Build the block, so that refused options and missing packages show before the run; find files or columns.
+        """Build the block, so that refused options and missing packages show before the run, and look for files or columns.
 
-        A dataset on the hub that is not streamed is not looked at: it would be downloaded whole.
+        A dataset on the hub that is not streamed is not checked: it would be downloaded as a whole.
+
+        Raises:
+            DataError: the class refuses its options, there are no files, or the dataset cannot be opened.
         """
         if not self._on_disk:
             if self._block.streaming or Path(self._block.dataset).is_dir():
-                self._num_rows_shards  # noqa: B018
+                self._num_dataset_shards  # noqa: B018
         elif not self._files:
             pattern = f" that match {self._block.glob_pattern}" if self._block.glob_pattern else ""
-            raise DataError(f"{self.name}: data_folder: '{self._block.data_folder.path}' has no files{pattern}")
+            raise DataError(f"{self._called}: data_folder: '{self._block.data_folder.path}' has no files{pattern}")
 
     def documents(self, shard: Shard) -> Iterator[Document]:
         """The documents of every `count`-th file, or rows of a dataset."""
         if not self._on_disk:
-            count = self._num_rows_shards
+            count = self._num_dataset_shards
             for index in range(shard.index, count, shard.count):
-                yield from map(self._document, self._block.run(None, index, count))
+                yield from map(_document, self._block.run(None, index, count))
             return
         # Python's own limit of 128 KiB is below the length of real documents; a field beyond this one ends the file.
         csv.field_size_limit(10 * self.longest)
         for path in self._files[shard.index :: shard.count]:
             try:
-                yield from map(self._document, self._block.read_file(path))
+                yield from map(_document, self._block.read_file(path))
             except Exception as error:
                 if not _is_damage(error):
                     raise
                 where = self._block.data_folder.resolve_paths(path)
                 if self.damaged == "refuse":
                     raise DataError(
-                        f"{where} is damaged: {' '.join(str(error).split())[:200]}; mend or remove it, or write "
+                        f"{where} is damaged: {one_line(error, 200)}; mend or remove it, or write "
                         "`damaged: skip` to go on without the rest of it"
                     ) from None
                 yield Document(f"{path}/damage", "", None, {"place": f"{where}:damage", ERROR: "a damaged file"})
 
-    def _adapted(self, data: dict[Any, Any], path: str, id_in_file: int | str) -> dict[str, Any]:
-        """A record as datatrove's reader wants it; a broken one travels on with the reason in its metadata."""
+    def _adapt(
+        self, default_adapter: Callable[..., dict[str, Any]], data: dict[Any, Any], path: str, id_in_file: int | str
+    ) -> dict[str, Any]:
+        """The record as datatrove's reader expects it from an adapter; a broken one carries the reason in its metadata."""
         block = self._block
         where = block.data_folder.resolve_paths(path) if self._on_disk else path
-        known = {"place": f"{where}:{id_in_file}"}
-        name = f"{path}/{id_in_file}"
+        place = {"place": f"{where}:{id_in_file}"}
+        default_id = f"{path}/{id_in_file}"
         if None in data:
-            return _broken(name, known, "a row with more fields than the header")
+            return _broken_record(default_id, place, "a row with more fields than the header")
         if block.text_key not in data:
-            raise DataError(f"{where} has no column {block.text_key}; {_its_columns(data)}")
+            raise DataError(f"{where} has no column {block.text_key}; {_list_columns(data)}")
         text = data[block.text_key]
         if isinstance(text, list):
             text = "\n".join(str(item) for item in text if item)
         if not isinstance(text, str) or not text.strip():
-            return _broken(name, known, f"no text in {block.text_key}")
+            return _broken_record(default_id, place, f"no text in {block.text_key}")
         if len(text) > self.longest:
-            return _broken(name, known, f"longer than {self.longest} characters")
-        made: dict[str, Any] = block._default_adapter({**data, "media": []}, path, id_in_file)
-        own = made["id"]
-        return {
-            **made, "text": text.strip(), "id": name if own is None else str(own), "metadata": {**made["metadata"], **known},
-        }  # fmt: skip
-
-    def _document(self, theirs: Any) -> Document:
-        metadata = {str(key): value for key, value in theirs.metadata.items() if key not in ("file_path", "url")}
-        url = theirs.metadata.get("url")
-        return Document(theirs.id, "" if ERROR in metadata else theirs.text, str(url) if url else None, metadata)
+            return _broken_record(default_id, place, f"longer than {self.longest} characters")
+        record = default_adapter({**data, "media": []}, path, id_in_file)
+        id = default_id if record["id"] is None else str(record["id"])
+        return {**record, "text": text.strip(), "id": id, "metadata": {**record["metadata"], **place}}
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Without the opened block and what it found: each worker opens it itself."""
+        """Without the block and the list of files: each worker builds them itself."""
         state = super().__getstate__()
         kept = {key: value for key, value in state["__dict__"].items() if key in type(self).model_fields}
         return {**state, "__dict__": kept}
 
 
-def _broken(name: str, known: Mapping[str, Any], reason: str) -> dict[str, Any]:
+def _document(read: Any) -> Document:
+    """A document of datatrove as one of rexplug."""
+    metadata = {str(key): value for key, value in read.metadata.items() if key not in ("file_path", "url")}
+    url = read.metadata.get("url")
+    return Document(read.id, "" if ERROR in metadata else read.text, str(url) if url else None, metadata)
+
+
+def _broken_record(id: str, place: Mapping[str, Any], reason: str) -> dict[str, Any]:
     # A record without text would be left out by datatrove's reader, uncounted.
-    return {"text": " ", "id": name, "media": [], "metadata": {**known, ERROR: reason}}
+    return {"text": " ", "id": id, "media": [], "metadata": {**place, ERROR: reason}}
 
 
-def _its_columns(known: Any) -> str:
-    return f"its columns are {', '.join(sorted(map(str, known)))}"
+def _list_columns(columns: Any) -> str:
+    return f"its columns are {', '.join(sorted(map(str, columns)))}"
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether an error tells of the file's content; its own errors a reader's library does not translate."""
+    """Whether an error is about the content of a file; the libraries below a reader raise classes of their own."""
     kinds = (EOFError, OSError, zlib.error, UnicodeError, csv.Error)
     names = {"ArrowInvalid", "ArrowException", "ZstdError", "ArchiveLoadFailed"}
     return isinstance(error, kinds) or bool(names & {each.__name__ for each in type(error).__mro__})
-
-
-@cache
-def datatrove_readers() -> tuple[type[DocumentSource], ...]:
-    """A component class for each reader that the installed datatrove has; empty if there is none."""
-    return tuple(_component(block) for block in blocks("readers", "Reader") if block.name not in _LEFT_OUT)
-
-
-def _component(block: Block) -> type[DocumentSource]:
-    fields = block.options(_OURS) if block.name != "JsonlReader" else {}
-    if "data_folder" in fields:
-        fields["data_folder"] = (str | tuple[str, dict[str, Any]], fields["data_folder"][1])
-        fields["paths_file"] = (str | None, fields["paths_file"][1])
-    made: type[DocumentSource] = create_model(block.name, __base__=DatatroveReader, __module__=__name__, **fields)
-    made.__doc__ = f"datatrove's {block.name}{f': {block.doc}' if block.doc else ''}."
-    if block.name == "JsonlReader":
-        made.__doc__ = "Refused: it loses the rest of a file at one invalid byte; use `jsonl`."
-    made.name = f"datatrove.{block.name}"
-    made.module, made.theirs = block.module, block.theirs
-    setattr(sys.modules[__name__], block.name, made)  # where pickle looks for it
-    return made
-
-
-def __getattr__(name: str) -> Any:
-    """Workers unpickle the classes by name before anybody listed them."""
-    if not name.startswith("_"):
-        for each in datatrove_readers():
-            if each.__name__ == name:
-                return each
-    raise AttributeError(name)

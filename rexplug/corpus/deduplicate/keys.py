@@ -37,7 +37,7 @@ class KeyWriter:
         return self
 
     def add(self, document: Document) -> None:
-        """Work out the keys of the next document."""
+        """SourceJob out the keys of the next document."""
         text = url = bytes(16)
         if self.curation.deduplicate != "none":
             text = _digest(" ".join(document.text.lower().split()))

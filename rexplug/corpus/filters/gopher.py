@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from rexplug.components import CorpusFilter, Document, Verdict
-from rexplug.corpus.text_statistics import LETTER, SHOWS, Analysis, analyse
+from rexplug.corpus.text_statistics import LETTER, SHOWS, TextStatistics, text_statistics_of
 
 _STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 _PARAGRAPHS = re.compile(r"\n{2,}")
@@ -46,7 +46,7 @@ class GopherQuality(CorpusFilter):
 
     def judge(self, document: Document) -> Verdict:
         """Reasons as datatrove names them, e.g. `gopher_short_doc`; `empty` where no word is left to measure."""
-        analysis, text = analyse(document), document.text
+        analysis, text = text_statistics_of(document), document.text
         codes = analysis.codes
         shows = (codes & SHOWS) != 0
         num_shown, num_words = int(np.count_nonzero(shows)), len(codes)
@@ -121,7 +121,7 @@ class GopherRepetition(CorpusFilter):
             return Verdict(False, "dup_line_frac")
         if self.max_duplicate_line_characters and characters / len(text) > self.max_duplicate_line_characters:
             return Verdict(False, "dup_line_char_frac")
-        analysis = analyse(document)
+        analysis = text_statistics_of(document)
         for n, share in self.max_top_ngram.items():
             if share and _top(analysis, n) / len(text) > share:
                 return Verdict(False, f"top_{n}_gram")
@@ -146,7 +146,7 @@ def duplicates(parts: Sequence[str]) -> tuple[int, int]:
     return number, characters
 
 
-def _top(analysis: Analysis, n: int) -> int:
+def _top(analysis: TextStatistics, n: int) -> int:
     """Characters, blanks between words included, of all occurrences of the most frequent n-gram (the first of equals)."""
     if len(analysis.words) < n:
         return 0
@@ -159,7 +159,7 @@ def _top(analysis: Analysis, n: int) -> int:
     return int(analysis.ends[place + n] - analysis.ends[place] + n - 1) * most
 
 
-def _repeats_more(analysis: Analysis, n: int, share: float, size: int) -> bool:
+def _repeats_more(analysis: TextStatistics, n: int, share: float, size: int) -> bool:
     """Whether n-grams that occurred before hold more than `share` of the `size` characters.
 
     A repeated n-gram is skipped whole, so where each begins depends on those before it, which takes a loop. Most texts

@@ -37,7 +37,12 @@ class Language(CorpusFilter):
     characters: Quantity = 4000
     """How much of a document is looked at, from its start; 0 is all of it."""
 
-    def _path(self) -> Path:
+    def model_path(self) -> Path:
+        """The fastText model that `detector: fasttext` reads.
+
+        Raises:
+            DataError: there is none.
+        """
         if self.model is not None:
             if not self.model.is_file():
                 raise DataError(f"the model {self.model} does not exist")
@@ -63,7 +68,7 @@ class Language(CorpusFilter):
         if self.detector == "langid":
             known = set(_langid().labels)
         else:
-            known = {label.removeprefix("__label__") for label in _model(str(self._path())).getLabels("strict")[0]}
+            known = {label.removeprefix("__label__") for label in _model(str(self.model_path())).getLabels("strict")[0]}
         for language in self.languages:
             if language not in known:
                 close = ", ".join(sorted(known)) if len(known) < 200 else "see its documentation"
@@ -76,7 +81,7 @@ class Language(CorpusFilter):
             shares = dict(_langid().rank(text))
             score = min(1.0, sum(shares.get(language, 0.0) for language in self.languages))
             return Verdict(score >= self.at_least, "" if score >= self.at_least else "other language", score)
-        found = _model(str(self._path())).predict(text.replace("\n", " ") + "\n", -1, 0.0, "strict")
+        found = _model(str(self.model_path())).predict(text.replace("\n", " ") + "\n", -1, 0.0, "strict")
         wanted = {f"__label__{language}" for language in self.languages}
         score = max((min(1.0, float(share)) for share, label in found if label in wanted), default=0.0)
         return Verdict(score >= self.at_least, "" if score >= self.at_least else "other language", score)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from rexplug.components import CorpusFilter, Document, Verdict
 from rexplug.corpus.filters.gopher import duplicates
-from rexplug.corpus.text_statistics import SENTENCE, analyse
+from rexplug.corpus.text_statistics import SENTENCE, text_statistics_of
 
 _CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
 _POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
@@ -104,7 +104,7 @@ class FineWebQuality(CorpusFilter):
         breaks = text.count("\n")
         if duplicates(lines)[1] / (len(text) - breaks) > self.max_duplicate_characters:
             return Verdict(False, "char_dup_ratio")
-        if breaks / len(analyse(document).words) > self.max_newlines:
+        if breaks / len(text_statistics_of(document).words) > self.max_newlines:
             return Verdict(False, "list_ratio")
         return Verdict(True)
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import zlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +10,8 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from rexplug.components import Candidate, Document, Labeller, LabellingContext
-from rexplug.corpus.sources import open_bytes
 from rexplug.errors import DataError
-from rexplug.io.compression import bounded_lines
+from rexplug.io.tabular import read_records
 
 
 def _words(value: Any) -> Any:
@@ -67,13 +62,13 @@ class LabelFile(Labeller):
         if not self._rows:
             raise DataError(f"label_file: {self.path} holds no labels")
 
-    def brings(self) -> Iterator[Document] | None:
+    def own_documents(self) -> Iterator[Document] | None:
         """The texts of the file, if it has some."""
         if not any(text for _, text, _ in self._rows):
             return None
         return (Document(key, text) for key, text, _ in self._rows if text)
 
-    def wanted(self) -> frozenset[str] | None:
+    def labelled_ids(self) -> frozenset[str] | None:
         """The ids of the file."""
         return frozenset(key for key, _, _ in self._rows)
 
@@ -110,26 +105,11 @@ class LabelFile(Labeller):
         return list(found.values())
 
     def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        kind = next((suffix for suffix in (".csv", ".tsv") if suffix in self.path.suffixes), ".jsonl")
         try:
-            with open_bytes(self.path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as file:
-                if ".csv" in self.path.suffixes or ".tsv" in self.path.suffixes:
-                    rows = csv.DictReader(
-                        bounded_lines(file, self.path), delimiter="\t" if ".tsv" in self.path.suffixes else ","
-                    )
-                    yield from ((number, dict(row)) for number, row in enumerate(rows, 2))
-                    return
-                for number, line in enumerate(bounded_lines(file, self.path), 1):
-                    if line.strip():
-                        record = json.loads(line)
-                        if not isinstance(record, dict):
-                            raise DataError(f"label_file: {self.path}:{number}: a row is a JSON object")
-                        yield number, record
-        except RecursionError:
-            raise DataError(f"label_file: {self.path}:{number}: no valid JSON: it is nested too deep") from None
-        except json.JSONDecodeError as error:
-            raise DataError(f"label_file: {self.path}:{number}: no valid JSON: {error}") from None
-        except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
-            raise DataError(f"label_file: {self.path} cannot be read: {error}") from None
+            yield from read_records(self.path, kind=kind, short_rows=True)
+        except DataError as error:
+            raise DataError(f"label_file: {error}") from None
 
 
 class SourceLabels(Labeller):

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rexplug.components import Candidate, Labeller, LabellingContext, Use
-from rexplug.errors import DataError
+from rexplug.errors import DataError, one_line
 
 _ANSWER = re.compile(r"[\s*\"'`_]*(yes|no|unsure)[\s*\"'`_.!]*", re.IGNORECASE)
 _ASK = "Answer with one word: yes, no, or unsure."
@@ -258,7 +258,7 @@ class Llm(Labeller):
                     each.cancel()
 
     def _short(self, error: Exception) -> str:
-        return self._hide(" ".join(str(error).split()))[:300]
+        return one_line(self._hide(str(error)))
 
     def _reply(self, client: Any, text: str, seed: int) -> _Reply:
         messages = [{"role": "system", "content": self.instruction()}, {"role": "user", "content": text}]

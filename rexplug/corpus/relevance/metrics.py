@@ -14,7 +14,7 @@ _DRAWS = 1000
 _GRID = np.round(np.arange(0.01, 1.0, 0.01), 2)
 
 
-def figures(truth: NDArray[np.bool_], predicted: NDArray[np.bool_], seed: int) -> dict[str, Any]:
+def classification_metrics(truth: NDArray[np.bool_], predicted: NDArray[np.bool_], seed: int) -> dict[str, Any]:
     """Precision, recall and F1 of the relevant class.
 
     Args:
@@ -61,7 +61,7 @@ def curve(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> list[dict[st
     return rows
 
 
-def choose(rows: list[dict[str, float | None]], target: Threshold) -> float:
+def choose_threshold(rows: list[dict[str, float | None]], target: Threshold) -> float:
     """The threshold that the target asks for; of several that are equally good the middle one.
 
     Raises:
@@ -88,7 +88,7 @@ def choose(rows: list[dict[str, float | None]], target: Threshold) -> float:
     return float(best_rows[len(best_rows) // 2] or 0.0)
 
 
-def kappa(first: NDArray[np.bool_], second: NDArray[np.bool_], seed: int) -> dict[str, Any]:
+def cohens_kappa(first: NDArray[np.bool_], second: NDArray[np.bool_], seed: int) -> dict[str, Any]:
     """Cohen's kappa of two judges on the same documents, `[n]` each, with a bootstrap interval.
 
     None where it is not defined: one judge gave every document the same label, and so did the other.

@@ -15,36 +15,38 @@ from rexplug.progress import Progress
 from rexplug.recipe.schema import Relevance
 
 
-def draw(text: str, seed: int, purpose: str) -> float:
+def hash_fraction(text: str, seed: int, purpose: str) -> float:
     """A number in [0, 1) by the text: the same wherever and whenever it is asked for."""
     digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8, key=f"{seed} {purpose}".encode()[:64])
     return int.from_bytes(digest.digest(), "big") / 2**64
 
 
-def sample(sources: Mapping[str, DocumentSource], options: Relevance, seed: int, progress: Progress) -> list[Candidate]:
+def draw_candidates(
+    sources: Mapping[str, DocumentSource], options: Relevance, seed: int, progress: Progress
+) -> list[Candidate]:
     """The different candidates, in an order that depends on neither workers nor the order of sources.
 
     Of each source the first `pool` documents, evenly over its shards, go through the filters that stand before `relevance`;
     of those that pass, the ones with the lowest hashes are taken. What the labeller brings itself is taken whole.
     """
-    brought = options.labels.brings()
+    brought = options.labels.own_documents()
     if brought is not None:
         return _different(Candidate("labels", replace(each, text=each.text[: options.characters])) for each in brought)
-    names = options.sources or users(sources)
-    wanted = options.labels.wanted()
+    names = options.sources or sources_to_classify(sources)
+    wanted = options.labels.labelled_ids()
     found: list[Candidate] = []
     for name in names:
         progress.start(f"sample {name}")
         documents = _passing(sources[name], options, wanted)
         lowest = heapq.nsmallest(
             options.documents,
-            ((draw(each.text, seed, "sample"), number, each) for number, each in enumerate(documents)),
+            ((hash_fraction(each.text, seed, "sample"), number, each) for number, each in enumerate(documents)),
         )
         found += [Candidate(name, replace(each, text=each.text[: options.characters])) for _, _, each in lowest]
     return _different(found)
 
 
-def users(sources: Mapping[str, DocumentSource]) -> tuple[str, ...]:
+def sources_to_classify(sources: Mapping[str, DocumentSource]) -> tuple[str, ...]:
     """The sources that use the filter `relevance` without a model of its own."""
     return tuple(
         name

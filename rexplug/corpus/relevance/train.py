@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from rexplug.components import Candidate, DocumentSource, LabellingContext
 from rexplug.corpus.relevance.fasttext import normalised, probability, train
-from rexplug.corpus.relevance.metrics import choose, curve, figures, kappa
-from rexplug.corpus.relevance.sample import draw, sample
+from rexplug.corpus.relevance.metrics import choose_threshold, classification_metrics, cohens_kappa, curve
+from rexplug.corpus.relevance.sample import draw_candidates, hash_fraction
 from rexplug.errors import DataError
 from rexplug.io.atomic import write_json
 from rexplug.progress import Progress
@@ -57,7 +57,7 @@ def train_relevance(
         DataError: too few documents could be labelled, the judges disagree too much, or the threshold's target is not reached.
     """
     began = time.monotonic()
-    candidates = sample(sources, options, seed, progress)
+    candidates = draw_candidates(sources, options, seed, progress)
     context = LabellingContext(answers, seed, progress)
     labels = options.labels.label(candidates, context)
     labels, audit = _audited(candidates, labels, options.audit, context) if options.audit else (labels, None)
@@ -68,7 +68,7 @@ def train_relevance(
     truth = {part: np.array([each.relevant for each in parts[part]], np.bool_) for part in ("dev", "test")}
     scores = {part: np.array([probability(model, each.line) for each in parts[part]]) for part in ("dev", "test")}
     rows = curve(truth["dev"], scores["dev"])
-    threshold = choose(rows, options.threshold)
+    threshold = choose_threshold(rows, options.threshold)
     report = {
         "model": model.name,
         "threshold": threshold,
@@ -83,8 +83,8 @@ def train_relevance(
         },
         "audit": audit,
         "train": len(parts["train"]),
-        "dev": figures(truth["dev"], scores["dev"] >= threshold, seed),
-        "test": figures(truth["test"], scores["test"] >= threshold, seed),
+        "dev": classification_metrics(truth["dev"], scores["dev"] >= threshold, seed),
+        "test": classification_metrics(truth["test"], scores["test"] >= threshold, seed),
         "test_by_source": _by_source(parts["test"], truth["test"], scores["test"] >= threshold, seed),
         "curve": rows,
         "mistakes": _mistakes(parts["test"], scores["test"], threshold),
@@ -118,7 +118,7 @@ def _labelled(candidates: Sequence[Candidate], labels: Sequence[bool | None]) ->
 def _split(labelled: Sequence[Labelled], options: Relevance, seed: int) -> dict[str, list[Labelled]]:
     parts: dict[str, list[Labelled]] = {"train": [], "dev": [], "test": []}
     for each in labelled:
-        at = draw(each.line, seed, "split")
+        at = hash_fraction(each.line, seed, "split")
         part = "test" if at < options.test else "dev" if at < options.test + options.dev else "train"
         parts[part].append(each)
     for part, found in parts.items():
@@ -136,7 +136,7 @@ def _audited(
     chosen = [
         index
         for index, (each, label) in enumerate(zip(candidates, labels, strict=True))
-        if label is not None and draw(each.document.text, context.seed, "audit") < audit.share
+        if label is not None and hash_fraction(each.document.text, context.seed, "audit") < audit.share
     ]
     second = audit.labels.label([candidates[index] for index in chosen], context)
     both = [(index, other) for index, other in zip(chosen, second, strict=True) if other is not None]
@@ -146,7 +146,7 @@ def _audited(
             "raise relevance.audit.share"
         )
     first = np.array([bool(labels[index]) for index, _ in both])
-    found = kappa(first, np.array([other for _, other in both]), context.seed)
+    found = cohens_kappa(first, np.array([other for _, other in both]), context.seed)
     differing = [(index, other) for index, other in both if labels[index] != other]
     report = {
         "judge": audit.labels.dump(), "shown": len(chosen), **found, "disagreement": audit.disagreement,
@@ -174,7 +174,8 @@ def _by_source(
 ) -> dict[str, Any]:
     names = np.array([each.candidate.source for each in part])
     return {
-        str(name): figures(truth[names == name], predicted[names == name], seed) for name in sorted(set(names.tolist()))
+        str(name): classification_metrics(truth[names == name], predicted[names == name], seed)
+        for name in sorted(set(names.tolist()))
     }
 
 

@@ -1,7 +1,6 @@
 """Where documents come from: files of records, folders of pages, web archives, datasets. Light at import."""
 
 from rexplug.corpus.sources.archives import Warc
-from rexplug.corpus.sources.file_io import open_bytes
 from rexplug.corpus.sources.files import ERROR, FileSource
 from rexplug.corpus.sources.folders import HtmlFiles, TextFiles
 from rexplug.corpus.sources.hub import HuggingFace
@@ -17,5 +16,4 @@ __all__ = [
     "Parquet",
     "TextFiles",
     "Warc",
-    "open_bytes",
 ]

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from rexplug.components import Document
-from rexplug.corpus.sources.file_io import Damaged, opened
+from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import ERROR, Piece, broken, document
 from rexplug.corpus.sources.html import MISSING, PageSource, decoded
+from rexplug.errors import one_line
+from rexplug.io.compression import DamagedFile
 
 _PAGES = ("text/html", "application/xhtml+xml")
 
@@ -33,10 +35,10 @@ class Warc(PageSource):
                     if (made := self._record(record, piece, records.offset)) is not None:
                         yield made
             except ArchiveLoadFailed as error:
-                raise Damaged(" ".join(str(error).split())[:200]) from None
+                raise DamagedFile(one_line(error, 200)) from None
             # warcio takes data that cannot be decompressed, and a file that breaks off, for the end.
             if reader.decompressor is not None and not reader.decompressor.eof and reader.num_block_read:
-                raise Damaged("it breaks off inside a compressed record")
+                raise DamagedFile("it breaks off inside a compressed record")
 
     def _record(self, record: Any, piece: Piece, offset: int) -> Document | None:
         """A record as a document; None for what is no page (requests, images, scripts, the crawler's notes)."""
@@ -55,7 +57,7 @@ class Warc(PageSource):
         if len(content) > self.longest:
             return broken(piece.file, offset, f"longer than {self.longest} bytes")
         if record.raw_stream is not None and getattr(record.raw_stream, "limit", 0) > 0:
-            raise Damaged(f"it breaks off inside the record at {offset}")
+            raise DamagedFile(f"it breaks off inside the record at {offset}")
         charset = said.split("charset=")[1].split(";")[0].strip("\"' ") if "charset=" in said else None
         url = headers.get_header("WARC-Target-URI") or headers.get_header("uri")
         text, reason = (

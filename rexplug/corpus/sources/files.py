@@ -14,8 +14,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from rexplug.components import Document, DocumentSource, Quantity, Shard
-from rexplug.corpus.sources.file_io import Damaged, is_remote, remote_files
+from rexplug.corpus.sources.file_io import is_remote, remote_files
 from rexplug.errors import DataError, brief
+from rexplug.io.compression import DamagedFile
 
 ERROR = "rexplug_error"
 """Metadata key of a record that could not be read; curation drops it with this reason."""
@@ -158,7 +159,7 @@ class FileSource(DocumentSource):
         """The documents of a piece; damage is refused by name or becomes the last record of the file."""
         try:
             yield from self.read(piece)
-        except Damaged as error:
+        except DamagedFile as error:
             if self.damaged == "refuse":
                 raise DataError(
                     f"{piece.file.path} is damaged: {error}; mend or remove it, or write `damaged: skip` to go on without "
@@ -168,7 +169,7 @@ class FileSource(DocumentSource):
 
     @abstractmethod
     def read(self, piece: Piece) -> Iterator[Document]:
-        """The documents of a piece of a file; raises `Damaged` where it cannot be read further."""
+        """The documents of a piece of a file; raises `DamagedFile` where it cannot be read further."""
 
 
 def document(

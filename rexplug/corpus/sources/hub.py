@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from rexplug.components import Document, Shard
 from rexplug.corpus.sources.fields import Fields
 from rexplug.corpus.sources.files import InputFile
-from rexplug.errors import DataError, brief
+from rexplug.errors import DataError, brief, one_line
 from rexplug.io.hub import HubName, is_folder, is_hub_name
 
 
@@ -43,8 +43,7 @@ class HuggingFace(Fields):
         try:
             rows = self._opened()
         except Exception as error:
-            said = " ".join(str(error).split())[:300]
-            raise DataError(f"{self.name}: the dataset '{self.dataset}' cannot be opened: {said}") from None
+            raise DataError(f"{self.name}: the dataset '{self.dataset}' cannot be opened: {one_line(error)}") from None
         features = rows.features
         if features is not None and not {name.split(".")[0] for name in self.text} & set(features):
             raise DataError(

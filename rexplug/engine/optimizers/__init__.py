@@ -1,1 +1,1 @@
-"""StableAdamW and AdamW for GPUs, CPUs and FSDP-sharded parameters."""
+"""Optimizers of a phase, on GPUs, on CPUs and of FSDP-sharded parameters; `rexplug.optimizers` lists them."""

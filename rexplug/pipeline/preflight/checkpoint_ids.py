@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rexplug.errors import DataError
 from rexplug.evaluation.models import tokenizer_beside
-from rexplug.io.hub import cached
+from rexplug.io.hub import cached_file
 from rexplug.io.tokenizer_files import DEFINITION
 from rexplug.recipe.schema import Model
 from rexplug.tokens.preflight import id_conflict
@@ -22,7 +22,7 @@ def learnt_tokenizer(model: Model) -> Path | None:
         return None
     folder = Path(name)
     if not folder.is_dir():
-        file = cached(name, DEFINITION, model.revision)
+        file = cached_file(name, DEFINITION, model.revision)
         return file.parent if file is not None else None
     beside = folder if (folder / DEFINITION).is_file() else tokenizer_beside(folder)
     return beside if beside is not None and (beside / DEFINITION).is_file() else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from rexplug.components import Component, DocumentSource
 from rexplug.errors import DataError, RexplugError, brief
-from rexplug.io.hub import HubName, Unreachable, ask
+from rexplug.io.hub import HubName, HubUnreachable, ask_hub
 from rexplug.pipeline.preflight.components import component_problems
 from rexplug.pipeline.preflight.report import PreflightReport
 from rexplug.pipeline.preflight.start import start_notes, start_problems
@@ -47,7 +47,7 @@ def check_inputs(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
         problems.append(f"tokenizer, model or baselines: {_unreadable(error)}")
     reason = "--hub checks it"
     if hub:
-        unchecked, reason = _ask_hub(unchecked, problems)
+        unchecked, reason = _check_on_hub(unchecked, problems)
     if problems:
         raise DataError("\n".join(problems))
     return PreflightReport(unchecked, reason, (*start_notes(recipe), *recipe_notes(recipe)))
@@ -86,7 +86,7 @@ def _walk(value: Any, place: str) -> Iterator[tuple[str, Component]]:
                 yield from _walk(item, f"{place}.{getattr(item, 'name', index)}")
 
 
-def _ask_hub(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[str, HubName], str]:
+def _check_on_hub(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[str, HubName], str]:
     """Ask the hub for each name once and append what is wrong to `problems`.
 
     Returns:
@@ -96,8 +96,8 @@ def _ask_hub(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[s
     for place, name in unchecked.items():
         if name not in answers:
             try:
-                answers[name] = ask(name)
-            except Unreachable as error:
+                answers[name] = ask_hub(name)
+            except HubUnreachable as error:
                 # Stop here: every further request would wait for the same time-out.
                 left = {place: name for place, name in unchecked.items() if name not in answers}
                 return left, f"the hub does not answer: {error}"
@@ -108,14 +108,14 @@ def _ask_hub(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[s
 
 def _relevance_problems(recipe: Recipe) -> list[str]:
     """Whether the recipe has a `relevance` block if and only if a filter needs it."""
-    from rexplug.corpus.relevance.sample import users
+    from rexplug.corpus.relevance.sample import sources_to_classify
 
-    users_of_relevance = users(recipe.sources)
+    classified = sources_to_classify(recipe.sources)
     if recipe.relevance is None:
         return [
             f"sources.{name}: the filter 'relevance' has no classifier; write a `relevance` block, or give the filter a `model`"
-            for name in users_of_relevance
+            for name in classified
         ]
-    if not users_of_relevance:
+    if not classified:
         return ["relevance: no source uses the filter `relevance`, so the classifier would have no effect"]
     return []

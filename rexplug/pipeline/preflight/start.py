@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rexplug.errors import DataError
 from rexplug.evaluation.lexical import KINDS
-from rexplug.evaluation.models import ModelName
-from rexplug.io.hub import HubName, cached, is_hub_name
+from rexplug.evaluation.models import ModelSpec
+from rexplug.io.hub import HubName, cached_file, is_hub_name
 from rexplug.io.tokenizer_files import require_tokenizer
 from rexplug.model.checkpoint import Look, has_weights, look_at, require_unaltered, tokenizer_problems
 from rexplug.model.checkpoint import start_problems as checkpoint_problems
@@ -29,7 +29,7 @@ def start_problems(recipe: Recipe, unchecked: dict[str, HubName]) -> list[str]:
     for index, baseline in enumerate(recipe.baselines):
         place = f"baselines.{index}"
         try:
-            model = ModelName.parse(baseline)
+            model = ModelSpec.parse(baseline)
         except DataError as error:
             problems.append(f"{place}: {error}")
             continue
@@ -47,7 +47,7 @@ def start_problems(recipe: Recipe, unchecked: dict[str, HubName]) -> list[str]:
             )
         elif not is_hub_name(name):
             problems.append(f"{place}: the folder '{name}' does not exist")
-        elif cached(name, "config.json") is None:
+        elif cached_file(name, "config.json") is None:
             unchecked[place] = HubName("model", name)
     return problems
 
@@ -92,7 +92,7 @@ def _tokenizer_folder(recipe: Recipe) -> Path | None:
     name = recipe.tokenizer.from_
     if name is None or Path(name).is_dir():
         return None if name is None else Path(name)
-    file = cached(name, "tokenizer.json")
+    file = cached_file(name, "tokenizer.json")
     return file.parent if file is not None else None
 
 
@@ -130,7 +130,7 @@ def _checkpoint(
         if revision is not None:
             problems.append(f"model.revision: '{name}' is a folder, and only hub repositories have revisions")
     else:
-        path = cached(name, "config.json", revision)
+        path = cached_file(name, "config.json", revision)
     if path is None or not path.exists():
         if Path(name).is_dir():
             problems.append(f"model.from: the folder '{name}' has no config.json")
@@ -159,7 +159,7 @@ def _look(recipe: Recipe) -> Look | None:
     name, revision = recipe.model.from_, recipe.model.revision
     if name is None:
         return None
-    path = Path(name) / "config.json" if Path(name).is_dir() else cached(name, "config.json", revision)
+    path = Path(name) / "config.json" if Path(name).is_dir() else cached_file(name, "config.json", revision)
     if path is None or not path.exists():
         return None
     return look_at(path.parent, weights=Path(name).is_dir() or has_weights(path.parent))

@@ -12,8 +12,8 @@ warnings.simplefilter("ignore")
 from made_stream import recipe_of, special_of
 
 from rexplug.engine.composer_model import PackedMaskedLM
-from rexplug.engine.optimizers.factory import make_optimizer, take_over
-from rexplug.engine.packed_row import PackedRow
+from rexplug.engine.optimizers.factory import build_optimizer, load_optimizer_state
+from rexplug.engine.tensor_row import TensorRow
 from rexplug.model import build_model
 from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, use_packed_attention
 from rexplug.model.compile import compile_layers
@@ -91,10 +91,10 @@ for half in (None, 64, 1):
 SPECIAL = special_of(512 if TINY else 50_368)
 
 
-def a_row() -> PackedRow:
+def a_row() -> TensorRow:
     chosen = torch.randperm(T - TAIL)[: (T - TAIL) * 3 // 10].sort()[0]
     labels = torch.randint(5, SPECIAL.vocabulary_size, (len(chosen),))
-    return PackedRow(
+    return TensorRow(
         torch.randint(5, SPECIAL.vocabulary_size, (T,)), torch.tensor([0, *LENGTHS], dtype=torch.int32).cumsum(0).int(),
         chosen, labels, torch.zeros_like(labels), LENGTHS, T - TAIL,
     )  # fmt: skip
@@ -104,7 +104,7 @@ Outcome = tuple[float, dict[str, torch.Tensor]]
 
 
 def outcome(
-    row: PackedRow, backend: str, device: torch.device, *, autocast: bool = False, compiled: bool = False,
+    row: TensorRow, backend: str, device: torch.device, *, autocast: bool = False, compiled: bool = False,
     kernel: str | None = None, residual: torch.dtype | None = None,
 ) -> Outcome:  # fmt: skip
     """The loss of a row and the gradient of every weight."""
@@ -206,14 +206,16 @@ with part(
     phase = recipe_of(1024, 1024, 10**9).phases[0]
     first = build_model(Model(size="nano"), SPECIAL, context=64, seed=1)
     second = copy.deepcopy(first).to(DEVICE)
-    one, other = make_optimizer(first, phase), make_optimizer(second, phase)
+    one, other = build_optimizer(first, phase), build_optimizer(second, phase)
     print("    ", type(one).__name__, "beside", type(other).__name__, "triton:", other.param_groups[0]["triton"])
     for step in range(8):
         if step == 4:  # as at the start of a phase: state dicts cross from device to device
             a, b = copy.deepcopy(one.state_dict()), copy.deepcopy(other.state_dict())
-            one, other = make_optimizer(first, phase), make_optimizer(second, phase)
-            take_over(one, torch.utils._pytree.tree_map_only(torch.Tensor, lambda t: t.cpu(), b))
-            take_over(other, a)
+            one, other = build_optimizer(first, phase), build_optimizer(second, phase)
+            load_optimizer_state(
+                one, torch.utils._pytree.tree_map_only(torch.Tensor, lambda t: t.cpu(), b), phase.optimizer.use
+            )
+            load_optimizer_state(other, a, phase.optimizer.use)
         generator = torch.Generator().manual_seed(step)
         for p, q in zip(first.parameters(), second.parameters(), strict=True):
             p.grad = torch.randn(p.shape, generator=generator) * (10 if step == 5 else 1)

@@ -20,8 +20,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import HALF_WINDOW, to_tensors
-from rexplug.engine.optimizers.factory import make_optimizer
-from rexplug.engine.packed_row import PackedRow
+from rexplug.engine.optimizers.factory import build_optimizer
+from rexplug.engine.tensor_row import TensorRow
 from rexplug.model import build_model
 from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, choose_backend, use_packed_attention
 from rexplug.model.compile import compile_layers
@@ -36,7 +36,7 @@ Step = Callable[[int], None]
 
 def prepared(
     size: str, longest: int, width: int, median: float, vocabulary: int
-) -> tuple[Any, torch.optim.Optimizer, list[PackedRow], Step, str]:
+) -> tuple[Any, torch.optim.Optimizer, list[TensorRow], Step, str]:
     """A model, its optimizer, full rows, a training step on one of them, and the attention backend."""
     special = special_of(vocabulary)
     backend, _ = choose_backend("auto", DEVICE, "bf16")
@@ -46,7 +46,7 @@ def prepared(
         torch._dynamo.reset()
         compile_layers(model)
     wrapped = PackedMaskedLM(model, 1, backend).to(DEVICE)
-    optimizer = make_optimizer(model, recipe_of(width, width, 10**9).phases[0])
+    optimizer = build_optimizer(model, recipe_of(width, width, 10**9).phases[0])
     with tempfile.TemporaryDirectory() as folder:
         store = write_store(Path(folder), 4 * width, median, longest, vocabulary)
         stream = stream_of(store, special, context=longest, row=width, batch=width, total=3 * width)
@@ -142,7 +142,7 @@ def there_and_back(call: Callable[[], torch.Tensor], upstream: torch.Tensor) -> 
     call().backward(upstream)
 
 
-def parts(model: Any, optimizer: torch.optim.Optimizer, row: PackedRow, backend: str, name: str) -> None:
+def parts(model: Any, optimizer: torch.optim.Optimizer, row: TensorRow, backend: str, name: str) -> None:
     """Attention, head and optimizer by themselves."""
     heads = model.config.num_attention_heads
     width = len(row.token_ids)

@@ -12,7 +12,7 @@ from rexplug.corpus.relevance import train_relevance
 from rexplug.corpus.relevance.fasttext import normalised
 from rexplug.corpus.relevance.filter import RelevanceFilter
 from rexplug.corpus.relevance.labellers import LabelFile, SourceLabels
-from rexplug.corpus.relevance.metrics import choose, curve, figures, kappa
+from rexplug.corpus.relevance.metrics import choose_threshold, classification_metrics, cohens_kappa, curve
 from rexplug.corpus.sources import Jsonl
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Audit, Relevance, Threshold
@@ -100,8 +100,8 @@ def test_labels_with_texts_are_the_sample(sources, tmp_path):
         ('{"id": "a", "label": "perhaps"}', r"labels\.jsonl:1: the label 'perhaps' is neither relevant \(1, true"),
         ('{"label": 1}', r"labels\.jsonl:1: a row has 'text' or 'id', this one has neither"),
         ('{"id": "a", "label": 1}\n{"id": "a", "label": 0}', r"labels\.jsonl:2: 'a' was labelled otherwise before"),
-        ("{", r"labels\.jsonl:1: no valid JSON"),
-        ("[]", r"labels\.jsonl:1: a row is a JSON object"),
+        ("{", r"labels\.jsonl:1: not valid JSON"),
+        ("[]", r"labels\.jsonl:1: expected an object like"),
         ("", r"labels\.jsonl holds no labels"),
     ],
 )
@@ -122,14 +122,14 @@ def test_thresholds_by_target():
     truth = np.array([False] * 6 + [True] * 4)
     scores = np.array([0.1, 0.1, 0.2, 0.3, 0.5, 0.7, 0.4, 0.6, 0.8, 0.9])
     rows = curve(truth, scores)
-    assert 0.7 < choose(rows, Threshold(precision=1.0)) <= 0.8
-    assert 0.3 < choose(rows, Threshold(recall=1.0)) <= 0.4
+    assert 0.7 < choose_threshold(rows, Threshold(precision=1.0)) <= 0.8
+    assert 0.3 < choose_threshold(rows, Threshold(recall=1.0)) <= 0.4
     best = max(row["f1"] or 0 for row in rows)
-    assert next(r for r in rows if r["threshold"] == choose(rows, Threshold()))["f1"] == best
+    assert next(r for r in rows if r["threshold"] == choose_threshold(rows, Threshold()))["f1"] == best
     with pytest.raises(
         DataError, match=r"no threshold reaches a precision of 0\.9 on the dev split; the best is 0\.500"
     ):
-        choose(curve(np.array([True, False]), np.array([0.5, 0.5])), Threshold(precision=0.9))
+        choose_threshold(curve(np.array([True, False]), np.array([0.5, 0.5])), Threshold(precision=0.9))
 
 
 @settings(deadline=None)
@@ -138,11 +138,11 @@ def test_figures_agree_with_scikit_learn(pairs):
     from sklearn.metrics import cohen_kappa_score, f1_score
 
     truth, said = (np.array(each) for each in zip(*pairs, strict=True))
-    found = figures(truth, said, 1)
+    found = classification_metrics(truth, said, 1)
     if found["f1"]["value"] is not None:
         assert found["f1"]["value"] == pytest.approx(f1_score(truth, said))
         assert found["f1"]["low"] <= found["f1"]["high"]
-    agreement = kappa(truth, said, 1)["kappa"]["value"]
+    agreement = cohens_kappa(truth, said, 1)["kappa"]["value"]
     if agreement is not None:
         assert agreement == pytest.approx(cohen_kappa_score(truth, said))
 

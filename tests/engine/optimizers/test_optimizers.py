@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rexplug.engine.optimizers.factory import make_optimizer, set_rate, take_over
+from rexplug.engine.optimizers.factory import build_optimizer, load_optimizer_state, set_learning_rate
 
 
 class Two(torch.nn.Module):
@@ -25,8 +25,8 @@ def options(phase, peak, use="stable_adamw", decay=0.1):
 @pytest.mark.parametrize("share", [1.0, 0.25])
 def test_decay_is_the_share_of_the_peak_and_spares_one_dimension(phase, use, share):
     model = Two()
-    optimizer = make_optimizer(model, options(phase, 0.01, use))
-    set_rate(optimizer, 0.01 * share)
+    optimizer = build_optimizer(model, options(phase, 0.01, use))
+    set_learning_rate(optimizer, 0.01 * share)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
@@ -36,12 +36,12 @@ def test_decay_is_the_share_of_the_peak_and_spares_one_dimension(phase, use, sha
 
 def test_moments_pass_to_a_phase_with_another_peak_and_the_decay_stays_right(phase):
     model = Two()
-    first = make_optimizer(model, options(phase, 0.01))
+    first = build_optimizer(model, options(phase, 0.01))
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     first.step()
-    second = make_optimizer(model, options(phase, 0.001, decay=0.2))
-    take_over(second, first.state_dict())
+    second = build_optimizer(model, options(phase, 0.001, decay=0.2))
+    load_optimizer_state(second, first.state_dict(), "stable_adamw")
     for group in second.param_groups:
         assert (group["lr"], group["max_lr"]) == (0.001, 0.001)
     assert [group["weight_decay"] for group in second.param_groups] == [0.2, 0.0]
@@ -52,7 +52,7 @@ def test_moments_pass_to_a_phase_with_another_peak_and_the_decay_stays_right(pha
 
 def test_a_huge_gradient_moves_stable_adamw_by_no_more_than_its_rate(phase):
     model = Two()
-    optimizer = make_optimizer(model, options(phase, 0.01, decay=0.0))
+    optimizer = build_optimizer(model, options(phase, 0.01, decay=0.0))
     for size in (1e-3, 1e-3, 1e3):
         before = model.matrix.detach().clone()
         for parameter in model.parameters():
@@ -72,7 +72,7 @@ def test_steps_are_those_of_optimi(phase, use):
         value = torch.randn(shape, generator=draw)
         for module in (ours, theirs):
             module.register_parameter(name, torch.nn.Parameter(value.clone()))
-    optimizer = make_optimizer(ours, options(phase, 0.01, use))
+    optimizer = build_optimizer(ours, options(phase, 0.01, use))
     own = optimizer.param_groups[0]
     kind = StableAdamW if use == "stable_adamw" else AdamW
     with pytest.warns(UserWarning, match="weight_decay"):
@@ -82,8 +82,8 @@ def test_steps_are_those_of_optimi(phase, use):
             triton=False, foreach=False,
         )  # fmt: skip
     for size, rate in ((1e-2, 0.005), (1e-2, 0.01), (3.0, 0.01), (1e-3, 0.002)):
-        set_rate(optimizer, rate)
-        set_rate(reference, rate)
+        set_learning_rate(optimizer, rate)
+        set_learning_rate(reference, rate)
         for name in start:
             gradient = size * torch.randn(start[name], generator=draw)
             getattr(ours, name).grad, getattr(theirs, name).grad = gradient.clone(), gradient.clone()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rexplug.engine.phase import composer_device, matrix_products
+from rexplug.engine.hardware import composer_device, matmul_precision
 
 FLAGS = (torch.backends.cuda.matmul, torch.backends.cudnn)
 
@@ -25,10 +25,10 @@ def _as_they_were():
 def test_tf32_is_on_where_the_recipe_asks_and_as_before_afterwards(before, precision, within):
     for flag, value in zip(FLAGS, before, strict=True):
         flag.allow_tf32 = value
-    with matrix_products(precision):
+    with matmul_precision(precision):
         assert flags() == [within, within]
     assert flags() == before
-    with pytest.raises(KeyError), matrix_products(precision):
+    with pytest.raises(KeyError), matmul_precision(precision):
         raise KeyError
     assert flags() == before, "a phase that ends by an error too"
 
@@ -43,6 +43,6 @@ def test_composers_gpu_device_sets_what_the_recipe_asks_for(monkeypatch, tf32):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    with matrix_products("tf32" if tf32 else "fp32"):
+    with matmul_precision("tf32" if tf32 else "fp32"):
         assert composer_device(torch.device("cuda", 1), tf32=tf32).name == "gpu"
         assert flags() == [tf32, tf32]

@@ -280,9 +280,7 @@ def test_a_hub_that_does_not_answer_is_no_fault(hub):
 
 
 def test_components_of_every_part_of_a_recipe_are_checked(place, look, tmp_path):
-    missing = (
-        f"sources.web={{use: jsonl, paths: {place}/none.jsonl, filters: [{{use: relevance, at_least: 0.5, model: {place}/none.bin}}]}}"
-    )
+    missing = f"sources.web={{use: jsonl, paths: {place}/none.jsonl, filters: [{{use: relevance, at_least: 0.5, model: {place}/none.bin}}]}}"
     labels = f"relevance={{labels: {{use: label_file, path: {place}/none.csv}}}}"
     evaluator = f"evaluators=[{{use: retrieval, folder: {place}/none}}]"
     places = [line.partition(": ")[0] for line in complaints(look, missing, labels, evaluator)]

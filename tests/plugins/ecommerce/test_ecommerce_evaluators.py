@@ -84,7 +84,7 @@ def test_esci_says_what_is_wrong(tmp_path):
         EsciSearch(**write(tmp_path, "query,docId,esci_label\nx,A,Z\n")).collection()
     with pytest.raises(DataError, match=r"cannot read .*none\.csv"):
         EsciSearch(products=tmp_path / "none.csv", judgments=tmp_path / "j.csv").check()
-    with pytest.raises(DataError, match=r"is neither .jsonl, .csv nor .tsv"):
+    with pytest.raises(DataError, match=r"is not .jsonl, .csv or .tsv"):
         EsciSearch(products=tmp_path / "p.xlsx", judgments=tmp_path / "j.csv").check()
     with pytest.raises(DataError, match=r"p.csv is empty"):
         EsciSearch(**write(tmp_path, "query,docId,esci_label\nx,A,E\n", products="asin,title\n")).check()

@@ -153,7 +153,7 @@ def test_guided_tokens_are_whole_spans_within_their_part_of_the_budget_and_the_r
     batch = row([120, 80], salience=[0, 0, 90, 90, 90, 0, 255, 255, 0, 0, 0, 64])
     policy = guided(rate=rate, guidance=guidance)
     chosen = policy.choose(batch, 0.0, np.random.default_rng(seed))
-    by_choice = policy.guided(batch, 0.0, np.random.default_rng(seed))
+    by_choice = policy.salient_subset(batch, 0.0, np.random.default_rng(seed))
     salience = batch.channels["salience"]
     assert not (by_choice & ~chosen).any()
     assert not by_choice[salience == 0].any()
@@ -176,7 +176,7 @@ def test_a_floor_of_random_masking_remains_below_full_guidance():
 def test_random_policies_guide_nothing():
     batch = row([50], salience=[255, 0])
     for policy in (WholeWord(rate=0.3), Span(rate=0.3)):
-        assert not policy.guided(batch, 0.0, np.random.default_rng(0)).any()
+        assert not policy.salient_subset(batch, 0.0, np.random.default_rng(0)).any()
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rexplug.batches import IGNORED, Row
-from rexplug.engine.packed_row import FIELDS, PackedRow, idle_row, joined, pack_fields, row_of, unpack_fields
+from rexplug.batches import IGNORED, PackedRow
+from rexplug.engine.tensor_row import (
+    FIELDS,
+    TensorRow,
+    concatenate,
+    idle_row,
+    pack_fields,
+    to_tensor_row,
+    unpack_fields,
+)
 
 CLS, PAD = 1, 3
 
@@ -24,7 +32,7 @@ def made(lengths, padding, seed):
     labels[chosen] = draw.integers(5, 64, len(chosen))
     cu_seqlens = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     documents = np.arange(len(lengths))
-    return Row(
+    return PackedRow(
         number=0, token_ids=tokens, labels=labels, position_ids=np.zeros_like(tokens), cu_seqlens=cu_seqlens,
         max_length=max(lengths), num_tokens=total, num_masked=len(chosen), sources=documents % 3, documents=documents,
         contents=[],
@@ -56,7 +64,7 @@ def assert_equal(one, other):
 @given(ROWS)
 def test_a_row_holds_what_the_stream_gave(rows):
     for row in rows:
-        packed = row_of(row)
+        packed = to_tensor_row(row)
         assert packed.token_ids.tolist() == row.token_ids.tolist()
         assert packed.cu_seqlens.tolist() == row.cu_seqlens.tolist()
         assert packed.cu_seqlens.dtype == torch.int32
@@ -71,7 +79,7 @@ def test_a_row_holds_what_the_stream_gave(rows):
 @settings(max_examples=60, deadline=None)
 @given(ROWS, st.integers(0, 2))
 def test_a_batch_is_five_tensors_and_comes_back_equal(rows, idle):
-    before = [row_of(row) for row in rows] + [idle_row(CLS, PAD, 50, 16)] * idle
+    before = [to_tensor_row(row) for row in rows] + [idle_row(CLS, PAD, 50, 16)] * idle
     packed = pack_fields(before)
     tensors = [each for each in torch.utils._pytree.tree_leaves(packed) if isinstance(each, torch.Tensor)]
     assert len(tensors) == 5
@@ -87,8 +95,8 @@ def test_a_batch_is_five_tensors_and_comes_back_equal(rows, idle):
 @settings(max_examples=60, deadline=None)
 @given(ROWS)
 def test_joined_rows_are_their_documents_one_behind_the_other(rows):
-    before = [row_of(row) for row in rows]
-    whole = joined(before)
+    before = [to_tensor_row(row) for row in rows]
+    whole = concatenate(before)
     total = sum(row.num_tokens for row in before)
     assert whole.num_tokens == total
     assert whole.num_masked == sum(row.num_masked for row in before)
@@ -122,6 +130,6 @@ def test_composer_copies_no_row():
     assert copy.deepcopy({"rows": [row]})["rows"][0] is row
     assert row.to(torch.device("cpu")) is row
     there = row.to(torch.device("meta"))
-    assert isinstance(there, PackedRow)
+    assert isinstance(there, TensorRow)
     assert {getattr(there, name).device.type for name in FIELDS} == {"meta"}
     assert there.lengths == row.lengths

@@ -13,7 +13,7 @@ _GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Hardware:
     """Processor, usable cores, threads that torch will take, torch's version, and the first GPU (empty without one)."""
 
     processor: str
@@ -23,7 +23,7 @@ class Machine:
     gpu: str = ""
 
     @classmethod
-    def find(cls) -> Machine:
+    def find(cls) -> Hardware:
         """This machine."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
         asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]

@@ -84,7 +84,7 @@ def test_the_best_checkpoints_stay(bench, phase):
     made.train("first")
     folder = made.run.checkpoints / "first"
     assert len(list(folder.glob("step-*"))) == 2
-    losses = [read_state(path).figures["loss"] for path in folder.glob("step-*")]
+    losses = [read_state(path).smoothed["loss"] for path in folder.glob("step-*")]
     assert max(losses) < 4.3
 
 
@@ -110,9 +110,9 @@ def test_a_full_disk_does_not_end_training_and_spoils_nothing(bench, phase):
     assert all(name.startswith("step-") for name in left), "and nothing half-written"
     assert str(error.value).startswith(f"a checkpoint could not be written to {folder} (")
     assert str(error.value).endswith(
-        f"the last good one is {left[-1]}; make room, and the same command goes on from there"
+        f"the last good one is {left[-1]}; make room, and the same command resumes from there"
     )
-    assert any("training goes on and tries again" in note for note in progress.said)
+    assert any("training continues and tries again" in note for note in progress.said)
     calm = bench("calm", [phase("first", checkpoints={"every_tokens": 600})])
     calm.train("first")
     made.train("first")
@@ -137,7 +137,7 @@ def test_a_full_disk_at_the_initial_model(bench, full_disk):
         initial_checkpoint(made.recipe, stream.special, made.run)
     folder = made.run.checkpoints / "initial"
     assert str(error.value).startswith(f"the initial model could not be written to {folder} (")
-    assert str(error.value).endswith(" GiB free); make room, and the same command goes on from there")
+    assert str(error.value).endswith(" GiB free); make room, and the same command resumes from there")
     assert list(made.run.checkpoints.iterdir()) == []
 
 
@@ -162,7 +162,7 @@ def test_a_full_disk_at_an_evaluation_on_the_way(bench, phase, full_disk):
     (left,) = sorted(path.name for path in folder.iterdir() if path.name != "positions.log")
     assert str(error.value).startswith(f"weights to evaluate could not be written to {folder} (")
     assert str(error.value).endswith(
-        f"; the last good one is {left}; make room, and the same command goes on from there"
+        f"; the last good one is {left}; make room, and the same command resumes from there"
     )
     assert seen == []
 

@@ -1,0 +1,165 @@
+"""What ranks tell each other: broadcast, barrier and sums over a control group, and how a rank leaves it.
+
+The control group is a gloo group beside torch's default one. A process has one of each, so both are module state here as they
+are in torch.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, NoReturn, TypeVar
+
+from rexplug.distributed.environment import local_rank, rank, world_size
+from rexplug.distributed.rendezvous import rendezvous_address, rendezvous_store
+from rexplug.errors import DataError
+
+_CONTROL_TIMEOUT = timedelta(days=60)
+"""Of the control group: curation may take days while the other ranks wait for the first phase."""
+_TRAINING_TIMEOUT = timedelta(minutes=30)
+"""Of the default group, which exchanges gradients."""
+_control_group: Any = None
+_collective_lock = threading.Lock()
+"""Held during a collective of the control group: they must run in the same order on every rank."""
+_leaked_groups: list[Any] = []
+"""Process groups we leak on purpose, and waits that a signal interrupted: `destroy_process_group` joins gloo's threads while
+holding the GIL, and one of those threads may need the GIL to free tensors of the last collective (observed deadlock)."""
+_T = TypeVar("_T")
+
+
+def connect() -> None:
+    """Join the other ranks; does nothing in a run of one process, or when connected already.
+
+    Raises:
+        DataError: the environment is not that of a rank, or the ranks do not find each other in time.
+    """
+    global _control_group
+    if world_size() <= 1 or _control_group is not None:
+        return
+    import torch
+    import torch.distributed as dist
+
+    if torch.cuda.is_available():
+        if local_rank() >= torch.cuda.device_count():
+            raise DataError(
+                f"rank {rank()} needs GPU {local_rank()} of this machine, which has {torch.cuda.device_count()}; start at most "
+                "one rank per GPU"
+            )
+        torch.cuda.set_device(local_rank())
+    host, port, seconds = rendezvous_address()
+    store = _interruptible(lambda: rendezvous_store(host, port, seconds))
+    store.set_timeout(_TRAINING_TIMEOUT)
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    try:
+        dist.init_process_group(backend, store=store, rank=rank(), world_size=world_size(), timeout=_TRAINING_TIMEOUT)
+        _control_group = _interruptible(lambda: dist.new_group(backend="gloo", timeout=_CONTROL_TIMEOUT))
+    except RuntimeError as error:
+        raise DataError(
+            f"rank {rank()} of {world_size()} reached the store at {host}:{port}, but cannot connect to the other ranks: "
+            f"{str(error).splitlines()[0]} (GLOO_SOCKET_IFNAME names the network interface to use)"
+        ) from None
+
+
+def _interruptible(work: Callable[[], _T]) -> _T:
+    """Run a call that may block for long in a thread of its own, so that this thread still handles signals.
+
+    Such calls block in C++, where Python runs no signal handler; this thread waits in Python. Calls run one at a time.
+    """
+    outcome: list[_T] = []
+    failure: list[BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            with _collective_lock:
+                outcome.append(work())
+        except BaseException as error:
+            failure.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=run, name="collective", daemon=True).start()
+    _leaked_groups.append(done)  # stays there if a signal interrupts the wait: `exit_process` must know
+    while not done.wait(1.0):
+        pass
+    _leaked_groups.remove(done)
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+def broadcast(value: Any) -> Any:
+    """Give every rank the object that rank 0 passes; what the others pass is ignored."""
+    if world_size() == 1:
+        return value
+    import torch.distributed as dist
+
+    connect()
+    box = [value]
+    _interruptible(lambda: dist.broadcast_object_list(box, src=0, group=_control_group))
+    return box[0]
+
+
+def barrier() -> None:
+    """Wait until every rank has come here, however long that takes."""
+    if world_size() == 1:
+        return
+    import torch.distributed as dist
+
+    connect()
+    _interruptible(lambda: dist.barrier(group=_control_group))
+
+
+def sum_over_ranks(number: int) -> int:
+    """The sum of an integer over all ranks, on every rank; computed on the CPU, so that no GPU waits for it."""
+    if world_size() == 1:
+        return number
+    import torch
+    import torch.distributed as dist
+
+    connect()
+    box = torch.tensor([number], dtype=torch.int64)
+    dist.all_reduce(box, group=_control_group)
+    return int(box)
+
+
+def release_workers() -> None:
+    """Tell the ranks that wait for a phase that there is none; rank 0 calls it however its run ends."""
+    if world_size() > 1:
+        # After an error in a phase the other ranks may be gone already.
+        with suppress(RuntimeError):
+            broadcast(None)
+    disconnect()
+
+
+def disconnect() -> None:
+    """Leave the process groups, so that no collective waits for this process."""
+    global _control_group
+    if _control_group is not None:
+        import torch.distributed as dist
+        from torch.distributed.distributed_c10d import _world
+
+        _leaked_groups.append(dict(_world.pg_map))
+        dist.destroy_process_group()
+        _control_group = None
+
+
+def exit_process(code: int) -> NoReturn:
+    """End this process with an exit code; one that was connected to other ranks ends without freeing its memory.
+
+    Threads of gloo may be about to free a tensor, for which they need the interpreter; if it is gone, the process is aborted
+    (SIGABRT) instead of ending with its exit code.
+    """
+    if _control_group is None and not _leaked_groups:
+        sys.exit(code)
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
