@@ -101,15 +101,15 @@ class TrainingProtection:
         spent = duration(recorded.get("seconds", 0.0))
         if any(change.startswith("format: ") for change in own):
             return RecipeError(
-                f"{stage.name} is {state} ({spent}), and this version of rexplug writes what it goes on from in another format "
+                f"{stage.name} is {state} ({spent}), and this version of rexplug writes its inputs in another format "
                 f"({changes[0]}). Nothing was changed: finish the run with rexplug "
-                f"{self.manifest.values.get('rexplug', 'of the version that began it')}, do it again (--from {stage.name}), or "
+                f"{self.manifest.values.get('rexplug', 'of the version that started it')}, do it again (--from {stage.name}), or "
                 "take another folder (--run-dir)"
             )
         keyed = [change.split(":")[0] for change in changes[:3] if change.startswith(stage.key)]
         keys = " ".join(f"--allow-change {key}" for key in dict.fromkeys([*keyed, *plugins]))
         new = "new value" if keyed or not plugins else "new code"
-        ways = [f"go on with the {new} ({keys})"] if keys else []
+        ways = [f"continue with the {new} ({keys})"] if keys else []
         ways.append(f"do it again (--from {stage.name})")
         ways.append("or take another folder (--run-dir)")
         return RecipeError(

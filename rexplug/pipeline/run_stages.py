@@ -125,7 +125,7 @@ class _Runner:
         if stage.name in self.forced:
             return None
         if allowed := allowed_changes(stage, recorded, self.allow):
-            return f"goes on with a change: {', '.join(allowed)}"
+            return f"continues with a change: {', '.join(allowed)}"
         if recorded.get("fingerprint") != self.current[stage.name]:
             return None
         return {"failed": "tries again what failed", "running": "continues where it was stopped"}.get(
@@ -154,7 +154,7 @@ class _Runner:
                 raise
             self.failed.append((stage, error))
             record(name, status="failed", finished=now(), error=_message(error), result=getattr(error, "results", None))
-            self.progress.note(f"{name}: failed, and the run goes on without it: {_message(error)}")
+            self.progress.note(f"{name}: failed, and the run continues without it: {_message(error)}")
             return
         finally:
             spent += time.monotonic() - began

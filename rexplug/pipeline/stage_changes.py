@@ -92,7 +92,7 @@ def _alternative(stage: Stage, recorded: Mapping[str, Any]) -> str:
     if not stage.precious:
         return ""
     keys = " ".join(f"--allow-change {change.split(':')[0]}" for change in recipe_changes(stage, recorded)[:3])
-    return f"; {keys} goes on from what is there instead"
+    return f"; with {keys} it would continue from its checkpoints instead"
 
 
 def kept_despite_code_change(

@@ -157,7 +157,7 @@ class StageWork:
             self._evaluate(checkpoint, moment)
         except RexplugError as error:
             self.failed_evaluations.append(f"  {moment}: {error}")
-            self.progress.note(f"  warning: the evaluation at {moment} failed, and training goes on: {error}")
+            self.progress.note(f"  warning: the evaluation at {moment} failed, and training continues: {error}")
 
     def require_evaluations(self) -> None:
         """Called at the end of a run.

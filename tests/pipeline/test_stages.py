@@ -176,7 +176,7 @@ def test_half_done_training_is_not_thrown_away_for_a_changed_recipe(bench):
     with pytest.raises(RecipeError) as error:
         run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), Notes())
     assert str(error.value) == (
-        "train.a is half done (0 s) with another recipe: phases.a.masking.rate: 0.3 -> 0.2. Undo the change, go on with the "
+        "train.a is half done (0 s) with another recipe: phases.a.masking.rate: 0.3 -> 0.2. Undo the change, continue with the "
         "new value (--allow-change phases.a.masking.rate), do it again (--from train.a), or take another folder (--run-dir)"
     )
     assert len(list((bench.run.root / "train.a").iterdir())) == 1, "nothing was touched"
@@ -191,7 +191,7 @@ def test_a_change_allowed_by_name_goes_on_with_what_is_there(bench):
         run_stages(precious(bench), Manifest.open(bench.run), Notes())
     bench.fail, notes = None, Notes()
     run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), notes, allow=["phases.a.masking"])
-    assert notes.lines[1] == "train.a: goes on with a change: phases.a.masking.rate: 0.3 -> 0.2"
+    assert notes.lines[1] == "train.a: continues with a change: phases.a.masking.rate: 0.3 -> 0.2"
     assert len(list((bench.run.root / "train.a").iterdir())) == 2
     notes = Notes()
     run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), notes)
@@ -254,7 +254,7 @@ def test_a_phase_of_another_length_is_refused_however_short_it_was(bench):
         with pytest.raises(RecipeError) as caught:
             run_stages(stages(tokens), Manifest.open(bench.run), Notes())
         assert str(caught.value) == (
-            f"train.a is done (0 s) with another recipe: phases.a.tokens: 1000 -> {tokens}. Undo the change, go on with the new "
+            f"train.a is done (0 s) with another recipe: phases.a.tokens: 1000 -> {tokens}. Undo the change, continue with the new "
             "value (--allow-change phases.a.tokens), do it again (--from train.a), or take another folder (--run-dir)"
         )
     assert (bench.run.root / "train.a" / "part-2").exists()
@@ -272,8 +272,8 @@ def test_a_phase_that_is_cleared_for_a_change_says_before_how_it_could_have_gone
     run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), Looking())
     assert seen == [
         (
-            "train.a: runs again, because of a change: phase.masking.rate: 0.3 -> 0.2; --allow-change phases.a.masking.rate "
-            "goes on from what is there instead",
+            "train.a: runs again, because of a change: phase.masking.rate: 0.3 -> 0.2; with --allow-change "
+            "phases.a.masking.rate it would continue from its checkpoints instead",
             True,
         )
     ]
@@ -308,7 +308,7 @@ def test_a_failed_evaluation_costs_itself_alone_and_is_said_at_the_end(bench):
         "everything else is done and kept, but these failed; the same command tries them again:\n"
         "  evaluate.a: there is no test set"
     )
-    assert "evaluate.a: failed, and the run goes on without it: there is no test set" in notes.lines
+    assert "evaluate.a: failed, and the run continues without it: there is no test set" in notes.lines
     assert bench.calls == ["curate", "train.a", "evaluate.a", "report"]
     assert Manifest.open(bench.run).stage("evaluate.a")["status"] == "failed"
     bench.fail, notes = None, Notes()
@@ -382,7 +382,7 @@ def test_half_done_training_is_not_thrown_away_for_changed_code(bench, changed, 
     with pytest.raises(RecipeError) as caught:
         run_stages(coded(bench, **changed), Manifest.open(bench.run), Notes())
     assert str(caught.value) == (
-        f"train.a is half done (0 s) with other code: {told}. Undo the change, go on with the new code (--allow-change "
+        f"train.a is half done (0 s) with other code: {told}. Undo the change, continue with the new code (--allow-change "
         f"plugins.{plugin}), do it again (--from train.a), or take another folder (--run-dir)"
     )
     assert bench.calls == ["curate", "train.a"]
