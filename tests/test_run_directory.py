@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Files of a run are written atomically, and damaged ones are named."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from rexplug.io.atomic import replacing, write_json
 from rexplug.run_directory import metric_lines, read_json
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path):
+def test_a_failed_write_keeps_the_old_file(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"old": 1})
     with pytest.raises(ZeroDivisionError), replacing(path) as temporary:

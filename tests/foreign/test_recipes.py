@@ -1,4 +1,4 @@
-"""No recipe, however it was changed, makes `check`, `show` or `plan` fail otherwise than by one message."""
+"""Randomly changed recipes: `check`, `show` and `plan` work or end with one message."""
 
 import tempfile
 from pathlib import Path
@@ -91,7 +91,7 @@ def answer(place, command, content, *overrides):
         ("a: " + "x" * 1_000_001, "mutant.yaml: too large for a recipe: more than 1,000,000 characters"),
     ],
 )  # fmt: skip
-def test_what_is_no_recipe(place, text, message):
+def test_a_file_that_is_not_a_recipe(place, text, message):
     given = answer(place, "check", text)
     assert given.code == 2
     assert given.message == message
@@ -112,7 +112,7 @@ def test_what_is_no_recipe(place, text, message):
         ("tokenizer.from=" + "x" * 5000, "tokenizer: write either 'use: train'"),
     ],
 )
-def test_what_is_no_override(place, override, message):
+def test_an_invalid_override(place, override, message):
     given = answer(place, "check", TOY.format(more=""), override)
     assert given.code == 2
     assert message in given.message
@@ -120,5 +120,5 @@ def test_what_is_no_override(place, override, message):
     assert all(each.isprintable() for each in given.message.splitlines())
 
 
-def test_what_is_written_as_json_writes_emoji_is_one_character():
+def test_a_pair_of_surrogate_escapes_is_one_character():
     assert parse('a: "\\uD83D\\uDE00"', "r.yaml").value == {"a": "😀"}

@@ -1,4 +1,4 @@
-"""Which checkpoint `rexplug export` means."""
+"""Selection of the checkpoint to export, and of the target folder."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_a_phase_a_step_or_the_newest(run):
     assert find_checkpoint(run, None) == folder / "anneal" / "step-000000020"
 
 
-def test_one_that_is_not_there_lists_those_that_are(run):
+def test_an_unknown_checkpoint_lists_the_existing_ones(run):
     with pytest.raises(DataError) as error:
         find_checkpoint(run, "anneal/30")
     assert str(error.value).startswith("--checkpoint anneal/30: unknown checkpoint; the run has ")

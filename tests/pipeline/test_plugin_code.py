@@ -1,4 +1,4 @@
-"""Changed code of a plugin: what it touched is done again, nothing else is, and no corpus is mixed."""
+"""Changed plugin code redoes the stages that used it and no others, and never mixes with results of the old code."""
 
 import importlib
 import json
@@ -43,7 +43,7 @@ def rexplug_salience_scorers():
 
 @pytest.fixture
 def toy(tmp_path, monkeypatch, notes):
-    """A recipe whose corpus a plugin of two files decides; `write` changes its code, calling runs it until a stage."""
+    """A recipe with a filter and a scorer of a plugin; `write` changes the plugin's code, a call runs the recipe until a stage."""
     monkeypatch.setenv("REXPLUG_CACHE", str(tmp_path / "measurements"))
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -110,7 +110,7 @@ def test_changed_code_redoes_what_it_touched_and_says_so(toy):
     assert toy.marks() == ({"two"}, 30)
 
 
-def test_a_run_that_stopped_in_a_mended_plugin_does_not_go_on(toy):
+def test_a_stage_that_failed_in_a_plugin_starts_over_once_the_plugin_is_repaired(toy):
     toy.write("one", judge="if document.id.endswith('17.txt'): raise ValueError('no such page')")
     with pytest.raises(ValueError, match="^no such page$"):
         toy("curate")
@@ -132,7 +132,7 @@ def test_an_allowed_change_of_code_keeps_what_is_done(toy):
     assert all("done before" in line for line in toy()), "the code that is there now is what the stages are known with"
 
 
-def test_an_allowed_change_does_not_let_half_a_corpus_go_on(toy):
+def test_an_allowed_change_does_not_resume_a_half_finished_corpus(toy):
     toy.write("one", judge="if document.id.endswith('17.txt'): raise ValueError('no such page')")
     with pytest.raises(ValueError, match="^no such page$"):
         toy("curate")

@@ -1,4 +1,4 @@
-"""--fresh, and folders that hold something else than a run: nothing of anybody else's is removed or written over."""
+"""--fresh, and folders that are not run directories: files that no run wrote are neither removed nor overwritten."""
 
 import shutil
 
@@ -44,7 +44,7 @@ def test_fresh_removes_what_a_run_makes_and_nothing_else(run):
     assert contents(run.root) == [".lock", "exports", "labels", "my-recipe.yaml", "notes.txt"]
 
 
-def test_fresh_refuses_a_folder_that_is_no_run(run):
+def test_fresh_refuses_a_folder_that_is_not_a_run_directory(run):
     for name in ("thesis.tex", "data.csv"):
         (run.root / name).write_text("mine")
     with pytest.raises(DataError) as caught:
@@ -57,7 +57,7 @@ def test_fresh_refuses_a_folder_that_is_no_run(run):
 
 
 @pytest.mark.parametrize("name", ["recipe.yaml", "README.md", "corpus", "model"])
-def test_a_run_does_not_write_over_files_that_were_there(run, name):
+def test_a_run_does_not_overwrite_files_of_others(run, name):
     (run.root / name).write_text("mine")
     with pytest.raises(DataError) as caught:
         require_run_folder(run, fresh=False)
@@ -67,14 +67,14 @@ def test_a_run_does_not_write_over_files_that_were_there(run, name):
     )
 
 
-def test_what_a_refused_start_left_is_no_hindrance(run):
+def test_files_of_a_refused_start_are_ignored(run):
     (run.root / ".lock").touch()
     run.logs.mkdir()
     require_run_folder(run, fresh=True)
     require_run_folder(run, fresh=False)
 
 
-def test_a_file_and_a_broken_link_are_no_folders(tmp_path):
+def test_a_file_and_a_broken_link_are_refused(tmp_path):
     file = tmp_path / "file"
     file.write_text("mine")
     with pytest.raises(
@@ -89,7 +89,7 @@ def test_a_file_and_a_broken_link_are_no_folders(tmp_path):
         require_run_folder(RunDirectory(link), fresh=False)
 
 
-def test_of_a_linked_folder_the_link_goes_and_the_files_stay(run, tmp_path):
+def test_a_linked_folder_loses_its_link_but_no_files(run, tmp_path):
     fill(run)
     elsewhere = tmp_path / "big-disk"
     run.corpus.rename(elsewhere)

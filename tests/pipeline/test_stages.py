@@ -1,4 +1,4 @@
-"""Stages: skip, redo with the reason said, continue, --until and --from."""
+"""Stages are skipped, redone for a stated reason, resumed, and selected with --until and --from."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ from rexplug.run_directory import RunDirectory
 
 
 class Notes:
-    """Remembers what was said."""
+    """Progress that keeps the notes."""
 
     def __init__(self):
         self.lines = []
@@ -168,7 +168,7 @@ def precious(bench, rate=0.3, limit=5):
     ]
 
 
-def test_half_done_training_is_not_thrown_away_for_a_changed_recipe(bench):
+def test_half_done_training_is_not_discarded_for_a_changed_recipe(bench):
     bench.fail = "train.a"
     with pytest.raises(KeyboardInterrupt):
         run_stages(precious(bench), Manifest.open(bench.run), Notes())
@@ -185,7 +185,7 @@ def test_half_done_training_is_not_thrown_away_for_a_changed_recipe(bench):
     assert bench.calls == ["curate", "train.a"], "nor was the corpus made again"
 
 
-def test_a_change_allowed_by_name_goes_on_with_what_is_there(bench):
+def test_an_allowed_change_resumes_from_the_checkpoints(bench):
     bench.fail = "train.a"
     with pytest.raises(KeyboardInterrupt):
         run_stages(precious(bench), Manifest.open(bench.run), Notes())
@@ -214,7 +214,7 @@ def test_long_training_that_is_done_is_kept_too(bench):
         run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), Notes())
 
 
-def test_long_training_is_not_thrown_away_because_something_before_it_is_gone(bench):
+def test_long_training_is_not_discarded_because_an_earlier_output_is_missing(bench):
     run_stages(precious(bench), Manifest.open(bench.run), Notes())
     Manifest.open(bench.run).set_stage("train.a", seconds=7200.0)
     shutil.rmtree(bench.run.root / "curate")
@@ -260,7 +260,7 @@ def test_a_phase_of_another_length_is_refused_however_short_it_was(bench):
     assert (bench.run.root / "train.a" / "part-2").exists()
 
 
-def test_a_phase_that_is_cleared_for_a_change_says_before_how_it_could_have_gone_on(bench):
+def test_before_a_phase_is_cleared_the_option_that_would_resume_it_is_named(bench):
     run_stages(precious(bench), Manifest.open(bench.run), Notes())
     seen = []
 
@@ -300,7 +300,7 @@ def measured(bench, rate=0.3):
     ]
 
 
-def test_a_failed_evaluation_costs_itself_alone_and_is_said_at_the_end(bench):
+def test_a_failed_evaluation_does_not_stop_the_run_and_is_reported_at_the_end(bench):
     bench.fail, notes = "evaluate.a", Notes()
     with pytest.raises(Incomplete) as caught:
         run_stages(measured(bench), Manifest.open(bench.run), notes)
@@ -321,7 +321,7 @@ def test_a_failed_evaluation_costs_itself_alone_and_is_said_at_the_end(bench):
     assert Manifest.open(bench.run).stage("evaluate.a")["status"] == "done"
 
 
-def test_our_own_mistake_in_an_evaluation_is_raised_once_all_else_is_done(bench):
+def test_an_internal_error_in_an_evaluation_is_raised_after_the_other_stages(bench):
     stages = measured(bench)
 
     def work():
@@ -333,7 +333,7 @@ def test_our_own_mistake_in_an_evaluation_is_raised_once_all_else_is_done(bench)
     assert bench.calls[-1] == "report"
 
 
-def test_results_of_weights_that_are_gone_are_marked_and_made_again(bench):
+def test_results_of_retrained_weights_are_marked_stale_and_redone(bench):
     run_stages(measured(bench), Manifest.open(bench.run), Notes())
     run_stages(measured(bench), Manifest.open(bench.run), Notes(), from_="train", until="train")
     assert Manifest.open(bench.run).stage("evaluate.a")["stale"] == "train.a ran again"
@@ -346,7 +346,7 @@ def test_results_of_weights_that_are_gone_are_marked_and_made_again(bench):
     assert Manifest.open(bench.run).stage("evaluate.a")["stale"] is None
 
 
-def test_results_of_another_recipe_are_marked_until_the_change_is_undone(bench):
+def test_results_of_another_recipe_are_stale_until_the_change_is_undone(bench):
     run_stages(measured(bench), Manifest.open(bench.run), Notes())
     run_stages(measured(bench, rate=0.2), Manifest.open(bench.run), Notes(), until="curate")
     stage = Manifest.open(bench.run).stage("evaluate.a")
@@ -374,7 +374,7 @@ def coded(bench, filter_="1.0 aa", policy="1.0 aa"):
         ({"filter_": "1.1 bb"}, "curate: plugins.filters: 1.0 aa -> 1.1 bb", "filters"),
     ],
 )
-def test_half_done_training_is_not_thrown_away_for_changed_code(bench, changed, told, plugin):
+def test_half_done_training_is_not_discarded_for_changed_code(bench, changed, told, plugin):
     bench.fail = "train.a"
     with pytest.raises(KeyboardInterrupt):
         run_stages(coded(bench), Manifest.open(bench.run), Notes())

@@ -1,4 +1,4 @@
-"""What shows that an input changed: of local files and of objects in a store."""
+"""Stamps of inputs: local files and objects in a store."""
 
 import fsspec
 import pytest

@@ -1,4 +1,4 @@
-"""Calls into plugins: what a failure says, what passes, and which results are refused. Every message is matched whole."""
+"""Calls into plugins: what a failure says, what passes, and which results are refused. Every message is matched completely."""
 
 import errno
 import traceback

@@ -1,4 +1,4 @@
-"""What cannot work is refused; what no published encoder was trained with is warned of."""
+"""Options that cannot work are errors; options outside published values are warnings."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One file over another, and options for every phase."""
+"""`extends` merges a recipe over another, `defaults` sets options of every phase."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_problems_stand_in_the_file_where_they_were_written(complaint, toy, load
         ),
     ],
 )
-def test_a_base_that_is_none(complaint, text, message):
+def test_an_invalid_base(complaint, text, message):
     assert complaint(text) == message
 
 

@@ -1,4 +1,4 @@
-"""Recipes: strict, with every problem at once and its line."""
+"""Loading a recipe: strict, with all problems at once, each with its line."""
 
 from pathlib import Path
 
@@ -85,7 +85,7 @@ def test_duplicate_keys_are_refused(load):
     assert str(caught.value) == "r.yaml:15: name: the key is written twice"
 
 
-def test_what_is_no_yaml(load):
+def test_text_that_is_not_yaml(load):
     with pytest.raises(RecipeError) as caught:
         load("name: [\n")
     assert str(caught.value).startswith("r.yaml:2: this is not YAML: ")

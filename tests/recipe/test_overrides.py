@@ -1,4 +1,4 @@
-"""`dotted.path=value`: known keys only, and blamed for what they break."""
+"""Overrides set known keys only, and are named in messages about their values."""
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_a_number_has_no_keys(complaint, toy):
     assert complaint("seed: 17\n" + toy, "seed.x=3") == blamed("seed.x=3", "seed is 17, which has no keys")
 
 
-def test_an_override_that_is_no_yaml(complaint, toy):
+def test_an_override_that_is_not_yaml(complaint, toy):
     assert complaint(toy, "seed=[") == (
         "r.yaml has 1 problem:\n"
         "  override seed=[:1: this is not YAML: expected the node content, but found '<stream end>'"

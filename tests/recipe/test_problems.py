@@ -1,4 +1,4 @@
-"""Everything that is wrong with a recipe, at once, each with its place."""
+"""All problems of a recipe are reported at once, each with its line."""
 
 import pytest
 
@@ -73,7 +73,7 @@ def test_an_evaluator_is_listed_once(complaint, toy):
     )
 
 
-def test_an_evaluator_that_is_no_name(complaint, toy):
+def test_an_evaluator_without_a_name(complaint, toy):
     assert complaint(toy + "evaluators: [3]\n") == (
         "r.yaml has 1 problem:\n"
         "  r.yaml:21: evaluators.0: an evaluator is written as its name, or as a mapping with the name under 'use'"

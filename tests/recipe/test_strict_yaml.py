@@ -1,4 +1,4 @@
-"""Scalars as YAML 1.2 has them, a line for everything, and no key twice."""
+"""Strict YAML: scalars of YAML 1.2, a line for every value, no duplicate keys."""
 
 import pytest
 
@@ -108,13 +108,13 @@ def test_a_recipe_is_a_mapping(tmp_path, monkeypatch, text):
     assert str(caught.value) == f"{path}: a recipe is a mapping of keys like name, sources and phases"
 
 
-def test_a_file_that_is_no_text(tmp_path):
+def test_a_file_that_is_not_text(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_bytes(b"\xff\xfe\xff")
     with pytest.raises(RecipeError, match="cannot be read: 'utf-8' codec can't decode"):
         parse_file(path)
 
 
-def test_a_folder_is_no_recipe(tmp_path):
+def test_a_folder_is_not_a_recipe(tmp_path):
     with pytest.raises(RecipeError, match="cannot be read: .*Is a directory"):
         parse_file(tmp_path)

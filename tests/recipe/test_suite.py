@@ -22,7 +22,7 @@ def test_data_is_put_in(tmp_path):
     assert str(caught.value) == f"the suite {path} reads local data: give its folder with --data DIR"
 
 
-def test_an_unknown_suite_is_met_with_those_there_are():
+def test_an_unknown_suite_lists_the_installed_ones():
     with pytest.raises(RecipeError) as caught:
         load_suite("ecomerce", None, REGISTRY)
     assert str(caught.value) == (

@@ -1,4 +1,4 @@
-"""Each way of breaking a contract is said in a sentence of its own."""
+"""Every violation of a contract has its own message."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The ids of a run's tokenizer against those of the checkpoint, as a run compares them."""
+"""A run compares the token ids of its tokenizer with those of the starting checkpoint."""
 
 import pytest
 from foreign.tokenizers import BERT, changed, save, slow_only, wordpiece
@@ -31,7 +31,7 @@ def swapped(folder):
     save(folder, wordpiece(cased=True), {}, changed(model_vocab={piece: i for i, piece in enumerate(pieces)}))
 
 
-def test_a_checkpoint_that_brings_vocab_txt_alone_is_compared_too(compare):
+def test_a_checkpoint_with_only_vocab_txt_is_compared_too(compare):
     assert compare(cased, slow_only) is None
 
 

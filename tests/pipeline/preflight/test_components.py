@@ -1,4 +1,4 @@
-"""What is known before a run to fail at its end is said by `check`."""
+"""`check` finds mistakes in loggers, policies, scorers and evaluators that would otherwise show hours into a run."""
 
 from typing import ClassVar
 
@@ -23,11 +23,11 @@ def recipe(tokenized_run):
     return recipe
 
 
-def test_a_sound_recipe_has_none(recipe):
+def test_a_correct_recipe_has_no_problems(recipe):
     assert list(component_problems(recipe())) == []
 
 
-def test_held_out_documents_that_nobody_holds_out(recipe):
+def test_an_evaluator_of_held_out_documents_without_any(recipe):
     both = recipe("evaluators=[masked_recovery, embedding_geometry]")
     sentence = (
         "it measures on documents that are held out, but curation.held_out is 0; hold some out (curation.held_out: 0.01), or give "
@@ -44,14 +44,14 @@ def test_held_out_documents_that_nobody_holds_out(recipe):
     assert list(component_problems(recipe(own))) == []
 
 
-def test_a_source_that_an_evaluator_names_and_nobody_has(recipe):
+def test_an_unknown_source_of_an_evaluator(recipe):
     named = recipe("evaluators=[{use: masked_recovery, sources: [wiki]}]", "curation.held_out=0.1")
     assert list(component_problems(named)) == [
         "evaluators.0 (masked_recovery): unknown source 'wiki'; the sources are web, shop"
     ]
 
 
-def test_a_source_that_a_scorer_learns_from_and_nobody_has(recipe):
+def test_an_unknown_source_of_a_scorer(recipe):
     learns = "{use: guided_mlm.contrastive, domain: shop, general: wiki}"
     assert list(component_problems(recipe(f"salience=[{learns}]"))) == [
         "guided_mlm.contrastive: unknown source 'wiki'; the sources are web, shop"
@@ -61,7 +61,7 @@ def test_a_source_that_a_scorer_learns_from_and_nobody_has(recipe):
     )
 
 
-def test_files_of_an_evaluator_that_are_not_there(recipe, tmp_path):
+def test_a_missing_file_of_an_evaluator(recipe, tmp_path):
     class Reads(rexplug.Evaluator):
         name: ClassVar[str] = "toy.reads"
 

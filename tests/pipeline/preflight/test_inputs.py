@@ -1,4 +1,4 @@
-"""What `check` finds before anything is done: tokenizer, checkpoint, baselines, and names of the hub."""
+"""Checks before a run: tokenizer, checkpoint, baselines, and names on the Hugging Face hub."""
 
 import json
 import os
@@ -86,7 +86,7 @@ def complaints(look, *overrides):
     return str(caught.value).splitlines()
 
 
-def test_every_fault_is_found_at_once(place, look):
+def test_all_problems_are_reported_at_once(place, look):
     (place / "empty").mkdir()
     assert complaints(
         look, f"tokenizer={{from: {place}/none}}", f"model={{from: {place}/empty}}", "baselines=[./none/such, 'x=']"
@@ -128,7 +128,7 @@ def test_special_tokens_and_spare_rows_must_fit(place, look):
     ]
 
 
-def test_a_theta_of_layers_that_are_not_there(place, look):
+def test_a_theta_of_missing_layers(place, look):
     own = checkpoint(tokenizer(place / "own"), layer_types=["full_attention"] * 2)
     start = [f"tokenizer={{from: {own}}}", f"model={{from: {own}}}"]
     assert complaints(look, *start, "phases.anneal.rope={local_theta: 20000}") == [
@@ -215,7 +215,7 @@ def test_a_released_checkpoint_is_remarked_on(look):
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Answers as the hub does to a question for a repository."""
+    """Answers requests for a repository like the hub."""
 
     def do_GET(self):
         known = self.path.startswith("/api/models/known/encoder")
@@ -239,7 +239,7 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(place):
-    """Runs `rexplug check --hub` against a hub of this machine."""
+    """Runs `rexplug check --hub` against a local server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
@@ -271,7 +271,7 @@ def test_the_hub_is_asked(hub):
     ]
 
 
-def test_a_hub_that_does_not_answer_is_no_fault(hub):
+def test_a_hub_that_does_not_answer_is_not_a_problem_of_the_recipe(hub):
     done = hub("tokenizer={from: un/known}", "model={from: un/known}", endpoint="http://127.0.0.1:9")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
