@@ -43,6 +43,7 @@ from rexplug.io.hub import HubName
 from rexplug.io.tabular import read_records
 from rexplug.plugins.hookspecs import hookimpl
 from rexplug.schedules import Ramp
+from rexplug.text.words import lower_words, split_words
 
 __version__ = "0.1.0"
 
@@ -86,8 +87,10 @@ __all__ = [
     "Verdict",
     "__version__",
     "hookimpl",
+    "lower_words",
     "random_tokens",
     "read_lines",
     "read_records",
     "split_of",
+    "split_words",
 ]

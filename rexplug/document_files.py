@@ -1,4 +1,4 @@
-"""Documents in Parquet files."""
+"""Reads and writes documents in Parquet files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
@@ -16,7 +16,11 @@ from rexplug.io.atomic import replacing
 from rexplug.io.compression import DamagedFile
 from rexplug.io.tabular import open_parquet, parquet_records
 
-_GROUP_ROWS, _GROUP_BYTES = 5000, 8_000_000
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_GROUP_ROWS, _GROUP_CHARACTERS = 5000, 8_000_000
+"""A group of rows is written once it has so many documents, or characters of text."""
 
 
 class DocumentWriter:
@@ -30,7 +34,9 @@ class DocumentWriter:
         self.columns = columns
         self.num_documents = 0
         self._rows: list[tuple[Any, ...]] = []
-        self._size = 0
+        self._batches: list[Any] = []
+        self._num_pending = 0
+        self._num_characters = 0
         self._writer: Any = None
         self._stack = ExitStack()
 
@@ -47,19 +53,50 @@ class DocumentWriter:
     def write(self, document: Document, *columns: Any) -> None:
         """Add a document and its further columns."""
         self._rows.append((document.id, document.text, document.url, _json(document.metadata), *columns))
-        self._size += len(document.text)
-        self.num_documents += 1
-        if len(self._rows) >= _GROUP_ROWS or self._size >= _GROUP_BYTES:
+        self._added(1, len(document.text))
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        """Add rows of another file of documents as they are; the result is that of `write` for each document."""
+        import numpy as np
+        import pyarrow.compute as pc
+
+        ends = np.cumsum(pc.utf8_length(batch["text"]).to_numpy())
+        start = 0
+        while start < len(ends):
+            before = int(ends[start - 1]) if start else 0
+            fills = int(np.searchsorted(ends, before + _GROUP_CHARACTERS - self._num_characters))
+            stop = min(start + _GROUP_ROWS - self._num_pending, fills + 1, len(ends))
+            self._take_rows()
+            self._batches.append(batch.slice(start, stop - start))
+            self._added(stop - start, int(ends[stop - 1]) - before)
+            start = stop
+
+    def _added(self, num_documents: int, num_characters: int) -> None:
+        self.num_documents += num_documents
+        self._num_pending += num_documents
+        self._num_characters += num_characters
+        if self._num_pending >= _GROUP_ROWS or self._num_characters >= _GROUP_CHARACTERS:
             self._flush()
 
-    def _flush(self) -> None:
+    def _take_rows(self) -> None:
+        """Turn the rows that wait into a batch, so that they keep their place before those that follow."""
         import pyarrow as pa
 
         if self._rows:
             values = zip(*self._rows, strict=True)
-            arrays = [pa.array(each, field.type) for each, field in zip(values, self._schema, strict=True)]
-            self._writer.write_table(pa.table(arrays, schema=self._schema))
-            self._rows, self._size = [], 0
+            arrays = [pa.array(column, field.type) for column, field in zip(values, self._schema, strict=True)]
+            self._batches.append(pa.record_batch(arrays, schema=self._schema))
+            self._rows = []
+
+    def _flush(self) -> None:
+        """Write what waits as one group of rows."""
+        import pyarrow as pa
+
+        self._take_rows()
+        if self._batches:
+            # In one piece: where pages begin must not depend on how the rows came in.
+            self._writer.write_table(pa.Table.from_batches(self._batches, self._schema).combine_chunks())
+        self._batches, self._num_pending, self._num_characters = [], 0, 0
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         try:
@@ -75,8 +112,12 @@ class DocumentWriter:
 def _json(metadata: Mapping[str, Any]) -> str:
     try:
         return orjson.dumps(metadata, default=str).decode()
-    except TypeError:  # a number beyond 64 bits, a key that is no text
-        return json.dumps(dict(metadata), default=str)
+    except TypeError:  # a number beyond 64 bits, a key that is not text, half a pair of surrogates
+        text = json.dumps(dict(metadata), default=str)
+    try:
+        return orjson.dumps(json.loads(text)).decode()
+    except TypeError:
+        return text
 
 
 def read_documents(folder: Path) -> Iterator[Document]:
@@ -94,6 +135,11 @@ def read_file(path: Path) -> Iterator[Document]:
     try:
         with open_parquet(path) as reader:
             for row in parquet_records(reader, ("id", "text", "url", "metadata")):
-                yield Document(row["id"], row["text"], row["url"], json.loads(row["metadata"]))
+                yield document_of(row)
     except DamagedFile as error:
         raise DataError(f"{path} is damaged: {error}") from None
+
+
+def document_of(row: Mapping[str, Any]) -> Document:
+    """The document in a row of such a file."""
+    return Document(row["id"], row["text"], row["url"], json.loads(row["metadata"]))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_BYTES = 4
-"""Of a number in fp32: weights, gradients and moments."""
+FP32_BYTES = 4
+"""Bytes of a number in fp32: weights, gradients and moments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class OptimizerSpec:
     @property
     def moment_bytes(self) -> int:
         """Bytes of optimizer state per parameter."""
-        return _BYTES * len(self.moments)
+        return FP32_BYTES * len(self.moments)
 
     @property
     def training_bytes(self) -> int:
         """Bytes per parameter that training holds: weight, gradient and optimizer state."""
-        return 2 * _BYTES + self.moment_bytes
+        return 2 * FP32_BYTES + self.moment_bytes
 
 
 OPTIMIZERS: dict[str, OptimizerSpec] = {

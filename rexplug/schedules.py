@@ -1,4 +1,4 @@
-"""Rates, learning rate and batch size as pure functions of progress or tokens. No torch, so plan and engine share them."""
+"""Learning rate, batch size and mask rate as pure functions of tokens or progress; plans and training share them. No torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 
 
 def _or_number(schema: dict[str, Any]) -> None:
-    """Tell editors that one number will do."""
+    """Allow a single number in the JSON Schema, instead of the mapping."""
     mapping = dict(schema)
     description = mapping.pop("description", "")
     schema.clear()
@@ -17,7 +17,7 @@ def _or_number(schema: dict[str, Any]) -> None:
 
 
 class Ramp(BaseModel):
-    """A rate between 0 and 1 that moves linearly over a phase; one number stands for a constant.
+    """A rate between 0 and 1 that changes linearly over a phase; a single number stands for a constant rate.
 
     `0.3` and `{start: 0.3, end: 0.15}` are both valid in a recipe.
     """
@@ -50,10 +50,11 @@ class Ramp(BaseModel):
 def learning_rate_factor(
     tokens: int, *, total: int, schedule: str, warmup: int = 0, decay: int | None = None, final: float = 0.0
 ) -> float:
-    """The learning rate after `tokens` of a phase of `total`, as a share of its peak.
+    """The learning rate after `tokens` of a phase of `total` tokens, as a share of its peak.
 
-    Shapes as in ModernBERT's `src/scheduler.py`: `wsd` falls in a line, `one_minus_sqrt` as 1 - sqrt(x), both over the
-    last `decay` tokens (the whole phase after the warm-up if None, no decay if 0) and down to `final`.
+    Shapes as in ModernBERT's `src/scheduler.py`: a linear warm-up over `warmup` tokens; then `wsd` decays linearly and
+    `one_minus_sqrt` as 1 - sqrt(x), both over the last `decay` tokens (everything after the warm-up if None, no decay if 0), and
+    `linear` and `cosine` over everything after the warm-up, all down to `final`.
     """
     if warmup and tokens < warmup:
         return tokens / warmup
@@ -73,7 +74,7 @@ def learning_rate_factor(
 
 
 def batch_size(tokens: int, *, full: int, start: int | None = None, warmup: int = 0) -> int:
-    """Tokens of the batch after `tokens` of a phase: from `start` to `full` in a line over `warmup` tokens."""
+    """Tokens of the batch after `tokens` of a phase: it grows linearly from `start` to `full` over `warmup` tokens."""
     if start is None or tokens >= warmup:
         return full
     return round(start + (full - start) * tokens / warmup)

@@ -2,6 +2,12 @@
 
 CPU_TOKENS = 8192
 """Tokens that a CPU takes at a time at least, where the batch has as many; more gain nothing."""
+LOGITS_CPU = 2**22
+"""Logits of masked tokens held at a time on a CPU (16 MiB): they stay in the cache from product to gradient."""
+LOGITS_GPU = 2**27
+"""Logits held at a time on a GPU in fp32 (512 MiB)."""
+LOGITS_FUSED = 2**29
+"""Logits held at a time where a kernel turns them into their gradient in half precision (1 GiB)."""
 GPU_TOKENS = 65_536
 """Tokens that a GPU takes at a time at least, where the batch has as many and memory does not forbid."""
 FSDP_MEMORY_SHARE = 0.25

@@ -1,4 +1,4 @@
-"""Learning rate and batch size: warm-up, fall, end value, for each shape."""
+"""Learning rate and batch size: warm-up, decay and final value of each shape."""
 
 import math
 
@@ -12,7 +12,7 @@ SHAPES = ["constant", "linear", "cosine", "wsd", "one_minus_sqrt"]
 
 
 @pytest.mark.parametrize("schedule", SHAPES)
-def test_warmup_rises_from_zero_in_a_line(schedule):
+def test_warmup_rises_linearly_from_zero(schedule):
     factors = [learning_rate_factor(t, total=1000, schedule=schedule, warmup=100) for t in (0, 25, 50, 100)]
     assert factors == [0.0, 0.25, 0.5, 1.0]
 
@@ -58,7 +58,7 @@ def test_is_always_a_share_of_the_peak(tokens, schedule, warmup, decay, final):
     assert -1e-12 <= factor <= 1 + 1e-12
 
 
-def test_batch_grows_in_a_line_and_is_full_after_the_warmup():
+def test_batch_grows_linearly_and_is_full_after_the_warmup():
     sizes = [batch_size(t, full=1000, start=200, warmup=400) for t in (0, 200, 400, 9999)]
     assert sizes == [200, 600, 1000, 1000]
     assert batch_size(0, full=1000) == 1000
@@ -84,7 +84,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize("schedule", SHAPES)
 def test_golden_curves(schedule):
-    """By hand from the formulas of ModernBERT's `src/scheduler.py`, to six places."""
+    """Computed by hand from the formulas of ModernBERT's `src/scheduler.py`, to six places."""
     decay = 300 if schedule in ("wsd", "one_minus_sqrt") else None
     final = 0.0 if schedule == "constant" else 0.1
     curve = [

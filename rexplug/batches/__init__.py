@@ -1,10 +1,10 @@
-"""Token stores to batches: order, mixing, packing, masking. Knows no Composer and no recipe."""
+"""Batches from token stores: order, mixing, packing, masking. Independent of Composer and of recipes."""
 
 from rexplug.batches.history import PositionHistory, PositionLog
 from rexplug.batches.lineage import Lineage
 from rexplug.batches.masking import IGNORED
 from rexplug.batches.position import BatchPlan, GlobalBatch, PackedRow, Position, rank_rows
-from rexplug.batches.samples import Sample
+from rexplug.batches.samples import SampleRecord
 from rexplug.batches.stream import BatchStream
 
 __all__ = [
@@ -17,6 +17,6 @@ __all__ = [
     "Position",
     "PositionHistory",
     "PositionLog",
-    "Sample",
+    "SampleRecord",
     "rank_rows",
 ]

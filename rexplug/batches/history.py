@@ -1,4 +1,4 @@
-"""Which position a phase was at after each step: a small record per step, so that lineage need not train again."""
+"""The position after each step of a phase, in a small record per step, so that lineage need not train again."""
 
 from __future__ import annotations
 
@@ -18,59 +18,65 @@ from rexplug.batches.stream import BatchStream
 from rexplug.errors import DataError
 
 FORMAT = 1
-_REPLAYED = 256
-"""Steps that are planned anew where a crash lost their records."""
+_MAX_REPLAYED = 256
+"""At most so many steps are planned again where a crash lost their records."""
 FILE = "positions.log"
-"""The file's name in a phase's folder of checkpoints."""
+"""The name of the file in a phase's folder of checkpoints."""
 
 
-def _record(num_sources: int) -> np.dtype[Any]:
-    """Waiting draws are kept as their distance from `draws`, 0 where there is none."""
+def _record_type(num_sources: int) -> np.dtype[Any]:
+    """A position as a record of fixed size.
+
+    A deferred sample is kept as the distance of its sample index from the source's `next_indices`, 0 where there is none.
+    """
     shape = (num_sources,)
     return np.dtype(
         [
-            ("batch", "<i8"), ("tokens", "<i8"), ("credits", "<i8", shape), ("draws", "<i8", shape),
-            ("waiting", "<u4", (num_sources, LOOK_AHEAD)),
+            ("batch", "<i8"), ("tokens", "<i8"), ("credits", "<i8", shape), ("next_indices", "<i8", shape),
+            ("deferred", "<u4", (num_sources, LOOK_AHEAD)),
         ]
     )  # fmt: skip
 
 
 class PositionLog:
-    """Writes the position after each step; records have a fixed size and lie in order of steps.
+    """Writes the position after each step; records have a fixed size and are in order of steps.
 
-    A phase that goes on after step `step` overwrites what a killed process wrote beyond it.
+    Args:
+        path: the file; made with its folder if it is missing, and anew if it belongs to another stream.
+        stream: the stream that the phase trains on.
+        step: the step after which the phase resumes; what a killed process wrote beyond it is overwritten.
     """
 
     def __init__(self, path: Path, stream: BatchStream, step: int = 0) -> None:
-        self._kind = _record(len(stream.sources))
+        self._type = _record_type(len(stream.sources))
         header = _header(stream)
         if not _starts_with(path, header):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(header)
         self._start = len(header)
         self._file = path.open("r+b", buffering=0)
-        end = self._start + step * self._kind.itemsize
+        end = self._start + step * self._type.itemsize
         self._file.seek(0, 2)
         if self._file.tell() > end:
             self._file.truncate(end)
 
     def append(self, position: Position) -> None:
-        """Write the position after a step (`position.batch` steps are done)."""
-        record = np.zeros((), self._kind)
+        """Write the position after step number `position.batch`. A full disk does not stop training: the record is left out."""
+        record = np.zeros((), self._type)
         record["batch"], record["tokens"] = position.batch, position.tokens
-        record["credits"], record["draws"] = position.credits, position.draws
-        places = [0] * len(position.draws)
-        for source, draw in position.waiting:
-            record["waiting"][source, places[source]] = position.draws[source] - draw
-            places[source] += 1
-        place = self._start + (position.batch - 1) * self._kind.itemsize
+        record["credits"], record["next_indices"] = position.credits, position.next_indices
+        num_deferred = [0] * len(position.next_indices)
+        for source, sample_index in position.deferred:
+            record["deferred"][source, num_deferred[source]] = position.next_indices[source] - sample_index
+            num_deferred[source] += 1
+        offset = self._start + (position.batch - 1) * self._type.itemsize
         try:
-            self._file.seek(place)
-            if self._file.write(record.tobytes()) != self._kind.itemsize:
-                self._file.truncate(place)
+            self._file.seek(offset)
+            if self._file.write(record.tobytes()) != self._type.itemsize:
+                self._file.truncate(offset)
         except OSError:
-            # A full disk is no reason to stop training: such a step is planned anew when somebody asks for it.
-            self._file.truncate(place)
+            # `PositionHistory.before` plans such a step again when it is asked for.
+            self._file.truncate(offset)
 
     def close(self) -> None:
         """Close the file."""
@@ -93,27 +99,26 @@ def _starts_with(path: Path, header: bytes) -> bool:
 
 
 def _header(stream: BatchStream) -> bytes:
-    about = {
-        "format": FORMAT, "phase": stream.phase, "sources": list(stream.sources),
-        "stores": [store.identity for store in stream.stores.values()],
-        "context": stream.context, "row_tokens": stream.row_tokens, "min_tokens": stream.min_tokens,
-        "look_ahead": LOOK_AHEAD, "seed": stream.seed,
-    }  # fmt: skip
-    return (json.dumps(about) + "\n").encode()
+    return (json.dumps({"format": FORMAT, **stream.identity()}) + "\n").encode()
 
 
 @dataclass(frozen=True, eq=False)
 class PositionHistory:
-    """Reads what `PositionLog` wrote; records are memory-mapped, so any step is found at once."""
+    """Reads what `PositionLog` wrote; records are memory-mapped, so that any step is read directly.
+
+    Args:
+        path: the log; it may be missing if the phase has not begun.
+        stream: the stream that the phase trains on.
+    """
 
     path: Path
     stream: BatchStream
 
     @cached_property
     def _records(self) -> NDArray[Any]:
-        kind = _record(len(self.stream.sources))
+        record_type = _record_type(len(self.stream.sources))
         if not self.path.exists():
-            return np.zeros(0, kind)
+            return np.zeros(0, record_type)
         with self.path.open("rb") as file:
             header = file.readline()
             size = file.seek(0, 2) - len(header)
@@ -122,9 +127,9 @@ class PositionHistory:
                 f"{self.path} belongs to other token stores or another recipe than those in the run's folder now; "
                 "train the phase again"
             )
-        if size < kind.itemsize:
-            return np.zeros(0, kind)
-        return np.memmap(self.path, kind, "r", len(header), (size // kind.itemsize,))
+        if size < record_type.itemsize:
+            return np.zeros(0, record_type)
+        return np.memmap(self.path, record_type, "r", len(header), (size // record_type.itemsize,))
 
     @property
     def num_steps(self) -> int:
@@ -132,20 +137,22 @@ class PositionHistory:
         return len(self._records)
 
     def before(self, step: int) -> Position:
-        """The position before step `step` (1, 2, ...), or after the last; steps whose record a crash lost are planned anew.
+        """The position before step `step` (1, 2, ...); that after the last step is before step `num_steps + 1`.
+
+        Steps whose record a crash lost are planned again.
 
         Raises:
-            DataError: there is no such step.
+            DataError: there is no such step, or too many records before it are lost.
         """
         if step != self.num_steps + 1:
             self.require(step)
         known = step - 1
         while known and int(self._records[known - 1]["batch"]) != known:
             known -= 1
-            if step - 1 - known > _REPLAYED:
+            if step - 1 - known > _MAX_REPLAYED:
                 raise DataError(
-                    f"the records of more than {_REPLAYED} steps before step {step} are lost from {self.path}; "
-                    "what those steps saw cannot be told any more"
+                    f"the records of more than {_MAX_REPLAYED} steps before step {step} are lost from {self.path}; "
+                    "which samples those steps trained on cannot be determined any more"
                 )
         position = self._position(known)
         for _ in range(known, step - 1):
@@ -153,7 +160,7 @@ class PositionHistory:
         return position
 
     def require(self, step: int) -> None:
-        """Refuse a step that was not recorded.
+        """Raise an error for a step that was not recorded.
 
         Raises:
             DataError: there is no such step.
@@ -167,14 +174,18 @@ class PositionHistory:
         if step == 0:
             return self.stream.start
         record = self._records[step - 1]
-        draws = record["draws"].tolist()
-        waiting = tuple(
-            (source, draws[source] - int(distance))
-            for source, line in enumerate(record["waiting"])
-            for distance in line[line > 0]
+        next_indices = record["next_indices"].tolist()
+        deferred = tuple(
+            (source, next_indices[source] - int(distance))
+            for source, distances in enumerate(record["deferred"])
+            for distance in distances[distances > 0]
         )
         return Position(
-            int(record["batch"]), int(record["tokens"]), tuple(record["credits"].tolist()), tuple(draws), waiting
+            int(record["batch"]),
+            int(record["tokens"]),
+            tuple(record["credits"].tolist()),
+            tuple(next_indices),
+            deferred,
         )
 
     @property
@@ -182,8 +193,8 @@ class PositionHistory:
         """The position after the last recorded step."""
         return self.before(self.num_steps + 1)
 
-    def step_of(self, source: int, draw: int) -> int:
-        """The first step after which more than `draw` draws of a source were done; 0 if none was.
+    def step_of(self, source: int, sample_index: int) -> int:
+        """The first step after which `next_indices` of a source is above `sample_index`; 0 if there is none yet.
 
         Raises:
             DataError: the records that would tell are lost.
@@ -193,6 +204,7 @@ class PositionHistory:
             middle = (low + high) // 2
             record = self._records[middle - 1]
             # A record that a crash lost says nothing about the steps around it.
-            draws = record["draws"] if int(record["batch"]) == middle else self.before(middle + 1).draws
-            low, high = (low, middle) if int(draws[source]) > draw else (middle + 1, high)
+            is_whole = int(record["batch"]) == middle
+            next_indices = record["next_indices"] if is_whole else self.before(middle + 1).next_indices
+            low, high = (low, middle) if int(next_indices[source]) > sample_index else (middle + 1, high)
         return low if low <= self.num_steps else 0

@@ -1,4 +1,4 @@
-"""From a step to the documents in its batch, and from a document to the steps that saw it or will."""
+"""Lineage of steps: from a step to the documents in its batch, and from a document to the steps that train on it."""
 
 from __future__ import annotations
 
@@ -11,35 +11,38 @@ from numpy.typing import NDArray
 
 from rexplug.batches.history import PositionHistory
 from rexplug.batches.position import BatchPlan, Position
-from rexplug.batches.samples import Sample
+from rexplug.batches.samples import SampleRecord
 from rexplug.errors import DataError
 
-_POINTS = 1024
-"""Points at which the schedule is looked at to tell when a document will come."""
+_SCHEDULE_POINTS = 1024
+"""The rest of the schedule is evaluated at so many points to estimate when a document will come."""
 
 
 class Visit(NamedTuple):
-    """A sample of a document in a phase: part `part` of `num_parts`, in epoch `epoch` (0, 1, ...) of its source.
-
-    `step` is exact for steps that were done (`seen`), and an estimate from the schedule for those to come.
-    """
+    """One step of a phase that trained on a sample of a document, or is expected to."""
 
     part: int
+    """Which sample of the document it is, from 0."""
     num_parts: int
+    """Samples of the document."""
     epoch: int
+    """The epoch of the source, from 0."""
     step: int
+    """The step (1, 2, ...): exact where it was done, otherwise an estimate from the schedule."""
     row: int | None
+    """The row of the global batch; None for a step to come."""
     seen: bool
+    """Whether the step was done."""
 
 
 @dataclass(frozen=True, eq=False)
 class Lineage:
-    """The lineage of one phase."""
+    """The lineage of one phase: which samples its steps trained on, recomputed from the recorded positions."""
 
     history: PositionHistory
 
     def batch(self, step: int) -> BatchPlan:
-        """What was in the batch of a step (1, 2, ...).
+        """The samples in the batch of a step (1, 2, ...).
 
         Raises:
             DataError: the step was not recorded, or the recipe has changed since.
@@ -48,62 +51,74 @@ class Lineage:
         plan, after = self.history.stream.plan(self.history.before(step))
         if after != self.history.before(step + 1):
             raise DataError(
-                f"step {step} of phase '{self.history.stream.phase}' comes out otherwise now than it was trained; "
+                f"step {step} of phase '{self.history.stream.phase}' is planned differently now than when it was trained; "
                 "the recipe or rexplug has changed since"
             )
         return plan
 
     def visits(self, source: int, document: int) -> Iterator[Visit]:
-        """Where a document of a source was seen, in order of parts and epochs, and where it will be."""
+        """The steps that trained on a document and those that are expected to, in order of parts and epochs.
+
+        Args:
+            source: the index of the source in the stream.
+            document: the number of the document in the source's token store.
+
+        Raises:
+            DataError: the recipe has changed since the steps were done, or records are lost.
+        """
         samples = self.history.stream.samples[source]
         numbers = samples.numbers_of(document)
         last = self.history.last
-        drawn, steps = self._course(source, last)
+        taken, steps = self._forecast(source, last)
         for part, number in enumerate(numbers):
             epoch = 0
             while True:
-                draw = samples.draw_of(number, epoch)
-                visit = self._seen(source, draw) if draw < last.draws[source] else None
-                if visit is not None:
-                    yield Visit(part, len(numbers), epoch, *visit, seen=True)
+                sample_index = samples.index_of(number, epoch)
+                was_taken = sample_index < last.next_indices[source]
+                place = self._step_and_row(source, sample_index) if was_taken else None
+                if place is not None:
+                    yield Visit(part, len(numbers), epoch, *place, seen=True)
                 else:
-                    missing = max(0, draw - last.draws[source])
-                    if missing >= drawn[-1]:
+                    missing = max(0, sample_index - last.next_indices[source])
+                    if missing >= taken[-1]:
                         break
-                    step = last.batch + 1 + int(np.interp(missing, drawn, steps))
+                    step = last.batch + 1 + int(np.interp(missing, taken, steps))
                     yield Visit(part, len(numbers), epoch, step, None, seen=False)
                 epoch += 1
 
-    def _seen(self, source: int, draw: int) -> tuple[int, int] | None:
-        """Step and row of a draw. It was taken in the first step after which it no longer waits; None if it still does."""
-        step = self.history.step_of(source, draw)
+    def _step_and_row(self, source: int, sample_index: int) -> tuple[int, int] | None:
+        """Step and row of a sample: the first step after which it is no longer deferred; None if it still is."""
+        step = self.history.step_of(source, sample_index)
         while 0 < step <= self.history.num_steps:
-            if (source, draw) not in self.history.before(step + 1).waiting:
+            if (source, sample_index) not in self.history.before(step + 1).deferred:
                 plan = self.batch(step)
-                for row, contents in enumerate(plan.rows):
-                    if any(sample[1] == source and sample[2] == draw for sample in contents):
+                for row, samples in enumerate(plan.rows):
+                    if any(sample.source == source and sample.sample_index == sample_index for sample in samples):
                         return step, row
             step += 1
         return None
 
-    def _course(self, source: int, last: Position) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Draws of a source and steps from `last` to points up to the end of the phase, as the schedule has it."""
+    def _forecast(self, source: int, last: Position) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Samples of a source taken, and steps done, from `last` to points up to the end of the phase.
+
+        Both `[num_points]`, ascending from 0; estimated from the schedule and the mean length of a sample.
+        """
         stream = self.history.stream
         samples = stream.samples[source]
         if stream.done(last) or not samples.size:
             return np.zeros(1), np.zeros(1)
-        at = np.linspace(last.tokens, stream.total_tokens, _POINTS)
+        points = np.linspace(last.tokens, stream.total_tokens, _SCHEDULE_POINTS)
         shares = []
-        for tokens in at[:-1]:
+        for tokens in points[:-1]:
             weights = stream.mixing.weights(float(tokens) / stream.total_tokens)
             shares.append(weights.get(stream.sources[source], 0.0) / sum(weights.values()))
-        width = np.diff(at)
-        drawn = np.cumsum(np.array(shares) * width) / (samples.num_tokens / samples.size)
-        steps = np.cumsum(width / np.array([max(1, stream.batch_tokens(int(tokens))) for tokens in at[:-1]]))
-        return np.concatenate([[0], drawn]), np.concatenate([[0], steps])
+        width = np.diff(points)
+        taken = np.cumsum(np.array(shares) * width) / (samples.num_tokens / samples.size)
+        steps = np.cumsum(width / np.array([max(1, stream.batch_tokens(int(tokens))) for tokens in points[:-1]]))
+        return np.concatenate([[0], taken]), np.concatenate([[0], steps])
 
-    def samples(self, plan: BatchPlan) -> Iterator[tuple[int, Sample]]:
-        """Every sample of a batch with the number of its row."""
-        for row, contents in enumerate(plan.rows):
-            for item in contents:
-                yield row, Sample(*item)
+    def samples(self, plan: BatchPlan) -> Iterator[tuple[int, SampleRecord]]:
+        """(number of the row, sample) for every sample of a batch."""
+        for row, samples in enumerate(plan.rows):
+            for sample in samples:
+                yield row, sample

@@ -1,4 +1,4 @@
-"""What the engine guards about masks: the policy chooses, the engine checks and replaces."""
+"""Applies a masking policy: the policy chooses tokens, this module checks the choice and replaces them."""
 
 from __future__ import annotations
 
@@ -16,28 +16,47 @@ from rexplug.tokens import SpecialTokens
 
 IGNORED = -100
 """Label of a token that is not predicted."""
-_RANGES = 8
-"""Special ids in at most so many runs are found by comparing; more are looked up in a table."""
+_MAX_RUNS = 8
+"""Special ids are found by comparing if they form at most so many runs of consecutive ids; otherwise in a table."""
 
 
 def row_generator(seed: int, phase: str, batch: int, row: int) -> np.random.Generator:
-    """The generator of one row: counter-based and keyed by what names the row, so no draw depends on another row."""
+    """The random generator of one row: counter-based and keyed by the row's names, so that rows are independent."""
     return np.random.Generator(np.random.Philox(key=[key_of("mask", seed, phase), key_of(batch, row)]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskedTokens:
+    """The tokens of a row after masking, T of them."""
+
+    token_ids: NDArray[np.int64]
+    """`[T]`; chosen tokens are replaced."""
+    labels: NDArray[np.int64]
+    """`[T]`; the true id of each masked token, and `IGNORED` elsewhere."""
+    num_masked: int
+    """Masked tokens."""
 
 
 @dataclass(frozen=True)
 class Masker:
-    """Applies a masking policy to packed rows."""
+    """Applies a masking policy to rows of packed samples.
+
+    Args:
+        policy: chooses the tokens.
+        special: the tokenizer's special tokens, which are never masked and never stand in for a masked token.
+    """
 
     policy: MaskingPolicy
     special: SpecialTokens
 
     @cached_property
     def _ordinary(self) -> NDArray[np.int64]:
+        """The ids that are not special, ascending."""
         return np.setdiff1d(np.arange(self.special.vocabulary_size), np.array(sorted(self.special.all)))
 
     @cached_property
     def _special_runs(self) -> list[tuple[int, int]]:
+        """First and last id of each run of consecutive special ids."""
         runs: list[tuple[int, int]] = []
         for token in sorted(self.special.all):
             if runs and runs[-1][1] == token - 1:
@@ -48,38 +67,51 @@ class Masker:
 
     @cached_property
     def _special_table(self) -> NDArray[np.bool_]:
+        """Which ids are special, `[vocabulary_size]` or more."""
         table = np.zeros(max(self.special.vocabulary_size, max(self.special.all) + 1), np.bool_)
         table[sorted(self.special.all)] = True
         return table
 
     def is_special(self, tokens: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which of the unsigned token ids are special."""
+        """Which token ids are special; `tokens` is `[num_tokens]` of an unsigned type, the result `[num_tokens]`."""
         runs = self._special_runs
-        if len(runs) > _RANGES:
+        if len(runs) > _MAX_RUNS:
             return self._special_table.take(tokens)
-        found = np.zeros(len(tokens), np.bool_)
+        special = np.zeros(len(tokens), np.bool_)
         for first, last in runs:
-            # Unsigned: what lies below `first` wraps around and is large.
-            found |= tokens == first if first == last else (tokens - tokens.dtype.type(first)) <= last - first
-        return found
+            # Unsigned: ids below `first` wrap around and become large.
+            special |= tokens == first if first == last else (tokens - tokens.dtype.type(first)) <= last - first
+        return special
 
     def mask(
-        self, batch: TokenBatch, progress: float, generator: np.random.Generator
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Token ids after replacement and labels (`IGNORED` where nothing was masked), both `[num_tokens]`.
+        self,
+        batch: TokenBatch,
+        progress: float,
+        generator: np.random.Generator,
+        *,
+        out: NDArray[np.int64] | None = None,
+    ) -> MaskedTokens:
+        """Mask a row.
+
+        Args:
+            batch: the row, without padding.
+            progress: progress of the phase, in [0, 1].
+            generator: the row's generator (`row_generator`).
+            out: `[T]`, the ids of `batch` followed by padding, masked in place (`batch.token_ids` may be a view of it);
+                a copy of `batch.token_ids` is masked if left out.
 
         Raises:
             PluginError: the policy chose a special token, or not exactly its budget.
         """
-        places = np.flatnonzero(self.choose(batch, progress, generator))
-        labels = np.full(len(batch.token_ids), IGNORED, np.int64)
-        labels[places] = batch.token_ids[places]
-        masked = batch.token_ids.copy()
-        masked[places] = self.replace(labels[places], generator)
-        return masked, labels
+        chosen = np.flatnonzero(self.choose(batch, progress, generator))
+        token_ids = batch.token_ids.copy() if out is None else out
+        labels = np.full(len(token_ids), IGNORED, np.int64)
+        originals = labels[chosen] = token_ids[chosen]
+        token_ids[chosen] = self.replacements(originals, generator)
+        return MaskedTokens(token_ids, labels, len(chosen))
 
     def choose(self, batch: TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
-        """What the policy chose, checked.
+        """The tokens that the policy chose, `[num_tokens]`, checked.
 
         Raises:
             PluginError: the policy chose a special token, or not exactly its budget.
@@ -97,15 +129,15 @@ class Masker:
             raise PluginError(f"{name}.choose() chose {count} tokens, but its rate asks for {budget}")
         return chosen
 
-    def replace(self, tokens: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
-        """What stands in place of chosen tokens, `[num_masked]`."""
-        shown = np.full(len(tokens), self.special.mask, np.int64)
+    def replacements(self, tokens: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+        """The ids that replace chosen tokens, `[num_masked]`, as the policy's `replacement` says."""
+        replacements = np.full(len(tokens), self.special.mask, np.int64)
         if self.policy.replacement == "mask":
-            return shown
-        # A tenth of 2^16 is no whole number; of 2^32 it is close enough to call it one.
+            return replacements
+        # A tenth of 2^16 is not a whole number; a tenth of 2^32 is one but for a rounding error of 10^-10.
         draw = generator.integers(0, 2**32, len(tokens), dtype=np.uint32)
-        kept = np.flatnonzero(draw < round(0.1 * 2**32))
-        shown[kept] = tokens[kept]
+        unchanged = np.flatnonzero(draw < round(0.1 * 2**32))
+        replacements[unchanged] = tokens[unchanged]
         random = np.flatnonzero(draw >= round(0.9 * 2**32))
-        shown[random] = self._ordinary[generator.integers(0, len(self._ordinary), len(random))]
-        return shown
+        replacements[random] = self._ordinary[generator.integers(0, len(self._ordinary), len(random))]
+        return replacements

@@ -1,11 +1,10 @@
-"""Sources drawn by error diffusion, so that realised shares of tokens follow the schedule within one sample."""
+"""Which source the next sample comes from: error diffusion keeps realised token shares within one sample of the schedule."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from rexplug.batches.samples import Item
 from rexplug.components import MixingSchedule
 from rexplug.errors import PluginError
 
@@ -13,7 +12,7 @@ _UNIT = 2**32
 """Shares are whole multiples of 1 / _UNIT, so that credits are integers and the same on every machine."""
 
 
-def shares(mixing: MixingSchedule, progress: float, sources: Sequence[str]) -> tuple[int, ...]:
+def integer_weights(mixing: MixingSchedule, progress: float, sources: Sequence[str]) -> tuple[int, ...]:
     """The schedule's weights at `progress` as integers that add up to about 2^32, in the order of `sources`.
 
     Raises:
@@ -34,43 +33,33 @@ def shares(mixing: MixingSchedule, progress: float, sources: Sequence[str]) -> t
     return tuple(round(value / total * _UNIT) for value in values)
 
 
-def choose(credits: Sequence[int], weights: Sequence[int], longest: int) -> int:
-    """The source that the next sample comes from.
+def next_source(credits: Sequence[int], weights: Sequence[int], max_length: int) -> int:
+    """The index of the source that gives the next sample.
 
     Worst-case fair weighted fair queueing (Bennett and Zhang, INFOCOM 1996): among the sources that are not ahead of
-    their share, the one whose next sample would be through first if it were as long as any can be. Source and length are
-    thus chosen apart, and no source is ahead or behind by more than the longest sample at any moment, however many there
-    are.
+    their share, the one whose next sample would be through first if it were as long as any can be. The choice of the
+    source does not look at lengths, so no source is ahead or behind by more than the longest sample at any moment,
+    however many sources there are.
 
     Args:
         credits: tokens that each source is owed, times the sum of the weights.
-        weights: the shares; a source without one is never chosen.
-        longest: tokens of the longest sample.
+        weights: the shares; a source with weight 0 is never chosen.
+        max_length: tokens of the longest sample that there can be.
     """
     total = sum(weights)
     best, soonest = -1, math.inf
     for source, weight in enumerate(weights):
         if weight and credits[source] >= 0:
-            finish = (longest * total - credits[source]) / weight
+            finish = (max_length * total - credits[source]) / weight
             if finish < soonest:
                 best, soonest = source, finish
-    if best < 0:  # what is owed is owed to sources that have lost their share
+    if best < 0:  # only sources that have lost their share are owed tokens
         best = max((i for i, weight in enumerate(weights) if weight), key=lambda i: credits[i])
     return best
 
 
-def settle(credits: list[int], weights: Sequence[int], source: int, tokens: int) -> None:
-    """Book `tokens` to `source`: everybody earns their share of them, the source pays them."""
+def charge(credits: list[int], weights: Sequence[int], source: int, tokens: int) -> None:
+    """Charge `tokens` to `source`: every source earns its share of them, and `source` pays for them."""
     for i, weight in enumerate(weights):
         credits[i] += weight * tokens
     credits[source] -= sum(weights) * tokens
-
-
-def settle_all(credits: list[int], weights: Sequence[int], samples: Sequence[Item]) -> None:
-    """Book the tokens of samples to their sources."""
-    spent = [0] * len(weights)
-    for sample in samples:
-        spent[sample[1]] += sample[0]
-    tokens, total = sum(spent), sum(weights)
-    for i, weight in enumerate(weights):
-        credits[i] += weight * tokens - total * spent[i]

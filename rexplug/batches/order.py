@@ -1,4 +1,4 @@
-"""A shuffled order without a shuffled list: the i-th sample is computed, for any i, in O(1), and so is its inverse."""
+"""A keyed pseudo-random permutation of range(n): any element and its inverse are computed in O(1), without a shuffled list."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDS = 6
+"""Of the Feistel network; even, so that the halves have their own widths again at the end."""
 _SMALL = 4096
-"""Up to this size the order is sorted by hash: exactly uniform, where a Feistel network has few bits to mix."""
+"""Up to this size the permutation sorts by hash, which is exactly uniform; a Feistel network has too few bits to mix."""
 
 
 def key_of(*parts: str | int) -> int:
-    """A 64-bit key of anything that names a stream of draws."""
+    """A 64-bit key from the names and numbers that identify a use of random numbers."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "little")
 
 
 def permute(indices: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
-    """Where a keyed pseudo-random permutation of `range(size)` sends `indices`.
+    """The images of `indices` `[n]` under the permutation of `range(size)` that `key` selects, `[n]`.
 
-    A Feistel network over the next power of two, with cycle walking (Black and Rogaway 2002): values that fall outside
-    are sent on until they fall inside, fewer than twice on average.
+    A Feistel network over the next power of two, with cycle walking (Black and Rogaway 2002): a value outside the range
+    goes through the network again until it is inside, fewer than twice on average.
     """
     if size <= _SMALL:
         return _sorted_by_hash(size, key)[indices]
@@ -31,7 +32,7 @@ def permute(indices: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64
 
 
 def invert(values: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
-    """The indices that `permute` sends to `values`."""
+    """The inverse of `permute`: the indices whose images are `values` `[n]`, `[n]`."""
     if size <= _SMALL:
         return np.argsort(_sorted_by_hash(size, key))[values]
     return _walk(values, size, key, _backward)
@@ -55,11 +56,11 @@ def _walk(indices: NDArray[np.int64], size: int, key: int, network: _Network) ->
     values = network(indices.astype(np.uint64), bits, keys)
     outside = np.flatnonzero(values >= np.uint64(size))
     while len(outside):
-        moved = network(values[outside], bits, keys)
-        values[outside] = moved
-        outside = outside[moved >= np.uint64(size)]
-    found: NDArray[np.int64] = values.view(np.int64)
-    return found
+        images = network(values[outside], bits, keys)
+        values[outside] = images
+        outside = outside[images >= np.uint64(size)]
+    signed: NDArray[np.int64] = values.view(np.int64)
+    return signed
 
 
 @lru_cache(maxsize=256)
@@ -67,8 +68,7 @@ def _round_keys(key: int) -> tuple[np.uint64, ...]:
     return tuple(np.uint64(key_of(key, number)) for number in range(_ROUNDS))
 
 
-# The left part has `bits - bits // 2` bits and the right one `bits // 2`; they change places every round, and an even
-# number of rounds brings the widths back.
+# The left half has `bits - bits // 2` bits and the right one `bits // 2`; they change places every round.
 
 
 def _forward(values: NDArray[np.uint64], bits: int, keys: tuple[np.uint64, ...]) -> NDArray[np.uint64]:

@@ -1,159 +1,178 @@
-"""Rows filled with whole samples: in order while any sample fits, and at the end of a row with those that fit best."""
+"""Fills rows with whole samples: in order while any sample fits, and at the end of a row with those that fit best."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import itemgetter
 
-from rexplug.batches.mixing import choose, settle, settle_all
-from rexplug.batches.samples import Item, Samples
+from rexplug.batches.mixing import charge, next_source
+from rexplug.batches.samples import SampleRecord, Samples
 
 LOOK_AHEAD = 48
-"""Samples of each source from which the end of a row is chosen; those passed over come first in the next row."""
-_PATIENCE = 4 * LOOK_AHEAD
-"""A sample that was passed over while so many after it were drawn begins the next row that its source begins."""
-_OVERDUE = 5 * LOOK_AHEAD
-"""After so many draws no other sample of its source is taken before it, wherever in a row, and though it may not fit."""
-SMALL = _OVERDUE + LOOK_AHEAD
-"""Sources with fewer samples than this finish an epoch before they begin the next: a sample may wait for nearly as many draws,
-which would be several epochs of them."""
-_TRIES = 48
+"""The end of a row is chosen from so many next samples of each source; those passed over come first in the next row."""
+_FIRST_AFTER = 4 * LOOK_AHEAD
+"""A deferred sample opens the next row that its source opens, once the source has got so far ahead of it."""
+_FORCED_AFTER = 5 * LOOK_AHEAD
+"""Once a source has got so far ahead of a deferred sample, no other of its samples goes before it, wherever in a row."""
+SMALL = _FORCED_AFTER + LOOK_AHEAD
+"""A source with fewer samples finishes an epoch before it begins the next: a sample may be deferred for nearly as many
+sample indices, which would be several of its epochs."""
+_MAX_TRIES = 48
 """Ends of a row that are compared."""
-_RESERVE = 3
-"""Samples of mean length for which room is kept when a row is filled in order."""
-_DRAW = 2
-"""Where a sample's draw stands in its tuple; its length stands first and its source second."""
+_RESERVED_SAMPLES = 3
+"""Filling in order stops when there is room for about so many samples of mean length, so that the end can be chosen."""
 
 
 class Window:
-    """The next samples of one source in order of their draws; the first `LOOK_AHEAD` may be taken in any order."""
+    """The next samples of one source, deferred ones first; the first `LOOK_AHEAD` may be taken in any order."""
 
-    def __init__(self, samples: Samples, draws: int, waiting: Sequence[int]) -> None:
-        self._samples = samples
-        self.samples: list[Item] = [samples.drawn(draw) for draw in waiting]
-        self.at = 0
+    def __init__(self, source_samples: Samples, next_index: int, deferred: Sequence[int]) -> None:
+        self._source_samples = source_samples
+        self.samples: list[SampleRecord] = [source_samples.at_index(sample_index) for sample_index in deferred]
+        self.cursor = 0
         """Where the next sample stands in `samples`."""
-        self.draws = draws
-        """One more than the highest draw that was taken."""
-        self._next = draws
+        self.next_index = next_index
+        """One more than the highest sample index that was taken."""
+        self._next_to_fetch = next_index
 
-    def fill(self, count: int = LOOK_AHEAD) -> list[Item]:
-        """At least `count` samples from `at` on."""
-        while len(self.samples) - self.at < count:
-            more = self._samples.chunk_from(self._next)
-            self.samples = self.samples[self.at :] + more
-            self.at = 0
-            self._next += len(more)
+    def fetch(self, count: int = LOOK_AHEAD) -> list[SampleRecord]:
+        """`samples`, with at least `count` of them from `cursor` on."""
+        while len(self.samples) - self.cursor < count:
+            more = self._source_samples.from_index(self._next_to_fetch)
+            self.samples = self.samples[self.cursor :] + more
+            self.cursor = 0
+            self._next_to_fetch += len(more)
         return self.samples
 
-    def choices(self) -> list[Item]:
-        """The next samples, in order, of which any may be taken: `LOOK_AHEAD` of them, what is left of a small source's epoch, or
-        the oldest alone if it has waited for too long.
+    def candidates(self) -> list[SampleRecord]:
+        """The next samples, in order, of which any may be taken: `LOOK_AHEAD` of them, the rest of a small source's epoch, or
+        the oldest alone if it has been deferred for too long.
         """
-        found = self.samples[self.at : self.at + LOOK_AHEAD]
-        if self.draws - found[0][_DRAW] >= _OVERDUE:
-            return found[:1]
-        size = self._samples.size
+        candidates = self.samples[self.cursor : self.cursor + LOOK_AHEAD]
+        if self.next_index - candidates[0].sample_index >= _FORCED_AFTER:
+            return candidates[:1]
+        size = self._source_samples.size
         if size < SMALL:
-            next_epoch = (found[0][_DRAW] // size + 1) * size
-            found = [sample for sample in found if sample[_DRAW] < next_epoch]
-        return found
+            next_epoch = (candidates[0].sample_index // size + 1) * size
+            candidates = [sample for sample in candidates if sample.sample_index < next_epoch]
+        return candidates
 
-    def took(self, end: int) -> None:
-        """Everything before place `end` of `samples` was taken."""
-        if end > self.at:
-            self.draws = max(self.draws, self.samples[end - 1][_DRAW] + 1)
-            self.at = end
+    def take_until(self, end: int) -> None:
+        """Take everything from `cursor` to place `end` of `samples`."""
+        if end > self.cursor:
+            self.next_index = max(self.next_index, self.samples[end - 1].sample_index + 1)
+            self.cursor = end
 
-    def take(self, places: Sequence[int]) -> None:
-        """The samples at `places` were taken out of their turn."""
+    def take_at(self, places: Sequence[int]) -> None:
+        """Take the samples at `places` of `samples`, out of order."""
         for place in sorted(places, reverse=True):
-            self.draws = max(self.draws, self.samples[place][_DRAW] + 1)
+            self.next_index = max(self.next_index, self.samples[place].sample_index + 1)
             del self.samples[place]
 
     @property
-    def waiting(self) -> list[int]:
-        """Draws that were passed over."""
-        found = []
-        for sample in self.samples[self.at :]:
-            if sample[_DRAW] >= self.draws:
+    def deferred(self) -> list[int]:
+        """Sample indices that were passed over so far."""
+        deferred = []
+        for sample in self.samples[self.cursor :]:
+            if sample.sample_index >= self.next_index:
                 break
-            found.append(sample[_DRAW])
-        return found
+            deferred.append(sample.sample_index)
+        return deferred
 
 
 @dataclass
 class Packer:
-    """Fills the rows of a batch; `credits` are changed as samples are taken."""
+    """Fills the rows of a batch; takes samples out of `windows` and charges them to `credits`.
+
+    `windows`, `credits`, `weights` and `tokens_of` hold one entry per source; `context` is the length of the longest
+    sample, `tokens_of` the tokens taken so far.
+    """
 
     windows: Sequence[Window]
     credits: list[int]
     weights: Sequence[int]
     context: int
+    tokens_of: list[int] = field(init=False)
     _active: list[int] = field(init=False)
+    """The sources with a share."""
 
     def __post_init__(self) -> None:
-        self._active = [i for i, weight in enumerate(self.weights) if weight]
+        self.tokens_of = [0] * len(self.weights)
+        self._active = [source for source, weight in enumerate(self.weights) if weight]
 
-    def row(self, capacity: int, *, never_empty: bool) -> list[Item]:
+    def fill_row(self, capacity: int, *, never_empty: bool) -> list[SampleRecord]:
         """The samples of a row of `capacity` tokens.
 
         Whichever source is next gives its oldest sample. Once there is room for a few samples only, each source still comes
         in its turn but gives, of its next `LOOK_AHEAD` samples, the one that leads to the fullest row among the ends that
-        are tried. A sample that has waited for long goes first.
+        are tried. A sample that was deferred for long goes first.
 
         Args:
             capacity: tokens of the row.
             never_empty: if no sample fits, take one that does not.
         """
-        row: list[Item] = []
-        room = self._in_order(row, capacity) if len(self._active) > 1 else self._in_order_of_one(row, capacity)
-        settle_all(self.credits, self.weights, row)
-        end = _End(self, room, capacity >> 9).best() if room else []
+        row: list[SampleRecord] = []
+        room = self._fill_in_order(row, capacity) if len(self._active) > 1 else self._fill_from_one(row, capacity)
+        end = _EndSearch(self, room, capacity >> 9).best() if room else []
         if not row and not end and never_empty:
-            source = choose(self.credits, self.weights, self.context)
-            end = [(source, self.windows[source].at)]
-        chosen = [self.windows[source].samples[place] for source, place in end]
-        settle_all(self.credits, self.weights, chosen)
-        for source in self._active:
-            self.windows[source].take([place for each, place in end if each == source])
-        return row + chosen
+            source = next_source(self.credits, self.weights, self.context)
+            end = [(source, self.windows[source].cursor)]
+        last = [self.windows[source].samples[place] for source, place in end]
+        for sample in last:
+            charge(self.credits, self.weights, sample.source, sample.length)
+            self.tokens_of[sample.source] += sample.length
+        for active in self._active:
+            self.windows[active].take_at([place for source, place in end if source == active])
+        return row + last
 
     def _reserve(self) -> int:
-        """Room that is left for the end of a row."""
+        """Tokens of a row that are left to the search for its end."""
         lengths = [
-            sample[0] for i in self._active for sample in self.windows[i].fill()[self.windows[i].at :][:LOOK_AHEAD]
+            sample.length
+            for source in self._active
+            for sample in self.windows[source].fetch()[self.windows[source].cursor :][:LOOK_AHEAD]
         ]
-        return min(self.context, _RESERVE * sum(lengths) // len(lengths))
+        return min(self.context, _RESERVED_SAMPLES * sum(lengths) // len(lengths))
 
-    def _in_order_of_one(self, row: list[Item], room: int) -> int:
+    def _fill_from_one(self, row: list[SampleRecord], room: int) -> int:
+        """Fill a row in order from the only active source; returns the room that is left.
+
+        Credits stay as they are: the source earns all tokens that it pays for.
+        """
         window, reserve = self.windows[self._active[0]], self._reserve()
-        overdue = window.draws - _PATIENCE
+        goes_first = window.next_index - _FIRST_AFTER
+        capacity = room
         while True:
-            samples, at = window.fill(), window.at
-            for sample in islice(samples, at, None):
-                length = sample[0]
-                if length > room or (room <= reserve and (row or sample[_DRAW] >= overdue)):
+            samples, cursor = window.fetch(), window.cursor
+            for sample in islice(samples, cursor, None):
+                length = sample.length
+                if length > room or (room <= reserve and (row or sample.sample_index >= goes_first)):
                     break
                 room -= length
-                at += 1
-            full = at < len(samples)
-            row += samples[window.at : at]
-            window.took(at)
-            if full:
-                window.fill()
+                cursor += 1
+            is_full = cursor < len(samples)
+            row += samples[window.cursor : cursor]
+            window.take_until(cursor)
+            if is_full:
+                window.fetch()
+                self.tokens_of[self._active[0]] += capacity - room
                 return room
 
-    def _in_order(self, row: list[Item], room: int) -> int:
-        """`choose` and `settle` for every sample, written out: a microsecond each would be most of the stream's time."""
+    def _fill_in_order(self, row: list[SampleRecord], room: int) -> int:
+        """Fill a row in order from several sources; returns the room that is left.
+
+        `next_source` and `charge` written out: a call for every sample would be most of the stream's time.
+        """
         active, weights, windows = self._active, self.weights, self.windows
-        credits, total, reserve = self.credits.copy(), sum(weights), self._reserve()
-        samples = [window.fill() if weight else [] for window, weight in zip(windows, weights, strict=True)]
-        at = [window.at for window in windows]
-        ends = [len(each) - LOOK_AHEAD for each in samples]
+        credits, tokens_of = self.credits, self.tokens_of
+        total, reserve = sum(weights), self._reserve()
+        samples = [window.fetch() if weight else [] for window, weight in zip(windows, weights, strict=True)]
+        cursors = [window.cursor for window in windows]
+        fetch_at = [len(fetched) - LOOK_AHEAD for fetched in samples]
         longest = self.context * total
-        overdue = [window.draws - _PATIENCE for window in windows]
+        goes_first = [window.next_index - _FIRST_AFTER for window in windows]
         while True:
             best, soonest = -1, 0.0
             for i in active:
@@ -163,63 +182,69 @@ class Packer:
                     if best < 0 or finish < soonest:
                         best, soonest = i, finish
             if best < 0:
-                best = choose(credits, weights, self.context)
-            sample = samples[best][at[best]]
-            length = sample[0]
-            if length > room or (room <= reserve and (row or sample[_DRAW] >= overdue[best])):
+                best = next_source(credits, weights, self.context)
+            sample = samples[best][cursors[best]]
+            length = sample.length
+            if length > room or (room <= reserve and (row or sample.sample_index >= goes_first[best])):
                 break
             row.append(sample)
             room -= length
             for i in active:
                 credits[i] += weights[i] * length
             credits[best] -= total * length
-            at[best] += 1
-            if at[best] > ends[best]:
-                windows[best].took(at[best])
-                samples[best] = windows[best].fill()
-                at[best], ends[best] = windows[best].at, len(samples[best]) - LOOK_AHEAD
+            tokens_of[best] += length
+            cursors[best] += 1
+            if cursors[best] > fetch_at[best]:
+                windows[best].take_until(cursors[best])
+                samples[best] = windows[best].fetch()
+                cursors[best], fetch_at[best] = windows[best].cursor, len(samples[best]) - LOOK_AHEAD
         for i in active:
-            windows[i].took(at[i])
-            windows[i].fill()
+            windows[i].take_until(cursors[i])
+            windows[i].fetch()
         return room
 
 
-class _End:
-    """A search for the samples that fill the room left in a row; depth first, longest first, a bounded number of tries."""
+class _EndSearch:
+    """A search for the samples that fill the rest of a row: depth first, longest first, a bounded number of tries.
 
-    def __init__(self, packer: Packer, room: int, enough: int) -> None:
+    It stops early once at most `good_enough` tokens stay free.
+    """
+
+    def __init__(self, packer: Packer, room: int, good_enough: int) -> None:
         self.weights = packer.weights
-        self.room, self.enough = room, enough
-        self.tries = _TRIES
-        self.found: list[tuple[int, int]] = []
-        self.left = room + 1
-        self.credits, self.longest = packer.credits, packer.context
+        self.room, self.good_enough = room, good_enough
+        self.tries_left = _MAX_TRIES
+        self.best_end: list[tuple[int, int]] = []
+        self.least_room = room + 1
+        self.credits, self.max_length = packer.credits, packer.context
         self.longest_first: list[list[tuple[int, int]]] = [[] for _ in self.weights]
+        """Per source, (length, place in its window) of the candidates."""
         for source in packer._active:
             window = packer.windows[source]
-            lengths = [sample[0] for sample in window.choices()]
-            places = range(window.at, window.at + len(lengths))
-            self.longest_first[source] = sorted(zip(lengths, places, strict=True), key=lambda each: (-each[0], each[1]))
+            lengths = [sample.length for sample in window.candidates()]
+            places = range(window.cursor, window.cursor + len(lengths))
+            # Among equal lengths the earlier place stays first: a reversed sort is stable too.
+            self.longest_first[source] = sorted(zip(lengths, places, strict=True), key=itemgetter(0), reverse=True)
 
     def best(self) -> list[tuple[int, int]]:
         """(source, place in its window) of the samples to take."""
-        self._try(self.room, self.credits, [])
-        return self.found
+        self._extend(self.room, self.credits, [])
+        return self.best_end
 
-    def _try(self, room: int, credits: Sequence[int], taken: list[tuple[int, int]]) -> bool:
-        """Go on from `taken`; returns whether to stop."""
-        source = choose(credits, self.weights, self.longest)
-        stuck, before = True, -1
+    def _extend(self, room: int, credits: Sequence[int], taken: list[tuple[int, int]]) -> bool:
+        """Try every sample that can follow `taken`; returns whether the search is over."""
+        source = next_source(credits, self.weights, self.max_length)
+        nothing_fits, length_before = True, -1
         for length, place in self.longest_first[source]:
-            if length > room or length == before or (source, place) in taken:
+            if length > room or length == length_before or (source, place) in taken:
                 continue
-            stuck, before = False, length
+            nothing_fits, length_before = False, length
             after = list(credits)
-            settle(after, self.weights, source, length)
-            if self._try(room - length, after, [*taken, (source, place)]):
+            charge(after, self.weights, source, length)
+            if self._extend(room - length, after, [*taken, (source, place)]):
                 return True
-        if stuck:
-            self.tries -= 1
-            if room < self.left:
-                self.left, self.found = room, taken
-        return self.left <= self.enough or self.tries <= 0
+        if nothing_fits:
+            self.tries_left -= 1
+            if room < self.least_room:
+                self.least_room, self.best_end = room, taken
+        return self.least_room <= self.good_enough or self.tries_left <= 0

@@ -1,4 +1,4 @@
-"""The core's own masking policy."""
+"""The masking policy that the core brings; plugins bring others."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rexplug.components import MaskingPolicy, TokenBatch, random_tokens
 
 
 class RandomMasking(MaskingPolicy):
-    """Choose tokens evenly at random, as in plain masked language modelling."""
+    """Choose tokens uniformly at random, as in plain masked language modelling."""
 
     name: ClassVar[str] = "random"
 
     def choose(self, batch: TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
-        """Choose `budget` of the maskable tokens, each set equally likely."""
+        """`budget` of the maskable tokens, `[num_tokens]`; every such set is equally likely."""
         return random_tokens(batch.maskable, self.budget(batch, progress), generator)

@@ -1,4 +1,4 @@
-"""Where a stream stands, and what it yields."""
+"""The position of a stream, and what it yields: packed rows in global batches."""
 
 from __future__ import annotations
 
@@ -9,105 +9,117 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.batches.samples import Item, Sample
+from rexplug.batches.samples import SampleRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The whole state of the stream: a few integers per source, at any number of tokens.
-
-    `credits` and `draws` are per source; `waiting` are (source, draw) of samples passed over so far, at most
-    `LOOK_AHEAD` of each source.
-    """
+    """The whole state of a stream: a few integers per source, however many tokens were consumed."""
 
     batch: int
+    """Global batches consumed."""
     tokens: int
+    """Tokens consumed."""
     credits: tuple[int, ...]
-    draws: tuple[int, ...]
-    waiting: tuple[tuple[int, int], ...] = ()
+    """Per source, the tokens that it is owed, times the sum of the weights (see `mixing.next_source`)."""
+    next_indices: tuple[int, ...]
+    """Per source, one more than the highest sample index that was taken."""
+    deferred: tuple[tuple[int, int], ...] = ()
+    """(source, sample index) of the samples below `next_indices` that were passed over, fewer than `LOOK_AHEAD` a source."""
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """The position as JSON holds it. Checkpoints keep it, hence the keys stay as they are."""
         return {
-            "batch": self.batch, "tokens": self.tokens, "credits": list(self.credits), "draws": list(self.draws),
-            "waiting": [list(pair) for pair in self.waiting],
+            "batch": self.batch, "tokens": self.tokens, "credits": list(self.credits), "draws": list(self.next_indices),
+            "waiting": [list(pair) for pair in self.deferred],
         }  # fmt: skip
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Position:
-        """Back from `to_json`."""
+        """The position that `to_json` wrote."""
         return cls(
             value["batch"], value["tokens"], tuple(value["credits"]), tuple(value["draws"]),
-            tuple((source, draw) for source, draw in value["waiting"]),
+            tuple((source, sample_index) for source, sample_index in value["waiting"]),
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackedRow:
-    """A microbatch: whole samples in one flat row of T tokens, padded at the end.
-
-    `token_ids`, `labels`, `position_ids` are `[T]` int64, already masked; `cu_seqlens` `[n + 1]` int32 are the cumulative
-    ends of the n samples and end before the padding (`cu_seqlens`); `sources` and `documents` `[n]` int64 and `samples`
-    say where each came from; `number` is the row's in the global batch.
-    """
+    """n whole samples in one flat row of T tokens, masked, with padding at the end."""
 
     number: int
+    """The row's number in the global batch."""
     token_ids: NDArray[np.int64]
+    """`[T]`; chosen tokens are replaced."""
     labels: NDArray[np.int64]
+    """`[T]`; the true id of each masked token, and `IGNORED` elsewhere."""
     position_ids: NDArray[np.int64]
+    """`[T]`; restart at 0 with each sample; 0 on padding."""
     cu_seqlens: NDArray[np.int32]
+    """`[n + 1]`; cumulative ends of the samples, from 0 to `num_tokens`: padding is left out."""
     max_length: int
+    """Tokens of the longest sample."""
     num_tokens: int
+    """Tokens without padding."""
     num_masked: int
+    """Masked tokens."""
     sources: NDArray[np.int64]
+    """`[n]`; the index of each sample's source in the stream."""
     documents: NDArray[np.int64]
-    contents: Sequence[Item]
-
-    @property
-    def samples(self) -> tuple[Sample, ...]:
-        """The samples of the row in order."""
-        return tuple(map(Sample._make, self.contents))
+    """`[n]`; the number of each sample's document in its token store."""
+    samples: Sequence[SampleRecord]
+    """The n samples, in order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchPlan:
-    """What a global batch consists of, before anything is read: the samples of each row."""
+    """Which samples make up a global batch; no token is read yet."""
 
     number: int
+    """The batch's number in the phase, from 0."""
     progress: float
-    rows: tuple[Sequence[Item], ...]
+    """Share of the phase's tokens consumed before it, in [0, 1]."""
+    rows: tuple[Sequence[SampleRecord], ...]
+    """The samples of each row."""
     num_tokens: int
+    """Tokens of all samples."""
     tokens_of: Mapping[str, int]
+    """Source -> its tokens in the batch."""
     planned: Mapping[str, float]
+    """Source -> its share in the mixing schedule at `progress`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GlobalBatch:
-    """One step of the optimizer, over all ranks: the same whatever their number.
-
-    `num_tokens` counts the whole batch, `capacity` what its rows have room for, `tokens_of` the tokens of each source in
-    it; `contents` are the samples of all of its rows; `planned` are the schedule's shares at its start. `rows` are those
-    of this rank, and `num_masked` counts what is masked in them: with one rank, the whole batch.
-    """
+    """One step of the optimizer. Over all ranks together it does not depend on their number."""
 
     number: int
+    """The batch's number in the phase, from 0."""
     progress: float
+    """Share of the phase's tokens consumed before it, in [0, 1]."""
     rows: tuple[PackedRow, ...]
+    """The rows of this rank."""
     num_tokens: int
+    """Tokens of the whole batch, without padding."""
     num_masked: int
+    """Masked tokens in `rows`: with one rank, of the whole batch."""
     capacity: int
-    contents: tuple[Sequence[Item], ...]
+    """Tokens for which the rows of the whole batch have room."""
+    samples: tuple[Sequence[SampleRecord], ...]
+    """The samples of each row of the whole batch."""
     tokens_of: Mapping[str, int]
+    """Source -> its tokens in the whole batch."""
     planned: Mapping[str, float]
+    """Source -> its share in the mixing schedule at `progress`."""
 
     @property
     def num_rows(self) -> int:
         """Rows of the whole batch."""
-        return len(self.contents)
+        return len(self.samples)
 
 
 def rank_rows(sizes: Sequence[int], rank: int, world: int) -> list[int]:
-    """The numbers of the rows that a rank trains on, in order; every row goes to exactly one rank.
+    """The numbers of the rows that a rank trains on, ascending; every row goes to exactly one rank.
 
     Rows are dealt from the fullest down, back and forth (0, 1, ..., n - 1, n - 1, ..., 1, 0, 0, ...), so that ranks have
     the same number of rows (one more or less if it does not divide) and nearly the same number of tokens. Which rows a
@@ -117,9 +129,12 @@ def rank_rows(sizes: Sequence[int], rank: int, world: int) -> list[int]:
         sizes: tokens of each row of the global batch.
         rank: this rank, from 0.
         world: the number of ranks.
+
+    Raises:
+        ValueError: there is no such rank.
     """
     if not 0 <= rank < world:
         raise ValueError(f"rank {rank} of {world}")
-    fullest = sorted(range(len(sizes)), key=lambda i: (-sizes[i], i))
-    turn = [*range(world), *reversed(range(world))]
-    return sorted(row for place, row in enumerate(fullest) if turn[place % (2 * world)] == rank)
+    fullest_first = sorted(range(len(sizes)), key=lambda row: (-sizes[row], row))
+    dealing_order = [*range(world), *reversed(range(world))]
+    return sorted(row for place, row in enumerate(fullest_first) if dealing_order[place % (2 * world)] == rank)

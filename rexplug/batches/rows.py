@@ -1,4 +1,4 @@
-"""Samples to a row: tokens and channels copied from the memory-mapped stores, masked, padded."""
+"""Makes packed rows: copies tokens and channels of samples from the memory-mapped stores, masks and pads them."""
 
 from __future__ import annotations
 
@@ -10,85 +10,94 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.batches.masking import IGNORED, Masker, row_generator
+from rexplug.batches.masking import Masker, row_generator
 from rexplug.batches.position import PackedRow
-from rexplug.batches.samples import Item
+from rexplug.batches.samples import SampleRecord
 from rexplug.components import TokenBatch
 from rexplug.tokens import TokenStore
+
+_Piece = tuple[tuple[int, int], slice]
+"""A sample's tokens in the stores: (source, shard), and the slice of the shard."""
 
 
 @dataclass(frozen=True, eq=False)
 class RowMaker:
-    """Makes rows of a phase.
+    """Makes the packed rows of a phase.
 
-    `channels` maps a channel as the policy knows it to the channel of the store; `width` is T.
+    Args:
+        stores: the token store of each source.
+        masker: applies the phase's masking policy.
+        channels: channel as the policy knows it -> channel of the store.
+        row_tokens: T, to which rows are padded; a row with a longer sample is as long as the sample.
+        context: tokens of the longest sample.
+        seed: the recipe's seed.
+        phase: the phase's name; with the seed it keys the masks.
     """
 
     stores: Sequence[TokenStore]
     masker: Masker
     channels: Mapping[str, str]
-    width: int
+    row_tokens: int
     context: int
     seed: int
     phase: str
 
-    def make(self, samples: Sequence[Item], progress: float, batch: int, number: int) -> PackedRow:
-        """Row `number` of batch `batch`."""
-        length, sources, _, documents, _, shards, begins = zip(*samples, strict=True)
-        lengths = np.array(length, np.int64)
+    def make(self, samples: Sequence[SampleRecord], progress: float, batch: int, number: int) -> PackedRow:
+        """Row `number` of global batch `batch`, which holds `samples`.
+
+        Raises:
+            PluginError: the masking policy chose a special token, or not exactly its budget.
+        """
+        lengths = [sample.length for sample in samples]
         cu_seqlens = np.zeros(len(samples) + 1, np.int64)
         np.cumsum(lengths, out=cu_seqlens[1:])
         size = int(cu_seqlens[-1])
-        width = max(self.width, size)
-        places = [
-            ((source, shard), slice(begin, begin + n - 2))
-            for source, shard, begin, n in zip(sources, shards, begins, length, strict=True)
+        width = max(self.row_tokens, size)
+        pieces = [
+            ((sample.source, sample.shard), slice(sample.shard_start, sample.shard_start + sample.length - 2))
+            for sample in samples
         ]
-        stored = self._joined(None, places)
-        special = self.masker.special
-        tokens = np.empty(width, np.int64)
-        tokens[:size], tokens[size:] = stored, special.pad
+        stored = self._gather(None, pieces)
         # Special tokens that stand in the text itself are not masked either.
         maskable = ~self.masker.is_special(stored)
-        channels = {name: self._joined(channel, places) for name, channel in self.channels.items()}
-        for each in (tokens, cu_seqlens, maskable):
-            each.flags.writeable = False
-        view = TokenBatch(tokens[:size], cu_seqlens, maskable, channels)
-        chosen = self.masker.choose(view, progress, generator := row_generator(self.seed, self.phase, batch, number))
-        tokens.flags.writeable = True
-        labels = np.full(width, IGNORED, np.int64)
-        masked = np.flatnonzero(chosen)
-        shown = labels[masked] = tokens[masked]
-        tokens[masked] = self.masker.replace(shown, generator)
+        token_ids = np.empty(width, np.int64)
+        token_ids[:size], token_ids[size:] = stored, self.masker.special.pad
+        channels = {name: self._gather(channel, pieces) for name, channel in self.channels.items()}
+        view = TokenBatch(token_ids[:size], cu_seqlens, maskable, channels)
+        for array in (view.token_ids, cu_seqlens, maskable):
+            array.flags.writeable = False  # to the policy; `token_ids` itself is masked in place
+        masked = self.masker.mask(view, progress, row_generator(self.seed, self.phase, batch, number), out=token_ids)
         return PackedRow(
-            number, tokens, labels, self._position_ids(length, size, width), cu_seqlens.astype(np.int32), max(length), size,
-            len(masked), np.array(sources, np.int64), np.array(documents, np.int64), samples,
+            number, masked.token_ids, masked.labels, self._position_ids(lengths, width - size), cu_seqlens.astype(np.int32),
+            max(lengths), size, masked.num_masked, np.array([sample.source for sample in samples], np.int64),
+            np.array([sample.document for sample in samples], np.int64), samples,
         )  # fmt: skip
 
-    def _joined(self, channel: str | None, places: Sequence[tuple[tuple[int, int], slice]]) -> NDArray[Any]:
-        """The samples one after the other, each between [CLS] and [SEP] (tokens) or zeros (a channel).
+    def _gather(self, channel: str | None, pieces: Sequence[_Piece]) -> NDArray[Any]:
+        """The samples one after the other, `[num_tokens]`, each between [CLS] and [SEP] (tokens) or zeros (a channel).
 
         Joining slices of memory copies at the speed of memory and costs a tenth of a microsecond a sample.
         """
-        kept = self._memory.setdefault(channel, {})
-        for source, shard in {key for key, _ in places} - kept.keys():
-            kept[source, shard] = self.stores[source].memory(shard, channel)
-        pieces = [kept[key][tokens] for key, tokens in places]
-        kind = np.dtype(pieces[0].format)
+        shards = self._shards.setdefault(channel, {})
+        for source, shard in {key for key, _ in pieces} - shards.keys():
+            shards[source, shard] = self.stores[source].memory(shard, channel)
+        slices = [shards[key][tokens] for key, tokens in pieces]
+        kind = np.dtype(slices[0].format)
         between = np.array([self.masker.special.sep, self.masker.special.cls] if channel is None else [0, 0], kind)
-        joined = between.tobytes().join([b"", *pieces, b""])
+        joined = between.tobytes().join([b"", *slices, b""])
         return np.frombuffer(joined, kind)[1:-1]
 
     @cached_property
-    def _memory(self) -> dict[str | None, dict[tuple[int, int], memoryview]]:
+    def _shards(self) -> dict[str | None, dict[tuple[int, int], memoryview]]:
+        """Channel (None for the tokens) -> (source, shard) -> its memory."""
         return {}
 
-    def _position_ids(self, lengths: Sequence[int], size: int, width: int) -> NDArray[np.int64]:
-        counting = self._counting
-        joined = b"".join([*(counting[:n] for n in lengths), bytes(8 * (width - size))])
-        return np.frombuffer(bytearray(joined), np.int64)
+    def _position_ids(self, lengths: Sequence[int], padding: int) -> NDArray[np.int64]:
+        count = self._count_from_zero
+        joined = b"".join([*(count[:length] for length in lengths), bytes(8 * padding)])
+        return np.frombuffer(bytearray(joined), np.int64)  # a bytearray can be written to
 
     @cached_property
-    def _counting(self) -> memoryview:
-        counting: Any = np.arange(self.context, dtype=np.int64)
-        return memoryview(counting)
+    def _count_from_zero(self) -> memoryview:
+        numbers: Any = np.arange(self.context, dtype=np.int64)
+        return memoryview(numbers)

@@ -1,17 +1,18 @@
-"""Token stores to global batches: what happens next is a pure function of the position."""
+"""The global batches of a phase, from token stores. The next batch is a pure function of the position."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-from rexplug.batches import mixing as shares_of
 from rexplug.batches.masking import Masker
-from rexplug.batches.packing import Packer, Window
+from rexplug.batches.mixing import integer_weights
+from rexplug.batches.packing import LOOK_AHEAD, Packer, Window
 from rexplug.batches.position import BatchPlan, GlobalBatch, Position, rank_rows
 from rexplug.batches.rows import RowMaker
-from rexplug.batches.samples import Item, Samples
+from rexplug.batches.samples import SampleRecord, Samples
 from rexplug.components import MaskingPolicy, MixingSchedule
 from rexplug.errors import DataError
 from rexplug.tokens import SpecialTokens, TokenStore
@@ -22,21 +23,21 @@ class BatchStream:
     """The global batches of a phase.
 
     Args:
-        stores: source name -> store; those without a share in `mixing` may be left out.
+        stores: source name -> store; sources without a share in `mixing` may be left out.
         special: the tokenizer's special tokens.
-        context: longest sample, special tokens included.
+        context: tokens of the longest sample, [CLS] and [SEP] included.
         row_tokens: tokens of a row (T).
         batch_tokens: tokens of a global batch as a function of the tokens consumed in the phase.
-        total_tokens: length of the phase.
-        min_tokens: documents shorter than this are left out.
-        mixing: the shares.
-        masking: the masks.
+        total_tokens: tokens of the phase.
+        min_tokens: documents with fewer tokens are left out.
+        mixing: the schedule of the sources' shares.
+        masking: the policy that chooses masked tokens.
         seed: the recipe's seed.
         phase: the phase's name; with the seed it keys the masks and the order.
 
     Raises:
-        DataError: a source with a share has no document that is long enough, or lacks the channel of the scorer, or the
-            stores were made with different tokenizers.
+        DataError: a source with a share has no document that is long enough, or a store lacks a channel that the masking
+            policy reads, or the stores were made with different tokenizers.
     """
 
     stores: Mapping[str, TokenStore]
@@ -59,7 +60,8 @@ class BatchStream:
                     f"{stores[0].folder} and {store.folder} were made with different tokenizers; run again --from tokenize"
                 )
         for name, samples in zip(self.sources, self.samples, strict=True):
-            if any(self.mixing.weights(at).get(name, 0) > 0 for at in (0.0, 0.5, 1.0)) and not samples.size:
+            has_share = any(self.mixing.weights(progress).get(name, 0) > 0 for progress in (0.0, 0.5, 1.0))
+            if has_share and not samples.size:
                 raise self._no_document(name, samples)
             for channel in reversed(self._channels.values()):
                 if channel not in samples.store.channels:
@@ -74,7 +76,7 @@ class BatchStream:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The names of the sources; indices refer to it."""
+        """The names of the sources; a source's index is its place here."""
         return tuple(self.stores)
 
     @cached_property
@@ -93,6 +95,18 @@ class BatchStream:
             for channel in self.masking.channels
         }
 
+    def identity(self) -> dict[str, Any]:
+        """What decides the order of the samples, as JSON: positions of streams with another identity are not comparable.
+
+        Logs of positions begin with it, so keys and their order stay as they are; a new option goes to the end.
+        """
+        return {
+            "phase": self.phase, "sources": list(self.sources),
+            "stores": [store.identity for store in self.stores.values()],
+            "context": self.context, "row_tokens": self.row_tokens, "min_tokens": self.min_tokens,
+            "look_ahead": LOOK_AHEAD, "seed": self.seed,
+        }  # fmt: skip
+
     @cached_property
     def _maker(self) -> RowMaker:
         return RowMaker(
@@ -105,12 +119,12 @@ class BatchStream:
         return {name: samples.num_tokens for name, samples in zip(self.sources, self.samples, strict=True)}
 
     def epoch_samples(self) -> tuple[int, ...]:
-        """Samples of one epoch of each source, in order."""
+        """Samples of one epoch of each source, in the order of `sources`."""
         return tuple(samples.size for samples in self.samples)
 
     @property
     def start(self) -> Position:
-        """Where the phase begins."""
+        """The position at which the phase begins."""
         zeros = (0,) * len(self.stores)
         return Position(0, 0, zeros, zeros)
 
@@ -124,20 +138,25 @@ class BatchStream:
         """The batches from a position to the end of the phase, each with the position after it.
 
         Args:
-            position: where to go on; the start of the phase if left out.
-            rank: with `world`, the part of each batch that is made: the rows that `rank_rows` gives this rank.
+            position: where to resume; the start of the phase if left out.
+            rank: with `world`, selects the rows of each batch: those that `rank_rows` gives this rank.
             world: the number of ranks.
-            worker: with `workers`, the batches that are made: from the position on, each `workers`-th. Taken in turn
-                from all workers the batches are those of one; planning those between costs a few percent of making them.
+            worker: with `workers`, selects the batches: every `workers`-th, beginning with number `worker` from the
+                position on. The workers' batches taken in turn are those of a single worker; planning the batches
+                between costs a few percent of making them.
             workers: the number of loader workers.
+
+        Raises:
+            DataError: a source has a share but no document that is long enough.
+            PluginError: the mixing schedule or the masking policy broke its contract.
         """
         position = position or self.start
-        turn = 0
+        batches_planned = 0
         while not self.done(position):
             plan, after = self.plan(position)
-            if turn % workers == worker:
+            if batches_planned % workers == worker:
                 yield self.make(plan, rank=rank, world=world), after
-            position, turn = after, turn + 1
+            position, batches_planned = after, batches_planned + 1
 
     def next(self, position: Position) -> tuple[GlobalBatch, Position]:
         """The batch at a position and the position after it; a pure function."""
@@ -145,43 +164,49 @@ class BatchStream:
         return self.make(plan), after
 
     def plan(self, position: Position) -> tuple[BatchPlan, Position]:
-        """Which samples are in the batch at a position, and the position after it; no token is read."""
+        """Which samples are in the batch at a position, and the position after it; no token is read.
+
+        Raises:
+            DataError: a source has a share but no document that is long enough.
+            PluginError: the mixing schedule broke its contract.
+        """
         progress = min(1.0, position.tokens / self.total_tokens)
-        weights = shares_of.shares(self.mixing, progress, self.sources)
+        weights = integer_weights(self.mixing, progress, self.sources)
         for name, weight, samples in zip(self.sources, weights, self.samples, strict=True):
-            if weight and not samples.size:  # a share between the points at which the constructor looks
+            if weight and not samples.size:  # it has a share only between the points that the constructor checks
                 raise self._no_document(name, samples)
         budget = min(self.batch_tokens(position.tokens), self.total_tokens - position.tokens)
         num_rows = max(1, round(budget / self.row_tokens))
         windows = [
-            Window(samples, draws, [draw for source, draw in position.waiting if source == samples.source])
-            for samples, draws in zip(self.samples, position.draws, strict=True)
+            Window(samples, next_index, [index for source, index in position.deferred if source == samples.source])
+            for samples, next_index in zip(self.samples, position.next_indices, strict=True)
         ]
         packer = Packer(windows, list(position.credits), weights, self.context)
-        rows: list[list[Item]] = []
+        rows: list[list[SampleRecord]] = []
         for _ in range(num_rows):
             # A batch is never empty: with one or two tokens to go the phase would not end otherwise.
-            row = packer.row(min(self.row_tokens, budget), never_empty=not rows)
+            row = packer.fill_row(min(self.row_tokens, budget), never_empty=not rows)
             if row:
                 rows.append(row)
-        tokens_of = [0] * len(windows)
-        for row in rows:
-            for sample in row:
-                tokens_of[sample[1]] += sample[0]
-        used, total = sum(tokens_of), sum(weights)
+        num_tokens, total_weight = sum(packer.tokens_of), sum(weights)
         plan = BatchPlan(
-            position.batch, progress, tuple(rows), used, dict(zip(self.sources, tokens_of, strict=True)),
-            {name: weight / total for name, weight in zip(self.sources, weights, strict=True)},
+            position.batch, progress, tuple(rows), num_tokens, dict(zip(self.sources, packer.tokens_of, strict=True)),
+            {name: weight / total_weight for name, weight in zip(self.sources, weights, strict=True)},
         )  # fmt: skip
         after = Position(
-            position.batch + 1, position.tokens + used, tuple(packer.credits), tuple(each.draws for each in windows),
-            tuple((number, draw) for number, each in enumerate(windows) for draw in each.waiting),
+            position.batch + 1, position.tokens + num_tokens, tuple(packer.credits),
+            tuple(window.next_index for window in windows),
+            tuple((source, index) for source, window in enumerate(windows) for index in window.deferred),
         )  # fmt: skip
         return plan, after
 
     def make(self, plan: BatchPlan, *, rank: int = 0, world: int = 1) -> GlobalBatch:
-        """The rows of a planned batch, or those of one rank."""
-        sizes = [sum(sample[0] for sample in row) for row in plan.rows]
+        """Make the rows of a planned batch, or those of one rank of `world`.
+
+        Raises:
+            PluginError: the masking policy chose a special token, or not exactly its budget.
+        """
+        sizes = [sum(sample.length for sample in row) for row in plan.rows]
         rows = tuple(
             self._maker.make(plan.rows[number], plan.progress, plan.number, number)
             for number in (rank_rows(sizes, rank, world) if world > 1 else range(len(sizes)))

@@ -79,7 +79,7 @@ def _of_step(phases: Mapping[str, Lineage], step: int, limit: int) -> tuple[list
             {
                 "row": row, "source": stream.sources[sample.source], "id": entry["id"], "url": entry.get("url"),
                 "part": f"{sample.start // room + 1}/{size}", "tokens": sample.length,
-                "epoch": sample.draw // stream.samples[sample.source].size, "place": entry.get("place"),
+                "epoch": sample.sample_index // stream.samples[sample.source].size, "place": entry.get("place"),
             }
         )  # fmt: skip
     return listed, len(samples)
@@ -129,10 +129,10 @@ def _why_not(phase: Lineage, known: Mapping[str, Sequence[int]], *, over: bool) 
         return f"the document is too short for it{least}"
     last = phase.history.last
     label, samples = mixed[0]
-    drawn = last.draws[stream.sources.index(label)]
+    taken = last.next_indices[stream.sources.index(label)]
     if over or stream.done(last):
-        return f"it was over before the document's turn came ({drawn:,} of the {samples.size:,} samples of '{label}' were drawn)"
-    return f"its turn does not come before the end ({drawn:,} of the {samples.size:,} samples of '{label}' were drawn so far)"
+        return f"it was over before the document's turn came ({taken:,} of the {samples.size:,} samples of '{label}' were drawn)"
+    return f"its turn does not come before the end ({taken:,} of the {samples.size:,} samples of '{label}' were drawn so far)"
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rexplug.components.base import Component
 from rexplug.components.corpus_filter import CorpusSample
-from rexplug.text.words import WORD, character_classes
+from rexplug.text.words import word_bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,9 @@ class TokenizedDocument:
     offsets: NDArray[np.uint32]
     word_starts: NDArray[np.bool_]
 
-    def words(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Starts and ends of the words of `text`, both `[num_words]`: what `re.finditer(r"\\w+", text)` finds, but fast."""
-        inside = np.zeros(len(self.text) + 2, np.bool_)
-        np.equal(character_classes(self.text), WORD, out=inside[1:-1])
-        edges = np.flatnonzero(inside[1:] != inside[:-1])
-        return edges[::2], edges[1::2]
+    def word_bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Starts and ends (exclusive) in characters of the words of `text`, both `[num_words]`."""
+        return word_bounds(self.text)
 
     def spans_to_tokens(self, starts: ArrayLike, ends: ArrayLike, values: ArrayLike) -> NDArray[np.uint8]:
         """Values of spans of characters as values of tokens: `[num_tokens]`, 0 on tokens that lie in no span.

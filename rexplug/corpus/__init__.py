@@ -1,6 +1,1 @@
-"""Documents: curation on datatrove."""
-
-from rexplug.corpus.curate import curate
-from rexplug.document_files import read_documents
-
-__all__ = ["curate", "read_documents"]
+"""Curation: sources, filters, deduplication, decontamination and the relevance classifier."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,16 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.components import CorpusFilter, Document, Evaluator, FineTuning, Verdict
+from rexplug.corpus.rolling_hash import Hashes, powers, prefix_sums, window_hashes
 from rexplug.io.atomic import replacing, write_json
 from rexplug.recipe.schema import Decontamination
 from rexplug.run_directory import read_json
+from rexplug.text.words import lower_words, word_spans
 
-_WORD = re.compile(r"\w+")
-_BASE = 0x9E3779B97F4A7C15
-_INVERSE = pow(_BASE, -1, 2**64)
 _TABLE_BITS = 22
 _REMEMBERED = 1_000_000
-Hashes = NDArray[np.uint64]
 
 
 class _Words(dict[str, int]):
@@ -43,30 +40,16 @@ _WORDS = _Words()
 
 def word_hashes(text: str) -> Hashes:
     """A hash per word of the lower-cased text, punctuation left out."""
-    words = _WORD.findall(text.lower())
+    words = lower_words(text)
     return np.fromiter(map(_WORDS.__getitem__, words), np.uint64, len(words))
 
 
-def windows(words: Hashes, length: int) -> Hashes:
-    """A hash of every `length` words in a row, `[len(words) - length + 1]`; a polynomial modulo 2**64, by prefix sums."""
+def ngram_hashes(words: Hashes, length: int) -> Hashes:
+    """A hash of every `length` words in a row, `[len(words) - length + 1]`; empty if there are fewer words."""
     if len(words) < length:
         return np.empty(0, np.uint64)
-    down = _powers(_INVERSE, len(words))
-    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(words * down, dtype=np.uint64)])
-    found: Hashes = (sums[length:] - sums[:-length]) * _powers(_BASE, len(words))[: len(words) - length + 1]
-    return found
-
-
-def _powers(base: int, count: int) -> Hashes:
-    size = 1 << max(10, (count - 1).bit_length())
-    return _all_powers(base, size)[:count]
-
-
-@lru_cache(maxsize=32)
-def _all_powers(base: int, size: int) -> Hashes:
-    steps = np.full(size, base, np.uint64)
-    steps[0] = 1
-    return np.multiply.accumulate(steps)
+    inverse, weights = powers(len(words) + 1)  # exchanged, so that an index of an earlier version stays valid
+    return window_hashes(prefix_sums(words, weights[:-1]), inverse, length)
 
 
 @dataclass(frozen=True)
@@ -104,7 +87,7 @@ class Index:
         for length, known in self.hashes.items():
             if not len(known) or len(words) < length:
                 continue
-            grams = windows(words, length)
+            grams = ngram_hashes(words, length)
             inside = owner[: len(grams)] == owner[length - 1 :]
             maybe = np.flatnonzero(self.tables[length][grams >> np.uint64(64 - _TABLE_BITS)] & inside)
             if not len(maybe):
@@ -123,7 +106,7 @@ class Index:
         ]
 
     def _matches(self, text: str, hits: Sequence[tuple[int, int, int]], least: int) -> list[Match]:
-        spans = [match.span() for match in _WORD.finditer(text.lower())]
+        spans = word_spans(text.lower())
         grams = max(1, len(spans) - self.words + 1)
         by_evaluator: dict[str, list[tuple[int, int, int]]] = {}
         for hit in hits:
@@ -156,7 +139,7 @@ def build_index(evaluators: Sequence[Evaluator], options: Decontamination, folde
                 continue
             length = min(options.words, len(words))
             count["whole"] += length < options.words
-            found = np.unique(windows(words, length))
+            found = np.unique(ngram_hashes(words, length))
             hashes, owners = grams.setdefault(length, ([], []))
             hashes.append(found)
             owners.append(np.full(len(found), len(texts), np.uint32))

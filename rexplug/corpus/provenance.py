@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from rexplug.corpus.filters_setup import decontamination, with_classifier
 from rexplug.errors import DataError
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
+from rexplug.text.words import lower_words
 
 PARTS = ("kept", "held_out", "dropped")
 _SHINGLE = 5
@@ -142,7 +142,7 @@ def _alike(mine: frozenset[int], text: str, least: float) -> float:
 
 
 def _shingles(text: str) -> frozenset[int]:
-    words = re.findall(r"\w+", text.lower())
+    words = lower_words(text)
     return frozenset(hash(tuple(words[i : i + _SHINGLE])) for i in range(max(1, len(words) - _SHINGLE + 1)))
 
 

@@ -22,9 +22,10 @@ from rexplug.corpus.deduplicate.keys import KeyWriter
 from rexplug.corpus.document_ids import IdHashWriter
 from rexplug.corpus.sources import ERROR
 from rexplug.corpus.statistics import StepStatistics
-from rexplug.document_files import DocumentWriter, read_file
+from rexplug.document_files import DocumentWriter, document_of
 from rexplug.executors.datatrove_logging import silence_datatrove
-from rexplug.io.atomic import write_json
+from rexplug.io.atomic import link_or_copy, write_json
+from rexplug.io.tabular import open_parquet
 from rexplug.recipe.schema import Curation
 
 _BATCH, _BATCH_CHARACTERS = 256, 4_000_000
@@ -185,16 +186,16 @@ def filter_shard(file: Path, index: int) -> int:
         {
             "read": {"documents": reading.seen, "bytes": reading.bytes_seen},
             "passed": passed.num_documents,
-            "files": _checksums(work, dropped),
+            "files": _checksums(work, dropped.path),
             "steps": [step.to_json() for step in (reading, *steps)],
         },
     )
     return reading.seen
 
 
-def _checksums(work: SourceJob, *writers: DocumentWriter) -> dict[str, dict[str, Any]]:
-    """Of files that were just written: read from memory, and by the workers side by side."""
-    return {str(each.path.relative_to(work.target)): file_entry(each.path) for each in writers}
+def _checksums(job: SourceJob, *paths: Path) -> dict[str, dict[str, Any]]:
+    """The checksums of files that were just written: the workers take them side by side, from memory."""
+    return {str(path.relative_to(job.target)): file_entry(path) for path in paths}
 
 
 def _judged(
@@ -221,32 +222,53 @@ def _judged(
 
 
 def finish_shard(file: Path, index: int) -> int:
-    """Take duplicates out of a shard, split held-out documents off, write both parts and, last, the record."""
-    work = load(file)
+    """Split the documents of a shard that passed the filters into kept, held out and duplicates; last, write the record.
+
+    Rows are copied as columns, without turning them into documents. A shard that loses no document keeps the file that its
+    filters wrote.
+
+    Returns:
+        How many documents passed the filters.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    job = load(file)
     step = StepStatistics("deduplicate")
     counts = {part: {"documents": 0, "bytes": 0} for part in ("kept", "held_out")}
-    threshold = round(work.curation.held_out * _DRAWS)
-    duplicates: dict[int, int] = {}
-    if work.drops(index).exists():
-        duplicates = dict(np.load(work.drops(index)).tolist())
+    paths = {part: job.target / part / f"{index:05d}.parquet" for part in counts}
+    threshold = round(job.curation.held_out * _DRAWS)
+    duplicates = np.load(job.drops(index)) if job.drops(index).exists() else np.zeros((0, 2), np.uint32)
+    unchanged = not len(duplicates) and not threshold
     with ExitStack() as stack:
-        parts = {
-            part: stack.enter_context(DocumentWriter(work.target / part / f"{index:05d}.parquet")) for part in counts
-        }
-        dropped = stack.enter_context(
-            DocumentWriter(work.target / "dropped" / f"{index:05d}-duplicates.parquet", **WHY)
-        )
-        for row, document in enumerate(read_file(work.passed(index))):
-            if row in duplicates:
-                reason = DUPLICATES[duplicates[row]]
-                step.drop(document, reason)
-                dropped.write(document, step.name, reason, None)
-                continue
-            step.keep(document)
-            part = "held_out" if draw(work.seed, document.text) < threshold else "kept"
-            parts[part].write(document)
-            counts[part]["documents"] += 1
-            counts[part]["bytes"] += len(document.text.encode())
-    files = _checksums(work, dropped, *parts.values())
-    write_json(work.finished(index), {"step": step.to_json(), **counts, "files": files})
+        written = dict(paths)
+        if unchanged:
+            link_or_copy(job.passed(index), written.pop("kept"))
+        writers = {part: stack.enter_context(DocumentWriter(path)) for part, path in written.items()}
+        dropped = stack.enter_context(DocumentWriter(job.target / "dropped" / f"{index:05d}-duplicates.parquet", **WHY))
+        reader = stack.enter_context(open_parquet(job.passed(index)))
+        first = 0
+        for batch in reader.iter_batches(batch_size=1024, columns=["id", "text", "url", "metadata"]):
+            sizes = pc.binary_length(batch["text"]).to_numpy()
+            parts = np.full(len(batch), "kept", object)
+            if threshold:
+                draws = [draw(job.seed, text) for text in batch["text"].to_pylist()]
+                parts[np.array(draws) < threshold] = "held_out"
+            low, high = np.searchsorted(duplicates[:, 0], (first, first + len(batch)))
+            for row, reason in duplicates[low:high].tolist():
+                parts[row - first] = "dropped"
+                document = document_of(batch.slice(row - first, 1).to_pylist()[0])
+                step.drop(document, DUPLICATES[reason])
+                dropped.write(document, step.name, DUPLICATES[reason], None)
+            for part, count in counts.items():
+                chosen = parts == part
+                num_bytes = int(sizes[chosen].sum())
+                count["documents"] += int(chosen.sum())
+                count["bytes"] += num_bytes
+                step.keep_many(int(chosen.sum()), num_bytes)
+                if part in writers:
+                    writers[part].write_batch(batch.filter(pa.array(chosen)))
+            first += len(batch)
+    files = _checksums(job, dropped.path, *paths.values())
+    write_json(job.finished(index), {"step": step.to_json(), **counts, "files": files})
     return step.seen

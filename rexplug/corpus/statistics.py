@@ -40,6 +40,13 @@ class StepStatistics:
             self.changed += 1
             self.bytes_kept += len(after.text.encode())
 
+    def keep_many(self, num_documents: int, num_bytes: int) -> None:
+        """Count kept documents that the step did not change."""
+        self.seen += num_documents
+        self.kept += num_documents
+        self.bytes_seen += num_bytes
+        self.bytes_kept += num_bytes
+
     def drop(self, document: Document, reason: str) -> None:
         """Count a dropped document."""
         self.seen += 1

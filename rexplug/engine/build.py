@@ -14,9 +14,10 @@ from rexplug.engine.job import PhaseJob
 from rexplug.engine.optimizers.factory import build_optimizer
 from rexplug.engine.restore import Origin
 from rexplug.engine.sharding import FullState, choose_parallel, meta_copy, shard
-from rexplug.model.attention import use_packed_attention
-from rexplug.model.build import load_model, set_rope, theta_warnings, thetas
+from rexplug.model.build import load_model
 from rexplug.model.compile import compile_layers
+from rexplug.model.packed import use_packed_attention
+from rexplug.model.rope import set_rope, theta_warnings, thetas
 from rexplug.optimizers import OPTIMIZERS
 
 

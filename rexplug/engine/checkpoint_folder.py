@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from rexplug.checksums import require_intact
 from rexplug.engine.checkpoints import FINAL, CheckpointState, read_state, step_folder, write_checkpoint
 from rexplug.errors import DataError
+from rexplug.model.family import DEFAULT_FAMILY
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Phase
 
@@ -144,6 +145,6 @@ def average_weights(own: dict[str, torch.Tensor], files: Sequence[Path]) -> dict
         loaded = load_file(file)
         for name in sums:
             # A tied weight is stored once, under the name of the embedding.
-            stored = loaded[name] if name in loaded else loaded["model.embeddings.tok_embeddings.weight"]
+            stored = loaded[name] if name in loaded else loaded[DEFAULT_FAMILY.layout.embedding_weight]
             sums[name] += stored.to(sums[name].device)
     return {name: (value / (1 + len(files))).to(own[name].dtype) for name, value in sums.items()}

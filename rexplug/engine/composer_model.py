@@ -10,8 +10,9 @@ from composer.models import ComposerModel
 from torch import Tensor
 
 from rexplug.engine.tensor_row import concatenate
-from rexplug.model.attention import Packing, forward_packed
+from rexplug.model.attention import Packing
 from rexplug.model.loss import masked_lm_loss
+from rexplug.model.packed import forward_packed
 
 CPU_MULTIPLE = 64
 """Row lengths on a CPU are multiples of this, so that few shapes occur: products are compiled per shape."""

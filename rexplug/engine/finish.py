@@ -15,7 +15,7 @@ from rexplug.engine.checkpoints import FINAL
 from rexplug.engine.fit import lost_rank_explained
 from rexplug.engine.job import PhaseJob, PhaseState
 from rexplug.errors import DataError, RunInterrupted
-from rexplug.model.build import thetas
+from rexplug.model.rope import thetas
 
 
 def finish(
@@ -75,8 +75,8 @@ def _summary(job: PhaseJob, trainee: Trainee, state: PhaseState, warnings: Seque
 def _epochs(stream: BatchStream, position: Position) -> dict[str, float]:
     """Epochs of each source that were trained on; samples that the packer still holds back do not count."""
     return {
-        name: round((draws - sum(source == i for source, _ in position.waiting)) / max(1, size), 3)
-        for i, (name, draws, size) in enumerate(
-            zip(stream.sources, position.draws, stream.epoch_samples(), strict=True)
+        name: round((next_index - sum(source == i for source, _ in position.deferred)) / max(1, size), 3)
+        for i, (name, next_index, size) in enumerate(
+            zip(stream.sources, position.next_indices, stream.epoch_samples(), strict=True)
         )
     }

@@ -9,8 +9,9 @@ from rexplug.engine import checkpoints
 from rexplug.engine.checkpoint_folder import DISK_ERRORS, why_not_written
 from rexplug.errors import DataError
 from rexplug.io.atomic import replacing
-from rexplug.model.build import save_model, start_model, thetas
-from rexplug.model.checkpoint import SpecialIds
+from rexplug.model.build import save_model, start_model
+from rexplug.model.config_file import SpecialIds, layer_kinds_of
+from rexplug.model.rope import thetas
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
@@ -43,7 +44,7 @@ def initial_checkpoint(recipe: Recipe, special: SpecialIds, run: RunDirectory) -
             "command resumes from there"
         ) from None
     total = sum(parameter.numel() for parameter in model.parameters())
-    embedding = model.model.embeddings.tok_embeddings.weight.numel()
+    embedding = model.get_input_embeddings().weight.numel()
     return {
         "parameters": total, "without_embedding": total - embedding, "rope_theta": thetas(model),
         "new_weights": list(start.new_weights),
@@ -56,11 +57,8 @@ def check_rope(model: Any, phase: Phase) -> None:
     Raises:
         DataError: the phase sets one.
     """
-    for kind, layers, theta in (
-        ("global", "full", phase.rope.global_theta),
-        ("local", "sliding", phase.rope.local_theta),
-    ):
-        if theta is not None and f"{layers}_attention" not in model.config.layer_types:
+    for kind, theta in (("global", phase.rope.global_theta), ("local", phase.rope.local_theta)):
+        if theta is not None and kind not in layer_kinds_of(model.config):
             raise DataError(
                 f"phases.{phase.name}.rope.{kind}_theta: the model has no {kind} layers, so there is nothing to change; leave "
                 "it out"

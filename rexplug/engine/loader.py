@@ -12,11 +12,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from rexplug.batches import BatchStream, GlobalBatch, Position
 from rexplug.engine.tensor_row import TensorRow, idle_row, pack_fields, to_tensor_row, unpack_fields
-from rexplug.model.flops import pairs
-from rexplug.model.sizes import WINDOW
-
-HALF_WINDOW = WINDOW // 2
-"""Tokens that a local layer sees to either side."""
+from rexplug.model.family import DEFAULT_FAMILY
+from rexplug.model.flops import attention_pairs
 
 
 class StreamDataset(IterableDataset[dict[str, Any]]):
@@ -84,15 +81,16 @@ def _identity(batch: Any) -> Any:
 
 def to_tensors(batch: GlobalBatch, after: Position) -> dict[str, Any]:
     """A rank's `rows` of a global batch as tensors; `about` describes the global batch for the callbacks."""
-    samples = np.array([sample[:4] for row in batch.contents for sample in row], np.int64)
-    lengths = samples[:, 0].tolist()
+    samples = [sample for row in batch.samples for sample in row]
+    lengths = [sample.length for sample in samples]
     return {
         "rows": [to_tensor_row(row) for row in batch.rows],
         "about": {
             "progress": batch.progress, "num_tokens": batch.num_tokens, "tokens_of": dict(batch.tokens_of),
             "planned": dict(batch.planned), "capacity": batch.capacity, "position": after.to_json(),
-            "tokens": after.tokens, "pairs": (pairs(lengths, None), pairs(lengths, HALF_WINDOW)),
+            "tokens": after.tokens,
+            "pairs": (attention_pairs(lengths, None), attention_pairs(lengths, DEFAULT_FAMILY.half_window)),
             # Source and document of each sample, as an array: lists are slow to send from a loader worker.
-            "documents": samples[:, [1, 3]],
+            "documents": np.array([(sample.source, sample.document) for sample in samples], np.int64),
         },
     }  # fmt: skip

@@ -18,8 +18,9 @@ from rexplug.batches import BatchStream
 from rexplug.engine.hardware import Hardware
 from rexplug.errors import DataError, RankLost
 from rexplug.io.atomic import write_json
-from rexplug.model.attention import use_packed_attention
 from rexplug.model.build import load_model
+from rexplug.model.family import SIZES
+from rexplug.model.packed import use_packed_attention
 from rexplug.optimizers import OPTIMIZERS
 from rexplug.phase_stream import ROWS, remembered_rows
 from rexplug.progress import Progress
@@ -27,7 +28,7 @@ from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
 from rexplug.training_defaults import CPU_TOKENS, GPU_TOKENS
 
-_BASE_SIZE = 22 * 768
+_BASE_SIZE = SIZES["base"].layers * SIZES["base"].hidden
 """Layers times width of the base model."""
 _TRIAL_SHARE = 0.9
 """Share of a GPU's memory that a microbatch may fill when it is tried, and share of the tokens tried on a CPU that are then taken:

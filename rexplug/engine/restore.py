@@ -45,7 +45,7 @@ def find_origin(phase: Phase, before: Path, folder: Path, progress: Progress) ->
         phase: the phase.
         before: the last checkpoint before it.
         folder: where its own checkpoints are.
-        progress: told of damaged checkpoints, which are passed over.
+        progress: told of damaged checkpoints, which are skipped.
 
     Raises:
         DataError: the checkpoint before the phase is needed and damaged.

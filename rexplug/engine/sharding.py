@@ -54,8 +54,9 @@ def shard(composer_model: PackedMaskedLM, device: torch.device) -> None:
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     # gloo cannot average. In fp64 torch divides by itself, and the sum is as exact as that of one process.
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float64) if device.type == "cpu" else MixedPrecisionPolicy()
-    composer_model.model.model.layer_by_layer = True
-    for layer in composer_model.model.model.layers:
+    encoder = composer_model.model.base_model
+    encoder.layer_by_layer = True
+    for layer in encoder.layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(composer_model, mesh=mesh, mp_policy=policy)
 

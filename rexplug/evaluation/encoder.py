@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from rexplug.errors import NotApplicable
-from rexplug.evaluation.loading import head_logits, load_weights, longest_input, runs_packed
+from rexplug.evaluation.loading import head_logits, load_weights, longest_input
 from rexplug.evaluation.model_folder import check_fit, load_modules, load_tokenizer, loading, look_through
+from rexplug.model.config_file import runs_packed
 
 _BATCH_TOKENS = 8192
 _NOISE = 0.02
@@ -58,7 +59,8 @@ class HuggingFaceEncoder:
         self._model.eval().to(self.device)
         self._packed = packed and runs_packed(self._model.config)
         if self._packed:
-            from rexplug.model.attention import choose_backend, use_packed_attention
+            from rexplug.model.attention import choose_backend
+            from rexplug.model.packed import use_packed_attention
 
             self._backend, _ = choose_backend("auto", self.device)
             # No dropout in fine-tunes either: they draw no random numbers but the order of examples.
@@ -170,7 +172,8 @@ class HuggingFaceEncoder:
     def hidden(self, rows: Sequence[NDArray[np.int64]]) -> tuple[Tensor, ...]:
         """Per row its last hidden states `[n_i, hidden]`, all rows in one forward pass; differentiable."""
         if self._packed:
-            from rexplug.model.attention import Packing, forward_packed
+            from rexplug.model.attention import Packing
+            from rexplug.model.packed import forward_packed
 
             lengths = [len(row) for row in rows]
             ids = torch.from_numpy(np.concatenate(rows)).to(self.device)

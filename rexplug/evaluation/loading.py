@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from rexplug.errors import DataError
-from rexplug.model.checkpoint import Loaded, encoder_problem, evaluation_problem, first_line, lacks_head, load
-from rexplug.model.config_file import MODEL_TYPE, not_honoured
+from rexplug.model.checkpoint.inspection import evaluation_problem
+from rexplug.model.checkpoint.loading import Loaded, encoder_problem, first_line, lacks_head, load_pretrained
 
 _SEED = 7919
 _HEADS = ("ForMaskedLM", "ForPreTraining")
@@ -50,10 +50,10 @@ def _load(source: str | Path, random: bool) -> Any:
                 return (AutoModelForMaskedLM if has_head else AutoModel).from_config(config, dtype=torch.float32)
             except Exception as error:
                 raise DataError(first_line(error)) from None
-        loaded = load(AutoModelForMaskedLM if has_head else AutoModel, source)
+        loaded = load_pretrained(AutoModelForMaskedLM if has_head else AutoModel, source)
         if has_head and lacks_head(loaded):
             _demand_encoder(loaded)
-            loaded = load(AutoModel, source)
+            loaded = load_pretrained(AutoModel, source)
         _demand_encoder(loaded)
     return loaded.model
 
@@ -62,14 +62,6 @@ def _demand_encoder(loaded: Loaded) -> None:
     problem = encoder_problem(loaded)
     if problem is not None:
         raise DataError(problem)
-
-
-def runs_packed(config: Any) -> bool:
-    """Whether our packed layers compute a model; others of its family run on transformers' own."""
-    if config.model_type != MODEL_TYPE:
-        return False
-    kinds = {*config.layer_types}
-    return not not_honoured(config.hidden_activation, {kind: config.rope_parameters[kind] for kind in kinds})
 
 
 def longest_input(model: Any) -> int:

@@ -10,8 +10,9 @@ import numpy as np
 
 from rexplug.components import EvaluationContext, EvaluationResult, Scores
 from rexplug.errors import DataError, NotApplicable
-from rexplug.evaluation.recovery import WORD, mask_words, texts_of
+from rexplug.evaluation.recovery import mask_words, texts_of
 from rexplug.evaluation.statistics import metric
+from rexplug.text.words import word_spans
 
 if TYPE_CHECKING:
     from rexplug.evaluation.evaluators import LongDocuments
@@ -33,7 +34,7 @@ def evaluate_long_documents(evaluator: LongDocuments, context: EvaluationContext
     masked, ids = [], []
     for documents in texts_of(evaluator, context).values():
         for document in documents:
-            words = [match.span() for match in WORD.finditer(document.text)]
+            words = word_spans(document.text)
             if len(words) < evaluator.min_words:
                 continue
             key = hashlib.blake2b(f"{context.seed}/{document.id}".encode(), digest_size=8).digest()

@@ -16,7 +16,7 @@ from typing import Any
 from rexplug.errors import DataError, RexplugError, brief, one_line
 from rexplug.io.json_files import read_json_file, read_json_object, require_file
 from rexplug.io.tokenizer_files import DEFINITION, load_fast, read_config, read_definition, require_tokenizer
-from rexplug.model.checkpoint import evaluation_problem
+from rexplug.model.checkpoint.inspection import evaluation_problem
 
 MODULES = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
 """What may follow the encoder of a sentence-transformers model; all of them by sentence-transformers itself."""

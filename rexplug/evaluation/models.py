@@ -82,7 +82,7 @@ class ModelSpec:
             DataError: a file is missing or damaged, or the model wants to run code of its own.
         """
         from rexplug.evaluation.model_folder import look_through
-        from rexplug.model.checkpoint import require_unaltered
+        from rexplug.model.checkpoint.inspection import require_unaltered
 
         place = self.place
         if self.what in KINDS or not isinstance(place, Path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 from rexplug.components import Document, Encoder, EvaluationContext, EvaluationResult, Scores, Shard, split_of
 from rexplug.errors import DataError
 from rexplug.evaluation.statistics import metric
+from rexplug.text.words import word_spans
 
 if TYPE_CHECKING:
     from rexplug.evaluation.evaluators import MaskedRecovery, _OnTexts
 
-WORD = re.compile(r"\w+")
 _EXAMPLES = 6
 _BLOCK = 128
 _PUBLISHED_RATE = 0.15
@@ -110,7 +109,7 @@ def choose_words(
     """
     excerpts = []
     for document in documents:
-        words = [match.span() for match in WORD.finditer(document.text)][:limit]
+        words = word_spans(document.text)[:limit]
         if len(words) >= 2:
             excerpts.append((document, document.text[: words[-1][1]], words))
     salience = context.salience([text for _, text, _ in excerpts])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
 import zlib
 from collections.abc import Iterator
@@ -41,8 +39,12 @@ def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
     `MAX_RATIO`.
     """
     if name.endswith(".gz"):
+        import gzip
+
         inner: Any = gzip.GzipFile(fileobj=raw)
     elif name.endswith(".bz2"):
+        import bz2
+
         inner = bz2.BZ2File(raw)
     elif name.endswith(".zst"):
         import pyarrow as pa

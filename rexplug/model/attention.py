@@ -1,10 +1,10 @@
-"""Packed attention for transformers' ModernBERT: documents in one row never see each other.
+"""Packed attention for transformers' models: documents in one row never attend to each other.
 
-transformers hands every attention function the keyword arguments of the forward call. We register ours under the name
-`rexplug` and pass it a `Packing`, made once per row. (Position ids that start anew at each document do not keep
+transformers passes the keyword arguments of the forward call on to every attention function. We register ours under the
+name `rexplug` and pass it a `Packing`, made once per row. (Position ids that start anew at each document do not keep
 documents apart in any of transformers' own attention functions.)
 
-Shapes: T tokens of the row, h heads, d size of a head.
+Shapes: T tokens of the row, n documents, h heads, d size of a head.
 """
 
 from __future__ import annotations
@@ -19,34 +19,37 @@ import torch
 from torch import Tensor
 
 from rexplug.errors import DataError
-from rexplug.model.cpu.block_attention import Plan, attend_blocks, attend_groups
+from rexplug.model.cpu.block_attention import AttentionPlan, attend_blocks, attend_groups
 
 NAME = "rexplug"
 
 
 @dataclass(frozen=True, eq=False)
 class Packing:
-    """Where the documents of a row lie; `cu_seqlens` `[n + 1]` are cumulative ends, the padding tail left out.
+    """Where the documents of a row begin and end, and the backend that attends to them.
 
-    `width` is the row's length T with padding. The tail counts as documents of its own, none longer than the row's longest
-    document: as one document, the tail of a nearly empty row would cost the square of its length. With `sizes`, tokens of
-    each document on the host, nothing here waits for a GPU or is copied to it.
+    `cu_seqlens` `[n + 1]` are the cumulative lengths of the documents, without the padding at the row's end. `width` is the
+    row's length T with padding. The padding counts as further documents, none longer than the row's longest document:
+    as one document, the padding of a nearly empty row would cost the square of its length. With `host_lengths`, the lengths
+    of the documents on the host, nothing here waits for a GPU or is copied to it.
     """
 
     cu_seqlens: Tensor
     width: int
     backend: str
-    sizes: Sequence[int] | None = None
+    host_lengths: Sequence[int] | None = None
 
     @cached_property
     def lengths(self) -> list[int]:
-        """Tokens of each document, then of the pieces of the tail; adds up to `width`."""
-        documents = torch.diff(self.cu_seqlens.long()).tolist() if self.sizes is None else list(self.sizes)
-        tail = self.width - sum(documents)
-        longest = max(documents, default=tail)
-        return (
-            documents + [longest] * (tail // longest) + [tail % longest] * (tail % longest > 0) if tail else documents
-        )
+        """Tokens of each document, then of the pieces of the padding; they add up to `width`."""
+        host = self.host_lengths
+        documents = torch.diff(self.cu_seqlens.long()).tolist() if host is None else list(host)
+        padding = self.width - sum(documents)
+        if not padding:
+            return documents
+        longest = max(documents, default=padding)
+        remainder = padding % longest
+        return documents + [longest] * (padding // longest) + [remainder] * (remainder > 0)
 
     @cached_property
     def max_length(self) -> int:
@@ -54,32 +57,33 @@ class Packing:
         return max(self.lengths)
 
     @cached_property
-    def ends(self) -> Tensor:
-        """`cu_seqlens` with the ends of the tail's pieces, int32: cu_seqlens as varlen kernels want them."""
+    def full_cu_seqlens(self) -> Tensor:
+        """Cumulative lengths of documents and pieces of the padding, int32, as variable-length kernels need them."""
         cu_seqlens = self.cu_seqlens.int()
         pieces = len(self.lengths) + 1 - len(cu_seqlens)
         if not pieces:
             return cu_seqlens
-        # Worked out on the device: a copy from the host would wait for it.
-        tail = torch.arange(1, pieces + 1, dtype=torch.int32, device=cu_seqlens.device) * self.lengths[-pieces]
-        return torch.cat([cu_seqlens, (tail + sum(self.lengths[:-pieces])).clamp_(max=self.width)])
+        # Computed on the device: a copy from the host would wait for it.
+        padding = torch.arange(1, pieces + 1, dtype=torch.int32, device=cu_seqlens.device) * self.lengths[-pieces]
+        return torch.cat([cu_seqlens, (padding + sum(self.lengths[:-pieces])).clamp_(max=self.width)])
 
     @cached_property
-    def document_of(self) -> Tensor:
+    def document_ids(self) -> Tensor:
         """Number of the document of each token, `[T]`."""
-        lengths = torch.diff(self.ends)
+        lengths = torch.diff(self.full_cu_seqlens)
         return torch.repeat_interleave(
             torch.arange(len(lengths), device=lengths.device), lengths, output_size=self.width
         )
 
     @cached_property
     def positions(self) -> Tensor:
-        """Place of each token in its document, `[T]`."""
-        return torch.arange(self.width, device=self.cu_seqlens.device) - self.ends[:-1].long()[self.document_of]
+        """Position of each token in its document, `[T]`."""
+        starts = self.full_cu_seqlens[:-1].long()
+        return torch.arange(self.width, device=self.cu_seqlens.device) - starts[self.document_ids]
 
     @cached_property
     def rotary_positions(self) -> Tensor:
-        """Positions to make cosines and sines for: every place of the longest document for `blocks`, else each token's."""
+        """Positions to compute cosines and sines for: all of the longest document for `blocks`, else that of each token."""
         if self.backend == "blocks":
             return torch.arange(self.max_length, device=self.cu_seqlens.device)
         return self.positions
@@ -90,35 +94,35 @@ class Packing:
         return self.backend in ("blocks", "sdpa")
 
     @cached_property
-    def plan(self) -> Plan:
-        """How `blocks` and `sdpa` cut the row."""
-        return Plan(self.lengths, self.cu_seqlens.device)
+    def plan(self) -> AttentionPlan:
+        """How `blocks` and `sdpa` group the documents."""
+        return AttentionPlan(self.lengths, self.cu_seqlens.device)
 
 
 KERNELS = ("flash4", "flash3", "flash", "varlen")
-"""Variable-length attention kernels of GPUs, the fastest first."""
+"""Variable-length attention kernels for GPUs, the fastest first."""
 _PACKAGES = {"flash4": "flash-attn-4", "flash3": "flash-attn-3", "flash": "flash-attn"}
 
 
 def choose_backend(requested: str, device: torch.device, precision: str = "fp32") -> tuple[str, str]:
-    """The attention backend and why: one of `KERNELS`, `sdpa` or `blocks`; `eager` only if asked for.
+    """The attention backend, and why: one of `KERNELS`, `sdpa` or `blocks`; `eager` only if it is requested.
 
-    The kernels take half precision only, hence bf16; `sdpa` takes all. `flash4` and `flash3` need a Hopper or Blackwell GPU.
+    The kernels need half precision, hence bf16; `sdpa` takes any. `flash4` and `flash3` need a Hopper or Blackwell GPU.
 
     Raises:
-        DataError: the backend that was asked for cannot run here.
+        DataError: the requested backend cannot run here.
     """
-    on_gpu, half = device.type == "cuda", precision == "bf16"
+    on_gpu, half_precision = device.type == "cuda", precision == "bf16"
     if requested == "auto":
         if not on_gpu:
             return "blocks", "the device is a CPU"
-        usable = [name for name in KERNELS if half and _kernel(name, device) is not None]
+        usable = [name for name in KERNELS if half_precision and find_kernel(name, device) is not None]
         if not usable:
             return "sdpa", "variable-length attention on a GPU needs bf16 and a torch that has it"
         if usable[0] == "varlen":
             return "varlen", f"the device is a GPU without flash-attn; torch has {varlen_kernel()}"
         return usable[0], f"{_PACKAGES[usable[0]]} is installed and the device is a GPU"
-    if requested in KERNELS and not (on_gpu and half and _kernel(requested, device) is not None):
+    if requested in KERNELS and not (on_gpu and half_precision and find_kernel(requested, device) is not None):
         gpu = "a Hopper or Blackwell GPU" if requested in ("flash4", "flash3") else "a GPU"
         package = f", bf16 and the package {_PACKAGES[requested]}" if requested in _PACKAGES else " and bf16"
         raise DataError(f"model.attention: {requested} needs {gpu}{package}; 'auto' takes what this machine has")
@@ -128,11 +132,11 @@ def choose_backend(requested: str, device: torch.device, precision: str = "fp32"
 
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Tensor, int, float, "int | None"], Tensor]
-"""Takes queries, keys and values `[T, h, d]`, cu_seqlens, the longest length, the scale and the half window."""
+"""Takes queries, keys and values `[T, h, d]`, cu_seqlens, the longest length, the scale and the half window; gives `[T, h, d]`."""
 
 
-def _kernel(name: str, device: torch.device) -> Kernel | None:
-    """A kernel that this GPU can run; None if its package is missing or its GPU is another."""
+def find_kernel(name: str, device: torch.device) -> Kernel | None:
+    """A kernel of `KERNELS` that this GPU can run; None if its package is missing or the GPU is too old for it."""
     if name in ("flash4", "flash3") and torch.cuda.get_device_capability(device)[0] < 9:
         return None
     return _imported_kernel(name)
@@ -142,7 +146,7 @@ def _kernel(name: str, device: torch.device) -> Kernel | None:
 def _imported_kernel(name: str) -> Kernel | None:
     try:
         if name == "flash4":
-            # Its kernels are compiled at first use; kept on disk, that is once and not once a process.
+            # Its kernels are compiled at first use: with the cache on disk, once and not once per process.
             os.environ.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED", "1")
             from flash_attn.cute.interface import flash_attn_varlen_func as flash4
 
@@ -162,7 +166,7 @@ def _imported_kernel(name: str) -> Kernel | None:
 
 @cache
 def varlen_kernel() -> str | None:
-    """torch's own variable-length attention: the public one has a window from 2.11 on, before that the operator."""
+    """Name of torch's own variable-length attention: the public function has a window from 2.11 on, before that the operator."""
     try:
         import inspect
 
@@ -187,19 +191,22 @@ def attend(
     packing: Packing | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Attention over a packed row; the signature is that of transformers' attention interface.
+    """Attention over a packed row, with the signature of transformers' attention interface.
 
-    `query`, `key`, `value` are `[1, h, T, d]`; the result is `[1, T, h, d]`. ModernBERT passes `sliding_window` =
-    half window + 1 in local layers and None in global ones.
+    `query`, `key`, `value` are `[1, h, T, d]`; the result is `[1, T, h, d]`. `sliding_window` is the half window + 1 in
+    local layers and None in global ones.
+
+    Raises:
+        ValueError: the call has no packing, or a batch of several rows.
     """
     if packing is None or query.shape[0] != 1:
         raise ValueError("attention 'rexplug' needs one packed row and its packing")
     assert attention_mask is None
     assert dropout == 0.0
-    half = None if sliding_window is None else sliding_window - 1
-    query, key, value = (each[0].transpose(0, 1) for each in (query, key, value))
+    half_window = None if sliding_window is None else sliding_window - 1
+    query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
     qkv = torch.stack([query, key, value], 1) if packing.stacked else (query, key, value)
-    return attend_packed(qkv, None, packing, scaling, half)[None], None
+    return attend_packed(qkv, None, packing, scaling, half_window)[None], None
 
 
 def attend_packed(
@@ -207,17 +214,17 @@ def attend_packed(
     rotation: tuple[Tensor, Tensor] | None,
     packing: Packing,
     scale: float | None = None,
-    half: int | None = None,
+    half_window: int | None = None,
 ) -> Tensor:
     """Attention of every document of a row to itself.
 
     Args:
-        qkv: queries, keys and values: `[T, 3, h, d]` for backends that want them `stacked`, else three of `[T, h, d]`.
+        qkv: queries, keys and values: `[T, 3, h, d]` for backends that take them `stacked`, else three of `[T, h, d]`.
         rotation: for `blocks`, cosines and sines of `packing.rotary_positions`, each `[positions, d / 2]`; None if already
-            rotated, as the other backends want them.
+            rotated, as the other backends need them.
         packing: the documents and the backend.
         scale: what scores are multiplied by; 1 / sqrt(d) if None.
-        half: tokens seen to either side; None for all.
+        half_window: tokens that a token attends to on either side; None for all.
 
     Returns:
         `[T, h, d]`.
@@ -225,17 +232,17 @@ def attend_packed(
     if isinstance(qkv, Tensor):
         scale = qkv.shape[-1] ** -0.5 if scale is None else scale
         if packing.backend == "blocks":
-            return attend_blocks(qkv, rotation, packing.plan, scale, half)
+            return attend_blocks(qkv, rotation, packing.plan, scale, half_window)
         assert rotation is None
         assert packing.backend == "sdpa"
-        return attend_groups(qkv, packing.plan, scale, half)
+        return attend_groups(qkv, packing.plan, scale, half_window)
     assert rotation is None
     scale = qkv[0].shape[-1] ** -0.5 if scale is None else scale
     if packing.backend == "eager":
-        return _attend_eager(*qkv, packing, scale, half)
+        return _attend_eager(*qkv, packing, scale, half_window)
     kernel = _imported_kernel(packing.backend)
     assert kernel is not None
-    return kernel(*qkv, packing.ends, packing.max_length, scale, half)
+    return kernel(*qkv, packing.full_cu_seqlens, packing.max_length, scale, half_window)
 
 
 def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
@@ -247,15 +254,15 @@ def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
 
 
 def _attend_eager(
-    query: Tensor, key: Tensor, value: Tensor, packing: Packing, scale: float, half: int | None
+    query: Tensor, key: Tensor, value: Tensor, packing: Packing, scale: float, half_window: int | None
 ) -> Tensor:
-    """The reference: the whole T x T matrix."""
-    query, key, value = (each.transpose(0, 1) for each in (query, key, value))
-    documents = packing.document_of
+    """The reference implementation: the full T x T matrix of scores."""
+    query, key, value = (states.transpose(0, 1) for states in (query, key, value))
+    documents = packing.document_ids
     mask = documents[:, None] == documents[None, :]
-    if half is not None:
-        places = torch.arange(packing.width, device=query.device)
-        mask &= (places[:, None] - places[None, :]).abs() <= half
+    if half_window is not None:
+        positions = torch.arange(packing.width, device=query.device)
+        mask &= (positions[:, None] - positions[None, :]).abs() <= half_window
     scores = (query @ key.transpose(1, 2)) * scale
     weights = scores.masked_fill(~mask, float("-inf")).softmax(-1, dtype=torch.float32).to(value.dtype)
     return (weights @ value).transpose(0, 1)
@@ -263,88 +270,45 @@ def _attend_eager(
 
 def _attend_flash(
     function: Callable[..., Any], query: Tensor, key: Tensor, value: Tensor,
-    ends: Tensor, longest: int, scale: float, half: int | None,
+    cu_seqlens: Tensor, longest: int, scale: float, half_window: int | None,
 ) -> Tensor:  # fmt: skip
     """FlashAttention 2 and 3."""
-    window = (-1, -1) if half is None else (half, half)
-    out = function(query, key, value, ends, ends, longest, longest, softmax_scale=scale, window_size=window)
+    window = (-1, -1) if half_window is None else (half_window, half_window)
+    out = function(query, key, value, cu_seqlens, cu_seqlens, longest, longest, softmax_scale=scale, window_size=window)
     attended: Tensor = out[0] if isinstance(out, tuple) else out
     return attended
 
 
 def _attend_flash4(
     function: Callable[..., Any], query: Tensor, key: Tensor, value: Tensor,
-    ends: Tensor, longest: int, scale: float, half: int | None,
+    cu_seqlens: Tensor, longest: int, scale: float, half_window: int | None,
 ) -> Tensor:  # fmt: skip
-    """FlashAttention 4, which names its arguments otherwise and says None where no window is meant."""
+    """FlashAttention 4, which names its arguments differently and takes None for no window."""
     out = function(
-        query, key, value, cu_seqlens_q=ends, cu_seqlens_k=ends, max_seqlen_q=longest, max_seqlen_k=longest,
-        softmax_scale=scale, window_size=(half, half),
+        query, key, value, cu_seqlens_q=cu_seqlens, cu_seqlens_k=cu_seqlens, max_seqlen_q=longest, max_seqlen_k=longest,
+        softmax_scale=scale, window_size=(half_window, half_window),
     )  # fmt: skip
     attended: Tensor = out[0] if isinstance(out, tuple) else out
     return attended
 
 
 def _attend_varlen(
-    query: Tensor, key: Tensor, value: Tensor, ends: Tensor, longest: int, scale: float, half: int | None
+    query: Tensor, key: Tensor, value: Tensor, cu_seqlens: Tensor, longest: int, scale: float, half_window: int | None
 ) -> Tensor:
     """torch's own kernel, which is FlashAttention 2."""
-    query, key, value = (each.contiguous() for each in (query, key, value))
+    query, key, value = (states.contiguous() for states in (query, key, value))
     if varlen_kernel() == "varlen_attn":
         from torch.nn.attention.varlen import varlen_attn
 
-        window = (-1, -1) if half is None else (half, half)
-        public: Tensor = varlen_attn(query, key, value, ends, ends, longest, longest, scale=scale, window_size=window)
+        window = (-1, -1) if half_window is None else (half_window, half_window)
+        public: Tensor = varlen_attn(
+            query, key, value, cu_seqlens, cu_seqlens, longest, longest, scale=scale, window_size=window
+        )
         return public
-    sides: dict[str, int] = {} if half is None else {"window_size_left": half, "window_size_right": half}
+    sides: dict[str, int] = {}
+    if half_window is not None:
+        sides = {"window_size_left": half_window, "window_size_right": half_window}
     out: Tensor = torch.ops.aten._flash_attention_forward(
-        query, key, value, ends, ends, longest, longest, 0.0, False, False, scale=scale, **sides
+        query, key, value, cu_seqlens, cu_seqlens, longest, longest, 0.0, False, False, scale=scale, **sides
     )[0]
     return out
-
-
-def use_packed_attention(model: Any, residual: torch.dtype | None = None) -> None:
-    """Switch a transformers model to packed rows: our attention, and layers that waste fewer copies.
-
-    Weights and their names stay as they are; `use_own_attention` undoes it. `residual` is the number format of what layers
-    add to, that of the embedding if left out.
-    """
-    from transformers import AttentionInterface
-
-    from rexplug.model.layers import pack_layers
-
-    AttentionInterface.register(NAME, attend)
-    model.set_attn_implementation(NAME)
-    pack_layers(model, residual)
-
-
-def use_own_attention(model: Any, name: str = "eager") -> None:
-    """Switch back to one of transformers' own attention functions and layers."""
-    from rexplug.model.layers import unpack_layers
-
-    unpack_layers(model)
-    model.set_attn_implementation(name)
-
-
-def forward_packed(model: Any, token_ids: Tensor, packing: Packing, places: Tensor | None = None) -> Tensor:
-    """Hidden states of one packed row.
-
-    Args:
-        model: a ModernBERT, with a head or without, after `use_packed_attention`.
-        token_ids: the row, `[T]`.
-        packing: its documents.
-        places: the tokens whose states are wanted, `[m]`; all if left out. What lies behind the last layer's attention is
-            then done for these alone.
-
-    Returns:
-        `[m, hidden]` or `[T, hidden]`.
-    """
-    from rexplug.model.layers import run_layers
-
-    encoder = model.base_model
-    if not getattr(encoder, "layer_by_layer", False):
-        return run_layers(encoder, token_ids, packing, places)
-    # Weights that are cut into parts are gathered when a layer's own forward is called.
-    output = encoder(input_ids=token_ids[None], position_ids=packing.rotary_positions[None], packing=packing)
-    hidden: Tensor = output.last_hidden_state[0]
-    return hidden if places is None else hidden.index_select(0, places)

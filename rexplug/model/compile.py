@@ -1,7 +1,7 @@
-"""torch.compile for what lies around attention: norms, products, rotation, GeGLU and residuals in fewer kernels.
+"""torch.compile for everything around attention: norms, products, rotation, GeGLU and residuals in fewer kernels.
 
-Attention itself is one kernel already, and its borders differ from row to row; what lies between two attentions sees one shape
-as long as rows have one width.
+Attention itself is one kernel already, and its documents differ from row to row; everything between two attentions sees one
+shape as long as rows have one width.
 """
 
 from __future__ import annotations
@@ -15,16 +15,21 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from rexplug.model import layers
-from rexplug.model.layers import Functions
-from rexplug.model.loss import features_of
+from rexplug.model.layers import (
+    LayerFunctions,
+    between_attentions,
+    final_states,
+    head_features,
+    output_and_mlp,
+    project_qkv,
+)
 
 
 def choose_compile(requested: bool | Literal["auto"], device: torch.device) -> tuple[bool, str]:
     """Whether layers are compiled, and why.
 
-    On a GPU torch needs triton, which needs a C compiler; on a CPU compiling takes a minute and gains little beside
-    oneDNN's products, so there only the recipe's word counts.
+    On a GPU torch needs triton, which needs a C compiler. On a CPU compiling takes a minute and gains little beside
+    oneDNN's products, so layers are compiled there only if the recipe asks for it.
     """
     if requested != "auto":
         return requested, "the recipe asks for it" if requested else "the recipe says no"
@@ -38,35 +43,38 @@ def choose_compile(requested: bool | Literal["auto"], device: torch.device) -> t
 
 
 def compile_layers(model: Any, backend: str | Callable[..., Any] = "inductor") -> None:
-    """Compile what lies between the attentions of a packed `ModernBertForMaskedLM`, and its prediction head, at first use.
+    """Compile what lies between the attentions of a packed masked language model, and its prediction head, at first use.
 
-    Weights, their names and what a checkpoint holds stay as they are. Kernels are made for one width of a row: what has
-    another width, as the rows of a phase with another `microbatch_tokens`, is compiled once more. Without `dynamic=False` torch
-    would turn to slower kernels for any width, for good, at the second one. What masked tokens alone go through is compiled for any
-    number of them.
+    Weights, their names and what a checkpoint holds stay as they are. Kernels are made for one width of a row: rows of
+    another width, as in a phase with another `microbatch_tokens`, are compiled once more. (Without `dynamic=False` torch
+    would switch to slower kernels for any width, for good, at the second one.) What only masked tokens go through is
+    compiled for any number of them.
 
     Args:
         model: the model, after `use_packed_attention`.
         backend: one of torch's compilers, by its name or as a function.
     """
-    # All layers share the code of a few functions, each compiled per width of a row; torch gives up after eight versions.
+    # All layers share the code of a few functions, compiled once per width of a row; torch gives up after eight versions.
     torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 64)
 
-    def fixed(function: Callable[..., Any]) -> Any:
+    def fixed_width(function: Callable[..., Any]) -> Any:
         return torch.compile(function, backend=backend, dynamic=False)
 
-    functions = Functions(
-        project=fixed(layers.project), cross=fixed(layers.cross), finish=fixed(layers.finish),
-        end=_any_length(torch.compile(layers.end, backend=backend), 2),
-    )  # fmt: skip
-    model.model.functions = functions
-    for layer in model.model.layers:
+    functions = LayerFunctions(
+        project_qkv=fixed_width(project_qkv),
+        between_attentions=fixed_width(between_attentions),
+        output_and_mlp=fixed_width(output_and_mlp),
+        final_states=_any_length(torch.compile(final_states, backend=backend), 2),
+    )
+    encoder = model.base_model
+    encoder.functions = functions
+    for layer in encoder.layers:
         layer.functions = functions
-    model.head.features = _any_length(torch.compile(features_of, backend=backend), 1)
+    model.head.features = _any_length(torch.compile(head_features, backend=backend), 1)
 
 
 def _any_length(compiled: Callable[..., Tensor], num: int) -> Callable[..., Tensor]:
-    """A compiled function that is made once for any length of its first `num` arguments."""
+    """A compiled function that is compiled once for any length of its first `num` arguments."""
 
     def call(*arguments: Any) -> Tensor:
         for tensor in arguments[:num]:

@@ -1,4 +1,4 @@
-"""A checkpoint as a Hugging Face model that transformers and sentence-transformers load, with proof of its logits."""
+"""Exports a checkpoint as a model folder for transformers and sentence-transformers, and proves that its logits are the same."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import torch
 from rexplug.errors import DataError
 from rexplug.io.atomic import replacing, write_json
 from rexplug.io.tokenizer_files import load_fast, write_portable
-from rexplug.model.attention import Packing, choose_backend, forward_packed, use_own_attention, use_packed_attention
-from rexplug.model.build import load_model, save_model, thetas
-from rexplug.model.config_file import old_keys
+from rexplug.model.attention import Packing, choose_backend
+from rexplug.model.build import load_model, save_model
+from rexplug.model.config_file import transformers_4_fields
+from rexplug.model.packed import forward_packed, use_packed_attention, use_transformers_attention
 
 TOLERANCE = 1e-5
 ONNX_TOLERANCE = 1e-4
@@ -24,18 +25,25 @@ _TEXT_TOKENS = 512
 def export(
     checkpoint: Path, tokenizer: Path, target: Path, *, sample_texts: Sequence[str], longest: int | None = None
 ) -> dict[str, Any]:
-    """Write the model folder and `parity.json`; returns what the latter holds.
+    """Write the model folder with `parity.json`, whose content is returned.
 
-    The proof has two halves. Read back with `AutoModelForMaskedLM.from_pretrained` and run packed as in training, the
-    folder gives the logits of the checkpoint. Run by transformers' own attention, one text at a time, it gives them up to
-    rounding: within 1e-5 of the largest logit in fp32, and within 1e-5 in fp64, where rounding cannot hide a mistake.
-    (Two attention functions of transformers differ by some 1e-5 in fp32 themselves once logits reach 10.)
+    The proof has two halves. Loaded with `AutoModelForMaskedLM.from_pretrained` and run packed as in training, the folder
+    gives the logits of the checkpoint. Run with transformers' own attention, one text at a time, it gives the same logits
+    within 1e-5 of the largest one in fp32, and within 1e-5 in fp64, where rounding cannot hide a mistake. (Two attention
+    functions of transformers differ by some 1e-5 in fp32 from each other once logits reach 10.)
 
-    The tokenizer's definition is copied byte by byte; tokenizer and sentence-transformers cut texts at `longest`, the longest
-    context that the checkpoint was trained on (the config's largest position if left out).
+    The tokenizer's definition is copied byte by byte.
+
+    Args:
+        checkpoint: a checkpoint of a run.
+        tokenizer: the folder of its tokenizer.
+        target: the folder to write, which is replaced as a whole.
+        sample_texts: texts whose logits are compared; blank ones are left out.
+        longest: tokens at which tokenizer and sentence-transformers cut texts: the longest context that the checkpoint was
+            trained on; the config's largest position if left out.
 
     Raises:
-        DataError: one of the differences is larger than that.
+        DataError: a file cannot be read, or the logits differ by more than that.
     """
     from transformers import AutoModelForMaskedLM
 
@@ -46,21 +54,21 @@ def export(
         fast = load_fast(tokenizer)
         rows = [fast(text, truncation=True, max_length=_TEXT_TOKENS)["input_ids"] for text in texts]
         trained = _packed_logits(model, rows)
-        use_own_attention(model, "sdpa")
+        use_transformers_attention(model, "sdpa")
         save_model(model, temporary)
         write_portable(tokenizer, temporary, max_length=longest)
         _write_sentence_transformer(temporary, model.config, longest)
         reloaded = AutoModelForMaskedLM.from_pretrained(
             temporary, attn_implementation="sdpa", dtype=torch.float32, local_files_only=True
         ).eval()
-        alone = _logits(reloaded, rows)
-        again = _packed_logits(reloaded, rows)
-        use_own_attention(reloaded, "sdpa")
+        unpacked = _logits(reloaded, rows)
+        packed = _packed_logits(reloaded, rows)
+        use_transformers_attention(reloaded, "sdpa")
         exact = _logits(reloaded.double(), rows)
-        largest = max(float(each.abs().max()) for each in trained)
+        largest = max(float(logits.abs().max()) for logits in trained)
         differences = {
-            "packed, fp32": _difference(trained, again),
-            "transformers, fp32, of the largest logit": _difference(trained, alone) / max(1.0, largest),
+            "packed, fp32": _difference(trained, packed),
+            "transformers, fp32, of the largest logit": _difference(trained, unpacked) / max(1.0, largest),
             "transformers, fp64": _difference(_packed_logits(reloaded, rows), exact),
         }
         parity: dict[str, Any] = {
@@ -73,10 +81,10 @@ def export(
             "tokens": sum(map(len, rows)),
             "compared": "logits of the checkpoint's packed training forward pass with those of the reloaded folder",
         }
-        for what, difference in differences.items():
+        for comparison, difference in differences.items():
             if not difference <= TOLERANCE:
                 raise DataError(
-                    f"the exported model's logits differ by {difference:.1e} ({what}); at most {TOLERANCE} is right"
+                    f"the exported model's logits differ by {difference:.1e} ({comparison}); at most {TOLERANCE} is allowed"
                 )
         write_json(temporary / "parity.json", parity)
     return parity
@@ -84,20 +92,22 @@ def export(
 
 def oldest_transformers(model: Any) -> str:
     """The oldest release of transformers that computes the exported model's logits; a test proves it with that release."""
-    return "4.48" if old_keys(model.config.layer_types, thetas(model)) is not None else "5.1"
+    return "4.48" if transformers_4_fields(model.config) is not None else "5.1"
 
 
 def _logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-    """Logits `[n, vocabulary]` of each row by itself, by transformers alone."""
+    """Logits `[n, vocabulary]` of every row, one at a time, by transformers' own layers."""
     with torch.no_grad():
         return [model(input_ids=torch.tensor([row])).logits[0] for row in rows]
 
 
-def _difference(ours: Sequence[torch.Tensor], theirs: Sequence[torch.Tensor]) -> float:
-    return max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
+def _difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> float:
+    """The largest difference between the logits of any row."""
+    return max(float((a - b).abs().max()) for a, b in zip(first, second, strict=True))
 
 
 def _packed_logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+    """Logits `[n, vocabulary]` of every row, all in one packed row as in training."""
     model.eval()
     use_packed_attention(model)
     lengths = torch.tensor([len(row) for row in rows])
@@ -129,10 +139,10 @@ def _write_sentence_transformer(folder: Path, config: Any, longest: int) -> None
 
 
 def export_onnx(folder: Path, *, sample_texts: Sequence[str]) -> dict[str, Any]:
-    """Write `model.onnx` and `onnx_parity.json` beside an exported model; returns what the latter holds.
+    """Write `model.onnx` beside an exported model, and `onnx_parity.json`, whose content is returned.
 
-    Inputs are `input_ids` and `attention_mask`, `[batch, length]` int64 of any size; the output is `logits`. The proof:
-    ONNX Runtime's logits on a CPU against those of transformers, on a padded batch of the texts.
+    Inputs are `input_ids` and `attention_mask`, `[batch, length]` int64 of any size; the output is `logits`. ONNX Runtime's
+    logits on a CPU are compared with those of transformers, on a padded batch of the texts.
 
     Raises:
         DataError: the extra is not installed, or the logits differ by more than 1e-4 of the largest one.
@@ -153,38 +163,35 @@ def export_onnx(folder: Path, *, sample_texts: Sequence[str]) -> dict[str, Any]:
     axes = {name: {0: "batch", 1: "length"} for name in ("input_ids", "attention_mask", "logits")}
     with replacing(folder / "model.onnx") as temporary:
         with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # tracing says where shapes are fixed; the proof below says whether they are
+            # Tracing warns wherever a shape may be fixed; the comparison below shows whether one is.
+            warnings.simplefilter("ignore")
             torch.onnx.export(
                 _Logits(model), inputs, str(temporary), input_names=["input_ids", "attention_mask"],
                 output_names=["logits"], dynamic_axes=axes, opset_version=17, dynamo=False,
             )  # fmt: skip
         session = onnxruntime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
         differences, largest = [], 1.0
-        # Traced at one shape, proved at three: the batch, one text alone, and one cut short.
-        for rows in (
-            inputs,
-            tuple(each[:1] for each in inputs),
-            tuple(each[:, : max(2, each.shape[1] // 2)] for each in inputs),
-        ):
+        # Traced at one shape, compared at three: the batch, one text alone, and shorter texts.
+        shorter = max(2, inputs[0].shape[1] // 2)
+        for ids, mask in (inputs, [tensor[:1] for tensor in inputs], [tensor[:, :shorter] for tensor in inputs]):
             with torch.no_grad():
-                expected = model(input_ids=rows[0], attention_mask=rows[1]).logits
-            (found,) = session.run(None, {"input_ids": rows[0].numpy(), "attention_mask": rows[1].numpy()})
-            seen = rows[1].bool()
-            differences.append(float((torch.from_numpy(found) - expected)[seen].abs().max()))
-            largest = max(largest, float(expected[seen].abs().max()))
+                expected = model(input_ids=ids, attention_mask=mask).logits
+            (logits,) = session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
+            attended = mask.bool()
+            differences.append(float((torch.from_numpy(logits) - expected)[attended].abs().max()))
+            largest = max(largest, float(expected[attended].abs().max()))
         parity = {"max_difference": max(differences) / largest, "tolerance": ONNX_TOLERANCE, "largest_logit": largest}
         if not parity["max_difference"] <= ONNX_TOLERANCE:
             raise DataError(
-                f"ONNX Runtime's logits differ by {parity['max_difference']:.1e} of the largest; at most {ONNX_TOLERANCE} is right"
+                f"ONNX Runtime's logits differ by {parity['max_difference']:.1e} of the largest; at most {ONNX_TOLERANCE} is "
+                "allowed"
             )
     write_json(folder / "onnx_parity.json", parity)
     return parity
 
 
 class _Logits(torch.nn.Module):
-    """The model with two inputs and one output."""
+    """A model with two inputs and one output, as it is traced."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()

@@ -1,8 +1,10 @@
-"""The masked-LM head and its loss, in pieces: the logits of all masked tokens are never held at once.
+"""The masked-LM head and its loss, chunk by chunk: the logits of all masked tokens are never held at once.
 
-On a GPU a piece of half-precision logits becomes its own gradient in one kernel: Liger's (the package liger-kernel,
-arXiv 2410.10989) where it is installed, else one that torch compiles. Its own fused linear cross entropy is not taken: it reads a
-count back from the device at every call, and gives no loss per token, from which the losses per source are made.
+On a GPU a chunk of half-precision logits becomes its own gradient in one kernel: Liger's (the package liger-kernel,
+arXiv 2410.10989) where it is installed, else one that torch compiles. Liger's own fused linear cross entropy is not used: it
+reads a count back from the device at every call, and gives no loss per token, from which the losses per source are made.
+
+Shapes: m masked tokens, V rows of the embedding.
 """
 
 from __future__ import annotations
@@ -18,66 +20,46 @@ from torch import Tensor
 from torch.amp.autocast_mode import is_autocast_available
 from torch.autograd import Function
 
-from rexplug.model.cpu.onednn import has_onednn, linear, pad_rows, product, weight_gradient
-
-LOGITS_CPU = 2**22
-"""Logits held at a time on a CPU (16 MiB): they stay in the cache from product to gradient."""
-LOGITS_GPU = 2**27
-"""Logits held at a time on a GPU in fp32 (512 MiB)."""
-LOGITS_FUSED = 2**29
-"""Logits held at a time where a kernel turns them into their gradient in half precision (1 GiB)."""
+from rexplug.model.cpu.onednn import has_onednn, pad_rows, product, weight_gradient
+from rexplug.model.layers import HeadWeights, head_features
+from rexplug.training_defaults import LOGITS_CPU, LOGITS_FUSED, LOGITS_GPU
 
 Kernel = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
-"""Takes logits `[n, V]` and labels `[n]`; gives the gradient of the summed loss (in the logits' memory or not), losses and hits."""
+"""Takes logits `[m, V]` and labels `[m]`; returns the gradient of the summed loss (perhaps in the logits' memory), losses, hits."""
 
 
 def masked_lm_loss(
     model: Any, hidden: Tensor, labels: Tensor, max_logits: int | None = None, kernel: str | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sum of the losses, each token's loss, and whether the likeliest token is the right one.
+    """Sum of the losses, each token's loss, and whether the most probable token is the right one.
 
     Args:
-        model: a `ModernBertForMaskedLM`.
-        hidden: hidden states of masked tokens, `[num_masked, hidden]`.
-        labels: their true ids, `[num_masked]`.
-        max_logits: logits held at a time; a fitting number for the device if left out.
-        kernel: what turns logits into their gradient: `liger`, `compiled` or `pieces`; by `choose_loss` if left out.
+        model: a masked language model.
+        hidden: hidden states of masked tokens, `[m, hidden]`.
+        labels: their true ids, `[m]`.
+        max_logits: logits held at a time; those of `rexplug.training_defaults` if left out.
+        kernel: what turns logits into their gradient: `liger`, `compiled` or `pieces` (torch's own operators); by
+            `choose_loss` if left out.
 
     Returns:
-        A number with a gradient, and `[num_masked]` fp32 and bool without one.
+        A scalar with a gradient, and `[m]` fp32 and bool without one.
     """
-    head, decoder = model.head, model.decoder
-    make = getattr(head, "features", features_of)
-    features = make(
-        hidden, head.dense.weight, head.dense.bias, head.act, head.norm.weight, getattr(head.norm, "bias", None),
-        head.norm.eps,
-    )  # fmt: skip
+    head = HeadWeights.of(model)
+    make_features = getattr(model.head, "features", head_features)
+    features = make_features(hidden, *head[:-2])
     half = hidden.is_cuda and _product_dtype(features) != torch.float32
-    kernel = (choose_loss(compiled=make is not features_of)[0] if half else "pieces") if kernel is None else kernel
+    if kernel is None:
+        kernel = choose_loss(compiled=make_features is not head_features)[0] if half else "pieces"
     if max_logits is None:
         on_gpu = LOGITS_GPU if kernel == "pieces" else LOGITS_FUSED
         max_logits = on_gpu if hidden.is_cuda else LOGITS_CPU
-    size = max(64, max_logits // decoder.weight.shape[0] // 64 * 64)
-    total, losses, hits = _Loss.apply(features, decoder.weight, decoder.bias, labels, size, kernel)  # type: ignore[no-untyped-call]
+    chunk = max(64, max_logits // head.decoder.shape[0] // 64 * 64)
+    total, losses, hits = _ChunkedLoss.apply(features, head.decoder, head.decoder_bias, labels, chunk, kernel)  # type: ignore[no-untyped-call]
     return total, losses, hits
 
 
-def features_of(
-    hidden: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    activation: Callable[[Tensor], Tensor],
-    norm: Tensor,
-    norm_bias: Tensor | None,
-    eps: float,
-) -> Tensor:
-    """What the decoder multiplies, `[num_masked, hidden]`: ModernBERT's prediction head."""
-    active = activation(linear(hidden, weight, bias))
-    return F.layer_norm(active, active.shape[-1:], norm, norm_bias, eps)
-
-
 def choose_loss(*, compiled: bool) -> tuple[str, str]:
-    """What turns half-precision logits on a GPU into their gradient, and why; `compiled`: whether layers are."""
+    """The kernel that turns half-precision logits on a GPU into their gradient, and why; `compiled`: whether layers are."""
     if find_spec("liger_kernel") is not None and find_spec("triton") is not None:
         return "liger", "liger-kernel is installed"
     if compiled:
@@ -86,7 +68,7 @@ def choose_loss(*, compiled: bool) -> tuple[str, str]:
 
 
 def _product_dtype(features: Tensor) -> torch.dtype:
-    """The number format in which the decoder multiplies."""
+    """The number format of the decoder's product."""
     device = features.device.type
     # "meta", on which shapes are worked out, has no autocast to ask for.
     if is_autocast_available(device) and torch.is_autocast_enabled(device):
@@ -94,95 +76,95 @@ def _product_dtype(features: Tensor) -> torch.dtype:
     return features.dtype
 
 
-class _Loss(Function):
-    """Cross entropy summed over tokens; the gradient is made beside the loss, piece by piece.
+class _ChunkedLoss(Function):
+    """Cross entropy summed over tokens; the gradient is computed together with the loss, chunk by chunk.
 
-    So logits are computed once and thrown away, and the backward pass only multiplies by the gradient of the sum
-    (after the idea of Liger kernels' fused linear cross entropy, arXiv 2410.10989).
+    So logits are computed once and freed, and the backward pass only multiplies by the gradient of the sum (the idea of
+    Liger kernels' fused linear cross entropy, arXiv 2410.10989).
     """
 
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, size: int, kernel: str
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, chunk: int, kernel: str
     ) -> tuple[Tensor, Tensor, Tensor]:
         dtype = _product_dtype(features)
         x, w, b = features.detach().to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
-        wanted = any(ctx.needs_input_grad)
+        needs_grad = any(ctx.needs_input_grad)
         num = len(labels)
         losses = torch.empty(num, dtype=torch.float32, device=features.device)
         hits = torch.empty(num, dtype=torch.bool, device=features.device)
-        of_features = torch.empty_like(x) if wanted else None
-        of_weight, of_bias = _Sum(), _Sum()
+        grad_features = torch.empty_like(x) if needs_grad else None
+        grad_weight, grad_bias = _Sum(), _Sum()
         fused = None if kernel == "pieces" else _kernel(kernel)
         fast = has_onednn(x)
-        for first in range(0, num, size):
-            part = slice(first, first + size)
+        for first in range(0, num, chunk):
+            part = slice(first, first + chunk)
             if fused is not None:
                 logits = F.linear(x[part], w, b)
                 grad, losses[part], hits[part] = fused(logits, labels[part])
-                if of_features is not None:
-                    torch.mm(grad, w, out=of_features[part])
-                    of_weight.add_product(grad.t(), x[part])
+                if grad_features is not None:
+                    torch.mm(grad, w, out=grad_features[part])
+                    grad_weight.add_product(grad.t(), x[part])
                     if b is not None:
-                        of_bias.add(grad.sum(0, dtype=torch.float32))
+                        grad_bias.add(grad.sum(0, dtype=torch.float32))
                 continue
-            piece = pad_rows(x[part]) if fast else x[part]
+            padded = pad_rows(x[part]) if fast else x[part]
             count = len(labels[part])
-            logits = (product(piece, w, b) if fast else F.linear(piece, w, b)).float()
-            places = (torch.arange(count, device=logits.device), labels[part])
+            logits = (product(padded, w, b) if fast else F.linear(padded, w, b)).float()
+            at_labels = (torch.arange(count, device=logits.device), labels[part])
             log_probabilities = torch.log_softmax(logits, -1)
-            of_labels = log_probabilities[places]
-            losses[part] = -of_labels
-            hits[part] = of_labels >= log_probabilities[:count].amax(-1)
-            if of_features is None:
+            label_log_probabilities = log_probabilities[at_labels]
+            losses[part] = -label_log_probabilities
+            hits[part] = label_log_probabilities >= log_probabilities[:count].amax(-1)
+            if grad_features is None:
                 continue
             grad = log_probabilities.exp_()
-            grad[places] -= 1
+            grad[at_labels] -= 1
             grad[count:] = 0
             if b is not None:
-                of_bias.add(grad.sum(0))
+                grad_bias.add(grad.sum(0))
             grad = grad.to(x.dtype)
             if fast:
-                of_features[part] = product(grad, w.t())[:count]
-                of_weight.add(weight_gradient(piece, grad).t())
+                grad_features[part] = product(grad, w.t())[:count]
+                grad_weight.add(weight_gradient(padded, grad).t())
             else:
-                of_features[part] = grad @ w
-                of_weight.add((piece.t() @ grad).float().t())
-        if wanted and not num:  # ranks that hold parts of the weights exchange a gradient of each
-            of_weight.add(torch.zeros_like(w))
+                grad_features[part] = grad @ w
+                grad_weight.add((padded.t() @ grad).float().t())
+        if needs_grad and not num:  # FSDP: every rank must produce a gradient for every parameter
+            grad_weight.add(torch.zeros_like(w))
             if b is not None:
-                of_bias.add(torch.zeros_like(b))
-        ctx.save_for_backward(of_features, of_weight.value, of_bias.value)
+                grad_bias.add(torch.zeros_like(b))
+        ctx.save_for_backward(grad_features, grad_weight.value, grad_bias.value)
         ctx.kinds = features.dtype, weight.dtype, None if bias is None else bias.dtype
         ctx.mark_non_differentiable(losses, hits)
         return losses.sum(), losses, hits
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        of_features, of_weight, of_bias = ctx.saved_tensors
-        scaled_bias = None if of_bias is None else (of_bias * grad).to(ctx.kinds[2])
+        grad_features, grad_weight, grad_bias = ctx.saved_tensors
+        scaled_bias = None if grad_bias is None else (grad_bias * grad).to(ctx.kinds[2])
         return (
-            (of_features * grad).to(ctx.kinds[0]), (of_weight * grad).to(ctx.kinds[1]), scaled_bias, None, None, None,
+            (grad_features * grad).to(ctx.kinds[0]), (grad_weight * grad).to(ctx.kinds[1]), scaled_bias, None, None, None,
         )  # fmt: skip
 
 
 @cache
 def _kernel(name: str) -> Kernel:
-    """A kernel by its name; see `choose_loss`."""
+    """The kernel of a name; see `choose_loss`."""
     if name == "liger":
-        return _by_liger
+        return _liger_gradient
     return _any_number(torch.compile(_gradient_of_logits))
 
 
 def _any_number(compiled: Any) -> Kernel:
-    """Compiled once for any number of rows: the last piece of a row of tokens has fewer."""
+    """Compiled once for any number of tokens: the last chunk of a row has fewer."""
 
     def call(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         for tensor in (logits, labels):
             if len(tensor) > 1:
                 torch._dynamo.maybe_mark_dynamic(tensor, 0)
-        made: tuple[Tensor, Tensor, Tensor] = compiled(logits, labels)
-        return made
+        result: tuple[Tensor, Tensor, Tensor] = compiled(logits, labels)
+        return result
 
     return call
 
@@ -191,14 +173,14 @@ def _gradient_of_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor,
     """Gradient, losses and hits; compiled, it reads half-precision logits twice and writes their gradient once."""
     exact = logits.float()
     sums = torch.logsumexp(exact, -1)
-    right = exact.gather(1, labels[:, None])[:, 0]
+    label_logits = exact.gather(1, labels[:, None])[:, 0]
     columns = torch.arange(logits.shape[1], device=logits.device)
     grad = torch.exp(exact - sums[:, None]) - (columns == labels[:, None]).float()
-    return grad.to(logits.dtype), sums - right, right >= exact.amax(-1)
+    return grad.to(logits.dtype), sums - label_logits, label_logits >= exact.amax(-1)
 
 
-def _by_liger(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same by Liger's cross-entropy kernel, which writes the gradient where the logits were."""
+def _liger_gradient(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`_gradient_of_logits` by Liger's cross-entropy kernel, which writes the gradient over the logits."""
     from liger_kernel.ops.cross_entropy import liger_cross_entropy_kernel
 
     num, size = logits.shape
@@ -219,16 +201,16 @@ def _by_liger(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 _LIGER_BLOCK, _LIGER_WARPS = 32_768, 32
-"""As Liger's own calls on NVIDIA's GPUs."""
+"""Block size and warps of Liger's own calls on NVIDIA GPUs."""
 
 
 class _Sum:
-    """A sum whose first term is taken over instead of added to zeros."""
+    """A sum of tensors that keeps its first term instead of adding it to zeros."""
 
     value: Tensor | None = None
 
     def add(self, term: Tensor) -> None:
-        """Add a tensor, which is this sum's own from then on."""
+        """Add a tensor, which the sum may change from then on."""
         self.value = term if self.value is None else self.value.add_(term)
 
     def add_product(self, left: Tensor, right: Tensor) -> None:

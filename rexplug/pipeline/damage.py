@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError, RexplugError
-from rexplug.model.checkpoint import read_header
+from rexplug.model.checkpoint.header import read_header
 from rexplug.pipeline.manifest import Manifest
 from rexplug.pipeline.verify import verify_run
 from rexplug.recipe.strict_yaml import parse_file

@@ -36,7 +36,7 @@ def export_checkpoint(
     Raises:
         DataError: the run or the checkpoint does not exist or is damaged, or the logits differ.
     """
-    from rexplug.corpus import read_documents
+    from rexplug.document_files import read_documents
     from rexplug.model.export import export, export_onnx
 
     run = RunDirectory(root)

@@ -43,7 +43,7 @@ class StageWork:
 
     def train_relevance(self) -> Any:
         """Label a sample, train the relevance classifier and choose its threshold."""
-        from rexplug.corpus.relevance import train_relevance
+        from rexplug.corpus.relevance.train import train_relevance
 
         recipe, run = self.recipe, self.run
         assert recipe.relevance is not None
@@ -55,7 +55,7 @@ class StageWork:
 
     def curate(self) -> Any:
         """Read, filter, deduplicate and split the documents of every source."""
-        from rexplug.corpus import curate
+        from rexplug.corpus.curate import curate
         from rexplug.corpus.filters_setup import finish_statistics, resolve_filters
         from rexplug.report import write_dataset_card
 
@@ -111,7 +111,7 @@ class StageWork:
         """Refuse a tokenizer whose token ids are not those that the starting checkpoint was trained with."""
         if self.recipe.model.from_ is None:
             return
-        from rexplug.corpus import read_documents
+        from rexplug.document_files import read_documents
         from rexplug.pipeline.preflight.checkpoint_ids import require_learnt_ids
 
         texts = [
@@ -265,7 +265,7 @@ class StageWork:
         return fitted[scorer.channel] if scorer is not None else None
 
     def _held_out(self) -> dict[str, list[Document]]:
-        from rexplug.corpus import read_documents
+        from rexplug.document_files import read_documents
 
         return {
             name: list(islice(read_documents(self.run.corpus / name / "held_out"), HELD_OUT_LIMIT))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rexplug.optimizers import FP32_BYTES, OPTIMIZERS
 from rexplug.planning.phases import Plan
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
@@ -55,10 +56,11 @@ def disk_of(recipe: Recipe, plan: Plan, *, read_bytes: float, tokens: float, doc
     positions = sum(phase.steps * (16 + 208 * len(phase.sources)) for phase in plan.phases)
     checkpoints = model = None
     if plan.parameters is not None:
-        model = 4.0 * plan.parameters
-        # Weights and two moments; the tied decoder is stored once.
-        each = 12.0 * plan.parameters
-        checkpoints = model + each * (len(recipe.phases) + _kept(recipe.phases[-1], seconds)) + positions
+        model = float(FP32_BYTES * plan.parameters)
+        # Of every phase the final checkpoint stays; the tied decoder is stored once.
+        kept = [*recipe.phases, *[recipe.phases[-1]] * _kept(recipe.phases[-1], seconds)]
+        numbers = sum(FP32_BYTES + OPTIMIZERS[phase.optimizer.use].moment_bytes for phase in kept)
+        checkpoints = model + float(numbers * plan.parameters) + positions
     evaluations = len(recipe.evaluators) * (1 + len(recipe.phases) + len(recipe.baselines))
     figures = plan.steps * _PER_STEP + evaluations * _PER_EVALUATION
     return Disk(read_bytes * _PACKED, stored, checkpoints, model, float(figures))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 from rexplug.errors import RecipeError
+from rexplug.model.family import DEFAULT_FAMILY
 from rexplug.model.flops import PEAKS
-from rexplug.model.sizes import Size
+from rexplug.model.layout import EncoderShape
 from rexplug.planning.memory import Memory, training_memory
 from rexplug.planning.phases import Plan
 
@@ -45,16 +46,6 @@ GPUS: Mapping[str, Gpu] = {
     )
 }  # fmt: skip
 
-ANCHORS: Sequence[tuple[Size, float, str]] = (
-    (Size(7, 256, 384, 4), 985e3, "Ettin 17M, 4 H100, average of 2T tokens"),
-    (Size(10, 384, 576, 6), 655e3, "Ettin 32M, 4 H100, average of 2T tokens"),
-    (Size(19, 512, 768, 8), 463e3, "Ettin 68M, 4 H100, average of 2T tokens"),
-    (Size(22, 768, 1152, 12), 312e3, "ModernBERT-base, 8 H100, at 1,024"),
-    (Size(28, 1024, 2624, 16), 142e3, "ModernBERT-large, 8 H100, at 1,024"),
-    (Size(28, 1792, 3840, 28), 64e3, "Ettin 1B, 4 H100, average of 2T tokens"),
-)
-"""Shapes with the tokens a second that one H100 of a training run made of them (hours and tokens as published)."""
-_ROWS = 50_368
 _MASKED = 0.3
 _CONTEXT = 1024
 
@@ -130,12 +121,15 @@ def gpu_of(device: str) -> Gpu | None:
     return listed or Gpu(known, known, PEAKS[known], math.inf, "", False)
 
 
-def share_of_peak(shape: Size) -> float:
+def share_of_peak(shape: EncoderShape) -> float:
     """The share of an H100's dense bf16 peak that encoders of this size reach (MFU), between the published ones.
 
     In a line over the logarithm of the parameters without the embedding, and flat beyond both ends.
     """
-    known = [(math.log(each.without_embedding), _share(each, speed)) for each, speed, _ in ANCHORS]
+    known = [
+        (math.log(speed.shape.without_embedding), _share(speed.shape, speed.tokens_per_second))
+        for speed in DEFAULT_FAMILY.speeds
+    ]
     at = math.log(shape.without_embedding)
     if at <= known[0][0]:
         return known[0][1]
@@ -145,8 +139,12 @@ def share_of_peak(shape: Size) -> float:
     return known[-1][1]
 
 
-def _share(shape: Size, speed: float) -> float:
-    return speed * shape.flops_per_token(_ROWS, attended=_CONTEXT, masked=_MASKED) / GPUS["h100"].peak
+def _share(shape: EncoderShape, speed: float) -> float:
+    return (
+        speed
+        * shape.flops_per_token(DEFAULT_FAMILY.release_rows, attended=_CONTEXT, masked=_MASKED)
+        / GPUS["h100"].peak
+    )
 
 
 def on_gpu(plan: Plan, gpu: Gpu, num: int, factor: float | None = None) -> OnGpu | None:
@@ -167,7 +165,7 @@ def on_gpu(plan: Plan, gpu: Gpu, num: int, factor: float | None = None) -> OnGpu
         assert phase.flops is not None
         speed = gpu.peak * share / (phase.flops / phase.tokens)
         # Models smaller than any that was measured are taken to be no faster than the fastest that was.
-        speed = min(speed, ANCHORS[0][1] * gpu.peak / GPUS["h100"].peak / slower)
+        speed = min(speed, DEFAULT_FAMILY.speeds[0].tokens_per_second * gpu.peak / GPUS["h100"].peak / slower)
         memory = training_memory(plan.shape, plan.rows, phase, gpu=True, processes=num)
         phases.append(GpuPhase(phase.name, speed, phase.tokens / speed / num, memory))
     return OnGpu(gpu, num, share, factor is not None, tuple(phases))

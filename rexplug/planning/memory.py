@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rexplug.model.sizes import Size
+from rexplug.model.layout import EncoderShape
+from rexplug.optimizers import FP32_BYTES, OPTIMIZERS
 from rexplug.planning.phases import PlannedPhase, make_plan
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
+from rexplug.training_defaults import CPU_TOKENS, LOGITS_CPU, LOGITS_FUSED
 
 GIB = 2**30
-CPU_TOKENS = 8192
-"""Tokens that a CPU takes at a time at least (the engine's own figure)."""
-_LOGITS_CPU, _LOGITS_GPU = 2**22, 2**29
-"""Logits held at a time (the loss's own figures)."""
 _CONTEXT_GPU = 0.6 * GIB
 """CUDA's own share of a GPU, and libraries' workspaces."""
 _PROCESS_CPU = 0.85 * GIB
@@ -68,8 +66,8 @@ def tokens_that_fit(
     return training_memory(plan.shape, plan.rows, planned, gpu=gpu, processes=processes).tokens_that_fit(room)
 
 
-def training_memory(shape: Size, rows: int, phase: PlannedPhase, *, gpu: bool, processes: int = 1) -> Memory:
-    """Memory of a phase: fp32 weights, gradients and two moments; activations in bf16 on a GPU, in fp32 on a CPU.
+def training_memory(shape: EncoderShape, rows: int, phase: PlannedPhase, *, gpu: bool, processes: int = 1) -> Memory:
+    """Memory of a phase: fp32 weights, gradients and moments; activations in bf16 on a GPU, in fp32 on a CPU.
 
     A layer keeps, per token, for its backward pass: on a GPU 17 H + 7 I bytes (as measured where layers are compiled, which
     computes some of it again: docs/plan.md), on a CPU 44 H + 16 I (residual stream, inputs of products, queries, keys
@@ -82,16 +80,17 @@ def training_memory(shape: Size, rows: int, phase: PlannedPhase, *, gpu: bool, p
         layer = 17 * width + 7 * inner
         copies = 2 * parameters + (4 * parameters if processes > 1 else 0)
         # Half-precision logits, which a kernel turns into their gradient in place.
-        held, each, process = _LOGITS_GPU, 2, _CONTEXT_GPU
+        held, each, process = LOGITS_FUSED, 2, _CONTEXT_GPU
     else:
         tokens = max(phase.row_tokens, min(CPU_TOKENS, phase.batch_tokens[-1]))
         layer = 44 * width + 16 * inner
         copies = 2 * 4 * parameters
-        held, each, process = _LOGITS_CPU, 12, _PROCESS_CPU
+        held, each, process = LOGITS_CPU, 12, _PROCESS_CPU
     masked = max(1.0, phase.masked * tokens)
     chunk = min(held, masked * rows)
     return Memory(
-        "gpu" if gpu else "cpu", tokens, 4.0 * parameters, 4.0 * parameters, 8.0 * parameters, float(copies),
+        "gpu" if gpu else "cpu", tokens, float(FP32_BYTES * parameters), float(FP32_BYTES * parameters),
+        float(OPTIMIZERS[phase.optimizer].moment_bytes * parameters), float(copies),
         float(tokens * (shape.layers * layer + 12 * width) + masked * 16 * width), float(chunk * each + 4 * rows * width),
         process,
     )  # fmt: skip

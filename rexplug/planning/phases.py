@@ -10,7 +10,8 @@ from typing import Any
 
 from rexplug.errors import brief
 from rexplug.io.hub import cached_file, is_folder
-from rexplug.model.sizes import PUBLISHED, PUBLISHED_ROWS, SIZES, Size, embedding_rows
+from rexplug.model.family import DEFAULT_FAMILY, SIZES, embedding_rows, find_family, find_release, shape_and_rows
+from rexplug.model.layout import EncoderShape
 from rexplug.planning.history import MeasurementHistory
 from rexplug.planning.sources import SourceSize, source_sizes
 from rexplug.recipe import Recipe
@@ -24,8 +25,6 @@ POINTS = 256
 """Points of a phase at which curves are worked out."""
 _SHORT = 1024
 _FILLED = 0.54
-_LARGEST = 2**31
-"""Layers, widths and rows beyond this are no model's."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,7 @@ class PlannedPhase:
     flops: float | None
     row_tokens: int
     masked: float
+    optimizer: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Plan:
     name: str
     model: str
     why_unknown: str
-    shape: Size | None
+    shape: EncoderShape | None
     rows: int | None
     parameters: int | None
     without_embedding: int | None
@@ -119,7 +119,7 @@ def make_plan(recipe: Recipe, run: RunDirectory, history: MeasurementHistory | N
     )  # fmt: skip
 
 
-def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: Size | None, rows: int | None) -> PlannedPhase:
+def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: EncoderShape | None, rows: int | None) -> PlannedPhase:
     moments = [(i + 0.5) / POINTS for i in range(POINTS)]
     normed = [_normed(phase.mixing.weights(at)) for at in moments]
     sources = {}
@@ -153,6 +153,7 @@ def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: Size | None, ro
         phase.name, phase.tokens, planned_steps(phase), phase.context, sources,
         tuple(rate.peak * each for each in factors[:-1]), rate.peak, rate.peak * factors[-1], tuple(batches[1:]), batches[0],
         masks, phase.masking.name, attended, counted, flops, phase.row_tokens, sum(masks) / POINTS,
+        phase.optimizer.use,
     )  # fmt: skip
 
 
@@ -205,7 +206,7 @@ def assumed_attended(context: int) -> float:
     return float(min(context, _SHORT + _FILLED * max(0, context - _SHORT)))
 
 
-def _shape(recipe: Recipe, run: RunDirectory) -> tuple[Size | None, int | None, str]:
+def _shape(recipe: Recipe, run: RunDirectory) -> tuple[EncoderShape | None, int | None, str]:
     """Shape and embedding rows of the model, or why they are not known."""
     if recipe.model.size is not None:
         vocabulary, why = _vocabulary(recipe, run)
@@ -215,16 +216,19 @@ def _shape(recipe: Recipe, run: RunDirectory) -> tuple[Size | None, int | None, 
         config = _config(name, recipe.model.revision)
     except (OSError, ValueError, RecursionError) as error:
         return None, None, f"the config.json of {brief(name)} cannot be read: {brief(str(error))}"
-    if config is None and name in PUBLISHED:
-        return PUBLISHED[name], PUBLISHED_ROWS, ""
     if config is None:
+        release = find_release(name)
+        if release is not None:
+            family, shape = release
+            return shape, family.release_rows, ""
         return None, None, f"{brief(name)} is neither a folder with a config.json nor in the local Hugging Face cache"
-    keys = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "vocab_size")
-    sizes = [config.get(key) for key in keys] if isinstance(config, Mapping) else []
-    counts = [each for each in sizes if isinstance(each, int) and not isinstance(each, bool) and 0 < each < _LARGEST]
-    if len(counts) < len(keys):
-        return None, None, f"the config.json of {brief(name)} is not that of a ModernBERT"
-    return Size(*counts[:4]), counts[4], ""
+    stated = config if isinstance(config, Mapping) else {}
+    family = find_family(stated.get("model_type")) or DEFAULT_FAMILY
+    try:
+        shape, rows = shape_and_rows(stated, family)
+    except ValueError:
+        return None, None, f"the config.json of {brief(name)} is not that of a {family.title}"
+    return shape, rows, ""
 
 
 def _vocabulary(recipe: Recipe, run: RunDirectory) -> tuple[int | None, str]:
@@ -237,8 +241,9 @@ def _vocabulary(recipe: Recipe, run: RunDirectory) -> tuple[int | None, str]:
     found = cached_file(spec.from_, "tokenizer.json")
     if found is not None:
         return SpecialTokens.read(found.parent).vocabulary_size, ""
-    if spec.from_ in PUBLISHED:
-        return PUBLISHED_ROWS, ""
+    release = find_release(spec.from_)
+    if release is not None:
+        return release[0].release_rows, ""
     return None, f"the tokenizer {brief(spec.from_)} is neither a folder nor in the local Hugging Face cache"
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.io.atomic import write_text
+from rexplug.model.family import DEFAULT_FAMILY, Family, find_family
 from rexplug.recipe import Recipe
 from rexplug.report.contents import Contents
 from rexplug.report.markdown import cell, front_matter
 from rexplug.report.plan_vs_actual import card_lines
-from rexplug.run_directory import RunDirectory
+from rexplug.run_directory import RunDirectory, read_json
 
 
 def write_card(run: RunDirectory, recipe: Recipe) -> Path:
@@ -19,12 +20,19 @@ def write_card(run: RunDirectory, recipe: Recipe) -> Path:
     return run.card
 
 
+def _family(run: RunDirectory) -> Family:
+    """The encoder family of the run's model."""
+    path = run.model / "config.json"
+    model_type = read_json(path).get("model_type") if path.exists() else None
+    return find_family(model_type) or DEFAULT_FAMILY
+
+
 def _lines(contents: Contents) -> list[str]:
-    recipe = contents.recipe
+    recipe, family = contents.recipe, _family(contents.run)
     head = {
         "library_name": "transformers",
         "pipeline_tag": "fill-mask",
-        "tags": ["modernbert", "rexplug", "domain-encoder", "sentence-transformers"],
+        "tags": [family.model_type, "rexplug", "domain-encoder", "sentence-transformers"],
         "language": "en",
         **({"license": recipe.card.license} if recipe.card.license else {}),
         **_model_index(contents),
@@ -52,7 +60,7 @@ def _lines(contents: Contents) -> list[str]:
             "it fills in masked words; its embeddings need a fine-tune.",
             "",
         ]  # fmt: skip
-    lines += ["## Model", "", "ModernBERT architecture, masked language model."]
+    lines += ["## Model", "", f"{family.title} architecture, masked language model."]
     if initial:
         lines.append(
             f"{initial['parameters']:,} parameters, {initial['without_embedding']:,} of them not in the embedding."

@@ -131,14 +131,14 @@ def _position(stream: BatchStream, at: float) -> Position:
         return stream.start
     points = [(i + 0.5) / 64 * at for i in range(64)]
     weights = [stream.mixing.weights(point) for point in points]
-    draws = []
+    next_indices = []
     for name, samples, length in zip(
         stream.sources, stream.epoch_samples(), stream.epoch_tokens().values(), strict=True
     ):
         share = sum(each.get(name, 0.0) / sum(each.values()) for each in weights) / len(weights)
-        draws.append(int(share * tokens * samples / length) if length else 0)
+        next_indices.append(int(share * tokens * samples / length) if length else 0)
     batch = tokens // max(1, stream.batch_tokens(tokens))
-    return replace(stream.start, batch=batch, tokens=tokens, draws=tuple(draws))
+    return replace(stream.start, batch=batch, tokens=tokens, next_indices=tuple(next_indices))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Documents to token stores: tokenizer, shards, channels."""
+"""Token stores from documents: tokenizer, shards, channels."""
 
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import TokenStore

@@ -1,4 +1,4 @@
-"""Whether a tokenizer that was made elsewhere suits training, and whether its ids are those that a checkpoint learnt."""
+"""Checks a tokenizer that was made elsewhere: can it be trained with, and are its ids those that a checkpoint learnt?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rexplug.tokens.special import SpecialTokens
 
 _EXAMPLES = 3
 _UNUSED = re.compile(r"[\[<]\|?(unused|reserved)[\w ]*\|?[\]>]", re.IGNORECASE)
-"""Tokens that BERT-like vocabularies keep free; no checkpoint has learnt what they stand for."""
+"""Tokens that BERT-like vocabularies reserve; no checkpoint has learnt a meaning for them."""
 TEXTS = (
     "The quick brown Fox jumps over the lazy dog, 1,234.50 times.",
     "Größe XL · crème brûlée · naïve façade · ÅNGSTRÖM",
@@ -22,82 +22,86 @@ TEXTS = (
     "東京 Москва αβγ 🙂 ½ ﬁne e\u0301",
     "iPhone15Pro ABC-123/45x67mm USB3.0",
 )
-"""Cases, accents, digits, blanks and scripts, by which tokenizers with the same vocabulary differ."""
+"""Texts with cases, accents, digits, white space and scripts in which tokenizers with the same vocabulary differ."""
 
 
 def check_tokenizer(folder: Path) -> SpecialTokens:
-    """Look whether a tokenizer folder can be trained with; returns its special tokens.
+    """Check that the tokenizer of a folder can be trained with; returns its special tokens.
 
     Raises:
-        DataError: it is damaged, lacks a special token, is not deterministic, or puts other tokens around a text than
+        DataError: it is damaged, lacks a special token, cannot tokenize texts, or puts other tokens around a text than
             training does, so that the exported model would be given other input than it learnt from.
     """
     special = SpecialTokens.read(folder)
     fast = open_tokenizer(folder)
     try:
         fast.encode_batch(list(TEXTS))
-    except BaseException as error:  # a panic of the library is no Exception
+    except BaseException as error:  # a panic of the library is not an Exception
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise DataError(f"{folder / DEFINITION} cannot cut texts: {' '.join(str(error).split())[:200]}") from None
+        raise DataError(f"{folder / DEFINITION} cannot tokenize texts: {' '.join(str(error).split())[:200]}") from None
     bare = fast.encode("a", add_special_tokens=False).ids
-    whole = fast.encode("a").ids
-    if whole != [special.cls, *bare, special.sep]:
-        around = " ".join(str(fast.id_to_token(number)) for number in whole) if whole else "nothing"
-        wanted = f"{fast.id_to_token(special.cls)} a {fast.id_to_token(special.sep)}"
+    complete = fast.encode("a").ids
+    if complete != [special.cls, *bare, special.sep]:
+        actual = " ".join(str(fast.id_to_token(number)) for number in complete) if complete else "nothing"
+        expected = f"{fast.id_to_token(special.cls)} a {fast.id_to_token(special.sep)}"
         raise DataError(
-            f"the tokenizer in {folder} makes '{around}' of the text 'a', but models are trained on '{wanted}' and must be "
+            f"the tokenizer in {folder} makes '{actual}' of the text 'a', but models are trained on '{expected}' and must be "
             "given the same later; write that template into tokenizer.json (post_processor: TemplateProcessing)"
         )
     return special
 
 
 def id_conflict(ours: Path, theirs: Path, texts: Iterable[str] = ()) -> str | None:
-    """How the ids of a tokenizer differ from those that a checkpoint learnt; None if they are the same.
+    """How the ids of a tokenizer differ from those that a checkpoint learnt, as a clause; None if they do not.
 
-    New tokens behind those of the checkpoint are no difference, and neither are tokens in places that it kept free.
+    New tokens after those of the checkpoint are allowed, and so are tokens in the place of reserved ones.
 
     Args:
         ours: the folder of the tokenizer to train with.
         theirs: the folder with the checkpoint's own tokenizer.json.
-        texts: compared besides those of `TEXTS`, where both have the same tokens.
+        texts: tokenized with both besides `TEXTS`, where both have the same tokens.
 
     Raises:
         DataError: one of the tokenizers is damaged.
     """
-    mine, learnt = vocabulary(read_definition(ours)), vocabulary(read_definition(theirs))
-    shared = sum(token in learnt for token in mine)
-    moved = [(token, number) for token, number in mine.items() if learnt.get(token, number) != number]
+    our_ids, learnt_ids = vocabulary(read_definition(ours)), vocabulary(read_definition(theirs))
+    num_shared = sum(token in learnt_ids for token in our_ids)
+    moved = [(token, number) for token, number in our_ids.items() if learnt_ids.get(token, number) != number]
     if moved:
-        shown = ", ".join(f"'{token}' is {number} and not {learnt[token]}" for token, number in moved[:_EXAMPLES])
-        return f"{len(moved):,} of {shared:,} shared tokens have other ids ({shown})"
-    at = {number: token for token, number in learnt.items()}
-    other = [
+        shown = ", ".join(f"'{token}' is {number} and not {learnt_ids[token]}" for token, number in moved[:_EXAMPLES])
+        return f"{len(moved):,} of {num_shared:,} shared tokens have other ids ({shown})"
+    learnt_tokens = {number: token for token, number in learnt_ids.items()}
+    replaced = [
         (token, number)
-        for token, number in mine.items()
-        if token not in learnt and number in at and _UNUSED.fullmatch(at[number]) is None
+        for token, number in our_ids.items()
+        if token not in learnt_ids and number in learnt_tokens and _UNUSED.fullmatch(learnt_tokens[number]) is None
     ]
-    if other:
-        shown = ", ".join(f"{number} is '{token}' and not '{at[number]}'" for token, number in other[:_EXAMPLES])
-        return f"{len(other):,} ids stand for other tokens ({shown})"
-    if mine != learnt:
+    if replaced:
+        shown = ", ".join(
+            f"{number} is '{token}' and not '{learnt_tokens[number]}'" for token, number in replaced[:_EXAMPLES]
+        )
+        return f"{len(replaced):,} ids stand for other tokens ({shown})"
+    if our_ids != learnt_ids:
         return None
     return _text_conflict(open_tokenizer(ours), open_tokenizer(theirs), [*TEXTS, *texts])
 
 
 def _text_conflict(ours: Any, theirs: Any, texts: Sequence[str]) -> str | None:
-    """How two tokenizers with the same ids differ in the way they cut texts."""
-    found = []
+    """How two tokenizers with the same ids differ in the way they tokenize texts; None if they do not."""
+    differences = []
     for text in texts:
-        mine, learnt = (fast.encode(text, add_special_tokens=False) for fast in (ours, theirs))
-        if mine.ids == learnt.ids:
+        our, learnt = (fast.encode(text, add_special_tokens=False) for fast in (ours, theirs))
+        if our.ids == learnt.ids:
             continue
         place = next(
-            (i for i, (a, b) in enumerate(zip(mine.ids, learnt.ids, strict=False)) if a != b),
-            min(len(mine.ids), len(learnt.ids)),
+            (i for i, (a, b) in enumerate(zip(our.ids, learnt.ids, strict=False)) if a != b),
+            min(len(our.ids), len(learnt.ids)),
         )
-        found.append(tuple(" ".join(each.tokens[place : place + 3]) or "nothing" for each in (mine, learnt)))
-    if not found:
+        differences.append(tuple(" ".join(side.tokens[place : place + 3]) or "nothing" for side in (our, learnt)))
+    if not differences:
         return None
-    shown = ", ".join(f"'{a}' in place of '{b}'" for a, b in found[:_EXAMPLES])
-    return f"the tokens are the same, but {len(found):,} of {len(texts):,} texts are cut otherwise ({shown})"
+    shown = ", ".join(f"'{a}' in place of '{b}'" for a, b in differences[:_EXAMPLES])
+    return (
+        f"the tokens are the same, but {len(differences):,} of {len(texts):,} texts are tokenized differently ({shown})"
+    )

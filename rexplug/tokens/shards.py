@@ -1,4 +1,4 @@
-"""Writing a token store: shards one by one, each complete or not there, and `store.json` last."""
+"""Writes a token store: shards one by one, each atomically, and `store.json` last."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rexplug.run_directory import read_json
 FORMAT = 2
 WORD_START = "word_start"
 ROWS = 1024
-"""Rows of a group in the documents' table: what reading one of them costs."""
+"""Rows of a group in the table of documents; reading one row reads its group."""
 
 
 def write_shard(
@@ -30,25 +30,25 @@ def write_shard(
     documents: Mapping[str, Sequence[Any]],
     vocabulary_size: int,
 ) -> None:
-    """Write shard `number`: one array of tokens per document, channels of the same lengths, columns per document.
+    """Write shard `number` of a store.
 
-    Its record with sizes and checksums, `shard-NNNNN.json`, is written last; a shard without it is not there.
+    Its record with sizes and checksums, `shard-NNNNN.json`, is written last; without it the shard does not count as written.
 
     Args:
         folder: the store's folder.
         number: shards are numbered from 0 without a gap.
-        tokens: the tokens of each document, special tokens not among them.
+        tokens: the tokens of each document, without special tokens.
         channels: channel name -> values of each document, one per token.
-        documents: column name -> value of each document; `id` is needed, others (`url`, `hash`, `place`) are kept.
+        documents: column name -> value of each document; `id` is required, others (`url`, `hash`, `place`) are kept.
         vocabulary_size: decides between two and four bytes a token.
 
     Raises:
-        DataError: a column, a channel or an id is missing or does not fit.
+        DataError: there is no column `id`, or a column or channel has another length than the documents.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    lengths = np.array([len(each) for each in tokens], np.int64)
+    lengths = np.array([len(ids) for ids in tokens], np.int64)
     _check(folder, number, lengths, channels, documents)
     table = {
         column: values if isinstance(values, pa.Array) else pa.array(values) for column, values in documents.items()
@@ -56,17 +56,17 @@ def write_shard(
     kind = np.uint16 if vocabulary_size <= 2**16 else np.uint32
     name = f"{number:05d}"
     files = {
-        f"tokens-{name}.npy": np.concatenate([np.zeros(0, kind), *(each.astype(kind) for each in tokens)]),
+        f"tokens-{name}.npy": np.concatenate([np.zeros(0, kind), *(ids.astype(kind) for ids in tokens)]),
         f"ends-{name}.npy": np.cumsum(lengths, dtype=np.uint64),
         f"ids-{name}.npy": sorted_hashes(table["id"].to_pylist()),
     }
     for channel, values in channels.items():
         files[f"channel.{channel}-{name}.npy"] = np.concatenate([np.zeros(0, np.uint8), *values])
     written = {file: _save(folder / file, values) for file, values in files.items()}
-    about = f"documents-{name}.parquet"
-    with replacing(folder / about) as temporary:
+    table_file = f"documents-{name}.parquet"
+    with replacing(folder / table_file) as temporary:
         pq.write_table(pa.table(table), temporary, compression="zstd", row_group_size=ROWS)
-        written[about] = {"bytes": temporary.stat().st_size, "blake2b": checksum(temporary)}
+        written[table_file] = {"bytes": temporary.stat().st_size, "blake2b": checksum(temporary)}
     counts = {"documents": len(lengths), "tokens": int(lengths.sum())}
     write_json(shard_record(folder, number), {**counts, "channels": list(channels), "files": written})
 
@@ -86,24 +86,24 @@ def _check(
                 f"{folder}, shard {number}: column '{column}' has {len(entries)} entries for {len(lengths)} documents"
             )
     for name, values in channels.items():
-        if not np.array_equal([len(each) for each in values], lengths):
-            raise DataError(f"{folder}, shard {number}: channel '{name}' has not one value per token")
+        if not np.array_equal([len(document_values) for document_values in values], lengths):
+            raise DataError(f"{folder}, shard {number}: channel '{name}' does not have one value per token")
 
 
 def hash_of(document: str) -> int:
-    """The 64-bit hash under which a document's id is found."""
+    """The 64-bit hash of a document's id, by which a store finds the document."""
     return int.from_bytes(hashlib.blake2b(document.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def sorted_hashes(ids: Sequence[Any]) -> NDArray[np.uint64]:
-    """Hashes of ids in ascending order over the document that each belongs to, `[2, num_documents]`."""
-    hashes = np.fromiter((hash_of(str(each)) for each in ids), np.uint64, len(ids))
+    """Ascending hashes of ids, and the numbers of their documents in the shard, stacked: `[2, num_documents]`."""
+    hashes = np.fromiter((hash_of(str(document)) for document in ids), np.uint64, len(ids))
     order = np.argsort(hashes, kind="stable")
     return np.stack([hashes[order], order.astype(np.uint64)])
 
 
-class _Hashed:
-    """A file that is hashed while it is written."""
+class _HashingFile:
+    """Hashes and counts the bytes that are written to a file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -118,18 +118,18 @@ class _Hashed:
 
 def _save(path: Path, values: NDArray[Any]) -> dict[str, Any]:
     with replacing(path) as temporary, temporary.open("wb") as file:
-        hashed = _Hashed(file)
-        np.save(cast("BinaryIO", hashed), values)
-    return {"bytes": hashed.size, "blake2b": hashed.hash.hexdigest()}
+        hashing = _HashingFile(file)
+        np.save(cast("BinaryIO", hashing), values)
+    return {"bytes": hashing.size, "blake2b": hashing.hash.hexdigest()}
 
 
 def shard_record(folder: Path, number: int) -> Path:
-    """The file that is written last of a shard: without it the shard is not there."""
+    """The file of a shard that is written last: without it the shard does not count as written."""
     return folder / f"shard-{number:05d}.json"
 
 
 def has_shard(folder: Path, number: int) -> bool:
-    """Whether shard `number` was written to its end and its files are still there."""
+    """Whether shard `number` was completely written and its files still exist in their full size."""
     record = shard_record(folder, number)
     if not record.exists():
         return False
@@ -137,20 +137,20 @@ def has_shard(folder: Path, number: int) -> bool:
 
 
 def size_problem(path: Path, size: int) -> str | None:
-    """What is wrong with a file that should have `size` bytes."""
+    """What is wrong with a file that should have `size` bytes, as a sentence; None if nothing is."""
     try:
-        found = path.stat().st_size
+        actual = path.stat().st_size
     except OSError:
         return f"{path} is missing or truncated: there is no such file"
-    if found < size:
-        return f"{path} is missing or truncated: it has {found:,} bytes, and its store says {size:,}"
-    if found > size:
-        return f"{path} was altered: it has {found:,} bytes, and its store says {size:,}"
+    if actual < size:
+        return f"{path} is missing or truncated: it has {actual:,} bytes, and its store says {size:,}"
+    if actual > size:
+        return f"{path} was altered: it has {actual:,} bytes, and its store says {size:,}"
     return None
 
 
 def description_problem(description: Mapping[str, Any]) -> str | None:
-    """What in `store.json` is not as `close_store` writes it, as a clause."""
+    """How `store.json` differs from what `close_store` writes, as a clause; None if it does not."""
     for key, kind in (
         ("tokenizer", str),
         ("vocabulary_size", int),
@@ -165,8 +165,8 @@ def description_problem(description: Mapping[str, Any]) -> str | None:
         return f"'shards' is {str(shards)[:60]}, not a list"
     for number, shard in enumerate(shards):
         files = shard.get("files") if isinstance(shard, dict) else None
-        counted = isinstance(files, dict) and all(isinstance(shard.get(key), int) for key in ("documents", "tokens"))
-        if not counted or not isinstance(files, dict):
+        has_counts = isinstance(files, dict) and all(isinstance(shard.get(key), int) for key in ("documents", "tokens"))
+        if not has_counts or not isinstance(files, dict):
             return f"'shards.{number}' holds no counts and files"
         for name, entry in files.items():
             if not isinstance(entry, dict) or not isinstance(entry.get("bytes"), int) or "blake2b" not in entry:
@@ -175,7 +175,7 @@ def description_problem(description: Mapping[str, Any]) -> str | None:
 
 
 def next_shard(folder: Path) -> int:
-    """The number under which the next shard is written: that of the first that is not there."""
+    """The number of the next shard to write: the first one that is not written yet."""
     number = len(read_json(folder / "store.json")["shards"]) if (folder / "store.json").exists() else 0
     while has_shard(folder, number):
         number += 1
@@ -185,10 +185,17 @@ def next_shard(folder: Path) -> int:
 def close_store(
     folder: Path, shards: int, channels: Iterable[str], tokenizer: str, vocabulary_size: int
 ) -> dict[str, int]:
-    """Write `store.json` once `shards` shards are there; returns the counts.
+    """Write `store.json` once all shards are written; returns the numbers of `documents` and `tokens`.
 
-    A store grows by writing further shards and closing it again: shards that were there are not read or written, and
+    A store grows by writing further shards and closing it again: shards that exist are neither read nor written, and
     until `store.json` is replaced readers see the store as it was.
+
+    Args:
+        folder: the store's folder.
+        shards: the number of shards.
+        channels: the channels that readers may use; every shard must have them.
+        tokenizer: the hash of the tokenizer.
+        vocabulary_size: the size of its vocabulary.
 
     Raises:
         DataError: a shard or a channel is missing, or the store was made with another tokenizer.

@@ -11,7 +11,7 @@ from rexplug.io.tokenizer_files import read_definition, special_tokens, vocabula
 
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
-    """Ids of the special tokens; `all` holds every id that is never masked and never drawn as a random token."""
+    """Ids of the special tokens; `all` holds every id that is never masked and never replaces a masked token."""
 
     cls: int
     sep: int
@@ -22,11 +22,11 @@ class SpecialTokens:
 
     @classmethod
     def read(cls, folder: Path) -> SpecialTokens:
-        """Read them from a tokenizer folder.
+        """Read the special tokens of a tokenizer folder.
 
         Raises:
-            DataError: there is no fast tokenizer, it lacks one of [CLS], [SEP], [PAD] and [MASK], or one token is two of
-                them.
+            DataError: there is no tokenizer.json, it lacks one of [CLS], [SEP], [PAD] and [MASK], or one token has two of
+                these roles.
         """
         definition = read_definition(folder)
         named, known = special_tokens(folder, definition), vocabulary(definition)
@@ -50,6 +50,6 @@ class SpecialTokens:
                     "of its own"
                 )
         special = {int(token["id"]) for token in definition["added_tokens"] if token.get("special")} | set(ids.values())
-        # A token for what is not known, and one that only the config calls special, stand for no word either.
+        # [UNK], and tokens that only the config calls special, are not words either.
         special |= {known[token] for token in named.values() if token in known}
         return cls(**ids, vocabulary_size=max(known.values()) + 1, all=frozenset(special))

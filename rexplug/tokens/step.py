@@ -1,9 +1,10 @@
-"""Tokenization as datatrove blocks, for any of its executors: one shard of a token store per rank.
+"""Tokenization as datatrove pipeline steps, for any of its executors: one shard of a token store per rank.
 
     LocalPipelineExecutor([ReadKept(corpus / "web" / "kept"), TokenizeDocuments(...)], tasks=number_of_files).run()
     close(folder, shards=number_of_files, ...)
 
-`rexplug.tokens.tokenize` runs the same blocks in processes of its own.
+`rexplug.tokens.tokenize` runs the same steps in processes of its own. rexplug's documents pass from step to step as they
+are; documents of datatrove's own readers are taken too.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datatrove.data import Document as Datum
+from datatrove.data import Document as DatatroveDocument
 from datatrove.pipeline.base import PipelineStep
 from numpy.typing import NDArray
 
@@ -28,8 +30,8 @@ from rexplug.tokens.encode import Encoder
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import WORD_START, has_shard, write_shard
 
-_CHUNK = 256
-"""Documents that go to the tokenizer at a time."""
+_BATCH_SIZE = 256
+"""Documents that are passed to the tokenizer at a time."""
 
 
 class ReadKept(PipelineStep):
@@ -42,25 +44,30 @@ class ReadKept(PipelineStep):
         super().__init__()
         self.folder = folder
 
-    def run(self, data: Iterable[Datum] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Datum]:
-        """Yield the documents; `place` in their metadata is where the source read them, or else file and row."""
+    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        """Yield the documents of `data` and of this rank's files.
+
+        `place` in a document's metadata says where the source read it; where that is not known, its file and row here.
+        """
         if data:
             yield from data
         for path in sorted(self.folder.glob("[!.]*.parquet"))[rank::world_size]:
             for row, document in enumerate(read_file(path)):
-                place = document.metadata.get("place") or f"{path.name}:{row}"
                 self.stat_update("documents")
-                yield Datum(text=document.text, id=document.id, metadata={"url": document.url, "place": str(place)})
+                if document.metadata.get("place"):
+                    yield document
+                else:
+                    yield replace(document, metadata={**document.metadata, "place": f"{path.name}:{row}"})
 
 
 class TokenizeDocuments(PipelineStep):
-    """Writes the documents that come in as shard `rank` of a token store, with word starts and salience.
+    """Writes its input as shard `rank` of a token store, with word starts and salience.
 
-    A shard that is there already is not made again and its documents are not read. Documents go on to the next block
-    with `token_count` in their metadata.
+    A shard that exists already is left alone and its documents are not read. Documents are passed on; those of datatrove
+    get `token_count` in their metadata, for the steps of datatrove that count tokens.
 
     Args:
-        folder: the store's folder; `close()` completes it once every shard is there.
+        folder: the store's folder; `close()` completes the store once every shard is written.
         tokenizer: the tokenizer's folder.
         scorers: channel name -> fitted scorer.
     """
@@ -74,15 +81,17 @@ class TokenizeDocuments(PipelineStep):
         self.tokenizer = tokenizer
         self.scorers = dict(scorers)
 
-    def run(self, data: Iterable[Datum] | None, rank: int = 0, world_size: int = 1) -> Iterator[Datum]:
-        """Tokenize, score and, once all documents were seen, write the shard.
+    def run(
+        self, data: Iterable[Document | DatatroveDocument] | None, rank: int = 0, world_size: int = 1
+    ) -> Iterator[Document | DatatroveDocument]:
+        """Tokenize and score the documents of `data`, and write the shard after the last one.
 
         Raises:
             PluginError: a scorer did not return one uint8 per token.
         """
         if data is None or has_shard(self.folder, rank):
             return
-        # Parallel is the work over shards: a worker that took every core for itself would only get in the way.
+        # The work is parallel over shards: a worker that took every core for itself would slow down the others.
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         encoder, special = Encoder.load(self.tokenizer), SpecialTokens.read(self.tokenizer)
         tokens: list[NDArray[np.uint32]] = []
@@ -90,21 +99,22 @@ class TokenizeDocuments(PipelineStep):
         columns: dict[str, list[Any]] = {name: [] for name in ("id", "url", "hash", "place")}
         characters = 0
         documents = iter(data)
-        while chunk := list(islice(documents, _CHUNK)):
-            encoded = encoder.encode([Document(each.id, each.text) for each in chunk])
-            for datum, document in zip(chunk, encoded, strict=True):
-                tokens.append(document.token_ids)
-                channels[WORD_START].append(document.word_starts.view(np.uint8))
+        while batch := list(islice(documents, _BATCH_SIZE)):
+            for document, tokenized in zip(batch, encoder.encode(batch), strict=True):
+                tokens.append(tokenized.token_ids)
+                channels[WORD_START].append(tokenized.word_starts.view(np.uint8))
                 for name, scorer in self.scorers.items():
-                    channels[name].append(checked_score(scorer, document))
-                columns["id"].append(datum.id)
-                columns["url"].append(datum.metadata.get("url"))
-                columns["hash"].append(hashlib.blake2b(datum.text.encode(), digest_size=16).digest())
-                columns["place"].append(datum.metadata.get("place"))
-                characters += len(datum.text)
-                datum.metadata["token_count"] = len(document.token_ids)
-                self.stat_update("tokens", value=len(document.token_ids))
-                yield datum
+                    channels[name].append(checked_score(scorer, tokenized))
+                place = document.metadata.get("place")
+                columns["id"].append(document.id)
+                columns["url"].append(_url(document))
+                columns["hash"].append(hashlib.blake2b(document.text.encode(), digest_size=16).digest())
+                columns["place"].append(None if place is None else str(place))
+                characters += len(document.text)
+                if isinstance(document, DatatroveDocument):
+                    document.metadata["token_count"] = len(tokenized.token_ids)
+                self.stat_update("tokens", value=len(tokenized.token_ids))
+                yield document
         counts = _counts(tokens, channels, self.scorers)
         write_json(counts_path(self.folder, rank), {**counts, "characters": characters})
         write_shard(
@@ -113,13 +123,17 @@ class TokenizeDocuments(PipelineStep):
         )  # fmt: skip
 
 
+def _url(document: Document | DatatroveDocument) -> str | None:
+    return document.metadata.get("url") if isinstance(document, DatatroveDocument) else document.url
+
+
 def counts_path(folder: Path, shard: int) -> Path:
-    """Where the counts of a shard lie."""
+    """The file with the counts of a shard, from which `close` makes those of the store."""
     return folder / f"counts-{shard:05d}.json"
 
 
 def checked_score(scorer: SalienceScorer, document: TokenizedDocument) -> NDArray[np.uint8]:
-    """A document's salience, checked.
+    """The salience of a document's tokens, `[num_tokens]`, checked.
 
     Raises:
         PluginError: it is not one uint8 per token.
@@ -138,18 +152,18 @@ def _counts(
     channels: Mapping[str, Sequence[NDArray[np.uint8]]],
     scorers: Iterable[str],
 ) -> dict[str, Any]:
-    lengths = [len(each) for each in tokens]
+    lengths = [len(ids) for ids in tokens]
     return {
         "documents": len(lengths),
         "tokens": sum(lengths),
-        "words": sum(int(np.count_nonzero(each)) for each in channels[WORD_START]),
+        "words": sum(int(np.count_nonzero(starts)) for starts in channels[WORD_START]),
         "longest": max(lengths, default=0),
-        "salient": {name: sum(int(np.count_nonzero(each)) for each in channels[name]) for name in scorers},
+        "salient": {name: sum(int(np.count_nonzero(scores)) for scores in channels[name]) for name in scorers},
     }
 
 
 def _table(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """The columns with their types, which a shard without documents, or without addresses, does not show."""
+    """The columns with explicit types: a shard without documents, or without URLs, does not show them."""
     import pyarrow as pa
 
     types = {"hash": pa.binary(16)}

@@ -1,4 +1,4 @@
-"""From curated documents to token stores, with word starts and salience."""
+"""Makes token stores of curated documents, with word starts and salience."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from rexplug.tokens.store import WORD_START, close_store, has_shard
 from rexplug.tokens.tokenizer import tokenizer_hash
 
 
-class _Folder:
-    """The kept documents of a source; can be iterated more than once."""
+class _KeptDocuments:
+    """The kept documents of a source; can be iterated over more than once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,7 +39,18 @@ class _Folder:
 def fit_scorers(
     scorers: Sequence[SalienceScorer], corpus: Path, sources: Sequence[str], *, folder: Path, seed: int
 ) -> tuple[SalienceScorer, ...]:
-    """Let scorers learn from the kept documents; what they learnt is kept in `folder` and read again next time."""
+    """Fit scorers on the kept documents of `sources`; returns the fitted scorers, in the same order.
+
+    Args:
+        scorers: the recipe's scorers.
+        corpus: the corpus folder; `<source>/kept/*.parquet` is read.
+        sources: the names of the sources.
+        folder: where fitted scorers are written; one that is there already is read instead of fitted again.
+        seed: the recipe's seed.
+
+    Raises:
+        DataError: a fitted scorer in `folder` is damaged.
+    """
     fitted = []
     for scorer in scorers:
         record = folder / f"{scorer.channel}.json"
@@ -48,14 +59,16 @@ def fit_scorers(
             try:
                 fitted.append(type(scorer).model_validate({k: v for k, v in options.items() if k != "use"}))
             except (ValueError, AttributeError):
-                raise DataError(f"{record} is damaged: it holds no {scorer.name}; {repair_hint(record)}") from None
+                raise DataError(
+                    f"{record} is damaged: it does not hold a {scorer.name}; {repair_hint(record)}"
+                ) from None
             continue
         own = folder / scorer.channel
         own.mkdir(parents=True, exist_ok=True)
-        documents: Mapping[str, Iterable[Document]] = {name: _Folder(corpus / name / "kept") for name in sources}
-        learnt = scorer.fit(CorpusSample(documents, own, seed))
-        write_json(record, learnt.dump())
-        fitted.append(learnt)
+        documents: Mapping[str, Iterable[Document]] = {name: _KeptDocuments(corpus / name / "kept") for name in sources}
+        fitted_scorer = scorer.fit(CorpusSample(documents, own, seed))
+        write_json(record, fitted_scorer.dump())
+        fitted.append(fitted_scorer)
     return tuple(fitted)
 
 
@@ -70,7 +83,7 @@ def tokenize(
     executor: Executor,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Write a token store per source; shards that are there already are not made again.
+    """Write a token store per source; shards that exist already are not made again.
 
     The result does not depend on the executor or the number of workers.
 
@@ -80,24 +93,28 @@ def tokenize(
         tokenizer: the tokenizer's folder.
         scorers: channel name -> fitted scorer.
         tokens: where the stores go, one folder per source.
-        executor: where shards are made and how many at a time; each keeps to one thread.
-        progress: told how many shards are done.
+        executor: where shards are made and how many at a time; each uses one thread.
+        progress: reports how many shards are done.
 
     Returns:
-        Per source what `close` counts.
+        Source -> the counts that `close` returns.
 
     Raises:
         PluginError: a scorer did not return one uint8 per token.
         DataError: a worker died more often than `retries` allows, or the disk is full.
     """
     silence_datatrove()
-    corpus, tokenizer, tokens = corpus.resolve(), tokenizer.resolve(), tokens.resolve()  # workers may start elsewhere
+    corpus, tokenizer, tokens = (
+        corpus.resolve(),
+        tokenizer.resolve(),
+        tokens.resolve(),
+    )  # workers may start elsewhere
     sizes: dict[str, list[int]] = {}
     todo: list[tuple[int, Job]] = []
     for source in sources:
         kept, folder = corpus / source / "kept", tokens / source
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in list(folder.glob(".tmp-*")):  # of processes that were killed while they wrote
+        for leftover in list(folder.glob(".tmp-*")):  # of processes that were killed while writing
             leftover.unlink()
         files = sorted(kept.glob("[!.]*.parquet"))
         sizes[source] = [_rows(path) for path in files]
@@ -107,7 +124,7 @@ def tokenize(
                 record.unlink(missing_ok=True)
             title = f"the tokens of '{source}', shard {shard + 1} of {len(files)}"
             todo.append((rows, Job(title, _shard, (kept, folder, tokenizer, dict(scorers), shard, len(files)), record)))
-    # The largest first, so that no worker is left with one at the end.
+    # The largest first, so that the last shards to finish are small.
     jobs = [job for _, job in sorted(todo, key=lambda pair: -pair[0])]
     logs = tokens / ".work"
     run_jobs(jobs, executor, logs=logs, progress=progress, task=f"tokenize {', '.join(sources)}")
@@ -121,7 +138,7 @@ def tokenize(
 def _shard(
     kept: Path, folder: Path, tokenizer: Path, scorers: Mapping[str, SalienceScorer], shard: int, num_shards: int
 ) -> int:
-    """Make one shard, in this process or in a worker; returns how many documents it holds."""
+    """Make one shard, in this process or in a worker; returns the number of its documents."""
     from rexplug.tokens.step import ReadKept, TokenizeDocuments, counts_path
 
     file = sorted(kept.glob("[!.]*.parquet"))[shard]
@@ -135,11 +152,20 @@ def _shard(
 
 
 def close(folder: Path, *, shards: int, tokenizer: Path, scorers: Iterable[str]) -> dict[str, Any]:
-    """Complete a store whose shards are all there, whichever executor made them.
+    """Complete a store once all its shards are written, by whichever executor.
+
+    Args:
+        folder: the store's folder.
+        shards: the number of shards.
+        tokenizer: the tokenizer's folder.
+        scorers: the names of the scorers' channels.
 
     Returns:
-        `documents`, `tokens`, `words`, `characters`, the `longest` document in tokens, and per scorer's channel the
-        `salient` tokens.
+        `documents`, `tokens`, `words`, `characters`, the tokens of the `longest` document, and `salient`: channel ->
+        tokens with a score above 0.
+
+    Raises:
+        DataError: a shard or a channel is missing, or the store was made with another tokenizer.
     """
     from rexplug.tokens.step import counts_path
 
@@ -149,9 +175,9 @@ def close(folder: Path, *, shards: int, tokenizer: Path, scorers: Iterable[str])
         close_store(folder, shards, [WORD_START, *names], tokenizer_hash(tokenizer), special.vocabulary_size)
     )
     counts = [read_json(counts_path(folder, shard)) for shard in range(shards)]
-    totals |= {key: sum(each[key] for each in counts) for key in ("words", "characters")}
-    totals["longest"] = max((each["longest"] for each in counts), default=0)
-    totals["salient"] = {name: sum(each["salient"][name] for each in counts) for name in names}
+    totals |= {key: sum(count[key] for count in counts) for key in ("words", "characters")}
+    totals["longest"] = max((count["longest"] for count in counts), default=0)
+    totals["salient"] = {name: sum(count["salient"][name] for count in counts) for name in names}
     return totals
 
 
@@ -163,7 +189,7 @@ def encode(tokenizer: Path, documents: Sequence[Document]) -> Iterator[Tokenized
 
 @lru_cache(maxsize=1)
 def _encoder(folder: Path, changed: int) -> Encoder:
-    """The tokenizer of a folder; kept, because reading a large vocabulary takes a moment."""
+    """The tokenizer of a folder; cached, because reading a large vocabulary takes time. `changed` is the file's time."""
     return Encoder.load(folder)
 
 

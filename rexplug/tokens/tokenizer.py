@@ -1,4 +1,4 @@
-"""The tokenizer: trained on the corpus, or loaded from a folder or the hub."""
+"""Makes a run's tokenizer: trained on the corpus, or taken from a folder or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from rexplug.tokens.preflight import check_tokenizer
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 DEFAULT_VOCABULARY = 8192
 DEFAULT_LENGTH = 8192
-_DRAWS = 2**32
+_HASHES = 2**32
+"""Number of values of `_hash`."""
 
 
 def make_tokenizer(
@@ -33,13 +34,22 @@ def make_tokenizer(
     progress: Progress,
     max_length: int = DEFAULT_LENGTH,
 ) -> None:
-    """Write the tokenizer that the recipe asks for into `folder`; done once.
+    """Write the tokenizer that the recipe asks for into `folder`, unless it is there already.
 
-    A trained one is a byte-level BPE with the layout `[CLS] text [SEP]`. The same corpus gives the same tokenizer. One that
-    was made elsewhere is taken byte by byte. `max_length` is the longest context of the recipe.
+    A trained tokenizer is a byte-level BPE with the layout `[CLS] text [SEP]`; the same corpus gives the same tokenizer.
+    The tokenizer.json of an existing one is copied byte by byte.
+
+    Args:
+        spec: the recipe's `tokenizer`.
+        corpus: the corpus folder; `<source>/kept/*.parquet` is read.
+        sources: the names of the sources.
+        seed: decides which documents a tokenizer is trained on.
+        folder: the tokenizer's folder.
+        progress: reports the characters that were read.
+        max_length: the longest context of the recipe, in tokens.
 
     Raises:
-        DataError: the tokenizer cannot be loaded or does not suit training.
+        DataError: the tokenizer cannot be loaded or cannot be trained with, or a source is empty.
     """
     if (folder / DEFINITION).exists():
         return
@@ -51,7 +61,7 @@ def make_tokenizer(
             try:
                 check_tokenizer(temporary)
             except DataError as error:
-                # The folder is about to be removed: what the user can mend is where the tokenizer came from.
+                # The temporary folder is about to be removed: name the place that the tokenizer came from.
                 raise DataError(f"tokenizer.from: {str(error).replace(str(temporary), spec.from_)}") from None
         else:
             _train(spec, corpus, sources, seed, temporary, progress)
@@ -59,17 +69,17 @@ def make_tokenizer(
 
 
 def tokenizer_hash(folder: Path) -> str:
-    """Identifies a tokenizer by its definition."""
+    """A hash of a tokenizer's definition (tokenizer.json), which identifies it."""
     return hashlib.sha256((folder / DEFINITION).read_bytes()).hexdigest()[:16]
 
 
 def fetch_tokenizer(name: str, revision: str | None = None) -> Path:
-    """The folder in which the files of a tokenizer lie: the one that is named, or where the hub's were downloaded to.
+    """The folder with the files of a tokenizer: `name` itself if it is a folder, or a download from the hub.
 
     Raises:
-        DataError: a run wrote it and it was altered since.
-        OSError: the hub does not have it, or does not answer.
-        ValueError: the name is not one of the hub.
+        DataError: the folder was written by a run and has been altered since.
+        OSError: the hub does not have the tokenizer, or does not answer.
+        ValueError: `name` is not a valid name on the hub.
     """
     if Path(name).is_dir():
         require_as_written(Path(name), lambda file: file not in FILES)
@@ -84,16 +94,16 @@ def convert_tokenizer(name: str, target: Path, revision: str | None = None) -> N
 
     Raises:
         OSError: there is no tokenizer.
-        ValueError: it cannot be converted, or wants to run code of its own.
+        ValueError: it cannot be converted, or needs to run code of its own.
     """
     from transformers import AutoTokenizer
 
-    made = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
-    backend = getattr(made, "backend_tokenizer", None)
+    tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        raise ValueError("it has no tokenizer.json, and transformers makes none of its class")
+        raise ValueError("it has no tokenizer.json, and transformers cannot convert its class")
     backend.save(str(target / DEFINITION))
-    named = {f"{role}_token": getattr(made, f"{role}_token", None) for role in ROLES}
+    named = {f"{role}_token": getattr(tokenizer, f"{role}_token", None) for role in ROLES}
     write_json(target / CONFIG, {key: str(token) for key, token in named.items() if token is not None})
 
 
@@ -108,10 +118,10 @@ def _take(name: str, target: Path) -> None:
             convert_tokenizer(name, target)
     except RexplugError as error:
         raise DataError(f"tokenizer.from: {error}") from None
-    except Exception as error:  # whatever transformers makes of a stranger's files
+    except Exception as error:  # transformers may raise anything on files that it does not know
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(
-            f"tokenizer.from: '{name}' is no tokenizer folder and could not be loaded: {lines[0]}"
+            f"tokenizer.from: '{name}' is not a tokenizer folder and could not be loaded: {lines[0]}"
         ) from None
 
 
@@ -122,7 +132,7 @@ def _train(spec: Tokenizer, corpus: Path, sources: Sequence[str], seed: int, tar
     size = spec.vocabulary or DEFAULT_VOCABULARY
     tokenizer = FastTokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.NFC()
-    # Digits alone, so that a number's tokens do not depend on which numbers the corpus happens to hold.
+    # Every digit is a token, so that the tokens of a number do not depend on which numbers the corpus holds.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(r"\p{N}"), "isolated"),
@@ -146,21 +156,22 @@ def _train(spec: Tokenizer, corpus: Path, sources: Sequence[str], seed: int, tar
 
 
 def _sample(limit: int, corpus: Path, sources: Sequence[str], seed: int, progress: Progress) -> Iterator[str]:
-    """Texts up to `limit` characters, an even share of it for each source, chosen by a hash of id and seed."""
+    """Texts of about `limit` characters in all, the same number from each source, chosen by a hash of id and seed."""
     share = limit // len(sources)
     done = 0
     for source in sources:
         size = sum(len(document.text) for document in read_documents(corpus / source / "kept"))
         if size == 0:
             raise DataError(f"no document of source '{source}' is left after curation; see corpus/statistics.json")
-        threshold = min(1.0, share / size) * _DRAWS
+        threshold = min(1.0, share / size) * _HASHES
         for document in read_documents(corpus / source / "kept"):
-            if _draw(document, seed) < threshold:
+            if _hash(document, seed) < threshold:
                 done += len(document.text)
                 progress.update(done)
                 yield document.text
 
 
-def _draw(document: Document, seed: int) -> int:
+def _hash(document: Document, seed: int) -> int:
+    """A number below 2^32 that depends on the document's id and the seed alone."""
     digest = hashlib.blake2b(f"{seed}/{document.id}".encode("utf-8", "surrogatepass"), digest_size=4).digest()
     return int.from_bytes(digest, "little")

@@ -78,8 +78,8 @@ def test_no_sample_is_seen_more_often_than_the_epochs_allow(stores, chosen):
     while not stream.done(position):
         plan, position = stream.plan(position)
         for row in plan.rows:
-            for _, source, _, document, *_ in row:
-                seen[names[source]][document] += 1
+            for sample in row:
+                seen[names[sample.source]][sample.document] += 1
         for name, counts in seen.items() if position.batch % 4 == 0 or stream.done(position) else ():
             epochs = counts.total() / SIZES[name]
             slack = 0 if SIZES[name] < SMALL else 1

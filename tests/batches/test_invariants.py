@@ -95,25 +95,25 @@ def same_row(a, b):
 @given(options(most=4))
 def test_each_sample_once_per_epoch_and_no_token_lost_or_doubled(stores, chosen):
     stream = make(stores, **chosen)
-    draws = [Counter() for _ in stream.sources]
+    counts = [Counter() for _ in stream.sources]
     position = stream.start
     while not stream.done(position):
         batch, position = stream.next(position)
         for row in batch.rows:
             for sample in row.samples:
-                draws[sample.source][sample.draw] += 1
-    for source, seen in enumerate(draws):
+                counts[sample.source][sample.sample_index] += 1
+    for source, seen in enumerate(counts):
         assert set(seen.values()) <= {1}
-        waiting = {draw for each, draw in position.waiting if each == source}
-        # Draws are taken without a gap: what is missing below the highest waits.
-        assert set(seen) | waiting == set(range(position.draws[source]))
-        assert len(waiting) < LOOK_AHEAD
+        deferred = {index for each, index in position.deferred if each == source}
+        # Samples are taken without a gap: what is missing below the highest is deferred.
+        assert set(seen) | deferred == set(range(position.next_indices[source]))
+        assert len(deferred) < LOOK_AHEAD
         samples = stream.samples[source]
         if samples.size > 1500:
             continue
         for epoch in range(2):
-            drawn = [samples.drawn(epoch * samples.size + i) for i in range(samples.size)]
-            covered = Counter((sample.document, place) for sample in drawn for place in range(sample.start, sample.end))
+            shuffled = [samples.at_index(epoch * samples.size + i) for i in range(samples.size)]
+            covered = Counter((sample.document, at) for sample in shuffled for at in range(sample.start, sample.end))
             lengths = samples.store.lengths
             assert set(covered.values()) <= {1}
             assert len(covered) == lengths[lengths >= chosen["min_tokens"]].sum()
@@ -132,8 +132,8 @@ def test_realised_shares_are_within_one_sample_of_the_schedule(stores, chosen):
         for row in plan.rows:
             for sample in row:
                 for name in names:
-                    owed[name] += plan.planned[name] * sample[0]
-                owed[names[sample[1]]] -= sample[0]
+                    owed[name] += plan.planned[name] * sample.length
+                owed[names[sample.source]] -= sample.length
                 errors.append(owed.copy())
     for name in names:
         course = np.array([each[name] for each in errors])

@@ -84,7 +84,7 @@ def test_a_document_is_found_in_exactly_the_steps_that_saw_it(trained, stores):
     for step, plan in enumerate(plans, 1):
         for row, contents in enumerate(plan.rows):
             for sample in contents:
-                truth.setdefault((sample[1], sample[3]), set()).add((step, row, sample[4] // 126))
+                truth.setdefault((sample.source, sample.document), set()).add((step, row, sample.start // 126))
     for source, documents in ((0, range(0, 400, 7)), (1, range(0, 70, 3))):
         for document in documents:
             found = {(v.step, v.row, v.part) for v in lineage.visits(source, document) if v.seen}
@@ -103,17 +103,17 @@ def test_steps_to_come_are_told_from_the_schedule(trained, stores):
         plan, position = stream.plan(position)
         for contents in plan.rows:
             for sample in contents:
-                truth.setdefault((sample[1], sample[3], sample[4] // 126), []).append(plan.number + 1)
+                truth.setdefault((sample.source, sample.document, sample.start // 126), []).append(plan.number + 1)
     off = []
     for source, document in [(0, i) for i in range(0, 400, 20)] + [(1, i) for i in range(0, 70, 5)]:
         for part in {visit.part for visit in lineage.visits(source, document)}:
             told = [v.step for v in lineage.visits(source, document) if v.part == part and not v.seen]
             real = truth.get((source, document, part), [])
-            assert abs(len(told) - len(real)) <= 2  # what still waits at the end of the phase
+            assert abs(len(told) - len(real)) <= 2  # what is still deferred at the end of the phase
             for one, other in zip(told, real, strict=False):
                 assert one > last
                 off.append(abs(one - other))
-    # A sample that fits nowhere may wait for some two hundred draws, here some thirty steps; most do not wait.
+    # A sample that fits nowhere may be deferred for some two hundred samples, here some thirty steps; most are not.
     assert len(off) > 30
     assert np.median(off) <= 5
     assert max(off) <= 60
@@ -148,7 +148,7 @@ def test_records_that_a_crash_lost_are_planned_anew(stores, tmp_path):
     # Documents are found in the steps whose records are lost as well.
     for step, plan in enumerate([*plans, *more], 1):
         sample = plan.rows[0][0]
-        seen = [visit.step for visit in lineage.visits(sample[1], sample[3]) if visit.seen]
+        seen = [visit.step for visit in lineage.visits(sample.source, sample.document) if visit.seen]
         assert step in seen
 
 
@@ -168,9 +168,11 @@ def test_a_log_of_another_stream_is_refused(trained, stores):
     assert str(refused.value) == (
         f"{path} belongs to other token stores or another recipe than those in the run's folder now; train the phase again"
     )
-    # The shares are not in the header, but a batch that comes out otherwise is noticed.
+    # The shares are not in the header, but a batch that is planned differently is noticed.
     changed = Lineage(PositionHistory(path, make(stores, total_tokens=50_000)))
-    with pytest.raises(rexplug.DataError, match="step 100 of phase 'p' comes out otherwise now than it was trained"):
+    with pytest.raises(
+        rexplug.DataError, match="step 100 of phase 'p' is planned differently now than when it was trained"
+    ):
         changed.batch(100)
 
 

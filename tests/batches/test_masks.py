@@ -25,9 +25,10 @@ def view(size, token=20):
 @given(st.integers(2, 400), st.floats(0, 1), st.integers(0, 2**32))
 def test_the_rate_is_exact_and_special_tokens_are_spared(size, rate, seed):
     batch = view(size)
-    masked, labels = Masker(RandomMasking(rate=rate), SPECIAL).mask(batch, 0.0, row_generator(seed, "p", 0, 0))
+    row = Masker(RandomMasking(rate=rate), SPECIAL).mask(batch, 0.0, row_generator(seed, "p", 0, 0))
+    masked, labels = row.token_ids, row.labels
     expected = min(size - 2, max(1, round(rate * (size - 2))))
-    assert (labels != IGNORED).sum() == expected
+    assert (labels != IGNORED).sum() == row.num_masked == expected
     assert labels[0] == labels[-1] == IGNORED
     assert np.array_equal(masked[labels == IGNORED], batch.token_ids[labels == IGNORED])
     assert np.array_equal(labels[labels != IGNORED], batch.token_ids[labels != IGNORED])
@@ -35,8 +36,8 @@ def test_the_rate_is_exact_and_special_tokens_are_spared(size, rate, seed):
 
 def test_replacement_is_80_10_10_over_the_whole_vocabulary_without_special_ids():
     batch = view(60_002)
-    masked, labels = Masker(RandomMasking(rate=1.0), SPECIAL).mask(batch, 0.0, row_generator(1, "p", 0, 0))
-    replaced = masked[labels != IGNORED]
+    row = Masker(RandomMasking(rate=1.0), SPECIAL).mask(batch, 0.0, row_generator(1, "p", 0, 0))
+    replaced = row.token_ids[row.labels != IGNORED]
     assert abs((replaced == SPECIAL.mask).mean() - 0.8) < 0.01
     # A random token may be the token itself: 10 % kept and 10 % / 34 drawn.
     assert abs((replaced == 20).mean() - (0.1 + 0.1 / 34)) < 0.01
@@ -48,10 +49,20 @@ def test_replacement_is_80_10_10_over_the_whole_vocabulary_without_special_ids()
 
 
 def test_replacement_mask_is_always_mask():
-    masked, labels = Masker(RandomMasking(rate=0.5, replacement="mask"), SPECIAL).mask(
-        view(100), 0.0, row_generator(1, "p", 0, 0)
-    )
-    assert set(masked[labels != IGNORED].tolist()) == {SPECIAL.mask}
+    masker = Masker(RandomMasking(rate=0.5, replacement="mask"), SPECIAL)
+    row = masker.mask(view(100), 0.0, row_generator(1, "p", 0, 0))
+    assert set(row.token_ids[row.labels != IGNORED].tolist()) == {SPECIAL.mask}
+
+
+def test_a_padded_row_is_masked_in_place_as_without_padding():
+    masker, batch = Masker(RandomMasking(rate=0.3), SPECIAL), view(50)
+    out = np.concatenate([batch.token_ids, np.full(14, SPECIAL.pad)])
+    row, padded = (masker.mask(batch, 0.0, row_generator(1, "p", 0, 0), out=given) for given in (None, out))
+    assert padded.token_ids is out
+    assert np.array_equal(padded.token_ids, [*row.token_ids, *[SPECIAL.pad] * 14])
+    assert np.array_equal(padded.labels, [*row.labels, *[IGNORED] * 14])
+    assert padded.num_masked == row.num_masked == 14
+    assert np.array_equal(batch.token_ids, view(50).token_ids)
 
 
 def test_every_token_is_equally_likely():

@@ -80,12 +80,15 @@ def test_the_order_is_uniform():
 
 def test_each_sample_once_per_epoch(stores):
     source = stream(stores).samples[0]
-    drawn = [source.drawn(i) for i in range(2 * len(source))]
+    shuffled = [source.at_index(i) for i in range(2 * len(source))]
     places = [
-        sorted((s.document, s.start, s.end) for s in part) for part in (drawn[: len(source)], drawn[len(source) :])
+        sorted((s.document, s.start, s.end) for s in part)
+        for part in (shuffled[: len(source)], shuffled[len(source) :])
     ]
-    assert places[0] == places[1] == [(s.document, s.start, s.end) for s in map(source.at, range(len(source)))]
-    covered = sum(sample.end - sample.start for sample in drawn[: len(source)])
+    assert (
+        places[0] == places[1] == [(s.document, s.start, s.end) for s in map(source.in_store_order, range(len(source)))]
+    )
+    covered = sum(sample.end - sample.start for sample in shuffled[: len(source)])
     assert covered == stores["a"].num_tokens, "no token lost or doubled"
 
 
@@ -108,10 +111,10 @@ def test_shares_follow_the_schedule_within_one_sample(stores):
     for batch, _ in fading.batches():
         owed += batch.planned["b"] * batch.num_tokens - batch.tokens_of["b"]
         assert abs(owed) <= longest + waiting
-    drawn = stream(stores).next(stream(stores).start)[1]
-    total = sum(drawn.credits)
+    shuffled = stream(stores).next(stream(stores).start)[1]
+    total = sum(shuffled.credits)
     assert abs(total) < 2**32 * longest
-    assert all(abs(credit) <= 2**32 * longest for credit in drawn.credits)
+    assert all(abs(credit) <= 2**32 * longest for credit in shuffled.credits)
 
 
 def test_rows_are_full(stores):

@@ -22,12 +22,14 @@ import torch
 from made_stream import recipe_of, special_of, stream_of, write_store
 
 from rexplug.engine.composer_model import PackedMaskedLM
-from rexplug.engine.loader import HALF_WINDOW, to_tensors
+from rexplug.engine.loader import to_tensors
 from rexplug.engine.optimizers.factory import build_optimizer
 from rexplug.model import build_model
-from rexplug.model.attention import choose_backend, use_packed_attention
+from rexplug.model.attention import choose_backend
 from rexplug.model.compile import compile_layers
-from rexplug.model.flops import pairs, peak_of, training_flops
+from rexplug.model.family import DEFAULT_FAMILY
+from rexplug.model.flops import attention_pairs, peak_of, training_flops
+from rexplug.model.packed import use_packed_attention
 from rexplug.recipe.schema import Model
 
 CASES = [
@@ -98,8 +100,8 @@ def run(
         if step >= 0:
             tokens += row.num_tokens
             flops += training_flops(
-                model.config, num_tokens=row.num_tokens, global_pairs=pairs(row.lengths, None),
-                local_pairs=pairs(row.lengths, HALF_WINDOW), num_masked=row.num_masked,
+                model.config, num_tokens=row.num_tokens, global_pairs=attention_pairs(row.lengths, None),
+                local_pairs=attention_pairs(row.lengths, DEFAULT_FAMILY.half_window), num_masked=row.num_masked,
             )  # fmt: skip
     wait_for(device)
     seconds = time.perf_counter() - began

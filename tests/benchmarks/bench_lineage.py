@@ -134,7 +134,10 @@ def main() -> None:
                 writer.append(position)
                 # Only the ids of the first shard are those of its documents.
                 documents += [
-                    sample[3] for row in plan.rows for sample in row if sample[3] < options.documents // options.shards
+                    sample.document
+                    for row in plan.rows
+                    for sample in row
+                    if sample.document < options.documents // options.shards
                 ]
         print(f"| bytes of the log per step | {log.stat().st_size / position.batch:.0f} | | |")
         timed(

@@ -33,7 +33,7 @@ from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import to_tensors
 from rexplug.engine.optimizers.factory import build_optimizer, set_learning_rate
 from rexplug.model import build_model, load_model
-from rexplug.model.attention import use_packed_attention
+from rexplug.model.packed import use_packed_attention
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Model
 from rexplug.run_directory import RunDirectory

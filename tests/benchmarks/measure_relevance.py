@@ -23,12 +23,12 @@ import zstandard
 from numpy.typing import NDArray
 
 from rexplug.components import Candidate, Document, DocumentSource, Labeller, LabellingContext
-from rexplug.corpus.relevance import train_relevance
 from rexplug.corpus.relevance.fasttext import normalised, probability
 from rexplug.corpus.relevance.filter import RelevanceFilter
 from rexplug.corpus.relevance.labellers import SourceLabels
 from rexplug.corpus.relevance.metrics import classification_metrics
 from rexplug.corpus.relevance.sample import hash_fraction
+from rexplug.corpus.relevance.train import train_relevance
 from rexplug.corpus.sources import Jsonl
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Relevance

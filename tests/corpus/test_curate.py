@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from rexplug.components import CorpusFilter, Verdict
-from rexplug.corpus import curate, read_documents
+from rexplug.corpus.curate import curate
 from rexplug.corpus.filters import Length
 from rexplug.corpus.sources import Jsonl
+from rexplug.document_files import read_documents
 from rexplug.errors import DataError
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Curation, Executor

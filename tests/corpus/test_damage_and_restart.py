@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rexplug.components import CorpusFilter, CorpusSample, Verdict
-from rexplug.corpus import curate, read_documents
+from rexplug.corpus.curate import curate
 from rexplug.corpus.filters import Length
 from rexplug.corpus.sources import Csv, Jsonl, TextFiles
+from rexplug.document_files import read_documents
 from rexplug.errors import DataError
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Curation, Executor
@@ -157,7 +158,7 @@ SCRIPT = """
     import os, signal, sys
     from pathlib import Path
     from rexplug.components import CorpusFilter, Verdict
-    from rexplug.corpus import curate
+    from rexplug.corpus.curate import curate
     from rexplug.corpus.sources import Jsonl
     from rexplug.errors import DataError
     from rexplug.progress import Silent

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rexplug import Document, Evaluator
-from rexplug.corpus.decontaminate import Decontaminate, Index, build_index, evaluators_with_texts, windows, word_hashes
+from rexplug.corpus.decontaminate import (
+    Decontaminate,
+    Index,
+    build_index,
+    evaluators_with_texts,
+    ngram_hashes,
+    word_hashes,
+)
 from rexplug.recipe.schema import Decontamination
 
 LONG = "the quick brown fox jumps over the lazy dog while seven wizards box with twelve liquor jugs at dawn"
@@ -79,7 +86,7 @@ def test_which_evaluators_are_compared():
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from("abcdef"), max_size=60), st.integers(3, 13))
 def test_windows_are_equal_where_the_words_are(words, length):
-    hashes = windows(word_hashes(" ".join(words)), length)
+    hashes = ngram_hashes(word_hashes(" ".join(words)), length)
     grams = [tuple(words[i : i + length]) for i in range(len(words) - length + 1)]
     assert len(hashes) == max(0, len(grams))
     assert len(set(hashes.tolist())) == len(set(grams))

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rexplug.components import Shard
-from rexplug.corpus import curate, read_documents
+from rexplug.corpus.curate import curate
 from rexplug.corpus.deduplicate.keys import normalized
 from rexplug.corpus.deduplicate.minhash import SignatureWriter, config, shingles, simplified
 from rexplug.corpus.sources import Jsonl
+from rexplug.document_files import read_documents
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Curation, MinHash
 

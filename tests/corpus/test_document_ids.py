@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from rexplug.corpus import curate, document_ids
+from rexplug.corpus import document_ids
+from rexplug.corpus.curate import curate
 from rexplug.corpus.document_ids import IdHashWriter, find_repeated_id
 from rexplug.corpus.filters import Length
 from rexplug.corpus.sources import Jsonl

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from rexplug.components import Document
-from rexplug.corpus import curate, read_documents
+from rexplug.corpus.curate import curate
 from rexplug.corpus.filters import PersonalData
 from rexplug.corpus.sources import Jsonl, Parquet
-from rexplug.document_files import DocumentWriter
+from rexplug.document_files import DocumentWriter, read_documents
 from rexplug.errors import DataError
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Curation
@@ -54,7 +54,7 @@ def test_a_document_of_50_megabytes_is_quarantined_by_default(tmp_path):
 PEAK = """
     import resource, sys
     from pathlib import Path
-    from rexplug.corpus import curate
+    from rexplug.corpus.curate import curate
     from rexplug.corpus.filters import C4Quality, FineWebQuality, GopherQuality, GopherRepetition, PersonalData
     from rexplug.corpus.sources import Jsonl
     from rexplug.progress import Silent
@@ -128,7 +128,7 @@ def test_a_file_that_could_not_be_finished_is_not_there(tmp_path):
 FULL = """
     import resource, sys
     from pathlib import Path
-    from rexplug.corpus import curate
+    from rexplug.corpus.curate import curate
     from rexplug.corpus.sources import Jsonl
     from rexplug.errors import DataError
     from rexplug.progress import Silent

@@ -1,5 +1,6 @@
-"""A toy run: one store of made-up documents, a nano model and a short phase."""
+"""A toy run: stores of generated documents, a nano model and a short phase."""
 
+import resource
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +28,7 @@ SCRIPT = (
     "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
     "class Watch(c.Silent):\n"
     "    left = int(sys.argv[4])\n"
-    "    def update(self, done, **figures):\n"
+    "    def update(self, done, **metrics):\n"
     "        Watch.left -= 1\n"
     "        if Watch.left: return\n"
     "        if sys.argv[3] == 'error': raise DataError('this rank cannot read its disk')\n"
@@ -44,7 +45,7 @@ SCRIPT = (
 
 
 class Half(rexplug.MixingSchedule):
-    """Both sources alike."""
+    """Equal shares of both sources."""
 
     name: ClassVar[str] = "toy.half"
 
@@ -53,7 +54,7 @@ class Half(rexplug.MixingSchedule):
 
 
 class Nothing(rexplug.DocumentSource):
-    """Holds no documents: the toy's tokens are made up."""
+    """Holds no documents: the toy's tokens are generated."""
 
     name: ClassVar[str] = "toy.nothing"
 
@@ -94,7 +95,7 @@ class Bench:
     parallel: str = "auto"
     residual: str = "fp32"
     peak: float | None = None
-    """A learning rate that no recipe may have, for losses that are no numbers."""
+    """A learning rate that no recipe may have, for NaN losses."""
 
     @property
     def run(self) -> RunDirectory:
@@ -148,7 +149,7 @@ class Bench:
 
 @pytest.fixture(scope="session", autouse=True)
 def _composer() -> None:
-    """Composer's own imports warn; the engine hushes them, a test that imports a module of it alone would not."""
+    """Import Composer without its warnings, as `train_phase` does, for tests that import a module of the engine alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import composer  # noqa: F401
@@ -179,7 +180,7 @@ def launch(
     target: int = 0,
     parallel: str = "auto",
 ) -> int:
-    """Train with `num` ranks; at the first one's n-th step of `rank` a signal goes out."""
+    """Train with `num` ranks; at step `steps` of rank `rank` the signal `name` is sent to process `target` (0: that rank)."""
     from rexplug import distributed
     from rexplug.engine import initial_checkpoint
 
@@ -204,3 +205,21 @@ def bench_at() -> Callable[..., Bench]:
 @pytest.fixture(name="phase")
 def _phase() -> Callable[..., dict[str, Any]]:
     return phase
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The outcome of a run that saves itself after every few steps and is never stopped."""
+    from engine.helpers import outcome
+
+    made = frequent(tmp_path_factory.mktemp("undisturbed") / "run")
+    made.train("first")
+    return outcome(made)
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[], None]]:
+    """Call it to have writes of more than 10 kB fail, as they do on a full disk, until the test ends."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -1,4 +1,4 @@
-"""Several processes: the same stream and losses as one, a clean end when one dies, and another number afterwards."""
+"""Several ranks: the same stream and losses as one process, a clean end when one dies, and another number when resumed."""
 
 import json
 import signal
@@ -41,7 +41,7 @@ def test_two_ranks_train_as_one(launch, bench_at, tmp_path, alone):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_dies_ends_the_run_and_any_number_goes_on(launch, bench_at, tmp_path, alone, rank):
+def test_a_rank_that_dies_ends_the_run_and_any_number_resumes(launch, bench_at, tmp_path, alone, rank):
     made = bench_at(tmp_path / "run")
     with pytest.raises(DataError) as error:
         launch(made, 2, steps=6, rank=rank)
@@ -57,7 +57,7 @@ def test_a_rank_that_dies_ends_the_run_and_any_number_goes_on(launch, bench_at, 
 
 
 @pytest.mark.slow
-def test_a_rank_that_fails_is_named_with_what_it_printed(launch, bench_at, tmp_path, alone):
+def test_a_rank_that_fails_is_named_with_its_log(launch, bench_at, tmp_path, alone):
     made = bench_at(tmp_path / "run")
     with pytest.raises(DataError) as error:
         launch(made, 2, steps=6, rank=1, name="error")
@@ -72,7 +72,7 @@ def test_a_rank_that_fails_is_named_with_what_it_printed(launch, bench_at, tmp_p
 
 
 @pytest.mark.slow
-def test_a_failure_of_the_first_rank_is_its_own_to_tell(launch, bench_at, tmp_path):
+def test_rank_0_reports_its_own_failure(launch, bench_at, tmp_path):
     made = bench_at(tmp_path / "run")
     assert launch(made, 2, steps=6, rank=0, name="error") == 2
     assert "lost another rank and ends; the same command resumes" in (made.run.logs / "rank-1.log").read_text()

@@ -1,4 +1,4 @@
-"""The loss guard: what is passed over leaves weights, moments and the optimizer's count of steps as they were."""
+"""The loss guard: a batch that is skipped leaves weights, moments and the optimizer's count of steps unchanged."""
 
 import json
 import math
@@ -24,13 +24,13 @@ class Fault(Silent):
     """Makes the gradients of one step NaN, while its loss stays a number, as an overflow in one layer does."""
 
     def __init__(self, step: int) -> None:
-        self.step, self.done, self.said = step, 0, []
+        self.step, self.done, self.notes = step, 0, []
 
-    def update(self, done: float, **figures: float) -> None:
-        self.done += bool(figures)
+    def update(self, done: float, **metrics: float) -> None:
+        self.done += bool(metrics)
 
     def note(self, text: str) -> None:
-        self.said.append(text.strip())
+        self.notes.append(text.strip())
 
     @contextmanager
     def injected(self) -> Iterator[None]:
@@ -66,7 +66,7 @@ def lines_of(made: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in made.run.metrics.read_text().splitlines()]
 
 
-def assert_only_step_3_was_passed_over(made: Any) -> None:
+def assert_only_step_3_was_skipped(made: Any) -> None:
     lines = lines_of(made)
     assert [line["step"] for line in lines if line.get("skipped")] == [3]
     assert lines[2]["gradient_norm"] is None, "JSON has no NaN"
@@ -78,8 +78,38 @@ def assert_only_step_3_was_passed_over(made: Any) -> None:
     assert not same(after[1], after[2])
 
 
+@pytest.mark.slow
+def test_a_batch_whose_loss_jumps_stops_the_run_or_is_skipped(bench, phase):
+    """A learning rate that is far too high makes the loss jump."""
+    wild = {"tokens": 15_000, "learning_rate": {"peak": 1e-3, "schedule": "constant"}}
+    made = bench("stop", [phase("first", **wild, loss_guard={"spike": 1.000001})])
+    with pytest.raises(
+        DataError, match=r"phase 'first', step \d+: the loss jumped to [\d.]+ from about [\d.]+; documents in"
+    ):
+        made.train("first")
+    skip = bench("skip", [phase("first", **wild, loss_guard={"spike": 1.000001, "action": "skip"})])
+    progress = Fault(0)
+    skip.train("first", progress)
+    lines = [json.loads(line) for line in skip.run.metrics.read_text().splitlines()]
+    skipped = [line["step"] for line in lines if line.get("skipped")]
+    assert skipped
+    assert min(skipped) > 20
+    assert sum("No step was taken on it" in note for note in progress.notes) == len(skipped)
+
+
+def test_a_nan_loss_names_the_step_and_its_documents(bench, phase):
+    made = bench(phases=[phase("first", learning_rate={"peak": 1, "schedule": "constant"}, optimizer={"use": "adamw"})])
+    made.peak = 1e30
+    with pytest.raises(DataError) as error:
+        made.train("first")
+    message = str(error.value)
+    assert message.startswith("phase 'first', step 2: the loss is nan; documents in the batch: ")
+    assert "web-" in message or "retail-" in message
+    assert [line["step"] for line in lines_of(made)] == [1]
+
+
 @pytest.mark.parametrize("optimizer", ["stable_adamw", "adamw"])
-def test_a_gradient_that_is_no_number_never_enters(bench, phase, optimizer):
+def test_a_nan_gradient_is_never_applied(bench, phase, optimizer):
     learning = {"peak": 1e-2, "schedule": "constant"}
     made = bench(
         phases=[
@@ -92,8 +122,8 @@ def test_a_gradient_that_is_no_number_never_enters(bench, phase, optimizer):
     fault = Fault(3)
     with fault.injected():
         made.train("first", fault)
-    assert_only_step_3_was_passed_over(made)
-    (warning,) = [line for line in fault.said if line.startswith("warning")]
+    assert_only_step_3_was_skipped(made)
+    (warning,) = [line for line in fault.notes if line.startswith("warning")]
     assert warning.startswith("warning: phase 'first', step 3: the gradient is nan; documents in the batch: ")
     assert warning.endswith(". No step was taken on it")
 
@@ -112,8 +142,8 @@ def test_stopping_takes_no_step_either(bench, phase):
     assert same(*final)
 
 
-def test_a_loss_that_stays_no_number_stops_the_run_after_twenty_batches(bench, phase):
-    """A rate of 1e30 ruins the weights in the first step, which is taken; the guard sees the next loss."""
+def test_a_loss_that_stays_nan_stops_the_run_after_twenty_batches(bench, phase):
+    """A learning rate of 1e30 ruins the weights in the first step, which is taken; the guard sees the next loss."""
     wild = phase(
         "first", tokens=8000, learning_rate={"peak": 1, "schedule": "constant"}, checkpoints=EVERY_STEP,
         optimizer={"use": "adamw"}, loss_guard={"action": "skip"},
@@ -150,7 +180,7 @@ TINY = {
 }  # fmt: skip
 
 
-def test_a_batch_without_a_token_to_mask_is_passed_over(bench, phase):
+def test_a_batch_without_a_token_to_mask_is_skipped(bench, phase):
     """Every fourth document is one of unknown tokens only; a row holds one document, and a batch one row."""
     made = bench(phases=[phase("first", **TINY)])
     store_documents(made, [[0] * 14 if number % 4 == 0 else [5 + number] * 14 for number in range(40)])
@@ -161,7 +191,7 @@ def test_a_batch_without_a_token_to_mask_is_passed_over(bench, phase):
     assert 0 < len(empty) < len(lines) == 40 == result["steps"]
     assert [line["step"] for line in lines if line.get("skipped")] == empty
     assert all((line["loss"] is None) == (line["step"] in empty) for line in lines)
-    warnings = [line for line in notes.said if line.startswith("warning")]
+    warnings = [line for line in notes.notes if line.startswith("warning")]
     assert len(warnings) == len(empty)
     assert all("no token of the batch can be masked; documents in the batch: " in line for line in warnings)
     folder = made.run.checkpoints / "first"
@@ -200,7 +230,7 @@ SCRIPT = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["fsdp", "ddp"])
-def test_no_rank_takes_a_gradient_in_that_is_no_number(bench, phase, tmp_path, monkeypatch, parallel):
+def test_no_rank_applies_a_nan_gradient(bench, phase, tmp_path, monkeypatch, parallel):
     from rexplug import distributed
     from rexplug.engine import initial_checkpoint
 
@@ -213,4 +243,4 @@ def test_no_rank_takes_a_gradient_in_that_is_no_number(bench, phase, tmp_path, m
     initial_checkpoint(made.recipe, made.stream("first").special, made.run)
     arguments = [sys.executable, "-c", SCRIPT, HERE, str(made.root), repr(options), parallel]
     assert distributed.launch(2, arguments, made.run.logs) == 0
-    assert_only_step_3_was_passed_over(made)
+    assert_only_step_3_was_skipped(made)

@@ -24,7 +24,7 @@ def test_rows_are_dealt_out_and_a_rank_without_one_idles(bench):
     assert max(idle.lengths) == stream.context
     for part in parts:
         assert part["about"].pop("documents").tolist() == whole["about"]["documents"].tolist()
-        assert part["about"].items() <= whole["about"].items(), "figures are those of the whole batch"
+        assert part["about"].items() <= whole["about"].items(), "metrics are those of the global batch"
 
 
 def test_loader_workers_give_the_batches_of_the_process_itself(bench):

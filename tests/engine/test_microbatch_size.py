@@ -1,4 +1,4 @@
-"""Memory that runs out: what is said, and the microbatch that `auto` finds and keeps."""
+"""Out of memory: the message, and the microbatch that `auto` finds and keeps."""
 
 import json
 import os
@@ -23,7 +23,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @contextmanager
 def room_for(mebibytes: int) -> Iterator[None]:
-    """Let this process have only so much more memory than it has now: allocations beyond that truly fail."""
+    """Limit this process to so much more memory than it has now: allocations beyond that truly fail."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * PAGE
     resource.setrlimit(resource.RLIMIT_AS, (used + mebibytes * 2**20, hard))
@@ -34,7 +34,7 @@ def room_for(mebibytes: int) -> Iterator[None]:
 
 
 class Notes(Silent):
-    """Remembers what is said, crashes at a step, and gives all memory back once rows were chosen.
+    """Keeps notes, crashes at a step, and lifts the memory limit once rows were chosen.
 
     (What a trial has freed stays with its thread, where a limit on addresses counts it and other threads cannot have it.)
     """
@@ -49,8 +49,8 @@ class Notes(Silent):
         if "microbatch_tokens of" in text:
             resource.setrlimit(resource.RLIMIT_AS, self.limits)
 
-    def update(self, done: float, **figures: float) -> None:
-        if figures:
+    def update(self, done: float, **metrics: float) -> None:
+        if metrics:
             self.left -= 1
             if self.left == 0:
                 raise KeyError("stands for whatever ends a process")
@@ -103,7 +103,7 @@ def short_of_memory(root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_memory_that_runs_out_is_said_and_auto_finds_what_fits_and_keeps_it(tmp_path):
+def test_out_of_memory_is_explained_and_auto_finds_what_fits_and_keeps_it(tmp_path):
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_microbatch_size\n"
         "test_microbatch_size.short_of_memory(Path(sys.argv[2]))"
@@ -221,7 +221,7 @@ def test_the_cure_is_the_number_that_fits_by_the_plan(phase, monkeypatch, rows, 
     )
 
 
-def test_other_errors_are_not_taken_for_it(phase):
+def test_other_errors_are_not_mistaken_for_out_of_memory(phase):
     from rexplug.engine.microbatch_size import explain_out_of_memory
     from rexplug.recipe.schema import Phase
 

@@ -1,4 +1,4 @@
-"""FSDP: the same stream, losses and norms as one process; whole checkpoints that go on in any way."""
+"""FSDP: the same stream, losses and norms as one process; full checkpoints that resume with any strategy."""
 
 import json
 
@@ -38,7 +38,7 @@ def _threads(monkeypatch):
 
 @pytest.fixture
 def sharding():
-    """The module; Composer comes with it, and is imported quietly before."""
+    """The module, imported after Composer was."""
     from rexplug.engine import sharding
 
     return sharding
@@ -52,7 +52,7 @@ def alone(tmp_path_factory, request):
 
 
 @pytest.mark.slow
-def test_two_ranks_with_parts_of_the_weights_train_as_one(launch, bench_at, tmp_path, alone):
+def test_two_ranks_with_sharded_weights_train_as_one(launch, bench_at, tmp_path, alone):
     made = bench_at(tmp_path / "run")
     assert launch(made, 2, parallel="fsdp") == 0
     assert_like(made, alone[1])
@@ -81,7 +81,7 @@ def test_a_rank_without_a_row_takes_part(launch, bench_at, tmp_path, alone):
 @pytest.mark.parametrize(
     ("before", "after"), [((2, "fsdp"), (1, "auto")), ((1, "auto"), (2, "fsdp")), ((2, "fsdp"), (2, "ddp"))]
 )
-def test_a_killed_run_goes_on_the_other_way(launch, bench_at, tmp_path, alone, before, after):
+def test_a_killed_run_resumes_with_the_other_strategy(launch, bench_at, tmp_path, alone, before, after):
     made = bench_at(tmp_path / "run")
     with pytest.raises(DataError, match=r"rank 0 of \d was ended by SIGKILL"):
         launch(made, before[0], steps=7, parallel=before[1])
@@ -90,7 +90,7 @@ def test_a_killed_run_goes_on_the_other_way(launch, bench_at, tmp_path, alone, b
     assert_like(made, alone[1])
 
 
-def test_what_decides_and_what_is_said(sharding, monkeypatch):
+def test_the_strategy_and_its_reason(sharding, monkeypatch):
     cpu, few, needed = torch.device("cpu"), 10**6, OPTIMIZERS["stable_adamw"].training_bytes
     assert needed == 16, "weight, gradient and two moments in fp32"
     assert sharding.choose_parallel("fsdp", few, cpu, 1) == ("none", "one process")

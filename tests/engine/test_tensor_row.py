@@ -1,4 +1,4 @@
-"""Rows on their way to training: they cross from process to process as five tensors and come back as they were."""
+"""Rows as tensors: a batch of them is sent as five tensors and is the same after it."""
 
 import copy
 
@@ -35,7 +35,7 @@ def made(lengths, padding, seed):
     return PackedRow(
         number=0, token_ids=tokens, labels=labels, position_ids=np.zeros_like(tokens), cu_seqlens=cu_seqlens,
         max_length=max(lengths), num_tokens=total, num_masked=len(chosen), sources=documents % 3, documents=documents,
-        contents=[],
+        samples=[],
     )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def test_a_batch_is_five_tensors_and_comes_back_equal(rows, idle):
 
 @settings(max_examples=60, deadline=None)
 @given(ROWS)
-def test_joined_rows_are_their_documents_one_behind_the_other(rows):
+def test_concatenated_rows_hold_their_samples_in_order(rows):
     before = [to_tensor_row(row) for row in rows]
     whole = concatenate(before)
     total = sum(row.num_tokens for row in before)
@@ -125,7 +125,7 @@ def test_an_idle_row_is_as_wide_and_as_cheap_as_others_and_weighs_nothing(width,
     assert len(row.masked) == len(row.labels) == len(row.sources) == 0
 
 
-def test_composer_copies_no_row():
+def test_rows_are_never_copied():
     row = idle_row(CLS, PAD, 64, 32)
     assert copy.deepcopy({"rows": [row]})["rows"][0] is row
     assert row.to(torch.device("cpu")) is row

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from rexplug.corpus import curate
+from rexplug.corpus.curate import curate
 from rexplug.corpus.filters import C4Quality, Length
 from rexplug.corpus.sources import Jsonl
 from rexplug.errors import DataError

@@ -409,8 +409,8 @@ def biases_missing(folder):
 
 
 CLASSIFIER = (
-    f"{UNFIT}of the masked-LM head decoder.bias is missing; 2 are left over (classifier.bias, classifier.weight). They are a "
-    "classifier's, whose head is not a masked-LM head; keep its encoder alone, with "
+    f"{UNFIT}of the masked-LM head decoder.bias is missing; 2 are left over (classifier.bias, classifier.weight). They belong to a "
+    "classifier, whose head is not a masked-LM head; save only its encoder, with "
     "AutoModel.from_pretrained(...).save_pretrained(...)"
 )
 
@@ -469,7 +469,7 @@ def cut_short(folder):
     return model
 
 
-@case("{folder}/model.safetensors is no safetensors file, or is cut short")
+@case("{folder}/model.safetensors is not a safetensors file, or is cut short")
 def an_empty_file(folder):
     model = write(folder, modernbert())
     (folder / "model.safetensors").write_bytes(b"")
@@ -483,7 +483,7 @@ def a_pointer(folder):
     return model
 
 
-@case("{folder}/model.safetensors is no safetensors file, or is damaged")
+@case("{folder}/model.safetensors is not a safetensors file, or is damaged")
 def a_header_of_other_things(folder):
     model = write(folder, modernbert())
     header = b'{"a": [1, 2]}'
@@ -492,8 +492,8 @@ def a_header_of_other_things(folder):
 
 
 @case(
-    "{folder}/model.safetensors was altered: its content does not have the checksum that was recorded when it was written; put "
-    "back what was written, or remove {folder}/checksums.json if the change is meant",
+    "{folder}/model.safetensors was altered: its content does not have the checksum that was recorded when it was written; "
+    "restore the file, or remove {folder}/checksums.json if the change is intended",
 )
 def written_by_a_run_with_one_bit_flipped(folder):
     model = write(folder, modernbert())
@@ -547,13 +547,13 @@ def no_weights(folder):
 # Configs that our layers do not compute; evaluations run transformers' own layers then.
 
 
-@case("hidden_activation is 'silu', and the layers of rexplug compute 'gelu' alone", evaluate=None)
+@case("hidden_activation is 'silu', and the layers of rexplug compute only 'gelu'", evaluate=None)
 def another_activation(folder):
     return write(folder, modernbert(hidden_activation="silu"))
 
 
 @case(
-    "full_attention has RoPE of the type 'yarn', and rexplug computes 'default' alone; longer contexts are learnt with a "
+    "full_attention has RoPE of the type 'yarn', and rexplug computes only 'default'; longer contexts are learnt with a "
     "larger rope.global_theta",
     evaluate=None,
 )
@@ -628,7 +628,7 @@ def padding_out_of_range(folder):
     return edited(folder, pad_token_id=100)
 
 
-@case("classifier_activation is 'nope', an activation that is not known")
+@case("classifier_activation is 'nope', which is not a known activation")
 def an_unknown_activation(folder):
     return edited(folder, classifier_activation="nope")
 
@@ -648,7 +648,7 @@ def an_eps_that_is_no_number(folder):
     return edited(folder, norm_eps=math.nan)
 
 
-@case("num_hidden_layers is 1000000000; at most 1000 are")
+@case("num_hidden_layers is 1000000000; at most 1000 are supported")
 def a_billion_layers(folder):
     return edited(folder, "layer_types", num_hidden_layers=10**9)
 

@@ -223,8 +223,8 @@ class _Evil:
 
 
 PICKLED = (
-    "its weights could not be loaded: pytorch_model.bin is damaged, or holds other things than tensors, which are not read "
-    "since that can run code; save them as safetensors"
+    "its weights could not be loaded: pytorch_model.bin is damaged, or holds objects other than tensors, which are not read "
+    "since that can run code; save the weights as safetensors"
 )
 
 
@@ -317,8 +317,8 @@ WORKING = [
 
 REFUSED = [
     # Damaged.
-    Case("weights-empty", written("model.safetensors", b""), refused=NOT_A_MODEL + "{folder}/model.safetensors is no safetensors file, or is cut short"),
-    Case("weights-garbage", written("model.safetensors", b"garbage " * 99), refused=NOT_A_MODEL + "{folder}/model.safetensors is no safetensors file, or is cut short"),
+    Case("weights-empty", written("model.safetensors", b""), refused=NOT_A_MODEL + "{folder}/model.safetensors is not a safetensors file, or is cut short"),
+    Case("weights-garbage", written("model.safetensors", b"garbage " * 99), refused=NOT_A_MODEL + "{folder}/model.safetensors is not a safetensors file, or is cut short"),
     Case("weights-cut", cut("model.safetensors", 0.6), refused=NOT_A_MODEL + "{folder}/model.safetensors has 3,628 bytes, where its header says 6,048; it is cut short or damaged"),
     Case("weights-missing", removed("model.safetensors"), refused=NOT_A_MODEL + "the folder holds no weights (model.safetensors or pytorch_model.bin)"),
     Case("weights-a-folder", a_folder("model.safetensors"), refused=NOT_A_MODEL + "{folder}/model.safetensors is a folder, not a file"),

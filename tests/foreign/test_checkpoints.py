@@ -64,7 +64,7 @@ def family(case):
 
 def refused(case, folder):
     if family(case):
-        return f"model.from: '{folder}' is a {case.start} model; only the ModernBERT family can be gone on from"
+        return f"model.from: '{folder}' is a {case.start} model; only ModernBERT-family checkpoints are supported"
     return f"model.from: '{folder}': {case.start.replace('{folder}', str(folder))}"
 
 
@@ -108,7 +108,7 @@ def test_check(place, case):
     if case.new_head and case.start is None:
         notes.append(f"model.from: '{folder}' has no masked-LM head; a new one starts from random weights")
     if case.remark:
-        notes.append(f"model.from: '{folder}' asks for {case.remark}; training here does without")
+        notes.append(f"model.from: '{folder}' sets {case.remark}; rexplug trains without")
     assert list(check(place, folder).notes) == notes
 
 
@@ -126,7 +126,8 @@ def own_logits(model, row):
 
 
 def packed_logits(model, rows):
-    from rexplug.model.attention import Packing, forward_packed, use_packed_attention
+    from rexplug.model.attention import Packing
+    from rexplug.model.packed import forward_packed, use_packed_attention
 
     use_packed_attention(model.eval())
     lengths = [len(row) for row in rows]
@@ -161,8 +162,9 @@ def test_training_starts_from_the_numbers_of(place, case):
 @cases(lambda case: case.start is None and not case.new_head)
 def test_a_step_of_training_has_the_gradient_of(place, case):
     """Masked tokens' loss by our head and layers against transformers' own, in every weight."""
-    from rexplug.model.attention import Packing, forward_packed, use_packed_attention
+    from rexplug.model.attention import Packing
     from rexplug.model.loss import masked_lm_loss
+    from rexplug.model.packed import forward_packed, use_packed_attention
 
     folder, model = made(place, case)
     ours = started(folder)

@@ -7,16 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rexplug.errors import DataError
-from rexplug.model.attention import (
-    Packing,
-    attend,
-    choose_backend,
-    forward_packed,
-    use_own_attention,
-    use_packed_attention,
-)
+from rexplug.model.attention import Packing, attend, choose_backend
 from rexplug.model.build import build_model
-from rexplug.model.layers import angles_of
+from rexplug.model.layers import rotary_cosines_and_sines
+from rexplug.model.packed import forward_packed, use_packed_attention, use_transformers_attention
 from rexplug.recipe.schema import Model
 
 VOCABULARY = 300
@@ -59,7 +53,7 @@ def packed(model, lengths, backend, padding=0, seed=0, tokens=None):
 
 def alone(model, lengths, seed=0):
     """transformers' own eager attention, one document at a time."""
-    use_own_attention(model)
+    use_transformers_attention(model)
     tokens, _ = row_of(lengths, seed=seed)
     return torch.cat([model.model(input_ids=each[None]).last_hidden_state[0] for each in tokens.split(lengths)])
 
@@ -153,10 +147,10 @@ def test_the_tail_is_cut_into_pieces_no_longer_than_the_longest_document(lengths
     longest = max(lengths, default=padding)
     assert packing.max_length == longest
     assert len(packing.lengths) - len(lengths) == -(-padding // longest), "no more pieces than it takes"
-    assert packing.ends.tolist() == [0, *torch.tensor(packing.lengths).cumsum(0).tolist()]
-    assert packing.ends.dtype == torch.int32
+    assert packing.full_cu_seqlens.tolist() == [0, *torch.tensor(packing.lengths).cumsum(0).tolist()]
+    assert packing.full_cu_seqlens.dtype == torch.int32
     numbers = torch.repeat_interleave(torch.arange(len(packing.lengths)), torch.tensor(packing.lengths))
-    assert packing.document_of.tolist() == numbers.tolist()
+    assert packing.document_ids.tolist() == numbers.tolist()
     assert packing.positions.tolist() == [place for length in packing.lengths for place in range(length)]
 
 
@@ -269,7 +263,7 @@ def test_angles_are_right_beyond_position_2048_whatever_rounds_products(model, k
     torch.backends.cuda.matmul.allow_tf32 = True
     try:
         with Products() as products, torch.autocast("cpu", torch.bfloat16):
-            cosines, sines = angles_of(rotary, places, kind)
+            cosines, sines = rotary_cosines_and_sines(rotary, places, kind)
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
     assert products.found == ()

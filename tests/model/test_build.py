@@ -118,7 +118,7 @@ def test_going_on_from_a_checkpoint(tmp_path):
 
 
 def test_a_checkpoint_that_is_not_there(tmp_path):
-    with pytest.raises(DataError, match="model.from: '.*/nowhere' is no model folder and could not be loaded: "):
+    with pytest.raises(DataError, match="model.from: '.*/nowhere' is not a model folder and could not be loaded: "):
         build_model(Model.model_validate({"from": str(tmp_path / "nowhere")}), Small(), context=128, seed=0)
 
 
@@ -127,7 +127,7 @@ def test_a_checkpoint_of_another_family(tmp_path):
     with pytest.raises(DataError) as error:
         build_model(Model.model_validate({"from": str(tmp_path)}), Small(), context=128, seed=0)
     assert str(error.value) == (
-        f"model.from: '{tmp_path}' is a bert model; only the ModernBERT family can be gone on from"
+        f"model.from: '{tmp_path}' is a bert model; only ModernBERT-family checkpoints are supported"
     )
 
 
@@ -137,7 +137,7 @@ def test_a_checkpoint_with_too_few_embeddings(tmp_path):
         build_model(Model.model_validate({"from": str(tmp_path)}), Special(), context=128, seed=0)
     assert str(error.value) == (
         f"model.from: '{tmp_path}' has 320 embeddings, but the tokenizer has 50368 tokens; "
-        f"go on with the checkpoint's own tokenizer (tokenizer: {{from: {tmp_path}}}), or add rows for new tokens "
+        f"use the checkpoint's own tokenizer (tokenizer: {{from: {tmp_path}}}), or add rows for new tokens "
         "with model.resize_vocabulary: true"
     )
 
@@ -230,7 +230,7 @@ def test_a_checkpoint_with_other_special_tokens(tmp_path):
         build_model(Model.model_validate({"from": str(tmp_path)}), Other(), context=128, seed=0)
     assert str(error.value) == (
         f"model.from: '{tmp_path}' knows [SEP] as 2, but the tokenizer as 9; "
-        f"go on with the checkpoint's own tokenizer (tokenizer: {{from: {tmp_path}}})"
+        f"use the checkpoint's own tokenizer (tokenizer: {{from: {tmp_path}}})"
     )
 
 

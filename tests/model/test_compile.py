@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch._dynamo.backends.registry import lookup_backend
 
-from rexplug.model.attention import Packing, forward_packed, use_packed_attention
+from rexplug.model.attention import Packing
 from rexplug.model.build import build_model
 from rexplug.model.compile import choose_compile, compile_layers
 from rexplug.model.loss import masked_lm_loss
+from rexplug.model.packed import forward_packed, use_packed_attention
 from rexplug.recipe.schema import Model
 
 

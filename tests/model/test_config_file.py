@@ -2,18 +2,20 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from rexplug.errors import DataError
-from rexplug.model.checkpoint import expected_weights
-from rexplug.model.config_file import ACTIVATIONS, DEFAULTS, ConfigFile, old_keys
+from rexplug.model.config_file import ConfigFile, transformers_4_fields
+from rexplug.model.family import MODERNBERT
 
 SMALL = {
     "model_type": "modernbert", "vocab_size": 64, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 5,
     "num_attention_heads": 2, "pad_token_id": 1, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3,
 }  # fmt: skip
+DEFAULTS = MODERNBERT.config.defaults
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
@@ -32,7 +34,7 @@ def test_every_field_of_transformers_is_known():
 def test_activations_are_those_of_transformers():
     from transformers.activations import ACT2FN
 
-    assert set(ACT2FN) >= ACTIVATIONS
+    assert set(ACT2FN) >= MODERNBERT.config.activations
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_names_and_shapes_of_weights_are_those_of_transformers(changes):
 
     with torch.device("meta"):
         model = ModernBertForMaskedLM(ModernBertConfig(**SMALL | changes))
-    assert expected_weights(ConfigFile.of(SMALL | changes)) == {
+    assert ConfigFile.of(SMALL | changes).expected_weights() == {
         name: tuple(values.shape) for name, values in model.named_parameters()
     }
 
@@ -90,7 +92,12 @@ def test_layers_and_thetas_are_read_as_transformers_does(changes):
     ],
 )
 def test_layers_as_transformers_4_says_them(layers, every):
-    found = old_keys(layers, {"global": 5.0, "local": 6.0})
+    config = SimpleNamespace(
+        model_type="modernbert",
+        layer_types=layers,
+        rope_parameters={FULL: {"rope_theta": 5.0}, SLIDING: {"rope_theta": 6.0}},
+    )
+    found = transformers_4_fields(config)
     if every is None:
         assert found is None
     else:
@@ -106,8 +113,8 @@ def test_a_file_that_is_no_config(tmp_path, text, message):
 
 def test_a_look_at_a_checkpoint_imports_no_torch(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from rexplug.model.checkpoint import look_at; "
-        "print(look_at(Path(sys.argv[1])).problems, [name for name in ('torch', 'transformers') if name in sys.modules])"
+        "import sys; from pathlib import Path; from rexplug.model.checkpoint.inspection import inspect_checkpoint; "
+        "print(inspect_checkpoint(Path(sys.argv[1])).problems, [name for name in ('torch', 'transformers') if name in sys.modules])"
     )
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)

@@ -244,7 +244,7 @@ def load(folder):
 def test_logits_that_differ_stop_the_export_and_leave_nothing(tmp_path, exported, tokenizer, monkeypatch):
     folder, _ = exported
     monkeypatch.setattr(import_module("rexplug.model.export"), "TOLERANCE", -1.0)
-    with pytest.raises(DataError, match="the exported model's logits differ by .*; at most -1.0 is right"):
+    with pytest.raises(DataError, match="the exported model's logits differ by .*; at most -1.0 is allowed"):
         export(folder / "checkpoint", tokenizer, tmp_path / "model", sample_texts=TEXTS)
     assert list(tmp_path.iterdir()) == []
 

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from rexplug.model import build_model
-from rexplug.model.flops import pairs, peak_of, training_flops
+from rexplug.model.flops import attention_pairs, peak_of, training_flops
 from rexplug.recipe.schema import Model
 
 
@@ -19,8 +19,8 @@ def test_pairs_are_those_of_the_mask(lengths, half):
     for n in lengths:
         places = torch.arange(n)
         counted += int(((places[:, None] - places).abs() <= half).sum())
-    assert pairs(lengths, half) == counted
-    assert pairs(lengths, None) == sum(n * n for n in lengths)
+    assert attention_pairs(lengths, half) == counted
+    assert attention_pairs(lengths, None) == sum(n * n for n in lengths)
 
 
 def test_formula_equals_what_torch_counts_for_one_document():
@@ -30,7 +30,11 @@ def test_formula_equals_what_torch_counts_for_one_document():
     with FlopCounterMode(display=False) as counter:
         model(input_ids=tokens)
     ours = training_flops(
-        model.config, num_tokens=50, global_pairs=pairs([50], None), local_pairs=pairs([50], 64), num_masked=50
+        model.config,
+        num_tokens=50,
+        global_pairs=attention_pairs([50], None),
+        local_pairs=attention_pairs([50], 64),
+        num_masked=50,
     )
     assert ours == 3 * counter.get_total_flops()
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from rexplug.errors import RecipeError
-from rexplug.model.sizes import SIZES
+from rexplug.model.family import SIZES
 from rexplug.planning import GPUS, find_gpu, make_plan, on_gpu, training_memory
 from rexplug.planning.gpus import gpu_of, share_of_peak
 from rexplug.planning.phases import assumed_attended

@@ -12,7 +12,7 @@ import pytest
 from rexplug.cli.costs import Price
 from rexplug.cli.sparkline import sparkline
 from rexplug.errors import RecipeError
-from rexplug.model.sizes import SIZES, Size, embedding_rows
+from rexplug.model.family import MODERNBERT, SIZES, embedding_rows
 from rexplug.phase_stream import phase_stream
 from rexplug.planning import make_plan
 from rexplug.recipe import load_recipe
@@ -26,11 +26,11 @@ RECIPE = ROOT / "recipes/ecommerce.yaml"
     ("size", "encoder", "with_head", "without_embedding"),
     [
         (SIZES["micro"], 16_797_440, 16_913_600, 3_902_976),
-        (Size(10, 384, 576, 6), 31_883_136, 32_081_344, 12_541_440),
+        (MODERNBERT.releases["jhu-clsp/ettin-encoder-32m"], 31_883_136, 32_081_344, 12_541_440),
         (SIZES["mini"], 68_144_640, 68_457_664, 42_355_712),
         (SIZES["base"], 149_014_272, 149_655_232, 110_330_880),
         (SIZES["large"], 394_781_696, 395_881_664, 343_203_840),
-        (Size(28, 1792, 3840, 28), 1_028_050_688, 1_031_314_112, 937_789_440),
+        (MODERNBERT.releases["jhu-clsp/ettin-encoder-1b"], 1_028_050_688, 1_031_314_112, 937_789_440),
     ],
 )
 def test_parameters_of_the_published_shapes(size, encoder, with_head, without_embedding):

@@ -233,7 +233,7 @@ def checkpoint(tmp_path_factory, place, registry):
     import torch
     from transformers import ModernBertConfig, ModernBertForMaskedLM
 
-    from rexplug.corpus import curate
+    from rexplug.corpus.curate import curate
     from rexplug.corpus.sources import Jsonl
     from rexplug.recipe.schema import Curation, Tokenizer
     from rexplug.tokens import SpecialTokens, make_tokenizer

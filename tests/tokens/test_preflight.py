@@ -58,7 +58,7 @@ def test_the_same_vocabulary_that_cuts_texts_otherwise(pair):
 
     found = pair(write(True), write(False), texts=["Red", "Red oak"])
     assert found == (
-        f"the tokens are the same, but 2 of {len(TEXTS) + 2} texts are cut otherwise ('Red' in place of 'red', 'Red oak' in "
+        f"the tokens are the same, but 2 of {len(TEXTS) + 2} texts are tokenized differently ('Red' in place of 'red', 'Red oak' in "
         "place of 'red oak')"
     )
 

@@ -92,10 +92,32 @@ def test_datatrove_s_executor_makes_the_same_store(corpus, tmp_path):
 
     logger.disable("datatrove")
     ours(corpus, tmp_path / "ours")
-    folder = tmp_path / "theirs/shop"
+    folder = tmp_path / "executor/shop"
     stats = tokenize_with_datatrove(corpus / "shop/kept", folder, corpus / "tokenizer", logs=tmp_path / "logs")
     assert contents(folder) == contents(tmp_path / "ours/shop")
     assert stats.stats[1]["tokens"].total == TokenStore.open(folder).num_tokens
+
+
+def test_documents_of_datatrove_s_readers_are_taken_too(corpus, tmp_path):
+    from datatrove.data import Document
+
+    from rexplug.tokens import close
+    from rexplug.tokens.step import TokenizeDocuments
+
+    given = [
+        Document("Size XL", "a", metadata={"url": "https://shop.example/a", "place": 3}),
+        Document("", "b"),
+        Document("Größe: 東京", "c"),
+    ]
+    step = TokenizeDocuments(tmp_path, corpus / "tokenizer", scorers={})
+    assert list(step(given)) == given
+    close(tmp_path, shards=1, tokenizer=corpus / "tokenizer", scorers=[])
+    store = TokenStore.open(tmp_path)
+    rows = store.rows([0, 1, 2], ["id", "url", "place"])
+    assert [tuple(row.values()) for row in rows] == [
+        ("a", "https://shop.example/a", "3"), ("b", None, None), ("c", None, None),
+    ]  # fmt: skip
+    assert [document.metadata["token_count"] for document in given] == store.lengths.tolist()
 
 
 def test_any_number_of_workers_and_no_shard_twice(corpus, tmp_path):

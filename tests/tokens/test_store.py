@@ -118,7 +118,7 @@ def test_a_shard_that_is_not_there_or_lacks_a_channel_is_named(tmp_path):
         ({"documents": {"id": ["x"], "url": []}}, "shard 0: column 'url' has 0 entries for 1 documents"),
         (
             {"channels": {"word_start": [np.ones(3, np.uint8)]}},
-            "shard 0: channel 'word_start' has not one value per token",
+            "shard 0: channel 'word_start' does not have one value per token",
         ),
     ],
 )

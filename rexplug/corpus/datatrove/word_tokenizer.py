@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datatrove.utils.word_tokenizers import WordTokenizer
 
-from rexplug.corpus.text_statistics import SENTENCE, WORD
+from rexplug.corpus.text_statistics import SENTENCE
+from rexplug.text.words import split_words_and_marks
 
 
 class RegexWordTokenizer(WordTokenizer):
@@ -21,7 +22,7 @@ class RegexWordTokenizer(WordTokenizer):
 
     def word_tokenize(self, text: str) -> list[str]:
         """The words and punctuation marks."""
-        return WORD.findall(text)
+        return split_words_and_marks(text)
 
     def span_tokenize(self, text: str) -> list[tuple[int, int]]:
         """Where sentences begin and end."""

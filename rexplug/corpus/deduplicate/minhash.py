@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.corpus.text_statistics import WORD
 from rexplug.io.atomic import replacing
 from rexplug.recipe.schema import MinHash
+from rexplug.text.words import split_words_and_marks
 
 _PRIME = np.uint64((1 << 61) - 1)
 _ROWS = 1024
@@ -94,7 +94,7 @@ def shingles(text: str, words: int) -> NDArray[np.uint64]:
     """The distinct hashes of all runs of `words` words of the simplified text."""
     import xxhash
 
-    parts = WORD.findall(simplified(text))
+    parts = split_words_and_marks(simplified(text))
     if len(parts) < words:
         return np.zeros(0, np.uint64)
     joined = " ".join(parts).encode()

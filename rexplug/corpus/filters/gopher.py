@@ -6,16 +6,13 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from rexplug.components import CorpusFilter, Document, Verdict
-from rexplug.corpus.text_statistics import LETTER, SHOWS, TextStatistics, text_statistics_of
 
 _STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 _PARAGRAPHS = re.compile(r"\n{2,}")
 _LINES = re.compile(r"\n+")
-_TRUE = np.ones(1, np.bool_)
 
 
 class GopherQuality(CorpusFilter):
@@ -46,18 +43,18 @@ class GopherQuality(CorpusFilter):
 
     def judge(self, document: Document) -> Verdict:
         """Reasons as datatrove names them, e.g. `gopher_short_doc`; `empty` where no word is left to measure."""
-        analysis, text = text_statistics_of(document), document.text
-        codes = analysis.codes
-        shows = (codes & SHOWS) != 0
-        num_shown, num_words = int(np.count_nonzero(shows)), len(codes)
-        if self.min_words and num_shown < self.min_words:
+        from rexplug.corpus.text_statistics import text_statistics_of
+
+        statistics, text = text_statistics_of(document), document.text
+        num_words, num_non_symbols = len(statistics.words), statistics.num_non_symbols
+        if self.min_words and num_non_symbols < self.min_words:
             return Verdict(False, "gopher_short_doc")
-        if self.max_words and num_shown > self.max_words:
+        if self.max_words and num_non_symbols > self.max_words:
             return Verdict(False, "gopher_long_doc")
         if not num_words:
             return Verdict(False, "empty")
-        if num_shown:
-            average = int(analysis.lengths[shows].sum()) / num_shown
+        if num_non_symbols:
+            average = statistics.non_symbol_characters / num_non_symbols
             if self.min_average_word_length and average < self.min_average_word_length:
                 return Verdict(False, "gopher_below_avg_threshold")
             if self.max_average_word_length and average > self.max_average_word_length:
@@ -68,10 +65,9 @@ class GopherQuality(CorpusFilter):
             return Verdict(False, "gopher_too_many_ellipsis")
         if reason := self._lines(text.splitlines()):
             return Verdict(False, reason)
-        letters = np.count_nonzero(codes & LETTER)
-        if self.min_alphabetic_words and int(letters) / num_words < self.min_alphabetic_words:
+        if self.min_alphabetic_words and statistics.num_with_letter / num_words < self.min_alphabetic_words:
             return Verdict(False, "gopher_below_alpha_threshold")
-        if self.min_stop_words and len(set(self.stop_words).intersection(analysis.words)) < self.min_stop_words:
+        if self.min_stop_words and len(set(self.stop_words).intersection(statistics.words)) < self.min_stop_words:
             return Verdict(False, "gopher_enough_stop_words")
         return Verdict(True)
 
@@ -105,6 +101,8 @@ class GopherRepetition(CorpusFilter):
 
     def judge(self, document: Document) -> Verdict:
         """Reasons as datatrove names them, e.g. `dup_line_frac`, `top_2_gram`, `duplicated_5_n_grams`, `empty`."""
+        from rexplug.corpus.text_statistics import text_statistics_of
+
         text = document.text
         if not text:
             return Verdict(False, "empty")
@@ -121,12 +119,12 @@ class GopherRepetition(CorpusFilter):
             return Verdict(False, "dup_line_frac")
         if self.max_duplicate_line_characters and characters / len(text) > self.max_duplicate_line_characters:
             return Verdict(False, "dup_line_char_frac")
-        analysis = text_statistics_of(document)
+        statistics = text_statistics_of(document)
         for n, share in self.max_top_ngram.items():
-            if share and _top(analysis, n) / len(text) > share:
+            if share and statistics.most_frequent_ngram_characters(n) / len(text) > share:
                 return Verdict(False, f"top_{n}_gram")
         for n, share in self.max_duplicate_ngrams.items():
-            if share and _repeats_more(analysis, n, share, len(text)):
+            if share and statistics.repeated_ngrams_exceed(n, share):
                 return Verdict(False, f"duplicated_{n}_n_grams")
         return Verdict(True)
 
@@ -144,50 +142,3 @@ def duplicates(parts: Sequence[str]) -> tuple[int, int]:
         else:
             seen.add(part)
     return number, characters
-
-
-def _top(analysis: TextStatistics, n: int) -> int:
-    """Characters, blanks between words included, of all occurrences of the most frequent n-gram (the first of equals)."""
-    if len(analysis.words) < n:
-        return 0
-    hashes = analysis.ngrams(n, borders=True)
-    ordered = np.sort(hashes)
-    starts = np.flatnonzero(np.concatenate([_TRUE, ordered[1:] != ordered[:-1]]))
-    counts = np.diff(starts, append=len(ordered))
-    most = int(counts.max())
-    place = 0 if most == 1 else int(np.isin(hashes, ordered[starts[counts == most]]).argmax())
-    return int(analysis.ends[place + n] - analysis.ends[place] + n - 1) * most
-
-
-def _repeats_more(analysis: TextStatistics, n: int, share: float, size: int) -> bool:
-    """Whether n-grams that occurred before hold more than `share` of the `size` characters.
-
-    A repeated n-gram is skipped whole, so where each begins depends on those before it, which takes a loop. Most texts
-    need none: too few n-grams occur twice for any way of counting to reach the share.
-    """
-    if len(analysis.words) < n:
-        return False
-    hashes = analysis.ngrams(n, borders=False)
-    ordered = np.sort(hashes)
-    num_again = int(np.count_nonzero(ordered[1:] == ordered[:-1]))
-    longest = int((analysis.ends[n:] - analysis.ends[:-n]).max())
-    if num_again * longest / size <= share:
-        return False
-    order = np.argsort(hashes, kind="stable")
-    again = order[1:][hashes[order[1:]] == hashes[order[:-1]]]
-    covered = np.zeros(len(analysis.words) + 1, np.int64)
-    covered[again] += 1
-    covered[again + n] -= 1
-    if int(analysis.lengths[np.cumsum(covered)[:-1] > 0].sum()) / size <= share:
-        return False
-    seen: set[int] = set()
-    ends, values = analysis.ends.tolist(), hashes.tolist()
-    repeated = place = 0
-    while place < len(values):
-        if values[place] in seen:
-            repeated += ends[place + n] - ends[place]
-            place += n
-        else:
-            seen.add(values[place])
-            place += 1
-    return bool(repeated / size > share)

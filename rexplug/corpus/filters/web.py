@@ -1,4 +1,4 @@
-"""The rules of C4 (Raffel et al. 2020, arXiv 1910.10683) and FineWeb (Penedo et al. 2024, arXiv 2406.17557)."""
+"""Filters with the rules of C4 (Raffel et al. 2020, arXiv 1910.10683) and FineWeb (Penedo et al. 2024, arXiv 2406.17557)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pydantic import Field
 
 from rexplug.components import CorpusFilter, Document, Verdict
 from rexplug.corpus.filters.gopher import duplicates
-from rexplug.corpus.text_statistics import SENTENCE, text_statistics_of
 
 _CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
 _POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
@@ -42,10 +41,12 @@ class C4Quality(CorpusFilter):
 
     def judge(self, document: Document) -> Verdict:
         """Reasons: `lorem_ipsum`, `curly_bracket`, `too_few_sentences`, `empty`."""
+        from rexplug.corpus.text_statistics import SENTENCE
+
         kept = []
         sentences = 0
-        for whole in document.text.splitlines():
-            line = whole.strip()
+        for raw_line in document.text.splitlines():
+            line = raw_line.strip()
             words = line.split()
             if len(line) > self.max_word_length and any(len(word) > self.max_word_length for word in words):
                 continue
@@ -93,6 +94,8 @@ class FineWebQuality(CorpusFilter):
 
     def judge(self, document: Document) -> Verdict:
         """Reasons: `empty`, `line_punct_ratio`, `short_line_ratio`, `char_dup_ratio`, `list_ratio`."""
+        from rexplug.corpus.text_statistics import text_statistics_of
+
         text = document.text
         lines = [line for line in text.split("\n") if line.strip()]
         if not lines:

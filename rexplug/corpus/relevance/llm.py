@@ -7,9 +7,7 @@ import importlib.util
 import json
 import os
 import re
-import sqlite3
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,6 +220,8 @@ class Llm(Labeller):
 
     def _ask(self, todo: dict[str, str], seed: int) -> Iterator[tuple[str, _Reply]]:
         """Replies as they come in; a few more requests than `concurrency` are prepared, so that memory does not grow."""
+        from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
         import openai
 
         key = self._secret or "none"
@@ -299,6 +299,8 @@ class _Cache:
     """Replies on disk; each is safe as soon as `write` returns."""
 
     def __init__(self, path: Path) -> None:
+        import sqlite3
+
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._file = sqlite3.connect(path, isolation_level=None)

@@ -1,8 +1,9 @@
-"""Extracts pages in a process of its own, so that one that takes for ever or crashes the parser costs only itself.
+"""Extracts web pages in a separate process, so that a page that takes for ever or crashes the parser costs only itself.
 
-Run as a script this is that process: it imports nothing of rexplug and starts in the time of one import. Frames on its standard
-input and output are a length of 8 bytes and a pickle. Time is processor time, kept by the kernel: the timer's signal ends the
-process even inside a C library, a busy machine makes no page slower, and a process whose parent is gone cannot work on for long.
+Run as a script, this file is that process: it imports nothing of rexplug and starts in the time of one import. Messages on its
+standard input and output are a length of 8 bytes and a pickle. The limit is on processor time, kept by the kernel: the timer's
+signal ends the process even inside a C library, a busy machine does not make a page slower, and a process whose parent is gone
+cannot work on for long.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import atexit
 import os
 import pickle
 import signal
-import subprocess
 import sys
 from contextlib import suppress
 from typing import IO, Any
@@ -23,6 +23,8 @@ class Extractor:
     """The parent's side of one process that takes pages one by one."""
 
     def __init__(self) -> None:
+        import subprocess
+
         self.owner = os.getpid()
         path = os.pathsep.join(each for each in sys.path if each)
         self._process = subprocess.Popen(

@@ -1,8 +1,10 @@
-"""Matrix products and GeGLU for training in fp32 on a CPU, where torch's own take twice as long.
+"""Matrix products and GeGLU for training in fp32 on a CPU, where torch's default operators take twice as long.
 
-torch sends fp32 products to MKL, which reaches about half the speed of oneDNN on AMD's processors (measured in
-docs/benchmarks/training.md). oneDNN is part of torch, so its operator is called here, for the gradients too; on other
-devices and in other number formats everything is torch's own. Shapes: T tokens, K in, N out, I half of the GLU.
+torch passes fp32 products to MKL, which reaches about half the speed of oneDNN on AMD processors (measured in
+docs/benchmarks/training.md). oneDNN is part of torch, so its operator is called here, for the gradients too. On other
+devices and in other number formats torch's default operators run.
+
+Shapes: T tokens, K input features, N output features, I intermediate size.
 """
 
 from __future__ import annotations
@@ -15,15 +17,15 @@ from torch import Tensor
 from torch.autograd import Function
 
 _ROWS = 64
-"""Products of a number of rows that is a multiple of this: oneDNN makes a kernel per shape and keeps about 1,000."""
+"""Products have a multiple of this many rows: oneDNN makes a kernel per shape and keeps about 1,000."""
 
 
 def has_onednn(tensor: Tensor) -> bool:
-    """Whether products of this tensor are oneDNN's."""
+    """Whether products of this tensor are computed by oneDNN."""
     return (
         tensor.device.type == "cpu"
         and tensor.dtype == torch.float32
-        # The operator is torch's own affair: its compiler does not take it.
+        # The operator is private to torch, and torch.compile does not support it.
         and not torch.compiler.is_compiling()
         and torch.backends.mkldnn.is_available()
         and not torch.is_autocast_enabled("cpu")
@@ -67,7 +69,7 @@ class _Linear(Function):
 
 
 def weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
-    """The gradient of a weight, transposed: `[K, N]` from `x` `[T, K]` and `grad` `[T, N]`. Faster this way round."""
+    """The gradient of a weight, transposed: `[K, N]` from `x` `[T, K]` and `grad` `[T, N]`. Faster than untransposed."""
     return product(x.t(), grad.t())
 
 
@@ -92,7 +94,7 @@ class _GeGLU(Function):
         x, active = ctx.saved_tensors
         gate, value = x.chunk(2, dim=-1)
         result = torch.empty_like(x)
-        # Both halves are written where they belong; autograd would make them apart and join them.
+        # Both halves are written in place; autograd would compute them apart and concatenate them.
         torch.mul(grad, active, out=result[..., active.shape[-1] :])
         result[..., : active.shape[-1]] = torch.ops.aten.gelu_backward(grad * value, gate)
         return result

@@ -9,10 +9,11 @@ from rexplug.evaluation.lexical import KINDS
 from rexplug.evaluation.models import ModelSpec
 from rexplug.io.hub import HubName, cached_file, is_hub_name
 from rexplug.io.tokenizer_files import require_tokenizer
-from rexplug.model.checkpoint import Look, has_weights, look_at, require_unaltered, tokenizer_problems
-from rexplug.model.checkpoint import start_problems as checkpoint_problems
-from rexplug.model.config_file import FULL, SLIDING, ConfigFile
-from rexplug.model.sizes import PUBLISHED
+from rexplug.model.checkpoint.header import has_weights
+from rexplug.model.checkpoint.inspection import Inspection, inspect_checkpoint, require_unaltered, tokenizer_problems
+from rexplug.model.checkpoint.inspection import start_problems as checkpoint_problems
+from rexplug.model.config_file import ConfigFile
+from rexplug.model.family import find_release
 from rexplug.pipeline.preflight.checkpoint_ids import ids_problem, learnt_tokenizer, not_compared
 from rexplug.recipe import Recipe
 from rexplug.tokens.preflight import check_tokenizer
@@ -56,15 +57,15 @@ def start_notes(recipe: Recipe) -> tuple[str, ...]:
     """Remarks on the starting checkpoint."""
     model, first = recipe.model, recipe.phases[0]
     notes = []
-    look = _look(recipe)
-    if look is not None and look.config is not None and not look.problems:
-        if look.new_weights:
+    start = _inspection(recipe)
+    if start is not None and start.config is not None and not start.problems:
+        if start.new_weights:
             notes.append(f"model.from: '{model.from_}' has no masked-LM head; a new one starts from random weights")
-        if options := look.config.remarks():
+        if options := start.config.unused_options():
             notes.append(f"model.from: '{model.from_}' sets {', '.join(options)}; rexplug trains without")
     if model.from_ is not None and Path(model.from_).is_dir() and learnt_tokenizer(model) is None:
         notes.append(not_compared(model))
-    if model.from_ not in PUBLISHED or model.revision is not None or not first.learning_rate.decays:
+    if find_release(model.from_) is None or model.revision is not None or not first.learning_rate.decays:
         return tuple(notes)
     return (
         *notes,
@@ -117,7 +118,7 @@ def _tokenizer(recipe: Recipe, unchecked: dict[str, HubName], problems: list[str
 def _checkpoint(
     recipe: Recipe, tokenizer: SpecialTokens | None, unchecked: dict[str, HubName], problems: list[str]
 ) -> None:
-    """Whether the starting checkpoint is a ModernBERT that fits the tokenizer; problems are added to `problems`."""
+    """Whether the starting checkpoint is of a supported family and fits the tokenizer; problems are added to `problems`."""
     name, revision = recipe.model.from_, recipe.model.revision
     if name is None:
         return
@@ -139,22 +140,22 @@ def _checkpoint(
         else:
             problems.append(f"model.from: the folder '{name}' does not exist")
         return
-    look = _look(recipe)
-    assert look is not None
-    own = checkpoint_problems(name, look)
+    start = _inspection(recipe)
+    assert start is not None
+    own = checkpoint_problems(name, start)
     if not own and Path(name).is_dir():
         try:
             require_unaltered(Path(name))
         except DataError as error:
             own = [f"model.from: '{name}': {error}"]
-    if not own and look.config is not None:
-        own = _theta_problems(recipe, look.config)
+    if not own and start.config is not None:
+        own = _theta_problems(recipe, start.config)
         if tokenizer is not None:
-            own += tokenizer_problems(name, look.config, tokenizer, resize=recipe.model.resize_vocabulary)
+            own += tokenizer_problems(name, start.config, tokenizer, resize=recipe.model.resize_vocabulary)
     problems += own
 
 
-def _look(recipe: Recipe) -> Look | None:
+def _inspection(recipe: Recipe) -> Inspection | None:
     """The config and weights of the starting checkpoint, as far as they are on this machine."""
     name, revision = recipe.model.from_, recipe.model.revision
     if name is None:
@@ -162,15 +163,14 @@ def _look(recipe: Recipe) -> Look | None:
     path = Path(name) / "config.json" if Path(name).is_dir() else cached_file(name, "config.json", revision)
     if path is None or not path.exists():
         return None
-    return look_at(path.parent, weights=Path(name).is_dir() or has_weights(path.parent))
+    return inspect_checkpoint(path.parent, weights=Path(name).is_dir() or has_weights(path.parent))
 
 
 def _theta_problems(recipe: Recipe, config: ConfigFile) -> list[str]:
     """Whether the checkpoint has the kinds of layers whose RoPE theta a phase changes."""
-    kinds = (("global_theta", FULL, "global"), ("local_theta", SLIDING, "local"))
     return [
-        f"phases.{phase.name}.rope.{key}: '{recipe.model.from_}' has no {which} layers; leave it out"
+        f"phases.{phase.name}.rope.{kind}_theta: '{recipe.model.from_}' has no {kind} layers; leave it out"
         for phase in recipe.phases
-        for key, kind, which in kinds
-        if getattr(phase.rope, key) is not None and kind not in config.layer_types
+        for kind, theta in (("global", phase.rope.global_theta), ("local", phase.rope.local_theta))
+        if theta is not None and not config.has_layers(kind)
     ]

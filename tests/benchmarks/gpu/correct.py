@@ -15,10 +15,11 @@ from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.optimizers.factory import build_optimizer, load_optimizer_state
 from rexplug.engine.tensor_row import TensorRow
 from rexplug.model import build_model
-from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, use_packed_attention
+from rexplug.model.attention import KERNELS, Packing, attend_packed, find_kernel
 from rexplug.model.compile import compile_layers
-from rexplug.model.layers import angles_of
+from rexplug.model.layers import rotary_cosines_and_sines
 from rexplug.model.loss import masked_lm_loss
+from rexplug.model.packed import use_packed_attention
 from rexplug.recipe.schema import Model
 
 torch.manual_seed(0)
@@ -69,7 +70,7 @@ for half in (None, 64, 1):
     up = torch.randn(T, HEADS, SIZE)
     exact: dict[torch.dtype, tuple[torch.Tensor, torch.Tensor]] = {}
     for backend, kind in CASES:
-        if backend in KERNELS and _kernel(backend, DEVICE) is None:
+        if backend in KERNELS and find_kernel(backend, DEVICE) is None:
             continue
         with part(f"attention {backend} {str(kind)[6:]} half {half}, forward and backward beside fp64"):
             rounded = base.to(kind)
@@ -136,7 +137,7 @@ row = a_row()
 reference = None
 with part("model: the CPU's blocks in fp32 are the reference"):
     reference = outcome(row, "blocks", torch.device("cpu"))
-usable = [name for name in KERNELS if GPU and _kernel(name, DEVICE) is not None]
+usable = [name for name in KERNELS if GPU and find_kernel(name, DEVICE) is not None]
 for backend, autocast, compiled, kernel, residual, limit in (
     [
         ("sdpa", False, False, None, None, 1e-3),
@@ -193,7 +194,7 @@ with part("rotation: are the angles right beyond position 2,048 when TF32 is on,
     torch.backends.cuda.matmul.allow_tf32 = True
     try:
         places = torch.arange(8192, device=DEVICE)
-        cosines = angles_of(model.model.rotary_emb, places, "full_attention")[0]
+        cosines = rotary_cosines_and_sines(model.model.rotary_emb, places, "full_attention")[0]
         angles = torch.arange(8192).double()[:, None] * model.model.rotary_emb.full_attention_inv_freq.double().cpu()
         wrong = (cosines[:, : angles.shape[1]].double().cpu() - angles.cos()).abs().max()
         judge("rotation under TF32, largest error of a cosine", float(wrong), 1e-3)

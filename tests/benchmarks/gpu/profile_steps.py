@@ -19,15 +19,17 @@ from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from rexplug.engine.composer_model import PackedMaskedLM
-from rexplug.engine.loader import HALF_WINDOW, to_tensors
+from rexplug.engine.loader import to_tensors
 from rexplug.engine.optimizers.factory import build_optimizer
 from rexplug.engine.tensor_row import TensorRow
 from rexplug.model import build_model
-from rexplug.model.attention import KERNELS, Packing, _kernel, attend_packed, choose_backend, use_packed_attention
+from rexplug.model.attention import KERNELS, Packing, attend_packed, choose_backend, find_kernel
 from rexplug.model.compile import compile_layers
-from rexplug.model.flops import pairs
+from rexplug.model.family import DEFAULT_FAMILY
+from rexplug.model.flops import attention_pairs
 from rexplug.model.layers import QKV
 from rexplug.model.loss import masked_lm_loss
+from rexplug.model.packed import use_packed_attention
 from rexplug.recipe.schema import Model
 
 STEPS = 3
@@ -147,15 +149,15 @@ def parts(model: Any, optimizer: torch.optim.Optimizer, row: TensorRow, backend:
     heads = model.config.num_attention_heads
     width = len(row.token_ids)
     up = torch.randn(width, heads, 64, device=DEVICE, dtype=torch.bfloat16 if GPU else torch.float32)
-    usable = [each for each in KERNELS if GPU and _kernel(each, DEVICE) is not None] or [backend]
+    usable = [each for each in KERNELS if GPU and find_kernel(each, DEVICE) is not None] or [backend]
     for each in usable:
         packing = Packing(row.cu_seqlens, width, each, row.lengths)
         make = partial(torch.randn, device=DEVICE, dtype=up.dtype, requires_grad=True)
         qkv: QKV = make(width, 3, heads, 64)
         if not packing.stacked:
             qkv = make(width, heads, 64), make(width, heads, 64), make(width, heads, 64)
-        for half in (None, HALF_WINDOW):
-            count = pairs(row.lengths, half)
+        for half in (None, DEFAULT_FAMILY.half_window):
+            count = attention_pairs(row.lengths, half)
             flops = 4 * count * heads * 64
             with part(f"attention {each}"):
                 attention = partial(attend_packed, qkv, None, packing, 0.125, half)

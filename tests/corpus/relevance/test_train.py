@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rexplug import DataError, Document
-from rexplug.corpus.relevance import train_relevance
 from rexplug.corpus.relevance.fasttext import normalised
 from rexplug.corpus.relevance.filter import RelevanceFilter
 from rexplug.corpus.relevance.labellers import LabelFile, SourceLabels
 from rexplug.corpus.relevance.metrics import choose_threshold, classification_metrics, cohens_kappa, curve
+from rexplug.corpus.relevance.train import train_relevance
 from rexplug.corpus.sources import Jsonl
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Audit, Relevance, Threshold

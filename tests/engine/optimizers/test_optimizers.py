@@ -1,4 +1,4 @@
-"""Weight decay, which weights it spares, and rates across phases."""
+"""Weight decay, which weights it spares, and learning rates across phases."""
 
 import pytest
 import torch
@@ -50,7 +50,7 @@ def test_moments_pass_to_a_phase_with_another_peak_and_the_decay_stays_right(pha
     assert all(torch.equal(old[number][key], new[number][key]) for number in old for key in ("exp_avg", "exp_avg_sq"))
 
 
-def test_a_huge_gradient_moves_stable_adamw_by_no_more_than_its_rate(phase):
+def test_a_huge_gradient_moves_stable_adamw_by_no_more_than_its_learning_rate(phase):
     model = Two()
     optimizer = build_optimizer(model, options(phase, 0.01, decay=0.0))
     for size in (1e-3, 1e-3, 1e3):
@@ -62,7 +62,7 @@ def test_a_huge_gradient_moves_stable_adamw_by_no_more_than_its_rate(phase):
 
 
 @pytest.mark.parametrize("use", ["stable_adamw", "adamw"])
-def test_steps_are_those_of_optimi(phase, use):
+def test_steps_are_those_of_torch_optimi(phase, use):
     from optimi import AdamW, StableAdamW
 
     draw = torch.Generator().manual_seed(3)

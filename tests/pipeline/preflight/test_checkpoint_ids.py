@@ -49,7 +49,9 @@ def test_texts_of_the_corpus_decide_where_the_vocabulary_is_the_same(compare):
         normalizer = {"type": "Replace", "pattern": {"String": "zinc oak"}, "content": "oak"}
         save(folder, wordpiece(cased=True), {}, changed(normalizer=normalizer))
 
-    with pytest.raises(DataError, match="2 of 8 texts are cut otherwise .*, 'oak' in place of '\\[UNK\\] oak'\\)"):
+    with pytest.raises(
+        DataError, match="2 of 8 texts are tokenized differently .*, 'oak' in place of '\\[UNK\\] oak'\\)"
+    ):
         compare(of_one_word_less, cased, ["Red oak", "zinc oak"])
 
 

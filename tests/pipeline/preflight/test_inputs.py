@@ -13,7 +13,6 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, processors
 
 from rexplug.errors import DataError
-from rexplug.model.checkpoint import expected_weights
 from rexplug.model.config_file import ConfigFile
 from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.recipe import load_recipe
@@ -69,7 +68,7 @@ TINY = {
 def checkpoint(folder, **config):
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(TINY | config))
-    shapes = expected_weights(ConfigFile.of(TINY | config))
+    shapes = ConfigFile.of(TINY | config).expected_weights()
     save_file({name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, folder / "model.safetensors")
     return folder
 
@@ -105,10 +104,10 @@ def test_a_checkpoint_must_fit(place, look):
         f"tokenizer: a checkpoint needs its own tokenizer, whose ids it was trained with: tokenizer: {{from: {own}}}"
     ]
     assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {other}}}") == [
-        f"model.from: '{other}' is a bert model; only the ModernBERT family can be gone on from"
+        f"model.from: '{other}' is a bert model; only ModernBERT-family checkpoints are supported"
     ]
     assert complaints(look, f"tokenizer={{from: {large}}}", f"model={{from: {own}}}") == [
-        f"model.from: '{own}' has 64 embeddings, but the tokenizer has 100 tokens; go on with the checkpoint's own tokenizer "
+        f"model.from: '{own}' has 64 embeddings, but the tokenizer has 100 tokens; use the checkpoint's own tokenizer "
         f"(tokenizer: {{from: {own}}}), or add rows for new tokens with model.resize_vocabulary: true"
     ]
     assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}, revision: v1}}") == [
@@ -120,7 +119,7 @@ def test_a_checkpoint_must_fit(place, look):
 def test_special_tokens_and_spare_rows_must_fit(place, look):
     own = checkpoint(tokenizer(place / "own"), sep_token_id=9)
     assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}}}") == [
-        f"model.from: '{own}' knows [SEP] as 9, but the tokenizer as 3; go on with the checkpoint's own tokenizer "
+        f"model.from: '{own}' knows [SEP] as 9, but the tokenizer as 3; use the checkpoint's own tokenizer "
         f"(tokenizer: {{from: {own}}})"
     ]
     assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}, resize_vocabulary: true}}") == [
@@ -189,7 +188,7 @@ def test_baselines_that_cannot_be_loaded(place, look):
     damaged = checkpoint(tokenizer(place / "damaged"))
     (damaged / "model.safetensors").write_bytes(b"not weights")
     assert complaints(look, f"baselines=[{damaged}, {place}/a.txt]") == [
-        f"baselines.0: {damaged} is no model that can be evaluated: {damaged}/model.safetensors is no safetensors file, or is cut "
+        f"baselines.0: {damaged} is no model that can be evaluated: {damaged}/model.safetensors is not a safetensors file, or is cut "
         "short",
         f"baselines.1: '{place}/a.txt' is a file; a model is a folder with config.json and weights, or a hub name",
     ]

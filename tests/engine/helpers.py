@@ -1,0 +1,76 @@
+"""What tests of training share: a progress that acts at a step, and what a phase leaves behind."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+CLOCK = ("tokens_per_second", "flops_per_second", "memory_gib", "seconds", "seconds_left")
+
+
+class Crash(Exception):
+    """Stands for whatever ends a process."""
+
+
+def crash():
+    raise Crash
+
+
+class AtStep:
+    """A progress that keeps notes, and calls `action` at a step counted from its start."""
+
+    def __init__(self, step=0, action=lambda: None):
+        self.left, self.action, self.notes = step, action, []
+
+    def start(self, task, total=None, unit=""):
+        pass
+
+    def update(self, done, **metrics):
+        if metrics:
+            self.left -= 1
+            if self.left == 0:
+                self.action()
+
+    def note(self, text):
+        self.notes.append(text.strip())
+
+
+def lines_of(bench):
+    """The lines of metrics.jsonl without what a clock decides."""
+    lines = [json.loads(line) for line in bench.run.metrics.read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in CLOCK} for line in lines]
+
+
+def outcome(bench, phase="first"):
+    """Everything that a phase leaves and that a clock does not decide."""
+    final = bench.run.checkpoints / phase / "final"
+    state = json.loads((final / "state.json").read_text())
+    del state["seconds"]
+    optimizer = torch.load(final / "optimizer.pt", weights_only=True)
+    states = [state for _, state in sorted(optimizer["state"].items())]
+    return {
+        "weights": (final / "model.safetensors").read_bytes(),
+        "moments": [value for moments in states for value in moments.values()],
+        "first_moments": [moments["exp_avg"] for moments in states],
+        "groups": optimizer["param_groups"],
+        "state": state,
+        "metrics": lines_of(bench),
+    }
+
+
+def assert_same_outcome(one, two):
+    for key in ("weights", "state", "metrics"):
+        assert one[key] == two[key], key
+    assert str(one["groups"]) == str(two["groups"])
+    assert len(one["moments"]) == len(two["moments"])
+    for a, b in zip(one["moments"], two["moments"], strict=True):
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def weights(folder: Path):
+    return load_file(folder / "model.safetensors")
+
+
+def same_weights(one, two):
+    return all(torch.equal(one[name], two[name]) for name in two)

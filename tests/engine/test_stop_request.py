@@ -1,0 +1,115 @@
+"""Signals: a phase saves itself and stops, however it is asked."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from engine.helpers import AtStep, assert_same_outcome, crash, lines_of, outcome
+
+from rexplug.errors import RunInterrupted
+
+
+@pytest.fixture
+def own_terminal():
+    """Whoever hears SIGHUP lets go of the terminal; the tests' own is given back to them."""
+    kept = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    yield
+    for descriptor, copy in kept.items():
+        os.dup2(copy, descriptor)
+        os.close(copy)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_and_stops(bench_at, tmp_path, undisturbed, own_terminal, number):
+    made = bench_at(tmp_path / "run")
+    handler = signal.getsignal(number)
+    with pytest.raises(RunInterrupted) as stop:
+        made.train("first", AtStep(5, lambda: signal.raise_signal(number)))
+    tokens = lines_of(made)[-1]["tokens"]
+    assert str(stop.value) == (
+        f"stopped in phase 'first' after step 5 ({tokens:,} of 3,000 tokens); saved; the same command resumes from here"
+    )
+    assert signal.getsignal(number) is handler
+    progress = AtStep(-1, crash)
+    made.train("first", progress)
+    assert f"first resumes after step 5 ({tokens:,} of 3,000 tokens)" in progress.notes
+    assert_same_outcome(outcome(made), undisturbed)
+
+
+def test_a_signal_in_the_last_step_stops_too(bench_at, tmp_path, undisturbed):
+    made = bench_at(tmp_path / "run")
+    last = undisturbed["state"]["step"]
+    with pytest.raises(RunInterrupted) as stop:
+        made.train("first", AtStep(last, lambda: signal.raise_signal(signal.SIGINT)))
+    assert str(stop.value) == "stopped at the end of phase 'first'; saved; the same command resumes from here"
+    made.train("first", AtStep(1, crash))
+    assert_same_outcome(outcome(made), undisturbed)
+
+
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
+def test_sighup_is_not_a_second_request_to_stop(own_terminal, first):
+    """Whoever ends a session sends SIGHUP beside SIGTERM, in either order; only somebody who waits asks twice."""
+    from rexplug.engine.stop_request import StopRequest
+
+    with (stop := StopRequest()).listening():
+        hear = signal.getsignal(signal.SIGTERM)
+        assert hear == signal.getsignal(signal.SIGHUP)
+        hear(first, None)
+        assert stop.received
+        hear(signal.SIGTERM if first == signal.SIGHUP else signal.SIGHUP, None)
+        hear(signal.SIGHUP, None)
+        with pytest.raises(KeyboardInterrupt):
+            hear(signal.SIGTERM, None)
+
+
+def test_a_run_under_nohup_outlives_its_terminal():
+    from rexplug import distributed
+    from rexplug.engine.stop_request import StopRequest
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert distributed.stop_signals() == (signal.SIGTERM, signal.SIGINT)
+        with (stop := StopRequest()).listening():
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.received
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_leaves_a_checkpoint(bench_at, tmp_path, undisturbed):
+    """A terminal of its own, whose other end is closed: writing to it fails from then on."""
+    script = (
+        "import fcntl, sys, termios; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
+        "from rexplug.errors import RunInterrupted\n"
+        "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "class Print(c.Silent):\n"
+        "    def update(self, done, **metrics): metrics and print('step', flush=True)\n"
+        "try: c.frequent(Path(sys.argv[2])).train('first', Print())\n"
+        "except RunInterrupted as error: print(error, flush=True); Path(sys.argv[3]).write_text(str(error)); sys.exit(130)\n"
+    )
+    arguments = [
+        sys.executable,
+        "-c",
+        script,
+        str(Path(__file__).parent),
+        str(tmp_path / "run"),
+        str(tmp_path / "said"),
+    ]
+    terminal, ours = pty.openpty()
+    child = subprocess.Popen(arguments, stdin=ours, stdout=ours, stderr=ours, start_new_session=True)
+    os.close(ours)
+    heard = b""
+    while heard.count(b"step") < 4:
+        heard += os.read(terminal, 1000)
+    os.close(terminal)
+    assert child.wait(timeout=120) == 130
+    assert (tmp_path / "said").read_text().startswith("stopped in phase 'first' after step ")
+    made = bench_at(tmp_path / "run")
+    assert list((made.run.checkpoints / "first").glob("step-*"))
+    made.train("first")
+    assert_same_outcome(outcome(made), undisturbed)
