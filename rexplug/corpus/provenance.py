@@ -12,6 +12,7 @@ from rexplug.components import CorpusFilter, Document
 from rexplug.corpus.decontaminate import Decontaminate, list_hits
 from rexplug.corpus.filters_setup import decontamination, with_classifier
 from rexplug.errors import DataError
+from rexplug.plugins.calls import judge_document
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
 from rexplug.text.words import lower_words
@@ -102,7 +103,7 @@ def _ask(
         if type(each).fit is not CorpusFilter.fit:
             yield each.step_name, "learnt from the corpus, not asked again", None
         else:
-            verdict = each.judge(document)
+            verdict = judge_document(each, document)
             yield each.step_name, "keep" if verdict.keep else f"drop: {verdict.reason}", verdict.score
             if not verdict.keep and each.step_name == decided:
                 return

@@ -26,6 +26,7 @@ from rexplug.document_files import DocumentWriter, document_of
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import link_or_copy, write_json
 from rexplug.io.tabular import open_parquet
+from rexplug.plugins.calls import judge_documents, read_documents
 from rexplug.recipe.schema import Curation
 
 _BATCH, _BATCH_CHARACTERS = 256, 4_000_000
@@ -101,7 +102,7 @@ def _loaded(path: str, modified: int, size: int) -> SourceJob:
 
 def shard_documents(source: DocumentSource, index: int, count: int) -> Iterator[Document]:
     """The documents of a shard, within its part of the source's sample and limit."""
-    documents: Iterator[Document] = map(_sound, source.documents(Shard(index, count)))
+    documents: Iterator[Document] = map(_sound, read_documents(source, Shard(index, count)))
     if source.sample is not None:
         threshold = source.sample * _DRAWS
         documents = (each for each in documents if draw(each.id) < threshold)
@@ -203,7 +204,7 @@ def _judged(
 ) -> list[Document]:
     """The documents that a filter keeps, with the texts that it gave them."""
     began = time.perf_counter()
-    verdicts = each.judge_batch(documents)
+    verdicts = judge_documents(each, documents)
     step.seconds += time.perf_counter() - began
     alive = []
     for document, verdict in zip(documents, verdicts, strict=True):

@@ -2,12 +2,13 @@
 
 import importlib
 import json
+import os
 import sys
 
 import pyarrow.parquet as pq
 import pytest
 
-from rexplug.errors import DataError, RecipeError
+from rexplug.errors import DataError, PluginError, RecipeError
 from rexplug.pipeline import run_recipe
 from rexplug.pipeline.manifest import Manifest
 from rexplug.plugins.discovery import load_plugins
@@ -112,13 +113,26 @@ def test_changed_code_redoes_what_it_touched_and_says_so(toy):
 
 def test_a_stage_that_failed_in_a_plugin_starts_over_once_the_plugin_is_repaired(toy):
     toy.write("one", judge="if document.id.endswith('17.txt'): raise ValueError('no such page')")
-    with pytest.raises(ValueError, match="^no such page$"):
+    with pytest.raises(
+        PluginError, match=r"^toy.marks.judge\(\) raised ValueError on document '17.txt': no such page\n"
+    ):
         toy("curate")
     assert Manifest.open(RunDirectory(toy.root)).stage("curate")["status"] == "running"
     toy.write("two")
     (line,) = toy("curate")
     assert "the code of plugin 'toy' changed" in line
     assert toy.marks() == ({"two"}, 30)
+
+
+def test_an_exception_of_a_plugin_in_a_worker_process_names_the_document_and_its_own_lines(toy, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{toy.module.parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    toy.write("one", judge="if document.id.endswith('17.txt'): raise ValueError('no such page')")
+    with pytest.raises(PluginError) as caught:
+        toy("curate", overrides=["curation.executor.workers=2", "sources.web.split=100"])
+    assert str(caught.value).splitlines() == [
+        "toy.marks.judge() raised ValueError on document '17.txt': no such page",
+        f"  {toy.module}:9, in judge: if document.id.endswith('17.txt'): raise ValueError('no such page')",
+    ]
 
 
 def test_an_allowed_change_of_code_keeps_what_is_done(toy):
@@ -134,7 +148,9 @@ def test_an_allowed_change_of_code_keeps_what_is_done(toy):
 
 def test_an_allowed_change_does_not_resume_a_half_finished_corpus(toy):
     toy.write("one", judge="if document.id.endswith('17.txt'): raise ValueError('no such page')")
-    with pytest.raises(ValueError, match="^no such page$"):
+    with pytest.raises(
+        PluginError, match=r"^toy.marks.judge\(\) raised ValueError on document '17.txt': no such page\n"
+    ):
         toy("curate")
     toy.write("two")
     toy("curate", allow=["plugins.toy"])

@@ -11,6 +11,7 @@ from itertools import islice
 from rexplug.components import Candidate, CorpusFilter, Document, DocumentSource
 from rexplug.corpus.shard_jobs import shard_documents
 from rexplug.corpus.sources import ERROR
+from rexplug.plugins.calls import judge_document
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Relevance
 
@@ -76,7 +77,7 @@ def _passing(source: DocumentSource, options: Relevance, wanted: frozenset[str] 
 
 def _judged(document: Document, filters: list[CorpusFilter]) -> Document | None:
     for each in filters:
-        verdict = each.judge(document)
+        verdict = judge_document(each, document)
         if not verdict.keep:
             return None
         mended = getattr(verdict, "text", None)

@@ -133,7 +133,7 @@ def test_a_policy_whose_code_fails_is_shown_with_its_own_lines(recipe):
     (problem,) = component_problems(base.model_copy(update={"phases": (phase,)}))
     first, line = problem.splitlines()
     assert first == (
-        "phases.anneal.masking: random.choose() raised ZeroDivisionError on a row of random tokens: division by zero"
+        "phases.anneal.masking: random.choose() raised ZeroDivisionError on a row of 96 tokens: division by zero"
     )
     assert line.startswith(f"  {__file__}:")
     assert line.endswith(', in choose: raise ZeroDivisionError("division by zero")')
