@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from rexplug.cli.plugins import describe
+from rexplug.documented import field_docs
 from rexplug.plugins import hookspecs
 from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.hookspecs import HOOKS, KINDS
@@ -39,9 +40,10 @@ def recipe_page() -> str:
         lines.append(f"## {title}\n")
         lines.append(" ".join((inspect.getdoc(model) or "").split()) + "\n")
         lines.append("| key | default | meaning |\n| --- | --- | --- |")
+        docs = field_docs(model)
         for name, field in model.model_fields.items():
             key = field.alias or name
-            meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+            meaning = " ".join(docs.get(name, "").split()).replace("|", "\\|")
             lines.append(f"| `{key}` | {_default(field)} | {meaning} |")
             todo += [(inner.__name__, inner) for inner in _sections(field.annotation)]
         lines.append("")

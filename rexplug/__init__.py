@@ -1,51 +1,60 @@
 """Recipes that turn one vertical's text into a domain encoder.
 
-The names here are what plugins may use; everything else may change without notice.
+The names here are public: what plugins subclass and use, and the Python API (`rexplug.api` has the rest of it). Everything else
+may change without notice. Names are loaded when they are first used, so that `import rexplug` costs nothing.
 """
 
-from rexplug.components import (
-    Candidate,
-    Component,
-    CorpusFilter,
-    CorpusSample,
-    Document,
-    DocumentSource,
-    Encoder,
-    EvaluationContext,
-    EvaluationResult,
-    Evaluator,
-    Example,
-    ExampleTask,
-    FineTuning,
-    Labeller,
-    LabellingContext,
-    MaskingPolicy,
-    Metric,
-    MixingSchedule,
-    Quantity,
-    Reason,
-    RetrievalCollection,
-    SalienceScorer,
-    Scores,
-    Shard,
-    TaggedText,
-    TaggingTask,
-    TokenBatch,
-    TokenizedDocument,
-    Use,
-    Verdict,
-    random_tokens,
-    split_of,
-)
-from rexplug.errors import DataError, NotApplicable, PluginError, RecipeError, RexplugError
-from rexplug.io.compression import read_lines
-from rexplug.io.hub import HubName
-from rexplug.io.tabular import read_records
-from rexplug.plugins.hookspecs import hookimpl
-from rexplug.schedules import Ramp
-from rexplug.text.words import lower_words, split_words
+from __future__ import annotations
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rexplug.version import __version__
+
+if TYPE_CHECKING:
+    from rexplug import api
+    from rexplug.api import Recipe, Run, check, compare, evaluate, load_recipe, open_run, open_stream, plan, run
+    from rexplug.components import (
+        Candidate,
+        Component,
+        CorpusFilter,
+        CorpusSample,
+        Document,
+        DocumentSource,
+        Encoder,
+        EvaluationContext,
+        EvaluationResult,
+        Evaluator,
+        Example,
+        ExampleTask,
+        FineTuning,
+        Labeller,
+        LabellingContext,
+        MaskingPolicy,
+        Metric,
+        MixingSchedule,
+        Quantity,
+        Reason,
+        RetrievalCollection,
+        SalienceScorer,
+        Scores,
+        Shard,
+        TaggedText,
+        TaggingTask,
+        TokenBatch,
+        TokenizedDocument,
+        Use,
+        Verdict,
+        random_tokens,
+        split_of,
+    )
+    from rexplug.errors import DataError, NotApplicable, PluginError, RecipeError, RexplugError
+    from rexplug.io.compression import read_lines
+    from rexplug.io.hub import HubName
+    from rexplug.io.tabular import read_records
+    from rexplug.plugins.hookspecs import hookimpl
+    from rexplug.schedules import Ramp
+    from rexplug.text.words import lower_words, split_words
 
 __all__ = [
     "Candidate",
@@ -73,9 +82,11 @@ __all__ = [
     "Quantity",
     "Ramp",
     "Reason",
+    "Recipe",
     "RecipeError",
     "RetrievalCollection",
     "RexplugError",
+    "Run",
     "SalienceScorer",
     "Scores",
     "Shard",
@@ -86,11 +97,56 @@ __all__ = [
     "Use",
     "Verdict",
     "__version__",
+    "api",
+    "check",
+    "compare",
+    "evaluate",
     "hookimpl",
+    "load_recipe",
     "lower_words",
+    "open_run",
+    "open_stream",
+    "plan",
     "random_tokens",
     "read_lines",
     "read_records",
+    "run",
     "split_of",
     "split_words",
 ]
+
+_MODULES = {
+    "rexplug.api": (
+        "Recipe", "Run", "check", "compare", "evaluate", "load_recipe", "open_run", "open_stream", "plan",
+        "run",
+    ),
+    "rexplug.components": (
+        "Candidate", "Component", "CorpusFilter", "CorpusSample", "Document", "DocumentSource", "Encoder",
+        "EvaluationContext", "EvaluationResult", "Evaluator", "Example", "ExampleTask", "FineTuning",
+        "Labeller", "LabellingContext", "MaskingPolicy", "Metric", "MixingSchedule", "Quantity", "Reason",
+        "RetrievalCollection", "SalienceScorer", "Scores", "Shard", "TaggedText", "TaggingTask", "TokenBatch",
+        "TokenizedDocument", "Use", "Verdict", "random_tokens", "split_of",
+    ),
+    "rexplug.errors": ("DataError", "NotApplicable", "PluginError", "RecipeError", "RexplugError"),
+    "rexplug.io.compression": ("read_lines",),
+    "rexplug.io.hub": ("HubName",),
+    "rexplug.io.tabular": ("read_records",),
+    "rexplug.plugins.hookspecs": ("hookimpl",),
+    "rexplug.schedules": ("Ramp",),
+    "rexplug.text.words": ("lower_words", "split_words"),
+}  # fmt: skip
+"""Module -> the public names that it defines."""
+_PLACES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "api":
+        return import_module("rexplug.api")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'rexplug' has no attribute '{name}'")
+    value = globals()[name] = getattr(import_module(_PLACES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,4 +1,4 @@
-"""`python -m rexplug` is `rexplug`."""
+"""`python -m rexplug` runs the command line."""
 
 from rexplug.cli import main
 

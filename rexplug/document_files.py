@@ -8,8 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import orjson
-
 from rexplug.components import Document
 from rexplug.errors import DataError
 from rexplug.io.atomic import replacing
@@ -110,6 +108,8 @@ class DocumentWriter:
 
 
 def _json(metadata: Mapping[str, Any]) -> str:
+    import orjson
+
     try:
         return orjson.dumps(metadata, default=str).decode()
     except TypeError:  # a number beyond 64 bits, a key that is not text, half a pair of surrogates

@@ -8,7 +8,8 @@ from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, read_json, repair_hint
 from rexplug.schedules import batch_size
-from rexplug.tokens import SpecialTokens, TokenStore
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.store import TokenStore
 from rexplug.tokens.tokenizer import tokenizer_hash
 
 ROWS = "rows.json"

@@ -1,4 +1,4 @@
-"""How long work tells the person who waits for it where it stands."""
+"""The protocol by which stages report their progress."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Progress(Protocol):
-    """Receives what a stage reports. Implementations: `Silent` here, live bars and plain lines in the CLI."""
+    """Receives what a stage reports. `Silent` ignores it; the command line prints bars or plain lines."""
 
     def start(self, task: str, total: float | None = None, unit: str = "") -> None:
-        """Begin a task, e.g. `start("pretrain", total=1_000_000, unit="tokens")`; ends the one before."""
+        """Begin a task, e.g. `start("pretrain", total=1_000_000, unit="tokens")`; this ends the task before."""
 
-    def update(self, done: float, **figures: float | str) -> None:
-        """Say how much of the task is done (absolute) and the few figures that matter, e.g. `loss=3.21`."""
+    def update(self, done: float, **metrics: float | str) -> None:
+        """Report how much of the task is done (absolute, in its unit) and a few metrics, e.g. `loss=3.21`."""
 
     def note(self, text: str) -> None:
-        """Say one line worth reading that is not progress."""
+        """Report a line that is worth keeping and not progress."""
 
 
 class Silent:
-    """Says nothing."""
+    """Ignores all reports."""
 
     def start(self, task: str, total: float | None = None, unit: str = "") -> None:
         """Ignore the start."""
 
-    def update(self, done: float, **figures: float | str) -> None:
+    def update(self, done: float, **metrics: float | str) -> None:
         """Ignore the update."""
 
     def note(self, text: str) -> None:

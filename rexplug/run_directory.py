@@ -78,7 +78,8 @@ def repair_hint(path: Path) -> str:
     if name == "run.json":
         return "put a copy of it back, or start over in this folder with rexplug run RECIPE --fresh"
     if name == "recipe.yaml":
-        return "remove it, and rexplug run RECIPE writes it again"
+        again = "rexplug run RECIPE writes it again"
+        return f"remove it, and {again}" if path.exists() else again
     if name == "plan.json":
         return "remove it: a run continues without it"
     if name == "metrics.jsonl":

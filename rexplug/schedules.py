@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import ConfigDict, Field, GetJsonSchemaHandler, model_serializer, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from rexplug.documented import Documented
 
 
 def _or_number(schema: dict[str, Any]) -> None:
@@ -16,20 +20,25 @@ def _or_number(schema: dict[str, Any]) -> None:
     schema |= {"description": description, "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, mapping]}
 
 
-class Ramp(BaseModel):
+class Ramp(Documented):
     """A rate between 0 and 1 that changes linearly over a phase; a single number stands for a constant rate.
 
     `0.3` and `{start: 0.3, end: 0.15}` are both valid in a recipe.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, json_schema_extra=_or_number
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
     start: float = Field(ge=0, le=1)
     """Value at the start of the phase."""
     end: float = Field(ge=0, le=1)
     """Value at the end of the phase."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """A number, or a mapping of both ends."""
+        reference = super().__get_pydantic_json_schema__(schema, handler)
+        _or_number(handler.resolve_ref_schema(reference))
+        return reference
 
     @model_validator(mode="before")
     @classmethod

@@ -36,7 +36,7 @@ def notes():
 @pytest.fixture(scope="session")
 def tokenized_run(tmp_path_factory):
     """A small recipe on text files, curated and tokenized: its path, the recipe and the run's folder. Do not change it."""
-    from rexplug.pipeline import run_recipe
+    from rexplug.pipeline.run import run_recipe
     from rexplug.plugins.discovery import load_plugins
     from rexplug.progress import Silent
     from rexplug.recipe import load_recipe

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from rexplug import Reason, SalienceScorer, TokenizedDocument
 from rexplug_ecommerce.lexicons import BUILT_IN
 from rexplug_ecommerce.patterns import LABELS, Found, find_brand, find_numbers, normalised
 from rexplug_ecommerce.taxonomies import read_taxonomy, read_values
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Attribute = Literal["brand", "colour", "size", "material", "measure", "model_number", "category"]
 

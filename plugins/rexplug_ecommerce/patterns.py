@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from rexplug_ecommerce.pages.word_lists import words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Found = tuple[int, int, str]
 """Characters `[start, end)` and the attribute whose value they are."""
@@ -116,6 +118,8 @@ _NO_BRAND = frozenset(
 @cache
 def _plain() -> NDArray[np.uint32]:
     """For each character its small letter, or a blank where it is no letter or digit."""
+    import numpy as np
+
     table = np.full(0x110000, ord(" "), np.uint32)
     for code in range(0x110000):
         char = chr(code)
@@ -130,6 +134,8 @@ _ASCII = {code: chr(code).lower() if chr(code).isalnum() else " " for code in ra
 
 def normalised(text: str) -> str:
     """Lower case with a blank for everything that is no letter or digit; as long as `text`."""
+    import numpy as np
+
     if text.isascii():
         return text.translate(_ASCII)
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

@@ -9,13 +9,15 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import islice, repeat
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 import rexplug
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _FULL = 5.0
 """Log-odds from which a word scores 255."""
@@ -122,6 +124,8 @@ class Contrastive(rexplug.SalienceScorer):
 
     def score(self, document: rexplug.TokenizedDocument) -> NDArray[np.uint8]:
         """The salience of the word that each token lies in."""
+        import numpy as np
+
         starts, ends, words = self._find(document)
         values = np.fromiter(map(self._values.get, words, repeat(0)), np.uint8, len(words))
         salient = np.flatnonzero(values)

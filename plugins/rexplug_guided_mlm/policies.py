@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 import rexplug
 from rexplug_guided_mlm.spans import first_in_order, random_runs, runs_of, sorted_by, spread_over, words_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Guided(rexplug.MaskingPolicy):
@@ -31,6 +33,8 @@ class Guided(rexplug.MaskingPolicy):
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Salient spans first, random tokens for what is left of the budget."""
+        import numpy as np
+
         taken = self.salient_subset(batch, progress, generator)
         missing = self.budget(batch, progress) - int(np.count_nonzero(taken))
         return taken | rexplug.random_tokens(batch.maskable > taken, missing, generator)
@@ -39,6 +43,8 @@ class Guided(rexplug.MaskingPolicy):
         self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator
     ) -> NDArray[np.bool_]:
         """The tokens of salient spans among those of `choose`."""
+        import numpy as np
+
         salient: NDArray[np.bool_] = (batch.channels["salience"] != 0) & batch.maskable
         num_salient = int(np.count_nonzero(salient))
         guided = round(self.guidance.at(progress) * self.budget(batch, progress))
@@ -86,6 +92,8 @@ class Span(rexplug.MaskingPolicy):
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Cut the row into spans of geometric length and take them in random order until the budget is met."""
+        import numpy as np
+
         maskable = batch.maskable
         begins = words_of(batch.channels["word_start"], maskable)
         words = np.flatnonzero(begins)
@@ -104,6 +112,8 @@ def _whole(
     begins: NDArray[np.bool_], batch: rexplug.TokenBatch, budget: int, generator: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Mask runs of tokens in random order until the budget is met, the last one as far as it reaches."""
+    import numpy as np
+
     starts = np.flatnonzero(begins)
     lengths = np.diff(starts, append=len(begins))
     chosen, over = random_runs(lengths, batch.maskable[starts], budget, generator)

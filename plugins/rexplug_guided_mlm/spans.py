@@ -5,12 +5,17 @@ A row is cut into runs that cover it without a gap; `starts` is where they begin
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def runs_of(places: NDArray[np.int64], values: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Where runs of neighbours with equal values start; `places` are ascending and `values` stand at them."""
+    import numpy as np
+
     begins = np.ones(len(places), np.bool_)
     np.not_equal(values[1:], values[:-1], out=begins[1:])
     begins[1:] |= np.diff(places) != 1
@@ -19,6 +24,8 @@ def runs_of(places: NDArray[np.int64], values: NDArray[np.uint8]) -> NDArray[np.
 
 def words_of(word_start: NDArray[np.uint8], maskable: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Where words begin, `[num_tokens]`; a token that cannot be masked is a word of its own."""
+    import numpy as np
+
     begins = ~maskable
     begins[1:] |= begins[:-1].copy()
     begins |= word_start.view(np.bool_) if word_start.dtype == np.bool_ else word_start != 0
@@ -28,6 +35,8 @@ def words_of(word_start: NDArray[np.uint8], maskable: NDArray[np.bool_]) -> NDAr
 
 def first_in_order(lengths: NDArray[np.int64], order: NDArray[np.int64], budget: int) -> tuple[NDArray[np.int64], int]:
     """The runs in `order` that meet `budget` tokens, and how many tokens of the last one are too many."""
+    import numpy as np
+
     total = np.cumsum(lengths[order])
     last = int(np.searchsorted(total, budget))
     if budget <= 0 or not len(order):
@@ -44,6 +53,8 @@ def random_runs(
 
     Keys are drawn for all runs; only those near the one at which the budget is met are sorted.
     """
+    import numpy as np
+
     keys = generator.integers(0, 2**32, len(lengths), dtype=np.uint32)
     np.putmask(keys, ~allowed, 2**32 - 1)
     total = int(lengths[allowed].sum()) if not allowed.all() else int(lengths.sum())
@@ -62,6 +73,8 @@ def random_runs(
 
 def sorted_by(keys: NDArray[np.uint32]) -> NDArray[np.int64]:
     """The order of ascending keys; keys and places are sorted as one number, several times as fast as an argsort."""
+    import numpy as np
+
     packed = (keys.astype(np.uint64) << np.uint64(32)) | np.arange(len(keys), dtype=np.uint64)
     packed.sort()
     found: NDArray[np.int64] = (packed & np.uint64(2**32 - 1)).view(np.int64)
@@ -79,6 +92,8 @@ def spread_over(
 
     `number` is the run of each token; where runs are short, looking it up is several times as fast as repeating.
     """
+    import numpy as np
+
     flags = np.zeros(len(starts), np.bool_)
     flags[chosen] = True
     tokens: NDArray[np.bool_] = np.repeat(flags, lengths) if number is None else flags.take(number)

@@ -13,7 +13,7 @@ from rexplug.batches.order import key_of
 from rexplug.components import MaskingPolicy, TokenBatch
 from rexplug.errors import PluginError
 from rexplug.plugins.calls import choose_tokens, owner
-from rexplug.tokens import SpecialTokens
+from rexplug.tokens.special import SpecialTokens
 
 IGNORED = -100
 """Label of a token that is not predicted."""

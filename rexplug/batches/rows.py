@@ -14,7 +14,7 @@ from rexplug.batches.masking import Masker, row_generator
 from rexplug.batches.position import PackedRow
 from rexplug.batches.samples import SampleRecord
 from rexplug.components import TokenBatch
-from rexplug.tokens import TokenStore
+from rexplug.tokens.store import TokenStore
 
 _Piece = tuple[tuple[int, int], slice]
 """A sample's tokens in the stores: (source, shard), and the slice of the shard."""

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.batches.order import invert, key_of, permute
-from rexplug.tokens import TokenStore
 from rexplug.tokens.index import BLOCK, num_samples
+from rexplug.tokens.store import TokenStore
 
 CHUNK = 2048
 """Sample indices that are computed together; numpy calls cost too much for one at a time."""

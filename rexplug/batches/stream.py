@@ -15,7 +15,8 @@ from rexplug.batches.rows import RowMaker
 from rexplug.batches.samples import SampleRecord, Samples
 from rexplug.components import MaskingPolicy, MixingSchedule
 from rexplug.errors import DataError
-from rexplug.tokens import SpecialTokens, TokenStore
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.store import TokenStore
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Commands are imported when they are called, so that help is instant."""
+"""The command line: parses arguments, calls `rexplug.api` and prints. Commands are imported when they are called."""
 
 from __future__ import annotations
 
@@ -7,55 +7,56 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import click
 
-from rexplug import __version__, distributed
+from rexplug import distributed
 from rexplug.cli.terminal import echo
 from rexplug.errors import RankLost, RexplugError, RunInterrupted, full_disk, printable
+from rexplug.version import __version__
 
 _COMMANDS = {
-    "run": "Curate, train, evaluate, export and report what a recipe says.",
-    "export": "Write any checkpoint of a run as a Hugging Face model.",
-    "check": "Say what is wrong with a recipe, or that nothing is.",
+    "run": "Curate, train, evaluate, export and report as a recipe says.",
+    "export": "Write a checkpoint of a run as a Hugging Face model.",
+    "check": "Print the problems of a recipe.",
     "evaluate": "Measure any models on the same items.",
     "compare": "Say which differences between runs or results are real.",
-    "ablate": "Run variants of a recipe that share what they can, and compare them.",
+    "ablate": "Run variants of a recipe and compare them.",
     "report": "Write a run's report and model card again.",
     "verify": "Compare every file of a run with its checksum.",
     "corpus": "Show what curation kept and dropped, and why.",
-    "show": "Print the recipe with everything spelled out.",
-    "plan": "Say what a recipe takes before it runs: tokens, epochs, steps, time, memory, disk, GPUs and their price.",
-    "peek": "Show packed rows and masks before money is spent.",
-    "tokens": "Look into the token stores of a run.",
-    "lineage": "Say which documents a step saw, and which steps a document.",
+    "show": "Print a recipe with every default written out.",
+    "plan": "Print what a recipe will take: tokens, steps, time, memory, disk, GPUs and their price.",
+    "peek": "Show packed rows and masks before anything is trained.",
+    "tokens": "Show what is in the token stores of a run.",
+    "lineage": "List the documents of a step, or the steps of a document.",
     "plugins": "List plugins, components and their options.",
-    "schema": "Print the JSON Schema of recipes, installed plugins included.",
+    "schema": "Print the JSON Schema of recipes.",
 }
+"""Command -> what `rexplug --help` says of it; kept here so that help imports no command."""
+_BLOCKED = (NotADirectoryError, IsADirectoryError, FileExistsError, PermissionError)
+"""What the file system raises where another kind of file is in the way, or may not be touched."""
 
 
-_IN_THE_WAY = (NotADirectoryError, IsADirectoryError, FileExistsError, PermissionError)
-"""What the file system says where something else lies at a place, or may not be touched."""
+class _OutputClosed(Exception):
+    """The reader of our output is gone, as after `| head`."""
 
 
-class _NobodyReads(Exception):
-    """What the command writes to is closed."""
+class _Commands(click.Group):
+    """The commands; each is imported when it is called."""
 
-
-class _Lazy(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except OSError as error:  # click would end with 1, as if something were wrong
+        except OSError as error:  # click would exit with 1
             if error.errno == errno.EPIPE:
-                raise _NobodyReads from None
+                raise _OutputClosed from None
             raise
-        except SystemExit as error:  # so rich ends then
+        except SystemExit as error:  # this is how rich stops then
             if isinstance(error.__context__, BrokenPipeError):
-                raise _NobodyReads from None
+                raise _OutputClosed from None
             raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -73,34 +74,26 @@ class _Lazy(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="rexplug")
 def cli() -> None:
     """Turn one vertical's text into a domain encoder."""
 
 
 def main() -> None:
-    """Run the command line; exit codes: 0 done, 1 our mistake, 2 the user's, 130 interrupted."""
+    """Run the command line; exit codes: 0 done, 1 a mistake of rexplug, 2 a mistake of the user, 130 interrupted."""
     distributed.exit_process(_run())
 
 
-def _say(message: str) -> None:
+def _print_error(message: str) -> None:
     echo(f"rexplug: {printable(message)}", err=True)
 
 
-def _nobody_reads() -> int:
-    """End as if all had been read, as after `| head`; nothing more is written, at the end of the process neither."""
+def _discard_output() -> int:
+    """Write nothing more, not even when the process exits, and succeed."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
-
-
-def _damage() -> Iterator[str]:
-    """What is damaged in the runs that the command names: files that others changed are no mistake of ours."""
-    from rexplug.pipeline.damage import damage, runs_among
-
-    for root in runs_among(sys.argv[1:]):
-        yield from damage(root)
 
 
 def _run() -> int:
@@ -113,29 +106,33 @@ def _run() -> int:
         error.show()
         return 2
     except RunInterrupted as error:
-        _say(str(error))
+        _print_error(str(error))
         return 130
     except (KeyboardInterrupt, click.Abort):
-        echo("rexplug: interrupted; what was finished is kept, and the same command goes on from there", err=True)
+        echo("rexplug: interrupted; what was finished is kept, and the same command continues from there", err=True)
         return 130
     except RankLost as error:
-        _say(str(error))
+        _print_error(str(error))
         return distributed.peer_lost_exit_code()
     except RexplugError as error:
-        _say(str(error))
+        _print_error(str(error))
         return 2
-    except _NobodyReads:
-        return _nobody_reads()
+    except _OutputClosed:
+        return _discard_output()
     except Exception as error:
         reason = full_disk(error)
         if reason is not None:
-            _say(f"the disk is full ({reason}); make room, and the same command goes on from there")
+            _print_error(f"the disk is full ({reason}); make room, and the same command continues from there")
             return 2
-        for problem in _damage():
-            _say(problem)
+        from rexplug import api
+
+        for problem in api.damage_in(sys.argv[1:]):  # files that others changed are not a mistake of rexplug
+            _print_error(problem)
             return 2
-        if isinstance(error, _IN_THE_WAY) and error.filename is not None:
-            _say(f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}; mend or remove what lies there")
+        if isinstance(error, _BLOCKED) and error.filename is not None:
+            _print_error(
+                f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}; repair or remove what is there"
+            )
             return 2
         echo(traceback.format_exc(), err=True, nl=False)
         echo("rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it", err=True)

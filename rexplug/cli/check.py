@@ -1,4 +1,4 @@
-"""`rexplug check`: what `run` looks at before it begins."""
+"""`rexplug check`: the checks that `run` makes before it begins."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from rexplug.cli.terminal import echo
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
-@click.option("--hub", is_flag=True, help="Ask the Hugging Face hub for the datasets and models that lie there.")
+@click.option("--hub", is_flag=True, help="Also ask the Hugging Face Hub for its datasets and models.")
 def check(recipe: Path, overrides: tuple[str, ...], hub: bool) -> None:
-    """Say what is wrong with RECIPE (with OVERRIDES), or that nothing is.
+    """Check RECIPE (with OVERRIDES): print its problems, or that there are none.
 
-    Without --hub the hub is not asked; what lies there is listed as not looked at. `rexplug run` asks.
+    Without --hub nothing is asked of the Hugging Face Hub; what is there is listed as not checked. `rexplug run` does ask.
     """
-    from rexplug.pipeline.preflight.inputs import check_inputs
-    from rexplug.recipe import load_recipe
+    from rexplug import api
+    from rexplug.errors import DataError
 
-    resolved = load_recipe(recipe, overrides)
-    looked = check_inputs(resolved, hub=hub)
+    resolved = api.load_recipe(recipe, overrides)
+    report = api.check(resolved, hub=hub)
+    if report.problems:
+        raise DataError("\n".join(report.problems))
     tokens = sum(phase.tokens for phase in resolved.phases)
     model = resolved.model.size or resolved.model.from_
-    sources, phases = (
-        _counted(len(each), noun) for each, noun in ((resolved.sources, "source"), (resolved.phases, "phase"))
-    )
-    echo(f"{recipe} is in order: {sources}, {phases}, {tokens:,} tokens, model {model}")
-    for line in looked.lines():
+    counts = f"{_count(len(resolved.sources), 'source')}, {_count(len(resolved.phases), 'phase')}"
+    echo(f"{recipe} is in order: {counts}, {tokens:,} tokens, model {model}")
+    for line in report.lines():
         echo(line)
 
 
-def _counted(number: int, noun: str) -> str:
+def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

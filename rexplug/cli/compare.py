@@ -1,4 +1,4 @@
-"""`rexplug compare`: which differences between results are real."""
+"""`rexplug compare`: say which differences between results are real."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ from rexplug.cli import terminal
 
 @click.command()
 @click.argument("results", nargs=-1, required=True, metavar="RUN_OR_RESULT...")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a page, too.")
-@click.option("--json", "json_", type=click.Path(path_type=Path), help="Write a file for machines, too.")
-@click.option("--all-metrics", is_flag=True, help="Compare every metric, not the main ones alone.")
+@click.option("--html", type=click.Path(path_type=Path), help="Also write the comparison as a web page.")
+@click.option("--json", "json_", type=click.Path(path_type=Path), help="Also write the comparison as JSON.")
+@click.option("--all-metrics", is_flag=True, help="Compare every metric, not only the main ones.")
 def compare(results: tuple[str, ...], html: Path | None, json_: Path | None, all_metrics: bool) -> None:
-    """Compare runs (`runs/a`, `runs/a@pretrain`) or folders that `rexplug evaluate` wrote; the first is the yardstick.
+    """Compare runs (`runs/a`, `runs/a@pretrain`) or folders that `rexplug evaluate` wrote with the first one.
 
-    Differences are tested on the same items (paired permutation test, Holm's correction for all of them together).
+    Differences are tested on the same items (paired permutation test, with Holm's correction over all of them).
     """
-
+    from rexplug import api
     from rexplug.cli.comparison import print_comparison
-    from rexplug.report.compare import compare_models, write_comparison
-    from rexplug.report.results import find_all
 
-    comparison = compare_models(find_all(results), every_metric=all_metrics)
-    write_comparison(comparison, html=html, json=json_, title="Comparison")
+    comparison = api.compare(results, all_metrics=all_metrics)
+    api.write_comparison(comparison, html=html, json=json_, title="Comparison")
     print_comparison(comparison, terminal.console())

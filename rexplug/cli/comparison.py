@@ -1,16 +1,19 @@
-"""A comparison on the terminal."""
+"""Prints a comparison of models."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rexplug.report.compare import Cell, Comparison
+if TYPE_CHECKING:
+    from rexplug.api import Cell, Comparison
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the table, the legend and what is found."""
+    """Print the table, its legend, notes and findings."""
     first = f"metric, by {comparison.varied}" if comparison.varied else "metric"
     table = Table(first, *("\n".join(parts) for parts in comparison.heads), box=None, pad_edge=False)
     for column in table.columns[1:]:
@@ -40,16 +43,16 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def cell_text(cell: Cell) -> Text:
-    """The figure and what its difference is, its interval and spread below, or a dash."""
+    """The value with a sign for its difference, interval and spread below it; a dash where there is no value."""
     if cell.metric is None:
         return Text("–", "dim")
-    m = cell.metric
+    metric = cell.metric
     sign = ""
     if cell.difference is not None:
         sign = "~" if not cell.difference.real else ("+" if cell.difference.value > 0 else "-")
-    text = f"{m.value:.3f} {sign}".rstrip()
-    if m.low is not None and m.high is not None:
-        text += f"\n[{m.low:.2f}-{m.high:.2f}]"
-    if m.spread is not None:
-        text += f" ±{m.spread:.2f}"
+    text = f"{metric.value:.3f} {sign}".rstrip()
+    if metric.low is not None and metric.high is not None:
+        text += f"\n[{metric.low:.2f}-{metric.high:.2f}]"
+    if metric.spread is not None:
+        text += f" ±{metric.spread:.2f}"
     return Text(text, {"+": "green", "-": "red"}.get(sign, ""))

@@ -1,4 +1,4 @@
-"""`rexplug corpus`: what curation did, and why a document is in or out."""
+"""`rexplug corpus`: what curation kept and dropped, and what became of a document."""
 
 from __future__ import annotations
 
@@ -15,49 +15,35 @@ from rexplug.cli.terminal import echo, one_line, safe_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rexplug.corpus.provenance import DocumentOutcome
+    from rexplug.api import DocumentOutcome
 
 _WIDTH = 20
+"""Columns of the longest bar of a histogram."""
 
 
 @click.group()
 def corpus() -> None:
-    """Look at the corpus of a run."""
+    """Show what is in the corpus of a run."""
 
 
 @corpus.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--examples", is_flag=True, help="Print a few dropped documents of each reason too.")
-@click.option("--json", "as_json", is_flag=True, help="Print statistics.json as it is.")
+@click.option("--examples", is_flag=True, help="Also print a few documents that were dropped for each reason.")
+@click.option("--json", "as_json", is_flag=True, help="Print statistics.json unchanged.")
 def show(run: Path, examples: bool, as_json: bool) -> None:
-    """Print what each step of curation in the folder RUN (runs/NAME) kept and dropped, and why."""
+    """Print what each step of curation of the run in folder RUN kept and dropped, and why."""
+    from rexplug import api
 
-    from rexplug.errors import DataError
-    from rexplug.run_directory import RunDirectory, read_json
-
-    where = RunDirectory(run)
-    path = where.corpus / "statistics.json"
-    if not path.exists():
-        raise DataError(f"{run} holds no finished corpus; rexplug run RECIPE --until curate makes one")
+    report = api.corpus_report(run)
     if as_json:
-        echo(safe_json(path.read_text(encoding="utf-8")), nl=False)
+        echo(safe_json(report.path.read_text(encoding="utf-8")), nl=False)
         return
-    statistics = read_json(path)
     console = terminal.console()
-    for name, source in statistics["sources"].items():
-        _print_source(name, source, examples, _rate(where.tokens / name / "store.json", source), console)
-    _print_decontamination(statistics.get("decontamination"), console)
-    report = where.relevance / "relevance.json"
-    if report.exists():
-        _print_relevance(read_json(report), console)
-
-
-def _rate(store: Path, source: Mapping[str, Any]) -> float | None:
-    """Tokens per byte of what was kept, once it is tokenized."""
-    from rexplug.run_directory import read_json
-
-    size = source["kept"]["bytes"]
-    return read_json(store)["tokens"] / size if size and store.exists() else None
+    for name, source in report.statistics["sources"].items():
+        _print_source(name, source, examples, report.tokens_per_byte.get(name), console)
+    _print_decontamination(report.statistics.get("decontamination"), console)
+    if report.relevance is not None:
+        _print_relevance(report.relevance, console)
 
 
 def _print_source(name: str, source: Mapping[str, Any], examples: bool, rate: float | None, console: Console) -> None:
@@ -70,7 +56,7 @@ def _print_source(name: str, source: Mapping[str, Any], examples: bool, rate: fl
     table.columns[-1].overflow = "fold"  # a reason is never cut short
 
     def tokens(*sizes: float) -> list[str]:
-        return [f"~{amount(rate * each)}" for each in sizes] if rate else []
+        return [f"~{amount(rate * size)}" for size in sizes] if rate else []
 
     for step in source["steps"]:
         reasons = sorted(step["reasons"].items(), key=lambda item: -item[1])
@@ -96,10 +82,10 @@ def _print_source(name: str, source: Mapping[str, Any], examples: bool, rate: fl
             console.print(f"  scores of {step['step']} (# kept, - dropped)")
             for line in _bars(step["scores"]):
                 console.print(f"    {line}")
-        for reason, shown in step["examples"].items() if examples else ():
-            for each in shown:
-                text = " ".join(each["text"].split())
-                console.print(one_line(f"  {step['step']}: {reason}: {each['id']}: {text}"), soft_wrap=True)
+        for reason, documents in step["examples"].items() if examples else ():
+            for document in documents:
+                text = " ".join(document["text"].split())
+                console.print(one_line(f"  {step['step']}: {reason}: {document['id']}: {text}"), soft_wrap=True)
     domains = source.get("duplicates_by_domain") or {}
     if domains:
         worst = ", ".join(f"{host} {count:,}" for host, count in list(domains.items())[:5])
@@ -108,28 +94,27 @@ def _print_source(name: str, source: Mapping[str, Any], examples: bool, rate: fl
 
 
 def _bars(bins: list[Mapping[str, Any]]) -> list[str]:
-    most = max(each["kept"] + each["dropped"] for each in bins)
+    most = max(score["kept"] + score["dropped"] for score in bins)
     lines = []
-    for each in bins:
-        kept, dropped = (round(_WIDTH * each[name] / most) for name in ("kept", "dropped"))
-        counts = f"{each['kept'] + each['dropped']:,}"
-        lines.append(f"{each['from']:>8g} to {each['to']:<8g} {'#' * kept}{'-' * dropped} {counts}")
+    for score in bins:
+        kept, dropped = (round(_WIDTH * score[name] / most) for name in ("kept", "dropped"))
+        count = f"{score['kept'] + score['dropped']:,}"
+        lines.append(f"{score['from']:>8g} to {score['to']:<8g} {'#' * kept}{'-' * dropped} {count}")
     return lines
 
 
-def _print_decontamination(found: Mapping[str, Any] | None, console: Console) -> None:
-
-    if found is None:
+def _print_decontamination(report: Mapping[str, Any] | None, console: Console) -> None:
+    if report is None:
         return
-    console.print("Decontamination" + (f" ({found['words']} words in a row)" if found["words"] else ""))
-    for name, counts in found["evaluators"].items():
+    console.print("Decontamination" + (f" ({report['words']} words in a row)" if report["words"] else ""))
+    for name, counts in report["evaluators"].items():
         console.print(
-            f"  {name}: {counts['texts']:,} texts, {counts['too_short']:,} of them too short to look for",
+            f"  {name}: {counts['texts']:,} texts, {counts['too_short']:,} of them too short to search for",
             soft_wrap=True,
         )
-    for name, why in found.get("not_compared", {}).items():
+    for name, why in report.get("not_compared", {}).items():
         console.print(f"  {name}: not compared, {why}", soft_wrap=True)
-    for name, source in found["sources"].items():
+    for name, source in report["sources"].items():
         console.print(f"  {name}: {source['documents']:,} documents dropped")
         for hit in source["hits"][:3]:
             excerpt = " ".join(hit["excerpt"].split())
@@ -147,12 +132,12 @@ def _print_relevance(report: Mapping[str, Any], console: Console) -> None:
     )
     audit = report["audit"]
     if audit:
-        console.print(f"  audit: kappa {_figure(audit['kappa'])} on {audit['documents']:,} documents")
-    figures = ", ".join(f"{name} {_figure(report['test'][name])}" for name in ("precision", "recall", "f1"))
-    console.print(f"  test, {report['test']['documents']:,} documents against the labels: {figures}", soft_wrap=True)
+        console.print(f"  audit: kappa {_metric(audit['kappa'])} on {audit['documents']:,} documents")
+    metrics = ", ".join(f"{name} {_metric(report['test'][name])}" for name in ("precision", "recall", "f1"))
+    console.print(f"  test, {report['test']['documents']:,} documents against the labels: {metrics}", soft_wrap=True)
 
 
-def _figure(metric: Mapping[str, float | None]) -> str:
+def _metric(metric: Mapping[str, float | None]) -> str:
     if metric["value"] is None:
         return "not defined"
     interval = f" ({metric['low']:.3f}-{metric['high']:.3f})" if metric["low"] is not None else ""
@@ -171,46 +156,42 @@ def _size(number: int) -> str:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("id")
 def why(run: Path, id: str) -> None:
-    """Say what became of the document ID in the folder RUN: kept, held out or dropped, by which filter and why."""
-    from rexplug.corpus.provenance import document_outcomes
-    from rexplug.errors import DataError
-    from rexplug.recipe import load_recipe
-    from rexplug.run_directory import RunDirectory
+    """Print what became of the document ID in the run in folder RUN: kept, held out or dropped, by which filter and why."""
+    from rexplug import api
 
-    where = RunDirectory(run)
-    if not where.recipe.exists():
-        raise DataError(f"{run} is no run: {where.recipe} is missing")
-    for number, fate in enumerate(document_outcomes(load_recipe(where.recipe), where, id)):
+    for number, outcome in enumerate(api.document_outcomes(run, id)):
         if number:
             echo()
-        _print_fate(fate)
+        _print_outcome(outcome)
 
 
-def _print_fate(fate: DocumentOutcome) -> None:
-    decision = {"kept": "kept", "held_out": "kept, held out from training", "dropped": "dropped"}[fate.part]
-    if fate.part == "dropped":
-        decision += f" by {fate.step}: {fate.reason}" + (f" (score {fate.score:.4g})" if fate.score is not None else "")
-    _say(f"{fate.source}: {decision}")
-    if fate.twin is not None:
-        other = "" if fate.twin["source"] == fate.source else f" of {fate.twin['source']}"
-        part = fate.twin["part"].replace("_", " ")
-        _say(f"  repeats   {fate.twin['id']}{other} ({part}, {fate.twin['alike']:.0%} alike)")
-    for hit in fate.matches:
+def _print_outcome(outcome: DocumentOutcome) -> None:
+    decision = {"kept": "kept", "held_out": "kept, held out from training", "dropped": "dropped"}[outcome.part]
+    if outcome.part == "dropped":
+        decision += f" by {outcome.step}: {outcome.reason}" + (
+            f" (score {outcome.score:.4g})" if outcome.score is not None else ""
+        )
+    _say(f"{outcome.source}: {decision}")
+    if outcome.twin is not None:
+        other = "" if outcome.twin["source"] == outcome.source else f" of {outcome.twin['source']}"
+        part = outcome.twin["part"].replace("_", " ")
+        _say(f"  repeats   {outcome.twin['id']}{other} ({part}, {outcome.twin['alike']:.0%} alike)")
+    for hit in outcome.matches:
         _say(
             f"  shares    {hit['num_hits']} n-grams with {hit['text']} of {hit['evaluator']} ({hit['share']:.1%} of its own):"
         )
         _say(f"            {' '.join(hit['excerpt'].split())}")
-    for name, verdict, score in fate.asked:
+    for name, verdict, score in outcome.asked:
         _say(f"  {name:<26}{verdict}" + (f" (score {score:.4g})" if score is not None else ""))
-    if fate.place is not None:
-        _say(f"  read from {fate.place}")
-    _say(f"  lies in   {fate.file}, row {fate.row}")
-    if fate.document.url:
-        _say(f"  address   {fate.document.url}")
-    text = " ".join(fate.document.text.split())
+    if outcome.place is not None:
+        _say(f"  read from {outcome.place}")
+    _say(f"  lies in   {outcome.file}, row {outcome.row}")
+    if outcome.document.url:
+        _say(f"  address   {outcome.document.url}")
+    text = " ".join(outcome.document.text.split())
     _say(f"  text      {text[:300]}{'...' if len(text) > 300 else ''}")
 
 
 def _say(line: str) -> None:
-    """Print one line; ids, addresses and texts of documents begin none of their own."""
+    """Print one line: ids, addresses and texts of documents cannot begin another."""
     echo(one_line(line))

@@ -1,4 +1,4 @@
-"""`rexplug evaluate`: the same evaluators on any models."""
+"""`rexplug evaluate`: measure any models on the same items."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from rexplug.cli import terminal
     "--recipe", type=click.Path(path_type=Path), help="Run the evaluators of this recipe on its held-out texts."
 )
 @click.option("--suite", help="Run a plugin's suite (`ecommerce`), or a YAML file that lists evaluators.")
-@click.option("--data", type=click.Path(path_type=Path), help="The folder that a suite's $DATA stands for.")
-@click.option("--run-dir", type=click.Path(path_type=Path), help="The run of the recipe; runs/NAME if left out.")
+@click.option("--data", type=click.Path(path_type=Path), help="The folder that $DATA stands for in a suite.")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="The run of the recipe; runs/NAME by default.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("evaluation"), show_default=True,
-    help="Where results go; what lies there and still holds is not computed again.",
+    help="Folder for results; results there that are still valid are not computed again.",
 )  # fmt: skip
+@click.option("--only", multiple=True, metavar="EVALUATOR", help="Run only this evaluator; may be repeated.")
 @click.option(
-    "--only", multiple=True, metavar="EVALUATOR", help="Run this evaluator alone; may be given several times."
+    "--seed", type=click.IntRange(min=0), help="Seed of items and fine-tunes; that of the recipe, or 17, by default."
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Of items and fine-tunes; the recipe's, or 17.")
-@click.option("--all-metrics", is_flag=True, help="Show and compare every metric, not the main ones alone.")
-@click.option("--quiet", is_flag=True, help="Say nothing but errors and the table.")
+@click.option("--all-metrics", is_flag=True, help="Show and compare every metric, not only the main ones.")
+@click.option("--quiet", is_flag=True, help="Print only errors and the table.")
 def evaluate(
     models: tuple[str, ...],
     recipe: Path | None,
@@ -39,52 +39,35 @@ def evaluate(
     all_metrics: bool,
     quiet: bool,
 ) -> None:
-    """Measure MODELs on the same items: with intervals, and which differences to the first one are real.
+    """Measure MODELs on the same items, with 95 % intervals, and say which differences to the first one are real.
 
-    A MODEL is a folder, a hub name, a run, bm25, tfidf, or random:FOLDER (the same architecture with random weights);
-    LABEL= may precede it.
+    A MODEL is a folder, a name on the Hugging Face Hub, a run, bm25, tfidf, or random:FOLDER (the same architecture with
+    random weights); LABEL= may precede it.
     """
-
+    from rexplug import api
     from rexplug.cli.comparison import print_comparison
     from rexplug.cli.progress import TerminalProgress
     from rexplug.errors import RecipeError
-    from rexplug.evaluation import EvaluationData, ModelSpec, distinct
-    from rexplug.pipeline.evaluate_models import (
-        evaluate_models,
-        evaluation_data_of,
-        evaluators_with_data,
-        select_evaluators,
-    )
-    from rexplug.plugins.discovery import load_plugins
-    from rexplug.recipe import load_recipe, load_suite
-    from rexplug.report.compare import compare_models, write_comparison
-    from rexplug.run_directory import RunDirectory
 
     if (recipe is None) == (suite is None):
         raise RecipeError("write either --recipe R (its evaluators and held-out texts) or --suite NAME")
-    names = distinct([ModelSpec.parse(each) for each in models])
-    registry = load_plugins()
-    with TerminalProgress(quiet=quiet) as progress:
-        if recipe is not None:
-            resolved = load_recipe(recipe, [] if seed is None else [f"seed={seed}"], registry)
-            if not resolved.evaluators:
-                raise RecipeError(
-                    f"{recipe} has no evaluators; add `evaluators:`, or write --suite NAME in place of --recipe"
-                )
-            evaluators = select_evaluators(resolved.evaluators, only)
-            material = evaluation_data_of(resolved, RunDirectory(run_dir or Path("runs") / resolved.name), progress)
-            for evaluator in evaluators:
-                evaluator.check()
-        else:
-            assert suite is not None
-            evaluators = evaluators_with_data(
-                select_evaluators(load_suite(suite, data, registry).evaluators, only), progress
+    measured: api.Recipe | str
+    if recipe is not None:
+        measured = api.load_recipe(recipe, [] if seed is None else [f"seed={seed}"])
+        if not measured.evaluators:
+            raise RecipeError(
+                f"{recipe} has no evaluators; add `evaluators:`, or write --suite NAME in place of --recipe"
             )
-            material = EvaluationData({}, 17 if seed is None else seed)
-        results = evaluate_models(names, evaluators, material, out, progress)
-    comparison = compare_models(results, every_metric=all_metrics)
+    else:
+        assert suite is not None
+        measured = suite
+    with TerminalProgress(quiet=quiet) as progress:
+        results = api.evaluate(
+            models, measured, data=data, run_dir=run_dir, out=out, only=only, seed=seed, progress=progress
+        )
+    comparison = api.compare(results, all_metrics=all_metrics)
     page, file = out / "comparison.html", out / "comparison.json"
-    write_comparison(comparison, html=page, json=file, title="Evaluation")
+    api.write_comparison(comparison, html=page, json=file, title="Evaluation")
     console = terminal.console()
     print_comparison(comparison, console)
     console.print(f"  page:       {page}\n  results:    {out}/MODEL/EVALUATOR.json", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`rexplug peek`: packed rows and masks, before money is spent."""
+"""`rexplug peek`: print packed rows and masks before anything is trained."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from rexplug.cli import terminal
 from rexplug.cli.terminal import one_line
 
 if TYPE_CHECKING:
-    from rexplug.report.preview import PhasePreview, RowPreview, SamplePreview
+    from rexplug.api import PhasePreview, RowPreview, SamplePreview
 
 _STYLES = {"guided": "bold white on dark_magenta", "random": "black on yellow3", "plain": ""}
 _SALIENT = "underline magenta"
 _MARKS = {"guided": ("{", "}"), "random": ("[", "]")}
-"""Around masked words where there is no colour."""
+"""What stands around masked words where there is no colour."""
 
 
 @click.command()
 @click.argument("recipe_or_run", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
-@click.option("--phase", help="Only this phase; all if left out.")
-@click.option("--rows", type=click.IntRange(1), default=1, show_default=True, help="Rows of each phase.")
+@click.option("--phase", help="Only this phase; all phases by default.")
+@click.option("--rows", type=click.IntRange(1), default=1, show_default=True, help="Rows to show of each phase.")
 @click.option(
-    "--at", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Progress of the phase, 0 to 1."
+    "--at", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Progress of the phase to show, 0 to 1."
 )
-@click.option("--samples", type=click.IntRange(1), default=4, show_default=True, help="Samples of each row.")
-@click.option("--tokens", type=click.IntRange(1), default=120, show_default=True, help="Tokens of each sample.")
+@click.option("--samples", type=click.IntRange(1), default=4, show_default=True, help="Samples to show of each row.")
+@click.option("--tokens", type=click.IntRange(1), default=120, show_default=True, help="Tokens to show of each sample.")
 @click.option(
     "--documents", type=click.IntRange(1), default=400, show_default=True,
-    help="Without a run: documents of each source that are curated for the preview.",
+    help="Without a run: documents of each source to curate for the preview.",
 )  # fmt: skip
 def peek(
     recipe_or_run: Path,
@@ -48,26 +48,25 @@ def peek(
 ) -> None:
     """Show packed rows and masks of RECIPE_OR_RUN: what is masked, what stands in its place, and why.
 
-    A run's folder shows its token stores. A recipe (with OVERRIDES) shows those of runs/NAME where they were made by this
-    recipe; otherwise a few documents of each source are curated and tokenized in a temporary folder.
+    For a run's folder, its token stores are read. For a recipe (with OVERRIDES), those of runs/NAME are read if this recipe
+    made them; otherwise a few documents of each source are curated and tokenized in a temporary folder.
     """
+    from rexplug import api
     from rexplug.cli.progress import TerminalProgress
-    from rexplug.pipeline.preview import token_stores_for_preview
-    from rexplug.report.preview import preview_phase
 
     console = terminal.console()
-    with (
-        TerminalProgress(quiet=not console.is_terminal) as progress,
-        token_stores_for_preview(recipe_or_run, overrides, phase, documents, progress) as (recipe, run, chosen, note),
-    ):
-        found = [preview_phase(recipe, each, run, at=at, rows=rows, samples=samples, tokens=tokens) for each in chosen]
+    with TerminalProgress(quiet=not console.is_terminal) as progress:
+        previews, note = api.preview(
+            recipe_or_run, overrides, phase=phase, at=at, rows=rows, samples=samples, tokens=tokens, documents=documents,
+            progress=progress,
+        )  # fmt: skip
     console.print(Text(note, "dim"), soft_wrap=True)
-    for each in found:
-        print_preview(each, console)
+    for preview in previews:
+        print_preview(preview, console)
 
 
 def print_preview(preview: PhasePreview, console: Console) -> None:
-    """Print the rows of a phase: each sample in its border, masks in colour, salient spans with their reasons."""
+    """Print the rows of a phase: samples in boxes, masks in colour, salient spans with their reasons."""
     mixture = ", ".join(f"{name} {share:.0%}" for name, share in preview.mixture)
     console.print()
     console.print(

@@ -1,4 +1,4 @@
-"""Progress on the terminal: a live line where there is one, plain lines in logs and CI."""
+"""Progress on the terminal: a live bar where there is one, plain lines in logs and CI."""
 
 from __future__ import annotations
 
@@ -8,77 +8,42 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from rexplug.cli import terminal
 
 _EVERY_SECONDS = 15.0
 """Plain lines come at most this often."""
-
-
-class Clock:
-    """Rate and time left of one task, from what was done since it started."""
-
-    def __init__(self, task: str, total: float | None, unit: str) -> None:
-        self.task, self.total, self.unit = task, total, unit
-        self.started = time.monotonic()
-        self.first: float | None = None
-        self.done = 0.0
-        self.figures: dict[str, float | str] = {}
-
-    def update(self, done: float, figures: dict[str, float | str]) -> None:
-        """Take in how much is done; a continued task starts its rate where it continued."""
-        if self.first is None:
-            # The first report of a continued task holds what an earlier run did.
-            self.first = 0.0 if self.total is None or done < 0.02 * self.total else done
-        self.done = done
-        self.figures |= figures
-
-    def line(self) -> str:
-        """`pretrain  42 %  420k/1M tokens  6.1k tokens/s  1 min 35 s left  loss 4.21`."""
-        seconds = time.monotonic() - self.started
-        parts = [self.task]
-        rate = (self.done - (self.first or 0.0)) / seconds if seconds > 0 else 0.0
-        if self.total:
-            parts.append(f"{min(1.0, self.done / self.total):4.0%}")
-            parts.append(f"{amount(self.done)}/{amount(self.total)} {self.unit}".rstrip())
-        elif self.done:
-            parts.append(f"{amount(self.done)} {self.unit}".rstrip())
-        if rate > 0 and self.done:
-            parts.append(f"{amount(rate)} {self.unit or 'items'}/s")
-            if self.total and self.done < self.total and seconds > 2:
-                parts.append(f"{duration((self.total - self.done) / rate)} left")
-        parts += [f"{name} {_figure(value)}" for name, value in self.figures.items()]
-        return "  ".join(parts)
-
-    def closing(self) -> str:
-        """What is said when the task is over."""
-        seconds = time.monotonic() - self.started
-        parts = [f"{self.task}: {duration(seconds)}"]
-        if self.done and self.unit:
-            rate = (self.done - (self.first or 0.0)) / seconds if seconds > 0 else 0.0
-            parts.append(f"{amount(self.done)} {self.unit}")
-            if rate > 0:
-                parts.append(f"{amount(rate)} {self.unit}/s")
-        parts += [f"{name} {_figure(value)}" for name, value in self.figures.items()]
-        return ", ".join(parts)
+_SMALL = 0.02
+"""A first report below this share of the total is work of this process, not of one that it continues."""
 
 
 class TerminalProgress:
-    """Implements `rexplug.progress.Progress` on a terminal or a log; a context manager that closes the last task."""
+    """Implements `rexplug.progress.Progress` on a terminal or a log; a context manager that closes the last task.
+
+    rich draws the live bar. The plain lines and the line that closes a task are ours: rich prints nothing between the start and
+    the end of a task where there is no terminal, and its speed is that of the last seconds, not of the task.
+    """
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
         self.console = console or terminal.console(sys.stderr)
         self.quiet = quiet
-        self._live: Live | None = None
-        self._clock: Clock | None = None
-        self._said = 0.0
+        self._bar = Progress(
+            TextColumn("  {task.description}", style="cyan", markup=False),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[detail]}", style="cyan", markup=False),
+            console=self.console, transient=True, refresh_per_second=5, get_time=time.monotonic,
+            disable=quiet or not self.console.is_terminal,
+        )  # fmt: skip
+        self._task: TaskID | None = None
+        self._metrics: dict[str, float | str] = {}
+        self._first: float | None = None
+        self._unit = ""
+        self._printed = 0.0
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal and not self.quiet:
-            self._live = Live(Text(""), console=self.console, refresh_per_second=5, transient=True)
-            self._live.start()
+        self._bar.start()
         return self
 
     def __exit__(
@@ -86,44 +51,74 @@ class TerminalProgress:
     ) -> None:
         if error is None:
             self._close()
-        if self._live is not None:
-            self._live.update(Text(""))
-            self._live.stop()
+        self._bar.stop()
 
     def start(self, task: str, total: float | None = None, unit: str = "") -> None:
         """Begin a task; closes the one before with a line that stays."""
         self._close()
-        self._clock = Clock(task, total, unit)
-        self._said = time.monotonic()
-        self._show()
+        self._task = self._bar.add_task(terminal.visible(task), total=total, detail="")
+        self._metrics, self._first, self._unit = {}, None, unit
+        self._printed = time.monotonic()
 
-    def update(self, done: float, **figures: float | str) -> None:
+    def update(self, done: float, **metrics: float | str) -> None:
         """Show how much of the task is done."""
-        if self._clock is None:
+        if self._task is None:
             return
-        self._clock.update(done, figures)
-        self._show()
+        self._metrics |= metrics
+        total = self._bar.tasks[0].total
+        if self._first is None:
+            # The first report of a continued task counts what an earlier process did; the rate must not.
+            self._first = 0.0 if total is None or done < _SMALL * total else done
+        self._bar.update(self._task, completed=done, detail=terminal.visible(self._detail(done)))
+        if self.quiet or not self._bar.disable:
+            return
+        if time.monotonic() - self._printed >= _EVERY_SECONDS:
+            self._printed = time.monotonic()
+            self._print(f"  {self._bar.tasks[0].description}  {self._detail(done)}", "")
 
     def note(self, text: str) -> None:
-        """Say a line that stays; a stage's line ends the task of the stage before."""
+        """Print a line that stays; it ends the current task."""
         self._close()
         self._print(text, "bold" if self.console.is_terminal else "")
 
-    def _show(self) -> None:
-        if self._clock is None or self.quiet:
-            return
-        if self._live is not None:
-            self._live.update(
-                Text("  " + terminal.visible(self._clock.line()), style="cyan", no_wrap=True, overflow="ellipsis")
-            )
-        elif time.monotonic() - self._said >= _EVERY_SECONDS:
-            self._said = time.monotonic()
-            self._print("  " + self._clock.line(), "")
+    def _rate(self, done: float) -> float:
+        """Done per second since the task began in this process."""
+        seconds = self._bar.tasks[0].elapsed or 0.0
+        return (done - (self._first or 0.0)) / seconds if seconds > 0 else 0.0
+
+    def _detail(self, done: float) -> str:
+        """`42 %  420k/1M tokens  6.1k tokens/s  1 min 35 s left  loss 4.21`."""
+        task, parts, rate = self._bar.tasks[0], [], self._rate(done)
+        if task.total:
+            parts.append(f"{min(1.0, done / task.total):4.0%}")
+            parts.append(f"{amount(done)}/{amount(task.total)} {self._unit}".rstrip())
+        elif done:
+            parts.append(f"{amount(done)} {self._unit}".rstrip())
+        if rate > 0 and done:
+            parts.append(f"{amount(rate)} {self._unit or 'items'}/s")
+            if task.total and done < task.total and (task.elapsed or 0.0) > 2:
+                parts.append(f"{duration((task.total - done) / rate)} left")
+        return "  ".join([*parts, *self._named_metrics()])
+
+    def _named_metrics(self) -> list[str]:
+        return [
+            f"{name} {value if isinstance(value, str) else f'{value:.4g}'}" for name, value in self._metrics.items()
+        ]
 
     def _close(self) -> None:
-        if self._clock is not None:
-            self._print("  " + self._clock.closing(), "dim" if self.console.is_terminal else "")
-            self._clock = None
+        """End the current task with a line that says what it took."""
+        if self._task is None:
+            return
+        task = self._bar.tasks[0]
+        parts = [f"{task.description}: {duration(task.elapsed or 0.0)}"]
+        if task.completed and self._unit:
+            parts.append(f"{amount(task.completed)} {self._unit}")
+            rate = self._rate(task.completed)
+            if rate > 0:
+                parts.append(f"{amount(rate)} {self._unit}/s")
+        self._bar.remove_task(self._task)
+        self._task = None
+        self._print("  " + ", ".join([*parts, *self._named_metrics()]), "dim" if self.console.is_terminal else "")
 
     def _print(self, text: str, style: str) -> None:
         if not self.quiet:
@@ -139,7 +134,7 @@ def amount(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span as people say it."""
+    """A time span with units: 4.2 s, 1 min 35 s, 3 h 20 min, 4.5 days."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 100:
@@ -151,14 +146,7 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min"
     days = hours / 24
-    return (
-        f"{days:,.1f} days"
-        if days < 1000
-        else f"{days / 365.25:,.1f} years"
-        if days < 3650
-        else f"{days / 365.25:,.0f} years"
-    )
-
-
-def _figure(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}"
+    if days < 1000:
+        return f"{days:,.1f} days"
+    years = days / 365.25
+    return f"{years:,.1f} years" if days < 3650 else f"{years:,.0f} years"

@@ -1,4 +1,4 @@
-"""`rexplug report`: the page and the card of a run, made again."""
+"""`rexplug report`: write the report and the model card of a run again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from rexplug.cli.terminal import echo
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 def report(run: Path) -> None:
-    """Write report.html and the model card of the folder RUN again, from what lies in it."""
-    from rexplug.pipeline.run import rewrite_report
-    from rexplug.plugins.discovery import load_plugins
+    """Write report.html and the model card of the run in folder RUN again."""
+    from rexplug import api
 
-    for path in rewrite_report(run, load_plugins()):
+    for path in api.write_report(run):
         echo(f"  {path}")

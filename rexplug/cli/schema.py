@@ -1,4 +1,4 @@
-"""`rexplug schema`: for editors."""
+"""`rexplug schema`: the JSON Schema of recipes, for editors."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import click
 
 @click.command()
 def schema() -> None:
-    """Print the JSON Schema of recipes, installed plugins included."""
-    from rexplug.plugins.discovery import load_plugins
-    from rexplug.recipe import recipe_schema
+    """Print the JSON Schema of recipes, with the components of all installed plugins."""
+    from rexplug import api
 
-    click.echo(json.dumps(recipe_schema(load_plugins()), indent=2))
+    click.echo(json.dumps(api.recipe_schema(), indent=2))

@@ -1,4 +1,4 @@
-"""`rexplug show`: the resolved recipe."""
+"""`rexplug show`: print the resolved recipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
 def show(recipe: Path, overrides: tuple[str, ...]) -> None:
-    """Print RECIPE (with OVERRIDES) with defaults spelled out; the output is a valid recipe."""
-    from rexplug.recipe import dump_recipe, load_recipe
+    """Print RECIPE (with OVERRIDES) with every default written out; the output is a valid recipe."""
+    from rexplug import api
 
-    click.echo(dump_recipe(load_recipe(recipe, overrides)), nl=False)
+    click.echo(api.dump_recipe(api.load_recipe(recipe, overrides)), nl=False)

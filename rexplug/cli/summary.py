@@ -1,67 +1,71 @@
-"""The short summary at the end of a run: the numbers that matter and where things are."""
+"""The summary at the end of a run: its main numbers, and where its files are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rexplug.cli.progress import amount, duration
-from rexplug.pipeline import Manifest
-from rexplug.recipe import Recipe
+
+if TYPE_CHECKING:
+    from rexplug.api import Recipe, Run, StageRecord
 
 
-def print_summary(manifest: Manifest, recipe: Recipe, console: Console) -> None:
-    """Print what came out of a run that is complete or was stopped after a stage."""
-    known: Mapping[str, Mapping[str, Any]] = manifest.values["stages"]
-    # What was measured on weights or a recipe that are gone says nothing of those that are there.
-    stages = {name: stage for name, stage in known.items() if not stage.get("stale")}
+def print_summary(run: Run, recipe: Recipe, console: Console) -> None:
+    """Print the results of a run that is complete or was stopped after a stage."""
+    # Results of weights or of a recipe that have changed since are not those of this run.
+    stages = {name: stage for name, stage in run.stages.items() if not stage.stale}
     console.print()
     _print_corpus(stages, console)
     _print_phases(stages, recipe, console)
     _print_evaluation(stages, recipe, console)
-    run = manifest.run
     synthetic = [name for name, source in recipe.sources.items() if source.synthetic]
     if synthetic:
         console.print(
             Text(
-                f"The text of {' and '.join(synthetic)} is synthetic: figures show that the recipe works, not how good a model is.",
+                f"The text of {' and '.join(synthetic)} is synthetic: results show that the recipe works, not how good a model is.",
                 "yellow",
             )
         )
-    old = sorted(name for name, stage in known.items() if stage.get("stale") and stage.get("status") == "done")
-    if old:
+    outdated = sorted(stage.name for stage in run.stages.values() if stage.stale and stage.status == "done")
+    if outdated:
         console.print(
-            Text(f"Left out, since what they depend on has changed: {', '.join(old)}", "yellow"), soft_wrap=True
+            Text(f"Left out, since what they depend on has changed: {', '.join(outdated)}", "yellow"), soft_wrap=True
         )
-    spent = sum(float(stage.get("seconds", 0.0)) for stage in known.values())
-    console.print(f"{duration(spent)} of work, {manifest.values.get('peak_memory_gib', 0)} GiB peak memory")
-    places = [("model", run.model), ("report", run.report), ("everything", run.root)]
-    stale = {"model": "export", "report": "report"}
-    places = [(name, path) for name, path in places if not known.get(stale.get(name, ""), {}).get("stale")]
-    for name, path in places:
-        if path.exists():
+    console.print(f"{duration(run.seconds)} of work, {run.manifest.get('peak_memory_gib', 0)} GiB peak memory")
+    where = run.directory
+    for name, path, stage in (("model", where.model, "export"), ("report", where.report, "report")):
+        if path.exists() and _holds(run, stage):
             console.print(Text(f"  {name + ':':<12}{path}"), soft_wrap=True)
-    if ("model", run.model) in places and run.model.exists():
-        console.print(
-            Text(
-                f'  {"load it:":<12}AutoModelForMaskedLM.from_pretrained("{run.model}") or SentenceTransformer("{run.model}")'
-            ),
-            soft_wrap=True,
-        )
+    console.print(Text(f"  {'everything:':<12}{where.root}"), soft_wrap=True)
+    if where.model.exists() and _holds(run, "export"):
+        call = f'AutoModelForMaskedLM.from_pretrained("{where.model}") or SentenceTransformer("{where.model}")'
+        console.print(Text(f"  {'load it:':<12}{call}"), soft_wrap=True)
 
 
-def _print_corpus(stages: Mapping[str, Mapping[str, Any]], console: Console) -> None:
-    result = (stages.get("curate") or {}).get("result")
-    if not result:
-        return
-    tokens = (stages.get("tokenize") or {}).get("result") or {}
-    table = Table("source", "read", "kept", "held out", "tokens", title="Corpus", title_justify="left", box=None)
+def _holds(run: Run, stage: str) -> bool:
+    """Whether what a stage wrote is still that of this run."""
+    return stage not in run.stages or not run.stages[stage].stale
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table without lines whose columns, but for the first, are aligned to the right."""
+    table = Table(*columns, title=title, title_justify="left", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
+    return table
+
+
+def _print_corpus(stages: Mapping[str, StageRecord], console: Console) -> None:
+    result = stages["curate"].result if "curate" in stages else None
+    if not result:
+        return
+    tokens = (stages["tokenize"].result if "tokenize" in stages else None) or {}
+    table = _table("Corpus", "source", "read", "kept", "held out", "tokens")
     for name, source in result["sources"].items():
         stored = tokens.get(name) or {}
         table.add_row(
@@ -72,14 +76,11 @@ def _print_corpus(stages: Mapping[str, Mapping[str, Any]], console: Console) -> 
     console.print()
 
 
-def _print_phases(stages: Mapping[str, Mapping[str, Any]], recipe: Recipe, console: Console) -> None:
-    table = Table(
-        "phase", "tokens", "context", "steps", "tokens/s", "loss", title="Training", title_justify="left", box=None
-    )
-    for column in table.columns[1:]:
-        column.justify = "right"
+def _print_phases(stages: Mapping[str, StageRecord], recipe: Recipe, console: Console) -> None:
+    table = _table("Training", "phase", "tokens", "context", "steps", "tokens/s", "loss")
     for phase in recipe.phases:
-        result = (stages.get(f"train.{phase.name}") or {}).get("result")
+        name = f"train.{phase.name}"
+        result = stages[name].result if name in stages else None
         if result:
             table.add_row(
                 phase.name, amount(result["tokens"]), str(phase.context), str(result["steps"]),
@@ -90,30 +91,25 @@ def _print_phases(stages: Mapping[str, Mapping[str, Any]], recipe: Recipe, conso
         console.print()
 
 
-def _print_evaluation(stages: Mapping[str, Mapping[str, Any]], recipe: Recipe, console: Console) -> None:
+def _print_evaluation(stages: Mapping[str, StageRecord], recipe: Recipe, console: Console) -> None:
     moments = ["initial", *(phase.name for phase in recipe.phases)]
-    found = {moment: (stages.get(f"evaluate.{moment}") or {}).get("result") or {} for moment in moments}
-    baselines = (stages.get("evaluate.baselines") or {}).get("result") or {}
-    names = list(dict.fromkeys(name for result in found.values() for name in result))
-    if not names:
+    results = {
+        moment: (stages[f"evaluate.{moment}"].result if f"evaluate.{moment}" in stages else None) or {}
+        for moment in [*moments, "baselines"]
+    }
+    baselines = results.pop("baselines")
+    evaluators = list(dict.fromkeys(name for result in results.values() for name in result))
+    if not evaluators:
         return
-    table = Table(
-        "evaluation", *moments, *baselines, title="Evaluation (95 % interval of the last model measured)", title_justify="left",
-        box=None,
-    )  # fmt: skip
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name in names:
-        cells, last, place = [], None, 0
-        for number, moment in enumerate(moments):
-            metric = found[moment].get(name)
-            cells.append(f"{metric['value']:.3f}" if metric else "")
-            if metric:
-                last, place = metric, number
-        if last and last.get("low") is not None:
-            cells[place] += f" ({last['low']:.3f}-{last['high']:.3f})"
-        main = last["main"] if last else ""
-        cells += [f"{each[name]['value']:.3f}" if name in each else "–" for each in baselines.values()]
-        table.add_row(f"{name} {main}", *cells)
+    table = _table("Evaluation (95 % interval of the last model measured)", "evaluation", *moments, *baselines)
+    for name in evaluators:
+        measured = {index: results[moment][name] for index, moment in enumerate(moments) if name in results[moment]}
+        cells = [f"{measured[index]['value']:.3f}" if index in measured else "" for index in range(len(moments))]
+        last = max(measured)
+        metric = measured[last]
+        if metric.get("low") is not None:
+            cells[last] += f" ({metric['low']:.3f}-{metric['high']:.3f})"
+        cells += [f"{baseline[name]['value']:.3f}" if name in baseline else "–" for baseline in baselines.values()]
+        table.add_row(f"{name} {metric['main']}", *cells)
     console.print(table)
     console.print()

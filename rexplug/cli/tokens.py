@@ -1,4 +1,4 @@
-"""`rexplug tokens`: what is in the token stores of a run."""
+"""`rexplug tokens`: print what is in the token stores of a run."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import click
 from rexplug.cli.terminal import echo, one_line
 
 if TYPE_CHECKING:
-    from rexplug.tokens import TokenStore
+    from rexplug.api import TokenStore
 
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
-_LONGEST = 2**20
+_FIRST_DOCUMENTS = 3
+_FIRST_TOKENS = 60
+"""Documents of a store, and tokens of each, that are shown unless documents are asked for."""
 
 
 @click.group()
 def tokens() -> None:
-    """Look into the token stores of a run."""
+    """Show what is in the token stores of a run."""
 
 
 @tokens.command()
@@ -27,38 +29,42 @@ def tokens() -> None:
 @click.option("--source", metavar="NAME", help="Only the store of this source.")
 @click.option("--verify", is_flag=True, help="Read every file and compare it with its checksum.")
 @click.option(
-    "--document", "documents", metavar="ID", multiple=True, help="Show this document's tokens; may be repeated."
+    "--document", "documents", metavar="ID", multiple=True, help="Show all tokens of this document; may be repeated."
 )
-@click.option("--tokenizer", type=click.Path(path_type=Path), help="Its folder; that of the run if left out.")
+@click.option(
+    "--tokenizer", type=click.Path(path_type=Path), help="The tokenizer's folder; that of the run by default."
+)
 def show(folder: Path, source: str | None, verify: bool, documents: tuple[str, ...], tokenizer: Path | None) -> None:
-    """Counts, channels, lengths and a few documents of the stores of a run, or of one store.
+    """Print counts, channels, lengths and a few documents of the stores of a run, or of one store.
 
-    Sizes and ends of all files are checked as the store is opened; --verify reads their contents too and ends with exit
-    code 2 where one was altered.
+    Sizes and ends of all files are checked when a store is opened. --verify also reads their contents; if a file was
+    altered, the exit code is 2.
     """
+    from rexplug import api
     from rexplug.errors import DataError
-    from rexplug.tokens import TokenStore
 
-    stores = [TokenStore.open(path) for path in _folders(folder, source)]
-    tokenizer = tokenizer or next((path for store in stores for path in _beside(store.folder)), None)
+    stores = api.open_token_stores(folder, source)
+    tokenizer = tokenizer or next(filter(None, map(api.stored_tokenizer, stores)), None)
     damaged: list[str] = []
     missing = set(documents)
     for store in stores:
         echo("\n".join(_lines(store)))
         if verify:
-            found = list(store.verify())
-            damaged += found
-            files = sum(len(shard["files"]) for shard in store.description["shards"])
-            echo(
-                f"  checksums  {f'{len(found)} of {files} files differ' if found else f'all {files} files as written'}"
+            problems = list(store.verify())
+            damaged += problems
+            num_files = sum(len(shard["files"]) for shard in store.description["shards"])
+            verdict = (
+                f"{len(problems)} of {num_files} files differ" if problems else f"all {num_files} files as written"
             )
+            echo(f"  checksums  {verdict}")
         numbers = [(name, number) for name in documents for number in store.find(name)]
         missing -= {name for name, _ in numbers}
         if not documents and store.num_documents:
-            firsts = list(range(min(3, store.num_documents)))
+            firsts = list(range(min(_FIRST_DOCUMENTS, store.num_documents)))
             numbers = list(zip(store.ids(firsts), firsts, strict=True))
         for name, number in numbers:
-            echo(f"\n  {one_line(name)}\n    {_text(store, number, tokenizer, whole=bool(documents))}")
+            text = _text(store, number, tokenizer, limit=None if documents else _FIRST_TOKENS)
+            echo(f"\n  {one_line(name)}\n    {text}")
         echo()
     if damaged:
         raise DataError("\n".join(damaged))
@@ -68,31 +74,9 @@ def show(folder: Path, source: str | None, verify: bool, documents: tuple[str, .
         )
 
 
-def _folders(folder: Path, source: str | None) -> list[Path]:
-    from rexplug.errors import DataError
-
-    if (folder / "store.json").exists():
-        return [folder]
-    found = sorted(path.parent for path in folder.glob("tokens/*/store.json"))
-    if not found:
-        raise DataError(
-            f"{folder} is neither a token store (store.json) nor a run that has some (tokens/SOURCE/store.json)"
-        )
-    chosen = [path for path in found if source in (None, path.name)]
-    if not chosen:
-        raise DataError(
-            f"--source {source}: there is no such store; there are {', '.join(path.name for path in found)}"
-        )
-    return chosen
-
-
-def _beside(store: Path) -> Iterator[Path]:
-    folder = store.resolve().parent.parent / "tokenizer"
-    if (folder / "tokenizer.json").exists():
-        yield folder
-
-
 def _lines(store: TokenStore) -> Iterator[str]:
+    from rexplug import api
+
     about = store.description
     kind = "uint16" if about["vocabulary_size"] <= 2**16 else "uint32"
     size = sum(file["bytes"] for shard in about["shards"] for file in shard["files"].values())
@@ -101,7 +85,10 @@ def _lines(store: TokenStore) -> Iterator[str]:
     yield f"  tokens     {store.num_tokens:,} ({kind}, vocabulary {about['vocabulary_size']:,}, tokenizer {about['tokenizer']})"
     yield f"  channels   {', '.join(store.channels) or 'none'}"
     if store.num_documents:
-        values = "  ".join(f"{_name(at)} {value:,}" for at, value in zip(_QUANTILES, _quantiles(store), strict=True))
+        values = "  ".join(
+            f"{_name(at)} {value:,}"
+            for at, value in zip(_QUANTILES, api.length_quantiles(store, _QUANTILES), strict=True)
+        )
         yield f"  lengths    mean {store.num_tokens / store.num_documents:,.1f}  {values}"
 
 
@@ -109,28 +96,12 @@ def _name(quantile: float) -> str:
     return {0.0: "shortest", 0.5: "median", 1.0: "longest"}.get(quantile, f"{quantile:.0%}")
 
 
-def _quantiles(store: TokenStore) -> list[int]:
-    """Counted block by block, so that memory does not grow with the store; lengths are cut at a million."""
-    import numpy as np
+def _text(store: TokenStore, document: int, tokenizer: Path | None, *, limit: int | None) -> str:
+    """The first `limit` tokens of a document as text, or as numbers without a tokenizer."""
+    from rexplug import api
 
-    counts = np.zeros(_LONGEST + 1, np.int64)
-    longest, lengths = 0, store.lengths
-    for first in range(0, len(lengths), _LONGEST):
-        part = np.asarray(lengths[first : first + _LONGEST])
-        longest = max(longest, int(part.max()))
-        found = np.bincount(np.minimum(part, _LONGEST))
-        counts[: len(found)] += found
-    ends = np.cumsum(counts)
-    places = [min(store.num_documents - 1, int(at * store.num_documents)) for at in _QUANTILES[:-1]]
-    return [*np.searchsorted(ends, places, side="right").tolist(), longest]
-
-
-def _text(store: TokenStore, document: int, tokenizer: Path | None, *, whole: bool) -> str:
-    ids = store.document(document, 0, None if whole else 60).tolist()
-    more = "" if whole or len(ids) == int(store.lengths[document]) else " ..."
+    ids = store.document(document, 0, limit).tolist()
+    more = "" if len(ids) == int(store.lengths[document]) else " ..."
     if tokenizer is None:
         return " ".join(map(str, ids)) + more
-    from rexplug.io.tokenizer_files import open_tokenizer
-
-    decoded = open_tokenizer(tokenizer).decode(ids, skip_special_tokens=False)
-    return " ".join(decoded.split()) + more
+    return " ".join(api.decode(tokenizer, ids).split()) + more

@@ -1,4 +1,4 @@
-"""`rexplug verify`: whether a run's files are what was written."""
+"""`rexplug verify`: compare the files of a run with their checksums."""
 
 from __future__ import annotations
 
@@ -6,31 +6,33 @@ from pathlib import Path
 
 import click
 
+from rexplug.cli.terminal import echo
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 def verify(run: Path) -> None:
-    """Read every file of the folder RUN and compare it with the checksum that was recorded when it was written.
+    """Compare every file of the run in folder RUN with the checksum that was recorded when it was written.
 
-    Corpus, tokenizer, token stores, checkpoints and exported models are compared. Ends with exit code 2 where one differs, and
-    says what makes it again.
+    Corpus, tokenizer, token stores, checkpoints and exported models are read. If a file differs, the exit code is 2, and the
+    message says how to make it again.
     """
+    from rexplug import api
     from rexplug.errors import DataError
-    from rexplug.pipeline.verify import verify_run
 
     damaged: list[str] = []
-    without = 0
-    for part in verify_run(run):
+    unrecorded = 0
+    for part in api.verify(run):
         place = part.folder.relative_to(run)
         if part.problems:
-            said = f"{len(part.problems)} differ"
+            verdict = f"{len(part.problems)} differ"
             damaged += [f"{problem}; {part.repair}" for problem in part.problems]
         elif not part.files:
-            said, without = "no checksums were recorded", without + 1
+            verdict, unrecorded = "no checksums were recorded", unrecorded + 1
         else:
-            said = "as written"
-        click.echo(f"  {place!s:<40} {part.files:>5} files  {part.size / 2**20:>10,.1f} MiB  {said}")
+            verdict = "as written"
+        echo(f"  {place!s:<40} {part.files:>5} files  {part.size / 2**20:>10,.1f} MiB  {verdict}")
     if damaged:
         raise DataError("\n".join(damaged))
-    if without:
-        click.echo("parts without checksums were written by an earlier version of rexplug, or are not finished")
+    if unrecorded:
+        echo("parts without checksums were written by an earlier version of rexplug, or are not finished")

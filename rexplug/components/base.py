@@ -10,25 +10,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from rexplug.documented import Documented
 from rexplug.io.hub import HubName
 
 ComponentT = TypeVar("ComponentT", bound="Component")
 
 
-class Component(BaseModel, ABC):
+class Component(Documented, ABC):
     """A frozen model whose fields are its options and whose methods do the work.
 
     The string under a field is that option's documentation: `rexplug plugins` and the reference pages print it.
     Instances pickle (workers), compare by value (fingerprints) and write themselves back to YAML (`dump`).
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, populate_by_name=True, allow_inf_nan=False)
 
     name: ClassVar[str] = ""
     """How recipes name the component: `<plugin>.<component>`."""

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from rexplug.components.quantities import Quantity
+from rexplug.documented import Documented
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,10 @@ def _each_once(named: Iterable[tuple[str, str | None]]) -> dict[str, str]:
     return {name: text for text, name in first.items()}
 
 
-class FineTuning(BaseModel):
+class FineTuning(Documented):
     """What a fine-tune may cost: the same for every model. Learning rates are chosen on dev, never on test."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     modes: tuple[Literal["probe", "full"], ...] = Field(default=("full", "probe"), min_length=1)
     """`full` trains all weights, `probe` only a head on the frozen encoder; the first one gives the main metric."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rexplug.components.base import Component
 from rexplug.components.salience_scorer import SalienceScorer
 from rexplug.schedules import Ramp
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,14 @@ class MaskingPolicy(Component):
         """Which of the tokens that `choose` chooses with a generator in the same state are chosen for what they are and
         not by chance, `[num_tokens]`. Only previews ask; the default says none.
         """
+        import numpy as np
+
         return np.zeros(len(batch.token_ids), np.bool_)
 
     def budget(self, batch: TokenBatch, progress: float) -> int:
         """How many tokens to mask at `progress`: the rate times the maskable tokens, rounded, but at least one."""
+        import numpy as np
+
         maskable = int(np.count_nonzero(batch.maskable))
         return min(maskable, max(1, round(self.rate.at(progress) * maskable)))
 
@@ -69,6 +74,8 @@ class MaskingPolicy(Component):
 
 def random_tokens(free: NDArray[np.bool_], count: int, generator: np.random.Generator) -> NDArray[np.bool_]:
     """`count` of the `free` tokens, each set of that many equally likely, `[num_tokens]`; all, if there are no more."""
+    import numpy as np
+
     num_free = int(np.count_nonzero(free))
     if count >= num_free:
         return free.copy()

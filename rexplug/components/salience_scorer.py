@@ -6,14 +6,15 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, NamedTuple, Self
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from rexplug.components.base import Component
 from rexplug.components.corpus_filter import CorpusSample
 from rexplug.text.words import word_bounds
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class TokenizedDocument:
         `starts`, `ends` (exclusive) and `values` are `[num_spans]`; the spans are in order and do not overlap. The last
         character of a token decides: byte-level BPE keeps the white space before a word in the word's first token.
         """
+        import numpy as np
+
         # A token lies in a span if its last character does. There are fewer spans than tokens, so those are looked up.
         last = np.ascontiguousarray(self.offsets[:, 1])
         first_tokens = last.searchsorted(np.asarray(starts, np.uint32), side="right")
@@ -78,6 +81,8 @@ class SalienceScorer(Component):
 
         The default names the score of each run of tokens that score alike; override it where more can be said.
         """
+        import numpy as np
+
         scores = self.score(document)
         edges = np.flatnonzero(np.diff(scores, prepend=0, append=0))
         return [

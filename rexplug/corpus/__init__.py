@@ -1,1 +1,4 @@
-"""Curation: sources, filters, deduplication, decontamination and the relevance classifier."""
+"""Curation: sources, filters, deduplication, decontamination and the relevance classifier.
+
+Nothing is imported here: sources and filters are loaded whenever plugins are listed, and must not bring curation along.
+"""

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from rexplug.components import Document
 from rexplug.corpus.rolling_hash import Hashes, powers, prefix_sums, window_hashes
 from rexplug.text.words import split_words_and_marks
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 
 HAS_NON_PUNCTUATION, HAS_LETTER = 1, 2
 """Bits of a word's code: whether it has a character that is not punctuation, and a letter. The length is above them."""
 
-_MIX = np.uint64(0xBF58476D1CE4E5B9)
-_BORDER = np.uint64(0x94D049BB133111EB)
+_MIX = 0xBF58476D1CE4E5B9
+_BORDER = 0x94D049BB133111EB
 _MOST_WORDS = 300_000
 """Words whose codes are kept."""
 _LONGEST_WORD = 40
@@ -62,6 +64,8 @@ class TextStatistics:
     @cached_property
     def codes(self) -> NDArray[np.int64]:
         """`[num_words]` length of each word, times 4, plus the bits `HAS_NON_PUNCTUATION` and `HAS_LETTER`."""
+        import numpy as np
+
         return np.fromiter(map(_codes.__getitem__, self.words), np.int64, len(self.words))
 
     @cached_property
@@ -72,6 +76,8 @@ class TextStatistics:
     @cached_property
     def num_non_symbols(self) -> int:
         """Number of words that are not punctuation alone."""
+        import numpy as np
+
         return int(np.count_nonzero(self.codes & HAS_NON_PUNCTUATION))
 
     @cached_property
@@ -82,25 +88,31 @@ class TextStatistics:
     @cached_property
     def num_with_letter(self) -> int:
         """Number of words with a letter."""
+        import numpy as np
+
         return int(np.count_nonzero(self.codes & HAS_LETTER))
 
     @cached_property
     def ends(self) -> NDArray[np.int64]:
         """`[num_words + 1]` where each word ends in the words joined without white space; begins with 0."""
+        import numpy as np
+
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.lengths)])
 
     @cached_property
     def _sums(self) -> tuple[Hashes, Hashes, Hashes]:
         """Prefix sums of the characters and of the word borders at each end of a word, and the inverse weights there."""
+        import numpy as np
+
         joined = "".join(self.words)
         values = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
-        values = (values + np.uint64(1)) * _MIX
+        values = (values + np.uint64(1)) * np.uint64(_MIX)
         values ^= values >> np.uint64(29)
-        values *= _BORDER
+        values *= np.uint64(_BORDER)
         values ^= values >> np.uint64(32)
         weights, inverse = powers(len(values) + 1)
         characters = prefix_sums(values, weights[:-1])
-        borders = prefix_sums(np.full(len(self.words), _BORDER), weights[self.ends[:-1]])
+        borders = prefix_sums(np.full(len(self.words), np.uint64(_BORDER)), weights[self.ends[:-1]])
         return characters[self.ends], borders, inverse[self.ends]
 
     def ngrams(self, n: int, *, borders: bool) -> Hashes:
@@ -113,6 +125,8 @@ class TextStatistics:
 
     def most_frequent_ngram_characters(self, n: int) -> int:
         """Characters, blanks between words included, of all occurrences of the most frequent n-gram (the first of equals)."""
+        import numpy as np
+
         if len(self.words) < n:
             return 0
         hashes = self.ngrams(n, borders=True)
@@ -129,6 +143,8 @@ class TextStatistics:
         A repeated n-gram is skipped whole, so where each begins depends on those before it, which takes a loop. Most texts
         need none: too few n-grams occur twice for any way of counting to reach the share.
         """
+        import numpy as np
+
         size = len(self.text)
         if len(self.words) < n:
             return False

@@ -60,15 +60,12 @@ class HuggingFaceEncoder:
         self._packed = packed and runs_packed(self._model.config)
         if self._packed:
             from rexplug.model.attention import choose_backend
+            from rexplug.model.layers import disable_dropout
             from rexplug.model.packed import use_packed_attention
 
             self._backend, _ = choose_backend("auto", self.device)
             # No dropout in fine-tunes either: they draw no random numbers but the order of examples.
-            for module in self._model.modules():
-                if hasattr(module, "attention_dropout") and isinstance(module.attention_dropout, float):
-                    module.attention_dropout = 0.0
-                if isinstance(module, torch.nn.Dropout):
-                    module.p = 0.0
+            disable_dropout(self._model)
             use_packed_attention(self._model)
         with loading(model):
             self.encode(["a"])  # parts that do not fit together show here, and not after hours

@@ -94,7 +94,7 @@ class Context:
         scorer, tokenizer = self.material.scorer, self.material.tokenizer
         if scorer is None or tokenizer is None:
             return None
-        from rexplug.tokens import encode
+        from rexplug.tokens.tokenize import encode
 
         documents = [Document(str(number), text) for number, text in enumerate(texts)]
         found: list[NDArray[np.uint8]] = []

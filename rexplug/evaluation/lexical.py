@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Literal, NoReturn
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from rexplug.errors import NotApplicable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Kind = Literal["bm25", "tfidf"]
 KINDS: tuple[Kind, ...] = ("bm25", "tfidf")
@@ -53,6 +54,8 @@ class LexicalModel:
 
     def rank(self, corpus: Mapping[str, str], queries: Mapping[str, str], top: int) -> dict[str, dict[str, float]]:
         """The `top` best documents of each query with their scores; word statistics are those of the corpus."""
+        import numpy as np
+
         keys = list(corpus)
         scores = self._scores(list(corpus.values()), list(queries.values()))
         found = {}
@@ -64,6 +67,8 @@ class LexicalModel:
 
     def compare(self, first: Sequence[str], second: Sequence[str]) -> NDArray[np.float64]:
         """How alike the texts of each pair are, `[n]`; the second texts are the corpus."""
+        import numpy as np
+
         corpus = list(dict.fromkeys(second))
         place = {text: i for i, text in enumerate(corpus)}
         queries = list(dict.fromkeys(first))
@@ -78,6 +83,8 @@ class LexicalModel:
         return [vectorizer.fit_transform(train), *(vectorizer.transform(list(each)) for each in others)]
 
     def _scores(self, corpus: Sequence[str], queries: Sequence[str]) -> list[NDArray[np.float32]]:
+        import numpy as np
+
         if self.kind == "tfidf":
             from sklearn.feature_extraction.text import TfidfVectorizer
 

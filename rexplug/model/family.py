@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rexplug.model.layout import HIDDEN, INTERMEDIATE, VOCABULARY, EncoderShape, Module, WeightLayout
+from rexplug.model.layout import HIDDEN, INTERMEDIATE, VOCABULARY, EncoderShape, ModelLayout, Module
 
 EMBEDDING_MULTIPLE = 64
 """A new embedding has a multiple of this many rows, which makes matrix products faster."""
@@ -90,7 +90,7 @@ class Family:
     model_type: str
     title: str
     architecture: str
-    layout: WeightLayout
+    layout: ModelLayout
     config: ConfigFields
     kinds: Mapping[str, LayerKind]
     global_every: int
@@ -107,7 +107,7 @@ _FLAGS = {
     "norm_bias": False, "attention_bias": False, "mlp_bias": False, "decoder_bias": True, "classifier_bias": False,
     "tie_word_embeddings": True,
 }  # fmt: skip
-_LAYOUT = WeightLayout(
+_LAYOUT = ModelLayout(
     encoder="model.",
     embedding=Module("embeddings.tok_embeddings", (VOCABULARY, HIDDEN)),
     embedding_norm=Module("embeddings.norm", (HIDDEN,), "norm_bias"),
@@ -121,11 +121,15 @@ _LAYOUT = WeightLayout(
         Module("mlp.Wo", (HIDDEN, INTERMEDIATE), "mlp_bias"),
     ),
     not_in_first_layer=frozenset({"attn_norm"}),
-    final_norm=Module("final_norm", (HIDDEN,), "norm_bias"),
+    last_norm=Module("final_norm", (HIDDEN,), "norm_bias"),
     head=(Module("head.dense", (HIDDEN, HIDDEN), "classifier_bias"), Module("head.norm", (HIDDEN,), "norm_bias")),
     decoder=Module("decoder", (VOCABULARY, HIDDEN), "decoder_bias"),
     tied="tie_word_embeddings",
     flags=_FLAGS,
+    # GPU: as measured where layers are compiled, which computes some of it again (docs/plan.md). CPU: residual stream, inputs
+    # of products, queries, keys and values, once more gathered by document, the attention's output, both halves of the GLU
+    # and its activation.
+    activation_bytes={"gpu": (17, 7), "cpu": (44, 16)},
 )
 _GLOBAL_EVERY = 3
 _HALF_WINDOW = 64

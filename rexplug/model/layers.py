@@ -237,6 +237,15 @@ def _rotation(
     return (None, angles) if packing.backend == "blocks" else (angles, None)
 
 
+def disable_dropout(model: Any) -> None:
+    """Set every dropout of a live model to 0, so that training it draws no random numbers."""
+    for module in model.modules():
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+
+
 def rotary_cosines_and_sines(rotary: Any, positions: Tensor, layer_type: str) -> tuple[Tensor, Tensor]:
     """Cosines and sines `[positions, d / 2]` of a layer type.
 

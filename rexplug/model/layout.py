@@ -1,4 +1,4 @@
-"""How the weights of an encoder family are laid out, and what follows: names, shapes, parameters and operations. No torch.
+"""How the models of a family are laid out, and what follows: names and shapes of weights, parameters, operations. No torch.
 
 A family (`rexplug.model.family`) describes itself in these terms, so that checks of checkpoints, plans and MFU count the
 same weights.
@@ -39,12 +39,14 @@ class Module:
 
 
 @dataclass(frozen=True, eq=False)
-class WeightLayout:
+class ModelLayout:
     """The modules of a masked language model of a family, by their names in its state dict.
 
     `encoder` is the prefix of the encoder's modules. `layer` are the modules of a layer, with names below
     `encoder` + `layers` + its number; those in `not_in_first_layer` begin with the second one. With `tied`, a field of
     config.json, the decoder has the embedding's weight. `flags` are the defaults of the config's boolean fields.
+    `activation_bytes` are the bytes that a layer keeps per token for its backward pass on a `gpu` (bf16) or a `cpu` (fp32), as
+    factors of the hidden and of the intermediate size.
     """
 
     encoder: str
@@ -53,11 +55,12 @@ class WeightLayout:
     layers: str
     layer: tuple[Module, ...]
     not_in_first_layer: frozenset[str]
-    final_norm: Module
+    last_norm: Module
     head: tuple[Module, ...]
     decoder: Module
     tied: str
     flags: Mapping[str, bool]
+    activation_bytes: Mapping[str, tuple[int, int]]
 
     @property
     def embedding_weight(self) -> str:
@@ -72,7 +75,7 @@ class WeightLayout:
     @property
     def encoder_parts(self) -> tuple[str, ...]:
         """The children of the encoder."""
-        return (self.embedding.name.partition(".")[0], self.layers, self.final_norm.name.partition(".")[0])
+        return (self.embedding.name.partition(".")[0], self.layers, self.last_norm.name.partition(".")[0])
 
     def modules(self, num_layers: int) -> Iterator[Module]:
         """Every module of a model with so many layers, under its full name."""
@@ -83,7 +86,7 @@ class WeightLayout:
                 for module in self.layer
                 if number or module.name not in self.not_in_first_layer
             ]
-        for module in (*encoder, self.final_norm):
+        for module in (*encoder, self.last_norm):
             yield replace(module, name=self.encoder + module.name)
         yield from (*self.head, self.decoder)
 
@@ -101,7 +104,7 @@ class EncoderShape:
     heads: int
     global_layers: int
     half_window: int
-    layout: WeightLayout = field(repr=False)
+    layout: ModelLayout = field(repr=False)
 
     def weights(self, rows: int, has: Callable[[str], bool] | None = None) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every weight of the masked language model; a tied decoder has none of its own.
@@ -123,7 +126,7 @@ class EncoderShape:
     def without_embedding(self) -> int:
         """Parameters of the encoder without the token embedding and its norm."""
         layout = self.layout
-        kept = [*layout.layer * self.layers, layout.final_norm]
+        kept = [*layout.layer * self.layers, layout.last_norm]
         absent = [module for module in layout.layer if module.name in layout.not_in_first_layer]
         return self._count(kept, 0) - self._count(absent, 0)
 
@@ -167,6 +170,11 @@ class EncoderShape:
         """
         window = min(attended, 2 * self.half_window + 1)
         return self.training_flops(rows, tokens=1, global_pairs=attended, local_pairs=window, masked=masked)
+
+    def activation_bytes(self, device: str) -> int:
+        """Bytes that the layers keep per token for the backward pass, on a `gpu` or a `cpu`."""
+        per_hidden, per_intermediate = self.layout.activation_bytes[device]
+        return self.layers * (per_hidden * self.hidden + per_intermediate * self.intermediate)
 
     def _widths(self, rows: int) -> dict[str, int]:
         return {"hidden": self.hidden, "intermediate": self.intermediate, "vocabulary": rows}

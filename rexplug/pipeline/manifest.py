@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from rexplug import __version__
 from rexplug.checksums import is_entry
 from rexplug.errors import DataError, shorten
 from rexplug.io.atomic import write_json
 from rexplug.run_directory import RunDirectory, read_json, repair_hint
+from rexplug.version import __version__
 
 _PACKAGES = (
     "torch", "mosaicml", "transformers", "tokenizers", "datatrove", "datasets", "mteb",

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rexplug import __version__
 from rexplug.errors import DataError, RunInterrupted
 from rexplug.io.atomic import replacing, write_text
 from rexplug.pipeline.damage import explain_damage
@@ -22,6 +21,7 @@ from rexplug.plugins.registry import Registry
 from rexplug.progress import Progress, Silent
 from rexplug.recipe import Recipe, dump_recipe, load_recipe
 from rexplug.run_directory import RunDirectory, repair_hint
+from rexplug.version import __version__
 
 
 def run_recipe(

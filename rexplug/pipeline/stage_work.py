@@ -71,7 +71,8 @@ class StageWork:
 
     def tokenize(self) -> Any:
         """Write the tokenizer, fit the salience scorers, and turn the kept documents into token stores."""
-        from rexplug.tokens import make_tokenizer, tokenize
+        from rexplug.tokens.tokenize import tokenize
+        from rexplug.tokens.tokenizer import make_tokenizer
 
         recipe, run = self.recipe, self.run
         sources = list(recipe.sources)
@@ -93,7 +94,7 @@ class StageWork:
         """Write the model that the first phase starts from."""
         from rexplug.engine import initial_checkpoint
         from rexplug.phase_stream import phase_stream
-        from rexplug.tokens import SpecialTokens
+        from rexplug.tokens.special import SpecialTokens
 
         self.progress.start("initial model")
         for phase in self.recipe.phases:
@@ -248,7 +249,7 @@ class StageWork:
         return folder / "final" if (folder / "final").is_dir() else folder
 
     def _fitted_scorers(self) -> tuple[SalienceScorer, ...]:
-        from rexplug.tokens import fit_scorers
+        from rexplug.tokens.tokenize import fit_scorers
 
         return fit_scorers(
             self.recipe.scorers,

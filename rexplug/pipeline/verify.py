@@ -109,7 +109,7 @@ def _folder(folder: Path, limit: int | None, repair: str) -> VerifiedPart:
 
 
 def _store(folder: Path, limit: int | None) -> VerifiedPart:
-    from rexplug.tokens import TokenStore
+    from rexplug.tokens.store import TokenStore
 
     part = VerifiedPart(folder, "--from tokenize makes it again")
     try:

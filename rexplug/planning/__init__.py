@@ -1,8 +1,8 @@
-"""What a recipe will do and take, before it runs. No torch: an answer takes a moment.
+"""Plans a recipe before it runs: steps, epochs, time, memory, disk and GPUs. No torch, so that a plan takes a moment.
 
-`sources` knows how many tokens there are, `phases` what becomes of them, `draw` shows curves in the terminal. `costs` says
-how long each stage takes by default and `measured` what earlier runs took; `memory`, `disk` and `gpus` are arithmetic, and
-`forecast` puts all of it together.
+`sources` finds how many tokens there are, and `phases` what training does with them. `costs` estimates how long every stage
+takes by default, and `history` keeps what earlier runs took; `memory`, `disk` and `gpus` are arithmetic, and `forecast`
+combines all of it.
 """
 
 from rexplug.planning.disk import Disk

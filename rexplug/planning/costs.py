@@ -1,7 +1,7 @@
-"""What each stage has to do, and how long that takes where nothing was measured: the documented defaults of a plan.
+"""Estimates the work of every stage, and its time and memory by default, where nothing was measured.
 
-The defaults are round figures from two cores of an AMD EPYC (docs/plan.md). A measurement on this machine turns into a
-factor on them, so that it also holds for more tokens, more documents or another number of steps.
+The defaults are round numbers from two cores of an AMD EPYC (docs/plan.md). A measurement becomes a factor on them, so that
+it also holds for more tokens, more documents or another number of steps.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from rexplug.planning.sources import BYTES_PER_TOKEN, curate_cost_key, tokenize_
 from rexplug.recipe import Recipe
 
 THREAD_FLOPS = 55e9
-"""Operations a second that a first thread reaches in training; n threads reach n^0.7 times as much."""
+"""Operations per second of one thread in training; n threads reach n^0.7 times as many."""
 STEP_SECONDS = 0.04
-"""What a step takes besides its operations: the optimizer's loop, figures, packing."""
+"""Time of a step besides its operations: the optimizer's loop, metrics, packing."""
 OPTIMIZER_SECONDS = 3.5e-9
-"""What the optimizer takes per parameter and step on a CPU."""
+"""Time of the optimizer per parameter and step on a CPU."""
 CURATE_BYTES = 1e6
-"""Bytes of text a core reads, judges, compares and writes in a second."""
+"""Bytes of text that a core reads, filters, deduplicates and writes in a second."""
 TOKENIZE_TOKENS = 4e5
-"""Tokens a core tokenizes in a second, word starts and salience included."""
-TRAIN_TOKENIZER = 4e6
-"""Characters a second from which a tokenizer is trained."""
+"""Tokens that a core tokenizes in a second, word starts and salience included."""
+TOKENIZER_CHARACTERS = 4e6
+"""Characters per second in training a tokenizer."""
 RELEVANCE_DOCUMENTS = 130.0
-"""Documents a second that are read, labelled and learnt from, fastText's training included."""
+"""Documents per second that are read, labelled and trained on by fastText."""
 EVALUATOR_TOKENS = 50e3
-"""Tokens of training that take as long as an evaluator."""
+"""Tokens of training that take as long as an evaluator does on average."""
 EVALUATOR_SECONDS = 2.0
-"""And what it takes besides."""
+"""Time of an evaluator that does not depend on the model."""
 EXPORT_SECONDS, REPORT_SECONDS, INITIAL_SECONDS, IMPORT_SECONDS, BASELINE_SECONDS = 2.0, 3.0, 4.0, 4.0, 0.5
-"""Export and its proof, report, first model with torch's import, Composer's import, and an evaluator without a model."""
+"""Export with the comparison of logits, report, initial model with torch's import, Composer's import, and a lexical baseline."""
 PROCESS_GIB = {
     "relevance": 0.4,
     "curate": 0.45,
@@ -48,15 +48,15 @@ PROCESS_GIB = {
     "evaluate": 1.3,
     "evaluated": 1.5,
 }
-"""Peak memory of stages that train no model to speak of; `evaluated` is that of a process which ran evaluators."""
+"""Peak memory of stages that train no model; `evaluated` is that of a training process which ran evaluators."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A stage before it runs.
+    """A stage before it runs, with its default cost.
 
-    `cost_key` is a hash of the options that decide its cost, `work` what it has to do in numbers, `seconds` the default
-    on a machine (None where the work is not known) and `memory_gib` the default of its peak memory.
+    `cost_key` is a hash of the options that decide its cost, `work` the amount of work in numbers, `seconds` the default time on
+    a machine (None where the work is not known), `memory_gib` the default peak memory, and `why` says if the work is a guess.
     """
 
     name: str
@@ -68,19 +68,21 @@ class Task:
 
     @property
     def size(self) -> float:
-        """Parameters of the model that it works on; 0 for none."""
+        """Parameters of the model; 0 for stages without one."""
         return self.work.get("parameters", 0.0)
 
 
-class _Add(Protocol):
+class _AddTask(Protocol):
+    """Adds a stage to the tasks; see `tasks_of`."""
+
     def __call__(
         self, name: str, key: str, work: Mapping[str, float], memory: float | None = None, known: bool = True
     ) -> None: ...
 
 
 @dataclass(frozen=True)
-class Data:
-    """All sources together: `read_bytes` before filters, kept `tokens` and `documents`; `guessed` says how, if it is a guess."""
+class CorpusSize:
+    """All sources together: `read_bytes` before filters, kept `tokens` and `documents`; `guessed` says how if they are guessed."""
 
     read_bytes: float
     tokens: float
@@ -88,42 +90,42 @@ class Data:
     guessed: str = ""
 
 
-def data_of(plan: Plan) -> Data:
-    """What is known of the sources; where one is not counted, the tokens that the phases take of it, as if none was seen twice."""
+def corpus_size(plan: Plan) -> CorpusSize:
+    """The size of all sources; for one that is not counted the tokens that the phases take of it, as if no text was seen twice."""
     read = tokens = documents = 0.0
     guessed = ""
-    for name, known in plan.source_sizes.items():
-        kept = known.num_tokens
+    for name, size in plan.source_sizes.items():
+        kept = size.num_tokens
         if kept is None:
             kept = sum(phase.sources[name].tokens for phase in plan.phases if name in phase.sources)
-            guessed = "sources are not counted yet; taken as if no text was seen twice"
+            guessed = "sources are not counted yet; estimated as if no text was seen twice"
         tokens += kept
-        documents += known.num_documents or kept / 700
-        read += known.read_bytes or known.num_bytes or kept * BYTES_PER_TOKEN
-    return Data(read, tokens, documents, guessed)
+        documents += size.num_documents or kept / 700
+        read += size.read_bytes or size.num_bytes or kept * BYTES_PER_TOKEN
+    return CorpusSize(read, tokens, documents, guessed)
 
 
 def seconds_of(task: str, work: Mapping[str, float], machine: Hardware, gpu: Gpu | None) -> float:
-    """The default for a stage with this work on a machine; `gpu` is the one that it trains on."""
-    group = group_of(task)
+    """The default time of a stage with this work on a machine; `gpu` is the one that it trains on."""
+    kind = group_of(task)
     workers = max(1.0, min(work.get("workers", 1.0), machine.cores))
     training = _training_seconds(work, machine, gpu)
-    if group == "relevance":
+    if kind == "relevance":
         return IMPORT_SECONDS + work["documents"] / RELEVANCE_DOCUMENTS
-    if group == "curate":
+    if kind == "curate":
         return IMPORT_SECONDS + work["bytes"] / CURATE_BYTES / workers
-    if group == "tokenize":
-        return IMPORT_SECONDS + work["sample"] / TRAIN_TOKENIZER + work["tokens"] / TOKENIZE_TOKENS / workers
-    if group == "initial":
+    if kind == "tokenize":
+        return IMPORT_SECONDS + work["sample"] / TOKENIZER_CHARACTERS + work["tokens"] / TOKENIZE_TOKENS / workers
+    if kind == "initial":
         return INITIAL_SECONDS + work["parameters"] * 2e-8
-    if group == "train":
+    if kind == "train":
         return work["first"] * IMPORT_SECONDS + training + work["evaluations"] * _evaluation(work, machine, gpu)
-    if group == "evaluate":
+    if kind == "evaluate":
         return _evaluation(work, machine, gpu)
-    if group == "baselines":
-        heavy = work["models"] * _evaluation(work, machine, gpu)
-        return heavy + work["words"] * work["evaluators"] * BASELINE_SECONDS
-    return (EXPORT_SECONDS if group == "export" else REPORT_SECONDS) + work.get("parameters", 0.0) * 2e-8
+    if kind == "baselines":
+        neural = work["models"] * _evaluation(work, machine, gpu)
+        return neural + work["words"] * work["evaluators"] * BASELINE_SECONDS
+    return (EXPORT_SECONDS if kind == "export" else REPORT_SECONDS) + work.get("parameters", 0.0) * 2e-8
 
 
 def _training_seconds(work: Mapping[str, float], machine: Hardware, gpu: Gpu | None) -> float:
@@ -139,29 +141,29 @@ def _threads_flops(machine: Hardware) -> float:
 
 
 def _evaluation(work: Mapping[str, float], machine: Hardware, gpu: Gpu | None) -> float:
-    each = EVALUATOR_TOKENS * work["flops_per_token"]
+    flops = EVALUATOR_TOKENS * work["flops_per_token"]
     rate = gpu.peak * work["share"] if gpu is not None else _threads_flops(machine)
-    return work["evaluators"] * (EVALUATOR_SECONDS + each / rate)
+    return work["evaluators"] * (EVALUATOR_SECONDS + flops / rate)
 
 
 def tasks_of(recipe: Recipe, plan: Plan, machine: Hardware, gpu: Gpu | None, processes: int = 1) -> list[Task]:
-    """Every stage of a recipe, in order, under the names that runs give them; `processes` train together, on a GPU each."""
-    data, workers = data_of(plan), float(recipe.curation.executor.workers)
+    """Every stage of a recipe, in order, by the names that runs give them; `processes` train together, every one on a GPU."""
+    size, workers = corpus_size(plan), float(recipe.curation.executor.workers)
     curated = curate_cost_key(recipe)
     tasks: list[Task] = []
 
     def add(name: str, key: str, work: Mapping[str, float], memory: float | None = None, known: bool = True) -> None:
         seconds = seconds_of(name, work, machine, gpu) if known else None
         peak = PROCESS_GIB.get(group_of(name), PROCESS_GIB["evaluate"]) if memory is None else memory
-        tasks.append(Task(name, key, work, seconds, peak, data.guessed if _reads_all(name) else ""))
+        tasks.append(Task(name, key, work, seconds, peak, size.guessed if _reads_all(name) else ""))
 
     if recipe.relevance is not None:
-        asked = recipe.relevance.sources or tuple(recipe.sources)
-        most = float(recipe.relevance.documents) * len(asked)
-        add("relevance", curated, {"documents": min(most, data.documents * 2), "workers": workers})
-    add("curate", curated, {"bytes": data.read_bytes, "workers": workers})
+        sources = recipe.relevance.sources or tuple(recipe.sources)
+        most = float(recipe.relevance.documents) * len(sources)
+        add("relevance", curated, {"documents": min(most, size.documents * 2), "workers": workers})
+    add("curate", curated, {"bytes": size.read_bytes, "workers": workers})
     sample = float(recipe.tokenizer.sample) if recipe.tokenizer.use else 0.0
-    work = {"tokens": data.tokens, "sample": min(sample, data.tokens * BYTES_PER_TOKEN), "workers": workers}
+    work = {"tokens": size.tokens, "sample": min(sample, size.tokens * BYTES_PER_TOKEN), "workers": workers}
     add("tokenize", tokenize_cost_key(recipe, curated), work)
     _add_training(recipe, plan, gpu, curated, float(processes), add)
     return tasks
@@ -172,21 +174,21 @@ def _reads_all(name: str) -> bool:
 
 
 def _add_training(
-    recipe: Recipe, plan: Plan, gpu: Gpu | None, curated: str, processes: float, add: _Add
+    recipe: Recipe, plan: Plan, gpu: Gpu | None, curated: str, processes: float, add: _AddTask
 ) -> None:  # fmt: skip
-    """The stages from the first model on; of an unknown shape nothing is said."""
+    """Add the stages from the initial model on; their time is not known if the model's shape is not."""
     shape = (
         None if plan.shape is None or plan.rows is None
         else (plan.shape.layers, plan.shape.hidden, plan.shape.intermediate, plan.rows)
     )  # fmt: skip
     known = shape is not None
-    measured = [each.dump() for each in recipe.evaluators]
+    evaluators = [evaluator.dump() for evaluator in recipe.evaluators]
     parameters = float(plan.parameters or 0)
     model = {
         "parameters": parameters, "evaluators": float(len(recipe.evaluators)),
         "flops_per_token": (plan.flops or 0.0) / plan.tokens, "share": share_of_peak(plan.shape) if plan.shape else 0.0,
     }  # fmt: skip
-    evaluating = cost_key("evaluate", shape, measured, curated)
+    evaluating = cost_key("evaluate", shape, evaluators, curated)
     add("train.initial", cost_key("initial", shape), {"parameters": parameters}, known=known)
     add("evaluate.initial", evaluating, model, known=known)
     for number, (phase, planned) in enumerate(zip(recipe.phases, plan.phases, strict=True)):
@@ -197,7 +199,7 @@ def _add_training(
         }  # fmt: skip
         memory = _memory(plan, planned, gpu, bool(recipe.evaluators))
         work["memory_gib"] = memory
-        add(f"train.{phase.name}", train_cost_key(shape, planned, phase.optimizer.use), work, memory, known)
+        add(f"train.{phase.name}", train_cost_key(shape, planned), work, memory, known)
         add(f"evaluate.{phase.name}", evaluating, model, known=known)
     add("export", cost_key("export", shape), {"parameters": parameters}, known=known)
     if recipe.baselines:
@@ -210,7 +212,7 @@ def _add_training(
 
 
 def _memory(plan: Plan, phase: PlannedPhase, gpu: Gpu | None, evaluated: bool) -> float:
-    """Peak memory of the process on a CPU; beside a GPU it holds little but libraries. `evaluated`: evaluators ran before."""
+    """Peak memory of the process on a CPU; with a GPU it holds little but libraries. `evaluated`: evaluators ran in it."""
     if plan.shape is None or plan.rows is None:
         return PROCESS_GIB["evaluate"]
     if gpu is not None:
@@ -219,7 +221,7 @@ def _memory(plan: Plan, phase: PlannedPhase, gpu: Gpu | None, evaluated: bool) -
     return training_memory(plan.shape, plan.rows, phase, gpu=False).total / GIB + libraries
 
 
-def train_cost_key(shape: object, phase: PlannedPhase, optimizer: str) -> str:
-    """A hash of what decides a phase's tokens a second."""
+def train_cost_key(shape: object, phase: PlannedPhase) -> str:
+    """The cost key of a phase: what decides its tokens per second."""
     masks = [round(phase.mask_rate[0], 3), round(phase.mask_rate[-1], 3)]
-    return cost_key("train", shape, phase.context, phase.row_tokens, phase.batch_tokens[-1], masks, optimizer)
+    return cost_key("train", shape, phase.context, phase.row_tokens, phase.batch_tokens[-1], masks, phase.optimizer)

@@ -1,4 +1,4 @@
-"""How much disk a run takes."""
+"""Estimates how much disk a run takes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from rexplug.planning.phases import Plan
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 
-_PACKED = 0.3
+_COMPRESSED = 0.3
 """Bytes of compressed Parquet per byte of text that was read; dropped documents are kept with their reason."""
 _PER_DOCUMENT = 110
-"""Bytes of a token store per document: where it ends, its id, address, hash and place."""
+"""Bytes of a token store per document: its end, id, address, hash and position."""
 _PER_STEP = 750
 """Bytes of metrics.jsonl per step."""
 _PER_EVALUATION = 3e6
-"""Bytes of an evaluator's results on one model, with the figure of each item."""
+"""Bytes of an evaluator's results on one model, with the score of every item."""
 _SMALL_VOCABULARY = 2**16
 
 
@@ -24,7 +24,7 @@ _SMALL_VOCABULARY = 2**16
 class Disk:
     """Bytes on disk; `checkpoints` and `model` are None if the model's shape is not known.
 
-    `checkpoints` are those at the worst moment, when the last phase writes its final one beside those it keeps.
+    `checkpoints` is their peak, when the last phase writes its final one beside those that it keeps.
     """
 
     corpus: float
@@ -32,16 +32,16 @@ class Disk:
     checkpoints: float | None
     model: float | None
     figures: float
-    """Figures of each step, and evaluators' results."""
+    """Metrics of every step, and evaluators' results."""
 
     @property
     def total(self) -> float:
-        """All that is known."""
+        """All parts whose size is known."""
         return self.corpus + self.tokens + (self.checkpoints or 0.0) + (self.model or 0.0) + self.figures
 
 
 def disk_of(recipe: Recipe, plan: Plan, *, read_bytes: float, tokens: float, documents: float, seconds: float) -> Disk:
-    """The disk that a run takes.
+    """Estimate the disk that a run takes.
 
     Args:
         recipe: the recipe.
@@ -51,8 +51,8 @@ def disk_of(recipe: Recipe, plan: Plan, *, read_bytes: float, tokens: float, doc
         documents: kept documents of all sources.
         seconds: how long the last phase trains.
     """
-    wide = 2 if plan.rows is not None and plan.rows <= _SMALL_VOCABULARY else 4
-    stored = tokens * (wide + 1 + len(recipe.scorers)) + documents * _PER_DOCUMENT
+    token_bytes = 2 if plan.rows is not None and plan.rows <= _SMALL_VOCABULARY else 4
+    stored = tokens * (token_bytes + 1 + len(recipe.scorers)) + documents * _PER_DOCUMENT
     positions = sum(phase.steps * (16 + 208 * len(phase.sources)) for phase in plan.phases)
     checkpoints = model = None
     if plan.parameters is not None:
@@ -63,12 +63,12 @@ def disk_of(recipe: Recipe, plan: Plan, *, read_bytes: float, tokens: float, doc
         checkpoints = model + float(numbers * plan.parameters) + positions
     evaluations = len(recipe.evaluators) * (1 + len(recipe.phases) + len(recipe.baselines))
     figures = plan.steps * _PER_STEP + evaluations * _PER_EVALUATION
-    return Disk(read_bytes * _PACKED, stored, checkpoints, model, float(figures))
+    return Disk(read_bytes * _COMPRESSED, stored, checkpoints, model, float(figures))
 
 
 def _kept(phase: Phase, seconds: float) -> int:
-    """Checkpoints that lie beside a phase's final one at its end."""
+    """Checkpoints that are kept beside a phase's final one at its end."""
     options = phase.checkpoints
-    made = int(seconds // (60 * options.every_minutes))
-    made += (phase.tokens - 1) // options.every_tokens if options.every_tokens else 0
-    return min(made, options.keep + options.keep_best + (phase.average if phase.average > 1 else 0))
+    written = int(seconds // (60 * options.every_minutes))
+    written += (phase.tokens - 1) // options.every_tokens if options.every_tokens else 0
+    return min(written, options.keep + options.keep_best + (phase.average if phase.average > 1 else 0))

@@ -1,4 +1,4 @@
-"""The whole answer to what a run will take: each stage with its time and memory, disk, GPUs, and how sure that is."""
+"""Forecasts a run: time and memory of every stage, disk, GPUs, and how certain that is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from rexplug.planning.costs import Task, data_of, seconds_of, tasks_of
+from rexplug.planning.costs import Task, corpus_size, seconds_of, tasks_of
 from rexplug.planning.disk import Disk, disk_of
 from rexplug.planning.gpus import Gpu, OnGpu, gpu_of, on_gpu
 from rexplug.planning.hardware import Hardware
@@ -20,9 +20,9 @@ from rexplug.run_directory import RunDirectory
 
 @dataclass(frozen=True)
 class Expected:
-    """A stage before it runs: `seconds` (None if nothing is known) and `memory_gib`, the run's peak so far.
+    """The forecast of a stage: `seconds` (None if not known) and `memory_gib`, the run's peak memory up to its end.
 
-    `closeness` says what both rest on, `num` how many measurements.
+    Both rest on `num` measurements with the quality `closeness`; `why` says if the work is a guess.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A recipe before it runs, on this machine and, where asked for, on GPUs."""
+    """A recipe before it runs: its plan, stages, disk, and training on GPUs."""
 
     plan: Plan
     machine: Hardware
@@ -57,23 +57,23 @@ class Forecast:
 
     @property
     def off(self) -> float:
-        """The factor by which the whole may be off either way: that of the stages, weighed by their time."""
+        """The error factor of `seconds`: that of the stages, weighted by their time."""
         if not self.seconds:
             return NONE.off
-        weighed = sum((each.seconds or 0.0) * math.log(each.closeness.off) for each in self.stages)
-        return math.exp(weighed / self.seconds)
+        weighted = sum((each.seconds or 0.0) * math.log(each.closeness.off) for each in self.stages)
+        return math.exp(weighted / self.seconds)
 
     @property
     def memory_gib(self) -> float:
-        """The largest process of the run."""
+        """Peak memory of the largest process of the run."""
         return max(each.memory_gib for each in self.stages)
 
     def stage(self, name: str) -> Expected | None:
-        """The stage of a name."""
+        """The forecast of a stage by its name; None if the recipe has no such stage."""
         return next((each for each in self.stages if each.name == name), None)
 
     def to_json(self) -> dict[str, Any]:
-        """What plan.json keeps of it."""
+        """What a run keeps of it in plan.json."""
         return {
             "machine": str(self.machine),
             "seconds": round(self.seconds, 1), "off": round(self.off, 2), "memory_gib": round(self.memory_gib, 2),
@@ -107,25 +107,25 @@ def make_forecast(
     machine: Hardware | None = None,
     history: MeasurementHistory | None = None,
 ) -> Forecast:
-    """Plan a recipe with what it takes.
+    """Plan a recipe and forecast what it takes.
 
     Args:
         recipe: the recipe.
-        run: the run's folder; what lies there makes the plan exact.
-        gpus: GPUs to work training out for.
-        num_gpus: how many of each.
-        processes: how many train together on this machine's own GPUs; a processor is shared by all of them anyway.
+        run: the run's folder, whose counts make the plan exact.
+        gpus: kinds of GPUs to estimate training on.
+        num_gpus: how many of a kind.
+        processes: how many train together on this machine's own GPUs; on a CPU they share its threads.
         machine: where the stages run; this one if left out.
-        history: measurements of earlier runs; those of the user's cache if left out.
+        history: measurements of earlier runs; those in the user's cache if left out.
 
     Raises:
-        DataError: a token store in the folder is damaged.
+        DataError: a token store of the run is damaged.
     """
     machine = machine or Hardware.find()
     history = MeasurementHistory.read() if history is None else history
     plan = make_plan(recipe, run, history)
     own = gpu_of(machine.gpu)
-    plan = _filled(plan, tasks_of(recipe, plan, machine, own, processes), history)
+    plan = _with_measured_fill(plan, tasks_of(recipe, plan, machine, own, processes), history)
     tasks = tasks_of(recipe, plan, machine, own, processes)
     stages: list[Expected] = []
     peak = 0.0
@@ -133,18 +133,18 @@ def make_forecast(
         expected = _expected(task, machine, own, history, peak)
         peak = expected.memory_gib
         stages.append(expected)
-    data = data_of(plan)
+    size = corpus_size(plan)
     last = next((each.seconds for each in stages if each.name == f"train.{recipe.phases[-1].name}"), None)
     disk = disk_of(
-        recipe, plan, read_bytes=data.read_bytes, tokens=data.tokens, documents=data.documents, seconds=last or 0.0
+        recipe, plan, read_bytes=size.read_bytes, tokens=size.tokens, documents=size.documents, seconds=last or 0.0
     )
     found = [on_gpu(plan, gpu, num_gpus, _factor_on(gpu, tasks, history)) for gpu in gpus]
     notes = [note for note in (history.note,) if note]
     return Forecast(plan, machine, tasks, stages, disk, [each for each in found if each is not None], notes)
 
 
-def _filled(plan: Plan, tasks: Sequence[Task], history: MeasurementHistory) -> Plan:
-    """The plan with the steps that rows as full as in earlier runs of such phases lead to."""
+def _with_measured_fill(plan: Plan, tasks: Sequence[Task], history: MeasurementHistory) -> Plan:
+    """The plan with the steps that follow from how full rows were in earlier runs of such phases."""
     phases = []
     for phase in plan.phases:
         key = next(task.cost_key for task in tasks if task.name == f"train.{phase.name}")
@@ -154,30 +154,30 @@ def _filled(plan: Plan, tasks: Sequence[Task], history: MeasurementHistory) -> P
 
 
 def _expected(task: Task, machine: Hardware, gpu: Gpu | None, history: MeasurementHistory, peak: float) -> Expected:
-    """A stage from the measurements that are closest to it, or from its default."""
-    found, closeness = history.closest(task.name, task.cost_key, machine, task.size)
+    """The forecast of a stage from the measurements that match it best, or from its default."""
+    measurements, closeness = history.closest(task.name, task.cost_key, machine, task.size)
     if task.seconds is None:
         return Expected(task.name, None, max(peak, task.memory_gib), NONE, 0, "the model's shape is not known")
-    ratios = [ratio for each in found if (ratio := _ratio(_same_work(each, task), gpu)) is not None]
+    ratios = [ratio for each in measurements if (ratio := _ratio(_same_work(each, task), gpu)) is not None]
     if not ratios:
         return Expected(task.name, task.seconds, max(peak, task.memory_gib), NONE, 0, task.why)
     seconds = task.seconds * median(ratios)
     # The peak is that of the run so far, so that it never falls from one stage to the next.
-    before = [each.memory_gib for each in found if each.memory_gib is not None]
-    more = task.work.get("memory_gib", 0.0) - found[-1].work.get("memory_gib", 0.0)
-    memory = before[-1] + max(0.0, more) if before else task.memory_gib
-    return Expected(task.name, seconds, max(peak, memory), closeness, len(found), task.why)
+    measured = [each.memory_gib for each in measurements if each.memory_gib is not None]
+    more = task.work.get("memory_gib", 0.0) - measurements[-1].work.get("memory_gib", 0.0)
+    memory = measured[-1] + max(0.0, more) if measured else task.memory_gib
+    return Expected(task.name, seconds, max(peak, memory), closeness, len(measurements), task.why)
 
 
 def _same_work(each: Measurement, task: Task) -> Measurement:
-    """A measurement with the work that is known now, where equal options mean equal work: it ran before it was counted."""
+    """A measurement with the work that is known now, where equal options mean equal work: its run had not counted it yet."""
     if each.cost_key != task.cost_key or each.group not in ("relevance", "curate", "tokenize"):
         return each
     return each.model_copy(update={"work": {**task.work, "workers": each.work.get("workers", 1.0)}})
 
 
 def _ratio(each: Measurement, gpu: Gpu | None) -> float | None:
-    """How much longer a stage took than the default for what it had to do, where it ran; None if the line lacks that."""
+    """How many times longer a stage took than the default for its work and machine; None if the line lacks its work."""
     try:
         return each.seconds / seconds_of(each.stage, each.work, each.machine, gpu if each.machine.gpu else None)
     except (KeyError, ZeroDivisionError):
@@ -185,15 +185,15 @@ def _ratio(each: Measurement, gpu: Gpu | None) -> float | None:
 
 
 def _factor_on(gpu: Gpu, tasks: Sequence[Task], history: MeasurementHistory) -> float | None:
-    """How much longer training took on a kind of GPU than its share of the peak says; None where none was measured."""
-    found = [
+    """How many times longer training took on a kind of GPU than the published share predicts; None if it was not measured."""
+    on_this_gpu = [
         each
         for each in history.measurements
         if each.group == "train" and gpu_of(each.machine.gpu) == gpu and each.work.get("parameters")
     ]
     size = max(task.size for task in tasks)
-    alike = [each for each in found if size / 2 <= each.work["parameters"] <= size * 2]
-    ratios = [ratio for each in alike[-6:] if (ratio := _ratio(each, gpu)) is not None]
+    similar = [each for each in on_this_gpu if size / 2 <= each.work["parameters"] <= size * 2]
+    ratios = [ratio for each in similar[-6:] if (ratio := _ratio(each, gpu)) is not None]
     return median(ratios) if ratios else None
 
 

@@ -1,4 +1,4 @@
-"""What a GPU makes of a recipe: peaks from the makers' data sheets, and the share of them that others have measured."""
+"""Estimates training on GPUs: peaks from the makers' data sheets, and the share of them that published runs reached."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from rexplug.planning.phases import Plan
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU: `peak` dense bf16 operations a second and `memory` bytes, both from its maker's data sheet.
+    """A GPU: `peak` dense bf16 operations per second and `memory` bytes, both from its maker's data sheet.
 
-    `sheet` names the row of the data sheet, `seen` says whether others published a speed of these encoders on it; where
-    they did not, the H100's share of the peak is assumed.
+    `sheet` names the row of the data sheet. `seen`: whether a speed of these encoders on it was published; if not, the
+    H100's share of the peak is assumed.
     """
 
     name: str
@@ -52,7 +52,7 @@ _CONTEXT = 1024
 
 @dataclass(frozen=True)
 class GpuPhase:
-    """A phase on GPUs: tokens a second of each, seconds on all of them, memory of each."""
+    """A phase on GPUs: tokens per second and memory of one of them, seconds on all of them."""
 
     name: str
     tokens_per_second: float
@@ -62,7 +62,7 @@ class GpuPhase:
 
 @dataclass(frozen=True)
 class OnGpu:
-    """Training on `num` GPUs of a kind: the phases, the share of the peak, and whether our own runs measured it."""
+    """Training on `num` GPUs of a kind: its phases, the share of the peak, and whether earlier runs measured it."""
 
     gpu: Gpu
     num: int
@@ -77,17 +77,17 @@ class OnGpu:
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens a second of each GPU, over all phases."""
+        """Tokens per second of one GPU, over all phases."""
         return sum(phase.seconds * phase.tokens_per_second for phase in self.phases) / self.seconds
 
     @property
     def gpu_hours(self) -> float:
-        """Hours times GPUs: what is paid for."""
+        """Hours times GPUs, which is what is paid for."""
         return self.seconds * self.num / 3600
 
     @property
     def largest(self) -> GpuPhase:
-        """The phase that takes most memory."""
+        """The phase that takes the most memory."""
         return max(self.phases, key=lambda phase: phase.memory.total)
 
     @property
@@ -97,51 +97,50 @@ class OnGpu:
 
 
 def find_gpu(name: str) -> Gpu:
-    """The GPU of a name, in any spelling: `h100`, `H100`, `RTX 4090`.
+    """The GPU with a name, in any spelling: `h100`, `H100`, `RTX 4090`.
 
     Raises:
         RecipeError: it is not in the table.
     """
-    asked = re.sub(r"[^a-z0-9]|nvidia|rtx|geforce|tesla", "", name.lower())
-    if asked in GPUS:
-        return GPUS[asked]
-    close = difflib.get_close_matches(asked, GPUS, n=1, cutoff=0.5)
+    wanted = re.sub(r"[^a-z0-9]|nvidia|rtx|geforce|tesla", "", name.lower())
+    if wanted in GPUS:
+        return GPUS[wanted]
+    close = difflib.get_close_matches(wanted, GPUS, n=1, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     raise RecipeError(f"--gpu: no GPU is called '{name}'{hint} (known: {', '.join(GPUS)})")
 
 
 def gpu_of(device: str) -> Gpu | None:
-    """The GPU that the driver's name means (`NVIDIA H100 80GB HBM3`); None if its peak is not known."""
-    known = next((name for name in PEAKS if name in device), None)
-    if known is None:
+    """The GPU with a driver's device name (`NVIDIA H100 80GB HBM3`); None if its peak is not known."""
+    name = next((name for name in PEAKS if name in device), None)
+    if name is None:
         return None
-    listed = next(
-        (gpu for gpu in GPUS.values() if gpu.name.upper() in known.split() and gpu.peak == PEAKS[known]), None
-    )
-    return listed or Gpu(known, known, PEAKS[known], math.inf, "", False)
+    listed = next((gpu for gpu in GPUS.values() if gpu.name.upper() in name.split() and gpu.peak == PEAKS[name]), None)
+    return listed or Gpu(name, name, PEAKS[name], math.inf, "", False)
 
 
 def share_of_peak(shape: EncoderShape) -> float:
-    """The share of an H100's dense bf16 peak that encoders of this size reach (MFU), between the published ones.
+    """The share of an H100's dense bf16 peak that encoders of this size reach (MFU), interpolated between published ones.
 
-    In a line over the logarithm of the parameters without the embedding, and flat beyond both ends.
+    Linear in the logarithm of the parameters without the embedding, and constant beyond both ends.
     """
-    known = [
+    published = [
         (math.log(speed.shape.without_embedding), _share(speed.shape, speed.tokens_per_second))
         for speed in DEFAULT_FAMILY.speeds
     ]
     at = math.log(shape.without_embedding)
-    if at <= known[0][0]:
-        return known[0][1]
-    for (before, low), (after, high) in pairwise(known):
+    if at <= published[0][0]:
+        return published[0][1]
+    for (before, low), (after, high) in pairwise(published):
         if at <= after:
             return low + (high - low) * (at - before) / (after - before)
-    return known[-1][1]
+    return published[-1][1]
 
 
-def _share(shape: EncoderShape, speed: float) -> float:
+def _share(shape: EncoderShape, tokens_per_second: float) -> float:
+    """The share of an H100's peak at a published speed."""
     return (
-        speed
+        tokens_per_second
         * shape.flops_per_token(DEFAULT_FAMILY.release_rows, attended=_CONTEXT, masked=_MASKED)
         / GPUS["h100"].peak
     )
@@ -153,8 +152,8 @@ def on_gpu(plan: Plan, gpu: Gpu, num: int, factor: float | None = None) -> OnGpu
     Args:
         plan: the plan.
         gpu: the kind of GPU.
-        num: how many, with a copy of the model each.
-        factor: how much longer earlier runs took on this GPU than the published share says; None if there were none.
+        num: how many; every one has a copy of the model.
+        factor: how many times longer earlier runs took on this GPU than the published share predicts; None if there were none.
     """
     if plan.shape is None or plan.rows is None:
         return None
@@ -164,7 +163,7 @@ def on_gpu(plan: Plan, gpu: Gpu, num: int, factor: float | None = None) -> OnGpu
     for phase in plan.phases:
         assert phase.flops is not None
         speed = gpu.peak * share / (phase.flops / phase.tokens)
-        # Models smaller than any that was measured are taken to be no faster than the fastest that was.
+        # Models smaller than the smallest published one are assumed to be no faster than it.
         speed = min(speed, DEFAULT_FAMILY.speeds[0].tokens_per_second * gpu.peak / GPUS["h100"].peak / slower)
         memory = training_memory(plan.shape, plan.rows, phase, gpu=True, processes=num)
         phases.append(GpuPhase(phase.name, speed, phase.tokens / speed / num, memory))

@@ -1,4 +1,4 @@
-"""What this machine is, as far as it decides speed. No torch: its version is asked of the installed package."""
+"""The hardware and torch version of this machine, which decide its speed. No torch: its version is that of the package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GPUS = Path("/proc/driver/nvidia/gpus")
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Processor, usable cores, threads that torch will take, torch's version, and the first GPU (empty without one)."""
+    """Processor, usable cores, threads that torch will use, torch's version, and the first GPU (empty without one)."""
 
     processor: str
     cores: int
@@ -26,8 +26,8 @@ class Hardware:
     def find(cls) -> Hardware:
         """This machine."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-        asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-        threads = min(cores, int(asked)) if asked.isdigit() and int(asked) else cores
+        requested = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+        threads = min(cores, int(requested)) if requested.isdigit() and int(requested) else cores
         try:
             torch = version("torch").split("+")[0]
         except PackageNotFoundError:
@@ -50,7 +50,7 @@ def _processor() -> str:
 
 
 def _gpu() -> str:
-    """The first NVIDIA GPU that may be used, by the driver's own name."""
+    """The driver's name of the first NVIDIA GPU that may be used."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
         return ""
     try:

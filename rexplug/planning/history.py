@@ -1,7 +1,7 @@
-"""What stages of earlier runs took on this machine and elsewhere: a line per stage in a file of the user's cache.
+"""The history of what stages took in earlier runs, on this machine and others: a line per stage in the user's cache.
 
-Every run adds to it and every plan reads it, so that a plan rests on measured figures where there are any. The file is
-no part of any run: without it plans fall back on documented defaults.
+Every run appends to it and every plan reads it, so that plans rest on measurements where there are any. The file does not
+belong to any run: without it plans use documented defaults.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rexplug.planning.hardware import Hardware
 
 _MAX_BYTES = 4 * 2**20
-"""Bytes of the file beyond which its older half is dropped."""
+"""Bytes of the file above which its older half is dropped."""
 _RECENT = 3
-"""Measurements of a kind that count: the last ones."""
+"""How many of the matching measurements count: the latest ones."""
 
 
 class Measurement(BaseModel):
-    """A stage that ran: what it had to do (`work`), and what it took.
+    """What a stage took when it ran.
 
-    `cost_key` is a hash of the options that decide its cost, `counts` what it counted per source.
+    `work` is the amount of work in numbers, `cost_key` a hash of the options that decide its cost, and `counts` what it
+    counted per source.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, populate_by_name=True)
@@ -44,23 +45,23 @@ class Measurement(BaseModel):
 
     @property
     def group(self) -> str:
-        """The kind of stage: `train` for `train.anneal`."""
+        """The kind of its stage: `train` for `train.anneal`."""
         return group_of(self.stage)
 
 
 def group_of(stage: str) -> str:
-    """The kind of a stage, by which costs are told apart."""
+    """The kind of a stage, which decides how its cost is estimated."""
     special = {"train.initial": "initial", "evaluate.baselines": "baselines"}
     return special.get(stage, stage.partition(".")[0])
 
 
 def cost_key(*parts: Any) -> str:
-    """A hash of options: equal where they are."""
+    """A hash of options that decide a cost: equal options have equal keys."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def cache_file() -> Path:
-    """Where measurements lie: `REXPLUG_CACHE`, else the user's cache folder."""
+    """Path of the history: in the folder `REXPLUG_CACHE`, else in the user's cache folder."""
     own = os.environ.get("REXPLUG_CACHE")
     general = os.environ.get("XDG_CACHE_HOME")
     folder = Path(own) if own else (Path(general) if general else Path.home() / ".cache") / "rexplug"
@@ -69,7 +70,7 @@ def cache_file() -> Path:
 
 @dataclass(frozen=True)
 class MeasurementHistory:
-    """All measurements, oldest first, and a `note` where some could not be read."""
+    """All measurements, oldest first, and a `note` if some could not be read."""
 
     measurements: Sequence[Measurement] = ()
     note: str = ""
@@ -84,18 +85,18 @@ class MeasurementHistory:
             return cls()
         except OSError as error:
             return cls((), f"measurements of earlier runs cannot be read: {path}: {error.strerror}")
-        found, bad = [], 0
+        measurements, bad = [], 0
         for line in lines:
             try:
-                found.append(Measurement.model_validate_json(line))
+                measurements.append(Measurement.model_validate_json(line))
             except ValidationError:
                 bad += 1
         note = f"{path}: {bad} of {len(lines)} lines are damaged or of another version and were left out" if bad else ""
-        return cls(found, note)
+        return cls(measurements, note)
 
     @staticmethod
     def append(measurement: Measurement, path: Path | None = None) -> None:
-        """Add a line to the file, in one step; several runs may do so at the same time.
+        """Append a line to the file, under a lock: several runs may do so at the same time.
 
         Raises:
             OSError: it cannot be written.
@@ -112,57 +113,58 @@ class MeasurementHistory:
             file.write(measurement.model_dump_json(by_alias=True) + "\n")
 
     def counts(self, stage: str, key: str) -> Mapping[str, Mapping[str, Any]]:
-        """What the last run of such a stage counted, on whichever machine; empty if there was none."""
-        for each in reversed(self.measurements):
-            if each.stage == stage and each.cost_key == key and each.counts:
-                return each.counts
+        """What the last run of a stage with these options counted, on any machine; empty if there was none."""
+        for measurement in reversed(self.measurements):
+            if measurement.stage == stage and measurement.cost_key == key and measurement.counts:
+                return measurement.counts
         return {}
 
     def closest(self, stage: str, key: str, machine: Hardware, size: float) -> tuple[list[Measurement], Closeness]:
-        """The measurements that say most about a stage, and how close they are.
+        """The measurements that match a stage best, and how well they match.
 
         Args:
             stage: its name.
-            key: the hash of its options.
-            machine: where it is going to run.
+            key: the cost key of its options.
+            machine: where it will run.
             size: parameters of the model; 0 if they do not matter.
         """
         best = NONE
-        found: list[Measurement] = []
-        for each in self.measurements:
-            if each.group != group_of(stage):
+        matching: list[Measurement] = []
+        for measurement in self.measurements:
+            if measurement.group != group_of(stage):
                 continue
-            level = _closeness(each, stage, key, machine, size)
-            if level is None or level.level > best.level:
+            match = _match(measurement, stage, key, machine, size)
+            if match is None or match.level > best.level:
                 continue
-            if level.level < best.level:
-                best, found = level, []
-            found.append(each)
-        return found[-_RECENT:], best
+            if match.level < best.level:
+                best, matching = match, []
+            matching.append(measurement)
+        return matching[-_RECENT:], best
 
 
 @dataclass(frozen=True, slots=True)
 class Closeness:
-    """How much a measurement says about a stage: `level` 0 is the most, `off` the factor by which it may be off."""
+    """How well a measurement matches a stage: `level` (0 = best), the error factor `off` that follows, and both in `words`."""
 
     level: int
     off: float
     words: str
 
 
-SAME = Closeness(0, 1.1, "measured here")
-ALIKE = Closeness(1, 1.25, "measured here on a similar stage")
-SIZED = Closeness(2, 1.6, "measured here, other options")
-HERE = Closeness(3, 2.0, "measured here, another model")
-PROCESSOR = Closeness(4, 2.0, "measured, other threads")
+SAME_STAGE = Closeness(0, 1.1, "measured here")
+SAME_OPTIONS = Closeness(1, 1.25, "measured here on a similar stage")
+SIMILAR_SIZE = Closeness(2, 1.6, "measured here, other options")
+SAME_MACHINE = Closeness(3, 2.0, "measured here, another model")
+SAME_PROCESSOR = Closeness(4, 2.0, "measured, other threads")
 NONE = Closeness(5, 3.0, "default")
 
 
-def _closeness(each: Measurement, stage: str, key: str, machine: Hardware, size: float) -> Closeness | None:
-    if each.machine != machine:
-        same = each.machine.processor == machine.processor and each.machine.gpu == machine.gpu
-        return PROCESSOR if same else None
-    if each.cost_key == key:
-        return SAME if each.stage == stage else ALIKE
-    before = each.work.get("parameters", 0.0)
-    return SIZED if not size or size / 2 <= before <= size * 2 else HERE
+def _match(measurement: Measurement, stage: str, key: str, machine: Hardware, size: float) -> Closeness | None:
+    """How well a measurement matches; None if it comes from another processor or GPU."""
+    if measurement.machine != machine:
+        same = measurement.machine.processor == machine.processor and measurement.machine.gpu == machine.gpu
+        return SAME_PROCESSOR if same else None
+    if measurement.cost_key == key:
+        return SAME_STAGE if measurement.stage == stage else SAME_OPTIONS
+    measured_size = measurement.work.get("parameters", 0.0)
+    return SIMILAR_SIZE if not size or size / 2 <= measured_size <= size * 2 else SAME_MACHINE

@@ -1,7 +1,4 @@
-"""How much memory a training process takes, part by part. docs/plan.md derives the formulas from what training holds.
-
-T tokens of a microbatch, H width, I width of the GLU's half, V rows of the embedding, P parameters, m masked share.
-"""
+"""Estimates the memory of a training process, part by part; docs/plan.md derives the formulas."""
 
 from __future__ import annotations
 
@@ -16,11 +13,11 @@ from rexplug.training_defaults import CPU_TOKENS, LOGITS_CPU, LOGITS_FUSED
 
 GIB = 2**30
 _CONTEXT_GPU = 0.6 * GIB
-"""CUDA's own share of a GPU, and libraries' workspaces."""
+"""CUDA's context on a GPU, and libraries' workspaces."""
 _PROCESS_CPU = 0.85 * GIB
 """Python with torch, transformers and Composer loaded."""
-_SPARE = 1.1
-"""What an allocator takes beyond what is asked of it."""
+_ALLOCATOR_FACTOR = 1.1
+"""What an allocator takes relative to what is requested of it."""
 
 
 @dataclass(frozen=True)
@@ -33,25 +30,25 @@ class Memory:
     gradients: float
     moments: float
     copies: float
-    """Half-precision copies of weights, buckets of gradients on their way to other ranks, temporaries of the optimizer."""
+    """Half-precision copies of weights, buckets of gradients for other ranks, temporaries of the optimizer."""
     activations: float
     logits: float
     process: float
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Peak bytes of all parts."""
         model = self.weights + self.gradients + self.moments + self.copies
-        return (model + self.activations + self.logits) * _SPARE + self.process
+        return (model + self.activations + self.logits) * _ALLOCATOR_FACTOR + self.process
 
     @property
     def per_token(self) -> float:
         """Bytes that one more token of a microbatch takes."""
-        return self.activations * _SPARE / self.tokens
+        return self.activations * _ALLOCATOR_FACTOR / self.tokens
 
     def tokens_that_fit(self, room: float) -> int:
         """Tokens of the largest microbatch that a device with `room` bytes takes; 0 if not even the model fits."""
-        left = room - (self.total - self.activations * _SPARE)
+        left = room - (self.total - self.activations * _ALLOCATOR_FACTOR)
         return max(0, int(left / self.per_token))
 
 
@@ -62,35 +59,28 @@ def tokens_that_fit(
     plan = make_plan(recipe, run)
     if plan.shape is None or plan.rows is None:
         return None
-    planned = next(each for each in plan.phases if each.name == phase)
+    planned = next(candidate for candidate in plan.phases if candidate.name == phase)
     return training_memory(plan.shape, plan.rows, planned, gpu=gpu, processes=processes).tokens_that_fit(room)
 
 
 def training_memory(shape: EncoderShape, rows: int, phase: PlannedPhase, *, gpu: bool, processes: int = 1) -> Memory:
-    """Memory of a phase: fp32 weights, gradients and moments; activations in bf16 on a GPU, in fp32 on a CPU.
-
-    A layer keeps, per token, for its backward pass: on a GPU 17 H + 7 I bytes (as measured where layers are compiled, which
-    computes some of it again: docs/plan.md), on a CPU 44 H + 16 I (residual stream, inputs of products, queries, keys
-    and values, once more gathered by document, the attention's output, both halves of the GLU and its activation).
-    """
-    parameters = shape.parameters(rows)
-    width, inner = shape.hidden, shape.intermediate
+    """Memory of a phase: fp32 weights, gradients and moments; activations in bf16 on a GPU, in fp32 on a CPU."""
+    parameters, hidden = shape.parameters(rows), shape.hidden
+    device = "gpu" if gpu else "cpu"
     if gpu:
         tokens = phase.row_tokens
-        layer = 17 * width + 7 * inner
         copies = 2 * parameters + (4 * parameters if processes > 1 else 0)
         # Half-precision logits, which a kernel turns into their gradient in place.
-        held, each, process = LOGITS_FUSED, 2, _CONTEXT_GPU
+        max_logits, bytes_per_logit, process = LOGITS_FUSED, 2, _CONTEXT_GPU
     else:
         tokens = max(phase.row_tokens, min(CPU_TOKENS, phase.batch_tokens[-1]))
-        layer = 44 * width + 16 * inner
         copies = 2 * 4 * parameters
-        held, each, process = LOGITS_CPU, 12, _PROCESS_CPU
+        max_logits, bytes_per_logit, process = LOGITS_CPU, 12, _PROCESS_CPU
     masked = max(1.0, phase.masked * tokens)
-    chunk = min(held, masked * rows)
+    chunk = min(max_logits, masked * rows)
     return Memory(
-        "gpu" if gpu else "cpu", tokens, float(FP32_BYTES * parameters), float(FP32_BYTES * parameters),
+        device, tokens, float(FP32_BYTES * parameters), float(FP32_BYTES * parameters),
         float(OPTIMIZERS[phase.optimizer].moment_bytes * parameters), float(copies),
-        float(tokens * (shape.layers * layer + 12 * width) + masked * 16 * width), float(chunk * each + 4 * rows * width),
-        process,
+        float(tokens * (shape.activation_bytes(device) + 12 * hidden) + masked * 16 * hidden),
+        float(chunk * bytes_per_logit + 4 * rows * hidden), process,
     )  # fmt: skip

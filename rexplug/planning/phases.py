@@ -1,4 +1,4 @@
-"""Tokens, epochs, steps and operations of each phase."""
+"""Plans the phases of a recipe: tokens, epochs, steps and operations."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.tokenizer import DEFAULT_VOCABULARY
 
 POINTS = 256
-"""Points of a phase at which curves are worked out."""
-_SHORT = 1024
+"""Points of a phase at which its curves are computed."""
+_SHORT_CONTEXT = 1024
 _FILLED = 0.54
 
 
 @dataclass(frozen=True)
 class SourceUse:
-    """What a phase takes of a source: `shares` of tokens at `POINTS` moments, `tokens` in all.
+    """How a phase uses a source: its `shares` of tokens at `POINTS` moments, and its `tokens` in total.
 
-    `epoch` are the tokens of one epoch at the phase's context and `epochs` how often each is seen; None where unknown.
+    `epoch` is the number of tokens of one epoch at the phase's context, `epochs` how many of them the phase trains on; None
+    where unknown.
     """
 
     shares: tuple[float, ...]
@@ -44,11 +45,10 @@ class SourceUse:
 class PlannedPhase:
     """A phase before it runs; the curves are `POINTS` values each, evenly spaced over the phase.
 
-    `peak` and `last_rate` are the learning rate at its highest and at the end, `first_batch` the batch at the start, which
-    lie between the points.
-    `attended` is the mean length of the sample that a token lies in and `attended_known` whether it was counted;
-    `flops` are those of the whole phase, None if the model's shape is not known. `row_tokens` are those of a microbatch
-    and `masked` is the mean share of masked tokens.
+    `peak` and `last_rate` are the learning rate at its peak and at the end, `first_batch` the batch size at the start: these
+    moments lie between the points. `attended` is the mean length of the sample that a token lies in, and `attended_known`
+    whether it was counted. `flops` are the operations of the phase, None if the model's shape is not known. `row_tokens`
+    are the tokens of a microbatch, and `masked` is the mean share of masked tokens.
     """
 
     name: str
@@ -87,9 +87,9 @@ class Plan:
 
     @property
     def flops(self) -> float | None:
-        """Operations of all phases."""
-        found = [phase.flops for phase in self.phases]
-        return sum(each for each in found if each is not None) if None not in found else None
+        """Operations of all phases; None if they are not known."""
+        flops = [phase.flops for phase in self.phases if phase.flops is not None]
+        return sum(flops) if len(flops) == len(self.phases) else None
 
     @property
     def steps(self) -> int:
@@ -103,10 +103,10 @@ class Plan:
 
 
 def make_plan(recipe: Recipe, run: RunDirectory, history: MeasurementHistory | None = None) -> Plan:
-    """Plan a recipe; what a run in the folder `run` has done already, or an earlier run counted, makes it exact.
+    """Plan a recipe; counts of a run in the folder `run`, or of earlier runs, make it exact.
 
     Raises:
-        DataError: a token store in that folder is damaged.
+        DataError: a token store of the run is damaged.
     """
     sizes = source_sizes(recipe, run, history)
     shape, rows, why = _shape(recipe, run)
@@ -121,10 +121,10 @@ def make_plan(recipe: Recipe, run: RunDirectory, history: MeasurementHistory | N
 
 def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: EncoderShape | None, rows: int | None) -> PlannedPhase:
     moments = [(i + 0.5) / POINTS for i in range(POINTS)]
-    normed = [_normed(phase.mixing.weights(at)) for at in moments]
+    weights_at = [_normalized(phase.mixing.weights(at)) for at in moments]
     sources = {}
-    for name in normed[0]:
-        shares = tuple(weights[name] for weights in normed)
+    for name in weights_at[0]:
+        shares = tuple(weights[name] for weights in weights_at)
         tokens = round(sum(shares) / POINTS * phase.tokens)
         epoch = sizes[name].epoch_tokens(phase.context, phase.min_tokens) if name in sizes else None
         sources[name] = SourceUse(shares, tokens, epoch, tokens / epoch if epoch else None)
@@ -147,63 +147,62 @@ def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: EncoderShape | 
     attended, counted = _attended(phase, sizes, sources)
     flops = None
     if shape is not None and rows is not None:
-        each = shape.flops_per_token(rows, attended=attended, masked=sum(masks) / POINTS)
-        flops = each * phase.tokens
+        flops = shape.flops_per_token(rows, attended=attended, masked=sum(masks) / POINTS) * phase.tokens
     return PlannedPhase(
         phase.name, phase.tokens, planned_steps(phase), phase.context, sources,
-        tuple(rate.peak * each for each in factors[:-1]), rate.peak, rate.peak * factors[-1], tuple(batches[1:]), batches[0],
+        tuple(rate.peak * factor for factor in factors[:-1]), rate.peak, rate.peak * factors[-1], tuple(batches[1:]), batches[0],
         masks, phase.masking.name, attended, counted, flops, phase.row_tokens, sum(masks) / POINTS,
         phase.optimizer.use,
     )  # fmt: skip
 
 
-def _normed(weights: Mapping[str, float]) -> dict[str, float]:
+def _normalized(weights: Mapping[str, float]) -> dict[str, float]:
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
 
 
 def planned_steps(phase: Phase) -> int:
-    """Optimizer steps with full rows: a batch is a whole number of rows, and the last one what is left."""
+    """Optimizer steps with full rows: a batch is a whole number of rows, and the last batch is the remainder."""
     warmup = phase.batch_warmup
-    rows_of = phase.row_tokens
 
     def batch(tokens: int) -> int:
         size = batch_size(
             tokens, full=phase.batch_tokens, start=warmup.start if warmup else None,
             warmup=warmup.tokens if warmup else 0,
         )  # fmt: skip
-        return max(1, round(size / rows_of)) * rows_of
+        return max(1, round(size / phase.row_tokens)) * phase.row_tokens
 
     growing = min(warmup.tokens, phase.tokens) if warmup else 0
     steps = 0.0
     if growing:
-        parts = 2000  # the batch changes by whole rows; between two points it is taken as it is in the middle
+        parts = 2000  # the batch grows by whole rows; within a part its size in the middle counts
         steps = sum(growing / parts / batch(round((i + 0.5) * growing / parts)) for i in range(parts))
     steps += (phase.tokens - growing) / batch(phase.tokens)
     return max(1, -int(-steps // 1))
 
 
 def _attended(phase: Phase, sizes: Mapping[str, SourceSize], sources: Mapping[str, SourceUse]) -> tuple[float, bool]:
-    """The mean length of the sample that a token lies in; an assumption where lengths are not known."""
+    """The mean length of the sample that a token lies in, and whether it was counted; else it is assumed."""
     total = 0.0
     for name, use in sources.items():
         if not use.tokens:
             continue
         source = sizes.get(name)
-        found = source.samples(phase.context, phase.min_tokens) if source else None
-        if found is None:
+        epoch = source.epoch(phase.context, phase.min_tokens) if source else None
+        if epoch is None:
             return assumed_attended(phase.context), False
-        total += use.tokens * found[2]
+        total += use.tokens * epoch.attended
     return total / sum(use.tokens for use in sources.values()), True
 
 
 def assumed_attended(context: int) -> float:
-    """The length of the sample that a token lies in, where nothing is known of the documents.
+    """The length of the sample that a token lies in, assumed where the lengths of documents are not known.
 
-    Up to 1,024 tokens documents are taken to fill the context. Beyond, just over half of what is added is filled: so the
-    published speeds of ModernBERT at 8,192 follow from its speeds at 1,024 within 4 % (docs/plan.md).
+    Up to 1,024 tokens documents are assumed to fill the context. Beyond that, just over half of the additional context is
+    assumed to be filled: with this the published speeds of ModernBERT at 8,192 follow from its speeds at 1,024 within 4 %
+    (docs/plan.md).
     """
-    return float(min(context, _SHORT + _FILLED * max(0, context - _SHORT)))
+    return float(min(context, _SHORT_CONTEXT + _FILLED * max(0, context - _SHORT_CONTEXT)))
 
 
 def _shape(recipe: Recipe, run: RunDirectory) -> tuple[EncoderShape | None, int | None, str]:
@@ -238,9 +237,9 @@ def _vocabulary(recipe: Recipe, run: RunDirectory) -> tuple[int | None, str]:
     for folder in (spec.from_, str(run.tokenizer)):
         if is_folder(folder) and (Path(folder) / "tokenizer.json").exists():
             return SpecialTokens.read(Path(folder)).vocabulary_size, ""
-    found = cached_file(spec.from_, "tokenizer.json")
-    if found is not None:
-        return SpecialTokens.read(found.parent).vocabulary_size, ""
+    path = cached_file(spec.from_, "tokenizer.json")
+    if path is not None:
+        return SpecialTokens.read(path.parent).vocabulary_size, ""
     release = find_release(spec.from_)
     if release is not None:
         return release[0].release_rows, ""
@@ -248,10 +247,10 @@ def _vocabulary(recipe: Recipe, run: RunDirectory) -> tuple[int | None, str]:
 
 
 def _config(name: str, revision: str | None) -> Any:
-    """What the config.json of a checkpoint holds; None if it is not on this machine.
+    """The content of a checkpoint's config.json; None if it is not on this machine.
 
     Raises:
-        OSError, ValueError, RecursionError: it cannot be read or is no JSON.
+        OSError, ValueError, RecursionError: it cannot be read or is not JSON.
     """
     path: Path | None = Path(name) / "config.json"
     if path is None or not is_folder(name) or not path.exists():

@@ -135,6 +135,12 @@ def _text_hash(component: type) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+def comes_with_rexplug(component: Component) -> bool:
+    """Whether a component is one of rexplug's own, or of the plugins in the same distribution."""
+    plugin, dot, _ = component.name.partition(".")
+    return type(component).__module__.partition(".")[0] == _CORE or (bool(dot) and plugin in _shipped())
+
+
 @cache
 def _shipped() -> frozenset[str]:
     """The plugins that ship with rexplug."""

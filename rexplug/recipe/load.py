@@ -15,7 +15,7 @@ from rexplug.errors import RecipeError, brief
 from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.registry import Registry
 from rexplug.recipe.schema import Phase, Recipe
-from rexplug.recipe.strict_yaml import DEEPEST, KeyPath, ParsedYaml, parse, parse_file, sound_text
+from rexplug.recipe.strict_yaml import DEEPEST, KeyPath, ParsedYaml, parse, parse_file, parse_mapping, sound_text
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
 _MOST_PROBLEMS = 50
@@ -24,19 +24,22 @@ _LONGEST_NAME = 100
 """Longer keys and names are shortened in messages, and not compared with known ones."""
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = (), registry: Registry | None = None) -> Recipe:
+def load_recipe(
+    path: Path, overrides: Sequence[str] = (), registry: Registry | None = None, *, text: str | None = None
+) -> Recipe:
     """Read, merge, override and validate a recipe.
 
     Args:
         path: the YAML file.
         overrides: `dotted.path=value`; list items are named by number, by `name` or by `use`.
         registry: the installed components; loaded if left out.
+        text: the YAML in place of a file; `path` then only names it in messages.
 
     Raises:
         RecipeError: with a line per problem, `file:line: path: message`.
     """
     registry = registry or load_plugins()
-    source = _extended(path)
+    source = _extended(path, parse_file(path) if text is None else parse_mapping(text, str(path)))
     problems = _apply_defaults(source, str(path))
     problems += [problem for override in overrides if (problem := _override(source, override))]
     if problems:
@@ -81,9 +84,8 @@ def _error(path: Path, problems: Sequence[str]) -> RecipeError:
     return RecipeError("\n".join([f"{path} has {count}:", *shown]))
 
 
-def _extended(path: Path) -> ParsedYaml:
-    """The file, merged over the one that its `extends:` names: mappings are merged, other values replace those of the base."""
-    source = parse_file(path)
+def _extended(path: Path, source: ParsedYaml) -> ParsedYaml:
+    """A parsed file, merged over the one that its `extends:` names: mappings are merged, other values replace those of the base."""
     base_name = source.value.pop("extends", None)
     if base_name is None:
         return source

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from rexplug.components import Quantity
+from rexplug.documented import Documented
 
 Positive = Annotated[Quantity, Field(gt=0)]
 LONGEST_NAME = 100
 """Characters of a name that becomes a folder's: file systems take 255 bytes, and temporary names add a prefix."""
 
 
-class Section(BaseModel):
+class Section(Documented):
     """A section of a recipe: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
+        defer_build=True,
         populate_by_name=True,
         validate_default=True,
         allow_inf_nan=False,

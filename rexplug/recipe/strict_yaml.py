@@ -165,9 +165,22 @@ def parse_file(path: Path) -> ParsedYaml:
         raise RecipeError(f"{path}: cannot be read: {error}") from None
     if len(text) > LARGEST_FILE:
         raise RecipeError(f"{path}: too large for a recipe: more than {LARGEST_FILE:,} characters")
-    source = parse(text, str(path))
+    return parse_mapping(text, str(path))
+
+
+def parse_mapping(text: str, name: str) -> ParsedYaml:
+    """Parse YAML that holds a mapping.
+
+    Args:
+        text: the YAML.
+        name: the name of the file in messages.
+
+    Raises:
+        RecipeError: it is not YAML, or does not hold a mapping.
+    """
+    source = parse(text, name)
     if not isinstance(source.value, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of keys like name, sources and phases")
+        raise RecipeError(f"{name}: a recipe is a mapping of keys like name, sources and phases")
     return source
 
 

@@ -20,7 +20,8 @@ from rexplug.phase_stream import phase_stream
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
-from rexplug.tokens import TokenStore, encode, fit_scorers
+from rexplug.tokens.store import TokenStore
+from rexplug.tokens.tokenize import encode, fit_scorers
 
 Kind = Literal["plain", "random", "guided"]
 

@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 _WORD = re.compile(r"\w+")
 _WORD_OR_MARK = re.compile(r"\w+(?:['’\-]\w+)*|[^\w\s]")
@@ -43,6 +46,8 @@ def word_spans(text: str) -> list[tuple[int, int]]:
 
 def word_bounds(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Starts and ends in characters of all words, both `[num_words]`, ends exclusive: `word_spans` as arrays."""
+    import numpy as np
+
     in_word = np.zeros(len(text) + 2, np.bool_)
     np.equal(_character_classes(text), _IN_WORD, out=in_word[1:-1])
     edges = np.flatnonzero(in_word[1:] != in_word[:-1])
@@ -57,6 +62,8 @@ def split_words_and_marks(text: str) -> list[str]:
 @cache
 def _class_of_character() -> NDArray[np.uint8]:
     """The class of every code point, `[0x110000]`."""
+    import numpy as np
+
     table = np.full(0x110000, _OTHER, np.uint8)
     for code in range(0x110000):
         char = chr(code)
@@ -69,6 +76,8 @@ def _class_of_character() -> NDArray[np.uint8]:
 
 def _character_classes(text: str) -> NDArray[np.uint8]:
     """`_SPACE`, `_IN_WORD` or `_OTHER` for each character, `[len(text)]`."""
+    import numpy as np
+
     codes = (
         np.frombuffer(text.encode(), np.uint8)
         if text.isascii()
@@ -88,6 +97,8 @@ def word_starts(text: str, offsets: NDArray[np.uint32] | NDArray[np.int64]) -> N
         text: the text.
         offsets: `[num_tokens, 2]`, the characters that each token covers, ends exclusive.
     """
+    import numpy as np
+
     num_tokens = len(offsets)
     if num_tokens == 0:
         return np.zeros(0, np.bool_)

@@ -14,8 +14,8 @@ import zstandard
 import rexplug
 from rexplug.batches import BatchStream
 from rexplug.batches.policies import RandomMasking
-from rexplug.tokens import SpecialTokens, TokenStore
-from rexplug.tokens.store import close_store, write_shard
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.store import TokenStore, close_store, write_shard
 
 DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[2] / "../shared/data"))
 SPECIAL = SpecialTokens(cls=1, sep=2, pad=3, mask=4, vocabulary_size=5000, all=frozenset(range(5)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rexplug.tokens import SpecialTokens
+from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import close_store, write_shard
 
 
@@ -26,7 +26,7 @@ def stores(tmp_path):
 # -- start stream --
 def open_stream(folder, special):
     from rexplug.batches import BatchStream
-    from rexplug.tokens import TokenStore
+    from rexplug.tokens.store import TokenStore
     from rexplug_annealing import Linear
     from rexplug_guided_mlm import WholeWord
 

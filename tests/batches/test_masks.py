@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 import rexplug
 from rexplug.batches.masking import IGNORED, Masker, row_generator
 from rexplug.batches.policies import RandomMasking
-from rexplug.tokens import SpecialTokens
+from rexplug.tokens.special import SpecialTokens
 
 SPECIAL = SpecialTokens(cls=1, sep=2, pad=3, mask=4, vocabulary_size=40, all=frozenset({0, 1, 2, 3, 4, 17}))
 

@@ -14,8 +14,8 @@ from rexplug.batches.policies import RandomMasking
 from rexplug.components import MaskingPolicy, MixingSchedule
 from rexplug.errors import DataError, PluginError
 from rexplug.schedules import Ramp
-from rexplug.tokens import SpecialTokens, TokenStore
-from rexplug.tokens.store import WORD_START, close_store, write_shard
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.store import WORD_START, TokenStore, close_store, write_shard
 
 SPECIAL = SpecialTokens(cls=2, sep=3, pad=0, mask=4, vocabulary_size=1000, all=frozenset(range(5)))
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 import rexplug
 from rexplug.batches import IGNORED, BatchStream, Position
 from rexplug.batches.policies import RandomMasking
-from rexplug.tokens import SpecialTokens, TokenStore
-from rexplug.tokens.store import close_store, write_shard
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.store import TokenStore, close_store, write_shard
 
 SPECIAL = SpecialTokens(cls=1, sep=2, pad=3, mask=4, vocabulary_size=5000, all=frozenset(range(5)))
 

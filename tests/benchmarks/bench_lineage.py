@@ -24,8 +24,9 @@ import rexplug
 from rexplug.batches import BatchStream, Lineage, Position, PositionHistory, PositionLog
 from rexplug.batches.policies import RandomMasking
 from rexplug.io.atomic import write_json
-from rexplug.tokens import SpecialTokens, TokenStore
 from rexplug.tokens.shards import FORMAT, ROWS, sorted_hashes
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.store import TokenStore
 
 SPECIAL = SpecialTokens(cls=2, sep=3, pad=0, mask=4, vocabulary_size=50_368, all=frozenset(range(5)))
 

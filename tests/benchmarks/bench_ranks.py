@@ -35,7 +35,7 @@ def train(root: Path, parallel: str, options: argparse.Namespace) -> None:
     from rexplug.engine import train_phase
     from rexplug.progress import Silent
     from rexplug.run_directory import RunDirectory
-    from rexplug.tokens import TokenStore
+    from rexplug.tokens.store import TokenStore
 
     stream = stream_of(
         TokenStore.open(root.parent / "store"), special_of(options.vocabulary), context=WIDTH, row=WIDTH, batch=2 * WIDTH,

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 import rexplug
 from rexplug.batches import BatchStream
 from rexplug.batches.policies import RandomMasking
-from rexplug.tokens import SpecialTokens, TokenStore
-from rexplug.tokens.store import close_store, write_shard
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.store import TokenStore, close_store, write_shard
 from rexplug_guided_mlm.policies import Guided, Span, WholeWord
 
 DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[2] / "../shared/data"))
@@ -100,7 +100,7 @@ def real(folder: Path, megabytes: float) -> tuple[dict[str, TokenStore], rexplug
 
     from rexplug.progress import Silent
     from rexplug.recipe.schema import Executor
-    from rexplug.tokens import tokenize
+    from rexplug.tokens.tokenize import tokenize
     from rexplug_ecommerce.attributes import AttributeSalience
 
     general = [

@@ -37,7 +37,8 @@ from rexplug.model.packed import use_packed_attention
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Model
 from rexplug.run_directory import RunDirectory
-from rexplug.tokens import SpecialTokens, TokenStore
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.store import TokenStore
 
 
 def clock_now() -> float:

@@ -14,8 +14,8 @@ import rexplug
 from rexplug.batches import BatchStream, PackedRow
 from rexplug.batches.policies import RandomMasking
 from rexplug.recipe import Recipe
-from rexplug.tokens import SpecialTokens, TokenStore
-from rexplug.tokens.store import WORD_START, close_store, write_shard
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.store import WORD_START, TokenStore, close_store, write_shard
 
 RATE, DECAY = 1e-3, 1e-5
 

@@ -74,7 +74,7 @@ def test_show_counts_reasons_scores_domains_and_hits(run):
     assert "too short 1" in said
     assert "scores of length" in said
     assert "duplicates by domain: a.example 1" in said
-    assert "retrieval.task: 2 texts, 1 of them too short to look for" in said
+    assert "retrieval.task: 2 texts, 1 of them too short to search for" in said
     assert "holds 5 n-grams of query q" in said
     assert "masked_recovery: not compared, it measures on documents that the run holds out after curation" in said
     assert "tokens in" not in said
@@ -117,7 +117,7 @@ def test_what_is_not_there(run, tmp_path):
         output("why", run, "nope")
     with pytest.raises(DataError, match="holds no finished corpus; rexplug run RECIPE --until curate makes one"):
         output("show", tmp_path)
-    with pytest.raises(DataError, match="is no run"):
+    with pytest.raises(DataError, match="is not a run directory"):
         output("why", tmp_path, "x")
 
 

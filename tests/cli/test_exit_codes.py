@@ -36,7 +36,7 @@ def raising(call, monkeypatch):
         def boom():
             raise error
 
-        monkeypatch.setattr(commands._Lazy, "get_command", lambda group, context, name: boom)
+        monkeypatch.setattr(commands._Commands, "get_command", lambda group, context, name: boom)
         return call("boom")
 
     return do
@@ -54,7 +54,7 @@ def test_ctrl_c(raising):
     code, _, errors = raising(KeyboardInterrupt())
     assert code == 130
     assert errors.strip() == (
-        "rexplug: interrupted; what was finished is kept, and the same command goes on from there"
+        "rexplug: interrupted; what was finished is kept, and the same command continues from there"
     )
 
 
@@ -217,7 +217,7 @@ def test_a_full_disk_is_the_users_to_mend(raising, tmp_path, write):
     code, _, errors = raising(caught.value)
     assert code == 2
     assert errors.startswith("rexplug: the disk is full (")
-    assert errors.endswith("); make room, and the same command goes on from there\n")
+    assert errors.endswith("); make room, and the same command continues from there\n")
 
 
 def test_a_file_that_is_not_there_is_no_full_disk(raising):

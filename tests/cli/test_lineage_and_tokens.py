@@ -140,7 +140,7 @@ def test_long_lists_are_cut(run, call):
     [
         ((), "rexplug lineage takes either --step N or --document ID"),
         (("--step", "1", "--document", "x"), "rexplug lineage takes either --step N or --document ID"),
-        (("--step", "1"), "--step 1 is of which phase? Add --phase and one of pretrain, extend"),
+        (("--step", "1"), "several phases have been trained; name the one of step 1 with --phase: pretrain, extend"),
         (
             ("--step", "1", "--phase", "pre"),
             "--phase pre: unknown phase; the phases are pretrain, extend, anneal",

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
+from rexplug.api import Run
 from rexplug.cli.summary import print_summary
-from rexplug.pipeline import Manifest
 from rexplug.run_directory import RunDirectory
 
 
@@ -22,7 +22,7 @@ def summary(tokenized_run, tmp_path):
 
     def summary(stages):
         text = io.StringIO()
-        print_summary(Manifest(run, {"stages": stages}), recipe, Console(file=text, width=160, highlight=False))
+        print_summary(Run(tmp_path, "done", {"stages": stages}), recipe, Console(file=text, width=160, highlight=False))
         return text.getvalue()
 
     return summary

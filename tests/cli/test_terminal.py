@@ -68,7 +68,7 @@ def run(tmp_path_factory):
     from rexplug.batches import PositionLog
     from rexplug.batches.history import FILE
     from rexplug.phase_stream import phase_stream
-    from rexplug.pipeline import run_recipe
+    from rexplug.pipeline.run import run_recipe
     from rexplug.plugins.discovery import load_plugins
     from rexplug.progress import Silent
     from rexplug.recipe import load_recipe

@@ -18,8 +18,8 @@ from rexplug.progress import Silent
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
 from rexplug.schedules import batch_size
-from rexplug.tokens import SpecialTokens, TokenStore
-from rexplug.tokens.store import close_store, write_shard
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.store import TokenStore, close_store, write_shard
 
 SPECIAL = SpecialTokens(cls=1, sep=2, pad=3, mask=4, vocabulary_size=64, all=frozenset(range(5)))
 SOURCES = ("web", "retail")

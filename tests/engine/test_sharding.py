@@ -114,7 +114,7 @@ def test_each_of_eight_ranks_holds_an_eighth_of_every_weight_of_the_large_sizes(
 
     from rexplug.engine.composer_model import PackedMaskedLM
     from rexplug.model.build import build_config
-    from rexplug.tokens import SpecialTokens
+    from rexplug.tokens.special import SpecialTokens
 
     special = SpecialTokens(cls=1, sep=2, pad=3, mask=4, vocabulary_size=50_368, all=frozenset(range(5)))
     dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=8)

@@ -23,7 +23,8 @@ from rexplug.executors.cluster import slurm_executor
 from rexplug.io.atomic import write_json
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Curation, Executor, MinHash, Slurm, Tokenizer
-from rexplug.tokens import make_tokenizer, tokenize
+from rexplug.tokens.tokenize import tokenize
+from rexplug.tokens.tokenizer import make_tokenizer
 
 WORDS = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "klmnprst"]
 

@@ -90,7 +90,7 @@ def started(folder):
 def start(folder, seed=5, **options):
     from rexplug.model.build import start_model
     from rexplug.recipe.schema import Model
-    from rexplug.tokens import SpecialTokens
+    from rexplug.tokens.special import SpecialTokens
 
     spec = Model.model_validate({"from": str(folder)} | options)
     return start_model(spec, SpecialTokens.read(folder), context=64, seed=seed)
@@ -201,7 +201,7 @@ def test_resume_and_export_of(place, case, tmp_path):
 
 
 def test_a_new_head_is_said_and_kept_in_run_json(place, tmp_path, notes):
-    from rexplug.pipeline import run_recipe
+    from rexplug.pipeline.run import run_recipe
     from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_recipe
 

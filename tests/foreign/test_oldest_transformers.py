@@ -10,7 +10,7 @@ from foreign.tokenizers import TEXT, WORKING
 
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Tokenizer
-from rexplug.tokens import make_tokenizer
+from rexplug.tokens.tokenizer import make_tokenizer
 
 OLDEST = "transformers==4.57.6"
 SCRIPT = """

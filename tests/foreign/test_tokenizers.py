@@ -13,7 +13,9 @@ from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.progress import Silent
 from rexplug.recipe import load_recipe
 from rexplug.recipe.schema import Tokenizer
-from rexplug.tokens import SpecialTokens, encode, make_tokenizer
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.tokenize import encode
+from rexplug.tokens.tokenizer import make_tokenizer
 
 RECIPE = """\
 name: small

@@ -47,7 +47,7 @@ def tokenizer(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, tokenizer):
-    from rexplug.tokens import SpecialTokens
+    from rexplug.tokens.special import SpecialTokens
 
     folder = tmp_path_factory.mktemp("export")
     model = build_model(Model(size="nano"), SpecialTokens.read(tokenizer), context=8192, seed=5)
@@ -66,7 +66,7 @@ def test_the_proof_is_written_and_holds(exported):
 
 def test_rounding_of_large_logits_is_no_mistake(tmp_path, tokenizer):
     """A trained model's logits reach 10 and more, where fp32 rounds at 1e-6 per operation."""
-    from rexplug.tokens import SpecialTokens
+    from rexplug.tokens.special import SpecialTokens
 
     model = build_model(Model(size="nano"), SpecialTokens.read(tokenizer), context=1024, seed=5)
     with torch.no_grad():
@@ -116,7 +116,7 @@ def test_layers_that_transformers_4_cannot_say(tmp_path, tokenizer):
 def small(tokenizer, **changes):
     from transformers import ModernBertConfig
 
-    from rexplug.tokens import SpecialTokens
+    from rexplug.tokens.special import SpecialTokens
 
     special = SpecialTokens.read(tokenizer)
     return ModernBertConfig(

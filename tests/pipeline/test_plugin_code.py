@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rexplug.errors import DataError, PluginError, RecipeError
-from rexplug.pipeline import run_recipe
 from rexplug.pipeline.manifest import Manifest
+from rexplug.pipeline.run import run_recipe
 from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe import load_recipe
 from rexplug.run_directory import RunDirectory

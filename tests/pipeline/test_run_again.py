@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from rexplug.pipeline import run_recipe
+from rexplug.pipeline.run import run_recipe
 from rexplug.planning import make_forecast
 from rexplug.plugins.discovery import load_plugins
 

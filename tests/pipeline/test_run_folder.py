@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from rexplug.errors import DataError
-from rexplug.pipeline import run_recipe
+from rexplug.pipeline.run import run_recipe
 from rexplug.pipeline.run_folder import remove_run_outputs, require_run_folder, run_outputs
 from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe import load_recipe

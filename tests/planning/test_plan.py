@@ -52,7 +52,7 @@ def test_operations_of_base_at_1024_with_the_head_on_30_percent():
 def test_parameters_equal_those_of_the_built_model():
     from rexplug.model import build_model
     from rexplug.recipe.schema import Model
-    from rexplug.tokens import SpecialTokens
+    from rexplug.tokens.special import SpecialTokens
 
     special = SpecialTokens(cls=2, sep=3, pad=0, mask=4, vocabulary_size=300, all=frozenset(range(5)))
     model = build_model(Model(size="nano"), special, context=64, seed=1)
@@ -176,7 +176,7 @@ def test_gpus_and_prices_on_request(tokenized_run):
     assert "training alone  on 2 GPUs of a kind" in done.stdout
     assert "H100 SXM" in done.stdout
     assert "RTX 4090" not in done.stdout
-    assert "price: 3 EUR for an hour of a GPU, as given" in done.stdout
+    assert "price: 3 EUR per GPU-hour, as given" in done.stdout
     everything = rexplug("plan", str(path), "--run-dir", str(run.root), "--gpus", "1").stdout
     for title in ("H100 SXM", "H200 SXM *", "A100 80GB *", "L4 *", "RTX 4090"):
         assert f"  {title} " in everything
@@ -193,7 +193,10 @@ def test_a_large_recipe_shows_gpus_by_itself(tokenized_run):
     ("option", "message"),
     [
         (("--gpu", "h10"), "--gpu: no GPU is called 'h10'; did you mean 'h100'?"),
-        (("--price", "cheap"), "--price: 'cheap' is no price; write an amount an hour, e.g. 2.50, 2.50EUR or '$2.50'"),
+        (
+            ("--price", "cheap"),
+            "--price: 'cheap' is not a price; write an amount per hour, e.g. 2.50, 2.50EUR or '$2.50'",
+        ),
         (("--gpus", "0"), "--gpus"),
     ],
 )
@@ -215,7 +218,7 @@ def test_prices(text, amount, currency):
 
 def test_prices_that_are_none():
     for text in ("", "-1", "2,50", "EUR", "EUR2USD", "0", "1e5000"):
-        with pytest.raises(RecipeError, match="is no price"):
+        with pytest.raises(RecipeError, match="is not a price"):
             Price.parse(text)
     assert Price(2.5, "EUR").of(2236) == "5,590 EUR"
     assert Price(2.5, "").of(1.5) == "3.75"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rexplug.pipeline import run_recipe
 from rexplug.pipeline.preflight.inputs import check_inputs
+from rexplug.pipeline.run import run_recipe
 from rexplug.planning import make_plan
 from rexplug.plugins.discovery import load_plugins
 from rexplug.progress import Silent
@@ -89,7 +89,7 @@ def test_check_lists_what_lies_on_the_hub(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1:5] == [
-        "  not checked, on the Hugging Face hub (--hub checks it):",
+        "  not checked, since it is on the Hugging Face Hub (--hub asks for it):",
         "    sources.web: dataset mlfoundations/dclm-baseline-1.0-parquet",
         "    sources.retail: dataset thebajajra/Ecom-niverse",
         "    tokenizer.from: model answerdotai/ModernBERT-base",
@@ -236,7 +236,8 @@ def checkpoint(tmp_path_factory, place, registry):
     from rexplug.corpus.curate import curate
     from rexplug.corpus.sources import Jsonl
     from rexplug.recipe.schema import Curation, Tokenizer
-    from rexplug.tokens import SpecialTokens, make_tokenizer
+    from rexplug.tokens.special import SpecialTokens
+    from rexplug.tokens.tokenizer import make_tokenizer
 
     home, folder = tmp_path_factory.mktemp("making"), tmp_path_factory.mktemp("checkpoint") / "encoder"
     sources = {"text": Jsonl(paths=str(place / "data"))}

@@ -15,7 +15,7 @@ from rexplug.phase_stream import phase_stream
 from rexplug.report.plots import mixture, realised
 from rexplug.report.preview import preview_phase
 from rexplug.run_directory import RunDirectory
-from rexplug.tokens import TokenStore
+from rexplug.tokens.store import TokenStore
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,9 @@ import pytest
 
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Executor, Tokenizer
-from rexplug.tokens import TokenStore, make_tokenizer, tokenize
+from rexplug.tokens.store import TokenStore
+from rexplug.tokens.tokenize import tokenize
+from rexplug.tokens.tokenizer import make_tokenizer
 
 TEXTS = ["Waterproof jacket, size XL, 500 ml", "Größe: 東京 🙂", "Brand: Norvale. Free shipping on boots!", ""] * 20
 
@@ -74,8 +76,8 @@ def test_documents_keep_id_address_hash_and_where_the_source_read_them(corpus, t
 def tokenize_with_datatrove(kept, store, tokenizer, logs):
     from datatrove.executor import LocalPipelineExecutor
 
-    from rexplug.tokens import close
     from rexplug.tokens.step import ReadKept, TokenizeDocuments
+    from rexplug.tokens.tokenize import close
 
     files = list(kept.glob("*.parquet"))
     steps = [ReadKept(kept), TokenizeDocuments(store, tokenizer, scorers={})]
@@ -101,8 +103,8 @@ def test_datatrove_s_executor_makes_the_same_store(corpus, tmp_path):
 def test_documents_of_datatrove_s_readers_are_taken_too(corpus, tmp_path):
     from datatrove.data import Document
 
-    from rexplug.tokens import close
     from rexplug.tokens.step import TokenizeDocuments
+    from rexplug.tokens.tokenize import close
 
     given = [
         Document("Size XL", "a", metadata={"url": "https://shop.example/a", "place": 3}),
@@ -139,7 +141,7 @@ SCRIPT = """
     import rexplug
     from rexplug.progress import Silent
     from rexplug.recipe.schema import Executor
-    from rexplug.tokens import tokenize
+    from rexplug.tokens.tokenize import tokenize
 
     folder, victim = Path(sys.argv[1]), sys.argv[2]
 

@@ -8,10 +8,9 @@ import pyarrow as pa
 import pytest
 
 import rexplug
-from rexplug.tokens import TokenStore
 from rexplug.tokens import index as token_index
 from rexplug.tokens.shards import next_shard
-from rexplug.tokens.store import WORD_START, close_store, has_shard, write_shard
+from rexplug.tokens.store import WORD_START, TokenStore, close_store, has_shard, write_shard
 
 
 def write(folder, number, lengths, vocabulary_size=1000, prefix="d"):

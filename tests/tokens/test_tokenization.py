@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 import rexplug
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Executor, Tokenizer
-from rexplug.tokens import SpecialTokens, TokenStore, encode, fit_scorers, make_tokenizer, tokenize
+from rexplug.tokens.special import SpecialTokens
+from rexplug.tokens.store import TokenStore
+from rexplug.tokens.tokenize import encode, fit_scorers, tokenize
+from rexplug.tokens.tokenizer import make_tokenizer
 
 TEXTS = {
     "web": ["The old river runs through the town.", "A minister spoke at length; nobody heard."] * 30,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
+if TYPE_CHECKING:
+    pass
+
 
 T = TypeVar("T")
 
@@ -15,6 +17,8 @@ class Chance:
     """A stream of choices keyed by two numbers; equal keys choose alike on every machine and in every worker."""
 
     def __init__(self, first: int, second: int) -> None:
+        import numpy as np
+
         key = np.array([first, second], dtype=np.uint64)
         generator = np.random.Generator(np.random.Philox(key=key))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rexplug.components import CorpusFilter, Document, Verdict
+from rexplug.components import CorpusFilter, Document, DocumentSource, Verdict
 from rexplug.errors import DataError
 
 Bound = Annotated[float, Field(ge=0, le=1)] | Literal["chosen"]
@@ -89,3 +89,12 @@ class RelevanceFilter(CorpusFilter):
         if self.below is not None and score >= float(self.below):
             return Verdict(False, "relevance too high", score)
         return Verdict(True, score=score)
+
+
+def sources_to_classify(sources: Mapping[str, DocumentSource]) -> tuple[str, ...]:
+    """The sources that use the filter `relevance` without a model of its own."""
+    return tuple(
+        name
+        for name, source in sources.items()
+        if any(each.name == "relevance" and getattr(each, "model", None) is None for each in source.filters)
+    )

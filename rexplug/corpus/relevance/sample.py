@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import islice
 
 from rexplug.components import Candidate, CorpusFilter, Document, DocumentSource
+from rexplug.corpus.relevance.filter import sources_to_classify
 from rexplug.corpus.shard_jobs import shard_documents
 from rexplug.corpus.sources import ERROR
 from rexplug.plugins.calls import judge_document
@@ -45,15 +46,6 @@ def draw_candidates(
         )
         found += [Candidate(name, replace(each, text=each.text[: options.characters])) for _, _, each in lowest]
     return _different(found)
-
-
-def sources_to_classify(sources: Mapping[str, DocumentSource]) -> tuple[str, ...]:
-    """The sources that use the filter `relevance` without a model of its own."""
-    return tuple(
-        name
-        for name, source in sources.items()
-        if any(each.name == "relevance" and getattr(each, "model", None) is None for each in source.filters)
-    )
 
 
 def _passing(source: DocumentSource, options: Relevance, wanted: frozenset[str] | None) -> Iterator[Document]:

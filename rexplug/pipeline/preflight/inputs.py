@@ -17,15 +17,24 @@ from rexplug.recipe.section import Section
 
 
 def check_inputs(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
-    """Check everything that a recipe reads; `rexplug check` and `rexplug run` call this first.
-
-    Args:
-        recipe: the recipe.
-        hub: ask the Hugging Face hub for the models and datasets there. Without it only object stores are asked. A hub that
-            does not answer is not a problem of the recipe.
+    """The same as `preflight`, for work that cannot start while there are problems.
 
     Raises:
         DataError: with one line per problem.
+    """
+    report = preflight(recipe, hub=hub)
+    if report.problems:
+        raise DataError("\n".join(report.problems))
+    return report
+
+
+def preflight(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
+    """Check that everything a recipe reads exists and fits together.
+
+    Args:
+        recipe: the recipe.
+        hub: ask the Hugging Face Hub for the models and datasets there. Without it only object stores are asked over a network.
+            A Hub that does not answer is not a problem of the recipe.
     """
     problems = []
     unchecked: dict[str, HubName] = {}
@@ -45,12 +54,12 @@ def check_inputs(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
         problems += start_problems(recipe, unchecked)
     except OSError as error:
         problems.append(f"tokenizer, model or baselines: {_unreadable(error)}")
-    reason = "--hub checks it"
+    reason = "--hub asks for it"
     if hub:
         unchecked, reason = _check_on_hub(unchecked, problems)
-    if problems:
-        raise DataError("\n".join(problems))
-    return PreflightReport(unchecked, reason, (*start_notes(recipe), *recipe_notes(recipe)))
+    # Remarks on a checkpoint need one that can be read.
+    warnings = (*(() if problems else start_notes(recipe)), *recipe_notes(recipe))
+    return PreflightReport(tuple(problems), warnings, unchecked, reason if unchecked else "")
 
 
 def _unreadable(error: OSError) -> str:
@@ -108,7 +117,7 @@ def _check_on_hub(unchecked: dict[str, HubName], problems: list[str]) -> tuple[d
 
 def _relevance_problems(recipe: Recipe) -> list[str]:
     """Whether the recipe has a `relevance` block if and only if a filter needs it."""
-    from rexplug.corpus.relevance.sample import sources_to_classify
+    from rexplug.corpus.relevance.filter import sources_to_classify
 
     classified = sources_to_classify(recipe.sources)
     if recipe.relevance is None:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from rexplug.model.build import build_config
-from rexplug.tokens import TokenStore
+from rexplug.tokens.store import TokenStore
 
 VOCABULARY = 512 if TINY else 50_368
 LIMIT = float(os.environ.get("KIT_TRAINER_SECONDS", "110"))

@@ -113,7 +113,7 @@ def test_a_checkpoint_must_fit(place, look):
     assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}, revision: v1}}") == [
         f"model.revision: '{own}' is a folder, and only hub repositories have revisions"
     ]
-    assert look(f"tokenizer={{from: {large}}}", f"model={{from: {own}, resize_vocabulary: true}}").notes == ()
+    assert look(f"tokenizer={{from: {large}}}", f"model={{from: {own}, resize_vocabulary: true}}").warnings == ()
 
 
 def test_special_tokens_and_spare_rows_must_fit(place, look):
@@ -203,13 +203,13 @@ def test_a_folder_without_a_tokenizer(place, look):
 
 def test_a_released_checkpoint_is_remarked_on(look):
     released = ["tokenizer={from: nobody/none}", "model={from: jhu-clsp/ettin-encoder-17m}"]
-    assert look(*released).notes == (
+    assert look(*released).warnings == (
         "model.from: the released 'jhu-clsp/ettin-encoder-17m' ended with a learning rate decay, and phase 'anneal' decays "
         "it again; a checkpoint from before the decay learns more from it (model.revision names one)",
     )
-    assert look(*released, "phases.anneal.learning_rate.schedule=constant").notes == ()
+    assert look(*released, "phases.anneal.learning_rate.schedule=constant").warnings == ()
     early = look(released[0], "model={from: jhu-clsp/ettin-encoder-17m, revision: ext1000}")
-    assert early.notes == ()
+    assert early.warnings == ()
     assert str(early.unchecked["model.from"]) == "model jhu-clsp/ettin-encoder-17m at 'ext1000'"
 
 
@@ -274,7 +274,7 @@ def test_a_hub_that_does_not_answer_is_not_a_problem_of_the_recipe(hub):
     done = hub("tokenizer={from: un/known}", "model={from: un/known}", endpoint="http://127.0.0.1:9")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[1].startswith("  not checked, on the Hugging Face hub (the hub does not answer: ")
+    assert lines[1].startswith("  not checked, since it is on the Hugging Face Hub (the hub does not answer: ")
     assert lines[2:] == ["    tokenizer.from: model un/known", "    model.from: model un/known"]
 
 

@@ -1,0 +1,154 @@
+"""rexplug from Python: everything that the command line does, as functions that print nothing.
+
+    import rexplug
+
+    recipe = rexplug.load_recipe("recipes/ecommerce.yaml", ["phases.anneal.tokens=200k"])
+    run = rexplug.run(recipe, run_dir="runs/notebook")
+    model = run.load_model()
+
+Mistakes that the user can repair are raised as subclasses of `rexplug.RexplugError`, whose text says where, what is wrong and
+what would be right. Loading this package is cheap: each function imports what it needs when it is called.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rexplug.api.ablation import AblationResult, ablate
+from rexplug.api.corpus import (
+    CorpusReport,
+    corpus_report,
+    decode,
+    document_outcomes,
+    length_quantiles,
+    open_token_stores,
+    stored_tokenizer,
+)
+from rexplug.api.evaluation import compare, evaluate, write_comparison
+from rexplug.api.folders import RunLike, StrPath
+from rexplug.api.lineage import DocumentSteps, StepDocuments, documents_of_step, steps_of_document
+from rexplug.api.plugins import component_kinds, find_components, installed_plugins, option_docs
+from rexplug.api.recipes import check, default_run_dir, dump_recipe, load_recipe, plan, recipe_schema
+from rexplug.api.runs import (
+    Run,
+    SourceCounts,
+    StageRecord,
+    damage_in,
+    export_checkpoint,
+    open_run,
+    run,
+    train_with_main_rank,
+    verify,
+    write_report,
+)
+from rexplug.api.streams import Batch, Stream, StreamRow, open_stream, preview
+
+if TYPE_CHECKING:
+    from rexplug.components import Component
+    from rexplug.corpus.provenance import DocumentOutcome
+    from rexplug.pipeline.preflight.report import PreflightReport
+    from rexplug.pipeline.stages import Incomplete
+    from rexplug.planning import Disk, Expected, Forecast, Memory, OnGpu, Plan, PlannedPhase, SourceSize, SourceUse
+    from rexplug.planning.sources import BYTES_PER_TOKEN
+    from rexplug.recipe import Recipe
+    from rexplug.report.compare import Cell, Comparison
+    from rexplug.report.preview import PhasePreview, RowPreview, SamplePreview
+    from rexplug.report.results import ModelResults
+    from rexplug.tokens.store import TokenStore
+
+__all__ = [
+    "BYTES_PER_TOKEN",
+    "AblationResult",
+    "Batch",
+    "Cell",
+    "Comparison",
+    "Component",
+    "CorpusReport",
+    "Disk",
+    "DocumentOutcome",
+    "DocumentSteps",
+    "Expected",
+    "Forecast",
+    "Incomplete",
+    "Memory",
+    "ModelResults",
+    "OnGpu",
+    "PhasePreview",
+    "Plan",
+    "PlannedPhase",
+    "PreflightReport",
+    "Recipe",
+    "RowPreview",
+    "Run",
+    "RunLike",
+    "SamplePreview",
+    "SourceCounts",
+    "SourceSize",
+    "SourceUse",
+    "StageRecord",
+    "StepDocuments",
+    "StrPath",
+    "Stream",
+    "StreamRow",
+    "TokenStore",
+    "ablate",
+    "check",
+    "compare",
+    "component_kinds",
+    "corpus_report",
+    "damage_in",
+    "decode",
+    "default_run_dir",
+    "document_outcomes",
+    "documents_of_step",
+    "dump_recipe",
+    "evaluate",
+    "export_checkpoint",
+    "find_components",
+    "installed_plugins",
+    "length_quantiles",
+    "load_recipe",
+    "open_run",
+    "open_stream",
+    "open_token_stores",
+    "option_docs",
+    "plan",
+    "preview",
+    "recipe_schema",
+    "run",
+    "steps_of_document",
+    "stored_tokenizer",
+    "train_with_main_rank",
+    "verify",
+    "write_comparison",
+    "write_report",
+]  # fmt: skip
+
+_RESULTS = {
+    "rexplug.components": ("Component",),
+    "rexplug.corpus.provenance": ("DocumentOutcome",),
+    "rexplug.pipeline.preflight.report": ("PreflightReport",),
+    "rexplug.pipeline.stages": ("Incomplete",),
+    "rexplug.planning": (
+        "Disk", "Expected", "Forecast", "SourceSize", "Memory", "OnGpu", "Plan", "PlannedPhase", "SourceUse",
+    ),
+    "rexplug.planning.sources": ("BYTES_PER_TOKEN",),
+    "rexplug.recipe": ("Recipe",),
+    "rexplug.report.compare": ("Cell", "Comparison"),
+    "rexplug.report.preview": ("PhasePreview", "RowPreview", "SamplePreview"),
+    "rexplug.report.results": ("ModelResults",),
+    "rexplug.tokens.store": ("TokenStore",),
+}  # fmt: skip
+"""Types of results, by the module that defines them; loaded when they are asked for."""
+_PLACES = {name: module for module, names in _RESULTS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'rexplug.api' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,50 @@
+"""What is installed: plugins, their components, and those that did not load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rexplug.errors import PluginError
+
+if TYPE_CHECKING:
+    from rexplug.components import Component
+    from rexplug.plugins.registry import Registry
+
+
+def installed_plugins() -> Registry:
+    """The installed plugins (`plugins`), their components (`entries`, `of_kind`) and what did not load (`failures`)."""
+    from rexplug.plugins.discovery import load_plugins
+
+    return load_plugins()
+
+
+def component_kinds() -> list[type[Component]]:
+    """The base classes that plugins subclass, in the order in which they are listed."""
+    from rexplug.plugins.hookspecs import KINDS
+
+    return list(KINDS.values())
+
+
+def option_docs(component: type[Component]) -> Mapping[str, str]:
+    """Option of a component -> its documentation, the string under it in the class."""
+    from rexplug.documented import field_docs
+
+    return field_docs(component)
+
+
+def find_components(name: str) -> list[type[Component]]:
+    """The components of that name, or those of the plugin of that name.
+
+    Raises:
+        PluginError: there is none; the message says what exists, or why the plugin did not load.
+    """
+    registry = installed_plugins()
+    named = [entry.component for entry in registry.entries.values() if name in (entry.component.name, entry.plugin)]
+    if named:
+        return named
+    for failure in registry.failures:
+        if failure.plugin in (name, name.partition(".")[0]):
+            raise PluginError(f"plugin '{failure.plugin}' did not load: {failure.reason}")
+    names = sorted({entry.component.name for entry in registry.entries.values()})
+    raise PluginError(f"no plugin or component is called '{name}'; there are {', '.join(names)}")
