@@ -21,16 +21,12 @@ from rexplug.corpus.relevance.filter import RelevanceFilter
 from rexplug.corpus.relevance.labellers import LabelFile, SourceLabels
 from rexplug.corpus.relevance.llm import Llm
 from rexplug.corpus.sources import Csv, HtmlFiles, HuggingFace, Jsonl, Parquet, TextFiles, Warc
-from rexplug.evaluation.evaluators import (
-    Classification,
-    EmbeddingGeometry,
-    LongDocuments,
-    MaskedRecovery,
-    Mteb,
-    PairClassification,
-    RetrievalFolder,
-    Similarity,
-)
+from rexplug.evaluation.beir import RetrievalFolder
+from rexplug.evaluation.examples import Classification, PairClassification, Similarity
+from rexplug.evaluation.geometry import EmbeddingGeometry
+from rexplug.evaluation.long_documents import LongDocuments
+from rexplug.evaluation.mteb_tasks import Mteb
+from rexplug.evaluation.recovery import MaskedRecovery
 from rexplug.plugins.hookspecs import hookimpl
 
 

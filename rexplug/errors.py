@@ -1,4 +1,4 @@
-"""What rexplug raises when the user can mend it. Anything else that escapes is our own mistake."""
+"""Errors that the user can repair. Any other exception that leaves rexplug is a mistake of rexplug or of a plugin."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Sequence
 
 _LONGEST_LINE = 2000
-"""Characters of a line of a message; the middle of a longer one is left out."""
+"""Characters of a line of a message; of a longer line the middle is left out."""
 _LONGEST_VALUE = 120
-"""Characters of a value in a message."""
+"""Characters of a value that a message repeats."""
 _CONTROL = {
     code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
     for code in (*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029)
@@ -17,7 +17,7 @@ _CONTROL = {
 
 
 def brief(value: object) -> str:
-    """A value as messages repeat it: as Python writes it, and cut where it is long."""
+    """The `repr` of a value for a message, cut at 120 characters."""
     text = repr(value)
     if len(text) <= _LONGEST_VALUE:
         return text
@@ -41,8 +41,8 @@ def one_line(error: object, limit: int = 300) -> str:
 
 
 def printable(text: str) -> str:
-    """A message as a terminal may show it: control characters and lone surrogates spelled out, long lines cut."""
-    if not text.isascii() and any(unicodedata.category(each) == "Cs" for each in text):
+    """A message that is safe to show on a terminal: control characters and lone surrogates are escaped, long lines cut."""
+    if not text.isascii() and any(unicodedata.category(character) == "Cs" for character in text):
         text = text.encode("utf-8", "backslashreplace").decode()
     return "\n".join(map(_cut, text.translate(_CONTROL).split("\n")))
 
@@ -55,7 +55,7 @@ def _cut(line: str) -> str:
 
 
 class RexplugError(Exception):
-    """A mistake that the user can mend; its text says where, what is wrong and what would be right."""
+    """A mistake that the user can repair; the text says where, what is wrong and what would be right."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -70,32 +70,32 @@ class PluginError(RexplugError):
 
 
 class DataError(RexplugError):
-    """A source, a store, a checkpoint or another file cannot be read or does not hold what it should."""
+    """A source, a store, a checkpoint or another file cannot be read, or its contents are not what they should be."""
 
 
 class RankLost(DataError):
-    """Another process of the run is gone, and this one ends for that reason alone."""
+    """Another process of the run died, which is the only reason why this one stops."""
 
 
 class RunInterrupted(RexplugError):
-    """The run was asked to stop (Ctrl-C, SIGTERM, SIGHUP); what was made so far is saved and the next run continues it."""
+    """The run was asked to stop (Ctrl-C, SIGTERM, SIGHUP); its state is saved, and the next run continues from it."""
 
 
 class NotApplicable(RexplugError):
-    """A model cannot do what an evaluator measures; the result says so in place of a figure."""
+    """A model cannot do what an evaluator measures; the result gives the reason in place of metrics."""
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a full disk, a used-up quota and a limit on the size of files are called."""
+"""The errors of a full disk, of an exhausted quota and of a limit on file sizes."""
 
 
 def full_disk(error: BaseException) -> str | None:
-    """Why a file could not be written, if the error says that there is no room for it: `out/model: No space left on device`.
+    """What could not be written because the disk is full, e.g. `out/model: No space left on device`; None for other errors.
 
-    safetensors and torch tell of it in errors of their own, in words.
+    safetensors and torch raise errors of their own, which are recognised by their text.
     """
     if isinstance(error, OSError) and error.errno in _FULL:
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     text = str(error)
-    words = ["PytorchStreamWriter failed writing", "unexpected pos", *(f"os error {number}" for number in _FULL)]
-    return text.splitlines()[0] if any(each in text for each in words) else None
+    signs = ["PytorchStreamWriter failed writing", "unexpected pos", *(f"os error {number}" for number in _FULL)]
+    return text.splitlines()[0] if any(sign in text for sign in signs) else None

@@ -1,4 +1,4 @@
-"""The batches that a recipe's phase asks for, from the token stores of a run."""
+"""The batch stream of a recipe's phase, from the token stores of a run."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from rexplug.tokens.store import TokenStore
 from rexplug.tokens.tokenizer import tokenizer_hash
 
 ROWS = "rows.json"
-"""What `microbatch_tokens: auto` found, or a GPU chose where the recipe names no rows, beside a phase's checkpoints."""
+"""The file beside a phase's checkpoints with the row size that `microbatch_tokens: auto`, or a GPU, chose at its start."""
 
 
-def remembered_rows(phase: Phase, run: RunDirectory) -> int | None:
-    """The tokens of a row that were chosen for a phase where it began; None if the recipe names them or nothing was chosen.
+def chosen_row_tokens(phase: Phase, run: RunDirectory) -> int | None:
+    """Tokens of a row, as chosen when the phase began; None if the recipe gives them or nothing was chosen yet.
 
     Raises:
-        DataError: what was remembered is damaged.
+        DataError: the file with the choice is damaged.
     """
     path = run.checkpoints / phase.name / ROWS
     if isinstance(phase.microbatch_tokens, int) or not path.exists():
         return None
     content = read_json(path)
-    found = content.get("microbatch_tokens") if isinstance(content, dict) else None
-    if not isinstance(found, int) or found < 1:
+    row_tokens = content.get("microbatch_tokens") if isinstance(content, dict) else None
+    if not isinstance(row_tokens, int) or row_tokens < 1:
         raise DataError(f"{path} holds no microbatch_tokens; do the phase again (--from train.{phase.name})")
-    return found if found >= phase.context else None  # `context` was changed since
+    return row_tokens if row_tokens >= phase.context else None  # `context` was raised since
 
 
 def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream:
-    """The stream of `phase`; training, previews and lineage all read the same one.
+    """The batch stream of `phase`, the same for training, previews and lineage.
 
     Raises:
-        DataError: a store is missing or damaged, or a source with a share has no document that is long enough.
+        DataError: a token store or the tokenizer is missing or damaged, a store was made with another tokenizer, or a source
+            with a share has no document that is long enough.
     """
     warmup = phase.batch_warmup
-    mixed = [name for name in recipe.sources if name in phase.mixing.weights(0.0)]
+    sources = [name for name in recipe.sources if name in phase.mixing.weights(0.0)]
     try:
         special = SpecialTokens.read(run.tokenizer)
     except DataError as error:
         raise DataError(f"{error}; {repair_hint(run.tokenizer / 'tokenizer.json')}") from None
-    stores = {name: TokenStore.open(run.tokens / name) for name in mixed}
+    stores = {name: TokenStore.open(run.tokens / name) for name in sources}
     for store in stores.values():
         if store.description["tokenizer"] != tokenizer_hash(run.tokenizer):
             raise DataError(
@@ -55,7 +56,7 @@ def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream
         stores=stores,
         special=special,
         context=phase.context,
-        row_tokens=remembered_rows(phase, run) or phase.row_tokens,
+        row_tokens=chosen_row_tokens(phase, run) or phase.row_tokens,
         batch_tokens=lambda tokens: batch_size(
             tokens,
             full=phase.batch_tokens,

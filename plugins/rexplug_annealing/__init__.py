@@ -1,4 +1,4 @@
-"""Mixing schedules: which share of the tokens each source has as a phase goes on.
+"""Mixing schedules: how the share of the tokens of each source changes over a phase.
 
 RexBERT is described as shifting gradually towards its domain corpus in the last phase; the curve and the shares are
 not known to us, so the curves here are our choice.
@@ -19,7 +19,8 @@ Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Shares = Annotated[dict[str, Share], Field(min_length=1)]
 
 
-def _check(shares: Mapping[str, float], key: str) -> None:
+def _require_share(shares: Mapping[str, float], key: str) -> None:
+    """Raise an error if no source has a share; `key` is the option that holds the shares."""
     if not any(shares.values()):
         raise PydanticCustomError(
             "shares", "{key} gives every source a share of 0; at least one must be above 0", {"key": key}
@@ -27,7 +28,7 @@ def _check(shares: Mapping[str, float], key: str) -> None:
 
 
 class Constant(rexplug.MixingSchedule):
-    """The same shares all along."""
+    """The same shares during the whole phase."""
 
     name: ClassVar[str] = "annealing.constant"
 
@@ -35,8 +36,8 @@ class Constant(rexplug.MixingSchedule):
     """Source -> share; they need not add up to 1."""
 
     @model_validator(mode="after")
-    def _some(self) -> Self:
-        _check(self.shares, "shares")
+    def _has_shares(self) -> Self:
+        _require_share(self.shares, "shares")
         return self
 
     def weights(self, progress: float) -> Mapping[str, float]:
@@ -45,7 +46,7 @@ class Constant(rexplug.MixingSchedule):
 
 
 class _Curve(rexplug.MixingSchedule):
-    """Moves from `start` to `end`; both are brought to a sum of 1 first."""
+    """Moves from `start` to `end`; each is normalized to a sum of 1 first."""
 
     start: Shares
     """Source -> share at the start of the phase."""
@@ -53,17 +54,17 @@ class _Curve(rexplug.MixingSchedule):
     """Source -> share at the end of the phase; a source that is left out ends at 0."""
 
     @model_validator(mode="after")
-    def _some(self) -> Self:
-        _check(self.start, "start")
-        _check(self.end, "end")
+    def _has_shares(self) -> Self:
+        _require_share(self.start, "start")
+        _require_share(self.end, "end")
         return self
 
     def curve(self, progress: float) -> float:
-        """How much of the way is done at `progress`; 0 at 0 and 1 at 1."""
+        """The part of the way from `start` to `end` at `progress`: 0 at 0 and 1 at 1."""
         return progress
 
     def weights(self, progress: float) -> Mapping[str, float]:
-        """Shares between `start` and `end`, along the curve."""
+        """The shares between `start` and `end` that the curve gives."""
         way = self.curve(min(1.0, max(0.0, progress)))
         first, last = sum(self.start.values()), sum(self.end.values())
         return {
@@ -73,7 +74,7 @@ class _Curve(rexplug.MixingSchedule):
 
 
 class Linear(_Curve):
-    """From one mixture to another in a line."""
+    """From one mixture to another, linearly."""
 
     name: ClassVar[str] = "annealing.linear"
 
@@ -84,7 +85,7 @@ class Cosine(_Curve):
     name: ClassVar[str] = "annealing.cosine"
 
     def curve(self, progress: float) -> float:
-        """(1 - cos(pi x)) / 2."""
+        """(1 - cos(pi progress)) / 2."""
         return (1 - math.cos(math.pi * progress)) / 2
 
 
@@ -94,7 +95,7 @@ class OneMinusSqrt(_Curve):
     name: ClassVar[str] = "annealing.one_minus_sqrt"
 
     def curve(self, progress: float) -> float:
-        """sqrt(x)."""
+        """The square root of `progress`."""
         return math.sqrt(progress)
 
 
@@ -108,12 +109,12 @@ class Step(rexplug.Component):
 
 
 class Stepwise(rexplug.MixingSchedule):
-    """Fixed shares that change at given points."""
+    """Fixed shares that change at given points of the phase."""
 
     name: ClassVar[str] = "annealing.stepwise"
 
     steps: tuple[Step, ...] = Field(min_length=1)
-    """Steps in order; the first begins at 0."""
+    """Steps in ascending order of `from`; the first begins at 0."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -123,28 +124,29 @@ class Stepwise(rexplug.MixingSchedule):
                 "steps", "steps begin at 0 and rise; these begin at {starts}", {"starts": str(starts)}
             )
         for number, step in enumerate(self.steps):
-            _check(step.shares, f"steps.{number}.shares")
+            _require_share(step.shares, f"steps.{number}.shares")
         return self
 
     def weights(self, progress: float) -> Mapping[str, float]:
-        """The shares of the last step that has begun; a source that it leaves out has 0."""
+        """The shares of the last step that has begun; sources that it leaves out have 0."""
         current = next(step for step in reversed(self.steps) if step.from_ <= max(0.0, progress))
         return {name: current.shares.get(name, 0.0) for step in self.steps for name in step.shares}
 
 
 def _by_name(value: Any) -> Any:
+    """The shares for the name of a single source."""
     return {value: 1.0} if isinstance(value, str) else value
 
 
 Group = Annotated[dict[str, Share], Field(min_length=1), BeforeValidator(_by_name, json_schema_input_type=str | Shares)]
-"""Sources with their shares within a group; the name of one source will do."""
+"""Sources with their shares within a group, or the name of a single source."""
 
 
 class Curriculum(rexplug.MixingSchedule):
-    """The three phases of a domain encoder: mostly general text, the same for long contexts, then ever more of the domain.
+    """The three phases of a domain encoder: mostly general text, the same for long contexts, then more and more of the domain.
 
     In the phases `general` and `extend` the domain keeps the share `start`; in `anneal` its share moves from `start` to
-    `end` along half a cosine, and the rest stays general, as replay. Written once under `defaults` it serves all phases,
+    `end` along half a cosine, and the rest stays general, as replay. Written once under `defaults` it applies to all phases,
     each of which adds its `phase`. Shares and curve are our choice; RexBERT's are not known to us.
     """
 
@@ -162,9 +164,9 @@ class Curriculum(rexplug.MixingSchedule):
     """The domain's share at the end of the last phase."""
 
     @model_validator(mode="after")
-    def _apart(self) -> Self:
-        _check(self.general, "general")
-        _check(self.domain, "domain")
+    def _disjoint(self) -> Self:
+        _require_share(self.general, "general")
+        _require_share(self.domain, "domain")
         both = sorted(set(self.general) & set(self.domain))
         if both:
             raise PydanticCustomError("shares", "'{name}' is in both general and domain", {"name": both[0]})
@@ -174,11 +176,11 @@ class Curriculum(rexplug.MixingSchedule):
         """The groups' shares at `progress`, divided within each group."""
         way = (1 - math.cos(math.pi * min(1.0, max(0.0, progress)))) / 2 if self.phase == "anneal" else 0.0
         domain = self.start + (self.end - self.start) * way
-        found = {}
+        weights = {}
         for group, share in ((self.general, 1 - domain), (self.domain, domain)):
             total = sum(group.values())
-            found.update({name: share * part / total for name, part in group.items()})
-        return found
+            weights.update({name: share * part / total for name, part in group.items()})
+        return weights
 
 
 @rexplug.hookimpl

@@ -21,25 +21,25 @@ from rexplug_ecommerce.spam import Spam
 
 @hookimpl
 def rexplug_document_sources() -> list[type[DocumentSource]]:
-    """Sample pages."""
+    """Synthetic sample pages."""
     return [SamplePages]
 
 
 @hookimpl
 def rexplug_corpus_filters() -> list[type[CorpusFilter]]:
-    """Domains, product pages, spam."""
+    """Filters by domain, by product signals, and of spam."""
     return [Domains, ProductPage, Spam]
 
 
 @hookimpl
 def rexplug_labellers() -> list[type[Labeller]]:
-    """Relevance to retail: a rule, and an instruction for language models."""
+    """The labeller of relevance to retail: a rule, and an instruction for language models."""
     return [Retail]
 
 
 @hookimpl
 def rexplug_salience_scorers() -> list[type[SalienceScorer]]:
-    """Attributes."""
+    """The scorer of product attributes."""
     return [AttributeSalience]
 
 

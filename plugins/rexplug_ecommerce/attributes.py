@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from rexplug import Reason, SalienceScorer, TokenizedDocument
 from rexplug_ecommerce.lexicons import BUILT_IN
-from rexplug_ecommerce.patterns import LABELS, Found, find_brand, find_numbers, normalised
+from rexplug_ecommerce.patterns import LABELS, AttributeValue, find_brand, find_numbers, normalised
 from rexplug_ecommerce.taxonomies import read_taxonomy, read_values
 
 if TYPE_CHECKING:
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 Attribute = Literal["brand", "colour", "size", "material", "measure", "model_number", "category"]
 
 _ORDER: tuple[Attribute, ...] = ("category", "size", "colour", "material", "brand", "model_number", "measure")
-"""Where a term is in two lists, the later attribute decides."""
+"""The order in which lists are read: a term in two lists has the later attribute."""
 _COMPOUND = ("colour", "material")
-_BETWEEN = frozenset(["/", " / ", "&", " & ", " and ", "-", ", "])
-"""What may stand between two colours, or two materials, that are one value: black/white."""
+_SEPARATORS = frozenset(["/", " / ", "&", " & ", " and ", "-", ", "])
+"""Separators between two colours, or two materials, that form one value: black/white."""
 _LABEL = "label"
 
 
 class Span(NamedTuple):
-    """Characters `[start, end)` of a text and the attribute whose value they are."""
+    """Characters `[start, end)` of a text, and the attribute of which they are a value."""
 
     start: int
     end: int
@@ -61,17 +61,17 @@ class AttributeSalience(SalienceScorer):
     last `>` names the category."""
     values: tuple[Path, ...] = ()
     """Files of attribute values (plain text or .gz): `value [Attribute name]` as Shopify's, where names like Color,
-    Fabric or Frame material say which attribute is meant and values of others are left out; or two columns,
+    Fabric or Frame material say which attribute it is, and values of other attributes are left out; or two columns,
     `attribute,value`, with the names above."""
     title_brands: bool = True
-    """Take the first words of a title for its brand where the line reads like a product's: two more values stand in it."""
+    """Take the first words of a title as the brand if it looks like a product title: two more attribute values occur in it."""
 
     @cached_property
     def _terms(self) -> Any:
-        """An Aho-Corasick automaton: normalised term, a blank on both sides -> (length without them, attribute)."""
+        """An Aho-Corasick automaton: normalised term with a blank on both sides -> (length of the term, attribute)."""
         import ahocorasick
 
-        found: dict[str, tuple[int, str]] = {}
+        payloads: dict[str, tuple[int, str]] = {}
         values = [pair for path in self.values for pair in read_values(path)]
         for attribute in _ORDER:
             if attribute not in self.attributes:
@@ -83,47 +83,46 @@ class AttributeSalience(SalienceScorer):
                 plain = normalised(term).strip()
                 # `Foo & Bar` as it is written, and with one blank.
                 for key in filter(None, {plain, " ".join(plain.split())}):
-                    found[key] = (len(key), attribute)
+                    payloads[key] = (len(key), attribute)
                     if attribute == "category" and not key.endswith("s"):
-                        found.setdefault(key + "s", (len(key) + 1, attribute))
+                        payloads.setdefault(key + "s", (len(key) + 1, attribute))
         automaton = ahocorasick.Automaton()
-        for label, (meant, _) in LABELS.items():
-            if meant in self.attributes:
-                found.setdefault(label, (len(label), _LABEL))
-        for key, payload in found.items():
+        for label, (attribute_of_label, _) in LABELS.items():
+            if attribute_of_label in self.attributes:
+                payloads.setdefault(label, (len(label), _LABEL))
+        for key, payload in payloads.items():
             automaton.add_word(f" {key} ", payload)
         automaton.make_automaton()
         return automaton
 
     def spans(self, text: str) -> list[Span]:
-        """The attribute values in `text`, in order, none overlapping another."""
-        return [Span(*found) for found in self._find(text)]
+        """The attribute values in `text`, in order; they do not overlap."""
+        return [Span(*value) for value in self._find(text)]
 
-    def _find(self, text: str) -> list[Found]:
-        wanted = self.attributes
-        candidates = [found for found in find_numbers(text) if found[2] in wanted]
+    def _find(self, text: str) -> list[AttributeValue]:
+        candidates = [value for value in find_numbers(text) if value[2] in self.attributes]
         candidates += self._by_term(text)
-        # At one place the longer value wins; between equals, the pattern.
-        candidates.sort(key=lambda found: (found[0], -found[1]))
-        chosen: list[Found] = []
+        # Of values that begin at one place the longest is taken; of equally long ones, that of the pattern.
+        candidates.sort(key=lambda value: (value[0], -value[1]))
+        chosen: list[AttributeValue] = []
         end = 0
-        for found in candidates:
-            if found[0] < end:
+        for start, stop, attribute in candidates:
+            if start < end:
                 continue
-            if chosen and found[2] in _COMPOUND and found[2] == chosen[-1][2] and text[end : found[0]] in _BETWEEN:
-                chosen[-1] = (chosen[-1][0], found[1], found[2])
+            if chosen and attribute in _COMPOUND and attribute == chosen[-1][2] and text[end:start] in _SEPARATORS:
+                chosen[-1] = (chosen[-1][0], stop, attribute)
             else:
-                chosen.append(found)
-            end = found[1]
-        if self.title_brands and "brand" in wanted and (brand := find_brand(text, chosen)) is not None:
-            chosen = [(*brand, "brand"), *(found for found in chosen if found[0] >= brand[1])]
+                chosen.append((start, stop, attribute))
+            end = stop
+        if self.title_brands and "brand" in self.attributes and (brand := find_brand(text, chosen)) is not None:
+            chosen = [(*brand, "brand"), *(value for value in chosen if value[0] >= brand[1])]
         return chosen
 
-    def _by_term(self, text: str) -> Iterator[Found]:
-        """Terms of the lists, and values after a label."""
+    def _by_term(self, text: str) -> Iterator[AttributeValue]:
+        """Yield the terms of the lists, and the values after a label."""
         plain = f" {normalised(text)} "
         for last, (length, attribute) in self._terms.iter(plain):
-            # `last` is the place of the blank after the term; in `plain`, a character is one place further on.
+            # `last` is the index of the blank after the term; indexes in `plain` are one more than those in `text`.
             end = last - 1
             start = end - length
             if attribute == _LABEL:
@@ -135,11 +134,11 @@ class AttributeSalience(SalienceScorer):
                 yield start, end, attribute
 
     def score(self, document: TokenizedDocument) -> NDArray[np.uint8]:
-        """255 or 254 on the tokens of attribute values, 0 elsewhere."""
-        found = self._find(document.text)
-        values = [255 - number % 2 for number in range(len(found))]
-        return document.spans_to_tokens([each[0] for each in found], [each[1] for each in found], values)
+        """`[num_tokens]` 255 or 254 on the tokens of attribute values, 0 elsewhere."""
+        spans = self._find(document.text)
+        scores = [255 - number % 2 for number in range(len(spans))]
+        return document.spans_to_tokens([span[0] for span in spans], [span[1] for span in spans], scores)
 
     def explain(self, document: TokenizedDocument) -> Sequence[Reason]:
-        """The attribute of each value."""
+        """The attribute of each marked value."""
         return [Reason(*span) for span in self.spans(document.text)]

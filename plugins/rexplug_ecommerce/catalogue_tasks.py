@@ -1,4 +1,4 @@
-"""Fine-tuned tasks of shops: matching offers, categories of products and queries, attributes in titles."""
+"""Evaluators that fine-tune on tasks of shops: matching offers, categories of products and queries, attributes in titles."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from rexplug import (
 
 
 class _OnTable(Evaluator):
-    """Reads one table."""
+    """Base class of evaluators whose examples are in one table."""
 
     data: Path
     """The table: .jsonl, .csv or .tsv (.gz or .zst too)."""
     tuning: FineTuning = FineTuning(max_tokens=64)
-    """What the fine-tune may cost."""
+    """Budget of the fine-tune."""
 
-    columns_: ClassVar[tuple[str, ...]] = ()
+    required: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def task(self) -> ExampleTask | TaggingTask:
@@ -50,7 +50,7 @@ class _OnTable(Evaluator):
         return f"{self.name}.{self.data.name.split('.')[0].replace('__', '-').lower()}"
 
     def inputs(self) -> Sequence[Path]:
-        """The table."""
+        """The file of the table."""
         return (self.data,)
 
     def check(self) -> None:
@@ -62,14 +62,18 @@ class _OnTable(Evaluator):
         if next(self.rows(), None) is None:
             raise DataError(f"{self.name}: {self.data} is empty")
 
-    def wanted(self) -> Sequence[str]:
-        """Columns that each row must have."""
-        return self.columns_
+    def required_columns(self) -> Sequence[str]:
+        """The columns that each row must have."""
+        return self.required
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The rows, each of which has the columns."""
+        """Yield (line, row).
+
+        Raises:
+            DataError: a row lacks a column.
+        """
         for number, row in read_records(self.data):
-            missing = [name for name in self.wanted() if name not in row]
+            missing = [name for name in self.required_columns() if name not in row]
             if missing:
                 raise DataError(
                     f"{self.name}: {self.data}:{number}: there is no column {missing[0]}; it has {', '.join(map(str, row))}"
@@ -85,22 +89,22 @@ class ProductMatching(_OnTable):
     """
 
     name: ClassVar[str] = "ecommerce.product_matching"
-    columns_: ClassVar[tuple[str, ...]] = ("split", "label", "left", "right")
+    required: ClassVar[tuple[str, ...]] = ("split", "label", "left", "right")
 
     size: str = "medium"
     """Which of WDC's training sets: small, medium or large."""
     tuning: FineTuning = FineTuning(max_tokens=96, steps=150)
-    """What the fine-tune may cost."""
+    """Budget of the fine-tune."""
 
     def task(self) -> ExampleTask:
-        """Pairs of offers."""
+        """The pairs of offers by split."""
         parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
         names = {"train": "train", "valid": "dev", "test": "test"}
         for number, row in self.rows():
             split, _, size = str(row["split"]).partition(".")
             if split not in names:
                 raise DataError(
-                    f"{self.name}: {self.data}:{number}: split {row['split']!r} is none of train, valid, test"
+                    f"{self.name}: {self.data}:{number}: split {row['split']!r} is not one of train, valid and test"
                 )
             if size and size != self.size:
                 continue
@@ -109,18 +113,18 @@ class ProductMatching(_OnTable):
         return ExampleTask(self.label, **parts)
 
     def test_texts(self) -> Mapping[str, str]:
-        """The offers of the test split, and each of their values alone: a page has a title without the brand before it."""
-        found = dict(self.task().texts())
+        """The offers of the test split, and their values one by one: web pages have titles without the brand before them."""
+        texts = dict(self.task().texts())
         for number, row in self.rows():
             if str(row["split"]).partition(".")[0] == "test":
                 for side in ("left", "right"):
-                    found |= {
+                    texts |= {
                         f"row {number} {side}.{name}": str(v) for name, v in row[side].items() if v and " " in str(v)
                     }
-        return found
+        return texts
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        """`f1` of matches."""
+        """The main metric is `f1` of matches."""
         return context.pair_classification(self.task(), self.tuning, "1")
 
 
@@ -134,21 +138,21 @@ class ProductClassification(_OnTable):
     category: str = "category_label"
     """The column with the category."""
     cluster: str | None = "cluster_id"
-    """The column that tells offers of the same product; the title itself if left out."""
+    """The column with the same value for offers of one product; the title itself if left out."""
 
-    def wanted(self) -> Sequence[str]:
-        """Title, category and cluster."""
+    def required_columns(self) -> Sequence[str]:
+        """The columns of title, category and cluster."""
         return [name for name in (self.title, self.category, self.cluster) if name]
 
     def task(self) -> ExampleTask:
-        """Titles and categories."""
+        """Titles and their categories by split."""
         return _split(self.label, [
             (str(row[self.cluster or self.title]), Example(str(row[self.title]), str(row[self.category])))
             for _, row in self.rows() if row[self.title] and row[self.category]
         ])  # fmt: skip
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        """`accuracy`."""
+        """The main metric is `accuracy`."""
         return context.classification(self.task(), self.tuning)
 
 
@@ -156,15 +160,15 @@ class QueryClassification(_OnTable):
     """The product class of a search query (WANDS): accuracy and macro F1 over the classes that are not rare."""
 
     name: ClassVar[str] = "ecommerce.query_classification"
-    columns_: ClassVar[tuple[str, ...]] = ("query", "query_class")
+    required: ClassVar[tuple[str, ...]] = ("query", "query_class")
 
     at_least: int = Field(default=5, ge=2)
     """Queries that a class must have; those of rarer classes are left out."""
     tuning: FineTuning = FineTuning(max_tokens=24, steps=80, seeds=3)
-    """What the fine-tune may cost."""
+    """Budget of the fine-tune."""
 
     def task(self) -> ExampleTask:
-        """Queries and their classes; every class is in every split as far as it goes."""
+        """Queries and their classes by split; as far as there are enough queries, every class is in every split."""
         rows = [(str(row["query"]), str(row["query_class"])) for _, row in self.rows() if row["query_class"]]
         count = Counter(label for _, label in rows)
         parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
@@ -173,8 +177,8 @@ class QueryClassification(_OnTable):
             if count[label] >= self.at_least:
                 by_class.setdefault(label, []).append(query)
         for label, queries in by_class.items():
-            # Few queries for many classes: each class is cut by itself, three fifths to learn from.
-            ordered = sorted(queries, key=_place)
+            # There are few queries for many classes, so each class is split by itself, three fifths to train on.
+            ordered = sorted(queries, key=_hash)
             first, second = round(0.3 * len(ordered)), round(0.4 * len(ordered))
             for name, chosen in (
                 ("test", ordered[:first]),
@@ -185,7 +189,7 @@ class QueryClassification(_OnTable):
         return ExampleTask(self.label, **parts)
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        """`accuracy`."""
+        """The main metric is `accuracy`."""
         return context.classification(self.task(), self.tuning)
 
 
@@ -193,19 +197,19 @@ class AttributeTagging(_OnTable):
     """Brand, colour, size and other attributes in product titles: a token classification fine-tune, F1 over exact spans.
 
     Rows hold `input` (the title) and `target_scores` (attribute -> value -> 1), as in AE-110K and OA-Mine; a value is
-    marked where it stands first in the title, `n/a` is none.
+    marked where it first occurs in the title; `n/a` is not a value.
     """
 
     name: ClassVar[str] = "ecommerce.attribute_tagging"
-    columns_: ClassVar[tuple[str, ...]] = ("input", "target_scores")
+    required: ClassVar[tuple[str, ...]] = ("input", "target_scores")
 
     attributes: int = Field(default=12, ge=1)
-    """The most frequent attributes that are looked at."""
+    """How many attributes are used: the most frequent ones."""
     tuning: FineTuning = FineTuning(max_tokens=64, steps=100)
-    """What the fine-tune may cost."""
+    """Budget of the fine-tune."""
 
     def task(self) -> TaggingTask:
-        """Titles with their spans."""
+        """Titles with the spans of their attributes by split."""
         read = [(str(row["input"]), _spans(str(row["input"]), row["target_scores"])) for _, row in self.rows()]
         count = Counter(label for _, spans in read for _, _, label in spans)
         kept = {label for label, _ in count.most_common(self.attributes)}
@@ -215,21 +219,21 @@ class AttributeTagging(_OnTable):
         return TaggingTask(self.label, **parts)
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        """`f1`."""
+        """The main metric is `f1`."""
         return context.tagging(self.task(), self.tuning)
 
 
 def _spans(text: str, targets: Mapping[str, Mapping[str, Any]]) -> list[tuple[int, int, str]]:
-    """Where the values stand, longest first so that `red patent` is not cut by `red`; no span overlaps another."""
-    found: list[tuple[int, int, str]] = []
-    values = [(value, attribute) for attribute, each in targets.items() for value in each if value and value != "n/a"]
+    """The spans of the values; longer ones are placed first, so that `red` does not cut `red patent`, and spans do not overlap."""
+    spans: list[tuple[int, int, str]] = []
+    values = [(value, attribute) for attribute, names in targets.items() for value in names if value and value != "n/a"]
     for value, attribute in sorted(values, key=lambda pair: -len(pair[0])):
         start = text.find(value)
-        while start >= 0 and any(start < b and start + len(value) > a for a, b, _ in found):
+        while start >= 0 and any(start < b and start + len(value) > a for a, b, _ in spans):
             start = text.find(value, start + 1)
         if start >= 0:
-            found.append((start, start + len(value), attribute))
-    return sorted(found)
+            spans.append((start, start + len(value), attribute))
+    return sorted(spans)
 
 
 def _split(name: str, keyed: Sequence[tuple[str, Example]]) -> ExampleTask:
@@ -239,5 +243,5 @@ def _split(name: str, keyed: Sequence[tuple[str, Example]]) -> ExampleTask:
     return ExampleTask(name, **parts)
 
 
-def _place(text: str) -> bytes:
+def _hash(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()

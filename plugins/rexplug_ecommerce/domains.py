@@ -1,4 +1,4 @@
-"""Which domains of FineFineWeb are worth filtering for retail text."""
+"""The filter by domain of FineFineWeb."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ RETAIL_DOMAINS = (
     "sports",
     "travel",
 )
-"""Our choice. Fashion, beauty, automotive and entertainment are named in a summary of the RexBERT work; the rest we add."""
+"""Our choice. Fashion, beauty, automotive and entertainment are named in a summary of the RexBERT work; the others are added."""
 
 
 class Domains(CorpusFilter):
     """Keeps documents of some domains of FineFineWeb, the first step before relevance is judged within them.
 
-    A document's domain is its metadata `domain`, or else a folder of its file that is called like one of the `domains`
-    (FineFineWeb has one folder for each). The list is our choice: four names stand in a summary of the RexBERT work.
+    A document's domain is its metadata `domain`, or else a folder in the path of its file with the name of one of the `domains`
+    (FineFineWeb has a folder for each). The list is our choice; four of its names are in a summary of the RexBERT work.
     """
 
     name: ClassVar[str] = "ecommerce.domains"
@@ -40,7 +40,7 @@ class Domains(CorpusFilter):
     """Metadata key that holds the domain."""
 
     def judge(self, document: Document) -> Verdict:
-        """Reasons: `other domain`."""
+        """Reason: `other domain`."""
         own = document.metadata.get(self.key)
         place = PurePosixPath(str(document.metadata.get("place", "")))
         names = {str(own).lower()} if own is not None else {part.lower() for part in place.parts[:-1]}

@@ -1,4 +1,4 @@
-"""Search and graded similarity on ESCI judgments (Shopping Queries Dataset) from local files."""
+"""Evaluators of search and graded similarity on ESCI judgments (Shopping Queries Dataset) from local files."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from rexplug import (
 )
 
 GAINS = {"E": 3, "S": 2, "C": 1, "I": 0}
-"""Exact, substitute, complement, irrelevant as whole grades."""
+"""Relevance grades of exact, substitute, complement and irrelevant."""
 DEGREES = {"E": 1.0, "S": 0.66, "C": 0.33, "I": 0.0}
-"""The same as degrees of similarity (bajajra/RexBERT `eval/train_st.py`)."""
+"""Degrees of similarity of the same labels (bajajra/RexBERT `eval/train_st.py`)."""
 _KEYS = ("asin", "product_id", "id")
 _TITLES = ("title", "product_title")
 _JUDGED = ("docId", "product_id", "docid")
@@ -32,7 +32,7 @@ _JUDGED = ("docId", "product_id", "docid")
 
 @dataclass(frozen=True)
 class Judgment:
-    """What raters said of a product for a query."""
+    """The label that raters gave to a product for a query."""
 
     query: str
     product: str
@@ -40,23 +40,23 @@ class Judgment:
 
 
 class _OnEsci(Evaluator):
-    """Reads judgments; queries are divided 20 / 10 / 70 into test, dev and train by a hash of their text."""
+    """Base class of evaluators on ESCI judgments; queries are divided into test, dev and train by a hash of their text."""
 
     products: Path
     """Products as .jsonl or .csv (.gz or .zst too), with `asin` or `product_id`, and `title` or `product_title`."""
     judgments: Path
     """Judgments in the same formats, with `query`, `docId` or `product_id`, and `esci_label` (E, S, C or I)."""
     dev: float = 0.15
-    """Share of the queries to choose by."""
+    """Share of the queries in the dev split, to choose by."""
     test: float = 0.3
-    """Share of the queries to report."""
+    """Share of the queries in the test split, to report."""
 
     def inputs(self) -> Sequence[Path]:
-        """Both files."""
+        """The files of products and judgments."""
         return (self.products, self.judgments)
 
     def check(self) -> None:
-        """See that both files are there and their first rows have the columns.
+        """Check that both files exist and their first rows have the columns.
 
         Raises:
             DataError: a file is missing or lacks a column.
@@ -77,28 +77,28 @@ class _OnEsci(Evaluator):
         Raises:
             DataError: a file cannot be read or a label is unknown.
         """
-        found = []
+        judgments = []
         for number, row in read_records(self.judgments):
             label = str(self._column(row, ("esci_label",), self.judgments, number))[:1].upper()
             if label not in GAINS:
                 raise DataError(
-                    f"{self.name}: {self.judgments}:{number}: label {row['esci_label']!r} is none of E, S, C, I"
+                    f"{self.name}: {self.judgments}:{number}: label {row['esci_label']!r} is not one of E, S, C and I"
                 )
             product = str(self._column(row, _JUDGED, self.judgments, number))
-            found.append(Judgment(str(self._column(row, ("query",), self.judgments, number)), product, label))
-        return found
+            judgments.append(Judgment(str(self._column(row, ("query",), self.judgments, number)), product, label))
+        return judgments
 
-    def texts(self, wanted: set[str], fields: Sequence[str]) -> dict[str, str]:
-        """Product -> the text of its `fields`, of those that are wanted."""
-        found = {}
+    def texts(self, products: set[str], fields: Sequence[str]) -> dict[str, str]:
+        """Product -> text of its `fields`, for those of the products that the file has."""
+        texts = {}
         for number, row in read_records(self.products):
             key = str(self._column(row, _KEYS, self.products, number))
-            if key in wanted:
-                found[key] = product_text(row, fields)
-        return found
+            if key in products:
+                texts[key] = product_text(row, fields)
+        return texts
 
     def part_of(self, query: str) -> Literal["train", "dev", "test"]:
-        """Where a query belongs, whatever sample is used."""
+        """The split of a query; the same in every sample of the data."""
         return split_of(query, dev=self.dev, test=self.test)
 
     def _column(self, row: Mapping[str, Any], names: Sequence[str], path: Path, number: int) -> Any:
@@ -113,8 +113,8 @@ class _OnEsci(Evaluator):
 class EsciSearch(_OnEsci):
     """Search among the judged products with ESCI's queries, graded exact 3, substitute 2, complement 1, irrelevant 0.
 
-    Products nobody judged for a query count as irrelevant; with `rerank` only the judged ones of each query are ranked.
-    Encoders are first fine-tuned on the train queries' exact products; the untuned figures stand beside.
+    Products without a judgment for a query count as irrelevant; with `rerank` only the judged products of each query are ranked.
+    Encoders are first fine-tuned on the exact products of the train queries; metrics without fine-tuning are reported too.
     """
 
     name: ClassVar[str] = "ecommerce.esci"
@@ -122,9 +122,9 @@ class EsciSearch(_OnEsci):
     split: Literal["dev", "test"] = "dev"
     """`dev` to choose by, `test` to report."""
     rerank: bool = False
-    """Rank the judged products of each query alone."""
+    """Rank only the judged products of each query."""
     fields: tuple[str, ...] = ("title", "brand", "color")
-    """Fields of a product that make its text; `product_` may precede them in the file."""
+    """Fields of a product that make its text; in the file they may begin with `product_`."""
     tuning: FineTuning = FineTuning(steps=100, learning_rates=(3e-4,), seeds=1, max_tokens=48)
     """The fine-tune before ranking."""
 
@@ -141,11 +141,11 @@ class EsciSearch(_OnEsci):
         """
         self.check()
         judgments = self.judged()
-        corpus = self.texts({each.product for each in judgments}, self.fields)
+        corpus = self.texts({judgment.product for judgment in judgments}, self.fields)
         graded: dict[str, dict[str, int]] = {}
-        for each in judgments:
-            if each.product in corpus and self.part_of(each.query) == self.split:
-                graded.setdefault(each.query, {})[each.product] = GAINS[each.label]
+        for judgment in judgments:
+            if judgment.product in corpus and self.part_of(judgment.query) == self.split:
+                graded.setdefault(judgment.query, {})[judgment.product] = GAINS[judgment.label]
         queries, relevance, candidates = {}, {}, {}
         for query, grades in graded.items():
             if any(grades.values()):
@@ -158,9 +158,9 @@ class EsciSearch(_OnEsci):
                 f"{self.name}: no {self.split} query of {self.judgments} has a relevant product in {self.products}"
             )
         training = [
-            (each.query, corpus[each.product])
-            for each in judgments
-            if each.label == "E" and each.product in corpus and self.part_of(each.query) == "train"
+            (judgment.query, corpus[judgment.product])
+            for judgment in judgments
+            if judgment.label == "E" and judgment.product in corpus and self.part_of(judgment.query) == "train"
         ]
         name = f"Esci-{self.split}{'-rerank' if self.rerank else ''}"
         return RetrievalCollection(
@@ -168,14 +168,14 @@ class EsciSearch(_OnEsci):
         )
 
     def test_texts(self) -> Mapping[str, str]:
-        """Products, their first field (the title) alone, and the queries to choose by and to report."""
-        found = self.collection().texts()
-        found |= {f"{key}, {self.fields[0]}": text.split("\n")[0] for key, text in found.items() if "\n" in text}
-        asked = {each.query for each in self.judged() if self.part_of(each.query) != "train"} - set(found.values())
-        return found | {f"query '{query}'": query for query in sorted(asked)}
+        """The products, their first field (the title) alone, and the queries of the dev and test splits."""
+        texts = self.collection().texts()
+        texts |= {f"{key}, {self.fields[0]}": text.split("\n")[0] for key, text in texts.items() if "\n" in text}
+        queries = {judgment.query for judgment in self.judged() if self.part_of(judgment.query) != "train"}
+        return texts | {f"query '{query}'": query for query in sorted(queries - set(texts.values()))}
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        """Retrieval with `ndcg_at_10`."""
+        """The main metric is `ndcg_at_10`."""
         return context.retrieval(self.collection(), self.tuning)
 
 
@@ -183,7 +183,7 @@ class EsciSimilarity(_OnEsci):
     """How well cosines of queries and product titles follow ESCI's labels: E 1, S 0.66, C 0.33, I 0.
 
     The data and labels of bajajra/RexBERT `eval/train_st.py` (CoSENT), with queries split three ways: the published script
-    measures the split that it chooses by. Intervals resample whole queries.
+    measures on the split that it chooses by. Intervals resample queries with all their pairs.
     """
 
     name: ClassVar[str] = "ecommerce.esci_similarity"
@@ -191,30 +191,31 @@ class EsciSimilarity(_OnEsci):
     fields: tuple[str, ...] = ("title",)
     """Fields of a product that make its text."""
     tuning: FineTuning = FineTuning(steps=100, seeds=2, max_tokens=48)
-    """What the fine-tune may cost."""
+    """Budget of the fine-tune."""
 
     def task(self) -> ExampleTask:
-        """Pairs of query and product text with their degree."""
+        """The pairs of query and product text with their degree, by split."""
         self.check()
         judgments = self.judged()
-        texts = self.texts({each.product for each in judgments}, self.fields)
+        texts = self.texts({judgment.product for judgment in judgments}, self.fields)
         parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
-        for each in judgments:
-            if each.product in texts:
-                example = Example(each.query, DEGREES[each.label], texts[each.product], group=each.query)
-                parts[self.part_of(each.query)].append(example)
+        for judgment in judgments:
+            if judgment.product in texts:
+                degree = DEGREES[judgment.label]
+                example = Example(judgment.query, degree, texts[judgment.product], group=judgment.query)
+                parts[self.part_of(judgment.query)].append(example)
         return ExampleTask(self.name, **parts)
 
     def test_texts(self) -> Mapping[str, str]:
-        """Queries and products of the test split."""
+        """The queries and products of the test split."""
         return self.task().texts()
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        """`spearman`."""
+        """The main metric is `spearman`."""
         return context.similarity(self.task(), self.tuning)
 
 
 def product_text(row: Mapping[str, Any], fields: Sequence[str]) -> str:
-    """The named fields as lines of one text; missing ones are left out."""
+    """The named fields of a product as lines of one text; missing ones are left out."""
     parts = [row.get(name) or row.get(f"product_{name}") for name in fields]
     return "\n".join(str(part) for part in parts if part)

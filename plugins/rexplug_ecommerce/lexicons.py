@@ -1,4 +1,4 @@
-"""The words by which attributes are recognised, besides those of the sample pages and of the recipe."""
+"""The built-in word lists of attribute values; the lists of the sample pages are added to them."""
 
 from __future__ import annotations
 

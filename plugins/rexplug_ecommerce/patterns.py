@@ -1,7 +1,7 @@
-"""Patterns of attribute values that no list can hold: measures, sizes, model numbers, values after a label, brands.
+"""Patterns of attribute values that cannot be listed: measures, sizes, model numbers, values after a label, brands.
 
-All of them begin at something rare, a digit or a label, and look around from there: most of a text is passed over at
-the speed of the regular expression engine.
+The search starts at something rare, a digit or a label, and examines what is around it: most of a text is skipped at the speed
+of the regular expression engine.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Found = tuple[int, int, str]
-"""Characters `[start, end)` and the attribute whose value they are."""
+AttributeValue = tuple[int, int, str]
+"""Characters `[start, end)`, and the attribute of which they are a value."""
 _DIGIT = re.compile("[0-9]")
 _MEASURED = re.compile(
     r"(?P<number>\d+(?:[.,]\d+)*(?:(?:\s?[-–/x×X+]\s?|[\"″]\s?[x×X]\s?)\d+(?:[.,]\d+)*)*)"
@@ -42,7 +42,7 @@ _UNITS = frozenset(
     )
 )
 _CASED = frozenset(["in", "in.", "m", "mAh", "g", "G", "l", "L", "W", "V", "A", "K", "TC", "Pa"])
-"""Units that are other things in other letters."""
+"""Units that mean something else in another case."""
 _TWO = re.compile(r"(?i)(?:fl\.? ?oz\b\.?|fluid ounces?|tea ?bags?|(?:he|total) loads?|k-cups?)\b")
 _BEGIN_TWO = frozenset(["fl", "fl.", "fluid", "tea", "he", "total", "k"])
 _LOT = re.compile(r"(?i)/(?:lot|pack|set)\b")
@@ -91,7 +91,7 @@ LABELS: dict[str, tuple[str, re.Pattern[str]]] = {
         for label in ("model", "model number", "model no", "mpn", "sku", "item", "item number", "part number")
     },
 }
-"""Label in lower case -> the attribute whose value stands after it, and what that value looks like."""
+"""Label in lower case -> the attribute of the value that follows it, and the pattern of the value."""
 
 _WORD = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*'?")
 _TITLE = 250
@@ -117,14 +117,14 @@ _NO_BRAND = frozenset(
 
 @cache
 def _plain() -> NDArray[np.uint32]:
-    """For each character its small letter, or a blank where it is no letter or digit."""
+    """For each character its lower case, or a blank if it is not a letter or digit."""
     import numpy as np
 
     table = np.full(0x110000, ord(" "), np.uint32)
     for code in range(0x110000):
         char = chr(code)
         if char.isalnum():
-            # A few capitals have no single small letter.
+            # The lower case of a few capitals has several characters; those stay as they are.
             table[code] = ord(small) if len(small := char.lower()) == 1 else code
     return table
 
@@ -133,7 +133,7 @@ _ASCII = {code: chr(code).lower() if chr(code).isalnum() else " " for code in ra
 
 
 def normalised(text: str) -> str:
-    """Lower case with a blank for everything that is no letter or digit; as long as `text`."""
+    """The text in lower case with a blank for every character that is not a letter or digit; as long as `text`."""
     import numpy as np
 
     if text.isascii():
@@ -143,9 +143,9 @@ def normalised(text: str) -> str:
     return plain.decode("utf-32-le", "surrogatepass")
 
 
-def find_numbers(text: str) -> list[Found]:
-    """Measures, sizes and model numbers, in order."""
-    found: list[Found] = []
+def find_numbers(text: str) -> list[AttributeValue]:
+    """The measures, sizes and model numbers of a text, in order."""
+    values: list[AttributeValue] = []
     at = 0
     while (digit := _DIGIT.search(text, at)) is not None:
         start = digit.start()
@@ -155,7 +155,7 @@ def find_numbers(text: str) -> list[Found]:
             assert match is not None
             value = _measured(text, start, match)
             if value is not None:
-                found.append(value)
+                values.append(value)
                 at = value[1]
                 continue
             at = match.end("number")
@@ -170,13 +170,13 @@ def find_numbers(text: str) -> list[Found]:
         assert run is not None
         end = run.end()
         if end - first > 2 and not run.group().isdigit() and _is_model(text, first, end):
-            found.append((first, end, "model_number"))
+            values.append((first, end, "model_number"))
         at = max(end, start + 1)
-    return found
+    return values
 
 
-def _measured(text: str, start: int, match: re.Match[str]) -> Found | None:
-    """The size or measure that a number and the word after it are."""
+def _measured(text: str, start: int, match: re.Match[str]) -> AttributeValue | None:
+    """The size or measure that a number and the word after it form; None if they form none."""
     unit, end = match["unit"], match.end()
     if unit is None:
         return (start, end, "measure") if match["sign"] else None
@@ -203,11 +203,11 @@ def _is_model(text: str, first: int, end: int) -> bool:
     )
 
 
-def find_brand(text: str, spans: Sequence[Found]) -> tuple[int, int] | None:
-    """The brand that a product's title begins with, if the first line reads like one: (start, end).
+def find_brand(text: str, spans: Sequence[AttributeValue]) -> tuple[int, int] | None:
+    """The brand at the beginning of a product title: (start, end); None if the first line does not look like a title.
 
-    Capitalised words count up to the first that no brand holds (a gender, an adjective, another attribute's value); if
-    that comes later than after three words, the first word alone, or the first words in capitals.
+    The brand is the capitalised words up to the first word that cannot be part of one (a gender, an adjective, another
+    attribute's value). If there are more than three, it is the first word alone, or the first words in capitals.
     """
     end = text.find("\n")
     end = len(text) if end < 0 else end
@@ -233,7 +233,7 @@ def find_brand(text: str, spans: Sequence[Found]) -> tuple[int, int] | None:
     capitals = taken[0].group().isupper() and len(taken[0].group()) > 1
     after = text[taken[-1].end() : taken[-1].end() + 1]
     if after == ":" or (after == "," and len(taken) > 1 and not capitals):
-        return None  # a label, or what the thing is and not whose: Bottle Cleaning Brushes, 8 Inch
+        return None  # a label, or a product type instead of a brand: Bottle Cleaning Brushes, 8 Inch
     number = len(taken) if ended and len(taken) < 4 and not capitals else 1
     while capitals and number < min(3, len(taken)) and taken[number].group().isupper():
         number += 1

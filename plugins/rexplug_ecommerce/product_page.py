@@ -1,4 +1,4 @@
-"""Keeps pages that sell or describe products."""
+"""The filter that keeps pages that sell or describe products."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pydantic import Field
 from rexplug import CorpusFilter, Document, Verdict
 from rexplug_ecommerce.signals import signals
 
-# What bad extraction leaves: tags, entities, unfilled templates; and text decoded with the wrong encoding.
+# Remains of bad extraction (tags, entities, unfilled templates) and of text decoded with the wrong encoding.
 _REMAINS = re.compile(r"</?\w+[^<>]{0,80}>|&(?:nbsp|amp|quot|lt|gt);|\{\{|Ã[\x80-\xbf]|â€")
 
 
 class ProductPage(CorpusFilter):
-    """Keeps a page by what product pages have: prices, buying phrases, attribute labels, article numbers, measures.
+    """Keeps a page with the signals of product pages: prices, buying phrases, attribute labels, article numbers, measures.
 
     A rule, not a model: cheap, and every verdict can be explained. Our own choice of signals and thresholds.
     """
@@ -29,17 +29,17 @@ class ProductPage(CorpusFilter):
     max_remains: Annotated[float, Field(ge=0)] = 4.0
     """Most remains of markup or wrong decoding per 100 words."""
     characters: Annotated[int, Field(gt=0)] = 20_000
-    """How much of a page is looked at, from its start."""
+    """Characters of a page that are examined, from its start."""
 
     def judge(self, document: Document) -> Verdict:
         """Reasons: `few product signals` (kinds), `thin product signals` (per 100 words), `broken text` (remains)."""
         text = document.text[: self.characters]
-        found = signals(text)
-        remains = 100 * len(_REMAINS.findall(text)) / max(1, found.words)
+        counts = signals(text)
+        remains = 100 * len(_REMAINS.findall(text)) / max(1, counts.words)
         if remains > self.max_remains:
             return Verdict(False, "broken text", remains)
-        if found.kinds < self.min_kinds:
-            return Verdict(False, "few product signals", float(found.kinds))
-        if found.density < self.min_density:
-            return Verdict(False, "thin product signals", found.density)
-        return Verdict(True, score=found.density)
+        if counts.kinds < self.min_kinds:
+            return Verdict(False, "few product signals", float(counts.kinds))
+        if counts.density < self.min_density:
+            return Verdict(False, "thin product signals", counts.density)
+        return Verdict(True, score=counts.density)

@@ -1,4 +1,4 @@
-"""Product search on a generated catalogue: a quick check that needs no data."""
+"""The evaluator of product search on a generated catalogue: a quick check without any data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rexplug import EvaluationContext, EvaluationResult, Evaluator, FineTuning, 
 from rexplug_ecommerce.pages.catalogue import Product, make_product
 from rexplug_ecommerce.pages.chance import Chance
 
-# Far from the keys of the sample pages, whose first number is twice their seed.
+# Keys of the sample pages begin with twice their seed; this is far from those.
 _KEY = 2**40
 _ATTRIBUTES = ("brand", "colour", "material", "size", "line")
 
@@ -21,7 +21,7 @@ class ProductSearch(Evaluator):
 
     A query names a product type and one to three attributes. A product of that type is graded by how many of the
     attributes it has: 3 all of them, 2 all but one (of at least two), 1 the type alone; other products 0. Synthetic:
-    it shows that a model learnt the sample pages' attributes, not how good it is on a real shop.
+    it shows whether a model learned the attributes of the sample pages, not how good it is on a real shop.
     """
 
     name: ClassVar[str] = "ecommerce.product_search"
@@ -31,14 +31,14 @@ class ProductSearch(Evaluator):
     queries: Annotated[Quantity, Field(gt=0)] = 100
     """How many queries."""
     seed: Annotated[int, Field(ge=0)] = 1
-    """Other seeds draw other products and queries; the same for every model."""
+    """Decides which products and queries are drawn; every model gets the same."""
     pairs: Annotated[Quantity, Field(ge=0)] = 1000
-    """Queries with a product that answers them, of another catalogue, to fine-tune on before searching; 0 for none."""
+    """How many pairs of a query and a matching product, of another catalogue, to fine-tune on before searching; 0 for none."""
     tuning: FineTuning = FineTuning(steps=50, learning_rates=(2e-3,), seeds=1, max_tokens=40)
     """The fine-tune before searching."""
 
     def collection(self) -> RetrievalCollection:
-        """Catalogue, queries and grades; the same whenever the options are."""
+        """The catalogue, queries and grades; they depend on the options alone."""
         chance = Chance(_KEY + self.seed, 0)
         catalogue = {f"product-{number:06d}": make_product(chance) for number in range(self.products)}
         queries: dict[str, str] = {}
@@ -70,29 +70,29 @@ class ProductSearch(Evaluator):
         return pairs
 
     def test_texts(self) -> Mapping[str, str]:
-        """Products and queries."""
+        """The texts of the products and queries."""
         return self.collection().texts()
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        """Retrieval with `ndcg_at_10`."""
+        """The main metric is `ndcg_at_10`."""
         return context.retrieval(self.collection(), self.tuning)
 
 
 def product_text(product: Product) -> str:
-    """Title and attributes on one line, as a search index holds them."""
+    """Title and attributes of a product on one line."""
     measures = ", ".join(f"{what} {value}" for what, value in product.measures)
     return f"{product.title}, {product.colour}, {product.size}. Material: {product.material}. {measures}."
 
 
 def query_text(wanted: Product, asked: list[str], chance: Chance) -> str:
-    """Attribute values and the type in lower case, e.g. `navy trail running shoe norvale`."""
+    """A query of attribute values and the product type, in lower case, e.g. `navy trail running shoe norvale`."""
     values = [getattr(wanted, attribute) for attribute in asked]
     place = chance.below(len(values) + 1)
     return " ".join([*values[:place], wanted.type, *values[place:]]).lower()
 
 
 def grade(wanted: Product, product: Product, asked: list[str]) -> int:
-    """0 to 3: how well `product` answers a query for `wanted` that names the attributes `asked`."""
+    """Relevance grade, 0 to 3, of `product` for a query for `wanted` that names the attributes `asked`."""
     if product.type != wanted.type:
         return 0
     missing = sum(getattr(product, attribute) != getattr(wanted, attribute) for attribute in asked)

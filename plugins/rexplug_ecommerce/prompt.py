@@ -1,4 +1,4 @@
-"""What a language model is told, so that it labels documents as relevant to retail. Our choice; no wording is published."""
+"""The instruction for a language model that labels documents as relevant to retail. Our own; no wording is published."""
 
 INSTRUCTION = """\
 You judge web documents for the training corpus of a language model about online retail. You see the beginning of one \

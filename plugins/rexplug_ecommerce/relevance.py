@@ -1,4 +1,4 @@
-"""Labels pages as about buying and selling, by rule; the rule's labels are weak, and the instruction is for a model."""
+"""The labeller of relevance to retail: weak labels by rule, and the instruction for a language model."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rexplug_ecommerce.shop_language import shop_language
 
 
 class Retail(Labeller):
-    """Relevance to retail by rule: weak labels where no language model can be asked, and the instruction for one.
+    """Labels relevance to retail by rule, for use without a language model; also holds the instruction for one.
 
-    What speaks for it (pitches, customers' talk, merchandise, prices and the like) is weighed against what speaks against it
-    (narrative, reports, code, textbooks), per 100 words; clear cases are labelled, and what lies between is left to the
-    classifier. Words, weights and thresholds are our choice, set on the dev half of the sets in docs/benchmarks/relevance.md.
+    Signs of retail (pitches, phrases of customers, merchandise, prices and the like) are weighed against signs of other text
+    (narrative, reports, code, textbooks), per 100 words; clear cases are labelled, the others are left to the classifier. Words,
+    weights and thresholds are our choice, set on the dev half of the sets in docs/benchmarks/relevance.md.
     `{use: llm, follow: ecommerce.retail, ...}` asks a model instead.
     """
 
@@ -39,18 +39,18 @@ class Retail(Labeller):
         return self
 
     def instruction(self) -> str:
-        """What a language model is told."""
+        """The instruction for a language model."""
         return INSTRUCTION
 
     def label(self, candidates: Sequence[Candidate], context: LabellingContext) -> list[bool | None]:
-        """By rule, from the text alone."""
-        return [self.by_rule(each.document.text) for each in candidates]
+        """The labels by the rule, from the texts alone."""
+        return [self.by_rule(candidate.document.text) for candidate in candidates]
 
     def by_rule(self, text: str) -> bool | None:
-        """True is relevant, False is not, None cannot be told."""
-        found = shop_language(text)
-        if found.words < self.min_words:
+        """True if relevant, False if not, None if the rule cannot decide."""
+        counts = shop_language(text)
+        if counts.words < self.min_words:
             return None
-        if found.balance >= self.relevant_from:
+        if counts.balance >= self.relevant_from:
             return True
-        return False if found.balance <= self.other_up_to else None
+        return False if counts.balance <= self.other_up_to else None

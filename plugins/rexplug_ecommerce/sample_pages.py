@@ -1,4 +1,4 @@
-"""Synthetic web pages, so that a recipe runs from raw text to report without any download."""
+"""The source of synthetic web pages, with which a recipe runs from raw text to report without any download."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ _PARTS = {"train": 0, "test": 1}
 
 
 class SamplePages(DocumentSource):
-    """Pages written by a program: shop pages and general ones, with duplicates, spam and broken pages among them.
+    """Synthetic pages: shop pages and general ones, with duplicates, spam and broken pages among them.
 
     A page depends on `seed`, `part` and its index alone, so any number of shards and workers yields the same pages.
-    Brands, models and persons are invented. What a brand and line are made of follows from their names, facts at the
+    Brands, models and persons are invented. The properties of a product depend on its brand and line, facts at the
     start of long pages are named again at their end, and about 4 % of the pages are longer than 30,000 characters.
     """
 
@@ -56,19 +56,19 @@ class SamplePages(DocumentSource):
     pages: Annotated[Quantity, Field(gt=0)] = 6000
     """How many pages."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Other seeds write other pages."""
+    """Decides what the pages say."""
     shards: Annotated[int, Field(gt=0)] = 8
-    """Into how many shards the pages are divided; does not change the pages."""
+    """Number of shards; it does not change the pages."""
     part: Literal["train", "test"] = "train"
     """Pages of different parts are independent of each other."""
 
     @property
     def synthetic(self) -> bool:
-        """Always true."""
+        """True: the pages are written by a program."""
         return True
 
     def num_shards(self) -> int:
-        """The option `shards`, but never more than there are pages."""
+        """The option `shards`, but at most the number of pages."""
         return min(self.shards, self._count)
 
     @property
@@ -76,12 +76,12 @@ class SamplePages(DocumentSource):
         return self.pages if self.limit is None else min(self.pages, self.limit)
 
     def documents(self, shard: Shard) -> Iterator[Document]:
-        """Pages `index`, `index + count`, `index + 2 count`, ... in this order."""
+        """Yield the pages `index`, `index + count`, `index + 2 count`, ... of a shard, in this order."""
         for index in range(shard.index, self._count, shard.count):
             yield self.page(index)
 
     def page(self, index: int) -> Document:
-        """The page at `index`. Its metadata say what `kind` it is, for statistics; no filter reads them."""
+        """The page at `index`. `kind` in its metadata is for statistics; filters do not read it."""
         kind, text, domain = self._write(index)
         return Document(
             id=f"sample-{self.seed}-{self.part}-{index:07d}",
@@ -94,7 +94,7 @@ class SamplePages(DocumentSource):
         chance = Chance(2 * self.seed + _PARTS[self.part], index)
         kind = chance.pick(_TABLE)
         if kind.endswith("duplicate") and index == 0:
-            kind = "product"  # the first page has none before it to repeat
+            kind = "product"  # there is no page before the first that it could repeat
         domain = f"{chance.pick(PLACES).lower().replace(' ', '-')}-{'shop' if kind in _RETAIL else 'pages'}.example"
         write = _KINDS[kind][1]
         if write is None:

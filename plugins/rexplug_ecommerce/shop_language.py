@@ -1,4 +1,4 @@
-"""How products are spoken of, and what other text is made of; with the product signals the ground of the weak labels."""
+"""Counts phrases that are typical of shop text and of other text; weak labels are based on them and on the product signals."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from functools import cache
 from rexplug_ecommerce.lexicons import BUILT_IN
 from rexplug_ecommerce.signals import signals
 
-# First words of phrases, and what follows them (nothing: the word is enough). Texts are gone through word by word; a pattern is
-# tried only where a phrase can begin, which takes a tenth of the time of one pattern for all phrases.
+# First words of phrases, and the pattern of what follows them (empty: the word is enough). Texts are read word by word; a pattern
+# is tried only where a phrase can begin, which takes a tenth of the time of one pattern for all phrases.
 _QUESTION = r"(?= [^.!\n]{2,80}\?)"
 _PITCH = (
     ("perfect ideal great suitable designed made", r" (?:for|to|with)"),
@@ -68,7 +68,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class ShopLanguage:
-    """Words of a text, and counts per 100 of them."""
+    """The number of words of a text, and counts of phrases per 100 words by kind."""
 
     words: int
     pitch: float
@@ -79,23 +79,23 @@ class ShopLanguage:
 
     @property
     def balance(self) -> float:
-        """What speaks for retail less what speaks against it, per 100 words; the weights are set by hand."""
-        for_it = self.pitch + 1.5 * self.customer + 0.8 * self.merchandise + 0.6 * self.offer
-        return for_it - 0.9 * self.other
+        """Signs of retail less signs of other text, per 100 words; the weights are set by hand."""
+        retail = self.pitch + 1.5 * self.customer + 0.8 * self.merchandise + 0.6 * self.offer
+        return retail - 0.9 * self.other
 
 
 def shop_language(text: str) -> ShopLanguage:
-    """Count in `text`."""
+    """Count the phrases in `text`."""
     begins = _begins()
     ends = [0] * 4
     counts = [0] * 4
     words = 0
-    for found in _WORD.finditer(text):
+    for match in _WORD.finditer(text):
         words += 1
-        for kind, rest in begins.get(found[0].lower(), ()):
-            if found.start() < ends[kind]:
+        for kind, rest in begins.get(match[0].lower(), ()):
+            if match.start() < ends[kind]:
                 continue  # within a phrase of this kind that was counted
-            end = found.end()
+            end = match.end()
             if rest is not None:
                 phrase = rest.match(text, end)
                 if phrase is None:
@@ -110,7 +110,7 @@ def shop_language(text: str) -> ShopLanguage:
         pitch=per * pitch,
         customer=per * customer,
         merchandise=per * merchandise,
-        # Numbers and code hold what looks like measures and model numbers; beyond some density it is no offer any more.
+        # Tables and code contain what looks like measures and model numbers; a very high density is not a sign of offers.
         offer=min(signals(text).density, 12.0),
         other=per * (other + len(_YEAR.findall(text))),
     )
@@ -118,18 +118,18 @@ def shop_language(text: str) -> ShopLanguage:
 
 @cache
 def _begins() -> dict[str, tuple[tuple[int, re.Pattern[str] | None], ...]]:
-    """First words, and for each the kinds of phrases that begin so with what must follow."""
+    """First word -> the kinds of the phrases that begin with it, and the patterns of what must follow."""
     begins: dict[str, list[tuple[int, re.Pattern[str] | None]]] = {}
     for kind, phrases in enumerate((_PITCH, _CUSTOMER, _merchandise(), _OTHER)):
         for firsts, rest in phrases:
             pattern = re.compile(rf"(?:{rest})\b", re.IGNORECASE) if rest else None
             for first in firsts.split():
                 begins.setdefault(first, []).append((kind, pattern))
-    return {first: tuple(each) for first, each in begins.items()}
+    return {first: tuple(phrases) for first, phrases in begins.items()}
 
 
 def _merchandise() -> Sequence[tuple[str, str]]:
-    """Terms of the built-in lexicons, in the singular and with an s; a longer term goes before a shorter one."""
+    """The terms of the built-in word lists, with and without an s; longer terms come before shorter ones."""
     terms = {term.lower() for field in ("category", "material", "colour", "size") for term in BUILT_IN[field]}
     rests: dict[str, list[str]] = {}
     for term in sorted(terms, key=lambda term: (-len(term), term)):
@@ -141,4 +141,4 @@ def _merchandise() -> Sequence[tuple[str, str]]:
         else:
             rests.setdefault(first[0], []).append("")
             rests.setdefault(f"{first[0]}s", []).append("")
-    return [(first, rest) for first, each in rests.items() for rest in each]
+    return [(first, rest) for first, patterns in rests.items() for rest in patterns]

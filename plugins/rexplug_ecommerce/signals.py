@@ -1,4 +1,4 @@
-"""What shows that a text is about buying and selling; shared by the product-page filter and the weak labels."""
+"""Counts the signals of product pages in a text, for the product-page filter and the weak labels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MEASURE = re.compile(
 )
 _WORD = re.compile(r"\w+")
 
-# A phrase and a price hold one of these, case aside; looking for them is ten times as fast as matching everywhere.
+# Every phrase and price contains one of these, ignoring case; searching for them first is ten times as fast as matching everywhere.
 _BUY_PARTS = (
     "add to", "buy", "stock", "free ", "return", "ships ", "sale", "checkout", "order ", "pay later", "money", "vat",
     "warranty", "verified", "5 stars", "review", "best", "discount", "offer", "shop now", "price", "filter", "delivery",
@@ -44,7 +44,7 @@ _PRICE_PARTS = ("$", "€", "£", "¥", "usd", "eur", "gbp", "dollars")
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """How many of each kind a text holds."""
+    """How many signals of each kind a text has, and its number of words."""
 
     words: int
     prices: int
@@ -55,7 +55,7 @@ class Signals:
 
     @property
     def kinds(self) -> int:
-        """How many kinds occur at all, of 5."""
+        """How many of the five kinds occur."""
         return sum(count > 0 for count in (self.prices, self.buy, self.attributes, self.skus, self.measures))
 
     @property

@@ -1,4 +1,4 @@
-"""Drops what nobody wants to learn from: stuffed keywords, lines said over and over, the usual trades."""
+"""The filter of spam: stuffed keywords, repeated lines, terms of casino, pharmacy, adult and loan spam."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TERMS = re.compile(
     r"guaranteed income|click here now|replica (?:watches|bags)|crypto giveaway)\b",
     re.IGNORECASE,
 )
-# Each term holds one of these, case aside; looking for them is ten times as fast as matching everywhere.
+# Every term contains one of these, ignoring case; searching for them first is ten times as fast as matching everywhere.
 _PARTS = (
     "casino", "jackpot", "roulette", "free spins", "slot machine", "betting", "viagra", "cialis", "tramadol",
     "prescription", "pills", "xxx", "porn", "webcam", "singles", "escort", "payday", "money fast", "get rich", "income",
     "click here", "replica", "giveaway",
 )  # fmt: skip
 _WORD = re.compile(r"[^\W_]+")
-# Words that any honest page repeats.
+# Words that ordinary pages repeat.
 _COMMON = frozenset(
     word_list(
         """
@@ -45,7 +45,7 @@ class Spam(CorpusFilter):
     max_repeated_lines: Share = 0.4
     """Largest share of the lines that repeat an earlier line; checked from 8 lines on."""
     max_top_word: Share = 0.12
-    """Largest share of the words that one word may have, common words and numbers aside; checked from 40 words on."""
+    """Largest share of the words that one word may have, apart from common words and numbers; checked from 40 words on."""
     min_distinct: Share = 0.12
     """Smallest share of different words among the first 500; checked from 40 words on."""
     max_terms: Annotated[float, Field(ge=0)] = 1.0
@@ -61,17 +61,17 @@ class Spam(CorpusFilter):
         if not words:
             return Verdict(True)
         folded = text.casefold()
-        found = [term.lower() for term in _TERMS.findall(text)] if any(part in folded for part in _PARTS) else []
-        terms = 100 * len(found) / len(words)
+        matches = [term.lower() for term in _TERMS.findall(text)] if any(part in folded for part in _PARTS) else []
+        terms = 100 * len(matches) / len(words)
         # A page that is not about spam may still quote a term or two.
-        if terms > self.max_terms and len(set(found)) > 1:
+        if terms > self.max_terms and len(set(matches)) > 1:
             return Verdict(False, "spam terms", terms)
         if len(words) < 40:
             return Verdict(True)
         first = words[:500]
         if (distinct := len(set(first)) / len(first)) < self.min_distinct:
             return Verdict(False, "few distinct words", distinct)
-        telling = Counter(word for word in first if word not in _COMMON and not word[0].isdigit())
-        if telling and (share := telling.most_common(1)[0][1] / len(first)) > self.max_top_word:
+        counts = Counter(word for word in first if word not in _COMMON and not word[0].isdigit())
+        if counts and (share := counts.most_common(1)[0][1] / len(first)) > self.max_top_word:
             return Verdict(False, "stuffed keywords", share)
         return Verdict(True)

@@ -1,4 +1,4 @@
-"""Categories and attribute values from public taxonomy files."""
+"""Reads categories and attribute values from public taxonomy files."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _GENERAL = frozenset(
         """
     )
 )
-"""Names of branches that are everyday words."""
-_MEANT = (
+"""Names of categories that are everyday words, left out."""
+_ATTRIBUTE_OF = (
     (re.compile(r"(?i)\b(?:colou?r|lens tint)\b"), "colour"),
     (re.compile(r"(?i)\b(?:material|fabric|upholstery)\b"), "material"),
     (re.compile(r"(?i)^(?:[\w ]*\bsize)$"), "size"),
@@ -33,7 +33,7 @@ _ATTRIBUTES = ("brand", "colour", "size", "material", "measure", "model_number",
 def read_taxonomy(path: Path) -> list[str]:
     """Category names of a taxonomy file: per line what follows the last `>`, split at `,` and `&`, in lower case.
 
-    Read are Google's (`id,full_name` or `id - A > B`) and Shopify's (`gid : A > B`) files and plain lists.
+    Files may be Google's (`id,full_name` or `id - A > B`), Shopify's (`gid : A > B`) or plain lists.
 
     Raises:
         DataError: the file is missing, unreadable or names no category.
@@ -58,24 +58,24 @@ def read_values(path: Path) -> list[tuple[str, str]]:
     """(attribute, value) pairs of a file of attribute values: Shopify's `value [Attribute name]`, or `attribute,value`.
 
     Raises:
-        DataError: the file is missing, unreadable, or holds no value of an attribute that is known.
+        DataError: the file is missing, unreadable, or has no value of a known attribute.
     """
-    found = set()
+    pairs = set()
     for line in _lines(path, "values"):
         shopify = _SHOPIFY.match(line)
         if shopify:
-            for pattern, attribute in _MEANT:
+            for pattern, attribute in _ATTRIBUTE_OF:
                 if pattern.search(shopify["name"]):
                     for value in shopify["value"].split("/"):
-                        found.add((attribute, value.strip().lower()))
+                        pairs.add((attribute, value.strip().lower()))
                     break
         else:
             name, comma, value = line.partition(",")
             name = {"color": "colour"}.get(name.strip().lower(), name.strip().lower())
             if comma and name in _ATTRIBUTES:
-                found.add((name, value.strip().strip('"')))
+                pairs.add((name, value.strip().strip('"')))
     kept = sorted(
-        (attribute, value) for attribute, value in found
+        (attribute, value) for attribute, value in pairs
         if len(value) > 2 and not value.isdigit() and value.lower() not in _GENERAL and len(value.split()) <= 4
     )  # fmt: skip
     if not kept:

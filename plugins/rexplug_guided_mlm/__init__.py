@@ -1,7 +1,7 @@
-"""Masking that looks where the vertical's meaning is: guided, span and whole-word policies, a contrastive scorer.
+"""Guided, span and whole-word masking policies, and a contrastive salience scorer.
 
-RexBERT uses a Guided MLM whose definition is not known to us. What stands here is our own: a share of an exact mask
-budget goes to salient spans, masked whole, and the rest is random.
+RexBERT uses a Guided MLM whose definition is not known to us. The policy here is our own: a share of an exact mask budget
+goes to salient spans, which are masked as a whole, and the rest to random tokens.
 """
 
 from __future__ import annotations

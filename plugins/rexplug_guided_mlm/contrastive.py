@@ -1,4 +1,4 @@
-"""A scorer for any vertical: words that the domain uses more than general text does."""
+"""A salience scorer for any vertical: words that are more frequent in the domain than in general text."""
 
 from __future__ import annotations
 
@@ -34,29 +34,34 @@ class Contrastive(rexplug.SalienceScorer):
     name: ClassVar[str] = "guided_mlm.contrastive"
 
     domain: str
-    """The source of the vertical."""
+    """The source of the vertical's text."""
     general: str
-    """The source it is compared with."""
+    """The source of general text to compare with."""
     prior: float = Field(default=1000.0, gt=0)
-    """Weight of the prior in words; higher needs more evidence."""
+    """Weight of the prior, in words; a higher one requires more evidence."""
     at_least: float = Field(default=3.0, gt=0)
-    """z-score that a word must have: how sure it is that the word marks the domain at all."""
+    """Least z-score of a salient word: how certain it is that the word marks the domain."""
     odds: float = Field(default=1.0, ge=0)
-    """Log-odds that it must have: how strongly it does; 1 is 2.7 times as frequent. Keeps out words like `for`."""
+    """Least log-odds of a salient word: how strongly it marks the domain; 1 is 2.7 times as frequent. Excludes words like
+    `for`."""
     share: float = Field(default=0.25, gt=0, le=1)
-    """Mark at most this share of the domain's running words, those with the highest log-odds; a salience that covers
-    half of a text guides nothing."""
+    """At most this share of the domain's running words is salient, those with the highest log-odds: masking cannot be guided
+    by a salience that covers half of a text."""
     documents: int = Field(default=20_000, ge=1)
-    """Count words in at most this many documents of each source."""
+    """Words are counted in at most this many documents of each source."""
     table: Path | None = None
-    """A fitted table (word -> z-score and log-odds, as JSON); made from the corpus if left out."""
+    """A fitted table (word -> z-score and log-odds, as JSON); computed from the corpus if left out."""
 
     def needed_sources(self) -> Sequence[str]:
         """The two sources, unless a table is given."""
         return () if self.table is not None else (self.domain, self.general)
 
     def fit(self, corpus: rexplug.CorpusSample) -> Self:
-        """Count words of both sources and write the table."""
+        """Count the words of both sources and write the table.
+
+        Raises:
+            DataError: one of the sources does not exist or holds no words.
+        """
         if self.table is not None:
             return self
         for source in (self.domain, self.general):
@@ -68,7 +73,9 @@ class Contrastive(rexplug.SalienceScorer):
         if not domain or not general:
             raise rexplug.DataError(f"{self.name}: '{self.domain}' or '{self.general}' holds no words to compare")
         path = corpus.folder / "contrastive.json"
-        path.write_text(json.dumps(self._marked(domain, general), ensure_ascii=False, sort_keys=True), encoding="utf-8")
+        path.write_text(
+            json.dumps(self._salient_words(domain, general), ensure_ascii=False, sort_keys=True), encoding="utf-8"
+        )
         return self.model_copy(update={"table": path})
 
     def _count(self, documents: Iterable[rexplug.Document]) -> Counter[str]:
@@ -77,15 +84,15 @@ class Contrastive(rexplug.SalienceScorer):
             counts.update(rexplug.lower_words(document.text))
         return counts
 
-    def _marked(self, domain: Counter[str], general: Counter[str]) -> dict[str, tuple[float, float]]:
-        """Word -> z-score and log-odds of the words that mark the domain."""
+    def _salient_words(self, domain: Counter[str], general: Counter[str]) -> dict[str, tuple[float, float]]:
+        """Word -> (z-score, log-odds) of the salient words."""
         n_domain, n_general = domain.total(), general.total()
         both = n_domain + n_general
         table = {}
         for word, count in domain.items():
             other = general[word]
             if count + other == both:
-                continue  # the only word there is marks nothing
+                continue  # a text of a single word has no log-odds
             prior = self.prior * (count + other) / both
             odds = math.log((count + prior) / (n_domain + self.prior - count - prior)) - math.log(
                 (other + prior) / (n_general + self.prior - other - prior)
@@ -93,13 +100,13 @@ class Contrastive(rexplug.SalienceScorer):
             z = odds / math.sqrt(1 / (count + prior) + 1 / (other + prior))
             if z >= self.at_least and odds >= self.odds:
                 table[word] = (round(z, 2), round(odds, 3))
-        kept, left = {}, self.share * n_domain
+        salient, budget = {}, self.share * n_domain
         for word in sorted(table, key=lambda word: (-table[word][1], word)):
-            left -= domain[word]
-            if left < 0:
+            budget -= domain[word]
+            if budget < 0:
                 break
-            kept[word] = table[word]
-        return kept
+            salient[word] = table[word]
+        return salient
 
     @cached_property
     def _table(self) -> dict[str, tuple[float, float]]:
@@ -110,7 +117,7 @@ class Contrastive(rexplug.SalienceScorer):
 
     @cached_property
     def _values(self) -> dict[str, int]:
-        """Word -> salience: log-odds of 5, about 150 times as frequent, are worth 255."""
+        """Word -> salience; log-odds of 5 (about 150 times as frequent) or more give 255."""
         return {word: max(1, min(255, round(255 * odds / _FULL))) for word, (_, odds) in self._table.items()}
 
     def _find(self, document: rexplug.TokenizedDocument) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
@@ -132,7 +139,7 @@ class Contrastive(rexplug.SalienceScorer):
         return document.spans_to_tokens(starts[salient], ends[salient], values[salient])
 
     def explain(self, document: rexplug.TokenizedDocument) -> Sequence[rexplug.Reason]:
-        """The log-odds of each word and how many standard deviations that is."""
+        """The log-odds and z-score of each salient word."""
         return [
             rexplug.Reason(int(start), int(end), "log-odds {1:+.1f}, z {0:.1f}".format(*self._table[word]))
             for start, end, word in zip(*self._find(document), strict=True)

@@ -1,6 +1,7 @@
-"""Masking whole runs of tokens within an exact budget, vectorised.
+"""Chooses whole runs of tokens within an exact budget, vectorized.
 
-A row is cut into runs that cover it without a gap; `starts` is where they begin, `[num_runs]`, the first at 0.
+Runs cover a row without gaps: `starts` `[num_runs]` is where they begin, the first at 0; `lengths` `[num_runs]` are their
+tokens.
 """
 
 from __future__ import annotations
@@ -12,8 +13,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def runs_of(places: NDArray[np.int64], values: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Where runs of neighbours with equal values start; `places` are ascending and `values` stand at them."""
+def run_starts(places: NDArray[np.int64], values: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Where runs of adjacent places with equal values start, as indices into `places`, `[num_runs]`.
+
+    Args:
+        places: ascending, `[n]`.
+        values: the value at each place, `[n]`.
+    """
     import numpy as np
 
     begins = np.ones(len(places), np.bool_)
@@ -22,8 +28,8 @@ def runs_of(places: NDArray[np.int64], values: NDArray[np.uint8]) -> NDArray[np.
     return np.flatnonzero(begins)
 
 
-def words_of(word_start: NDArray[np.uint8], maskable: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where words begin, `[num_tokens]`; a token that cannot be masked is a word of its own."""
+def word_begins(word_start: NDArray[np.uint8], maskable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where words begin, `[num_tokens]`; a token that cannot be masked counts as a word by itself."""
     import numpy as np
 
     begins = ~maskable
@@ -34,7 +40,7 @@ def words_of(word_start: NDArray[np.uint8], maskable: NDArray[np.bool_]) -> NDAr
 
 
 def first_in_order(lengths: NDArray[np.int64], order: NDArray[np.int64], budget: int) -> tuple[NDArray[np.int64], int]:
-    """The runs in `order` that meet `budget` tokens, and how many tokens of the last one are too many."""
+    """The first runs in `order` that have at least `budget` tokens together, and by how many tokens they exceed it."""
     import numpy as np
 
     total = np.cumsum(lengths[order])
@@ -49,55 +55,68 @@ def first_in_order(lengths: NDArray[np.int64], order: NDArray[np.int64], budget:
 def random_runs(
     lengths: NDArray[np.int64], allowed: NDArray[np.bool_], budget: int, generator: np.random.Generator
 ) -> tuple[NDArray[np.int64], int]:
-    """Allowed runs in random order until `budget` tokens are met, and how many tokens of the last one are too many.
+    """Allowed runs in random order that have at least `budget` tokens together, and by how many tokens they exceed it.
 
-    Keys are drawn for all runs; only those near the one at which the budget is met are sorted.
+    Random keys are drawn for all runs, but only the keys near the one at which the budget is met are sorted.
+
+    Args:
+        lengths: tokens of each run, `[num_runs]`.
+        allowed: the runs that may be chosen, `[num_runs]`.
+        budget: tokens to choose.
+        generator: the random generator.
     """
     import numpy as np
 
     keys = generator.integers(0, 2**32, len(lengths), dtype=np.uint32)
     np.putmask(keys, ~allowed, 2**32 - 1)
     total = int(lengths[allowed].sum()) if not allowed.all() else int(lengths.sum())
-    # Where the budget would be met if lengths were spread evenly, less six standard deviations of what they may differ.
-    spread = 6 * float(np.sqrt(np.square(lengths, dtype=np.float64).sum()))
-    low = max(0.0, (budget - spread) / max(1, total)) * 2**32
-    high = min(1.0, (budget + spread) / max(1, total)) * 2**32
-    sure = np.flatnonzero(keys < low)
+    # The key at which the budget is met lies between those for budget - margin and budget + margin, which is six standard
+    # deviations of the sum of the lengths.
+    margin = 6 * float(np.sqrt(np.square(lengths, dtype=np.float64).sum()))
+    low = max(0.0, (budget - margin) / max(1, total)) * 2**32
+    high = min(1.0, (budget + margin) / max(1, total)) * 2**32
+    below = np.flatnonzero(keys < low)
     near = np.flatnonzero((keys >= low) & (keys <= high) & allowed)
-    left = budget - int(lengths[sure].sum())
-    if left < 0 or left > int(lengths[near].sum()):
-        sure, near, left = sure[:0], np.flatnonzero(allowed), budget
-    chosen, over = first_in_order(lengths, near[sorted_by(keys[near])], left)
-    return np.concatenate([sure, chosen]), over
+    missing = budget - int(lengths[below].sum())
+    if missing < 0 or missing > int(lengths[near].sum()):  # outside the margin: sort all keys
+        below, near, missing = below[:0], np.flatnonzero(allowed), budget
+    runs, surplus = first_in_order(lengths, near[argsort_keys(keys[near])], missing)
+    return np.concatenate([below, runs]), surplus
 
 
-def sorted_by(keys: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """The order of ascending keys; keys and places are sorted as one number, several times as fast as an argsort."""
+def argsort_keys(keys: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """A stable argsort: key and index are sorted as one 64-bit number, which is several times as fast as np.argsort."""
     import numpy as np
 
     packed = (keys.astype(np.uint64) << np.uint64(32)) | np.arange(len(keys), dtype=np.uint64)
     packed.sort()
-    found: NDArray[np.int64] = (packed & np.uint64(2**32 - 1)).view(np.int64)
-    return found
+    order: NDArray[np.int64] = (packed & np.uint64(2**32 - 1)).view(np.int64)
+    return order
 
 
-def spread_over(
+def tokens_of_runs(
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
-    chosen: NDArray[np.int64],
-    over: int,
-    number: NDArray[np.int64] | None = None,
+    runs: NDArray[np.int64],
+    surplus: int,
+    run_of_token: NDArray[np.int64] | None = None,
 ) -> NDArray[np.bool_]:
-    """The tokens of the chosen runs, the last `over` of the last run left out, `[num_tokens]`.
+    """The tokens of the chosen runs, without the last `surplus` tokens of the last run, `[num_tokens]`.
 
-    `number` is the run of each token; where runs are short, looking it up is several times as fast as repeating.
+    Args:
+        starts: where all runs start, `[num_runs]`.
+        lengths: tokens of all runs, `[num_runs]`.
+        runs: indices of the chosen runs.
+        surplus: tokens of the last chosen run to leave out.
+        run_of_token: the index of each token's run, `[num_tokens]`, if the caller has it: where runs are short, looking
+            it up is several times as fast as repeating.
     """
     import numpy as np
 
-    flags = np.zeros(len(starts), np.bool_)
-    flags[chosen] = True
-    tokens: NDArray[np.bool_] = np.repeat(flags, lengths) if number is None else flags.take(number)
-    if over:
-        end = int(starts[chosen[-1]] + lengths[chosen[-1]])
-        tokens[end - over : end] = False
+    is_chosen = np.zeros(len(starts), np.bool_)
+    is_chosen[runs] = True
+    tokens: NDArray[np.bool_] = np.repeat(is_chosen, lengths) if run_of_token is None else is_chosen.take(run_of_token)
+    if surplus:
+        end = int(starts[runs[-1]] + lengths[runs[-1]])
+        tokens[end - surplus : end] = False
     return tokens

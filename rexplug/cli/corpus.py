@@ -181,7 +181,7 @@ def _print_outcome(outcome: DocumentOutcome) -> None:
             f"  shares    {hit['num_hits']} n-grams with {hit['text']} of {hit['evaluator']} ({hit['share']:.1%} of its own):"
         )
         _say(f"            {' '.join(hit['excerpt'].split())}")
-    for name, verdict, score in outcome.asked:
+    for name, verdict, score in outcome.verdicts:
         _say(f"  {name:<26}{verdict}" + (f" (score {score:.4g})" if score is not None else ""))
     if outcome.place is not None:
         _say(f"  read from {outcome.place}")

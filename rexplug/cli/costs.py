@@ -86,7 +86,7 @@ def _print_stages(stages: Sequence[Expected], console: Console) -> None:
     table.add_column("  stage", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("memory", justify="right", no_wrap=True)
-    table.add_column("what that rests on")
+    table.add_column("based on")
     for stage in stages:
         seconds = "?" if stage.seconds is None else duration(stage.seconds)
         runs = f" ({stage.num} runs)" if stage.num > 1 else ""

@@ -1,4 +1,4 @@
-"""What plugin authors subclass."""
+"""Base classes and records for plugin authors."""
 
 from rexplug.components.base import NAME_PATTERN, Component, Components, Use
 from rexplug.components.corpus_filter import CorpusFilter, CorpusSample, Verdict

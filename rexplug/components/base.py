@@ -1,4 +1,4 @@
-"""What all components share: a component is its own configuration."""
+"""The base class of all components: a component is its own configuration."""
 
 from __future__ import annotations
 
@@ -15,39 +15,43 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from rexplug.documented import Documented
+from rexplug.errors import PluginError
 from rexplug.io.hub import HubName
 
 ComponentT = TypeVar("ComponentT", bound="Component")
 
 
 class Component(Documented, ABC):
-    """A frozen model whose fields are its options and whose methods do the work.
+    """A frozen pydantic model whose fields are its options and whose methods do the work.
 
     The string under a field is that option's documentation: `rexplug plugins` and the reference pages print it.
-    Instances pickle (workers), compare by value (fingerprints) and write themselves back to YAML (`dump`).
+    Instances can be pickled (for worker processes), compare by value (for fingerprints) and give their recipe entry (`dump`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, populate_by_name=True, allow_inf_nan=False)
 
     name: ClassVar[str] = ""
-    """How recipes name the component: `<plugin>.<component>`."""
+    """The component's name in recipes: `<plugin>.<component>`."""
     kind: ClassVar[str] = "component"
-    """What the component is, as error messages say it."""
+    """The kind of component, as error messages call it."""
 
     def dump(self) -> dict[str, Any]:
-        """The recipe entry that makes this component again: `{"use": name, option: value, ...}`."""
+        """The recipe entry that gives this component: `{"use": name, option: value, ...}`."""
         return {"use": self.name, **self.model_dump(mode="json", by_alias=True)}
 
     def fingerprint(self) -> str:
-        """A short hash of name and options; two components with the same one do the same."""
+        """A hash of name and options, 12 hexadecimal digits: equal for components that do the same."""
         return hashlib.sha256(json.dumps(self.dump(), sort_keys=True).encode()).hexdigest()[:12]
 
     def hub_names(self) -> Sequence[HubName]:
-        """What the component reads from the Hugging Face hub. `rexplug check` only names it; `rexplug run` asks for it."""
+        """Models and data sets that the component reads from the Hugging Face hub.
+
+        `rexplug check` asks the hub for them with `--hub` and only lists them without; `rexplug run` always asks.
+        """
         return ()
 
     def subcomponents(self, kind: type[ComponentT]) -> Iterator[ComponentT]:
-        """The components of `kind` among the options, options of options included."""
+        """The components of `kind` among the options, and among the options of these."""
         for field in type(self).model_fields:
             value = getattr(self, field)
             for item in value if isinstance(value, tuple | list) else (value,):
@@ -58,23 +62,27 @@ class Component(Documented, ABC):
 
 
 class Components(Protocol):
-    """Where names are looked up; the registry implements it."""
+    """Looks up component classes by name; `rexplug.plugins.registry.Registry` implements it."""
 
     def find(self, kind: type[ComponentT], name: str) -> type[ComponentT]:
-        """The class of that name, or `PluginError` with the nearest names."""
+        """The class with that name.
+
+        Raises:
+            PluginError: there is none; the message suggests similar names.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Use:
-    """Marks a field that holds a component, written by name: `random` or `{use: random, rate: 0.3}`.
+    """Marks a field that holds a component, written by name in the recipe: `random` or `{use: random, rate: 0.3}`.
 
-    The class is looked up in the validation context's `components`; the other keys are its options, and their
-    problems are reported under this field's path.
+    The class is looked up in `components` of the validation context. The other keys are its options; problems with them
+    are reported under this field's path.
     """
 
     def __get_pydantic_core_schema__(self, source: type[Component], handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Validate by looking the name up; serialise as the entry that makes the component again."""
+        """Validate by looking up the name; serialize as the recipe entry of the component."""
 
         def validate(value: Any, info: ValidationInfo) -> Component:
             return _make(source, value, info)
@@ -89,7 +97,7 @@ class Use:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """A name or a mapping with `use`; `x-component` lets the schema command add what is installed."""
+        """A name or a mapping with `use`; `rexplug schema` replaces `x-component` by the installed components."""
         source = cast("dict[str, Any]", schema["metadata"])["component"]
         return {
             "x-component": source.__name__,
@@ -114,15 +122,13 @@ def _make(kind: type[Component], value: Any, info: ValidationInfo) -> Component:
     components: Components | None = (info.context or {}).get("components")
     if components is None:
         raise PydanticCustomError("component", "no registry in the validation context to look names up in", {})
-    from rexplug.errors import PluginError
-
     try:
-        found = components.find(kind, value["use"])
+        component = components.find(kind, value["use"])
     except PluginError as error:
-        # The message may hold braces of its own, so it travels as a value.
+        # The message may contain braces, so it is passed as a value and not as the template.
         raise PydanticCustomError("component", "{message}", {"message": str(error)}) from None
-    return found.model_validate({k: v for k, v in value.items() if k != "use"}, context=info.context)
+    return component.model_validate({k: v for k, v in value.items() if k != "use"}, context=info.context)
 
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)?")
-"""What component names look like: `plugin.component`; the core's own may leave the first part out."""
+"""Component names: `plugin.component`; the core's own may leave out the first part."""

@@ -1,4 +1,4 @@
-"""Keep or drop documents."""
+"""Corpus filters: keep or drop documents."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from rexplug.components.document import Document
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a filter decided: `keep`, and the `reason` when it does not. Reasons become statistics: keep them few.
-
-    A filter that also mends documents returns the new text of a kept one as `text`: what comes after sees it.
-    """
+    """A filter's decision on a document."""
 
     keep: bool
+    """Whether the document is kept."""
     reason: str = ""
+    """Why it is dropped. Documents are counted by reason, so a filter should have few of them."""
     score: float | None = None
+    """The score that the decision is based on, if there is one; kept with dropped documents."""
     text: str | None = None
+    """A changed text of a kept document, which later filters and training see."""
 
 
 @dataclass(frozen=True)
 class CorpusSample:
-    """Documents for components that learn from the corpus before they work.
-
-    `documents` maps each source to its documents and can be iterated more than once; `folder` is where what was
-    learnt may be written; `seed` is the recipe's.
-    """
+    """Documents from which a component learns before it works."""
 
     documents: Mapping[str, Iterable[Document]]
+    """Source -> its documents; can be iterated over more than once."""
     folder: Path
+    """Where the component may write what it learnt."""
     seed: int
+    """The recipe's seed."""
 
 
 class CorpusFilter(Component):
-    """Judges documents one by one."""
+    """Decides for each document whether it is kept."""
 
     kind: ClassVar[str] = "corpus filter"
 
@@ -50,22 +50,22 @@ class CorpusFilter(Component):
 
     @abstractmethod
     def judge(self, document: Document) -> Verdict:
-        """Keep the document, or drop it with a reason; a changed text is returned, never written into the document."""
+        """Keep the document, or drop it with a reason. The document itself is not changed; see `Verdict.text`."""
 
     def judge_batch(self, documents: Sequence[Document]) -> list[Verdict]:
-        """Judge several at once; override where that is faster. Same verdicts as one by one."""
+        """The verdicts on several documents, in order. Override it where that is faster; verdicts must be those of `judge`."""
         return [self.judge(document) for document in documents]
 
     def check(self) -> None:
-        """Look whether what the filter needs (a model, a list, a package) is there; `check` and `run` call this first.
+        """Check that what the filter needs (a model, a list, a package) is available; `rexplug check` and `run` call this first.
 
         Raises:
-            DataError: it is not; the message says what to install or where to point.
+            DataError: it is not; the message says what to install or which path to correct.
         """
 
     def fit(self, corpus: CorpusSample) -> Self:
-        """Learn from unfiltered documents of the sources that use this filter; returns the filter that judges.
+        """Learn from unfiltered documents of the sources that use this filter; returns the filter to use.
 
-        Called once per distinct filter before curation. The default learns nothing.
+        Called once per distinct filter before curation. The default learns nothing and returns the filter itself.
         """
         return self

@@ -1,4 +1,4 @@
-"""A document: one text and where it came from."""
+"""The document: one text and where it came from."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text and where it came from.
-
-    `id` is stable: the same input gives the same id whatever the number of workers.
-    """
+    """One text and where it came from."""
 
     id: str
+    """Identifies the document: the same input gives the same id, whatever the number of workers."""
     text: str
+    """The text."""
     url: str | None = None
+    """The web address of the page, if it has one."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Further fields from the source; `place` says where the source read the document."""
+    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def cached(self, name: str, make: Callable[[str], T]) -> T:
-        """`make(text)`, worked out by the first filter that asks for `name` and remembered for those after it."""
-        if name not in self._made:
-            self._made[name] = make(self.text)
-        return cast("T", self._made[name])
+        """`make(text)`, computed at the first call with `name` and cached for later calls, so that filters share work."""
+        if name not in self._cache:
+            self._cache[name] = make(self.text)
+        return cast("T", self._cache[name])

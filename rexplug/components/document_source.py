@@ -1,4 +1,4 @@
-"""Where documents come from."""
+"""Document sources: read documents from files, archives or elsewhere."""
 
 from __future__ import annotations
 
@@ -18,34 +18,32 @@ from rexplug.components.quantities import Quantity
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A part of a source: number `index` of `count`."""
+    """One of `count` parts of a source, with the number `index` from 0."""
 
     index: int
     count: int
 
 
 class DocumentSource(Component):
-    """Yields documents. The filters that decide which of them are kept belong to the source in the recipe."""
+    """Yields documents. In the recipe, the filters that decide which of them are kept belong to the source."""
 
     kind: ClassVar[str] = "document source"
 
     filters: tuple[Annotated[CorpusFilter, Use()], ...] = ()
-    """Filters, in the order in which they judge; the first that says no drops the document."""
+    """Filters, in the order in which they judge; the first one that rejects a document drops it."""
     limit: Annotated[Quantity, Field(gt=0)] | None = None
     """Read at most this many documents of the source (before filters), spread evenly over its shards; all if left out."""
-
     sample: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Read this share of the documents, chosen by a hash of their ids; before `limit`. All if left out."""
-
+    """Read this share of the documents, chosen by a hash of their ids, before `limit` applies; all if left out."""
     license: str | None = None
     """The licence of the texts, as the Hugging Face hub spells it (`cc-by-4.0`); shown on the dataset card."""
 
     @abstractmethod
     def documents(self, shard: Shard) -> Iterator[Document]:
-        """The documents of `shard`, always the same in the same order; all shards together yield each one once."""
+        """The documents of `shard`, always the same in the same order; all shards together yield every document once."""
 
     def num_shards(self) -> int:
-        """Into how many shards the source divides: the unit of parallel work and of continuing after a stop."""
+        """The number of shards into which the source divides: the units of parallel work and of resuming after a stop."""
         return 1
 
     def inputs(self) -> Sequence[Path]:
@@ -53,17 +51,17 @@ class DocumentSource(Component):
         return ()
 
     def stamps(self) -> dict[str, list[Any]]:
-        """What shows that an input changed, without reading it: size and time of change of each file."""
+        """File -> its size and modification time, which show that an input has changed without reading it."""
         return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in self.inputs()}
 
     def check(self) -> None:
-        """Look whether the source can be read at all, without reading it; `rexplug check` and `run` call this first.
+        """Check that the source can be read, without reading it; `rexplug check` and `run` call this first.
 
         Raises:
-            DataError: files are missing or something that the source needs is not installed.
+            DataError: files are missing or a package that the source needs is not installed.
         """
 
     @property
     def synthetic(self) -> bool:
-        """Whether the text was made up by a program; wherever results on it are shown, they are labelled so."""
+        """Whether a program generated the texts; reports label results on them as synthetic."""
         return False

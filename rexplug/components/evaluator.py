@@ -1,4 +1,4 @@
-"""What is measured on a model."""
+"""Evaluators: measure an encoder."""
 
 from __future__ import annotations
 
@@ -25,41 +25,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure with its 95 % confidence interval (`low`, `high`), where one can be had, and the number of items.
-
-    `spread` is the standard deviation over `num_seeds` fine-tunes.
-    """
+    """A metric with its uncertainty."""
 
     value: float
+    """The metric."""
     low: float | None = None
+    """Lower end of the 95 % confidence interval; None if there is none."""
     high: float | None = None
+    """Upper end of the 95 % confidence interval; None if there is none."""
     num_items: int | None = None
+    """Items that were measured."""
     spread: float | None = None
+    """Standard deviation over fine-tunes; None for fewer than two."""
     num_seeds: int | None = None
+    """Fine-tunes, with a seed each."""
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What an evaluator found: `main` names the metric that stands for it in summaries.
-
-    `tables` are lists of rows (column -> value); `examples` are a few items worth reading; `notes` say what a
-    reader must know, e.g. that the data are synthetic. `scores` hold a metric's items, for paired comparisons.
-    """
+    """The results of an evaluator on one model."""
 
     metrics: Mapping[str, Metric]
+    """Name -> metric."""
     main: str
+    """The name of the metric that summaries show."""
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """Title -> rows (column -> value)."""
     examples: Sequence[Mapping[str, Any]] = ()
+    """A few items worth reading."""
     notes: Sequence[str] = ()
+    """What a reader must know, for example that the data are synthetic."""
     scores: Mapping[str, Scores] = field(default_factory=dict)
+    """Name of a metric -> the scores of its items, for paired comparisons of models."""
 
 
 class Encoder(Protocol):
-    """A model under evaluation."""
+    """The encoder under evaluation."""
 
     @property
     def revision(self) -> str:
-        """Hash of the weights."""
+        """A hash of the weights."""
         ...
 
     @property
@@ -69,59 +74,66 @@ class Encoder(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Longest input in tokens, special tokens included."""
+        """Tokens of the longest input, special tokens included."""
         ...
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Mean-pooled embeddings, `[len(texts), hidden]`; longer texts are cut at `max_tokens`."""
+        """Mean-pooled embeddings, `[len(texts), hidden]`; texts longer than `max_tokens` are truncated."""
         ...
 
     def predict_masked(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
     ) -> list[NDArray[np.int64]]:
-        """Predict tokens. `rows[i]` is `[n_i]` token ids, special and mask tokens included; the result for it is
-        `[len(positions[i]), top]`, the most probable ids at those positions, best first.
+        """The most probable token ids at given positions, best first: an array `[len(positions[i]), top]` per row.
+
+        Args:
+            rows: token ids of each row, `[n_i]`, special and mask tokens included.
+            positions: the positions to predict in each row, `[m_i]`.
+            top: ids per position.
+
+        Raises:
+            NotApplicable: the encoder has no masked-LM head.
         """
         ...
 
 
 class EvaluationContext(Protocol):
-    """What the harness gives to evaluators."""
+    """What an evaluator gets from the harness."""
 
     @property
     def encoder(self) -> Encoder:
-        """The model under evaluation."""
+        """The encoder under evaluation."""
         ...
 
     @property
     def held_out(self) -> Mapping[str, Sequence[Document]]:
-        """Per source, kept documents that no phase trains on."""
+        """Source -> kept documents that no phase trains on."""
         ...
 
     @property
     def folder(self) -> Path:
-        """Where an evaluator may keep files between calls."""
+        """Where the evaluator may keep files between calls."""
         ...
 
     @property
     def seed(self) -> int:
-        """The recipe's seed; the items that are drawn with it are the same for every model."""
+        """The recipe's seed; items selected with it are the same for every model."""
         ...
 
     def salience(self, texts: Sequence[str]) -> list[NDArray[np.uint8]] | None:
-        """Per text the salience of each character (`[len(text)]`) by the recipe's scorer; None without a scorer."""
+        """The salience of each character by the recipe's scorer, `[len(text)]` per text; None without a scorer."""
         ...
 
     def retrieval(self, collection: RetrievalCollection, tuning: FineTuning | None = None) -> EvaluationResult:
-        """Rank on mteb; the main metric is `ndcg_at_10`.
+        """Rank with mteb; the main metric is `ndcg_at_10`.
 
-        With `tuning` and `collection.training` the encoder first learns from these pairs (in-batch negatives); figures of
-        the untuned encoder stand beside, as `raw.`, `centred.` and `whitened.`.
+        With `tuning` and `collection.training` the encoder is fine-tuned on these pairs first (in-batch negatives); metrics
+        of the encoder before fine-tuning are added with the prefixes `raw.`, `centred.` and `whitened.`.
         """
         ...
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
-        """Degrees of similarity of pairs: CoSENT fine-tune, Spearman of cosines on test (`spearman`)."""
+        """Degrees of similarity of pairs: CoSENT fine-tune; `spearman` of cosines and labels on test."""
         ...
 
     def classification(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
@@ -138,46 +150,46 @@ class EvaluationContext(Protocol):
 
 
 class Evaluator(Component):
-    """Measures one thing on any encoder; the same seed gives the same items for every model."""
+    """Measures one property of any encoder; the same seed gives the same items for every encoder."""
 
     kind: ClassVar[str] = "evaluator"
 
     @property
     def label(self) -> str:
-        """Names the result and its file; one that may be listed twice (on two folders) tells its uses apart by it."""
+        """The name of the result and its file; evaluators that may be listed twice (on two folders) override it."""
         return self.name
 
     @property
     def needs_held_out(self) -> bool:
-        """Whether it measures on documents that the run holds out; `check` refuses a recipe that holds none out."""
+        """Whether it needs documents that the run holds out; `check` refuses a recipe that holds out none."""
         return False
 
     @abstractmethod
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        """Measure. Metrics are finite; never selects anything on what it measures.
+        """Measure the encoder. Metrics are finite; nothing may be selected on the items that are reported.
 
         Raises:
-            NotApplicable: the model cannot do what is measured, e.g. BM25 predict a masked word.
+            NotApplicable: the encoder cannot do what is measured; BM25, for example, cannot predict a masked word.
         """
 
     def check(self) -> None:
-        """Look whether the evaluator's data can be read; `rexplug check` and `run` call this first.
+        """Check that the evaluator's data can be read; `rexplug check` and `run` call this first.
 
         Raises:
-            DataError: files are missing or do not hold what they should.
+            DataError: files are missing or have unexpected contents.
         """
 
     def inputs(self) -> Sequence[Path]:
-        """The files that the evaluator reads, so that a change in them is noticed."""
+        """The files that the evaluator reads; a change in them makes a run evaluate again."""
         return ()
 
     def test_texts(self) -> Mapping[str, str]:
-        """The texts that the evaluator asks about (id -> text), so that they are kept out of training; none by default.
+        """Id -> text of the texts that the evaluator reports on, which decontamination keeps out of training.
 
-        Those that it reports on (the test split), not those that it learns from or chooses by.
+        Texts of the test split, not those that it fine-tunes on or selects by. The default names none.
         """
         return {}
 
     def why_no_test_texts(self) -> str | None:
-        """Why `test_texts` gives none, as a clause that reports show; None where it gives some."""
+        """Why `test_texts` is empty, as a clause for reports; None if it is not empty."""
         return "it names no texts" if type(self).test_texts is Evaluator.test_texts else None

@@ -1,4 +1,4 @@
-"""Says which documents belong to the vertical; the relevance classifier learns from these labels."""
+"""Labellers: say which documents belong to the vertical; the relevance classifier is trained on their labels."""
 
 from __future__ import annotations
 
@@ -15,51 +15,53 @@ from rexplug.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A document that may be labelled, and the source in the recipe that it comes from."""
+    """A document to label."""
 
     source: str
+    """The recipe's source that the document comes from."""
     document: Document
+    """The document."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabellingContext:
-    """What a labeller gets besides the candidates.
-
-    `folder` outlives the stage: answers that cost money or time are kept there; `seed` is the recipe's.
-    """
+    """What a labeller gets besides the candidates."""
 
     folder: Path
+    """Outlives the stage: the place for answers that cost money or time."""
     seed: int
+    """The recipe's seed."""
     progress: Progress
+    """Reports progress to the user."""
 
 
 class Labeller(Component):
-    """Labels a sample of candidates as relevant to the vertical, not relevant, or neither."""
+    """Labels candidates as relevant to the vertical, not relevant, or undecided."""
 
     kind: ClassVar[str] = "labeller"
 
     @abstractmethod
     def label(self, candidates: Sequence[Candidate], context: LabellingContext) -> list[bool | None]:
-        """One label per candidate: True is relevant, False is not, None cannot be told and teaches nothing."""
+        """One label per candidate, in order: True for relevant, False for not relevant, None for undecided (not trained on)."""
 
     def instruction(self) -> str | None:
-        """What to tell a language model, so that it answers `yes` or `no` for a document; None if there is no such text."""
+        """A prompt for a language model to answer `yes` or `no` for a document; None if the labeller has none."""
         return None
 
     def own_documents(self) -> Iterator[Document] | None:
-        """Documents that the labeller brings itself (a file of labelled texts); None: they are drawn from the sources."""
+        """Documents of the labeller's own (a file of labelled texts); None to sample candidates from the recipe's sources."""
         return None
 
     def labelled_ids(self) -> frozenset[str] | None:
-        """Ids of the documents that can be labelled; None: any. The sample is drawn from these alone."""
+        """Ids of the documents that can be labelled, from which alone candidates are sampled; None for any document."""
         return None
 
     def inputs(self) -> Sequence[Path]:
-        """The files that the labeller reads, so that a change in them is noticed."""
+        """The files that the labeller reads; a change in them makes a run label again."""
         return ()
 
     def check(self) -> None:
-        """Look whether labelling can start; `rexplug check` and `run` call this first.
+        """Check that labelling can start; `rexplug check` and `run` call this first.
 
         Raises:
             DataError: a file, a key or a package is missing.

@@ -1,4 +1,4 @@
-"""Which tokens are masked."""
+"""Masking policies: choose the tokens to mask."""
 
 from __future__ import annotations
 
@@ -18,49 +18,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """One packed row, as masking policies see it. All arrays are `[num_tokens]` but `cu_seqlens`.
-
-    `maskable` is false on special and padding tokens. `cu_seqlens` are the cumulative ends of the samples, starting
-    with 0: sample `i` is `token_ids[cu_seqlens[i]:cu_seqlens[i + 1]]`, its special tokens included. `channels` holds
-    `word_start` and, if the policy has a scorer, `salience` (uint8; 0 on special and padding tokens).
-    """
+    """One packed row, as masking policies see it; arrays are read-only."""
 
     token_ids: NDArray[np.int64]
+    """`[num_tokens]`, without padding."""
     cu_seqlens: NDArray[np.int64]
+    """`[num_samples + 1]`, cumulative ends of the samples, from 0: sample `i` is `token_ids[cu_seqlens[i]:cu_seqlens[i + 1]]`,
+    its special tokens included."""
     maskable: NDArray[np.bool_]
+    """`[num_tokens]`, false on special tokens."""
     channels: Mapping[str, NDArray[np.uint8]]
+    """The channels that the policy reads, `[num_tokens]` each, 0 on special tokens: `word_start` is 1 where a word begins,
+    `salience` holds the scores of the policy's scorer."""
 
 
 class MaskingPolicy(Component):
-    """Chooses tokens; the engine replaces them, and checks that the choice meets the rate and spares special tokens."""
+    """Chooses the tokens to mask; the stream replaces them, and checks that the choice meets the rate and no special token."""
 
     kind: ClassVar[str] = "masking policy"
     channels: ClassVar[tuple[str, ...]] = ()
-    """The channels that `choose` reads, out of `word_start` and `salience`."""
+    """The channels that `choose` reads: `word_start`, `salience` or both."""
 
     rate: Ramp = Ramp(start=0.3, end=0.3)
-    """Share of the tokens that is masked: a number, or `{start: 0.3, end: 0.15}` to move over the phase."""
+    """Share of the tokens that is masked: a number, or `{start: 0.3, end: 0.15}` to change linearly over the phase."""
     replacement: Literal["bert", "mask"] = "bert"
-    """What stands in place of a chosen token: `bert` is [MASK] for 80 %, a random token for 10 % and the token itself
-    for 10 %; `mask` is always [MASK]."""
+    """What replaces a chosen token: `bert` is [MASK] for 80 %, a random token for 10 % and the token itself for 10 %;
+    `mask` is always [MASK]."""
 
     @abstractmethod
     def choose(self, batch: TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
-        """The tokens to mask, `[num_tokens]`, exactly `self.budget(batch, progress)` of them, none unmaskable.
+        """The tokens to mask, `[num_tokens]`: exactly `self.budget(batch, progress)` of the maskable ones.
 
         A pure function of its arguments: all randomness comes from `generator`.
+
+        Args:
+            batch: the packed row.
+            progress: progress of the phase, in [0, 1].
+            generator: the row's random generator.
         """
 
     def salient_subset(self, batch: TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
-        """Which of the tokens that `choose` chooses with a generator in the same state are chosen for what they are and
-        not by chance, `[num_tokens]`. Only previews ask; the default says none.
+        """The part of `choose`'s mask that was selected by salience rather than at random, for the same generator state.
+
+        `[num_tokens]`. Only previews call it; the default is none.
         """
         import numpy as np
 
         return np.zeros(len(batch.token_ids), np.bool_)
 
     def budget(self, batch: TokenBatch, progress: float) -> int:
-        """How many tokens to mask at `progress`: the rate times the maskable tokens, rounded, but at least one."""
+        """The number of tokens to mask at `progress`: the rate times the maskable tokens, rounded, but at least one."""
         import numpy as np
 
         maskable = int(np.count_nonzero(batch.maskable))
@@ -73,7 +80,13 @@ class MaskingPolicy(Component):
 
 
 def random_tokens(free: NDArray[np.bool_], count: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """`count` of the `free` tokens, each set of that many equally likely, `[num_tokens]`; all, if there are no more."""
+    """`count` of the `free` tokens, `[num_tokens]`, every such set equally likely; all of them if there are no more.
+
+    Args:
+        free: the tokens that may be chosen, `[num_tokens]`.
+        count: how many to choose.
+        generator: the random generator.
+    """
     import numpy as np
 
     num_free = int(np.count_nonzero(free))
@@ -84,8 +97,8 @@ def random_tokens(free: NDArray[np.bool_], count: int, generator: np.random.Gene
         chosen = np.zeros(len(free), np.bool_)
         chosen[generator.choice(np.flatnonzero(free), count, replace=False, shuffle=False)] = True
         return chosen
-    # Draw places until `count` different free ones are found. Never more are drawn than are missing, so none is given
-    # back, and since places are drawn alike, so are sets of them. Half the cost of drawing a key for every token.
+    # Draw places until `count` different free ones were drawn. No round draws more places than are missing, so none has to
+    # be given up; places are drawn uniformly, and so are sets of them. Half the cost of drawing a key for every token.
     chosen = ~free
     missing, enough = count, len(free) - num_free + count
     while missing > 0:

@@ -1,4 +1,4 @@
-"""Which source the next tokens come from."""
+"""Mixing schedules: the share of the tokens that each source has."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rexplug.components.base import Component
 
 
 class MixingSchedule(Component):
-    """Says what share of the tokens each source has at any point of a phase."""
+    """Gives the share of the tokens that each source has at any point of a phase."""
 
     kind: ClassVar[str] = "mixing schedule"
 
     @abstractmethod
     def weights(self, progress: float) -> Mapping[str, float]:
-        """Share of tokens per source at `progress` in [0, 1] of the phase.
+        """Source -> its share of the tokens at `progress` of the phase, in [0, 1].
 
-        Finite, non-negative, not all zero, the same sources at any progress; they need not add up to 1.
+        Shares are finite, at least 0 and not all 0, and name the same sources at any progress; they need not add up to 1.
         """

@@ -1,4 +1,4 @@
-"""Whether the options of a component class can be written in a recipe and read back: what `show` prints must be a recipe."""
+"""Checks that the options of a component class can be written in a recipe and read back: `show` must print a valid recipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 def option_problem(component: type[Component]) -> str | None:
-    """What is wrong with the options of a class, as the end of a sentence about it; None if nothing is."""
+    """What is wrong with the options of a class, as a relative clause about it ('whose option ...'); None if nothing is."""
     if component.model_config.get("extra") != "forbid":
         return "which takes unknown options; leave `extra` out of its model_config, so that a typo is an error"
     for name in component.model_computed_fields:
@@ -43,11 +43,11 @@ def _holds_set(annotation: Any) -> bool:
     origin = get_origin(annotation) or annotation
     if isinstance(origin, type) and issubclass(origin, set | frozenset):
         return True
-    return any(_holds_set(each) for each in get_args(annotation))
+    return any(_holds_set(argument) for argument in get_args(annotation))
 
 
 def _default_problem(component: type[Component]) -> str | None:
-    """What is wrong with a default that, written out and read back, is no longer the same."""
+    """What is wrong with a default that changes when it is written and read back; None if nothing is."""
     fields = component.model_fields
     required = [name for name, field in fields.items() if field.is_required()]
     defaults = {
@@ -55,71 +55,77 @@ def _default_problem(component: type[Component]) -> str | None:
         for name, field in fields.items()
         if name not in required
     }
-    defaults = {name: each for name, each in defaults.items() if each is not None and each is not PydanticUndefined}
+    defaults = {
+        name: default for name, default in defaults.items() if default is not None and default is not PydanticUndefined
+    }
     if not defaults:
         return None
-    odd = [name for name, each in defaults.items() if not _is_plain(each)]
-    # Options that must be written have no default to look at; where others could change on the way, they stand aside.
+    not_plain = [name for name, default in defaults.items() if not _is_plain(default)]
+    # Required options have no default to check. Where the others may change, make them optional, so that the others validate.
     trial = component
-    if required and odd:
+    if required and not_plain:
         trial = create_model(component.__name__, __base__=component, **dict.fromkeys(required, (Any, None)))  # type: ignore[call-overload]
     written: dict[str, Any] = {}
-    for name, each in defaults.items():
-        option = f"whose option '{name}' has the default {brief(each)}"
+    for name, default in defaults.items():
+        option = f"whose option '{name}' has the default {brief(default)}"
         try:
-            kept = {name: each}
-            dumped = trial.model_construct(**kept).model_dump(
+            only = {name: default}
+            dumped = trial.model_construct(**only).model_dump(
                 mode="json", by_alias=True, include={name}, warnings=False
             )
             written |= json.loads(json.dumps(dumped))
         except (PydanticSerializationError, AttributeError, TypeError, ValueError) as error:
             return f"{option}, which cannot be written in a recipe: {str(error).splitlines()[0]}"
     try:
-        read = trial.model_validate(written, context={"components": _Own(defaults)})
+        read = trial.model_validate(written, context={"components": _ClassesOfDefaults(defaults)})
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
-            place = _name(component, problem["loc"])
-            if place in defaults:
-                return f"whose option '{place}' has the default {brief(defaults[place])}, which is not valid: {problem['msg']}"
-        return None  # an option that must be written is missing, or a rule over several options needs them
-    except Exception:  # a rule of the plugin's own, over options that stand aside
+            culprit = _option_at(component, problem["loc"])
+            if culprit in defaults:
+                return f"whose option '{culprit}' has the default {brief(defaults[culprit])}, which is not valid: {problem['msg']}"
+        return None  # a required option is missing, or a validator over several options needs it
+    except Exception:  # a validator of the plugin that does not expect the placeholders of required options
         return None
-    for name, each in defaults.items():
-        if _listed(getattr(read, name)) != _listed(each):
-            return f"whose option '{name}' has the default {brief(each)}, which is read back as {brief(getattr(read, name))}"
+    for name, default in defaults.items():
+        if _listed(getattr(read, name)) != _listed(default):
+            return f"whose option '{name}' has the default {brief(default)}, which is read back as {brief(getattr(read, name))}"
     return None
 
 
 def _is_plain(value: Any) -> bool:
-    return isinstance(value, _PLAIN) or (isinstance(value, tuple) and all(isinstance(each, _PLAIN) for each in value))
+    return isinstance(value, _PLAIN) or (isinstance(value, tuple) and all(isinstance(item, _PLAIN) for item in value))
 
 
 def _listed(value: Any) -> Any:
-    """The value with lists for tuples: YAML has no tuples, and an option of any type is read back as a list."""
+    """The value with lists in place of tuples: YAML has no tuples, and options of type Any are read back as lists."""
     if isinstance(value, tuple | list):
-        return [_listed(each) for each in value]
-    return {key: _listed(each) for key, each in value.items()} if isinstance(value, dict) else value
+        return [_listed(item) for item in value]
+    return {key: _listed(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def _name(component: type[Component], place: tuple[int | str, ...]) -> str | None:
-    """The option that the place of a problem lies in."""
-    if not place:
+def _option_at(component: type[Component], location: tuple[int | str, ...]) -> str | None:
+    """The option that the location of a validation error is in."""
+    if not location:
         return None
-    return next((name for name, field in component.model_fields.items() if place[0] in (name, field.alias)), None)
+    return next((name for name, field in component.model_fields.items() if location[0] in (name, field.alias)), None)
 
 
-class _Own:
-    """Finds the classes of the components among the defaults, which may not be registered yet."""
+class _ClassesOfDefaults:
+    """Looks up the classes of the components among the defaults, which may not be registered yet."""
 
     def __init__(self, defaults: Mapping[str, Any]) -> None:
-        self.known = {each.name: type(each) for each in _components(list(defaults.values()))}
+        self.classes = {each.name: type(each) for each in _components(list(defaults.values()))}
 
     def find(self, kind: type[ComponentT], name: str) -> type[ComponentT]:
-        """The class of a name."""
-        found = self.known.get(name)
-        if found is None or not issubclass(found, kind):
+        """The class with that name.
+
+        Raises:
+            PluginError: there is none among the defaults.
+        """
+        component = self.classes.get(name)
+        if component is None or not issubclass(component, kind):
             raise PluginError(f"no {kind.__name__} is called '{name}'")
-        return found
+        return component
 
 
 def _components(value: Any) -> Iterator[Component]:
@@ -128,7 +134,7 @@ def _components(value: Any) -> Iterator[Component]:
         for name in type(value).model_fields:
             yield from _components(getattr(value, name, None))
     elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _components(each)
+        for item in value:
+            yield from _components(item)
     elif isinstance(value, dict):
         yield from _components(list(value.values()))

@@ -1,4 +1,4 @@
-"""Amounts as people write them: `350B`, `64k`, `1e9`, `8192`."""
+"""Quantities as people write them: `350B`, `64k`, `1e9`, `8192`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rexplug.errors import brief
 _SUFFIXES = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _PATTERN = re.compile(r"([0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*([kKMBT]?)")
 LARGEST = 10**18
-"""More than any run reads, and less than what 64 bits hold."""
+"""More than any run needs, and within the range of 64 bits."""
 
 
 def parse_quantity(value: Any) -> int:
-    """Read an amount; `k`, `M`, `B` and `T` are powers of 1,000 (`64k` is 64,000).
+    """The number that a quantity stands for; `k`, `M`, `B` and `T` are powers of 1,000 (`64k` is 64,000).
 
     Raises:
-        PydanticCustomError: what was written is not a whole number from 0 to 10^18.
+        PydanticCustomError: `value` is not a whole number from 0 to 10^18.
     """
     number: int | float | Decimal | None = None
     if (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and math.isfinite(value)):
@@ -31,7 +31,7 @@ def parse_quantity(value: Any) -> int:
         digits, suffix = match.groups()
         try:
             number = Decimal(digits) * _SUFFIXES["k" if suffix == "K" else suffix]
-        except InvalidOperation:  # an exponent that no computer reckons with
+        except InvalidOperation:  # an exponent beyond the range of Decimal
             number = None
     if number is not None and number > LARGEST:
         raise PydanticCustomError("quantity", "{written} is more than 10^18", {"written": brief(value)})

@@ -1,4 +1,4 @@
-"""How much each token matters to the vertical."""
+"""Salience scorers: how much each token matters to the vertical."""
 
 from __future__ import annotations
 
@@ -19,31 +19,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenizedDocument:
-    """A document and its tokens, without special tokens.
-
-    `token_ids` and `word_starts` are `[num_tokens]`; `offsets` is `[num_tokens, 2]`, the characters of `text` that
-    each token covers (end exclusive). `word_starts` is true where a token begins a word.
-    """
+    """A document and its tokens, without special tokens."""
 
     id: str
+    """The document's id."""
     text: str
+    """The document's text."""
     token_ids: NDArray[np.uint32]
+    """`[num_tokens]`."""
     offsets: NDArray[np.uint32]
+    """`[num_tokens, 2]`, the characters of `text` that each token covers, ends exclusive."""
     word_starts: NDArray[np.bool_]
+    """`[num_tokens]`, true where a token begins a word."""
 
     def word_bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Starts and ends (exclusive) in characters of the words of `text`, both `[num_words]`."""
         return word_bounds(self.text)
 
     def spans_to_tokens(self, starts: ArrayLike, ends: ArrayLike, values: ArrayLike) -> NDArray[np.uint8]:
-        """Values of spans of characters as values of tokens: `[num_tokens]`, 0 on tokens that lie in no span.
+        """Values of tokens from values of spans of characters, `[num_tokens]`; 0 for tokens that are in no span.
 
-        `starts`, `ends` (exclusive) and `values` are `[num_spans]`; the spans are in order and do not overlap. The last
-        character of a token decides: byte-level BPE keeps the white space before a word in the word's first token.
+        A token is in a span if its last character is: byte-level BPE keeps the white space before a word in the word's first
+        token.
+
+        Args:
+            starts: first characters of the spans, `[num_spans]`; the spans are in order and do not overlap.
+            ends: ends of the spans, exclusive, `[num_spans]`.
+            values: 0 to 255, `[num_spans]`.
         """
         import numpy as np
 
-        # A token lies in a span if its last character does. There are fewer spans than tokens, so those are looked up.
+        # There are fewer spans than tokens: look up the tokens of each span, not the span of each token.
         last = np.ascontiguousarray(self.offsets[:, 1])
         first_tokens = last.searchsorted(np.asarray(starts, np.uint32), side="right")
         edges = np.zeros(2 * len(first_tokens) + 2, np.int64)
@@ -56,30 +62,33 @@ class TokenizedDocument:
 
 
 class Reason(NamedTuple):
-    """Why characters `[start, end)` of a text are salient, in a word or two: an attribute's name, a word's log-odds."""
+    """Why a span of a text is salient."""
 
     start: int
+    """The first character of the span."""
     end: int
+    """One past its last character."""
     label: str
+    """The reason in a few words: the name of an attribute, the log-odds of a word."""
 
 
 class SalienceScorer(Component):
-    """Scores tokens once, when documents are tokenized; guided masking reads the scores at no cost later."""
+    """Scores tokens once, when documents are tokenized; masking policies read the scores from the token store."""
 
     kind: ClassVar[str] = "salience scorer"
 
     @abstractmethod
     def score(self, document: TokenizedDocument) -> NDArray[np.uint8]:
-        """Salience of each token, `[num_tokens]`; 0 = plain, 255 = most salient.
+        """The salience of each token, `[num_tokens]`, from 0 (not salient) to 255.
 
-        Tokens that belong together (a brand of two words, `500 ml`) carry the same value without a gap and are
-        masked as one span.
+        Adjacent tokens with the same value are one span (a brand of two words, `500 ml`), which guided masking masks as
+        a whole.
         """
 
     def explain(self, document: TokenizedDocument) -> Sequence[Reason]:
-        """Why tokens of `document` are salient, in order; `rexplug peek` and the report show it.
+        """Why spans of `document` are salient, in order; `rexplug peek` and the report show it.
 
-        The default names the score of each run of tokens that score alike; override it where more can be said.
+        The default gives the score of each run of tokens with equal scores; override it to say more.
         """
         import numpy as np
 
@@ -92,14 +101,14 @@ class SalienceScorer(Component):
         ]
 
     def needed_sources(self) -> Sequence[str]:
-        """The recipe's sources without which `fit` cannot work; `rexplug check` says which are not there."""
+        """The sources that `fit` needs; `rexplug check` names those that the recipe lacks."""
         return ()
 
     def fit(self, corpus: CorpusSample) -> Self:
-        """Learn from the kept documents of every source; returns the scorer that scores. The default learns nothing."""
+        """Learn from the kept documents of every source; returns the scorer to use. The default learns nothing."""
         return self
 
     @property
     def channel(self) -> str:
-        """The name under which the token store keeps the scores."""
+        """The name of the token store's channel that holds the scores."""
         return f"salience-{self.name.replace('.', '-')}-{self.fingerprint()}"

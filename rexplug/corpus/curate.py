@@ -1,4 +1,4 @@
-"""From sources to a corpus: fit filters, filter shards, find duplicates, split."""
+"""Curates sources into a corpus: fit filters, filter shards, find duplicates, split off held-out documents."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from rexplug.run_directory import read_json
 
 @dataclass(frozen=True)
 class _Unfiltered:
-    """The documents of a source before its filters; can be iterated more than once."""
+    """The documents of a source before its filters, for filters that learn from them; can be iterated more than once."""
 
     source: DocumentSource
 
@@ -62,33 +62,36 @@ def curate(
     """
     silence_datatrove()
     began = time.monotonic()
-    corpus, fitted = corpus.resolve(), fitted.resolve()  # workers on other hosts start somewhere else
-    fitted.mkdir(parents=True, exist_ok=True)  # there even if no filter is fitted: a run looks for what its stages made
+    corpus, fitted = corpus.resolve(), fitted.resolve()  # workers on other hosts have another current directory
+    fitted.mkdir(
+        parents=True, exist_ok=True
+    )  # also if no filter is fitted: a run checks that the outputs of its stages exist
     for leftover in list(corpus.rglob(".tmp-*")):  # of processes that were killed while they wrote
         leftover.unlink()
     filters = _fit(sources, fitted, seed, progress)
-    _forget_others(sources, filters, curation, seed, corpus)
-    works = _works(sources, filters, curation, seed, corpus)
+    _remove_outdated(sources, filters, curation, seed, corpus)
+    source_jobs = _source_jobs(sources, filters, curation, seed, corpus)
     logs = corpus / ".work" / "logs"
+    for job in source_jobs.values():
+        job.save()
+    shards = [(name, job, index) for name, job in source_jobs.items() for index in range(job.count)]
     jobs = [
-        Job(f"'{name}', shard {index + 1} of {work.count}", filter_shard, (work.save(), index), work.filtered(index))
-        for name, work in works.items()
-        for index in range(work.count)
+        Job(f"'{name}', shard {index + 1} of {job.count}", filter_shard, (job.file, index), job.filtered(index))
+        for name, job, index in shards
     ]
-    run_jobs(jobs, curation.executor, logs=logs, progress=progress, task=f"curate {', '.join(works)}")
-    repeated = _repeated_ids(works, progress)
-    _duplicates(works, curation, seed, corpus, progress)
+    run_jobs(jobs, curation.executor, logs=logs, progress=progress, task=f"curate {', '.join(source_jobs)}")
+    repeated = _repeated_ids(source_jobs, progress)
+    _duplicates(source_jobs, curation, seed, corpus, progress)
     jobs = [
-        Job(f"'{name}', part {index + 1} of {work.count}", finish_shard, (work.folder / "work.pickle", index), work.finished(index))
-        for name, work in works.items()
-        for index in range(work.count)
-    ]  # fmt: skip
+        Job(f"'{name}', part {index + 1} of {job.count}", finish_shard, (job.file, index), job.finished(index))
+        for name, job, index in shards
+    ]
     run_jobs(jobs, curation.executor, logs=logs, progress=progress, task="write the corpus")
-    statistics: dict[str, Any] = {"sources": {name: _added_up(name, work) for name, work in works.items()}}
-    for name, work in works.items():
-        write_checksums(corpus / name, _files_of(work))
-    for name, found in repeated.items():
-        statistics["sources"][name]["repeated_id"] = found.to_json()
+    statistics: dict[str, Any] = {"sources": {name: _source_statistics(name, job) for name, job in source_jobs.items()}}
+    for name, source_job in source_jobs.items():
+        write_checksums(corpus / name, _files_of(source_job))
+    for name, repeated_id in repeated.items():
+        statistics["sources"][name]["repeated_id"] = repeated_id.to_json()
     shutil.rmtree(corpus / ".work", ignore_errors=True)
     statistics["seconds"] = round(time.monotonic() - began, 2)
     write_json(corpus / "statistics.json", statistics)
@@ -98,7 +101,7 @@ def curate(
 def _fit(
     sources: Mapping[str, DocumentSource], fitted: Path, seed: int, progress: Progress
 ) -> dict[str, tuple[CorpusFilter, ...]]:
-    """Let each distinct filter learn from the sources that use it; what was learnt before is read again."""
+    """Fit each distinct filter on the sources that use it; the result of an earlier call is read from its record."""
     users: dict[str, list[str]] = {}
     for name, source in sources.items():
         for each in source.filters:
@@ -127,14 +130,14 @@ def _fit(
     return {name: tuple(learnt[each.fingerprint()] for each in source.filters) for name, source in sources.items()}
 
 
-def _forget_others(
+def _remove_outdated(
     sources: Mapping[str, DocumentSource],
     filters: Mapping[str, Sequence[CorpusFilter]],
     curation: Curation,
     seed: int,
     corpus: Path,
 ) -> None:
-    """Remove what an earlier call with other sources, files or options left; its shards would be taken for ours."""
+    """Remove what an earlier call with other sources, files or options left: its shards would be taken for finished ones."""
     content = {
         "sources": {name: [source.dump(), source.stamps()] for name, source in sources.items()},
         "filters": {name: [each.dump() for each in chain] for name, chain in filters.items()},
@@ -151,94 +154,106 @@ def _forget_others(
     write_json(record, fingerprint)
 
 
-def _works(
+def _source_jobs(
     sources: Mapping[str, DocumentSource],
     filters: Mapping[str, tuple[CorpusFilter, ...]],
     curation: Curation,
     seed: int,
     corpus: Path,
 ) -> dict[str, SourceJob]:
-    """What the jobs of each source share; shards are numbered through where duplicates are looked for over all of them."""
-    works = {}
+    """The data that the jobs of each source share; shards are numbered over all sources if duplicates are sought across them."""
+    source_jobs = {}
     first = 0
     for name, source in sources.items():
         count = source.num_shards()
         group = "all" if curation.deduplicate_across else name
-        works[name] = SourceJob(
+        source_jobs[name] = SourceJob(
             source, filters[name], curation, seed, count, folder=corpus / ".work" / name, target=corpus / name,
             signatures=corpus / ".work" / f"{group}.duplicates" / "signatures",
             first=first if curation.deduplicate_across else 0,
         )  # fmt: skip
         first += count
-    return works
+    return source_jobs
 
 
-def _repeated_ids(works: Mapping[str, SourceJob], progress: Progress) -> dict[str, RepeatedId]:
-    """The sources two of whose documents have one id, with a note for each."""
+def _repeated_ids(source_jobs: Mapping[str, SourceJob], progress: Progress) -> dict[str, RepeatedId]:
+    """The sources in which several documents have the same id; each is reported in a note."""
     repeated = {}
-    for name, work in works.items():
-        shards = [(work.ids(i), (work.passed(i), work.dropped(i))) for i in range(work.count)]
-        found = find_repeated_id(shards)
-        if found is None:
+    for name, source_job in source_jobs.items():
+        shards = [(source_job.ids(i), (source_job.passed(i), source_job.dropped(i))) for i in range(source_job.count)]
+        repeated_id = find_repeated_id(shards)
+        if repeated_id is None:
             continue
-        repeated[name] = found
-        field = getattr(work.source, "id", None)
-        mend = (
+        repeated[name] = repeated_id
+        field = getattr(source_job.source, "id", None)
+        remedy = (
             f"the field '{field}' (option `id`) does not tell documents apart; without it the place in the file is the id"
             if isinstance(field, str)
-            else f"{work.source.name} should give each document an id of its own"
+            else f"{source_job.source.name} should give each document an id of its own"
         )
         progress.note(
-            f"source '{name}': {found.documents:,} documents share their id with another one, e.g. {brief(found.id)} at "
-            f"{' and '.join(found.places)}; `sample` draws such documents together, and `corpus why` and `lineage` cannot tell "
-            f"them apart: {mend}"
+            f"source '{name}': {repeated_id.documents:,} documents share their id with another one, e.g. "
+            f"{brief(repeated_id.id)} at {' and '.join(repeated_id.places)}; `sample` draws such documents together, and "
+            f"`corpus why` and `lineage` cannot tell them apart: {remedy}"
         )
     return repeated
 
 
 def _duplicates(
-    works: Mapping[str, SourceJob], curation: Curation, seed: int, corpus: Path, progress: Progress
+    source_jobs: Mapping[str, SourceJob], curation: Curation, seed: int, corpus: Path, progress: Progress
 ) -> None:
     if curation.deduplicate == "none" and not curation.deduplicate_urls:
         return
-    groups = [list(works)] if curation.deduplicate_across else [[name] for name in works]
+    groups = [list(source_jobs)] if curation.deduplicate_across else [[name] for name in source_jobs]
     for names in groups:
-        folder = works[names[0]].signatures.parent
-        shards = [(works[n].keys(index), works[n].drops(index)) for n in names for index in range(works[n].count)]
+        folder = source_jobs[names[0]].signatures.parent
+        shards = [
+            (source_jobs[n].keys(index), source_jobs[n].drops(index))
+            for n in names
+            for index in range(source_jobs[n].count)
+        ]
         find_duplicates(shards, curation, seed, folder, folder / "signatures", progress=progress, name=", ".join(names))
 
 
-def _files_of(work: SourceJob) -> dict[str, dict[str, Any]]:
-    """The checksums of a source's files, as the workers that wrote them took them."""
-    records = [read_json(path(index)) for path in (work.filtered, work.finished) for index in range(work.count)]
+def _files_of(source_job: SourceJob) -> dict[str, dict[str, Any]]:
+    """The checksums of a source's files, from the records of the workers that wrote them."""
+    records = [
+        read_json(path(index))
+        for path in (source_job.filtered, source_job.finished)
+        for index in range(source_job.count)
+    ]
     files = {name: entry for record in records for name, entry in record["files"].items()}
     return {name: files[name] for name in sorted(files)}
 
 
-def _added_up(name: str, work: SourceJob) -> dict[str, Any]:
-    """The statistics of a source."""
-    records = [read_json(work.filtered(index)) for index in range(work.count)]
-    parts = [read_json(work.finished(index)) for index in range(work.count)]
+def _source_statistics(name: str, source_job: SourceJob) -> dict[str, Any]:
+    """Add up the records of a source's shards.
+
+    Raises:
+        DataError: no document is left.
+    """
+    records = [read_json(source_job.filtered(index)) for index in range(source_job.count)]
+    parts = [read_json(source_job.finished(index)) for index in range(source_job.count)]
     # By place and not by name: a source may use one filter twice.
     steps = [merge_steps(each) for each in zip(*(record["steps"] for record in records), strict=True)]
     if not steps[0]["reasons"]:
         del steps[0]
-    if work.curation.deduplicate != "none" or work.curation.deduplicate_urls:
+    if source_job.curation.deduplicate != "none" or source_job.curation.deduplicate_urls:
         steps.append(merge_steps([part["step"] for part in parts]))
     counts = {
         part: {key: sum(each[part][key] for each in parts) for key in ("documents", "bytes")}
         for part in ("kept", "held_out")
     }
     if not counts["kept"]["documents"]:
-        raise DataError(f"nothing is left of source '{name}'; its filters dropped: {_worst(steps)}")
+        raise DataError(f"nothing is left of source '{name}'; its filters dropped: {_most_frequent_reasons(steps)}")
     read = {key: sum(record["read"][key] for record in records) for key in ("documents", "bytes")}
-    return {"synthetic": work.source.synthetic, "read": read, "steps": steps, **counts}
+    return {"synthetic": source_job.source.synthetic, "read": read, "steps": steps, **counts}
 
 
-def _worst(steps: Sequence[Mapping[str, Any]]) -> str:
+def _most_frequent_reasons(steps: Sequence[Mapping[str, Any]]) -> str:
     reasons: dict[str, int] = {}
     for step in steps:
         for reason, count in step["reasons"].items():
             reasons[f"{step['step']}: {reason}"] = reasons.get(f"{step['step']}: {reason}", 0) + count
-    worst = sorted(reasons.items(), key=lambda item: -item[1])[:3]
-    return "; ".join(f"{reason} ({count})" for reason, count in worst) or "nothing was read"
+    most_frequent = sorted(reasons.items(), key=lambda item: -item[1])[:3]
+    return "; ".join(f"{reason} ({count})" for reason, count in most_frequent) or "nothing was read"

@@ -1,4 +1,4 @@
-"""Drops training documents that hold text of an evaluator, by word n-grams."""
+"""Decontamination: drops training documents that contain text of an evaluator, by word n-grams."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from rexplug.run_directory import read_json
 from rexplug.text.words import lower_words, word_spans
 
 _TABLE_BITS = 22
-_REMEMBERED = 1_000_000
+_MOST_WORDS = 1_000_000
+"""Words whose hashes are kept."""
 
 
 class _Words(dict[str, int]):
-    """Word -> 64-bit hash, worked out once."""
+    """Word -> 64-bit hash, computed when a word is first looked up."""
 
     def __missing__(self, word: str) -> int:
         from xxhash import xxh3_64_intdigest
 
-        if len(self) > _REMEMBERED:
+        if len(self) > _MOST_WORDS:
             self.clear()
         value = self[word] = xxh3_64_intdigest(word.encode("utf-8", "replace"))
         return value
@@ -39,7 +40,7 @@ _WORDS = _Words()
 
 
 def word_hashes(text: str) -> Hashes:
-    """A hash per word of the lower-cased text, punctuation left out."""
+    """A hash per word of the lower-cased text, `[num_words]`; punctuation is left out."""
     words = lower_words(text)
     return np.fromiter(map(_WORDS.__getitem__, words), np.uint64, len(words))
 
@@ -54,7 +55,7 @@ def ngram_hashes(words: Hashes, length: int) -> Hashes:
 
 @dataclass(frozen=True)
 class Match:
-    """What a document shares with one evaluator: n-grams, their share of the document's, the text with most of them."""
+    """What a document shares with an evaluator: number and share of its n-grams, and the evaluator's text with most of them."""
 
     evaluator: str
     text: str
@@ -64,7 +65,7 @@ class Match:
 
 
 class Index:
-    """The n-grams of the evaluators' texts."""
+    """The n-grams of the evaluators' texts, in the folder that `build_index` wrote."""
 
     def __init__(self, folder: Path) -> None:
         about = read_json(folder / "about.json")
@@ -72,13 +73,13 @@ class Index:
         self.texts: list[list[str]] = about["texts"]
         self.hashes = {n: np.load(folder / f"hashes-{n}.npy", mmap_mode="r") for n in about["lengths"]}
         self.owners = {n: np.load(folder / f"owners-{n}.npy", mmap_mode="r") for n in about["lengths"]}
-        # Most n-grams of a document are in no evaluator: a look into a small table settles it.
+        # Most n-grams of a document occur in no evaluator; a look-up in a small table is enough for those.
         self.tables = {n: np.zeros(1 << _TABLE_BITS, np.bool_) for n in about["lengths"]}
         for n, table in self.tables.items():
             table[self.hashes[n] >> np.uint64(64 - _TABLE_BITS)] = True
 
     def hits(self, texts: Sequence[str]) -> list[list[tuple[int, int, int]]]:
-        """Per text its hits as (first word, length, number of the evaluator's text)."""
+        """For each text, its hits as (first word, length in words, index of the evaluator's text)."""
         parts = [word_hashes(text) for text in texts]
         words = np.concatenate([np.empty(0, np.uint64), *parts])
         owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
@@ -100,7 +101,7 @@ class Index:
         return found
 
     def matches(self, texts: Sequence[str], least: int) -> list[list[Match]]:
-        """Per text its matches with at least `least` hits, or with a short text of an evaluator whole; most hits first."""
+        """For each text, its matches with at least `least` hits or with the whole of a short evaluator's text; most hits first."""
         return [
             self._matches(text, hits, least) if hits else [] for text, hits in zip(texts, self.hits(texts), strict=True)
         ]
@@ -156,7 +157,7 @@ def build_index(evaluators: Sequence[Evaluator], options: Decontamination, folde
 
 
 class Decontaminate(CorpusFilter):
-    """Drops documents that hold text of an evaluator; put behind every source's filters by `curation.decontaminate`."""
+    """Drops documents that contain text of an evaluator; `curation.decontaminate` adds it after the filters of every source."""
 
     name: ClassVar[str] = "decontaminate"
 
@@ -166,11 +167,11 @@ class Decontaminate(CorpusFilter):
     """How many n-grams of one evaluator make a document contaminated."""
 
     def judge(self, document: Document) -> Verdict:
-        """Reasons name the evaluator; the score is the share of the document's n-grams that are the evaluator's."""
+        """Reason: `text of <evaluator>`; the score is the share of the document's n-grams that occur in the evaluator's texts."""
         return self.judge_batch([document])[0]
 
     def judge_batch(self, documents: Sequence[Document]) -> list[Verdict]:
-        """Look all n-grams of the documents up at once."""
+        """Look up the n-grams of all documents at once."""
         matches = _index(str(self.index)).matches([document.text for document in documents], self.hits)
         return [
             Verdict(False, f"text of {found[0].evaluator}", found[0].share) if found else Verdict(True)
@@ -184,7 +185,7 @@ def _index(folder: str) -> Index:
 
 
 def list_hits(corpus: Path, source: str, filter_: Decontaminate) -> Iterator[dict[str, Any]]:
-    """Every document of a source that was dropped, with what it shares with which evaluator text."""
+    """Yield every dropped document of a source with each evaluator's text that it matches."""
     import pyarrow.dataset as ds
 
     folder = corpus / source / "dropped"
@@ -204,13 +205,13 @@ def list_hits(corpus: Path, source: str, filter_: Decontaminate) -> Iterator[dic
 
 
 def evaluators_with_texts(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> list[Evaluator]:
-    """The evaluators that have texts of their own and that `curation.decontaminate` means."""
+    """The evaluators that have test texts and that `curation.decontaminate` names."""
     left_out = why_not_compared(evaluators, which)
-    return [each for each in evaluators if each.label not in left_out]
+    return [evaluator for evaluator in evaluators if evaluator.label not in left_out]
 
 
 def why_not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> dict[str, str]:
-    """The other evaluators, and why training text is not compared with theirs: label -> a clause."""
+    """The other evaluators with the reason why training text is not compared with their texts: label -> reason."""
     found = {}
     for each in evaluators:
         if which == "none":
@@ -223,7 +224,7 @@ def why_not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]
 
 
 def text_options(evaluator: Evaluator) -> dict[str, Any]:
-    """The options that decide an evaluator's texts: all but what a fine-tune may cost, which must not curate anew."""
+    """The options that its texts depend on: all but the budget of a fine-tune, a change of which must not repeat the curation."""
     return {
         name: value
         for name, value in evaluator.dump().items()
@@ -234,7 +235,7 @@ def text_options(evaluator: Evaluator) -> dict[str, Any]:
 def decontamination_summary(
     index: Path | None, not_compared: Mapping[str, str], hits: Mapping[str, Sequence[Mapping[str, Any]]], shown: int
 ) -> dict[str, Any]:
-    """What statistics.json and the report say: the evaluators' texts, and per source the first of its hits."""
+    """The entry in `statistics.json`: counts of the evaluators' texts, and the first `shown` hits of each source."""
     about = read_json(index / "about.json") if index is not None else {"words": None, "evaluators": {}}
     return {
         "words": about["words"],

@@ -1,4 +1,4 @@
-"""Whether documents can be told apart by their ids: hashes of them beside each shard, compared in bounded memory."""
+"""Finds ids that several documents share, by hashes written beside each shard and compared in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from rexplug.io.atomic import replacing
 from rexplug.io.tabular import open_parquet, parquet_records
 
 _BLOCK = 2**16
-_AT_ONCE = 2**22
-"""Hashes that are compared at a time, 32 MB of them."""
+_MOST_HASHES = 2**22
+"""Hashes that are compared at a time: 32 MB."""
 
 
 class IdHashWriter:
-    """Writes a hash of 8 bytes per document, in order of the hashes; the file takes its name when the block ends without error."""
+    """Writes a hash of 8 bytes per document id, sorted; the file takes its name when the block ends without error."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -63,25 +63,26 @@ def _hash(id: str) -> bytes:
 
 @dataclass(frozen=True)
 class RepeatedId:
-    """`documents` of a source share their id with another one; one of them is `id`, which stands at `places`."""
+    """How many `documents` of a source share their id with another one, and an example: `id`, which occurs at `places`."""
 
     documents: int
     id: str
     places: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As statistics.json holds it."""
+        """The entry in `statistics.json`."""
         return {"documents": self.documents, "id": self.id, "places": list(self.places)}
 
 
 def find_repeated_id(shards: Sequence[tuple[Path, Sequence[Path]]]) -> RepeatedId | None:
-    """What is said of a source two of whose documents have one id; None if all ids differ.
+    """The repeated ids of a source; None if all ids differ.
 
-    `shards` are, for each shard, what its `IdHashWriter` wrote and the files that hold its documents.
+    Args:
+        shards: for each shard, the file that its `IdHashWriter` wrote and the files that hold its documents.
     """
     shards = [(ids, files) for ids, files in shards if ids.exists() and ids.stat().st_size]
     documents, example = 0, None
-    for hashes in _parts([ids for ids, _ in shards]):
+    for hashes in _hashes_by_range([ids for ids, _ in shards]):
         values, counts = np.unique(hashes, return_counts=True)
         documents += int(counts[counts > 1].sum())
         if example is None and (counts > 1).any():
@@ -102,10 +103,10 @@ def find_repeated_id(shards: Sequence[tuple[Path, Sequence[Path]]]) -> RepeatedI
     return RepeatedId(documents, id, tuple(places)) if documents > 2 else None
 
 
-def _parts(files: Sequence[Path]) -> Iterator[NDArray[np.uint64]]:
+def _hashes_by_range(files: Sequence[Path]) -> Iterator[NDArray[np.uint64]]:
     """All hashes, range by range, as many at a time as fit into memory."""
     total = sum(path.stat().st_size // 8 for path in files)
-    number = -(-total // _AT_ONCE)
+    number = -(-total // _MOST_HASHES)
     edges = [np.uint64(2**64 * part // number) for part in range(1, number)]
     starts = [0] * len(files)
     for part in range(number):

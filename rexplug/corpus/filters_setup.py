@@ -1,4 +1,4 @@
-"""What is put into the sources' filters before curation, and added to its statistics after it."""
+"""Completes the sources' filters before curation, and the statistics after it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SHOWN = 50
 
 
 def resolve_filters(recipe: Recipe, run: RunDirectory, progress: Progress) -> dict[str, DocumentSource]:
-    """The recipe's sources, their `relevance` filters with the trained classifier, and decontamination as the last filter.
+    """The recipe's sources with the trained classifier in their `relevance` filters and with decontamination as the last filter.
 
-    `progress` is told which evaluators' texts are kept out of training, and why others have none.
+    Notes to `progress` say which evaluators' texts are kept out of training, and why those of others are not.
     """
     for note in _notes(recipe):
         progress.note(note)
@@ -44,21 +44,23 @@ def resolve_filters(recipe: Recipe, run: RunDirectory, progress: Progress) -> di
 
 
 def with_classifier(filters: tuple[CorpusFilter, ...], run: RunDirectory) -> tuple[CorpusFilter, ...]:
-    """The filters, those called `relevance` with the classifier that the run trained."""
+    """The filters, the `relevance` filters among them with the classifier that the run trained."""
     from rexplug.corpus.relevance.filter import RelevanceFilter
 
     report = None
-    found: list[CorpusFilter] = []
-    for each in filters:
-        if isinstance(each, RelevanceFilter) and each.model is None:
+    completed: list[CorpusFilter] = []
+    for corpus_filter in filters:
+        if isinstance(corpus_filter, RelevanceFilter) and corpus_filter.model is None:
             report = report or read_json(run.relevance / "relevance.json")
-            each = each.trained(run.relevance / report["model"], report["threshold"], report["characters"])
-        found.append(each)
-    return tuple(found)
+            model = run.relevance / report["model"]
+            completed.append(corpus_filter.trained(model, report["threshold"], report["characters"]))
+        else:
+            completed.append(corpus_filter)
+    return tuple(completed)
 
 
 def decontamination(recipe: Recipe, run: RunDirectory) -> Decontaminate | None:
-    """The filter against the evaluators' texts; None if there are none to compare with."""
+    """The filter that drops documents with text of the evaluators; None if no evaluator has texts to compare with."""
     if not evaluators_with_texts(recipe.evaluators, recipe.curation.decontaminate):
         return None
     return Decontaminate(index=run.fitted / "decontamination", hits=recipe.curation.decontamination.hits)
@@ -76,7 +78,7 @@ def _notes(recipe: Recipe) -> list[str]:
 
 
 def finish_statistics(statistics: dict[str, Any], recipe: Recipe, run: RunDirectory) -> dict[str, Any]:
-    """Add what is only known when all is done: duplicates by domain, and the list of decontamination's hits.
+    """Add the duplicates by domain and the hits of decontamination to the statistics, and write them.
 
     All hits go to `corpus/decontamination.jsonl`, the first of them to the statistics.
     """
@@ -97,7 +99,7 @@ def finish_statistics(statistics: dict[str, Any], recipe: Recipe, run: RunDirect
 
 
 def _duplicates_by_domain(folder: Path, most: int = 20) -> dict[str, int]:
-    """Host -> duplicates dropped, the worst first."""
+    """Host -> number of dropped duplicates, the hosts with the most first."""
     import pyarrow.dataset as ds
 
     files = sorted(str(path) for path in folder.glob("[!.]*.parquet"))
@@ -112,7 +114,7 @@ def _duplicates_by_domain(folder: Path, most: int = 20) -> dict[str, int]:
 
 
 def host_of(url: str | None) -> str:
-    """The host of an address; `no address` if there is none."""
+    """The host of a URL without `www.`; `no address` if there is none."""
     try:
         return (urlsplit(url or "").hostname or "no address").removeprefix("www.")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Score histograms whose bins are fixed beforehand, so that those of several shards add up."""
+"""Histograms of scores with fixed bins, so that those of several shards can be added."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STEPS = (1.0, 2.0, 5.0, 10.0)
 
 
 def bin_of(score: float) -> tuple[float, float]:
-    """Lower and upper edge: twentieths within [0, 1], beyond it 1, 2, 5, 10, 20, 50, ... on either side."""
+    """Lower and upper edge of the bin of a score: twentieths within [0, 1], beyond it 1, 2, 5, 10, 20, 50, ... on either side."""
     if 0 <= score <= 1:
         number = min(19, math.floor(score * 20 + 1e-9))
         return number / 20, (number + 1) / 20
@@ -33,16 +33,16 @@ class Histogram:
     bins: dict[tuple[float, float], list[int]] = field(default_factory=dict)
 
     def add(self, score: float | None, kept: bool) -> None:
-        """Count a score; None and what is not finite are left out."""
+        """Count a score; None, infinity and NaN are left out."""
         if score is not None and math.isfinite(score):
             self.bins.setdefault(bin_of(score), [0, 0])[0 if kept else 1] += 1
 
     def merge(self, other: Sequence[Mapping[str, Any]]) -> None:
-        """Add one that `to_json` wrote."""
-        for each in other:
-            mine = self.bins.setdefault((each["from"], each["to"]), [0, 0])
-            mine[0] += each["kept"]
-            mine[1] += each["dropped"]
+        """Add the counts of a histogram that `to_json` wrote."""
+        for entry in other:
+            counts = self.bins.setdefault((entry["from"], entry["to"]), [0, 0])
+            counts[0] += entry["kept"]
+            counts[1] += entry["dropped"]
 
     def to_json(self) -> list[dict[str, Any]]:
         """The bins in order; empty if there were no scores."""

@@ -1,4 +1,4 @@
-"""What became of a document: where it lies, which filter decided, and what each filter says of it."""
+"""The provenance of a document: where it was read, where it is now, which filter decided, and the verdict of each filter."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from rexplug.text.words import lower_words
 
 PARTS = ("kept", "held_out", "dropped")
 _SHINGLE = 5
-_LEAST = 0.3
-"""Share of common shingles below which nothing is named as the document that a near-duplicate repeats."""
+_MIN_SIMILARITY = 0.3
+"""Share of common shingles below which no document is named as the one that a near-duplicate repeats."""
 
 
 @dataclass(frozen=True)
 class DocumentOutcome:
-    """What became of one document in one source.
+    """The outcome of curation for one document of one source.
 
     `part` is `kept`, `held_out` or `dropped`; `step`, `reason` and `score` are those of the decision to drop it; `file` and `row`
-    are where it lies now, `place` where it was read; `twin` is the document that it repeats; `asked` is what each filter says
-    of it now, as (filter, verdict in words, score).
+    say where it is stored, `place` where it was read; `twin` is the document that it repeats; `verdicts` are those of each
+    filter now, as (filter, verdict in words, score).
     """
 
     source: str
@@ -42,7 +42,7 @@ class DocumentOutcome:
     score: float | None = None
     twin: Mapping[str, Any] | None = None
     matches: tuple[Mapping[str, Any], ...] = ()
-    asked: tuple[tuple[str, str, float | None], ...] = field(default=())
+    verdicts: tuple[tuple[str, str, float | None], ...] = field(default=())
 
     @property
     def place(self) -> str | None:
@@ -52,20 +52,20 @@ class DocumentOutcome:
 
 
 def document_outcomes(recipe: Recipe, run: RunDirectory, id: str) -> list[DocumentOutcome]:
-    """What became of the documents of that id, per source.
+    """The outcomes for the documents of an id, per source.
 
     Raises:
         DataError: there is no corpus, or no source has such a document.
     """
     if not (run.corpus / "statistics.json").exists():
         raise DataError(f"{run.root} holds no finished corpus; rexplug run RECIPE --until curate makes one")
-    found = [fate for name in recipe.sources for fate in _find(recipe, run, name, id)]
-    if not found:
-        known = ", ".join(f"'{each}'" for each in _some_ids(recipe, run))
+    outcomes = [outcome for name in recipe.sources for outcome in _find(recipe, run, name, id)]
+    if not outcomes:
+        known = ", ".join(f"'{example}'" for example in _some_ids(recipe, run))
         raise DataError(
             f"no document of {run.root} is called '{id}'; ids look like {known or 'none: the corpus is empty'}"
         )
-    return found
+    return outcomes
 
 
 def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[DocumentOutcome]:
@@ -88,20 +88,20 @@ def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[D
                     hits = tuple(hit for hit in list_hits(run.corpus, source, last) if hit["id"] == id)
                 yield DocumentOutcome(
                     source, part, document, path, row, step, values.get("reason"), values.get("score"),
-                    twin=_twin(run.corpus, _rivals(recipe, source), document) if duplicate else None,
-                    matches=hits, asked=tuple(_ask(recipe.sources[source].filters, run, document, step)),
+                    twin=_twin(run.corpus, _sources_compared(recipe, source), document) if duplicate else None,
+                    matches=hits, verdicts=tuple(_verdicts(recipe.sources[source].filters, run, document, step)),
                 )  # fmt: skip
 
 
-def _ask(
+def _verdicts(
     filters: tuple[CorpusFilter, ...], run: RunDirectory, document: Document, decided: str | None
 ) -> Iterator[tuple[str, str, float | None]]:
-    """Ask the filters again, up to the one that decided. Those that learnt from the corpus are not asked."""
+    """The verdicts of the filters, up to the one that decided. Filters that were fitted on the corpus are not asked."""
     if decided == "read":
         return
     for each in with_classifier(filters, run):
         if type(each).fit is not CorpusFilter.fit:
-            yield each.step_name, "learnt from the corpus, not asked again", None
+            yield each.step_name, "fitted on the corpus, not asked again", None
         else:
             verdict = judge_document(each, document)
             yield each.step_name, "keep" if verdict.keep else f"drop: {verdict.reason}", verdict.score
@@ -109,7 +109,7 @@ def _ask(
                 return
 
 
-def _rivals(recipe: Recipe, source: str) -> list[str]:
+def _sources_compared(recipe: Recipe, source: str) -> list[str]:
     """The sources whose documents a duplicate of `source` may repeat, its own first."""
     others = recipe.sources if recipe.curation.deduplicate_across else ()
     return list(dict.fromkeys([source, *others]))
@@ -119,7 +119,7 @@ def _twin(corpus: Path, sources: Sequence[str], document: Document) -> dict[str,
     """The document in the corpus that a duplicate repeats: the one with the most word shingles in common."""
     import pyarrow.dataset as ds
 
-    mine = _shingles(document.text)
+    shingles = _shingles(document.text)
     plain = " ".join(document.text.lower().split())
     best: dict[str, Any] | None = None
     for source, part in ((source, part) for source in sources for part in ("kept", "held_out")):
@@ -127,19 +127,20 @@ def _twin(corpus: Path, sources: Sequence[str], document: Document) -> dict[str,
         for batch in ds.dataset(files).to_batches(columns=["id", "text"]) if files else ():
             for row in batch.to_pylist():
                 same = " ".join(row["text"].lower().split()) == plain
-                alike = 1.0 if same else _alike(mine, row["text"], best["alike"] if best else _LEAST)
-                if alike > (best["alike"] if best else _LEAST):
+                alike = 1.0 if same else _similarity(shingles, row["text"], best["alike"] if best else _MIN_SIMILARITY)
+                if alike > (best["alike"] if best else _MIN_SIMILARITY):
                     best = {"source": source, "id": row["id"], "part": part, "alike": round(alike, 3)}
                 if same:
                     return best
     return best
 
 
-def _alike(mine: frozenset[int], text: str, least: float) -> float:
-    theirs = _shingles(text)
-    if not mine or not theirs or min(len(mine), len(theirs)) < least * max(len(mine), len(theirs)):
+def _similarity(shingles: frozenset[int], text: str, least: float) -> float:
+    """Jaccard similarity of the shingles with those of `text`; 0 where it cannot reach `least`."""
+    other = _shingles(text)
+    if not shingles or not other or min(len(shingles), len(other)) < least * max(len(shingles), len(other)):
         return 0.0
-    return len(mine & theirs) / len(mine | theirs)
+    return len(shingles & other) / len(shingles | other)
 
 
 def _shingles(text: str) -> frozenset[int]:
@@ -155,5 +156,5 @@ def _some_ids(recipe: Recipe, run: RunDirectory) -> list[str]:
             for path in sorted((run.corpus / source / part).glob("[!.]*.parquet")):
                 ids = pq.read_table(path, columns=["id"]).slice(0, 3)["id"].to_pylist()
                 if ids:
-                    return [str(each) for each in ids]
+                    return [str(id) for id in ids]
     return []

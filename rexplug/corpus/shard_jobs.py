@@ -1,4 +1,4 @@
-"""One shard through a source's filters, and after deduplication into its parts; both run in worker processes."""
+"""The two jobs of a shard, run in worker processes: filter its documents, and split them after deduplication."""
 
 from __future__ import annotations
 
@@ -30,16 +30,20 @@ from rexplug.plugins.calls import judge_documents, read_documents
 from rexplug.recipe.schema import Curation
 
 _BATCH, _BATCH_CHARACTERS = 256, 4_000_000
-_DRAWS = 2**32
+_NUM_DRAWS = 2**32
 DUPLICATES = ("same address", "exact duplicate", "near-duplicate")
-"""Why deduplication drops a document; drop files hold the place in this list."""
-WHY = {"step": "string", "reason": "string", "score": "double"}
-"""Columns of files of dropped documents."""
+"""Why deduplication drops a document; the files of `drops` hold the index in this tuple."""
+DROP_COLUMNS = {"step": "string", "reason": "string", "score": "double"}
+"""Further columns of files of dropped documents."""
 
 
 @dataclass(frozen=True)
 class SourceJob:
-    """All that the jobs of a source share; written to a file once and read by each worker once."""
+    """The data that the jobs of a source share; written to a file once and read once by each worker.
+
+    `count` is the number of shards, `folder` where files between the jobs go, `target` where the corpus of the source goes,
+    `signatures` the folder of MinHash signatures, in which the files are numbered from `first`.
+    """
 
     source: DocumentSource
     filters: tuple[CorpusFilter, ...]
@@ -51,31 +55,38 @@ class SourceJob:
     signatures: Path
     first: int
 
-    def save(self) -> Path:
-        """Write it; returns the file that jobs name."""
-        path = self.folder / "work.pickle"
+    @property
+    def file(self) -> Path:
+        """The file that jobs name."""
+        return self.folder / "work.pickle"
+
+    def save(self) -> None:
+        """Write the data for the workers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(pickle.dumps(self))
-        return path
+        self.file.write_bytes(pickle.dumps(self))
 
     def passed(self, index: int) -> Path:
-        """The documents that the filters let pass."""
+        """File of the documents that passed the filters."""
         return self.folder / "passed" / f"{index:05d}.parquet"
 
     def keys(self, index: int) -> Path:
-        """What duplicates are found by, one row per document that passed."""
+        """File of the keys that duplicates are found by, one row per document that passed."""
         return self.folder / "keys" / f"{index:05d}.npy"
 
     def ids(self, index: int) -> Path:
-        """Hashes of the ids of the documents that were read."""
+        """File of hashes of the ids of the documents that were read."""
         return self.folder / "ids" / f"{index:05d}.bin"
 
     def dropped(self, index: int) -> Path:
-        """The documents that the filters dropped."""
+        """File of the documents that the filters dropped."""
         return self.target / "dropped" / f"{index:05d}.parquet"
 
+    def duplicates(self, index: int) -> Path:
+        """File of the documents that deduplication dropped."""
+        return self.target / "dropped" / f"{index:05d}-duplicates.parquet"
+
     def drops(self, index: int) -> Path:
-        """Rows of `passed` that are duplicates, and why."""
+        """File of the rows of `passed` that are duplicates, with the index of the reason in `DUPLICATES`."""
         return self.folder / "drops" / f"{index:05d}.npy"
 
     def filtered(self, index: int) -> Path:
@@ -87,41 +98,41 @@ class SourceJob:
         return self.folder / "finished" / f"{index:05d}.json"
 
 
-def load(path: Path) -> SourceJob:
-    """The work of a source, as its main process wrote it."""
+def load_source_job(path: Path) -> SourceJob:
+    """Read what `SourceJob.save` wrote; from memory if this process read it before."""
     stat = path.stat()
-    return _loaded(str(path), stat.st_mtime_ns, stat.st_size)
+    return _load_cached(str(path), stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=8)
-def _loaded(path: str, modified: int, size: int) -> SourceJob:
+def _load_cached(path: str, modified: int, size: int) -> SourceJob:
     silence_datatrove()
-    work: SourceJob = pickle.loads(Path(path).read_bytes())
-    return work
+    source_job: SourceJob = pickle.loads(Path(path).read_bytes())
+    return source_job
 
 
 def shard_documents(source: DocumentSource, index: int, count: int) -> Iterator[Document]:
-    """The documents of a shard, within its part of the source's sample and limit."""
-    documents: Iterator[Document] = map(_sound, read_documents(source, Shard(index, count)))
+    """The documents of a shard, within its part of the source's `sample` and `limit`."""
+    documents: Iterator[Document] = map(_without_surrogates, read_documents(source, Shard(index, count)))
     if source.sample is not None:
-        threshold = source.sample * _DRAWS
-        documents = (each for each in documents if draw(each.id) < threshold)
+        threshold = source.sample * _NUM_DRAWS
+        documents = (document for document in documents if draw(document.id) < threshold)
     if source.limit is None:
         return documents
     share = source.limit // count + (index < source.limit % count)
     return islice(documents, share)
 
 
-def draw(*what: object) -> int:
-    """A number below 2 ** 32 that depends on nothing but `what`."""
-    digest = hashlib.blake2b(json.dumps(what[0] if len(what) == 1 else what).encode(), digest_size=4).digest()
+def draw(*key: object) -> int:
+    """A pseudo-random number below 2 ** 32 that depends on `key` alone."""
+    digest = hashlib.blake2b(json.dumps(key[0] if len(key) == 1 else key).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "little")
 
 
-def _sound(document: Document) -> Document:
-    """The document, or, where a lone surrogate keeps it from being written as UTF-8, a record of that.
+def _without_surrogates(document: Document) -> Document:
+    """The document, or a broken record in its place where a lone surrogate keeps it from being written as UTF-8.
 
-    JSON can spell such characters (`\\ud800`), so files that are valid UTF-8 bring them.
+    JSON can spell such characters (`\\ud800`), so they occur in files that are valid UTF-8.
     """
     try:
         document.id.encode()
@@ -129,7 +140,7 @@ def _sound(document: Document) -> Document:
         (document.url or "").encode()
     except UnicodeEncodeError:
         name = document.id.encode("utf-8", "backslashreplace").decode()
-        return Document(name, "", None, {**document.metadata, ERROR: "a lone surrogate, which is no valid Unicode"})
+        return Document(name, "", None, {**document.metadata, ERROR: "a lone surrogate, which is not valid Unicode"})
     return document
 
 
@@ -148,24 +159,30 @@ def _batches(documents: Iterator[Document]) -> Iterator[list[Document]]:
 
 
 def filter_shard(file: Path, index: int) -> int:
-    """Read a shard, judge its documents, and write kept ones, dropped ones and, last, the record of what was done.
+    """Read and filter the documents of a shard; write those that passed, those that were dropped and, last, the record.
 
     The record's first step is the reading; the others are the filters in their order.
 
     Returns:
         How many documents were read.
     """
-    work = load(file)
+    source_job = load_source_job(file)
     reading = StepStatistics("read")
-    steps = [StepStatistics(each.step_name) for each in work.filters]
+    steps = [StepStatistics(corpus_filter.step_name) for corpus_filter in source_job.filters]
     with ExitStack() as stack:
-        passed = stack.enter_context(DocumentWriter(work.passed(index)))
-        dropped = stack.enter_context(DocumentWriter(work.dropped(index), **WHY))
-        ids = stack.enter_context(IdHashWriter(work.ids(index)))
+        passed = stack.enter_context(DocumentWriter(source_job.passed(index)))
+        dropped = stack.enter_context(DocumentWriter(source_job.dropped(index), **DROP_COLUMNS))
+        ids = stack.enter_context(IdHashWriter(source_job.ids(index)))
         keys = stack.enter_context(
-            KeyWriter(work.keys(index), work.curation, work.signatures, work.first + index, work.seed)
+            KeyWriter(
+                source_job.keys(index),
+                source_job.curation,
+                source_job.signatures,
+                source_job.first + index,
+                source_job.seed,
+            )
         )
-        for batch in _batches(shard_documents(work.source, index, work.count)):
+        for batch in _batches(shard_documents(source_job.source, index, source_job.count)):
             began = time.perf_counter()
             for document in batch:
                 ids.add(document.id)
@@ -174,39 +191,39 @@ def filter_shard(file: Path, index: int) -> int:
                     dropped.write(document, reading.name, str(document.metadata[ERROR]), None)
                 else:
                     reading.keep(document)
-            alive = [document for document in batch if ERROR not in document.metadata]
+            remaining = [document for document in batch if ERROR not in document.metadata]
             reading.seconds += time.perf_counter() - began
-            for each, step in zip(work.filters, steps, strict=True):
-                if alive:
-                    alive = _judged(each, step, alive, dropped)
-            for document in alive:
+            for corpus_filter, step in zip(source_job.filters, steps, strict=True):
+                if remaining:
+                    remaining = _apply_filter(corpus_filter, step, remaining, dropped)
+            for document in remaining:
                 passed.write(document)
                 keys.add(document)
     write_json(
-        work.filtered(index),
+        source_job.filtered(index),
         {
             "read": {"documents": reading.seen, "bytes": reading.bytes_seen},
             "passed": passed.num_documents,
-            "files": _checksums(work, dropped.path),
+            "files": _checksums(source_job, dropped.path),
             "steps": [step.to_json() for step in (reading, *steps)],
         },
     )
     return reading.seen
 
 
-def _checksums(job: SourceJob, *paths: Path) -> dict[str, dict[str, Any]]:
+def _checksums(source_job: SourceJob, *paths: Path) -> dict[str, dict[str, Any]]:
     """The checksums of files that were just written: the workers take them side by side, from memory."""
-    return {str(path.relative_to(job.target)): file_entry(path) for path in paths}
+    return {str(path.relative_to(source_job.target)): file_entry(path) for path in paths}
 
 
-def _judged(
-    each: CorpusFilter, step: StepStatistics, documents: Sequence[Document], dropped: DocumentWriter
+def _apply_filter(
+    corpus_filter: CorpusFilter, step: StepStatistics, documents: Sequence[Document], dropped: DocumentWriter
 ) -> list[Document]:
-    """The documents that a filter keeps, with the texts that it gave them."""
+    """The documents that a filter keeps, with the texts that it changed."""
     began = time.perf_counter()
-    verdicts = judge_documents(each, documents)
+    verdicts = judge_documents(corpus_filter, documents)
     step.seconds += time.perf_counter() - began
-    alive = []
+    kept = []
     for document, verdict in zip(documents, verdicts, strict=True):
         step.scores.add(verdict.score, verdict.keep)
         if not verdict.keep:
@@ -218,8 +235,8 @@ def _judged(
             changed = [*document.metadata.get("changed", ()), step.name]
             after = replace(document, text=verdict.text, metadata={**document.metadata, "changed": changed})
         step.keep(document, after)
-        alive.append(after)
-    return alive
+        kept.append(after)
+    return kept
 
 
 def finish_shard(file: Path, index: int) -> int:
@@ -234,26 +251,26 @@ def finish_shard(file: Path, index: int) -> int:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    job = load(file)
+    source_job = load_source_job(file)
     step = StepStatistics("deduplicate")
     counts = {part: {"documents": 0, "bytes": 0} for part in ("kept", "held_out")}
-    paths = {part: job.target / part / f"{index:05d}.parquet" for part in counts}
-    threshold = round(job.curation.held_out * _DRAWS)
-    duplicates = np.load(job.drops(index)) if job.drops(index).exists() else np.zeros((0, 2), np.uint32)
+    paths = {part: source_job.target / part / f"{index:05d}.parquet" for part in counts}
+    threshold = round(source_job.curation.held_out * _NUM_DRAWS)
+    duplicates = np.load(source_job.drops(index)) if source_job.drops(index).exists() else np.zeros((0, 2), np.uint32)
     unchanged = not len(duplicates) and not threshold
     with ExitStack() as stack:
         written = dict(paths)
         if unchanged:
-            link_or_copy(job.passed(index), written.pop("kept"))
+            link_or_copy(source_job.passed(index), written.pop("kept"))
         writers = {part: stack.enter_context(DocumentWriter(path)) for part, path in written.items()}
-        dropped = stack.enter_context(DocumentWriter(job.target / "dropped" / f"{index:05d}-duplicates.parquet", **WHY))
-        reader = stack.enter_context(open_parquet(job.passed(index)))
+        dropped = stack.enter_context(DocumentWriter(source_job.duplicates(index), **DROP_COLUMNS))
+        reader = stack.enter_context(open_parquet(source_job.passed(index)))
         first = 0
-        for batch in reader.iter_batches(batch_size=1024, columns=["id", "text", "url", "metadata"]):
+        for batch in reader.iter_batches(batch_size=256, columns=["id", "text", "url", "metadata"]):
             sizes = pc.binary_length(batch["text"]).to_numpy()
             parts = np.full(len(batch), "kept", object)
             if threshold:
-                draws = [draw(job.seed, text) for text in batch["text"].to_pylist()]
+                draws = [draw(source_job.seed, text) for text in batch["text"].to_pylist()]
                 parts[np.array(draws) < threshold] = "held_out"
             low, high = np.searchsorted(duplicates[:, 0], (first, first + len(batch)))
             for row, reason in duplicates[low:high].tolist():
@@ -270,6 +287,6 @@ def finish_shard(file: Path, index: int) -> int:
                 if part in writers:
                     writers[part].write_batch(batch.filter(pa.array(chosen)))
             first += len(batch)
-    files = _checksums(job, dropped.path, *paths.values())
-    write_json(job.finished(index), {"step": step.to_json(), **counts, "files": files})
+    files = _checksums(source_job, dropped.path, *paths.values())
+    write_json(source_job.finished(index), {"step": step.to_json(), **counts, "files": files})
     return step.seen

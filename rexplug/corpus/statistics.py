@@ -1,4 +1,4 @@
-"""What each step did, in numbers: documents and bytes in and out, reasons with examples, scores, changed texts, seconds."""
+"""Statistics of the steps of curation: documents and bytes in and out, reasons with examples, scores, changed texts, seconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXCERPT = 200
 
 @dataclass
 class StepStatistics:
-    """One step over one shard, or over all of them once merged."""
+    """The statistics of one step over one shard, or over all shards once merged."""
 
     name: str
     seen: int = 0
@@ -29,7 +29,7 @@ class StepStatistics:
     scores: Histogram = field(default_factory=Histogram)
 
     def keep(self, document: Document, after: Document | None = None) -> None:
-        """Count a kept document, and what it became if the step changed it."""
+        """Count a kept document; `after` is the document as the step changed it."""
         size = len(document.text.encode())
         self.seen += 1
         self.kept += 1
@@ -52,12 +52,12 @@ class StepStatistics:
         self.seen += 1
         self.bytes_seen += len(document.text.encode())
         self.reasons[reason] = self.reasons.get(reason, 0) + 1
-        shown = self.examples.setdefault(reason, [])
-        if len(shown) < _EXAMPLES:
-            shown.append({"id": document.id, "text": document.text[:_EXCERPT]})
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < _EXAMPLES:
+            examples.append({"id": document.id, "text": document.text[:_EXCERPT]})
 
     def to_json(self) -> dict[str, Any]:
-        """As statistics.json holds it."""
+        """The step's entry in `statistics.json`."""
         return {
             "step": self.name,
             "in": self.seen,
@@ -72,7 +72,7 @@ class StepStatistics:
 
 
 def merge_steps(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The same step of several shards as one."""
+    """Merge the entries of the same step over several shards."""
     total = StepStatistics(parts[0]["step"])
     for part in parts:
         total.seen += part["in"]
@@ -83,7 +83,7 @@ def merge_steps(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         total.seconds += part["seconds"]
         for reason, count in part["reasons"].items():
             total.reasons[reason] = total.reasons.get(reason, 0) + count
-            shown = total.examples.setdefault(reason, [])
-            shown += part["examples"].get(reason, [])[: _EXAMPLES - len(shown)]
+            examples = total.examples.setdefault(reason, [])
+            examples += part["examples"].get(reason, [])[: _EXAMPLES - len(examples)]
         total.scores.merge(part["scores"])
     return total.to_json()

@@ -22,7 +22,7 @@ from rexplug.model.build import load_model
 from rexplug.model.family import SIZES
 from rexplug.model.packed import use_packed_attention
 from rexplug.optimizers import OPTIMIZERS
-from rexplug.phase_stream import ROWS, remembered_rows
+from rexplug.phase_stream import ROWS, chosen_row_tokens
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
@@ -138,7 +138,7 @@ def choose_row_tokens(
         return stream
     row_tokens: int | None = None
     if distributed.rank() == 0:
-        row_tokens = remembered_rows(phase, run)
+        row_tokens = chosen_row_tokens(phase, run)
         if row_tokens is None:
             tried = phase.microbatch_tokens == "auto"
             if tried:

@@ -16,6 +16,7 @@ from rexplug.engine.job import Evaluate, PhaseJob
 from rexplug.engine.metrics import MetricsFile
 from rexplug.engine.microbatch_size import TokensThatFit, choose_row_tokens, explain_out_of_memory
 from rexplug.engine.restore import find_origin, restore
+from rexplug.engine.terminal import TerminalMayClose
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
@@ -59,6 +60,7 @@ def train_phase(
         DataError: the loss is not a number, memory ran out, or a checkpoint does not fit or cannot be written.
         RankLost: another rank is gone.
     """
+    progress = TerminalMayClose(progress)
     progress.start(phase.name, phase.tokens, "tokens")
     import_composer()
     # These import Composer at their top, so they are imported after it was.

@@ -1,4 +1,4 @@
-"""The harness that evaluators run in."""
+"""Evaluation of encoders: evaluators, the models they run on, and the harness that runs them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EvaluationData", "EvaluatorsFailed", "ModelSpec", "distinct", "evaluate", "read_scores"]
 
-_PLACES = {
-    "EvaluatorsFailed": "harness",
+_MODULE_OF = {
     "EvaluationData": "harness",
+    "EvaluatorsFailed": "harness",
     "ModelSpec": "models",
     "distinct": "models",
     "evaluate": "harness",
@@ -22,7 +22,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    # The evaluators beside it are imported whenever plugins are listed, and must not bring torch along.
-    if name in _PLACES:
-        return getattr(import_module(f"rexplug.evaluation.{_PLACES[name]}"), name)
+    # The modules with evaluators are imported whenever plugins are listed, which must not import numpy or torch.
+    if name in _MODULE_OF:
+        return getattr(import_module(f"rexplug.evaluation.{_MODULE_OF[name]}"), name)
     raise AttributeError(name)

@@ -1,12 +1,13 @@
 """Fine-tunes with a fixed budget: one small training loop, and the losses and heads that use it.
 
 The loop is ours and not a trainer's, so that every model gets the same examples in the same order for the same number of
-steps, on packed rows where it can; a run of it is a function of (model, examples, budget, seed).
+steps, on packed rows where it can; a fine-tune is a function of (model, examples, budget, seed).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +18,17 @@ from torch import Tensor, nn
 from rexplug.components import FineTuning
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 
-_COSENT_SCALE = 20.0
-"""As in sentence-transformers' CoSENTLoss and MultipleNegativesRankingLoss."""
-_HEAD_RATE = 1e-2
-"""Learning rate of a probe's head: a few thousand weights on fixed vectors need no sweep."""
+_LOSS_SCALE = 20.0
+"""Of cosines, as in sentence-transformers' CoSENTLoss and MultipleNegativesRankingLoss."""
+_HEAD_LEARNING_RATE = 1e-2
+"""Of a probe's head: a few thousand weights on fixed vectors need no sweep."""
 _HEAD_STEPS = 300
-_WHITENING = 500
-"""Texts of either side that embeddings are whitened by before a fine-tune, at most."""
+_STATISTICS_TEXTS = 500
+"""Texts (of either side) whose mean and directions embeddings are whitened or scaled by before a fine-tune, at most."""
 Rows = list[NDArray[np.int64]]
+"""Token ids of texts, special tokens included."""
+Predictor = Callable[[str], Any]
+"""Split (`train`, `dev`, `test`) -> predictions for its examples."""
 
 
 def train(
@@ -34,16 +38,26 @@ def train(
     *,
     steps: int,
     batch: int,
-    rate: float,
+    learning_rate: float,
     seed: int,
 ) -> None:
-    """AdamW on `loss(indices of a batch)`, warm-up over a tenth of the steps, then a line to 0, gradients cut at norm 1."""
-    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01)
+    """AdamW with gradients clipped at norm 1; linear warm-up over a tenth of the steps, then linear decay to 0.
+
+    Args:
+        parameters: what is trained.
+        loss: indices of a batch's examples -> loss.
+        num_examples: how many examples there are.
+        steps: steps of the optimizer.
+        batch: examples in a step.
+        learning_rate: its peak.
+        seed: of the order of examples.
+    """
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01)
     warmup = max(1, steps // 10)
     for step, indices in enumerate(_batches(num_examples, batch, steps, seed)):
         factor = min((step + 1) / warmup, (steps - step) / max(1, steps - warmup + 1))
         for group in optimizer.param_groups:
-            group["lr"] = rate * factor
+            group["lr"] = learning_rate * factor
         value = loss(indices)
         optimizer.zero_grad()
         value.backward()
@@ -52,107 +66,137 @@ def train(
 
 
 def _batches(num_examples: int, batch: int, steps: int, seed: int) -> Iterator[list[int]]:
-    """Epoch after epoch in a new order, without short batches."""
+    """Epoch after epoch in a new order; a batch that an epoch does not fill is filled from the next."""
     generator = np.random.default_rng([seed, num_examples])
-    waiting: list[int] = []
+    pending: list[int] = []
     for _ in range(steps):
-        while len(waiting) < min(batch, num_examples):
-            waiting += generator.permutation(num_examples).tolist()
-        yield waiting[:batch]
-        waiting = waiting[batch:]
+        while len(pending) < min(batch, num_examples):
+            pending += generator.permutation(num_examples).tolist()
+        yield pending[:batch]
+        pending = pending[batch:]
 
 
 def tune_similarity(
-    encoder: HuggingFaceEncoder, first: Rows, second: Rows, labels: NDArray[np.float64], budget: FineTuning, *, rate: float,
+    encoder: HuggingFaceEncoder,
+    first: Rows,
+    second: Rows,
+    labels: NDArray[np.float64],
+    budget: FineTuning,
+    *,
+    learning_rate: float,
     seed: int,
-) -> HuggingFaceEncoder:  # fmt: skip
-    """A copy tuned with CoSENT: of two pairs with different labels, the one with the higher label is to be more alike."""
+) -> HuggingFaceEncoder:
+    """A copy fine-tuned with CoSENT, on pairs `first[i]`, `second[i]` whose degree of similarity is `labels[i]`."""
     tuned = encoder.clone()
-    tuned.whiten([*first[:_WHITENING], *second[:_WHITENING]])
-    wanted = torch.from_numpy(labels)
+    tuned.whiten([*first[:_STATISTICS_TEXTS], *second[:_STATISTICS_TEXTS]])
+    degrees = torch.from_numpy(labels)
 
     def loss(indices: list[int]) -> Tensor:
         vectors = F.normalize(tuned.pooled([first[i] for i in indices] + [second[i] for i in indices]), dim=-1)
         one, two = vectors.chunk(2)
-        return cosent((one * two).sum(-1), wanted[indices].to(one.device))
+        return cosent((one * two).sum(-1), degrees[indices].to(one.device))
 
-    _train_all(tuned, loss, len(first), budget, rate, seed)
+    _train_all(tuned, loss, len(first), budget, learning_rate, seed)
     return tuned
 
 
 def cosent(similarity: Tensor, labels: Tensor) -> Tensor:
     """CoSENT loss of `similarity` `[b]` and `labels` `[b]`: log(1 + sum of exp(20 (s_i - s_j)) where label_i < label_j)."""
-    scaled = similarity * _COSENT_SCALE
+    scaled = similarity * _LOSS_SCALE
     differences = scaled[:, None] - scaled[None, :]
     wrong = labels[:, None] < labels[None, :]
     return torch.logsumexp(torch.cat([differences.new_zeros(1), differences[wrong]]), 0)
 
 
 def tune_ranking(
-    encoder: HuggingFaceEncoder, queries: Rows, documents: Rows, same: Sequence[str], budget: FineTuning, *, rate: float,
+    encoder: HuggingFaceEncoder,
+    queries: Rows,
+    documents: Rows,
+    query_texts: Sequence[str],
+    budget: FineTuning,
+    *,
+    learning_rate: float,
     seed: int,
-) -> HuggingFaceEncoder:  # fmt: skip
-    """A copy tuned with in-batch negatives; `same[i]` names the query of pair i: its other documents are no negatives."""
+) -> HuggingFaceEncoder:
+    """A copy fine-tuned with in-batch negatives, on pairs of `queries[i]` and its relevant `documents[i]`.
+
+    Pairs with equal `query_texts` share a query: their documents are not negatives of each other.
+    """
     tuned = encoder.clone()
-    tuned.whiten([*queries[:_WHITENING], *documents[:_WHITENING]])
-    numbers = np.unique(np.asarray(same, object).astype(str), return_inverse=True)[1]
+    tuned.whiten([*queries[:_STATISTICS_TEXTS], *documents[:_STATISTICS_TEXTS]])
+    query_numbers = np.unique(np.asarray(query_texts, object).astype(str), return_inverse=True)[1]
 
     def loss(indices: list[int]) -> Tensor:
         vectors = F.normalize(tuned.pooled([queries[i] for i in indices] + [documents[i] for i in indices]), dim=-1)
-        asked, answers = vectors.chunk(2)
-        scores = asked @ answers.T * _COSENT_SCALE
-        group = torch.from_numpy(numbers[indices]).to(scores.device)
-        other = (group[:, None] == group[None, :]) & ~torch.eye(len(indices), dtype=torch.bool, device=scores.device)
+        query_vectors, document_vectors = vectors.chunk(2)
+        scores = query_vectors @ document_vectors.T * _LOSS_SCALE
+        numbers = torch.from_numpy(query_numbers[indices]).to(scores.device)
+        own = torch.eye(len(indices), dtype=torch.bool, device=scores.device)
+        same_query = (numbers[:, None] == numbers[None, :]) & ~own
         return F.cross_entropy(
-            scores.masked_fill(other, float("-inf")), torch.arange(len(indices), device=scores.device)
+            scores.masked_fill(same_query, float("-inf")), torch.arange(len(indices), device=scores.device)
         )
 
-    _train_all(tuned, loss, len(queries), budget, rate, seed)
+    _train_all(tuned, loss, len(queries), budget, learning_rate, seed)
     return tuned
 
 
 def tune_classifier(
-    encoder: HuggingFaceEncoder, rows: Rows, classes: NDArray[np.int64], num_classes: int, budget: FineTuning, *, rate: float,
+    encoder: HuggingFaceEncoder,
+    rows: Rows,
+    classes: NDArray[np.int64],
+    num_classes: int,
+    budget: FineTuning,
+    *,
+    learning_rate: float,
     seed: int,
-) -> Callable[[Rows], NDArray[np.float32]]:  # fmt: skip
-    """All weights and a linear head on the embedding; returns rows -> class logits `[n, classes]`."""
+) -> Callable[[Rows], NDArray[np.float32]]:
+    """Fine-tune all weights and a linear head on the mean of the token vectors; returns rows -> logits `[n, classes]`."""
     tuned = encoder.clone()
     head = _head(tuned.num_dimensions, num_classes, seed).to(tuned.device)
-    wanted = torch.from_numpy(classes)
-    sample = rows[:_WHITENING]
-    center, scale = _scale(torch.stack([each.mean(0) for each in tuned.token_vectors(sample)]))
+    labels = torch.from_numpy(classes)
+    sample = rows[:_STATISTICS_TEXTS]
+    center, scale = _center_and_scale(torch.stack([vectors.mean(0) for vectors in tuned.token_vectors(sample)]))
 
     def mean(batch: Rows) -> Tensor:
-        return (torch.stack([each.mean(0) for each in tuned.hidden(batch)]) - center) / scale
+        return (torch.stack([vectors.mean(0) for vectors in tuned.hidden(batch)]) - center) / scale
 
     def loss(indices: list[int]) -> Tensor:
-        return F.cross_entropy(head(mean([rows[i] for i in indices])), wanted[indices].to(tuned.device))
+        return F.cross_entropy(head(mean([rows[i] for i in indices])), labels[indices].to(tuned.device))
 
-    _train_all(tuned, loss, len(rows), budget, rate, seed, head)
+    _train_all(tuned, loss, len(rows), budget, learning_rate, seed, head)
 
-    def logits(asked: Rows) -> NDArray[np.float32]:
-        result = np.zeros((len(asked), num_classes), np.float32)
+    def logits(texts: Rows) -> NDArray[np.float32]:
+        result = np.zeros((len(texts), num_classes), np.float32)
         with torch.no_grad():
-            for indices in tuned.batches(asked):
-                result[indices] = head(mean([asked[i] for i in indices])).cpu().numpy()
+            for indices in tuned.batches(texts):
+                result[indices] = head(mean([texts[i] for i in indices])).cpu().numpy()
         return result
 
     return logits
 
 
 def tune_tagger(
-    encoder: HuggingFaceEncoder, rows: Rows, tags: list[NDArray[np.int64]], num_tags: int, budget: FineTuning, *, rate: float,
-    seed: int, frozen: bool,
-) -> Callable[[Rows], list[NDArray[np.int64]]]:  # fmt: skip
-    """A linear head on every token, with all weights or (`frozen`) alone; tag -1 counts for nothing.
+    encoder: HuggingFaceEncoder,
+    rows: Rows,
+    tags: list[NDArray[np.int64]],
+    num_tags: int,
+    budget: FineTuning,
+    *,
+    learning_rate: float,
+    seed: int,
+    frozen: bool,
+) -> Callable[[Rows], list[NDArray[np.int64]]]:
+    """Fine-tune a linear head on every token, with all weights or (`frozen`) alone.
 
-    Returns rows -> tag of each token.
+    `tags[i]` `[tokens]` are the tags of `rows[i]`; tokens with tag -1 do not count. Returns rows -> tag of each token.
     """
     tuned = encoder.clone()
     head = _head(tuned.num_dimensions, num_tags, seed).to(tuned.device)
-    wanted = [torch.from_numpy(each) for each in tags]
+    labels = [torch.from_numpy(row_tags) for row_tags in tags]
     fixed = encoder.token_vectors(rows) if frozen else None
-    center, scale = _scale(torch.cat(fixed if fixed is not None else encoder.token_vectors(rows[:_WHITENING])))
+    sample = fixed if fixed is not None else encoder.token_vectors(rows[:_STATISTICS_TEXTS])
+    center, scale = _center_and_scale(torch.cat(sample))
 
     def scores(vectors: Tensor) -> Tensor:
         logits: Tensor = head((vectors - center) / scale)
@@ -160,19 +204,20 @@ def tune_tagger(
 
     def loss(indices: list[int]) -> Tensor:
         vectors = [fixed[i] for i in indices] if fixed is not None else tuned.hidden([rows[i] for i in indices])
-        truth = torch.cat([wanted[i] for i in indices]).to(tuned.device)
+        truth = torch.cat([labels[i] for i in indices]).to(tuned.device)
         return F.cross_entropy(scores(torch.cat(list(vectors))), truth, ignore_index=-1)
 
     if frozen:
         train(
-            list(head.parameters()), loss, len(rows), steps=_HEAD_STEPS, batch=budget.batch, rate=_HEAD_RATE, seed=seed
-        )
+            list(head.parameters()), loss, len(rows), steps=_HEAD_STEPS, batch=budget.batch,
+            learning_rate=_HEAD_LEARNING_RATE, seed=seed,
+        )  # fmt: skip
     else:
-        _train_all(tuned, loss, len(rows), budget, rate, seed, head)
+        _train_all(tuned, loss, len(rows), budget, learning_rate, seed, head)
 
-    def predict(asked: Rows) -> list[NDArray[np.int64]]:
+    def predict(texts: Rows) -> list[NDArray[np.int64]]:
         with torch.no_grad():
-            return [scores(each).argmax(-1).cpu().numpy() for each in tuned.token_vectors(asked)]
+            return [scores(vectors).argmax(-1).cpu().numpy() for vectors in tuned.token_vectors(texts)]
 
     return predict
 
@@ -180,22 +225,24 @@ def tune_tagger(
 def probe_similarity(
     first: NDArray[np.float32], second: NDArray[np.float32], labels: NDArray[np.float64], *, batch: int, seed: int
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """A linear map of fixed embeddings, trained with CoSENT; returns embeddings -> mapped embeddings."""
+    """Train a linear map of fixed embeddings with CoSENT; returns embeddings -> mapped embeddings."""
     vectors = torch.from_numpy(np.concatenate([first, second]))
-    center, scale = _scale(vectors)
-    one, two = ((torch.from_numpy(each) - center) / scale for each in (first, second))
-    wanted = torch.from_numpy(labels)
+    center, scale = _center_and_scale(vectors)
+    one, two = ((torch.from_numpy(side) - center) / scale for side in (first, second))
+    degrees = torch.from_numpy(labels)
     size = one.shape[1]
     linear = nn.Linear(size, size, bias=False)
     with torch.no_grad():
         linear.weight.copy_(torch.eye(size))
 
     def loss(indices: list[int]) -> Tensor:
-        a, b = (F.normalize(linear(each[indices]), dim=-1) for each in (one, two))
-        return cosent((a * b).sum(-1), wanted[indices])
+        a, b = (F.normalize(linear(side[indices]), dim=-1) for side in (one, two))
+        return cosent((a * b).sum(-1), degrees[indices])
 
-    rate = _HEAD_RATE / 10  # starts from the identity, not from nothing
-    train(list(linear.parameters()), loss, len(one), steps=_HEAD_STEPS, batch=batch, rate=rate, seed=seed)
+    # Lower than a head's: the map starts from the identity, not from random weights.
+    learning_rate = _HEAD_LEARNING_RATE / 10
+    parameters = list(linear.parameters())
+    train(parameters, loss, len(one), steps=_HEAD_STEPS, batch=batch, learning_rate=learning_rate, seed=seed)
 
     def mapped(values: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.no_grad():
@@ -205,23 +252,66 @@ def probe_similarity(
     return mapped
 
 
+def predict_by_mode(
+    fine_tunes: Mapping[str, Callable[[float, int], Predictor]],
+    budget: FineTuning,
+    on_dev: Callable[[Any], float],
+    seed: int,
+    wanted: str = "test",
+) -> tuple[dict[str, list[Any]], list[str]]:
+    """Predictions on the split `wanted`, a list over seeds for each mode of the budget, and notes for the reader.
+
+    The key of the first mode is `*`, that of others `mode.*`; the metric's name takes the place of the star.
+
+    Args:
+        fine_tunes: mode -> (learning rate, seed) -> predictor.
+        budget: modes, learning rates and number of seeds.
+        on_dev: rates predictions on dev, from which the learning rate is chosen with the first seed.
+        seed: the first seed.
+        wanted: the split.
+    """
+    predictions: dict[str, list[Any]] = {}
+    notes = []
+    for number, mode in enumerate(budget.modes):
+        fine_tune = fine_tunes[mode]
+        rates = budget.learning_rates if mode == "full" else budget.learning_rates[:1]
+        first = {rate: fine_tune(rate, seed) for rate in rates}
+        best = max(rates, key=lambda rate: on_dev(first[rate]("dev"))) if len(rates) > 1 else rates[0]
+        predictors = [first[best], *(fine_tune(best, seed + offset) for offset in range(1, budget.seeds))]
+        predictions["*" if number == 0 else f"{mode}.*"] = [predict(wanted) for predict in predictors]
+        if mode == "full" and len(rates) > 1:
+            notes.append(
+                f"Full fine-tune: learning rate {best:g} of {', '.join(f'{r:g}' for r in rates)}, chosen on dev."
+            )
+    return predictions, notes
+
+
 def _train_all(
-    tuned: HuggingFaceEncoder, loss: Callable[[list[int]], Tensor], count: int, budget: FineTuning, rate: float, seed: int,
+    tuned: HuggingFaceEncoder,
+    loss: Callable[[list[int]], Tensor],
+    num_examples: int,
+    budget: FineTuning,
+    learning_rate: float,
+    seed: int,
     *heads: nn.Module,
-) -> None:  # fmt: skip
-    parameters = [each for module in (tuned.module, *heads) for each in module.parameters() if each.requires_grad]
-    train(parameters, loss, count, steps=budget.steps, batch=budget.batch, rate=rate, seed=seed)
+) -> None:
+    parameters = [
+        parameter for module in (tuned.module, *heads) for parameter in module.parameters() if parameter.requires_grad
+    ]
+    train(
+        parameters, loss, num_examples, steps=budget.steps, batch=budget.batch, learning_rate=learning_rate, seed=seed
+    )
 
 
-def _head(size: int, num: int, seed: int) -> nn.Linear:
-    head = nn.Linear(size, num)
+def _head(size: int, num_outputs: int, seed: int) -> nn.Linear:
+    head = nn.Linear(size, num_outputs)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        head.weight.copy_(torch.randn(num, size, generator=generator) * 0.02)
+        head.weight.copy_(torch.randn(num_outputs, size, generator=generator) * 0.02)
         head.bias.zero_()
     return head
 
 
-def _scale(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each dimension: embeddings of masked language models lie in a narrow cone."""
+def _center_and_scale(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each dimension: embeddings of masked language models lie in a narrow cone."""
     return vectors.mean(0), vectors.std(0).clamp_min(1e-6)

@@ -1,10 +1,9 @@
-"""Runs evaluators on a model and writes what they find; what was found before is not computed again."""
+"""Runs evaluators on a model and writes their results; a stored result whose inputs are unchanged is not computed again."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,8 +25,9 @@ from rexplug.components import (
     Scores,
     TaggingTask,
 )
-from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError
+from rexplug.errors import DataError, NotApplicable, RexplugError
 from rexplug.io.atomic import write_json, write_text
+from rexplug.plugins.calls import evaluate_model, score_document
 from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
 from rexplug.run_directory import read_json
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from rexplug.evaluation.models import Model
 
 FORMAT = 1
-"""Version of how results are computed and written; results of another one are not taken."""
+"""Version of how results are computed and written; stored results of another version are not used."""
 _PACKAGES = ("torch", "transformers", "mteb", "scikit-learn")
 
 
 class EvaluatorsFailed(DataError):
-    """Evaluators that could not measure a model; `results` holds what the others found."""
+    """Some evaluators could not measure a model; `results` holds those of the others."""
 
     def __init__(self, message: str, results: Mapping[str, Mapping[str, Any]]) -> None:
         super().__init__(message)
@@ -52,16 +52,18 @@ class EvaluatorsFailed(DataError):
 
 @dataclass(frozen=True)
 class EvaluationData:
-    """What evaluators measure on, the same for every model: held-out documents and what marks salient words in them."""
+    """What evaluators measure on, the same for every model: held-out documents, and a scorer of salient words in them.
+
+    `tokenizer` is the recipe's, whose tokens the scorer marks; not that of the model under evaluation.
+    """
 
     held_out: Mapping[str, Sequence[Document]]
     seed: int
     scorer: SalienceScorer | None = None
     tokenizer: Path | None = None
-    """The recipe's tokenizer, whose tokens the scorer marks; not that of the model under evaluation."""
 
     def fingerprint(self) -> str:
-        """Hash of all of it."""
+        """Hash of documents, seed and scorer."""
         scorer = self.scorer.dump() if self.scorer else None
         digest = hashlib.sha256(json.dumps([self.seed, scorer, PluginCode({}).of([self.scorer])]).encode())
         for name, documents in self.held_out.items():
@@ -73,64 +75,64 @@ class EvaluationData:
 
 @dataclass(frozen=True)
 class Context:
-    """What evaluators get; implements `rexplug.EvaluationContext`."""
+    """A model and the data to measure it on; implements `rexplug.EvaluationContext`."""
 
     encoder: Model
-    material: EvaluationData
+    data: EvaluationData
     folder: Path
 
     @property
     def held_out(self) -> Mapping[str, Sequence[Document]]:
         """Per source, kept documents that no phase trains on."""
-        return self.material.held_out
+        return self.data.held_out
 
     @property
     def seed(self) -> int:
-        """Of the draws of items and fine-tunes."""
-        return self.material.seed
+        """Seed of everything random in an evaluation."""
+        return self.data.seed
 
     def salience(self, texts: Sequence[str]) -> list[NDArray[np.uint8]] | None:
-        """Per character, by the recipe's scorer on the recipe's tokens."""
-        scorer, tokenizer = self.material.scorer, self.material.tokenizer
+        """Salience of each character, `[len(text)]` per text: the highest of the tokens that cover it; None without a scorer."""
+        scorer, tokenizer = self.data.scorer, self.data.tokenizer
         if scorer is None or tokenizer is None:
             return None
         from rexplug.tokens.tokenize import encode
 
         documents = [Document(str(number), text) for number, text in enumerate(texts)]
-        found: list[NDArray[np.uint8]] = []
+        salience: list[NDArray[np.uint8]] = []
         for document in encode(tokenizer, documents):
             marks = np.zeros(len(document.text), np.uint8)
-            for (start, end), value in zip(document.offsets, scorer.score(document), strict=True):
-                marks[start:end] = np.maximum(marks[start:end], value)
-            found.append(marks)
-        return found
+            for (start, end), score in zip(document.offsets, score_document(scorer, document), strict=True):
+                marks[start:end] = np.maximum(marks[start:end], score)
+            salience.append(marks)
+        return salience
 
     def retrieval(self, collection: RetrievalCollection, tuning: FineTuning | None = None) -> EvaluationResult:
-        """Run on mteb."""
+        """Rank on mteb and score; see `EvaluationContext.retrieval`."""
         from rexplug.evaluation.retrieval import evaluate_retrieval
 
         return evaluate_retrieval(collection, self.encoder, self.folder, self.seed, tuning)
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
-        """Degrees of similarity."""
+        """Measure degrees of similarity; see `EvaluationContext.similarity`."""
         from rexplug.evaluation import finetune_tasks
 
         return finetune_tasks.similarity(task, self.encoder, tuning, self.seed)
 
     def classification(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
-        """Classes of texts."""
+        """Classify texts; see `EvaluationContext.classification`."""
         from rexplug.evaluation import finetune_tasks
 
         return finetune_tasks.classification(task, self.encoder, tuning, self.seed)
 
     def pair_classification(self, task: ExampleTask, tuning: FineTuning, positive: str) -> EvaluationResult:
-        """Whether texts belong together."""
+        """Classify pairs of texts; see `EvaluationContext.pair_classification`."""
         from rexplug.evaluation import finetune_tasks
 
         return finetune_tasks.pair_classification(task, self.encoder, tuning, positive, self.seed)
 
     def tagging(self, task: TaggingTask, tuning: FineTuning) -> EvaluationResult:
-        """Labelled spans."""
+        """Label spans; see `EvaluationContext.tagging`."""
         from rexplug.evaluation import finetune_tasks
 
         return finetune_tasks.tagging(task, self.encoder, tuning, self.seed)
@@ -139,28 +141,32 @@ class Context:
 def evaluate(
     evaluators: Sequence[Evaluator],
     load: Callable[[], Model],
-    material: EvaluationData,
+    data: EvaluationData,
     *,
     name: str,
     folder: Path,
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
-    """Run every evaluator on a model; writes `folder/<evaluator>.json` (and `.scores`) and returns what they hold.
+    """Run every evaluator on a model.
 
-    A result that lies there already is taken if model, evaluator, data and library versions are the same. A result whose
-    evaluator does not apply to the model holds `not_applicable`, the reason, instead of metrics.
+    Writes `folder/<evaluator>.json`, and scores of single items to `folder/<evaluator>.scores`. A result that is stored there
+    already is used if model, evaluator, data and library versions are the same. A result whose evaluator does not apply to
+    the model holds `not_applicable`, the reason, instead of metrics.
 
     Args:
         evaluators: what is measured.
-        load: makes the model.
-        material: what it is measured on.
+        load: loads the model; not called if there are no evaluators.
+        data: what it is measured on.
         name: of the model, or the moment in a run.
         folder: where results go.
-        progress: told after each evaluator.
+        progress: updated after each evaluator.
+
+    Returns:
+        Label of the evaluator -> the content of its file.
 
     Raises:
         EvaluatorsFailed: some evaluators could not measure, for a reason that the user can mend; the others did.
-        RexplugError: the only one could not.
+        RexplugError: the only evaluator could not.
         DataError: the model cannot be loaded.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -169,27 +175,23 @@ def evaluate(
         return results
     progress.start(f"evaluate {name}", len(evaluators), "evaluators")
     model = load()
-    data = material.fingerprint()
+    data_hash = data.fingerprint()
     failed: dict[str, RexplugError] = {}
     for number, evaluator in enumerate(evaluators):
         label = evaluator.label
-        key = _key(model, evaluator, data)
+        key = _key(model, evaluator, data_hash)
         path = folder / f"{label}.json"
-        known = read_json(path) if path.exists() else {}
-        if known.get("key") == key:
-            results[label] = known
+        stored = read_json(path) if path.exists() else {}
+        if stored.get("key") == key:
+            results[label] = stored
         else:
             try:
-                results[label] = _measure(evaluator, model, material, name, folder, key)
+                results[label] = _measure(evaluator, model, data, name, folder, key)
             except RexplugError as error:
                 failed[label] = error
                 progress.update(number + 1)
                 continue
-        found = results[label]
-        figures = (
-            {} if "not_applicable" in found else {f"{label} {found['main']}": found["metrics"][found["main"]]["value"]}
-        )
-        progress.update(number + 1, **figures)
+        progress.update(number + 1, **_main_metric(results[label]))
     if failed:
         if len(evaluators) == 1:
             raise failed[evaluators[0].label]
@@ -198,44 +200,60 @@ def evaluate(
     return results
 
 
+def _main_metric(result: Mapping[str, Any]) -> dict[str, float]:
+    """Name -> value of a result's main metric; empty if the evaluator does not apply."""
+    if "not_applicable" in result:
+        return {}
+    return {f"{result['label']} {result['main']}": result["metrics"][result["main"]]["value"]}
+
+
 def _measure(
-    evaluator: Evaluator, model: Model, material: EvaluationData, name: str, folder: Path, key: str
+    evaluator: Evaluator, model: Model, data: EvaluationData, name: str, folder: Path, key: str
 ) -> dict[str, Any]:
-    began = time.monotonic()
-    context = Context(model, material, folder / "files" / evaluator.label)
+    started = time.monotonic()
+    context = Context(model, data, folder / "files" / evaluator.label)
     context.folder.mkdir(parents=True, exist_ok=True)
-    written: dict[str, Any] = {
-        "evaluator": evaluator.name, "label": evaluator.label, "options": evaluator.dump(), "moment": name,
-        "revision": model.revision, "key": key,
-    }  # fmt: skip
+    content: dict[str, Any] = {
+        "evaluator": evaluator.name,
+        "label": evaluator.label,
+        "options": evaluator.dump(),
+        "moment": name,
+        "revision": model.revision,
+        "key": key,
+    }
     scores: Mapping[str, Scores] = {}
     try:
-        result = evaluator.evaluate(context)
+        result = evaluate_model(evaluator, context)
     except NotApplicable as reason:
-        written |= {"not_applicable": str(reason)}
+        content |= {"not_applicable": str(reason)}
     else:
-        _check(evaluator, result)
         scores = result.scores
-        written |= {
-            "main": result.main, "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
-            "tables": {name: [dict(row) for row in rows] for name, rows in result.tables.items()},
-            "examples": [dict(each) for each in result.examples], "notes": list(result.notes),
-        }  # fmt: skip
-    written["seconds"] = round(time.monotonic() - began, 2)
-    # Long and for machines only, hence compact and beside the result; first, so that a result never lacks its scores.
-    content = {name: {k: v for k, v in asdict(each).items() if v is not None} for name, each in scores.items()}
-    write_text(scores_path(folder, evaluator.label), json.dumps({"key": key, "scores": content}))
-    write_json(folder / f"{evaluator.label}.json", written)
-    return written
+        content |= {
+            "main": result.main,
+            "metrics": {metric_name: asdict(metric) for metric_name, metric in result.metrics.items()},
+            "tables": {title: [dict(row) for row in rows] for title, rows in result.tables.items()},
+            "examples": [dict(example) for example in result.examples],
+            "notes": list(result.notes),
+        }
+    content["seconds"] = round(time.monotonic() - started, 2)
+    # Scores are long and for machines only, hence compact and in a file of their own; that file is written first, so that
+    # a result is never without its scores.
+    scores_content = {
+        metric_name: {field: value for field, value in asdict(score).items() if value is not None}
+        for metric_name, score in scores.items()
+    }
+    write_text(scores_path(folder, evaluator.label), json.dumps({"key": key, "scores": scores_content}))
+    write_json(folder / f"{evaluator.label}.json", content)
+    return content
 
 
 def scores_path(folder: Path, label: str) -> Path:
-    """Where an evaluator's scores of single items lie."""
+    """The file with an evaluator's scores of single items."""
     return folder / f"{label}.scores"
 
 
 def read_scores(folder: Path, label: str) -> dict[str, Scores]:
-    """Metric -> its items' scores; empty for results without.
+    """The scores of single items by metric; empty if the evaluator stored none.
 
     Raises:
         DataError: the file is damaged.
@@ -244,17 +262,17 @@ def read_scores(folder: Path, label: str) -> dict[str, Scores]:
     if not path.exists():
         return {}
     try:
-        return {name: Scores(**each) for name, each in read_json(path)["scores"].items()}
+        return {name: Scores(**fields) for name, fields in read_json(path)["scores"].items()}
     except (TypeError, KeyError):
         raise DataError(f"{path} holds no scores; remove it and evaluate again") from None
 
 
-def _key(model: Model, evaluator: Evaluator, data: str) -> str:
-    """What a stored result must agree in to be taken: model, evaluator, data and what computes."""
+def _key(model: Model, evaluator: Evaluator, data_hash: str) -> str:
+    """Hash of all that decides a result: model, evaluator with its options, code and files, data, and library versions."""
     digest = hashlib.sha256()
     versions = [FORMAT, *(version(package) for package in _PACKAGES)]
     code = PluginCode({}).of([evaluator])
-    digest.update(json.dumps([model.revision, evaluator.dump(), code, data, versions], sort_keys=True).encode())
+    digest.update(json.dumps([model.revision, evaluator.dump(), code, data_hash, versions], sort_keys=True).encode())
     for path in evaluator.inputs():
         digest.update(str(path.name).encode())
         digest.update(_file_hash(path))
@@ -264,13 +282,3 @@ def _key(model: Model, evaluator: Evaluator, data: str) -> str:
 def _file_hash(path: Path) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
-
-
-def _check(evaluator: Evaluator, result: EvaluationResult) -> None:
-    for name, metric in result.metrics.items():
-        if not math.isfinite(metric.value):
-            raise PluginError(f"{evaluator.name}: the metric '{name}' is {metric.value}")
-    if result.main not in result.metrics:
-        raise PluginError(
-            f"{evaluator.name}: the main metric '{result.main}' is not among {', '.join(result.metrics) or 'its metrics (none)'}"
-        )

@@ -1,4 +1,7 @@
-"""Baselines that compare words: BM25 and TF-IDF."""
+"""Lexical baselines: BM25 and TF-IDF.
+
+Imports only the standard library at the top: checks and planning read the names of the baselines from here.
+"""
 
 from __future__ import annotations
 
@@ -13,94 +16,123 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Kind = Literal["bm25", "tfidf"]
-KINDS: tuple[Kind, ...] = ("bm25", "tfidf")
+LexicalKind = Literal["bm25", "tfidf"]
+LEXICAL_KINDS: tuple[LexicalKind, ...] = ("bm25", "tfidf")
+"""How recipes and the command line name the lexical baselines."""
 
 
 @dataclass(frozen=True)
 class LexicalModel:
-    """A baseline without weights. It ranks, compares pairs and classifies (logistic regression on TF-IDF)."""
+    """A baseline without weights: it ranks, compares pairs of texts and classifies (logistic regression on TF-IDF)."""
 
-    kind: Kind
+    kind: LexicalKind
 
     @property
     def revision(self) -> str:
-        """The library that does the work, with its version."""
+        """The library that computes the scores, with its version."""
         package = "bm25s" if self.kind == "bm25" else "scikit-learn"
         return f"{self.kind}-{package}-{version(package)}"
 
     @property
     def tokenizer(self) -> Any:
-        """There is none."""
+        """Not available.
+
+        Raises:
+            NotApplicable: always.
+        """
         self._refuse("has no tokens")
 
     @property
     def max_tokens(self) -> int:
-        """There is none."""
+        """Not available.
+
+        Raises:
+            NotApplicable: always.
+        """
         self._refuse("has no tokens")
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Never."""
+        """Not available.
+
+        Raises:
+            NotApplicable: always.
+        """
         self._refuse("has no embeddings")
 
     def predict_masked(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
     ) -> list[NDArray[np.int64]]:
-        """Never."""
+        """Not available.
+
+        Raises:
+            NotApplicable: always.
+        """
         self._refuse("predicts no words")
 
     def _refuse(self, why: str) -> NoReturn:
         raise NotApplicable(f"{self.kind} compares words; it {why}")
 
     def rank(self, corpus: Mapping[str, str], queries: Mapping[str, str], top: int) -> dict[str, dict[str, float]]:
-        """The `top` best documents of each query with their scores; word statistics are those of the corpus."""
+        """Rank a corpus (id -> text) for each query (id -> text).
+
+        Returns:
+            Query id -> document id -> score for the `top` best documents, best first. Document frequencies are those of
+            the whole corpus.
+        """
         import numpy as np
 
-        keys = list(corpus)
+        ids = list(corpus)
         scores = self._scores(list(corpus.values()), list(queries.values()))
-        found = {}
-        for query, line in zip(queries, scores, strict=True):
-            # By score, then by place: a tie is broken the same way everywhere.
-            best = np.lexsort((np.arange(len(line)), -line))[:top]
-            found[query] = {keys[i]: float(line[i]) for i in best}
-        return found
+        ranking = {}
+        for query, row in zip(queries, scores, strict=True):
+            # Ties keep the order of the corpus, so that every machine gives the same ranking.
+            best = np.lexsort((np.arange(len(row)), -row))[:top]
+            ranking[query] = {ids[i]: float(row[i]) for i in best}
+        return ranking
 
     def compare(self, first: Sequence[str], second: Sequence[str]) -> NDArray[np.float64]:
-        """How alike the texts of each pair are, `[n]`; the second texts are the corpus."""
+        """Score each pair of texts, `[n]`: the first text is the query, all second texts together are the corpus."""
         import numpy as np
 
         corpus = list(dict.fromkeys(second))
-        place = {text: i for i, text in enumerate(corpus)}
+        column_of = {text: column for column, text in enumerate(corpus)}
         queries = list(dict.fromkeys(first))
         scores = dict(zip(queries, self._scores(corpus, queries), strict=True))
-        return np.array([scores[a][place[b]] for a, b in zip(first, second, strict=True)], np.float64)
+        return np.array([scores[a][column_of[b]] for a, b in zip(first, second, strict=True)], np.float64)
 
     def vectors(self, train: Sequence[str], *others: Sequence[str]) -> list[Any]:
-        """TF-IDF of words and pairs of words, fitted on `train`: sparse matrices for `train` and each of the others."""
+        """TF-IDF of words and word bigrams, fitted on `train`.
+
+        Returns:
+            Sparse matrices `[texts, features]` for `train` and then for each of `others`.
+        """
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-        return [vectorizer.fit_transform(train), *(vectorizer.transform(list(each)) for each in others)]
+        return [vectorizer.fit_transform(train), *(vectorizer.transform(list(texts)) for texts in others)]
 
     def _scores(self, corpus: Sequence[str], queries: Sequence[str]) -> list[NDArray[np.float32]]:
+        """For each query the scores of all documents, `[len(corpus)]`."""
         import numpy as np
 
         if self.kind == "tfidf":
             from sklearn.feature_extraction.text import TfidfVectorizer
 
             vectorizer = TfidfVectorizer(sublinear_tf=True)
-            documents = vectorizer.fit_transform(corpus)
-            asked = vectorizer.transform(queries)
-            return [(documents @ asked[i].T).toarray()[:, 0].astype(np.float32) for i in range(len(queries))]
+            document_vectors = vectorizer.fit_transform(corpus)
+            query_vectors = vectorizer.transform(queries)
+            return [
+                (document_vectors @ query_vectors[i].T).toarray()[:, 0].astype(np.float32) for i in range(len(queries))
+            ]
         import bm25s
 
         index = bm25s.BM25()
         index.index(bm25s.tokenize(list(corpus), stopwords="en", show_progress=False), show_progress=False)
         tokens = bm25s.tokenize(list(queries), stopwords="en", show_progress=False, return_ids=False)
-        known = index.vocab_dict
-        nothing = np.zeros(len(corpus), np.float32)
+        vocabulary = index.vocab_dict
+        no_match = np.zeros(len(corpus), np.float32)
         scores = []
         for words in tokens:
-            words = [word for word in words if word in known]
-            scores.append(np.asarray(index.get_scores(words), np.float32) if words else nothing)
+            known = [word for word in words if word in vocabulary]
+            scores.append(np.asarray(index.get_scores(known), np.float32) if known else no_match)
         return scores

@@ -1,4 +1,4 @@
-"""The weights of a model under evaluation: all of the encoder's, or none of its results."""
+"""Loads the weights of a model under evaluation; one whose encoder is not complete is refused."""
 
 from __future__ import annotations
 
@@ -9,17 +9,25 @@ import torch
 from torch import Tensor
 
 from rexplug.errors import DataError
+from rexplug.evaluation.model_folder import not_evaluable
 from rexplug.model.checkpoint.inspection import evaluation_problem
 from rexplug.model.checkpoint.loading import Loaded, encoder_problem, first_line, lacks_head, load_pretrained
 
 _SEED = 7919
 _HEADS = ("ForMaskedLM", "ForPreTraining")
+"""Ends of the names of classes with a masked-LM head."""
+_DEFAULT_LONGEST = 512
+"""Longest input of a model whose config names no limit."""
 
 
 def load_weights(source: str | Path, *, random: bool = False) -> Any:
-    """The model of a folder or hub name in fp32, with its masked-LM head if it has one; `random` draws all weights.
+    """Load a model in fp32, with its masked-LM head if it has one.
 
-    A model whose config names a masked-LM head that its files lack is loaded without: it embeds and fills in no words.
+    A model whose config names a masked-LM head that its files lack is loaded without: it embeds, but predicts no words.
+
+    Args:
+        source: a folder or a hub name.
+        random: draw all weights instead of loading them.
 
     Raises:
         DataError: it cannot be loaded, a weight of the encoder is missing, or one that belongs to it is left over.
@@ -27,7 +35,7 @@ def load_weights(source: str | Path, *, random: bool = False) -> Any:
     try:
         return _load(source, random)
     except DataError as error:
-        raise DataError(f"{source} is no model that can be evaluated: {error}") from None
+        raise not_evaluable(source, error) from None
 
 
 def _load(source: str | Path, random: bool) -> Any:
@@ -38,11 +46,11 @@ def _load(source: str | Path, random: bool) -> Any:
         raise DataError(problem)
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-        named = [str(name) for name in config.architectures or ()]
+        architectures = [str(name) for name in config.architectures or ()]
     except Exception as error:  # whatever transformers raises on a file that we did not write
         raise DataError(first_line(error)) from None
-    has_head = any(name.endswith(_HEADS) for name in named)
-    # Weights that nobody uses, such as a pooler's, may be drawn: the same ones each time, for the model's hash.
+    has_head = any(name.endswith(_HEADS) for name in architectures)
+    # Weights that nobody uses, such as a pooler's, may be missing and are drawn: always the same, for the model's hash.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         if random:
@@ -52,36 +60,32 @@ def _load(source: str | Path, random: bool) -> Any:
                 raise DataError(first_line(error)) from None
         loaded = load_pretrained(AutoModelForMaskedLM if has_head else AutoModel, source)
         if has_head and lacks_head(loaded):
-            _demand_encoder(loaded)
+            _require_encoder(loaded)
             loaded = load_pretrained(AutoModel, source)
-        _demand_encoder(loaded)
+        _require_encoder(loaded)
     return loaded.model
 
 
-def _demand_encoder(loaded: Loaded) -> None:
+def _require_encoder(loaded: Loaded) -> None:
     problem = encoder_problem(loaded)
     if problem is not None:
         raise DataError(problem)
 
 
 def longest_input(model: Any) -> int:
-    """How many tokens a model takes."""
+    """The number of tokens that a model's positions allow, special tokens included."""
     longest = getattr(model.config, "max_position_embeddings", None)
     if not isinstance(longest, int) or longest < 1:
-        return _UNLIMITED
+        return _DEFAULT_LONGEST
     for name, module in model.base_model.named_modules():
-        # RoBERTa's and MPNet's positions begin after their padding id.
+        # Positions of RoBERTa and MPNet begin after the padding id.
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
             return longest - int(module.padding_idx) - 1
     return longest
 
 
-_UNLIMITED = 512
-"""What is read of a text by a model that names no limit."""
-
-
-class _Given(torch.nn.Module):
-    """Stands for the inner model: gives hidden states that are there already."""
+class _ComputedBase(torch.nn.Module):
+    """Takes the place of a model's encoder and returns hidden states that were computed before."""
 
     def __init__(self, base: Any, hidden: Tensor) -> None:
         super().__init__()
@@ -98,12 +102,13 @@ class _Given(torch.nn.Module):
 
 
 def head_logits(model: Any, hidden: Tensor) -> Tensor:
-    """What a model's masked-LM head, of any family, makes of hidden states `[n, hidden]`: `[n, vocabulary]`.
+    """Logits `[n, vocabulary]` of a masked-LM head of any family for last hidden states `[n, hidden]`.
 
-    Families name the parts of their heads as they like; all of them apply them in the forward pass of the whole model.
+    Families name the parts of their heads differently, but all apply them in the forward pass of the whole model: that
+    runs here with its encoder replaced.
     """
     base = model.base_model
-    model._modules[model.base_model_prefix] = _Given(base, hidden[None])
+    model._modules[model.base_model_prefix] = _ComputedBase(base, hidden[None])
     try:
         output = model(input_ids=torch.zeros((1, len(hidden)), dtype=torch.long, device=hidden.device))
     finally:

@@ -1,6 +1,6 @@
-"""A model's folder as somebody else wrote it: looked through before anything is loaded, and no code of it is run.
+"""Checks a model's folder of unknown origin before anything is loaded from it, and never runs its code.
 
-Without torch, so that `rexplug check` looks at baselines with the same eyes.
+Imports no torch, so that `rexplug check` can apply the same checks to baselines.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ from rexplug.io.tokenizer_files import DEFINITION, load_fast, read_config, read_
 from rexplug.model.checkpoint.inspection import evaluation_problem
 
 MODULES = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
-"""What may follow the encoder of a sentence-transformers model; all of them by sentence-transformers itself."""
+"""Modules of sentence-transformers that may follow the encoder of a model."""
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """Where the encoder lies (a folder or a hub name), and the modules after it as (class, folder).
+    """The content of a model's folder.
 
-    `max_tokens` and `lower_case` are what a sentence-transformers model says of its input.
+    Attributes:
+        encoder: the folder or hub name of the encoder.
+        modules: (class, folder) of the modules of a sentence-transformers model that follow its encoder.
+        max_tokens: the longest input that a sentence-transformers model states.
+        lower_case: whether it lower-cases its input.
     """
 
     encoder: Path | str
@@ -35,13 +39,16 @@ class ModelFolder:
     lower_case: bool = False
 
 
-def look_through(model: Path | str, tokenizer: Path | None = None, *, weights: bool = True) -> ModelFolder:
-    """Check everything in a model's folder that can be checked without loading it; a hub name is returned as it is.
+def inspect_folder(model: Path | str, tokenizer: Path | None = None, *, weights: bool = True) -> ModelFolder:
+    """Check everything in a model's folder that can be checked without loading it.
 
     Args:
         model: a folder or a hub name.
         tokenizer: the tokenizer's folder, if it does not lie beside the weights.
-        weights: whether there must be weights.
+        weights: whether the folder must hold weights.
+
+    Returns:
+        The content of the folder; a hub name is returned unchecked, as the encoder.
 
     Raises:
         DataError: a file is missing or damaged, or the model wants to run code of its own.
@@ -51,20 +58,27 @@ def look_through(model: Path | str, tokenizer: Path | None = None, *, weights: b
         raise DataError(f"{model} is a file; a model is a folder with config.json and weights, or a hub name")
     if not folder.is_dir():
         return ModelFolder(model)
-    found = _modules(folder)
-    encoder = Path(found.encoder)
+    content = _modules(folder)
+    encoder = Path(content.encoder)
     _check_type(encoder / "config.json")
     problem = evaluation_problem(encoder, random=not weights)
     if problem is not None:
-        raise DataError(f"{model} is no model that can be evaluated: {problem}")
+        raise not_evaluable(model, problem)
     _check_tokenizer(tokenizer or encoder)
-    return found
+    return content
+
+
+def not_evaluable(model: Path | str, problem: object) -> DataError:
+    """The error that refuses a model."""
+    return DataError(f"{model} is not a model that can be evaluated: {problem}")
 
 
 def load_tokenizer(place: Path | str, *, lower_case: bool = False) -> Any:
-    """The tokenizer of a folder or a hub name: tokenizer.json itself where there is one.
+    """Load the tokenizer of a folder or a hub name, from tokenizer.json where there is one.
 
-    `lower_case`: it reads every text in lower case.
+    Args:
+        place: the folder or hub name.
+        lower_case: whether every text is lower-cased first.
 
     Raises:
         DataError: it is damaged.
@@ -90,79 +104,80 @@ def load_tokenizer(place: Path | str, *, lower_case: bool = False) -> Any:
 
 
 def load_modules(folder: ModelFolder) -> list[Any]:
-    """What a sentence-transformers model does with its tokens' vectors; empty for other models."""
+    """The modules that a sentence-transformers model applies to its token vectors, in order; empty for other models."""
     if not folder.modules:
         return []
     from sentence_transformers.sentence_transformer import modules
 
-    found = []
+    loaded = []
     for kind, path in folder.modules:
         module = getattr(modules, kind).load(str(path), local_files_only=True, trust_remote_code=False)
-        found.append(module.eval())  # a Dropout would be at work otherwise
-    return found
+        loaded.append(module.eval())  # a Dropout is active otherwise
+    return loaded
 
 
-def check_fit(model: Path | str, tokenizer: Any, rows: int) -> None:
-    """Whether every id of the tokenizer has an embedding.
+def check_vocabulary(model: Path | str, tokenizer: Any, num_embeddings: int) -> None:
+    """Check that every id of the tokenizer has an embedding.
 
     Raises:
-        DataError: it has not.
+        DataError: an id has none.
     """
     largest = max(tokenizer.get_vocab().values(), default=-1)
-    if largest >= rows:
+    if largest >= num_embeddings:
         raise DataError(
-            f"{model} has {rows} embeddings, but its tokenizer has ids up to {largest}; is it that of another model?"
+            f"{model} has {num_embeddings} embeddings, but its tokenizer has ids up to {largest}; is it that of another model?"
         )
 
 
 @contextmanager
-def loading(model: Path | str) -> Iterator[None]:
-    """Whatever libraries raise over a stranger's files becomes one line that names the model."""
+def translated_errors(model: Path | str) -> Iterator[None]:
+    """Turn any exception that a library raises over a model's files into a `DataError` of one line that names the model."""
     try:
         yield
     except (RexplugError, MemoryError):
         raise
     except BaseException as error:
-        # A panic of the tokenizers library is no Exception.
+        # A panic of the tokenizers library is a BaseException.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        told = one_line(error)
-        kind = "" if isinstance(error, OSError | ValueError) and told else f"{type(error).__name__}: "
-        raise DataError(f"{model} is no model that can be evaluated: {kind}{told}".rstrip(": ")) from error
+        message = one_line(error)
+        kind = "" if isinstance(error, OSError | ValueError) and message else f"{type(error).__name__}: "
+        raise not_evaluable(model, f"{kind}{message}".rstrip(": ")) from error
 
 
 def _modules(folder: Path) -> ModelFolder:
-    """modules.json, if there is one: classes by name, and folders below the model's."""
+    """Read modules.json, if there is one; other classes than those of sentence-transformers are refused."""
     path = folder / "modules.json"
     if not path.exists() and not path.is_symlink():
-        older = folder / "0_Transformer"
-        return ModelFolder(older if older.is_dir() else folder)
+        before_2_0 = folder / "0_Transformer"
+        return ModelFolder(before_2_0 if before_2_0.is_dir() else folder)
     entries = read_json_file(path)
     if not isinstance(entries, list) or not entries:
         raise DataError(f"{path} is not a list of modules")
-    found = []
+    modules = []
     for number, entry in enumerate(entries):
         kind, place = (entry.get("type"), entry.get("path", "")) if isinstance(entry, dict) else (None, None)
         if not isinstance(kind, str) or not isinstance(place, str):
             raise DataError(f"{path}: module {number} needs a `type` and a `path`, both texts")
         package, _, name = kind.rpartition(".")
-        wanted = ("Transformer",) if number == 0 else MODULES
-        if package.partition(".")[0] != "sentence_transformers" or name not in wanted:
+        allowed = ("Transformer",) if number == 0 else MODULES
+        if package.partition(".")[0] != "sentence_transformers" or name not in allowed:
             raise DataError(
-                f"{path}: module {number} is '{kind}', and only {' or '.join(wanted)} of sentence-transformers may stand there: "
+                f"{path}: module {number} is '{kind}', and only {' or '.join(allowed)} of sentence-transformers may stand there: "
                 "no other code is run"
             )
         if Path(place).is_absolute() or not _inside(folder, folder / place):
             raise DataError(f"{path}: module {number} lies in '{place}', outside the model's folder")
         if name in ("Pooling", "Dense", "LayerNorm", "Dropout"):
             _check_module(name, folder / place)
-        found.append((name, folder / place))
-    max_tokens, lower_case = _input_of(found[0][1] / "sentence_bert_config.json")
-    return ModelFolder(found[0][1], tuple(found[1:]), max_tokens, lower_case)
+        modules.append((name, folder / place))
+    encoder = modules[0][1]
+    max_tokens, lower_case = _input_options(encoder / "sentence_bert_config.json")
+    return ModelFolder(encoder, tuple(modules[1:]), max_tokens, lower_case)
 
 
-def _input_of(path: Path) -> tuple[int | None, bool]:
-    """The longest input of a sentence-transformers model, and whether it reads lower case alone."""
+def _input_options(path: Path) -> tuple[int | None, bool]:
+    """The longest input of a sentence-transformers model, and whether it lower-cases its input."""
     config = read_json_object(path) if path.exists() or path.is_symlink() else {}
     longest, lower_case = config.get("max_seq_length"), config.get("do_lower_case", False)
     if longest is not None and (not isinstance(longest, int) or isinstance(longest, bool) or longest < 1):
@@ -182,12 +197,16 @@ def _check_module(kind: str, folder: Path) -> None:
 def _inside(folder: Path, path: Path) -> bool:
     try:
         return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError, ValueError):  # links in a circle
+    except (OSError, RuntimeError, ValueError):  # links that form a circle
         return False
 
 
 def _check_type(path: Path) -> None:
-    """Whether transformers has a class for the model, so that none of its own is asked for."""
+    """Check that transformers has a class for the model, so that no code of the folder is needed.
+
+    Raises:
+        DataError: it has none.
+    """
     config = read_json_object(path)
     kind = config.get("model_type")
     if isinstance(kind, str) and f'"{kind}"' in _model_types():
@@ -197,13 +216,13 @@ def _check_type(path: Path) -> None:
             f"{path}: the model wants to run code of its own (auto_map); only classes of transformers are loaded"
         )
     if not isinstance(kind, str):
-        raise DataError(f"{path} names no model type (model_type)")
-    raise DataError(f"{path}: transformers knows no model type '{kind}'")
+        raise DataError(f"{path} does not name a model type (model_type)")
+    raise DataError(f"{path}: transformers has no model type '{kind}'")
 
 
 @cache
 def _model_types() -> str:
-    """The files in which transformers lists the types that it knows; read and not imported, since that takes torch along."""
+    """The files in which transformers lists its model types; read as text, since importing them imports torch."""
     spec = find_spec("transformers")
     assert spec is not None
     assert spec.origin is not None

@@ -1,4 +1,4 @@
-"""From what a user writes to a model under evaluation."""
+"""Models under evaluation, as users name them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rexplug.errors import DataError
-from rexplug.evaluation.lexical import KINDS, LexicalModel
+from rexplug.evaluation.lexical import LEXICAL_KINDS, LexicalModel
 
 if TYPE_CHECKING:
     from rexplug.evaluation.encoder import HuggingFaceEncoder
@@ -30,7 +30,7 @@ class ModelSpec:
 
     @classmethod
     def parse(cls, text: str) -> ModelSpec:
-        """Read it; without a label, one is made from the last part of the path that says something.
+        """Parse `[LABEL=]WHAT`; without a label, one is made from the last telling part of the path.
 
         Raises:
             DataError: there is nothing after the label.
@@ -39,32 +39,35 @@ class ModelSpec:
         if not equals or "/" in label:
             label, what = "", text
         if not what.strip():
-            raise DataError(f"'{text}' names no model; write a folder, a hub name, bm25, tfidf or random:FOLDER")
+            raise DataError(f"'{text}' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER")
         return cls(label or _label(what), what)
 
     def load(self, tokenizer: Path | None = None) -> Model:
         """Load the model.
 
+        Args:
+            tokenizer: a folder with its tokenizer; by default the model's own, or that of the run it belongs to.
+
         Raises:
             DataError: it cannot be loaded.
         """
-        for kind in KINDS:
+        for kind in LEXICAL_KINDS:
             if self.what == kind:
                 return LexicalModel(kind)
         from rexplug.evaluation.encoder import HuggingFaceEncoder
 
         place = self.place
-        beside = tokenizer_beside(place) if isinstance(place, Path) else None
-        return HuggingFaceEncoder(place, tokenizer or beside, random=self.random)
+        of_run = tokenizer_beside(place) if isinstance(place, Path) else None
+        return HuggingFaceEncoder(place, tokenizer or of_run, random=self.random)
 
     @property
     def random(self) -> bool:
-        """Whether the weights are drawn anew."""
+        """Whether the model is to have random weights."""
         return self.what.startswith("random:")
 
     @property
     def place(self) -> Path | str:
-        """The folder with the model (inside that of a run or phase, if one is named), or else the name as it is written."""
+        """The folder of the model (that inside a run or a phase, if one of these is named), or the hub name as written."""
         name = self.what.removeprefix("random:")
         folder = Path(name)
         if not folder.is_dir():
@@ -76,28 +79,31 @@ class ModelSpec:
         return folder
 
     def check(self) -> ModelFolder | None:
-        """Look whether a model in a folder can be loaded, without loading it; returns what is there, None for other names.
+        """Check that a model in a folder can be loaded, without loading it.
+
+        Returns:
+            The content of the folder; None for hub names and lexical baselines.
 
         Raises:
             DataError: a file is missing or damaged, or the model wants to run code of its own.
         """
-        from rexplug.evaluation.model_folder import look_through
+        from rexplug.evaluation.model_folder import inspect_folder, not_evaluable
         from rexplug.model.checkpoint.inspection import require_unaltered
 
         place = self.place
-        if self.what in KINDS or not isinstance(place, Path):
+        if self.what in LEXICAL_KINDS or not isinstance(place, Path):
             return None
-        found = look_through(place, tokenizer_beside(place), weights=not self.random)
+        folder = inspect_folder(place, tokenizer_beside(place), weights=not self.random)
         if not self.random:
             try:
-                require_unaltered(Path(found.encoder))
+                require_unaltered(Path(folder.encoder))
             except DataError as error:
-                raise DataError(f"{place} is no model that can be evaluated: {error}") from None
-        return found
+                raise not_evaluable(place, error) from None
+        return folder
 
 
 def tokenizer_beside(folder: Path) -> Path | None:
-    """The tokenizer of the run that a checkpoint belongs to, if the checkpoint holds none itself."""
+    """The tokenizer of the run that a checkpoint belongs to; None if the checkpoint has its own, or does not belong to a run."""
     if not folder.is_dir() or (folder / "tokenizer.json").exists() or (folder / "tokenizer_config.json").exists():
         return None
     for parent in folder.resolve().parents:
@@ -107,26 +113,26 @@ def tokenizer_beside(folder: Path) -> Path | None:
 
 
 def distinct(names: list[ModelSpec]) -> list[ModelSpec]:
-    """The same models with labels that differ, by a number where they did not.
+    """The same models with distinct labels: the second of a label gets `-2` at its end, and so on.
 
     Raises:
         DataError: a model is named twice.
     """
-    seen: dict[str, int] = {}
-    found: list[ModelSpec] = []
+    uses: dict[str, int] = {}
+    specs: list[ModelSpec] = []
     for name in names:
-        if any(name.what == other.what for other in found):
+        if any(name.what == other.what for other in specs):
             raise DataError(f"the model {name.what} is named twice")
-        seen[name.label] = seen.get(name.label, 0) + 1
-        count = seen[name.label]
-        found.append(name if count == 1 else ModelSpec(f"{name.label}-{count}", name.what))
-    return found
+        uses[name.label] = uses.get(name.label, 0) + 1
+        count = uses[name.label]
+        specs.append(name if count == 1 else ModelSpec(f"{name.label}-{count}", name.what))
+    return specs
 
 
 def _label(what: str) -> str:
     prefix = "random-" if what.startswith("random:") else ""
     parts = [part for part in Path(what.removeprefix("random:")).parts if part not in ("/", ".", "..")]
-    if what in KINDS or not parts:
+    if what in LEXICAL_KINDS or not parts:
         return what
     # `runs/shop/model` and `runs/shop/checkpoints/anneal/final` are named by the run.
     telling = [part for part in parts if part not in ("model", "final", "checkpoints", "runs")]

@@ -1,18 +1,18 @@
 """Retrieval and reranking: ranked by mteb, scored per query so that models can be compared on the same queries.
 
-A masked language model's mean-pooled embeddings lie in a narrow cone (cosines near 1) and rank badly, often below those of
-random weights, which compare little more than words in common. So the headline is what a short contrastive fine-tune with a
-fixed budget gets out of the model; the untuned figures stand beside it: raw, centred (the corpus mean is taken off) and
-whitened.
+A masked language model's mean-pooled embeddings lie in a narrow cone (cosines near 1) and rank badly, often below those
+of random weights, which compare little more than words in common. So the main metric is that of the model after a short
+contrastive fine-tune with a fixed budget. Metrics of the model as it is are reported beside it: raw, centred (the mean of
+the corpus is subtracted) and whitened.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from rexplug.components import EvaluationResult, FineTuning, RetrievalCollection, Scores
 from rexplug.errors import DataError
 from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.finetune import tune_ranking
 from rexplug.evaluation.lexical import LexicalModel
-from rexplug.evaluation.mteb_runner import as_model, as_search, metadata, quiet, run_task
+from rexplug.evaluation.mteb_runner import as_model, as_search, run_task, silenced_mteb, task_metadata, task_name
 from rexplug.evaluation.statistics import metric
 
 MAIN = "ndcg_at_10"
@@ -29,9 +30,29 @@ _NOTE = (
     "Embeddings are not fine-tuned for similarity. An untrained encoder compares little more than the words in common, "
     "which can score above a masked language model."
 )
-_DEV_PAIRS = 200
+_MAX_TOKENS = 512
+"""Longer texts are cut here where no fine-tune sets a limit."""
+_DEV_QUERIES = 200
+"""Training queries that the learning rate is chosen on, at most."""
 Vectors = NDArray[np.float32]
 Ranking = Mapping[str, Mapping[str, float]]
+"""Query id -> document id -> score."""
+
+
+class _Measure(NamedTuple):
+    """A measure of trec_eval, on the first `depth` documents of each ranking."""
+
+    trec_name: str
+    depth: int | None = None
+
+
+_RETRIEVAL_MEASURES = {
+    MAIN: _Measure("ndcg_cut_10", 10),
+    "recall_at_10": _Measure("recall_10", 10),
+    "recall_at_100": _Measure("recall_100", 100),
+    "mrr_at_10": _Measure("recip_rank", 10),
+}
+_RERANKING_MEASURES = {MAIN: _Measure("ndcg_cut_10", 10), "map": _Measure("map")}
 
 
 def revision(collection: RetrievalCollection) -> str:
@@ -50,6 +71,13 @@ def evaluate_retrieval(
 ) -> EvaluationResult:
     """Rank and score; mteb's own result files and predictions go to `folder`.
 
+    Args:
+        collection: corpus, queries and relevance.
+        model: the model under evaluation; a lexical baseline is not fine-tuned.
+        folder: where mteb's files go.
+        seed: of the fine-tunes and the bootstrap.
+        tuning: the budget of the fine-tune on `collection.training`; None for no fine-tune.
+
     Raises:
         DataError: mteb could not run the task or a metric is not finite.
     """
@@ -57,99 +85,115 @@ def evaluate_retrieval(
     if isinstance(model, LexicalModel):
         ranking = _rank(collection, as_search(model), model.revision, folder)
         return _result(collection, {"": [ranking]}, seed, notes)
-    limit = tuning.max_tokens if tuning else 512
+    limit = tuning.max_tokens if tuning else _MAX_TOKENS
     texts = list(dict.fromkeys([*collection.corpus.values(), *collection.queries.values()]))
-    corpus = len(dict.fromkeys(collection.corpus.values()))
+    corpus_size = len(dict.fromkeys(collection.corpus.values()))
 
     def rank(vectors: Vectors, variant: str) -> Ranking:
-        table = dict(zip(texts, vectors, strict=True))
+        vector_of = dict(zip(texts, vectors, strict=True))
         named = as_model(
-            lambda asked: np.stack([table[text] for text in asked]), name="rexplug/encoder",
-            revision=f"{model.revision}-{variant}", num_dimensions=vectors.shape[1],
+            lambda batch: np.stack([vector_of[text] for text in batch]),
+            name="rexplug/encoder",
+            revision=f"{model.revision}-{variant}",
+            num_dimensions=vectors.shape[1],
             max_tokens=min(limit, model.max_tokens),
-        )  # fmt: skip
+        )
         return _rank(collection, named, f"{model.revision}-{variant}", folder)
 
     raw = model.encode(texts, limit)
     rankings: dict[str, list[Ranking]] = {}
     if tuning is not None and collection.training:
         rankings[""] = []
-        rate = _choose_rate(collection, model, tuning, seed)
+        learning_rate = _choose_learning_rate(collection, model, tuning, seed)
         for number in range(tuning.seeds):
-            tuned = _tuned(collection.training, model, tuning, rate, seed + number)
-            key = f"tuned-{_hash([tuning.model_dump(), rate, seed + number, collection.training])}"
+            tuned = _fine_tuned(collection.training, model, tuning, learning_rate, seed + number)
+            key = f"tuned-{_hash([tuning.model_dump(), learning_rate, seed + number, collection.training])}"
             rankings[""].append(rank(tuned.encode(texts, limit), key))
         notes = [
             f"Fine-tuned before ranking: {tuning.steps} steps of {tuning.batch} pairs with in-batch negatives, learning rate "
-            f"{rate:g}, {len(collection.training):,} pairs; raw, centred and whitened are the encoder as it is.",
+            f"{learning_rate:g}, {len(collection.training):,} pairs; raw, centred and whitened are the encoder as it is.",
             *notes,
         ]
         rankings["raw."] = [rank(raw, "raw")]
     else:
         rankings[""] = [rank(raw, "raw")]
         notes = [_NOTE, *notes]
-    for name, transform in (("centred", _centred), ("whitened", _whitened)):
-        rankings[f"{name}."] = [rank(transform(raw, raw[:corpus]), name)]
+    for name, transform in (("centred", _centered), ("whitened", _whitened)):
+        rankings[f"{name}."] = [rank(transform(raw, raw[:corpus_size]), name)]
     return _result(collection, rankings, seed, notes)
 
 
 def _result(
     collection: RetrievalCollection, rankings: Mapping[str, Sequence[Ranking]], seed: int, notes: Sequence[str]
 ) -> EvaluationResult:
-    measures: dict[str, Callable[[Sequence[str], Mapping[str, int]], float]] = {
-        "ndcg_at_10": lambda ranked, grades: _ndcg(ranked[:10], grades),
-        "recall_at_10": lambda ranked, grades: _recall(ranked[:10], grades),
-        "recall_at_100": lambda ranked, grades: _recall(ranked[:100], grades),
-        "mrr_at_10": lambda ranked, grades: _reciprocal_rank(ranked[:10], grades),
-    }
-    if collection.candidates is not None:
-        measures = {"ndcg_at_10": measures["ndcg_at_10"], "map": _average_precision}
+    """Metrics of the rankings by prefix of their names: all measures without a prefix, the main one with."""
+    measures = _RETRIEVAL_MEASURES if collection.candidates is None else _RERANKING_MEASURES
     scores = {}
     for prefix, runs in rankings.items():
-        ordered = [
-            {
-                query: [key for key, _ in sorted(found.items(), key=lambda item: -item[1])]
-                for query, found in run.items()
-            }
-            for run in runs
-        ]
         for name, measure in measures.items():
-            if prefix and name != MAIN:
-                continue
-            values = [
-                [round(measure(run.get(query, []), collection.relevance[query]), 6) for query in collection.queries]
-                for run in ordered
-            ]
-            scores[prefix + name] = Scores(list(collection.queries), values)
-    metrics = {name: metric(each, seed) for name, each in scores.items()}
+            if not prefix or name == MAIN:
+                values = [query_scores(collection, run, measure.trec_name, measure.depth) for run in runs]
+                scores[prefix + name] = Scores(list(collection.queries), values)
+    metrics = {name: metric(score, seed) for name, score in scores.items()}
     return EvaluationResult(metrics, main=MAIN, notes=notes, scores=scores)
+
+
+def query_scores(
+    collection: RetrievalCollection, ranking: Ranking, trec_name: str, depth: int | None = None
+) -> list[float]:
+    """A measure of trec_eval (by pytrec_eval, which mteb uses too) for each query, in their order, `[queries]`.
+
+    Args:
+        collection: queries and relevance; a negative grade counts as 0.
+        ranking: documents of equal score keep the order that they have here.
+        trec_name: as pytrec_eval names it, e.g. `ndcg_cut_10`.
+        depth: documents of each query that are looked at; all if None.
+    """
+    import pytrec_eval
+
+    relevance = {
+        query: {document: int(grade) for document, grade in grades.items()}
+        for query, grades in collection.relevance.items()
+    }
+    # Ranks in place of scores: trec_eval would order documents of equal score by their ids.
+    run = {
+        query: {
+            document: float(-rank)
+            for rank, document in enumerate(sorted(scores, key=scores.__getitem__, reverse=True)[:depth])
+        }
+        for query, scores in ranking.items()
+        if scores
+    }
+    measured = pytrec_eval.RelevanceEvaluator(relevance, {trec_name}).evaluate(run)
+    return [round(measured.get(query, {}).get(trec_name, 0.0), 6) for query in collection.queries]
 
 
 def _rank(collection: RetrievalCollection, model: Any, key: str, folder: Path) -> Ranking:
     """Scores of the documents of each query, by mteb."""
     # mteb keeps results apart by model and data but names predictions by task alone.
     predictions = folder / "predictions" / f"{key}-{revision(collection)}"
-    run_task(_task(collection), model, folder, predictions)
+    run_task(_as_mteb(collection), model, folder, predictions)
     for path in predictions.rglob("*.json"):
-        found: Ranking | None = json.loads(path.read_text(encoding="utf-8")).get("default", {}).get("test")
-        if found:
-            return found
+        ranking: Ranking | None = json.loads(path.read_text(encoding="utf-8")).get("default", {}).get("test")
+        if ranking:
+            return ranking
     raise DataError(f"mteb left no predictions of '{collection.name}' below {predictions}")
 
 
-def _task(collection: RetrievalCollection) -> Any:
-    with quiet():
+def _as_mteb(collection: RetrievalCollection) -> Any:
+    """A collection as an object of mteb's class for retrieval tasks."""
+    with silenced_mteb():
         from datasets import Dataset
         from mteb.abstasks.retrieval import AbsTaskRetrieval
 
     relevant = {query: dict(grades) for query, grades in collection.relevance.items()}
-    name = "".join(part[:1].upper() + part[1:] for part in collection.name.replace(".", "_").split("_"))
-    reranking = collection.candidates is not None
-    kind = "Reranking" if reranking else "Retrieval"
+    kind = "Retrieval" if collection.candidates is None else "Reranking"
     top_ranked = None if collection.candidates is None else {q: list(c) for q, c in collection.candidates.items()}
 
     class LocalRetrieval(AbsTaskRetrieval):
-        metadata = metadata(kind, name, f"Local task {collection.name}.", MAIN, revision(collection))
+        metadata = task_metadata(
+            kind, task_name(collection.name), f"Local task {collection.name}.", MAIN, revision(collection)
+        )
 
         def load_data(self, *args: Any, **kwargs: Any) -> None:
             if getattr(self, "data_loaded", False):
@@ -159,82 +203,60 @@ def _task(collection: RetrievalCollection) -> Any:
             self.dataset = {
                 "default": {
                     "test": {
-                        "corpus": Dataset.from_list(corpus), "queries": Dataset.from_list(queries),
-                        "relevant_docs": relevant, "top_ranked": top_ranked,
+                        "corpus": Dataset.from_list(corpus),
+                        "queries": Dataset.from_list(queries),
+                        "relevant_docs": relevant,
+                        "top_ranked": top_ranked,
                     }
                 }
-            }  # fmt: skip
+            }
             self.data_loaded = True
 
     return LocalRetrieval()
 
 
-def _tuned(
-    pairs: Sequence[tuple[str, str]], model: HuggingFaceEncoder, budget: FineTuning, rate: float, seed: int
+def _fine_tuned(
+    pairs: Sequence[tuple[str, str]], model: HuggingFaceEncoder, budget: FineTuning, learning_rate: float, seed: int
 ) -> HuggingFaceEncoder:
-    from rexplug.evaluation.finetune import tune_ranking
-
     queries, documents = (model.tokenize([pair[side] for pair in pairs], budget.max_tokens) for side in (0, 1))
-    return tune_ranking(model, queries, documents, [pair[0] for pair in pairs], budget, rate=rate, seed=seed)
+    query_texts = [query for query, _ in pairs]
+    return tune_ranking(model, queries, documents, query_texts, budget, learning_rate=learning_rate, seed=seed)
 
 
-def _choose_rate(collection: RetrievalCollection, model: HuggingFaceEncoder, budget: FineTuning, seed: int) -> float:
-    """The learning rate whose tuned model best finds the documents of training queries that it was not shown."""
+def _choose_learning_rate(
+    collection: RetrievalCollection, model: HuggingFaceEncoder, budget: FineTuning, seed: int
+) -> float:
+    """The learning rate whose fine-tune best finds the documents of training queries that it was not shown."""
     if len(budget.learning_rates) == 1:
         return budget.learning_rates[0]
-    queries = sorted({pair[0] for pair in collection.training}, key=lambda text: _hash([text]))
-    held = set(queries[: max(1, min(_DEV_PAIRS, len(queries) // 5))])
-    learnt = [pair for pair in collection.training if pair[0] not in held]
-    asked = list({pair[0]: pair for pair in collection.training if pair[0] in held}.values())
-    if len(learnt) < 2 or len(asked) < 2:
+    queries = sorted({query for query, _ in collection.training}, key=lambda text: _hash([text]))
+    dev_queries = set(queries[: max(1, min(_DEV_QUERIES, len(queries) // 5))])
+    train_pairs = [pair for pair in collection.training if pair[0] not in dev_queries]
+    dev_pairs = list({pair[0]: pair for pair in collection.training if pair[0] in dev_queries}.values())
+    if len(train_pairs) < 2 or len(dev_pairs) < 2:
         return budget.learning_rates[0]
 
-    def found(rate: float) -> float:
-        tuned = _tuned(learnt, model, budget, rate, seed)
-        sides = [tuned.encode([pair[side] for pair in asked], budget.max_tokens) for side in (0, 1)]
+    def mean_reciprocal_rank(learning_rate: float) -> float:
+        tuned = _fine_tuned(train_pairs, model, budget, learning_rate, seed)
+        sides = [tuned.encode([pair[side] for pair in dev_pairs], budget.max_tokens) for side in (0, 1)]
         one, two = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in sides)
-        similar = one @ two.T
-        ranks = (similar >= np.diag(similar)[:, None]).sum(1)
+        similarity = one @ two.T
+        ranks = (similarity >= np.diag(similarity)[:, None]).sum(1)
         return float((1 / ranks).mean())
 
-    return max(budget.learning_rates, key=found)
+    return max(budget.learning_rates, key=mean_reciprocal_rank)
 
 
-def _centred(vectors: Vectors, corpus: Vectors) -> Vectors:
+def _centered(vectors: Vectors, corpus: Vectors) -> Vectors:
     return np.asarray(vectors - corpus.mean(0), np.float32)
 
 
 def _whitened(vectors: Vectors, corpus: Vectors) -> Vectors:
-    """Take the corpus' mean off and give all its directions equal weight (BERT-whitening, arXiv 2103.15316)."""
-    centre = corpus.mean(0)
-    _, sizes, directions = np.linalg.svd(corpus - centre, full_matrices=False)
-    kept = sizes > sizes[0] * 1e-4
-    return np.asarray((vectors - centre) @ (directions[kept].T / sizes[kept]), np.float32)
-
-
-def _ndcg(ranked: Sequence[str], grades: Mapping[str, int]) -> float:
-    gain = sum(grades.get(key, 0) / np.log2(place + 2) for place, key in enumerate(ranked))
-    best = sum(grade / np.log2(place + 2) for place, grade in enumerate(sorted(grades.values(), reverse=True)[:10]))
-    return float(gain / best) if best else 0.0
-
-
-def _recall(ranked: Sequence[str], grades: Mapping[str, int]) -> float:
-    relevant = {key for key, grade in grades.items() if grade > 0}
-    return len(relevant & set(ranked)) / len(relevant) if relevant else 0.0
-
-
-def _reciprocal_rank(ranked: Sequence[str], grades: Mapping[str, int]) -> float:
-    return next((1 / (place + 1) for place, key in enumerate(ranked) if grades.get(key, 0) > 0), 0.0)
-
-
-def _average_precision(ranked: Sequence[str], grades: Mapping[str, int]) -> float:
-    hits, total = 0, 0.0
-    for place, key in enumerate(ranked):
-        if grades.get(key, 0) > 0:
-            hits += 1
-            total += hits / (place + 1)
-    relevant = sum(grade > 0 for grade in grades.values())
-    return total / relevant if relevant else 0.0
+    """Subtract the mean of the corpus and give all its directions equal weight (BERT-whitening, arXiv 2103.15316)."""
+    center = corpus.mean(0)
+    _, singular_values, directions = np.linalg.svd(corpus - center, full_matrices=False)
+    kept = singular_values > singular_values[0] * 1e-4
+    return np.asarray((vectors - center) @ (directions[kept].T / singular_values[kept]), np.float32)
 
 
 def _hash(value: Any) -> str:

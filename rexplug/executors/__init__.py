@@ -1,4 +1,4 @@
-"""Where jobs run: processes on this machine, Ray, Slurm. A job is done when its record is there; no other state."""
+"""Runs jobs in processes on this machine, on Ray or on Slurm. A job is done when its record exists; there is no other state."""
 
 from rexplug.executors.cluster import shared_ray_cluster
 from rexplug.executors.job import Job

@@ -1,7 +1,7 @@
-"""datatrove's Ray and Slurm executors, as carriers of our jobs.
+"""Runs jobs on Ray and Slurm, through datatrove's executors for them.
 
-They bring jobs to other machines; whether one is done is told by its record alone. (datatrove's own notes of finished
-tasks are kept per folder and say nothing of changed options, so each round gets a folder of its own.)
+They bring jobs to other machines; whether a job is done is decided by its record alone. (datatrove's own notes of finished tasks
+are kept per folder and do not know of changed options, so each round has a folder of its own.)
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError
-from rexplug.executors.job import Failure, Job
-from rexplug.executors.local import ReportDone
+from rexplug.executors.job import Failure, Job, ReportDone
 from rexplug.io.atomic import write_json
 from rexplug.recipe.schema import Executor, Slurm
 from rexplug.run_directory import read_json
@@ -32,9 +31,9 @@ _block: ContextVar[ExitStack | None] = ContextVar("_block", default=None)
 
 @contextmanager
 def shared_ray_cluster() -> Iterator[None]:
-    """A local Ray that is started within this block serves all that follows in it, and stops at its end.
+    """Within this block one local Ray, once it is started, serves all rounds of jobs; it is stopped at the end of the block.
 
-    Starting one takes seconds, and curation has several rounds of jobs.
+    Starting Ray takes seconds, and curation has several rounds of jobs.
     """
     with ExitStack() as block:
         before = _block.set(block)
@@ -45,14 +44,14 @@ def shared_ray_cluster() -> Iterator[None]:
 
 
 class DatatroveJobStep:
-    """A pipeline of datatrove with one step: every `ranks`-th job, from the place where the command was started."""
+    """The only step of a datatrove pipeline: runs every `ranks`-th job, in the folder in which the command was started."""
 
     def __init__(self, jobs: Sequence[Job], ranks: int) -> None:
         self.parts = [list(jobs[rank::ranks]) for rank in range(ranks)]
         self.folder = Path.cwd()
 
     def __call__(self, data: Any, rank: int = 0, world_size: int = 1) -> None:
-        """Run the jobs; what went wrong is written beside a job's record, where the main process finds it."""
+        """Run the jobs of a rank; a failure is written beside the job's record, where the main process reads it."""
         os.chdir(self.folder)
         for job in self.parts[rank]:
             if job.record.exists():
@@ -60,20 +59,21 @@ class DatatroveJobStep:
             try:
                 job.run()
             except Exception as error:
-                write_json(_note(job), asdict(Failure.of(error)))
+                write_json(_failure_file(job), asdict(Failure.of(error)))
 
 
 def _ranks(jobs: Sequence[Job], executor: Executor) -> int:
-    """Tasks for the cluster: some for each worker, since starting one takes seconds."""
+    """Number of tasks for the cluster: a few for each worker, not one for each job, since starting a task takes seconds."""
     return min(len(jobs), 4 * executor.workers)
 
 
-def _note(job: Job) -> Path:
+def _failure_file(job: Job) -> Path:
+    """Where a worker writes why the job failed."""
     return job.record.with_suffix(".failure")
 
 
-def run_on_cluster(jobs: Sequence[Job], executor: Executor, logs: Path, tell: ReportDone) -> None:
-    """Run jobs on Ray or Slurm; those that fail in passing are tried again.
+def run_on_cluster(jobs: Sequence[Job], executor: Executor, logs: Path, report: ReportDone) -> None:
+    """Run jobs on Ray or Slurm; those that fail for a reason that may pass are tried again.
 
     Raises:
         DataError: an input is at fault, a job did not finish however often it was tried, or the cluster is not there.
@@ -85,15 +85,15 @@ def run_on_cluster(jobs: Sequence[Job], executor: Executor, logs: Path, tell: Re
         folder = (logs / f"{executor.use}-{hashlib.sha256(content.encode()).hexdigest()[:12]}").resolve()
         shutil.rmtree(folder, ignore_errors=True)
         run(todo, executor, folder)
-        noted = {job.record: Failure(**read_json(_note(job))) for job in todo if _note(job).exists()}
-        for record in noted:
+        failures = {job.record: Failure(**read_json(_failure_file(job))) for job in todo if _failure_file(job).exists()}
+        for record in failures:
             record.with_suffix(".failure").unlink()
         todo = [job for job in todo if not job.record.exists()]
-        tell(len(jobs) - len(todo), 0)
+        report(len(jobs) - len(todo), 0)
         if not todo:
             return
         for job in todo:
-            failure = noted.get(job.record)
+            failure = failures.get(job.record)
             if failure is not None and (not failure.again or attempt == executor.retries):
                 raise failure.error(job)
     raise DataError(
@@ -123,28 +123,28 @@ def _ray(jobs: Sequence[Job], executor: Executor, folder: Path) -> None:
 def _start_ray(executor: Executor) -> None:
     import ray
 
-    quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if executor.address is None:
-        ray.init(num_cpus=executor.workers, include_dashboard=False, **quietly)
+        ray.init(num_cpus=executor.workers, include_dashboard=False, **quiet)
         return
     try:
-        ray.init(address=executor.address, **quietly)
+        ray.init(address=executor.address, **quiet)
     except ConnectionError as error:
         raise DataError(f"no Ray cluster at '{executor.address}': {error}") from None
 
 
 def slurm_executor(jobs: Sequence[Job], executor: Executor, folder: Path) -> Any:
-    """datatrove's executor for these jobs; its script is `launch_script.slurm` in `folder` once launched."""
+    """datatrove's executor for these jobs; its run writes the script `launch_script.slurm` to `folder`."""
     from datatrove.executor.slurm import SlurmPipelineExecutor
 
-    wanted = executor.slurm
-    assert isinstance(wanted, Slurm)
+    options = executor.slurm
+    assert isinstance(options, Slurm)
     ranks = _ranks(jobs, executor)
     return SlurmPipelineExecutor(
-        pipeline=[DatatroveJobStep(jobs, ranks)], tasks=ranks, workers=executor.workers, time=wanted.time,
-        partition=wanted.partition, cpus_per_task=wanted.cpus, mem_per_cpu_gb=wanted.memory_per_cpu, qos=wanted.qos,
+        pipeline=[DatatroveJobStep(jobs, ranks)], tasks=ranks, workers=executor.workers, time=options.time,
+        partition=options.partition, cpus_per_task=options.cpus, mem_per_cpu_gb=options.memory_per_cpu, qos=options.qos,
         job_name="rexplug",
-        env_command=wanted.setup or None, sbatch_args=dict(wanted.arguments), logging_dir=str(folder),
+        env_command=options.setup or None, sbatch_args=dict(options.arguments), logging_dir=str(folder),
         slurm_logs_folder=str(folder / "slurm_logs"),
     )  # fmt: skip
 
@@ -153,14 +153,14 @@ def _slurm(jobs: Sequence[Job], executor: Executor, folder: Path) -> None:
     if shutil.which("sbatch") is None:
         raise DataError("executor 'slurm' needs the command sbatch: run this on a machine of the cluster")
     assert executor.slurm is not None
-    made = slurm_executor(jobs, executor, folder)
+    slurm = slurm_executor(jobs, executor, folder)
     try:
-        made.run()
+        slurm.run()
     except subprocess.CalledProcessError as error:
         raise DataError(f"sbatch refused the job ({error}); its script is {folder / 'launch_script.slurm'}") from None
-    while not all(job.record.exists() or _note(job).exists() for job in jobs):
+    while not all(job.record.exists() or _failure_file(job).exists() for job in jobs):
         queue = subprocess.run(
-            ["squeue", "--noheader", "--jobs", str(made.job_id)], capture_output=True, text=True, check=False
+            ["squeue", "--noheader", "--jobs", str(slurm.job_id)], capture_output=True, text=True, check=False
         )
         if queue.returncode != 0 or not queue.stdout.strip():
             return  # the job is over; what is missing did not finish

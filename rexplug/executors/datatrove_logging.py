@@ -1,4 +1,4 @@
-"""datatrove reports on its own, in its own format; progress is ours to tell."""
+"""Turns datatrove's own log messages and progress bars off: rexplug reports progress itself."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 
 
 def silence_datatrove() -> None:
-    """Keep datatrove from reporting on its own."""
+    """Turn datatrove's messages and bars off, in this process and in those that it starts."""
     from loguru import logger
 
     logger.disable("datatrove")
+    # tqdm reads its switch from the environment alone; what the user has set stays.
     os.environ.setdefault("TQDM_DISABLE", "1")

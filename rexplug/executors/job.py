@@ -1,4 +1,4 @@
-"""A job, and how its failure travels between processes and hosts."""
+"""A job, and its failure in a form that can be sent between processes and hosts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from typing import Any
 
 from rexplug.errors import DataError, PluginError, RexplugError
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+ReportDone = Callable[[int, int], None]
+"""Called with the number of jobs that are done, and the number of documents of the latest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of work: `function(*arguments)` writes `record` last, and returns how many documents it went through."""
+    """A function with its arguments; it writes the file `record` last, and returns how many documents it processed."""
 
     title: str
     function: Callable[..., int]
@@ -24,7 +28,7 @@ class Job:
     record: Path
 
     def run(self) -> int:
-        """Do it; a full disk becomes a message.
+        """Call the function; a full disk becomes a message for the user.
 
         Raises:
             DataError: there is no room for what the job writes, or its input is at fault.
@@ -32,7 +36,7 @@ class Job:
         try:
             return self.function(*self.arguments)
         except OSError as error:
-            if error.errno in _FULL or "No space left" in str(error) or "File too large" in str(error):
+            if error.errno in _DISK_FULL or "No space left" in str(error) or "File too large" in str(error):
                 raise DataError(
                     f"no room to write {self.title}: {error}; finished shards are kept: make room and run the same command "
                     "again"
@@ -42,7 +46,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong with a job, in a form that crosses processes and hosts."""
+    """Why a job failed: the class of the exception, its text, and whether to try the job `again`."""
 
     kind: str
     text: str
@@ -50,7 +54,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        """A user's mistake keeps its sentence; anything else its traceback. Trouble with files may pass: try again."""
+        """The failure of an exception: a message for users keeps its text, anything else its traceback. File errors may pass."""
         if isinstance(error, RexplugError):
             return cls(type(error).__name__, str(error), False)
         shown = "".join(traceback.format_exception(error))
@@ -58,12 +62,12 @@ class Failure:
 
     @classmethod
     def death(cls, code: int | None) -> Failure:
-        """Of a worker process that is gone."""
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        return cls("death", how, True)
+        """The failure of a worker process that ended, by its exit code."""
+        cause = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return cls("death", cause, True)
 
     def error(self, job: Job) -> Exception:
-        """What to raise in the main process."""
+        """The exception to raise in the main process."""
         if self.kind == "death":
             return DataError(
                 f"a worker died while it worked on {job.title} (killed, or out of memory: {self.text}), each time it was "

@@ -1,27 +1,27 @@
-"""Processes on this machine. datatrove's local executor waits for ever when a worker is killed; this one starts another."""
+"""Runs jobs in processes on this machine.
+
+Not datatrove's local executor: that one waits for ever when a worker is killed; this one starts another worker.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
-from rexplug.executors.job import Failure, Job
-
-ReportDone = Callable[[int, int], None]
-"""Told how many jobs are done, and how many more documents that were."""
+from rexplug.executors.job import Failure, Job, ReportDone
 
 
-def run_in_this_process(jobs: Sequence[Job], retries: int, tell: ReportDone) -> None:
-    """One job after the other in this process."""
+def run_in_this_process(jobs: Sequence[Job], retries: int, report: ReportDone) -> None:
+    """Run one job after the other in this process."""
     for number, job in enumerate(jobs, 1):
         for attempt in range(retries + 1):
             try:
-                tell(number, job.run())
+                report(number, job.run())
                 break
             except Exception as error:
                 if attempt == retries or not Failure.of(error).again:
@@ -29,34 +29,38 @@ def run_in_this_process(jobs: Sequence[Job], retries: int, tell: ReportDone) -> 
 
 
 class _Worker:
-    """A process that takes one job at a time."""
+    """The main process's side of a process that takes one job at a time."""
 
     def __init__(self) -> None:
         context = get_context("spawn")
-        self.line, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,))
+        self.connection, other_end = context.Pipe()
+        self.process = context.Process(target=_serve, args=(other_end,))
         self.process.start()
-        theirs.close()
+        other_end.close()
         self.job: int | None = None
 
-    def give(self, number: int, job: Job) -> None:
-        """Start a job."""
+    def start(self, number: int, job: Job) -> None:
+        """Send a job to the process."""
         self.job = number
-        self.line.send(job)
+        self.connection.send(job)
 
-    def end(self, *, now: bool) -> None:
-        """Let the process go; `now` does not wait for its job."""
+    def stop(self, *, now: bool) -> None:
+        """End the process; `now` does not wait for its job."""
         if now:
             self.process.kill()
         else:
             with suppress(OSError):  # it may be gone already
-                self.line.send(None)
+                self.connection.send(None)
         self.process.join()
-        self.line.close()
+        self.connection.close()
 
 
-def run_in_processes(jobs: Sequence[Job], workers: int, retries: int, tell: ReportDone) -> None:
-    """Jobs in their order, `workers` at a time. After a failure that no retry mends, those that run are let finish."""
+def run_in_processes(jobs: Sequence[Job], workers: int, retries: int, report: ReportDone) -> None:
+    """Run jobs in their order, `workers` at a time. After a failure that is final no job is started.
+
+    Raises:
+        DataError, PluginError, RuntimeError: the failure of the first job, in the order of `jobs`, that failed for good.
+    """
     waiting = deque(range(len(jobs)))
     attempts = [0] * len(jobs)
     failed: tuple[int, Failure] | None = None
@@ -64,18 +68,18 @@ def run_in_processes(jobs: Sequence[Job], workers: int, retries: int, tell: Repo
     done = 0
     try:
         while True:
-            for worker in [each for each in pool if each.job is None]:
+            for worker in [worker for worker in pool if worker.job is None]:
                 if waiting and failed is None:
                     number = waiting.popleft()
-                    worker.give(number, jobs[number])
+                    worker.start(number, jobs[number])
             while waiting and failed is None and len(pool) < workers:
                 pool.append(_Worker())
                 number = waiting.popleft()
-                pool[-1].give(number, jobs[number])
-            busy = [each for each in pool if each.job is not None]
+                pool[-1].start(number, jobs[number])
+            busy = [worker for worker in pool if worker.job is not None]
             if not busy:
                 break
-            connection.wait([each.line for each in busy] + [each.process.sentinel for each in busy])
+            connection.wait([worker.connection for worker in busy] + [worker.process.sentinel for worker in busy])
             for worker in busy:
                 answer = _answer(worker)
                 if answer is None:
@@ -84,10 +88,10 @@ def run_in_processes(jobs: Sequence[Job], workers: int, retries: int, tell: Repo
                 number, worker.job = worker.job, None
                 if isinstance(answer, int):
                     done += 1
-                    tell(done, answer)
+                    report(done, answer)
                     continue
                 if answer.kind == "death":
-                    worker.end(now=True)
+                    worker.stop(now=True)
                     pool.remove(worker)
                 attempts[number] += 1
                 if answer.again and attempts[number] <= retries:
@@ -96,19 +100,19 @@ def run_in_processes(jobs: Sequence[Job], workers: int, retries: int, tell: Repo
                     failed = number, answer
     except BaseException:
         for worker in pool:
-            worker.end(now=True)
+            worker.stop(now=True)
         raise
     for worker in pool:
-        worker.end(now=False)
+        worker.stop(now=False)
     if failed is not None:
         raise failed[1].error(jobs[failed[0]])
 
 
 def _answer(worker: _Worker) -> int | Failure | None:
-    """What a worker says; its death counts as an answer, nothing new does not."""
+    """What a worker has sent: the result or failure of its job. Its death is a failure; None if there is nothing new."""
     try:
-        if worker.line.poll():
-            answer: int | Failure = worker.line.recv()
+        if worker.connection.poll():
+            answer: int | Failure = worker.connection.recv()
             return answer
     except (EOFError, OSError):
         worker.process.join()
@@ -117,17 +121,18 @@ def _answer(worker: _Worker) -> int | Failure | None:
     return Failure.death(worker.process.exitcode)
 
 
-def _serve(line: Any) -> None:
+def _serve(jobs: Any) -> None:
+    """Run the jobs that come over the connection, in a worker process."""
     _end_with_parent()
-    while (job := line.recv()) is not None:
+    while (job := jobs.recv()) is not None:
         try:
-            line.send(job.run())
+            jobs.send(job.run())
         except Exception as error:
-            line.send(Failure.of(error))
+            jobs.send(Failure.of(error))
 
 
 def _end_with_parent() -> None:
-    """Let a worker end when the main process is killed; it would wait for work for ever, or write beside a new run."""
+    """End this worker when the main process is killed: it would wait for jobs for ever, or write beside a new run."""
     parent = parent_process()
     assert parent is not None
 

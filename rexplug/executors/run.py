@@ -13,7 +13,7 @@ from rexplug.recipe.schema import Executor
 
 
 def run_jobs(jobs: Sequence[Job], executor: Executor, *, logs: Path, progress: Progress, task: str) -> None:
-    """Run what has no record yet; the others were done before and are not looked at.
+    """Run the jobs that have no record yet; the others were done before.
 
     Raises:
         DataError: an input is at fault, a worker died more often than `retries` allows, or the disk is full. What other
@@ -27,15 +27,15 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, *, logs: Path, progress: P
         return
     documents = 0
 
-    def tell(done: int, more: int) -> None:
+    def report(done: int, more: int) -> None:
         nonlocal documents
         documents += more
         progress.update(before + done, documents=documents)
 
     if executor.use != "local":
-        run_on_cluster(todo, executor, logs, tell)
+        run_on_cluster(todo, executor, logs, report)
     else:
         if executor.workers == 1 or len(todo) == 1:
-            run_in_this_process(todo, executor.retries, tell)
+            run_in_this_process(todo, executor.retries, report)
         else:
-            run_in_processes(todo, min(executor.workers, len(todo)), executor.retries, tell)
+            run_in_processes(todo, min(executor.workers, len(todo)), executor.retries, report)

@@ -1,4 +1,4 @@
-"""Atomic writes: what is written under a temporary name is moved into place, so that a stop never leaves half of it."""
+"""Atomic writes: files and folders are written under a temporary name and moved into place: a stop leaves no half of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; what is written there takes its place when the block ends without error.
+    """Yield a temporary path beside `path`; what is written there replaces `path` when the block ends without error.
 
     Works for files and for folders. The temporary name keeps the suffix and starts with a dot.
     """
@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there; of a link the link alone, never what it points to."""
+    """Remove a file or a folder if it exists; of a link only the link, never its target."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -47,7 +47,7 @@ def remove(path: Path) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name in one step; where the file system has no hard links, a copy."""
+    """Give a file a second name in one step; on a file system without hard links make a copy."""
     with replacing(target) as temporary:
         try:
             os.link(source, temporary)

@@ -1,4 +1,4 @@
-"""JSON files that others wrote, such as those of a model's folder: read, or refused in one line."""
+"""Reads JSON files that other programs wrote, such as those of a model's folder; a problem becomes one line."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rexplug.errors import DataError
 
 
 def require_file(path: Path) -> None:
-    """Refuse what cannot be read from start to end: a pipe would keep the process waiting.
+    """Refuse everything but regular files: a pipe, for example, would keep the process waiting.
 
     Raises:
-        DataError: it is missing, or is no regular file.
+        DataError: it is missing or not a regular file.
     """
     if path.is_file():
         return
@@ -25,10 +25,10 @@ def require_file(path: Path) -> None:
 
 
 def read_json_file(path: Path) -> Any:
-    """What a file holds.
+    """The value in a JSON file.
 
     Raises:
-        DataError: it is no file, cannot be read, or is not JSON.
+        DataError: it is not a file, cannot be read, or is not JSON.
     """
     require_file(path)
     try:
@@ -41,12 +41,12 @@ def read_json_file(path: Path) -> Any:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """The same of a file that must hold an object.
+    """The object in a JSON file.
 
     Raises:
-        DataError: as `read_json_file`, or it is no object.
+        DataError: as `read_json_file`, or it holds another value.
     """
-    found = read_json_file(path)
-    if not isinstance(found, dict):
+    value = read_json_file(path)
+    if not isinstance(value, dict):
         raise DataError(f"{path} is not a JSON object")
-    return found
+    return value

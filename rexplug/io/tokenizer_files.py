@@ -1,8 +1,8 @@
-"""Tokenizer folders: which tokenizer.json, which special tokens, and a config that every transformers reads alike.
+"""Reads and writes tokenizer folders: tokenizer.json, special tokens, and a config that all versions of transformers read alike.
 
-transformers 5 builds the tokenizers of many classes (XLM-R, Llama, BERT) anew from their vocabulary and leaves out what
-tokenizer.json says of normalization and splitting, so that ids differ from those that a model has learnt. Whatever makes
-ids here takes tokenizer.json itself.
+transformers 5 rebuilds the tokenizers of many classes (XLM-R, Llama, BERT) from their vocabulary and ignores the
+normalization and splitting of tokenizer.json, so that ids differ from those that a model has learnt. Everything in rexplug
+that makes token ids therefore uses tokenizer.json itself.
 """
 
 from __future__ import annotations
@@ -31,40 +31,40 @@ _ROBERTA = {"cls": "<s>", "sep": "</s>", "pad": "<pad>", "mask": "<mask>", "unk"
 
 
 def read_definition(folder: Path) -> dict[str, Any]:
-    """The contents of tokenizer.json, whose model and added tokens have the shape that the tokenizers library writes.
+    """The content of tokenizer.json, after a check of its model, added tokens and template.
 
     Raises:
-        DataError: there is none, or it is not a tokenizer.
+        DataError: it is missing, or is not a tokenizer.
     """
     path = folder / DEFINITION
-    found = read_json_file(path)
+    definition = read_json_file(path)
     try:
-        dict(found["model"])
-        vocabulary(found)
-        [bool(token.get("special")) for token in found["added_tokens"]]
+        dict(definition["model"])
+        vocabulary(definition)
+        [bool(token.get("special")) for token in definition["added_tokens"]]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         raise DataError(
             f"{path} is not a tokenizer: it needs `model` with a `vocab`, and `added_tokens` with `content` and `id`"
         ) from None
-    if not all(_template_is_whole(each) for each in _processors(found.get("post_processor"))):
+    if not all(_is_complete(processor) for processor in _processors(definition.get("post_processor"))):
         raise DataError(
             f"{path} is not a tokenizer: the template of its post_processor names tokens that it does not define"
         )
-    return dict(found)
+    return dict(definition)
 
 
 def _processors(value: Any) -> Iterator[dict[str, Any]]:
-    """A post-processor, or those in a sequence."""
+    """A post-processor, and those of a sequence."""
     if not isinstance(value, dict):
         return
     yield value
-    inner = value.get("processors")
-    for each in inner if isinstance(inner, list) else ():
-        yield from _processors(each)
+    sequence = value.get("processors")
+    for processor in sequence if isinstance(sequence, list) else ():
+        yield from _processors(processor)
 
 
-def _template_is_whole(processor: Mapping[str, Any]) -> bool:
-    """Whether a template defines its special tokens; the library ends the process over one that does not."""
+def _is_complete(processor: Mapping[str, Any]) -> bool:
+    """Whether a template defines its special tokens; the library aborts the process if one does not."""
     if processor.get("type") != "TemplateProcessing":
         return True
     try:
@@ -76,10 +76,10 @@ def _template_is_whole(processor: Mapping[str, Any]) -> bool:
 
 
 def require_tokenizer(folder: Path) -> bool:
-    """Look whether a folder holds a tokenizer that transformers can make: True if tokenizer.json is there.
+    """Check that a folder holds a tokenizer that transformers can load; returns whether it has a tokenizer.json.
 
     Raises:
-        DataError: there is none, or it wants to run code of its own.
+        DataError: it holds none, or the tokenizer needs code of its own.
     """
     if (folder / DEFINITION).exists():
         return True
@@ -91,61 +91,61 @@ def require_tokenizer(folder: Path) -> bool:
 
 
 def vocabulary(definition: Mapping[str, Any]) -> dict[str, int]:
-    """Every token of a definition with its id, added tokens included."""
+    """Token -> id of a definition, added tokens included."""
     pieces = definition["model"]["vocab"]
-    if isinstance(pieces, list):  # Unigram: pairs of piece and score, the place is the id
-        found = {str(piece[0]): number for number, piece in enumerate(pieces)}
+    if isinstance(pieces, list):  # Unigram: pairs of piece and score; the index is the id
+        ids = {str(piece[0]): number for number, piece in enumerate(pieces)}
     else:
-        found = {str(piece): int(number) for piece, number in pieces.items()}
-    return found | {str(token["content"]): int(token["id"]) for token in definition["added_tokens"]}
+        ids = {str(piece): int(number) for piece, number in pieces.items()}
+    return ids | {str(token["content"]): int(token["id"]) for token in definition["added_tokens"]}
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """tokenizer_config.json and special_tokens_map.json together; empty where there is neither.
+    """tokenizer_config.json and special_tokens_map.json merged; empty if there is neither.
 
     Raises:
         DataError: one of them is not a JSON object.
     """
-    found: dict[str, Any] = {}
+    config: dict[str, Any] = {}
     for name in (CONFIG, MAP):
         path = folder / name
-        if not path.exists():
-            continue
-        found |= read_json_object(path)
-    return found
+        if path.exists():
+            config |= read_json_object(path)
+    return config
 
 
 def special_tokens(folder: Path, definition: Mapping[str, Any]) -> dict[str, str]:
-    """Role (`cls`, `mask`, ...) -> token, as the config names them; a role that it does not speak of has the token that
-    BERT's or RoBERTa's family uses, if the vocabulary has it. A token that is named need not be in the vocabulary.
+    """Role (`cls`, `mask`, ...) -> token, as the config names them; they need not be in the vocabulary.
+
+    A role that the config does not name has the token that BERT or RoBERTa use, if the vocabulary has it.
 
     Raises:
         DataError: a config file is damaged.
     """
     config = read_config(folder)
     known = vocabulary(definition)
-    families = (_BERT, _ROBERTA)
+    conventions = (_BERT, _ROBERTA)
     if _ROBERTA["cls"] in json.dumps(definition.get("post_processor")):
-        families = (_ROBERTA, _BERT)
-    found: dict[str, str] = {}
+        conventions = (_ROBERTA, _BERT)
+    tokens: dict[str, str] = {}
     for role in ROLES:
         key = f"{role}_token"
         if key in config:
             entry = config[key]
             content = entry.get("content") if isinstance(entry, dict) else entry
             if isinstance(content, str):
-                found[role] = content
+                tokens[role] = content
             continue
-        usual = [family[role] for family in families if family.get(role) in known]
+        usual = [convention[role] for convention in conventions if convention.get(role) in known]
         if usual:
-            found[role] = usual[0]
-    return found
+            tokens[role] = usual[0]
+    return tokens
 
 
 def portable_config(folder: Path, *, max_length: int) -> dict[str, Any]:
-    """A tokenizer_config.json with which transformers 4 and 5 take tokenizer.json as it is.
+    """A tokenizer_config.json with which transformers 4 and 5 use tokenizer.json as it is.
 
-    It names the generic class, which builds nothing anew, and nothing that says how the tokenizer was loaded here.
+    It names the generic class, which rebuilds nothing, and leaves out how the tokenizer was loaded here.
 
     Args:
         folder: the tokenizer's folder.
@@ -159,8 +159,10 @@ def portable_config(folder: Path, *, max_length: int) -> dict[str, Any]:
     special = {role: token for role, token in special_tokens(folder, definition).items() if token in known}
     more = config.get("additional_special_tokens", config.get("extra_special_tokens"))
     listed = list(more.values()) if isinstance(more, dict) else more if isinstance(more, list) else []
-    contents = [each.get("content") if isinstance(each, dict) else each for each in listed]
-    further = [each for each in contents if isinstance(each, str) and each in known and each not in special.values()]
+    contents = [token.get("content") if isinstance(token, dict) else token for token in listed]
+    further = [
+        token for token in contents if isinstance(token, str) and token in known and token not in special.values()
+    ]
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_length,
@@ -173,7 +175,7 @@ def portable_config(folder: Path, *, max_length: int) -> dict[str, Any]:
 
 
 def write_portable(source: Path, target: Path, *, max_length: int) -> None:
-    """Put tokenizer.json as it is, and a config that every transformers reads alike, into the folder `target`.
+    """Copy tokenizer.json as it is, and write a config that all versions of transformers read alike, to the folder `target`.
 
     Raises:
         DataError: a file of the tokenizer is damaged.
@@ -186,9 +188,9 @@ def write_portable(source: Path, target: Path, *, max_length: int) -> None:
 
 
 def load_fast(folder: Path) -> Any:
-    """transformers' tokenizer around tokenizer.json itself, with the special tokens that the folder names.
+    """transformers' tokenizer of a tokenizer.json, with the special tokens that the folder names.
 
-    A special token that only the config knows gets the next free id, as transformers does it.
+    A special token that only the config names gets the next free id, as in transformers.
 
     Raises:
         DataError: a file of the tokenizer is damaged.
@@ -197,18 +199,18 @@ def load_fast(folder: Path) -> Any:
 
     definition = read_definition(folder)
     options = {f"{role}_token": token for role, token in special_tokens(folder, definition).items()}
-    kept = portable_config(folder, max_length=0)
-    options |= {key: kept[key] for key in ("additional_special_tokens", *_KEPT) if key in kept}
+    config = portable_config(folder, max_length=0)
+    options |= {key: config[key] for key in ("additional_special_tokens", *_KEPT) if key in config}
     return PreTrainedTokenizerFast(
         tokenizer_object=open_tokenizer(folder), model_input_names=["input_ids", "attention_mask"], **options
     )
 
 
 def open_tokenizer(folder: Path) -> Any:
-    """The `tokenizers.Tokenizer` of a folder, which neither cuts nor pads.
+    """The `tokenizers.Tokenizer` of a folder, without truncation and padding.
 
     Raises:
-        DataError: the library cannot read it, or it draws random numbers.
+        DataError: the library cannot read it, or its ids are random (BPE dropout).
     """
     from tokenizers import Tokenizer
 
@@ -220,7 +222,7 @@ def open_tokenizer(folder: Path) -> Any:
     dropout = getattr(fast.model, "dropout", None)
     if dropout:
         raise DataError(
-            f"{path} has the BPE dropout {dropout:g}, with which a text has other tokens each time; set it to null"
+            f"{path} has the BPE dropout {dropout:g}, with which a text gets different tokens every time; set it to null"
         )
     fast.no_truncation()
     fast.no_padding()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from rexplug.evaluation.lexical import KINDS as LEXICAL_BASELINES
+from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.planning.gpus import Gpu, share_of_peak
 from rexplug.planning.hardware import Hardware
 from rexplug.planning.history import cost_key, group_of
@@ -203,9 +203,7 @@ def _add_training(
         add(f"evaluate.{phase.name}", evaluating, model, known=known)
     add("export", cost_key("export", shape), {"parameters": parameters}, known=known)
     if recipe.baselines:
-        words = sum(
-            name.partition("=")[2] in LEXICAL_BASELINES or name in LEXICAL_BASELINES for name in recipe.baselines
-        )
+        words = sum(name.partition("=")[2] in LEXICAL_KINDS or name in LEXICAL_KINDS for name in recipe.baselines)
         work = model | {"words": float(words), "models": float(len(recipe.baselines) - words)}
         add("evaluate.baselines", cost_key("baselines", list(recipe.baselines), evaluating), work, known=known)
     add("report", cost_key("report", shape, len(recipe.phases)), {"steps": float(plan.steps)})

@@ -77,7 +77,10 @@ class Registry:
         if taken is not None:
             by = " twice" if taken.plugin == plugin else f", but plugin '{taken.plugin}' already does"
             raise PluginError(f"{where} '{name}'{by}")
-        problem = option_problem(component) if plugin != CORE else None  # a test checks the core's own
+        if plugin == CORE:  # a test checks the core's own
+            return
+        component.model_rebuild()  # models are built at first use: what pydantic cannot build must be the plugin's failure now
+        problem = option_problem(component)
         if problem is not None:
             raise PluginError(f"{where} {component.__name__}, {problem}")
 

@@ -1,4 +1,4 @@
-"""What a run leaves for people to read."""
+"""The report, the model card and the dataset card of a run, and comparisons of models."""
 
 from rexplug.report.card import write_card
 from rexplug.report.dataset_card import write_dataset_card

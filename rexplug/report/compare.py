@@ -1,10 +1,10 @@
-"""Results of several models side by side, with what may be said of their differences."""
+"""Results of several models side by side, and which of their differences are real."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from rexplug.errors import DataError
 from rexplug.evaluation.statistics import ALPHA, Difference, compare, holm, metric
 from rexplug.io.atomic import write_json, write_text
 from rexplug.report.results import ModelResults
+from rexplug.report.templates import template
 
 _SEED = 17
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of one model: its metric, or why there is none; against the first model, the difference."""
+    """A metric of one model, or the reason why it has none, and its difference to the reference model."""
 
     metric: Metric | None
     reason: str = ""
@@ -30,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A metric of an evaluator over all models; `reference` is the first of them that has it, the others' yardstick."""
+    """A metric of an evaluator for all models; they are compared with `reference`, the first model that has the metric."""
 
     evaluator: str
     metric: str
@@ -41,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Models and rows; each model is compared with the first one that has the metric."""
+    """Results of several models, metric by metric; `notes` say which differences were not tested, and why."""
 
     models: Sequence[str]
     rows: Sequence[Row]
@@ -49,25 +50,25 @@ class Comparison:
 
     @property
     def varied(self) -> str | None:
-        """What all labels give a value of (`masking`, of `masking=random`); None if they are not of that kind."""
-        keys = {label.partition("=")[0] for label in self.models}
-        alike = len(self.models) > 1 and len(keys) == 1 and all(label.count("=") == 1 for label in self.models)
-        return keys.pop() if alike else None
+        """The option that all labels give a value of (`masking`, of `masking=random`); None for other labels."""
+        options = {label.partition("=")[0] for label in self.models}
+        one_option = len(self.models) > 1 and len(options) == 1 and all(label.count("=") == 1 for label in self.models)
+        return options.pop() if one_option else None
 
     @property
     def heads(self) -> list[list[str]]:
-        """The labels as they head a table, without what `varied` says of all of them; in parts between which a line may end."""
+        """Heads of a table's columns: the labels without the option `varied`, in parts between which a line may be broken."""
         labels = [label.partition("=")[2] if self.varied else label for label in self.models]
         return [re.split(r"(?<=\.)(?=[a-z])", label) for label in labels]
 
     @property
     def num_tests(self) -> int:
-        """Differences that were tested, which Holm's correction counts."""
+        """Number of differences that were tested, for Holm's correction."""
         return sum(cell.difference is not None for row in self.rows for cell in row.cells)
 
     def findings(self) -> list[str]:
         """A sentence per main metric and model: which differences are real, and which may be chance."""
-        found = []
+        sentences = []
         for row in self.rows:
             for label, cell in zip(self.models, row.cells, strict=True):
                 if not row.main or cell.difference is None:
@@ -76,15 +77,15 @@ class Comparison:
                 interval = f"{d.value:+.3f} (95 %: {d.low:+.3f} to {d.high:+.3f}, p {d.shown_p} after Holm)"
                 if d.real:
                     word = "above" if d.value > 0 else "below"
-                    found.append(f"{row.evaluator} {row.metric}: {label} is {word} {row.reference} by {interval}.")
+                    sentences.append(f"{row.evaluator} {row.metric}: {label} is {word} {row.reference} by {interval}.")
                 else:
-                    found.append(
+                    sentences.append(
                         f"{row.evaluator} {row.metric}: {label} against {row.reference} {interval}: may be chance."
                     )
-        return found
+        return sentences
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """The comparison as a JSON object."""
         return {
             "models": list(self.models), "alpha": ALPHA, "tests": self.num_tests,
             "rows": [
@@ -106,7 +107,7 @@ class Comparison:
 
 
 def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
-    """Runs that differ in their seed as one model: the rows of their scores together, metrics made anew.
+    """Join runs that differ in their seed into one model: scores of all runs, and metrics computed from them.
 
     Raises:
         DataError: they were measured on different items.
@@ -116,8 +117,8 @@ def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
     results: dict[str, Mapping[str, Any]] = {}
     scores: dict[str, dict[str, Scores]] = {}
     for name, first in runs[0].results.items():
-        each = [run.results[name] for run in runs if "metrics" in run.results.get(name, {})]
-        if len(each) < len(runs):
+        of_runs = [run.results[name] for run in runs if "metrics" in run.results.get(name, {})]
+        if len(of_runs) < len(runs):
             results[name] = first
             continue
         scores[name] = {
@@ -127,7 +128,7 @@ def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
         }
         metrics = {}
         for key in first["metrics"]:
-            values = [one["metrics"][key]["value"] for one in each if key in one["metrics"]]
+            values = [result["metrics"][key]["value"] for result in of_runs if key in result["metrics"]]
             if key in scores[name]:
                 metrics[key] = asdict(metric(scores[name][key], _SEED))
             else:
@@ -138,18 +139,22 @@ def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
 
 
 def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False) -> Comparison:
-    """Each model against the first, metric by metric, on the items that both have; p-values are Holm's.
+    """Compare each model with the first one that has the metric, on the items that both have; p-values are Holm's.
+
+    Args:
+        models: with distinct labels.
+        every_metric: all metrics, not only the main ones and the parts of masked recovery.
 
     Raises:
         DataError: there is nothing to compare.
     """
     labels = [model.label for model in models]
     if len(set(labels)) < len(labels):
-        raise DataError(f"two models are called '{_twice(labels)}'; put LABEL= before one of them")
+        raise DataError(f"two models are called '{_repeated(labels)}'; put LABEL= before one of them")
     names = list(dict.fromkeys(name for model in models for name in model.results))
     if not names:
         raise DataError("there are no results to compare")
-    found: list[tuple[str, str, bool, list[tuple[Metric | None, str, Difference | None]], str]] = []
+    rows: list[Row] = []
     notes: list[str] = []
     for name in names:
         mains = [model.results[name]["main"] for model in models if "main" in model.results.get(name, {})]
@@ -157,22 +162,22 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
         if not every_metric:
             keys = [key for key in keys if key in mains or key.endswith((".words", ".salient", ".plain"))]
         for key in keys:
-            first = next(model for model in models if key in model.results.get(name, {}).get("metrics", {}))
-            cells = [_cell(model, first, name, key, notes) for model in models]
-            found.append((name, key, key in mains, cells, first.label))
+            reference = next(model for model in models if key in model.results.get(name, {}).get("metrics", {}))
+            cells = [_cell(model, reference, name, key, notes) for model in models]
+            rows.append(Row(name, key, key in mains, cells, reference.label))
         if not keys:
-            found.append((name, "", True, [_cell(model, models[0], name, "", notes) for model in models], labels[0]))
-    tested = [cell[2] for row in found for cell in row[3] if cell[2] is not None]
+            cells = [_cell(model, models[0], name, "", notes) for model in models]
+            rows.append(Row(name, "", True, cells, labels[0]))
+    tested = [cell.difference for row in rows for cell in row.cells if cell.difference is not None]
     corrected = iter(holm(tested))
     rows = [
-        Row(
-            name,
-            key,
-            main,
-            [Cell(m, why, next(corrected) if d is not None else None) for m, why, d in cells],
-            reference,
+        replace(
+            row,
+            cells=[
+                replace(cell, difference=next(corrected)) if cell.difference is not None else cell for cell in row.cells
+            ],
         )
-        for name, key, main, cells, reference in found
+        for row in rows
     ]
     return Comparison(labels, rows, list(dict.fromkeys(notes)))
 
@@ -180,54 +185,52 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
 def write_comparison(
     comparison: Comparison, *, html: Path | None = None, json: Path | None = None, title: str = ""
 ) -> None:
-    """Write the page and the file for machines."""
+    """Write the comparison as a page, as JSON, or as both."""
     if json is not None:
         write_json(json, comparison.to_json())
     if html is not None:
-        from rexplug.report.page import template
-
         page = template("compare.html.j2").render(
             comparison=comparison, title=title or " and ".join(comparison.models), alpha=ALPHA
         )
         write_text(html, page)
 
 
-def _cell(
-    model: ModelResults, first: ModelResults, name: str, key: str, notes: list[str]
-) -> tuple[Metric | None, str, Difference | None]:
+def _cell(model: ModelResults, reference: ModelResults, name: str, key: str, notes: list[str]) -> Cell:
     result = model.results.get(name)
     if result is None:
-        return None, "not measured", None
+        return Cell(None, "not measured")
     if "metrics" not in result:
-        return None, str(result.get("not_applicable", "")), None
+        return Cell(None, str(result.get("not_applicable", "")))
     if key not in result["metrics"]:
-        return None, "", None
-    figure = Metric(**result["metrics"][key])
-    other = first.results.get(name, {})
-    if model is first:
-        return figure, "", None
-    one, two = model.scores.get(name, {}).get(key), first.scores.get(name, {}).get(key)
-    if one is None or two is None:
+        return Cell(None)
+    cell = Cell(Metric(**result["metrics"][key]))
+    if model is reference:
+        return cell
+    scores, reference_scores = (measured.scores.get(name, {}).get(key) for measured in (model, reference))
+    if scores is None or reference_scores is None:
         notes.append(f"{name} {key} has no scores of single items, so that differences in it were not tested.")
-        return figure, "", None
-    if other.get("options") != result.get("options"):
-        notes.append(f"{name} ran with other options on {model.label} than on {first.label}; compared on common items.")
+        return cell
+    if reference.results.get(name, {}).get("options") != result.get("options"):
+        notes.append(
+            f"{name} ran with other options on {model.label} than on {reference.label}; compared on common items."
+        )
     try:
-        return figure, "", compare(one, two, _SEED)
+        return replace(cell, difference=compare(scores, reference_scores, _SEED))
     except DataError as error:
         notes.append(f"{name} {key}, {model.label}: {error}.")
-        return figure, "", None
+        return cell
 
 
 def _joined(scores: Sequence[Scores], what: str) -> Scores:
     first = scores[0]
-    if any(list(each.ids) != list(first.ids) for each in scores):
+    if any(list(of_run.ids) != list(first.ids) for of_run in scores):
         raise DataError(f"{what}: the runs were measured on different items and cannot be pooled")
     weights = None
     if first.weights is not None:
-        weights = [row for each in scores for row in each.weights or ()]
-    return Scores(first.ids, [row for each in scores for row in each.values], weights, first.targets, first.groups)
+        weights = [row for of_run in scores for row in of_run.weights or ()]
+    values = [row for of_run in scores for row in of_run.values]
+    return Scores(first.ids, values, weights, first.targets, first.groups)
 
 
-def _twice(labels: Sequence[str]) -> str:
+def _repeated(labels: Sequence[str]) -> str:
     return next(label for label in labels if labels.count(label) > 1)

@@ -1,4 +1,4 @@
-"""What report and card say, read from the files of a run."""
+"""The content of the report and of the model card, read from the files of a run."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 from rexplug.phase_stream import phase_stream
 from rexplug.recipe import Recipe
 from rexplug.report.compare import Comparison, compare_models
-from rexplug.report.plan_vs_actual import Foreseen, foreseen
+from rexplug.report.plan_vs_actual import PlanVsActual, plan_vs_actual
 from rexplug.report.results import load_results
 from rexplug.run_directory import RunDirectory, read_json, read_metrics
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A run as the report and the model card show it; parts that the run does not have are empty."""
+    """A run as the report and the model card show it; what the run does not have is empty."""
 
     run: RunDirectory
     recipe: Recipe
 
     @cached_property
     def manifest(self) -> Mapping[str, Any]:
-        """run.json."""
-        found: Mapping[str, Any] = read_json(self.run.manifest)
-        return found
+        """The content of run.json."""
+        manifest: Mapping[str, Any] = read_json(self.run.manifest)
+        return manifest
 
     def result(self, stage: str) -> Any:
-        """What a stage returned; None if it did not run."""
-        known = self.manifest["stages"].get(stage) or {}
-        return None if known.get("stale") else known.get("result")
+        """The result of a stage; None if it did not run, or is to run again."""
+        entry = self.manifest["stages"].get(stage) or {}
+        return None if entry.get("stale") else entry.get("result")
 
     @cached_property
     def steps(self) -> Sequence[Mapping[str, Any]]:
@@ -45,108 +45,108 @@ class Contents:
 
     @cached_property
     def corpus(self) -> Mapping[str, Any]:
-        """statistics.json by source."""
-        found: Mapping[str, Any] = self._statistics.get("sources", {})
-        return found
+        """Source -> its entry in the corpus's statistics.json."""
+        sources: Mapping[str, Any] = self._statistics.get("sources", {})
+        return sources
 
     @property
     def decontamination(self) -> Any:
-        """What the evaluators' texts cost the corpus; None if nothing was compared."""
+        """The documents dropped because they hold evaluators' texts; None if nothing was compared."""
         return self._statistics.get("decontamination")
 
     @cached_property
     def _statistics(self) -> Mapping[str, Any]:
         path = self.run.corpus / "statistics.json"
-        found: Mapping[str, Any] = read_json(path) if path.exists() else {}
-        return found
+        statistics: Mapping[str, Any] = read_json(path) if path.exists() else {}
+        return statistics
 
     @cached_property
     def relevance(self) -> Mapping[str, Any]:
-        """relevance.json, if the recipe has a relevance block; empty otherwise."""
+        """The content of relevance.json, if the recipe has a relevance block; empty otherwise."""
         path = self.run.relevance / "relevance.json"
-        found: Mapping[str, Any] = read_json(path) if self.recipe.relevance is not None and path.exists() else {}
-        return found
+        report: Mapping[str, Any] = read_json(path) if self.recipe.relevance is not None and path.exists() else {}
+        return report
 
     @property
     def tokens(self) -> Mapping[str, Any]:
-        """What tokenization counted, by source."""
+        """Source -> the counts of tokenization."""
         return self.result("tokenize") or {}
 
     @cached_property
     def phases(self) -> list[tuple[Any, Mapping[str, Any]]]:
-        """Phases of the recipe that were trained, with what came out."""
+        """The phases of the recipe that were trained, with their results."""
         pairs = [(phase, self.result(f"train.{phase.name}")) for phase in self.recipe.phases]
         return [(phase, result) for phase, result in pairs if result]
 
     @cached_property
     def moments(self) -> list[str]:
-        """When something was evaluated: `initial` and the phases' names."""
+        """The moments that were evaluated: `initial` and names of phases, in their order."""
         names = ["initial", *(phase.name for phase in self.recipe.phases)]
         stages = self.manifest["stages"]
-        # What was measured on weights that were trained again since says nothing of those that are there.
+        # Results of weights that were trained again since then say nothing about the present ones.
         current = [name for name in names if not (stages.get(f"evaluate.{name}") or {}).get("stale")]
         return [name for name in current if (self.run.evaluation / name).is_dir()]
 
     @cached_property
     def evaluations(self) -> dict[str, dict[str, Mapping[str, Any]]]:
-        """Evaluator -> moment -> what its file holds."""
-        found: dict[str, dict[str, Mapping[str, Any]]] = {}
+        """Evaluator -> moment -> the content of its file."""
+        evaluations: dict[str, dict[str, Mapping[str, Any]]] = {}
         for evaluator in self.recipe.evaluators:
             for moment in self.moments:
                 path = self.run.evaluation / moment / f"{evaluator.label}.json"
                 if path.exists() and "metrics" in (content := read_json(path)):
-                    found.setdefault(evaluator.label, {})[moment] = content
-        return found
+                    evaluations.setdefault(evaluator.label, {})[moment] = content
+        return evaluations
 
     def metric_rows(self, evaluator: str) -> list[tuple[str, list[Mapping[str, Any] | None]]]:
-        """Per metric its values at the moments."""
+        """Each metric of an evaluator with its values at the moments; None where it was not measured."""
         results = self.evaluations[evaluator]
         names = list(dict.fromkeys(name for result in results.values() for name in result["metrics"]))
         return [(name, [results.get(m, {}).get("metrics", {}).get(name) for m in self.moments]) for name in names]
 
     @cached_property
-    def foreseen(self) -> Foreseen:
-        """What was planned beside what was measured."""
-        return foreseen(self.run, self.manifest, self._epochs())
+    def plan_vs_actual(self) -> PlanVsActual:
+        """The plan beside the measurements."""
+        return plan_vs_actual(self.run, self.manifest, self._epochs())
 
     def _epochs(self) -> dict[str, dict[str, float]]:
-        """How often the tokens of each source were seen, by phase; empty where steps or token stores are missing."""
+        """Phase -> source -> how often its tokens were seen; empty where steps or token stores are missing."""
         if any(not (self.run.tokens / name / "store.json").exists() for name in self.recipe.sources):
             return {}
-        found: dict[str, dict[str, float]] = {}
+        epochs: dict[str, dict[str, float]] = {}
         for phase, _ in self.phases:
             steps = [step for step in self.steps if step["phase"] == phase.name]
             sizes = phase_stream(self.recipe, phase, self.run).epoch_tokens()
-            found[phase.name] = {
+            epochs[phase.name] = {
                 name: sum(step["shares"].get(name, 0.0) * step["batch_tokens"] for step in steps) / size
                 for name, size in sizes.items()
                 if size and steps
             }
-        return found
+        return epochs
 
     @cached_property
     def lineage(self) -> list[dict[str, Any]]:
-        """Stage by stage what was made, from which inputs (fingerprint), when, and in which run."""
+        """For each stage: its product, the fingerprint of its inputs, when it finished, and which run it was taken from."""
         rows = []
         for name, stage in self.manifest["stages"].items():
             if name.partition(".")[0] == "report":
                 continue
-            made = ""
+            product = ""
             result = stage.get("result") or {}
             if name == "curate":
                 kept = sum(source["kept"]["documents"] for source in self.corpus.values())
-                made = f"{kept:,} documents from {len(self.corpus)} sources"
+                product = f"{kept:,} documents from {len(self.corpus)} sources"
             elif name == "tokenize":
-                made = f"{sum(each.get('tokens', 0) for each in self.tokens.values()):,} tokens"
+                product = f"{sum(counts.get('tokens', 0) for counts in self.tokens.values()):,} tokens"
             elif name.startswith("train.") and "tokens" in result:
-                made = f"{result['steps']:,} steps, {result['tokens']:,} tokens"
+                product = f"{result['steps']:,} steps, {result['tokens']:,} tokens"
             elif name.startswith("evaluate."):
                 moment = name.partition(".")[2]
-                revisions = {each[moment]["revision"] for each in self.evaluations.values() if moment in each}
-                made = f"weights {', '.join(sorted(revisions))}" if revisions else ""
+                revisions = {results[moment]["revision"] for results in self.evaluations.values() if moment in results}
+                product = f"weights {', '.join(sorted(revisions))}" if revisions else ""
             rows.append(
                 {
-                    "stage": name, "made": made, "fingerprint": stage.get("fingerprint", ""),
+                    "stage": name, "product": product, "fingerprint": stage.get("fingerprint", ""),
                     "finished": stage.get("finished", ""), "from": stage.get("taken_over_from", ""),
                 }
             )  # fmt: skip
@@ -154,7 +154,7 @@ class Contents:
 
     @cached_property
     def comparison(self) -> Comparison | None:
-        """The last model against the model before training and the baselines; None if nothing stands beside it."""
+        """The last model compared with the untrained model and the baselines; None if there is no other model."""
         if not self.moments or not self.evaluations:
             return None
         names = list(dict.fromkeys([self.moments[-1], self.moments[0]]))
@@ -165,18 +165,16 @@ class Contents:
             return None
         return compare_models([load_results(folder, name) for name, folder in folders])
 
-    def headline(self) -> list[dict[str, str]]:
-        """Per evaluator its main metric before and after: the numbers that matter."""
-        found = []
+    def main_metrics(self) -> list[dict[str, str]]:
+        """The main metric of each evaluator before training and after the last phase, formatted."""
+        formatted = []
         for name, results in self.evaluations.items():
-            if len(results) < 1:
-                continue
             first, last = (
                 results[m] for m in (min(results, key=self.moments.index), max(results, key=self.moments.index))
             )
             before, after = first["metrics"].get(last["main"]), last["metrics"][last["main"]]
             interval = f" (95 %: {after['low']:.3f}–{after['high']:.3f})" if after["low"] is not None else ""
-            found.append(
+            formatted.append(
                 {
                     "name": f"{name}: {last['main']}",
                     "before": f"{before['value']:.3f}" if before else "–",
@@ -184,4 +182,4 @@ class Contents:
                     "interval": interval,
                 }
             )
-        return found
+        return formatted

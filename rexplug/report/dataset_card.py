@@ -17,7 +17,10 @@ _SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1
 
 
 def write_dataset_card(run: RunDirectory, recipe: Recipe) -> Path:
-    """Write the card of a curated corpus beside it; returns its path. `load_dataset(corpus, SOURCE)` reads the folder by it."""
+    """Write the card into the folder of a curated corpus; returns its path.
+
+    With its front matter `datasets.load_dataset(corpus, SOURCE)` reads the folder.
+    """
     statistics = read_json(run.corpus / "statistics.json")
     path = run.relevance / "relevance.json"
     relevance = read_json(path) if recipe.relevance is not None and path.exists() else None
@@ -31,7 +34,7 @@ def _front_matter(recipe: Recipe, sources: Mapping[str, Any]) -> dict[str, Any]:
     licenses = {_license(recipe, name) for name in recipe.sources}
     total = sum(source["kept"]["documents"] + source["held_out"]["documents"] for source in sources.values())
     size = next((name for limit, name in _SIZES if total < limit), "n>1T")
-    known = sorted(each for each in licenses if each is not None)
+    known = sorted(name for name in licenses if name is not None)
     front: dict[str, Any] = {"pretty_name": recipe.name, "language": _languages(recipe)}
     if known and None not in licenses:
         front["license"] = known[0] if len(known) == 1 else known
@@ -45,7 +48,7 @@ def _front_matter(recipe: Recipe, sources: Mapping[str, Any]) -> dict[str, Any]:
         configs.append({"config_name": name, "data_files": files})
     return {
         **front, "task_categories": ["fill-mask"], "size_categories": [size],
-        "tags": ["rexplug", *(["synthetic"] if any(each["synthetic"] for each in sources.values()) else [])],
+        "tags": ["rexplug", *(["synthetic"] if any(source["synthetic"] for source in sources.values()) else [])],
         "configs": configs,
     }  # fmt: skip
 
@@ -53,9 +56,9 @@ def _front_matter(recipe: Recipe, sources: Mapping[str, Any]) -> dict[str, Any]:
 def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str, Any] | None) -> list[str]:
     sources = statistics["sources"]
     lines = [f"# {recipe.name}: corpus", "", recipe.description, ""]
-    made_up = [name for name, source in sources.items() if source["synthetic"]]
-    if made_up:
-        lines += [f"> **Synthetic data.** The text of {' and '.join(made_up)} was written by a program.", ""]
+    synthetic = [name for name, source in sources.items() if source["synthetic"]]
+    if synthetic:
+        lines += [f"> **Synthetic data.** The text of {' and '.join(synthetic)} was written by a program.", ""]
     lines += [
         "## Sources", "",
         "| source | origin | licence | documents read | kept | held out | MB kept |",
@@ -70,10 +73,10 @@ def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str
     lines += [
         "",
         "`train` is what a model trains on, `validation` is held out by a hash of the text. Columns: `id`, `text`, `url` and "
-        "`metadata` (JSON), whose `place` is the file and place that a document was read from and whose `changed` names the "
-        "steps that mended its text. An `id` is a field of the record or the file below the source's folder and the place in "
-        "it; it is unique within a source and stays the same when the corpus is made again from the same files. Paths in "
-        "`place` are those of the machine that curated.",
+        "`metadata` (JSON), whose `place` is the file and the place in it that a document was read from and whose `changed` names "
+        "the steps that corrected its text. An `id` is a field of the record, or the file below the source's folder and the "
+        "place in it; it is unique within a source and stays the same when the corpus is curated again from the same files. "
+        "Paths in `place` are those of the machine that curated.",
         "",
         "## What was removed",
         "",
@@ -94,67 +97,67 @@ def _lines(recipe: Recipe, statistics: Mapping[str, Any], relevance: Mapping[str
     lines += [
         "## Licence and limits",
         "",
-        "Texts belong to whoever wrote them; the licences above are what the recipe states of its sources, and `unknown` in the "
-        "front matter means that one is not stated. Filters are rules and classifiers: they let unwanted text through and drop "
-        "wanted text, and nothing was done against the leanings of the sources.",
+        "Texts belong to their authors; the licences above are those that the recipe states for its sources, and `unknown` in "
+        "the front matter means that one is not stated. Filters are rules and classifiers: they let unwanted text through and "
+        "drop wanted text, and nothing was done against biases of the sources.",
         "",
-        "Made with rexplug; the recipe stands beside this folder as `recipe.yaml`.",
+        "Made with rexplug; the recipe is `recipe.yaml` beside this folder.",
     ]
     return lines
 
 
 def _license(recipe: Recipe, source: str) -> str | None:
-    """What the recipe states, with the source or for the model card."""
+    """The licence that the recipe states for a source, there or under `card`; None if it states none."""
     return recipe.sources[source].license or recipe.card.data_licenses.get(source)
 
 
 def _languages(recipe: Recipe) -> list[str]:
-    """Those that filters let pass, if every source has such a filter; English otherwise."""
+    """The languages that filters keep, if every source has such a filter; English otherwise."""
     from rexplug.corpus.filters import Language
 
-    found = [
-        {language for each in source.filters if isinstance(each, Language) for language in each.languages}
+    of_sources = [
+        {language for item in source.filters if isinstance(item, Language) for language in item.languages}
         for source in recipe.sources.values()
     ]
-    return sorted(set().union(*found)) if all(found) else ["en"]
+    return sorted(set().union(*of_sources)) if all(of_sources) else ["en"]
 
 
 def _filters(recipe: Recipe, source: str) -> list[str]:
-    """The filters with the options that differ from their defaults, as the recipe would write them."""
+    """A source's filters, with the options that differ from their defaults, as a recipe writes them."""
     lines = []
-    for each in recipe.sources[source].filters:
-        options = each.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    for corpus_filter in recipe.sources[source].filters:
+        options = corpus_filter.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         written = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in options.items())
-        lines.append(f"- `{each.name}`" + (f" ({cell(written)})" if written else ""))
+        lines.append(f"- `{corpus_filter.name}`" + (f" ({cell(written)})" if written else ""))
     return ["Filters, in their order:", "", *lines, ""] if lines else []
 
 
 def _duplicates(recipe: Recipe) -> list[str]:
-    """How duplicates were found and which one stayed."""
+    """How duplicates were found, and which document of them was kept."""
     curation = recipe.curation
-    how = {"none": [], "exact": ["equal texts"], "minhash": ["equal texts", "near-duplicates (MinHash)"]}[
+    by_text = {"none": [], "exact": ["equal texts"], "minhash": ["equal texts", "near-duplicates (MinHash)"]}[
         curation.deduplicate
     ]
-    kinds = [*(["equal addresses"] if curation.deduplicate_urls else []), *how]
+    kinds = [*(["equal URLs"] if curation.deduplicate_urls else []), *by_text]
     if not kinds:
-        return ["## Duplicates", "", "Duplicates were not looked for.", ""]
-    where = "over all sources" if curation.deduplicate_across else "within each source"
+        return ["## Duplicates", "", "Duplicates were not removed.", ""]
+    scope = "over all sources" if curation.deduplicate_across else "within each source"
     kept = "first" if curation.keep == "first" else "longest"
-    return ["## Duplicates", "", f"Of {', '.join(kinds)}, {where}, the {kept} document stayed.", ""]
+    return ["## Duplicates", "", f"Of {', '.join(kinds)}, {scope}, the {kept} document was kept.", ""]
 
 
 def _relevance(report: Mapping[str, Any] | None) -> list[str]:
     if report is None:
         return []
     test = report["test"]
-    figures = ", ".join(
+    metrics = ", ".join(
         f"{name} {test[name]['value']:.3f}" for name in ("precision", "recall", "f1") if test[name]["value"] is not None
     )
     lines = [
         "## Relevance",
         "",
-        f"A fastText classifier learnt from {report['train']:,} documents labelled by `{report['labeller']['use']}`. On "
-        f"{test['documents']:,} others it reaches {figures} against the same labels, at a threshold of {report['threshold']:g}.",
+        f"A fastText classifier was trained on {report['train']:,} documents labelled by `{report['labeller']['use']}`. On "
+        f"{test['documents']:,} others it reaches {metrics} against the same labels, at a threshold of {report['threshold']:g}.",
         "",
     ]
     audit = report["audit"]
@@ -169,15 +172,15 @@ def _relevance(report: Mapping[str, Any] | None) -> list[str]:
 
 def _decontamination(recipe: Recipe, statistics: Mapping[str, Any]) -> list[str]:
     lines = ["## Decontamination", ""]
-    found = statistics.get("decontamination")
-    others = [f"Not compared with `{name}`: {why}." for name, why in (found or {}).get("not_compared", {}).items()]
-    if found is None or not found["evaluators"]:
+    report = statistics.get("decontamination")
+    others = [f"Not compared with `{name}`: {why}." for name, why in (report or {}).get("not_compared", {}).items()]
+    if report is None or not report["evaluators"]:
         return [*lines, "Not compared with any evaluation text.", "", *others, *([""] if others else [])]
-    dropped = sum(source["documents"] for source in found["sources"].values())
-    names = ", ".join(f"`{name}`" for name in found["evaluators"])
+    dropped = sum(source["documents"] for source in report["sources"].values())
+    names = ", ".join(f"`{name}`" for name in report["evaluators"])
     return [
         *lines,
-        f"{dropped:,} documents were dropped because they hold {found['words']} words in a row of the texts of {names}; "
+        f"{dropped:,} documents were dropped because they hold {report['words']} words in a row of the texts of {names}; "
         "`decontamination.jsonl` lists them.",
         "",
         *others,
@@ -188,11 +191,11 @@ def _decontamination(recipe: Recipe, statistics: Mapping[str, Any]) -> list[str]
 def _personal(recipe: Recipe) -> list[str]:
     kinds = ("personal_data", "datatrove.PIIFormatter")
     used = sorted(
-        {each.step_name for source in recipe.sources.values() for each in source.filters if each.step_name in kinds}
+        {item.step_name for source in recipe.sources.values() for item in source.filters if item.step_name in kinds}
     )
-    said = (
-        f"The filter {', '.join(f'`{name}`' for name in used)} was applied. It finds what looks like it, not everything."
+    sentence = (
+        f"The filter {', '.join(f'`{name}`' for name in used)} was applied. It finds common patterns, not everything."
         if used
         else "No filter for personal data was applied: the texts may hold names, addresses and the like."
     )
-    return ["## Personal data", "", said, ""]
+    return ["## Personal data", "", sentence, ""]

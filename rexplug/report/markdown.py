@@ -1,4 +1,4 @@
-"""Values of any origin in a card: they stay inside their cell, and inside the front matter."""
+"""Escapes values of any origin for the cells and the front matter of a card."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import yaml
 
 
 def cell(text: Any) -> str:
-    """A value for a table's cell or an item of a list: on one line, and with no bar that would end it."""
+    """A value for a cell of a table or an item of a list: on one line, with `|` escaped."""
     return " ".join(str(text).split()).replace("|", "\\|")
 
 
 def front_matter(values: Mapping[str, Any]) -> str:
-    """The head that the Hugging Face hub reads; a value can neither end it nor add a key."""
+    """The YAML head that the Hugging Face hub reads; a value can neither end it nor add a key."""
     head = yaml.safe_dump(_on_one_line(dict(values)), sort_keys=False, allow_unicode=True, width=2**16)
     return f"---\n{head}---\n"
 
@@ -23,5 +23,5 @@ def _on_one_line(value: Any) -> Any:
     if isinstance(value, str):
         return " ".join(value.split())
     if isinstance(value, Mapping):
-        return {key: _on_one_line(each) for key, each in value.items()}
-    return [_on_one_line(each) for each in value] if isinstance(value, list) else value
+        return {key: _on_one_line(item) for key, item in value.items()}
+    return [_on_one_line(item) for item in value] if isinstance(value, list) else value

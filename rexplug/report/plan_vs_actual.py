@@ -1,4 +1,4 @@
-"""Plan beside measurement: what plan.json expected of each stage when it began, and what run.json says it took."""
+"""The plan of a run (plan.json) beside what its stages and phases took (run.json)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from rexplug.run_directory import RunDirectory, read_json
 
 @dataclass(frozen=True)
 class StageRow:
-    """A finished stage: seconds and the run's peak memory in GiB, each planned (None without a plan) and measured."""
+    """A finished stage: its seconds and the run's peak memory so far in GiB, planned (None without a plan) and measured.
+
+    `basis` says what the plan rested on, and `planned_when` when it was made.
+    """
 
     name: str
     planned: float | None
@@ -19,12 +22,12 @@ class StageRow:
     planned_gib: float | None
     measured_gib: float | None
     basis: str
-    made: str
+    planned_when: str
 
     @property
     def difference(self) -> str:
-        """How much more time it took than planned."""
-        return difference(self.planned, self.measured)
+        """How much longer the stage took than planned."""
+        return percent_longer(self.planned, self.measured)
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class PhaseRow:
 
 
 @dataclass(frozen=True)
-class Foreseen:
-    """A run's plan beside what it did; `planned` says whether there is a plan at all."""
+class PlanVsActual:
+    """A run's plan beside its measurements; `planned` says whether there is a plan at all."""
 
     stages: tuple[StageRow, ...]
     phases: tuple[PhaseRow, ...]
@@ -47,53 +50,71 @@ class Foreseen:
     planned: bool
 
     @property
-    def whole(self) -> StageRow | None:
-        """All stages that were planned and are done; None if there are none."""
-        both = [row for row in self.stages if row.planned is not None]
-        if not both:
+    def total(self) -> StageRow | None:
+        """All finished stages that were planned; None if there are none."""
+        rows = [row for row in self.stages if row.planned is not None]
+        if not rows:
             return None
-        gib = [row.planned_gib for row in both if row.planned_gib is not None]
-        measured = [row.measured_gib for row in both if row.measured_gib is not None]
+        planned_gib = [row.planned_gib for row in rows if row.planned_gib is not None]
+        measured_gib = [row.measured_gib for row in rows if row.measured_gib is not None]
         return StageRow(
-            "all", sum(row.planned or 0.0 for row in both), sum(row.measured for row in both), max(gib, default=None),
-            max(measured, default=None), "", "",
-        )  # fmt: skip
+            "all",
+            sum(row.planned or 0.0 for row in rows),
+            sum(row.measured for row in rows),
+            max(planned_gib, default=None),
+            max(measured_gib, default=None),
+            "",
+            "",
+        )
 
 
-def foreseen(run: RunDirectory, manifest: Mapping[str, Any], seen: Mapping[str, Mapping[str, float]]) -> Foreseen:
-    """Read plan.json beside run.json; a run without the former has no planned figures.
+def plan_vs_actual(
+    run: RunDirectory, manifest: Mapping[str, Any], epochs: Mapping[str, Mapping[str, float]]
+) -> PlanVsActual:
+    """Read plan.json and compare it with the manifest; a run without a plan has no planned values.
 
-    `seen` are the epochs of each source, by phase, counted in tokens as the plan counts them; where a phase is missing
-    those of its result stand, which are counted in samples.
+    Args:
+        run: the run.
+        manifest: the content of its run.json.
+        epochs: phase -> source -> epochs, counted in tokens as the plan counts them. For a phase that is missing, those
+            of its result are used, which are counted in samples.
     """
     plan: Mapping[str, Any] = read_json(run.plan) if run.plan.exists() else {}
     stages, phases = [], []
     for name, stage in manifest["stages"].items():
         if stage.get("status") != "done" or name == "report" or not stage.get("seconds"):
             continue
-        entry = plan.get("stages", {}).get(name, {})
+        planned = plan.get("stages", {}).get(name, {})
         stages.append(
             StageRow(
-                name, entry.get("seconds"), stage["seconds"], entry.get("memory_gib"), stage.get("peak_memory_gib"),
-                entry.get("basis", ""), entry.get("made", ""),
+                name,
+                planned.get("seconds"),
+                stage["seconds"],
+                planned.get("memory_gib"),
+                stage.get("peak_memory_gib"),
+                planned.get("basis", ""),
+                planned.get("made", ""),
             )
-        )  # fmt: skip
+        )
         result, phase = stage.get("result") or {}, name.partition(".")[2]
         if name.startswith("train.") and "steps" in result:
-            wanted = plan.get("phases", {}).get(phase, {})
-            epochs = {
-                source: (wanted.get("epochs", {}).get(source), value)
-                for source, value in {**result["epochs"], **seen.get(phase, {})}.items()
-            }
+            planned_phase = plan.get("phases", {}).get(phase, {})
+            measured_epochs = {**result["epochs"], **epochs.get(phase, {})}
             phases.append(
                 PhaseRow(
-                    phase, (wanted.get("tokens"), result["tokens"]), (wanted.get("steps"), result["steps"]), epochs
+                    phase,
+                    (planned_phase.get("tokens"), result["tokens"]),
+                    (planned_phase.get("steps"), result["steps"]),
+                    {
+                        source: (planned_phase.get("epochs", {}).get(source), value)
+                        for source, value in measured_epochs.items()
+                    },
                 )
             )
-    return Foreseen(tuple(stages), tuple(phases), plan.get("machine", ""), bool(plan))
+    return PlanVsActual(tuple(stages), tuple(phases), plan.get("machine", ""), bool(plan))
 
 
-def difference(planned: float | None, measured: float | None) -> str:
+def percent_longer(planned: float | None, measured: float | None) -> str:
     """`+4 %` where measured is 1.04 times what was planned; empty where one of them is missing."""
     if not planned or measured is None:
         return ""
@@ -101,28 +122,37 @@ def difference(planned: float | None, measured: float | None) -> str:
     return f"{percent:+d} %" if percent else "0 %"
 
 
-def card_lines(found: Foreseen) -> list[str]:
-    """The tables of the model card; nothing for a run without a plan."""
-    if not found.planned or not found.stages:
+def markdown_lines(compared: PlanVsActual) -> list[str]:
+    """The tables of the model card; empty for a run without a plan."""
+    if not compared.planned or not compared.stages:
         return []
     lines = [
-        "", "## Plan and measurement", "", f"Planned before each stage began, on {found.machine}.", "",
-        "| stage | planned | took | | memory so far, planned | measured |", "| --- | ---: | ---: | ---: | ---: | ---: |",
-    ]  # fmt: skip
-    for row in [*found.stages, *([found.whole] if found.whole else [])]:
+        "",
+        "## Plan and measurement",
+        "",
+        f"Planned before each stage began, on {compared.machine}.",
+        "",
+        "| stage | planned | took | | memory so far, planned | measured |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in [*compared.stages, *([compared.total] if compared.total else [])]:
         lines.append(
             f"| {row.name} | {_seconds(row.planned)} | {_seconds(row.measured)} | {row.difference} | {_gib(row.planned_gib)} | "
             f"{_gib(row.measured_gib)} |"
         )
-    lines += ["", "| phase | tokens, planned | seen | steps, planned | taken | epochs, planned → seen |"]
-    lines.append("| --- | ---: | ---: | ---: | ---: | --- |")
-    for phase in found.phases:
-        (tokens, seen), (steps, taken) = phase.tokens, phase.steps
+    lines += [
+        "",
+        "| phase | tokens, planned | seen | steps, planned | taken | epochs, planned → seen |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for phase in compared.phases:
+        (planned_tokens, tokens), (planned_steps, steps) = phase.tokens, phase.steps
         epochs = ", ".join(
             f"{name} {_epochs(planned)} → {value:.2f}" for name, (planned, value) in phase.epochs.items()
         )
         lines.append(
-            f"| {phase.name} | {_count(tokens)} | {_count(seen)} | {_count(steps)} | {_count(taken)} | {epochs} |"
+            f"| {phase.name} | {_count(planned_tokens)} | {_count(tokens)} | {_count(planned_steps)} | {_count(steps)} | "
+            f"{epochs} |"
         )
     return lines
 

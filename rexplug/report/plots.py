@@ -1,4 +1,4 @@
-"""Plots as SVG, drawn by matplotlib, small enough to stand in the page itself."""
+"""Plots as SVG, drawn by matplotlib, small enough to be part of the page."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _COLOURS = (
     "#1e3a8a",
 )
 _POINTS = 400
+"""Points of a curve, about."""
 Steps = Sequence[Mapping[str, Any]]
 
 
@@ -37,7 +38,7 @@ def loss(steps: Steps) -> str:
 
 
 def learning_rate(steps: Steps) -> str:
-    """The rate of every step."""
+    """The learning rate of every step."""
     figure, axes = _figure("learning rate")
     axes.plot(*_thin([(s["total_tokens"], s["learning_rate"]) for s in steps]), color=_COLOURS[0])
     axes.set_ylim(bottom=0)
@@ -50,7 +51,7 @@ def mixture(steps: Steps) -> str:
     sources = list(dict.fromkeys(name for step in steps for name in step["planned"]))
     for colour, source in zip(_COLOURS * 9, sources, strict=False):
         planned = [(s["total_tokens"], s["planned"].get(source, 0.0)) for s in steps]
-        # A step's plan holds from the step before to its own end, so that a jump stays a jump.
+        # The plan of a step holds from the step before up to it: steps-pre draws a jump as a jump.
         axes.plot(
             *_thin(planned), color=colour, linewidth=0.9, linestyle="--", drawstyle="steps-pre",
             label=f"{source}, planned",
@@ -83,16 +84,16 @@ def realised(steps: Steps, source: str) -> tuple[list[float], list[float]]:
 
 
 def evaluation(moments: Sequence[str], metrics: Mapping[str, Sequence[Mapping[str, Any] | None]]) -> str:
-    """One line per metric over the moments, with 95 % intervals."""
+    """One line per metric over the moments, with 95 % intervals; None where a metric was not measured."""
     figure, axes = _figure("score")
     for colour, (name, values) in zip(_COLOURS * 3, metrics.items(), strict=False):
-        found = [(i, v) for i, v in enumerate(values) if v is not None]
-        heights = [v["value"] for _, v in found]
-        low = [v["value"] - (v["low"] if v["low"] is not None else v["value"]) for _, v in found]
-        high = [(v["high"] if v["high"] is not None else v["value"]) - v["value"] for _, v in found]
+        measured = [(i, v) for i, v in enumerate(values) if v is not None]
+        heights = [v["value"] for _, v in measured]
+        low = [v["value"] - (v["low"] if v["low"] is not None else v["value"]) for _, v in measured]
+        high = [(v["high"] if v["high"] is not None else v["value"]) - v["value"] for _, v in measured]
         bars = [[max(0.0, x) for x in low], [max(0.0, x) for x in high]]
         axes.errorbar(
-            [i for i, _ in found], heights, yerr=bars, color=colour, marker="o", markersize=4, capsize=3, label=name
+            [i for i, _ in measured], heights, yerr=bars, color=colour, marker="o", markersize=4, capsize=3, label=name
         )
     axes.set_xticks(range(len(moments)), moments)
     axes.set_ylim(bottom=0)
@@ -114,7 +115,7 @@ def relevance(curve: Sequence[Mapping[str, float | None]], threshold: float) -> 
 
 
 def _figure(label: str) -> tuple[Any, Any]:
-    # The figure class, not pyplot: no display, no global state.
+    # matplotlib's Figure instead of pyplot: no display, no global state.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 3.0), layout="constrained")
@@ -155,7 +156,7 @@ def _svg(figure: Any) -> str:
     import matplotlib as mpl
 
     buffer = io.StringIO()
-    # A fixed salt and no date: the same run gives the same file.
+    # With a fixed salt and no date, the same run gives the same file.
     with mpl.rc_context({"svg.hashsalt": "rexplug", "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
@@ -164,9 +165,9 @@ def _svg(figure: Any) -> str:
 
 
 def _thin(pairs: Sequence[tuple[float, float]], span: float = 0.0) -> tuple[list[float], list[float]]:
-    """At most a few hundred points, after an exponential mean over about `span` tokens.
+    """(x, y) pairs as two lists of a few hundred points, after an exponential mean over about `span` tokens.
 
-    By tokens, not by points: a source that occurs in fewer steps must not lag behind the others.
+    The mean is over tokens and not over points, or a source that occurs in fewer steps would lag behind the others.
     """
     xs: list[float] = []
     ys: list[float] = []
@@ -181,14 +182,14 @@ def _thin(pairs: Sequence[tuple[float, float]], span: float = 0.0) -> tuple[list
 
 
 def _smooth(steps: Steps, values: Sequence[float | None]) -> tuple[list[float], list[float]]:
-    """A value per step, smoothed within each phase; a gap between phases, whose levels do not compare."""
+    """A value per step, smoothed within each phase; a gap (NaN) between phases, whose levels are not comparable."""
     span = steps[-1]["total_tokens"] / 50
     xs: list[float] = []
     ys: list[float] = []
     for _, group in groupby(zip(steps, values, strict=True), key=lambda pair: pair[0]["phase"]):
-        more = _thin([(step["total_tokens"], value) for step, value in group if value is not None], span)
-        xs += [*more[0], math.nan]
-        ys += [*more[1], math.nan]
+        phase_xs, phase_ys = _thin([(step["total_tokens"], value) for step, value in group if value is not None], span)
+        xs += [*phase_xs, math.nan]
+        ys += [*phase_ys, math.nan]
     return xs, ys
 
 

@@ -1,4 +1,4 @@
-"""Packed rows and masks as people can read them: what is masked, by which kind of choice, and why a span counts."""
+"""Packed rows and their masks as text: which tokens are masked, whether by salience, and why a span is salient."""
 
 from __future__ import annotations
 
@@ -28,8 +28,15 @@ Kind = Literal["plain", "random", "guided"]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A token: the white space before it and its text, how it was chosen (`plain` if it is not masked), what stands in its
-    place (`=` for itself) and, if it lies in a salient span, the label of that span."""
+    """A token as text.
+
+    Attributes:
+        space: white space before it.
+        text: its text.
+        kind: `plain` if it is not masked, `guided` if it is masked because it is salient, else `random`.
+        shown: what replaces it (`=` for itself); None if it is not masked.
+        label: of the salient span that it lies in; None outside of one.
+    """
 
     space: str
     text: str
@@ -40,7 +47,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class SamplePreview:
-    """The first tokens of a sample, and the salient spans in them as (text, label, masked)."""
+    """The first tokens of a sample, and the salient spans in them as (text, label, whether masked)."""
 
     source: str
     document: str
@@ -51,13 +58,13 @@ class SamplePreview:
 
     @property
     def hidden(self) -> int:
-        """Tokens that are not among the pieces."""
+        """Number of tokens that are not among the pieces."""
         return self.end - self.start - len(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
 class RowPreview:
-    """A packed row: all its counts, and its first samples."""
+    """A packed row: its counts, and its first samples."""
 
     num_samples: int
     num_tokens: int
@@ -69,7 +76,7 @@ class RowPreview:
 
 @dataclass(frozen=True, slots=True)
 class PhasePreview:
-    """Rows of a phase at a point of it."""
+    """Rows of a phase at some progress; `mixture` is (source, planned share)."""
 
     phase: str
     progress: float
@@ -89,10 +96,10 @@ def preview_phase(
     samples: int = 4,
     tokens: int = 120,
 ) -> PhasePreview:
-    """Rows of `phase` as they are at progress `at`, from the token stores of a run.
+    """Rows of `phase` at progress `at`, from the token stores of a run.
 
-    At 0 these are the very first rows of the phase. Further on, mixture and masks are those of that point, and the samples
-    such as are drawn there; which exactly depends on all that was drawn before.
+    At 0 these are the first rows of the phase. At a later point mixture and masks are those of that point, but the samples
+    only resemble those of training, which depend on everything drawn before.
 
     Args:
         recipe: the recipe of the run.
@@ -107,26 +114,31 @@ def preview_phase(
         DataError: the stores are missing or damaged.
     """
     stream = phase_stream(recipe, phase, run)
-    made = _Preview(recipe, phase, run, stream, samples, tokens)
+    previewer = _RowPreviewer(recipe, phase, run, stream, samples, tokens)
     position = _position(stream, at)
-    found: list[RowPreview] = []
+    row_previews: list[RowPreview] = []
     progress, mixture = at, {}
     for batch, _ in stream.batches(position):
-        if not found:
+        if not row_previews:
             progress, mixture = batch.progress, dict(batch.planned)
         for number, row in enumerate(batch.rows):
-            found.append(made.row(row, batch.number, number, batch.progress))
-            if len(found) == rows:
+            row_previews.append(previewer.preview(row, batch.number, number, batch.progress))
+            if len(row_previews) == rows:
                 break
-        if len(found) == rows:
+        if len(row_previews) == rows:
             break
     return PhasePreview(
-        phase.name, progress, phase.masking.name, phase.masking.rate.at(progress), tuple(mixture.items()), tuple(found)
+        phase.name,
+        progress,
+        phase.masking.name,
+        phase.masking.rate.at(progress),
+        tuple(mixture.items()),
+        tuple(row_previews),
     )
 
 
 def _position(stream: BatchStream, at: float) -> Position:
-    """Where the stream stands at progress `at`, near enough: as many samples drawn as their shares come to."""
+    """The approximate position of the stream at progress `at`: as many samples drawn as the planned shares amount to."""
     tokens = min(int(at * stream.total_tokens), stream.total_tokens - 1)
     if tokens <= 0:
         return stream.start
@@ -136,14 +148,14 @@ def _position(stream: BatchStream, at: float) -> Position:
     for name, samples, length in zip(
         stream.sources, stream.epoch_samples(), stream.epoch_tokens().values(), strict=True
     ):
-        share = sum(each.get(name, 0.0) / sum(each.values()) for each in weights) / len(weights)
+        share = sum(at_point.get(name, 0.0) / sum(at_point.values()) for at_point in weights) / len(weights)
         next_indices.append(int(share * tokens * samples / length) if length else 0)
     batch = tokens // max(1, stream.batch_tokens(tokens))
     return replace(stream.start, batch=batch, tokens=tokens, next_indices=tuple(next_indices))
 
 
 @dataclass(frozen=True)
-class _Preview:
+class _RowPreviewer:
     recipe: Recipe
     phase: Phase
     run: RunDirectory
@@ -153,8 +165,8 @@ class _Preview:
 
     @cached_property
     def _scorer(self) -> SalienceScorer | None:
-        wanted = self.phase.masking.scorers
-        if not wanted:
+        scorers = self.phase.masking.scorers
+        if not scorers:
             return None
         fitted = fit_scorers(
             self.recipe.scorers,
@@ -163,14 +175,14 @@ class _Preview:
             folder=self.run.fitted,
             seed=self.recipe.seed,
         )
-        return dict(zip((scorer.channel for scorer in self.recipe.scorers), fitted, strict=True))[wanted[0].channel]
+        return dict(zip((scorer.channel for scorer in self.recipe.scorers), fitted, strict=True))[scorers[0].channel]
 
     @cached_property
-    def _words(self) -> Any:
+    def _tokenizer(self) -> Any:
         return open_tokenizer(self.run.tokenizer)
 
-    def row(self, row: PackedRow, batch: int, number: int, progress: float) -> RowPreview:
-        """A row, in words."""
+    def preview(self, row: PackedRow, batch: int, number: int, progress: float) -> RowPreview:
+        """The preview of row `number` of batch `batch`."""
         size = row.num_tokens
         labels, shown = row.labels[:size], row.token_ids[:size]
         original = np.where(labels == IGNORED, shown, labels)
@@ -196,7 +208,7 @@ class _Preview:
         )  # fmt: skip
 
     def _view(self, row: PackedRow, original: NDArray[np.int64]) -> TokenBatch:
-        """The row as the masking policy saw it."""
+        """The row as the masking policy gets it: unmasked, with its channels."""
         maskable = ~np.isin(original, np.array(sorted(self.stream.special.all)))
         channels = {}
         for channel in self.phase.masking.channels:
@@ -204,13 +216,13 @@ class _Preview:
             values = np.zeros(len(original), np.uint8)
             for first, source, sample in zip(row.cu_seqlens, row.sources, row.samples, strict=False):
                 store = self.stream.stores[self.stream.sources[int(source)]]
-                part = store.channel(stored, sample.document, sample.start, sample.end)
-                values[first + 1 : first + 1 + len(part)] = part
+                sample_values = store.channel(stored, sample.document, sample.start, sample.end)
+                values[first + 1 : first + 1 + len(sample_values)] = sample_values
             channels[channel] = values
         return TokenBatch(original, row.cu_seqlens.astype(np.int64), maskable, channels)
 
     def _document(self, source: str, number: int) -> tuple[TokenizedDocument, Sequence[Reason]]:
-        """A document with its text, and why its spans are salient; if its text is gone, as much as its tokens tell."""
+        """A document with its text and the reasons of its salient spans; without its text, as much as its tokens tell."""
         store = self.stream.stores[source]
         ids = np.asarray(store.document(number), np.uint32)
         name = store.ids([number])[0]
@@ -219,7 +231,7 @@ class _Preview:
             (document,) = encode(self.run.tokenizer, [Document(name, text)])
             if np.array_equal(document.token_ids, ids):
                 return document, self._scorer.explain(document) if self._scorer is not None else ()
-        pieces = [self._words.decode([int(token)]) for token in ids]
+        pieces = [self._tokenizer.decode([int(token)]) for token in ids]
         ends = np.cumsum([len(piece) for piece in pieces])
         offsets = np.stack([ends - [len(piece) for piece in pieces], ends], 1).astype(np.uint32)
         starts = np.asarray(store.channel("word_start", number)).astype(bool)
@@ -240,11 +252,11 @@ class _Preview:
         spans: dict[int, tuple[str, str, bool]] = {}
         before = int(document.offsets[start, 0]) if len(document.offsets) else 0
         owner = _owners(document, reasons)
-        for place, (kind, token, stands) in enumerate(zip(kinds, original, shown, strict=True), start):
-            # A token of a part of a character shows nothing of its own: the first part shows the character.
-            after = max(before, int(document.offsets[place, 1]))
+        for index, (kind, token, replaced_by) in enumerate(zip(kinds, original, shown, strict=True), start):
+            # Of a character that is split into several tokens, the first token shows all of it.
+            after = max(before, int(document.offsets[index, 1]))
             text, before = document.text[before:after], after
-            span = int(owner[place])
+            span = int(owner[index])
             label = reasons[span].label if span >= 0 else None
             if span >= 0:
                 value = document.text[reasons[span].start : reasons[span].end]
@@ -255,16 +267,20 @@ class _Preview:
             replacement = None
             if kind != "plain":
                 words = words or ("⏎" if "\n" in space else "␣")
-                mask = int(stands) == self.stream.special.mask
+                is_mask = int(replaced_by) == self.stream.special.mask
                 replacement = (
-                    "[MASK]" if mask else "=" if stands == token else self._words.decode([int(stands)]).strip()
+                    "[MASK]"
+                    if is_mask
+                    else "="
+                    if replaced_by == token
+                    else self._tokenizer.decode([int(replaced_by)]).strip()
                 )
             pieces.append(Piece(space, words, kind, replacement, label))
         return SamplePreview(source, document.id, start, end, tuple(pieces), tuple(spans.values()))
 
 
 def _owners(document: TokenizedDocument, reasons: Sequence[Reason]) -> NDArray[np.int64]:
-    """The number of the reason that each token belongs to, -1 for none; `[num_tokens]`."""
+    """For each token the index of the reason whose span covers it, -1 for none; `[num_tokens]`."""
     owner = np.full(len(document.token_ids), -1, np.int64)
     last = np.ascontiguousarray(document.offsets[:, 1])
     for number, reason in enumerate(reasons):
@@ -274,7 +290,7 @@ def _owners(document: TokenizedDocument, reasons: Sequence[Reason]) -> NDArray[n
 
 
 def kept_text(store: TokenStore, folder: Path, number: int) -> str | None:
-    """The text of a store's document, from the curated file that its shard was made from; None if that is gone."""
+    """The text of document `number` of a store, from the curated file of its shard; None if that file is missing."""
     import pyarrow.parquet as pq
 
     shard = 0
@@ -296,6 +312,6 @@ def kept_text(store: TokenStore, folder: Path, number: int) -> str | None:
 
 
 def previews(recipe: Recipe, run: RunDirectory) -> Iterator[PhasePreview]:
-    """For the report: a row from the middle of each phase."""
+    """A row from the middle of each phase, for the report."""
     for phase in recipe.phases:
         yield preview_phase(recipe, phase, run, at=0.5, samples=3, tokens=90)

@@ -1,4 +1,4 @@
-"""Results of evaluations, found in folders."""
+"""Finds and reads the results of evaluations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rexplug.run_directory import RunDirectory, read_json, repair_hint
 
 @dataclass(frozen=True)
 class ModelResults:
-    """What was measured on a model: evaluator -> its result, and evaluator -> metric -> scores of single items."""
+    """The results of a model: evaluator -> content of its file, and evaluator -> metric -> scores of single items."""
 
     label: str
     results: Mapping[str, Mapping[str, Any]]
@@ -26,39 +26,39 @@ class ModelResults:
 def find_all(arguments: Sequence[str]) -> list[ModelResults]:
     """The results of `find_results` for each argument.
 
-    Models that would be called alike take as many names of the folders above them as tell them apart (`a/seed-17` and
-    `b/seed-17`); labels that were given stay as they are.
+    Models of the same label get as many names of the folders above them as tell them apart (`a/seed-17` and
+    `b/seed-17`); labels that were given are not changed.
 
     Raises:
         DataError: there are none below one of the arguments.
     """
-    found = [(model, _above(argument, model)) for argument in arguments for model in find_results(argument)]
+    labelled = [(model, _folders_above(argument, model)) for argument in arguments for model in find_results(argument)]
     depth = 0
     while True:
         depth += 1
-        counts = Counter(model.label for model, _ in found)
+        counts = Counter(model.label for model, _ in labelled)
         longer = [
             (replace(model, label=f"{above[-depth]}/{model.label}"), above)
             if counts[model.label] > 1 and len(above) >= depth
             else (model, above)
-            for model, above in found
+            for model, above in labelled
         ]
-        if longer == found:
-            return [model for model, _ in found]
-        found = longer
+        if longer == labelled:
+            return [model for model, _ in labelled]
+        labelled = longer
 
 
-def _above(argument: str, model: ModelResults) -> tuple[str, ...]:
-    """The folders above a model that its label comes from; none if the label was given."""
-    label, name, _ = _parts(argument)
+def _folders_above(argument: str, model: ModelResults) -> tuple[str, ...]:
+    """Names of the folders above a model whose label was made from its folder; empty if the label was given."""
+    label, name, _ = _split_argument(argument)
     parts = Path(name).resolve().parts[1:]
     if label:
         return ()
     return parts[:-1] if parts and parts[-1] == model.label.partition("@")[0] else parts
 
 
-def _parts(argument: str) -> tuple[str, str, str]:
-    """Label, path and moment of `[LABEL=]PATH[@MOMENT]`; folders may have a `=` in their names."""
+def _split_argument(argument: str) -> tuple[str, str, str]:
+    """Label, path and moment of `[LABEL=]PATH[@MOMENT]`, empty if left out; folders may have a `=` in their names."""
     label, equals, rest = argument.partition("=")
     if not equals or "/" in label or Path(argument.partition("@")[0]).is_dir():
         label, rest = "", argument
@@ -69,12 +69,13 @@ def _parts(argument: str) -> tuple[str, str, str]:
 def find_results(argument: str) -> list[ModelResults]:
     """The results below a path: `[LABEL=]PATH[@MOMENT]`.
 
-    PATH is a run's folder (the model after `MOMENT`, by default the last), one model's results, or a folder of such.
+    PATH is the folder of a run (its model after MOMENT, by default the last one), that of one model's results, or a folder
+    of such folders.
 
     Raises:
         DataError: there are none.
     """
-    label, name, moment = _parts(argument)
+    label, name, moment = _split_argument(argument)
     path = Path(name)
     if not path.is_dir():
         raise DataError(f"{name}: there is no such folder; give runs or folders that `rexplug evaluate` wrote")
@@ -92,16 +93,20 @@ def find_results(argument: str) -> list[ModelResults]:
         raise DataError(f"{name}@{moment}: only runs have moments")
     if _result_files(path):
         return [load_results(path, label or path.resolve().name)]
-    inner = [each for each in sorted(path.iterdir()) if each.is_dir() and _result_files(each)]
-    if not inner:
+    folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _result_files(folder)]
+    if not folders:
         raise DataError(f"{name}: there are no results in it; give runs or folders that `rexplug evaluate` wrote")
-    if label and len(inner) > 1:
-        raise DataError(f"{argument}: the label would name {len(inner)} models; name them one by one")
-    return [load_results(each, label or each.name) for each in inner]
+    if label and len(folders) > 1:
+        raise DataError(f"{argument}: the label would name {len(folders)} models; name them one by one")
+    return [load_results(folder, label or folder.name) for folder in folders]
 
 
 def load_results(folder: Path, label: str) -> ModelResults:
-    """One model's results."""
+    """Read the results of one model.
+
+    Raises:
+        DataError: a file is damaged.
+    """
     results = {}
     for path in _result_files(folder):
         content = read_json(path)
@@ -110,19 +115,19 @@ def load_results(folder: Path, label: str) -> ModelResults:
 
 
 def _moments(run: RunDirectory) -> list[str]:
-    """Evaluated moments in the order of the run."""
+    """The evaluated moments of a run, in their order."""
     if not run.evaluation.is_dir():
         return []
     manifest = read_json(run.manifest)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("stages"), dict):
         raise DataError(f"{run.manifest} is damaged: it holds no stages; {repair_hint(run.manifest)}")
-    known = {name: stage for name, stage in manifest["stages"].items() if name.startswith("evaluate.")}
-    stages = [name.partition(".")[2] for name, stage in known.items() if not stage.get("stale")]
-    return [name for name in stages if (run.evaluation / name).is_dir() and _result_files(run.evaluation / name)]
+    stages = {name: stage for name, stage in manifest["stages"].items() if name.startswith("evaluate.")}
+    moments = [name.partition(".")[2] for name, stage in stages.items() if not stage.get("stale")]
+    return [name for name in moments if (run.evaluation / name).is_dir() and _result_files(run.evaluation / name)]
 
 
 def _result_files(folder: Path) -> list[Path]:
-    found = []
+    files = []
     for path in sorted(folder.glob("*.json")):
         content = read_json(path)
         if (
@@ -130,5 +135,5 @@ def _result_files(folder: Path) -> list[Path]:
             and "evaluator" in content
             and ("metrics" in content or "not_applicable" in content)
         ):
-            found.append(path)
-    return found
+            files.append(path)
+    return files

@@ -111,7 +111,8 @@ def ours(file: Path, folder: Path) -> set[str]:
         source, chain(), Curation(), 1, 1, folder=folder / "work", target=folder / "corpus",
         signatures=folder / "signatures", first=0,
     )  # fmt: skip
-    filter_shard(work.save(), 0)
+    work.save()
+    filter_shard(work.file, 0)
     return {document.id for document in read_documents(folder / "work" / "passed")}
 
 

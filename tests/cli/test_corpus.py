@@ -128,7 +128,7 @@ def test_the_dataset_card_is_one_that_the_hub_reads(run):
     assert front["configs"][0]["data_files"][0] == {"split": "train", "path": "web/kept/*.parquet"}
     assert front["language"] == ["en"]
     assert "- `length` (min_words: 5)" in text
-    assert "Of equal texts, within each source, the first document stayed." in text
+    assert "Of equal texts, within each source, the first document was kept." in text
     assert "| decontaminate |" in text
     assert (
         "Not compared with `masked_recovery`: it measures on documents that the run holds out after curation." in text

@@ -81,7 +81,7 @@ def test_any_models_on_the_same_items(model, tmp_path):
         (["bm25"], "write either --recipe R (its evaluators and held-out texts) or --suite NAME"),
         (
             ["x=", "--suite", "ecommerce"],
-            "'x=' names no model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
+            "'x=' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
         ),
         (["bm25", "bm25", "--suite", "ecommerce"], "the model bm25 is named twice"),
         (["bm25", "--suite", "ecommerce"], "the suite ecommerce reads local data: give its folder with --data DIR"),

@@ -205,8 +205,10 @@ def write_too_much_with_safetensors(path):
 @pytest.mark.parametrize(
     "write", [write_too_much_with_numpy, write_too_much_with_torch, write_too_much_with_safetensors]
 )
-def test_a_full_disk_is_the_users_to_mend(raising, tmp_path, write):
+def test_a_full_disk_is_the_users_to_mend(raising, tmp_path, write, monkeypatch):
     """A limit on the size of files stands for a full disk: each library says in its own words that there is no room."""
+    # What is imported meanwhile must not be compiled into files that the limit cuts short: Python would not notice.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
     try:

@@ -119,9 +119,9 @@ def test_why_no_phase_sees_a_document_is_told_phase_by_phase(run, call, tmp_path
     assert code == 0
     lines = err.splitlines()
     assert lines[0] == "no phase has seen it or will:"
-    assert lines[1].startswith("  pretrain: it was over before the document's turn came (")
+    assert lines[1].startswith("  pretrain: it ended before the document's turn came (")
     assert lines[2].startswith("  extend: the document is too short for it, which takes documents of at least ")
-    assert lines[3].startswith("  anneal: it was over before the document's turn came (0 of the ")
+    assert lines[3].startswith("  anneal: it ended before the document's turn came (0 of the ")
     assert not any("to come" in answer[2] for answer in answers), "phases that are over see nothing any more"
 
 

@@ -43,8 +43,8 @@ def contents(folder):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (rb'{"text": "half a pair \ud800"}', "a lone surrogate, which is no valid Unicode"),
-        (rb'{"text": "fine", "url": "\udfff"}', "a lone surrogate, which is no valid Unicode"),
+        (rb'{"text": "half a pair \ud800"}', "a lone surrogate, which is not valid Unicode"),
+        (rb'{"text": "fine", "url": "\udfff"}', "a lone surrogate, which is not valid Unicode"),
         (b"[" * 100_000, "invalid JSON"),
         (b"\xff\xfe", "invalid UTF-8"),
         (b'"a string"', "a line that is not a JSON object"),

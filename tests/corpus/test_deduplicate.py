@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rexplug.components import Shard
 from rexplug.corpus.curate import curate
-from rexplug.corpus.deduplicate.keys import normalized
+from rexplug.corpus.deduplicate.keys import normalized_url
 from rexplug.corpus.deduplicate.minhash import SignatureWriter, config, shingles, simplified
 from rexplug.corpus.sources import Jsonl
 from rexplug.document_files import read_documents
@@ -85,7 +85,7 @@ def test_addresses(tmp_path):
     ],
 )
 def test_addresses_are_compared_without_what_does_not_matter(url, plain):
-    assert normalized(url) == plain
+    assert normalized_url(url) == plain
 
 
 def test_a_document_that_went_for_its_address_still_connects_its_likes(tmp_path):

@@ -64,7 +64,7 @@ def test_nothing_is_said_of_ids_that_differ(tmp_path, notes, options):
 
 def test_many_ids_are_compared_a_range_at_a_time(tmp_path, monkeypatch):
     """50,000 ids in five files, 1,000 compared at a time: none is lost or counted twice at a border."""
-    monkeypatch.setattr(document_ids, "_AT_ONCE", 1000)
+    monkeypatch.setattr(document_ids, "_MOST_HASHES", 1000)
     draw = np.random.default_rng(0)
     doubled = set(draw.choice(40_000, 500, replace=False).tolist())
     numbers = [*range(40_000), *doubled]
@@ -74,7 +74,7 @@ def test_many_ids_are_compared_a_range_at_a_time(tmp_path, monkeypatch):
             for number in part:
                 writer.add(str(number))
         shards.append(tmp_path / f"{shard}.bin")
-    parts = list(document_ids._parts(shards))
+    parts = list(document_ids._hashes_by_range(shards))
     assert max(map(len, parts)) < 1200
     assert sum(map(len, parts)) == 40_500
     assert find_repeated_id([(path, ()) for path in shards]).documents == 1000

@@ -243,7 +243,7 @@ def test_a_language_model_that_is_missing(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"the model .*none.bin does not exist"):
         Language(model=tmp_path / "none.bin").check()
     (tmp_path / "bad.bin").write_bytes(b"no model")
-    with pytest.raises(DataError, match=r"bad.bin is no fastText model"):
+    with pytest.raises(DataError, match=r"bad.bin is not a fastText model"):
         Language(model=tmp_path / "bad.bin").judge(Document("1", "x"))
     monkeypatch.setattr("rexplug.corpus.filters.language._PACKAGE", "no_such_package")
     with pytest.raises(DataError) as caught:
@@ -261,7 +261,7 @@ def test_language_by_langid():
     both = Language(detector="langid", languages=("de", "en"))
     both.check()
     assert both.judge(Document("2", german)).keep
-    with pytest.raises(DataError, match=r"^languages: the model knows no 'german'; it knows .*\bde, "):
+    with pytest.raises(DataError, match=r"^languages: the model does not know 'german'; it knows .*\bde, "):
         Language(detector="langid", languages=("german",)).check()
     with pytest.raises(ValidationError, match="'model' goes with 'detector: fasttext'"):
         Language(detector="langid", model="m.bin")

@@ -1,5 +1,6 @@
 """Signals: a phase saves itself and stops, however it is asked."""
 
+import errno
 import os
 import pty
 import signal
@@ -78,6 +79,21 @@ def test_a_run_under_nohup_outlives_its_terminal():
             assert not stop.received
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def fail(number):
+    raise OSError(number, os.strerror(number))
+
+
+def test_a_report_that_fails_just_before_sighup_does_not_end_the_phase(bench_at, tmp_path, undisturbed, own_terminal):
+    made = bench_at(tmp_path / "run")
+    made.train("first", AtStep(5, lambda: fail(errno.EIO)))
+    assert_same_outcome(outcome(made), undisturbed)
+
+
+def test_other_errors_of_reports_are_raised(bench_at, tmp_path):
+    with pytest.raises(OSError, match="No space left on device"):
+        bench_at(tmp_path / "run").train("first", AtStep(1, lambda: fail(errno.ENOSPC)))
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
-"""A tiny random model, two tokenizers that cut words differently, and encoders that know every answer."""
+"""A tiny random model, two tokenizers that split words differently, and an encoder that predicts every masked token."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ TEXTS = [
 
 
 def make_tokenizer(folder: Path, vocabulary: int) -> Any:
-    """Byte-level BPE as runs make it; fewer entries cut words into more tokens."""
+    """Byte-level BPE as runs train it; a smaller vocabulary splits words into more tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -34,12 +35,12 @@ def make_tokenizer(folder: Path, vocabulary: int) -> Any:
     fast.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[(name, fast.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
     )
-    made = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=fast, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]",
         mask_token="[MASK]", model_max_length=8192,
     )  # fmt: skip
-    made.save_pretrained(folder)
-    return made
+    tokenizer.save_pretrained(folder)
+    return tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +56,7 @@ def fine(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory):
-    """A random ModernBERT with its tokenizer, as a checkpoint lies on disk."""
+    """The folder of a random ModernBERT with its tokenizer."""
     import torch
     from transformers import ModernBertConfig, ModernBertForMaskedLM
 
@@ -74,11 +75,11 @@ def model_folder(tmp_path_factory):
 
 @dataclass
 class Oracle:
-    """Knows the texts, so that it restores what was hidden in them; `blunder` makes it always wrong."""
+    """Knows the texts and so predicts every masked token in them; with `always_wrong` none."""
 
     tokenizer: Any
     texts: Sequence[str] = tuple(TEXTS)
-    blunder: bool = False
+    always_wrong: bool = False
     max_tokens: int = 512
     revision: str = "oracle"
     num_dimensions: int = 3
@@ -92,31 +93,31 @@ class Oracle:
     def predict_masked(self, rows, positions, top=1):
         # Excerpts end with their last word.
         known = [np.array(self.tokenizer(text.rstrip("."))["input_ids"]) for text in self.texts]
-        found = []
-        for row, places in zip(rows, positions, strict=True):
-            hidden = row == self.tokenizer.mask_token_id
-            truth = next(ids for ids in known if len(ids) == len(row) and (ids == row)[~hidden].all())
-            guess = np.repeat(truth[places][:, None], top, 1)
-            found.append(guess + 1 if self.blunder else guess)
-        return found
+        predictions = []
+        for row, masked in zip(rows, positions, strict=True):
+            is_mask = row == self.tokenizer.mask_token_id
+            truth = next(ids for ids in known if len(ids) == len(row) and (ids == row)[~is_mask].all())
+            predicted = np.repeat(truth[masked][:, None], top, 1)
+            predictions.append(predicted + 1 if self.always_wrong else predicted)
+        return predictions
 
 
 @dataclass
 class Setting:
-    """The part of the harness that an evaluator sees."""
+    """An evaluation context; the words `salient` are marked in every text."""
 
     encoder: Any
     held_out: Mapping[str, Sequence[Document]]
     folder: Path = Path()
     seed: int = 7
-    matters: Sequence[str] | None = None
+    salient: Sequence[str] | None = None
 
     def salience(self, texts):
-        if self.matters is None:
+        if self.salient is None:
             return None
         marks = [np.zeros(len(text), np.uint8) for text in texts]
         for text, mark in zip(texts, marks, strict=True):
-            for word in self.matters:
+            for word in self.salient:
                 if word in text:
                     mark[text.index(word) : text.index(word) + len(word)] = 255
         return marks
@@ -135,3 +136,18 @@ def _oracle():
 @pytest.fixture(name="Setting")
 def _setting():
     return Setting
+
+
+@pytest.fixture
+def write_task():
+    """Writes the folder of an mteb task: `task.yaml`, and a .jsonl file for each list of rows (or text)."""
+
+    def write(folder, kind, **files):
+        folder.mkdir(exist_ok=True)
+        (folder / "task.yaml").write_text(f"type: {kind}\n")
+        for name, rows in files.items():
+            text = rows if isinstance(rows, str) else "".join(json.dumps(row) + "\n" for row in rows)
+            (folder / f"{name}.jsonl").write_text(text)
+        return folder
+
+    return write

@@ -1,4 +1,4 @@
-"""The Hugging Face encoder: batching changes no number."""
+"""The Hugging Face encoder: embeddings and predictions are those of the model, however it is batched."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_long_texts_are_cut(encoder):
     np.testing.assert_allclose(encoder.encode([long]), encoder.encode([long + "dress " * 50]), atol=1e-6)
 
 
-def test_fill_gives_the_models_own_best_tokens(encoder, reference):
+def test_predicted_tokens_are_those_of_the_model(encoder, reference):
     texts = ["the red cotton shirt", "a small steel kettle with a wooden handle", "oak"]
     rows = [np.array(encoder.tokenizer(text)["input_ids"], np.int64) for text in texts]
     positions = [np.array([1, 2]), np.array([4, 1, 3]), np.array([], np.int64)]
@@ -79,10 +79,10 @@ def test_the_revision_does_not_follow_what_was_encoded(model_folder):
     assert first.revision == second.revision
 
 
-def test_a_twin_has_the_shape_but_other_weights(model_folder, encoder):
-    twin, again = (HuggingFaceEncoder(model_folder, random=True) for _ in range(2))
-    assert twin.num_parameters == encoder.num_parameters
-    assert twin.revision == again.revision != encoder.revision
+def test_random_weights_are_others_in_the_same_architecture(model_folder, encoder):
+    random, again = (HuggingFaceEncoder(model_folder, random=True) for _ in range(2))
+    assert random.num_parameters == encoder.num_parameters
+    assert random.revision == again.revision != encoder.revision
 
 
 def test_a_clone_may_be_trained(model_folder):
@@ -96,7 +96,7 @@ def test_a_clone_may_be_trained(model_folder):
     assert clone.revision != encoder.revision
 
 
-def test_whitening_takes_mean_and_common_directions_away(model_folder):
+def test_whitened_embeddings_have_mean_zero_and_unit_variance(model_folder):
     encoder = HuggingFaceEncoder(model_folder).clone()
     rows = encoder.tokenize([f"{a} {b}" for a in ("red", "blue", "oak") for b in ("shirt", "kettle", "table", "dress")])
     encoder.whiten(rows)
@@ -135,7 +135,7 @@ def test_a_sentence_transformers_model_pools_as_it_says(bert):
     assert not np.allclose(found, HuggingFaceEncoder(bert / "plain").encode(texts), atol=1e-3)
 
 
-def test_a_model_without_head_fills_in_no_words(bert):
+def test_a_model_without_head_predicts_no_words(bert):
     with pytest.raises(NotApplicable) as caught:
         HuggingFaceEncoder(bert / "plain").predict_masked([np.array([1, 5, 2])], [np.array([1])])
-    assert str(caught.value) == "the model has no masked-language-model head, so it fills in no words"
+    assert str(caught.value) == "the model has no masked-language-model head, so it predicts no words"

@@ -1,4 +1,4 @@
-"""What the harness writes, and what it refuses."""
+"""The results that the harness writes, uses again and refuses."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 from rexplug import EvaluationResult, Evaluator, Metric, PluginError
 from rexplug.evaluation import EvaluationData, ModelSpec, evaluate, read_scores
-from rexplug.evaluation.evaluators import MaskedRecovery
+from rexplug.evaluation.recovery import MaskedRecovery
 from rexplug.progress import Silent
 
 
@@ -56,7 +56,7 @@ def test_results_are_written(model_folder, tmp_path, documents):
         (Fixed(main="accuracy"), "toy.fixed: the main metric 'accuracy' is not among score"),
     ],
 )
-def test_broken_results_are_blamed_on_their_evaluator(model_folder, tmp_path, documents, evaluator, message):
+def test_errors_of_results_name_their_evaluator(model_folder, tmp_path, documents, evaluator, message):
     with pytest.raises(PluginError) as caught:
         run([evaluator], model_folder, tmp_path, documents)
     assert str(caught.value) == message
@@ -96,7 +96,7 @@ def test_a_result_is_computed_once_until_something_changes(model_folder, tmp_pat
     assert len(Counted.calls) == 5  # another model
 
 
-def test_what_does_not_apply_is_said_in_place_of_a_figure(tmp_path, documents):
+def test_a_result_says_why_an_evaluator_does_not_apply(tmp_path, documents):
     found = evaluate(
         [MaskedRecovery()], ModelSpec("bm25", "bm25").load, EvaluationData({"web": documents}, 3), name="bm25", folder=tmp_path,
         progress=Silent(),
@@ -131,10 +131,13 @@ def test_salience_per_character(model_folder, tmp_path):
     assert len(marks) == len(text)
 
 
-def test_listing_evaluators_imports_nothing_heavy():
+def test_evaluators_are_listed_without_heavy_libraries():
     code = (
-        "import sys, rexplug.evaluation.evaluators as e; e.MaskedRecovery(); "
-        "print([m for m in ('torch', 'transformers', 'mteb', 'datasets', 'pandas', 'pyarrow') if m in sys.modules])"
+        "import sys; from importlib import import_module; "
+        "names = ('beir', 'examples', 'geometry', 'long_documents', 'mteb_tasks', 'recovery', 'models'); "
+        "[import_module(f'rexplug.evaluation.{name}') for name in names]; "
+        "heavy = ('numpy', 'torch', 'transformers', 'mteb', 'datasets', 'pandas', 'pyarrow', 'scipy', 'sklearn'); "
+        "print([name for name in heavy if name in sys.modules])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,81 +1,13 @@
-"""Retrieval on mteb, and tasks in folders."""
+"""Retrieval and reranking on mteb, and the metrics of a ranking."""
 
 import json
 
 import numpy as np
 import pytest
 
-from rexplug import DataError, RetrievalCollection
-from rexplug.evaluation.beir import read_collection
-from rexplug.evaluation.evaluators import RetrievalFolder
+from rexplug import RetrievalCollection
 from rexplug.evaluation.lexical import LexicalModel
-from rexplug.evaluation.retrieval import evaluate_retrieval, revision
-
-CORPUS = '{"_id": "a", "title": "Red", "text": "shirt"}\n{"_id": "b", "text": "kettle\u2028steel"}\n'
-QUERIES = '{"_id": "q", "text": "something red"}\n{"_id": "unjudged", "text": "oak"}\n'
-QRELS = "query-id\tcorpus-id\tscore\nq\ta\t1\nq\tb\t0\n"
-
-
-def write(folder, corpus=CORPUS, queries=QUERIES, qrels=QRELS, candidates=None, train=None):
-    files = {"corpus.jsonl": corpus, "queries.jsonl": queries, "qrels.tsv": qrels}
-    files |= {"candidates.jsonl": candidates, "train.jsonl": train}
-    for name, text in files.items():
-        if text is not None:
-            (folder / name).write_text(text, encoding="utf-8")
-    return folder
-
-
-def test_a_folder_is_read(tmp_path):
-    found = read_collection(write(tmp_path))
-    # Line separators of Unicode are part of a text: only a line feed ends an entry.
-    assert found.corpus == {"a": "Red shirt", "b": "kettle\u2028steel"}
-    assert found.queries == {"q": "something red"}, "queries without a relevant document are left out"
-    assert found.relevance == {"q": {"a": 1, "b": 0}}
-    assert RetrievalFolder(folder=tmp_path).inputs() == tuple(
-        tmp_path / name for name in ("corpus.jsonl", "queries.jsonl", "qrels.tsv")
-    )
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"corpus": '{"_id": "a", "text": "x"}\n{"id": 3}\n'}, 'corpus.jsonl:2: expected {"_id": ..., "text": ...}'),
-        ({"corpus": CORPUS * 2}, "corpus.jsonl:3: the _id 'a' occurs twice"),
-        ({"qrels": "q a 1\n"}, "qrels.tsv:1: expected query-id, corpus-id and a whole number, separated by tabs"),
-        ({"qrels": "q\ta\t--1\n"}, "qrels.tsv:1: expected query-id, corpus-id and a whole number, separated by tabs"),
-        ({"qrels": QRELS + "r\ta\t1\n"}, "qrels.tsv:4: there is no query 'r' in queries.jsonl"),
-        ({"qrels": QRELS + "q\tc\t1\n"}, "qrels.tsv:4: there is no document 'c' in corpus.jsonl"),
-        ({"qrels": "q\tb\t0\n"}, "qrels.tsv: no query has a relevant document"),
-        ({"candidates": '{"query-id": "q"}\n'}, 'candidates.jsonl:1: expected {"query-id": ..., "corpus-ids": [...]}'),
-        (
-            {"candidates": '{"query-id": "q", "corpus-ids": []}\n'},
-            "candidates.jsonl:1: corpus-ids is a list of at least one document",
-        ),
-        (
-            {"candidates": '{"query-id": "q", "corpus-ids": ["z"]}\n'},
-            "candidates.jsonl:1: there is no document 'z' in corpus.jsonl",
-        ),
-        (
-            {"candidates": '{"query-id": "unjudged", "corpus-ids": ["a"]}\n'},
-            "candidates.jsonl: the query 'q' has no candidates",
-        ),
-        (
-            {"train": '{"query": "something red", "text": "x"}\n'},
-            "train.jsonl:1: the query 'something red' is among those that are measured",
-        ),
-    ],
-)
-def test_faults_are_named_by_file_and_line(tmp_path, change, message):
-    with pytest.raises(DataError) as caught:
-        RetrievalFolder(folder=write(tmp_path, **change)).check()
-    assert str(caught.value) == f"{tmp_path}/{message}"
-
-
-def test_a_missing_file_is_named(tmp_path):
-    write(tmp_path)
-    (tmp_path / "qrels.tsv").unlink()
-    with pytest.raises(DataError, match=r"retrieval: .*qrels.tsv is missing; a task is corpus.jsonl, queries.jsonl"):
-        RetrievalFolder(folder=tmp_path).check()
+from rexplug.evaluation.retrieval import evaluate_retrieval, query_scores, revision
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +33,32 @@ def oracle(Oracle, coarse, collection, revision, sign=1.0):
     return Oracle(coarse, vectors=vectors, revision=revision, num_dimensions=len(keys) + 1)
 
 
+@pytest.fixture
+def judged():
+    """Two queries with a ranking each; the second one finds nothing."""
+    queries = {"q": "steel kettle", "r": "oak table"}
+    relevance = {"q": {"a": 3, "b": 1, "c": 0, "d": -1}, "r": {"a": 1}}
+    collection = RetrievalCollection("judged", {key: key for key in "abcd"}, queries, relevance)
+    return collection, {"q": {"c": 4.0, "b": 3.0, "d": 2.0, "a": 1.0}, "r": {}}
+
+
+def test_query_scores_are_those_of_the_textbook(judged):
+    collection, ranking = judged
+    gain, ideal = 1 / np.log2(3) + 3 / np.log2(5), 3 + 1 / np.log2(3)
+    assert query_scores(collection, ranking, "ndcg_cut_10") == [pytest.approx(gain / ideal, abs=1e-6), 0.0]
+    assert query_scores(collection, ranking, "recall_10", 2) == [0.5, 0.0]
+    assert query_scores(collection, ranking, "recip_rank", 10) == [0.5, 0.0]
+    assert query_scores(collection, ranking, "recip_rank", 1) == [0.0, 0.0]
+    assert query_scores(collection, ranking, "map") == [(1 / 2 + 2 / 4) / 2, 0.0]
+
+
+def test_documents_of_equal_score_keep_their_order(judged):
+    collection, _ = judged
+    first, last = ({"q": dict.fromkeys(order, 1.0)} for order in ("abcd", "dcba"))
+    assert query_scores(collection, first, "recip_rank")[0] == 1.0
+    assert query_scores(collection, last, "recip_rank")[0] == round(1 / 3, 6)
+
+
 @pytest.mark.slow
 def test_mteb_on_known_answers(Oracle, coarse, collection, tmp_path, capfd):
     best = oracle(Oracle, coarse, collection, "best")
@@ -119,7 +77,7 @@ def test_mteb_on_known_answers(Oracle, coarse, collection, tmp_path, capfd):
     assert own["scores"]["test"][0]["main_score"] == 1.0
     assert own["dataset_revision"] == revision(collection)
 
-    # The same folder, another model: neither its stored result nor its ranking is taken for the first one's.
+    # Another model in the same folder does not get the stored result or ranking of the first.
     worst = evaluate_retrieval(collection, oracle(Oracle, coarse, collection, "worst", -1.0), tmp_path, seed=1)
     found = worst.metrics["ndcg_at_10"]
     assert found.value < 0.3
@@ -142,7 +100,7 @@ def test_bm25_ranks_by_words_and_reranking_ranks_candidates_alone(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_fine_tune_comes_before_ranking_and_the_untuned_figures_stand_beside(model_folder, tmp_path):
+def test_a_model_is_fine_tuned_before_ranking_and_also_ranked_untuned(model_folder, tmp_path):
     from rexplug import FineTuning
     from rexplug.evaluation.encoder import HuggingFaceEncoder
 

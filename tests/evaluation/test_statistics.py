@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from rexplug import DataError, Scores
-from rexplug.evaluation.statistics import compare, holm, metric, value
+from rexplug.evaluation.statistics import compare, holm, metric, spearman, value
 
 
 def scores(values, **more):
@@ -30,6 +30,15 @@ def test_rank_correlation_is_scipys():
     generator = np.random.default_rng(1)
     x, y = generator.random(60).round(1), generator.random(60).round(1)
     assert value(scores(x, targets=y.tolist())) == pytest.approx(spearmanr(x, y).statistic)
+
+
+def test_many_rank_correlations_at_once_are_scipys():
+    generator = np.random.default_rng(11)
+    values, targets = generator.random((50, 40)).round(1), generator.integers(0, 4, 40).astype(float)
+    expected = [spearmanr(row, targets).statistic for row in values]
+    np.testing.assert_allclose(spearman(values, targets), expected, atol=1e-12)
+    assert spearman(np.zeros((2, 40)), targets).tolist() == [0.0, 0.0]
+    assert spearman(values[:2], np.ones(40)).tolist() == [0.0, 0.0]
 
 
 def test_items_of_a_group_are_drawn_together():

@@ -301,7 +301,7 @@ SAVED = "sentence_transformers.sentence_transformer.modules.pooling.Pooling"
 OWN_CODE = (
     "{folder}/config.json: the model wants to run code of its own (auto_map); only classes of transformers are loaded"
 )
-NOT_A_MODEL = "{folder} is no model that can be evaluated: "
+NOT_A_MODEL = "{folder} is not a model that can be evaluated: "
 
 WORKING = [
     Case("plain", lambda folder: None),
@@ -343,9 +343,9 @@ REFUSED = [
     Case("longest-input-a-text", input_said(max_seq_length="long"), refused="{folder}/sentence_bert_config.json: max_seq_length is 'long'; write a positive whole number"),
     Case("longest-input-zero", input_said(max_seq_length=0), refused="{folder}/sentence_bert_config.json: max_seq_length is 0; write a positive whole number"),
     Case("lower-case-a-number", input_said(do_lower_case=1), refused="{folder}/sentence_bert_config.json: do_lower_case is 1; write true or false"),
-    Case("type-missing", edited(model_type="gone"), refused="{folder}/config.json names no model type (model_type)"),
-    Case("type-a-number", edited(model_type=7), refused="{folder}/config.json names no model type (model_type)"),
-    Case("type-unknown", edited(model_type="nobody-s"), refused="{folder}/config.json: transformers knows no model type 'nobody-s'"),
+    Case("type-missing", edited(model_type="gone"), refused="{folder}/config.json does not name a model type (model_type)"),
+    Case("type-a-number", edited(model_type=7), refused="{folder}/config.json does not name a model type (model_type)"),
+    Case("type-unknown", edited(model_type="nobody-s"), refused="{folder}/config.json: transformers has no model type 'nobody-s'"),
     Case("values-of-wrong-types", edited(hidden_size="big"), refused=NOT_A_MODEL, seen=False),
     Case("values-absurd", edited(num_attention_heads=3), refused=NOT_A_MODEL, seen=False),
     Case("tokenizer-missing", removed("tokenizer.json"), refused="the folder '{folder}' holds no tokenizer (tokenizer.json)"),

@@ -255,7 +255,7 @@ def test_evaluation_refuses(place, case):
     with pytest.raises(DataError) as caught:
         evaluated(folder)
     assert str(caught.value) == (
-        f"{folder} is no model that can be evaluated: {case.evaluate.replace('{folder}', str(folder))}"
+        f"{folder} is not a model that can be evaluated: {case.evaluate.replace('{folder}', str(folder))}"
     )
 
 
@@ -266,7 +266,7 @@ def test_check_of_a_baseline_refuses(place, case):
     with pytest.raises(DataError) as caught:
         check(place, plain, f"baselines=[mine={folder}]")
     assert str(caught.value) == (
-        f"baselines.0: {folder} is no model that can be evaluated: {case.evaluate.replace('{folder}', str(folder))}"
+        f"baselines.0: {folder} is not a model that can be evaluated: {case.evaluate.replace('{folder}', str(folder))}"
     )
 
 

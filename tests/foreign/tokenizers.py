@@ -334,10 +334,10 @@ REFUSED = [
     Case(
         "dropout", lambda f: save(f, template(byte_level(BERT), "[CLS]", "[SEP]"), {}, changed(model_dropout=0.1)),
         refused=(
-            "{folder}/tokenizer.json has the BPE dropout 0.1, with which a text has other tokens each time; set it to null"
+            "{folder}/tokenizer.json has the BPE dropout 0.1, with which a text gets different tokens every time; set it to null"
         ),
         not_evaluated=(
-            "{folder}/tokenizer.json has the BPE dropout 0.1, with which a text has other tokens each time; set it to null"
+            "{folder}/tokenizer.json has the BPE dropout 0.1, with which a text gets different tokens every time; set it to null"
         ),
     ),
     *(

@@ -94,3 +94,22 @@ def test_short_rows_are_refused_unless_allowed(tmp_path):
     with pytest.raises(DataError, match=r"a\.csv:2: 1 fields where 2 are expected \(a, b\)$"):
         list(read_records(tmp_path / "a.csv"))
     assert list(read_records(tmp_path / "a.csv", short_rows=True)) == [(2, {"a": "1", "b": None})]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.txt", b"a", "is not .jsonl, .csv or .tsv (.gz, .bz2 and .zst may follow)"),
+        ("x.csv", None, "No such file or directory"),
+        ("x.csv.gz", b"no gzip", "Not a gzipped file"),
+        ("x.jsonl.zst", b"no zstd", "cannot read"),
+        ("x.jsonl", b'{"a": "\xff"}\n', "can't decode byte 0xff"),
+    ],
+)
+def test_files_that_cannot_be_read_are_named(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        list(read_records(tmp_path / name))
+    assert message in str(caught.value)
+    assert str(tmp_path / name) in str(caught.value)

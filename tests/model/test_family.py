@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from rexplug.model.flops import attention_pairs, training_flops
 from rexplug.model.layout import HIDDEN, INTERMEDIATE, VOCABULARY, Module
 from rexplug.planning import make_plan
 from rexplug.recipe import load_recipe
+from rexplug.recipe.schema import Model
 from rexplug.run_directory import RunDirectory
 
 PACKAGE = Path(__file__).parents[2] / "rexplug"
@@ -235,6 +237,10 @@ def test_plans_and_mfu_count_the_same_operations(size, length):
     )  # fmt: skip
     planned = SIZES[size].flops_per_token(embedding_rows(300), attended=length, masked=1.0)
     assert planned * length == measured
+
+
+def test_a_recipe_may_name_the_sizes_of_the_default_family():
+    assert {*get_args(get_args(Model.model_fields["size"].annotation)[0])} == {*SIZES}
 
 
 def test_the_config_of_a_size_gives_its_shape():

@@ -170,3 +170,21 @@ def test_strict_makes_a_failure_fatal(monkeypatch):
         "plugin 'pharma' did not load: plugin 'pharma' implements no hook; "
         "mark functions like rexplug_corpus_filters() with @rexplug.hookimpl"
     )
+
+
+def test_options_that_pydantic_cannot_build_are_the_plugins_failure():
+    class Odd:
+        pass
+
+    class HasOdd(HasDosage):
+        """Keep documents that are odd."""
+
+        name = "pharma.has_odd"
+
+        odd: Odd
+
+    registry = load_plugins({"pharma": plugin(lambda: [HasOdd])}, installed=False)
+    assert failures(registry)["pharma"].startswith(
+        "PydanticSchemaGenerationError: Unable to generate pydantic-core schema"
+    )
+    assert not registry.entries

@@ -1,4 +1,4 @@
-"""Results side by side: found in folders, pooled over runs, compared on the same items."""
+"""Comparisons of models: results found in folders, pooled over runs, compared on the same items."""
 
 import json
 
@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from rexplug import DataError, Metric, Scores
 from rexplug.cli import cli
 from rexplug.io.atomic import write_json
-from rexplug.report.compare import compare_models, pooled, write_comparison
+from rexplug.report.compare import Comparison, compare_models, pooled, write_comparison
 from rexplug.report.results import find_all, find_results
 
 
@@ -20,7 +20,7 @@ def write(folder, values, *, evaluator="toy.search", metric="score", moment="las
     if reason:
         write_json(folder / f"{evaluator}.json", {**content, "not_applicable": reason})
         return folder
-    figure = {
+    content_of_metric = {
         "value": float(values.mean()),
         "low": None,
         "high": None,
@@ -28,7 +28,9 @@ def write(folder, values, *, evaluator="toy.search", metric="score", moment="las
         "spread": None,
         "num_seeds": None,
     }
-    write_json(folder / f"{evaluator}.json", {**content, "main": metric, "metrics": {metric: figure}, "notes": []})
+    write_json(
+        folder / f"{evaluator}.json", {**content, "main": metric, "metrics": {metric: content_of_metric}, "notes": []}
+    )
     if scores:
         keys = ids or [str(i) for i in range(values.shape[1])]
         each = {"ids": keys, "values": values.tolist()}
@@ -41,7 +43,7 @@ def low():
     return np.random.default_rng(0).random(200) * 0.5
 
 
-def test_who_is_really_better(tmp_path, low):
+def test_real_differences_are_found(tmp_path, low):
     generator = np.random.default_rng(1)
     write(tmp_path / "all" / "a", low)
     write(tmp_path / "all" / "b", low + 0.1)
@@ -59,7 +61,7 @@ def test_who_is_really_better(tmp_path, low):
     assert second.endswith("may be chance.")
 
 
-def test_page_and_file_say_the_same(tmp_path, low):
+def test_page_and_json_hold_the_same(tmp_path, low):
     for name, shift in (("a", 0.0), ("b<i>", 0.1)):
         write(tmp_path / "all" / name, low + shift)
     found = compare_models(find_results(str(tmp_path / "all")))
@@ -72,7 +74,7 @@ def test_page_and_file_say_the_same(tmp_path, low):
     assert file["findings"] == found.findings()
 
 
-def test_the_yardstick_is_the_first_model_that_has_the_metric(tmp_path, low):
+def test_the_reference_is_the_first_model_that_has_the_metric(tmp_path, low):
     write(tmp_path / "bm25", low, reason="bm25 predicts no words")
     for name, shift in (("a", 0.0), ("b", 0.2)):
         write(tmp_path / name, low + shift)
@@ -104,7 +106,7 @@ def test_a_run_gives_its_last_moment_or_the_one_asked_for(tmp_path, low):
         ("{0}/one@last", "{0}/one@last: only runs have moments"),
     ],
 )
-def test_what_holds_no_results_is_said(tmp_path, low, argument, message):
+def test_paths_without_results_are_refused(tmp_path, low, argument, message):
     (tmp_path / "empty").mkdir()
     write(tmp_path / "one", low)
     with pytest.raises(DataError) as caught:
@@ -169,3 +171,20 @@ def test_the_command_prints_table_and_findings(tmp_path, low):
     assert done.exit_code == 0, done.output
     assert "b is above a by +0.100" in done.output
     assert (tmp_path / "x.html").is_file()
+
+
+def heads(*models):
+    comparison = Comparison(models, ())
+    return comparison.varied, comparison.heads
+
+
+def test_what_all_labels_share_is_said_once():
+    assert heads("masking=random rate:0.15", "masking=guided_mlm.whole_word") == (
+        "masking",
+        [["random rate:0.15"], ["guided_mlm.", "whole_word"]],
+    )
+
+
+def test_labels_that_differ_in_more_than_a_value_stay_whole():
+    for models in (["a=1 b=2", "a=1 b=3"], ["runs/a", "masking=random"], ["masking=random"], ["a=1", "b=1"]):
+        assert heads(*models) == (None, [[model] for model in models])

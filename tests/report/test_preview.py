@@ -1,4 +1,4 @@
-"""What previews say of rows and masks is what the stream makes."""
+"""Previews show the rows and masks of the stream."""
 
 import itertools
 import math
@@ -55,8 +55,8 @@ def test_text_is_that_of_the_document(first, tokenized_run):
     text = "".join(piece.space + piece.text.strip("␣⏎") for piece in sample.pieces)
     store = TokenStore.open(run.tokens / sample.source)
     (number,) = [i for i in range(store.num_documents) if store.ids([i]) == [sample.document]]
-    whole = (path.parent / sample.source / sample.document.rsplit("/", 1)[-1]).read_text()
-    assert text.strip() in whole
+    text_of_file = (path.parent / sample.source / sample.document.rsplit("/", 1)[-1]).read_text()
+    assert text.strip() in text_of_file
     assert sample.end <= store.lengths[number]
 
 
@@ -111,8 +111,8 @@ def test_without_the_corpus_tokens_are_still_shown(tokenized_run, tmp_path):
     full = preview_phase(recipe, recipe.phases[0], run, samples=50)
     for one, other in zip(found.rows, full.rows, strict=True):
         assert (one.num_masked, one.num_guided) == (other.num_masked, other.num_guided)
-        for sample, whole in zip(one.samples, other.samples, strict=True):
-            assert [piece.kind for piece in sample.pieces] == [piece.kind for piece in whole.pieces]
+        for sample, full_sample in zip(one.samples, other.samples, strict=True):
+            assert [piece.kind for piece in sample.pieces] == [piece.kind for piece in full_sample.pieces]
             assert sample.spans == ()
 
 

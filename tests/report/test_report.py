@@ -1,4 +1,4 @@
-"""The page and the card of a run, from files as a run leaves them."""
+"""The report and the model card of a run, from files as a run writes them."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import yaml
 
 import rexplug
 from rexplug.batches.policies import RandomMasking
-from rexplug.evaluation.evaluators import MaskedRecovery
+from rexplug.evaluation.recovery import MaskedRecovery
 from rexplug.io.atomic import write_json
 from rexplug.recipe import Recipe
 from rexplug.report import write_card, write_report
@@ -68,7 +68,7 @@ TRAINED = {
 
 @pytest.fixture
 def bare(tmp_path):
-    """A run of which only the manifest is there."""
+    """A run that has only its manifest."""
     run = RunDirectory(tmp_path / "run")
     write_json(run.manifest, {
         "rexplug": "9.9", "versions": {"torch": "2.7"}, "plugins": {"core": "9.9"}, "host": {"cpu": EVIL}, "seed": 17,
@@ -79,7 +79,7 @@ def bare(tmp_path):
 
 @pytest.fixture
 def run(bare):
-    """A whole run."""
+    """A complete run."""
     manifest = json.loads(bare.manifest.read_text())
     manifest["stages"] = {
         "curate": stage({}), "tokenize": stage({name: {"documents": 8, "tokens": 4321} for name in ("web", "shop")}),
@@ -148,7 +148,7 @@ class Page(HTMLParser):
             self.text += data
 
 
-def test_a_whole_run_is_shown(run):
+def test_a_complete_run_is_shown(run):
     path = write_report(run, make_recipe())
     assert path == run.report
     page = Page(path.read_text())
@@ -196,7 +196,7 @@ def test_the_same_run_gives_the_same_page(run):
 @pytest.mark.parametrize("write", [write_report, write_card])
 def test_synthetic_text_is_announced(run, write):
     assert "The text of shop was written by a program." in write(run, make_recipe(synthetic=True)).read_text()
-    assert "written by a program" not in write(run, make_recipe()).read_text()
+    assert "was written by a program" not in write(run, make_recipe()).read_text()
 
 
 @pytest.mark.parametrize("write", [write_report, write_card])
@@ -207,7 +207,7 @@ def test_missing_parts_are_left_out(bare, write):
         assert part not in text
 
 
-def test_a_metric_that_was_not_there_before_is_no_error(run):
+def test_a_metric_that_was_not_measured_before_training_is_left_out(run):
     path = run.evaluation / "initial" / "masked_recovery.json"
     content = json.loads(path.read_text())
     content["metrics"].pop("shop.words")
@@ -215,14 +215,14 @@ def test_a_metric_that_was_not_there_before_is_no_error(run):
     assert "– → 0.200" in Page(write_report(run, make_recipe()).read_text()).text
 
 
-def test_the_card_has_front_matter_and_figures(run):
+def test_the_card_has_front_matter_and_metrics(run):
     text = write_card(run, make_recipe(synthetic=True)).read_text()
     _, front, body = text.split("---\n", 2)
     matter = yaml.safe_load(front)
     assert (matter["library_name"], matter["pipeline_tag"]) == ("transformers", "fill-mask")
     assert "license" not in matter, "it follows from the data and is the user's to name"
     assert "| web | toy.pages | 8 | 4,321 | not stated |" in body
-    assert "| shop | toy.pages (synthetic) | 8 | 4,321 | made by a program |" in body
+    assert "| shop | toy.pages (synthetic) | 8 | 4,321 | written by a program |" in body
     assert "| anneal | 3,001 | 64 | 0.001 | random 0.3 | 2.500 |" in body
     assert "| shop.words | 0.000 | 0.100 | 0.200 | 0.100 to 0.400 |" in body
     (model,) = matter["model-index"]
@@ -281,7 +281,7 @@ def plan_of(run):
     })  # fmt: skip
 
 
-def test_plan_and_measurement_stand_side_by_side(run):
+def test_the_report_compares_plan_and_measurement(run):
     plan_of(run)
     text = re.sub(r"\s+", " ", Page(write_report(run, make_recipe()).read_text()).text)
     assert f"Planned when each stage began, on Processor {EVIL}" in text
@@ -295,7 +295,7 @@ def test_plan_and_measurement_stand_side_by_side(run):
         assert part.replace(" ", "") in text.replace(" ", ""), part
 
 
-def test_the_card_sets_the_plan_beside_what_happened(run):
+def test_the_card_compares_plan_and_measurement(run):
     assert "Plan and measurement" not in write_card(run, make_recipe()).read_text()
     plan_of(run)
     text = write_card(run, make_recipe()).read_text()
@@ -316,7 +316,7 @@ def test_lineage_leads_from_sources_to_weights(run):
         assert part in text, part
 
 
-def test_baselines_stand_beside_the_last_model(run):
+def test_the_last_model_is_compared_with_baselines(run):
     content = json.loads((run.evaluation / "anneal" / "masked_recovery.json").read_text())
     ids = [str(number) for number in range(30)]
     for folder, value in ((run.evaluation / "anneal", 0.2), (run.baselines / "bm25", 0.5)):
@@ -327,5 +327,5 @@ def test_baselines_stand_beside_the_last_model(run):
         scores = {"scores": {"shop.words": {"ids": ids, "values": [[value] * 30]}}}
         (folder / "masked_recovery.scores").write_text(json.dumps(scores))
     text = Page(write_report(run, make_recipe()).read_text()).text
-    assert "Beside other models" in text
+    assert "Compared with other models" in text
     assert "+0.300" in text

@@ -1,7 +1,7 @@
-"""Products that do not exist, but whose attributes hang together.
+"""Invented products with consistent attributes.
 
-What a brand and line are made of, what they weigh and what they are for depend on their names alone, so a reader of
-many pages can tell them from the name. Colour, size and price differ from offer to offer.
+Material, measures and use of a product depend on its brand and line alone, so that a model can learn them from many pages.
+Colour, size and price differ from offer to offer.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _model(category: Category, brand: str, line: str) -> _Model:
 
 
 def make_product(chance: Chance, category: Category | None = None, brand: str | None = None) -> Product:
-    """An offer by chance, of the category and brand if they are given."""
+    """Draw an offer, of the category and brand if they are given."""
     category = category or chance.pick(CATEGORIES)
     brand = brand or chance.pick(category.brands)
     line = chance.pick(category.lines)

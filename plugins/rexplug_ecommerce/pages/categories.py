@@ -1,4 +1,4 @@
-"""The retail vocabulary: what is sold, by whom, in which colours, sizes, materials and measures.
+"""The vocabulary of shop pages: categories with their product types, brands, colours, sizes, materials and measures.
 
 Brands are invented.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A department: its product types, and what is true of any product in it."""
+    """A category of products, and the values that its products may have."""
 
     name: str
     types: tuple[str, ...]
@@ -294,4 +294,4 @@ def _read(block: str) -> Category:
 
 
 CATEGORIES = tuple(_read(block) for block in _BLOCKS.strip().split("\n\n"))
-"""All departments, in a fixed order."""
+"""All categories, in a fixed order."""

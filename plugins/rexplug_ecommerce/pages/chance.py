@@ -1,4 +1,4 @@
-"""Choices that depend on a key and nothing else, cheap enough for hundreds per page."""
+"""Random choices that depend on a key alone, cheap enough for hundreds per page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Chance:
-    """A stream of choices keyed by two numbers; equal keys choose alike on every machine and in every worker."""
+    """A stream of random choices keyed by two numbers; equal keys give equal choices on every machine and in every worker."""
 
     def __init__(self, first: int, second: int) -> None:
         import numpy as np
@@ -22,7 +22,7 @@ class Chance:
         key = np.array([first, second], dtype=np.uint64)
         generator = np.random.Generator(np.random.Philox(key=key))
 
-        # One numpy call per choice would cost more than everything else together, so numbers come in blocks.
+        # One numpy call per choice would cost more than everything else together, so numbers are drawn in blocks.
         def blocks() -> Iterator[list[int]]:
             while True:
                 yield generator.integers(0, 2**31, size=1024).tolist()
@@ -39,7 +39,7 @@ class Chance:
         return low + self.number() % (high - low + 1)
 
     def happens(self, percent: int) -> bool:
-        """True in `percent` of 100 cases."""
+        """True with a probability of `percent` per cent."""
         return self.number() % 100 < percent
 
     def pick(self, items: Sequence[T]) -> T:
@@ -47,6 +47,6 @@ class Chance:
         return items[self.number() % len(items)]
 
     def some(self, items: Sequence[T], count: int) -> list[T]:
-        """`count` different positions of `items` (all, if there are no more), in the order in which they were drawn."""
-        left = list(items)
-        return [left.pop(self.number() % len(left)) for _ in range(min(count, len(left)))]
+        """`count` of the items (all if there are not so many), each at most once, in the order in which they were drawn."""
+        remaining = list(items)
+        return [remaining.pop(self.number() % len(remaining)) for _ in range(min(count, len(remaining)))]

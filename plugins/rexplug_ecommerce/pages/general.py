@@ -39,7 +39,7 @@ def _topic(name: str) -> dict[str, tuple[str, ...]]:
 
 
 def page_words(chance: Chance) -> dict[str, tuple[str, ...]]:
-    """The words of one page: those of its topic, and the persons, places and years that it tells of."""
+    """The words of one page: those of its topic, and the persons, places and years that it mentions."""
     words = dict(_topic(chance.pick(tuple(TOPICS))))
     surnames = chance.some(v.LAST_NAMES, 3)
     places = chance.some(v.PLACES, 3)
@@ -53,7 +53,7 @@ def page_words(chance: Chance) -> dict[str, tuple[str, ...]]:
 
 
 def sentence(words: Words, chance: Chance) -> str:
-    """A sentence of opener, clause and tail, each by chance."""
+    """A sentence of a clause, with or without an opener and a tail."""
     text = fill(chance.pick(t.CLAUSES), words, chance)
     shape = chance.below(10)
     if shape < 5:
@@ -94,7 +94,7 @@ def news(chance: Chance) -> str:
 
 
 def how_to(chance: Chance) -> str:
-    """Steps in order, with a word before and after."""
+    """Numbered steps between two paragraphs."""
     words = page_words(chance)
     lines = [capital(fill(chance.pick(t.HOWTO_TITLES), words, chance)), paragraph(words, chance, 2, 4)]
     for number in range(1, chance.between(6, 14)):
@@ -105,7 +105,7 @@ def how_to(chance: Chance) -> str:
 
 
 def forum(chance: Chance) -> str:
-    """A question and what others reply."""
+    """A question and replies."""
     words = page_words(chance)
     lines = [capital(fill(chance.pick(t.HOWTO_TITLES), words, chance))]
     for _ in range(chance.between(5, 16)):
@@ -118,7 +118,7 @@ def forum(chance: Chance) -> str:
 
 
 def encyclopaedic(chance: Chance, characters: int = 0) -> str:
-    """An article in sections, at least `characters` long. Late sections come back to what the first line said."""
+    """An article in sections, at least `characters` long; the last section repeats the first line."""
     words = page_words(chance)
     start = fill(chance.pick(t.DEFINITIONS), words, chance)
     lines = [start, paragraph(words, chance)]
@@ -132,7 +132,7 @@ def encyclopaedic(chance: Chance, characters: int = 0) -> str:
         lines.append(paragraph(words, chance, 4, 8))
         length += len(lines[-1])
         number += 1
-    # What the article began with, said again far from it: a reader of the whole page knows these words.
+    # The beginning of the article again, far from it: whoever reads the page from its start can predict these words.
     lines.append(
         f"\nSummary\n{start} {words['P'][0]}, {words['P'][1]} and the {words['O'][0]} remained in {words['L'][0]} "
         f"until {words['Y'][0]}, as told above. {paragraph(words, chance, 1, 2)}"

@@ -3,8 +3,8 @@
 Slots: `N`/`Ns` noun of the topic and its plural, `n`/`ns` any noun, `A` adjective of the topic, `a` any adjective,
 `V` `Vd` `Vg` verb of the topic (plain, past, -ing), `v` `vd` `vg` any verb, `r` adverb, `P` person, `S` surname,
 `L` place, `O` organisation, `Y` year, `M` month, `D` number, `T` the topic. Persons, places, organisations and years
-are few per page, so that a page tells of the same ones throughout. No stretch without a slot is long: repeated
-phrases would make long pages repetitive.
+are few per page, so that a page mentions the same ones throughout. Runs of text without a slot are short: repeated phrases
+would make long pages repetitive.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sentence templates: text with `{slots}` that are filled from word lists."""
+"""Sentence templates: texts with `{slots}` that are filled from word lists."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def templates(text: str) -> tuple[Template, ...]:
     return tuple(template(line.strip()) for line in text.splitlines() if line.strip())
 
 
-def fill(made: Template, words: Words, chance: Chance) -> str:
+def fill(template: Template, words: Words, chance: Chance) -> str:
     """Put a word into each slot."""
-    text, slots = made
+    text, slots = template
     number = chance.number
     chosen = []
     for slot in slots:
@@ -52,7 +52,7 @@ def plural(noun: str) -> str:
 
 
 def past(verb: str) -> str:
-    """Regular past tense; the vocabulary has no verb that doubles its last letter."""
+    """Regular past tense; verbs that double their last letter are not in the vocabulary."""
     if verb.endswith("e"):
         return verb + "d"
     if verb.endswith("y") and verb[-2] not in "aeiou":

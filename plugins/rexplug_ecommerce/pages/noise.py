@@ -1,4 +1,4 @@
-"""What else is on the web: boilerplate, near-duplicates, spam, broken pages."""
+"""Noise of the sample pages: boilerplate, near-duplicates, spam, broken pages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SPAM = (
 
 
 def with_boilerplate(text: str, domain: str, chance: Chance) -> str:
-    """The text between the lines that a site puts around every page."""
+    """The text between lines as a site puts them around every page."""
     lines = chance.some(NAVIGATION, chance.below(3))
     footers = [
         line.format(year=chance.between(2012, 2025), domain=domain) for line in chance.some(FOOTERS, chance.below(3))
@@ -47,7 +47,7 @@ def light_edit(text: str, chance: Chance) -> str:
 
 
 def spam(chance: Chance) -> str:
-    """Keyword stuffing, one line over and over, or the terms of the usual trades."""
+    """A page of stuffed keywords, of one repeated line, or of terms of casino, pharmacy, adult or loan spam."""
     shape = chance.below(3)
     if shape == 0:
         product = make_product(chance)
@@ -66,7 +66,7 @@ def spam(chance: Chance) -> str:
 
 
 def broken(text: str, chance: Chance) -> str:
-    """The text as bad extraction leaves it: cut short, wrongly decoded, or full of markup."""
+    """The text as bad extraction leaves it: cut off, wrongly decoded, or full of markup."""
     shape = chance.below(3)
     if shape == 0:
         return text[: chance.between(10, 120)]

@@ -11,7 +11,7 @@ from rexplug_ecommerce.pages.grammar import Words, capital, fill
 
 
 def product_words(product: Product, chance: Chance) -> list[Words]:
-    """The words of a product page: one set per measure, so that what is measured stays with its value."""
+    """The words of a product page: one set per measure, so that a measure stays together with its value."""
     base = page_words(chance)
     base |= {
         "brand": (product.brand,),
@@ -35,7 +35,7 @@ def _say(templates: tuple[tuple[str, tuple[str, ...]], ...], words: list[Words],
 
 
 def table(product: Product, chance: Chance) -> list[str]:
-    """The attributes as a shop lists them, in one of three layouts."""
+    """The attributes in one of three layouts of shops."""
     rows = [
         ("Brand", product.brand),
         ("Series", product.line),
@@ -75,7 +75,7 @@ def product_page(chance: Chance) -> str:
 
 
 def review_page(chance: Chance) -> str:
-    """What buyers say about one product."""
+    """Reviews of one product."""
     product = make_product(chance)
     words = product_words(product, chance)
     lines = [f"Reviews of {product.title} ({product.colour})", _say(t.PITCHES, words, chance)]
@@ -99,9 +99,9 @@ def category_page(chance: Chance) -> str:
 
 
 def specification_page(chance: Chance, characters: int = 0) -> str:
-    """The whole manual of one product, at least `characters` long.
+    """A long manual of one product, at least `characters` long.
 
-    The attributes stand at the top; later sections name them again, thousands of words away.
+    The attributes are at the top; later sections name them again, thousands of words away.
     """
     product = make_product(chance)
     words = product_words(product, chance)

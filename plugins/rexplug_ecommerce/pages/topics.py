@@ -1,4 +1,4 @@
-"""What general pages are about: for each topic its nouns, verbs and adjectives."""
+"""Topics of general pages: nouns, verbs and adjectives of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A word tokenizer for datatrove's blocks: one compiled pattern instead of a language model."""
+"""A word tokenizer for datatrove's classes: one compiled pattern instead of a language model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RegexWordTokenizer(WordTokenizer):
         return split_words_and_marks(text)
 
     def span_tokenize(self, text: str) -> list[tuple[int, int]]:
-        """Where sentences begin and end."""
+        """(start, end) of each sentence."""
         return [match.span() for match in SENTENCE.finditer(text)]
 
     def sent_tokenize(self, text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Duplicates by address, by text, and nearly: keys written while filtering, compared afterwards, one of each group kept."""
+"""Deduplication by URL, by text and by MinHash: keys are written while filtering and compared afterwards."""
 
 from rexplug.corpus.deduplicate.find import find_duplicates
 

@@ -1,4 +1,7 @@
-"""From keys to the rows that go: the same for any number of workers, and with memory that one part of the keys takes."""
+"""Finds the rows that are duplicates from the keys of documents.
+
+The result is the same for any number of workers; memory is bounded by one part of the keys.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from rexplug.recipe.schema import Curation, MinHash
 _PART = 4_000_000
 """Documents whose hashes are compared at a time."""
 SAME_URL, SAME_TEXT, NEAR = 0, 1, 2
-"""Why a row goes, as drop files say it."""
+"""Why a row is dropped; the files of dropped rows hold the number."""
 
 
 def find_duplicates(
@@ -31,7 +34,7 @@ def find_duplicates(
     progress: Progress,
     name: str,
 ) -> None:
-    """Write for each shard which of its rows are duplicates, and why.
+    """Write for each shard which of its rows are duplicates, with the reasons.
 
     Addresses are compared first, then equal texts among what is left, then near-duplicates among what is left of that.
 
@@ -50,13 +53,13 @@ def find_duplicates(
         reasons["url"] = SAME_URL
     if curation.deduplicate != "none":
         reasons["text"] = SAME_TEXT
-    gone: NDArray[np.uint64] = np.zeros(0, np.uint64)
-    why: NDArray[np.uint8] = np.zeros(0, np.uint8)
+    dropped: NDArray[np.uint64] = np.zeros(0, np.uint64)
+    reason_of: NDArray[np.uint8] = np.zeros(0, np.uint8)
     total = sum(len(np.load(path, mmap_mode="r")) for path in keys)
     for field, reason in reasons.items():
         count = max(1, -(-total // _PART))
         before = folder / f"before-{field}.npy"
-        _save(before, gone)
+        _save(before, dropped)
         jobs = [
             Job(
                 f"{name}, equal {field}s", equal_part,
@@ -67,7 +70,7 @@ def find_duplicates(
         ]  # fmt: skip
         run_jobs(jobs, curation.executor, logs=folder / "logs", progress=progress, task=f"deduplicate {name} ({field})")
         found = np.concatenate([np.load(folder / f"{field}-{part}.npy") for part in range(count)])
-        gone, why = _joined(gone, why, found, reason)
+        dropped, reason_of = _merged(dropped, reason_of, found, reason)
     if curation.deduplicate == "minhash":
         pairs = folder / "pairs"
         jobs = [
@@ -78,11 +81,11 @@ def find_duplicates(
             for bucket in range(curation.minhash.buckets)
         ]  # fmt: skip
         run_jobs(jobs, curation.executor, logs=folder / "logs", progress=progress, task=f"deduplicate {name} (minhash)")
-        gone, why = _joined(gone, why, _near(pairs, keys, gone, curation.keep), NEAR)
+        dropped, reason_of = _merged(dropped, reason_of, _near(pairs, keys, dropped, curation.keep), NEAR)
     for number, (_, target) in enumerate(shards):
-        low, high = np.searchsorted(gone, np.array([number << 32, (number + 1) << 32], np.uint64))
-        rows = (gone[low:high] & np.uint64(2**32 - 1)).astype(np.uint32)
-        _save(target, np.column_stack([rows, why[low:high].astype(np.uint32)]))
+        low, high = np.searchsorted(dropped, np.array([number << 32, (number + 1) << 32], np.uint64))
+        rows = (dropped[low:high] & np.uint64(2**32 - 1)).astype(np.uint32)
+        _save(target, np.column_stack([rows, reason_of[low:high].astype(np.uint32)]))
 
 
 def _save(path: Path, values: NDArray[np.generic]) -> None:
@@ -90,24 +93,24 @@ def _save(path: Path, values: NDArray[np.generic]) -> None:
         np.save(temporary, values)
 
 
-def _joined(
-    gone: NDArray[np.uint64], why: NDArray[np.uint8], found: NDArray[np.uint64], reason: int
+def _merged(
+    dropped: NDArray[np.uint64], reason_of: NDArray[np.uint8], found: NDArray[np.uint64], reason: int
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """Both sets of places, sorted, with their reasons."""
-    places = np.concatenate([gone, found])
-    reasons = np.concatenate([why, np.full(len(found), reason, np.uint8)])
+    """The dropped rows and those found now, sorted, with their reasons."""
+    places = np.concatenate([dropped, found])
+    reasons = np.concatenate([reason_of, np.full(len(found), reason, np.uint8)])
     order = np.argsort(places)
     return places[order], reasons[order]
 
 
 def _places(number: int, rows: NDArray[np.generic]) -> NDArray[np.uint64]:
-    """Number of the shard and row as one value that sorts in the order of both."""
+    """Combine the number of a shard with rows into values that sort by shard and row."""
     return rows.astype(np.uint64) | np.uint64(number << 32)
 
 
 def equal_part(keys: Sequence[Path], field: str, part: int, count: int, keep: str, before: Path, target: Path) -> int:
-    """The places of documents whose hash occurs in a better one, for one part of all hashes."""
-    gone = np.load(before)
+    """Write the places of documents whose hash also occurs in a better document, for one part of all hashes."""
+    dropped = np.load(before)
     hashes: list[NDArray[np.uint64]] = [np.zeros((0, 2), np.uint64)]
     places: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
     lengths: list[NDArray[np.uint32]] = [np.zeros(0, np.uint32)]
@@ -116,7 +119,7 @@ def equal_part(keys: Sequence[Path], field: str, part: int, count: int, keep: st
         values = table[field]
         rows = np.flatnonzero((values[:, 0] % np.uint64(count) == part) & values.any(axis=1))
         here = _places(number, rows)
-        rows = rows[~np.isin(here, gone)]
+        rows = rows[~np.isin(here, dropped)]
         hashes.append(values[rows])
         places.append(_places(number, rows))
         lengths.append(table["length"][rows])
@@ -131,12 +134,12 @@ def equal_part(keys: Sequence[Path], field: str, part: int, count: int, keep: st
 
 
 def _order(keep: str, lengths: NDArray[np.uint32], places: NDArray[np.uint64]) -> tuple[NDArray[np.generic], ...]:
-    """Keys for `lexsort` that put the document that stays first."""
+    """Keys for `lexsort` that put the document that is kept first."""
     return (places, -lengths.astype(np.int64)) if keep == "longest" else (places,)
 
 
 def near_bucket(signatures: Path, pairs: Path, options: MinHash, seed: int, bucket: int) -> int:
-    """datatrove's second stage for one bucket: pairs of documents that agree in it."""
+    """Run datatrove's second stage for one bucket; it writes the pairs of documents that agree in it."""
     from datatrove.pipeline.dedup import MinhashDedupBuckets
 
     silence_datatrove()
@@ -147,10 +150,10 @@ def near_bucket(signatures: Path, pairs: Path, options: MinHash, seed: int, buck
     return 0
 
 
-def _near(pairs: Path, keys: Sequence[Path], gone: NDArray[np.uint64], keep: str) -> NDArray[np.uint64]:
-    """The places of near-duplicates: all but the best of each group that pairs connect.
+def _near(pairs: Path, keys: Sequence[Path], dropped: NDArray[np.uint64], keep: str) -> NDArray[np.uint64]:
+    """The places of near-duplicates: all but the best document of each group that pairs connect.
 
-    datatrove's third stage keeps whichever document its union happens to make the root; here the rule decides.
+    datatrove's third stage keeps whichever document its union makes the root; here `keep` decides.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -164,7 +167,7 @@ def _near(pairs: Path, keys: Sequence[Path], gone: NDArray[np.uint64], keep: str
     a, b = numbers[: len(left)], numbers[len(left) :]
     graph = coo_array((np.ones(len(a), np.bool_), (a, b)), shape=(len(nodes), len(nodes)))
     _, group = connected_components(graph, directed=False)
-    stays = ~np.isin(nodes, gone)
+    stays = ~np.isin(nodes, dropped)
     nodes, group = nodes[stays], group[stays]
     lengths = np.zeros(len(nodes), np.uint32)
     if keep == "longest":
@@ -177,7 +180,7 @@ def _near(pairs: Path, keys: Sequence[Path], gone: NDArray[np.uint64], keep: str
 
 
 def _by_shard(nodes: NDArray[np.uint64], keys: Sequence[Path]) -> Iterator[tuple[slice, NDArray[np.uint64], Path]]:
-    """Where in the sorted `nodes` each shard's are, their rows, and the shard's keys."""
+    """Yield, per shard, where its places are in the sorted `nodes`, their rows, and the shard's file of keys."""
     for number, path in enumerate(keys):
         low, high = np.searchsorted(nodes, np.array([number << 32, (number + 1) << 32], np.uint64))
         if high > low:

@@ -1,4 +1,4 @@
-"""What duplicates are found by, worked out while a shard is filtered: hashes of text and address, MinHash signatures."""
+"""Writes the keys that duplicates are found by, while a shard is filtered: hashes of text and URL, MinHash signatures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rexplug.io.atomic import replacing
 from rexplug.recipe.schema import Curation
 
 KEYS = np.dtype([("text", "<u8", 2), ("url", "<u8", 2), ("length", "<u4")])
-"""One row per document: 128-bit hashes of text and address (0 where there is none), characters."""
+"""One row per document: 128-bit hashes of text and URL (0 where there is none), length in characters."""
 
 _TRACKING = re.compile(r"^(?:utm_\w+|gclid|fbclid|msclkid|mc_cid|mc_eid|ref_src)=", re.IGNORECASE)
 
@@ -37,12 +37,12 @@ class KeyWriter:
         return self
 
     def add(self, document: Document) -> None:
-        """SourceJob out the keys of the next document."""
+        """Compute the keys of the next document."""
         text = url = bytes(16)
         if self.curation.deduplicate != "none":
             text = _digest(" ".join(document.text.lower().split()))
         if self.curation.deduplicate_urls and document.url:
-            url = _digest(normalized(document.url))
+            url = _digest(normalized_url(document.url))
         self._keys.append((text, url, min(len(document.text), 2**32 - 1)))
         if self._signatures is not None:
             self._signatures.add(document.text)
@@ -66,8 +66,8 @@ def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def normalized(url: str) -> str:
-    """An address without scheme, www, fragment, tracking parameters and final slash."""
+def normalized_url(url: str) -> str:
+    """A URL without scheme, www, fragment, tracking parameters and final slash."""
     try:
         split = urlsplit(url if "//" in url else f"//{url}")
     except ValueError:

@@ -1,6 +1,6 @@
-"""MinHash: signatures as datatrove's first stage writes them, byte for byte, in a fraction of its time.
+"""MinHash signatures, byte for byte those of datatrove's first stage, in a fraction of its time.
 
-The second stage, which finds equal buckets over sorted files, is datatrove's own.
+The second stage, which finds equal buckets in sorted files, is datatrove's own.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from rexplug.text.words import split_words_and_marks
 
 _PRIME = np.uint64((1 << 61) - 1)
 _ROWS = 1024
-"""Shingles that are hashed at a time: bounds the memory for a document of any length."""
+"""Shingles that are hashed at a time; this bounds the memory for a document of any length."""
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)?")
 
 
 def config(options: MinHash, seed: int) -> Any:
-    """datatrove's form of the options."""
+    """The options as a configuration of datatrove."""
     from datatrove.pipeline.dedup.minhash import MinhashConfig
     from datatrove.utils.hashing import HashConfig
 
@@ -45,25 +45,25 @@ class SignatureWriter:
         from rexplug.corpus.datatrove.word_tokenizer import RegexWordTokenizer
 
         self.folder, self.number, self.options = folder, number, options
-        made = MinhashDedupSignature(str(folder), config=config(options, seed), language=RegexWordTokenizer())
-        self._a, self._b = made.parameters
+        stage = MinhashDedupSignature(str(folder), config=config(options, seed), language=RegexWordTokenizer())
+        self._a, self._b = stage.parameters
         self._signatures: list[NDArray[np.uint64]] = []
         self._rows: list[int] = []
-        self._seen = 0
+        self._num_documents = 0
 
     def add(self, text: str) -> None:
-        """Sign the next document; one with fewer words than a shingle has no signature."""
-        found = shingles(text, self.options.words)
-        if len(found):
-            self._signatures.append(self._sign(found))
-            self._rows.append(self._seen)
-        self._seen += 1
+        """Compute the signature of the next document; one with fewer words than a shingle has none."""
+        hashes = shingles(text, self.options.words)
+        if len(hashes):
+            self._signatures.append(self._signature(hashes))
+            self._rows.append(self._num_documents)
+        self._num_documents += 1
 
-    def _sign(self, found: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """[buckets * hashes] the smallest value of each hash function over all shingles."""
+    def _signature(self, shingle_hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """`[buckets * hashes]` the smallest value of each hash function over all shingles."""
         lowest = np.full(self._a.shape[1], np.iinfo(np.uint64).max, np.uint64)
-        for start in range(0, len(found), _ROWS):
-            values = found[start : start + _ROWS, None] * self._a
+        for start in range(0, len(shingle_hashes), _ROWS):
+            values = shingle_hashes[start : start + _ROWS, None] * self._a
             values += self._b
             # The remainder by 2 ** 61 - 1 without a division: the upper bits count once more.
             upper = values >> np.uint64(61)

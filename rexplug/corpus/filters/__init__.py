@@ -1,4 +1,4 @@
-"""The core's filters: quality, web rules, language, addresses, lines, personal data, and datatrove's own by name."""
+"""The core's filters: quality, web rules, language, URLs, boilerplate lines, personal data."""
 
 from rexplug.corpus.filters.boilerplate import Boilerplate
 from rexplug.corpus.filters.gopher import GopherQuality, GopherRepetition

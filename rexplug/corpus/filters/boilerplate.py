@@ -1,4 +1,4 @@
-"""Lines that say nothing about the page: menus, cookie notices, buttons, and what a site repeats everywhere."""
+"""The filter that removes boilerplate lines: menus, cookie notices, buttons, and what a site repeats on every page."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ _LONGEST = 200
 
 
 class Boilerplate(CorpusFilter):
-    """Takes lines of navigation, cookie notices and the like out of documents, and lines that many documents share.
+    """Removes lines of navigation, cookie notices and the like from documents, and lines that many documents share.
 
-    Before curation it counts lines over a sample of the corpus; a line of the site's frame occurs in many documents,
+    Before curation it counts lines over a sample of the corpus: a line of the site's template occurs in many documents,
     a line of content in one. Phrases and thresholds are our choice.
     """
 
     name: ClassVar[str] = "lines.boilerplate"
 
     phrases: bool = True
-    """Take out short lines that are a known phrase of navigation, consent or copyright."""
+    """Remove short lines that are a known phrase of navigation, consent or copyright."""
     max_documents: Annotated[int, Field(ge=0)] = 20
-    """Take out lines that occur in more documents of the sample than this; 0 learns nothing."""
+    """Remove lines that occur in more documents of the sample than this; 0 counts nothing."""
     documents: Annotated[Quantity, Field(gt=0)] = 50_000
     """Count lines over at most this many documents of each source."""
     common: Path | None = None
     """A file of hashes of common lines, as an earlier run wrote it, to use instead of counting."""
     min_words: Annotated[int, Field(ge=0)] = 1
-    """Drop documents with fewer words than this after the lines went."""
+    """Drop documents with fewer words than this after lines were removed."""
 
     def check(self) -> None:
-        """A file that was given must be there."""
+        """A given file of common lines must exist."""
         if self.common is not None and not self.common.is_file():
             raise DataError(f"the file of common lines {self.common} does not exist")
 
@@ -63,7 +63,7 @@ class Boilerplate(CorpusFilter):
             for number, document in enumerate(islice(documents, self.documents), 1):
                 counts.update({_key(line) for line in document.text.splitlines() if line.strip()})
                 if number % 2000 == 0 and len(counts) > 2_000_000:
-                    # Lines met once so far are most of them; forgetting them bounds the memory.
+                    # Most lines occurred only once so far; forgetting those bounds the memory.
                     counts = Counter({key: count for key, count in counts.items() if count > 1})
         common = sorted(key for key, count in counts.items() if count > self.max_documents)
         corpus.folder.mkdir(parents=True, exist_ok=True)
@@ -72,10 +72,10 @@ class Boilerplate(CorpusFilter):
         return self.model_copy(update={"common": path})
 
     def judge(self, document: Document) -> Verdict:
-        """Reason: `only boilerplate`; otherwise the text without the lines."""
+        """Reason: `only boilerplate`; otherwise the text without those lines."""
         common = _common(str(self.common)) if self.common is not None else frozenset()
         lines = document.text.splitlines()
-        kept = [line for line in lines if not line.strip() or not self._goes(line, common)]
+        kept = [line for line in lines if not line.strip() or not self._is_boilerplate(line, common)]
         if len(kept) == len(lines):
             return Verdict(True)
         text = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
@@ -83,14 +83,14 @@ class Boilerplate(CorpusFilter):
             return Verdict(False, "only boilerplate")
         return Verdict(True, text=text)
 
-    def _goes(self, line: str, common: frozenset[str]) -> bool:
+    def _is_boilerplate(self, line: str, common: frozenset[str]) -> bool:
         if self.phrases and len(line) <= _LONGEST and _PHRASES.search(line.strip()):
             return True
         return bool(common) and _key(line) in common
 
 
 def _key(line: str) -> str:
-    """A hash of the line, digits, case and white space aside."""
+    """A hash of the line that ignores digits, case and white space."""
     plain = re.sub(r"\d+", "0", " ".join(line.lower().split()))
     return hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).hexdigest()
 

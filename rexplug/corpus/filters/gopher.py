@@ -1,4 +1,4 @@
-"""The rules of Gopher (Rae et al. 2021, arXiv 2112.11446) with datatrove's decisions, vectorised."""
+"""Filters with the rules of Gopher (Rae et al. 2021, arXiv 2112.11446), vectorised, with the decisions of datatrove's filters."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class GopherQuality(CorpusFilter):
     name: ClassVar[str] = "quality.gopher"
 
     min_words: int = Field(default=50, ge=0)
-    """Fewest words that are no symbols."""
+    """Fewest words that are not symbols."""
     max_words: int = Field(default=100_000, ge=0)
-    """Most words that are no symbols."""
+    """Most words that are not symbols."""
     min_average_word_length: float = 3
     """Mean length of words, at least."""
     max_average_word_length: float = 10
@@ -133,7 +133,7 @@ class GopherRepetition(CorpusFilter):
 
 
 def duplicates(parts: Sequence[str]) -> tuple[int, int]:
-    """How many parts repeat an earlier one, and their characters."""
+    """How many parts repeat an earlier part, and the characters in them."""
     if len(set(parts)) == len(parts):
         return 0, 0
     seen: set[str] = set()

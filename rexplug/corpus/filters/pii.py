@@ -1,4 +1,4 @@
-"""Personal data: e-mail addresses, phone numbers and IP addresses give way to a mark."""
+"""The filter that replaces personal data: e-mail addresses, phone numbers and IP addresses."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _PHONE = re.compile(
 
 
 class PersonalData(CorpusFilter):
-    """Replaces e-mail addresses, phone numbers and public IP addresses by a fixed mark; drops nothing.
+    """Replaces e-mail addresses, phone numbers and public IP addresses by fixed placeholders; drops nothing.
 
-    The mark does not depend on order or worker, unlike datatrove's circulating addresses. Phone numbers are recognised
-    by how they are written, so that article numbers stay; some numbers will be missed.
+    A placeholder does not depend on order or worker, unlike the addresses that datatrove takes in turn. Phone numbers are
+    recognised by how they are written, so that article numbers stay; some numbers will be missed.
     """
 
     name: ClassVar[str] = "personal_data"
 
     emails: str | None = "email@example.com"
-    """What stands for an e-mail address; null leaves them."""
+    """Replacement of e-mail addresses; null leaves them."""
     phones: str | None = "<phone>"
-    """What stands for a phone number; null leaves them."""
+    """Replacement of phone numbers; null leaves them."""
     ips: str | None = "192.0.2.1"
-    """What stands for a public IP address (this one is reserved for documentation); null leaves them."""
+    """Replacement of public IP addresses (the default is reserved for documentation); null leaves them."""
 
     def judge(self, document: Document) -> Verdict:
-        """Always keeps; the score is the number of replacements."""
+        """Keeps every document; the score is the number of replacements."""
         text, count = document.text, 0
         if self.emails is not None and "@" in text:
             text, number = _EMAIL.subn(lambda _: self.emails or "", text)

@@ -1,4 +1,4 @@
-"""Where a document comes from: lists of domains and addresses."""
+"""The filter by URL: lists of domains and addresses to keep or drop."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Addresses(CorpusFilter):
     block: tuple[str, ...] = ()
     """Drop these domains or addresses."""
     allow_files: tuple[Path, ...] = ()
-    """Files with one more entry of `allow` a line; lines that begin with # are left out."""
+    """Files with further entries of `allow`, one a line; lines that begin with # are left out."""
     block_files: tuple[Path, ...] = ()
-    """Files with one more entry of `block` a line."""
+    """Files with further entries of `block`, one a line."""
     block_words: tuple[str, ...] = ()
     """Drop addresses that contain one of these, upper and lower case alike."""
     missing: Literal["keep", "drop"] = "keep"
@@ -42,36 +42,36 @@ class Addresses(CorpusFilter):
         return self
 
     def check(self) -> None:
-        """The lists must be readable."""
+        """The lists must exist."""
         for path in (*self.allow_files, *self.block_files):
             if not path.is_file():
                 raise DataError(f"the list {path} does not exist")
 
     @cached_property
-    def _allowed(self) -> _List:
-        return _List.read(self.allow, self.allow_files)
+    def _allowed(self) -> _UrlList:
+        return _UrlList.read(self.allow, self.allow_files)
 
     @cached_property
-    def _blocked(self) -> _List:
-        return _List.read(self.block, self.block_files)
+    def _blocked(self) -> _UrlList:
+        return _UrlList.read(self.block, self.block_files)
 
     def judge(self, document: Document) -> Verdict:
         """Reasons: `no address`, `blocked address`, `blocked word in address`, `address not allowed`."""
         if not document.url:
             return Verdict(self.missing == "keep", "" if self.missing == "keep" else "no address")
         host, path = _parts(document.url)
-        if self._blocked.holds(host, path):
+        if self._blocked.contains(host, path):
             return Verdict(False, "blocked address")
         lower = document.url.lower()
         if any(word.lower() in lower for word in self.block_words):
             return Verdict(False, "blocked word in address")
-        if (self.allow or self.allow_files) and not self._allowed.holds(host, path):
+        if (self.allow or self.allow_files) and not self._allowed.contains(host, path):
             return Verdict(False, "address not allowed")
         return Verdict(True)
 
 
-class _List:
-    """Domains, and prefixes of addresses."""
+class _UrlList:
+    """A list of domains and of prefixes of addresses."""
 
     def __init__(self, entries: list[str]) -> None:
         parts = [_parts(entry) for entry in entries]
@@ -80,14 +80,14 @@ class _List:
 
     @classmethod
     def read(cls, entries: tuple[str, ...], files: tuple[Path, ...]) -> Self:
-        """Entries, and the lines of files."""
-        found = list(entries)
+        """Make a list of entries and of the lines of files."""
+        all_entries = list(entries)
         for file in files:
             lines = (line.strip() for _, line in read_lines(file))
-            found += [line for line in lines if line and not line.startswith("#")]
-        return cls(found)
+            all_entries += [line for line in lines if line and not line.startswith("#")]
+        return cls(all_entries)
 
-    def holds(self, host: str, path: str) -> bool:
+    def contains(self, host: str, path: str) -> bool:
         """Whether the host, a domain above it or a prefix of the address is listed."""
         labels = host.split(".")
         if any(".".join(labels[start:]) in self.domains for start in range(len(labels))):
@@ -96,7 +96,7 @@ class _List:
 
 
 def _parts(address: str) -> tuple[str, str]:
-    """Host in lower case without www and port, and the path."""
+    """The host of a URL, in lower case without www and port, and its path."""
     try:
         split = urlsplit(address if "//" in address else f"//{address}")
         host = split.hostname or ""

@@ -16,28 +16,28 @@ _POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "u
 
 
 class C4Quality(CorpusFilter):
-    """C4's rules for lines and pages, with datatrove's decisions: bad lines are taken out, bad pages are dropped."""
+    """C4's rules for lines and pages, with the decisions of datatrove's filter: bad lines are removed, bad pages are dropped."""
 
     name: ClassVar[str] = "quality.c4"
 
     min_sentences: int = Field(default=5, ge=-1)
     """Fewest sentences that must be left; -1 for any number, which suits product pages."""
     min_words_per_line: int = Field(default=3, ge=0)
-    """Lines with fewer words go."""
+    """Lines with fewer words are removed."""
     max_word_length: int = Field(default=1000, ge=1)
-    """Lines with a longer word go."""
+    """Lines with a longer word are removed."""
     terminal_punctuation: bool = True
-    """Lines that do not end in . ? ! or a quotation mark go; not for pages of short lines, as shops have them."""
+    """Remove lines that do not end in . ? ! or a quotation mark; not for pages of short lines, as shops have them."""
     remove_citations: bool = True
-    """Take [1], [edit] and [citation needed] out of lines."""
+    """Remove [1], [edit] and [citation needed] from lines."""
     drop_lorem_ipsum: bool = True
     """Drop pages with "lorem ipsum"."""
     drop_curly_brackets: bool = True
     """Drop pages with a curly bracket."""
     remove_javascript: bool = True
-    """Lines that mention javascript go."""
+    """Remove lines that mention javascript."""
     remove_policy: bool = True
-    """Lines about cookies, terms of use and privacy policies go."""
+    """Remove lines about cookies, terms of use and privacy policies."""
 
     def judge(self, document: Document) -> Verdict:
         """Reasons: `lorem_ipsum`, `curly_bracket`, `too_few_sentences`, `empty`."""
@@ -77,7 +77,7 @@ class C4Quality(CorpusFilter):
 
 
 class FineWebQuality(CorpusFilter):
-    """FineWeb's rules for lines, with datatrove's decisions: punctuation, short and repeated lines, lists."""
+    """FineWeb's rules for lines, with the decisions of datatrove's filter: punctuation, short and repeated lines, lists."""
 
     name: ClassVar[str] = "quality.fineweb"
 

@@ -22,7 +22,7 @@ from rexplug.errors import DataError, RexplugError
 from rexplug.recipe.schema import Classifier
 
 RELEVANT, OTHER = "relevant", "other"
-"""The two labels of the classifiers that we train."""
+"""The two labels of the classifiers that are trained here."""
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d|[$€£¥%]")
 
@@ -78,32 +78,32 @@ def probability(model: Path, text: str, label: str = RELEVANT) -> float:
         DataError: the model cannot be read, or has no such label.
     """
     # The wrapper's own predict() breaks on numpy 2, so the class below it is asked.
-    for value, found in _open(model, label).f.predict(text + "\n", -1, 0.0, "strict"):
-        if found == f"__label__{label}":
+    for value, name in _load_model(model, label).f.predict(text + "\n", -1, 0.0, "strict"):
+        if name == f"__label__{label}":
             return min(1.0, float(value))
     return 0.0
 
 
-def _open(model: Path, label: str) -> Any:
+def _load_model(model: Path, label: str) -> Any:
     try:
         stat = model.stat()
     except OSError:
         raise DataError(f"relevance: the model {model} does not exist") from None
-    return _opened(str(model), label, stat.st_mtime_ns, stat.st_size)
+    return _load_cached(str(model), label, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=4)
-def _opened(model: str, label: str, modified: int, size: int) -> Any:
+def _load_cached(model: str, label: str, modified: int, size: int) -> Any:
     import fasttext
 
     try:
-        opened = fasttext.load_model(model)
+        loaded = fasttext.load_model(model)
     except ValueError as error:
-        raise DataError(f"relevance: {model} is no fastText model: {error}") from None
-    labels = [each.removeprefix("__label__") for each in opened.f.getLabels("strict")[0]]
+        raise DataError(f"relevance: {model} is not a fastText model: {error}") from None
+    labels = [name.removeprefix("__label__") for name in loaded.f.getLabels("strict")[0]]
     if label not in labels:
         raise DataError(f"relevance: {model} has no label '{label}'; its labels are {', '.join(labels)}")
-    return opened
+    return loaded
 
 
 def main(arguments: str) -> None:

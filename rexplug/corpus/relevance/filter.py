@@ -1,4 +1,4 @@
-"""The filter that sources use: keep or drop by the classifier's probability."""
+"""The filter by relevance: keep or drop by the probability that the classifier gives."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RelevanceFilter(CorpusFilter):
     label: str = "relevant"
     """The label in the model that means relevant."""
     characters: Annotated[int, Field(gt=0)] = 4000
-    """How much of a document is classified, from its start; of a trained block, what the block says."""
+    """Characters of a document that are classified, from its start; with a trained block, the block's option decides."""
 
     @model_validator(mode="after")
     def _has_threshold(self) -> Self:
@@ -52,10 +52,10 @@ class RelevanceFilter(CorpusFilter):
         return () if self.model is None else (self.model,)
 
     def check(self) -> None:
-        """A given model must be there and have the label.
+        """A given model must exist and have the label.
 
         Raises:
-            DataError: it is not.
+            DataError: it does not exist, is not a fastText model or lacks the label.
         """
         if self.model is not None:
             from rexplug.corpus.relevance.fasttext import probability
@@ -68,7 +68,7 @@ class RelevanceFilter(CorpusFilter):
         return self.model_copy(update={**bounds, "model": model, "label": "relevant", "characters": characters})
 
     def probability(self, text: str) -> float:
-        """Probability that `text` is relevant.
+        """The probability that `text` is relevant.
 
         Raises:
             DataError: there is neither a trained block nor a `model`.
@@ -82,7 +82,7 @@ class RelevanceFilter(CorpusFilter):
         return probability(self.model, normalised(text[: self.characters]), self.label)
 
     def judge(self, document: Document) -> Verdict:
-        """Reasons: `relevance too low` (under `at_least`), `relevance too high` (not `below`); scored either way."""
+        """Reasons: `relevance too low` (less than `at_least`), `relevance too high` (not `below`); the score is the probability."""
         score = self.probability(document.text)
         if self.at_least is not None and score < float(self.at_least):
             return Verdict(False, "relevance too low", score)

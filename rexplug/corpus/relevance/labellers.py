@@ -1,4 +1,4 @@
-"""The core's labellers that need no model: a file of labels, and the sources themselves."""
+"""Labellers without a language model: labels from a file, and labels by source."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from rexplug.errors import DataError
 from rexplug.io.tabular import read_records
 
 
-def _words(value: Any) -> Any:
-    return [_word(each) for each in (value if isinstance(value, list | tuple) else [value])]
+def _normalised_labels(value: Any) -> Any:
+    return [_normalised_label(item) for item in (value if isinstance(value, list | tuple) else [value])]
 
 
-def _word(value: Any) -> str:
+def _normalised_label(value: Any) -> str:
     return str(value).strip().lower()
 
 
 Values = Annotated[
-    tuple[str, ...], BeforeValidator(_words, json_schema_input_type=list[str | bool | int]), Field(min_length=1)
+    tuple[str, ...],
+    BeforeValidator(_normalised_labels, json_schema_input_type=list[str | bool | int]),
+    Field(min_length=1),
 ]
 
 
@@ -37,7 +39,7 @@ class LabelFile(Labeller):
     name: ClassVar[str] = "label_file"
 
     path: Path
-    """The file."""
+    """The file of labels."""
     label_field: str = "label"
     """Column of the label."""
     text_field: str = "text"
@@ -50,7 +52,7 @@ class LabelFile(Labeller):
     """Labels that mean not relevant. Any other label is an error."""
 
     def inputs(self) -> Sequence[Path]:
-        """The file."""
+        """The file of labels, so that a change of it is noticed."""
         return (self.path,)
 
     def check(self) -> None:
@@ -63,32 +65,32 @@ class LabelFile(Labeller):
             raise DataError(f"label_file: {self.path} holds no labels")
 
     def own_documents(self) -> Iterator[Document] | None:
-        """The texts of the file, if it has some."""
+        """The texts of the file; None if it has none."""
         if not any(text for _, text, _ in self._rows):
             return None
         return (Document(key, text) for key, text, _ in self._rows if text)
 
     def labelled_ids(self) -> frozenset[str] | None:
-        """The ids of the file."""
+        """The ids that the file labels."""
         return frozenset(key for key, _, _ in self._rows)
 
     def label(self, candidates: Sequence[Candidate], context: LabellingContext) -> list[bool | None]:
-        """By id."""
+        """The labels that the file has for the ids of the candidates."""
         labels = {key: label for key, _, label in self._rows}
-        return [labels.get(each.document.id) for each in candidates]
+        return [labels.get(candidate.document.id) for candidate in candidates]
 
     @cached_property
     def _rows(self) -> list[tuple[str, str, bool]]:
         """Id, text (empty if there is none) and label of each labelled row; the place is the id of a row that has none."""
         if not self.path.is_file():
             raise DataError(f"label_file: {self.path} does not exist")
-        found: dict[str, tuple[str, str, bool]] = {}
+        rows: dict[str, tuple[str, str, bool]] = {}
         for number, row in self._records():
             place = f"{self.path}:{number}"
             value = row.get(self.label_field)
-            if value is None or not _word(value):
+            if value is None or not _normalised_label(value):
                 continue
-            word = _word(value)
+            word = _normalised_label(value)
             if word not in self.relevant + self.other:
                 raise DataError(
                     f"label_file: {place}: the label '{value}' is neither relevant ({', '.join(self.relevant)}) "
@@ -99,10 +101,10 @@ class LabelFile(Labeller):
                 raise DataError(
                     f"label_file: {place}: a row has '{self.text_field}' or '{self.id_field}', this one has neither"
                 )
-            if key in found and found[key][2] != (word in self.relevant):
-                raise DataError(f"label_file: {place}: '{key}' was labelled otherwise before")
-            found[key or place] = (key or place, text, word in self.relevant)
-        return list(found.values())
+            if key in rows and rows[key][2] != (word in self.relevant):
+                raise DataError(f"label_file: {place}: '{key}' has another label in an earlier row")
+            rows[key or place] = (key or place, text, word in self.relevant)
+        return list(rows.values())
 
     def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
         kind = next((suffix for suffix in (".csv", ".tsv") if suffix in self.path.suffixes), ".jsonl")
@@ -113,7 +115,7 @@ class LabelFile(Labeller):
 
 
 class SourceLabels(Labeller):
-    """Each document has the label of its source: crude, but free where whole sources are known to be in or out."""
+    """Each document has the label of its source: crude, but free where it is known that sources are relevant or not as a whole."""
 
     name: ClassVar[str] = "source_labels"
 
@@ -130,6 +132,6 @@ class SourceLabels(Labeller):
         return self
 
     def label(self, candidates: Sequence[Candidate], context: LabellingContext) -> list[bool | None]:
-        """By source; documents of sources that are in neither list teach nothing."""
+        """The labels of the candidates' sources; None for a source that is in neither list."""
         labels = {**dict.fromkeys(self.relevant, True), **dict.fromkeys(self.other, False)}
-        return [labels.get(each.source) for each in candidates]
+        return [labels.get(candidate.source) for candidate in candidates]

@@ -1,4 +1,4 @@
-"""Labels from a language model behind an OpenAI-compatible endpoint."""
+"""The labeller that asks a language model behind an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(
     r"(?i)^(x[-_])?(api[-_]?)?(key|token|secret|password|authorization)$|[-_](key|secret|password|token)$"
 )
-"""Names of options and parameters that hold secrets; `max_tokens` and the like are none of them."""
+"""Names of options and parameters that hold secrets; `max_tokens` and the like do not match."""
 _SHORTEST_SECRET = 6
 """A shorter key cannot be told from a word."""
 _MEANING = {"yes": True, "no": False, "unsure": None}
@@ -37,7 +37,7 @@ _MEANING = {"yes": True, "no": False, "unsure": None}
 
 @dataclass(frozen=True)
 class _Reply:
-    """What one request brought: the answer (None if it could not be read) and what the endpoint counted."""
+    """The reply to one request: the answer (None if it could not be read), the text, and the tokens that the endpoint counted."""
 
     answer: str | None
     said: str
@@ -101,7 +101,7 @@ class Llm(Labeller):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if not self.base_url.startswith(("http://", "https://")) or not _host(self.base_url):
-            raise ValueError(f"base_url '{self.base_url}' is no address; it begins with http:// or https://")
+            raise ValueError(f"base_url '{self.base_url}' is not an address; addresses begin with http:// or https://")
         if (self.follow is None) == (self.prompt is None):
             raise ValueError("write `follow` (a plugin's labeller with an instruction) or `prompt`, one of them")
         if self.follow is not None and self.follow.instruction() is None:
@@ -116,7 +116,7 @@ class Llm(Labeller):
         return f"{(text or '').strip()}\n\n{_ASK}"
 
     def check(self) -> None:
-        """The key must be in the environment, and nowhere in the recipe, and the client installed; nothing is sent.
+        """The key must be in the environment and not in the recipe, and the client must be installed; nothing is sent.
 
         Raises:
             DataError: one of them is missing, or a secret stands in the recipe, which is saved with the run.
@@ -144,7 +144,7 @@ class Llm(Labeller):
         return os.environ.get(self.key_from, "").strip() if self.key_from else ""
 
     def _secret_in_recipe(self) -> str | None:
-        """Where the recipe holds what it should not; told without repeating it."""
+        """Where the recipe holds a secret, in words that do not repeat it; None if it holds none."""
         if self.key_from is not None and _VARIABLE.fullmatch(self.key_from) is None:
             return "key_from is not the name of an environment variable (letters, digits and _)"
         address = urlsplit(self.base_url)
@@ -161,7 +161,7 @@ class Llm(Labeller):
         return None
 
     def _hide(self, text: str) -> str:
-        """The text without the key, which some endpoints repeat in what they answer."""
+        """The text without the key, which some endpoints repeat in their answers."""
         secret = self._secret
         return text.replace(secret, "(key)") if len(secret) >= _SHORTEST_SECRET else text
 
@@ -219,7 +219,7 @@ class Llm(Labeller):
         context.progress.start(f"label with {self.model}", len(todo), "documents")
 
     def _ask(self, todo: dict[str, str], seed: int) -> Iterator[tuple[str, _Reply]]:
-        """Replies as they come in; a few more requests than `concurrency` are prepared, so that memory does not grow."""
+        """Yield replies as they come in; only a few more requests than `concurrency` are prepared, which bounds the memory."""
         from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
         import openai
@@ -287,7 +287,7 @@ def _host(address: str) -> str | None:
 
 
 def _names_secret(options: Any) -> bool:
-    """Whether a secret stands in options: under a name that says so, or as a bearer token."""
+    """Whether options hold a secret: under a name that says so, or as a bearer token."""
     if isinstance(options, dict):
         return any(_SECRET.search(str(name)) or _names_secret(each) for name, each in options.items())
     if isinstance(options, list):
@@ -296,7 +296,7 @@ def _names_secret(options: Any) -> bool:
 
 
 class _Cache:
-    """Replies on disk; each is safe as soon as `write` returns."""
+    """A cache of replies on disk; a reply is stored for good as soon as `write` returns."""
 
     def __init__(self, path: Path) -> None:
         import sqlite3

@@ -1,4 +1,4 @@
-"""Precision, recall, F1, agreement and the threshold, each with a 95 % interval where it is an estimate."""
+"""Metrics of the classifier and of agreement, with 95 % intervals, and the choice of the threshold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rexplug.errors import DataError
 from rexplug.recipe.schema import Threshold
 
-_DRAWS = 1000
+_NUM_RESAMPLES = 1000
 _GRID = np.round(np.arange(0.01, 1.0, 0.01), 2)
 
 
@@ -24,8 +24,8 @@ def classification_metrics(truth: NDArray[np.bool_], predicted: NDArray[np.bool_
 
     Returns:
         `{"documents", "relevant", "precision": {"value", "low", "high"}, "recall": ..., "f1": ...}`. Precision and recall have
-        Wilson intervals, which are no points at 0 and 1; F1 has a bootstrap interval over documents. A figure that nothing
-        speaks for (no document was predicted, or is relevant) is None.
+        Wilson intervals, which have a width at 0 and 1 too; F1 has a bootstrap interval over documents. A value that is not
+        defined (no document was predicted, or is relevant) is None.
     """
     hits, wrong, missed = _counts(truth, predicted)
     values = np.stack([truth & predicted, ~truth & predicted, truth & ~predicted]).astype(np.float64)
@@ -33,7 +33,7 @@ def classification_metrics(truth: NDArray[np.bool_], predicted: NDArray[np.bool_
     low = high = None
     if f1 is not None:
         shares = np.concatenate([values.sum(1), [len(truth) - values.sum()]]) / len(truth)
-        draws = np.random.default_rng(seed).multinomial(len(truth), shares, size=_DRAWS).astype(np.float64)
+        draws = np.random.default_rng(seed).multinomial(len(truth), shares, size=_NUM_RESAMPLES).astype(np.float64)
         sums = 2 * draws[:, 0] + draws[:, 1] + draws[:, 2]
         low, high = (float(x) for x in np.quantile(2 * draws[:, 0] / np.maximum(sums, 1), [0.025, 0.975]))
     return {
@@ -100,7 +100,7 @@ def cohens_kappa(first: NDArray[np.bool_], second: NDArray[np.bool_], seed: int)
     value = float(_kappa(cells[None].astype(np.float64))[0]) if total else float("nan")
     low = high = None
     if np.isfinite(value):
-        draws = np.random.default_rng(seed).multinomial(total, cells / total, size=_DRAWS).astype(np.float64)
+        draws = np.random.default_rng(seed).multinomial(total, cells / total, size=_NUM_RESAMPLES).astype(np.float64)
         drawn = _kappa(draws)
         drawn = drawn[np.isfinite(drawn)]
         low, high = (float(x) for x in np.quantile(drawn, [0.025, 0.975]))

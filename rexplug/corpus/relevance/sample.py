@@ -1,4 +1,4 @@
-"""Which documents are labelled: a fixed draw from what would reach the classifier."""
+"""Draws the documents that are labelled from those that would reach the classifier; the same draw every time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rexplug.recipe.schema import Relevance
 
 
 def hash_fraction(text: str, seed: int, purpose: str) -> float:
-    """A number in [0, 1) by the text: the same wherever and whenever it is asked for."""
+    """A pseudo-random number in [0, 1) that depends on text, seed and purpose alone."""
     digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8, key=f"{seed} {purpose}".encode()[:64])
     return int.from_bytes(digest.digest(), "big") / 2**64
 
@@ -26,10 +26,11 @@ def hash_fraction(text: str, seed: int, purpose: str) -> float:
 def draw_candidates(
     sources: Mapping[str, DocumentSource], options: Relevance, seed: int, progress: Progress
 ) -> list[Candidate]:
-    """The different candidates, in an order that depends on neither workers nor the order of sources.
+    """The candidates without repetitions, in an order that depends on neither workers nor the order of sources.
 
     Of each source the first `pool` documents, evenly over its shards, go through the filters that stand before `relevance`;
-    of those that pass, the ones with the lowest hashes are taken. What the labeller brings itself is taken whole.
+    of those that pass, the ones with the lowest hashes are taken. If the labeller has documents of its own, all of them are taken
+    instead.
     """
     brought = options.labels.own_documents()
     if brought is not None:

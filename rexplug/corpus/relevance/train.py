@@ -1,4 +1,4 @@
-"""From labels to a classifier, a threshold and the figures that say how good it is."""
+"""Trains the relevance classifier on labels, chooses its threshold, and measures how good it is."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EXCERPT = 300
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A candidate with its label and what fastText sees of it."""
+    """A candidate with its label, and its text as a line for fastText."""
 
     candidate: Candidate
     relevant: bool
@@ -51,8 +51,8 @@ def train_relevance(
         options: the block.
         seed: decides sample, splits, audit and training.
         folder: where the model and the report go.
-        answers: where labellers keep what must not be paid for twice; outlives `folder`.
-        progress: told what happens.
+        answers: where labellers keep answers that must not be paid for twice; outlives `folder`.
+        progress: receives what the training reports.
 
     Raises:
         DataError: too few documents could be labelled, the judges disagree too much, or the threshold's target is not reached.
@@ -97,7 +97,7 @@ def train_relevance(
 
 
 def _labelled(candidates: Sequence[Candidate], labels: Sequence[bool | None]) -> list[Labelled]:
-    """One labelled document per different line, those with contradicting labels left out."""
+    """The labelled documents, one per distinct line; those with contradicting labels are left out."""
     found: dict[str, Labelled | None] = {}
     for candidate, label in zip(candidates, labels, strict=True):
         line = normalised(candidate.document.text)
@@ -133,7 +133,7 @@ def _split(labelled: Sequence[Labelled], options: Relevance, seed: int) -> dict[
 def _audited(
     candidates: Sequence[Candidate], labels: list[bool | None], audit: Audit, context: LabellingContext
 ) -> tuple[list[bool | None], dict[str, Any]]:
-    """The labels after the second judge has looked at its share, and what came of it."""
+    """The labels after the second labeller has judged its share, and the report of their agreement."""
     chosen = [
         index
         for index, (each, label) in enumerate(zip(candidates, labels, strict=True))
@@ -181,7 +181,7 @@ def _by_source(
 
 
 def _mistakes(part: Sequence[Labelled], scores: NDArray[np.float64], threshold: float) -> list[dict[str, Any]]:
-    """The test documents on which the classifier was most sure and wrong."""
+    """The test documents on which the classifier was wrong, the surest first."""
     wrong = [
         (abs(score - threshold), index)
         for index, (each, score) in enumerate(zip(part, scores, strict=True))

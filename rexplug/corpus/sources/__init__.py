@@ -1,4 +1,4 @@
-"""Where documents come from: files of records, folders of pages, web archives, datasets. Light at import."""
+"""Sources of documents: files of records, folders of pages, web archives, datasets. Importing them loads no library that reads."""
 
 from rexplug.corpus.sources.archives import Warc
 from rexplug.corpus.sources.files import ERROR, FileSource

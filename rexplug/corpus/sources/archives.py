@@ -1,4 +1,4 @@
-"""Web archives: WARC files of crawls, and the WET files of Common Crawl that hold plain text."""
+"""The source for web archives: WARC files of crawls, and the WET files of Common Crawl, which hold plain text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Warc(PageSource):
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("warc", "arc", "warc.wet") for b in ("", ".gz"))
 
     def read(self, piece: Piece) -> Iterator[Document]:
-        """One document per page; places are offsets of records in the file, as crawl indexes have them."""
+        """Yield a document per page; places are offsets of records in the file, as in crawl indexes."""
         from warcio.archiveiterator import ArchiveIterator
         from warcio.exceptions import ArchiveLoadFailed
 
@@ -32,8 +32,8 @@ class Warc(PageSource):
             reader.close_decompressor = lambda: None  # its state at the end is looked at below
             try:
                 for record in records:
-                    if (made := self._record(record, piece, records.offset)) is not None:
-                        yield made
+                    if (page := self._record(record, piece, records.offset)) is not None:
+                        yield page
             except ArchiveLoadFailed as error:
                 raise DamagedFile(one_line(error, 200)) from None
             # warcio takes data that cannot be decompressed, and a file that breaks off, for the end.
@@ -41,14 +41,14 @@ class Warc(PageSource):
                 raise DamagedFile("it breaks off inside a compressed record")
 
     def _record(self, record: Any, piece: Piece, offset: int) -> Document | None:
-        """A record as a document; None for what is no page (requests, images, scripts, the crawler's notes)."""
+        """A record as a document; None for records that are not pages (requests, images, scripts, the crawler's notes)."""
         kind = record.rec_type
         headers = record.rec_headers
         if kind not in ("response", "conversion", "resource"):
             return None
         http = record.http_headers
-        said = (http.get_header("Content-Type") if http else headers.get_header("Content-Type")) or ""
-        mime = headers.get_header("WARC-Identified-Payload-Type") or said.split(";")[0].strip().lower()
+        content_type = (http.get_header("Content-Type") if http else headers.get_header("Content-Type")) or ""
+        mime = headers.get_header("WARC-Identified-Payload-Type") or content_type.split(";")[0].strip().lower()
         if mime not in _PAGES and not (kind != "response" and mime == "text/plain"):
             return None
         if http and http.get_statuscode() and not http.get_statuscode().startswith("2"):
@@ -58,7 +58,7 @@ class Warc(PageSource):
             return broken(piece.file, offset, f"longer than {self.longest} bytes")
         if record.raw_stream is not None and getattr(record.raw_stream, "limit", 0) > 0:
             raise DamagedFile(f"it breaks off inside the record at {offset}")
-        charset = said.split("charset=")[1].split(";")[0].strip("\"' ") if "charset=" in said else None
+        charset = content_type.split("charset=")[1].split(";")[0].strip("\"' ") if "charset=" in content_type else None
         url = headers.get_header("WARC-Target-URI") or headers.get_header("uri")
         text, reason = (
             (decoded(content, charset).strip(), MISSING)

@@ -1,4 +1,4 @@
-"""Which fields of a record make a document."""
+"""Options that say which fields of a record make a document, and the document they make."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Fields(DocumentSource):
     """Further fields to carry along: name in the metadata -> field."""
 
     def document(self, record: Mapping[str, Any], file: InputFile, place: int) -> Document:
-        """A record as a document; lists of text count as lines."""
+        """Turn a record into a document; lists of text count as lines."""
         parts = []
         for name in self.text:
             value = _field(record, name)
@@ -32,13 +32,15 @@ class Fields(DocumentSource):
                 value = "\n".join(str(item) for item in value if item)
             if isinstance(value, str) and (value := value.strip()):
                 parts.append(value)
-        own = _field(record, self.id) if self.id else None
+        own_id = _field(record, self.id) if self.id else None
         url = _field(record, self.url) if self.url else None
         further = {key: _field(record, name) for key, name in self.metadata.items()}
         if not parts:
             further[ERROR] = f"no text in {' or '.join(self.text)}"
         text = parts[0] if len(parts) == 1 else "\n\n".join(parts)
-        return document(file, place, text, str(url) if url else None, str(own) if own is not None else None, **further)
+        return document(
+            file, place, text, str(url) if url else None, str(own_id) if own_id is not None else None, **further
+        )
 
 
 def _field(record: Mapping[str, Any], name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Files by path, folder or glob, here or in an object store; how they divide into shards; how damage is told."""
+"""Base class of sources that read files: by path, folder or glob, on disk or in an object store, divided into shards."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Positive = Annotated[Quantity, Field(gt=0)]
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file: where it is, what its documents' ids begin with (no path of this machine), size in bytes, version."""
+    """A file: its path, what the ids of its documents begin with (not a path of this machine), size in bytes, version."""
 
     path: str
     id: str
@@ -53,7 +53,7 @@ class Piece:
 
 
 class FileSource(DocumentSource):
-    """Files named by paths, folders or globs; big files of some formats are divided, small ones of others put together."""
+    """Base class of sources that read files; large files of some formats are divided, small files of others put together."""
 
     suffixes: ClassVar[tuple[str, ...]] = ()
     """Which files of a folder are read."""
@@ -73,47 +73,47 @@ class FileSource(DocumentSource):
     @cached_property
     def files(self) -> tuple[InputFile, ...]:
         """The files, sorted by path, each once."""
-        found: dict[str, tuple[int, str, int, str]] = {}
+        files: dict[str, tuple[int, str, int, str]] = {}
         for number, pattern in enumerate(self.paths):
             for path, root, size, version in self._matches(pattern):
-                found.setdefault(path, (number, _relative(path, root), size, version))
-        ids = [id for _, id, _, _ in found.values()]
+                files.setdefault(path, (number, _relative(path, root), size, version))
+        ids = [id for _, id, _, _ in files.values()]
         clash = len(set(ids)) < len(ids)
         return tuple(
             InputFile(path, f"{number}/{id}" if clash else id, size, version)
-            for path, (number, id, size, version) in sorted(found.items())
+            for path, (number, id, size, version) in sorted(files.items())
         )
 
     def _matches(self, pattern: str) -> Iterator[tuple[str, str, int, str]]:
-        """(path, what of it is left out of ids, size, version) of the files that a pattern means.
+        """Yield (path, folder that is left out of ids, size, version) of the files that a pattern means.
 
         Raises:
-            DataError: the operating system does not let us look: a name is too long, a folder may not be read.
+            DataError: the operating system refuses: a name is too long, a folder may not be read.
         """
         if is_remote(pattern):
-            yield from remote_files(pattern, self._is_ours)
+            yield from remote_files(pattern, self._is_wanted)
             return
         try:
             yield from self._local_matches(pattern)
         except (OSError, ValueError, re.error) as error:
-            said = error.strerror if isinstance(error, OSError) else str(error)
-            raise DataError(f"{self.name}: paths: {brief(pattern)} cannot be looked at: {said}") from None
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise DataError(f"{self.name}: paths: {brief(pattern)} cannot be searched: {reason}") from None
 
     def _local_matches(self, pattern: str) -> Iterator[tuple[str, str, int, str]]:
         path = Path(pattern)
         if path.is_dir():
-            places: Iterable[Path] = (p for p in path.rglob("*") if self._is_ours(p.name))
+            places: Iterable[Path] = (p for p in path.rglob("*") if self._is_wanted(p.name))
             root = str(path)
         elif path.is_file():
             places, root = [path], str(path.parent)
         else:
             places, root = map(Path, glob.glob(pattern, recursive=True)), fixed_part(pattern)
-        for each in places:
-            if each.is_file():
-                stat = each.stat()
-                yield str(each), root, stat.st_size, str(stat.st_mtime_ns)
+        for place in places:
+            if place.is_file():
+                stat = place.stat()
+                yield str(place), root, stat.st_size, str(stat.st_mtime_ns)
 
-    def _is_ours(self, name: str) -> bool:
+    def _is_wanted(self, name: str) -> bool:
         return name.endswith(self.suffixes) and not name.startswith(".")
 
     @cached_property
@@ -153,10 +153,10 @@ class FileSource(DocumentSource):
         """The documents of every `count`-th shard."""
         for pieces in self.shards[shard.index :: shard.count]:
             for piece in pieces:
-                yield from self._sound(piece)
+                yield from self._read_with_damage(piece)
 
-    def _sound(self, piece: Piece) -> Iterator[Document]:
-        """The documents of a piece; damage is refused by name or becomes the last record of the file."""
+    def _read_with_damage(self, piece: Piece) -> Iterator[Document]:
+        """The documents of a piece; damage is refused with the file's name or becomes the last record of the file."""
         try:
             yield from self.read(piece)
         except DamagedFile as error:
@@ -175,13 +175,13 @@ class FileSource(DocumentSource):
 def document(
     file: InputFile, place: int | str, text: str, url: str | None = None, id: str | None = None, **metadata: Any
 ) -> Document:
-    """A document at a place (offset or row) of a file."""
+    """Make a document that was read at a place (offset or row) of a file."""
     name = id if id is not None else f"{file.id}:{place}"
     return Document(name, text, url, {**metadata, "place": f"{file.path}:{place}"})
 
 
 def broken(file: InputFile, place: int | str, reason: str) -> Document:
-    """A record that could not be read."""
+    """Make the document that stands for a record that could not be read."""
     return document(file, place, "", **{ERROR: reason})
 
 

@@ -1,4 +1,4 @@
-"""Folders in which each file is one document: plain text and web pages."""
+"""Sources in which each file is one document: plain text and web pages."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from rexplug.corpus.sources.files import ERROR, FileSource, Piece, broken, docum
 from rexplug.corpus.sources.html import PageSource, decoded
 from rexplug.io.compression import COMPRESSED
 
-_MOST = 2000
-"""Files in a shard."""
+_MOST_FILES = 2000
+"""Files in a shard, at most."""
 
 
-class _Whole(FileSource):
-    """One file is one document; many files are one shard."""
+class _OneDocumentPerFile(FileSource):
+    """Base class of sources in which each file is a document; a shard holds many files."""
 
     @cached_property
     def shards(self) -> tuple[tuple[Piece, ...], ...]:
         """Neighbouring files, put together up to `split` bytes and a few thousand files."""
-        made: list[list[Piece]] = []
+        shards: list[list[Piece]] = []
         size = 0
         for file in self.files:
-            if not made or len(made[-1]) == _MOST or size + file.size > self.split:
-                made.append([])
+            if not shards or len(shards[-1]) == _MOST_FILES or size + file.size > self.split:
+                shards.append([])
                 size = 0
-            made[-1].append(Piece(file))
+            shards[-1].append(Piece(file))
             size += file.size
-        return tuple(tuple(pieces) for pieces in made)
+        return tuple(tuple(pieces) for pieces in shards)
 
     def read(self, piece: Piece) -> Iterator[Document]:
-        """The file's document."""
+        """Yield the document of the file."""
         with opened(piece.file.path) as file:
             content = file.read(self.longest + 1)
         if len(content) > self.longest:
@@ -48,8 +48,8 @@ class _Whole(FileSource):
         """The text, or empty and the reason why there is none."""
 
 
-class TextFiles(_Whole):
-    """Plain text files, each one document; bytes that are no UTF-8 are read in the most likely encoding."""
+class TextFiles(_OneDocumentPerFile):
+    """Plain text files, each one document; bytes that are not UTF-8 are read in the most likely encoding."""
 
     name: ClassVar[str] = "text"
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("txt", "md") for b in ("", *COMPRESSED))
@@ -58,7 +58,7 @@ class TextFiles(_Whole):
         return decoded(content.removeprefix(b"\xef\xbb\xbf")).strip(), "empty file"
 
 
-class HtmlFiles(_Whole, PageSource):
+class HtmlFiles(_OneDocumentPerFile, PageSource):
     """Web pages, each file one document: the main text without menus and frames, extracted by trafilatura."""
 
     name: ClassVar[str] = "html"

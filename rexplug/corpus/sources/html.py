@@ -1,4 +1,4 @@
-"""From the bytes of a web page to its text."""
+"""Extracts the text of a web page from its bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MISSING = "no main text in the page"
 
 
 class PageSource(FileSource):
-    """What sources of web pages share: how the main text is taken out, and what a page may cost."""
+    """Base class of sources of web pages: how the main text is extracted, and what a page may cost."""
 
     extract: Extraction = "precision"
     """`precision` takes less and surer text, `recall` more; `none` keeps the markup."""
@@ -28,15 +28,15 @@ class PageSource(FileSource):
     """Processor time that the extraction of one page may take; a page that needs more is dropped."""
 
     def check(self) -> None:
-        """Files must match, and trafilatura must be there."""
+        """Files must match, and trafilatura must be installed."""
         if self.extract != "none" and find_spec("trafilatura") is None:
             raise DataError(f"{self.name}: extraction of pages needs trafilatura; run `pip install trafilatura`")
         super().check()
 
     def page_text(self, content: bytes, charset: str | None = None, url: str | None = None) -> tuple[str, str]:
-        """The main text of a page by trafilatura, or empty and the reason why there is none.
+        """The main text of a page by trafilatura, or the empty text and the reason.
 
-        `charset` is what the server said; otherwise the page's own, UTF-8, or a guess.
+        `charset` is that of the HTTP header; if there is none, the page's own, UTF-8, or a guess.
         """
         page = decoded(content, charset)
         if self.extract == "none":
@@ -53,7 +53,7 @@ class PageSource(FileSource):
 
 
 def decoded(content: bytes, charset: str | None = None) -> str:
-    """Bytes as text by what the server says, what the page says, UTF-8, or a guess, whichever fits first."""
+    """Decode bytes by the charset of the HTTP header, that of the page, UTF-8, or a guess, whichever works first."""
     declared = _CHARSET.search(content[:4096])
     for name in (charset, declared.group(1).decode() if declared else None, "utf-8"):
         if name:

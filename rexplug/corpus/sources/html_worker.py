@@ -20,13 +20,13 @@ _SIZE = 8
 
 
 class Extractor:
-    """The parent's side of one process that takes pages one by one."""
+    """The parent's side of the process, which takes pages one by one."""
 
     def __init__(self) -> None:
         import subprocess
 
         self.owner = os.getpid()
-        path = os.pathsep.join(each for each in sys.path if each)
+        path = os.pathsep.join(entry for entry in sys.path if entry)
         self._process = subprocess.Popen(
             [sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
@@ -34,10 +34,10 @@ class Extractor:
         atexit.register(self.close)
 
     def extract(self, page: str, options: dict[str, Any], seconds: float) -> tuple[str, str]:
-        """The page's text, or empty and the reason why there is none.
+        """The main text of a page, or the empty text and the reason.
 
         Raises:
-            EOFError: the process is gone; `how` says why.
+            EOFError: the process ended; see `exit_code`.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -48,30 +48,31 @@ class Extractor:
         answer: tuple[str, str] = _receive(self._process.stdout)
         return answer
 
-    def how(self) -> int:
-        """The exit code of a process that is gone: negative for the signal that ended it."""
+    def exit_code(self) -> int:
+        """The exit code of the process after its end; negative for the signal that ended it."""
         return self._process.wait()
 
     def close(self) -> None:
-        """Let the process go."""
+        """End the process."""
         atexit.unregister(self.close)
         if self.owner == os.getpid():
-            for line in (self._process.stdin, self._process.stdout):
+            for pipe in (self._process.stdin, self._process.stdout):
                 with suppress(OSError):
-                    if line is not None:
-                        line.close()
+                    if pipe is not None:
+                        pipe.close()
             self._process.kill()
             self._process.wait()
 
 
 _running: Extractor | None = None
+"""The extractor of this process; kept, since starting one takes the time of importing trafilatura."""
 
 
 def extract_apart(page: str, options: dict[str, Any], seconds: float) -> tuple[str, str]:
-    """The main text of a page, or empty and the reason; `options` are trafilatura's.
+    """The main text of a page, or the empty text and the reason; `options` are those of `trafilatura.extract`.
 
-    A page that needs more than `seconds` of processor time has none. One that ends the process otherwise is tried once more in a
-    new one: somebody else may have killed the first.
+    Extraction stops after `seconds` of processor time. A page during which the process ended otherwise is tried once more in a new
+    process: something else may have killed the first.
     """
     global _running
     for attempt in (1, 2):
@@ -80,7 +81,7 @@ def extract_apart(page: str, options: dict[str, Any], seconds: float) -> tuple[s
         try:
             return _running.extract(page, options, seconds)
         except EOFError:
-            code = _running.how()
+            code = _running.exit_code()
             _running.close()
             _running = None
         if code == -signal.SIGPROF:
@@ -90,27 +91,27 @@ def extract_apart(page: str, options: dict[str, Any], seconds: float) -> tuple[s
     raise AssertionError
 
 
-def _send(file: IO[bytes], what: Any) -> None:
-    frame = pickle.dumps(what, pickle.HIGHEST_PROTOCOL)
-    file.write(len(frame).to_bytes(_SIZE, "little"))
-    file.write(frame)
+def _send(file: IO[bytes], message: Any) -> None:
+    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    file.write(len(data).to_bytes(_SIZE, "little"))
+    file.write(data)
     file.flush()
 
 
 def _receive(file: IO[bytes]) -> Any:
     size = file.read(_SIZE)
-    frame = file.read(int.from_bytes(size, "little")) if len(size) == _SIZE else b""
-    if not frame:
+    data = file.read(int.from_bytes(size, "little")) if len(size) == _SIZE else b""
+    if not data:
         raise EOFError
-    return pickle.loads(frame)
+    return pickle.loads(data)
 
 
 def _serve() -> None:
     """Take pages until the other side closes."""
     import logging
 
-    logging.disable(logging.CRITICAL)  # what its libraries think of a page is not for the terminal
-    # Only frames may go out where the parent reads, whatever a library prints.
+    logging.disable(logging.CRITICAL)  # warnings of the libraries about a page are not for the terminal
+    # The parent reads messages from standard output: what a library prints goes to standard error instead.
     inbox, outbox = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Datasets of the Hugging Face hub, by name, streamed; and folders that hold one."""
+"""The source for datasets of the Hugging Face hub, streamed, and for folders that hold one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ class HuggingFace(Fields):
 
     @cached_property
     def _rows(self) -> Any:
-        """The opened dataset, which has one of the text fields."""
+        """The opened dataset.
+
+        Raises:
+            DataError: it cannot be opened, or has none of the text fields.
+        """
         try:
             rows = self._opened()
         except Exception as error:
@@ -67,7 +71,7 @@ class HuggingFace(Fields):
         )  # fmt: skip
 
     def num_shards(self) -> int:
-        """As many as the dataset has files."""
+        """One per file of the dataset."""
         return max(1, int(self._rows.num_shards))
 
     def inputs(self) -> list[Path]:
@@ -78,7 +82,7 @@ class HuggingFace(Fields):
         """A folder must hold a dataset with the split and one of the text fields; the hub is not asked.
 
         Raises:
-            DataError: it does not, or `dataset` is neither a folder nor written like a name of the hub.
+            DataError: it does not, or `dataset` is neither a folder nor written like a name on the hub.
         """
         if self._local:
             self.num_shards()

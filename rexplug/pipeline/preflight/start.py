@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rexplug.errors import DataError
-from rexplug.evaluation.lexical import KINDS
+from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.evaluation.models import ModelSpec
 from rexplug.io.hub import HubName, cached_file, is_hub_name
 from rexplug.io.tokenizer_files import require_tokenizer
@@ -35,7 +35,7 @@ def start_problems(recipe: Recipe, unchecked: dict[str, HubName]) -> list[str]:
             problems.append(f"{place}: {error}")
             continue
         name, folder = model.what.removeprefix("random:"), model.place
-        if name in KINDS:
+        if name in LEXICAL_KINDS:
             continue
         if isinstance(folder, Path):
             try:

@@ -175,12 +175,14 @@ def test_options_that_do_not_go_together(options, message):
 
 @pytest.mark.parametrize("address", ["http://", "http://[::1"])
 def test_an_address_names_a_host(address):
-    with pytest.raises(ValidationError, match="is no address; it begins with http:// or"):
+    with pytest.raises(ValidationError, match="is not an address; addresses begin with http:// or"):
         Llm(model="toy", base_url=address, prompt="?")
 
 
 def test_an_endpoint_is_an_address():
-    with pytest.raises(ValidationError, match=r"base_url 'localhost:8000/v1' is no address; it begins with http:// or"):
+    with pytest.raises(
+        ValidationError, match=r"base_url 'localhost:8000/v1' is not an address; addresses begin with http:// or"
+    ):
         Llm(model="toy", base_url="localhost:8000/v1", prompt="?")
 
 

@@ -99,7 +99,10 @@ def test_labels_with_texts_are_the_sample(sources, tmp_path):
     [
         ('{"id": "a", "label": "perhaps"}', r"labels\.jsonl:1: the label 'perhaps' is neither relevant \(1, true"),
         ('{"label": 1}', r"labels\.jsonl:1: a row has 'text' or 'id', this one has neither"),
-        ('{"id": "a", "label": 1}\n{"id": "a", "label": 0}', r"labels\.jsonl:2: 'a' was labelled otherwise before"),
+        (
+            '{"id": "a", "label": 1}\n{"id": "a", "label": 0}',
+            r"labels\.jsonl:2: 'a' has another label in an earlier row",
+        ),
         ("{", r"labels\.jsonl:1: not valid JSON"),
         ("[]", r"labels\.jsonl:1: expected an object like"),
         ("", r"labels\.jsonl holds no labels"),

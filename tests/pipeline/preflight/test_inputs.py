@@ -93,7 +93,7 @@ def test_all_problems_are_reported_at_once(place, look):
         f"tokenizer.from: the folder '{place}/none' does not exist",
         f"model.from: the folder '{place}/empty' has no config.json",
         "baselines.0: the folder './none/such' does not exist",
-        "baselines.1: 'x=' names no model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
+        "baselines.1: 'x=' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
     ]
 
 
@@ -188,7 +188,7 @@ def test_baselines_that_cannot_be_loaded(place, look):
     damaged = checkpoint(tokenizer(place / "damaged"))
     (damaged / "model.safetensors").write_bytes(b"not weights")
     assert complaints(look, f"baselines=[{damaged}, {place}/a.txt]") == [
-        f"baselines.0: {damaged} is no model that can be evaluated: {damaged}/model.safetensors is not a safetensors file, or is cut "
+        f"baselines.0: {damaged} is not a model that can be evaluated: {damaged}/model.safetensors is not a safetensors file, or is cut "
         "short",
         f"baselines.1: '{place}/a.txt' is a file; a model is a folder with config.json and weights, or a hub name",
     ]

@@ -80,7 +80,7 @@ def test_esci_labels_are_degrees(tmp_path):
 def test_esci_says_what_is_wrong(tmp_path):
     with pytest.raises(DataError, match=r"j.csv:2: there is no column esci_label; it has query, docId"):
         EsciSearch(**write(tmp_path, "query,docId\nx,A\n")).check()
-    with pytest.raises(DataError, match=r"j.csv:2: label 'Z' is none of E, S, C, I"):
+    with pytest.raises(DataError, match=r"j.csv:2: label 'Z' is not one of E, S, C and I"):
         EsciSearch(**write(tmp_path, "query,docId,esci_label\nx,A,Z\n")).collection()
     with pytest.raises(DataError, match=r"cannot read .*none\.csv"):
         EsciSearch(products=tmp_path / "none.csv", judgments=tmp_path / "j.csv").check()
@@ -113,7 +113,7 @@ def test_matching_takes_the_training_set_of_its_size(tmp_path):
     with pytest.raises(DataError) as caught:
         ProductMatching(data=jsonl(tmp_path / "x.jsonl", [row("holdout", 1)])).task()
     assert str(caught.value) == (
-        f"ecommerce.product_matching: {tmp_path}/x.jsonl:1: split 'holdout' is none of train, valid, test"
+        f"ecommerce.product_matching: {tmp_path}/x.jsonl:1: split 'holdout' is not one of train, valid and test"
     )
 
 

@@ -1,0 +1,132 @@
+"""The fine-tuned tasks: they learn, choose on dev, and count items."""
+
+import numpy as np
+import pytest
+
+from rexplug import DataError, Example, ExampleTask, FineTuning, NotApplicable, TaggedText, TaggingTask
+from rexplug.evaluation import finetune_tasks
+from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.finetune_tasks import best_threshold
+from rexplug.evaluation.lexical import LexicalModel
+
+SMALL = FineTuning(steps=20, batch=8, learning_rates=(3e-3,), seeds=2, max_tokens=24)
+COLOURS = ("red", "blue", "oak", "steel")
+THINGS = ("shirt", "kettle", "table", "dress", "belt", "door")
+
+
+@pytest.fixture(scope="module")
+def encoder(model_folder):
+    return HuggingFaceEncoder(model_folder)
+
+
+def classes(number):
+    """A text's class is its colour."""
+    generator = np.random.default_rng(number)
+    return [
+        Example(f"the {COLOURS[i % 4]} {generator.choice(THINGS)} number {number * 100 + i}", COLOURS[i % 4])
+        for i in range(40)
+    ]
+
+
+def pairs(number):
+    """Alike if the colour is the same."""
+    generator = np.random.default_rng(number)
+    found = []
+    for i in range(48):
+        one = COLOURS[i % 4]
+        two = one if i % 2 else str(generator.choice([c for c in COLOURS if c != one]))
+        label = float(one == two)
+        found.append(
+            Example(
+                f"a {one} {generator.choice(THINGS)} {number}{i}",
+                label,
+                f"{two} {generator.choice(THINGS)}",
+                f"q{i // 4}",
+            )
+        )
+    return found
+
+
+@pytest.mark.slow
+def test_classes_are_learnt(encoder):
+    task = ExampleTask("colours", classes(1), classes(2), classes(3))
+    result = finetune_tasks.classification(task, encoder, SMALL, 0)
+    assert result.main == "accuracy"
+    assert set(result.metrics) == {"accuracy", "probe.accuracy", "macro_f1", "probe.macro_f1"}
+    assert result.metrics["accuracy"].value > 0.8
+    assert result.metrics["probe.accuracy"].value > 0.8
+    assert result.metrics["accuracy"].num_seeds == 2
+    assert finetune_tasks.classification(task, encoder, SMALL, 0) == result, "a fine-tune is a function of its seed"
+    words = finetune_tasks.classification(task, LexicalModel("tfidf"), SMALL, 0)
+    assert words.metrics["accuracy"].value > 0.9
+    assert words.scores["accuracy"].ids == result.scores["accuracy"].ids
+
+
+@pytest.mark.slow
+def test_degrees_are_learnt_and_groups_kept(encoder):
+    task = ExampleTask("alike", pairs(1), pairs(2), pairs(3))
+    budget = SMALL.model_copy(update={"learning_rates": (1e-6, 3e-3)})
+    result = finetune_tasks.similarity(task, encoder, budget, 0)
+    assert result.metrics["spearman"].value > 0.5 > result.metrics["raw.spearman"].value
+    assert result.notes == ["Full fine-tune: learning rate 0.003 of 1e-06, 0.003, chosen on dev."]
+    assert set(result.scores["spearman"].groups) == {f"q{n}" for n in range(12)}
+
+
+@pytest.mark.slow
+def test_pairs_are_told_apart(encoder):
+    as_text = [[Example(e.text, str(int(e.label)), e.second) for e in pairs(n)] for n in (1, 2, 3)]
+    task = ExampleTask("same", *as_text)
+    budget = SMALL.model_copy(update={"modes": ("probe",), "seeds": 1})
+    result = finetune_tasks.pair_classification(task, encoder, budget, "1", 0)
+    assert set(result.metrics) == {"f1", "accuracy"}
+    assert result.metrics["f1"].value >= 0.6
+    with pytest.raises(DataError) as caught:
+        finetune_tasks.pair_classification(task, encoder, budget, "yes", 0)
+    assert str(caught.value) == "same: expected two classes, one of them 'yes', in train; found 0, 1"
+
+
+@pytest.mark.slow
+def test_tags_are_learnt(encoder):
+    def texts(number):
+        found = []
+        for i, example in enumerate(classes(number)):
+            start = example.text.index(COLOURS[i % 4])
+            found.append(TaggedText(example.text, [(start, start + len(COLOURS[i % 4]), "colour")]))
+        return found
+
+    task = TaggingTask("tags", texts(1), texts(2), texts(3))
+    result = finetune_tasks.tagging(task, encoder, SMALL, 0)
+    assert result.metrics["f1"].value > 0.8
+    assert set(result.metrics) == {"f1", "probe.f1"}
+    with pytest.raises(NotApplicable, match="bm25 compares words; it labels none"):
+        finetune_tasks.tagging(task, LexicalModel("bm25"), SMALL, 0)
+
+
+def test_the_threshold_is_the_best_of_dev():
+    margin, truth = np.array([3.0, 2.0, 1.0, -1.0], np.float32), np.array([True, True, False, False])
+    assert best_threshold(margin, truth) == 2.0
+    assert best_threshold(np.zeros(3, np.float32), np.array([True, False, True])) == 0.0
+    assert best_threshold(margin, np.zeros(4, bool)) == 0.0
+
+
+def test_no_threshold_has_a_better_f1_by_scikit_learn():
+    from sklearn.metrics import f1_score
+
+    generator = np.random.default_rng(12)
+    for _ in range(20):
+        margin, truth = generator.normal(size=30).round(1).astype(np.float32), generator.random(30) < 0.4
+        f1 = {threshold: f1_score(truth, margin >= threshold) for threshold in margin}
+        assert f1[np.float32(best_threshold(margin, truth))] == pytest.approx(max(f1.values()))
+
+
+def test_a_part_without_examples_is_named(encoder):
+    with pytest.raises(DataError) as caught:
+        finetune_tasks.classification(ExampleTask("empty", classes(1), [], classes(3)), encoder, SMALL, 0)
+    assert str(caught.value) == "empty: there are no examples in dev"
+
+
+def test_bm25_does_not_classify():
+    task = ExampleTask("colours", classes(1), classes(2), classes(3))
+    with pytest.raises(NotApplicable) as caught:
+        finetune_tasks.classification(task, LexicalModel("bm25"), SMALL, 0)
+    assert str(caught.value) == "bm25 ranks; tfidf is the baseline that classifies"
