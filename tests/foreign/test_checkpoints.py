@@ -109,7 +109,7 @@ def test_check(place, case):
         notes.append(f"model.from: '{folder}' has no masked-LM head; a new one starts from random weights")
     if case.remark:
         notes.append(f"model.from: '{folder}' sets {case.remark}; rexplug trains without")
-    assert list(check(place, folder).notes) == notes
+    assert list(check(place, folder).warnings) == notes
 
 
 @cases(lambda case: case.start is not None)
