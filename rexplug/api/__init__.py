@@ -43,13 +43,25 @@ from rexplug.api.runs import (
     write_report,
 )
 from rexplug.api.streams import Batch, Stream, StreamRow, open_stream, preview
+from rexplug.errors import RunInterrupted
+from rexplug.progress import Progress
 
 if TYPE_CHECKING:
     from rexplug.components import Component
     from rexplug.corpus.provenance import DocumentOutcome
     from rexplug.pipeline.preflight.report import PreflightReport
     from rexplug.pipeline.stages import Incomplete
-    from rexplug.planning import Disk, Expected, Forecast, Memory, OnGpu, Plan, PlannedPhase, SourceSize, SourceUse
+    from rexplug.planning import (
+        Disk,
+        Forecast,
+        GpuForecast,
+        Memory,
+        Plan,
+        PlannedPhase,
+        SourceSize,
+        SourceUse,
+        StageForecast,
+    )
     from rexplug.planning.sources import BYTES_PER_TOKEN
     from rexplug.recipe import Recipe
     from rexplug.report.compare import Cell, Comparison
@@ -68,24 +80,26 @@ __all__ = [
     "Disk",
     "DocumentOutcome",
     "DocumentSteps",
-    "Expected",
     "Forecast",
+    "GpuForecast",
     "Incomplete",
     "Memory",
     "ModelResults",
-    "OnGpu",
     "PhasePreview",
     "Plan",
     "PlannedPhase",
     "PreflightReport",
+    "Progress",
     "Recipe",
     "RowPreview",
     "Run",
+    "RunInterrupted",
     "RunLike",
     "SamplePreview",
     "SourceCounts",
     "SourceSize",
     "SourceUse",
+    "StageForecast",
     "StageRecord",
     "StepDocuments",
     "StrPath",
@@ -131,7 +145,7 @@ _RESULTS = {
     "rexplug.pipeline.preflight.report": ("PreflightReport",),
     "rexplug.pipeline.stages": ("Incomplete",),
     "rexplug.planning": (
-        "Disk", "Expected", "Forecast", "SourceSize", "Memory", "OnGpu", "Plan", "PlannedPhase", "SourceUse",
+        "Disk", "StageForecast", "Forecast", "SourceSize", "Memory", "GpuForecast", "Plan", "PlannedPhase", "SourceUse",
     ),
     "rexplug.planning.sources": ("BYTES_PER_TOKEN",),
     "rexplug.recipe": ("Recipe",),

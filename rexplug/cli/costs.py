@@ -16,7 +16,7 @@ from rexplug.cli.progress import amount, duration
 from rexplug.errors import RecipeError
 
 if TYPE_CHECKING:
-    from rexplug.api import Disk, Expected, Forecast, Memory, OnGpu
+    from rexplug.api import Disk, Forecast, GpuForecast, Memory, StageForecast
 
 _TOO_LONG = 100 * 86_400.0
 """Seconds of training on a machine without a GPU above which its stages are shown as one."""
@@ -57,7 +57,7 @@ def print_costs(forecast: Forecast, console: Console, price: Price | None, *, gp
     too_long = forecast.training_seconds > _TOO_LONG and not forecast.machine.gpu
     _print_stages(_together(forecast.stages) if too_long else forecast.stages, console)
     console.print(
-        f"  in all about {duration(forecast.seconds)} ({_error(forecast.off)}); the largest process takes "
+        f"  in all about {duration(forecast.seconds)} ({_error(forecast.error_factor)}); the largest process takes "
         f"{forecast.memory_gib:.1f} GiB; {_disk(forecast.disk)}",
         soft_wrap=True,
     )
@@ -69,7 +69,7 @@ def print_costs(forecast: Forecast, console: Console, price: Price | None, *, gp
         console.print("  GPUs: cannot be estimated, because the model's shape is not known")
 
 
-def _together(stages: Sequence[Expected]) -> list[Expected]:
+def _together(stages: Sequence[StageForecast]) -> list[StageForecast]:
     """The stages before training, and everything from the first model on as one stage."""
     first = next(i for i, stage in enumerate(stages) if stage.name == "train.initial")
     rest = stages[first:]
@@ -81,7 +81,7 @@ def _together(stages: Sequence[Expected]) -> list[Expected]:
     return [*stages[:first], total]
 
 
-def _print_stages(stages: Sequence[Expected], console: Console) -> None:
+def _print_stages(stages: Sequence[StageForecast], console: Console) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
     table.add_column("  stage", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
@@ -93,7 +93,7 @@ def _print_stages(stages: Sequence[Expected], console: Console) -> None:
         star = " *" if stage.why else ""
         table.add_row(
             f"  {stage.name}", seconds + star, f"{stage.memory_gib:.1f} GiB",
-            f"{stage.closeness.words}{runs}, {_error(stage.closeness.off)}",
+            f"{stage.match.basis}{runs}, {_error(stage.match.error_factor)}",
         )  # fmt: skip
     console.print(table)
 
@@ -119,7 +119,7 @@ def size(value: float) -> str:
     return f"{value / 1e3:.0f} kB"
 
 
-def _print_gpus(gpus: Sequence[OnGpu], console: Console, price: Price | None) -> None:
+def _print_gpus(gpus: Sequence[GpuForecast], console: Console, price: Price | None) -> None:
     num = gpus[0].num
     console.print()
     console.print(
@@ -177,7 +177,7 @@ def _memory(memory: Memory) -> str:
     return ", ".join(f"{name} {size(value)}" for name, value in parts.items())
 
 
-def _too_large(estimate: OnGpu) -> str:
+def _too_large(estimate: GpuForecast) -> str:
     gpu, phase = estimate.gpu, estimate.largest
     most = phase.memory.tokens_that_fit(gpu.memory)
     if not most:

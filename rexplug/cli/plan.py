@@ -104,10 +104,10 @@ def _print_phase(phase: PlannedPhase, console: Console) -> None:
     rates = phase.learning_rate
     _line(
         console, "rate", width, sparkline(rates, _WIDTH, top=max(rates)), "white",
-        f"learning rate, peak {phase.peak:.3g}, at the end {phase.last_rate:.3g}",
+        f"learning rate, peak {phase.peak_learning_rate:.3g}, at the end {phase.final_learning_rate:.3g}",
     )  # fmt: skip
     sizes = phase.batch_tokens
-    first, last = amount(phase.first_batch), amount(sizes[-1])
+    first, last = amount(phase.initial_batch_tokens), amount(sizes[-1])
     ramp = f"{first} to {last}" if first != last else last
     _line(console, "batch", width, sparkline(sizes, _WIDTH, top=max(sizes)), "white", f"{ramp} tokens")
     masks = phase.mask_rate

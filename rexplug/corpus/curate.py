@@ -104,30 +104,33 @@ def _fit(
     """Fit each distinct filter on the sources that use it; the result of an earlier call is read from its record."""
     users: dict[str, list[str]] = {}
     for name, source in sources.items():
-        for each in source.filters:
-            users.setdefault(each.fingerprint(), []).append(name)
+        for corpus_filter in source.filters:
+            users.setdefault(corpus_filter.fingerprint(), []).append(name)
     learnt: dict[str, CorpusFilter] = {}
     for source in sources.values():
-        for each in source.filters:
-            key = each.fingerprint()
-            if key in learnt or type(each).fit is CorpusFilter.fit:
-                learnt.setdefault(key, each)
+        for corpus_filter in source.filters:
+            key = corpus_filter.fingerprint()
+            if key in learnt or type(corpus_filter).fit is CorpusFilter.fit:
+                learnt.setdefault(key, corpus_filter)
                 continue
-            record = fitted / f"{each.name.replace('.', '-')}-{key}.json"
+            record = fitted / f"{corpus_filter.name.replace('.', '-')}-{key}.json"
             if record.exists():
                 options = read_json(record)
             else:
-                progress.start(f"fit {each.name}")
-                folder = fitted / f"{each.name.replace('.', '-')}-{key}"
+                progress.start(f"fit {corpus_filter.name}")
+                folder = fitted / f"{corpus_filter.name.replace('.', '-')}-{key}"
                 folder.mkdir(parents=True, exist_ok=True)
                 sample = CorpusSample(
                     {user: _Unfiltered(sources[user]) for user in dict.fromkeys(users[key])}, folder, seed
                 )
-                with PluginCall(each, "fit"):
-                    options = each.fit(sample).dump()
+                with PluginCall(corpus_filter, "fit"):
+                    options = corpus_filter.fit(sample).dump()
                 write_json(record, options)
-            learnt[key] = type(each).model_validate({k: v for k, v in options.items() if k != "use"})
-    return {name: tuple(learnt[each.fingerprint()] for each in source.filters) for name, source in sources.items()}
+            learnt[key] = type(corpus_filter).model_validate({k: v for k, v in options.items() if k != "use"})
+    return {
+        name: tuple(learnt[corpus_filter.fingerprint()] for corpus_filter in source.filters)
+        for name, source in sources.items()
+    }
 
 
 def _remove_outdated(
@@ -140,7 +143,7 @@ def _remove_outdated(
     """Remove what an earlier call with other sources, files or options left: its shards would be taken for finished ones."""
     content = {
         "sources": {name: [source.dump(), source.stamps()] for name, source in sources.items()},
-        "filters": {name: [each.dump() for each in chain] for name, chain in filters.items()},
+        "filters": {name: [corpus_filter.dump() for corpus_filter in chain] for name, chain in filters.items()},
         "curation": curation.model_dump(mode="json", exclude={"executor"}),
         "seed": seed,
     }
@@ -235,13 +238,13 @@ def _source_statistics(name: str, source_job: SourceJob) -> dict[str, Any]:
     records = [read_json(source_job.filtered(index)) for index in range(source_job.count)]
     parts = [read_json(source_job.finished(index)) for index in range(source_job.count)]
     # By place and not by name: a source may use one filter twice.
-    steps = [merge_steps(each) for each in zip(*(record["steps"] for record in records), strict=True)]
+    steps = [merge_steps(entries) for entries in zip(*(record["steps"] for record in records), strict=True)]
     if not steps[0]["reasons"]:
         del steps[0]
     if source_job.curation.deduplicate != "none" or source_job.curation.deduplicate_urls:
         steps.append(merge_steps([part["step"] for part in parts]))
     counts = {
-        part: {key: sum(each[part][key] for each in parts) for key in ("documents", "bytes")}
+        part: {key: sum(record[part][key] for record in parts) for key in ("documents", "bytes")}
         for part in ("kept", "held_out")
     }
     if not counts["kept"]["documents"]:

@@ -84,7 +84,7 @@ class Index:
         words = np.concatenate([np.empty(0, np.uint64), *parts])
         owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
-        found: list[list[tuple[int, int, int]]] = [[] for _ in texts]
+        hits: list[list[tuple[int, int, int]]] = [[] for _ in texts]
         for length, known in self.hashes.items():
             if not len(known) or len(words) < length:
                 continue
@@ -97,8 +97,8 @@ class Index:
             for at, index in zip(maybe.tolist(), place.tolist(), strict=True):
                 if known[index] == grams[at]:
                     number = int(owner[at])
-                    found[number].append((at - int(starts[number]), length, int(self.owners[length][index])))
-        return found
+                    hits[number].append((at - int(starts[number]), length, int(self.owners[length][index])))
+        return hits
 
     def matches(self, texts: Sequence[str], least: int) -> list[list[Match]]:
         """For each text, its matches with at least `least` hits or with the whole of a short evaluator's text; most hits first."""
@@ -112,7 +112,7 @@ class Index:
         by_evaluator: dict[str, list[tuple[int, int, int]]] = {}
         for hit in hits:
             by_evaluator.setdefault(self.texts[hit[2]][0], []).append(hit)
-        found = []
+        matches = []
         for evaluator, own in by_evaluator.items():
             places = len({(first, length) for first, length, _ in own})
             if places < least and all(length == self.words for _, length, _ in own):
@@ -121,8 +121,8 @@ class Index:
             most = max(dict.fromkeys(numbers), key=numbers.count)
             first, length, _ = next(hit for hit in own if hit[2] == most)
             excerpt = text[spans[first][0] : spans[first + length - 1][1]]
-            found.append(Match(evaluator, self.texts[most][1], places, round(min(1.0, places / grams), 4), excerpt))
-        return sorted(found, key=lambda match: (-match.num_hits, match.evaluator))
+            matches.append(Match(evaluator, self.texts[most][1], places, round(min(1.0, places / grams), 4), excerpt))
+        return sorted(matches, key=lambda match: (-match.num_hits, match.evaluator))
 
 
 def build_index(evaluators: Sequence[Evaluator], options: Decontamination, folder: Path) -> Path:
@@ -140,10 +140,10 @@ def build_index(evaluators: Sequence[Evaluator], options: Decontamination, folde
                 continue
             length = min(options.words, len(words))
             count["whole"] += length < options.words
-            found = np.unique(ngram_hashes(words, length))
+            distinct = np.unique(ngram_hashes(words, length))
             hashes, owners = grams.setdefault(length, ([], []))
-            hashes.append(found)
-            owners.append(np.full(len(found), len(texts), np.uint32))
+            hashes.append(distinct)
+            owners.append(np.full(len(distinct), len(texts), np.uint32))
             texts.append([evaluator.label, str(key)])
     with replacing(folder) as temporary:
         temporary.mkdir(parents=True)
@@ -174,8 +174,10 @@ class Decontaminate(CorpusFilter):
         """Look up the n-grams of all documents at once."""
         matches = _index(str(self.index)).matches([document.text for document in documents], self.hits)
         return [
-            Verdict(False, f"text of {found[0].evaluator}", found[0].share) if found else Verdict(True)
-            for found in matches
+            Verdict(False, f"text of {document_matches[0].evaluator}", document_matches[0].share)
+            if document_matches
+            else Verdict(True)
+            for document_matches in matches
         ]
 
 
@@ -212,15 +214,15 @@ def evaluators_with_texts(evaluators: Sequence[Evaluator], which: str | Sequence
 
 def why_not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> dict[str, str]:
     """The other evaluators with the reason why training text is not compared with their texts: label -> reason."""
-    found = {}
-    for each in evaluators:
+    reasons = {}
+    for evaluator in evaluators:
         if which == "none":
-            found[each.label] = "curation.decontaminate is none"
-        elif which != "evaluators" and not {each.name, each.label} & set(which):
-            found[each.label] = "curation.decontaminate does not name it"
-        elif (why := each.why_no_test_texts()) is not None:
-            found[each.label] = why
-    return found
+            reasons[evaluator.label] = "curation.decontaminate is none"
+        elif which != "evaluators" and not {evaluator.name, evaluator.label} & set(which):
+            reasons[evaluator.label] = "curation.decontaminate does not name it"
+        elif (why := evaluator.why_no_test_texts()) is not None:
+            reasons[evaluator.label] = why
+    return reasons
 
 
 def text_options(evaluator: Evaluator) -> dict[str, Any]:
@@ -242,7 +244,10 @@ def decontamination_summary(
         "evaluators": about["evaluators"],
         "not_compared": dict(not_compared),
         "sources": {
-            name: {"documents": len({hit["id"] for hit in found}), "hits": [dict(hit) for hit in found[:shown]]}
-            for name, found in hits.items()
+            name: {
+                "documents": len({hit["id"] for hit in source_hits}),
+                "hits": [dict(hit) for hit in source_hits[:shown]],
+            }
+            for name, source_hits in hits.items()
         },
     }

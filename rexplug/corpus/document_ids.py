@@ -110,13 +110,13 @@ def _hashes_by_range(files: Sequence[Path]) -> Iterator[NDArray[np.uint64]]:
     edges = [np.uint64(2**64 * part // number) for part in range(1, number)]
     starts = [0] * len(files)
     for part in range(number):
-        found = []
+        parts = []
         for index, path in enumerate(files):
             known = np.memmap(path, np.uint64, "r")
             stop = int(np.searchsorted(known, edges[part])) if part < len(edges) else len(known)
-            found.append(np.array(known[starts[index] : stop]))
+            parts.append(np.array(known[starts[index] : stop]))
             starts[index] = stop
-        yield np.concatenate(found)
+        yield np.concatenate(parts)
 
 
 def _with_hash(files: Sequence[Path], wanted: bytes) -> Iterator[tuple[str, str]]:

@@ -68,7 +68,7 @@ def decontamination(recipe: Recipe, run: RunDirectory) -> Decontaminate | None:
 
 def _notes(recipe: Recipe) -> list[str]:
     with_texts = evaluators_with_texts(recipe.evaluators, recipe.curation.decontaminate)
-    notes = [f"decontamination: compared with the texts of {', '.join(each.label for each in with_texts)}"]
+    notes = [f"decontamination: compared with the texts of {', '.join(evaluator.label for evaluator in with_texts)}"]
     left_out = why_not_compared(recipe.evaluators, recipe.curation.decontaminate)
     by_reason: dict[str, list[str]] = {}
     for label, why in left_out.items():
@@ -92,7 +92,7 @@ def finish_statistics(statistics: dict[str, Any], recipe: Recipe, run: RunDirect
     if recipe.evaluators:
         statistics["decontamination"] = decontamination_summary(last.index if last else None, left_out, hits, _SHOWN)
     if last is not None:
-        lines = [json.dumps(hit, ensure_ascii=False) + "\n" for found in hits.values() for hit in found]
+        lines = [json.dumps(hit, ensure_ascii=False) + "\n" for source_hits in hits.values() for hit in source_hits]
         write_text(run.corpus / "decontamination.jsonl", "".join(lines))
     write_json(run.corpus / "statistics.json", statistics)
     return statistics

@@ -99,13 +99,13 @@ def _verdicts(
     """The verdicts of the filters, up to the one that decided. Filters that were fitted on the corpus are not asked."""
     if decided == "read":
         return
-    for each in with_classifier(filters, run):
-        if type(each).fit is not CorpusFilter.fit:
-            yield each.step_name, "fitted on the corpus, not asked again", None
+    for corpus_filter in with_classifier(filters, run):
+        if type(corpus_filter).fit is not CorpusFilter.fit:
+            yield corpus_filter.step_name, "fitted on the corpus, not asked again", None
         else:
-            verdict = judge_document(each, document)
-            yield each.step_name, "keep" if verdict.keep else f"drop: {verdict.reason}", verdict.score
-            if not verdict.keep and each.step_name == decided:
+            verdict = judge_document(corpus_filter, document)
+            yield corpus_filter.step_name, "keep" if verdict.keep else f"drop: {verdict.reason}", verdict.score
+            if not verdict.keep and corpus_filter.step_name == decided:
                 return
 
 

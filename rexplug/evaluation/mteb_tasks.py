@@ -19,9 +19,10 @@ from rexplug.evaluation.local_tasks import MAIN_SCORES, LocalTask, read_task, ta
 class Mteb(Evaluator):
     """mteb tasks: one in a local folder that describes itself in `task.yaml`, or tasks that mteb ships, by name.
 
-    A local task is retrieval, reranking, sts, classification or pair_classification; docs/evaluation.md has the format.
-    Shipped tasks need their data: from the hub, or already in the local cache. Embeddings are the model's own, not
-    fine-tuned, so that metrics compare with mteb's tables; mteb's result files lie beside ours.
+    A local task is retrieval, reranking, sts, classification or pair_classification; its format is described in
+    docs/guide/evaluate-and-compare.md. Shipped tasks need their data: from the hub, or already in the local cache.
+    Embeddings are the model's own, not fine-tuned, so that metrics compare with mteb's tables; mteb's result files are
+    stored beside ours.
     """
 
     name: ClassVar[str] = "mteb"

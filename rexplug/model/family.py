@@ -126,9 +126,9 @@ _LAYOUT = ModelLayout(
     decoder=Module("decoder", (VOCABULARY, HIDDEN), "decoder_bias"),
     tied="tie_word_embeddings",
     flags=_FLAGS,
-    # GPU: as measured where layers are compiled, which computes some of it again (docs/plan.md). CPU: residual stream, inputs
-    # of products, queries, keys and values, once more gathered by document, the attention's output, both halves of the GLU
-    # and its activation.
+    # GPU: as measured where layers are compiled, which computes some of it again (docs/explanations/plan.md). CPU: residual
+    # stream, inputs of products, queries, keys and values, once more gathered by document, the attention's output, both
+    # halves of the GLU and its activation.
     activation_bytes={"gpu": (17, 7), "cpu": (44, 16)},
 )
 _GLOBAL_EVERY = 3

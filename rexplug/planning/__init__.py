@@ -6,8 +6,8 @@ combines all of it.
 """
 
 from rexplug.planning.disk import Disk
-from rexplug.planning.forecast import Expected, Forecast, make_forecast
-from rexplug.planning.gpus import GPUS, Gpu, OnGpu, find_gpu, on_gpu
+from rexplug.planning.forecast import Forecast, StageForecast, make_forecast
+from rexplug.planning.gpus import GPUS, Gpu, GpuForecast, find_gpu, forecast_on_gpu
 from rexplug.planning.hardware import Hardware
 from rexplug.planning.history import Measurement, MeasurementHistory, cache_file
 from rexplug.planning.memory import Memory, training_memory
@@ -17,23 +17,23 @@ from rexplug.planning.sources import SourceSize
 __all__ = [
     "GPUS",
     "Disk",
-    "Expected",
     "Forecast",
     "Gpu",
+    "GpuForecast",
     "Hardware",
     "Measurement",
     "MeasurementHistory",
     "Memory",
-    "OnGpu",
     "Plan",
     "PlannedPhase",
     "SourceSize",
     "SourceUse",
+    "StageForecast",
     "cache_file",
     "find_gpu",
+    "forecast_on_gpu",
     "make_forecast",
     "make_plan",
-    "on_gpu",
     "planned_steps",
     "training_memory",
 ]  # fmt: skip

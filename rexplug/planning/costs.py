@@ -1,7 +1,7 @@
 """Estimates the work of every stage, and its time and memory by default, where nothing was measured.
 
-The defaults are round numbers from two cores of an AMD EPYC (docs/plan.md). A measurement becomes a factor on them, so that
-it also holds for more tokens, more documents or another number of steps.
+The defaults are round numbers from two cores of an AMD EPYC (docs/explanations/plan.md). A measurement becomes a factor on
+them, so that it also holds for more tokens, more documents or another number of steps.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.planning.gpus import Gpu, share_of_peak
 from rexplug.planning.hardware import Hardware
-from rexplug.planning.history import cost_key, group_of
+from rexplug.planning.history import cost_key, stage_kind
 from rexplug.planning.memory import GIB, training_memory
 from rexplug.planning.phases import Plan, PlannedPhase
 from rexplug.planning.sources import BYTES_PER_TOKEN, curate_cost_key, tokenize_cost_key
@@ -107,7 +107,7 @@ def corpus_size(plan: Plan) -> CorpusSize:
 
 def seconds_of(task: str, work: Mapping[str, float], machine: Hardware, gpu: Gpu | None) -> float:
     """The default time of a stage with this work on a machine; `gpu` is the one that it trains on."""
-    kind = group_of(task)
+    kind = stage_kind(task)
     workers = max(1.0, min(work.get("workers", 1.0), machine.cores))
     training = _training_seconds(work, machine, gpu)
     if kind == "relevance":
@@ -154,7 +154,7 @@ def tasks_of(recipe: Recipe, plan: Plan, machine: Hardware, gpu: Gpu | None, pro
 
     def add(name: str, key: str, work: Mapping[str, float], memory: float | None = None, known: bool = True) -> None:
         seconds = seconds_of(name, work, machine, gpu) if known else None
-        peak = PROCESS_GIB.get(group_of(name), PROCESS_GIB["evaluate"]) if memory is None else memory
+        peak = PROCESS_GIB.get(stage_kind(name), PROCESS_GIB["evaluate"]) if memory is None else memory
         tasks.append(Task(name, key, work, seconds, peak, size.guessed if _reads_all(name) else ""))
 
     if recipe.relevance is not None:
@@ -170,7 +170,7 @@ def tasks_of(recipe: Recipe, plan: Plan, machine: Hardware, gpu: Gpu | None, pro
 
 
 def _reads_all(name: str) -> bool:
-    return group_of(name) in ("relevance", "curate", "tokenize")
+    return stage_kind(name) in ("relevance", "curate", "tokenize")
 
 
 def _add_training(

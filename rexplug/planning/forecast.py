@@ -10,25 +10,25 @@ from typing import Any
 
 from rexplug.planning.costs import Task, corpus_size, seconds_of, tasks_of
 from rexplug.planning.disk import Disk, disk_of
-from rexplug.planning.gpus import Gpu, OnGpu, gpu_of, on_gpu
+from rexplug.planning.gpus import Gpu, GpuForecast, forecast_on_gpu, gpu_of_device
 from rexplug.planning.hardware import Hardware
-from rexplug.planning.history import NONE, Closeness, Measurement, MeasurementHistory
+from rexplug.planning.history import NONE, MatchQuality, Measurement, MeasurementHistory
 from rexplug.planning.phases import Plan, make_plan
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
-class Expected:
+class StageForecast:
     """The forecast of a stage: `seconds` (None if not known) and `memory_gib`, the run's peak memory up to its end.
 
-    Both rest on `num` measurements with the quality `closeness`; `why` says if the work is a guess.
+    Both rest on `num` measurements with the quality `match`; `why` says if the work is a guess.
     """
 
     name: str
     seconds: float | None
     memory_gib: float
-    closeness: Closeness
+    match: MatchQuality
     num: int
     why: str = ""
 
@@ -40,9 +40,9 @@ class Forecast:
     plan: Plan
     machine: Hardware
     tasks: Sequence[Task]
-    stages: Sequence[Expected]
+    stages: Sequence[StageForecast]
     disk: Disk
-    gpus: Sequence[OnGpu]
+    gpus: Sequence[GpuForecast]
     notes: Sequence[str]
 
     @property
@@ -56,11 +56,11 @@ class Forecast:
         return sum(each.seconds or 0.0 for each in self.stages if _is_phase(each.name))
 
     @property
-    def off(self) -> float:
+    def error_factor(self) -> float:
         """The error factor of `seconds`: that of the stages, weighted by their time."""
         if not self.seconds:
-            return NONE.off
-        weighted = sum((each.seconds or 0.0) * math.log(each.closeness.off) for each in self.stages)
+            return NONE.error_factor
+        weighted = sum((each.seconds or 0.0) * math.log(each.match.error_factor) for each in self.stages)
         return math.exp(weighted / self.seconds)
 
     @property
@@ -68,7 +68,7 @@ class Forecast:
         """Peak memory of the largest process of the run."""
         return max(each.memory_gib for each in self.stages)
 
-    def stage(self, name: str) -> Expected | None:
+    def stage(self, name: str) -> StageForecast | None:
         """The forecast of a stage by its name; None if the recipe has no such stage."""
         return next((each for each in self.stages if each.name == name), None)
 
@@ -76,12 +76,12 @@ class Forecast:
         """What a run keeps of it in plan.json."""
         return {
             "machine": str(self.machine),
-            "seconds": round(self.seconds, 1), "off": round(self.off, 2), "memory_gib": round(self.memory_gib, 2),
+            "seconds": round(self.seconds, 1), "off": round(self.error_factor, 2), "memory_gib": round(self.memory_gib, 2),
             "disk_bytes": round(self.disk.total),
             "stages": {
                 each.name: {
                     "seconds": None if each.seconds is None else round(each.seconds, 2),
-                    "memory_gib": round(each.memory_gib, 2), "off": each.closeness.off, "basis": each.closeness.words,
+                    "memory_gib": round(each.memory_gib, 2), "off": each.match.error_factor, "basis": each.match.basis,
                 }
                 for each in self.stages
             },
@@ -124,10 +124,10 @@ def make_forecast(
     machine = machine or Hardware.find()
     history = MeasurementHistory.read() if history is None else history
     plan = make_plan(recipe, run, history)
-    own = gpu_of(machine.gpu)
+    own = gpu_of_device(machine.gpu)
     plan = _with_measured_fill(plan, tasks_of(recipe, plan, machine, own, processes), history)
     tasks = tasks_of(recipe, plan, machine, own, processes)
-    stages: list[Expected] = []
+    stages: list[StageForecast] = []
     peak = 0.0
     for task in tasks:
         expected = _expected(task, machine, own, history, peak)
@@ -138,7 +138,7 @@ def make_forecast(
     disk = disk_of(
         recipe, plan, read_bytes=size.read_bytes, tokens=size.tokens, documents=size.documents, seconds=last or 0.0
     )
-    found = [on_gpu(plan, gpu, num_gpus, _factor_on(gpu, tasks, history)) for gpu in gpus]
+    found = [forecast_on_gpu(plan, gpu, num_gpus, _factor_on(gpu, tasks, history)) for gpu in gpus]
     notes = [note for note in (history.note,) if note]
     return Forecast(plan, machine, tasks, stages, disk, [each for each in found if each is not None], notes)
 
@@ -153,25 +153,27 @@ def _with_measured_fill(plan: Plan, tasks: Sequence[Task], history: MeasurementH
     return replace(plan, phases=tuple(phases))
 
 
-def _expected(task: Task, machine: Hardware, gpu: Gpu | None, history: MeasurementHistory, peak: float) -> Expected:
+def _expected(
+    task: Task, machine: Hardware, gpu: Gpu | None, history: MeasurementHistory, peak: float
+) -> StageForecast:
     """The forecast of a stage from the measurements that match it best, or from its default."""
-    measurements, closeness = history.closest(task.name, task.cost_key, machine, task.size)
+    measurements, match = history.closest(task.name, task.cost_key, machine, task.size)
     if task.seconds is None:
-        return Expected(task.name, None, max(peak, task.memory_gib), NONE, 0, "the model's shape is not known")
+        return StageForecast(task.name, None, max(peak, task.memory_gib), NONE, 0, "the model's shape is not known")
     ratios = [ratio for each in measurements if (ratio := _ratio(_same_work(each, task), gpu)) is not None]
     if not ratios:
-        return Expected(task.name, task.seconds, max(peak, task.memory_gib), NONE, 0, task.why)
+        return StageForecast(task.name, task.seconds, max(peak, task.memory_gib), NONE, 0, task.why)
     seconds = task.seconds * median(ratios)
     # The peak is that of the run so far, so that it never falls from one stage to the next.
     measured = [each.memory_gib for each in measurements if each.memory_gib is not None]
     more = task.work.get("memory_gib", 0.0) - measurements[-1].work.get("memory_gib", 0.0)
     memory = measured[-1] + max(0.0, more) if measured else task.memory_gib
-    return Expected(task.name, seconds, max(peak, memory), closeness, len(measurements), task.why)
+    return StageForecast(task.name, seconds, max(peak, memory), match, len(measurements), task.why)
 
 
 def _same_work(each: Measurement, task: Task) -> Measurement:
     """A measurement with the work that is known now, where equal options mean equal work: its run had not counted it yet."""
-    if each.cost_key != task.cost_key or each.group not in ("relevance", "curate", "tokenize"):
+    if each.cost_key != task.cost_key or each.kind not in ("relevance", "curate", "tokenize"):
         return each
     return each.model_copy(update={"work": {**task.work, "workers": each.work.get("workers", 1.0)}})
 
@@ -189,7 +191,7 @@ def _factor_on(gpu: Gpu, tasks: Sequence[Task], history: MeasurementHistory) -> 
     on_this_gpu = [
         each
         for each in history.measurements
-        if each.group == "train" and gpu_of(each.machine.gpu) == gpu and each.work.get("parameters")
+        if each.kind == "train" and gpu_of_device(each.machine.gpu) == gpu and each.work.get("parameters")
     ]
     size = max(task.size for task in tasks)
     similar = [each for each in on_this_gpu if size / 2 <= each.work["parameters"] <= size * 2]

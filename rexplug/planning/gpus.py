@@ -61,7 +61,7 @@ class GpuPhase:
 
 
 @dataclass(frozen=True)
-class OnGpu:
+class GpuForecast:
     """Training on `num` GPUs of a kind: its phases, the share of the peak, and whether earlier runs measured it."""
 
     gpu: Gpu
@@ -110,7 +110,7 @@ def find_gpu(name: str) -> Gpu:
     raise RecipeError(f"--gpu: no GPU is called '{name}'{hint} (known: {', '.join(GPUS)})")
 
 
-def gpu_of(device: str) -> Gpu | None:
+def gpu_of_device(device: str) -> Gpu | None:
     """The GPU with a driver's device name (`NVIDIA H100 80GB HBM3`); None if its peak is not known."""
     name = next((name for name in PEAKS if name in device), None)
     if name is None:
@@ -146,7 +146,7 @@ def _share(shape: EncoderShape, tokens_per_second: float) -> float:
     )
 
 
-def on_gpu(plan: Plan, gpu: Gpu, num: int, factor: float | None = None) -> OnGpu | None:
+def forecast_on_gpu(plan: Plan, gpu: Gpu, num: int, factor: float | None = None) -> GpuForecast | None:
     """Training of a plan on `num` GPUs; None if the model's shape is not known.
 
     Args:
@@ -167,4 +167,4 @@ def on_gpu(plan: Plan, gpu: Gpu, num: int, factor: float | None = None) -> OnGpu
         speed = min(speed, DEFAULT_FAMILY.speeds[0].tokens_per_second * gpu.peak / GPUS["h100"].peak / slower)
         memory = training_memory(plan.shape, plan.rows, phase, gpu=True, processes=num)
         phases.append(GpuPhase(phase.name, speed, phase.tokens / speed / num, memory))
-    return OnGpu(gpu, num, share, factor is not None, tuple(phases))
+    return GpuForecast(gpu, num, share, factor is not None, tuple(phases))

@@ -44,12 +44,12 @@ class Measurement(BaseModel):
     counts: dict[str, dict[str, Any]] = {}
 
     @property
-    def group(self) -> str:
+    def kind(self) -> str:
         """The kind of its stage: `train` for `train.anneal`."""
-        return group_of(self.stage)
+        return stage_kind(self.stage)
 
 
-def group_of(stage: str) -> str:
+def stage_kind(stage: str) -> str:
     """The kind of a stage, which decides how its cost is estimated."""
     special = {"train.initial": "initial", "evaluate.baselines": "baselines"}
     return special.get(stage, stage.partition(".")[0])
@@ -119,7 +119,7 @@ class MeasurementHistory:
                 return measurement.counts
         return {}
 
-    def closest(self, stage: str, key: str, machine: Hardware, size: float) -> tuple[list[Measurement], Closeness]:
+    def closest(self, stage: str, key: str, machine: Hardware, size: float) -> tuple[list[Measurement], MatchQuality]:
         """The measurements that match a stage best, and how well they match.
 
         Args:
@@ -131,7 +131,7 @@ class MeasurementHistory:
         best = NONE
         matching: list[Measurement] = []
         for measurement in self.measurements:
-            if measurement.group != group_of(stage):
+            if measurement.kind != stage_kind(stage):
                 continue
             match = _match(measurement, stage, key, machine, size)
             if match is None or match.level > best.level:
@@ -143,23 +143,23 @@ class MeasurementHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class Closeness:
-    """How well a measurement matches a stage: `level` (0 = best), the error factor `off` that follows, and both in `words`."""
+class MatchQuality:
+    """How well a measurement matches a stage: `level` (0 = best), the resulting error factor, and a `basis` in words."""
 
     level: int
-    off: float
-    words: str
+    error_factor: float
+    basis: str
 
 
-SAME_STAGE = Closeness(0, 1.1, "measured here")
-SAME_OPTIONS = Closeness(1, 1.25, "measured here on a similar stage")
-SIMILAR_SIZE = Closeness(2, 1.6, "measured here, other options")
-SAME_MACHINE = Closeness(3, 2.0, "measured here, another model")
-SAME_PROCESSOR = Closeness(4, 2.0, "measured, other threads")
-NONE = Closeness(5, 3.0, "default")
+SAME_STAGE = MatchQuality(0, 1.1, "measured here")
+SAME_OPTIONS = MatchQuality(1, 1.25, "measured here on a similar stage")
+SIMILAR_SIZE = MatchQuality(2, 1.6, "measured here, other options")
+SAME_MACHINE = MatchQuality(3, 2.0, "measured here, another model")
+SAME_PROCESSOR = MatchQuality(4, 2.0, "measured, other threads")
+NONE = MatchQuality(5, 3.0, "default")
 
 
-def _match(measurement: Measurement, stage: str, key: str, machine: Hardware, size: float) -> Closeness | None:
+def _match(measurement: Measurement, stage: str, key: str, machine: Hardware, size: float) -> MatchQuality | None:
     """How well a measurement matches; None if it comes from another processor or GPU."""
     if measurement.machine != machine:
         same = measurement.machine.processor == machine.processor and measurement.machine.gpu == machine.gpu

@@ -1,4 +1,4 @@
-"""Estimates the memory of a training process, part by part; docs/plan.md derives the formulas."""
+"""Estimates the memory of a training process, part by part; docs/explanations/plan.md derives the formulas."""
 
 from __future__ import annotations
 

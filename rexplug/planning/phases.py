@@ -45,10 +45,10 @@ class SourceUse:
 class PlannedPhase:
     """A phase before it runs; the curves are `POINTS` values each, evenly spaced over the phase.
 
-    `peak` and `last_rate` are the learning rate at its peak and at the end, `first_batch` the batch size at the start: these
-    moments lie between the points. `attended` is the mean length of the sample that a token lies in, and `attended_known`
-    whether it was counted. `flops` are the operations of the phase, None if the model's shape is not known. `row_tokens`
-    are the tokens of a microbatch, and `masked` is the mean share of masked tokens.
+    `peak_learning_rate`, `final_learning_rate` and `initial_batch_tokens` are exact: their moments lie between the points.
+    `attended` is the mean length of the sample that a token lies in, and `attended_known` whether it was counted. `flops` are
+    the operations of the phase, None if the model's shape is not known. `row_tokens` are the tokens of a microbatch, and
+    `masked` is the mean share of masked tokens.
     """
 
     name: str
@@ -57,10 +57,10 @@ class PlannedPhase:
     context: int
     sources: Mapping[str, SourceUse]
     learning_rate: tuple[float, ...]
-    peak: float
-    last_rate: float
+    peak_learning_rate: float
+    final_learning_rate: float
     batch_tokens: tuple[int, ...]
-    first_batch: int
+    initial_batch_tokens: int
     mask_rate: tuple[float, ...]
     masking: str
     attended: float
@@ -200,7 +200,7 @@ def assumed_attended(context: int) -> float:
 
     Up to 1,024 tokens documents are assumed to fill the context. Beyond that, just over half of the additional context is
     assumed to be filled: with this the published speeds of ModernBERT at 8,192 follow from its speeds at 1,024 within 4 %
-    (docs/plan.md).
+    (docs/explanations/plan.md).
     """
     return float(min(context, _SHORT_CONTEXT + _FILLED * max(0, context - _SHORT_CONTEXT)))
 

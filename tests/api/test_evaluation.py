@@ -66,7 +66,12 @@ def test_what_cannot_be_compared_is_said(places):
 @pytest.mark.parametrize(
     ("models", "suite", "options", "message"),
     [
-        (["x="], "ecommerce", {}, "'x=' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER"),
+        (
+            ["x="],
+            "ecommerce",
+            {},
+            "'x=' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
+        ),
         (["bm25", "bm25"], "ecommerce", {}, "the model bm25 is named twice"),
         (["bm25"], "ecommerce", {}, "the suite ecommerce reads local data: give its folder with --data DIR"),
         (["bm25"], "ecommerce", {"data": "none"}, "no evaluator has its data; is --data the right folder?"),

@@ -1,4 +1,4 @@
-"""How often a sample is seen: once per epoch, exactly in small sources, within one in larger ones (docs/stream.md)."""
+"""How often a sample is seen: once per epoch, exactly in small sources, within one in larger ones (docs/explanations/stream.md)."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The stream without a recipe and without Composer, as docs/stream.md shows it."""
+"""The stream without a recipe and without Composer, as docs/explanations/stream.md shows it."""
 
 import numpy as np
 import pytest

@@ -120,7 +120,7 @@ def test_texts_are_simplified_as_datatrove_does(text):
 
 
 def test_signatures_are_datatroves_byte_for_byte(tmp_path):
-    from datatrove.data import Document as Theirs
+    from datatrove.data import Document as DatatroveDocument
     from datatrove.pipeline.dedup import MinhashDedupSignature
 
     from rexplug.corpus.datatrove.word_tokenizer import RegexWordTokenizer
@@ -134,17 +134,17 @@ def test_signatures_are_datatroves_byte_for_byte(tmp_path):
         *(" ".join(WORDS[n : n + 30]) for n in range(60)),
     ]
     for options in (MinHash(), MinHash(words=3, buckets=4, hashes=2)):
-        ours, stock = tmp_path / f"o{options.words}", tmp_path / f"t{options.words}"
-        writer = SignatureWriter(ours, 4, options, 9)
+        own, stock = tmp_path / f"o{options.words}", tmp_path / f"t{options.words}"
+        writer = SignatureWriter(own, 4, options, 9)
         for text in texts:
             writer.add(text)
         writer.write()
         step = MinhashDedupSignature(str(stock), config=config(options, 9), language=RegexWordTokenizer())
-        step.run((Theirs(text=text, id=str(n)) for n, text in enumerate(texts)), rank=4, world_size=5)
+        step.run((DatatroveDocument(text=text, id=str(n)) for n, text in enumerate(texts)), rank=4, world_size=5)
         files = sorted(path.relative_to(stock) for path in stock.rglob("*.sig"))
         assert len(files) == options.buckets
         for path in files:
-            assert (ours / path).read_bytes() == (stock / path).read_bytes()
+            assert (own / path).read_bytes() == (stock / path).read_bytes()
 
 
 def test_short_texts_have_no_shingles():
@@ -155,7 +155,7 @@ def test_short_texts_have_no_shingles():
 @pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "general-text").is_dir(), reason=f"no {DATA / 'general-text'} (set REXPLUG_DATA)")
 def test_groups_are_datatroves_on_real_text(tmp_path):
-    from datatrove.data import Document as Theirs
+    from datatrove.data import Document as DatatroveDocument
     from datatrove.pipeline.dedup import (
         MinhashDedupBuckets,
         MinhashDedupCluster,
@@ -172,15 +172,15 @@ def test_groups_are_datatroves_on_real_text(tmp_path):
             texts += [f"{each.text[:3000]} end", f"New: {each.text[:2800]}"][: number % 3]
     kept, _ = run(tmp_path, {"web": [texts[::2], texts[1::2]]})
     made = config(MinHash(), 3)
-    steps = {name: str(tmp_path / "theirs" / name) for name in ("signatures", "pairs", "gone")}
+    steps = {name: str(tmp_path / "stock" / name) for name in ("signatures", "pairs", "gone")}
     for rank in range(2):
-        data = (Theirs(text=text, id="") for text in texts[rank::2])
+        data = (DatatroveDocument(text=text, id="") for text in texts[rank::2])
         MinhashDedupSignature(steps["signatures"], config=made, language=RegexWordTokenizer()).run(data, rank, 2)
     for bucket in range(14):
         MinhashDedupBuckets(steps["signatures"], steps["pairs"], config=made).run(None, bucket, 14)
     MinhashDedupCluster(steps["pairs"], steps["gone"], config=made).run(None)
     left = 0
     for rank in range(2):
-        data = (Theirs(text=text, id="") for text in texts[rank::2])
+        data = (DatatroveDocument(text=text, id="") for text in texts[rank::2])
         left += sum(1 for _ in MinhashDedupFilter(steps["gone"]).run(data, rank, 2))
     assert len(kept["web"]) == left < len(texts)

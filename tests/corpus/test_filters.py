@@ -59,15 +59,15 @@ def pairs():
 
 
 def same(documents):
-    from datatrove.data import Document as Theirs
+    from datatrove.data import Document as DatatroveDocument
 
-    for ours, theirs in pairs():
+    for rexplug_filter, stock in pairs():
         for document in documents:
-            twin = Theirs(text=document.text, id=document.id)
-            answer = theirs.filter(twin)
+            twin = DatatroveDocument(text=document.text, id=document.id)
+            answer = stock.filter(twin)
             keep, reason = answer if isinstance(answer, tuple) else (answer, "")
-            verdict = ours.judge(document)
-            assert (verdict.keep, verdict.reason) == (keep, reason), (ours.name, document)
+            verdict = rexplug_filter.judge(document)
+            assert (verdict.keep, verdict.reason) == (keep, reason), (rexplug_filter.name, document)
             if keep:
                 assert (verdict.text if verdict.text is not None else document.text) == twin.text
 
@@ -281,7 +281,7 @@ def test_the_example_in_the_guide_is_valid():
     from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe.schema import Curation
 
-    page = (Path(__file__).parents[2] / "docs" / "curation.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "explanations" / "curation.md").read_text()
     example = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
     registry = load_plugins()
     for options in example["sources"].values():

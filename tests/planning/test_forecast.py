@@ -7,7 +7,7 @@ import pytest
 
 from rexplug.pipeline.recipe_stages import RecipeStages
 from rexplug.planning import GPUS, Hardware, Measurement, MeasurementHistory, cache_file, make_forecast
-from rexplug.planning.history import group_of
+from rexplug.planning.history import stage_kind
 from rexplug.progress import Silent
 from rexplug.recipe import load_recipe
 from rexplug.run_directory import RunDirectory
@@ -44,8 +44,8 @@ def test_a_plan_has_the_stages_that_a_run_has(tokenized_run):
 def test_without_measurements_defaults_stand_and_say_so(tokenized_run):
     _, recipe, run = tokenized_run
     found = forecast(recipe, run)
-    assert {stage.closeness.words for stage in found.stages} == {"default"}
-    assert found.off == pytest.approx(3)
+    assert {stage.match.basis for stage in found.stages} == {"default"}
+    assert found.error_factor == pytest.approx(3)
     assert found.seconds == pytest.approx(sum(stage.seconds for stage in found.stages))
     faster = forecast(recipe, run, machine=replace(HERE, threads=8))
     assert faster.training_seconds < found.training_seconds
@@ -58,7 +58,7 @@ def test_a_measured_stage_is_expected_to_take_as_long_again(tokenized_run):
     stage = again.stage("train.anneal")
     assert stage.seconds == pytest.approx(40)
     assert stage.memory_gib == pytest.approx(1.5)
-    assert (stage.closeness.words, stage.num) == ("measured here", 1)
+    assert (stage.match.basis, stage.num) == ("measured here", 1)
     longer = load_recipe(path, ["phases.anneal.tokens=200k"])
     expected = 2 * task_of(forecast(longer, run), "train.anneal").seconds
     assert forecast(longer, run, measured(task, 2 * task.seconds)).stage("train.anneal").seconds == pytest.approx(
@@ -96,7 +96,7 @@ def test_the_closest_measurement_wins(tokenized_run):
     words = []
     for first in range(len(lines)):
         stage = forecast(recipe, run, *lines[first:]).stage("train.anneal")
-        words.append(stage.closeness.words)
+        words.append(stage.match.basis)
         if first in (0, 1, 2, 4):
             assert stage.seconds == pytest.approx(lines[first].seconds)
     assert words == [
@@ -121,7 +121,7 @@ def test_a_machine_with_gpus_trains_on_them(tokenized_run):
     elsewhere = make_forecast(recipe, run, machine=HERE, history=MeasurementHistory([line]), **gpus)
     assert elsewhere.gpus[0].measured
     assert elsewhere.gpus[0].seconds == pytest.approx(2 * found.gpus[0].seconds)
-    assert elsewhere.stage("train.anneal").closeness.words == "default"
+    assert elsewhere.stage("train.anneal").match.basis == "default"
 
 
 def test_memory_never_falls_from_stage_to_stage(tokenized_run):
@@ -209,7 +209,7 @@ def test_a_run_writes_down_what_was_expected_and_remembers_what_it_took(tokenize
     assert found.plan.phases[0].attended == here.plan.phases[0].attended
     took = json.loads(run.manifest.read_text())["stages"]["tokenize"]["seconds"]
     assert found.stage("tokenize").seconds == pytest.approx(took, abs=0.02)
-    assert found.stage("tokenize").closeness.words == "measured here"
+    assert found.stage("tokenize").match.basis == "measured here"
 
 
 def test_disk_of_a_counted_run(tokenized_run):
@@ -228,7 +228,7 @@ def test_disk_of_a_counted_run(tokenized_run):
 
 def test_kinds_of_stages():
     names = ["curate", "train.initial", "train.anneal", "evaluate.anneal", "evaluate.baselines"]
-    assert [group_of(name) for name in names] == ["curate", "initial", "train", "evaluate", "baselines"]
+    assert [stage_kind(name) for name in names] == ["curate", "initial", "train", "evaluate", "baselines"]
 
 
 def test_this_machine(monkeypatch):

@@ -6,8 +6,8 @@ import pytest
 
 from rexplug.errors import RecipeError
 from rexplug.model.family import SIZES
-from rexplug.planning import GPUS, find_gpu, make_plan, on_gpu, training_memory
-from rexplug.planning.gpus import gpu_of, share_of_peak
+from rexplug.planning import GPUS, find_gpu, forecast_on_gpu, make_plan, training_memory
+from rexplug.planning.gpus import gpu_of_device, share_of_peak
 from rexplug.planning.phases import assumed_attended
 from rexplug.recipe import load_recipe
 from rexplug.run_directory import RunDirectory
@@ -37,7 +37,7 @@ phases:
 
 def test_the_domain_phase_of_a_base_model_on_four_h100(tmp_path):
     # 350B tokens of 150M at about 235k tokens/s and GPU take about 104 hours.
-    found = on_gpu(plan_of(tmp_path, masked=0.15), GPUS["h100"], 4)
+    found = forecast_on_gpu(plan_of(tmp_path, masked=0.15), GPUS["h100"], 4)
     assert found.seconds / 3600 == pytest.approx(104, rel=0.03)
     assert found.gpu_hours == pytest.approx(4 * found.seconds / 3600)
 
@@ -54,12 +54,12 @@ def test_the_domain_phase_of_a_base_model_on_four_h100(tmp_path):
     ],
 )
 def test_the_published_hours_of_modernbert_on_eight_h100(tmp_path, size, context, tokens, hours):
-    found = on_gpu(plan_of(tmp_path, size=size, context=context, tokens=tokens), GPUS["h100"], 8)
+    found = forecast_on_gpu(plan_of(tmp_path, size=size, context=context, tokens=tokens), GPUS["h100"], 8)
     assert found.seconds / 3600 == pytest.approx(hours, rel=0.05)
 
 
 def test_the_published_speed_of_a_base_model_on_an_rtx_4090(tmp_path):
-    (phase,) = on_gpu(plan_of(tmp_path, context=1024), GPUS["4090"], 1).phases
+    (phase,) = forecast_on_gpu(plan_of(tmp_path, context=1024), GPUS["4090"], 1).phases
     assert phase.tokens_per_second == pytest.approx(50e3, rel=0.05)
 
 
@@ -71,15 +71,15 @@ def test_shares_of_the_peak_lie_between_the_published_ones():
 
 
 def test_a_model_below_the_smallest_published_one_is_no_faster(tmp_path):
-    (phase,) = on_gpu(plan_of(tmp_path, size="nano", context=1024), GPUS["h100"], 1).phases
+    (phase,) = forecast_on_gpu(plan_of(tmp_path, size="nano", context=1024), GPUS["h100"], 1).phases
     assert phase.tokens_per_second == 985e3
 
 
 def test_speed_on_other_gpus_follows_their_peaks_and_what_was_measured(tmp_path):
     plan = plan_of(tmp_path)
-    h100, a100 = (on_gpu(plan, GPUS[name], 1) for name in ("h100", "a100"))
+    h100, a100 = (forecast_on_gpu(plan, GPUS[name], 1) for name in ("h100", "a100"))
     assert a100.seconds / h100.seconds == pytest.approx(989 / 312)
-    slower = on_gpu(plan, GPUS["h100"], 1, factor=1.25)
+    slower = forecast_on_gpu(plan, GPUS["h100"], 1, factor=1.25)
     assert slower.seconds == pytest.approx(1.25 * h100.seconds)
     assert (slower.measured, h100.measured) == (True, False)
 
@@ -100,12 +100,12 @@ def test_memory_of_a_base_model_part_by_part(tmp_path):
 
 def test_how_many_tokens_fit(tmp_path):
     plan = plan_of(tmp_path, context=1024)
-    found = on_gpu(plan, GPUS["l4"], 8)
+    found = forecast_on_gpu(plan, GPUS["l4"], 8)
     assert not found.fits
     most = found.largest.memory.tokens_that_fit(24e9)
-    smaller = on_gpu(plan_of(tmp_path, context=1024, microbatch=most // 1024 * 1024), GPUS["l4"], 8)
+    smaller = forecast_on_gpu(plan_of(tmp_path, context=1024, microbatch=most // 1024 * 1024), GPUS["l4"], 8)
     assert smaller.fits
-    assert on_gpu(plan_of(tmp_path, context=1024, microbatch=most + 2048), GPUS["l4"], 8).fits is False
+    assert forecast_on_gpu(plan_of(tmp_path, context=1024, microbatch=most + 2048), GPUS["l4"], 8).fits is False
     assert found.largest.memory.tokens_that_fit(1e9) == 0
 
 
@@ -121,15 +121,15 @@ def test_gpus_are_found_in_any_spelling():
 
 
 def test_gpus_are_known_by_their_driver_s_name():
-    assert gpu_of("NVIDIA H100 80GB HBM3") is GPUS["h100"]
-    assert gpu_of("NVIDIA GeForce RTX 4090") is GPUS["4090"]
-    assert gpu_of("NVIDIA A100-SXM4-80GB") is GPUS["a100"]
-    assert gpu_of("NVIDIA L4") is GPUS["l4"]
-    other = gpu_of("NVIDIA L40S")
+    assert gpu_of_device("NVIDIA H100 80GB HBM3") is GPUS["h100"]
+    assert gpu_of_device("NVIDIA GeForce RTX 4090") is GPUS["4090"]
+    assert gpu_of_device("NVIDIA A100-SXM4-80GB") is GPUS["a100"]
+    assert gpu_of_device("NVIDIA L4") is GPUS["l4"]
+    other = gpu_of_device("NVIDIA L40S")
     assert (other.peak, other.memory) == (362e12, math.inf)
-    assert gpu_of("NVIDIA H100 PCIe").peak == 756e12
-    assert gpu_of("Some other device") is None
-    assert gpu_of("") is None
+    assert gpu_of_device("NVIDIA H100 PCIe").peak == 756e12
+    assert gpu_of_device("Some other device") is None
+    assert gpu_of_device("") is None
 
 
 def test_samples_are_assumed_to_fill_short_contexts_and_a_part_of_long_ones():
@@ -142,4 +142,4 @@ def test_nothing_is_said_of_an_unknown_shape(tmp_path):
     plan_of(tmp_path)
     text = path.read_text().replace("model: {size: base}", "model: {from: nobody/has-this}")
     path.write_text(text.replace("{use: train, vocabulary: 50368}", "{from: nobody/has-this}"))
-    assert on_gpu(make_plan(load_recipe(path), RunDirectory(tmp_path / "run")), GPUS["h100"], 1) is None
+    assert forecast_on_gpu(make_plan(load_recipe(path), RunDirectory(tmp_path / "run")), GPUS["h100"], 1) is None

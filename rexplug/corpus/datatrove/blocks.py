@@ -134,10 +134,10 @@ def checked_options(kind: Kind, name: str, options: Mapping[str, Any]) -> dict[s
     """
     fields = _option_types(kind, find_block(kind, name))
     try:
-        found: dict[str, Any] = _adapter(kind, name).validate_python(dict(options))
-        return found
+        checked: dict[str, Any] = _adapter(kind, name).validate_python(dict(options))
+        return checked
     except ValidationError as error:
-        problems = [_problem(kind, name, fields, each) for each in error.errors(include_url=False)]
+        problems = [_problem(kind, name, fields, problem) for problem in error.errors(include_url=False)]
         raise ValidationError.from_exception_data(name, problems) from None
 
 
@@ -173,7 +173,7 @@ def _option_types(kind: Kind, block: type[Any]) -> dict[str, Any]:
         hints = get_type_hints(function)
     except Exception:  # annotations that only a type checker can resolve
         hints = {}
-    found = {}
+    option_types = {}
     for name, parameter in inspect.signature(block).parameters.items():
         if name in _RESERVED[kind] or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
@@ -183,8 +183,8 @@ def _option_types(kind: Kind, block: type[Any]) -> dict[str, Any]:
             continue
         if not required and parameter.default is None:
             writable = writable | None if writable is not Any else Any
-        found[name] = Required[writable] if required else NotRequired[writable]
-    return found
+        option_types[name] = Required[writable] if required else NotRequired[writable]
+    return option_types
 
 
 def _writable(annotation: Any) -> Any:
@@ -203,8 +203,8 @@ def _writable(annotation: Any) -> Any:
     if origin is Literal:
         return annotation
     if origin in (Union, types.UnionType):
-        members = [_writable(each) for each in get_args(annotation) if each is not type(None)]
-        members = [each for each in members if each is not None]
+        members = [_writable(member) for member in get_args(annotation) if member is not type(None)]
+        members = [member for member in members if member is not None]
         if not members or Any in members:
             return Any if members else None
         return Union[(*members, *([None] if type(None) in get_args(annotation) else []))]

@@ -219,4 +219,4 @@ def _is_damage(error: Exception) -> bool:
     """Whether an error is about the content of a file; the libraries below a reader raise classes of their own."""
     kinds = (EOFError, OSError, zlib.error, UnicodeError, csv.Error)
     names = {"ArrowInvalid", "ArrowException", "ZstdError", "ArchiveLoadFailed"}
-    return isinstance(error, kinds) or bool(names & {each.__name__ for each in type(error).__mro__})
+    return isinstance(error, kinds) or bool(names & {base.__name__ for base in type(error).__mro__})

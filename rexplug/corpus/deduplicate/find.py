@@ -69,8 +69,8 @@ def find_duplicates(
             for part in range(count)
         ]  # fmt: skip
         run_jobs(jobs, curation.executor, logs=folder / "logs", progress=progress, task=f"deduplicate {name} ({field})")
-        found = np.concatenate([np.load(folder / f"{field}-{part}.npy") for part in range(count)])
-        dropped, reason_of = _merged(dropped, reason_of, found, reason)
+        new = np.concatenate([np.load(folder / f"{field}-{part}.npy") for part in range(count)])
+        dropped, reason_of = _merged(dropped, reason_of, new, reason)
     if curation.deduplicate == "minhash":
         pairs = folder / "pairs"
         jobs = [
@@ -94,11 +94,11 @@ def _save(path: Path, values: NDArray[np.generic]) -> None:
 
 
 def _merged(
-    dropped: NDArray[np.uint64], reason_of: NDArray[np.uint8], found: NDArray[np.uint64], reason: int
+    dropped: NDArray[np.uint64], reason_of: NDArray[np.uint8], new: NDArray[np.uint64], reason: int
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """The dropped rows and those found now, sorted, with their reasons."""
-    places = np.concatenate([dropped, found])
-    reasons = np.concatenate([reason_of, np.full(len(found), reason, np.uint8)])
+    """The dropped rows and the new ones, sorted, with their reasons."""
+    places = np.concatenate([dropped, new])
+    reasons = np.concatenate([reason_of, np.full(len(new), reason, np.uint8)])
     order = np.argsort(places)
     return places[order], reasons[order]
 
@@ -158,8 +158,8 @@ def _near(pairs: Path, keys: Sequence[Path], dropped: NDArray[np.uint64], keep: 
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    found = [np.fromfile(path, "<u4").reshape(-1, 4) for path in sorted(pairs.glob("*.dups"))]
-    edges = np.unique(np.concatenate([np.zeros((0, 4), np.uint32), *found]), axis=0).astype(np.uint64)
+    pair_arrays = [np.fromfile(path, "<u4").reshape(-1, 4) for path in sorted(pairs.glob("*.dups"))]
+    edges = np.unique(np.concatenate([np.zeros((0, 4), np.uint32), *pair_arrays]), axis=0).astype(np.uint64)
     if not len(edges):
         return np.zeros(0, np.uint64)
     left, right = edges[:, 0] << np.uint64(32) | edges[:, 1], edges[:, 2] << np.uint64(32) | edges[:, 3]

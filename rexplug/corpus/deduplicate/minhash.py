@@ -102,8 +102,8 @@ def shingles(text: str, words: int) -> NDArray[np.uint64]:
     ends = np.cumsum(sizes + 1) - 1
     starts = ends - sizes
     last, hashed = ends[words - 1 :].tolist(), xxhash.xxh64_intdigest
-    found = [hashed(joined[start:end]) for start, end in zip(starts.tolist(), last, strict=False)]
-    return np.unique(np.array(found, np.uint64))
+    hashes = [hashed(joined[start:end]) for start, end in zip(starts.tolist(), last, strict=False)]
+    return np.unique(np.array(hashes, np.uint64))
 
 
 def _sizes(parts: list[str]) -> NDArray[np.int64]:

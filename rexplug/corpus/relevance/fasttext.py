@@ -55,10 +55,10 @@ def train(lines: Sequence[tuple[str, bool]], options: Classifier, *, seed: int, 
     model = folder / f"relevance-{hashlib.sha256(content).hexdigest()[:12]}.bin"
     if model.exists():
         return model
-    text, made = folder / "training.txt", folder / ".tmp-training.bin"
+    text, temporary = folder / "training.txt", folder / ".tmp-training.bin"
     text.write_text("\n".join(training) + "\n", encoding="utf-8")
     run = subprocess.run(
-        [sys.executable, "-m", "rexplug.corpus.relevance.fasttext", json.dumps([str(text), str(made), arguments])],
+        [sys.executable, "-m", "rexplug.corpus.relevance.fasttext", json.dumps([str(text), str(temporary), arguments])],
         env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "4096"},
         capture_output=True,
         text=True,
@@ -66,7 +66,7 @@ def train(lines: Sequence[tuple[str, bool]], options: Classifier, *, seed: int, 
     )
     if run.returncode:
         raise RexplugError(f"training the relevance classifier on {text} failed: {run.stderr.strip()[-500:]}")
-    made.replace(model)
+    temporary.replace(model)
     text.unlink()
     return model
 

@@ -96,5 +96,8 @@ def sources_to_classify(sources: Mapping[str, DocumentSource]) -> tuple[str, ...
     return tuple(
         name
         for name, source in sources.items()
-        if any(each.name == "relevance" and getattr(each, "model", None) is None for each in source.filters)
+        if any(
+            corpus_filter.name == "relevance" and getattr(corpus_filter, "model", None) is None
+            for corpus_filter in source.filters
+        )
     )

@@ -172,7 +172,7 @@ class Llm(Labeller):
             DataError: the budget is too small, the endpoint refuses, or too many documents stay without an answer.
         """
         self.check()
-        texts = [each.document.text for each in candidates]
+        texts = [candidate.document.text for candidate in candidates]
         with closing(_Cache(context.folder / "llm.sqlite")) as cache:
             keys = [self._key(text) for text in texts]
             known = cache.read(keys)
@@ -242,8 +242,8 @@ class Llm(Labeller):
                     if not running:
                         return
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for each in done:
-                        yield running.pop(each), each.result()
+                    for reply in done:
+                        yield running.pop(reply), reply.result()
             except openai.APIStatusError as error:
                 raise DataError(f"llm: {self.base_url} answered {error.status_code}: {self._short(error)}") from None
             except openai.APIConnectionError as error:
@@ -254,8 +254,8 @@ class Llm(Labeller):
             except openai.OpenAIError as error:
                 raise DataError(f"llm: the answer of {self.base_url} is not OpenAI's: {self._short(error)}") from None
             finally:
-                for each in running:
-                    each.cancel()
+                for request in running:
+                    request.cancel()
 
     def _short(self, error: Exception) -> str:
         return one_line(self._hide(str(error)))
@@ -289,7 +289,7 @@ def _host(address: str) -> str | None:
 def _names_secret(options: Any) -> bool:
     """Whether options hold a secret: under a name that says so, or as a bearer token."""
     if isinstance(options, dict):
-        return any(_SECRET.search(str(name)) or _names_secret(each) for name, each in options.items())
+        return any(_SECRET.search(str(name)) or _names_secret(value) for name, value in options.items())
     if isinstance(options, list):
         return any(map(_names_secret, options))
     return isinstance(options, str) and options.lower().startswith("bearer ")
@@ -313,13 +313,13 @@ class _Cache:
             ) from None
 
     def read(self, keys: Sequence[str]) -> dict[str, _Reply]:
-        found: dict[str, _Reply] = {}
+        replies: dict[str, _Reply] = {}
         for start in range(0, len(keys), 500):
             part = keys[start : start + 500]
             marks = ",".join("?" * len(part))
             for key, reply in self._file.execute(f"select key, reply from replies where key in ({marks})", part):
-                found[key] = _Reply(**json.loads(reply))
-        return found
+                replies[key] = _Reply(**json.loads(reply))
+        return replies
 
     def write(self, key: str, reply: _Reply) -> None:
         self._file.execute("insert or replace into replies values (?, ?)", (key, json.dumps(vars(reply))))

@@ -120,8 +120,8 @@ def _kappa(cells: NDArray[np.float64]) -> NDArray[np.float64]:
     first, second = (cells[:, 0] + cells[:, 1]) / total, (cells[:, 0] + cells[:, 2]) / total
     expected = first * second + (1 - first) * (1 - second)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: NDArray[np.float64] = np.where(expected < 1, (observed - expected) / (1 - expected), np.nan)
-    return found
+        kappa: NDArray[np.float64] = np.where(expected < 1, (observed - expected) / (1 - expected), np.nan)
+    return kappa
 
 
 def _counts(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> tuple[int, int, int]:
@@ -132,10 +132,10 @@ def _f1(hits: int, wrong: int, missed: int) -> float | None:
     return 2 * hits / (2 * hits + wrong + missed) if hits + wrong + missed else None
 
 
-def _share(part: int, whole: int) -> dict[str, float | None]:
-    if not whole:
+def _share(part: int, total: int) -> dict[str, float | None]:
+    if not total:
         return {"value": None, "low": None, "high": None}
     from scipy.stats import binomtest
 
-    interval = binomtest(part, whole).proportion_ci(method="wilson")
-    return {"value": part / whole, "low": float(interval.low), "high": float(interval.high)}
+    interval = binomtest(part, total).proportion_ci(method="wilson")
+    return {"value": part / total, "low": float(interval.low), "high": float(interval.high)}

@@ -34,28 +34,35 @@ def draw_candidates(
     """
     brought = options.labels.own_documents()
     if brought is not None:
-        return _different(Candidate("labels", replace(each, text=each.text[: options.characters])) for each in brought)
+        return _different(
+            Candidate("labels", replace(document, text=document.text[: options.characters])) for document in brought
+        )
     names = options.sources or sources_to_classify(sources)
     wanted = options.labels.labelled_ids()
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     for name in names:
         progress.start(f"sample {name}")
         documents = _passing(sources[name], options, wanted)
         lowest = heapq.nsmallest(
             options.documents,
-            ((hash_fraction(each.text, seed, "sample"), number, each) for number, each in enumerate(documents)),
+            (
+                (hash_fraction(document.text, seed, "sample"), number, document)
+                for number, document in enumerate(documents)
+            ),
         )
-        found += [Candidate(name, replace(each, text=each.text[: options.characters])) for _, _, each in lowest]
-    return _different(found)
+        candidates += [
+            Candidate(name, replace(document, text=document.text[: options.characters])) for _, _, document in lowest
+        ]
+    return _different(candidates)
 
 
 def _passing(source: DocumentSource, options: Relevance, wanted: frozenset[str] | None) -> Iterator[Document]:
     before: list[CorpusFilter] = []
-    for each in source.filters:
-        if each.name == "relevance":
+    for corpus_filter in source.filters:
+        if corpus_filter.name == "relevance":
             break
-        if type(each).fit is CorpusFilter.fit:  # one that learns from the corpus has not learnt yet
-            before.append(each)
+        if type(corpus_filter).fit is CorpusFilter.fit:  # one that learns from the corpus has not learnt yet
+            before.append(corpus_filter)
     count = source.num_shards()
     pool = options.pool or 10 * options.documents
     for index in range(count):
@@ -69,8 +76,8 @@ def _passing(source: DocumentSource, options: Relevance, wanted: frozenset[str] 
 
 
 def _judged(document: Document, filters: list[CorpusFilter]) -> Document | None:
-    for each in filters:
-        verdict = judge_document(each, document)
+    for corpus_filter in filters:
+        verdict = judge_document(corpus_filter, document)
         if not verdict.keep:
             return None
         mended = getattr(verdict, "text", None)
@@ -81,5 +88,9 @@ def _judged(document: Document, filters: list[CorpusFilter]) -> Document | None:
 
 def _different(candidates: Iterator[Candidate] | list[Candidate]) -> list[Candidate]:
     """One candidate per text and source, sorted by text."""
-    seen = {(each.document.text, each.source): each for each in candidates if each.document.text.strip()}
+    seen = {
+        (candidate.document.text, candidate.source): candidate
+        for candidate in candidates
+        if candidate.document.text.strip()
+    }
     return [seen[key] for key in sorted(seen)]

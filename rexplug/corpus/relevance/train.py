@@ -65,9 +65,11 @@ def train_relevance(
     labelled = _labelled(candidates, labels)
     parts = _split(labelled, options, seed)
     progress.start("train the relevance classifier")
-    model = train([(each.line, each.relevant) for each in parts["train"]], options.classifier, seed=seed, folder=folder)
-    truth = {part: np.array([each.relevant for each in parts[part]], np.bool_) for part in ("dev", "test")}
-    scores = {part: np.array([probability(model, each.line) for each in parts[part]]) for part in ("dev", "test")}
+    model = train(
+        [(example.line, example.relevant) for example in parts["train"]], options.classifier, seed=seed, folder=folder
+    )
+    truth = {part: np.array([example.relevant for example in parts[part]], np.bool_) for part in ("dev", "test")}
+    scores = {part: np.array([probability(model, example.line) for example in parts[part]]) for part in ("dev", "test")}
     rows = curve(truth["dev"], scores["dev"])
     threshold = choose_threshold(rows, options.threshold)
     report = {
@@ -78,8 +80,8 @@ def train_relevance(
         "labeller": options.labels.dump(),
         "candidates": len(candidates),
         "labels": {
-            "relevant": sum(each.relevant for each in labelled),
-            "other": sum(not each.relevant for each in labelled),
+            "relevant": sum(example.relevant for example in labelled),
+            "other": sum(not example.relevant for example in labelled),
             "none": sum(label is None for label in labels),
         },
         "audit": audit,
@@ -98,16 +100,16 @@ def train_relevance(
 
 def _labelled(candidates: Sequence[Candidate], labels: Sequence[bool | None]) -> list[Labelled]:
     """The labelled documents, one per distinct line; those with contradicting labels are left out."""
-    found: dict[str, Labelled | None] = {}
+    by_line: dict[str, Labelled | None] = {}
     for candidate, label in zip(candidates, labels, strict=True):
         line = normalised(candidate.document.text)
         if label is None or not line:
             continue
-        before = found.setdefault(line, Labelled(candidate, label, line))
+        before = by_line.setdefault(line, Labelled(candidate, label, line))
         if before is not None and before.relevant != label:
-            found[line] = None
-    labelled = [each for each in found.values() if each is not None]
-    counts = (sum(each.relevant for each in labelled), sum(not each.relevant for each in labelled))
+            by_line[line] = None
+    labelled = [example for example in by_line.values() if example is not None]
+    counts = (sum(example.relevant for example in labelled), sum(not example.relevant for example in labelled))
     if min(counts) < _FEWEST:
         raise DataError(
             f"relevance: {counts[0]} documents were labelled relevant and {counts[1]} not relevant, but at least {_FEWEST} of "
@@ -118,14 +120,14 @@ def _labelled(candidates: Sequence[Candidate], labels: Sequence[bool | None]) ->
 
 def _split(labelled: Sequence[Labelled], options: Relevance, seed: int) -> dict[str, list[Labelled]]:
     parts: dict[str, list[Labelled]] = {"train": [], "dev": [], "test": []}
-    for each in labelled:
-        at = hash_fraction(each.line, seed, "split")
+    for example in labelled:
+        at = hash_fraction(example.line, seed, "split")
         part = "test" if at < options.test else "dev" if at < options.test + options.dev else "train"
-        parts[part].append(each)
-    for part, found in parts.items():
-        if len({each.relevant for each in found}) < 2:
+        parts[part].append(example)
+    for part, examples in parts.items():
+        if len({example.relevant for example in examples}) < 2:
             raise DataError(
-                f"relevance: the {part} split has documents of one label only ({len(found)} in all); label more documents"
+                f"relevance: the {part} split has documents of one label only ({len(examples)} in all); label more documents"
             )
     return parts
 
@@ -136,8 +138,8 @@ def _audited(
     """The labels after the second labeller has judged its share, and the report of their agreement."""
     chosen = [
         index
-        for index, (each, label) in enumerate(zip(candidates, labels, strict=True))
-        if label is not None and hash_fraction(each.document.text, context.seed, "audit") < audit.share
+        for index, (candidate, label) in enumerate(zip(candidates, labels, strict=True))
+        if label is not None and hash_fraction(candidate.document.text, context.seed, "audit") < audit.share
     ]
     second = label_candidates(audit.labels, [candidates[index] for index in chosen], context)
     both = [(index, other) for index, other in zip(chosen, second, strict=True) if other is not None]
@@ -147,20 +149,20 @@ def _audited(
             "raise relevance.audit.share"
         )
     first = np.array([bool(labels[index]) for index, _ in both])
-    found = cohens_kappa(first, np.array([other for _, other in both]), context.seed)
+    agreement = cohens_kappa(first, np.array([other for _, other in both]), context.seed)
     differing = [(index, other) for index, other in both if labels[index] != other]
     report = {
-        "judge": audit.labels.dump(), "shown": len(chosen), **found, "disagreement": audit.disagreement,
+        "judge": audit.labels.dump(), "shown": len(chosen), **agreement, "disagreement": audit.disagreement,
         "examples": [
             {**_excerpt(candidates[index]), "first": bool(labels[index]), "second": other}
             for index, other in differing[:_EXAMPLES]
         ],
     }  # fmt: skip
-    value = found["kappa"]["value"]
+    value = agreement["kappa"]["value"]
     if audit.min_kappa is not None and (value is None or value < audit.min_kappa):
         said = "not defined (one label only)" if value is None else f"{value:.2f}"
         raise DataError(
-            f"relevance: the two judges agree with a kappa of {said} on {found['documents']} documents, less than "
+            f"relevance: the two judges agree with a kappa of {said} on {agreement['documents']} documents, less than "
             f"relevance.audit.min_kappa ({audit.min_kappa:g}); mend the instruction or the labels"
         )
     mended = list(labels)
@@ -173,7 +175,7 @@ def _audited(
 def _by_source(
     part: Sequence[Labelled], truth: NDArray[np.bool_], predicted: NDArray[np.bool_], seed: int
 ) -> dict[str, Any]:
-    names = np.array([each.candidate.source for each in part])
+    names = np.array([example.candidate.source for example in part])
     return {
         str(name): classification_metrics(truth[names == name], predicted[names == name], seed)
         for name in sorted(set(names.tolist()))
@@ -184,8 +186,8 @@ def _mistakes(part: Sequence[Labelled], scores: NDArray[np.float64], threshold: 
     """The test documents on which the classifier was wrong, the surest first."""
     wrong = [
         (abs(score - threshold), index)
-        for index, (each, score) in enumerate(zip(part, scores, strict=True))
-        if (score >= threshold) != each.relevant
+        for index, (example, score) in enumerate(zip(part, scores, strict=True))
+        if (score >= threshold) != example.relevant
     ]
     return [
         {**_excerpt(part[index].candidate), "label": part[index].relevant, "score": round(float(scores[index]), 4)}

@@ -41,9 +41,9 @@ elif TINY:
 split = layers._gated
 
 
-def joint(hidden: torch.Tensor, wide: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+def joint(hidden: torch.Tensor, up: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """One product for both halves."""
-    gate, value = torch.nn.functional.linear(hidden, wide, bias).chunk(2, -1)
+    gate, value = torch.nn.functional.linear(hidden, up, bias).chunk(2, -1)
     return torch.nn.functional.gelu(gate) * value
 
 
