@@ -30,13 +30,10 @@ from rexplug.api.folders import RunLike, StrPath
 from rexplug.api.lineage import DocumentSteps, StepDocuments, documents_of_step, steps_of_document
 from rexplug.api.plugins import component_kinds, find_components, installed_plugins, option_docs
 from rexplug.api.recipes import check, default_run_dir, dump_recipe, load_recipe, plan, recipe_schema
+from rexplug.api.results import Run, SourceCounts, StageRecord, open_run
 from rexplug.api.runs import (
-    Run,
-    SourceCounts,
-    StageRecord,
     damage_in,
     export_checkpoint,
-    open_run,
     run,
     train_with_main_rank,
     verify,

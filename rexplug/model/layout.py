@@ -115,12 +115,12 @@ class EncoderShape:
         """
         layout = self.layout
         flags = {name: default if has is None else has(name) for name, default in layout.flags.items()}
-        found: dict[str, tuple[int, ...]] = {}
+        weights: dict[str, tuple[int, ...]] = {}
         for module in layout.modules(self.layers):
-            found |= module.weights(self._widths(rows), flags)
+            weights |= module.weights(self._widths(rows), flags)
         if flags[layout.tied]:
-            del found[layout.decoder_weight]
-        return found
+            del weights[layout.decoder_weight]
+        return weights
 
     @property
     def without_embedding(self) -> int:

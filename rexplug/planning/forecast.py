@@ -48,29 +48,29 @@ class Forecast:
     @property
     def seconds(self) -> float:
         """Wall time of all stages whose time is known."""
-        return sum(each.seconds or 0.0 for each in self.stages)
+        return sum(stage.seconds or 0.0 for stage in self.stages)
 
     @property
     def training_seconds(self) -> float:
         """Wall time of the phases."""
-        return sum(each.seconds or 0.0 for each in self.stages if _is_phase(each.name))
+        return sum(stage.seconds or 0.0 for stage in self.stages if _is_phase(stage.name))
 
     @property
     def error_factor(self) -> float:
         """The error factor of `seconds`: that of the stages, weighted by their time."""
         if not self.seconds:
             return NONE.error_factor
-        weighted = sum((each.seconds or 0.0) * math.log(each.match.error_factor) for each in self.stages)
+        weighted = sum((stage.seconds or 0.0) * math.log(stage.match.error_factor) for stage in self.stages)
         return math.exp(weighted / self.seconds)
 
     @property
     def memory_gib(self) -> float:
         """Peak memory of the largest process of the run."""
-        return max(each.memory_gib for each in self.stages)
+        return max(stage.memory_gib for stage in self.stages)
 
     def stage(self, name: str) -> StageForecast | None:
         """The forecast of a stage by its name; None if the recipe has no such stage."""
-        return next((each for each in self.stages if each.name == name), None)
+        return next((stage for stage in self.stages if stage.name == name), None)
 
     def to_json(self) -> dict[str, Any]:
         """What a run keeps of it in plan.json."""
@@ -79,11 +79,11 @@ class Forecast:
             "seconds": round(self.seconds, 1), "off": round(self.error_factor, 2), "memory_gib": round(self.memory_gib, 2),
             "disk_bytes": round(self.disk.total),
             "stages": {
-                each.name: {
-                    "seconds": None if each.seconds is None else round(each.seconds, 2),
-                    "memory_gib": round(each.memory_gib, 2), "off": each.match.error_factor, "basis": each.match.basis,
+                stage.name: {
+                    "seconds": None if stage.seconds is None else round(stage.seconds, 2),
+                    "memory_gib": round(stage.memory_gib, 2), "off": stage.match.error_factor, "basis": stage.match.basis,
                 }
-                for each in self.stages
+                for stage in self.stages
             },
             "phases": {
                 phase.name: {
@@ -134,13 +134,15 @@ def make_forecast(
         peak = expected.memory_gib
         stages.append(expected)
     size = corpus_size(plan)
-    last = next((each.seconds for each in stages if each.name == f"train.{recipe.phases[-1].name}"), None)
+    last = next((stage.seconds for stage in stages if stage.name == f"train.{recipe.phases[-1].name}"), None)
     disk = disk_of(
         recipe, plan, read_bytes=size.read_bytes, tokens=size.tokens, documents=size.documents, seconds=last or 0.0
     )
-    found = [forecast_on_gpu(plan, gpu, num_gpus, _factor_on(gpu, tasks, history)) for gpu in gpus]
+    on_gpus = [forecast_on_gpu(plan, gpu, num_gpus, _factor_on(gpu, tasks, history)) for gpu in gpus]
     notes = [note for note in (history.note,) if note]
-    return Forecast(plan, machine, tasks, stages, disk, [each for each in found if each is not None], notes)
+    return Forecast(
+        plan, machine, tasks, stages, disk, [estimate for estimate in on_gpus if estimate is not None], notes
+    )
 
 
 def _with_measured_fill(plan: Plan, tasks: Sequence[Task], history: MeasurementHistory) -> Plan:
@@ -148,7 +150,11 @@ def _with_measured_fill(plan: Plan, tasks: Sequence[Task], history: MeasurementH
     phases = []
     for phase in plan.phases:
         key = next(task.cost_key for task in tasks if task.name == f"train.{phase.name}")
-        fills = [each.work["fill"] for each in history.measurements if each.cost_key == key and "fill" in each.work]
+        fills = [
+            measurement.work["fill"]
+            for measurement in history.measurements
+            if measurement.cost_key == key and "fill" in measurement.work
+        ]
         phases.append(replace(phase, steps=round(phase.steps / fills[-1])) if fills and fills[-1] > 0 else phase)
     return replace(plan, phases=tuple(phases))
 
@@ -160,28 +166,32 @@ def _expected(
     measurements, match = history.closest(task.name, task.cost_key, machine, task.size)
     if task.seconds is None:
         return StageForecast(task.name, None, max(peak, task.memory_gib), NONE, 0, "the model's shape is not known")
-    ratios = [ratio for each in measurements if (ratio := _ratio(_same_work(each, task), gpu)) is not None]
+    ratios = [
+        ratio for measurement in measurements if (ratio := _ratio(_same_work(measurement, task), gpu)) is not None
+    ]
     if not ratios:
         return StageForecast(task.name, task.seconds, max(peak, task.memory_gib), NONE, 0, task.why)
     seconds = task.seconds * median(ratios)
     # The peak is that of the run so far, so that it never falls from one stage to the next.
-    measured = [each.memory_gib for each in measurements if each.memory_gib is not None]
+    measured = [measurement.memory_gib for measurement in measurements if measurement.memory_gib is not None]
     more = task.work.get("memory_gib", 0.0) - measurements[-1].work.get("memory_gib", 0.0)
     memory = measured[-1] + max(0.0, more) if measured else task.memory_gib
     return StageForecast(task.name, seconds, max(peak, memory), match, len(measurements), task.why)
 
 
-def _same_work(each: Measurement, task: Task) -> Measurement:
+def _same_work(measurement: Measurement, task: Task) -> Measurement:
     """A measurement with the work that is known now, where equal options mean equal work: its run had not counted it yet."""
-    if each.cost_key != task.cost_key or each.kind not in ("relevance", "curate", "tokenize"):
-        return each
-    return each.model_copy(update={"work": {**task.work, "workers": each.work.get("workers", 1.0)}})
+    if measurement.cost_key != task.cost_key or measurement.kind not in ("relevance", "curate", "tokenize"):
+        return measurement
+    return measurement.model_copy(update={"work": {**task.work, "workers": measurement.work.get("workers", 1.0)}})
 
 
-def _ratio(each: Measurement, gpu: Gpu | None) -> float | None:
+def _ratio(measurement: Measurement, gpu: Gpu | None) -> float | None:
     """How many times longer a stage took than the default for its work and machine; None if the line lacks its work."""
     try:
-        return each.seconds / seconds_of(each.stage, each.work, each.machine, gpu if each.machine.gpu else None)
+        return measurement.seconds / seconds_of(
+            measurement.stage, measurement.work, measurement.machine, gpu if measurement.machine.gpu else None
+        )
     except (KeyError, ZeroDivisionError):
         return None
 
@@ -189,13 +199,15 @@ def _ratio(each: Measurement, gpu: Gpu | None) -> float | None:
 def _factor_on(gpu: Gpu, tasks: Sequence[Task], history: MeasurementHistory) -> float | None:
     """How many times longer training took on a kind of GPU than the published share predicts; None if it was not measured."""
     on_this_gpu = [
-        each
-        for each in history.measurements
-        if each.kind == "train" and gpu_of_device(each.machine.gpu) == gpu and each.work.get("parameters")
+        measurement
+        for measurement in history.measurements
+        if measurement.kind == "train"
+        and gpu_of_device(measurement.machine.gpu) == gpu
+        and measurement.work.get("parameters")
     ]
     size = max(task.size for task in tasks)
-    similar = [each for each in on_this_gpu if size / 2 <= each.work["parameters"] <= size * 2]
-    ratios = [ratio for each in similar[-6:] if (ratio := _ratio(each, gpu)) is not None]
+    similar = [measurement for measurement in on_this_gpu if size / 2 <= measurement.work["parameters"] <= size * 2]
+    ratios = [ratio for measurement in similar[-6:] if (ratio := _ratio(measurement, gpu)) is not None]
     return median(ratios) if ratios else None
 
 

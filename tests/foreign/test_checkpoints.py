@@ -104,12 +104,12 @@ def test_check(place, case):
             check(place, folder)
         assert str(caught.value) == refused(case, folder)
         return
-    notes = []
+    warnings = []
     if case.new_head and case.start is None:
-        notes.append(f"model.from: '{folder}' has no masked-LM head; a new one starts from random weights")
+        warnings.append(f"model.from: '{folder}' has no masked-LM head; a new one starts from random weights")
     if case.remark:
-        notes.append(f"model.from: '{folder}' sets {case.remark}; rexplug trains without")
-    assert list(check(place, folder).warnings) == notes
+        warnings.append(f"model.from: '{folder}' sets {case.remark}; rexplug trains without")
+    assert list(check(place, folder).warnings) == warnings
 
 
 @cases(lambda case: case.start is not None)
