@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rexplug.api.folders import StrPath
 
 if TYPE_CHECKING:
-    from rexplug.pipeline.preflight.inputs import PreflightReport
+    from rexplug.pipeline.preflight.report import PreflightReport
     from rexplug.planning import Forecast
     from rexplug.recipe import Recipe
 
