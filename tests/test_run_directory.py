@@ -1,10 +1,12 @@
 """Files of a run are written atomically, and damaged ones are named."""
 
+import shutil
+
 import pytest
 
 from rexplug.errors import DataError
 from rexplug.io.atomic import replacing, write_json
-from rexplug.run_directory import metric_lines, read_json
+from rexplug.run_directory import metric_lines, read_fitted, read_json
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path):
@@ -51,3 +53,38 @@ def test_metric_lines_of_a_phase_leave_out_what_is_damaged(tmp_path):
     path.write_text("\n".join(lines))
     assert metric_lines(path, lambda phase: phase == "a") == [lines[0] + "\n"]
     assert metric_lines(path, lambda phase: True) == [lines[0] + "\n", lines[1] + "\n"]
+
+
+def fitted(run, table):
+    """A run's folder with a fitted component whose options name `table`."""
+    (run / "fitted/words-1").mkdir(parents=True)
+    (run / "fitted/words-1/table.json").write_text("{}")
+    options = {
+        "use": "words",
+        "table": table,
+        "lists": [table, "fitted/words-1/none.txt"],
+        "text": "words-1",
+        "rate": 3,
+    }
+    write_json(run / "fitted/words-1.json", options)
+    return options
+
+
+@pytest.mark.parametrize("original", ["moved", "copied"])
+def test_fitted_options_follow_a_run(tmp_path, original):
+    table = str(tmp_path / "first/fitted/words-1/table.json")
+    options = fitted(tmp_path / "first", table)
+    (shutil.move if original == "moved" else shutil.copytree)(tmp_path / "first", tmp_path / "second")
+    own = str(tmp_path / "second/fitted/words-1/table.json")
+    assert read_fitted(tmp_path / "second/fitted/words-1.json") == {
+        **options, "table": own, "lists": [own, "fitted/words-1/none.txt"],
+    }  # fmt: skip
+
+
+def test_fitted_options_with_a_relative_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = fitted(tmp_path / "run", "run/fitted/words-1/table.json")
+    assert read_fitted(tmp_path / "run/fitted/words-1.json") == options
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert read_fitted(tmp_path / "run/fitted/words-1.json")["table"] == str(tmp_path / "run/fitted/words-1/table.json")
