@@ -1,4 +1,4 @@
-"""What a run may be named by, and where it lies."""
+"""The ways to name a run, and the folder of a run."""
 
 from __future__ import annotations
 

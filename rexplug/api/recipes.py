@@ -1,4 +1,4 @@
-"""From a recipe to a checked recipe, its plan and its schema."""
+"""Loads, checks and plans recipes, and gives their JSON Schema."""
 
 from __future__ import annotations
 

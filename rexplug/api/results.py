@@ -1,4 +1,4 @@
-"""What a run left: its stages, metrics, evaluations, corpus and model."""
+"""The results of a run: its stages, metrics, evaluations, corpus and model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What a run keeps of one of its stages.
+    """The record of a stage in `run.json`.
 
     `status` is `running`, `done` or `failed`, and empty for a stage that only was planned; `seconds` is its wall time, over
     all attempts; times are ISO 8601 in UTC. `result` is what the stage returned, as JSON. `stale` says why the outcome no

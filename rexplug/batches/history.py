@@ -42,7 +42,7 @@ class PositionLog:
     """Writes the position after each step; records have a fixed size and are in order of steps.
 
     Args:
-        path: the file; made with its folder if it is missing, and anew if it belongs to another stream.
+        path: the file; made with its folder if it is missing, and replaced if it belongs to another stream.
         stream: the stream that the phase trains on.
         step: the step after which the phase resumes; what a killed process wrote beyond it is overwritten.
     """

@@ -120,7 +120,7 @@ def moved(folder: Path) -> None:
     """sentence-transformers before 2.0: the encoder lies in a folder of its own."""
     inner = folder / "0_Transformer"
     inner.mkdir()
-    for path in [each for each in folder.iterdir() if each.is_file()]:
+    for path in [path for path in folder.iterdir() if path.is_file()]:
         path.rename(inner / path.name)
     modules(("sentence_transformers.models.Transformer", "0_Transformer"), POOLING)(folder)
 
@@ -288,7 +288,7 @@ def other_tokenizer(folder: Path) -> None:
 
 def code(kind: str, number: int = 1, wanted: str = "Pooling or Dense or Normalize or LayerNorm or Dropout") -> str:
     return (
-        f"{{folder}}/modules.json: module {number} is '{kind}', and only {wanted} of sentence-transformers may stand there: no "
+        f"{{folder}}/modules.json: module {number} is '{kind}', and only {wanted} of sentence-transformers are allowed there: no "
         "other code is run"
     )
 

@@ -164,8 +164,8 @@ class DatatroveReader(DocumentSource):
                 where = self._block.data_folder.resolve_paths(path)
                 if self.damaged == "refuse":
                     raise DataError(
-                        f"{where} is damaged: {one_line(error, 200)}; mend or remove it, or write "
-                        "`damaged: skip` to go on without the rest of it"
+                        f"{where} is damaged: {one_line(error, 200)}; repair or remove it, or write "
+                        "`damaged: skip` to leave out the rest of it"
                     ) from None
                 yield Document(f"{path}/damage", "", None, {"place": f"{where}:damage", ERROR: "a damaged file"})
 

@@ -162,7 +162,7 @@ class FileSource(DocumentSource):
         except DamagedFile as error:
             if self.damaged == "refuse":
                 raise DataError(
-                    f"{piece.file.path} is damaged: {error}; mend or remove it, or write `damaged: skip` to go on without "
+                    f"{piece.file.path} is damaged: {error}; repair or remove it, or write `damaged: skip` to leave out "
                     "the rest of it"
                 ) from None
             yield broken(piece.file, "damage", "a damaged file")
