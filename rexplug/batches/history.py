@@ -79,7 +79,7 @@ class PositionLog:
             self._file.truncate(offset)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file of positions."""
         self._file.close()
 
     def __enter__(self) -> Self:

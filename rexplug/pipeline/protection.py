@@ -43,7 +43,7 @@ class TrainingProtection:
     """Stages that would run again because an output is missing -> the stage that wrote it, and its path."""
 
     def require_safe(self) -> None:
-        """Check every stage.
+        """Refuse a start that would discard a precious result of any stage.
 
         Raises:
             RecipeError: a precious stage would be cleared because the recipe, a plugin's code or a file before it changed.

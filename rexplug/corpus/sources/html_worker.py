@@ -53,7 +53,7 @@ class Extractor:
         return self._process.wait()
 
     def close(self) -> None:
-        """End the process."""
+        """End the worker process."""
         atexit.unregister(self.close)
         if self.owner == os.getpid():
             for pipe in (self._process.stdin, self._process.stdout):
