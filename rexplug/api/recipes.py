@@ -82,7 +82,7 @@ def plan(
 
     Args:
         recipe: the recipe.
-        run_dir: the run's folder, which makes the plan exact once it is tokenized; `runs/NAME` if left out.
+        run_dir: the run directory, which makes the plan exact once it is tokenized; `runs/NAME` if left out.
         gpus: GPUs to work training out for, e.g. `["h100", "l4"]`; all known ones if left out.
         num_gpus: how many of each.
 

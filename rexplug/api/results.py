@@ -57,7 +57,7 @@ class SourceCounts:
 class Run:
     """A run as it was when it was opened; large files are read when they are asked for.
 
-    `folder` is the run's folder, `status` is `running`, `done`, `interrupted`, `incomplete` or `failed`.
+    `folder` is the run directory, `status` is `running`, `done`, `interrupted`, `incomplete` or `failed`.
     """
 
     folder: Path
@@ -246,7 +246,7 @@ def _value(row: Mapping[str, Any], name: str) -> Any:
 
 
 def open_run(run: RunLike) -> Run:
-    """Open the folder of a run, at any stage of it.
+    """Open a run directory, at any stage of the run.
 
     Raises:
         DataError: the folder is not a run, or its manifest is damaged.

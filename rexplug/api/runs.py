@@ -38,7 +38,7 @@ def run(
 
     Args:
         recipe: the recipe.
-        run_dir: the run's folder; `runs/NAME` if left out.
+        run_dir: the run directory; `runs/NAME` if left out.
         until: stop after this stage, e.g. `tokenize` or `train.pretrain`.
         from_: do this stage, and what depends on it, again.
         fresh: remove what an earlier run left in the folder first.

@@ -212,7 +212,7 @@ def preview(
     """Packed rows and masks as people can read them: what is masked, what replaces it, and why.
 
     Args:
-        recipe_or_run: the folder of a run that is tokenized, or the path of a recipe. Of a recipe that has not been run, a few
+        recipe_or_run: the run directory of a tokenized run, or the path of a recipe. Of a recipe that has not been run, a few
             documents are curated and tokenized in a temporary folder.
         overrides: as for `load_recipe`.
         phase: only this phase; all if left out.

@@ -124,7 +124,7 @@ class PositionHistory:
             size = file.seek(0, 2) - len(header)
         if header != _header(self.stream):
             raise DataError(
-                f"{self.path} belongs to other token stores or another recipe than those in the run's folder now; "
+                f"{self.path} belongs to other token stores or another recipe than those in the run directory now; "
                 "train the phase again"
             )
         if size < record_type.itemsize:

@@ -31,7 +31,7 @@ def corpus() -> None:
 @click.option("--examples", is_flag=True, help="Also print a few documents that were dropped for each reason.")
 @click.option("--json", "as_json", is_flag=True, help="Print statistics.json unchanged.")
 def show(run: Path, examples: bool, as_json: bool) -> None:
-    """Print what each step of curation of the run in folder RUN kept and dropped, and why."""
+    """Print what each step of curation of the run in directory RUN kept and dropped, and why."""
     from rexplug import api
 
     report = api.corpus_report(run)
@@ -156,7 +156,7 @@ def _size(number: int) -> str:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("id")
 def why(run: Path, id: str) -> None:
-    """Print what became of the document ID in the run in folder RUN: kept, held out or dropped, by which filter and why."""
+    """Print what became of the document ID in the run in directory RUN: kept, held out or dropped, by which filter and why."""
     from rexplug import api
 
     for number, outcome in enumerate(api.document_outcomes(run, id)):

@@ -48,7 +48,7 @@ def peek(
 ) -> None:
     """Show packed rows and masks of RECIPE_OR_RUN: what is masked, what replaces it, and why.
 
-    For a run's folder, its token stores are read. For a recipe (with OVERRIDES), those of runs/NAME are read if this recipe
+    For a run directory, its token stores are read. For a recipe (with OVERRIDES), those of runs/NAME are read if this recipe
     made them; otherwise a few documents of each source are curated and tokenized in a temporary folder.
     """
     from rexplug import api

@@ -26,7 +26,7 @@ _COLOURS = ("blue", "yellow", "green", "magenta", "red", "cyan")
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
-@click.option("--run-dir", type=click.Path(path_type=Path), help="The run's folder; runs/NAME by default.")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="The run directory; runs/NAME by default.")
 @click.option(
     "--gpu",
     "gpu_names",

@@ -168,7 +168,7 @@ class TrainingCallback(Callback):
             greatest = values.tolist()
             if greatest[: len(step)] != [-value for value in greatest[len(step) : 2 * len(step)]]:
                 raise DataError(
-                    "the ranks are not at the same step of the same stream; do they read the same run folder?"
+                    "the ranks are not at the same step of the same stream; do they read the same run directory?"
                 )
             requests = greatest[2 * len(step) :]
         self._stop_all, self._checkpoint_overdue = bool(requests[0]), bool(requests[1])

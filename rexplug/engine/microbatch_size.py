@@ -126,7 +126,7 @@ def choose_row_tokens(
         stream: its batches, in rows of any size if the recipe names none.
         hardware: what it trains on.
         start: the checkpoint whose weights a trial takes.
-        run: the run's folder.
+        run: the run directory.
         progress: receives what was chosen.
         tokens_that_fit: the plan's estimate of the largest microbatch.
 

@@ -188,7 +188,7 @@ class _Runner:
 
 
 def _checksums(stage: Stage, run: RunDirectory) -> dict[str, Any]:
-    """Path below the run's folder -> size and checksum, for the files that the manifest keeps checksums of."""
+    """Path below the run directory -> size and checksum, for the files that the manifest keeps checksums of."""
     files = {path for place in stage.recorded for path in (place.rglob("*") if place.is_dir() else (place,))}
     return {path.relative_to(run.root).as_posix(): file_entry(path) for path in sorted(files) if path.is_file()}
 

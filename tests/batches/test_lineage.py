@@ -166,7 +166,7 @@ def test_a_log_of_another_stream_is_refused(trained, stores):
     with pytest.raises(rexplug.DataError) as refused:
         PositionHistory(path, make(stores, seed=2)).before(2)
     assert str(refused.value) == (
-        f"{path} belongs to other token stores or another recipe than those in the run's folder now; train the phase again"
+        f"{path} belongs to other token stores or another recipe than those in the run directory now; train the phase again"
     )
     # The shares are not in the header, but a batch that is planned differently is noticed.
     changed = Lineage(PositionHistory(path, make(stores, total_tokens=50_000)))

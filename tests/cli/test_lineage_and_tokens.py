@@ -1,4 +1,4 @@
-"""`rexplug tokens show` and `rexplug lineage` on the folder of a run."""
+"""`rexplug tokens show` and `rexplug lineage` on a run directory."""
 
 import json
 import os
