@@ -23,7 +23,7 @@ class StageRecord:
 
     `status` is `running`, `done` or `failed`, and empty for a stage that only was planned; `seconds` is its wall time, over
     all attempts; times are ISO 8601 in UTC. `result` is what the stage returned, as JSON. `stale` says why the outcome no
-    longer holds, e.g. because an earlier stage ran again.
+    longer holds, e.g. because an earlier stage ran again; `taken_over_from` is the run whose outputs this stage reuses.
     """
 
     name: str

@@ -117,7 +117,7 @@ def input_said(**values: Any) -> Callable[[Path], None]:
 
 
 def moved(folder: Path) -> None:
-    """sentence-transformers before 2.0: the encoder lies in a folder of its own."""
+    """sentence-transformers before 2.0: the encoder is in a folder of its own."""
     inner = folder / "0_Transformer"
     inner.mkdir()
     for path in [path for path in folder.iterdir() if path.is_file()]:
@@ -294,7 +294,7 @@ def code(kind: str, number: int = 1, wanted: str = "Pooling or Dense or Normaliz
 
 
 def beyond(path: str) -> str:
-    return f"{{folder}}/modules.json: module 1 lies in '{path}', outside the model's folder"
+    return f"{{folder}}/modules.json: module 1 is in '{path}', outside the model's folder"
 
 
 SAVED = "sentence_transformers.sentence_transformer.modules.pooling.Pooling"

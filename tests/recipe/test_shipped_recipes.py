@@ -67,8 +67,8 @@ def place(tmp_path_factory):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_passes_check_without_a_network(path, place, monkeypatch, registry):
     monkeypatch.chdir(place)
-    looked = check_inputs(load_recipe(path, registry=registry))
-    on_hub = {value.name for value in looked.unchecked.values()}
+    report = check_inputs(load_recipe(path, registry=registry))
+    on_hub = {value.name for value in report.unchecked.values()}
     assert bool(on_hub) == (path.stem.startswith("rexbert") or path.stem == "continue-from-encoder")
 
 

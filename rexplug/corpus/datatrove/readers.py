@@ -16,8 +16,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from rexplug.components import Document, DocumentSource, Shard
+from rexplug.components.quantities import Positive
 from rexplug.corpus.datatrove.blocks import UnknownBlockError, checked_options, find_block
-from rexplug.corpus.sources.files import ERROR, Positive
+from rexplug.corpus.sources.files import ERROR
 from rexplug.errors import DataError, one_line
 
 _ROWS_PER_SHARD = 50_000

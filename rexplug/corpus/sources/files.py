@@ -13,7 +13,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from rexplug.components import Document, DocumentSource, Quantity, Shard
+from rexplug.components import Document, DocumentSource, Shard
+from rexplug.components.quantities import Positive
 from rexplug.corpus.sources.file_io import is_remote, remote_files
 from rexplug.errors import DataError, brief
 from rexplug.io.compression import DamagedFile
@@ -29,7 +30,6 @@ def _as_tuple(value: Any) -> Any:
 Names = Annotated[
     tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str]), Field(min_length=1)
 ]
-Positive = Annotated[Quantity, Field(gt=0)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,8 +198,8 @@ KEY = "sk-toy-4711-very-secret"
         ({"options": {"extra_headers": {"Authorization": f"Bearer {KEY}"}}}, "options hold a key"),
         ({"options": {"extra_headers": {"X-Api-Key": "other"}}}, "options hold a key"),
         ({"options": {"extra_body": [{"headers": ["bearer other"]}]}}, "options hold a key"),
-        ({"options": {"user": KEY}, "key_from": "TOY_KEY"}, "the value of TOY_KEY stands in the recipe"),
-        ({"prompt": f"Is it? {KEY}", "key_from": "TOY_KEY"}, "the value of TOY_KEY stands in the recipe"),
+        ({"options": {"user": KEY}, "key_from": "TOY_KEY"}, "the value of TOY_KEY is in the recipe"),
+        ({"prompt": f"Is it? {KEY}", "key_from": "TOY_KEY"}, "the value of TOY_KEY is in the recipe"),
     ],
 )
 def test_a_key_in_the_recipe_is_refused_and_not_repeated(options, message, monkeypatch):

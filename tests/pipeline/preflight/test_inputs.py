@@ -75,8 +75,8 @@ def checkpoint(folder, **config):
 
 def test_a_tokenizer_and_a_checkpoint_in_a_folder(place, look):
     folder = checkpoint(tokenizer(place / "encoder"))
-    looked = look(f"tokenizer={{from: {folder}}}", f"model={{from: {folder}}}", f"baselines=[bm25, mine={folder}]")
-    assert looked.lines() == []
+    report = look(f"tokenizer={{from: {folder}}}", f"model={{from: {folder}}}", f"baselines=[bm25, mine={folder}]")
+    assert report.lines() == []
 
 
 def complaints(look, *overrides):
