@@ -107,7 +107,7 @@ def repair_hint(path: Path) -> str:
     """How a missing or damaged file of a run is restored, as a clause for messages."""
     name, folder = path.name, path.parent.name
     if name == "run.json":
-        return "put a copy of it back, or start over in this folder with rexplug run RECIPE --fresh"
+        return "restore it from a copy, or start over in this folder with rexplug run RECIPE --fresh"
     if name == "recipe.yaml":
         again = "rexplug run RECIPE writes it again"
         return f"remove it, and {again}" if path.exists() else again

@@ -16,7 +16,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
         temporary.write_text("half")
         raise ZeroDivisionError
     assert read_json(path) == {"old": 1}
-    assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_folder_is_replaced_whole(tmp_path):
@@ -25,8 +25,8 @@ def test_a_folder_is_replaced_whole(tmp_path):
         with replacing(folder) as temporary:
             temporary.mkdir()
             (temporary / content).touch()
-    assert [each.name for each in folder.iterdir()] == ["two"]
-    assert [each.name for each in tmp_path.iterdir()] == ["model"]
+    assert [path.name for path in folder.iterdir()] == ["two"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_unreadable_json_is_named(tmp_path):
@@ -39,7 +39,7 @@ def test_unreadable_json_is_named(tmp_path):
         read_json(path)
     assert str(caught.value).startswith(f"{path} is not JSON: Expecting ")
     assert str(caught.value).endswith(
-        "; put a copy of it back, or start over in this folder with rexplug run RECIPE --fresh"
+        "; restore it from a copy, or start over in this folder with rexplug run RECIPE --fresh"
     )
     path.write_text("[" * 100_000)
     with pytest.raises(DataError, match="is not JSON: maximum recursion depth exceeded"):

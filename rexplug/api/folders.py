@@ -1,4 +1,4 @@
-"""What a run may be named by, and where it lies."""
+"""The ways to name a run, and its run directory."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ RunLike = HasFolder | StrPath
 
 
 def folder_of(run: RunLike) -> Path:
-    """The folder of a run."""
+    """The run directory."""
     return run.folder if isinstance(run, HasFolder) else Path(run)

@@ -51,7 +51,7 @@ def test_one_mistake(complaint, toy, right, wrong, problems):
     assert text.splitlines()[0] == f"r.yaml has {count}:"
 
 
-def test_an_empty_recipe_says_what_belongs_into_it(complaint):
+def test_an_empty_recipe_lists_the_required_keys(complaint):
     assert complaint("{}\n") == (
         "r.yaml has 5 problems:\n"
         "  r.yaml: name: is missing\n"

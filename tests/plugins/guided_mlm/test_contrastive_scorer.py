@@ -98,7 +98,7 @@ def test_mistakes_are_named(tmp_path):
     assert str(refused.value) == "guided_mlm.contrastive must be fitted before it scores"
 
 
-def test_sources_of_one_and_the_same_word_hold_nothing_that_marks_either(tmp_path):
+def test_sources_with_the_same_single_word_have_no_salient_words(tmp_path):
     scorer = Contrastive(domain="retail", general="web").fit(corpus(tmp_path, retail=["so so"], web=["so"]))
     assert scorer.score(tokenized("so")).tolist() == [0]
 
@@ -163,7 +163,7 @@ def test_on_real_text_words_of_the_domain_are_salient_and_general_ones_are_not(t
 
     def salient(texts):
         scores = [scorer.score(tokenized(text)) for text in texts]
-        return sum((each > 0).sum() for each in scores) / sum(len(each) for each in scores)
+        return sum((values > 0).sum() for values in scores) / sum(len(values) for values in scores)
 
     # On documents that were not counted.
     assert salient(shop[half:]) > 4 * salient(wiki[1000:])
