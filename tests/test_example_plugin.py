@@ -67,7 +67,7 @@ def test_plugins_lists_it(installed, tmp_path):
 
 def test_plugins_prints_its_options(installed, tmp_path):
     text = call(installed / "rexplug", "plugins", "example", cwd=tmp_path).stdout
-    assert "Units that count as a dose." in text
+    assert "Units of a dose." in text
 
 
 def test_its_own_tests_pass(installed, tmp_path):

@@ -58,7 +58,7 @@ def test_a_damaged_checkpoint_is_skipped_with_a_warning(broken, recipe):
     answer = zoo.call("run", str(recipe), "--run-dir", str(run))
     assert answer.code == 0
     assert (
-        f"warning: a checkpoint is passed over: {run / zoo.STEP / 'model.safetensors'} was altered: its content does not have "
+        f"warning: a checkpoint is skipped: {run / zoo.STEP / 'model.safetensors'} was altered: its content does not have "
         "the checksum that was recorded when it was written"
     ) in answer.err
     final = run / zoo.FINAL / "model.safetensors"
