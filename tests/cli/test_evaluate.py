@@ -91,7 +91,7 @@ def test_any_models_on_the_same_items(model, tmp_path):
         ),
         (
             ["bm25", "--suite", "ecommerce", "--data", "x", "--only", "glue"],
-            "--only glue: the evaluators are masked_recovery, ",
+            "--only glue: unknown evaluator; the evaluators are masked_recovery, ",
         ),
     ],
 )
