@@ -19,7 +19,7 @@ from rexplug.corpus.datatrove import blocks
 from rexplug.documented import field_docs
 from rexplug.plugins import hookspecs
 from rexplug.plugins.discovery import load_plugins
-from rexplug.plugins.hookspecs import KINDS
+from rexplug.plugins.hookspecs import HOOKS
 from rexplug.recipe import schema
 
 DEFAULT_PLUGINS = ("core", "annealing", "ecommerce", "guided_mlm")
@@ -140,9 +140,10 @@ def recipe_page() -> str:
 def hooks_page() -> str:
     """Every hook point and the methods of the class that it takes."""
     lines = [NOTE, "# Hooks\n", one_line(hookspecs) + "\n"]
-    for name, kind in KINDS.items():
+    for hook in HOOKS:
+        kind = hook.kind
         page, title, _ = COMPONENT_PAGES[kind.__name__]
-        lines += [f"## {name}\n", one_line(getattr(hookspecs, name)) + "\n"]
+        lines += [f"## {hook.name}\n", f"{hook.description}\n"]
         first = (inspect.getdoc(kind) or "").splitlines()[0]
         lines.append(f"Subclasses of `rexplug.{kind.__name__}`: {first} [{title} that exist](components/{page}.md).\n")
         for method, function in vars(kind).items():

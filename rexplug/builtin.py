@@ -1,4 +1,4 @@
-"""The core's own components; they enter by the same door as those of any plugin."""
+"""The core's own components, registered with the same hooks as those of a plugin."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from rexplug.plugins.hookspecs import hookimpl
 
 @hookimpl
 def rexplug_document_sources() -> list[type[DocumentSource]]:
-    """Files, archives and datasets, and the readers of datatrove."""
+    """Sources for files, archives and datasets, and the readers of datatrove."""
     return [Jsonl, Parquet, Csv, TextFiles, HtmlFiles, Warc, HuggingFace, DatatroveReader]
 
 
 @hookimpl
 def rexplug_corpus_filters() -> list[type[CorpusFilter]]:
-    """Filters that serve any vertical, and the filters and formatters of datatrove."""
+    """Filters for any vertical, and the filters and formatters of datatrove."""
     return [
         Length, Addresses, RelevanceFilter, Language, GopherQuality, GopherRepetition, C4Quality, FineWebQuality,
         Boilerplate, PersonalData, DatatroveFilter,
@@ -47,19 +47,19 @@ def rexplug_corpus_filters() -> list[type[CorpusFilter]]:
 
 @hookimpl
 def rexplug_labellers() -> list[type[Labeller]]:
-    """Labels from files, sources and language models."""
+    """Labellers that read a file, go by the source, or ask a language model."""
     return [LabelFile, Llm, SourceLabels]
 
 
 @hookimpl
 def rexplug_masking_policies() -> list[type[MaskingPolicy]]:
-    """Plain masking."""
+    """Random masking."""
     return [RandomMasking]
 
 
 @hookimpl
 def rexplug_evaluators() -> list[type[Evaluator]]:
-    """Evaluators that serve any vertical."""
+    """Evaluators for any vertical."""
     return [
         MaskedRecovery, LongDocuments, EmbeddingGeometry, RetrievalFolder, Mteb, Similarity, Classification,
         PairClassification,

@@ -1,4 +1,4 @@
-"""Checksums of what a run writes: recorded once when it is written, compared when it is read again."""
+"""Checksums of the files that a run writes: recorded when a file is written, compared when it is read again."""
 
 from __future__ import annotations
 
@@ -12,38 +12,43 @@ from rexplug.io.atomic import write_json
 from rexplug.run_directory import read_json
 
 FILE = "checksums.json"
-"""Where a folder's checksums lie: name -> size and BLAKE2b of each file in it."""
+"""The file in a folder that holds its checksums: name -> size and BLAKE2b of each file."""
 
 
 def checksum(path: Path) -> str:
-    """The checksum of a file's content."""
+    """BLAKE2b (16 bytes, hexadecimal) of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def file_entry(path: Path) -> dict[str, Any]:
-    """What is recorded of a file."""
+    """Size and checksum of a file, as they are recorded."""
     return {"bytes": path.stat().st_size, "blake2b": checksum(path)}
 
 
 def is_entry(value: Any) -> bool:
-    """Whether a value is what `file_entry` gives."""
+    """Whether a value has the shape that `file_entry` returns."""
     return isinstance(value, dict) and isinstance(value.get("bytes"), int) and isinstance(value.get("blake2b"), str)
 
 
 def record_checksums(folder: Path, *, leave_out: Sequence[str] = ()) -> None:
-    """Write the checksums of all files of a folder into it; files that may change later are left out by name."""
+    """Write the checksums of all files of a folder into it.
+
+    Args:
+        folder: the folder.
+        leave_out: names of files that may change later.
+    """
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     write_checksums(folder, {name: file_entry(folder / name) for name in names if name not in (FILE, *leave_out)})
 
 
 def write_checksums(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write checksums that were taken elsewhere."""
+    """Write checksums that were computed while the files were written."""
     write_json(folder / FILE, {"files": dict(entries)})
 
 
 def read_checksums(folder: Path) -> dict[str, dict[str, Any]]:
-    """File name -> size and checksum; nothing where none were recorded.
+    """File name -> size and checksum; empty for a folder without recorded checksums.
 
     Raises:
         DataError: the record is damaged.
@@ -59,12 +64,12 @@ def read_checksums(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def file_problem(path: Path, entry: Mapping[str, Any], *, content: bool = True) -> str | None:
-    """What is wrong with a file of which `entry` was recorded; without `content` only its size is compared."""
+    """How a file differs from its recorded entry, as a sentence; None if it does not. Without `content` only sizes are compared."""
     try:
-        found = path.stat().st_size
-        if found != entry["bytes"]:
-            how = "was cut short" if found < entry["bytes"] else "was altered"
-            return f"{path} {how}: it has {found:,} bytes, and {entry['bytes']:,} were written"
+        size = path.stat().st_size
+        if size != entry["bytes"]:
+            how = "was cut short" if size < entry["bytes"] else "was altered"
+            return f"{path} {how}: it has {size:,} bytes, and {entry['bytes']:,} were written"
         if content and checksum(path) != entry["blake2b"]:
             return f"{path} was altered: its content does not have the checksum that was recorded when it was written"
     except FileNotFoundError:
@@ -77,9 +82,12 @@ def file_problem(path: Path, entry: Mapping[str, Any], *, content: bool = True) 
 def folder_problems(
     folder: Path, *, content_up_to: int | None = None, leave_out: Callable[[str], bool] | None = None
 ) -> Iterator[str]:
-    """Compare every file of a folder with its record; yields what differs, and nothing for a folder without one.
+    """Compare every file of a folder with its checksum; yields a sentence per difference.
 
-    Of files larger than `content_up_to` bytes only the size is compared; `leave_out` tells by name which are not compared.
+    Args:
+        folder: the folder; one without recorded checksums has no differences.
+        content_up_to: of files larger than this many bytes only the size is compared.
+        leave_out: tells by name which files are not compared.
     """
     try:
         entries = read_checksums(folder)
@@ -95,21 +103,29 @@ def folder_problems(
             yield problem
 
 
-def require_intact(folder: Path, mend: str) -> None:
-    """Refuse a folder of which a file is not what was written; `mend` says what to do.
+def require_intact(folder: Path, repair: str) -> None:
+    """Refuse a folder in which a file was damaged or altered since it was written.
+
+    Args:
+        folder: the folder.
+        repair: what the user can do about it, for the message.
 
     Raises:
-        DataError: a file differs from its record.
+        DataError: a file differs from its checksum.
     """
     for problem in folder_problems(folder):
-        raise DataError(f"{problem}; {mend}")
+        raise DataError(f"{problem}; {repair}")
 
 
 def require_as_written(folder: Path, leave_out: Callable[[str], bool]) -> None:
-    """Refuse a model or tokenizer that a run wrote and that is read from elsewhere, if it was altered since.
+    """Refuse a model or tokenizer that another run wrote if it was altered since.
+
+    Args:
+        folder: the model or tokenizer.
+        leave_out: tells by name which files are not compared.
 
     Raises:
-        DataError: a file differs from its record; `leave_out` tells by name which are not looked at.
+        DataError: a file differs from its checksum.
     """
     for problem in folder_problems(folder, leave_out=leave_out):
-        raise DataError(f"{problem}; put back what was written, or remove {folder / FILE} if the change is meant")
+        raise DataError(f"{problem}; restore the file, or remove {folder / FILE} if the change is intended")

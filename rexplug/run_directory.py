@@ -1,9 +1,9 @@
-"""The run directory: where each file of a run lies, and how damaged ones are made again."""
+"""The run directory: the path of each file of a run, readers of its JSON files, and how damaged files are restored."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,10 @@ def read_json(path: Path) -> Any:
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a metrics file; a last one that a kill cut off is left out.
+    """The lines of a metrics file, parsed. An incomplete last line, which a killed run leaves, is left out.
 
     Raises:
-        DataError: another line is not what training writes.
+        DataError: the file cannot be read, or another line does not hold phase, step and tokens.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -39,7 +39,7 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; {repair_hint(path)}") from None
     except ValueError as error:
-        raise DataError(f"{path} is damaged: it is no UTF-8 ({error}); {repair_hint(path)}") from None
+        raise DataError(f"{path} is damaged: it is not UTF-8 ({error}); {repair_hint(path)}") from None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -54,19 +54,34 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
             for key, kind in (("phase", str), ("step", int), ("tokens", int))
         )
         if not sound:
-            raise DataError(f"{path}:{number} is damaged: it is no line that training writes; {repair_hint(path)}")
+            raise DataError(f"{path}:{number} is damaged: it is not a line of training metrics; {repair_hint(path)}")
         yield entry
 
 
+def metric_lines(path: Path, of_phase: Callable[[str], bool]) -> list[str]:
+    """The lines of a metrics file, as text with line ends, whose phase passes `of_phase`; damaged lines are left out."""
+    if not path.exists():
+        return []
+    lines = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            if of_phase(json.loads(line)["phase"]):
+                lines.append(line + "\n")
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue  # a line that a killed run did not finish
+    return lines
+
+
 def repair_hint(path: Path) -> str:
-    """What makes a file of a run again, as a clause."""
+    """How a missing or damaged file of a run is restored, as a clause for messages."""
     name, folder = path.name, path.parent.name
     if name == "run.json":
-        return "put a copy of it back, or begin anew in this folder with rexplug run RECIPE --fresh"
+        return "put a copy of it back, or start over in this folder with rexplug run RECIPE --fresh"
     if name == "recipe.yaml":
-        return "remove it, and rexplug run RECIPE writes it again"
+        again = "rexplug run RECIPE writes it again"
+        return f"remove it, and {again}" if path.exists() else again
     if name == "plan.json":
-        return "remove it: a run goes on without it"
+        return "remove it: a run continues without it"
     if name == "metrics.jsonl":
         return "remove the line: the others are used; --from train makes all of them again"
     if folder == "tokenizer" or name == "store.json" or name.startswith(("shard-", "counts-")):
@@ -76,7 +91,7 @@ def repair_hint(path: Path) -> str:
     if path.parent.parent.name in ("evaluation", "baselines"):
         stage = "baselines" if path.parent.parent.name == "baselines" else folder
         return f"rexplug run RECIPE --from evaluate.{stage} makes it again"
-    return "remove it, and what wrote it makes it again"
+    return "remove it, and the command that wrote it writes it again"
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,7 @@ class RunDirectory:
 
     @property
     def recipe(self) -> Path:
-        """The resolved recipe."""
+        """`recipe.yaml`: the resolved recipe."""
         return self.root / "recipe.yaml"
 
     @property
@@ -97,17 +112,17 @@ class RunDirectory:
 
     @property
     def plan(self) -> Path:
-        """`plan.json`: what was expected of each stage when it began."""
+        """`plan.json`: the forecast of each stage, as it was when the stage started."""
         return self.root / "plan.json"
 
     @property
     def relevance(self) -> Path:
-        """The relevance classifier and `relevance.json`, which says how good it is."""
+        """The relevance classifier, and `relevance.json` with its quality metrics."""
         return self.root / "relevance"
 
     @property
     def labels(self) -> Path:
-        """Answers of language models; no stage clears them, they cost money."""
+        """Answers of language models; they cost money, so no stage removes them."""
         return self.root / "labels"
 
     @property
@@ -117,7 +132,7 @@ class RunDirectory:
 
     @property
     def fitted(self) -> Path:
-        """What filters and scorers learnt from the corpus."""
+        """What filters and salience scorers learnt from the corpus."""
         return self.root / "fitted"
 
     @property
@@ -127,12 +142,12 @@ class RunDirectory:
 
     @property
     def tokens(self) -> Path:
-        """A token store per source."""
+        """`<source>/`: a token store per source."""
         return self.root / "tokens"
 
     @property
     def checkpoints(self) -> Path:
-        """A folder per phase."""
+        """`initial/` and `<phase>/`: the checkpoints."""
         return self.root / "checkpoints"
 
     @property
@@ -142,7 +157,7 @@ class RunDirectory:
 
     @property
     def logs(self) -> Path:
-        """What libraries say while they work."""
+        """Log files of libraries and worker processes."""
         return self.root / "logs"
 
     @property
@@ -152,7 +167,7 @@ class RunDirectory:
 
     @property
     def baselines(self) -> Path:
-        """`<model>/<evaluator>.json`: the same figures of other models."""
+        """`<model>/<evaluator>.json`: the same metrics of other models."""
         return self.root / "baselines"
 
     @property
@@ -167,5 +182,5 @@ class RunDirectory:
 
     @property
     def card(self) -> Path:
-        """The model card."""
+        """`README.md`: the model card."""
         return self.root / "README.md"

@@ -1,4 +1,4 @@
-"""Checksums: what differs from what was written is told, file by file."""
+"""Checksums: every file that differs from what was written is reported."""
 
 import json
 
@@ -17,7 +17,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_what_was_written_is_whole(folder):
+def test_unchanged_files_have_no_problems(folder):
     assert sorted(json.loads((folder / "checksums.json").read_text())["files"]) == ["a.bin", "inner/b.bin"]
     (folder / "README.md").write_text("changed, and left out")
     (folder / "new.txt").write_text("added")
@@ -34,7 +34,7 @@ def test_what_was_written_is_whole(folder):
         (None, "is missing"),
     ],
 )
-def test_what_differs_is_told(folder, content, problem):
+def test_a_difference_is_reported(folder, content, problem):
     path = folder / "inner" / "b.bin"
     if content is None:
         path.unlink()
@@ -47,12 +47,12 @@ def test_what_differs_is_told(folder, content, problem):
 
 
 @pytest.mark.parametrize("text", ["[]", '{"files": 3}', '{"files": {"a.bin": {"bytes": "10"}}}'])
-def test_a_damaged_record_is_told(folder, text):
+def test_a_damaged_record_is_reported(folder, text):
     (folder / "checksums.json").write_text(text)
     (problem,) = folder_problems(folder)
     assert problem.startswith(f"{folder / 'checksums.json'} is damaged: it holds no ")
 
 
-def test_a_folder_without_a_record_is_taken_as_it_is(tmp_path):
+def test_a_folder_without_checksums_is_accepted(tmp_path):
     (tmp_path / "a").write_text("x")
     require_intact(tmp_path, "")

@@ -1,4 +1,4 @@
-"""A whole run of the example plugin's recipe: files, figures, skipping, and stopping anywhere."""
+"""A complete run of the example plugin's recipe: files, metrics, skipped stages, and interruptions."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def whole(environment, tmp_path_factory):
     return folder, run(environment, folder)
 
 
-def test_everything_is_there(whole):
+def test_every_file_is_written(whole):
     folder, done = whole
     for name in (
         "recipe.yaml",

@@ -46,7 +46,7 @@ from rexplug.progress import Progress
 if TYPE_CHECKING:
     from rexplug.components import Component
     from rexplug.corpus.provenance import DocumentOutcome
-    from rexplug.pipeline.preflight.inputs import PreflightReport
+    from rexplug.pipeline.preflight.report import PreflightReport
     from rexplug.pipeline.stages import Incomplete
     from rexplug.planning import (
         Disk,
@@ -139,7 +139,7 @@ __all__ = [
 _RESULTS = {
     "rexplug.components": ("Component",),
     "rexplug.corpus.provenance": ("DocumentOutcome",),
-    "rexplug.pipeline.preflight.inputs": ("PreflightReport",),
+    "rexplug.pipeline.preflight.report": ("PreflightReport",),
     "rexplug.pipeline.stages": ("Incomplete",),
     "rexplug.planning": (
         "Disk", "StageForecast", "Forecast", "SourceSize", "Memory", "GpuForecast", "Plan", "PlannedPhase", "SourceUse",

@@ -12,7 +12,7 @@ from rexplug.api.folders import RunLike, StrPath
 from rexplug.errors import RecipeError
 
 if TYPE_CHECKING:
-    from rexplug.pipeline.preflight.inputs import PreflightReport
+    from rexplug.pipeline.preflight.report import PreflightReport
     from rexplug.planning import Forecast
     from rexplug.recipe import Recipe
 

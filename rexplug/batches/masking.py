@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rexplug.batches.order import key_of
 from rexplug.components import MaskingPolicy, TokenBatch
 from rexplug.errors import PluginError
+from rexplug.plugins.calls import choose_tokens, owner
 from rexplug.tokens.special import SpecialTokens
 
 IGNORED = -100
@@ -114,14 +115,10 @@ class Masker:
         """The tokens that the policy chose, `[num_tokens]`, checked.
 
         Raises:
-            PluginError: the policy chose a special token, or not exactly its budget.
+            PluginError: the policy raised, chose a special token, or not exactly its budget.
         """
-        chosen = self.policy.choose(batch, progress, generator)
-        name = self.policy.name
-        if chosen.dtype != np.bool_ or chosen.shape != batch.token_ids.shape:
-            raise PluginError(
-                f"{name}.choose() returned {chosen.dtype} {list(chosen.shape)}; expected bool {list(batch.token_ids.shape)}"
-            )
+        chosen = choose_tokens(self.policy, batch, progress, generator)
+        name = f"{owner(self.policy)}{self.policy.name}"
         if (chosen > batch.maskable).any():
             raise PluginError(f"{name}.choose() chose a special or padding token, which is never masked")
         count, budget = int(np.count_nonzero(chosen)), self.policy.budget(batch, progress)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rexplug.components import MixingSchedule
 from rexplug.errors import PluginError
+from rexplug.plugins.calls import mixing_weights, owner
 
 _UNIT = 2**32
 """Shares are whole multiples of 1 / _UNIT, so that credits are integers and the same on every machine."""
@@ -16,19 +17,16 @@ def integer_weights(mixing: MixingSchedule, progress: float, sources: Sequence[s
     """The schedule's weights at `progress` as integers that add up to about 2^32, in the order of `sources`.
 
     Raises:
-        PluginError: weights are negative, not finite, all zero, or name a source that does not exist.
+        PluginError: the schedule raised, or weights are negative, not finite, all zero, or name an unknown source.
     """
-    weights = mixing.weights(progress)
+    weights = mixing_weights(mixing, progress)
     unknown = set(weights) - set(sources)
     if unknown:
         raise PluginError(
-            f"{mixing.name}.weights({progress:g}) names '{min(unknown)}'; the sources are {', '.join(sources)}"
+            f"{owner(mixing)}{mixing.name}.weights({progress:g}) names '{min(unknown)}'; the sources are "
+            f"{', '.join(sources)}"
         )
-    values = [float(weights.get(source, 0.0)) for source in sources]
-    if not all(math.isfinite(value) and value >= 0 for value in values) or sum(values) <= 0:
-        raise PluginError(
-            f"{mixing.name}.weights({progress:g}) returned {dict(weights)}; weights are finite, at least 0 and not all 0"
-        )
+    values = [weights.get(source, 0.0) for source in sources]
     total = math.fsum(values)
     return tuple(round(value / total * _UNIT) for value in values)
 

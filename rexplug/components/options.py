@@ -114,7 +114,7 @@ class _ClassesOfDefaults:
     """Looks up the classes of the components among the defaults, which may not be registered yet."""
 
     def __init__(self, defaults: Mapping[str, Any]) -> None:
-        self.classes = {each.name: type(each) for each in _components(list(defaults.values()))}
+        self.classes = {component.name: type(component) for component in _components(list(defaults.values()))}
 
     def find(self, kind: type[ComponentT], name: str) -> type[ComponentT]:
         """The class with that name.

@@ -22,6 +22,7 @@ from rexplug.errors import DataError, brief
 from rexplug.executors import Job, run_jobs, shared_ray_cluster
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import write_json
+from rexplug.plugins.calls import PluginCall
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
 from rexplug.run_directory import read_json
@@ -122,7 +123,8 @@ def _fit(
                 sample = CorpusSample(
                     {user: _Unfiltered(sources[user]) for user in dict.fromkeys(users[key])}, folder, seed
                 )
-                options = corpus_filter.fit(sample).dump()
+                with PluginCall(corpus_filter, "fit"):
+                    options = corpus_filter.fit(sample).dump()
                 write_json(record, options)
             learnt[key] = type(corpus_filter).model_validate({k: v for k, v in options.items() if k != "use"})
     return {

@@ -12,6 +12,7 @@ from rexplug.components import CorpusFilter, Document
 from rexplug.corpus.decontaminate import Decontaminate, list_hits
 from rexplug.corpus.filters_setup import decontamination, with_classifier
 from rexplug.errors import DataError
+from rexplug.plugins.calls import judge_document
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
 from rexplug.text.words import lower_words
@@ -102,7 +103,7 @@ def _verdicts(
         if type(corpus_filter).fit is not CorpusFilter.fit:
             yield corpus_filter.step_name, "fitted on the corpus, not asked again", None
         else:
-            verdict = corpus_filter.judge(document)
+            verdict = judge_document(corpus_filter, document)
             yield corpus_filter.step_name, "keep" if verdict.keep else f"drop: {verdict.reason}", verdict.score
             if not verdict.keep and corpus_filter.step_name == decided:
                 return

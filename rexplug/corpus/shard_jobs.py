@@ -26,6 +26,7 @@ from rexplug.document_files import DocumentWriter, document_of
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import link_or_copy, write_json
 from rexplug.io.tabular import open_parquet
+from rexplug.plugins.calls import judge_documents, read_documents
 from rexplug.recipe.schema import Curation
 
 _BATCH, _BATCH_CHARACTERS = 256, 4_000_000
@@ -112,7 +113,7 @@ def _load_cached(path: str, modified: int, size: int) -> SourceJob:
 
 def shard_documents(source: DocumentSource, index: int, count: int) -> Iterator[Document]:
     """The documents of a shard, within its part of the source's `sample` and `limit`."""
-    documents: Iterator[Document] = map(_without_surrogates, source.documents(Shard(index, count)))
+    documents: Iterator[Document] = map(_without_surrogates, read_documents(source, Shard(index, count)))
     if source.sample is not None:
         threshold = source.sample * _NUM_DRAWS
         documents = (document for document in documents if draw(document.id) < threshold)
@@ -220,7 +221,7 @@ def _apply_filter(
 ) -> list[Document]:
     """The documents that a filter keeps, with the texts that it changed."""
     began = time.perf_counter()
-    verdicts = corpus_filter.judge_batch(documents)
+    verdicts = judge_documents(corpus_filter, documents)
     step.seconds += time.perf_counter() - began
     kept = []
     for document, verdict in zip(documents, verdicts, strict=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,8 +25,9 @@ from rexplug.components import (
     Scores,
     TaggingTask,
 )
-from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError
+from rexplug.errors import DataError, NotApplicable, RexplugError
 from rexplug.io.atomic import write_json, write_text
+from rexplug.plugins.calls import evaluate_model, score_document
 from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
 from rexplug.run_directory import read_json
@@ -102,7 +102,7 @@ class Context:
         salience: list[NDArray[np.uint8]] = []
         for document in encode(tokenizer, documents):
             marks = np.zeros(len(document.text), np.uint8)
-            for (start, end), score in zip(document.offsets, scorer.score(document), strict=True):
+            for (start, end), score in zip(document.offsets, score_document(scorer, document), strict=True):
                 marks[start:end] = np.maximum(marks[start:end], score)
             salience.append(marks)
         return salience
@@ -223,11 +223,10 @@ def _measure(
     }
     scores: Mapping[str, Scores] = {}
     try:
-        result = evaluator.evaluate(context)
+        result = evaluate_model(evaluator, context)
     except NotApplicable as reason:
         content |= {"not_applicable": str(reason)}
     else:
-        _require_finite(evaluator, result)
         scores = result.scores
         content |= {
             "main": result.main,
@@ -283,18 +282,3 @@ def _key(model: Model, evaluator: Evaluator, data_hash: str) -> str:
 def _file_hash(path: Path) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
-
-
-def _require_finite(evaluator: Evaluator, result: EvaluationResult) -> None:
-    """Check a result's metrics.
-
-    Raises:
-        PluginError: a metric is not finite, or there is no main metric.
-    """
-    for name, metric in result.metrics.items():
-        if not math.isfinite(metric.value):
-            raise PluginError(f"{evaluator.name}: the metric '{name}' is {metric.value}")
-    if result.main not in result.metrics:
-        raise PluginError(
-            f"{evaluator.name}: the main metric '{result.main}' is not among {', '.join(result.metrics) or 'its metrics (none)'}"
-        )

@@ -1,4 +1,4 @@
-"""Runs: stages, fingerprints, what can be skipped and what must be done again.
+"""Runs: stages with fingerprints, which are skipped, resumed or redone.
 
-Nothing is imported here, so that `rexplug check` loads `preflight` and not what trains.
+Nothing is imported here, so that `rexplug check` loads `preflight` without the modules that train.
 """

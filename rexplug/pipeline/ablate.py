@@ -1,4 +1,4 @@
-"""Variants of a recipe that share every stage which they do not change, and what may be said of their differences."""
+"""Ablations: variants of a recipe that share every stage they do not change, and a comparison of their results."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rexplug.errors import DataError, RecipeError
 from rexplug.io.atomic import write_json
+from rexplug.pipeline.manifest import Manifest
 from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.pipeline.run import run_recipe
 from rexplug.plugins.registry import Registry
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Axis:
-    """A key of the recipe and the values that it takes; `labels` are short and distinct."""
+    """A key of the recipe and the values that it takes; `labels` are short, distinct names of the values."""
 
     key: str
     values: tuple[Any, ...]
@@ -34,10 +35,10 @@ class Axis:
 
     @classmethod
     def parse(cls, text: str) -> Axis:
-        """Read `phases.anneal.masking=[a, b]`.
+        """Parse `phases.anneal.masking=[a, b]`.
 
         Raises:
-            RecipeError: it does not look like that, or has fewer than two values.
+            RecipeError: it is not of that form, or has fewer than two values.
         """
         key, equals, written = text.partition("=")
         blame = f"--vary {text}"
@@ -51,7 +52,7 @@ class Axis:
         shown = [_short(value) for value in values]
         if len(set(shown)) < len(shown):
             shown = [_long(value) for value in values]
-        return cls(key, tuple(values), tuple(f"{key.rpartition('.')[2]}={each}" for each in shown))
+        return cls(key, tuple(values), tuple(f"{key.rpartition('.')[2]}={label}" for label in shown))
 
 
 @dataclass(frozen=True)
@@ -63,37 +64,37 @@ class Variant:
 
     @property
     def folder(self) -> str:
-        """A file name."""
+        """The label as a folder name."""
         return re.sub(r"[^A-Za-z0-9._=-]+", "-", self.label).strip("-")[:80]
 
 
 def variants_of(axes: Sequence[Axis]) -> list[Variant]:
-    """Every combination, the first values first; without axes, the recipe as it is.
+    """Every combination of the axes' values, starting with their first ones; without axes, the recipe as it is.
 
     Raises:
-        RecipeError: two axes vary the same key, or two variants would share a folder.
+        RecipeError: two axes vary the same key.
     """
     keys = [axis.key for axis in axes]
     for key in keys:
         if keys.count(key) > 1:
             raise RecipeError(f"--vary {key}: the key is varied twice; put all its values into one list")
-    found = []
+    variants = []
     for places in product(*(range(len(axis.values)) for axis in axes)):
         chosen = list(zip(axes, places, strict=True))
         label = ", ".join(axis.labels[place] for axis, place in chosen)
-        found.append(
+        variants.append(
             Variant(label or "recipe", tuple(f"{axis.key}={json.dumps(axis.values[place])}" for axis, place in chosen))
         )
-    folders = [variant.folder for variant in found]
+    folders = [variant.folder for variant in variants]
     return [
         variant if folders.count(variant.folder) == 1 else Variant(f"{variant.label} ({number + 1})", variant.overrides)
-        for number, variant in enumerate(found)
+        for number, variant in enumerate(variants)
     ]
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """The plan: which recipe runs where. `runs` maps variant -> seed -> recipe."""
+    """The runs of an ablation; `recipes` maps (variant's label, seed) to a recipe."""
 
     variants: Sequence[Variant]
     seeds: Sequence[int]
@@ -103,10 +104,10 @@ class Ablation:
     def plan(
         cls, recipe: Path, overrides: Sequence[str], axes: Sequence[Axis], seeds: int, registry: Registry
     ) -> Ablation:
-        """Load every variant's recipe before anything runs.
+        """Load the recipes of all variants before anything runs.
 
-        All variants store the salience scores of all, so that a change of the masking policy changes no token store and
-        every variant's salient words are the same ones.
+        All variants get the salience scorers of all, so that variants of the masking policy share their token stores and are
+        evaluated on the same salient words.
 
         Raises:
             RecipeError: a variant's recipe has problems.
@@ -114,11 +115,11 @@ class Ablation:
         variants = variants_of(axes)
         plain = [load_recipe(recipe, [*overrides, *variant.overrides], registry) for variant in variants]
         scorers: dict[str, Any] = {}
-        for each in plain:
-            if each.evaluation_scorer is not None:
-                scorers.setdefault(each.evaluation_scorer.channel, each.evaluation_scorer.dump())
-        for each in plain:
-            scorers |= {s.channel: s.dump() for s in each.scorers if s.channel not in scorers}
+        for loaded in plain:
+            if loaded.evaluation_scorer is not None:
+                scorers.setdefault(loaded.evaluation_scorer.channel, loaded.evaluation_scorer.dump())
+        for loaded in plain:
+            scorers |= {s.channel: s.dump() for s in loaded.scorers if s.channel not in scorers}
         shared = [f"salience={json.dumps(list(scorers.values()))}"] if scorers else []
         first = plain[0].seed_of_training
         numbers = [first + number for number in range(seeds)]
@@ -132,7 +133,7 @@ class Ablation:
         return cls(variants, numbers, recipes)
 
     def folder(self, root: Path, variant: Variant, seed: int) -> RunDirectory:
-        """The run of a variant with a seed."""
+        """The run directory of a variant and seed."""
         return RunDirectory(root / variant.folder / f"seed-{seed}")
 
 
@@ -151,8 +152,8 @@ def run_ablation(
     Stages are taken over from the variants before, and from the runs in `share_with`.
 
     Raises:
-        RexplugError: something the user can mend.
-        RunInterrupted: training was asked to stop; the same command goes on.
+        RexplugError: something that the user can correct.
+        RunInterrupted: training was asked to stop; the same command continues.
     """
     from rexplug.report.compare import compare_models, pooled, write_comparison
     from rexplug.report.results import find_results
@@ -193,9 +194,7 @@ def run_ablation(
 
 
 def _seconds(runs: Sequence[RunDirectory]) -> tuple[float, float]:
-    """What the stages took, and what those would have taken that were taken over."""
-    from rexplug.pipeline.manifest import Manifest
-
+    """Seconds of the stages that ran, and of those that were taken over."""
     stages = [stage for run in runs for stage in Manifest.open(run).values["stages"].values()]
     shared = sum(stage.get("seconds", 0.0) for stage in stages if "taken_over_from" in stage)
     return round(sum(stage.get("seconds", 0.0) for stage in stages) - shared, 1), round(shared, 1)
@@ -209,5 +208,5 @@ def _short(value: Any) -> str:
 
 def _long(value: Any) -> str:
     if isinstance(value, dict):
-        return " ".join(f"{key}:{_long(each)}" if key != "use" else _long(each) for key, each in value.items())
+        return " ".join(f"{key}:{_long(item)}" if key != "use" else _long(item) for key, item in value.items())
     return json.dumps(value) if not isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Evaluators on any models, outside a run."""
+"""Evaluates any models with the evaluators of a recipe or suite, outside a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rexplug.components import Evaluator
 from rexplug.errors import DataError, RexplugError
 from rexplug.pipeline.manifest import Manifest
-from rexplug.pipeline.run import RecipeStages
+from rexplug.pipeline.stage_work import StageWork
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def evaluate_models(
     names: Sequence[ModelSpec], evaluators: Sequence[Evaluator], data: EvaluationData, out: Path, progress: Progress
 ) -> list[ModelResults]:
-    """Measure every model on the same items; results lie in `out/<model>/` and are taken from there where nothing changed.
+    """Evaluate every model on the same items. Results are written to `out/<model>/`, and read from there if nothing changed.
 
     Raises:
         RexplugError: a model or data cannot be read.
@@ -33,16 +33,20 @@ def evaluate_models(
     for name in names:
         evaluate(evaluators, name.load, data, name=name.label, folder=out / name.label, progress=progress)
     labels = {evaluator.label for evaluator in evaluators}
-    found = []
+    models = []
     for name in names:
         loaded = load_results(out / name.label, name.label)
         kept = {label: result for label, result in loaded.results.items() if label in labels}
-        found.append(type(loaded)(name.label, kept, loaded.scores))
-    return found
+        models.append(type(loaded)(name.label, kept, loaded.scores))
+    return models
 
 
 def evaluation_data_of(recipe: Recipe, run: RunDirectory, progress: Progress) -> EvaluationData:
-    """What the run of a recipe held out; nothing if it has not curated yet."""
+    """The held-out documents and fitted scorer of a recipe's run; empty if it has not been curated and tokenized.
+
+    Raises:
+        DataError: the folder of a finished stage is missing.
+    """
     from rexplug.evaluation import EvaluationData
 
     if run.manifest.is_file():
@@ -52,14 +56,14 @@ def evaluation_data_of(recipe: Recipe, run: RunDirectory, progress: Progress) ->
                 raise DataError(f"{folder} is missing, and {stage} is done; --from {stage} makes it again")
     if not run.tokenizer.is_dir() or not run.corpus.is_dir():
         return EvaluationData({}, recipe.seed)
-    return RecipeStages(recipe, run, progress).evaluation_data()
+    return StageWork(recipe, run, progress).evaluation_data()
 
 
 def evaluators_with_data(evaluators: Sequence[Evaluator], progress: Progress) -> list[Evaluator]:
-    """The evaluators whose data is there; a line for each that is left out.
+    """The evaluators whose data exists; `progress` is told which are left out, and why.
 
     Raises:
-        DataError: none is left.
+        DataError: no evaluator has its data.
     """
     kept = []
     for evaluator in evaluators:
@@ -75,12 +79,13 @@ def evaluators_with_data(evaluators: Sequence[Evaluator], progress: Progress) ->
 
 
 def select_evaluators(evaluators: Sequence[Evaluator], wanted: Sequence[str]) -> list[Evaluator]:
-    """Those with one of the names (or labels); all if no name is given.
+    """The evaluators whose name or label is among `wanted`; all of them if it is empty.
 
     Raises:
-        DataError: a name fits none.
+        DataError: no evaluator has one of the names.
     """
     for name in wanted:
-        if all(name not in (each.name, each.label) for each in evaluators):
-            raise DataError(f"--only {name}: the evaluators are {', '.join(each.label for each in evaluators)}")
-    return [each for each in evaluators if not wanted or each.name in wanted or each.label in wanted]
+        if all(name not in (evaluator.name, evaluator.label) for evaluator in evaluators):
+            known = ", ".join(evaluator.label for evaluator in evaluators)
+            raise DataError(f"--only {name}: unknown evaluator; the evaluators are {known}")
+    return [evaluator for evaluator in evaluators if not wanted or {evaluator.name, evaluator.label} & set(wanted)]

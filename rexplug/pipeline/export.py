@@ -1,4 +1,4 @@
-"""A checkpoint of a run, at any step, as a Hugging Face model."""
+"""Exports a checkpoint of a run, at any step, as a Hugging Face model."""
 
 from __future__ import annotations
 
@@ -14,17 +14,27 @@ from rexplug.pipeline.run_folder import run_outputs
 from rexplug.run_directory import RunDirectory, repair_hint
 
 _TEXTS = 8
+"""Held-out texts on which the logits are compared."""
 PARITY = "parity.json"
-"""The proof that lies in every export."""
+"""The file in every export that records the comparison of its logits with the checkpoint's."""
 
 
 def export_checkpoint(
     root: Path, checkpoint: str | None, target: Path | None, *, onnx: bool = False
 ) -> tuple[Path, dict[str, Any]]:
-    """Export `PHASE`, `PHASE/STEP` or, if None, the last phase that has a checkpoint; returns the folder and the proof.
+    """Export a checkpoint and compare the logits of the export with those of the checkpoint.
+
+    Args:
+        root: the run directory.
+        checkpoint: `PHASE`, `PHASE/STEP`, or None for the newest one.
+        target: the folder to write; `exports/PHASE-STEP` in the run directory if None.
+        onnx: write an ONNX file too.
+
+    Returns:
+        the folder, and the comparison of the logits (the contents of `parity.json`).
 
     Raises:
-        DataError: there is no such run or checkpoint, or the proof fails.
+        DataError: the run or the checkpoint does not exist or is damaged, or the logits differ.
     """
     from rexplug.document_files import read_documents
     from rexplug.model.export import export, export_onnx
@@ -50,56 +60,58 @@ def export_checkpoint(
 
 
 def require_free(target: Path, run: RunDirectory) -> None:
-    """Refuse to write over anything but an empty folder or an earlier export.
+    """Refuse to overwrite anything but an empty folder or an earlier export.
 
     Raises:
-        DataError: the target is something else, or lies in what the run itself writes.
+        DataError: the target is something else, or is among the files that the run itself writes.
     """
     place = target.resolve()
-    if any(place.is_relative_to(path.resolve()) for path in run_outputs(run)) or run.root.resolve().is_relative_to(
-        place
-    ):
+    inside = any(place.is_relative_to(path.resolve()) for path in run_outputs(run))
+    if inside or run.root.resolve().is_relative_to(place):
         raise DataError(f"--to {target}: the run itself keeps its files there; give another folder")
     if target.exists() and not target.is_dir():
         raise DataError(f"--to {target}: this is a file; give the folder to write")
     if target.is_dir() and any(target.iterdir()) and not (target / PARITY).is_file():
         raise DataError(
-            f"--to {target}: the folder is not empty and is no earlier export (it has no {PARITY}), so that nothing in it was "
+            f"--to {target}: the folder is not empty and is not an earlier export (it has no {PARITY}), so that nothing in it was "
             "replaced; give another folder"
         )
 
 
 def longest_context(run: RunDirectory, phase: str) -> int | None:
-    """The longest context up to a phase of a model trained from scratch; None where the model's config says it.
+    """The longest context that a model trained from scratch has seen at the end of a phase; None if its config says so.
 
-    The config already has room for the contexts of later phases, which this checkpoint has not seen.
+    The config of a model trained from scratch has the longest context of all phases, later ones included.
+
+    Raises:
+        DataError: the run's recipe is damaged.
     """
     if not run.recipe.exists():
         return None
     try:
         recipe = yaml.safe_load(run.recipe.read_text(encoding="utf-8"))
-        contexts = {each["name"]: int(each["context"]) for each in recipe["phases"]}
-        started = recipe["model"].get("from") is not None
+        contexts = {entry["name"]: int(entry["context"]) for entry in recipe["phases"]}
+        from_checkpoint = recipe["model"].get("from") is not None
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         raise DataError(
             f"{run.recipe} is not the recipe of a run; the run writes it again when it is continued"
         ) from None
-    if started or phase not in contexts:
+    if from_checkpoint or phase not in contexts:
         return None
     return max(list(contexts.values())[: list(contexts).index(phase) + 1])
 
 
 def find_checkpoint(run: RunDirectory, name: str | None) -> Path:
-    """The folder of `PHASE`, `PHASE/STEP`, or of the newest checkpoint.
+    """The folder of the checkpoint `PHASE`, `PHASE/STEP`, or of the newest one if `name` is None.
 
     Raises:
-        DataError: there is none; the message lists those that exist.
+        DataError: it does not exist; the message lists those that do.
     """
-    found = sorted(run.checkpoints.glob("*/state.json"), key=lambda path: path.stat().st_mtime)
-    found += sorted(run.checkpoints.glob("*/*/state.json"), key=lambda path: path.stat().st_mtime)
-    folders = [path.parent for path in found]
+    states = sorted(run.checkpoints.glob("*/state.json"), key=lambda path: path.stat().st_mtime)
+    states += sorted(run.checkpoints.glob("*/*/state.json"), key=lambda path: path.stat().st_mtime)
+    folders = [path.parent for path in states]
     if not folders:
-        raise DataError(f"{run.root} has no checkpoint; is it the folder of a run that has trained?")
+        raise DataError(f"{run.root} has no checkpoint; is it the directory of a run that has trained?")
     if name is None:
         return folders[-1]
     phase, _, step = name.partition("/")
@@ -107,5 +119,5 @@ def find_checkpoint(run: RunDirectory, name: str | None) -> Path:
     wanted = [path for path in of_phase if not step or path.name in (step, f"step-{step:0>9}")]
     if not wanted:
         known = ", ".join(f"{path.parent.name}/{path.name.removeprefix('step-').lstrip('0')}" for path in folders)
-        raise DataError(f"--checkpoint {name}: there is no such checkpoint; the run has {known}")
+        raise DataError(f"--checkpoint {name}: unknown checkpoint; the run has {known}")
     return wanted[-1]

@@ -1,4 +1,4 @@
-"""The lineage of a run's phases."""
+"""Lineage of a run: which documents its steps were trained on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def finished_phases(root: Path) -> set[str]:
-    """The phases that a run has ended, whatever its recipe says of their length now."""
+    """The phases that a run has finished, even if its recipe has changed since."""
     run = RunDirectory(root)
     if not run.manifest.exists():
         return set()
@@ -27,11 +27,15 @@ def finished_phases(root: Path) -> set[str]:
 
 
 def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
-    """The lineage of every phase of a run, in order, or of one; phases that have not begun have no steps yet.
+    """Phase -> lineage, in the order of the recipe; a phase that has not started has no steps.
+
+    Args:
+        root: the run directory.
+        phase: only this phase; all if None.
 
     Raises:
-        DataError: the folder holds no run, or nothing was tokenized in it yet.
-        RecipeError: its recipe cannot be loaded here, or has no such phase.
+        DataError: the folder is not a run directory, or has no token stores yet.
+        RecipeError: its recipe cannot be loaded here, or does not have the phase.
     """
     from rexplug.batches import Lineage, PositionHistory
     from rexplug.batches.history import FILE
@@ -44,14 +48,14 @@ def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
         Manifest.existing(run)
         raise DataError(f"{run.recipe} is missing; {repair_hint(run.recipe)}")
     recipe = load_recipe(run.recipe, (), load_plugins())
-    names = [each.name for each in recipe.phases]
+    names = [known.name for known in recipe.phases]
     if phase is not None and phase not in names:
-        raise RecipeError(f"--phase {phase}: there is no such phase; the phases are {', '.join(names)}")
+        raise RecipeError(f"--phase {phase}: unknown phase; the phases are {', '.join(names)}")
     missing = [name for name in recipe.sources if not (run.tokens / name / "store.json").exists()]
     if missing:
         raise DataError(f"{root} has no token store of '{missing[0]}' yet; rexplug run makes it")
     return {
-        each.name: Lineage(PositionHistory(run.checkpoints / each.name / FILE, phase_stream(recipe, each, run)))
-        for each in recipe.phases
-        if phase in (None, each.name)
+        chosen.name: Lineage(PositionHistory(run.checkpoints / chosen.name / FILE, phase_stream(recipe, chosen, run)))
+        for chosen in recipe.phases
+        if phase in (None, chosen.name)
     }

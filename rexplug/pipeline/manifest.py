@@ -1,4 +1,4 @@
-"""`run.json`: what was done with what, so that the next run knows what it can skip."""
+"""`run.json`: which stages ran with which inputs, so that the next run can skip those that are still valid."""
 
 from __future__ import annotations
 
@@ -27,55 +27,55 @@ _PACKAGES = (
 
 
 def now() -> str:
-    """The time in UTC, to the second, ISO 8601."""
+    """The present time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _shape_problem(values: Any) -> str | None:
-    """What is not as `Manifest` writes it, as a clause."""
+    """Where the contents of `run.json` differ from what `Manifest` writes, as a clause."""
     if not isinstance(values, dict):
-        return f"it holds {_short(values)} where an object is due"
+        return f"it holds {_short(values)} instead of an object"
     stages = values.get("stages")
     if not isinstance(stages, dict):
-        return f"'stages' is {_short(stages)} where an object is due"
+        return f"'stages' is {_short(stages)} instead of an object"
     kinds: dict[str, tuple[type, ...]] = {
         "status": (str,), "fingerprint": (str,), "inputs": (dict,), "seconds": (int, float), "result": (dict, type(None)),
         "peak_memory_gib": (int, float, type(None)), "files": (dict,),
     }  # fmt: skip
     for key in ("versions", "plugins", "host"):
         if not isinstance(values.get(key, {}), dict):
-            return f"'{key}' is {_short(values[key])} where an object is due"
+            return f"'{key}' is {_short(values[key])} instead of an object"
     for name, stage in stages.items():
         if not isinstance(stage, dict):
-            return f"'stages.{name}' is {_short(stage)} where an object is due"
+            return f"'stages.{name}' is {_short(stage)} instead of an object"
         for key, kind in kinds.items():
             if key in stage and (not isinstance(stage[key], kind) or isinstance(stage[key], bool)):
                 return f"'stages.{name}.{key}' is {_short(stage[key])}"
-        if any(not is_entry(each) for each in stage.get("files", {}).values()):
-            return f"'stages.{name}.files' holds no sizes and checksums"
+        if any(not is_entry(entry) for entry in stage.get("files", {}).values()):
+            return f"'stages.{name}.files' does not hold sizes and checksums"
         result = stage.get("result")
         if name.partition(".")[0] in ("curate", "tokenize", "evaluate") and result is not None:
-            odd = next(
-                (key for key, each in result.items() if key != "seconds" and not isinstance(each, dict | list)), None
+            wrong = next(
+                (key for key, value in result.items() if key != "seconds" and not isinstance(value, dict | list)), None
             )
-            if odd is not None and not (name == "curate" and odd not in ("sources",)):
-                return f"'stages.{name}.result.{odd}' is {_short(result[odd])} where an object is due"
+            if wrong is not None and not (name == "curate" and wrong != "sources"):
+                return f"'stages.{name}.result.{wrong}' is {_short(result[wrong])} instead of an object"
     return None
 
 
 @dataclass
 class Manifest:
-    """The contents of `run.json`, written through on every change."""
+    """The contents of `run.json`; every change is written to the file at once."""
 
     run: RunDirectory
     values: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, run: RunDirectory) -> Manifest:
-        """Read the manifest of a run, or begin an empty one.
+        """Read the manifest of a run, or start an empty one.
 
         Raises:
-            DataError: it is damaged.
+            DataError: the file is damaged.
         """
         if not run.manifest.exists():
             return cls(run, {"stages": {}})
@@ -87,48 +87,45 @@ class Manifest:
 
     @classmethod
     def existing(cls, run: RunDirectory) -> Manifest:
-        """Read the manifest of a folder that must be a run.
+        """Read the manifest of a folder that must be a run directory.
 
         Raises:
-            DataError: it is none, or its manifest is damaged.
+            DataError: the folder is not a run directory, or its manifest is damaged.
         """
         if not run.root.is_dir():
-            what = "is a file" if run.root.exists() else "is not there"
-            raise DataError(f"{run.root} {what}; give the folder of a run, like runs/NAME")
+            what = "is a file" if run.root.exists() else "does not exist"
+            raise DataError(f"{run.root} {what}; give a run directory like runs/NAME")
         if not run.manifest.is_file():
-            raise DataError(f"{run.root} is no run: it has no {run.manifest.name}; give a folder like runs/NAME")
+            raise DataError(
+                f"{run.root} is not a run directory: it has no {run.manifest.name}; give one like runs/NAME"
+            )
         return cls.open(run)
 
     def stage(self, name: str) -> dict[str, Any]:
-        """What is known of a stage; empty if it never started."""
+        """The entry of a stage; empty if it never started."""
         return dict(self.values["stages"].get(name, {}))
 
     def set_stage(self, name: str, **values: Any) -> None:
-        """Change what is known of a stage and write the manifest."""
+        """Update the entry of a stage and write the manifest."""
         self.values["stages"].setdefault(name, {}).update(values)
         self.write()
 
-    def drop_stage(self, name: str) -> None:
-        """Forget a stage."""
-        if self.values["stages"].pop(name, None) is not None:
-            self.write()
-
     def update(self, **values: Any) -> None:
-        """Change entries of the run itself and write the manifest."""
+        """Update entries of the run itself and write the manifest."""
         self.values.update(values)
         self.write()
 
     def write(self) -> None:
-        """Write `run.json` in one step."""
+        """Write `run.json` atomically."""
         write_json(self.run.manifest, self.values)
 
 
 @contextmanager
 def locked(run: RunDirectory) -> Iterator[None]:
-    """Keep a second run out of the folder while this one works.
+    """Hold the lock of a run directory, so that no second run works in it.
 
     Raises:
-        DataError: another process works in the folder.
+        DataError: another process holds it.
     """
     run.root.mkdir(parents=True, exist_ok=True)
     with (run.root / ".lock").open("w") as file:
@@ -136,24 +133,24 @@ def locked(run: RunDirectory) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise DataError(
-                f"another rexplug run is at work in {run.root}; wait for it, or give this one its own folder with --run-dir"
+                f"another rexplug run is using {run.root}; wait for it, or give this one its own folder with --run-dir"
             ) from None
         yield
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, rexplug and the packages that decide what comes out."""
-    found = {"python": platform.python_version(), "rexplug": __version__}
+    """Versions of Python, rexplug and the packages that decide results."""
+    installed = {"python": platform.python_version(), "rexplug": __version__}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def host() -> dict[str, Any]:
-    """The machine, as far as it decides speed and size."""
+    """The operating system, number of processors and memory of this machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "system": f"{platform.system()} {platform.machine()}",
@@ -163,7 +160,7 @@ def host() -> dict[str, Any]:
 
 
 def peak_memory_gib() -> float:
-    """The most memory that this process or one of its ended workers has held so far, in GiB."""
+    """Peak memory so far of this process or of one of its finished child processes, in GiB."""
     unit = 1 if sys.platform == "darwin" else 1024
     most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return round(most * unit / 2**30, 2)
@@ -172,19 +169,19 @@ def peak_memory_gib() -> float:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:
     """Where two nested mappings differ, as `path: old -> new`, in the order of the new one.
 
-    Lists as long as each other are gone through as well; their items are told by number, as in overrides.
+    Lists of equal length are compared item by item; items are named by number, as in overrides.
     """
-    found = []
+    changes = []
     for key in [*new, *(key for key in old if key not in new)]:
         here = f"{path}.{key}" if path else str(key)
         before, after = old.get(key), new.get(key)
         if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
             before, after = dict(enumerate(before)), dict(enumerate(after))
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += differences(before, after, here)
+            changes += differences(before, after, here)
         elif before != after:
-            found.append(f"{here}: {_short(before)} -> {_short(after)}")
-    return found
+            changes.append(f"{here}: {_short(before)} -> {_short(after)}")
+    return changes
 
 
 def _short(value: Any) -> str:

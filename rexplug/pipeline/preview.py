@@ -1,4 +1,4 @@
-"""Token stores to look into: those of a run, or of a small sample that is curated for the purpose."""
+"""Token stores to preview: those of a run, or of a small sample that is curated for the purpose."""
 
 from __future__ import annotations
 
@@ -21,23 +21,26 @@ from rexplug.run_directory import RunDirectory
 def token_stores_for_preview(
     recipe_or_run: Path, overrides: Sequence[str], phase: str | None, documents: int, progress: Progress
 ) -> Iterator[tuple[Recipe, RunDirectory, list[Phase], str]]:
-    """Yield a recipe, a folder with its token stores, the phases asked for, and a sentence on where they come from.
+    """Context with the token stores of a recipe or run; curates and tokenizes a sample where there are none.
 
     Args:
-        recipe_or_run: a recipe, or the folder of a run that was tokenized.
+        recipe_or_run: a recipe file, or the directory of a run that was tokenized.
         overrides: as for `load_recipe`.
         phase: the name of a phase; all phases if None.
-        documents: without a run, how many documents of each source are read.
+        documents: how many documents of each source are curated if the recipe has no run yet.
         progress: told what happens.
 
+    Yields:
+        the recipe, a run directory with its token stores, the phases, and a phrase that says where the stores come from.
+
     Raises:
-        RexplugError: the recipe is wrong, there is no such phase, or the folder holds no token stores.
+        RexplugError: the recipe has problems or does not have the phase, or the folder has no token stores.
     """
     if recipe_or_run.is_dir():
         run = RunDirectory(recipe_or_run)
         if not run.recipe.exists():
             raise DataError(
-                f"{recipe_or_run} is no run: it has no recipe.yaml; give a recipe or a folder like runs/NAME"
+                f"{recipe_or_run} is not a run directory: it has no recipe.yaml; give a recipe, or a directory like runs/NAME"
             )
         recipe = load_recipe(run.recipe, overrides)
         missing = [name for name in recipe.sources if not (run.tokens / name / "store.json").exists()]
@@ -52,7 +55,7 @@ def token_stores_for_preview(
     recipe = load_recipe(recipe_or_run, overrides, registry)
     chosen = _phases(recipe, phase)
     run = RunDirectory(Path("runs") / recipe.name)
-    if all(known.store is not None for known in source_sizes(recipe, run).values()):
+    if all(size.store is not None for size in source_sizes(recipe, run).values()):
         yield recipe, run, chosen, f"from the token stores of {run.root}"
         return
     with tempfile.TemporaryDirectory(prefix="rexplug-peek-") as folder:
@@ -73,9 +76,9 @@ def token_stores_for_preview(
 
 
 def _phases(recipe: Recipe, name: str | None) -> list[Phase]:
-    found = [phase for phase in recipe.phases if name in (None, phase.name)]
-    if not found:
+    phases = [phase for phase in recipe.phases if name in (None, phase.name)]
+    if not phases:
         raise RecipeError(
-            f"--phase {name}: there is no such phase; the phases are {', '.join(p.name for p in recipe.phases)}"
+            f"--phase {name}: unknown phase; the phases are {', '.join(phase.name for phase in recipe.phases)}"
         )
-    return found
+    return phases

@@ -1,9 +1,7 @@
-"""What earlier runs left: lines of figures that are taken over, and folders that are emptied."""
+"""Checks the folder that a run is about to write to, and removes what an earlier run wrote there."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 from rexplug.errors import DataError, first_few
@@ -12,55 +10,48 @@ from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
 
 
-def metric_lines(run: RunDirectory, wanted: Callable[[str], bool]) -> list[str]:
-    """The whole lines of `metrics.jsonl` whose phase is wanted."""
-    if not run.metrics.exists():
-        return []
-    kept = []
-    for line in run.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            if wanted(json.loads(line)["phase"]):
-                kept.append(line + "\n")
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue  # a line that a killed run did not finish
-    return kept
-
-
 def require_run_folder(run: RunDirectory, *, fresh: bool) -> None:
-    """Refuse a folder that holds something else than a run, before anything in it is written or removed.
+    """Refuse a folder that holds something other than a run, before anything in it is written or removed.
+
+    Args:
+        run: the folder.
+        fresh: whether `--fresh` asks to remove what it holds.
 
     Raises:
-        DataError: it is a file, or no run and not empty (`fresh`), or no run and holds what a run would write over.
+        DataError: it is a file; or it is not a run directory and either holds what a run would overwrite or, with `fresh`, is
+            not empty.
     """
     root = run.root
     if root.is_symlink() and not root.exists():
-        raise DataError(f"{root} is a link to {root.readlink()}, which is not there; mend the link, or give --run-dir")
+        raise DataError(
+            f"{root} is a link to {root.readlink()}, which does not exist; repair the link, or give --run-dir"
+        )
     if root.exists() and not root.is_dir():
-        raise DataError(f"{root} is a file, but a run is a folder; give another one with --run-dir")
+        raise DataError(f"{root} is a file, but a run needs a folder; give another one with --run-dir")
     if not root.exists() or run.manifest.is_file():
         return
     try:
-        there = sorted(path.name for path in root.iterdir() if path.name not in _BEFORE_A_RUN)
+        names = sorted(path.name for path in root.iterdir() if path.name not in _BEFORE_A_RUN)
     except OSError as error:
         raise DataError(f"{root} cannot be read: {error.strerror}") from None
-    if fresh and there:
+    if fresh and names:
         raise DataError(
-            f"--fresh: {root} is not empty and is no run (it has no {run.manifest.name}), so that nothing in it was removed; it "
-            f"holds {_some(there)}. Give a folder of a run, or another one with --run-dir"
+            f"--fresh: {root} is not empty and is not a run directory (it has no {run.manifest.name}), so that nothing in it was "
+            f"removed; it holds {_some(names)}. Give a run directory, or another folder with --run-dir"
         )
-    taken = [name for name in there if root / name in run_outputs(run)]
+    taken = [name for name in names if root / name in run_outputs(run)]
     if taken:
         raise DataError(
-            f"{root} is no run (it has no {run.manifest.name}), but holds {_some(taken)}, which a run would write over; give "
-            "another folder with --run-dir"
+            f"{root} is not a run directory (it has no {run.manifest.name}), but holds {_some(taken)}, which a run would "
+            "overwrite; give another folder with --run-dir"
         )
 
 
 def require_inputs_elsewhere(recipe: Recipe, run: RunDirectory) -> None:
-    """Refuse a recipe that reads what this very run writes: a stage would clear its own input.
+    """Refuse a recipe that reads what this run itself writes: a stage would remove its own input.
 
     Raises:
-        DataError: a tokenizer, a checkpoint or a file of the recipe lies among what the run makes.
+        DataError: a tokenizer, a checkpoint or an input file of the recipe is among the outputs of the run.
     """
     read: list[tuple[str, str | Path]] = [
         (f"{key}.from", name)
@@ -68,20 +59,24 @@ def require_inputs_elsewhere(recipe: Recipe, run: RunDirectory) -> None:
         if name is not None
     ]
     read += [(f"sources.{name}", path) for name, source in recipe.sources.items() for path in source.inputs()]
-    read += [(f"evaluators.{number}", path) for number, each in enumerate(recipe.evaluators) for path in each.inputs()]
-    made = [(path, path.resolve()) for path in run_outputs(run)]
+    read += [
+        (f"evaluators.{number}", path)
+        for number, evaluator in enumerate(recipe.evaluators)
+        for path in evaluator.inputs()
+    ]
+    outputs = [(path, path.resolve()) for path in run_outputs(run)]
     for key, name in read:
         place = Path(name).resolve()
-        for path, resolved in made:
+        for path, resolved in outputs:
             if place.is_relative_to(resolved):
                 raise DataError(
-                    f"{key}: '{name}' lies in {path}, which this run itself writes and clears; copy it to another place, or "
+                    f"{key}: '{name}' lies in {path}, which this run itself writes and clears; copy it elsewhere, or "
                     "give another folder with --run-dir"
                 )
 
 
 _BEFORE_A_RUN = (".lock", "logs")
-"""What a start that was refused may have left."""
+"""What a refused start may have left behind."""
 
 
 def _some(names: list[str]) -> str:
@@ -89,7 +84,7 @@ def _some(names: list[str]) -> str:
 
 
 def run_outputs(run: RunDirectory) -> tuple[Path, ...]:
-    """Everything that a run writes into its folder; answers of language models are kept for the next one."""
+    """Everything that a run writes into its folder, except answers of language models, which the next run uses again."""
     return (
         run.recipe, run.manifest, run.plan, run.relevance, run.corpus, run.fitted, run.tokenizer, run.tokens,
         run.checkpoints, run.metrics, run.logs, run.evaluation, run.baselines, run.model, run.report, run.card,
@@ -97,8 +92,8 @@ def run_outputs(run: RunDirectory) -> tuple[Path, ...]:
 
 
 def remove_run_outputs(run: RunDirectory) -> None:
-    """Remove what a run made, and nothing else: files of other kinds stay, and so do answers of language models."""
+    """Remove what a run wrote; other files stay, and so do answers of language models."""
     for path in [*run_outputs(run), *run.root.glob(".tmp-*"), *run.root.glob(".old-*")]:
         if path != run.manifest:
             remove(path)
-    remove(run.manifest)  # last: a removal that is cut short can be repeated
+    remove(run.manifest)  # last, so that a removal that is interrupted can be repeated

@@ -1,4 +1,4 @@
-"""Whether the files of a run are still what was written."""
+"""Compares the files of a run with their checksums."""
 
 from __future__ import annotations
 
@@ -16,24 +16,28 @@ from rexplug.run_directory import RunDirectory, read_metrics, repair_hint
 
 @dataclass
 class VerifiedPart:
-    """A part of a run: its folder, how many files and bytes were compared, what differs, and what makes it again.
-
-    A part whose files were written without checksums has none to compare.
-    """
+    """What `verify_run` found in one folder of a run."""
 
     folder: Path
     repair: str
+    """How the user can restore it, as a clause."""
     files: int = 0
+    """Number of files that were compared; 0 where none have checksums."""
     size: int = 0
+    """Their size in bytes."""
     problems: list[str] = field(default_factory=list)
+    """A sentence per difference."""
 
 
 def verify_run(root: Path, *, content_up_to: int | None = None) -> Iterator[VerifiedPart]:
-    """Read every file of a run and compare it with its checksum, part by part; of files larger than `content_up_to` bytes only
-    the size is compared.
+    """Compare every file of a run with its checksum, folder by folder.
+
+    Args:
+        root: the run directory.
+        content_up_to: of files larger than this many bytes only the size is compared.
 
     Raises:
-        DataError: the folder is no run, or its manifest is damaged.
+        DataError: the folder is not a run directory, or its manifest is damaged.
     """
     run = RunDirectory(root)
     manifest = Manifest.existing(run)
@@ -47,7 +51,7 @@ def verify_run(root: Path, *, content_up_to: int | None = None) -> Iterator[Veri
         phase = folder.name if folder.parent == run.checkpoints else folder.parent.name
         again = f"--from train.{phase} trains it again"
         if folder.name.startswith("step-"):
-            again = f"a run passes over it; {again}"
+            again = f"a run skips it; {again}"
         yield _folder(folder, content_up_to, again)
     if run.model.is_dir():
         yield _folder(run.model, content_up_to, "--from export writes it again")
@@ -60,72 +64,72 @@ def verify_run(root: Path, *, content_up_to: int | None = None) -> Iterator[Veri
     if not run.recipe.exists():
         yield VerifiedPart(run.root, "rexplug run RECIPE writes it again", problems=[f"{run.recipe} is missing"])
     yield from _recorded(run, manifest, content_up_to)
-    gone: list[Path] = []
-    for name, path in _promised(run, manifest):
-        if not path.exists() and not any(path.is_relative_to(parent) for parent in gone):
-            gone.append(path)
+    missing: list[Path] = []
+    for name, path in _expected(run, manifest):
+        if not path.exists() and not any(path.is_relative_to(parent) for parent in missing):
+            missing.append(path)
             yield VerifiedPart(
                 path.parent, f"--from {name} makes it again", problems=[f"{path} is missing, and {name} is done"]
             )
 
 
 def _done(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Name and entry of every finished stage."""
     for name in manifest.values["stages"]:
-        known = manifest.stage(name)
-        if known.get("status") == "done":
-            yield name, known
+        recorded = manifest.stage(name)
+        if recorded.get("status") == "done":
+            yield name, recorded
 
 
 def _recorded(run: RunDirectory, manifest: Manifest, limit: int | None) -> Iterator[VerifiedPart]:
-    """The files whose checksums the manifest keeps, by the folder that they lie in; a file that two stages wrote is that of
-    the later one."""
+    """The files whose checksums are in the manifest, by folder; for a file that two stages wrote the later entry counts."""
     places: dict[Path, dict[Path, tuple[str, Mapping[str, Any]]]] = {}
-    for name, known in _done(manifest):
-        for path, entry in known.get("files", {}).items():
+    for name, recorded in _done(manifest):
+        for path, entry in recorded.get("files", {}).items():
             places.setdefault((run.root / path).parent, {})[run.root / path] = name, entry
     for folder, files in places.items():
         stages = sorted({name for name, _ in files.values()})
-        found = VerifiedPart(folder, f"--from {stages[0]} makes it again", len(files))
-        found.size = sum(int(entry["bytes"]) for _, entry in files.values())
+        part = VerifiedPart(folder, f"--from {stages[0]} makes it again", len(files))
+        part.size = sum(int(entry["bytes"]) for _, entry in files.values())
         for path, (_, entry) in files.items():
             problem = file_problem(path, entry, content=limit is None or entry["bytes"] <= limit)
             if problem is not None:
-                found.problems.append(problem)
-        yield found
+                part.problems.append(problem)
+        yield part
 
 
-def _folder(folder: Path, limit: int | None, mend: str) -> VerifiedPart:
-    found = VerifiedPart(folder, mend, problems=list(folder_problems(folder, content_up_to=limit)))
+def _folder(folder: Path, limit: int | None, repair: str) -> VerifiedPart:
+    part = VerifiedPart(folder, repair, problems=list(folder_problems(folder, content_up_to=limit)))
     try:
         entries = read_checksums(folder)
     except DataError:
-        return found
-    found.files, found.size = len(entries), sum(int(entry["bytes"]) for entry in entries.values())
-    return found
+        return part
+    part.files, part.size = len(entries), sum(int(entry["bytes"]) for entry in entries.values())
+    return part
 
 
 def _store(folder: Path, limit: int | None) -> VerifiedPart:
     from rexplug.tokens.store import TokenStore
 
-    found = VerifiedPart(folder, "--from tokenize makes it again")
+    part = VerifiedPart(folder, "--from tokenize makes it again")
     try:
         store = TokenStore.open(folder)
         files = [file for shard in store.description["shards"] for file in shard["files"].values()]
-        found.files, found.size = len(files), sum(int(file["bytes"]) for file in files)
-        found.problems += store.verify(content_up_to=limit)
+        part.files, part.size = len(files), sum(int(file["bytes"]) for file in files)
+        part.problems += store.verify(content_up_to=limit)
         for key in ("documents", "tokens"):
-            said, held = store.description[key], sum(shard[key] for shard in store.description["shards"])
-            if said != held:
-                found.problems.append(
-                    f"{folder / 'store.json'} is damaged: it says {said:,} {key}, and its shards hold {held:,}"
+            stated, actual = store.description[key], sum(shard[key] for shard in store.description["shards"])
+            if stated != actual:
+                part.problems.append(
+                    f"{folder / 'store.json'} is damaged: it says {stated:,} {key}, and its shards hold {actual:,}"
                 )
     except RexplugError as error:
-        found.problems.append(str(error))
-    return found
+        part.problems.append(str(error))
+    return part
 
 
 def _checkpoints(run: RunDirectory) -> Iterator[Path]:
-    """Every checkpoint, those of a phase by its steps and the final one last."""
+    """Every checkpoint; those of a phase by step, the final one last."""
     for phase in sorted(path for path in run.checkpoints.glob("[!.]*") if path.is_dir()):
         if any((phase / name).exists() for name in (CHECKSUMS, "config.json", "model.safetensors")):
             yield phase
@@ -134,24 +138,24 @@ def _checkpoints(run: RunDirectory) -> Iterator[Path]:
 
 
 def _metrics(path: Path) -> VerifiedPart:
-    found = VerifiedPart(path, repair_hint(path), files=1)
+    part = VerifiedPart(path, repair_hint(path), files=1)
     try:
-        found.size = path.stat().st_size
+        part.size = path.stat().st_size
         for _ in read_metrics(path):
             pass
     except DataError as error:
-        found.problems.append(str(error).removesuffix(f"; {repair_hint(path)}"))
-    return found
+        part.problems.append(str(error).removesuffix(f"; {repair_hint(path)}"))
+    return part
 
 
-def _promised(run: RunDirectory, manifest: Manifest) -> Iterator[tuple[str, Path]]:
-    """What finished stages must have left, folders before what lies in them."""
+def _expected(run: RunDirectory, manifest: Manifest) -> Iterator[tuple[str, Path]]:
+    """Stage and path of everything that finished stages must have written; folders come before what is in them."""
     for name, stage in _done(manifest):
-        for path in _left(run, name, stage.get("result") or {}):
+        for path in _outputs_of(run, name, stage.get("result") or {}):
             yield name, path
 
 
-def _left(run: RunDirectory, name: str, result: Mapping[str, Any]) -> Iterator[Path]:
+def _outputs_of(run: RunDirectory, name: str, result: Mapping[str, Any]) -> Iterator[Path]:
     group, _, rest = name.partition(".")
     if group == "curate":
         yield run.corpus

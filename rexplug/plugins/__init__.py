@@ -1,1 +1,1 @@
-"""Plugins: how they are discovered, registered, called and fingerprinted."""
+"""Plugins: discovery, registration, calls and fingerprints."""

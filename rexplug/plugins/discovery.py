@@ -1,4 +1,4 @@
-"""Entry points to a registry; a plugin that is broken is set aside and shown, not obeyed and not fatal."""
+"""Loads plugins from entry points into a registry. A broken plugin is left out and listed, and does not stop the others."""
 
 from __future__ import annotations
 
@@ -11,34 +11,32 @@ from importlib.metadata import entry_points
 import pluggy
 
 from rexplug.errors import PluginError
-from rexplug.plugins import hookspecs
+from rexplug.plugins.hookspecs import GROUP, KINDS, specifications
 from rexplug.plugins.registry import LoadFailure, Plugin, Registry
 
-GROUP = "rexplug"
 STRICT = "REXPLUG_STRICT"
+"""Environment variable; `1` makes the first broken plugin fatal."""
 
 
 def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool = True) -> Registry:
-    """Load the installed plugins, and those in `extra` (name -> module or object).
+    """Load plugins; loading one changes no run, since the recipe names the components that it uses.
 
-    Nothing but the registry changes: which components work is for the recipe to say. With `REXPLUG_STRICT=1` in the
-    environment the first broken plugin raises instead of being set aside.
+    Args:
+        extra: further plugins, name -> module or object.
+        installed: load the installed plugins too.
 
     Raises:
-        PluginError: only with `REXPLUG_STRICT=1`.
+        PluginError: a plugin is broken and the environment says `REXPLUG_STRICT=1`; otherwise `Registry.failures` lists it.
     """
     registry = Registry()
     strict = os.environ.get(STRICT) == "1"
     for plugin, load in _candidates(extra or {}, installed):
         try:
             if plugin.name in registry.plugins:
-                both = [each.distribution or "this process" for each in (registry.plugins[plugin.name], plugin)]
-                raise PluginError(f"two plugins are called '{plugin.name}': one from {both[0]}, one from {both[1]}")
+                places = [other.distribution or "this process" for other in (registry.plugins[plugin.name], plugin)]
+                raise PluginError(f"two plugins are called '{plugin.name}': one from {places[0]}, one from {places[1]}")
             _register(registry, plugin, load())
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # a plugin is a stranger's code: whatever it raises at import is its failure
+        except (Exception, SystemExit) as error:  # importing a plugin runs its code, which may raise anything
             reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
             if strict:
                 raise PluginError(f"plugin '{plugin.name}' did not load: {reason}") from error
@@ -47,11 +45,10 @@ def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool =
 
 
 def _candidates(extra: Mapping[str, object], installed: bool) -> Iterator[tuple[Plugin, Callable[[], object]]]:
-    # Entry points are known by where they come from, not by class: once the importlib_metadata backport is imported
-    # (Composer's dependencies do it), the standard library's function returns the backport's objects.
+    # Their class is not relied on: once the importlib_metadata backport is imported (by Composer's dependencies), the standard
+    # library's function returns the backport's objects.
     if installed:
-        found = sorted(entry_points(group=GROUP), key=lambda point: (point.name != "core", point.name))
-        for point in found:
+        for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name != "core", point.name)):
             dist = point.dist
             yield Plugin(point.name, dist.name if dist else None, dist.version if dist else None), point.load
     for name, target in extra.items():
@@ -63,23 +60,23 @@ def _same(target: object) -> object:
 
 
 def _register(registry: Registry, plugin: Plugin, target: object) -> None:
-    """Take a plugin in whole or not at all."""
+    """Add all components of a plugin to the registry, or none where one of them breaks the contract."""
     manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
+    manager.add_hookspecs(specifications())
     try:
         manager.register(target, plugin.name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise PluginError(_explain(plugin.name, target, error)) from None
-    hooks = {caller.name for caller in manager.get_hookcallers(target) or ()}
-    if not hooks:
+        raise PluginError(_reason(plugin.name, target, error)) from None
+    implemented = {caller.name for caller in manager.get_hookcallers(target) or ()}
+    if not implemented:
         raise PluginError(
             f"plugin '{plugin.name}' implements no hook; mark functions like rexplug_corpus_filters() with @rexplug.hookimpl"
         )
     trial = Registry(dict(registry.entries))
     offered = []
-    for hook in hookspecs.KINDS:
-        if hook not in hooks:
+    for hook in KINDS:
+        if hook not in implemented:
             continue
         for classes in getattr(manager.hook, hook)():
             if not isinstance(classes, list | tuple):
@@ -95,14 +92,11 @@ def _register(registry: Registry, plugin: Plugin, target: object) -> None:
         registry.add(plugin.name, hook, component)
 
 
-def _explain(plugin: str, target: object, error: pluggy.PluginValidationError) -> str:
+def _reason(plugin: str, target: object, error: pluggy.PluginValidationError) -> str:
+    """Why pluggy refused a plugin: the misspelt hook, or pluggy's own message on one line."""
     for name in dir(target):
-        if (
-            name.startswith("rexplug_")
-            and hasattr(getattr(target, name), "rexplug_impl")
-            and name not in hookspecs.KINDS
-        ):
-            close = difflib.get_close_matches(name, list(hookspecs.KINDS), n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else f"; the hooks are {', '.join(hookspecs.KINDS)}"
+        if name.startswith("rexplug_") and hasattr(getattr(target, name), "rexplug_impl") and name not in KINDS:
+            close = difflib.get_close_matches(name, list(KINDS), n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else f"; the hooks are {', '.join(KINDS)}"
             return f"unknown hook '{name}' in plugin '{plugin}'{hint}"
     return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""What the code of plugins is: a hash of their own files, so that a result is known to come from this code and no other."""
+"""Fingerprints of plugin code: a hash of a plugin's own files, so that changed code redoes the stages that used it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from rexplug.components import Component
 
 _CORE = "rexplug"
 _SHARED = ("site-packages", "dist-packages")
-"""Folders whose modules do not belong to each other."""
+"""Folders that hold modules of many distributions."""
 _IGNORED = ("__pycache__", ".pyc", ".pyo", "~", ".egg-info", ".dist-info")
-"""Ends of the names of files and folders that decide nothing."""
+"""Endings of file and folder names that do not enter the hash."""
 
 
 class PluginCode:
-    """Identifies the code of plugins, each read once; a new object reads the files again.
+    """Identifies the code of plugins. The files of a plugin are read once; a new object reads them again.
 
     Args:
-        versions: plugin -> version, which stands beside the hash of the files.
+        versions: plugin -> version, which is put before the hash of the files.
     """
 
     def __init__(self, versions: Mapping[str, str]) -> None:
@@ -33,19 +33,18 @@ class PluginCode:
         self._hashes: dict[Path, str] = {}
 
     def of(self, components: Iterable[Component | None]) -> dict[str, str]:
-        """Plugin -> version and hash of its files, for the plugins that the components, their options and their base
-        classes come from.
+        """Plugin -> version and hash of its files, for the plugins that components, their options and base classes come from.
 
-        The core is left out: what its code makes has a format version per stage. The plugins that come with rexplug have
-        no version of their own, and their hash stands alone.
+        The core is left out: its stages have format versions instead. The plugins that ship with rexplug have no version of
+        their own, only the hash.
         """
         roots: dict[str, dict[str, Path | type]] = {}
         for component in _walk(components):
-            for found in type(component).__mro__:
-                package = found.__module__.partition(".")[0]
-                if issubclass(found, Component) and package != _CORE:
-                    plugin = found.name.partition(".")[0] or package
-                    for name, root in _roots(found):
+            for base in type(component).__mro__:
+                package = base.__module__.partition(".")[0]
+                if issubclass(base, Component) and package != _CORE:
+                    plugin = base.name.partition(".")[0] or package
+                    for name, root in _roots(base):
                         roots.setdefault(plugin, {})[name] = root
         return {plugin: self._identity(plugin, roots[plugin]) for plugin in sorted(roots)}
 
@@ -76,12 +75,12 @@ def _walk(values: Iterable[Any]) -> Iterator[Component]:
             yield from _walk(value)
 
 
-def _roots(found: type) -> Iterator[tuple[str, Path | type]]:
-    """What belongs to the plugin of a class: its package, or its module with those beside it that it imports.
+def _roots(component: type) -> Iterator[tuple[str, Path | type]]:
+    """The code of a class's plugin: its package, or its module and the modules in the same folder that it imports.
 
-    A class that was typed in, and not read from a file, stands for itself.
+    A class that was typed into a session, not read from a file, is hashed by its source text.
     """
-    parts = found.__module__.split(".")
+    parts = component.__module__.split(".")
     for end in range(1, len(parts) + 1):
         name = ".".join(parts[:end])
         file = getattr(sys.modules.get(name), "__file__", None)
@@ -91,12 +90,13 @@ def _roots(found: type) -> Iterator[tuple[str, Path | type]]:
         if path.name == "__init__.py":
             yield name, path.parent
         else:
-            yield from _beside(sys.modules[name], path.parent, {})
+            yield from _modules_in(path.parent, sys.modules[name], {})
         return
-    yield f"{found.__module__}.{found.__qualname__}", found
+    yield f"{component.__module__}.{component.__qualname__}", component
 
 
-def _beside(module: ModuleType, folder: Path, seen: dict[str, Path]) -> Iterator[tuple[str, Path]]:
+def _modules_in(folder: Path, module: ModuleType, seen: dict[str, Path]) -> Iterator[tuple[str, Path]]:
+    """A module and those in the same folder that it imports, directly or not."""
     path = Path(str(module.__file__))
     if module.__name__ in seen:
         return
@@ -109,11 +109,11 @@ def _beside(module: ModuleType, folder: Path, seen: dict[str, Path]) -> Iterator
         other = sys.modules.get(name) if isinstance(name, str) else None
         file = getattr(other, "__file__", None)
         if other is not None and file is not None and Path(file).parent == folder:
-            yield from _beside(other, folder, seen)
+            yield from _modules_in(folder, other, seen)
 
 
 def _files_hash(root: Path) -> str:
-    """Names and contents of a file, or of all files below a folder."""
+    """A hash of the name and content of a file, or of all files below a folder."""
     digest = hashlib.blake2b(digest_size=16)
     files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
     for path in files:
@@ -127,9 +127,9 @@ def _files_hash(root: Path) -> str:
     return digest.hexdigest()
 
 
-def _text_hash(found: type) -> str:
+def _text_hash(component: type) -> str:
     try:
-        text = inspect.getsource(found)
+        text = inspect.getsource(component)
     except (OSError, TypeError):
         return "unknown"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -143,7 +143,7 @@ def comes_with_rexplug(component: Component) -> bool:
 
 @cache
 def _shipped() -> frozenset[str]:
-    """The plugins of rexplug's own distribution."""
+    """The plugins that ship with rexplug."""
     try:
         points = distribution(_CORE).entry_points
     except PackageNotFoundError:

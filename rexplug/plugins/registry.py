@@ -1,4 +1,4 @@
-"""Names to classes, and the plugin that each came from."""
+"""The registry: component name -> class, and the plugin that it came from."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rexplug.errors import PluginError
 from rexplug.plugins.hookspecs import KINDS
 
 CORE = "core"
-"""The plugin whose components may leave the plugin's name out of theirs."""
+"""The plugin of the core's own components, whose names need no `plugin.` in front."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A component class, the hook that offered it and the plugin."""
+    """A component class, the base class that it was registered for, and its plugin."""
 
     component: type[Component]
     kind: type[Component]
@@ -28,7 +28,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A loaded plugin and the distribution it came with, if any."""
+    """A loaded plugin, and the distribution that it was installed with, if any."""
 
     name: str
     distribution: str | None = None
@@ -46,18 +46,18 @@ class LoadFailure:
 
 @dataclass
 class Registry:
-    """What is installed; implements `components.Components`."""
+    """The installed components by name, and the plugins that did not load; implements `components.Components`."""
 
     entries: dict[tuple[type[Component], str], Entry] = field(default_factory=dict)
     plugins: dict[str, Plugin] = field(default_factory=dict)
     failures: list[LoadFailure] = field(default_factory=list)
 
     def check(self, plugin: str, hook: str, component: object) -> None:
-        """Hold one offered class against the contract.
+        """Check that a class which a hook returned may be registered.
 
         Raises:
-            PluginError: it is no subclass of the hook's kind, abstract, badly named, or taken, or its options could not be
-                written in a recipe and read back.
+            PluginError: it is not a subclass of the hook's base class, is abstract, has a wrong or taken name, or has options that
+                could not be written to a recipe and read back.
         """
         kind = KINDS[hook]
         where = f"plugin '{plugin}', {hook}() offers"
@@ -77,41 +77,42 @@ class Registry:
         if taken is not None:
             by = " twice" if taken.plugin == plugin else f", but plugin '{taken.plugin}' already does"
             raise PluginError(f"{where} '{name}'{by}")
-        if plugin == CORE:  # a test looks at the core's own
+        if plugin == CORE:  # a test checks the core's own
             return
-        component.model_rebuild()  # models are built at first use: what pydantic cannot build is the plugin's failure now
+        component.model_rebuild()  # models are built at first use: what pydantic cannot build must be the plugin's failure now
         problem = option_problem(component)
         if problem is not None:
             raise PluginError(f"{where} {component.__name__}, {problem}")
 
     def add(self, plugin: str, hook: str, component: type[Component]) -> None:
-        """Take in a class that `check` let pass."""
+        """Register a class that passed `check`."""
         kind = KINDS[hook]
         self.entries[kind, component.name] = Entry(component, kind, plugin)
 
     def find(self, kind: type[ComponentT], name: str) -> type[ComponentT]:
-        """The class of a kind and name.
+        """The class of that kind and name.
 
         Raises:
-            PluginError: there is none; the message names the nearest, what is installed and what did not load.
+            PluginError: none has that name; the message has the closest name, the installed ones and the plugins that did not load.
         """
         entry = self.entries.get((kind, name))
         if entry is not None:
-            found = entry.component
-            assert issubclass(found, kind)
-            return found
+            component = entry.component
+            assert issubclass(component, kind)
+            return component
         prefix, _, block = name.partition(".")
         if prefix == "datatrove" and block[:1].isupper():  # the former spelling of datatrove's classes
             use = next(
-                (each for of, each in self.entries if of is kind and each.startswith("datatrove.")), "datatrove.filter"
+                (known for of, known in self.entries if of is kind and known.startswith("datatrove.")),
+                "datatrove.filter",
             )
             raise PluginError(f"'{name}' is written {{use: {use}, class: {block}, options: {{...}}}}")
-        names = sorted(each for of, each in self.entries if of is kind)
+        names = sorted(known for of, known in self.entries if of is kind)
         message = f"no {kind.__name__} is called '{name}'"
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-        other = [of.kind for of, each in self.entries if each == name]
-        if other:
-            message += f" ('{name}' is a {other[0]})"
+        other_kinds = [of.kind for of, known in self.entries if known == name]
+        if other_kinds:
+            message += f" ('{name}' is {'an' if other_kinds[0][0] in 'aeiou' else 'a'} {other_kinds[0]})"
         elif close:
             message += f"; did you mean '{close[0]}'?"
         message += f" (installed: {', '.join(names) or 'none'})"
@@ -120,7 +121,7 @@ class Registry:
         raise PluginError(message)
 
     def of_kind(self, kind: type[Component]) -> list[Entry]:
-        """The components of a kind, by name."""
+        """The components of a kind, sorted by name."""
         return sorted((e for (of, _), e in self.entries.items() if of is kind), key=lambda entry: entry.component.name)
 
     def versions(self) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""A recipe as YAML that is itself a valid recipe."""
+"""Writes a recipe as YAML that is itself a valid recipe."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from rexplug.recipe.strict_yaml import EXPONENT
 
 
 class _Dumper(yaml.SafeDumper):
-    """Keeps the order of keys, and indents lists so that they read as in hand-written recipes."""
+    """Keeps the order of keys and indents lists as in hand-written recipes."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
 
 
-# Text that would be read back as a number is quoted.
+# Text that would be parsed as a number is quoted.
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+0123456789"))
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """The resolved recipe: defaults spelled out, quantities as numbers, keys in the order of the schema."""
-    value = _without_left_out(recipe, recipe.model_dump(mode="json", by_alias=True))
+    """The resolved recipe as YAML: defaults written out, quantities as numbers, keys in the order of the schema."""
+    value = _without_unset(recipe, recipe.model_dump(mode="json", by_alias=True))
     text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 
-def _without_left_out(value: Any, plain: Any) -> Any:
-    """`plain`, which is `value` in the types of JSON, without the options that are None because nobody wrote them.
+def _without_unset(value: Any, plain: Any) -> Any:
+    """`plain`, which is `value` in JSON types, without the options that are None by default.
 
-    Where something else is the default, None was written, and stays: `url: null` reads no addresses.
+    None stays where the default is something else, because the recipe says so: `url: null` reads no URLs.
     """
     if isinstance(value, BaseModel) and isinstance(plain, dict):
         kept = dict(plain)
@@ -44,10 +44,10 @@ def _without_left_out(value: Any, plain: Any) -> Any:
             if option is None and field.get_default(call_default_factory=True, validated_data={}) is None:
                 del kept[key]
             else:
-                kept[key] = _without_left_out(option, kept[key])
+                kept[key] = _without_unset(option, kept[key])
         return kept
     if isinstance(value, Mapping) and isinstance(plain, dict) and len(value) == len(plain):
-        return {key: _without_left_out(each, plain[key]) for key, each in zip(plain, value.values(), strict=True)}
+        return {key: _without_unset(item, plain[key]) for key, item in zip(plain, value.values(), strict=True)}
     if isinstance(value, tuple | list) and isinstance(plain, list) and len(value) == len(plain):
-        return [_without_left_out(*each) for each in zip(value, plain, strict=True)]
+        return [_without_unset(*pair) for pair in zip(value, plain, strict=True)]
     return plain

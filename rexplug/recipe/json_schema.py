@@ -1,4 +1,4 @@
-"""JSON Schema of recipes, with the installed components, for editors to complete from."""
+"""JSON Schema of recipes with the installed components, for completion in editors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rexplug.recipe.schema import Phase, Recipe
 
 
 def recipe_schema(registry: Registry) -> dict[str, Any]:
-    """The schema of a recipe file: the core's keys, and under each `use` what is installed with its options."""
+    """The schema of a recipe file: the keys of the core, and for every `use` the installed components with their options."""
     schema = Recipe.model_json_schema(by_alias=True)
     definitions: dict[str, Any] = schema.setdefault("$defs", {})
     for kind in KINDS.values():
@@ -29,31 +29,31 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
             options.append(own)
         definitions[kind.__name__] = {"anyOf": [{"enum": names}, *options]}
     for model in definitions.values():
-        _point(model)
-    _point(schema)
+        _link_components(model)
+    _link_components(schema)
     properties = schema["properties"]
-    properties["extends"] = {"type": "string", "description": "Another recipe that this one changes."}
+    properties["extends"] = {"type": "string", "description": "Another recipe that this one is merged over."}
     properties["defaults"] = {
         "type": "object",
-        "description": "Options for every phase that does not say otherwise.",
+        "description": "Options for every phase that does not set them itself.",
         "properties": definitions[Phase.__name__]["properties"],
         "additionalProperties": False,
     }
-    # What a file leaves to `extends` or `defaults` is not required of it.
+    # A file may leave required keys to `extends` or `defaults`.
     schema.pop("required", None)
     definitions[Phase.__name__].pop("required", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _point(node: Any) -> None:
-    """Replace `x-component` by a reference to what is installed."""
+def _link_components(node: Any) -> None:
+    """Replace `x-component` by a reference to the installed components of that kind."""
     if isinstance(node, list):
         for item in node:
-            _point(item)
+            _link_components(item)
     elif isinstance(node, dict):
         if "x-component" in node:
             kind = node.pop("x-component")
             node.pop("anyOf", None)
             node["$ref"] = f"#/$defs/{kind}"
         for value in node.values():
-            _point(value)
+            _link_components(value)

@@ -1,4 +1,4 @@
-"""From a file and overrides to a recipe; every problem is reported at once, with its place."""
+"""Loads a recipe from a file and overrides; reports all problems at once, with file and line."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from rexplug.recipe.strict_yaml import DEEPEST, KeyPath, ParsedYaml, parse, pars
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
 _MOST_PROBLEMS = 50
-"""Problems of a file that are listed."""
+"""How many problems of a file are listed."""
 _LONGEST_NAME = 100
-"""Characters of a key or name that others are compared with."""
+"""Longer keys and names are shortened in messages, and not compared with known ones."""
 
 
 def load_recipe(
@@ -31,9 +31,9 @@ def load_recipe(
 
     Args:
         path: the YAML file.
-        overrides: `dotted.path=value`; items of lists by number or, for phases, by name.
-        registry: what is installed; loaded if left out.
-        text: the YAML, in place of the contents of a file; `path` then only names it in messages.
+        overrides: `dotted.path=value`; list items are named by number, by `name` or by `use`.
+        registry: the installed components; loaded if left out.
+        text: the YAML in place of a file; `path` then only names it in messages.
 
     Raises:
         RecipeError: with a line per problem, `file:line: path: message`.
@@ -41,7 +41,7 @@ def load_recipe(
     registry = registry or load_plugins()
     source = _extended(path, parse_file(path) if text is None else parse_mapping(text, str(path)))
     problems = _apply_defaults(source, str(path))
-    problems += [problem for each in overrides if (problem := _override(source, each))]
+    problems += [problem for override in overrides if (problem := _override(source, override))]
     if problems:
         raise _error(path, problems)
     try:
@@ -56,13 +56,13 @@ def load_section(
     registry: Registry | None = None,
     change: Callable[[Any], Any] = lambda value: value,
 ) -> SectionT:
-    """Read and validate another file of the recipe's kind, e.g. a suite of evaluators.
+    """Read and validate another YAML file with the rules of recipes, e.g. a suite of evaluators.
 
     Args:
         path: the YAML file.
-        section: what it holds.
-        registry: what is installed, if the section holds components.
-        change: made to the parsed value before it is validated.
+        section: the model to validate it with.
+        registry: the installed components, if the section holds some.
+        change: applied to the parsed value before it is validated.
 
     Raises:
         RecipeError: with a line per problem, `file:line: path: message`.
@@ -85,7 +85,7 @@ def _error(path: Path, problems: Sequence[str]) -> RecipeError:
 
 
 def _extended(path: Path, source: ParsedYaml) -> ParsedYaml:
-    """A parsed file, merged over the one that its `extends:` names: mappings merge, everything else replaces."""
+    """A parsed file, merged over the one that its `extends:` names: mappings are merged, other values replace those of the base."""
     base_name = source.value.pop("extends", None)
     if base_name is None:
         return source
@@ -97,9 +97,7 @@ def _extended(path: Path, source: ParsedYaml) -> ParsedYaml:
     except RecipeError as error:
         raise RecipeError(f"{where}: extends: {error}") from None
     if "extends" in base.value:
-        raise RecipeError(
-            f"{where}: extends: {base_name} extends another recipe itself; a recipe may stand on one other, not on a chain"
-        )
+        raise RecipeError(f"{where}: extends: {base_name} extends another recipe itself; `extends` cannot be chained")
     merged = ParsedYaml(copy.deepcopy(base.value), dict(base.lines))
     _merge(merged, source, merged.value, source.value, ())
     return merged
@@ -109,7 +107,7 @@ def _merge(target: ParsedYaml, source: ParsedYaml, into: dict[str, Any], new: di
     for key, value in new.items():
         here = (*path, key)
         old = into.get(key)
-        # Another component has other options: those of the old one do not carry over.
+        # Options of the base are not merged into another component, which has other options.
         same = not (
             isinstance(value, dict) and isinstance(old, dict) and value.get("use", old.get("use")) != old.get("use")
         )
@@ -123,18 +121,18 @@ def _merge(target: ParsedYaml, source: ParsedYaml, into: dict[str, Any], new: di
 
 
 def _apply_defaults(source: ParsedYaml, name: str) -> list[str]:
-    """Put `defaults:` under every phase that does not say otherwise."""
+    """Add the options under `defaults:` to every phase that does not set them itself."""
     defaults = source.value.pop("defaults", None)
     if defaults is None:
         return []
     where = source.lines.get(("defaults",), name)
     if not isinstance(defaults, dict):
-        return [f"{where}: defaults: a mapping of phase options"]
+        return [f"{where}: defaults: write a mapping of phase options"]
     phases = source.value.get("phases")
     if not isinstance(phases, list):
         return []
     problems = [
-        f"{source.lines[('defaults', key)]}: defaults.{key}: {_no_key(key, _keys(Phase))}"
+        f"{source.lines[('defaults', key)]}: defaults.{key}: {_unknown_key(key, _keys(Phase))}"
         for key in defaults
         if key not in _keys(Phase)
     ]
@@ -158,7 +156,7 @@ def _fill(source: ParsedYaml, into: dict[str, Any], defaults: dict[str, Any], pa
 
 
 def _override(source: ParsedYaml, text: str) -> str | None:
-    """Set one key; returns what is wrong with the override, if anything."""
+    """Set one key; returns the problem with the override, if there is one."""
     dotted, equals, written = text.partition("=")
     blame = f"override {text}" if len(text) <= _LONGEST_NAME else f"override {text[:_LONGEST_NAME]}..."
     if not equals or not dotted:
@@ -169,29 +167,29 @@ def _override(source: ParsedYaml, text: str) -> str | None:
     except RecipeError as error:
         return str(error)
     except ValueError as error:
-        return f"{blame}: a path is no {error}"
+        return f"{blame}: the path is {error}"
     path: list[str | int] = []
     at: Any = source.value
     steps = dotted.split(".")
     if len(steps) > DEEPEST:
-        return f"{blame}: a path of {len(steps):,} steps; no recipe is nested so deep"
+        return f"{blame}: a path of {len(steps):,} keys; recipes are nested at most {DEEPEST} levels deep"
     while steps:
         step = steps.pop(0)
         if isinstance(at, list):
             index = _item(at, step)
-            if index is None and steps:  # names of components have a dot themselves
+            if index is None and steps:  # names of components contain a dot
                 index = _item(at, f"{step}.{steps[0]}")
                 if index is not None:
                     del steps[0]
             if index is None:
-                return f"{blame}: there is no {'.'.join(map(str, [*path, step]))}; {_items(at)}"
+                return f"{blame}: unknown item {'.'.join(map(str, [*path, step]))}; {_items(at)}"
             path.append(index)
         else:
             known = _known(path, at)
             if path == ["sources"] and steps:
-                known = list(at)  # a source may be added whole, but an option needs one that is there
+                known = list(at)  # an override may add a source, but an option must belong to an existing one
             if step not in at and known is not None and step not in known:
-                return f"{blame}: {'.'.join(map(str, [*path, step]))}: {_no_key(step, known)}"
+                return f"{blame}: {'.'.join(map(str, [*path, step]))}: {_unknown_key(step, known)}"
             path.append(step)
         here = tuple(path)
         last: Any = path[-1]
@@ -229,7 +227,7 @@ def _items(items: list[Any]) -> str:
 
 
 def _known(path: Sequence[str | int], at: dict[str, Any], root: type[BaseModel] = Recipe) -> list[str] | None:
-    """The keys that may stand at a path of the core schema; None where anything may (sources, component options)."""
+    """The keys that the core schema allows at a path; None where it allows any (sources, component options)."""
     model: type[BaseModel] | None = root
     for step in path:
         if model is None:
@@ -260,41 +258,41 @@ def _keys(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _no_key(key: str, known: Iterable[str]) -> str:
+def _unknown_key(key: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(key, names, n=1) if len(key) <= _LONGEST_NAME else ()
-    return "there is no such key; " + (f"did you mean '{close[0]}'?" if close else f"the keys are {', '.join(names)}")
+    return "unknown key; " + (f"did you mean '{close[0]}'?" if close else f"the keys are {', '.join(names)}")
 
 
 def _problems(
     error: ValidationError, source: ParsedYaml, file: Path, registry: Registry, root: type[BaseModel] = Recipe
 ) -> list[str]:
-    found = []
+    problems = []
     errors = error.errors(include_url=False, include_context=False)
-    for each in errors:
-        if each["type"] == "too_short" and any(
-            other["loc"][:-1][: len(each["loc"])] == each["loc"] for other in errors
+    for details in errors:
+        if details["type"] == "too_short" and any(
+            other["loc"][:-1][: len(details["loc"])] == details["loc"] for other in errors
         ):
-            continue  # items that are wrong themselves are not counted
-        path = tuple(part for part in each["loc"] if part != "[key]")
+            continue  # the list is only too short because its items are invalid
+        path = tuple(part for part in details["loc"] if part != "[key]")
         dotted = ".".join(map(str, path))
-        message = each["msg"].removeprefix("Value error, ")
-        if each["type"] == "extra_forbidden":
-            message = _no_key(str(path[-1]), _siblings(path[:-1], source, registry, root))
-        elif each["type"] == "missing":
+        message = details["msg"].removeprefix("Value error, ")
+        if details["type"] == "extra_forbidden":
+            message = _unknown_key(str(path[-1]), _siblings(path[:-1], source, registry, root))
+        elif details["type"] == "missing":
             message = "is missing"
-        elif each["type"] == "model_type":
+        elif details["type"] == "model_type":
             known = _known(path, {}, root) or []
             message = "write a mapping" + (f"; its keys are {', '.join(known)}" if known else "")
-        elif each["type"] == "too_short":
+        elif details["type"] == "too_short":
             message = "is empty"
         place = source.where(path) or str(file)
-        found.append(f"{place}: {dotted}: {message}" if dotted else f"{place}: {message}")
-    return list(dict.fromkeys(found))
+        problems.append(f"{place}: {dotted}: {message}" if dotted else f"{place}: {message}")
+    return list(dict.fromkeys(problems))
 
 
 def _siblings(path: KeyPath, source: ParsedYaml, registry: Registry, root: type[BaseModel]) -> list[str]:
-    """The keys that would have been right beside a wrong one."""
+    """The keys that are allowed where an unknown one was written."""
     at: Any = source.value
     step: Any
     for step in path:

@@ -1,4 +1,4 @@
-"""What all parts of a recipe are made of."""
+"""The base class of all sections of a recipe."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from rexplug.components import Quantity
 from rexplug.documented import Documented
 
 Positive = Annotated[Quantity, Field(gt=0)]
+LONGEST_NAME = 100
+"""Characters of a name that becomes a folder's: file systems take 255 bytes, and temporary names add a prefix."""
 
 
 class Section(Documented):
-    """A part of the recipe: frozen, unknown keys refused."""
+    """A section of a recipe: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(
         frozen=True,

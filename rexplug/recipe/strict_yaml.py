@@ -1,4 +1,4 @@
-"""YAML that refuses duplicate keys, remembers on which line everything stands, and takes a bounded amount of work."""
+"""Parses YAML strictly: duplicate keys are errors, the line of every value is kept, and the size of the input is bounded."""
 
 from __future__ import annotations
 
@@ -14,82 +14,83 @@ import yaml
 from rexplug.errors import RecipeError, brief
 
 KeyPath = tuple[str | int, ...]
+"""Keys and list indices from the root of a file to a value."""
 
 LARGEST_FILE = 1_000_000
-"""Characters of a file; the largest recipe that ships has 4,000."""
+"""Most characters of a file; the largest shipped recipe has 4,000."""
 MOST_VALUES = 20_000
-"""Values that a file may hold once its aliases are filled in; a long text counts as several."""
+"""Most values of a file after its aliases are expanded; a long text counts as several."""
 DEEPEST = 100
-"""Levels of values inside values."""
+"""Most levels of nesting."""
 _DIGITS = 100
-"""Digits of a number; more of them overflow whatever reckons with it."""
+"""Most digits of a number; longer ones overflow in later computations."""
 
 
 @dataclass
 class ParsedYaml:
-    """A parsed file: its value, and path -> where the key (or item) stands."""
+    """A parsed file: its value, and path -> `file:line` of the key (or list item)."""
 
     value: Any
     lines: dict[KeyPath, str] = field(default_factory=dict)
 
     def where(self, path: KeyPath) -> str | None:
-        """The place of a path, or of the nearest part of it that stands in the file."""
+        """`file:line` of a path, or of the longest beginning of it that is in the file."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.lines:
                 return self.lines[path[:length]]
         return None
 
     def forget(self, path: KeyPath, value: Any) -> None:
-        """Forget the places of the value at a path and of everything in it."""
-        for each in paths_in(value):
-            self.lines.pop((*path, *each), None)
+        """Drop the lines of the value at a path and of everything in it."""
+        for inner in paths_in(value):
+            self.lines.pop((*path, *inner), None)
 
     def take(self, path: KeyPath, value: Any, other: ParsedYaml, origin: KeyPath) -> None:
-        """Take over the places of a value that stands at `origin` of another file and at `path` of this one."""
-        for each in paths_in(value):
-            if (*origin, *each) in other.lines:
-                self.lines[(*path, *each)] = other.lines[(*origin, *each)]
+        """Copy the lines of a value that is at `origin` in another file and at `path` in this one."""
+        for inner in paths_in(value):
+            if (*origin, *inner) in other.lines:
+                self.lines[(*path, *inner)] = other.lines[(*origin, *inner)]
 
 
 def paths_in(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """The paths of a value (the empty one) and of everything in it."""
+    """The paths of a value and of everything in it, relative to the value; its own is `path`."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, each in items:
-        yield from paths_in(each, (*path, key))
+    for key, item in items:
+        yield from paths_in(item, (*path, key))
 
 
-class _TooMuch(Exception):
-    """A file holds more, or is nested deeper, than a recipe can be; the text says which."""
+class _LimitExceeded(Exception):
+    """A file has more values, or is nested deeper, than allowed; the text is `line: message`."""
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML speaks YAML 1.1: `8e-4` is text, `12:30` is 750, `012` is 10 and `no` is false. Here scalars are YAML 1.2's."""
+    """PyYAML with the scalars of YAML 1.2; in YAML 1.1 `8e-4` is text, `12:30` is 750, `012` is 10 and `no` is false."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own name)
     depth = count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose a node, at most `DEEPEST` levels down: each takes several of Python's own calls."""
+        """Compose a node; more than `DEEPEST` levels are refused, because each level takes several Python stack frames."""
         self.depth += 1
         self.count += 1
         if self.count > MOST_VALUES:
-            raise _TooMuch(f"{self._here()}: more than {MOST_VALUES:,} values")
+            raise _LimitExceeded(f"{self._here()}: more than {MOST_VALUES:,} values")
         if self.depth > DEEPEST:
-            raise _TooMuch(f"{self._here()}: values are nested more than {DEEPEST} levels deep")
+            raise _LimitExceeded(f"{self._here()}: values are nested more than {DEEPEST} levels deep")
         try:
             return super().compose_node(parent, index)
         finally:
             self.depth -= 1
 
     def _here(self) -> int:
-        """The line of the node that is composed next; the scanner is already further."""
+        """The line of the next node; the position of the scanner is behind it."""
         line: int = self.peek_event().start_mark.line  # type: ignore[no-untyped-call]
         return line + 1
 
 
 EXPONENT = re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
-"""Numbers that YAML 1.2 knows and YAML 1.1 does not."""
+"""Numbers with an exponent, which YAML 1.1 takes for text if they have no point and sign."""
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 _BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 _INT = re.compile(r"^(?:[-+]?(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F]+)$")
@@ -111,17 +112,17 @@ def parse(text: str, name: str) -> ParsedYaml:
 
     Args:
         text: the YAML.
-        name: what to call it in places and messages.
+        name: the name of the file in messages.
 
     Raises:
-        RecipeError: it is no YAML, too much of it, a key is written twice, or a key or a text is not what one may be.
+        RecipeError: it is not YAML, exceeds a limit, has a duplicate key, or a key or text that is not allowed.
     """
     odd = yaml.reader.Reader.NON_PRINTABLE.search(text)
     if odd:
         line = text.count("\n", 0, odd.start()) + 1
         raise RecipeError(
-            f"{name}:{line}: this is not YAML: the character {_code(odd[0])} may not stand in it; inside double quotes it "
-            "is written with a backslash"
+            f"{name}:{line}: this is not YAML: the character {_code(odd[0])} is not allowed; inside double quotes write "
+            "it with a backslash"
         )
     loader = _Loader(text)
     try:
@@ -130,10 +131,10 @@ def parse(text: str, name: str) -> ParsedYaml:
         mark = error.problem_mark or error.context_mark
         place = f":{mark.line + 1}" if mark else ""
         raise RecipeError(f"{name}{place}: this is not YAML: {error.problem or error.context}") from None
-    except _TooMuch as error:
+    except _LimitExceeded as error:
         raise RecipeError(f"{name}:{error}") from None
     except (ValueError, OverflowError):
-        # PyYAML makes a character of any number behind a backslash, and a number of any version behind %YAML.
+        # PyYAML converts any number after a backslash to a character, and any number after %YAML to a version.
         raise RecipeError(f"{name}:{loader.line + 1}: this is not YAML: a number that is too large") from None
     finally:
         loader.dispose()
@@ -142,7 +143,7 @@ def parse(text: str, name: str) -> ParsedYaml:
     if node is not None:
         try:
             source.value = reader.value(node, ())
-        except _TooMuch as error:
+        except _LimitExceeded as error:
             raise RecipeError(f"{name}:{error}") from None
     if reader.problems:
         raise RecipeError("\n".join(reader.problems))
@@ -153,25 +154,29 @@ def parse_file(path: Path) -> ParsedYaml:
     """Parse a YAML file that holds a mapping.
 
     Raises:
-        RecipeError: it cannot be read, is no YAML or holds something else.
+        RecipeError: it cannot be read, is not YAML, or does not hold a mapping.
     """
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
-        raise RecipeError(f"{path}: there is no such file") from None
+        raise RecipeError(f"{path}: file not found") from None
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise RecipeError(f"{path}: cannot be read: {error}") from None
     if len(text) > LARGEST_FILE:
-        raise RecipeError(f"{path}: this is no recipe: it has more than {LARGEST_FILE:,} characters")
+        raise RecipeError(f"{path}: too large for a recipe: more than {LARGEST_FILE:,} characters")
     return parse_mapping(text, str(path))
 
 
 def parse_mapping(text: str, name: str) -> ParsedYaml:
     """Parse YAML that holds a mapping.
 
+    Args:
+        text: the YAML.
+        name: the name of the file in messages.
+
     Raises:
-        RecipeError: it is no YAML or holds something else.
+        RecipeError: it is not YAML, or does not hold a mapping.
     """
     source = parse(text, name)
     if not isinstance(source.value, dict):
@@ -180,7 +185,7 @@ def parse_mapping(text: str, name: str) -> ParsedYaml:
 
 
 class _Reader:
-    """From nodes to values; notes places and problems on its way."""
+    """Converts nodes to values; collects lines and problems."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -189,14 +194,15 @@ class _Reader:
         self._left = MOST_VALUES
 
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
-        """The value of a node; None, with a problem noted, where it has none."""
+        """The value of a node; None, and a problem, where the node has none."""
         self._left -= 1
         if self._left < 0:
-            raise _TooMuch(
-                f"{node.start_mark.line + 1}: more than {MOST_VALUES:,} values; an alias (*name) repeats all that it stands for"
+            raise _LimitExceeded(
+                f"{node.start_mark.line + 1}: more than {MOST_VALUES:,} values; an alias (*name) counts as all the values that "
+                "it repeats"
             )
-        if len(path) > DEEPEST:  # an alias inside its own value has no end
-            raise _TooMuch(f"{node.start_mark.line + 1}: an alias stands inside the value that it repeats, or values are "
+        if len(path) > DEEPEST:  # an alias inside the value that it repeats never ends
+            raise _LimitExceeded(f"{node.start_mark.line + 1}: an alias is inside the value that it repeats, or values are "
                            f"nested more than {DEEPEST} levels deep")  # fmt: skip
         if isinstance(node, yaml.MappingNode) and node.tag == _Loader.DEFAULT_MAPPING_TAG:
             return self._mapping(node, path)
@@ -209,25 +215,25 @@ class _Reader:
             except ValueError as error:
                 self._problem(node, path, str(error))
                 return None
-        self._problem(node, path, f"could not determine a constructor for the tag '{node.tag}'")
+        self._problem(node, path, f"the tag '{node.tag}' is not supported")
         return None
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             try:
                 key = sound_text(key_node.value) if isinstance(key_node, yaml.ScalarNode) else None
             except ValueError as error:
-                self._problem(key_node, path, f"a key of {error}")
+                self._problem(key_node, path, f"the key is {error}")
                 continue
             if key is None:
                 self._problem(key_node, path, "a key must be plain text")
-            elif key in found:
+            elif key in values:
                 self._problem(key_node, (*path, key), "the key is written twice")
             else:
                 self.lines[(*path, key)] = f"{self.name}:{key_node.start_mark.line + 1}"
-                found[key] = self.value(value_node, (*path, key))
-        return found
+                values[key] = self.value(value_node, (*path, key))
+        return values
 
     def _items(self, node: yaml.SequenceNode, path: KeyPath) -> list[Any]:
         items = []
@@ -243,16 +249,16 @@ class _Reader:
 
 
 def sound_text(written: str) -> str:
-    """Text that can be a name of a file and be written as UTF-8; pairs of escapes, as JSON spells emoji, become one character."""
+    """Text that can be encoded as UTF-8 and used in file names; a pair of surrogate escapes, as in JSON, becomes one character."""
     if "\x00" in written:
-        raise ValueError("text with the character U+0000, which no file, name or option takes")
+        raise ValueError("text with the character U+0000, which is not allowed")
     try:
         written.encode()
     except UnicodeEncodeError:
         try:
             return written.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
-            raise ValueError("text with a lone surrogate, which is no valid Unicode") from None
+            raise ValueError("text with a lone surrogate, which is not valid Unicode") from None
     return written
 
 
@@ -284,7 +290,7 @@ def _float(written: str) -> float:
         float(plain.replace(".", "", 1) if infinite else plain) if not plain.startswith("0x") else float(_int(plain))
     )
     if math.isinf(number) and not infinite:
-        raise ValueError(f"{brief(written)} is larger than any number that a computer reckons with")
+        raise ValueError(f"{brief(written)} is too large for a floating-point number")
     return number
 
 

@@ -1,4 +1,4 @@
-"""Suites: lists of evaluators that run on any model, shipped by plugins or written by users."""
+"""Suites: lists of evaluators for any model, shipped by plugins or written by users."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATA = "$DATA"
 
 
 class Suite(Section):
-    """What `rexplug evaluate --suite` measures."""
+    """The evaluators of `rexplug evaluate --suite`."""
 
     description: str = ""
     """What the suite is for."""
@@ -28,15 +28,15 @@ class Suite(Section):
 
 
 def load_suite(name: str, data: Path | None, registry: Registry) -> Suite:
-    """The suite of a plugin (`suite.yaml` beside its module), or of a YAML file.
+    """Read the suite of a plugin (`suite.yaml` beside its module), or a YAML file.
 
     Args:
         name: a plugin's name, or the path of a file.
         data: what `$DATA` stands for.
-        registry: what is installed.
+        registry: the installed components.
 
     Raises:
-        RecipeError: there is no such suite, it needs `--data`, or it has problems, with file and line.
+        RecipeError: no suite has that name, it needs `--data`, or it has problems, listed with file and line.
     """
     path = _path(name, registry)
 
@@ -49,9 +49,9 @@ def load_suite(name: str, data: Path | None, registry: Registry) -> Suite:
 
     def filled(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: filled(each) for key, each in value.items()}
+            return {key: filled(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [filled(each) for each in value]
+            return [filled(item) for item in value]
         if isinstance(value, str) and value.startswith(DATA):
             if data is None:
                 raise RecipeError(f"the suite {name} reads local data: give its folder with --data DIR")
@@ -67,12 +67,12 @@ def _path(name: str, registry: Registry) -> Path:
     shipped = {}
     for entry in registry.entries.values():
         package = entry.component.__module__.partition(".")[0]
-        found = files(package) / FILE
-        if package != "rexplug" and isinstance(found, Path) and found.is_file():
-            shipped[entry.plugin] = found
+        file = files(package) / FILE
+        if package != "rexplug" and isinstance(file, Path) and file.is_file():
+            shipped[entry.plugin] = file
     if name not in shipped:
         raise RecipeError(
-            f"--suite {name}: no plugin of that name ships a suite; there are {', '.join(sorted(shipped)) or 'none'}, "
-            "or write the path of a YAML file"
+            f"--suite {name}: no plugin of that name ships a suite; write the path of a YAML file or one "
+            f"of the installed suites: {', '.join(sorted(shipped)) or 'none'}"
         )
     return shipped[name]

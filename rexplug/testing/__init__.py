@@ -1,4 +1,4 @@
-"""The test kit for plugin authors: each check holds a component against its contract and says what breaks it."""
+"""The test kit for plugin authors: functions that check a component against the contract of its kind."""
 
 from rexplug.testing.contracts import (
     check_corpus_filter,

@@ -1,4 +1,4 @@
-"""Contract checks; they raise AssertionError with a sentence, for pytest to show."""
+"""Contract checks for pytest: each raises AssertionError with a sentence that says what the component does wrong."""
 
 from __future__ import annotations
 
@@ -24,20 +24,28 @@ from rexplug.components import (
 )
 
 
-def _same_after_pickling(component: Component) -> None:
+def _require_pickling(component: Component) -> None:
     assert pickle.loads(pickle.dumps(component)) == component, f"{component.name} is not the same after pickling"
 
 
 def check_document_source(source: DocumentSource, *, shards: Sequence[int] = (1, 2, 3)) -> None:
-    """The same documents, each once, whatever the number of shards; ids distinct."""
-    _same_after_pickling(source)
+    """Check that a source yields the same documents, without repetition, for any number of shards, and that ids are distinct.
+
+    Args:
+        source: the source.
+        shards: the numbers of shards to try.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    _require_pickling(source)
     expected: dict[str, str] | None = None
     for count in shards:
         documents = [d for index in range(count) for d in source.documents(Shard(index, count))]
-        found = {document.id: document.text for document in documents}
-        assert len(found) == len(documents), f"{source.name} yields an id twice with {count} shards"
-        assert expected is None or found == expected, f"{source.name} yields other documents with {count} shards"
-        expected = found
+        texts = {document.id: document.text for document in documents}
+        assert len(texts) == len(documents), f"{source.name} yields an id twice with {count} shards"
+        assert expected is None or texts == expected, f"{source.name} yields other documents with {count} shards"
+        expected = texts
 
 
 def check_corpus_filter(
@@ -47,19 +55,26 @@ def check_corpus_filter(
     drop: Iterable[Document] = (),
     change: Iterable[tuple[Document, str]] = (),
 ) -> None:
-    """Told keeps and drops, a reason for each drop, documents unchanged, the same answer after pickling and in bulk.
+    """Check the verdicts of a filter: as stated, with a reason where it drops, the same after pickling and in `judge_batch`.
 
-    `change` are documents with the text that the filter gives them; it must not find more to change in that text.
+    Args:
+        component: the filter; it must not change the documents that it judges.
+        keep: documents that it keeps.
+        drop: documents that it drops.
+        change: documents that it keeps, with the text that it gives them; that text must be kept unchanged.
+
+    Raises:
+        AssertionError: a verdict is another.
     """
-    _same_after_pickling(component)
+    _require_pickling(component)
     again: CorpusFilter = pickle.loads(pickle.dumps(component))
-    for wanted, documents in ((True, keep), (False, drop)):
+    for expected, documents in ((True, keep), (False, drop)):
         for document in documents:
             before = copy.deepcopy(document)
             verdict = component.judge(document)
             assert document == before, f"{component.name} changed document '{document.id}'"
             word = "kept" if verdict.keep else f"dropped ({verdict.reason})"
-            assert verdict.keep is wanted, f"{component.name} {word} document '{document.id}'"
+            assert verdict.keep is expected, f"{component.name} {word} document '{document.id}'"
             assert verdict.keep or verdict.reason, f"{component.name} dropped document '{document.id}' without a reason"
             assert again.judge(document) == verdict, f"{component.name} judges '{document.id}' otherwise after pickling"
             assert component.judge_batch([document]) == [verdict], (
@@ -81,8 +96,16 @@ def check_corpus_filter(
 
 
 def check_mixing_schedule(schedule: MixingSchedule, *, sources: Iterable[str]) -> None:
-    """Finite, non-negative weights of known sources, not all zero, the same sources at any progress."""
-    _same_after_pickling(schedule)
+    """Check that weights are finite, at least 0 and not all 0, and belong to the same known sources at any progress.
+
+    Args:
+        schedule: the mixing schedule.
+        sources: the sources that it may name.
+
+    Raises:
+        AssertionError: they are not.
+    """
+    _require_pickling(schedule)
     known = set(sources)
     first = set(schedule.weights(0.0))
     for step in range(101):
@@ -97,8 +120,17 @@ def check_mixing_schedule(schedule: MixingSchedule, *, sources: Iterable[str]) -
 
 
 def check_salience_scorer(scorer: SalienceScorer, text: str, *, salient: Iterable[str] = ()) -> None:
-    """One uint8 per token, the same every time; the words in `salient` score above 0 and all others 0; reasons in order."""
-    _same_after_pickling(scorer)
+    """Check a scorer on a text: uint8 per token, the same every time, and reasons in order.
+
+    Args:
+        scorer: the salience scorer.
+        text: the text.
+        salient: the words that must score above 0; all others must score 0.
+
+    Raises:
+        AssertionError: a score or a reason is another.
+    """
+    _require_pickling(scorer)
     spans = [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
     document = TokenizedDocument(
         "check", text, np.arange(len(spans), dtype=np.uint32), np.array(spans, np.uint32).reshape(-1, 2),
@@ -108,21 +140,30 @@ def check_salience_scorer(scorer: SalienceScorer, text: str, *, salient: Iterabl
     assert values.dtype == np.uint8, f"{scorer.name} returned {values.dtype}, not uint8"
     assert values.shape == (len(spans),), f"{scorer.name} returned shape {values.shape} for {len(spans)} tokens"
     assert (scorer.score(document) == values).all(), f"{scorer.name} scores the same document differently"
-    end_before = 0
+    last_end = 0
     for reason in scorer.explain(document):
-        assert end_before <= reason.start < reason.end <= len(text), (
+        assert last_end <= reason.start < reason.end <= len(text), (
             f"{scorer.name} explains characters {reason.start} to {reason.end}, out of order or outside the text"
         )
-        end_before = reason.end
-    wanted = set(salient)
+        last_end = reason.end
+    expected = set(salient)
     for (start, end), value in zip(spans, values, strict=True):
         word = text[start:end]
-        assert (value > 0) == (word in wanted), f"{scorer.name} gives '{word}' {value}"
+        assert (value > 0) == (word in expected), f"{scorer.name} gives '{word}' {value}"
 
 
 def check_masking_policy(policy: MaskingPolicy, *, num_tokens: int = 512, seed: int = 0) -> None:
-    """The budget is met, special tokens are spared, and the same generator gives the same mask, at any progress."""
-    _same_after_pickling(policy)
+    """Check that a policy masks exactly its budget, no special tokens, and the same tokens for the same generator.
+
+    Args:
+        policy: the masking policy; it is tried at progress 0, 0.5 and 1.
+        num_tokens: length of the row, which is random.
+        seed: seed of the row and of the generator.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    _require_pickling(policy)
     generator = np.random.default_rng(seed)
     maskable = np.ones(num_tokens, np.bool_)
     cu_seqlens = np.array([0, num_tokens // 3, num_tokens])
@@ -137,7 +178,7 @@ def check_masking_policy(policy: MaskingPolicy, *, num_tokens: int = 512, seed: 
         assert not (chosen & ~maskable).any(), f"{policy.name} masked a special token"
         budget = policy.budget(batch, progress)
         assert chosen.sum() == budget, f"{policy.name} masked {chosen.sum()} tokens instead of {budget}"
-        guided = policy.salient_subset(batch, progress, np.random.default_rng(seed))
-        assert not (guided & ~chosen).any(), f"{policy.name} calls tokens guided that it does not choose"
+        salient = policy.salient_subset(batch, progress, np.random.default_rng(seed))
+        assert not (salient & ~chosen).any(), f"{policy.name}.salient_subset() has tokens that choose() does not choose"
         again = policy.choose(batch, progress, np.random.default_rng(seed))
         assert (chosen == again).all(), f"{policy.name} chooses differently with the same generator"

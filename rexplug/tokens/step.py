@@ -22,10 +22,10 @@ from datatrove.data import Document as DatatroveDocument
 from datatrove.pipeline.base import PipelineStep
 from numpy.typing import NDArray
 
-from rexplug.components import Document, SalienceScorer, TokenizedDocument
+from rexplug.components import Document, SalienceScorer
 from rexplug.document_files import read_file
-from rexplug.errors import PluginError
 from rexplug.io.atomic import write_json
+from rexplug.plugins.calls import score_document
 from rexplug.tokens.encode import Encoder
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import WORD_START, has_shard, write_shard
@@ -104,7 +104,7 @@ class TokenizeDocuments(PipelineStep):
                 tokens.append(tokenized.token_ids)
                 channels[WORD_START].append(tokenized.word_starts.view(np.uint8))
                 for name, scorer in self.scorers.items():
-                    channels[name].append(checked_score(scorer, tokenized))
+                    channels[name].append(score_document(scorer, tokenized))
                 place = document.metadata.get("place")
                 columns["id"].append(document.id)
                 columns["url"].append(_url(document))
@@ -130,21 +130,6 @@ def _url(document: Document | DatatroveDocument) -> str | None:
 def counts_path(folder: Path, shard: int) -> Path:
     """The file with the counts of a shard, from which `close` makes those of the store."""
     return folder / f"counts-{shard:05d}.json"
-
-
-def checked_score(scorer: SalienceScorer, document: TokenizedDocument) -> NDArray[np.uint8]:
-    """The salience of a document's tokens, `[num_tokens]`, checked.
-
-    Raises:
-        PluginError: it is not one uint8 per token.
-    """
-    values = scorer.score(document)
-    if values.dtype != np.uint8 or values.shape != document.token_ids.shape:
-        raise PluginError(
-            f"{scorer.name}.score() returned {values.dtype} {list(values.shape)} for document '{document.id}'; "
-            f"expected uint8 {list(document.token_ids.shape)}"
-        )
-    return values
 
 
 def _counts(

@@ -75,7 +75,7 @@ def test_what_cannot_be_compared_is_said(places):
         (["bm25", "bm25"], "ecommerce", {}, "the model bm25 is named twice"),
         (["bm25"], "ecommerce", {}, "the suite ecommerce reads local data: give its folder with --data DIR"),
         (["bm25"], "ecommerce", {"data": "none"}, "no evaluator has its data; is --data the right folder?"),
-        (["bm25"], "none.yaml", {}, "none.yaml: there is no such file"),
+        (["bm25"], "none.yaml", {}, "none.yaml: file not found"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_measured(models, suite, options, message, places):

@@ -44,13 +44,13 @@ def test_text_extends_a_recipe_in_the_current_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ("nowhere.yaml", "nowhere.yaml: there is no such file"),
+        ("nowhere.yaml", "nowhere.yaml: file not found"),
         ("- 1\n- 2\n", "<text>: a recipe is a mapping of keys like name, sources and phases"),
         (
             TEXT.replace("tokens: 4k", "token: 4k"),
             "<text> has 2 problems:\n"
             "  <text>:7: phases.0.tokens: is missing\n"
-            "  <text>:8: phases.0.token: there is no such key; did you mean 'tokens'?",
+            "  <text>:8: phases.0.token: unknown key; did you mean 'tokens'?",
         ),
     ],
 )

@@ -117,9 +117,9 @@ def test_what_is_not_there_is_said(folder, tmp_path):
     )
     with pytest.raises(rexplug.DataError) as error:
         _ = run.recipe
-    assert str(error.value) == f"{folder}/recipe.yaml is missing; remove it, and rexplug run RECIPE writes it again"
+    assert str(error.value) == f"{folder}/recipe.yaml is missing; rexplug run RECIPE writes it again"
     (tmp_path / "run.json").unlink()
-    with pytest.raises(rexplug.DataError, match="it has no run.json; give a folder like runs/NAME"):
+    with pytest.raises(rexplug.DataError, match="it has no run.json; give one like runs/NAME"):
         rexplug.open_run(folder)
 
 
@@ -139,7 +139,7 @@ def test_a_run_that_is_tokenized_continues_and_tells_its_corpus(tokenized_run, n
 
 def test_an_unknown_stage_is_refused(tokenized_run):
     _, recipe, where = tokenized_run
-    with pytest.raises(rexplug.RecipeError, match="--until trian: there is no such stage; the stages are relevance, "):
+    with pytest.raises(rexplug.RecipeError, match="--until trian: unknown stage; the stages are relevance, "):
         rexplug.run(recipe, run_dir=where.root, until="trian")
 
 

@@ -75,7 +75,7 @@ def test_steps_that_there_are_not(stream, tokenized_run):
     assert str(error.value) == f"phase 'anneal' has no step {last + 1}: it ends after step {last}"
     with pytest.raises(rexplug.DataError, match="phase 'anneal' has no step 0: steps are counted from 1"):
         stream.batch(0)
-    with pytest.raises(rexplug.RecipeError, match="--phase pretrain: there is no such phase; the phases are anneal"):
+    with pytest.raises(rexplug.RecipeError, match="--phase pretrain: unknown phase; the phases are anneal"):
         rexplug.open_stream(tokenized_run[2].root, "pretrain")
 
 

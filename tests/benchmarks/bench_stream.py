@@ -248,6 +248,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds, after one that is not counted")
     parser.add_argument("--sides", default="", help="run only sides whose name contains one of these, by commas")
     options = parser.parse_args()
+    # glibc gives free memory back to the system up to the size of the largest block freed so far. Without a large one, as every
+    # training process has freed, rows would be written to fresh pages each time, and imports would decide what is measured.
+    np.ones(3_000_000)
     with tempfile.TemporaryDirectory() as folder:
         if (DATA / "general-text").is_dir():
             stores, scorer, special = real(Path(folder), options.megabytes)

@@ -57,7 +57,7 @@ def test_missing_files_are_named_with_exit_code_2(tmp_path):
 def test_an_unknown_stage_is_refused_before_anything_is_done(tmp_path):
     done = rexplug("run", "recipes/ecommerce.yaml", "--until", "trian", "--run-dir", str(tmp_path))
     assert done.returncode == 2
-    assert "--until trian: there is no such stage; the stages are relevance, curate, tokenize, " in done.stderr
+    assert "--until trian: unknown stage; the stages are relevance, curate, tokenize, " in done.stderr
 
 
 def test_unknown_options_and_commands():

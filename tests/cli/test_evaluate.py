@@ -107,5 +107,5 @@ def test_a_recipe_without_evaluators_measures_nothing(tokenized_run, tmp_path):
 
 def test_a_folder_that_is_no_run_has_no_report(tmp_path):
     assert call("report", tmp_path, code=2).stderr == (
-        f"rexplug: {tmp_path} is no run: it has no run.json; give a folder like runs/NAME\n"
+        f"rexplug: {tmp_path} is not a run directory: it has no run.json; give one like runs/NAME\n"
     )

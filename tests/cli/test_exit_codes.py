@@ -78,7 +78,7 @@ def test_help_is_no_mistake(call, arguments):
 def test_the_module_is_the_command(tmp_path):
     asked = [sys.executable, "-m", "rexplug", "check", str(tmp_path / "nowhere.yaml")]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, f"rexplug: {tmp_path / 'nowhere.yaml'}: there is no such file\n")
+    assert (done.returncode, done.stderr) == (2, f"rexplug: {tmp_path / 'nowhere.yaml'}: file not found\n")
 
 
 def test_help_lists_every_command(call):
@@ -96,7 +96,7 @@ def test_an_unknown_command(call):
 def test_a_recipe_that_is_not_there(call, tmp_path):
     missing = tmp_path / "nowhere.yaml"
     for command in ("check", "show", "run"):
-        assert call(command, missing)[::2] == (2, f"rexplug: {missing}: there is no such file\n")
+        assert call(command, missing)[::2] == (2, f"rexplug: {missing}: file not found\n")
 
 
 RECIPE = """\
@@ -152,7 +152,7 @@ def test_show_prints_a_recipe(call, recipe, tmp_path):
 def test_show_blames_an_override(call, recipe):
     assert call("show", recipe, "sede=4")[::2] == (
         2,
-        "rexplug: r.yaml has 1 problem:\n  override sede=4: sede: there is no such key; did you mean 'seed'?\n",
+        "rexplug: r.yaml has 1 problem:\n  override sede=4: sede: unknown key; did you mean 'seed'?\n",
     )
 
 

@@ -143,7 +143,7 @@ def test_long_lists_are_cut(run, call):
         (("--step", "1"), "several phases have been trained; name the one of step 1 with --phase: pretrain, extend"),
         (
             ("--step", "1", "--phase", "pre"),
-            "--phase pre: there is no such phase; the phases are pretrain, extend, anneal",
+            "--phase pre: unknown phase; the phases are pretrain, extend, anneal",
         ),
         (("--step", "7", "--phase", "pretrain"), "phase 'pretrain' has no step 7: 6 were recorded in "),
         (("--document", "nobody"), "no document of web, retail has the id 'nobody'"),
@@ -158,7 +158,7 @@ def test_what_cannot_be_told_is_said(run, call, arguments, message):
 def test_a_folder_that_is_no_run_is_named(tmp_path, call):
     assert (
         call("lineage", tmp_path, "--step", 1)[2]
-        == f"rexplug: {tmp_path} is no run: it has no run.json; give a folder like runs/NAME\n"
+        == f"rexplug: {tmp_path} is not a run directory: it has no run.json; give one like runs/NAME\n"
     )
     assert (
         f"{tmp_path} is neither a token store (store.json) nor a run that has some"

@@ -45,7 +45,9 @@ def test_mistakes(tokenized_run, tmp_path):
     (tmp_path / "empty").mkdir()
     done = rexplug("peek", "empty", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "rexplug: empty is no run: it has no recipe.yaml; give a recipe or a folder like runs/NAME\n"
+    assert done.stderr == (
+        "rexplug: empty is not a run directory: it has no recipe.yaml; give a recipe, or a directory like runs/NAME\n"
+    )
     (tmp_path / "empty/recipe.yaml").write_text(path.read_text())
     done = rexplug("peek", "empty", cwd=tmp_path)
     assert done.stderr.startswith(
@@ -53,5 +55,5 @@ def test_mistakes(tokenized_run, tmp_path):
     )
     done = rexplug("peek", path, "--phase", "aneal", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "rexplug: --phase aneal: there is no such phase; the phases are anneal\n"
+    assert done.stderr == "rexplug: --phase aneal: unknown phase; the phases are anneal\n"
     assert rexplug("peek", path, "--at", "1.5", cwd=tmp_path).returncode == 2

@@ -281,7 +281,7 @@ def test_the_example_in_the_guide_is_valid():
     from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe.schema import Curation
 
-    page = (Path(__file__).parents[2] / "docs" / "curation.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "explanations" / "curation.md").read_text()
     example = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
     registry = load_plugins()
     for options in example["sources"].values():

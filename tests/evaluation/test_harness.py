@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rexplug import EvaluationResult, Evaluator, Metric, PluginError
-from rexplug.evaluation import EvaluationData, ModelSpec, evaluate, read_scores
+from rexplug.evaluation import EvaluationData, EvaluatorsFailed, ModelSpec, evaluate, read_scores
 from rexplug.evaluation.recovery import MaskedRecovery
 from rexplug.progress import Silent
 
@@ -141,3 +141,26 @@ def test_evaluators_are_listed_without_heavy_libraries():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class Failing(Fixed):
+    """Raises an exception of its own."""
+
+    name: ClassVar[str] = "toy.failing"
+
+    def evaluate(self, context):
+        raise ValueError("no such split")
+
+
+def test_an_exception_of_an_evaluator_names_it_and_the_others_are_measured(model_folder, tmp_path, documents):
+    with pytest.raises(EvaluatorsFailed) as caught:
+        run([Failing(), Fixed()], model_folder, tmp_path, documents)
+    first, line = str(caught.value).splitlines()
+    assert first == "toy.failing: toy.failing.evaluate() raised ValueError: no such split"
+    assert line == f'  {__file__}:{_line_of("raise ValueError(")}, in evaluate: raise ValueError("no such split")'
+    assert list(caught.value.results) == ["toy.fixed"]
+
+
+def _line_of(text):
+    lines = Path(__file__).read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if line.strip().startswith(text))

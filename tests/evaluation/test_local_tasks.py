@@ -49,7 +49,7 @@ def test_the_description_is_strict(tmp_path, write_task):
     lines = str(caught.value).splitlines()
     assert lines[0] == f"{folder}/task.yaml has 2 problems:"
     assert lines[1].startswith(f"  {folder}/task.yaml:1: type: Input should be 'retrieval', 'reranking', 'sts'")
-    assert lines[2] == f"  {folder}/task.yaml:2: langauge: there is no such key; did you mean 'language'?"
+    assert lines[2] == f"  {folder}/task.yaml:2: langauge: unknown key; did you mean 'language'?"
 
 
 def test_missing_files_are_named(tmp_path, write_task):

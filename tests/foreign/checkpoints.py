@@ -492,8 +492,8 @@ def a_header_of_other_things(folder):
 
 
 @case(
-    "{folder}/model.safetensors was altered: its content does not have the checksum that was recorded when it was written; put "
-    "back what was written, or remove {folder}/checksums.json if the change is meant",
+    "{folder}/model.safetensors was altered: its content does not have the checksum that was recorded when it was written; "
+    "restore the file, or remove {folder}/checksums.json if the change is intended",
 )
 def written_by_a_run_with_one_bit_flipped(folder):
     model = write(folder, modernbert())

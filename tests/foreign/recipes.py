@@ -1,4 +1,4 @@
-"""Recipes that nobody would write: the shipped ones, changed by a seed, and what the command line makes of them.
+"""Random changes of the shipped recipes, and what the command line makes of them.
 
 The right answer to every one of them is the command's output, or one message of a few lines and exit code 2. As a script this
 runs any number of them and prints what went wrong, grouped by cause:

@@ -57,7 +57,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "run": ("run", "RECIPE", "--run-dir", "RUN", "--quiet"),
 }
 QUICK = ("verify", "compare", "lineage document", "corpus show", "corpus why", "tokens show")
-"""Commands that take a moment."""
+"""Commands that take less than a second."""
 READERS = {
     "nothing": QUICK,
     "run.json not": ("verify", "report"),
@@ -115,7 +115,7 @@ Damage = Callable[[Path, random.Random], None]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command said."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -123,12 +123,12 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """What went wrong, without what was said on the way."""
+        """The error message without the progress before it."""
         _, found, after = self.err.rpartition("rexplug: ")
         return (found + after).strip()
 
     def fault(self, run: Path) -> str | None:
-        """What is wrong with the answer itself."""
+        """How the answer breaks the rules; None if it does not."""
         if "Traceback" in self.err or self.code not in (0, 2):
             return f"exit code {self.code}: {self.message.splitlines()[-1] if self.message else self.err[-200:]}"
         if self.code == 2:
@@ -177,7 +177,7 @@ def build(folder: Path) -> Path:
 
 
 def write(name: str, content: str | bytes) -> Damage:
-    """Put other content into a file."""
+    """Replace the content of a file."""
 
     def damage(run: Path, draw: random.Random) -> None:
         (run / name).write_bytes(content.encode() if isinstance(content, str) else content)
@@ -186,7 +186,7 @@ def write(name: str, content: str | bytes) -> Damage:
 
 
 def write_over(name: str, old: str, new: str) -> Damage:
-    """Exchange a text in a file wherever it stands."""
+    """Replace a text everywhere in a file."""
 
     def damage(run: Path, draw: random.Random) -> None:
         text = (run / name).read_text()
@@ -197,7 +197,7 @@ def write_over(name: str, old: str, new: str) -> Damage:
 
 
 def cut(name: str, share: float = 0.5) -> Damage:
-    """Cut a file off."""
+    """Truncate a file."""
 
     def damage(run: Path, draw: random.Random) -> None:
         content = (run / name).read_bytes()
@@ -207,7 +207,7 @@ def cut(name: str, share: float = 0.5) -> Damage:
 
 
 def flip(name: str) -> Damage:
-    """Turn a bit over, somewhere in the second half."""
+    """Flip a random bit in the second half of a file."""
 
     def damage(run: Path, draw: random.Random) -> None:
         content = bytearray((run / name).read_bytes())
@@ -218,7 +218,7 @@ def flip(name: str) -> Damage:
 
 
 def noise(name: str) -> Damage:
-    """Random bytes in place of a file, as many as it had."""
+    """Replace a file by as many random bytes."""
 
     def damage(run: Path, draw: random.Random) -> None:
         (run / name).write_bytes(draw.randbytes((run / name).stat().st_size))
@@ -237,7 +237,7 @@ def gone(name: str) -> Damage:
 
 
 def folder_for_file(name: str) -> Damage:
-    """A folder where a file is due."""
+    """A folder in place of a file."""
 
     def damage(run: Path, draw: random.Random) -> None:
         (run / name).unlink()
@@ -247,7 +247,7 @@ def folder_for_file(name: str) -> Damage:
 
 
 def file_for_folder(name: str) -> Damage:
-    """A file where a folder is due."""
+    """A file in place of a folder."""
 
     def damage(run: Path, draw: random.Random) -> None:
         shutil.rmtree(run / name)
@@ -272,7 +272,7 @@ def value(name: str, path: str, new: object) -> Damage:
 
 
 def pickled(name: str, content: object) -> Damage:
-    """What torch saves of something that is no optimizer's state."""
+    """A file of torch.save that is not an optimizer state."""
 
     def damage(run: Path, draw: random.Random) -> None:
         import torch
@@ -283,7 +283,7 @@ def pickled(name: str, content: object) -> Damage:
 
 
 def linked(name: str, to: str | None = None) -> Damage:
-    """A folder that lies elsewhere, with a link to it; with `to`, a link to something that is not there."""
+    """Move a folder and link to it; with `to`, link to a path that does not exist."""
 
     def damage(run: Path, draw: random.Random) -> None:
         path = run / name
@@ -311,13 +311,13 @@ def table(name: str, columns: dict[str, list[object]]) -> Damage:
 
 
 def emptied(run: Path, draw: random.Random) -> None:
-    """Nothing is left of the run but its folder."""
+    """An empty run directory."""
     shutil.rmtree(run)
     run.mkdir()
 
 
 def swap_ids(run: Path, draw: random.Random) -> None:
-    """Two tokens of the tokenizer change their ids."""
+    """Swap the ids of two tokens of the tokenizer."""
     path = run / "tokenizer" / "tokenizer.json"
     content = json.loads(path.read_text())
     vocabulary = content["model"]["vocab"]
@@ -327,7 +327,7 @@ def swap_ids(run: Path, draw: random.Random) -> None:
 
 
 def stopped(*more: Damage) -> Damage:
-    """The phase is not finished: its last checkpoint is one of a step, and then `more` happens."""
+    """Make the phase unfinished, with a checkpoint of a step as its last one, then apply `more`."""
 
     def damage(run: Path, draw: random.Random) -> None:
         value("run.json", "stages/train.anneal/status", "running")(run, draw)
@@ -494,7 +494,7 @@ def readers(name: str) -> tuple[str, ...]:
 
 
 def others(name: str) -> tuple[str, ...]:
-    """The other commands that concern a damage; `run` comes last, since it mends."""
+    """The other commands that concern a damage; `run` comes last, since it repairs."""
     slow = (command for command, starts in SLOW.items() if name.startswith(starts))
     return tuple(command for command in (*QUICK, *slow) if command not in readers(name))
 
@@ -513,7 +513,7 @@ def damaged(original: Path, where: Path, name: str) -> Path:
 
 
 def ask(run: Path, recipe: Path, command: str) -> Answer:
-    """Give a command to a run's folder."""
+    """Run a command on a run directory."""
     out = run.parent / "out"
     names = {"RUN": str(run), "RECIPE": str(recipe), "OUT": str(out), "ID": document_id(recipe)}
     arguments = []
@@ -534,7 +534,7 @@ def document_id(recipe: Path) -> str:
 
 
 def answers(recipe: Path, where: Path, name: str, commands: tuple[str, ...]) -> Iterator[tuple[str, Answer, Path]]:
-    """What each command says of a damaged run; `run` comes last, since it mends."""
+    """The answer of each command to a damaged run; `run` comes last, since it repairs."""
     run = damaged(recipe.parent / "run", where, name)
     for command in commands:
         yield command, ask(run, recipe, command), run

@@ -108,7 +108,7 @@ def test_check(place, case):
     if case.new_head and case.start is None:
         warnings.append(f"model.from: '{folder}' has no masked-LM head; a new one starts from random weights")
     if case.remark:
-        warnings.append(f"model.from: '{folder}' asks for {case.remark}; training here does without")
+        warnings.append(f"model.from: '{folder}' sets {case.remark}; rexplug trains without")
     assert list(check(place, folder).warnings) == warnings
 
 

@@ -140,7 +140,7 @@ def test_a_tokenizer_that_a_run_wrote_and_somebody_altered(sound, tmp_path):
         ModelSpec("m", str(folder)).load()
     assert str(refused.value) == (
         f"{folder} is not a model that can be evaluated: {folder}/tokenizer.json was altered: its content does not have the checksum "
-        f"that was recorded when it was written; put back what was written, or remove {folder}/checksums.json if the change is meant"
+        f"that was recorded when it was written; restore the file, or remove {folder}/checksums.json if the change is intended"
     )
     (folder / "checksums.json").unlink()
     assert ModelSpec("m", str(folder)).load().tokenize([TEXT])[0].tolist() != ROW

@@ -1,4 +1,4 @@
-"""Folders of runs that were damaged: every command works or says which file is wrong, and what mends it."""
+"""Damaged run directories: every command works or names the damaged file and how to repair it."""
 
 import json
 import shutil
@@ -31,13 +31,13 @@ def faults(recipe, where, name, commands):
 
 
 @pytest.mark.parametrize("name", zoo.DAMAGES)
-def test_no_damage_is_called_a_mistake_by_what_reads_it(name, recipe, tmp_path):
+def test_commands_that_read_the_damage_name_it(name, recipe, tmp_path):
     assert faults(recipe, tmp_path, name, zoo.readers(name)) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", zoo.DAMAGES)
-def test_no_damage_is_called_a_mistake_by_any_other_command(name, recipe, tmp_path):
+def test_other_commands_work_or_name_the_damage(name, recipe, tmp_path):
     assert faults(recipe, tmp_path, name, zoo.others(name)) == []
 
 
@@ -53,7 +53,7 @@ def test_flipped_bits_and_swapped_ids_are_neither_exported_nor_evaluated(broken)
 
 
 @pytest.mark.slow
-def test_a_damaged_checkpoint_is_passed_over_and_said(broken, recipe):
+def test_a_damaged_checkpoint_is_skipped_with_a_warning(broken, recipe):
     run, _ = broken("stopped, weights flipped")
     answer = zoo.call("run", str(recipe), "--run-dir", str(run))
     assert answer.code == 0
@@ -65,7 +65,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said(broken, recipe):
     assert final.read_bytes() == (recipe.parent / "run" / zoo.FINAL / "model.safetensors").read_bytes()
 
 
-def test_a_whole_run_verifies(recipe):
+def test_an_undamaged_run_verifies(recipe):
     run = recipe.parent / "run"
     answer = zoo.call("verify", str(run))
     assert (answer.code, answer.err) == (0, "")
@@ -80,16 +80,16 @@ def test_a_whole_run_verifies(recipe):
     assert not (run / "model" / FILE).read_text().count("README.md")
 
 
-def test_the_first_thing_that_is_wrong_is_told_with_what_mends_it(broken):
+def test_the_first_problem_is_reported_with_its_repair(broken):
     run, ask = broken("statistics.json a source null")
     assert ask("corpus show").message == (
-        f"rexplug: {run / 'corpus' / 'statistics.json'} is damaged: 'sources.web' is nothing where an object is due; rexplug run "
+        f"rexplug: {run / 'corpus' / 'statistics.json'} is damaged: 'sources.web' is nothing instead of an object; rexplug run "
         "RECIPE --from curate makes it again"
     )
 
 
 @pytest.mark.slow
-def test_a_baseline_that_does_not_load_costs_its_own_figures_alone(broken, recipe, tmp_path):
+def test_a_baseline_that_does_not_load_leaves_the_other_results(broken, recipe, tmp_path):
     run, _ = broken("nothing")
     peer = tmp_path / "peer"
     peer.mkdir()

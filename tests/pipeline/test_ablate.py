@@ -1,4 +1,4 @@
-"""Ablation: what is varied, what is shared, and that it goes on where it was."""
+"""Ablations: variants, shared stages, and resuming."""
 
 import json
 from pathlib import Path
@@ -84,8 +84,8 @@ def test_all_variants_store_the_same_salience_and_share_their_data(recipe):
     assert sorted(each.seed_of_training for each in recipes) == [17, 17, 18, 18]
 
 
-def test_a_wrong_variant_is_met_before_anything_runs(recipe):
-    with pytest.raises(RecipeError, match="there is no such key; did you mean 'masking'"):
+def test_an_invalid_variant_is_refused_before_anything_runs(recipe):
+    with pytest.raises(RecipeError, match="unknown key; did you mean 'masking'"):
         Ablation.plan(recipe, (), [Axis.parse("phases.anneal.maskng=[a, b]")], 1, load_plugins())
 
 
@@ -98,7 +98,7 @@ class Notes(Silent):
 
 
 @pytest.mark.slow
-def test_variants_share_what_they_do_not_change_and_go_on_where_they_were(recipe, tmp_path):
+def test_variants_share_unchanged_stages_and_resume(recipe, tmp_path):
     registry = load_plugins()
     plan = Ablation.plan(recipe, (), [Axis.parse(VARY)], 1, registry)
     first = Notes()

@@ -1,4 +1,4 @@
-"""Which checkpoint `rexplug export` means."""
+"""Selection of the checkpoint to export, and of the target folder."""
 
 import pytest
 
@@ -24,16 +24,16 @@ def test_a_phase_a_step_or_the_newest(run):
     assert find_checkpoint(run, None) == folder / "anneal" / "step-000000020"
 
 
-def test_one_that_is_not_there_lists_those_that_are(run):
+def test_an_unknown_checkpoint_lists_the_existing_ones(run):
     with pytest.raises(DataError) as error:
         find_checkpoint(run, "anneal/30")
-    assert str(error.value).startswith("--checkpoint anneal/30: there is no such checkpoint; the run has ")
+    assert str(error.value).startswith("--checkpoint anneal/30: unknown checkpoint; the run has ")
     assert "anneal/10" in str(error.value)
     assert "pretrain/final" in str(error.value)
 
 
 def test_a_folder_without_training(tmp_path):
-    with pytest.raises(DataError, match="has no checkpoint; is it the folder of a run that has trained?"):
+    with pytest.raises(DataError, match="has no checkpoint; is it the directory of a run that has trained?"):
         find_checkpoint(RunDirectory(tmp_path), None)
 
 
@@ -74,7 +74,7 @@ def test_a_damaged_recipe_of_a_run_is_named(run):
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("thesis", "the folder is not empty and is no earlier export (it has no parity.json), so that nothing in it was replaced; "
+        ("thesis", "the folder is not empty and is not an earlier export (it has no parity.json), so that nothing in it was replaced; "
          "give another folder"),
         ("thesis/main.tex", "this is a file; give the folder to write"),
         ("checkpoints", "the run itself keeps its files there; give another folder"),

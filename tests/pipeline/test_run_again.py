@@ -1,4 +1,4 @@
-"""The same command again: what is done stays, what was removed or is asked for is made anew."""
+"""Running the same command again: finished stages are skipped; removed or requested ones run again."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from rexplug.plugins.discovery import load_plugins
 
 @pytest.fixture
 def again(tokenized_run, tmp_path, monkeypatch, notes):
-    """Gives the command again on a copy of a curated and tokenized run; returns the copy and a line per stage."""
+    """Runs the command again on a copy of a curated and tokenized run; returns the copy and a line per stage."""
     _, recipe, run = tokenized_run
     monkeypatch.setenv("REXPLUG_CACHE", str(tmp_path / "measurements"))
     root = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""--fresh, and folders that hold something else than a run: nothing of anybody else's is removed or written over."""
+"""--fresh, and folders that are not run directories: files that no run wrote are neither removed nor overwritten."""
 
 import shutil
 
@@ -44,48 +44,52 @@ def test_fresh_removes_what_a_run_makes_and_nothing_else(run):
     assert contents(run.root) == [".lock", "exports", "labels", "my-recipe.yaml", "notes.txt"]
 
 
-def test_fresh_refuses_a_folder_that_is_no_run(run):
+def test_fresh_refuses_a_folder_that_is_not_a_run_directory(run):
     for name in ("thesis.tex", "data.csv"):
         (run.root / name).write_text("mine")
     with pytest.raises(DataError) as caught:
         require_run_folder(run, fresh=True)
     assert str(caught.value) == (
-        f"--fresh: {run.root} is not empty and is no run (it has no run.json), so that nothing in it was removed; it holds "
-        "'data.csv', 'thesis.tex'. Give a folder of a run, or another one with --run-dir"
+        f"--fresh: {run.root} is not empty and is not a run directory (it has no run.json), so that nothing in it was removed; "
+        "it holds 'data.csv', 'thesis.tex'. Give a run directory, or another folder with --run-dir"
     )
     require_run_folder(run, fresh=False)  # a run adds its files to such a folder and removes none
 
 
 @pytest.mark.parametrize("name", ["recipe.yaml", "README.md", "corpus", "model"])
-def test_a_run_does_not_write_over_files_that_were_there(run, name):
+def test_a_run_does_not_overwrite_files_of_others(run, name):
     (run.root / name).write_text("mine")
     with pytest.raises(DataError) as caught:
         require_run_folder(run, fresh=False)
     assert str(caught.value) == (
-        f"{run.root} is no run (it has no run.json), but holds '{name}', which a run would write over; give another folder with "
-        "--run-dir"
+        f"{run.root} is not a run directory (it has no run.json), but holds '{name}', which a run would overwrite; give another "
+        "folder with --run-dir"
     )
 
 
-def test_what_a_refused_start_left_is_no_hindrance(run):
+def test_files_of_a_refused_start_are_ignored(run):
     (run.root / ".lock").touch()
     run.logs.mkdir()
     require_run_folder(run, fresh=True)
     require_run_folder(run, fresh=False)
 
 
-def test_a_file_and_a_broken_link_are_no_folders(tmp_path):
+def test_a_file_and_a_broken_link_are_refused(tmp_path):
     file = tmp_path / "file"
     file.write_text("mine")
-    with pytest.raises(DataError, match=rf"^{file} is a file, but a run is a folder; give another one with --run-dir$"):
+    with pytest.raises(
+        DataError, match=rf"^{file} is a file, but a run needs a folder; give another one with --run-dir$"
+    ):
         require_run_folder(RunDirectory(file), fresh=True)
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "gone")
-    with pytest.raises(DataError, match=r"is a link to .*/gone, which is not there; mend the link, or give --run-dir$"):
+    with pytest.raises(
+        DataError, match=r"is a link to .*/gone, which does not exist; repair the link, or give --run-dir$"
+    ):
         require_run_folder(RunDirectory(link), fresh=False)
 
 
-def test_of_a_linked_folder_the_link_goes_and_the_files_stay(run, tmp_path):
+def test_a_linked_folder_loses_its_link_but_no_files(run, tmp_path):
     fill(run)
     elsewhere = tmp_path / "big-disk"
     run.corpus.rename(elsewhere)
@@ -115,7 +119,7 @@ def test_a_run_does_not_clear_what_it_reads(tokenized_run, tmp_path, notes, key,
     with pytest.raises(DataError) as caught:
         run_recipe(recipe, run, notes, plugins=registry.versions(), command="", until="tokenize", fresh=fresh)
     assert str(caught.value) == (
-        f"{key}: '{place.format(run=run)}' lies in {run}/{folder}, which this run itself writes and clears; copy it to another "
-        "place, or give another folder with --run-dir"
+        f"{key}: '{place.format(run=run)}' lies in {run}/{folder}, which this run itself writes and clears; copy it "
+        "elsewhere, or give another folder with --run-dir"
     )
     assert sorted(run.rglob("*")) == before

@@ -1,4 +1,4 @@
-"""Stages: skip, redo with the reason said, continue, --until and --from."""
+"""Stages are skipped, redone for a stated reason, resumed, and selected with --until and --from."""
 
 import shutil
 from pathlib import Path
@@ -7,12 +7,13 @@ import pytest
 
 from rexplug.errors import DataError, RecipeError
 from rexplug.pipeline.manifest import Manifest, differences, locked
-from rexplug.pipeline.stages import Incomplete, Stage, run_stages
+from rexplug.pipeline.run_stages import run_stages
+from rexplug.pipeline.stages import Incomplete, Stage
 from rexplug.run_directory import RunDirectory
 
 
 class Notes:
-    """Remembers what was said."""
+    """Progress that keeps the notes."""
 
     def __init__(self):
         self.lines = []
@@ -133,7 +134,7 @@ def test_unknown_stage_names_those_that_exist(bench):
     with pytest.raises(RecipeError) as caught:
         bench(until="trian")
     assert str(caught.value) == (
-        "--until trian: there is no such stage; the stages are relevance, curate, tokenize, train, evaluate, export, report, train.a"
+        "--until trian: unknown stage; the stages are relevance, curate, tokenize, train, evaluate, export, report, train.a"
     )
 
 
@@ -142,7 +143,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
     with locked(run), pytest.raises(DataError) as caught, locked(run):
         pass
     assert str(caught.value) == (
-        f"another rexplug run is at work in {tmp_path}; wait for it, or give this one its own folder with --run-dir"
+        f"another rexplug run is using {tmp_path}; wait for it, or give this one its own folder with --run-dir"
     )
 
 
@@ -167,7 +168,7 @@ def precious(bench, rate=0.3, limit=5):
     ]
 
 
-def test_half_done_training_is_not_thrown_away_for_a_changed_recipe(bench):
+def test_half_done_training_is_not_discarded_for_a_changed_recipe(bench):
     bench.fail = "train.a"
     with pytest.raises(KeyboardInterrupt):
         run_stages(precious(bench), Manifest.open(bench.run), Notes())
@@ -175,7 +176,7 @@ def test_half_done_training_is_not_thrown_away_for_a_changed_recipe(bench):
     with pytest.raises(RecipeError) as error:
         run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), Notes())
     assert str(error.value) == (
-        "train.a is half done (0 s) with another recipe: phases.a.masking.rate: 0.3 -> 0.2. Undo the change, go on with the "
+        "train.a is half done (0 s) with another recipe: phases.a.masking.rate: 0.3 -> 0.2. Undo the change, continue with the "
         "new value (--allow-change phases.a.masking.rate), do it again (--from train.a), or take another folder (--run-dir)"
     )
     assert len(list((bench.run.root / "train.a").iterdir())) == 1, "nothing was touched"
@@ -184,13 +185,13 @@ def test_half_done_training_is_not_thrown_away_for_a_changed_recipe(bench):
     assert bench.calls == ["curate", "train.a"], "nor was the corpus made again"
 
 
-def test_a_change_allowed_by_name_goes_on_with_what_is_there(bench):
+def test_an_allowed_change_resumes_from_the_checkpoints(bench):
     bench.fail = "train.a"
     with pytest.raises(KeyboardInterrupt):
         run_stages(precious(bench), Manifest.open(bench.run), Notes())
     bench.fail, notes = None, Notes()
     run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), notes, allow=["phases.a.masking"])
-    assert notes.lines[1] == "train.a: goes on with a change: phases.a.masking.rate: 0.3 -> 0.2"
+    assert notes.lines[1] == "train.a: continues with a change: phases.a.masking.rate: 0.3 -> 0.2"
     assert len(list((bench.run.root / "train.a").iterdir())) == 2
     notes = Notes()
     run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), notes)
@@ -213,7 +214,7 @@ def test_long_training_that_is_done_is_kept_too(bench):
         run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), Notes())
 
 
-def test_long_training_is_not_thrown_away_because_something_before_it_is_gone(bench):
+def test_long_training_is_not_discarded_because_an_earlier_output_is_missing(bench):
     run_stages(precious(bench), Manifest.open(bench.run), Notes())
     Manifest.open(bench.run).set_stage("train.a", seconds=7200.0)
     shutil.rmtree(bench.run.root / "curate")
@@ -253,13 +254,13 @@ def test_a_phase_of_another_length_is_refused_however_short_it_was(bench):
         with pytest.raises(RecipeError) as caught:
             run_stages(stages(tokens), Manifest.open(bench.run), Notes())
         assert str(caught.value) == (
-            f"train.a is done (0 s) with another recipe: phases.a.tokens: 1000 -> {tokens}. Undo the change, go on with the new "
+            f"train.a is done (0 s) with another recipe: phases.a.tokens: 1000 -> {tokens}. Undo the change, continue with the new "
             "value (--allow-change phases.a.tokens), do it again (--from train.a), or take another folder (--run-dir)"
         )
     assert (bench.run.root / "train.a" / "part-2").exists()
 
 
-def test_a_phase_that_is_cleared_for_a_change_says_before_how_it_could_have_gone_on(bench):
+def test_before_a_phase_is_cleared_the_option_that_would_resume_it_is_named(bench):
     run_stages(precious(bench), Manifest.open(bench.run), Notes())
     seen = []
 
@@ -271,8 +272,8 @@ def test_a_phase_that_is_cleared_for_a_change_says_before_how_it_could_have_gone
     run_stages(precious(bench, rate=0.2), Manifest.open(bench.run), Looking())
     assert seen == [
         (
-            "train.a: runs again, because of a change: phase.masking.rate: 0.3 -> 0.2; --allow-change phases.a.masking.rate "
-            "goes on from what is there instead",
+            "train.a: runs again, because of a change: phase.masking.rate: 0.3 -> 0.2; with --allow-change "
+            "phases.a.masking.rate it would continue from its checkpoints instead",
             True,
         )
     ]
@@ -299,7 +300,7 @@ def measured(bench, rate=0.3):
     ]
 
 
-def test_a_failed_evaluation_costs_itself_alone_and_is_said_at_the_end(bench):
+def test_a_failed_evaluation_does_not_stop_the_run_and_is_reported_at_the_end(bench):
     bench.fail, notes = "evaluate.a", Notes()
     with pytest.raises(Incomplete) as caught:
         run_stages(measured(bench), Manifest.open(bench.run), notes)
@@ -307,7 +308,7 @@ def test_a_failed_evaluation_costs_itself_alone_and_is_said_at_the_end(bench):
         "everything else is done and kept, but these failed; the same command tries them again:\n"
         "  evaluate.a: there is no test set"
     )
-    assert "evaluate.a: failed, and the run goes on without it: there is no test set" in notes.lines
+    assert "evaluate.a: failed, and the run continues without it: there is no test set" in notes.lines
     assert bench.calls == ["curate", "train.a", "evaluate.a", "report"]
     assert Manifest.open(bench.run).stage("evaluate.a")["status"] == "failed"
     bench.fail, notes = None, Notes()
@@ -320,7 +321,7 @@ def test_a_failed_evaluation_costs_itself_alone_and_is_said_at_the_end(bench):
     assert Manifest.open(bench.run).stage("evaluate.a")["status"] == "done"
 
 
-def test_our_own_mistake_in_an_evaluation_is_raised_once_all_else_is_done(bench):
+def test_an_internal_error_in_an_evaluation_is_raised_after_the_other_stages(bench):
     stages = measured(bench)
 
     def work():
@@ -332,7 +333,7 @@ def test_our_own_mistake_in_an_evaluation_is_raised_once_all_else_is_done(bench)
     assert bench.calls[-1] == "report"
 
 
-def test_results_of_weights_that_are_gone_are_marked_and_made_again(bench):
+def test_results_of_retrained_weights_are_marked_stale_and_redone(bench):
     run_stages(measured(bench), Manifest.open(bench.run), Notes())
     run_stages(measured(bench), Manifest.open(bench.run), Notes(), from_="train", until="train")
     assert Manifest.open(bench.run).stage("evaluate.a")["stale"] == "train.a ran again"
@@ -345,7 +346,7 @@ def test_results_of_weights_that_are_gone_are_marked_and_made_again(bench):
     assert Manifest.open(bench.run).stage("evaluate.a")["stale"] is None
 
 
-def test_results_of_another_recipe_are_marked_until_the_change_is_undone(bench):
+def test_results_of_another_recipe_are_stale_until_the_change_is_undone(bench):
     run_stages(measured(bench), Manifest.open(bench.run), Notes())
     run_stages(measured(bench, rate=0.2), Manifest.open(bench.run), Notes(), until="curate")
     stage = Manifest.open(bench.run).stage("evaluate.a")
@@ -373,7 +374,7 @@ def coded(bench, filter_="1.0 aa", policy="1.0 aa"):
         ({"filter_": "1.1 bb"}, "curate: plugins.filters: 1.0 aa -> 1.1 bb", "filters"),
     ],
 )
-def test_half_done_training_is_not_thrown_away_for_changed_code(bench, changed, told, plugin):
+def test_half_done_training_is_not_discarded_for_changed_code(bench, changed, told, plugin):
     bench.fail = "train.a"
     with pytest.raises(KeyboardInterrupt):
         run_stages(coded(bench), Manifest.open(bench.run), Notes())
@@ -381,7 +382,7 @@ def test_half_done_training_is_not_thrown_away_for_changed_code(bench, changed, 
     with pytest.raises(RecipeError) as caught:
         run_stages(coded(bench, **changed), Manifest.open(bench.run), Notes())
     assert str(caught.value) == (
-        f"train.a is half done (0 s) with other code: {told}. Undo the change, go on with the new code (--allow-change "
+        f"train.a is half done (0 s) with other code: {told}. Undo the change, continue with the new code (--allow-change "
         f"plugins.{plugin}), do it again (--from train.a), or take another folder (--run-dir)"
     )
     assert bench.calls == ["curate", "train.a"]

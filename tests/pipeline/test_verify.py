@@ -1,4 +1,4 @@
-"""What `rexplug verify` finds: altered files, and parts of a finished stage that are not there."""
+"""`rexplug verify` finds altered files, and missing outputs of finished stages."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from rexplug.pipeline.verify import verify_run
 
 @pytest.fixture
 def run(tokenized_run, tmp_path):
-    """A copy of a run that was tokenized, to be damaged."""
+    """A copy of a tokenized run, to be damaged."""
     return shutil.copytree(tokenized_run[2].root, tmp_path / "run")
 
 
@@ -18,7 +18,7 @@ def problems(run):
     return [f"{problem}; {part.repair}" for part in verify_run(run) for problem in part.problems]
 
 
-def test_a_whole_run_has_none(run):
+def test_an_undamaged_run_has_no_problems(run):
     parts = list(verify_run(run))
     assert [problem for part in parts for problem in part.problems] == []
     assert [str(part.folder.relative_to(run)) for part in parts] == [
@@ -40,7 +40,7 @@ def test_a_whole_run_has_none(run):
         ("tokens/web/store.json", "tokenize"),
     ],
 )
-def test_a_part_that_is_not_there(run, name, stage):
+def test_a_missing_part(run, name, stage):
     path = run / name
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert f"{path} is missing, and {stage} is done; --from {stage} makes it again" in problems(run)
@@ -53,7 +53,7 @@ def test_a_missing_recipe(run):
 
 @pytest.mark.parametrize("name", ["corpus/statistics.json", "fitted/salience-*.json"])
 @pytest.mark.parametrize("how", ["altered", "gone"])
-def test_files_that_the_manifest_answers_for(run, name, how):
+def test_files_whose_checksums_are_in_the_manifest(run, name, how):
     (path,) = run.glob(name)
     stage = "curate" if path.parent.name == "corpus" else "tokenize"
     if how == "gone":
@@ -66,7 +66,7 @@ def test_files_that_the_manifest_answers_for(run, name, how):
     assert problems(run) == [f"{said}; --from {stage} makes it again"]
 
 
-def test_the_results_of_a_run_of_an_earlier_version_have_none(run):
+def test_results_of_an_earlier_version_have_no_checksums(run):
     manifest = json.loads((run / "run.json").read_text())
     for stage in manifest["stages"].values():
         del stage["files"]

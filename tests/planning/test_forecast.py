@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from rexplug.pipeline.run import RecipeStages
+from rexplug.pipeline.recipe_stages import RecipeStages
 from rexplug.planning import GPUS, Hardware, Measurement, MeasurementHistory, cache_file, make_forecast
 from rexplug.planning.history import stage_kind
 from rexplug.progress import Silent
@@ -37,7 +37,7 @@ def test_a_plan_has_the_stages_that_a_run_has(tokenized_run):
         load_recipe(path, ["evaluators=[masked_recovery]", "baselines=[bm25]"]),
     ]
     for each in recipes:
-        names = [stage.name for stage in RecipeStages(each, run, Silent()).stages({})]
+        names = [stage.name for stage in RecipeStages(each, run, Silent(), {}).build()]
         assert [stage.name for stage in forecast(each, run).stages] == names
 
 

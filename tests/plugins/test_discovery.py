@@ -1,4 +1,4 @@
-"""Entry points: what is broken is set aside and named, what works goes on working."""
+"""Entry points: broken plugins are left out and listed, the others keep working."""
 
 import sys
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What the code of a plugin is: its own files, wherever its classes are used."""
+"""The fingerprint of a plugin covers its own files, wherever its classes are used."""
 
 import importlib
 import sys

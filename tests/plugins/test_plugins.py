@@ -1,4 +1,4 @@
-"""Plugins: what loads, what is set aside, and what is said."""
+"""Loading plugins: what is registered, what is left out, and the messages."""
 
 from types import SimpleNamespace
 

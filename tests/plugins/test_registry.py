@@ -1,4 +1,4 @@
-"""What may be offered, and what is found by name. Every message is matched whole."""
+"""What may be registered, and lookups by name. Every message is matched completely."""
 
 import pytest
 
@@ -49,7 +49,7 @@ def filled():
 
 
 @pytest.mark.parametrize("component", [Even, int, "pharma.has_dosage", HasDosage()])
-def test_what_is_no_subclass_of_the_kind_is_refused(component):
+def test_a_class_of_another_kind_is_refused(component):
     assert refusal(component) == (
         f"plugin 'pharma', rexplug_corpus_filters() offers {component!r}, which is not a subclass of CorpusFilter"
     )
@@ -68,7 +68,7 @@ def test_a_bad_name_is_refused(name):
     )
 
 
-def test_a_name_that_is_no_text_is_refused():
+def test_a_name_that_is_not_text_is_refused():
     assert refusal(named(3)) == (
         "plugin 'pharma', rexplug_corpus_filters() offers HasDosage named '3'; names look like 'pharma.component'"
     )

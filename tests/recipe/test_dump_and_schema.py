@@ -1,4 +1,4 @@
-"""The resolved recipe is a recipe; the schema says what one may hold."""
+"""The dump of a recipe is itself a recipe; the JSON schema describes recipes."""
 
 import pickle
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One file over another, and options for every phase."""
+"""`extends` merges a recipe over another, `defaults` sets options of every phase."""
 
 from pathlib import Path
 
@@ -58,14 +58,14 @@ def test_problems_stand_in_the_file_where_they_were_written(complaint, toy, load
     ("text", "message"),
     [
         ("extends: [a, b]\n", "r.yaml:1: extends: write the path of one recipe"),
-        ("seed: 1\nextends: nowhere.yaml\n", "r.yaml:2: extends: nowhere.yaml: there is no such file"),
+        ("seed: 1\nextends: nowhere.yaml\n", "r.yaml:2: extends: nowhere.yaml: file not found"),
         (
             "extends: r.yaml\n",
-            "r.yaml:1: extends: r.yaml extends another recipe itself; a recipe may stand on one other, not on a chain",
+            "r.yaml:1: extends: r.yaml extends another recipe itself; `extends` cannot be chained",
         ),
     ],
 )
-def test_a_base_that_is_none(complaint, text, message):
+def test_an_invalid_base(complaint, text, message):
     assert complaint(text) == message
 
 
@@ -104,8 +104,8 @@ def test_an_override_of_one_phase_leaves_the_others(load_toy):
 @pytest.mark.parametrize(
     ("wrong", "right", "problem"),
     [
-        ("defaults: 3", None, "r.yaml:5: defaults: a mapping of phase options"),
-        ("  contxt: 128", "  context: 128", "r.yaml:6: defaults.contxt: there is no such key; did you mean 'context'?"),
+        ("defaults: 3", None, "r.yaml:5: defaults: write a mapping of phase options"),
+        ("  contxt: 128", "  context: 128", "r.yaml:6: defaults.contxt: unknown key; did you mean 'context'?"),
     ],
 )
 def test_wrong_defaults(complaint, wrong, right, problem):

@@ -1,4 +1,4 @@
-"""Recipes: strict, with every problem at once and its line."""
+"""Loading a recipe: strict, with all problems at once, each with its line."""
 
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def test_every_problem_at_once_with_its_line(load):
     )
     assert problems(load, text) == [
         "r.yaml:3: sources.web: no DocumentSource is called 'txt'; did you mean 'text'? (installed: csv, datatrove.reader, ecommerce.sample_pages, html, huggingface, jsonl, parquet, text, warc)",
-        "r.yaml:5: model.sise: there is no such key; did you mean 'size'?",
+        "r.yaml:5: model.sise: unknown key; did you mean 'size'?",
         "r.yaml:14: phases.0.masking.rate.start: Input should be a valid number, unable to parse string as a number",
         "r.yaml:14: phases.0.masking.rate.end: Input should be a valid number, unable to parse string as a number",
     ]
@@ -75,7 +75,7 @@ def test_every_problem_at_once_with_its_line(load):
 def test_unknown_option_of_a_component(load):
     assert problems(load, GOOD.replace("paths:", "path:")) == [
         "r.yaml:3: sources.web.paths: is missing",
-        "r.yaml:3: sources.web.path: there is no such key; did you mean 'paths'?",
+        "r.yaml:3: sources.web.path: unknown key; did you mean 'paths'?",
     ]
 
 
@@ -85,7 +85,7 @@ def test_duplicate_keys_are_refused(load):
     assert str(caught.value) == "r.yaml:15: name: the key is written twice"
 
 
-def test_what_is_no_yaml(load):
+def test_text_that_is_not_yaml(load):
     with pytest.raises(RecipeError) as caught:
         load("name: [\n")
     assert str(caught.value).startswith("r.yaml:2: this is not YAML: ")
@@ -101,9 +101,9 @@ def test_a_bad_override_is_blamed(load):
         "override phases.one.tokens=lots: phases.0.tokens: 'lots' is not an amount; write a whole number, or one with k, M, B or T, "
         "like 8192, 64k, 1e9 or 350B"
     ]
-    assert problems(load, GOOD, "sede=3") == ["override sede=3: sede: there is no such key; did you mean 'seed'?"]
+    assert problems(load, GOOD, "sede=3") == ["override sede=3: sede: unknown key; did you mean 'seed'?"]
     assert problems(load, GOOD, "phases.two.tokens=3") == [
-        "override phases.two.tokens=3: there is no phases.two; the items are one, or 0 to 0"
+        "override phases.two.tokens=3: unknown item phases.two; the items are one, or 0 to 0"
     ]
     assert problems(load, GOOD, "seed") == ["override seed: overrides look like phases.anneal.tokens=2M"]
 
@@ -119,7 +119,7 @@ def test_a_chain_of_extends_is_refused(load, tmp_path):
     with pytest.raises(RecipeError) as caught:
         load("extends: base.yaml\n")
     assert str(caught.value) == (
-        "r.yaml:1: extends: base.yaml extends another recipe itself; a recipe may stand on one other, not on a chain"
+        "r.yaml:1: extends: base.yaml extends another recipe itself; `extends` cannot be chained"
     )
 
 
@@ -144,7 +144,7 @@ def test_settings_without_effect_are_refused(load):
 def test_missing_file(registry):
     with pytest.raises(RecipeError) as caught:
         load_recipe(Path("nowhere.yaml"), (), registry)
-    assert str(caught.value) == "nowhere.yaml: there is no such file"
+    assert str(caught.value) == "nowhere.yaml: file not found"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)

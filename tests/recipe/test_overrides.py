@@ -1,4 +1,4 @@
-"""`dotted.path=value`: known keys only, and blamed for what they break."""
+"""Overrides set known keys only, and are named in messages about their values."""
 
 import pytest
 
@@ -42,17 +42,17 @@ def test_the_last_override_wins(load_toy, toy):
     [
         ("seed", "overrides look like phases.anneal.tokens=2M"),
         ("=3", "overrides look like phases.anneal.tokens=2M"),
-        ("sede=3", "sede: there is no such key; did you mean 'seed'?"),
-        ("phases.three.tokens=1", "there is no phases.three; the items are one, two, or 0 to 1"),
-        ("phases.2.tokens=1", "there is no phases.2; the items are one, two, or 0 to 1"),
-        ("phases.one.tokns=1", "phases.0.tokns: there is no such key; did you mean 'tokens'?"),
+        ("sede=3", "sede: unknown key; did you mean 'seed'?"),
+        ("phases.three.tokens=1", "unknown item phases.three; the items are one, two, or 0 to 1"),
+        ("phases.2.tokens=1", "unknown item phases.2; the items are one, two, or 0 to 1"),
+        ("phases.one.tokns=1", "phases.0.tokns: unknown key; did you mean 'tokens'?"),
         (
             "phases.one.learning_rate.paek=1",
-            "phases.0.learning_rate.paek: there is no such key; did you mean 'peak'?",
+            "phases.0.learning_rate.paek: unknown key; did you mean 'peak'?",
         ),
-        ("phases.one.masking.rat=1", "phases.0.masking.rat: there is no such key; did you mean 'rate'?"),
-        ("sources.wbe.pages=1", "sources.wbe: there is no such key; did you mean 'web'?"),
-        ("sources.web.pagse=1", "sources.web.pagse: there is no such key; did you mean 'pages'?"),
+        ("phases.one.masking.rat=1", "phases.0.masking.rat: unknown key; did you mean 'rate'?"),
+        ("sources.wbe.pages=1", "sources.wbe: unknown key; did you mean 'web'?"),
+        ("sources.web.pagse=1", "sources.web.pagse: unknown key; did you mean 'pages'?"),
         ("seed=-1", "seed: Input should be greater than or equal to 0"),
         ("seed={}", "seed: Input should be a valid integer"),
         ("phases.one.tokens=", "phases.0.tokens: None is not an amount; write a whole number, or one with k, M, B or T, "
@@ -75,7 +75,7 @@ def test_a_number_has_no_keys(complaint, toy):
     assert complaint("seed: 17\n" + toy, "seed.x=3") == blamed("seed.x=3", "seed is 17, which has no keys")
 
 
-def test_an_override_that_is_no_yaml(complaint, toy):
+def test_an_override_that_is_not_yaml(complaint, toy):
     assert complaint(toy, "seed=[") == (
         "r.yaml has 1 problem:\n"
         "  override seed=[:1: this is not YAML: expected the node content, but found '<stream end>'"
@@ -85,8 +85,8 @@ def test_an_override_that_is_no_yaml(complaint, toy):
 def test_all_overrides_are_looked_at(complaint, toy):
     assert complaint(toy, "sede=3", "phases.x.tokens=1") == (
         "r.yaml has 2 problems:\n"
-        "  override sede=3: sede: there is no such key; did you mean 'seed'?\n"
-        "  override phases.x.tokens=1: there is no phases.x; the items are one, two, or 0 to 1"
+        "  override sede=3: sede: unknown key; did you mean 'seed'?\n"
+        "  override phases.x.tokens=1: unknown item phases.x; the items are one, two, or 0 to 1"
     )
 
 

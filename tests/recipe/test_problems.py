@@ -1,4 +1,4 @@
-"""Everything that is wrong with a recipe, at once, each with its place."""
+"""All problems of a recipe are reported at once, each with its line."""
 
 import pytest
 
@@ -6,12 +6,12 @@ import pytest
 @pytest.mark.parametrize(
     ("right", "wrong", "problems"),
     [
-        ("name: toy", "nmae: toy", ["r.yaml: name: is missing", "r.yaml:1: nmae: there is no such key; did you mean 'name'?"]),
+        ("name: toy", "nmae: toy", ["r.yaml: name: is missing", "r.yaml:1: nmae: unknown key; did you mean 'name'?"]),
         ("name: toy", "name: 3", ["r.yaml:1: name: Input should be a valid string"]),
         ("min_words: 9", "min_wrods: 9",
-         ["r.yaml:3: sources.web.filters.1.min_wrods: there is no such key; did you mean 'min_words'?"]),
+         ["r.yaml:3: sources.web.filters.1.min_wrods: unknown key; did you mean 'min_words'?"]),
         ("min_words: 9", "zzz: 9",
-         ["r.yaml:3: sources.web.filters.1.zzz: there is no such key; the keys are use, min_words"]),
+         ["r.yaml:3: sources.web.filters.1.zzz: unknown key; the keys are use, min_words"]),
         ("[toy.long,", "[toy.lnog,",
          ["r.yaml:3: sources.web.filters.0: no CorpusFilter is called 'toy.lnog'; did you mean 'toy.long'? "
           "(installed: toy.long)"]),
@@ -27,7 +27,7 @@ import pytest
         ("{use: train, vocabulary: 1k}", "{from: x, vocabulary: 1k}",
          ["r.yaml:4: tokenizer: 'vocabulary' goes with 'use: train'; it has no effect with 'from'"]),
         ("{size: nano}", "{}",
-         ["r.yaml:5: model: write either 'size' (train from scratch) or 'from' (go on from a checkpoint)"]),
+         ["r.yaml:5: model: write either 'size' (train from scratch) or 'from' (continue from a checkpoint)"]),
         ("context: 128", "context: 2048", ["r.yaml:7: phases.0: batch_tokens (1024) is less than a microbatch (2048)"]),
         ("peak: 8e-4", "peak: 8e-4, warmup: 20k",
          ["r.yaml:7: phases.0: learning_rate.warmup and decay need 20000 tokens, but the phase has 10000"]),
@@ -41,7 +41,7 @@ import pytest
          ["r.yaml:20: phases.1.masking.scorer: no SalienceScorer is called 'plain' ('plain' is a masking policy) "
           "(installed: toy.numbers)"]),
         ("scorer: toy.numbers", "scorer: {use: toy.numbers, strenght: 3}",
-         ["r.yaml:20: phases.1.masking.scorer.strenght: there is no such key; did you mean 'strength'?"]),
+         ["r.yaml:20: phases.1.masking.scorer.strenght: unknown key; did you mean 'strength'?"]),
     ],
 )  # fmt: skip
 def test_one_mistake(complaint, toy, right, wrong, problems):
@@ -73,7 +73,7 @@ def test_an_evaluator_is_listed_once(complaint, toy):
     )
 
 
-def test_an_evaluator_that_is_no_name(complaint, toy):
+def test_an_evaluator_without_a_name(complaint, toy):
     assert complaint(toy + "evaluators: [3]\n") == (
         "r.yaml has 1 problem:\n"
         "  r.yaml:21: evaluators.0: an evaluator is written as its name, or as a mapping with the name under 'use'"

@@ -22,11 +22,11 @@ def test_data_is_put_in(tmp_path):
     assert str(caught.value) == f"the suite {path} reads local data: give its folder with --data DIR"
 
 
-def test_an_unknown_suite_is_met_with_those_there_are():
+def test_an_unknown_suite_lists_the_installed_ones():
     with pytest.raises(RecipeError) as caught:
         load_suite("ecomerce", None, REGISTRY)
     assert str(caught.value) == (
-        "--suite ecomerce: no plugin of that name ships a suite; there are ecommerce, or write the path of a YAML file"
+        "--suite ecomerce: no plugin of that name ships a suite; write the path of a YAML file or one of the installed suites: ecommerce"
     )
 
 
@@ -37,7 +37,7 @@ def test_problems_have_file_and_line(tmp_path):
         load_suite(str(path), None, REGISTRY)
     text = str(caught.value)
     assert text.startswith(f"{path} has 4 problems:\n")
-    assert f"{path}:1: descriptoin: there is no such key; did you mean 'description'?" in text
-    assert f"{path}:3: evaluators.0.trian: there is no such key; did you mean 'train'?" in text
+    assert f"{path}:1: descriptoin: unknown key; did you mean 'description'?" in text
+    assert f"{path}:3: evaluators.0.trian: unknown key; did you mean 'train'?" in text
     assert f"{path}:3: evaluators.0.train: is missing" in text
     assert f"{path}:4: evaluators.1: no Evaluator is called 'clasification'; did you mean 'classification'?" in text

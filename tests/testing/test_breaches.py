@@ -1,4 +1,4 @@
-"""Each way of breaking a contract is said in a sentence of its own."""
+"""Every violation of a contract has its own message."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -214,7 +214,7 @@ def test_a_policy_that_keeps_its_contract():
         ("dtype", "toy.evenly returned uint8, not bool"),
         ("shape", "toy.evenly returned shape (511,) for 512 tokens"),
         ("more", "toy.evenly masked 153 tokens instead of 152"),
-        ("guided", "toy.evenly calls tokens guided that it does not choose"),
+        ("guided", "toy.evenly.salient_subset() has tokens that choose() does not choose"),
         ("chance", "toy.evenly chooses differently with the same generator"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The kit passes what is right and names what is wrong."""
+"""The test kit accepts correct components and names what is wrong with others."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ START, END = {"web": 0.8, "retail": 0.2}, {"web": 0.1, "retail": 0.9}
 
 
 class Silent(rexplug.CorpusFilter):
-    """Drops without a word."""
+    """Drops without a reason."""
 
     name = "test.silent"
 

@@ -1,4 +1,4 @@
-"""The default plugins keep the contracts that the kit holds strangers' plugins to."""
+"""The shipped components pass the checks of the test kit."""
 
 import pytest
 

@@ -12,6 +12,7 @@ from rexplug.components import Candidate, CorpusFilter, Document, DocumentSource
 from rexplug.corpus.relevance.filter import sources_to_classify
 from rexplug.corpus.shard_jobs import shard_documents
 from rexplug.corpus.sources import ERROR
+from rexplug.plugins.calls import judge_document
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Relevance
 
@@ -76,7 +77,7 @@ def _passing(source: DocumentSource, options: Relevance, wanted: frozenset[str] 
 
 def _judged(document: Document, filters: list[CorpusFilter]) -> Document | None:
     for corpus_filter in filters:
-        verdict = corpus_filter.judge(document)
+        verdict = judge_document(corpus_filter, document)
         if not verdict.keep:
             return None
         mended = getattr(verdict, "text", None)

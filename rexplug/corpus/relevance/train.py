@@ -17,6 +17,7 @@ from rexplug.corpus.relevance.metrics import choose_threshold, classification_me
 from rexplug.corpus.relevance.sample import draw_candidates, hash_fraction
 from rexplug.errors import DataError
 from rexplug.io.atomic import write_json
+from rexplug.plugins.calls import label_candidates
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Audit, Relevance
 
@@ -59,7 +60,7 @@ def train_relevance(
     began = time.monotonic()
     candidates = draw_candidates(sources, options, seed, progress)
     context = LabellingContext(answers, seed, progress)
-    labels = options.labels.label(candidates, context)
+    labels = label_candidates(options.labels, candidates, context)
     labels, audit = _audited(candidates, labels, options.audit, context) if options.audit else (labels, None)
     labelled = _labelled(candidates, labels)
     parts = _split(labelled, options, seed)
@@ -140,7 +141,7 @@ def _audited(
         for index, (candidate, label) in enumerate(zip(candidates, labels, strict=True))
         if label is not None and hash_fraction(candidate.document.text, context.seed, "audit") < audit.share
     ]
-    second = audit.labels.label([candidates[index] for index in chosen], context)
+    second = label_candidates(audit.labels, [candidates[index] for index in chosen], context)
     both = [(index, other) for index, other in zip(chosen, second, strict=True) if other is not None]
     if not both:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Whether the tokenizer of a recipe gives the ids that the checkpoint it goes on from has learnt."""
+"""Checks that the tokenizer of a recipe has the token ids that the starting checkpoint was trained with."""
 
 from __future__ import annotations
 
@@ -16,20 +16,26 @@ from rexplug.tokens.tokenizer import convert_tokenizer, fetch_tokenizer
 
 
 def learnt_tokenizer(model: Model) -> Path | None:
-    """The folder of the checkpoint's own tokenizer.json, if it is on this machine: beside its weights or in its run."""
+    """The folder with the checkpoint's own tokenizer.json, if it is on this machine: beside its weights or in its run."""
     name = model.from_
     if name is None:
         return None
     folder = Path(name)
     if not folder.is_dir():
-        found = cached_file(name, DEFINITION, model.revision)
-        return found.parent if found is not None else None
+        file = cached_file(name, DEFINITION, model.revision)
+        return file.parent if file is not None else None
     beside = folder if (folder / DEFINITION).is_file() else tokenizer_beside(folder)
     return beside if beside is not None and (beside / DEFINITION).is_file() else None
 
 
 def ids_problem(model: Model, tokenizer: Path, learnt: Path, texts: Iterable[str] = ()) -> str | None:
-    """What is wrong with the ids of the tokenizer in a folder for a checkpoint whose own tokenizer lies in `learnt`.
+    """Why the ids of a tokenizer do not fit a checkpoint, as a sentence; None if they do.
+
+    Args:
+        model: the checkpoint, as the recipe names it.
+        tokenizer: the folder of the tokenizer.
+        learnt: the folder of the checkpoint's own tokenizer.
+        texts: texts on which the two are compared.
 
     Raises:
         DataError: one of the tokenizers is damaged.
@@ -39,27 +45,28 @@ def ids_problem(model: Model, tokenizer: Path, learnt: Path, texts: Iterable[str
     conflict = id_conflict(tokenizer, learnt, texts)
     if conflict is None:
         return None
-    # The tokenizer of the run that a checkpoint belongs to has a place of its own.
+    # In a run directory the tokenizer is not beside the checkpoint.
     own = learnt if learnt == learnt_tokenizer(model) and Path(str(model.from_)).is_dir() else model.from_
-    more = "; resize_vocabulary adds tokens behind those of the checkpoint" if model.resize_vocabulary else ""
+    more = "; resize_vocabulary adds tokens after those of the checkpoint" if model.resize_vocabulary else ""
     return (
-        f"model.from: '{model.from_}' learnt other ids than the tokenizer has: {conflict}; use the checkpoint's own "
+        f"model.from: '{model.from_}' was trained with other ids than the tokenizer has: {conflict}; use the checkpoint's own "
         f"tokenizer (tokenizer: {{from: {own}}}){more}"
     )
 
 
 def not_compared(model: Model) -> str:
-    """The remark on a checkpoint that brings no tokenizer."""
+    """The remark on a checkpoint without a tokenizer."""
     return (
-        f"model.from: '{model.from_}' brings no tokenizer.json, so that nobody can tell whether its ids are those of the "
-        "recipe's tokenizer"
+        f"model.from: '{model.from_}' has no tokenizer.json, so that its ids cannot be compared with those of the recipe's "
+        "tokenizer"
     )
 
 
 def require_learnt_ids(model: Model, tokenizer: Path, texts: Iterable[str] = ()) -> str | None:
-    """Compare the tokenizer of a run with that of the checkpoint, which is fetched where it lies on the hub.
+    """Compare the tokenizer of a run with that of the checkpoint, which is downloaded if it is on the hub.
 
-    Returns a remark if there was nothing to compare with.
+    Returns:
+        a remark if the checkpoint has no tokenizer to compare with.
 
     Raises:
         DataError: the ids differ.
@@ -84,6 +91,6 @@ def _fetched(model: Model, scratch: Path) -> Path | None:
         if (folder / DEFINITION).exists():
             return folder
         convert_tokenizer(name, scratch, model.revision)
-    except Exception:  # whatever libraries make of a folder without a tokenizer
+    except Exception:  # libraries raise all kinds of exceptions for a folder without a tokenizer
         return None
     return scratch

@@ -1,48 +1,23 @@
-"""Whether what a recipe names can be read, before anything is done."""
+"""Checks that everything a recipe reads exists and fits together, before anything is done."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import Any
 
-from rexplug.components import CorpusFilter, DocumentSource, Evaluator, Labeller
+from rexplug.components import Component, DocumentSource
 from rexplug.errors import DataError, RexplugError, brief
 from rexplug.io.hub import HubName, HubUnreachable, ask_hub
-from rexplug.pipeline.preflight.components import early_problems
+from rexplug.pipeline.preflight.components import component_problems
+from rexplug.pipeline.preflight.report import PreflightReport
 from rexplug.pipeline.preflight.start import start_notes, start_problems
 from rexplug.recipe import Recipe
 from rexplug.recipe.notes import recipe_notes
-
-
-@dataclass(frozen=True)
-class PreflightReport:
-    """What the checks before a run found.
-
-    `problems` keep the recipe from running, one line each; `warnings` are remarks on what is allowed but unusual.
-    `unchecked` maps a place in the recipe to a name on the Hugging Face Hub that was not asked for; `why_unchecked` says why.
-    """
-
-    problems: tuple[str, ...]
-    warnings: tuple[str, ...]
-    unchecked: Mapping[str, HubName]
-    why_unchecked: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the recipe can run, as far as could be checked."""
-        return not self.problems
-
-    def lines(self) -> list[str]:
-        """Warnings and unchecked names for the terminal."""
-        found = [f"  note: {warning}" for warning in self.warnings]
-        if self.unchecked:
-            found.append(f"  not checked, since it is on the Hugging Face Hub ({self.why_unchecked}):")
-            found += [f"    {place}: {name}" for place, name in self.unchecked.items()]
-        return found
+from rexplug.recipe.section import Section
 
 
 def check_inputs(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
-    """The same as `preflight`, for work that cannot begin where there are problems.
+    """The same as `preflight`, for work that cannot start while there are problems.
 
     Raises:
         DataError: with one line per problem.
@@ -54,65 +29,85 @@ def check_inputs(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
 
 
 def preflight(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
-    """Check whether everything that a recipe reads is there and fits together.
+    """Check that everything a recipe reads exists and fits together.
 
     Args:
         recipe: the recipe.
-        hub: ask the Hugging Face Hub for the datasets and models there. Without it nothing but object stores is asked over
-            a network. A Hub that does not answer is not a problem of the recipe.
+        hub: ask the Hugging Face Hub for the models and datasets there. Without it only object stores are asked over a network.
+            A Hub that does not answer is not a problem of the recipe.
     """
     problems = []
+    unchecked: dict[str, HubName] = {}
     for place, component in _components(recipe):
         try:
-            component.check()
+            if (check := getattr(component, "check", None)) is not None:
+                check()
         except RexplugError as error:
             problems.append(f"{place}: {error}")
-        except OSError as error:  # a name that is too long, a folder that we may not read
-            problems.append(f"{place}: {_said(error)}")
+        except OSError as error:  # a name that is too long, a folder that may not be read
+            problems.append(f"{place}: {_unreadable(error)}")
+        for name in component.hub_names():
+            unchecked[place] = name
     problems += _relevance_problems(recipe)
-    problems += early_problems(recipe)
-    unchecked: dict[str, HubName] = {
-        place: name for place, component in _components(recipe) for name in component.hub_names()
-    }
+    problems += component_problems(recipe)
     try:
         problems += start_problems(recipe, unchecked)
     except OSError as error:
-        problems.append(f"tokenizer, model or baselines: {_said(error)}")
-    why = "--hub asks for it"
+        problems.append(f"tokenizer, model or baselines: {_unreadable(error)}")
+    reason = "--hub asks for it"
     if hub:
-        unchecked, why = _asked(unchecked, problems)
-    # Remarks on a checkpoint are made only where it can be read.
+        unchecked, reason = _check_on_hub(unchecked, problems)
+    # Remarks on a checkpoint need one that can be read.
     warnings = (*(() if problems else start_notes(recipe)), *recipe_notes(recipe))
-    return PreflightReport(tuple(problems), warnings, unchecked, why if unchecked else "")
+    return PreflightReport(tuple(problems), warnings, unchecked, reason if unchecked else "")
 
 
-def _said(error: OSError) -> str:
-    return f"{brief(error.filename)} cannot be looked at: {error.strerror}"
+def _unreadable(error: OSError) -> str:
+    return f"{brief(error.filename)} cannot be read: {error.strerror}"
 
 
-def _components(recipe: Recipe) -> Iterator[tuple[str, DocumentSource | CorpusFilter | Evaluator | Labeller]]:
-    """Every component that reads something before training, with its place in the recipe."""
-    for name, source in recipe.sources.items():
-        yield f"sources.{name}", source
-        for index, each in enumerate(source.filters):
-            yield f"sources.{name}.filters.{index} ({each.name})", each
-    for index, evaluator in enumerate(recipe.evaluators):
-        yield f"evaluators.{index} ({evaluator.name})", evaluator
-    if recipe.relevance is not None:
-        yield "relevance.labels", recipe.relevance.labels
-        if recipe.relevance.audit is not None:
-            yield "relevance.audit.labels", recipe.relevance.audit.labels
+def _components(recipe: Recipe) -> Iterator[tuple[str, Component]]:
+    """Every component that the recipe names, and the filters of its sources, with its place in the recipe.
+
+    Other components among the options of a component are checked by that component.
+    """
+    for place, component in _walk(recipe, ""):
+        yield place, component
+        if isinstance(component, DocumentSource):
+            yield from _walk(component.filters, f"{place}.filters")
 
 
-def _asked(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[str, HubName], str]:
-    """Ask the hub for each name once; faults go to `problems`. Returns what got no answer, and why."""
+def _walk(value: Any, place: str) -> Iterator[tuple[str, Component]]:
+    if isinstance(value, Component):
+        yield place, value
+    elif isinstance(value, Section):
+        for name, field in type(value).model_fields.items():
+            key = field.alias or name
+            yield from _walk(getattr(value, name), f"{place}.{key}" if place else key)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _walk(item, f"{place}.{key}")
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            if isinstance(item, Component):
+                yield f"{place}.{index} ({item.name})", item
+            else:
+                yield from _walk(item, f"{place}.{getattr(item, 'name', index)}")
+
+
+def _check_on_hub(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[str, HubName], str]:
+    """Ask the hub for each name once and append what is wrong to `problems`.
+
+    Returns:
+        the names without an answer, and why there was none.
+    """
     answers: dict[HubName, str | None] = {}
     for place, name in unchecked.items():
         if name not in answers:
             try:
                 answers[name] = ask_hub(name)
             except HubUnreachable as error:
-                # One silence is enough: every further question would wait as long.
+                # Stop here: every further request would wait for the same time-out.
                 left = {place: name for place, name in unchecked.items() if name not in answers}
                 return left, f"the hub does not answer: {error}"
         if answers[name] is not None:
@@ -121,15 +116,15 @@ def _asked(unchecked: dict[str, HubName], problems: list[str]) -> tuple[dict[str
 
 
 def _relevance_problems(recipe: Recipe) -> list[str]:
-    """Whether the `relevance` block and the filters that need it belong together."""
+    """Whether the recipe has a `relevance` block if and only if a filter needs it."""
     from rexplug.corpus.relevance.filter import sources_to_classify
 
-    needing = sources_to_classify(recipe.sources)
+    classified = sources_to_classify(recipe.sources)
     if recipe.relevance is None:
         return [
             f"sources.{name}: the filter 'relevance' has no classifier; write a `relevance` block, or give the filter a `model`"
-            for name in needing
+            for name in classified
         ]
-    if not needing:
-        return ["relevance: no source uses the filter `relevance`, so that the classifier would decide nothing"]
+    if not classified:
+        return ["relevance: no source uses the filter `relevance`, so the classifier would have no effect"]
     return []

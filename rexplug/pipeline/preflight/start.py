@@ -1,4 +1,4 @@
-"""Where training starts: whether tokenizer, checkpoint and baselines are there and fit, as far as a look at files tells."""
+"""Checks of tokenizer, starting checkpoint and baselines, as far as their files on this machine allow."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from rexplug.tokens.special import SpecialTokens
 
 
 def start_problems(recipe: Recipe, unchecked: dict[str, HubName]) -> list[str]:
-    """What is wrong with tokenizer, checkpoint and baselines; names of the hub that are not on this machine go to `unchecked`."""
+    """The problems of tokenizer, checkpoint and baselines; hub names that are not on this machine are added to `unchecked`."""
     problems: list[str] = []
     tokenizer = _tokenizer(recipe, unchecked, problems)
     _checkpoint(recipe, tokenizer, unchecked, problems)
     if tokenizer is not None:
         _ids(recipe, problems)
-    for index, written in enumerate(recipe.baselines):
+    for index, baseline in enumerate(recipe.baselines):
         place = f"baselines.{index}"
         try:
-            model = ModelSpec.parse(written)
+            model = ModelSpec.parse(baseline)
         except DataError as error:
             problems.append(f"{place}: {error}")
             continue
@@ -47,35 +47,35 @@ def start_problems(recipe: Recipe, unchecked: dict[str, HubName]) -> list[str]:
                 f"{place}: '{name}' is a file; a model is a folder with config.json and weights, or a hub name"
             )
         elif not is_hub_name(name):
-            problems.append(f"{place}: there is no folder '{name}'")
+            problems.append(f"{place}: the folder '{name}' does not exist")
         elif cached_file(name, "config.json") is None:
             unchecked[place] = HubName("model", name)
     return problems
 
 
 def start_notes(recipe: Recipe) -> tuple[str, ...]:
-    """Remarks on the checkpoint that training starts from."""
+    """Remarks on the starting checkpoint."""
     model, first = recipe.model, recipe.phases[0]
     notes = []
-    look = _look(recipe)
-    if look is not None and look.config is not None and not look.problems:
-        if look.new_weights:
+    start = _inspection(recipe)
+    if start is not None and start.config is not None and not start.problems:
+        if start.new_weights:
             notes.append(f"model.from: '{model.from_}' has no masked-LM head; a new one starts from random weights")
-        if options := look.config.unused_options():
-            notes.append(f"model.from: '{model.from_}' asks for {', '.join(options)}; training here does without")
+        if options := start.config.unused_options():
+            notes.append(f"model.from: '{model.from_}' sets {', '.join(options)}; rexplug trains without")
     if model.from_ is not None and Path(model.from_).is_dir() and learnt_tokenizer(model) is None:
         notes.append(not_compared(model))
     if find_release(model.from_) is None or model.revision is not None or not first.learning_rate.decays:
         return tuple(notes)
     return (
         *notes,
-        f"model.from: the released '{model.from_}' ended with a falling learning rate, and phase '{first.name}' lowers it "
-        "again; a checkpoint from before that fall learns more from it (model.revision names one)",
+        f"model.from: the released '{model.from_}' ended with a learning rate decay, and phase '{first.name}' decays it "
+        "again; a checkpoint from before the decay learns more from it (model.revision names one)",
     )
 
 
 def _ids(recipe: Recipe, problems: list[str]) -> None:
-    """Whether the tokenizer gives the ids that the checkpoint has learnt, where both are on this machine."""
+    """Whether the tokenizer has the token ids of the checkpoint, if both are on this machine."""
     learnt = learnt_tokenizer(recipe.model)
     ours = _tokenizer_folder(recipe)
     if learnt is None or ours is None:
@@ -89,16 +89,16 @@ def _ids(recipe: Recipe, problems: list[str]) -> None:
 
 
 def _tokenizer_folder(recipe: Recipe) -> Path | None:
-    """Where the recipe's tokenizer lies, if it is on this machine."""
+    """The folder of the recipe's tokenizer, if it is on this machine."""
     name = recipe.tokenizer.from_
     if name is None or Path(name).is_dir():
         return None if name is None else Path(name)
-    found = cached_file(name, "tokenizer.json")
-    return found.parent if found is not None else None
+    file = cached_file(name, "tokenizer.json")
+    return file.parent if file is not None else None
 
 
 def _tokenizer(recipe: Recipe, unchecked: dict[str, HubName], problems: list[str]) -> SpecialTokens | None:
-    """The special tokens of a tokenizer that is on this machine."""
+    """The special tokens of the tokenizer, if it is on this machine; its problems are added to `problems`."""
     name = recipe.tokenizer.from_
     if name is None:
         return None
@@ -106,7 +106,7 @@ def _tokenizer(recipe: Recipe, unchecked: dict[str, HubName], problems: list[str
     if folder is None and is_hub_name(name):
         unchecked["tokenizer.from"] = HubName("model", name)
     elif folder is None:
-        problems.append(f"tokenizer.from: there is no folder '{name}'")
+        problems.append(f"tokenizer.from: the folder '{name}' does not exist")
     else:
         try:
             return check_tokenizer(folder) if require_tokenizer(folder) else None
@@ -118,45 +118,45 @@ def _tokenizer(recipe: Recipe, unchecked: dict[str, HubName], problems: list[str
 def _checkpoint(
     recipe: Recipe, tokenizer: SpecialTokens | None, unchecked: dict[str, HubName], problems: list[str]
 ) -> None:
-    """Whether the checkpoint to start from is of a supported family and fits the tokenizer."""
+    """Whether the starting checkpoint is of a supported family and fits the tokenizer; problems are added to `problems`."""
     name, revision = recipe.model.from_, recipe.model.revision
     if name is None:
         return
     if recipe.tokenizer.from_ is None:
         problems.append(
-            f"tokenizer: a checkpoint goes on with its own tokenizer, whose ids it has learnt: tokenizer: {{from: {name}}}"
+            f"tokenizer: a checkpoint needs its own tokenizer, whose ids it was trained with: tokenizer: {{from: {name}}}"
         )
     path: Path | None = Path(name) / "config.json"
     if Path(name).is_dir():
         if revision is not None:
-            problems.append(f"model.revision: '{name}' is a folder, and only repositories of the hub have revisions")
+            problems.append(f"model.revision: '{name}' is a folder, and only hub repositories have revisions")
     else:
         path = cached_file(name, "config.json", revision)
     if path is None or not path.exists():
         if Path(name).is_dir():
-            problems.append(f"model.from: the folder '{name}' holds no config.json")
+            problems.append(f"model.from: the folder '{name}' has no config.json")
         elif is_hub_name(name):
             unchecked["model.from"] = HubName("model", name, revision)
         else:
-            problems.append(f"model.from: there is no folder '{name}'")
+            problems.append(f"model.from: the folder '{name}' does not exist")
         return
-    look = _look(recipe)
-    assert look is not None
-    found = checkpoint_problems(name, look)
-    if not found and Path(name).is_dir():
+    start = _inspection(recipe)
+    assert start is not None
+    own = checkpoint_problems(name, start)
+    if not own and Path(name).is_dir():
         try:
             require_unaltered(Path(name))
         except DataError as error:
-            found = [f"model.from: '{name}': {error}"]
-    if not found and look.config is not None:
-        found = _theta_problems(recipe, look.config)
+            own = [f"model.from: '{name}': {error}"]
+    if not own and start.config is not None:
+        own = _theta_problems(recipe, start.config)
         if tokenizer is not None:
-            found += tokenizer_problems(name, look.config, tokenizer, resize=recipe.model.resize_vocabulary)
-    problems += found
+            own += tokenizer_problems(name, start.config, tokenizer, resize=recipe.model.resize_vocabulary)
+    problems += own
 
 
-def _look(recipe: Recipe) -> Inspection | None:
-    """What lies on this machine of the checkpoint to go on from."""
+def _inspection(recipe: Recipe) -> Inspection | None:
+    """The config and weights of the starting checkpoint, as far as they are on this machine."""
     name, revision = recipe.model.from_, recipe.model.revision
     if name is None:
         return None
@@ -167,7 +167,7 @@ def _look(recipe: Recipe) -> Inspection | None:
 
 
 def _theta_problems(recipe: Recipe, config: ConfigFile) -> list[str]:
-    """Whether the layers are there whose RoPE theta a phase changes."""
+    """Whether the checkpoint has the kinds of layers whose RoPE theta a phase changes."""
     return [
         f"phases.{phase.name}.rope.{kind}_theta: '{recipe.model.from_}' has no {kind} layers; leave it out"
         for phase in recipe.phases

@@ -1,4 +1,4 @@
-"""The ids of a run's tokenizer against those of the checkpoint, as a run compares them."""
+"""A run compares the token ids of its tokenizer with those of the starting checkpoint."""
 
 import pytest
 from foreign.tokenizers import BERT, changed, save, slow_only, wordpiece
@@ -31,7 +31,7 @@ def swapped(folder):
     save(folder, wordpiece(cased=True), {}, changed(model_vocab={piece: i for i, piece in enumerate(pieces)}))
 
 
-def test_a_checkpoint_that_brings_vocab_txt_alone_is_compared_too(compare):
+def test_a_checkpoint_with_only_vocab_txt_is_compared_too(compare):
     assert compare(cased, slow_only) is None
 
 
@@ -39,8 +39,8 @@ def test_swapped_ids_are_refused(compare, tmp_path):
     with pytest.raises(DataError) as refused:
         compare(swapped, slow_only)
     assert str(refused.value) == (
-        f"model.from: '{tmp_path}/theirs' learnt other ids than the tokenizer has: 2 of 11 shared tokens have other ids ('Red' is "
-        f"5 and not 6, 'red' is 6 and not 5); use the checkpoint's own tokenizer (tokenizer: {{from: {tmp_path}/theirs}})"
+        f"model.from: '{tmp_path}/theirs' was trained with other ids than the tokenizer has: 2 of 11 shared tokens have other ids "
+        f"('Red' is 5 and not 6, 'red' is 6 and not 5); use the checkpoint's own tokenizer (tokenizer: {{from: {tmp_path}/theirs}})"
     )
 
 
@@ -57,6 +57,6 @@ def test_texts_of_the_corpus_decide_where_the_vocabulary_is_the_same(compare):
 
 def test_a_checkpoint_without_a_tokenizer(compare, tmp_path):
     assert compare(cased, lambda folder: None) == (
-        f"model.from: '{tmp_path}/theirs' brings no tokenizer.json, so that nobody can tell whether its ids are those of the "
+        f"model.from: '{tmp_path}/theirs' has no tokenizer.json, so that its ids cannot be compared with those of the "
         "recipe's tokenizer"
     )

@@ -1,4 +1,4 @@
-"""What is known before a run to fail at its end is said by `check`."""
+"""`check` finds mistakes in loggers, policies, scorers and evaluators that would otherwise show hours into a run."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ import pytest
 import rexplug
 from rexplug.batches.policies import RandomMasking
 from rexplug.errors import DataError
-from rexplug.pipeline.preflight.components import early_problems
+from rexplug.pipeline.preflight.components import component_problems
 from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.recipe import load_recipe
 
@@ -23,43 +23,45 @@ def recipe(tokenized_run):
     return recipe
 
 
-def test_a_sound_recipe_has_none(recipe):
-    assert list(early_problems(recipe())) == []
+def test_a_correct_recipe_has_no_problems(recipe):
+    assert list(component_problems(recipe())) == []
 
 
-def test_held_out_documents_that_nobody_holds_out(recipe):
+def test_an_evaluator_of_held_out_documents_without_any(recipe):
     both = recipe("evaluators=[masked_recovery, embedding_geometry]")
     sentence = (
         "it measures on documents that are held out, but curation.held_out is 0; hold some out (curation.held_out: 0.01), or give "
         "it `texts` of its own"
     )
-    assert list(early_problems(both)) == [
+    assert list(component_problems(both)) == [
         f"evaluators.0 (masked_recovery): {sentence}",
         f"evaluators.1 (embedding_geometry): {sentence}",
     ]
     with pytest.raises(DataError, match=r"evaluators.0 \(masked_recovery\): it measures on documents"):
         check_inputs(both)
-    assert list(early_problems(recipe("evaluators=[masked_recovery]", "curation.held_out=0.1"))) == []
+    assert list(component_problems(recipe("evaluators=[masked_recovery]", "curation.held_out=0.1"))) == []
     own = "evaluators=[{use: masked_recovery, texts: {own: {use: text, paths: README.md}}}]"
-    assert list(early_problems(recipe(own))) == []
+    assert list(component_problems(recipe(own))) == []
 
 
-def test_a_source_that_an_evaluator_names_and_nobody_has(recipe):
+def test_an_unknown_source_of_an_evaluator(recipe):
     named = recipe("evaluators=[{use: masked_recovery, sources: [wiki]}]", "curation.held_out=0.1")
-    assert list(early_problems(named)) == [
-        "evaluators.0 (masked_recovery): there is no source 'wiki'; the sources are web, shop"
+    assert list(component_problems(named)) == [
+        "evaluators.0 (masked_recovery): unknown source 'wiki'; the sources are web, shop"
     ]
 
 
-def test_a_source_that_a_scorer_learns_from_and_nobody_has(recipe):
+def test_an_unknown_source_of_a_scorer(recipe):
     learns = "{use: guided_mlm.contrastive, domain: shop, general: wiki}"
-    assert list(early_problems(recipe(f"salience=[{learns}]"))) == [
-        "guided_mlm.contrastive: there is no source 'wiki'; the sources are web, shop"
+    assert list(component_problems(recipe(f"salience=[{learns}]"))) == [
+        "guided_mlm.contrastive: unknown source 'wiki'; the sources are web, shop"
     ]
-    assert list(early_problems(recipe("salience=[{use: guided_mlm.contrastive, domain: shop, general: web}]"))) == []
+    assert (
+        list(component_problems(recipe("salience=[{use: guided_mlm.contrastive, domain: shop, general: web}]"))) == []
+    )
 
 
-def test_files_of_an_evaluator_that_are_not_there(recipe, tmp_path):
+def test_a_missing_file_of_an_evaluator(recipe, tmp_path):
     class Reads(rexplug.Evaluator):
         name: ClassVar[str] = "toy.reads"
 
@@ -70,14 +72,14 @@ def test_files_of_an_evaluator_that_are_not_there(recipe, tmp_path):
             raise AssertionError
 
     one = recipe().model_copy(update={"evaluators": (Reads(),)})
-    assert list(early_problems(one)) == [f"evaluators.0 (toy.reads): {tmp_path / 'items.jsonl'} is missing"]
+    assert list(component_problems(one)) == [f"evaluators.0 (toy.reads): {tmp_path / 'items.jsonl'} is missing"]
 
 
 def test_a_logger_that_is_not_installed(recipe, monkeypatch):
     monkeypatch.setattr(
         "rexplug.pipeline.preflight.components.find_spec", lambda name: None if name == "wandb" else object()
     )
-    assert list(early_problems(recipe("loggers=[tensorboard, wandb]"))) == [
+    assert list(component_problems(recipe("loggers=[tensorboard, wandb]"))) == [
         "loggers.1: wandb needs the package wandb (pip install wandb)"
     ]
 
@@ -115,10 +117,23 @@ class Broken(RandomMasking):
         (Other, "random reads the channel 'colour'; a policy may read word_start and salience"),
         (Undeclared, "random reads the channel 'word_start', which its `channels` does not name"),
         (Special, "random.choose() chose a special or padding token, which is never masked"),
-        (Broken, "random.choose() raised ZeroDivisionError on a row of made-up tokens: division by zero"),
     ],
 )
 def test_a_policy_that_cannot_mask(recipe, policy, problem):
     base = recipe()
     phase = base.phases[0].model_copy(update={"masking": policy()})
-    assert list(early_problems(base.model_copy(update={"phases": (phase,)}))) == [f"phases.anneal.masking: {problem}"]
+    assert list(component_problems(base.model_copy(update={"phases": (phase,)}))) == [
+        f"phases.anneal.masking: {problem}"
+    ]
+
+
+def test_a_policy_whose_code_fails_is_shown_with_its_own_lines(recipe):
+    base = recipe()
+    phase = base.phases[0].model_copy(update={"masking": Broken()})
+    (problem,) = component_problems(base.model_copy(update={"phases": (phase,)}))
+    first, line = problem.splitlines()
+    assert first == (
+        "phases.anneal.masking: random.choose() raised ZeroDivisionError on a row of 96 tokens: division by zero"
+    )
+    assert line.startswith(f"  {__file__}:")
+    assert line.endswith(', in choose: raise ZeroDivisionError("division by zero")')

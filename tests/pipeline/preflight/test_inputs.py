@@ -1,4 +1,4 @@
-"""What `check` finds before anything is done: tokenizer, checkpoint, baselines, and names of the hub."""
+"""Checks before a run: tokenizer, checkpoint, baselines, and names on the Hugging Face hub."""
 
 import json
 import os
@@ -85,14 +85,14 @@ def complaints(look, *overrides):
     return str(caught.value).splitlines()
 
 
-def test_every_fault_is_found_at_once(place, look):
+def test_all_problems_are_reported_at_once(place, look):
     (place / "empty").mkdir()
     assert complaints(
         look, f"tokenizer={{from: {place}/none}}", f"model={{from: {place}/empty}}", "baselines=[./none/such, 'x=']"
     ) == [
-        f"tokenizer.from: there is no folder '{place}/none'",
-        f"model.from: the folder '{place}/empty' holds no config.json",
-        "baselines.0: there is no folder './none/such'",
+        f"tokenizer.from: the folder '{place}/none' does not exist",
+        f"model.from: the folder '{place}/empty' has no config.json",
+        "baselines.0: the folder './none/such' does not exist",
         "baselines.1: 'x=' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
     ]
 
@@ -101,7 +101,7 @@ def test_a_checkpoint_must_fit(place, look):
     own, other = checkpoint(tokenizer(place / "own")), checkpoint(place / "bert", model_type="bert")
     large = tokenizer(place / "large", tokens=100)
     assert complaints(look, f"model={{from: {own}}}") == [
-        f"tokenizer: a checkpoint goes on with its own tokenizer, whose ids it has learnt: tokenizer: {{from: {own}}}"
+        f"tokenizer: a checkpoint needs its own tokenizer, whose ids it was trained with: tokenizer: {{from: {own}}}"
     ]
     assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {other}}}") == [
         f"model.from: '{other}' is a bert model; only ModernBERT-family checkpoints are supported"
@@ -111,7 +111,7 @@ def test_a_checkpoint_must_fit(place, look):
         f"(tokenizer: {{from: {own}}}), or add rows for new tokens with model.resize_vocabulary: true"
     ]
     assert complaints(look, f"tokenizer={{from: {own}}}", f"model={{from: {own}, revision: v1}}") == [
-        f"model.revision: '{own}' is a folder, and only repositories of the hub have revisions"
+        f"model.revision: '{own}' is a folder, and only hub repositories have revisions"
     ]
     assert look(f"tokenizer={{from: {large}}}", f"model={{from: {own}, resize_vocabulary: true}}").warnings == ()
 
@@ -127,7 +127,7 @@ def test_special_tokens_and_spare_rows_must_fit(place, look):
     ]
 
 
-def test_a_theta_of_layers_that_are_not_there(place, look):
+def test_a_theta_of_missing_layers(place, look):
     own = checkpoint(tokenizer(place / "own"), layer_types=["full_attention"] * 2)
     start = [f"tokenizer={{from: {own}}}", f"model={{from: {own}}}"]
     assert complaints(look, *start, "phases.anneal.rope={local_theta: 20000}") == [
@@ -142,12 +142,12 @@ def test_another_vocabulary_of_the_same_size_is_refused(place, look):
     model = f"model={{from: {own}}}"
     assert look(f"tokenizer={{from: {own}}}", model).lines() == []
     assert complaints(look, f"tokenizer={{from: {moved}}}", model) == [
-        f"model.from: '{own}' learnt other ids than the tokenizer has: 44 of 50 shared tokens have other ids ('t49' is 5 "
+        f"model.from: '{own}' was trained with other ids than the tokenizer has: 44 of 50 shared tokens have other ids ('t49' is 5 "
         "and not 49, 't48' is 6 and not 48, 't47' is 7 and not 47); use the checkpoint's own tokenizer "
         f"(tokenizer: {{from: {own}}})"
     ]
     assert complaints(look, f"tokenizer={{from: {other}}}", model) == [
-        f"model.from: '{own}' learnt other ids than the tokenizer has: 45 ids stand for other tokens (5 is 'x5' and not 't5', "
+        f"model.from: '{own}' was trained with other ids than the tokenizer has: 45 ids stand for other tokens (5 is 'x5' and not 't5', "
         "6 is 'x6' and not 't6', 7 is 'x7' and not 't7'); use the checkpoint's own tokenizer "
         f"(tokenizer: {{from: {own}}})"
     ]
@@ -159,9 +159,9 @@ def test_a_larger_vocabulary_keeps_the_ids_of_the_checkpoint(place, look):
     model = f"model={{from: {own}, resize_vocabulary: true}}"
     assert look(f"tokenizer={{from: {large}}}", model).lines() == []
     assert complaints(look, f"tokenizer={{from: {moved}}}", model) == [
-        f"model.from: '{own}' learnt other ids than the tokenizer has: 45 of 50 shared tokens have other ids ('t49' is 155 "
+        f"model.from: '{own}' was trained with other ids than the tokenizer has: 45 of 50 shared tokens have other ids ('t49' is 155 "
         "and not 49, 't48' is 156 and not 48, 't47' is 157 and not 47); use the checkpoint's own tokenizer "
-        f"(tokenizer: {{from: {own}}}); resize_vocabulary adds tokens behind those of the checkpoint"
+        f"(tokenizer: {{from: {own}}}); resize_vocabulary adds tokens after those of the checkpoint"
     ]
 
 
@@ -179,7 +179,7 @@ def test_a_checkpoint_of_a_run_is_compared_with_the_tokenizer_of_the_run(place, 
 def test_a_checkpoint_without_a_tokenizer_is_remarked_on(place, look):
     own, bare = tokenizer(place / "own"), checkpoint(place / "bare")
     assert look(f"tokenizer={{from: {own}}}", f"model={{from: {bare}}}").lines() == [
-        f"  note: model.from: '{bare}' brings no tokenizer.json, so that nobody can tell whether its ids are those of the "
+        f"  note: model.from: '{bare}' has no tokenizer.json, so that its ids cannot be compared with those of the "
         "recipe's tokenizer"
     ]
 
@@ -204,8 +204,8 @@ def test_a_folder_without_a_tokenizer(place, look):
 def test_a_released_checkpoint_is_remarked_on(look):
     released = ["tokenizer={from: nobody/none}", "model={from: jhu-clsp/ettin-encoder-17m}"]
     assert look(*released).warnings == (
-        "model.from: the released 'jhu-clsp/ettin-encoder-17m' ended with a falling learning rate, and phase 'anneal' lowers "
-        "it again; a checkpoint from before that fall learns more from it (model.revision names one)",
+        "model.from: the released 'jhu-clsp/ettin-encoder-17m' ended with a learning rate decay, and phase 'anneal' decays "
+        "it again; a checkpoint from before the decay learns more from it (model.revision names one)",
     )
     assert look(*released, "phases.anneal.learning_rate.schedule=constant").warnings == ()
     early = look(released[0], "model={from: jhu-clsp/ettin-encoder-17m, revision: ext1000}")
@@ -214,7 +214,7 @@ def test_a_released_checkpoint_is_remarked_on(look):
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Answers as the hub does to a question for a repository."""
+    """Answers requests for a repository like the hub."""
 
     def do_GET(self):
         known = self.path.startswith("/api/models/known/encoder")
@@ -238,7 +238,7 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(place):
-    """Runs `rexplug check --hub` against a hub of this machine."""
+    """Runs `rexplug check --hub` against a local server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
@@ -270,9 +270,22 @@ def test_the_hub_is_asked(hub):
     ]
 
 
-def test_a_hub_that_does_not_answer_is_no_fault(hub):
+def test_a_hub_that_does_not_answer_is_not_a_problem_of_the_recipe(hub):
     done = hub("tokenizer={from: un/known}", "model={from: un/known}", endpoint="http://127.0.0.1:9")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[1].startswith("  not checked, since it is on the Hugging Face Hub (the hub does not answer: ")
     assert lines[2:] == ["    tokenizer.from: model un/known", "    model.from: model un/known"]
+
+
+def test_components_of_every_part_of_a_recipe_are_checked(place, look, tmp_path):
+    missing = f"sources.web={{use: jsonl, paths: {place}/none.jsonl, filters: [{{use: relevance, at_least: 0.5, model: {place}/none.bin}}]}}"
+    labels = f"relevance={{labels: {{use: label_file, path: {place}/none.csv}}}}"
+    evaluator = f"evaluators=[{{use: retrieval, folder: {place}/none}}]"
+    places = [line.partition(": ")[0] for line in complaints(look, missing, labels, evaluator)]
+    assert places[:4] == [
+        "sources.web",
+        "sources.web.filters.0 (relevance)",
+        "relevance.labels",
+        "evaluators.0 (retrieval)",
+    ]

@@ -1,0 +1,225 @@
+"""The stages of a recipe: what decides each one's result, and what it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from rexplug.components import Component, Evaluator
+from rexplug.evaluation.models import ModelSpec
+from rexplug.pipeline.stage_work import StageWork
+from rexplug.pipeline.stages import Stage
+from rexplug.pipeline.stamps import (
+    FORMATS,
+    MODEL_FILES,
+    TOKENIZER_FILES,
+    file_stamps,
+    folder_stamps,
+    source_stamps,
+)
+from rexplug.plugins.fingerprint import PluginCode
+from rexplug.progress import Progress
+from rexplug.recipe import Recipe
+from rexplug.recipe.schema import Phase
+from rexplug.run_directory import RunDirectory
+
+
+class RecipeStages:
+    """Builds the stages of a recipe, in the order in which they run.
+
+    Args:
+        recipe: the resolved recipe.
+        run: the run's directory.
+        progress: told what happens.
+        plugins: plugin -> version; stands beside the hash of the plugin's code in the fingerprints.
+    """
+
+    def __init__(self, recipe: Recipe, run: RunDirectory, progress: Progress, plugins: Mapping[str, str]) -> None:
+        self.recipe, self.run = recipe, run
+        self.work = StageWork(recipe, run, progress)
+        self._plugins = plugins
+        self._code = PluginCode(plugins)
+
+    def build(self) -> list[Stage]:
+        """Every stage, each after those it depends on."""
+        stages = [*self._relevance(), self._curate(), self._tokenize(), self._initial_model()]
+        stages.append(self._evaluation("initial", "train.initial"))
+        before = "train.initial"
+        for phase in self.recipe.phases:
+            trained = self._phase(phase, before)
+            stages += [trained, self._evaluation(phase.name, trained.name)]
+            before = trained.name
+        # Before the baselines: models of other people may fail to load, and this one is finished.
+        stages.append(self._stage("export", self.work.export, {}, after=(before,), outputs=(self.run.model,)))
+        stages += self._baselines()
+        stages.append(
+            self._stage(
+                "report",
+                self.work.report,
+                {"description": self.recipe.description},
+                after=tuple(stage.name for stage in stages),
+                outputs=(self.run.report, self.run.card),
+            )
+        )
+        return stages
+
+    def _stage(
+        self,
+        name: str,
+        work: Callable[[], Any],
+        inputs: Mapping[str, Any],
+        components: Iterable[Component | None] = (),
+        **options: Any,
+    ) -> Stage:
+        """A stage whose result is decided by `inputs` and by the code of `components`."""
+        used = list(components)
+        decisive = {
+            **inputs,
+            "plugins": self._code.of(used),
+            "format": FORMATS.get(name) or FORMATS[name.partition(".")[0]],
+        }
+        return Stage(name, decisive, work, code=lambda: PluginCode(self._plugins).of(used), **options)
+
+    def _relevance(self) -> list[Stage]:
+        """The stage that trains the relevance classifier, if the recipe has one."""
+        recipe, run = self.recipe, self.run
+        if recipe.relevance is None:
+            return []
+        labellers = [recipe.relevance.labels, *([recipe.relevance.audit.labels] if recipe.relevance.audit else [])]
+        inputs = {
+            "seed": recipe.seed,
+            "sources": {name: source.dump() for name, source in recipe.sources.items()},
+            "relevance": recipe.relevance.model_dump(mode="json"),
+            "files": {name: source_stamps(source) for name, source in recipe.sources.items()},
+            "labels": file_stamps([path for labeller in labellers for path in labeller.inputs()]),
+        }
+        stage = self._stage(
+            "relevance", self.work.train_relevance, inputs, [*recipe.sources.values(), *labellers],
+            outputs=(run.relevance,), recorded=(run.relevance,),
+        )  # fmt: skip
+        return [stage]
+
+    def _curate(self) -> Stage:
+        recipe, run = self.recipe, self.run
+        compared = self._decontaminated_against()
+        return self._stage(
+            "curate",
+            self.work.curate,
+            {
+                "seed": recipe.seed,
+                "sources": {name: source.dump() for name, source in recipe.sources.items()},
+                "curation": recipe.curation.model_dump(mode="json", exclude={"executor"}),
+                "files": {name: source.stamps() for name, source in recipe.sources.items()},
+                "decontaminate": self._evaluator_texts(compared),
+            },
+            [*recipe.sources.values(), *compared],
+            after=("relevance",) if recipe.relevance else (),
+            outputs=(run.corpus, run.fitted),
+            recorded=(run.corpus / "statistics.json",),
+        )
+
+    def _decontaminated_against(self) -> Sequence[Evaluator]:
+        """The evaluators whose texts are kept out of the corpus."""
+        from rexplug.corpus.decontaminate import evaluators_with_texts
+
+        return evaluators_with_texts(self.recipe.evaluators, self.recipe.curation.decontaminate)
+
+    @staticmethod
+    def _evaluator_texts(evaluators: Sequence[Evaluator]) -> dict[str, Any]:
+        """Evaluator -> what decides the texts that it asks about."""
+        from rexplug.corpus.decontaminate import text_options
+
+        return {
+            evaluator.label: {"options": text_options(evaluator), "files": file_stamps(evaluator.inputs())}
+            for evaluator in evaluators
+        }
+
+    def _tokenize(self) -> Stage:
+        recipe, run = self.recipe, self.run
+        return self._stage(
+            "tokenize",
+            self.work.tokenize,
+            {
+                "tokenizer": recipe.tokenizer.model_dump(mode="json", by_alias=True),
+                "files": folder_stamps(recipe.tokenizer.from_, TOKENIZER_FILES),
+                "scorers": {scorer.channel: scorer.dump() for scorer in recipe.scorers},
+            },
+            recipe.scorers,
+            after=("curate",),
+            outputs=(run.tokenizer, run.tokens),
+            clear=self.work.remove_fitted_scorers,
+            recorded=(run.fitted,),
+        )
+
+    def _initial_model(self) -> Stage:
+        recipe, run = self.recipe, self.run
+        # How processes share the model, and what is compiled, changes rounding only: a run may continue with another setting.
+        model = recipe.model.model_dump(mode="json", by_alias=True, exclude={"parallel", "compile"})
+        return self._stage(
+            "train.initial",
+            self.work.initialize,
+            {
+                "model": model,
+                "files": folder_stamps(recipe.model.from_, MODEL_FILES),
+                "seed": recipe.seed_of_training,
+            },
+            after=("tokenize",),
+            outputs=(run.checkpoints / "initial",),
+        )
+
+    def _phase(self, phase: Phase, before: str) -> Stage:
+        folder = self.run.checkpoints / phase.name
+        return self._stage(
+            f"train.{phase.name}",
+            partial(self.work.train, phase),
+            # When training saves, evaluates or gives up does not change its result.
+            {"phase": phase.model_dump(mode="json", exclude={"checkpoints", "evaluate_every"})},
+            (phase.mixing, phase.masking),
+            after=(before,),
+            outputs=(folder,),
+            recorded=(folder / "positions.log",),
+            clear=partial(self.work.remove_phase_records, phase.name),
+            adopt=partial(self.work.adopt_metrics, phase=phase.name),
+            precious=True,
+        )
+
+    def _evaluation(self, moment: str, after: str) -> Stage:
+        folder = self.run.evaluation / moment
+        return self._stage(
+            f"evaluate.{moment}",
+            partial(self.work.evaluate, moment),
+            self._evaluation_inputs(),
+            [*self.recipe.evaluators, self.recipe.evaluation_scorer],
+            after=(after,),
+            outputs=(folder,),
+            recorded=(folder,),
+            optional=True,
+        )
+
+    def _baselines(self) -> list[Stage]:
+        """The stage that evaluates other models, if the recipe names some."""
+        recipe, run = self.recipe, self.run
+        if not recipe.baselines:
+            return []
+        models = [folder_stamps(ModelSpec.parse(name).what, MODEL_FILES) for name in recipe.baselines]
+        stage = self._stage(
+            "evaluate.baselines",
+            self.work.evaluate_baselines,
+            {"baselines": list(recipe.baselines), "models": models, **self._evaluation_inputs()},
+            [*recipe.evaluators, recipe.evaluation_scorer],
+            after=("tokenize",),
+            outputs=(run.baselines,),
+            recorded=(run.baselines,),
+            optional=True,
+        )
+        return [stage]
+
+    def _evaluation_inputs(self) -> dict[str, Any]:
+        """What decides the result of an evaluation besides the model."""
+        evaluators, scorer = self.recipe.evaluators, self.recipe.evaluation_scorer
+        return {
+            "evaluators": [evaluator.dump() for evaluator in evaluators],
+            "files": [file_stamps(evaluator.inputs()) for evaluator in evaluators],
+            "salience": scorer.dump() if scorer is not None else None,
+        }
