@@ -1,5 +1,6 @@
 """What users pass by mistake is refused with one message, or understood where only one thing can be meant."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,8 @@ def test_a_recipe_in_place_of_its_path(recipe):
 
 def test_a_single_string_is_a_list_of_one(recipe):
     assert rexplug.load_recipe(RECIPE, "seed=3").seed == 3
-    assert [gpu.name for gpu in (f.gpu for f in rexplug.plan(recipe, gpus="h100").gpus)] == ["H100"]
-    assert "--only none: the evaluators are" in refused(lambda: rexplug.evaluate("bm25", recipe, only="none"))
+    assert [gpu.name for gpu in (f.gpu for f in rexplug.plan(recipe, gpus="h100").gpus)] == ["h100"]
+    assert "--only none: " in refused(lambda: rexplug.evaluate("bm25", recipe, only="none"))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_models_and_suites_of_another_type(recipe):
 
 def test_a_run_folder_that_does_not_exist(recipe, tmp_path):
     missing = tmp_path / "runs" / "none"
-    message = f"{missing} is not there; give the folder of a run, like runs/NAME"
+    message = f"{missing} does not exist; give a run directory like runs/NAME"
     assert refused(lambda: rexplug.open_run(missing)) == message
     assert refused(lambda: rexplug.evaluate("bm25", recipe, run_dir=missing)) == message
     assert refused(lambda: api.verify(missing)) == message  # before the first part is asked for
@@ -128,7 +129,7 @@ def test_two_iterations_do_not_disturb_each_other(tokenized_run):
 def test_a_run_stands_for_its_folder(tokenized_run):
     _, recipe, where = tokenized_run
     run = rexplug.open_run(where.root)
-    assert rexplug.plan(recipe, run_dir=run).plan == rexplug.plan(recipe, run_dir=where.root).plan
+    assert {size.how for size in rexplug.plan(recipe, run_dir=run).plan.source_sizes.values()} == {"counted"}
     assert rexplug.run(recipe, run_dir=run, until="tokenize").folder == run.folder
     assert api.preview(run)[1] == f"from the token stores of {where.root}"
 
@@ -160,3 +161,32 @@ def test_a_file_in_the_way_of_results(recipe, tmp_path):
         f"{blocked}/bm25 cannot be used: Not a directory; repair or remove what is there"
     )
     assert Path(blocked).read_text() == ""
+
+
+def test_a_damaged_run_is_told_as_such(tokenized_run, tmp_path):
+    _, _, where = tokenized_run
+    folder = tmp_path / "run"
+    shutil.copytree(where.root, folder)
+    phase = rexplug.open_stream(folder).phase
+    positions = folder / "checkpoints" / phase / "positions.log"
+    positions.mkdir(parents=True)
+    assert refused(lambda: rexplug.open_stream(folder).batch(1)) == (
+        f"{positions} cannot be used: Is a directory; repair or remove what is there"
+    )
+
+
+def test_models_that_are_not_there(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    suite = tmp_path / "suite.yaml"
+    suite.write_text("evaluators: [ecommerce.product_search]\n")
+    run = tmp_path / "untrained"
+    run.mkdir()
+    (run / "run.json").write_text('{"stages": {}}')
+    out = tmp_path / "out"
+    assert refused(lambda: rexplug.evaluate("./none", suite, out=out)) == "./none: there is no such folder"
+    assert refused(lambda: rexplug.evaluate("random:", suite, out=out)) == (
+        "'random:' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER"
+    )
+    assert refused(lambda: rexplug.evaluate(run, suite, out=out)) == (
+        f"the run {run} has no exported model yet; run its recipe to the end, or name a checkpoint ({run}/checkpoints/PHASE)"
+    )

@@ -143,6 +143,13 @@ def test_an_unknown_stage_is_refused(tokenized_run):
         rexplug.run(recipe, run_dir=where.root, until="trian")
 
 
+def test_from_a_stage_after_the_last_one_is_refused(tokenized_run):
+    _, recipe, where = tokenized_run
+    with pytest.raises(rexplug.RecipeError) as error:
+        rexplug.run(recipe, run_dir=where.root, from_="train", until="curate")
+    assert str(error.value) == "--from train: comes after --until curate, so that nothing would be done again"
+
+
 def test_a_script_without_a_main_guard_is_told_so(tokenized_run, monkeypatch):
     import multiprocessing
 
