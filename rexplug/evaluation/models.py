@@ -65,7 +65,7 @@ class ModelSpec:
         try:
             return HuggingFaceEncoder(place, tokenizer or of_run, random=self.random)
         except DataError as error:
-            if isinstance(place, Path):
+            if Path(place).exists():
                 raise
             raise DataError(f"there is no folder {place} here, and on the hub: {error}") from error
 
@@ -76,7 +76,7 @@ class ModelSpec:
                 f"the run {place} has no exported model yet; run its recipe to the end, or name a checkpoint "
                 f"({place}/checkpoints/PHASE)"
             )
-        if isinstance(place, str) and not _HUB_NAME.fullmatch(place):
+        if isinstance(place, str) and not _HUB_NAME.fullmatch(place) and not Path(place).exists():
             raise DataError(f"{place}: there is no such folder")
 
     @property

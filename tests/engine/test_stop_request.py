@@ -98,6 +98,13 @@ def test_outside_the_main_thread_no_handler_is_set():
         assert pool.submit(phase).result() == (False, before)
 
 
+def test_a_phase_trains_the_same_outside_the_main_thread(bench_at, tmp_path, undisturbed):
+    made = bench_at(tmp_path / "run")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(made.train, "first").result()
+    assert_same_outcome(outcome(made), undisturbed)
+
+
 def fail(number):
     raise OSError(number, os.strerror(number))
 
