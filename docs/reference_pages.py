@@ -298,8 +298,8 @@ def cli_page() -> str:
         (
             ("0", "done"),
             ("1", "a mistake in rexplug or in a plugin; a traceback is printed"),
-            ("2", "something that you can mend; one line says what"),
-            ("130", "interrupted; the same command goes on from there"),
+            ("2", "a mistake that you can correct; one line says what"),
+            ("130", "interrupted; the same command resumes from there"),
         ),
     )
     root = click.Context(cli, info_name="rexplug")

@@ -53,7 +53,7 @@ def rexplug_labellers() -> list[type[Labeller]]:
 
 @hookimpl
 def rexplug_masking_policies() -> list[type[MaskingPolicy]]:
-    """Random masking."""
+    """The policy of random masking."""
     return [RandomMasking]
 
 

@@ -49,7 +49,7 @@ def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream
     for store in stores.values():
         if store.description["tokenizer"] != tokenizer_hash(run.tokenizer):
             raise DataError(
-                f"{run.tokenizer / 'tokenizer.json'} is not the tokenizer that {store.folder} was made with; put that back, or "
+                f"{run.tokenizer / 'tokenizer.json'} is not the tokenizer that {store.folder} was made with; restore that one, or "
                 "make both again (--from tokenize)"
             )
     return BatchStream(

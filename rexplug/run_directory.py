@@ -72,11 +72,42 @@ def metric_lines(path: Path, of_phase: Callable[[str], bool]) -> list[str]:
     return lines
 
 
+def read_fitted(record: Path) -> Any:
+    """The options of a fitted component, which lie in `<name>.json` beside a folder `<name>` with its files.
+
+    Options that are paths into that folder name the files beside `record`, also in a run that was moved or copied, or that
+    was written with a relative path in another current directory.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    return _with_own_files(read_json(record), record.with_suffix(""))
+
+
+def _with_own_files(value: Any, folder: Path) -> Any:
+    """`value` with paths that end in `<parent>/<folder>/...` replaced by those below `folder`, if such files exist."""
+    if isinstance(value, dict):
+        return {key: _with_own_files(item, folder) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_own_files(item, folder) for item in value]
+    if not isinstance(value, str):
+        return value
+    stored = Path(value)
+    at = (folder.parent.name, folder.name)
+    parts = stored.parts
+    for end in range(len(parts), 1, -1):
+        if parts[end - 2 : end] == at:
+            own = folder.joinpath(*parts[end:])
+            moved = own.exists() and not (stored.exists() and stored.samefile(own))
+            return str(own) if moved else value  # the same file keeps its spelling, which keys of results contain
+    return value
+
+
 def repair_hint(path: Path) -> str:
     """How a missing or damaged file of a run is restored, as a clause for messages."""
     name, folder = path.name, path.parent.name
     if name == "run.json":
-        return "put a copy of it back, or start over in this folder with rexplug run RECIPE --fresh"
+        return "restore it from a copy, or start over in this folder with rexplug run RECIPE --fresh"
     if name == "recipe.yaml":
         again = "rexplug run RECIPE writes it again"
         return f"remove it, and {again}" if path.exists() else again

@@ -35,7 +35,7 @@ def notes():
 
 @pytest.fixture(scope="session")
 def tokenized_run(tmp_path_factory):
-    """A small recipe on text files, curated and tokenized: its path, the recipe and the run's folder. Do not change it."""
+    """A small recipe on text files, curated and tokenized: its path, the recipe and the run directory. Do not change it."""
     from rexplug.pipeline.run import run_recipe
     from rexplug.plugins.discovery import load_plugins
     from rexplug.progress import Silent

@@ -60,9 +60,9 @@ def imports_of(modules: Mapping[str, Path]) -> list[Import]:
 def cycles(imports: Sequence[Import]) -> list[tuple[str, ...]]:
     """Groups of modules of which every one imports every other, directly or not, sorted."""
     edges: dict[str, set[str]] = {}
-    for each in imports:
-        edges.setdefault(each.importer, set()).add(each.imported)
-        edges.setdefault(each.imported, set())
+    for found_import in imports:
+        edges.setdefault(found_import.importer, set()).add(found_import.imported)
+        edges.setdefault(found_import.imported, set())
     return sorted(tuple(sorted(group)) for group in _strongly_connected(edges) if len(group) > 1)
 
 
@@ -127,7 +127,7 @@ def main() -> int:
     """Print the cycles of this repository, by the kinds of imports that are counted; 1 if there are any."""
     imports = imports_of(modules_of(PACKAGES))
     for kinds in (("top",), ("top", "type_checking"), ("top", "function"), KINDS):
-        groups = cycles([each for each in imports if each.kind in kinds])
+        groups = cycles([found_import for found_import in imports if found_import.kind in kinds])
         sys.stdout.write(f"{' + '.join(kinds)}: {len(groups)} cycles of {sum(map(len, groups))} modules\n")
     sys.stdout.writelines(f"  {', '.join(group)}\n" for group in groups)
     return int(bool(groups))

@@ -10,7 +10,7 @@ def imports():
 
 
 def test_no_cycle_when_modules_are_loaded(imports):
-    assert cycles([each for each in imports if each.kind == "top"]) == []
+    assert cycles([found_import for found_import in imports if found_import.kind == "top"]) == []
 
 
 def test_no_cycle_of_any_kind(imports):
@@ -18,8 +18,10 @@ def test_no_cycle_of_any_kind(imports):
 
 
 def test_every_package_and_every_kind_of_import_is_read(imports):
-    assert {each.kind for each in imports} == set(KINDS)
-    assert {each.importer.partition(".")[0] for each in imports} == {package.name for package in PACKAGES}
+    assert {found_import.kind for found_import in imports} == set(KINDS)
+    assert {found_import.importer.partition(".")[0] for found_import in imports} == {
+        package.name for package in PACKAGES
+    }
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def toy(tmp_path):
 )
 def test_two_modules_that_import_each_other(toy, back, kind):
     imports = toy(a="from toy.b import B", b=back)
-    assert [each.kind for each in imports if each.importer == "toy.b"] == [kind]
+    assert [found_import.kind for found_import in imports if found_import.importer == "toy.b"] == [kind]
     assert cycles(imports) == [("toy.a", "toy.b")]
 
 
@@ -63,9 +65,9 @@ def test_a_cycle_by_way_of_a_package(toy):
     ]
 
 
-def test_siblings_and_packages_that_collect_their_modules_are_no_cycle(toy):
+def test_siblings_and_packages_that_collect_their_modules_are_not_cycles(toy):
     imports = toy(a="from toy.b import B", b="import toy.c", c="import os\nfrom toy_of_others import a")
-    assert [(each.importer, each.imported) for each in imports] == [
+    assert [(found_import.importer, found_import.imported) for found_import in imports] == [
         ("toy", "toy.a"),
         ("toy.a", "toy.b"),
         ("toy.b", "toy.c"),

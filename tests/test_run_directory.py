@@ -1,10 +1,12 @@
 """Files of a run are written atomically, and damaged ones are named."""
 
+import shutil
+
 import pytest
 
 from rexplug.errors import DataError
 from rexplug.io.atomic import replacing, write_json
-from rexplug.run_directory import metric_lines, read_json
+from rexplug.run_directory import metric_lines, read_fitted, read_json
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path):
@@ -14,7 +16,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
         temporary.write_text("half")
         raise ZeroDivisionError
     assert read_json(path) == {"old": 1}
-    assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_folder_is_replaced_whole(tmp_path):
@@ -23,8 +25,8 @@ def test_a_folder_is_replaced_whole(tmp_path):
         with replacing(folder) as temporary:
             temporary.mkdir()
             (temporary / content).touch()
-    assert [each.name for each in folder.iterdir()] == ["two"]
-    assert [each.name for each in tmp_path.iterdir()] == ["model"]
+    assert [path.name for path in folder.iterdir()] == ["two"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_unreadable_json_is_named(tmp_path):
@@ -37,7 +39,7 @@ def test_unreadable_json_is_named(tmp_path):
         read_json(path)
     assert str(caught.value).startswith(f"{path} is not JSON: Expecting ")
     assert str(caught.value).endswith(
-        "; put a copy of it back, or start over in this folder with rexplug run RECIPE --fresh"
+        "; restore it from a copy, or start over in this folder with rexplug run RECIPE --fresh"
     )
     path.write_text("[" * 100_000)
     with pytest.raises(DataError, match="is not JSON: maximum recursion depth exceeded"):
@@ -51,3 +53,38 @@ def test_metric_lines_of_a_phase_leave_out_what_is_damaged(tmp_path):
     path.write_text("\n".join(lines))
     assert metric_lines(path, lambda phase: phase == "a") == [lines[0] + "\n"]
     assert metric_lines(path, lambda phase: True) == [lines[0] + "\n", lines[1] + "\n"]
+
+
+def fitted(run, table):
+    """A run's folder with a fitted component whose options name `table`."""
+    (run / "fitted/words-1").mkdir(parents=True)
+    (run / "fitted/words-1/table.json").write_text("{}")
+    options = {
+        "use": "words",
+        "table": table,
+        "lists": [table, "fitted/words-1/none.txt"],
+        "text": "words-1",
+        "rate": 3,
+    }
+    write_json(run / "fitted/words-1.json", options)
+    return options
+
+
+@pytest.mark.parametrize("original", ["moved", "copied"])
+def test_fitted_options_follow_a_run(tmp_path, original):
+    table = str(tmp_path / "first/fitted/words-1/table.json")
+    options = fitted(tmp_path / "first", table)
+    (shutil.move if original == "moved" else shutil.copytree)(tmp_path / "first", tmp_path / "second")
+    own = str(tmp_path / "second/fitted/words-1/table.json")
+    assert read_fitted(tmp_path / "second/fitted/words-1.json") == {
+        **options, "table": own, "lists": [own, "fitted/words-1/none.txt"],
+    }  # fmt: skip
+
+
+def test_fitted_options_with_a_relative_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = fitted(tmp_path / "run", "run/fitted/words-1/table.json")
+    assert read_fitted(tmp_path / "run/fitted/words-1.json") == options
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert read_fitted(tmp_path / "run/fitted/words-1.json")["table"] == str(tmp_path / "run/fitted/words-1/table.json")

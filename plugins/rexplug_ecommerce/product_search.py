@@ -44,11 +44,11 @@ class ProductSearch(Evaluator):
         queries: dict[str, str] = {}
         relevance: dict[str, dict[str, int]] = {}
         for number in range(self.queries):
-            wanted = catalogue[f"product-{chance.below(self.products):06d}"]
-            asked = chance.some(_ATTRIBUTES, chance.between(1, 3))
-            grades = {key: grade(wanted, product, asked) for key, product in catalogue.items()}
+            target = catalogue[f"product-{chance.below(self.products):06d}"]
+            attributes = chance.some(_ATTRIBUTES, chance.between(1, 3))
+            grades = {key: grade(target, product, attributes) for key, product in catalogue.items()}
             key = f"query-{number:05d}"
-            queries[key] = query_text(wanted, asked, chance)
+            queries[key] = query_text(target, attributes, chance)
             relevance[key] = {product: value for product, value in grades.items() if value}
         return RetrievalCollection(
             name="GeneratedProductSearch",
@@ -59,13 +59,13 @@ class ProductSearch(Evaluator):
             training=self._training(set(queries.values())),
         )
 
-    def _training(self, asked: set[str]) -> list[tuple[str, str]]:
+    def _training(self, queries: set[str]) -> list[tuple[str, str]]:
         chance = Chance(_KEY + self.seed, 1)
         pairs = []
         for _ in range(self.pairs):
             product = make_product(chance)
             query = query_text(product, chance.some(_ATTRIBUTES, chance.between(1, 3)), chance)
-            if query not in asked:
+            if query not in queries:
                 pairs.append((query, product_text(product)))
         return pairs
 
@@ -84,18 +84,18 @@ def product_text(product: Product) -> str:
     return f"{product.title}, {product.colour}, {product.size}. Material: {product.material}. {measures}."
 
 
-def query_text(wanted: Product, asked: list[str], chance: Chance) -> str:
+def query_text(target: Product, attributes: list[str], chance: Chance) -> str:
     """A query of attribute values and the product type, in lower case, e.g. `navy trail running shoe norvale`."""
-    values = [getattr(wanted, attribute) for attribute in asked]
+    values = [getattr(target, attribute) for attribute in attributes]
     place = chance.below(len(values) + 1)
-    return " ".join([*values[:place], wanted.type, *values[place:]]).lower()
+    return " ".join([*values[:place], target.type, *values[place:]]).lower()
 
 
-def grade(wanted: Product, product: Product, asked: list[str]) -> int:
-    """Relevance grade, 0 to 3, of `product` for a query for `wanted` that names the attributes `asked`."""
-    if product.type != wanted.type:
+def grade(target: Product, product: Product, attributes: list[str]) -> int:
+    """Relevance grade, 0 to 3, of `product` for a query for `target` that names these of its attributes."""
+    if product.type != target.type:
         return 0
-    missing = sum(getattr(product, attribute) != getattr(wanted, attribute) for attribute in asked)
+    missing = sum(getattr(product, attribute) != getattr(target, attribute) for attribute in attributes)
     if missing == 0:
         return 3
-    return 2 if missing == 1 and len(asked) > 1 else 1
+    return 2 if missing == 1 and len(attributes) > 1 else 1

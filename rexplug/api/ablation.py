@@ -50,10 +50,10 @@ def ablate(
         vary: keys and the values that they take, `KEY=[VALUE, ...]`; several make every combination. One, or a list of them.
         seeds: trainings of each variant.
         out: where runs and tables go; `runs/NAME-ablation` if left out.
-        share_with: runs whose finished stages are taken over where they are the same.
+        share_with: runs whose finished stages are reused where they are the same.
         all_metrics: compare every metric, not only the main ones.
         command: what is recorded as the command that does this again.
-        progress: is told what happens.
+        progress: receives what happens.
 
     Raises:
         RecipeError: a variant's recipe has problems, or `vary` is not written as it must be.

@@ -44,7 +44,7 @@ def evaluate(
         out: where results go.
         only: names or labels of evaluators; all if empty.
         seed: seed of items and fine-tunes; the recipe's, or 17, if left out.
-        progress: is told what happens, also which evaluators of a suite are left out because their data is missing.
+        progress: receives what happens, also which evaluators of a suite are left out because their data is missing.
 
     Returns:
         Per model its label, `results` (evaluator -> result) and `scores` (evaluator -> metric -> scores of single items).
@@ -118,14 +118,14 @@ def compare(models: RunLike | Sequence[ModelResults | RunLike], *, all_metrics: 
 
     models = [models] if isinstance(models, ModelResults) else list_of("models", models, "results and runs")
     if any(isinstance(model, ModelResults) for model in models):
-        found = [
+        results = [
             result
             for model in models
             for result in ([model] if isinstance(model, ModelResults) else find_all([_written(model)]))
         ]
-    else:  # labels of paths are told apart among themselves
-        found = find_all([_written(model) for model in models if not isinstance(model, ModelResults)])
-    return compare_models(found, every_metric=all_metrics)
+    else:  # labels of paths are made distinct among themselves
+        results = find_all([_written(model) for model in models if not isinstance(model, ModelResults)])
+    return compare_models(results, every_metric=all_metrics)
 
 
 @explained

@@ -1,4 +1,4 @@
-"""What a run may be named by, and where it lies."""
+"""The ways to name a run, and its run directory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RunLike = HasFolder | StrPath
 
 
 def folder_of(run: RunLike) -> Path:
-    """The folder of a run.
+    """The run directory.
 
     Raises:
         RexplugError: it is neither a run nor a path.

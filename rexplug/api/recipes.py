@@ -1,4 +1,4 @@
-"""From a recipe to a checked recipe, its plan and its schema."""
+"""Loads, checks and plans recipes, and gives their JSON Schema."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def plan(
 
     Args:
         recipe: the recipe.
-        run_dir: the run's folder, which makes the plan exact once it is tokenized; `runs/NAME` if left out.
+        run_dir: the run directory, which makes the plan exact once it is tokenized; `runs/NAME` if left out.
         gpus: GPUs to work training out for, `"h100"` or `["h100", "l4"]`; all known ones if left out.
         num_gpus: how many of each.
 

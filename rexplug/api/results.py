@@ -1,4 +1,4 @@
-"""What a run left: its stages, metrics, evaluations, corpus and model."""
+"""The results of a run: its stages, metrics, evaluations, corpus and model."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What a run keeps of one of its stages.
+    """The record of a stage in `run.json`.
 
     `status` is `running`, `done` or `failed`, and empty for a stage that only was planned; `seconds` is its wall time, over
     all attempts; times are ISO 8601 in UTC. `result` is what the stage returned, as JSON. `stale` says why the outcome no
-    longer holds, e.g. because an earlier stage ran again.
+    longer holds, e.g. because an earlier stage ran again; `taken_over_from` is the run whose outputs this stage reuses.
     """
 
     name: str
@@ -58,7 +58,7 @@ class SourceCounts:
 class Run:
     """A run as it was when it was opened; large files are read when they are asked for.
 
-    `folder` is the run's folder, `status` is `running`, `done`, `interrupted`, `incomplete` or `failed`.
+    `folder` is the run directory, `status` is `running`, `done`, `interrupted`, `incomplete` or `failed`.
     """
 
     folder: Path
@@ -269,7 +269,7 @@ def _value(row: Mapping[str, Any], name: str) -> Any:
 
 @explained
 def open_run(run: RunLike) -> Run:
-    """Open the folder of a run, at any stage of it.
+    """Open a run directory, at any stage of the run.
 
     Raises:
         DataError: the folder is not a run, or its manifest is damaged.

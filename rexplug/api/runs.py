@@ -1,4 +1,4 @@
-"""Runs: start one, continue it, export, report and verify what it left."""
+"""Runs: start or resume one; export, report and verify its results."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def run(
 
     Args:
         recipe: the recipe.
-        run_dir: the run's folder; `runs/NAME` if left out.
+        run_dir: the run directory; `runs/NAME` if left out.
         until: stop after this stage, e.g. `tokenize` or `train.pretrain`.
         from_: do this stage, and what depends on it, again.
         fresh: remove what an earlier run left in the folder first.
         allow: keys that may have changed although a phase is under way, e.g. `phases.anneal.tokens`.
         command: what run.json names as the command that makes this run again; `rexplug run` on the saved recipe if left out.
-        progress: is told what happens; nothing is printed if left out.
+        progress: receives what happens; nothing is printed if left out.
 
     Returns:
         The run as it is afterwards.
@@ -82,7 +82,7 @@ def run(
 
 
 def train_with_main_rank(recipe: Recipe, run_dir: StrPath) -> None:
-    """Be one of the ranks above 0: train every phase that rank 0 (which calls `run`) begins, until its run ends.
+    """The main loop of ranks above 0: train every phase that rank 0 (which calls `run`) begins, until its run ends.
 
     Raises:
         RexplugError: something that the user can repair.

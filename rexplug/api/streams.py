@@ -213,10 +213,10 @@ def preview(
     documents: int = 400,
     progress: Progress | None = None,
 ) -> tuple[list[PhasePreview], str]:
-    """Packed rows and masks as people can read them: what is masked, what stands in its place, and why.
+    """Packed rows and masks as people can read them: what is masked, what replaces it, and why.
 
     Args:
-        recipe_or_run: the folder of a run that is tokenized, or the path of a recipe. Of a recipe that has not been run, a few
+        recipe_or_run: the run directory of a tokenized run, or the path of a recipe. Of a recipe that has not been run, a few
             documents are curated and tokenized in a temporary folder.
         overrides: as for `load_recipe`.
         phase: only this phase; all if left out.
@@ -225,7 +225,7 @@ def preview(
         samples: samples of each row.
         tokens: tokens of each sample.
         documents: without a run: documents of each source that are curated for the preview.
-        progress: is told what happens.
+        progress: receives what happens.
 
     Returns:
         A preview per phase, and a sentence on where the rows come from.
@@ -243,5 +243,5 @@ def preview(
     place, settings = path_of("recipe_or_run", recipe_or_run), strings_of("overrides", overrides)
     stores = token_stores_for_preview(place, settings, phase, documents, progress or Silent())
     with stores as (recipe, run, phases, note):
-        made = [preview_phase(recipe, each, run, at=at, rows=rows, samples=samples, tokens=tokens) for each in phases]
-    return made, note
+        previews = [preview_phase(recipe, p, run, at=at, rows=rows, samples=samples, tokens=tokens) for p in phases]
+    return previews, note

@@ -42,7 +42,7 @@ class PositionLog:
     """Writes the position after each step; records have a fixed size and are in order of steps.
 
     Args:
-        path: the file; made with its folder if it is missing, and anew if it belongs to another stream.
+        path: the file; made with its folder if it is missing, and replaced if it belongs to another stream.
         stream: the stream that the phase trains on.
         step: the step after which the phase resumes; what a killed process wrote beyond it is overwritten.
     """
@@ -79,7 +79,7 @@ class PositionLog:
             self._file.truncate(offset)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file of positions."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -124,7 +124,7 @@ class PositionHistory:
             size = file.seek(0, 2) - len(header)
         if header != _header(self.stream):
             raise DataError(
-                f"{self.path} belongs to other token stores or another recipe than those in the run's folder now; "
+                f"{self.path} belongs to other token stores or another recipe than those in the run directory now; "
                 "train the phase again"
             )
         if size < record_type.itemsize:

@@ -92,7 +92,7 @@ class Masker:
         *,
         out: NDArray[np.int64] | None = None,
     ) -> MaskedTokens:
-        """Mask a row.
+        """Mask the tokens that the policy chooses in a row.
 
         Args:
             batch: the row, without padding.

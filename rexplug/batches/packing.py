@@ -32,7 +32,7 @@ class Window:
         self._source_samples = source_samples
         self.samples: list[SampleRecord] = [source_samples.at_index(sample_index) for sample_index in deferred]
         self.cursor = 0
-        """Where the next sample stands in `samples`."""
+        """Index of the next sample in `samples`."""
         self.next_index = next_index
         """One more than the highest sample index that was taken."""
         self._next_to_fetch = next_index

@@ -1,4 +1,4 @@
-"""The masking policy that the core brings; plugins bring others."""
+"""The core's own masking policy; plugins add others."""
 
 from __future__ import annotations
 

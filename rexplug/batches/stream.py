@@ -97,7 +97,7 @@ class BatchStream:
         }
 
     def identity(self) -> dict[str, Any]:
-        """What decides the order of the samples, as JSON: positions of streams with another identity are not comparable.
+        """The inputs that decide the order of the samples, as JSON: positions of streams with another identity are not comparable.
 
         Logs of positions begin with it, so keys and their order stay as they are; a new option goes to the end.
         """

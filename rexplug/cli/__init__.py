@@ -88,7 +88,7 @@ def _print_error(message: str) -> None:
 
 
 def _discard_output() -> int:
-    """Write nothing more, not even when the process exits, and succeed."""
+    """Discard all further output, also that at exit, and exit with code 0."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
@@ -107,7 +107,7 @@ def _run() -> int:
         _print_error(str(error))
         return 130
     except (KeyboardInterrupt, click.Abort):
-        echo("rexplug: interrupted; what was finished is kept, and the same command continues from there", err=True)
+        echo("rexplug: interrupted; what was finished is kept, and the same command resumes from there", err=True)
         return 130
     except RankLost as error:
         _print_error(str(error))
@@ -120,7 +120,7 @@ def _run() -> int:
     except Exception as error:
         reason = full_disk(error)
         if reason is not None:
-            _print_error(f"the disk is full ({reason}); make room, and the same command continues from there")
+            _print_error(f"the disk is full ({reason}); make room, and the same command resumes from there")
             return 2
         from rexplug import api
 

@@ -31,7 +31,7 @@ def corpus() -> None:
 @click.option("--examples", is_flag=True, help="Also print a few documents that were dropped for each reason.")
 @click.option("--json", "as_json", is_flag=True, help="Print statistics.json unchanged.")
 def show(run: Path, examples: bool, as_json: bool) -> None:
-    """Print what each step of curation of the run in folder RUN kept and dropped, and why."""
+    """Print what each step of curation of the run in directory RUN kept and dropped, and why."""
     from rexplug import api
 
     report = api.corpus_report(run)
@@ -156,7 +156,7 @@ def _size(number: int) -> str:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("id")
 def why(run: Path, id: str) -> None:
-    """Print what became of the document ID in the run in folder RUN: kept, held out or dropped, by which filter and why."""
+    """Print what became of the document ID in the run in directory RUN: kept, held out or dropped, by which filter and why."""
     from rexplug import api
 
     for number, outcome in enumerate(api.document_outcomes(run, id)):
@@ -171,27 +171,27 @@ def _print_outcome(outcome: DocumentOutcome) -> None:
         decision += f" by {outcome.step}: {outcome.reason}" + (
             f" (score {outcome.score:.4g})" if outcome.score is not None else ""
         )
-    _say(f"{outcome.source}: {decision}")
+    _print_line(f"{outcome.source}: {decision}")
     if outcome.twin is not None:
         other = "" if outcome.twin["source"] == outcome.source else f" of {outcome.twin['source']}"
         part = outcome.twin["part"].replace("_", " ")
-        _say(f"  repeats   {outcome.twin['id']}{other} ({part}, {outcome.twin['alike']:.0%} alike)")
+        _print_line(f"  repeats   {outcome.twin['id']}{other} ({part}, {outcome.twin['alike']:.0%} alike)")
     for hit in outcome.matches:
-        _say(
+        _print_line(
             f"  shares    {hit['num_hits']} n-grams with {hit['text']} of {hit['evaluator']} ({hit['share']:.1%} of its own):"
         )
-        _say(f"            {' '.join(hit['excerpt'].split())}")
+        _print_line(f"            {' '.join(hit['excerpt'].split())}")
     for name, verdict, score in outcome.verdicts:
-        _say(f"  {name:<26}{verdict}" + (f" (score {score:.4g})" if score is not None else ""))
+        _print_line(f"  {name:<26}{verdict}" + (f" (score {score:.4g})" if score is not None else ""))
     if outcome.place is not None:
-        _say(f"  read from {outcome.place}")
-    _say(f"  lies in   {outcome.file}, row {outcome.row}")
+        _print_line(f"  read from {outcome.place}")
+    _print_line(f"  kept in   {outcome.file}, row {outcome.row}")
     if outcome.document.url:
-        _say(f"  address   {outcome.document.url}")
+        _print_line(f"  address   {outcome.document.url}")
     text = " ".join(outcome.document.text.split())
-    _say(f"  text      {text[:300]}{'...' if len(text) > 300 else ''}")
+    _print_line(f"  text      {text[:300]}{'...' if len(text) > 300 else ''}")
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     """Print one line: ids, addresses and texts of documents cannot begin another."""
     echo(one_line(line))

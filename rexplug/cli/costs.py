@@ -105,7 +105,7 @@ def _error(factor: float) -> str:
 def _disk(disk: Disk) -> str:
     parts = {
         "corpus": disk.corpus, "tokens": disk.tokens, "checkpoints": disk.checkpoints, "model": disk.model,
-        "metrics": disk.figures,
+        "metrics": disk.metrics,
     }  # fmt: skip
     named = [f"{name} {size(value)}" for name, value in parts.items() if value is not None]
     return f"disk {size(disk.total)}: {', '.join(named)}"

@@ -19,7 +19,7 @@ from rexplug.cli.terminal import echo
 )
 @click.option("--onnx", is_flag=True, help="Also write model.onnx and compare its logits (needs the extra `onnx`).")
 def export(run: Path, checkpoint: str | None, target: Path | None, onnx: bool) -> None:
-    """Write a checkpoint of the run in folder RUN as a Hugging Face model, and compare its logits with those of training."""
+    """Write a checkpoint of the run in directory RUN as a Hugging Face model, and compare its logits with those of training."""
     from rexplug import api
 
     folder, parity = api.export_checkpoint(run, checkpoint, to=target, onnx=onnx)

@@ -21,7 +21,7 @@ from rexplug.cli.terminal import echo, echo_json, one_line
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def lineage(run: Path, step: int | None, document: str | None, phase: str | None, limit: int, as_json: bool) -> None:
-    """List the documents that a step of the run in folder RUN trained on, or the steps that trained on a document.
+    """List the documents that a step of the run in directory RUN trained on, or the steps that trained on a document.
 
     Nothing is trained again: the position after each step is kept with the checkpoints, and the batch at a position is a
     function of it.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _STYLES = {"guided": "bold white on dark_magenta", "random": "black on yellow3", "plain": ""}
 _SALIENT = "underline magenta"
 _MARKS = {"guided": ("{", "}"), "random": ("[", "]")}
-"""What stands around masked words where there is no colour."""
+"""The marks around masked words where there is no colour."""
 
 
 @click.command()
@@ -46,9 +46,9 @@ def peek(
     tokens: int,
     documents: int,
 ) -> None:
-    """Show packed rows and masks of RECIPE_OR_RUN: what is masked, what stands in its place, and why.
+    """Show packed rows and masks of RECIPE_OR_RUN: what is masked, what replaces it, and why.
 
-    For a run's folder, its token stores are read. For a recipe (with OVERRIDES), those of runs/NAME are read if this recipe
+    For a run directory, its token stores are read. For a recipe (with OVERRIDES), those of runs/NAME are read if this recipe
     made them; otherwise a few documents of each source are curated and tokenized in a temporary folder.
     """
     from rexplug import api
@@ -77,7 +77,7 @@ def print_preview(preview: PhasePreview, console: Console) -> None:
     for kind in ("guided", "random"):
         legend.append(_marked(kind, f" {kind} ", console), _STYLES[kind]).append(" ")
     legend.append("salient, not masked", _SALIENT)
-    console.print(legend.append("   word→other: a random token stands there, word=: the word itself", "dim"))
+    console.print(legend.append("   word→other: replaced by a random token, word=: kept as it is", "dim"))
     for number, row in enumerate(preview.rows, 1):
         _print_row(number, row, console)
 

@@ -26,7 +26,7 @@ _COLOURS = ("blue", "yellow", "green", "magenta", "red", "cyan")
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
-@click.option("--run-dir", type=click.Path(path_type=Path), help="The run's folder; runs/NAME by default.")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="The run directory; runs/NAME by default.")
 @click.option(
     "--gpu",
     "gpu_names",
@@ -57,8 +57,8 @@ def plan(
     forecast = api.plan(resolved, run_dir=root, gpus=gpu_names or None, num_gpus=num_gpus or 1)
     console = terminal.console()
     print_plan(forecast.plan, console, root)
-    asked = bool(gpu_names) or num_gpus is not None or hourly is not None
-    print_costs(forecast, console, hourly, gpus=asked or forecast.training_seconds > _LONG)
+    gpus_requested = bool(gpu_names) or num_gpus is not None or hourly is not None
+    print_costs(forecast, console, hourly, gpus=gpus_requested or forecast.training_seconds > _LONG)
 
 
 def print_plan(plan: Plan, console: Console, root: Path) -> None:

@@ -12,7 +12,7 @@ from rexplug.cli.terminal import echo
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 def report(run: Path) -> None:
-    """Write report.html and the model card of the run in folder RUN again."""
+    """Write report.html and the model card of the run in directory RUN again."""
     from rexplug import api
 
     for path in api.write_report(run):

@@ -14,7 +14,7 @@ from rexplug.cli import terminal
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
-@click.option("--run-dir", type=click.Path(path_type=Path), help="The run's folder; runs/NAME by default.")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="The run directory; runs/NAME by default.")
 @click.option(
     "--until",
     metavar="STAGE",

@@ -12,7 +12,7 @@ from rexplug.cli.terminal import echo
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 def verify(run: Path) -> None:
-    """Compare every file of the run in folder RUN with the checksum that was recorded when it was written.
+    """Compare every file of the run in directory RUN with the checksum that was recorded when it was written.
 
     Corpus, tokenizer, token stores, checkpoints and exported models are read. If a file differs, the exit code is 2, and the
     message says how to make it again.

@@ -98,7 +98,7 @@ class Encoder(Protocol):
 
 
 class EvaluationContext(Protocol):
-    """What an evaluator gets from the harness."""
+    """The data and services that the harness gives to an evaluator."""
 
     @property
     def encoder(self) -> Encoder:

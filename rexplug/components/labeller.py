@@ -25,7 +25,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class LabellingContext:
-    """What a labeller gets besides the candidates."""
+    """The data that a labeller gets besides the candidates."""
 
     folder: Path
     """Outlives the stage: the place for answers that cost money or time."""

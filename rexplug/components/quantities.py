@@ -50,3 +50,5 @@ Quantity = Annotated[
     Field(ge=0, examples=[8192, "64k", "350B"]),
 ]
 """A whole number of tokens, documents or bytes; see `parse_quantity`."""
+Positive = Annotated[Quantity, Field(gt=0)]
+"""A quantity of at least 1."""

@@ -25,7 +25,7 @@ from rexplug.io.atomic import write_json
 from rexplug.plugins.calls import PluginCall
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
-from rexplug.run_directory import read_json
+from rexplug.run_directory import read_fitted, read_json
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _fit(
                 continue
             record = fitted / f"{corpus_filter.name.replace('.', '-')}-{key}.json"
             if record.exists():
-                options = read_json(record)
+                options = read_fitted(record)
             else:
                 progress.start(f"fit {corpus_filter.name}")
                 folder = fitted / f"{corpus_filter.name.replace('.', '-')}-{key}"

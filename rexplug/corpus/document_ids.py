@@ -119,12 +119,12 @@ def _hashes_by_range(files: Sequence[Path]) -> Iterator[NDArray[np.uint64]]:
         yield np.concatenate(parts)
 
 
-def _with_hash(files: Sequence[Path], wanted: bytes) -> Iterator[tuple[str, str]]:
+def _with_hash(files: Sequence[Path], hash_bytes: bytes) -> Iterator[tuple[str, str]]:
     """Id and place of the documents whose id has a hash."""
     for path in files:
         if not path.exists():
             continue
         with open_parquet(path) as reader:
             for row in parquet_records(reader, ("id", "metadata")):
-                if _hash(row["id"]) == wanted:
+                if _hash(row["id"]) == hash_bytes:
                     yield row["id"], str(json.loads(row["metadata"]).get("place", "an unknown place"))

@@ -105,8 +105,8 @@ def _duplicates_by_domain(folder: Path, most: int = 20) -> dict[str, int]:
     files = sorted(str(path) for path in folder.glob("[!.]*.parquet"))
     counts: dict[str, int] = {}
     if files:
-        wanted = ds.field("step") == "deduplicate"
-        for batch in ds.dataset(files).to_batches(columns=["url"], filter=wanted):
+        is_duplicate = ds.field("step") == "deduplicate"
+        for batch in ds.dataset(files).to_batches(columns=["url"], filter=is_duplicate):
             for url in batch.column("url").to_pylist():
                 host = host_of(url)
                 counts[host] = counts.get(host, 0) + 1

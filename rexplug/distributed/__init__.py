@@ -1,4 +1,4 @@
-"""Data-parallel ranks: who this process is, how ranks find each other, what they tell each other, how they start and end.
+"""Data-parallel ranks: their environment, launch, rendezvous, communication and exit.
 
 Every rank is one `rexplug run` with torchrun's environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT). Rank 0
 does all stages; the others wait, train when it trains, and write nothing. `--processes N` starts ranks on this machine;

@@ -29,7 +29,7 @@ _LAUNCHER_PID = "REXPLUG_LAUNCHER"
 
 
 def launcher_died() -> bool:
-    """Whether this rank was started by a launcher that is gone."""
+    """Whether this rank was started by a launcher that has exited."""
     launcher = os.environ.get(_LAUNCHER_PID)
     return launcher is not None and os.getppid() != int(launcher)
 

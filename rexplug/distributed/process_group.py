@@ -1,4 +1,4 @@
-"""What ranks tell each other: broadcast, barrier and sums over a control group, and how a rank leaves it.
+"""Communication between ranks: broadcast, barrier and sums over a control group, and leaving it.
 
 The control group is a gloo group beside torch's default one. A process has one of each, so both are module state here as they
 are in torch.
@@ -106,7 +106,7 @@ def broadcast(value: Any) -> Any:
 
 
 def barrier() -> None:
-    """Wait until every rank has come here, however long that takes."""
+    """Wait until every rank has called this, however long that takes."""
     if world_size() == 1:
         return
     import torch.distributed as dist

@@ -1,4 +1,4 @@
-"""How ranks find each other: the TCP store at MASTER_ADDR:MASTER_PORT, with errors that say what to change."""
+"""The rendezvous of ranks: the TCP store at MASTER_ADDR:MASTER_PORT, with errors that say what to change."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def rendezvous_address() -> tuple[str, int, float]:
 def rendezvous_store(host: str, port: int, seconds: float) -> Any:
     """Torch's store that all ranks connect to: rank 0's own, or that of torchrun's agent.
 
-    Names and ports are tried without torch first: torch waits for ever for a name to resolve, and reports a failure as pages
+    Names and ports are tried without torch first: torch waits forever for a name to resolve, and reports a failure as pages
     of C++ stack.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What happens around each step: learning rate, metrics, guard against bad losses, checkpoints, evaluation, stopping."""
+"""The Composer callback around each step: learning rate, metrics, guard against bad losses, checkpoints, evaluation, stopping."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rexplug.engine.stop_request import StopRequest
 from rexplug.errors import DataError
 
 _GUARD_FROM = 20
-"""Steps before a jump of the loss can be told from its first fall."""
+"""Steps before a jump of the loss can be distinguished from its first fall."""
 _MOST_SKIPPED = 20
 """Batches skipped in a row before the run is stopped anyway."""
 _MOST_DOCUMENTS = 20
@@ -168,7 +168,7 @@ class TrainingCallback(Callback):
             greatest = values.tolist()
             if greatest[: len(step)] != [-value for value in greatest[len(step) : 2 * len(step)]]:
                 raise DataError(
-                    "the ranks are not at the same step of the same stream; do they read the same run folder?"
+                    "the ranks are not at the same step of the same stream; do they read the same run directory?"
                 )
             requests = greatest[2 * len(step) :]
         self._stop_all, self._checkpoint_overdue = bool(requests[0]), bool(requests[1])

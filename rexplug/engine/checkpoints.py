@@ -62,7 +62,7 @@ class CheckpointState:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> CheckpointState:
-        """Back from `to_json`.
+        """The state that `to_json` wrote.
 
         Raises:
             TypeError: a key is missing or unknown.
@@ -128,7 +128,7 @@ def read_optimizer(folder: Path) -> dict[str, Any]:
 def newest(folder: Path, warn: Callable[[str], None] = lambda line: None) -> Path | None:
     """The newest intact checkpoint of a phase: the final one, else the one of the highest step.
 
-    One that a crash of the machine cut short, or that was changed since, is skipped, and `warn` is told; a killed process
+    One that a crash of the machine cut short, or that was changed since, is skipped with a call of `warn`; a killed process
     leaves none of that kind.
     """
     candidates = [path for path in [folder / FINAL, *sorted(folder.glob("step-*"), reverse=True)] if path.is_dir()]

@@ -1,4 +1,4 @@
-"""Trains a phase with Composer from where it stands to its end, or until it is asked to stop."""
+"""Trains a phase with Composer from its present step to its end, or until it is asked to stop."""
 
 from __future__ import annotations
 

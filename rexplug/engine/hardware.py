@@ -1,4 +1,4 @@
-"""What a rank trains on: its device, and the number formats, attention and compilation that suit it."""
+"""The hardware of a rank: its device, and the number formats, attention and compilation that suit it."""
 
 from __future__ import annotations
 

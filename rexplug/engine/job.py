@@ -1,4 +1,4 @@
-"""What the parts of a phase's training share: what is trained, on what, where it is written, and how far it has come."""
+"""The phase to train and its progress: what the modules that train it share."""
 
 from __future__ import annotations
 

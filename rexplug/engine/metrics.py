@@ -41,7 +41,7 @@ class Totals:
 
     @property
     def masked(self) -> int:
-        """Masked tokens."""
+        """Number of masked tokens."""
         return int(sum(self.counts))
 
     def by_source(self, sources: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -126,8 +126,8 @@ def choose_row_tokens(
         stream: its batches, in rows of any size if the recipe names none.
         hardware: what it trains on.
         start: the checkpoint whose weights a trial takes.
-        run: the run's folder.
-        progress: told what was chosen.
+        run: the run directory.
+        progress: receives what was chosen.
         tokens_that_fit: the plan's estimate of the largest microbatch.
 
     Raises:
@@ -177,10 +177,10 @@ def gpu_row_tokens(phase: Phase, model_size: int, world_size: int, planned: int 
         world_size: number of ranks.
         planned: tokens that fit by the plan; None if unknown.
     """
-    wanted = GPU_TOKENS * min(4, max(1, _BASE_SIZE // model_size))
-    while planned is not None and wanted > planned:
-        wanted //= 2
-    return max(phase.context, min(wanted, phase.batch_tokens // world_size))
+    row_tokens = GPU_TOKENS * min(4, max(1, _BASE_SIZE // model_size))
+    while planned is not None and row_tokens > planned:
+        row_tokens //= 2
+    return max(phase.context, min(row_tokens, phase.batch_tokens // world_size))
 
 
 def _largest_that_fits(

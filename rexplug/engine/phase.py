@@ -46,8 +46,8 @@ def train_phase(
         phase: a phase of it.
         stream: the batches of the phase.
         start: the last checkpoint before the phase: that of the phase before, or the initial model.
-        run: the run's folder.
-        progress: told of every step.
+        run: the run directory.
+        progress: receives every step.
         evaluate: what `evaluate_every` runs.
         tokens_that_fit: the plan's estimate of the largest microbatch, for messages about memory.
 

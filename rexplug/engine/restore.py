@@ -30,7 +30,7 @@ class Origin:
     state_before: CheckpointState | None
     """Its state; None for the initial model, which was not trained."""
     resumed: Path | None
-    """The newest checkpoint of the phase itself; None if it starts anew."""
+    """The newest checkpoint of the phase itself; None if it starts from the beginning."""
 
     @property
     def weights(self) -> Path:
@@ -45,7 +45,7 @@ def find_origin(phase: Phase, before: Path, folder: Path, progress: Progress) ->
         phase: the phase.
         before: the last checkpoint before it.
         folder: where its own checkpoints are.
-        progress: told of damaged checkpoints, which are skipped.
+        progress: receives a note on damaged checkpoints, which are skipped.
 
     Raises:
         DataError: the checkpoint before the phase is needed and damaged.
@@ -106,6 +106,6 @@ def _carry_over(
     elif phase.carry == "optimizer":
         warnings.append(
             f"phase '{phase.name}' uses {phase.optimizer.use}, '{state_before.phase}' used {state_before.optimizer}: "
-            "the optimizer starts anew"
+            "the optimizer starts with empty state"
         )
     return warnings

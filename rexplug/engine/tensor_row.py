@@ -39,7 +39,7 @@ class TensorRow:
 
     @property
     def num_masked(self) -> int:
-        """Masked tokens."""
+        """Number of masked tokens."""
         return len(self.labels)
 
     def to(self, device: torch.device) -> TensorRow:

@@ -39,7 +39,7 @@ def class_scores(
     number_of = {name: number for number, name in enumerate(classes)}
     train_classes = np.array([number_of[str(example.label)] for example in splits.train])
     dev_classes = np.array([number_of.get(str(example.label), -1) for example in splits.dev])
-    wanted = "dev+test" if pairs else "test"
+    split = "dev+test" if pairs else "test"
 
     def on_dev(scores: NDArray[np.float32]) -> float:
         return float((scores.argmax(1) == dev_classes).mean()) if len(dev_classes) else 0.0
@@ -49,7 +49,7 @@ def class_scores(
             raise NotApplicable("bm25 ranks; tfidf is the baseline that classifies")
         vectors = _lexical_vectors(splits, model, pairs)
         predict = _regression(vectors, train_classes, len(classes), on_dev)
-        return {"*": [predict(wanted)]}, []
+        return {"*": [predict(split)]}, []
     rows = {
         name: model.tokenize(
             [first_text(e) for e in examples], budget.max_tokens, [second_text(e) for e in examples] if pairs else None
@@ -73,7 +73,7 @@ def class_scores(
             )
         return regression[0]
 
-    return predict_by_mode({"probe": probe, "full": full}, budget, on_dev, seed, wanted)
+    return predict_by_mode({"probe": probe, "full": full}, budget, on_dev, seed, split)
 
 
 def _probe_vectors(splits: Splits, model: HuggingFaceEncoder, budget: FineTuning, pairs: bool) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class HuggingFaceEncoder:
 
     @property
     def num_parameters(self) -> int:
-        """Number of weights."""
+        """Number of the model's weights."""
         return sum(parameter.numel() for parameter in self._model.parameters())
 
     @property

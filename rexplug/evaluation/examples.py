@@ -46,7 +46,7 @@ class ExampleEvaluator(Evaluator):
         return f"{self.name}.{self.title}" if self.title else self.name
 
     def inputs(self) -> Sequence[Path]:
-        """The tables."""
+        """The files of the tables."""
         return [path for path in (self.train, self.dev, self.test) if path is not None]
 
     def check(self) -> None:

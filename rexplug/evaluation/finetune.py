@@ -257,9 +257,9 @@ def predict_by_mode(
     budget: FineTuning,
     on_dev: Callable[[Any], float],
     seed: int,
-    wanted: str = "test",
+    split: str = "test",
 ) -> tuple[dict[str, list[Any]], list[str]]:
-    """Predictions on the split `wanted`, a list over seeds for each mode of the budget, and notes for the reader.
+    """Predictions on a split, a list over seeds for each mode of the budget, and notes for the reader.
 
     The key of the first mode is `*`, that of others `mode.*`; the metric's name takes the place of the star.
 
@@ -268,7 +268,7 @@ def predict_by_mode(
         budget: modes, learning rates and number of seeds.
         on_dev: rates predictions on dev, from which the learning rate is chosen with the first seed.
         seed: the first seed.
-        wanted: the split.
+        split: the split.
     """
     predictions: dict[str, list[Any]] = {}
     notes = []
@@ -278,7 +278,7 @@ def predict_by_mode(
         first = {rate: fine_tune(rate, seed) for rate in rates}
         best = max(rates, key=lambda rate: on_dev(first[rate]("dev"))) if len(rates) > 1 else rates[0]
         predictors = [first[best], *(fine_tune(best, seed + offset) for offset in range(1, budget.seeds))]
-        predictions["*" if number == 0 else f"{mode}.*"] = [predict(wanted) for predict in predictors]
+        predictions["*" if number == 0 else f"{mode}.*"] = [predict(split) for predict in predictors]
         if mode == "full" and len(rates) > 1:
             notes.append(
                 f"Full fine-tune: learning rate {best:g} of {', '.join(f'{r:g}' for r in rates)}, chosen on dev."

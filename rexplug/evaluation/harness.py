@@ -165,7 +165,7 @@ def evaluate(
         Label of the evaluator -> the content of its file.
 
     Raises:
-        EvaluatorsFailed: some evaluators could not measure, for a reason that the user can mend; the others did.
+        EvaluatorsFailed: some evaluators could not measure, for a reason that the user can repair; the others did.
         RexplugError: the only evaluator could not.
         DataError: the model cannot be loaded.
     """

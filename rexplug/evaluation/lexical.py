@@ -35,7 +35,7 @@ class LexicalModel:
 
     @property
     def tokenizer(self) -> Any:
-        """Not available.
+        """Not available: a lexical baseline has no tokenizer.
 
         Raises:
             NotApplicable: always.
@@ -44,7 +44,7 @@ class LexicalModel:
 
     @property
     def max_tokens(self) -> int:
-        """Not available.
+        """Not available: a lexical baseline has no longest input in tokens.
 
         Raises:
             NotApplicable: always.
@@ -52,7 +52,7 @@ class LexicalModel:
         self._refuse("has no tokens")
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Not available.
+        """Not available: a lexical baseline has no embeddings.
 
         Raises:
             NotApplicable: always.
@@ -62,7 +62,7 @@ class LexicalModel:
     def predict_masked(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
     ) -> list[NDArray[np.int64]]:
-        """Not available.
+        """Not available: a lexical baseline predicts no words.
 
         Raises:
             NotApplicable: always.

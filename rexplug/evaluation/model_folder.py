@@ -163,11 +163,11 @@ def _modules(folder: Path) -> ModelFolder:
         allowed = ("Transformer",) if number == 0 else MODULES
         if package.partition(".")[0] != "sentence_transformers" or name not in allowed:
             raise DataError(
-                f"{path}: module {number} is '{kind}', and only {' or '.join(allowed)} of sentence-transformers may stand there: "
+                f"{path}: module {number} is '{kind}', and only {' or '.join(allowed)} of sentence-transformers are allowed there: "
                 "no other code is run"
             )
         if Path(place).is_absolute() or not _inside(folder, folder / place):
-            raise DataError(f"{path}: module {number} lies in '{place}', outside the model's folder")
+            raise DataError(f"{path}: module {number} is in '{place}', outside the model's folder")
         if name in ("Pooling", "Dense", "LayerNorm", "Dropout"):
             _check_module(name, folder / place)
         modules.append((name, folder / place))

@@ -46,7 +46,7 @@ class ModelSpec:
         return cls(label or _label(what), what)
 
     def load(self, tokenizer: Path | None = None) -> Model:
-        """Load the model.
+        """Load the model under evaluation.
 
         Args:
             tokenizer: a folder with its tokenizer; by default the model's own, or that of the run it belongs to.

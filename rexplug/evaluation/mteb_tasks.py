@@ -101,7 +101,7 @@ def known_texts(names: Sequence[str]) -> dict[str, str]:
     """The texts that mteb evaluates of its own tasks; loads their data.
 
     Raises:
-        DataError: a task is unknown, or its data cannot be had.
+        DataError: a task is unknown, or its data cannot be loaded.
     """
     from rexplug.evaluation.mteb_runner import silenced_mteb
 
@@ -112,7 +112,7 @@ def known_texts(names: Sequence[str]) -> dict[str, str]:
                 task.load_data()
         except Exception as error:  # whatever the hub's clients raise
             raise DataError(
-                f"mteb: the data of '{name}' cannot be had, so no training text can be kept apart from it: "
+                f"mteb: the data of '{name}' cannot be loaded, so no training text can be compared with it: "
                 f"{one_line(error, 200)} (HF_HUB_OFFLINE=0 lets it load; curation.decontaminate may name the other "
                 "evaluators alone)"
             ) from None

@@ -60,7 +60,7 @@ def item_groups(examples: Sequence[Example]) -> list[str] | None:
 
 
 def first_text(example: Example) -> str:
-    """The first text."""
+    """The first text of an example."""
     return example.text
 
 

@@ -21,7 +21,7 @@ from rexplug.errors import DataError
 
 _RESAMPLES = 1000
 _RANK_RESAMPLES = 300
-"""Of rank correlations, for which each resample is ranked anew."""
+"""Of rank correlations, for which each resample is ranked again."""
 _PERMUTATIONS = 9999
 _RANK_PERMUTATIONS = 999
 """Enough that p-values stay small enough to survive Holm's correction in a table of some hundred (some ten) tests."""

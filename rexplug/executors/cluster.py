@@ -98,7 +98,7 @@ def run_on_cluster(jobs: Sequence[Job], executor: Executor, logs: Path, report: 
                 raise failure.error(job)
     raise DataError(
         f"{todo[0].title} (and {len(todo) - 1} more) did not finish on {executor.use} in {executor.retries + 1} attempts; what "
-        f"the workers said is in {folder}. Finished shards are kept and the same command goes on from there"
+        f"the workers' output is in {folder}. Finished shards are kept and the same command resumes from there"
     )
 
 

@@ -71,7 +71,7 @@ class Failure:
         if self.kind == "death":
             return DataError(
                 f"a worker died while it worked on {job.title} (killed, or out of memory: {self.text}), each time it was "
-                "tried; finished shards are kept and the same command goes on from there. With less memory, lower "
+                "tried; finished shards are kept and the same command resumes from there. With less memory, lower "
                 "curation.executor.workers"
             )
         if self.kind == PluginError.__name__:

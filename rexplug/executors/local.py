@@ -1,6 +1,6 @@
 """Runs jobs in processes on this machine.
 
-Not datatrove's local executor: that one waits for ever when a worker is killed; this one starts another worker.
+Not datatrove's local executor: that one never returns when a worker is killed; this one starts another worker.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _serve(jobs: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this worker when the main process is killed: it would wait for jobs for ever, or write beside a new run."""
+    """End this worker when the main process is killed: it would wait for jobs forever, or write beside a new run."""
     parent = parent_process()
     assert parent is not None
 

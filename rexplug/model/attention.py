@@ -1,7 +1,7 @@
 """Packed attention for transformers' models: documents in one row never attend to each other.
 
 transformers passes the keyword arguments of the forward call on to every attention function. We register ours under the
-name `rexplug` and pass it a `Packing`, made once per row. (Position ids that start anew at each document do not keep
+name `rexplug` and pass it a `Packing`, made once per row. (Position ids that restart at each document do not keep
 documents apart in any of transformers' own attention functions.)
 
 Shapes: T tokens of the row, n documents, h heads, d size of a head.

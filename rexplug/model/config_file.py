@@ -340,7 +340,7 @@ def _is_count(value: Any) -> bool:
 
 def _is_id(value: Any, rows: int, *, list_too: bool) -> bool:
     if list_too and isinstance(value, list):
-        return all(_is_id(each, rows, list_too=False) for each in value)
+        return all(_is_id(item, rows, list_too=False) for item in value)
     return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < rows)
 
 

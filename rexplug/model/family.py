@@ -79,7 +79,7 @@ class PublishedSpeed:
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """An encoder family.
+    """An encoder family: names, fields, sizes and constants that differ between families.
 
     `model_type` is what config.json calls it, `title` what people do, `architecture` transformers' class of its masked
     language model. Every `global_every`-th layer is global, from the first on; local layers see `half_window` tokens to

@@ -34,7 +34,7 @@ def theta_warnings(
 ) -> list[str]:
     """Warnings about the thetas of a phase that starts from a trained model with the thetas `before`.
 
-    A model with fresh weights has learnt no distances, so nothing is to be said of it.
+    A model with fresh weights has learnt no distances, so there is nothing to warn of.
     """
     practice, warnings = DEFAULT_FAMILY.rope, []
     if global_theta is not None and global_theta < before["global"]:
@@ -45,7 +45,7 @@ def theta_warnings(
     if local_theta is not None and local_theta != before["local"]:
         warnings.append(
             f"phase '{phase}' changes rope.local_theta from {before['local']:,.0f} to {local_theta:,.0f}: local layers must "
-            "learn their distances anew; leave it out to keep the checkpoint's"
+            "learn their distances again; leave it out to keep the checkpoint's"
         )
     now = before["global"] if global_theta is None else global_theta
     if context >= practice.long_context and now <= practice.start:

@@ -149,7 +149,7 @@ def run_ablation(
 ) -> Comparison:
     """Run what is not done, compare the variants with the first one and write `ablation.json` and `ablation.html`.
 
-    Stages are taken over from the variants before, and from the runs in `share_with`.
+    Stages are reused from the variants before, and from the runs in `share_with`.
 
     Raises:
         RexplugError: something that the user can correct.
@@ -194,7 +194,7 @@ def run_ablation(
 
 
 def _seconds(runs: Sequence[RunDirectory]) -> tuple[float, float]:
-    """Seconds of the stages that ran, and of those that were taken over."""
+    """Seconds of the stages that ran, and of those that were reused."""
     stages = [stage for run in runs for stage in Manifest.open(run).values["stages"].values()]
     shared = sum(stage.get("seconds", 0.0) for stage in stages if "taken_over_from" in stage)
     return round(sum(stage.get("seconds", 0.0) for stage in stages) - shared, 1), round(shared, 1)

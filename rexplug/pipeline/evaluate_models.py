@@ -60,7 +60,7 @@ def evaluation_data_of(recipe: Recipe, run: RunDirectory, progress: Progress) ->
 
 
 def evaluators_with_data(evaluators: Sequence[Evaluator], progress: Progress) -> list[Evaluator]:
-    """The evaluators whose data exists; `progress` is told which are left out, and why.
+    """The evaluators whose data exists; `progress` receives a note on those left out, and why.
 
     Raises:
         DataError: no evaluator has its data.
@@ -78,14 +78,14 @@ def evaluators_with_data(evaluators: Sequence[Evaluator], progress: Progress) ->
     return kept
 
 
-def select_evaluators(evaluators: Sequence[Evaluator], wanted: Sequence[str]) -> list[Evaluator]:
-    """The evaluators whose name or label is among `wanted`; all of them if it is empty.
+def select_evaluators(evaluators: Sequence[Evaluator], names: Sequence[str]) -> list[Evaluator]:
+    """The evaluators whose name or label is among `names`; all of them if it is empty.
 
     Raises:
         DataError: no evaluator has one of the names.
     """
-    for name in wanted:
+    for name in names:
         if all(name not in (evaluator.name, evaluator.label) for evaluator in evaluators):
             known = ", ".join(evaluator.label for evaluator in evaluators)
             raise DataError(f"--only {name}: unknown evaluator; the evaluators are {known}")
-    return [evaluator for evaluator in evaluators if not wanted or {evaluator.name, evaluator.label} & set(wanted)]
+    return [evaluator for evaluator in evaluators if not names or {evaluator.name, evaluator.label} & set(names)]

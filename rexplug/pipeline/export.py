@@ -116,8 +116,8 @@ def find_checkpoint(run: RunDirectory, name: str | None) -> Path:
         return folders[-1]
     phase, _, step = name.partition("/")
     of_phase = [path for path in folders if path.parent.name == phase]
-    wanted = [path for path in of_phase if not step or path.name in (step, f"step-{step:0>9}")]
-    if not wanted:
+    matching = [path for path in of_phase if not step or path.name in (step, f"step-{step:0>9}")]
+    if not matching:
         known = ", ".join(f"{path.parent.name}/{path.name.removeprefix('step-').lstrip('0')}" for path in folders)
         raise DataError(f"--checkpoint {name}: unknown checkpoint; the run has {known}")
-    return wanted[-1]
+    return matching[-1]

@@ -28,7 +28,7 @@ def token_stores_for_preview(
         overrides: as for `load_recipe`.
         phase: the name of a phase; all phases if None.
         documents: how many documents of each source are curated if the recipe has no run yet.
-        progress: told what happens.
+        progress: receives the notes and progress.
 
     Yields:
         the recipe, a run directory with its token stores, the phases, and a phrase that says where the stores come from.

@@ -9,9 +9,9 @@ from typing import Any
 
 from rexplug.errors import RecipeError
 from rexplug.pipeline.manifest import Manifest
+from rexplug.pipeline.reuse import find_donor
 from rexplug.pipeline.stage_changes import allowed_changes, duration, input_changes, recipe_changes
 from rexplug.pipeline.stages import Stage
-from rexplug.pipeline.take_over import find_donor
 from rexplug.run_directory import RunDirectory
 
 LONG = 600.0
@@ -28,7 +28,7 @@ class TrainingProtection:
         current: stage name -> present fingerprint.
         forced: names of the stages that `--from` asks for.
         allow: the keys of `--allow-change`.
-        siblings: runs whose finished stages are taken over.
+        siblings: runs whose finished stages are reused.
         kept: stages that count as done although a plugin's code changed.
     """
 
@@ -43,7 +43,7 @@ class TrainingProtection:
     """Stages that would run again because an output is missing -> the stage that wrote it, and its path."""
 
     def require_safe(self) -> None:
-        """Check every stage.
+        """Refuse a start that would discard a precious result of any stage.
 
         Raises:
             RecipeError: a precious stage would be cleared because the recipe, a plugin's code or a file before it changed.
@@ -83,7 +83,7 @@ class TrainingProtection:
     def _missing_input(stage: Stage, recorded: Mapping[str, Any], first: str, path: Path) -> RecipeError:
         return RecipeError(
             f"{path} is gone, so that {first} and what comes after it would run again, {stage.name} too "
-            f"({duration(recorded.get('seconds', 0.0))}). Put it back, make it alone again (--until {first}), do all of it "
+            f"({duration(recorded.get('seconds', 0.0))}). Restore it, make it alone again (--until {first}), do all of it "
             f"again (--from {first}), or take another folder (--run-dir)"
         )
 

@@ -31,7 +31,7 @@ class RecipeStages:
     Args:
         recipe: the resolved recipe.
         run: the run's directory.
-        progress: told what happens.
+        progress: receives the notes and progress.
         plugins: plugin -> version; stands beside the hash of the plugin's code in the fingerprints.
     """
 

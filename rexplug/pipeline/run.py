@@ -42,13 +42,13 @@ def run_recipe(
     Args:
         recipe: the resolved recipe.
         root: the run directory, `runs/<name>`.
-        progress: told what happens.
+        progress: receives the notes and progress.
         plugins: plugin name -> version, for the manifest.
         command: the command line that repeats this run, for the manifest.
         until: stop after this stage.
         from_: redo this stage and what depends on it.
         fresh: first remove what an earlier run wrote.
-        siblings: runs whose finished stages are taken over where their fingerprints are the same.
+        siblings: runs whose finished stages are reused where their fingerprints are the same.
         allow: keys of the recipe that may have changed although a phase is half done, e.g. `phases.anneal.tokens`.
 
     Returns:

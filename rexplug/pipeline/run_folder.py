@@ -70,7 +70,7 @@ def require_inputs_elsewhere(recipe: Recipe, run: RunDirectory) -> None:
         for path, resolved in outputs:
             if place.is_relative_to(resolved):
                 raise DataError(
-                    f"{key}: '{name}' lies in {path}, which this run itself writes and clears; copy it elsewhere, or "
+                    f"{key}: '{name}' is in {path}, which this run itself writes and clears; copy it elsewhere, or "
                     "give another folder with --run-dir"
                 )
 

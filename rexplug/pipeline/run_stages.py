@@ -1,4 +1,4 @@
-"""Runs the stages that are not done: skips, resumes, redoes and takes over."""
+"""Runs the stages that are not done: skips, resumes, repeats or reuses results of other runs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rexplug.checksums import file_entry
 from rexplug.errors import DataError, RankLost, RecipeError, RexplugError, RunInterrupted, full_disk
 from rexplug.pipeline.manifest import Manifest, now, peak_memory_gib
 from rexplug.pipeline.protection import TrainingProtection
+from rexplug.pipeline.reuse import find_donor, reuse_outputs
 from rexplug.pipeline.stage_changes import (
     allowed_changes,
     describe_change,
@@ -22,7 +23,6 @@ from rexplug.pipeline.stage_changes import (
     rerun_reason,
 )
 from rexplug.pipeline.stages import Incomplete, Stage, StageObserver, fingerprints, stages_named
-from rexplug.pipeline.take_over import find_donor, take_over
 from rexplug.progress import Progress
 from rexplug.run_directory import RunDirectory
 
@@ -49,12 +49,12 @@ def run_stages(
     Args:
         stages: the stages, each after those it depends on.
         manifest: what is recorded of them; updated as they run.
-        progress: told which stage runs, and why.
+        progress: receives which stage runs, and why.
         until: the last stage, or group of stages, to run.
         from_: a stage, or group, to redo whatever is recorded.
-        siblings: runs whose results are taken over (as hard links) where the fingerprint is the same.
+        siblings: runs whose results are reused (as hard links) where the fingerprint is the same.
         allow: recipe keys, and plugins as `plugins.legal`, that may have changed: stages continue, or stay done, with them.
-        watch: told when a stage starts from scratch and when it is done.
+        watch: notified when a stage starts from scratch and when it is done.
         begin: called once it is certain that the run may start, before anything is changed.
 
     Raises:
@@ -111,8 +111,8 @@ class _Runner:
         if resumes is None and stage.name not in self.forced:
             donor = find_donor(stage, fingerprint, self.manifest, self.siblings)
             if donor is not None:
-                take_over(stage, donor, self.manifest, fingerprint)
-                self.progress.note(f"{stage.name}: taken over from {donor.run.root}")
+                reuse_outputs(stage, donor, self.manifest, fingerprint)
+                self.progress.note(f"{stage.name}: reused from {donor.run.root}")
                 return
         self.progress.note(f"{stage.name}: {resumes or reason}")
         if resumes is None:
@@ -151,7 +151,7 @@ class _Runner:
         except Exception as error:
             if (reason := full_disk(error)) is not None:
                 raise DataError(
-                    f"{name}: the disk is full ({reason}); make room, and the same command goes on from there"
+                    f"{name}: the disk is full ({reason}); make room, and the same command resumes from there"
                 ) from None
             if not stage.optional:
                 raise
@@ -191,7 +191,7 @@ class _Runner:
 
 
 def _checksums(stage: Stage, run: RunDirectory) -> dict[str, Any]:
-    """Path below the run's folder -> size and checksum, for the files that the manifest keeps checksums of."""
+    """Path below the run directory -> size and checksum, for the files that the manifest keeps checksums of."""
     files = {path for place in stage.recorded for path in (place.rglob("*") if place.is_dir() else (place,))}
     return {path.relative_to(run.root).as_posix(): file_entry(path) for path in sorted(files) if path.is_file()}
 

@@ -1,4 +1,4 @@
-"""What a stage of a run is, and its fingerprint."""
+"""The stages of a run and their fingerprints."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Incomplete(DataError):
 
 
 class StageObserver(Protocol):
-    """Is told when a stage starts from scratch and when it is done; not of stages that resume or are taken over."""
+    """Is notified when a stage starts from scratch and when it is done; not of stages that resume or are reused."""
 
     def before(self, stage: str) -> None:
         """Called when a stage starts."""

@@ -31,13 +31,13 @@ class Disk:
     tokens: float
     checkpoints: float | None
     model: float | None
-    figures: float
+    metrics: float
     """Metrics of every step, and evaluators' results."""
 
     @property
     def total(self) -> float:
         """All parts whose size is known."""
-        return self.corpus + self.tokens + (self.checkpoints or 0.0) + (self.model or 0.0) + self.figures
+        return self.corpus + self.tokens + (self.checkpoints or 0.0) + (self.model or 0.0) + self.metrics
 
 
 def disk_of(recipe: Recipe, plan: Plan, *, read_bytes: float, tokens: float, documents: float, seconds: float) -> Disk:
@@ -62,8 +62,8 @@ def disk_of(recipe: Recipe, plan: Plan, *, read_bytes: float, tokens: float, doc
         numbers = sum(FP32_BYTES + OPTIMIZERS[phase.optimizer.use].moment_bytes for phase in kept)
         checkpoints = model + float(numbers * plan.parameters) + positions
     evaluations = len(recipe.evaluators) * (1 + len(recipe.phases) + len(recipe.baselines))
-    figures = plan.steps * _PER_STEP + evaluations * _PER_EVALUATION
-    return Disk(read_bytes * _COMPRESSED, stored, checkpoints, model, float(figures))
+    metrics = plan.steps * _PER_STEP + evaluations * _PER_EVALUATION
+    return Disk(read_bytes * _COMPRESSED, stored, checkpoints, model, float(metrics))
 
 
 def _kept(phase: Phase, seconds: float) -> int:

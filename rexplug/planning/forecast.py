@@ -111,7 +111,7 @@ def make_forecast(
 
     Args:
         recipe: the recipe.
-        run: the run's folder, whose counts make the plan exact.
+        run: the run directory, whose counts make the plan exact.
         gpus: kinds of GPUs to estimate training on.
         num_gpus: how many of a kind.
         processes: how many train together on this machine's own GPUs; on a CPU they share its threads.

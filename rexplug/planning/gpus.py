@@ -102,10 +102,10 @@ def find_gpu(name: str) -> Gpu:
     Raises:
         RecipeError: it is not in the table.
     """
-    wanted = re.sub(r"[^a-z0-9]|nvidia|rtx|geforce|tesla", "", name.lower())
-    if wanted in GPUS:
-        return GPUS[wanted]
-    close = difflib.get_close_matches(wanted, GPUS, n=1, cutoff=0.5)
+    key = re.sub(r"[^a-z0-9]|nvidia|rtx|geforce|tesla", "", name.lower())
+    if key in GPUS:
+        return GPUS[key]
+    close = difflib.get_close_matches(key, GPUS, n=1, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     raise RecipeError(f"--gpu: no GPU is called '{name}'{hint} (known: {', '.join(GPUS)})")
 

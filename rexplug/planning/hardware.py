@@ -24,7 +24,7 @@ class Hardware:
 
     @classmethod
     def find(cls) -> Hardware:
-        """This machine."""
+        """The hardware of this machine."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
         requested = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
         threads = min(cores, int(requested)) if requested.isdigit() and int(requested) else cores

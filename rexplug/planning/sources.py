@@ -36,7 +36,7 @@ class Epoch(NamedTuple):
 class SourceSize:
     """The size of a source, and how it is known.
 
-    `counted` in the run's folder, taken from the `history` of earlier runs, `estimated` from what curation counted, or
+    `counted` in the run directory, taken from the `history` of earlier runs, `estimated` from what curation counted, or
     `unknown`, and `why`. `num_bytes` and `num_documents` are those of the kept documents, `read_bytes` those before filters (in
     local files if it is not curated); None where unknown. `epochs` holds epochs by `CONTEXT/MIN_TOKENS` if there is no token
     store.
@@ -104,7 +104,7 @@ STATISTICS = "statistics.json"
 
 
 def source_sizes(recipe: Recipe, run: RunDirectory, history: MeasurementHistory | None = None) -> dict[str, SourceSize]:
-    """The size of every source: as the run's folder says, if the run used the source as this recipe does, else as the history
+    """The size of every source: as the run directory says, if the run used the source as this recipe does, else as the history
     of earlier runs with the same sources says."""
     stages: Mapping[str, Any] = read_json(run.manifest)["stages"] if run.manifest.exists() else {}
     curated = _inputs(stages, "curate")
@@ -136,7 +136,7 @@ def _size_in_run(recipe: Recipe, run: RunDirectory, name: str, tokenized: Mappin
 
 
 def _add_history(sizes: dict[str, SourceSize], recipe: Recipe, history: MeasurementHistory) -> None:
-    """Fill in what earlier runs counted where the run's folder does not know it."""
+    """Fill in what earlier runs counted where the run directory does not know it."""
     curate_key = curate_cost_key(recipe)
     tokenized = history.counts("tokenize", tokenize_cost_key(recipe, curate_key))
     curated = history.counts("curate", curate_key)

@@ -129,7 +129,7 @@ def _own_lines(component: Component, trace: TracebackType | None) -> list[str]:
 
 
 def read_documents(source: DocumentSource, shard: Shard) -> Iterator[Document]:
-    """`source.documents(shard)`.
+    """Yield the documents of `source.documents(shard)`.
 
     Raises:
         PluginError: the source raised something else than a `RexplugError` or `OSError`.
@@ -157,7 +157,7 @@ def judge_documents(component: CorpusFilter, documents: Sequence[Document]) -> l
 
 
 def judge_document(component: CorpusFilter, document: Document) -> Verdict:
-    """`component.judge(document)`.
+    """The checked verdict of `component.judge(document)`.
 
     Raises:
         PluginError: the filter raised, or did not return a `Verdict`.
@@ -247,7 +247,7 @@ def _require_array(
 
 
 def evaluate_model(evaluator: Evaluator, context: EvaluationContext) -> EvaluationResult:
-    """`evaluator.evaluate(context)`.
+    """The checked result of `evaluator.evaluate(context)`.
 
     Raises:
         NotApplicable: the model cannot do what is measured.

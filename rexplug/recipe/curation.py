@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from rexplug.components import Labeller, Quantity, Use
-from rexplug.recipe.section import Positive, Section
+from rexplug.components.quantities import Positive
+from rexplug.recipe.section import Section
 
 
 class MinHash(Section):
@@ -47,7 +48,7 @@ class Executor(Section):
     """Where curation and tokenization run; the result does not depend on it."""
 
     use: Literal["local", "ray", "slurm"] = "local"
-    """`local`: processes on this machine; `ray`: a Ray cluster; `slurm`: a Slurm cluster that shares the run's folder."""
+    """`local`: processes on this machine; `ray`: a Ray cluster; `slurm`: a Slurm cluster that shares the run directory."""
     workers: int = Field(default=1, ge=1, le=100_000)
     """Number of worker processes."""
     retries: int = Field(default=2, ge=0, le=1000)

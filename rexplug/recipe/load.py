@@ -241,15 +241,18 @@ def _known(path: Sequence[str | int], at: dict[str, Any], root: type[BaseModel] 
 
 
 def _section(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    """The section under a key; None for a component, whose class its `use` decides."""
+    section = _nested(model, key)
+    return None if section is not None and issubclass(section, Component) else section
+
+
+def _nested(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    """The class of the mapping, or of the mappings in the list, that stands under a key."""
     for name, field in model.model_fields.items():
         if key in (name, field.alias):
             candidates: list[Any] = [field.annotation, *getattr(field.annotation, "__args__", ())]
             for candidate in candidates:
-                if (
-                    isinstance(candidate, type)
-                    and issubclass(candidate, BaseModel)
-                    and not issubclass(candidate, Component)
-                ):
+                if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                     return candidate
     return None
 
@@ -260,6 +263,8 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 def _unknown_key(key: str, known: Iterable[str]) -> str:
     names = list(known)
+    if not names:
+        return "unknown key"
     close = difflib.get_close_matches(key, names, n=1) if len(key) <= _LONGEST_NAME else ()
     return "unknown key; " + (f"did you mean '{close[0]}'?" if close else f"the keys are {', '.join(names)}")
 
@@ -293,13 +298,20 @@ def _problems(
 
 def _siblings(path: KeyPath, source: ParsedYaml, registry: Registry, root: type[BaseModel]) -> list[str]:
     """The keys that are allowed where an unknown one was written."""
+    classes: dict[str, type[Component]] = {}
+    for (_, name), entry in registry.entries.items():
+        classes.setdefault(name, entry.component)
     at: Any = source.value
+    component: type[BaseModel] | None = None
+    keys: list[str] = []
     step: Any
-    for step in path:
-        at = at[step] if isinstance(at, dict | list) else None
-    if isinstance(at, dict) and isinstance(at.get("use"), str):
-        for (_, name), entry in registry.entries.items():
-            if name == at["use"]:
-                return ["use", *_keys(entry.component)]
-    known = _known(path, {}, root)
-    return known or []
+    for step in (None, *path):  # None: the recipe itself
+        if step is not None:
+            at = at[step] if isinstance(at, dict | list) else None
+        if isinstance(at, dict) and isinstance(at.get("use"), str) and at["use"] in classes:
+            component = classes[at["use"]]
+            keys = ["use", *_keys(component)]
+        elif component is not None and isinstance(step, str):
+            component = _nested(component, step)
+            keys = _keys(component) if component is not None else []
+    return keys or _known(path, {}, root) or []

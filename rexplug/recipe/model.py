@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from rexplug.components import Quantity
-from rexplug.recipe.section import Positive, Section
+from rexplug.components.quantities import Positive
+from rexplug.recipe.section import Section
 
 
 class Tokenizer(Section):

@@ -8,9 +8,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from rexplug.components import MaskingPolicy, MixingSchedule, Quantity, Use
-from rexplug.components.quantities import parse_quantity
+from rexplug.components.quantities import Positive, parse_quantity
 from rexplug.optimizers import OPTIMIZERS
-from rexplug.recipe.section import LONGEST_NAME, Positive, Section
+from rexplug.recipe.section import LONGEST_NAME, Section
 
 _RESERVED_NAMES = ("initial", "baselines")
 """Evaluations beside those of phases; their results have folders of these names."""

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from rexplug.components import DocumentSource, Evaluator, SalienceScorer, Use
+from rexplug.components.quantities import Positive
 from rexplug.plugins.calls import mixing_weights
 from rexplug.recipe.curation import (
     Audit,
@@ -25,7 +26,7 @@ from rexplug.recipe.curation import (
 )
 from rexplug.recipe.model import Model, Tokenizer
 from rexplug.recipe.phase import BatchWarmup, Checkpoints, LearningRate, LossGuard, Optimizer, Phase, Rope
-from rexplug.recipe.section import LONGEST_NAME, Positive, Section
+from rexplug.recipe.section import LONGEST_NAME, Section
 
 __all__ = [
     "Audit",

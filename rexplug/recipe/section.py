@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import ConfigDict
 
-from pydantic import ConfigDict, Field
-
-from rexplug.components import Quantity
 from rexplug.documented import Documented
 
-Positive = Annotated[Quantity, Field(gt=0)]
 LONGEST_NAME = 100
 """Characters of a name that becomes a folder's: file systems take 255 bytes, and temporary names add a prefix."""
 

@@ -108,7 +108,7 @@ for _tag, _pattern, _first in (
 
 
 def parse(text: str, name: str) -> ParsedYaml:
-    """Parse YAML.
+    """Parse a YAML text with the line of every value.
 
     Args:
         text: the YAML.

@@ -104,7 +104,7 @@ def preview_phase(
     Args:
         recipe: the recipe of the run.
         phase: one of its phases.
-        run: the run's folder.
+        run: the run directory.
         at: progress in [0, 1].
         rows: how many rows.
         samples: how many samples of each row.

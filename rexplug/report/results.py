@@ -69,7 +69,7 @@ def _split_argument(argument: str) -> tuple[str, str, str]:
 def find_results(argument: str) -> list[ModelResults]:
     """The results below a path: `[LABEL=]PATH[@MOMENT]`.
 
-    PATH is the folder of a run (its model after MOMENT, by default the last one), that of one model's results, or a folder
+    PATH is a run directory (its model after MOMENT, by default the last one), that of one model's results, or a folder
     of such folders.
 
     Raises:

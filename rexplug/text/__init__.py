@@ -1,1 +1,1 @@
-"""What a word is, in any script, for every part that asks."""
+"""Splits text into words, in any script."""

@@ -1,4 +1,4 @@
-"""What a word is, told from characters: the same for every part of rexplug and for any tokenizer and script.
+"""Splits text into words by its characters: the same for every part of rexplug and for any tokenizer and script.
 
 A *word* is a run of letters, digits and underscores: what `\\w+` matches. Two callers need a little more:
 

@@ -52,20 +52,20 @@ def check_tokenizer(folder: Path) -> SpecialTokens:
     return special
 
 
-def id_conflict(ours: Path, theirs: Path, texts: Iterable[str] = ()) -> str | None:
+def id_conflict(ours: Path, learnt: Path, texts: Iterable[str] = ()) -> str | None:
     """How the ids of a tokenizer differ from those that a checkpoint learnt, as a clause; None if they do not.
 
     New tokens after those of the checkpoint are allowed, and so are tokens in the place of reserved ones.
 
     Args:
         ours: the folder of the tokenizer to train with.
-        theirs: the folder with the checkpoint's own tokenizer.json.
+        learnt: the folder with the checkpoint's own tokenizer.json.
         texts: tokenized with both besides `TEXTS`, where both have the same tokens.
 
     Raises:
         DataError: one of the tokenizers is damaged.
     """
-    our_ids, learnt_ids = vocabulary(read_definition(ours)), vocabulary(read_definition(theirs))
+    our_ids, learnt_ids = vocabulary(read_definition(ours)), vocabulary(read_definition(learnt))
     num_shared = sum(token in learnt_ids for token in our_ids)
     moved = [(token, number) for token, number in our_ids.items() if learnt_ids.get(token, number) != number]
     if moved:
@@ -84,14 +84,14 @@ def id_conflict(ours: Path, theirs: Path, texts: Iterable[str] = ()) -> str | No
         return f"{len(replaced):,} ids stand for other tokens ({shown})"
     if our_ids != learnt_ids:
         return None
-    return _text_conflict(open_tokenizer(ours), open_tokenizer(theirs), [*TEXTS, *texts])
+    return _text_conflict(open_tokenizer(ours), open_tokenizer(learnt), [*TEXTS, *texts])
 
 
-def _text_conflict(ours: Any, theirs: Any, texts: Sequence[str]) -> str | None:
+def _text_conflict(our_tokenizer: Any, learnt_tokenizer: Any, texts: Sequence[str]) -> str | None:
     """How two tokenizers with the same ids differ in the way they tokenize texts; None if they do not."""
     differences = []
     for text in texts:
-        our, learnt = (fast.encode(text, add_special_tokens=False) for fast in (ours, theirs))
+        our, learnt = (fast.encode(text, add_special_tokens=False) for fast in (our_tokenizer, learnt_tokenizer))
         if our.ids == learnt.ids:
             continue
         place = next(

@@ -19,7 +19,7 @@ from rexplug.io.atomic import write_json
 from rexplug.plugins.calls import PluginCall
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Executor
-from rexplug.run_directory import read_json, repair_hint
+from rexplug.run_directory import read_fitted, read_json, repair_hint
 from rexplug.tokens.encode import Encoder
 from rexplug.tokens.shards import shard_record
 from rexplug.tokens.special import SpecialTokens
@@ -56,7 +56,7 @@ def fit_scorers(
     for scorer in scorers:
         record = folder / f"{scorer.channel}.json"
         if record.exists():
-            options = read_json(record)
+            options = read_fitted(record)
             try:
                 fitted.append(type(scorer).model_validate({k: v for k, v in options.items() if k != "use"}))
             except (ValueError, AttributeError):

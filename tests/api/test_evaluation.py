@@ -34,7 +34,7 @@ def values(comparison):
     return {(row.evaluator, row.metric): [cell.metric.value for cell in row.cells] for row in comparison.rows}
 
 
-def test_runs_moments_and_folders_stand_in_one_table(places):
+def test_runs_moments_and_folders_share_one_table(places):
     run = rexplug.open_run("shop")
     comparison = rexplug.compare([run, "before=shop@pretrain", places / "peer"])
     assert list(comparison.models) == ["shop", "before", "peer"]
@@ -55,7 +55,7 @@ def test_a_comparison_is_written_as_a_page_and_as_json(places):
     assert "Two models" in (places / "out.html").read_text()
 
 
-def test_what_cannot_be_compared_is_said(places):
+def test_incomparable_results_are_reported(places):
     with pytest.raises(rexplug.DataError, match="nowhere: there is no such folder; give runs or folders that "):
         rexplug.compare(["shop", "nowhere"])
     with pytest.raises(rexplug.DataError) as error:

@@ -73,7 +73,7 @@ def test_functions_are_annotated_and_name_their_errors():
         if inspect.isfunction(value):
             signature = inspect.signature(value)
             assert signature.return_annotation is not inspect.Signature.empty, name
-            assert all(each.annotation is not inspect.Parameter.empty for each in signature.parameters.values()), name
+            assert all(value.annotation is not inspect.Parameter.empty for value in signature.parameters.values()), name
     for name in ("load_recipe", "plan", "run", "open_run", "open_stream", "evaluate", "compare"):
         assert "Raises:" in (inspect.getdoc(getattr(rexplug, name)) or ""), name
 

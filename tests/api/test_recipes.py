@@ -86,13 +86,13 @@ def test_plan_counts_tokens_and_steps(tmp_path):
     forecast = rexplug.plan(rexplug.load_recipe(ECOMMERCE), run_dir=tmp_path, gpus=["h100"], num_gpus=2)
     assert forecast.plan.tokens == 2_330_000
     assert [phase.name for phase in forecast.plan.phases] == ["pretrain", "extend", "anneal"]
-    assert [(each.gpu.name, each.num) for each in forecast.gpus] == [("h100", 2)]
+    assert [(estimate.gpu.name, estimate.num) for estimate in forecast.gpus] == [("h100", 2)]
     assert forecast.seconds > 0
     with pytest.raises(rexplug.RecipeError, match="no GPU is called 'h1000'"):
         rexplug.plan(rexplug.load_recipe(ECOMMERCE), gpus=["h1000"])
 
 
-def test_a_run_lies_in_runs_by_the_name_of_its_recipe():
+def test_the_default_run_directory_is_named_after_the_recipe():
     assert api.default_run_dir(rexplug.load_recipe(TEXT)) == Path("runs/tiny")
 
 

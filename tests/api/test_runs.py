@@ -102,7 +102,7 @@ def test_counts_of_the_corpus(folder):
     assert rexplug.open_run(folder).corpus == {}
 
 
-def test_what_is_not_there_is_said(folder, tmp_path):
+def test_missing_items_are_reported(folder, tmp_path):
     run = rexplug.open_run(folder)
     with pytest.raises(rexplug.DataError) as error:
         run.load_model()
@@ -123,7 +123,7 @@ def test_what_is_not_there_is_said(folder, tmp_path):
         rexplug.open_run(folder)
 
 
-def test_a_run_that_is_tokenized_continues_and_tells_its_corpus(tokenized_run, notes):
+def test_a_tokenized_run_resumes_and_reports_its_corpus(tokenized_run, notes):
     _, recipe, where = tokenized_run
     again = rexplug.run(recipe, run_dir=where.root, until="tokenize", progress=notes)
     assert again.status == "done"
@@ -150,7 +150,7 @@ def test_from_a_stage_after_the_last_one_is_refused(tokenized_run):
     assert str(error.value) == "--from train: comes after --until curate, so that nothing would be done again"
 
 
-def test_a_script_without_a_main_guard_is_told_so(tokenized_run, monkeypatch):
+def test_a_script_without_a_main_guard_gets_a_clear_error(tokenized_run, monkeypatch):
     import multiprocessing
 
     _, recipe, where = tokenized_run

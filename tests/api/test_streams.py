@@ -36,7 +36,7 @@ def test_rows_are_packed_samples_between_cls_and_sep(stream, tokenized_run):
         assert len(row.sources) == len(row.documents) == len(starts)
 
 
-def test_masks_say_what_is_predicted(stream):
+def test_labels_mark_the_predicted_tokens(stream):
     (row, *_) = stream.batch(1).rows
     assert row.masked.sum() == row.num_masked > 0
     assert (row.labels[~row.masked] == IGNORED).all()
@@ -68,7 +68,7 @@ def test_a_step_is_the_same_wherever_the_stream_begins(stream):
             assert row.documents == other.documents
 
 
-def test_steps_that_there_are_not(stream, tokenized_run):
+def test_steps_that_do_not_exist(stream, tokenized_run):
     last = sum(1 for _ in stream)
     with pytest.raises(rexplug.DataError) as error:
         stream.batch(last + 1)

@@ -71,7 +71,7 @@ def lengths_of(path, field):
     with path.open("rb") as file:
         for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), "utf-8"):
             text = json.loads(line)
-            found.append(int(sum(len(text.get(each) or "") for each in field) / CHARACTERS) + 1)
+            found.append(int(sum(len(text.get(name) or "") for name in field) / CHARACTERS) + 1)
     return found
 
 

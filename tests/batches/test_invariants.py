@@ -136,7 +136,7 @@ def test_realised_shares_are_within_one_sample_of_the_schedule(stores, chosen):
                 owed[names[sample.source]] -= sample.length
                 errors.append(owed.copy())
     for name in names:
-        course = np.array([each[name] for each in errors])
+        course = np.array([error[name] for error in errors])
         # From the start of the phase to any sample: one sample. Between any two samples: one at either end.
         assert np.abs(course).max() <= longest + 1e-6
         assert course.max() - course.min() <= 2 * longest + 1e-6
@@ -182,7 +182,7 @@ def test_ranks_share_the_rows_of_the_same_batches(stores, chosen, world):
 
 
 @given(st.lists(st.integers(1, 1000), max_size=60), st.integers(1, 9))
-def test_ranks_have_alike_much_to_do(sizes, world):
+def test_ranks_have_equal_work(sizes, world):
     parts = [rank_rows(sizes, rank, world) for rank in range(world)]
     assert sorted(row for part in parts for row in part) == list(range(len(sizes)))
     assert all(part == sorted(part) for part in parts)

@@ -14,7 +14,7 @@ def stores(tmp_path):
     draw = np.random.default_rng(5)
     for name, documents in (("web", 40), ("shop", 30)):
         tokens = [draw.integers(5, 100, int(draw.integers(10, 300))).astype(np.uint32) for _ in range(documents)]
-        words = [np.ones(len(each), np.uint8) for each in tokens]
+        words = [np.ones(len(ids), np.uint8) for ids in tokens]
         write_shard(
             tmp_path / name, 0, tokens=tokens, channels={"word_start": words},
             documents={"id": [f"{name}-{i}" for i in range(documents)]}, vocabulary_size=100,
@@ -67,7 +67,7 @@ def train(stream, step, position=None):
 # -- end loop --
 
 
-def test_the_pages_code_runs_and_goes_on_where_it_was(stores):
+def test_the_code_of_the_page_runs_and_resumes(stores):
     special = SpecialTokens(cls=2, sep=3, pad=0, mask=4, vocabulary_size=100, all=frozenset(range(5)))
     seen = []
     end = train(open_stream(stores, special), lambda **row: seen.append(row))

@@ -94,7 +94,7 @@ def test_a_document_is_found_in_exactly_the_steps_that_saw_it(trained, stores):
     assert list(lineage.visits(0, short)) == []
 
 
-def test_steps_to_come_are_told_from_the_schedule(trained, stores):
+def test_future_steps_are_estimated_from_the_schedule(trained, stores):
     stream, path, _ = trained
     lineage = Lineage(PositionHistory(path, stream))
     truth, position = {}, lineage.history.last
@@ -135,7 +135,7 @@ def test_what_a_killed_process_wrote_is_overwritten(stores, tmp_path_factory, ke
         assert Lineage(history).batch(step).rows == plan.rows
 
 
-def test_records_that_a_crash_lost_are_planned_anew(stores, tmp_path):
+def test_records_that_a_crash_lost_are_recomputed(stores, tmp_path):
     path = tmp_path / "positions.log"
     stream = make(stores)
     plans, position = train(stream, path, 10)
@@ -166,7 +166,7 @@ def test_a_log_of_another_stream_is_refused(trained, stores):
     with pytest.raises(rexplug.DataError) as refused:
         PositionHistory(path, make(stores, seed=2)).before(2)
     assert str(refused.value) == (
-        f"{path} belongs to other token stores or another recipe than those in the run's folder now; train the phase again"
+        f"{path} belongs to other token stores or another recipe than those in the run directory now; train the phase again"
     )
     # The shares are not in the header, but a batch that is planned differently is noticed.
     changed = Lineage(PositionHistory(path, make(stores, total_tokens=50_000)))

@@ -40,7 +40,7 @@ def test_the_realised_share_of_two_sources_is_right_within_one_sample(share, len
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=3, max_size=8), st.lists(st.integers(3, 1024), min_size=1, max_size=200))
-def test_no_source_of_many_is_ahead_or_behind_by_more_than_the_longest_sample(values, lengths):
+def test_no_source_deviates_by_more_than_the_longest_sample(values, lengths):
     sources = tuple("abcdefgh"[: len(values)])
     weights = mixing.integer_weights(Fixed(values=dict(zip(sources, values, strict=True))), 0.0, sources)
     assert np.abs(run(weights, lengths)).max() <= 1024
@@ -53,7 +53,7 @@ def test_a_source_without_a_share_is_never_drawn():
 
 
 @pytest.mark.parametrize("bad", [{"a": -1.0, "b": 2.0}, {"a": float("nan")}, {"a": float("inf")}, {"a": 0.0}])
-def test_weights_that_are_no_shares_are_refused(bad):
+def test_weights_that_are_not_shares_are_refused(bad):
     with pytest.raises(rexplug.PluginError) as refused:
         mixing.integer_weights(Fixed.model_construct(values=bad), 0.25, ("a", "b"))
     assert str(refused.value) == f"toy.fixed.weights(0.25) returned {bad}; weights are finite, at least 0 and not all 0"

@@ -11,14 +11,14 @@ sizes = st.one_of(st.integers(1, 3000), st.integers(4090, 4110), st.integers(818
 
 @settings(max_examples=60)
 @given(sizes, st.integers(0, 2**64 - 1))
-def test_every_index_is_sent_to_another_place_and_back(size, key):
+def test_invert_is_the_inverse_of_permute(size, key):
     places = permute(np.arange(size), size, key)
     assert np.array_equal(np.sort(places), np.arange(size))
     assert np.array_equal(invert(places, size, key), np.arange(size))
 
 
 @given(st.integers(1, 2**50), st.integers(0, 2**64 - 1), st.data())
-def test_one_index_is_sent_where_it_is_sent_among_others(size, key, data):
+def test_one_index_is_permuted_as_in_a_batch(size, key, data):
     indices = np.array(data.draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=20)), np.int64)
     together = permute(indices, size, key)
     alone = [int(permute(indices[i : i + 1], size, key)[0]) for i in range(len(indices))]
@@ -28,7 +28,7 @@ def test_one_index_is_sent_where_it_is_sent_among_others(size, key, data):
 
 
 @pytest.mark.parametrize("size", [5000, 50_000])
-def test_keys_give_orders_that_have_nothing_in_common(size):
+def test_keys_give_unrelated_orders(size):
     first, second = (permute(np.arange(size), size, key_of("epoch", epoch)) for epoch in (0, 1))
     # A shuffle leaves one element in place on average; neighbours are not kept together either.
     assert (first == np.arange(size)).sum() < 10
@@ -42,7 +42,7 @@ def chi_square(counts, expected):
 
 
 @pytest.mark.parametrize("size", [2, 3, 7, 16, 31])
-def test_every_index_goes_to_every_place_alike(size):
+def test_every_index_goes_to_every_place_equally_often(size):
     keys = 4000
     counts = np.zeros((size, size))
     for key in range(keys):

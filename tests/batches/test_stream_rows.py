@@ -60,8 +60,8 @@ def write_store(folder, lengths, shards=1):
     for shard, part in enumerate(np.array_split(np.asarray(lengths, np.int64), shards)):
         tokens = [np.asarray(5 + (np.arange(n) + 7 * i) % 4995, np.uint32) for i, n in enumerate(part)]
         channels = {
-            "word_start": [(each % 3 == 0).astype(np.uint8) for each in tokens],
-            channel: [(each % 2 * 255).astype(np.uint8) for each in tokens],
+            "word_start": [(ids % 3 == 0).astype(np.uint8) for ids in tokens],
+            channel: [(ids % 2 * 255).astype(np.uint8) for ids in tokens],
         }
         write_shard(
             folder, shard, tokens=tokens, channels=channels,
@@ -170,7 +170,7 @@ def test_channels_lie_on_their_tokens(stores):
     assert len(list(make(stores, masking=Seeing(rate=0.2, scorer=Parity())).batches())) > 30
 
 
-def test_a_source_that_comes_in_for_a_moment_without_documents_is_named(stores, tmp_path):
+def test_a_source_with_a_temporary_share_but_no_documents_is_named(stores, tmp_path):
     class Late(rexplug.MixingSchedule):
         name: ClassVar[str] = "toy.late"
 

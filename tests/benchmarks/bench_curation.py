@@ -83,12 +83,12 @@ def theirs(file: Path, folder: Path, language: Any) -> set[str]:
 
     options = {"language": language} if language is not None else {}
     words = {} if language is None else {"language": language}
-    ours = [each for each in chain() if isinstance(each, Spam | ProductPage)]
+    ours = [component for component in chain() if isinstance(component, Spam | ProductPage)]
     steps = [
         JsonlReader(str(file.parent), glob_pattern=file.name),
         C4QualityFilter(**options), GopherQualityFilter(**options), FineWebQualityFilter(**options),
         GopherRepetitionFilter(**options),
-        *(LambdaFilter(lambda d, each=each: each.judge(Document(d.id, d.text)).keep) for each in ours),
+        *(LambdaFilter(lambda d, component=component: component.judge(Document(d.id, d.text)).keep) for component in ours),
         JsonlWriter(str(folder / "kept")),
     ]  # fmt: skip
     data: Any = None

@@ -32,7 +32,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     print(
-        f"{sum(each.numel() for each in weights(options.width, options.layers)):,} parameters, {options.rounds} rounds\n"
+        f"{sum(weight.numel() for weight in weights(options.width, options.layers)):,} parameters, {options.rounds} rounds\n"
     )
     print(
         "| optimizer | optimi, ms | fused, ms | times as fast | largest difference |\n| --- | ---: | ---: | ---: | ---: |"
@@ -51,8 +51,8 @@ def main() -> None:
         for number in range(options.rounds + 1):
             for name, optimizer in optimizers.items():
                 torch.manual_seed(number)
-                for each in models[name]:
-                    each.grad = 0.01 * torch.randn(each.shape)
+                for parameter in models[name]:
+                    parameter.grad = 0.01 * torch.randn(parameter.shape)
                 began = time.perf_counter()
                 optimizer.step()
                 if number:

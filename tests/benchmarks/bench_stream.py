@@ -144,7 +144,7 @@ def stream_side(
     tokens = width = 0
     for batch, _ in stream.batches():
         tokens += batch.num_tokens
-        width += sum(len(each.token_ids) for each in batch.rows)
+        width += sum(len(row.token_ids) for row in batch.rows)
         if tokens >= total:
             break
     return tokens, time.process_time() - began, width
@@ -187,8 +187,8 @@ def collator_sides(
             tokens, inside = tokens + size, inside + size
             if inside >= 65_536:
                 inside = 0
-                for each in batches.values():
-                    each.append([])
+                for value in batches.values():
+                    value.append([])
         if tokens >= total:
             break
     for batch in batches[True]:  # the collator pads everything but the offsets

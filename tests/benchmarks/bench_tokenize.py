@@ -57,7 +57,9 @@ def ours(encoder: Encoder, texts: list[str], scorers: list[SalienceScorer]) -> i
 
 def peer(encoder: Encoder, texts: list[str]) -> int:
     return sum(
-        len(each) for chunk in chunks(texts) for each in encoder.fast.encode_batch(chunk, add_special_tokens=False)
+        len(encoding)
+        for chunk in chunks(texts)
+        for encoding in encoder.fast.encode_batch(chunk, add_special_tokens=False)
     )
 
 

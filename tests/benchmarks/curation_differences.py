@@ -78,10 +78,10 @@ def table(found: Sequence[Difference]) -> str:
         "| document | kept with | filter | reason of the other side | statistic | spaCy | ours | kept if |",
         "| --- | --- | --- | --- | --- | ---: | ---: | --- |",
     ]
-    for each in found:
+    for item in found:
         lines.append(
-            f"| {each.id} | {each.kept_by} | {each.filter} | `{each.reason}` | {each.statistic} | {each.spacy:.4g} | "
-            f"{each.ours:.4g} | {each.bound} |"
+            f"| {item.id} | {item.kept_by} | {item.filter} | `{item.reason}` | {item.statistic} | {item.spacy:.4g} | "
+            f"{item.ours:.4g} | {item.bound} |"
         )
     return "\n".join(lines)
 

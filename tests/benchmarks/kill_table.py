@@ -224,8 +224,8 @@ def outcome(root: Path) -> dict[str, str]:
         }
         found |= {f"{name} {key}": hashlib.sha256(value).hexdigest()[:12] for key, value in parts.items()}
     figures = [
-        [each[key] for key in ("phase", "step", "tokens", "loss", "accuracy", "gradient_norm", "shares")]
-        for each in lines_of(root)
+        [line[key] for key in ("phase", "step", "tokens", "loss", "accuracy", "gradient_norm", "shares")]
+        for line in lines_of(root)
     ]
     evaluations = {path.name: path.read_text() for path in sorted((root / "evaluation").glob("*.json"))}
     found["figures"] = hashlib.sha256(json.dumps(figures).encode()).hexdigest()[:12]

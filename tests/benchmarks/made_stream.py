@@ -35,7 +35,7 @@ def write_store(folder: Path, total: int, median: float, longest: int, vocabular
         tokens.append((5 + draw.zipf(1.3, size - 2) % (vocabulary - 5)).astype(np.uint32))
         total -= size
     write_shard(
-        folder, 0, tokens=tokens, channels={WORD_START: [np.ones(len(each), np.uint8) for each in tokens]},
+        folder, 0, tokens=tokens, channels={WORD_START: [np.ones(len(ids), np.uint8) for ids in tokens]},
         documents={"id": [str(i) for i in range(len(tokens))]}, vocabulary_size=vocabulary,
     )  # fmt: skip
     close_store(folder, 1, [WORD_START], "made", vocabulary)

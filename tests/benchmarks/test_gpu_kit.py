@@ -18,7 +18,7 @@ KIT = Path(__file__).parent / "gpu" / "on_gpu.sh"
     ],
     ids=["nothing", "a part", "a step"],
 )
-def test_the_exit_code_tells_whether_a_step_or_a_part_failed(
+def test_the_exit_code_distinguishes_failed_steps_from_failed_parts(
     tmp_path: Path, machine: str, code: int, said: str
 ) -> None:
     # Stands for python: the kit's own lines are run, and of its steps only the first does what the case says.

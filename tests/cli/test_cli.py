@@ -39,7 +39,7 @@ def test_light_commands_import_nothing_heavy(arguments):
     assert done.returncode == 0, done.stderr
 
 
-def test_check_says_that_all_is_well():
+def test_check_reports_success():
     done = rexplug("check", "recipes/ecommerce.yaml")
     assert done.returncode == 0
     assert done.stdout.startswith("recipes/ecommerce.yaml is in order: 2 sources, 3 phases, ")
@@ -72,7 +72,7 @@ def test_options_of_a_component():
     assert rexplug("plugins", "guided").returncode == 2
 
 
-def test_names_of_plugins_and_components_stand_in_a_column():
+def test_names_of_plugins_and_components_are_aligned():
     for part in rexplug("plugins").stdout.split("\n\n")[:-1]:
         title, *lines = part.splitlines()
         assert lines, title

@@ -112,7 +112,7 @@ def test_why_of_kept_and_held_out_documents(run):
     assert set(said) == {"web: kept", "web: kept, held out from training"}
 
 
-def test_what_is_not_there(run, tmp_path):
+def test_missing_files_and_names(run, tmp_path):
     with pytest.raises(DataError, match=r"no document of .* is called 'nope'; ids look like '.*in\.jsonl:\d+'"):
         output("why", run, "nope")
     with pytest.raises(DataError, match="holds no finished corpus; rexplug run RECIPE --until curate makes one"):
@@ -153,7 +153,7 @@ def test_the_card_takes_licences_languages_and_masking_from_wherever_the_recipe_
     assert "The filter `datatrove.PIIFormatter` was applied" in text
 
 
-def test_tokens_of_each_step_are_told_once_there_are_some(run, tmp_path):
+def test_tokens_of_each_step_are_estimated_once_some_are_counted(run, tmp_path):
     copied = shutil.copytree(run, tmp_path / "run")
     done = CliRunner().invoke(
         cli, ["run", str(run.parent / "toy.yaml"), "--until", "tokenize", "--run-dir", str(copied), "--quiet"],

@@ -95,7 +95,7 @@ def test_any_models_on_the_same_items(model, tmp_path):
         ),
     ],
 )
-def test_mistakes_are_told_in_a_line(arguments, message, tmp_path):
+def test_mistakes_are_reported_in_a_line(arguments, message, tmp_path):
     assert message in call("evaluate", *arguments, "--out", tmp_path / "out", code=2).stderr
 
 
@@ -105,7 +105,7 @@ def test_a_recipe_without_evaluators_measures_nothing(tokenized_run, tmp_path):
     assert said == f"rexplug: {path} has no evaluators; add `evaluators:`, or write --suite NAME in place of --recipe\n"
 
 
-def test_a_folder_that_is_no_run_has_no_report(tmp_path):
+def test_a_folder_that_is_not_a_run_has_no_report(tmp_path):
     assert call("report", tmp_path, code=2).stderr == (
         f"rexplug: {tmp_path} is not a run directory: it has no run.json; give one like runs/NAME\n"
     )

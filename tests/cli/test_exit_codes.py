@@ -54,7 +54,7 @@ def test_ctrl_c(raising):
     code, _, errors = raising(KeyboardInterrupt())
     assert code == 130
     assert errors.strip() == (
-        "rexplug: interrupted; what was finished is kept, and the same command continues from there"
+        "rexplug: interrupted; what was finished is kept, and the same command resumes from there"
     )
 
 
@@ -69,7 +69,7 @@ def test_our_own_mistake(raising):
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["run", "--help"], ["check", "--help"], ["--version"]])
-def test_help_is_no_mistake(call, arguments):
+def test_help_is_not_an_error(call, arguments):
     code, output, errors = call(*arguments)
     assert (code, errors) == (0, "")
     assert output
@@ -129,7 +129,7 @@ def test_check_lists_every_input_that_is_missing(call, recipe, tmp_path):
     ]
 
 
-def test_check_says_what_the_recipe_is(call, recipe, tmp_path):
+def test_check_summarizes_the_recipe(call, recipe, tmp_path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text("A text.")
     (tmp_path / "more.jsonl").write_text('{"text": "More."}\n')
@@ -177,7 +177,7 @@ def test_plugins_lists_the_components_of_a_plugin(call):
     assert "annealing.constant (mixing schedule)" in output
 
 
-def test_plugins_knows_no_such_name(call):
+def test_plugins_refuses_an_unknown_name(call):
     code, _, errors = call("plugins", "annealing.cosin")
     assert code == 2
     assert errors.startswith(
@@ -205,7 +205,7 @@ def write_too_much_with_safetensors(path):
 @pytest.mark.parametrize(
     "write", [write_too_much_with_numpy, write_too_much_with_torch, write_too_much_with_safetensors]
 )
-def test_a_full_disk_is_the_users_to_mend(raising, tmp_path, write, monkeypatch):
+def test_a_full_disk_is_a_user_error(raising, tmp_path, write, monkeypatch):
     """A limit on the size of files stands for a full disk: each library says in its own words that there is no room."""
     # What is imported meanwhile must not be compiled into files that the limit cuts short: Python would not notice.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -219,10 +219,10 @@ def test_a_full_disk_is_the_users_to_mend(raising, tmp_path, write, monkeypatch)
     code, _, errors = raising(caught.value)
     assert code == 2
     assert errors.startswith("rexplug: the disk is full (")
-    assert errors.endswith("); make room, and the same command continues from there\n")
+    assert errors.endswith("); make room, and the same command resumes from there\n")
 
 
-def test_a_file_that_is_not_there_is_no_full_disk(raising):
+def test_a_missing_file_is_not_a_full_disk(raising):
     assert raising(FileNotFoundError(2, "No such file or directory"))[0] == 1
 
 
@@ -240,7 +240,7 @@ def test_long_values_are_not_repeated_whole(raising, call):
     assert len(errors) < 2500
 
 
-def test_a_reader_that_goes_away_ends_the_command_quietly(tokenized_run):
+def test_a_closed_output_pipe_ends_the_command_without_an_error(tokenized_run):
     _, _, run = tokenized_run
     for arguments in (["tokens", "show", run.root], ["corpus", "show", run.root]):
         code = "import sys; from rexplug.cli import main; main()"

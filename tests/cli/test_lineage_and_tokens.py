@@ -1,4 +1,4 @@
-"""`rexplug tokens show` and `rexplug lineage` on the folder of a run."""
+"""`rexplug tokens show` and `rexplug lineage` on a run directory."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def run(tmp_path_factory):
             tokens = [draw.integers(5, 200, n).astype(np.uint32) for n in [*draw.integers(20, 300, 59), 3000]]
             write_shard(
                 run.tokens / name, shard, tokens=tokens, vocabulary_size=200,
-                channels={each: [np.ones(len(t), np.uint8) for t in tokens] for each in channels},
+                channels={channel: [np.ones(len(t), np.uint8) for t in tokens] for channel in channels},
                 documents={
                     "id": [f"{name}-{shard}-{i}" for i in range(60)],
                     "url": [f"https://shop.example/{i}" for i in range(60)],
@@ -108,7 +108,7 @@ def test_a_step_names_its_documents_and_a_document_its_step(run, call):
 
 
 @pytest.mark.slow
-def test_why_no_phase_sees_a_document_is_told_phase_by_phase(run, call, tmp_path):
+def test_why_no_phase_sees_a_document_is_listed_per_phase(run, call, tmp_path):
     early = tmp_path / "early"
     shutil.copytree(run, early)
     stages = {f"train.{name}": {"status": "done"} for name in ("pretrain", "extend", "anneal")}
@@ -149,13 +149,13 @@ def test_long_lists_are_cut(run, call):
         (("--document", "nobody"), "no document of web, retail has the id 'nobody'"),
     ],
 )
-def test_what_cannot_be_told_is_said(run, call, arguments, message):
+def test_unknown_values_are_reported(run, call, arguments, message):
     code, _, err = call("lineage", run, *arguments)
     assert code == 2
     assert message in err
 
 
-def test_a_folder_that_is_no_run_is_named(tmp_path, call):
+def test_a_folder_that_is_not_a_run_is_named(tmp_path, call):
     assert (
         call("lineage", tmp_path, "--step", 1)[2]
         == f"rexplug: {tmp_path} is not a run directory: it has no run.json; give one like runs/NAME\n"

@@ -25,7 +25,7 @@ def log(clock):
     return progress, lambda: file.getvalue().splitlines()
 
 
-def test_it_is_what_stages_report_to():
+def test_it_implements_the_progress_protocol():
     assert isinstance(TerminalProgress(quiet=True), Progress)
 
 

@@ -32,7 +32,7 @@ def row(text, name):
     return next(line for line in text.splitlines() if line.strip().startswith(name))
 
 
-def test_an_interval_stands_beside_the_figure_that_it_belongs_to(summary):
+def test_an_interval_is_shown_beside_its_metric(summary):
     text = summary(
         {"evaluate.initial": measured(0.5), "evaluate.baselines": {"result": {"bm25": {"f1": {"value": 0.7}}}}}
     )
@@ -45,7 +45,7 @@ def test_an_interval_stands_beside_the_figure_that_it_belongs_to(summary):
     assert "0.500 (" not in both
 
 
-def test_what_was_measured_on_weights_that_are_gone_is_left_out(summary):
+def test_results_of_removed_weights_are_left_out(summary):
     stages = {
         "evaluate.initial": measured(0.5),
         "evaluate.anneal": {**measured(0.8), "stale": "train.anneal ran again"},

@@ -16,7 +16,7 @@ ATTACK = "\x1b[2J\x1b]0;title\x07\x9b31m\x08\r\x7f\u202eevil\u2066"
 SHOWN = "␛[2J␛]0;title␇\ufffd31m␈␍␡\ufffdevil\ufffd"
 
 
-def test_characters_that_steer_become_signs():
+def test_control_characters_become_symbols():
     assert (
         terminal.visible(f"red {ATTACK} oak\tand\nGröße 東京 🙂 \u200f")
         == f"red {SHOWN} oak\tand\nGröße 東京 🙂 \u200f"
@@ -25,14 +25,14 @@ def test_characters_that_steer_become_signs():
     assert terminal.one_line("a\nb\tc") == "a␊b␉c"
 
 
-def test_json_says_the_same_without_them():
+def test_json_lists_the_same_without_them():
     value = {"id": ATTACK, "text": "Größe\n"}
     text = terminal.safe_json(json.dumps(value, ensure_ascii=False, indent=1))
     assert not STEERING.search(text)
     assert json.loads(text) == value
 
 
-def test_a_console_prints_neither_markup_nor_what_steers():
+def test_a_console_prints_neither_markup_nor_control_characters():
     file = io.StringIO()
     console = terminal.console(file)
     table = Table(f"head {ATTACK}")
@@ -128,13 +128,13 @@ phases:
         " ".join(map(str, value))[:40].encode("ascii", "replace").decode() if isinstance(value, list) else None
     ),
 )
-def test_no_command_lets_a_document_steer(call, run, command, code):
+def test_no_command_prints_control_characters_of_a_document(call, run, command, code):
     printed, found = call(*(run if word == "RUN" else word for word in command))
     assert found == code, printed
     assert not STEERING.search(printed)
     assert "evil" in printed or "--document" in command
 
 
-def test_an_id_begins_no_line_of_its_own(call, run):
+def test_an_id_cannot_begin_a_line(call, run):
     printed, _ = call("lineage", run, "--step", "1", "--limit", "0")
     assert not any(line.startswith("d1") for line in printed.splitlines())

@@ -129,7 +129,7 @@ def test_a_component_as_a_default():
     )
 
 
-def test_a_computed_field_is_no_option():
+def test_a_computed_field_is_not_an_option():
     assert option_problem(Computed) == (
         "whose computed field 'total' would be printed as an option; make it a plain property"
     )

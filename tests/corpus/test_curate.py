@@ -154,7 +154,7 @@ def test_limit_is_spread_over_shards(folder):
     assert web["read"]["documents"] == 10
 
 
-def test_nothing_left_says_why(folder):
+def test_an_empty_result_names_its_cause(folder):
     source = Jsonl(paths=(str(folder / "in"),), filters=(Length(min_words=5000),))
     with pytest.raises(DataError) as caught:
         curate({"web": source}, Curation(), seed=3, corpus=folder / "c", fitted=folder / "f", progress=Silent())

@@ -67,7 +67,7 @@ def test_ngrams_do_not_run_over_the_border_of_two_documents(index):
     ]
 
 
-def test_hits_say_which_text_how_much_and_where(index):
+def test_hits_name_the_text_the_length_and_the_place(index):
     [[match]] = Index(index).matches(["So: " + LONG + " and so on"], 1)
     assert (match.evaluator, match.text) == ("toy.asks", "long")
     assert match.num_hits == len(LONG.split()) - 12

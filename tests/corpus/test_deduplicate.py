@@ -88,7 +88,7 @@ def test_addresses_are_compared_without_what_does_not_matter(url, plain):
     assert normalized_url(url) == plain
 
 
-def test_a_document_that_went_for_its_address_still_connects_its_likes(tmp_path):
+def test_a_document_dropped_by_url_still_connects_near_duplicates(tmp_path):
     shards = [
         [
             {"text": "other", "url": "x.example"},

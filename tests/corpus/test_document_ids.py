@@ -39,13 +39,13 @@ def run(tmp_path, notes, rows, **options):
         ([[("a", 9)], [("a", 1), ("a", 9), ("d", 9)]], 3, ("0.jsonl:0", "1.jsonl:67")),
     ],
 )
-def test_what_is_said_of_an_id_that_stands_twice(tmp_path, notes, rows, count, places):
+def test_a_repeated_id_is_reported(tmp_path, notes, rows, count, places):
     statistics = run(tmp_path, notes, rows, id="sku")
     folder = tmp_path / "in"
     found = statistics["sources"]["web"]["repeated_id"]
     assert (found["documents"], found["id"]) == (count, "a")
-    assert [each.removeprefix(f"{folder}/").partition(":")[0] for each in found["places"]] == [
-        each.partition(":")[0] for each in places
+    assert [place.removeprefix(f"{folder}/").partition(":")[0] for place in found["places"]] == [
+        place.partition(":")[0] for place in places
     ]
     [note] = [line for line in notes.lines if "share their id" in line]
     assert note == (
@@ -56,7 +56,7 @@ def test_what_is_said_of_an_id_that_stands_twice(tmp_path, notes, rows, count, p
 
 
 @pytest.mark.parametrize("options", [{}, {"id": "sku"}])
-def test_nothing_is_said_of_ids_that_differ(tmp_path, notes, options):
+def test_differing_ids_get_no_notes(tmp_path, notes, options):
     statistics = run(tmp_path, notes, [[("a", 9), ("b", 9)], [("c", 9), ("d", 9)]], **options)
     assert "repeated_id" not in statistics["sources"]["web"]
     assert [line for line in notes.lines if "share" in line] == []

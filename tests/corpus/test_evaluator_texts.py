@@ -151,10 +151,10 @@ def test_text_of_the_test_split_is_found_and_text_to_learn_from_is_not(case, tmp
         assert verdict.reason == f"text of {evaluator.label}"
     if hasattr(evaluator, "task"):
         task = evaluator.task()
-        learnt = {each.text for each in (*task.train, *task.dev)}
+        learnt = {example.text for example in (*task.train, *task.dev)}
         assert learnt
         assert all(judge(Document("page", f"Before. {text} after.")).keep for text in learnt - set(texts.values()))
-        assert {each.text for each in task.test} <= set(texts.values())
+        assert {example.text for example in task.test} <= set(texts.values())
 
 
 def test_an_offer_is_found_by_its_title_without_the_brand(tmp_path):
@@ -175,7 +175,7 @@ def test_evaluators_on_held_out_documents_say_why_they_have_no_texts():
     assert evaluators_with_texts(held_out, "evaluators") == []
 
 
-def test_another_fine_tune_asks_for_no_other_corpus(tmp_path):
+def test_another_fine_tune_does_not_redo_the_corpus(tmp_path):
     few, many = (make("similarity", train=pairs(tmp_path, "score"), tuning={"steps": n}) for n in (1, 2))
     assert text_options(few) == text_options(many)
     assert text_options(few) != text_options(make("similarity", train=tmp_path / "other.jsonl"))

@@ -118,7 +118,7 @@ def test_documents_are_written_in_groups_of_rows(tmp_path):
     assert documents[7].metadata == {"n": 7, "huge": 2**80}
 
 
-def test_a_file_that_could_not_be_finished_is_not_there(tmp_path):
+def test_a_file_that_could_not_be_completed_does_not_exist(tmp_path):
     with pytest.raises(ZeroDivisionError), DocumentWriter(tmp_path / "a.parquet") as writer:
         writer.write(Document("1", "text"))
         raise ZeroDivisionError
@@ -166,7 +166,7 @@ def fill(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path, workers):
+def test_a_full_disk_is_reported_and_nothing_is_lost(tmp_path, workers):
     fill(tmp_path)
     first = start(tmp_path, 300_000, workers)
     assert first.stderr.startswith("no room to write 'web', shard 2 of 2: "), first.stderr

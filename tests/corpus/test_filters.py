@@ -93,10 +93,10 @@ def test_decisions_are_datatroves_on_made_up_text(parts):
 def test_decisions_are_datatroves_on_real_text():
     documents = []
     for path in sorted((DATA / "general-text").glob("*.jsonl.zst")):
-        for each in islice(Jsonl(paths=str(path)).documents(Shard(0, 1)), 60):
-            text = each.text[:8000]
-            documents += [Document(each.id, text), Document(each.id + "r", (text[:150] + "\n") * 9 + text)]
-            documents.append(Document(each.id + "q", " ".join(text.split()[:7] * 9) + " " + text))
+        for document in islice(Jsonl(paths=str(path)).documents(Shard(0, 1)), 60):
+            text = document.text[:8000]
+            documents += [Document(document.id, text), Document(document.id + "r", (text[:150] + "\n") * 9 + text)]
+            documents.append(Document(document.id + "q", " ".join(text.split()[:7] * 9) + " " + text))
     same(documents)
 
 

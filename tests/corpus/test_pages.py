@@ -57,14 +57,18 @@ def test_no_nesting_and_no_fragment_crashes_a_worker(inner):
 
 
 def extractors():
-    return [each for each in psutil.Process().children() if any("html_worker.py" in part for part in each.cmdline())]
+    return [
+        process
+        for process in psutil.Process().children()
+        if any("html_worker.py" in part for part in process.cmdline())
+    ]
 
 
-def test_a_process_that_somebody_kills_is_replaced():
+def test_a_killed_process_is_replaced():
     assert extract_apart(PAGE, {}, 20)[0].startswith("This chair")
-    for each in extractors():
-        each.kill()
-        each.wait()
+    for process in extractors():
+        process.kill()
+        process.wait()
     assert extract_apart(PAGE, {}, 20)[0].startswith("This chair")
     assert len(extractors()) == 1
 

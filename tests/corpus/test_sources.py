@@ -88,7 +88,7 @@ def test_ids_do_not_depend_on_where_the_files_lie(tmp_path):
     assert ids == {("x/a.jsonl:0", f"x/a.jsonl:{len(jsonl(LINES[:1]))}")}
 
 
-def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path):
+def test_files_of_one_name_in_two_folders_have_distinct_ids(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.jsonl").write_bytes(jsonl(LINES[:1]))
@@ -141,7 +141,7 @@ def test_a_line_of_any_length_costs_only_itself(tmp_path):
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zstandard.ZstdCompressor().compress, bz2.compress])
-def test_a_file_that_breaks_off_is_refused_or_skipped_from_there(tmp_path, compress):
+def test_a_truncated_file_is_refused_or_its_rest_is_skipped(tmp_path, compress):
     lines = [{"text": f"{number} {hash(str(number))}"} for number in range(40_000)]
     data = compress(jsonl(lines))
     suffix = {gzip.compress: ".gz", bz2.compress: ".bz2"}.get(compress, ".zst")
@@ -149,7 +149,7 @@ def test_a_file_that_breaks_off_is_refused_or_skipped_from_there(tmp_path, compr
     with pytest.raises(DataError) as caught:
         read(Jsonl(paths=str(tmp_path)))
     assert str(caught.value).startswith(f"{tmp_path / f'a.jsonl{suffix}'} is damaged: ")
-    assert str(caught.value).endswith("mend or remove it, or write `damaged: skip` to go on without the rest of it")
+    assert str(caught.value).endswith("repair or remove it, or write `damaged: skip` to leave out the rest of it")
     documents = read(Jsonl(paths=str(tmp_path), damaged="skip"))
     *good, last = [d for d in documents if d.metadata.get(ERROR) != "invalid JSON"]
     assert last.metadata[ERROR] == "a damaged file"
@@ -158,7 +158,7 @@ def test_a_file_that_breaks_off_is_refused_or_skipped_from_there(tmp_path, compr
     assert len(good) > (0 if suffix == ".bz2" else 1000) or suffix == ".bz2"
 
 
-def test_an_empty_file_is_no_trouble(tmp_path):
+def test_an_empty_file_is_accepted(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b"")
     (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(b""))
     (tmp_path / "c.csv").write_bytes(b"")
@@ -278,10 +278,10 @@ def test_a_dataset_in_a_folder_and_one_saved_to_disk(tmp_path):
         HuggingFace(dataset=str(tmp_path / "shop"), text="body").check()
 
 
-def test_a_dataset_that_cannot_be_had_is_named():
+def test_a_dataset_that_cannot_be_opened_is_named():
     source = HuggingFace(dataset="nobody/no-such-dataset", revision="v2")
     source.check()  # without a network: a name is a name
-    assert [str(each) for each in source.hub_names()] == ["dataset nobody/no-such-dataset at 'v2'"]
+    assert [str(name) for name in source.hub_names()] == ["dataset nobody/no-such-dataset at 'v2'"]
     with pytest.raises(DataError, match=r"huggingface: the dataset 'nobody/no-such-dataset' cannot be opened: "):
         source.num_shards()
     with pytest.raises(DataError, match=r"dataset: './none/such' is neither a folder nor a name like 'owner/name'"):

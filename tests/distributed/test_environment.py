@@ -31,7 +31,7 @@ def test_slurm_names_the_ranks(monkeypatch):
         os.environ.update(environment)
 
 
-def test_a_batch_job_that_is_no_step_is_one_process(monkeypatch):
+def test_a_batch_job_without_a_step_runs_one_process(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("SLURM_STEP_NUM_TASKS", raising=False)
     monkeypatch.setenv("SLURM_NTASKS", "8")

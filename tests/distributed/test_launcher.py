@@ -17,7 +17,7 @@ def _short_grace(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_rank_ends_with_its_code_and_all_that_it_had_to_say(tmp_path):
+def test_a_rank_exits_with_its_code_and_flushes_its_output(tmp_path):
     code = (
         "import atexit; from rexplug import distributed\n"
         "assert distributed.broadcast('hello') == 'hello'\n"

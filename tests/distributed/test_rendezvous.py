@@ -60,7 +60,7 @@ def second(monkeypatch):
         ),
     ],
 )
-def test_ranks_that_do_not_find_each_other_say_why(second, changes, message):
+def test_ranks_that_do_not_meet_report_the_cause(second, changes, message):
     second(**changes)
     with pytest.raises(DataError) as error:
         distributed.connect()

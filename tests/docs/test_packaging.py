@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-def test_the_package_has_the_version_that_it_says():
+def test_the_package_has_the_version_of_its_metadata():
     assert PROJECT["project"]["version"] == __version__
 
 

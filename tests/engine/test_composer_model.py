@@ -27,8 +27,8 @@ def test_the_gradient_is_that_of_the_sum_over_the_batch_however_it_is_cut_into_r
     # After one step the first moment, freed of its bias, is the gradient.
     moments = outcome(made)["first_moments"]
     gradients = [
-        each.grad
-        for each in [p for p in model.parameters() if p.ndim > 1] + [p for p in model.parameters() if p.ndim == 1]
+        parameter.grad
+        for parameter in [p for p in model.parameters() if p.ndim > 1] + [p for p in model.parameters() if p.ndim == 1]
     ]
     assert len(moments) == len(gradients)
     for moment, gradient in zip(moments, gradients, strict=True):
@@ -58,7 +58,7 @@ def test_concatenated_rows_give_the_sum_of_their_losses_and_gradients(bench, pha
         wrapped.reset()
         for group in groups:
             wrapped({"rows": group})["loss"].backward()
-        return wrapped.totals.clone(), torch.cat([each.grad.flatten() for each in model.parameters()])
+        return wrapped.totals.clone(), torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
 
     totals, gradient = run([[row] for row in rows])
     together, of_all = run([rows])
@@ -96,4 +96,4 @@ def test_the_host_never_waits_for_what_the_device_holds(bench, phase, backend):
     for size in (1, len(rows)):
         for microbatch in spec.split_batch(batch, size):
             wrapped(microbatch)["loss"].backward()
-    assert all(each.grad is not None for each in model.parameters())
+    assert all(parameter.grad is not None for parameter in model.parameters())

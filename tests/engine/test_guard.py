@@ -74,7 +74,7 @@ def assert_only_step_3_was_skipped(made: Any) -> None:
     folder = made.run.checkpoints / "first"
     after = [left_by(folder / f"step-{step:09d}") for step in range(2, len(lines))]
     assert same(after[0], after[1]), "no weight, no moment and no count moved in step 3"
-    assert [each["counts"] for each in after[:3]] == [[2, 2], [2, 2], [3, 3]]
+    assert [line["counts"] for line in after[:3]] == [[2, 2], [2, 2], [3, 3]]
     assert not same(after[1], after[2])
 
 
@@ -168,7 +168,7 @@ def store_documents(made: Any, documents: list[list[int]]) -> None:
         folder = made.root / "tokens" / source
         folder.mkdir(parents=True)
         write_shard(
-            folder, 0, tokens=[np.array(each) for each in documents], channels={},
+            folder, 0, tokens=[np.array(document) for document in documents], channels={},
             documents={"id": [f"{source}-{number}" for number in range(len(documents))]}, vocabulary_size=64,
         )  # fmt: skip
         close_store(folder, 1, [], "toy", 64)

@@ -16,7 +16,7 @@ def test_rows_are_dealt_out_and_a_rank_without_one_idles(bench):
     assert len(unpack_fields(whole)) == 2
     parts = [first(rank, 3) for rank in range(3)]
     rows = [row for part in parts for row in unpack_fields(part)]
-    assert [len(row.token_ids) for row in rows] == [stream.row_tokens] * 3, "a row of another width is compiled anew"
+    assert [len(row.token_ids) for row in rows] == [stream.row_tokens] * 3, "a row of another width is compiled again"
     assert sum(row.num_masked for row in unpack_fields(whole)) == sum(row.num_masked for row in rows)
     idle = rows[2]
     assert (idle.num_tokens, idle.num_masked, len(idle.masked)) == (0, 0, 0)

@@ -136,7 +136,7 @@ def test_auto_takes_the_batch_where_memory_is_enough(bench, phase):
     assert weights[0] == weights[1], "what was found, written into the recipe, makes the same run"
 
 
-def test_what_auto_found_is_read_wherever_the_batches_are(tokenized_run):
+def test_the_row_size_that_auto_chose_is_read_by_every_stream(tokenized_run):
     from rexplug.errors import DataError
     from rexplug.phase_stream import ROWS, phase_stream
 

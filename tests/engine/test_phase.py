@@ -82,7 +82,7 @@ def test_a_second_decay_and_another_optimizer_are_warned_of(bench, phase):
     assert made.train("second")["warnings"] == [
         "phase 'second' lowers the learning rate again although 'first' before it ended decayed; "
         "a decay works best from a checkpoint at full learning rate",
-        "phase 'second' uses adamw, 'first' used stable_adamw: the optimizer starts anew",
+        "phase 'second' uses adamw, 'first' used stable_adamw: the optimizer starts with empty state",
     ]
 
 

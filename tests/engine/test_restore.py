@@ -85,7 +85,7 @@ def test_a_lengthened_phase_warns_of_jumps_of_learning_rate_and_mixture(bench, p
         "phase 'first' resumes with another mixture than it stopped with: "
         f"'web' has {share:.1%} of the tokens instead of 10.0%, 'retail' has {1 - share:.1%} of the tokens instead of 90.0%",
     ]
-    assert [f"warning: {each}" for each in found] == [line for line in progress.notes if line.startswith("warning")]
+    assert [f"warning: {item}" for item in found] == [line for line in progress.notes if line.startswith("warning")]
 
 
 def test_an_unchanged_phase_resumes_without_warnings(bench_at, tmp_path):

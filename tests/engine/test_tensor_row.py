@@ -81,7 +81,7 @@ def test_a_row_holds_what_the_stream_gave(rows):
 def test_a_batch_is_five_tensors_and_comes_back_equal(rows, idle):
     before = [to_tensor_row(row) for row in rows] + [idle_row(CLS, PAD, 50, 16)] * idle
     packed = pack_fields(before)
-    tensors = [each for each in torch.utils._pytree.tree_leaves(packed) if isinstance(each, torch.Tensor)]
+    tensors = [leaf for leaf in torch.utils._pytree.tree_leaves(packed) if isinstance(leaf, torch.Tensor)]
     assert len(tensors) == 5
     after = unpack_fields(packed)
     assert len(after) == len(before)
@@ -103,7 +103,7 @@ def test_concatenated_rows_hold_their_samples_in_order(rows):
     documents = [part.tolist() for row in before for part in row.token_ids[: row.num_tokens].split(list(row.lengths))]
     begins, ends = whole.cu_seqlens[:-1].tolist(), whole.cu_seqlens[1:].tolist()
     assert [whole.token_ids[a:b].tolist() for a, b in zip(begins, ends, strict=True)] == documents
-    assert whole.lengths == [len(each) for each in documents]
+    assert whole.lengths == [len(document) for document in documents]
     assert whole.cu_seqlens.dtype == torch.int32
     tail = len(before[-1].token_ids) - before[-1].num_tokens
     assert whole.token_ids[total:].tolist() == [PAD] * tail, "the padding of the last row, and of no other"

@@ -9,7 +9,7 @@ def test_dev_and_test_share_no_document_and_miss_none(Setting, Oracle, coarse):
     setting = Setting(Oracle(coarse), {"web": documents})
     dev, test = (MaskedRecovery(part=part, documents=100).select_documents(setting)["web"] for part in ("dev", "test"))
     assert len(dev) + len(test) == 60
-    assert {each.id for each in dev}.isdisjoint(each.id for each in test)
+    assert {example.id for example in dev}.isdisjoint(example.id for example in test)
     assert min(len(dev), len(test)) > 15
 
 

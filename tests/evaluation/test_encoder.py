@@ -44,7 +44,7 @@ def test_predicted_tokens_are_those_of_the_model(encoder, reference):
     rows = [np.array(encoder.tokenizer(text)["input_ids"], np.int64) for text in texts]
     positions = [np.array([1, 2]), np.array([4, 1, 3]), np.array([], np.int64)]
     found = encoder.predict_masked(rows, positions, 3)
-    assert [each.shape for each in found] == [(2, 3), (3, 3), (0, 3)]
+    assert [item.shape for item in found] == [(2, 3), (3, 3), (0, 3)]
     for row, places, guess in zip(rows[:2], positions, found, strict=False):
         with torch.no_grad():
             logits = reference(input_ids=torch.from_numpy(row)[None]).logits[0]
@@ -90,8 +90,8 @@ def test_a_clone_may_be_trained(model_folder):
     before = encoder.encode(["oak table"])
     clone = encoder.clone()
     with torch.no_grad():
-        for each in clone.module.parameters():
-            each.mul_(1.5)
+        for parameter in clone.module.parameters():
+            parameter.mul_(1.5)
     np.testing.assert_array_equal(encoder.encode(["oak table"]), before)
     assert clone.revision != encoder.revision
 

@@ -73,7 +73,7 @@ def test_degrees_are_learnt_and_groups_kept(encoder):
 
 
 @pytest.mark.slow
-def test_pairs_are_told_apart(encoder):
+def test_pairs_are_classified(encoder):
     as_text = [[Example(e.text, str(int(e.label)), e.second) for e in pairs(n)] for n in (1, 2, 3)]
     task = ExampleTask("same", *as_text)
     budget = SMALL.model_copy(update={"modes": ("probe",), "seeds": 1})

@@ -24,7 +24,7 @@ class FirstWord:
         return places - places.mean(0) + self.common * np.array([50, 50, 50], np.float32)
 
 
-def test_a_narrow_cone_is_seen_and_the_order_kept(Setting):
+def test_a_narrow_cone_is_measured_and_the_order_kept(Setting):
     documents = {
         source: [Document(f"{source}{n}", " ".join([f"{source}{n}"] * 20)) for n in range(12)]
         for source in ("web", "shop")

@@ -26,7 +26,7 @@ def long(fine):
     return [Document(f"d{n}", " ".join(f"w{n}x{i}" for i in range(400))) for n in range(3)]
 
 
-def test_recovery_is_told_apart_by_position(Setting, fine, long):
+def test_recovery_is_reported_by_position(Setting, fine, long):
     encoder = Nearsighted(fine, [d.text for d in long], 512)
     evaluator = LongDocuments(min_words=100, edges=(0, 512, 1024, 2048))
     result = evaluator.evaluate(Setting(encoder, {"web": long}))
@@ -38,7 +38,7 @@ def test_recovery_is_told_apart_by_position(Setting, fine, long):
     assert sum(m.num_items for m in result.metrics.values()) <= 3 * 60
 
 
-def test_stretches_beyond_a_models_reach_are_left_out(Setting, fine, long):
+def test_ranges_beyond_a_models_longest_input_are_left_out(Setting, fine, long):
     evaluator = LongDocuments(min_words=100, edges=(0, 256, 512, 1024))
     result = evaluator.evaluate(Setting(Nearsighted(fine, [d.text for d in long], 0, max_tokens=600), {"web": long}))
     assert list(result.metrics) == ["0-256", "256-512"]

@@ -68,7 +68,7 @@ def test_one_origin():
 
 
 @pytest.mark.slow
-def test_an_unknown_task_of_mtebs_is_met_with_the_nearest():
+def test_an_unknown_mteb_task_suggests_the_nearest():
     with pytest.raises(DataError) as caught:
         Mteb(tasks=("ESCIRerankin",)).check()
     assert str(caught.value) == "mteb has no task 'ESCIRerankin'; did you mean 'ESCIReranking'?"

@@ -28,8 +28,8 @@ def test_the_same_words_are_masked_for_every_tokenizer(Oracle, Setting, document
     for tokenizer in (coarse, fine):
         setting = Setting(Oracle(tokenizer), {"web": documents}, salient=["red"])
         result = MaskedRecovery(published=False).evaluate(setting)
-        words = [[(word["truth"], word["salient"]) for word in each["words"]] for each in result.examples]
-        shown.append(([each["text"] for each in result.examples], words, result.metrics["web.words"].num_items))
+        words = [[(word["truth"], word["salient"]) for word in example["words"]] for example in result.examples]
+        shown.append(([example["text"] for example in result.examples], words, result.metrics["web.words"].num_items))
     assert len(coarse(documents[0].text)["input_ids"]) < len(fine(documents[0].text)["input_ids"])
     assert shown[0] == shown[1]
 
@@ -71,10 +71,10 @@ def test_draws_mask_every_word_once_and_count_by_document(Oracle, Setting, docum
     )
     assert one.scores.keys() == four.scores.keys()
     assert one.scores["web.words"].ids == four.scores["web.words"].ids, "a document is one item"
-    words = [min(40, len(re.findall(r"\w+", each.text))) for each in documents]
+    words = [min(40, len(re.findall(r"\w+", document.text))) for document in documents]
     assert four.scores["web.words"].weights == [[float(n) for n in words if n >= 2]]
     assert sum(one.scores["web.words"].weights[0]) <= sum(words) / 3
-    assert len({each["text"] for each in four.examples}) == len(four.examples)
+    assert len({example["text"] for example in four.examples}) == len(four.examples)
     with pytest.raises(ValidationError, match="draws times rate is above 1"):
         MaskedRecovery(rate=0.3, draws=4)
 
@@ -92,7 +92,9 @@ def test_published_protocol_on_a_real_model(Setting, documents, model_folder):
     assert first == second
     at = [first.metrics[f"web.published_acc@{top}"] for top in (1, 3, 5)]
     assert at[0].value <= at[1].value <= at[2].value
-    tokens = sum(len(ids) for ids in setting.encoder.tokenizer([each.text for each in documents * 20])["input_ids"])
+    tokens = sum(
+        len(ids) for ids in setting.encoder.tokenizer([document.text for document in documents * 20])["input_ids"]
+    )
     # 15 % of the tokens in whole blocks, special ones never.
     assert 0.12 < at[0].num_items / (tokens // 128 * 128) < 0.16
 

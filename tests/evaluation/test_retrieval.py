@@ -73,7 +73,7 @@ def test_mteb_on_known_answers(Oracle, coarse, collection, tmp_path, capfd):
 
     # mteb's own file says the same, and names model and data by their hashes.
     written = [json.loads(path.read_text()) for path in tmp_path.glob("results/*/best-raw/*.json")]
-    (own,) = [each for each in written if "scores" in each]
+    (own,) = [entry for entry in written if "scores" in entry]
     assert own["scores"]["test"][0]["main_score"] == 1.0
     assert own["dataset_revision"] == revision(collection)
 

@@ -60,7 +60,7 @@ def test_fine_tunes_have_a_spread_and_widen_the_interval():
     assert found.high - found.low > 3 * (alone.high - alone.low)
 
 
-def test_a_real_difference_is_found_and_the_same_model_shows_none():
+def test_a_real_difference_is_detected_and_the_same_model_shows_none():
     generator = np.random.default_rng(4)
     low = (generator.random(500) < 0.5).astype(float)
     high = np.maximum(low, generator.random(500) < 0.1)
@@ -100,8 +100,8 @@ def test_a_difference_that_one_run_makes_is_not_real():
 def test_holm_multiplies_the_smallest_most():
     generator = np.random.default_rng(8)
     pairs = [compare(scores(generator.random(30) + s), scores(generator.random(30)), 0) for s in (0.5, 0.1, 0.2)]
-    p = sorted(each.p for each in pairs)
-    corrected = sorted(each.p_holm for each in holm(pairs))
+    p = sorted(pair.p for pair in pairs)
+    corrected = sorted(pair.p_holm for pair in holm(pairs))
     assert corrected[0] == pytest.approx(min(1, 3 * p[0]))
     assert corrected[1] == pytest.approx(max(corrected[0], min(1, 2 * p[1])))
     assert corrected == sorted(corrected)

@@ -263,7 +263,7 @@ def test_a_worker_that_always_dies(tmp_path):
     assert len((tmp_path / "tries-1").read_text()) == 2
 
 
-def test_passing_trouble_without_workers(tmp_path):
+def test_transient_errors_without_workers(tmp_path):
     run_jobs(jobs(tmp_path, 1, "error"), Executor(), logs=tmp_path, progress=Silent(), task="x")
     (tmp_path / "other").mkdir()
     with pytest.raises(OSError, match="Input/output error"):

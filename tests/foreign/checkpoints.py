@@ -31,7 +31,7 @@ class Case:
     """A checkpoint and what the entrances of rexplug must make of it.
 
     `start` is the sentence with which `model.from` refuses it, `None` if training starts with the weights' own numbers;
-    `evaluate` likewise for evaluations. `new_head`: the head is drawn anew by `model.from`, and evaluations fill in no
+    `evaluate` likewise for evaluations. `new_head`: the head is drawn at random by `model.from`, and evaluations fill in no
     words. `pickled`: its weights are judged when they are loaded, and not by `check`.
     """
 

@@ -117,10 +117,10 @@ def input_said(**values: Any) -> Callable[[Path], None]:
 
 
 def moved(folder: Path) -> None:
-    """sentence-transformers before 2.0: the encoder lies in a folder of its own."""
+    """sentence-transformers before 2.0: the encoder is in a folder of its own."""
     inner = folder / "0_Transformer"
     inner.mkdir()
-    for path in [each for each in folder.iterdir() if each.is_file()]:
+    for path in [path for path in folder.iterdir() if path.is_file()]:
         path.rename(inner / path.name)
     modules(("sentence_transformers.models.Transformer", "0_Transformer"), POOLING)(folder)
 
@@ -288,13 +288,13 @@ def other_tokenizer(folder: Path) -> None:
 
 def code(kind: str, number: int = 1, wanted: str = "Pooling or Dense or Normalize or LayerNorm or Dropout") -> str:
     return (
-        f"{{folder}}/modules.json: module {number} is '{kind}', and only {wanted} of sentence-transformers may stand there: no "
+        f"{{folder}}/modules.json: module {number} is '{kind}', and only {wanted} of sentence-transformers are allowed there: no "
         "other code is run"
     )
 
 
 def beyond(path: str) -> str:
-    return f"{{folder}}/modules.json: module 1 lies in '{path}', outside the model's folder"
+    return f"{{folder}}/modules.json: module 1 is in '{path}', outside the model's folder"
 
 
 SAVED = "sentence_transformers.sentence_transformer.modules.pooling.Pooling"

@@ -19,7 +19,7 @@ ODD: tuple[Any, ...] = (
 def damage(folder: Path, seed: int) -> str:
     """Damage one file of a folder; returns what was done, for the message of a test."""
     draw = random.Random(seed)
-    path = draw.choice(sorted(each for each in folder.rglob("*") if each.is_file()))
+    path = draw.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
     if path.suffix == ".json" and draw.random() < 0.8:
         return f"{path.name}: {_in_json(path, draw)}"
     content = bytearray(path.read_bytes())

@@ -298,7 +298,7 @@ def _insert(draw: random.Random, content: bytes) -> tuple[bytes, str]:
     snippet = draw.choice(SNIPPETS)
     place = draw.randrange(len(content) + 1)
     if draw.random() < 0.6:  # where a value begins
-        places = [each.end() for each in re.finditer(rb": |- |\n|\[|, ", content)]
+        places = [match.end() for match in re.finditer(rb": |- |\n|\[|, ", content)]
         place = draw.choice(places) if places else place
     return content[:place] + snippet.encode() + content[place:], f"{snippet!r:.40} at byte {place}"
 
@@ -316,7 +316,10 @@ def _tagged(draw: random.Random, content: bytes) -> tuple[bytes, str]:
     found = list(re.finditer(rb"(?<=: )(?=[^\s#])", content))
     if not found:
         return content, "nothing"
-    place, tag = draw.choice(found).start(), draw.choice([each for each in SNIPPETS if each.startswith(("!", "&"))])
+    place, tag = (
+        draw.choice(found).start(),
+        draw.choice([snippet for snippet in SNIPPETS if snippet.startswith(("!", "&"))]),
+    )
     return content[:place] + tag.strip().encode() + b" " + content[place:], f"{tag!r:.40} before a value"
 
 

@@ -263,8 +263,8 @@ def value(name: str, path: str, new: object) -> Damage:
         content = json.loads((run / name).read_text())
         place = content
         *parents, last = path.split("/")
-        for each in parents:
-            place = place[int(each) if isinstance(place, list) else each]
+        for parent in parents:
+            place = place[int(parent) if isinstance(place, list) else parent]
         place[int(last) if isinstance(place, list) else last] = new
         (run / name).write_text(json.dumps(content))
 
@@ -332,8 +332,8 @@ def stopped(*more: Damage) -> Damage:
     def damage(run: Path, draw: random.Random) -> None:
         value("run.json", "stages/train.anneal/status", "running")(run, draw)
         (run / "checkpoints/anneal/final").rename(run / STEP)
-        for each in more:
-            each(run, draw)
+        for extra in more:
+            extra(run, draw)
 
     return damage
 

@@ -53,8 +53,8 @@ def made(place, case):
 
 
 def cases(condition):
-    found = [each for each in zoo.CASES if condition(each)]
-    return pytest.mark.parametrize("case", found, ids=[each.name for each in found])
+    found = [case for case in zoo.CASES if condition(case)]
+    return pytest.mark.parametrize("case", found, ids=[item.name for item in found])
 
 
 def family(case):
@@ -200,12 +200,12 @@ def test_resume_and_export_of(place, case, tmp_path):
         torch.testing.assert_close(own_logits(exported, row), own_logits(first, row), atol=1e-4, rtol=1e-4)
 
 
-def test_a_new_head_is_said_and_kept_in_run_json(place, tmp_path, notes):
+def test_a_new_head_is_reported_and_kept_in_run_json(place, tmp_path, notes):
     from rexplug.pipeline.run import run_recipe
     from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_recipe
 
-    folder, _ = made(place, next(each for each in zoo.CASES if each.name == "headless"))
+    folder, _ = made(place, next(case for case in zoo.CASES if case.name == "headless"))
     (tmp_path / "a.txt").write_text(" ".join(zoo.WORDS))
     (tmp_path / "recipe.yaml").write_text(RECIPE.format(root=tmp_path / "a.txt", folder=folder))
     registry = load_plugins()

@@ -131,7 +131,7 @@ def test_a_twin_with_random_weights_needs_no_weights(sound, tmp_path):
         name.load()
 
 
-def test_a_tokenizer_that_a_run_wrote_and_somebody_altered(sound, tmp_path):
+def test_an_altered_tokenizer_of_a_run(sound, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(sound, folder)
     record_checksums(folder)
@@ -146,7 +146,7 @@ def test_a_tokenizer_that_a_run_wrote_and_somebody_altered(sound, tmp_path):
     assert ModelSpec("m", str(folder)).load().tokenize([TEXT])[0].tolist() != ROW
 
 
-def test_a_file_is_no_model(sound):
+def test_a_file_is_not_a_model(sound):
     with pytest.raises(DataError) as refused:
         ModelSpec("m", str(sound / "config.json")).load()
     assert str(refused.value) == (

@@ -35,8 +35,8 @@ def wrong(seeds, place):
         made = mutant(seed)
         for command in COMMANDS:
             found += [
-                f"{command} of seed {seed} ({made.what}): {each}"
-                for each in faults(command, ask(command, made, place), place)
+                f"{command} of seed {seed} ({made.what}): {fault}"
+                for fault in faults(command, ask(command, made, place), place)
             ]
     return found
 
@@ -117,7 +117,7 @@ def test_an_invalid_override(place, override, message):
     assert given.code == 2
     assert message in given.message
     assert len(given.message) < 4000
-    assert all(each.isprintable() for each in given.message.splitlines())
+    assert all(line.isprintable() for line in given.message.splitlines())
 
 
 def test_a_pair_of_surrogate_escapes_is_one_character():

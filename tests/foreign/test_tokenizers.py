@@ -93,7 +93,7 @@ def test_transformers_own_classes_would_have_made_other_ids(case, folder):
 
 
 @named(REFUSED)
-def test_what_does_not_suit_is_refused_before_and_in_a_run(case, folder):
+def test_an_unsuitable_tokenizer_is_refused_by_check_and_run(case, folder):
     sentence = "tokenizer.from: " + case.refused.format(folder=folder)
     for entrance in (check, take):
         with pytest.raises(DataError) as refused:

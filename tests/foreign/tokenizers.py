@@ -146,7 +146,9 @@ def without(*tokens: str) -> Callable[[Any], None]:
     """Takes tokens out of a definition."""
 
     def edit(definition: Any) -> None:
-        definition["added_tokens"] = [each for each in definition["added_tokens"] if each["content"] not in tokens]
+        definition["added_tokens"] = [
+            added_token for added_token in definition["added_tokens"] if added_token["content"] not in tokens
+        ]
         for token in tokens:
             definition["model"]["vocab"].pop(token, None)
 

@@ -16,7 +16,7 @@ from golden.golden_run import (
     training_values,
 )
 
-HOW_TO_RECORD = "if the change is meant, record the values anew: python tests/golden/record.py --replace"
+HOW_TO_RECORD = "if the change is meant, record the values again: python tests/golden/record.py --replace"
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def test_what_was_compressed_comes_back(ending):
 
 
 @pytest.mark.parametrize("ending", WAYS)
-def test_a_file_that_breaks_off_is_no_end(ending):
+def test_a_truncated_file_raises_instead_of_ending(ending):
     content = WAYS[ending](LINES)
     with pytest.raises((OSError, EOFError)), decompressed(io.BytesIO(content[:-7]), f"a{ending}") as file:
         file.read()
@@ -97,7 +97,7 @@ def test_records_that_are_nested_too_deep(tmp_path):
     assert str(caught.value) == f"{path}:1: not valid JSON: it is nested too deep"
 
 
-def test_lines_that_are_no_utf8(tmp_path):
+def test_lines_that_are_not_utf8(tmp_path):
     path = tmp_path / "words.txt"
     path.write_bytes(b"caf\xe9\n")
     with pytest.raises(DataError, match=r"words\.txt is not UTF-8: 'utf-8' codec can't decode byte 0xe9"):

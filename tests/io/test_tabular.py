@@ -55,7 +55,7 @@ def test_a_line_beyond_the_bound_is_not_held_in_memory():
     assert lines == [(0, b"ok\n"), (3, BadRecord("longer than 10 bytes", "longer than 10 bytes")), (54, b"ok\n")]
 
 
-def test_csv_rows_say_how_many_fields_they_had():
+def test_csv_rows_report_their_number_of_fields():
     reader = CsvReader(io.StringIO('a,b\n1,"two\nlines"\n\n3\n4,5,6\n', newline=""), ",")
     assert reader.columns == ["a", "b"]
     rows = [(row.line, row.record, row.num_fields) for row in reader]

@@ -55,7 +55,7 @@ def alone(model, lengths, seed=0):
     """transformers' own eager attention, one document at a time."""
     use_transformers_attention(model)
     tokens, _ = row_of(lengths, seed=seed)
-    return torch.cat([model.model(input_ids=each[None]).last_hidden_state[0] for each in tokens.split(lengths)])
+    return torch.cat([model.model(input_ids=ids[None]).last_hidden_state[0] for ids in tokens.split(lengths)])
 
 
 @pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])

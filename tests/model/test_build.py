@@ -37,9 +37,9 @@ def test_sizes_have_the_published_parameter_counts(size, encoder, inner, paramet
 
     with torch.device("meta"):
         model = ModernBertForMaskedLM(build_config(size, Special(), 8192))
-    assert sum(each.numel() for each in model.parameters()) == parameters
-    assert sum(each.numel() for each in model.model.parameters()) == encoder
-    assert encoder - sum(each.numel() for each in model.model.embeddings.parameters()) == inner
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+    assert sum(parameter.numel() for parameter in model.model.parameters()) == encoder
+    assert encoder - sum(parameter.numel() for parameter in model.model.embeddings.parameters()) == inner
 
 
 def test_weights_are_drawn_as_published():
@@ -89,7 +89,7 @@ def test_nothing_is_dropped_at_random():
     assert (config.attention_dropout, config.mlp_dropout, config.embedding_dropout) == (0.0, 0.0, 0.0)
 
 
-def test_going_on_from_a_checkpoint(tmp_path):
+def test_continuing_from_a_checkpoint(tmp_path):
     made = build_model(Model(size="nano"), Small(), context=128, seed=7)
     made.config.attention_dropout = 0.1
     made.save_pretrained(tmp_path)
@@ -247,7 +247,7 @@ def test_a_checkpoint_of_a_run_without_all_its_weights(tmp_path):
     )
 
 
-def test_a_theta_that_is_no_theta_is_refused(tmp_path):
+def test_an_invalid_theta_is_refused(tmp_path):
     build_model(Model(size="nano"), Small(), context=128, seed=7).save_pretrained(tmp_path)
     edit_config(tmp_path, rope_parameters=None, global_rope_theta=160_000.0, local_rope_theta=-1)
     with pytest.raises(DataError) as error:

@@ -51,7 +51,7 @@ def test_rows_of_a_known_width_compile_nothing_and_another_width_turns_nothing_d
     graphs = []
 
     def recording(graph, inputs):
-        sizes = [size for each in inputs if isinstance(each, torch.Tensor) for size in each.shape]
+        sizes = [size for tensor in inputs if isinstance(tensor, torch.Tensor) for size in tensor.shape]
         graphs.append(any(isinstance(size, torch.SymInt) for size in [*sizes, *inputs]))
         return lookup_backend("aot_eager")(graph, inputs)
 

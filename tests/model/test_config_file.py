@@ -89,7 +89,7 @@ def test_layers_and_thetas_are_read_as_transformers_does(changes):
         ([FULL, FULL, SLIDING, SLIDING, FULL], None),
     ],
 )
-def test_layers_as_transformers_4_says_them(layers, every):
+def test_layers_are_written_as_transformers_4_expects(layers, every):
     config = SimpleNamespace(
         model_type="modernbert",
         layer_types=layers,
@@ -103,7 +103,7 @@ def test_layers_as_transformers_4_says_them(layers, every):
 
 
 @pytest.mark.parametrize(("text", "message"), [("{", "is not JSON: "), ("[1]", "is not a JSON object")])
-def test_a_file_that_is_no_config(tmp_path, text, message):
+def test_a_file_that_is_not_a_config(tmp_path, text, message):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(DataError, match=f"{tmp_path}/config.json {message}"):
         ConfigFile.read(tmp_path / "config.json")

@@ -57,14 +57,14 @@ def exported(tmp_path_factory, tokenizer):
     return folder, parity
 
 
-def test_the_proof_is_written_and_holds(exported):
+def test_the_parity_file_is_written_and_within_tolerance(exported):
     folder, parity = exported
     assert json.loads((folder / "model" / "parity.json").read_text()) == parity
     assert parity["max_difference"] <= 1e-5
     assert parity["texts"] == 3, "blank texts are left out"
 
 
-def test_rounding_of_large_logits_is_no_mistake(tmp_path, tokenizer):
+def test_rounding_of_large_logits_is_tolerated(tmp_path, tokenizer):
     """A trained model's logits reach 10 and more, where fp32 rounds at 1e-6 per operation."""
     from rexplug.tokens.special import SpecialTokens
 
@@ -102,7 +102,7 @@ def test_config_holds_the_keys_of_transformers_4_too(exported):
     assert parity["transformers_from"] == "4.48"
 
 
-def test_layers_that_transformers_4_cannot_say(tmp_path, tokenizer):
+def test_layers_that_transformers_4_cannot_express(tmp_path, tokenizer):
     """4.x would take every third layer for a global one: the keys are left out, and the proof names a later release."""
     from transformers import ModernBertForMaskedLM
 

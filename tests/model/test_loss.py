@@ -28,7 +28,7 @@ def model():
 def gradients(model, loss, hidden):
     model.zero_grad()
     loss.backward(inputs=[hidden, *model.head.parameters(), *model.decoder.parameters()])
-    found = [hidden.grad, *(each.grad for each in [*model.head.parameters(), *model.decoder.parameters()])]
+    found = [hidden.grad, *(parameter.grad for parameter in [*model.head.parameters(), *model.decoder.parameters()])]
     hidden.grad = None
     return found
 
@@ -49,7 +49,7 @@ def test_equals_cross_entropy_on_whole_logits(model, num_masked):
         assert float((ours - theirs).abs().max()) <= 1e-5 * float(theirs.abs().max()) + 1e-9
 
 
-def test_nothing_masked_is_no_loss_and_no_gradient(model):
+def test_nothing_masked_gives_zero_loss_and_gradient(model):
     hidden = torch.zeros(0, 128, requires_grad=True)
     total, losses, _ = masked_lm_loss(model, hidden, torch.zeros(0, dtype=torch.long))
     total.backward()

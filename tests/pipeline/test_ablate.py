@@ -39,7 +39,7 @@ def test_axes_make_every_combination():
     assert len({variant.folder for variant in found}) == 4
 
 
-def test_components_of_one_name_are_told_apart_by_their_options():
+def test_components_of_one_name_are_distinguished_by_their_options():
     axis = Axis.parse("phases.0.masking=[{use: random, rate: 0.15}, {use: random, rate: 0.3}]")
     assert axis.labels == ("masking=random rate:0.15", "masking=random rate:0.3")
 
@@ -53,7 +53,7 @@ def test_components_of_one_name_are_told_apart_by_their_options():
         ("seed=[3", "--vary seed=[3:1: this is not YAML: expected ',' or ']', but got '<stream end>'"),
     ],
 )
-def test_what_cannot_be_varied_is_said(text, message):
+def test_unvariable_keys_are_reported(text, message):
     with pytest.raises(RecipeError) as caught:
         Axis.parse(text)
     assert str(caught.value) == message
@@ -104,7 +104,7 @@ def test_variants_share_unchanged_stages_and_resume(recipe, tmp_path):
     first = Notes()
     found = run_ablation(plan, tmp_path / "out", first, plugins=registry.versions(), command="rexplug ablate")
     one, two = (plan.folder(tmp_path / "out", variant, 17) for variant in plan.variants)
-    taken = [line for line in first.lines if "taken over from" in line]
+    taken = [line for line in first.lines if "reused from" in line]
     assert [line.split(":")[0] for line in taken] == [
         "curate", "tokenize", "train.initial", "evaluate.initial", "train.pretrain", "evaluate.pretrain",
     ]  # fmt: skip
@@ -124,7 +124,7 @@ def test_variants_share_unchanged_stages_and_resume(recipe, tmp_path):
 
     again = Notes()
     run_ablation(plan, tmp_path / "out", again, plugins=registry.versions(), command="rexplug ablate")
-    assert not [line for line in again.lines if line.endswith("starts") or "taken over" in line]
+    assert not [line for line in again.lines if line.endswith("starts") or "reused" in line]
 
     # Another question takes what is the same from a run of the first one.
     other = Notes()
@@ -132,6 +132,6 @@ def test_variants_share_unchanged_stages_and_resume(recipe, tmp_path):
     run_ablation(
         plan, tmp_path / "other", other, plugins=registry.versions(), command="rexplug ablate", share_with=[two]
     )
-    taken = [line.split(":")[0] for line in other.lines if "taken over from" in line]
+    taken = [line.split(":")[0] for line in other.lines if "reused from" in line]
     assert taken.count("train.pretrain") == 2
     assert taken.count("train.anneal") == 1

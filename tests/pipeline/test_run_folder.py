@@ -119,7 +119,7 @@ def test_a_run_does_not_clear_what_it_reads(tokenized_run, tmp_path, notes, key,
     with pytest.raises(DataError) as caught:
         run_recipe(recipe, run, notes, plugins=registry.versions(), command="", until="tokenize", fresh=fresh)
     assert str(caught.value) == (
-        f"{key}: '{place.format(run=run)}' lies in {run}/{folder}, which this run itself writes and clears; copy it "
+        f"{key}: '{place.format(run=run)}' is in {run}/{folder}, which this run itself writes and clears; copy it "
         "elsewhere, or give another folder with --run-dir"
     )
     assert sorted(run.rglob("*")) == before

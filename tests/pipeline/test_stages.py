@@ -147,7 +147,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
     )
 
 
-def test_differences_are_said_with_their_path():
+def test_differences_are_listed_with_their_path():
     assert differences(
         {"a": [{"use": "x", "words": 1}, {"use": "y"}]}, {"a": [{"use": "x", "words": 2}, {"use": "y"}]}
     ) == ["a.0.words: 1 -> 2"]
@@ -222,7 +222,7 @@ def test_long_training_is_not_discarded_because_an_earlier_output_is_missing(ben
         run_stages(precious(bench), Manifest.open(bench.run), Notes())
     assert str(caught.value) == (
         f"{bench.run.root / 'curate'} is gone, so that curate and what comes after it would run again, train.a too (120.0 min). "
-        "Put it back, make it alone again (--until curate), do all of it again (--from curate), or take another folder "
+        "Restore it, make it alone again (--until curate), do all of it again (--from curate), or take another folder "
         "(--run-dir)"
     )
     assert (bench.run.root / "train.a" / "part-2").exists()

@@ -36,12 +36,12 @@ def test_a_plan_has_the_stages_that_a_run_has(tokenized_run):
         recipe,
         load_recipe(path, ["evaluators=[masked_recovery]", "baselines=[bm25]"]),
     ]
-    for each in recipes:
-        names = [stage.name for stage in RecipeStages(each, run, Silent(), {}).build()]
-        assert [stage.name for stage in forecast(each, run).stages] == names
+    for recipe in recipes:
+        names = [stage.name for stage in RecipeStages(recipe, run, Silent(), {}).build()]
+        assert [stage.name for stage in forecast(recipe, run).stages] == names
 
 
-def test_without_measurements_defaults_stand_and_say_so(tokenized_run):
+def test_without_measurements_defaults_are_used_and_labelled(tokenized_run):
     _, recipe, run = tokenized_run
     found = forecast(recipe, run)
     assert {stage.match.basis for stage in found.stages} == {"default"}
@@ -124,7 +124,7 @@ def test_a_machine_with_gpus_trains_on_them(tokenized_run):
     assert elsewhere.stage("train.anneal").match.basis == "default"
 
 
-def test_memory_never_falls_from_stage_to_stage(tokenized_run):
+def test_peak_memory_never_falls_from_stage_to_stage(tokenized_run):
     _, recipe, run = tokenized_run
     task = task_of(forecast(recipe, run), "curate")
     peaks = [stage.memory_gib for stage in forecast(recipe, run, measured(task, 5.0, memory=7.0)).stages]
@@ -169,7 +169,7 @@ def test_damaged_lines_are_left_out_with_a_note(tokenized_run, tmp_path):
     assert "1 of 1 lines" in MeasurementHistory.read(path).note
 
 
-def test_no_file_is_no_trouble_and_an_unreadable_one_a_note(tmp_path):
+def test_a_missing_file_is_accepted_and_an_unreadable_one_noted(tmp_path):
     assert MeasurementHistory.read(tmp_path / "none") == MeasurementHistory()
     assert "cannot be read" in MeasurementHistory.read(tmp_path).note
 
@@ -181,12 +181,12 @@ def test_a_file_that_grew_large_keeps_its_newer_half(tokenized_run, tmp_path, mo
     task = task_of(forecast(recipe, run), "curate")
     for seconds in (1.0, 2.0, 3.0, 4.0):
         MeasurementHistory.append(measured(task, seconds), path)
-    seconds = [each.seconds for each in MeasurementHistory.read(path).measurements]
+    seconds = [measurement.seconds for measurement in MeasurementHistory.read(path).measurements]
     assert seconds[-1] == 4.0
     assert len(seconds) < 4
 
 
-def test_where_the_file_lies(monkeypatch):
+def test_the_path_of_the_cache_file(monkeypatch):
     monkeypatch.setenv("REXPLUG_CACHE", "/own")
     assert str(cache_file()) == "/own/measurements.jsonl"
     monkeypatch.delenv("REXPLUG_CACHE")
@@ -194,7 +194,7 @@ def test_where_the_file_lies(monkeypatch):
     assert str(cache_file()) == "/general/rexplug/measurements.jsonl"
 
 
-def test_a_run_writes_down_what_was_expected_and_remembers_what_it_took(tokenized_run, tmp_path):
+def test_a_run_records_its_forecast_and_its_measured_cost(tokenized_run, tmp_path):
     _, recipe, run = tokenized_run
     plan = json.loads(run.plan.read_text())
     assert set(plan["stages"]) == {"curate", "tokenize"}

@@ -70,7 +70,7 @@ def test_shares_of_the_peak_lie_between_the_published_ones():
     assert shares == sorted(shares)
 
 
-def test_a_model_below_the_smallest_published_one_is_no_faster(tmp_path):
+def test_a_model_below_the_smallest_published_one_is_not_faster(tmp_path):
     (phase,) = forecast_on_gpu(plan_of(tmp_path, size="nano", context=1024), GPUS["h100"], 1).phases
     assert phase.tokens_per_second == 985e3
 
@@ -137,7 +137,7 @@ def test_samples_are_assumed_to_fill_short_contexts_and_a_part_of_long_ones():
     assert 4000 < assumed_attended(8192) < 5000
 
 
-def test_nothing_is_said_of_an_unknown_shape(tmp_path):
+def test_an_unknown_shape_gets_no_notes(tmp_path):
     path = tmp_path / "recipe.yaml"
     plan_of(tmp_path)
     text = path.read_text().replace("model: {size: base}", "model: {from: nobody/has-this}")

@@ -56,7 +56,7 @@ def test_parameters_equal_those_of_the_built_model():
 
     special = SpecialTokens(cls=2, sep=3, pad=0, mask=4, vocabulary_size=300, all=frozenset(range(5)))
     model = build_model(Model(size="nano"), special, context=64, seed=1)
-    assert sum(each.numel() for each in model.parameters()) == SIZES["nano"].parameters(embedding_rows(300))
+    assert sum(parameter.numel() for parameter in model.parameters()) == SIZES["nano"].parameters(embedding_rows(300))
     assert embedding_rows(300) == embedding_rows(320) == 320
 
 
@@ -154,7 +154,7 @@ def test_nothing_is_known_before_curation(tmp_path):
     assert "epochs unknown" in done.stdout
 
 
-def test_the_command_says_what_stages_take_and_on_what_that_rests(tokenized_run, tmp_path):
+def test_the_command_shows_what_stages_take_and_the_basis_of_the_estimate(tokenized_run, tmp_path):
     path, _, run = tokenized_run
     (tmp_path / "measurements.jsonl").write_text('{"stage": "curate", "sec')
     done = rexplug("plan", str(path), "--run-dir", str(run.root), env={"REXPLUG_CACHE": str(tmp_path)})
@@ -200,7 +200,7 @@ def test_a_large_recipe_shows_gpus_by_itself(tokenized_run):
         (("--gpus", "0"), "--gpus"),
     ],
 )
-def test_wrong_options_are_said_in_a_line(option, message):
+def test_wrong_options_are_reported_in_a_line(option, message):
     done = rexplug("plan", str(RECIPE), *option)
     assert done.returncode == 2
     assert message in done.stderr

@@ -109,14 +109,14 @@ def test_errors_that_are_meant_for_the_user_or_end_the_process_pass(error):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), MemoryError()])
-def test_errors_of_the_machine_pass_with_a_note(error):
+def test_errors_of_the_machine_are_noted_and_passed_on(error):
     with pytest.raises(type(error)) as caught, PluginCall(component(rexplug.Component), "work", DOCUMENTS[0]):
         raise error
     assert caught.value is error
     assert traceback.format_exception(error)[-1] == "raised by legal.toy.work() on document 'op-0'\n"
 
 
-def test_a_mistake_of_the_core_keeps_its_type_and_says_where():
+def test_a_bug_in_the_core_keeps_its_type_and_names_its_input():
     with pytest.raises(ZeroDivisionError) as caught, PluginCall(Length(), "judge", DOCUMENTS[0]):
         raise ZeroDivisionError
     assert caught.value.__notes__ == ["raised by length.judge() on document 'op-0'"]

@@ -122,7 +122,7 @@ def test_without_anything_the_registry_is_empty():
     assert (registry.entries, registry.plugins, registry.failures) == ({}, {}, [])
 
 
-def test_loading_leaves_nothing_behind():
+def test_loading_leaves_no_files():
     for _ in range(2):
         assert load_plugins({"pharma": plugin(lambda: [HasDosage])}, installed=False).failures == []
 
@@ -148,7 +148,7 @@ def test_a_hook_that_raises_is_the_failure_of_its_plugin():
     assert list(registry.plugins) == ["pharma"]
 
 
-def test_a_plugin_is_taken_whole_or_not_at_all():
+def test_a_plugin_is_registered_completely_or_not_at_all():
     registry = load_plugins({"pharma": plugin(lambda: [HasDosage, int])}, installed=False)
     assert (registry.entries, registry.plugins) == ({}, {})
     assert failures(registry) == {

@@ -59,7 +59,7 @@ def test_a_package_is_all_its_files(imported, tmp_path):
     assert code(toy.Long()) == found
 
 
-def test_the_version_stands_beside_the_files(imported):
+def test_the_version_is_recorded_beside_the_hash(imported):
     toy = imported("toy", {"toy.py": HEAD + FILTER})
     one, other = code(toy.Long())["toy"], code(toy.Long(), version="1.1")["toy"]
     assert (one.split()[0], other.split()[0]) == ("1.0", "1.1")
@@ -102,7 +102,7 @@ def test_the_core_has_formats_and_its_plugins_no_version(tmp_path):
     assert " " not in found["ecommerce"]
 
 
-def test_a_class_that_was_typed_in_stands_for_itself():
+def test_a_class_without_a_source_file_has_a_fingerprint():
     class Typed(CorpusFilter):
         name = "toy.typed"
 

@@ -31,7 +31,7 @@ def reason(**plugins):
     return registry.failures[0].reason
 
 
-def test_a_plugin_enters_with_its_components():
+def test_a_plugin_is_registered_with_its_components():
     registry = load_plugins({"pharma": plugin(Keep)}, installed=False)
     assert registry.find(rexplug.CorpusFilter, "pharma.keep") is Keep
     assert registry.entries[rexplug.CorpusFilter, "pharma.keep"].plugin == "pharma"

@@ -50,7 +50,7 @@ from rexplug.recipe.notes import recipe_notes
          f"phases.0.tokens: {'9' * 99} is more than 10^18"),
     ],
 )  # fmt: skip
-def test_what_cannot_work(complaint, toy, right, wrong, problem):
+def test_options_that_cannot_work(complaint, toy, right, wrong, problem):
     assert problem in complaint(toy.replace(right, wrong, 1))
 
 
@@ -92,12 +92,12 @@ def test_problems_are_listed_up_to_fifty(complaint, toy):
          "phases.one.evaluate_every: 10 tokens are less than a batch (1,024): it happens at every step"),
     ],
 )  # fmt: skip
-def test_what_is_warned_of(load_toy, toy, right, odd, note):
+def test_values_that_are_warned_of(load_toy, toy, right, odd, note):
     assert recipe_notes(load_toy(toy)) == ()
     assert recipe_notes(load_toy(toy.replace(right, odd, 1))) == (note,)
 
 
-def test_nothing_is_said_of_the_recipes_that_ship():
+def test_the_shipped_recipes_get_no_notes():
     from pathlib import Path
 
     from rexplug.recipe import load_recipe

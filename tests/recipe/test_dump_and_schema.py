@@ -101,7 +101,7 @@ def test_every_reference_of_the_schema_resolves(toy_registry):
             for value in node:
                 yield from references(value)
 
-    assert {each.removeprefix("#/$defs/") for each in references(schema)} <= set(schema["$defs"])
+    assert {reference.removeprefix("#/$defs/") for reference in references(schema)} <= set(schema["$defs"])
 
 
 def test_a_rate_is_a_number_or_a_ramp(toy_registry):

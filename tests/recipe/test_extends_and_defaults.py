@@ -27,7 +27,7 @@ def test_mappings_merge_and_lists_replace(load_toy):
 
 
 @pytest.mark.usefixtures("base")
-def test_another_component_starts_afresh(load_toy, complaint):
+def test_another_component_keeps_the_filters_of_the_source(load_toy, complaint):
     recipe = load_toy("extends: shared/base.yaml\nsources: {web: {use: pages, paths: there}}\n")
     assert len(recipe.sources["web"].filters) == 2
     assert complaint("extends: shared/base.yaml\nsources: {web: {use: papes, paths: there}}\n") == (
@@ -45,7 +45,7 @@ def test_the_base_is_looked_for_beside_the_file_that_names_it(load_toy, toy, toy
     assert load_recipe(Path("deep/own.yaml"), (), toy_registry).seed == 4
 
 
-def test_problems_stand_in_the_file_where_they_were_written(complaint, toy, load_toy):
+def test_problems_name_the_file_that_contains_them(complaint, toy, load_toy):
     Path("base.yaml").write_text(toy.replace("size: nano", "size: tiny"))
     assert complaint("extends: base.yaml\nseed: -1\n") == (
         "r.yaml has 2 problems:\n"

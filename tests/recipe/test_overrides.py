@@ -90,7 +90,7 @@ def test_all_overrides_are_looked_at(complaint, toy):
     )
 
 
-def test_what_stands_beside_an_override_keeps_its_line(complaint, toy):
+def test_neighbours_of_an_override_keep_their_line(complaint, toy):
     text = toy.replace("vocabulary: 1k", "vocabulary: few")
     assert complaint(text, "tokenizer.sample=x").splitlines()[1:] == [
         "  r.yaml:4: tokenizer.vocabulary: 'few' is not an amount; write a whole number, or one with k, M, B or T, "

@@ -51,7 +51,7 @@ def test_one_mistake(complaint, toy, right, wrong, problems):
     assert text.splitlines()[0] == f"r.yaml has {count}:"
 
 
-def test_an_empty_recipe_says_what_belongs_into_it(complaint):
+def test_an_empty_recipe_lists_the_required_keys(complaint):
     assert complaint("{}\n") == (
         "r.yaml has 5 problems:\n"
         "  r.yaml: name: is missing\n"
@@ -97,3 +97,27 @@ def test_what_did_not_load_is_cited(tmp_path, monkeypatch, toy):
         "  r.yaml:2: sources.web: no DocumentSource is called 'pharma.pages' (installed: none); plugin 'pharma' did not "
         "load: plugin 'pharma' implements no hook; mark functions like rexplug_corpus_filters() with @rexplug.hookimpl"
     )
+
+
+@pytest.mark.parametrize(
+    ("steps", "problem"),
+    [
+        ("[{at: 0, from: 0, shares: {web: 1}}]", "phases.0.mixing.steps.0.at: unknown key; the keys are from, shares"),
+        ("[{from: 0, shares: {web: 1}, share: {web: 1}}]",
+         "phases.0.mixing.steps.0.share: unknown key; did you mean 'shares'?"),
+    ],
+)  # fmt: skip
+def test_an_unknown_key_in_a_list_of_a_component_s_options(tmp_path, steps, problem):
+    from rexplug.errors import RecipeError
+    from rexplug.plugins.discovery import load_plugins
+    from rexplug.recipe import load_recipe
+
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        "name: toy\nsources: {web: {use: text, paths: in}}\ntokenizer: {use: train}\nmodel: {size: nano}\n"
+        "phases:\n  - {name: one, tokens: 10k, context: 128, batch_tokens: 512, learning_rate: {peak: 1e-3},\n"
+        f"     mixing: {{use: annealing.stepwise, steps: {steps}}}, masking: random}}\n"
+    )
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, (), load_plugins())
+    assert str(caught.value).splitlines()[1:] == [f"  {path}:7: {problem}"]

@@ -50,7 +50,7 @@ def write_texts(folder, number=60, seed=0):
     lines = []
     for _ in range(number):
         sentences = [" ".join(draw.choices(WORDS, k=draw.randint(6, 14))) for _ in range(draw.randint(10, 40))]
-        text = "\n".join(f"{each.capitalize()}, and that is the end of it." for each in sentences)
+        text = "\n".join(f"{sentence.capitalize()}, and that is the end of it." for sentence in sentences)
         lines.append(json.dumps({"text": text}))
     (folder / "texts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -67,8 +67,8 @@ def place(tmp_path_factory):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_passes_check_without_a_network(path, place, monkeypatch, registry):
     monkeypatch.chdir(place)
-    looked = check_inputs(load_recipe(path, registry=registry))
-    on_hub = {each.name for each in looked.unchecked.values()}
+    report = check_inputs(load_recipe(path, registry=registry))
+    on_hub = {value.name for value in report.unchecked.values()}
     assert bool(on_hub) == (path.stem.startswith("rexbert") or path.stem == "continue-from-encoder")
 
 
@@ -80,7 +80,7 @@ def test_every_recipe_has_a_whole_plan(path, registry, tmp_path):
     assert plan.why_unknown == ""
 
 
-def test_check_lists_what_lies_on_the_hub(tmp_path):
+def test_check_lists_names_on_the_hub(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", "from rexplug.cli import main; main()", "check", str(ROOT / "recipes/rexbert-base.yaml")],
         # A hub that refuses every connection: to ask it would fail, to wait for it would be seen.
@@ -271,7 +271,7 @@ def checkpoint(tmp_path_factory, place, registry):
 
 
 @pytest.mark.slow
-def test_a_small_copy_goes_on_from_an_encoder_and_keeps_its_thetas(place, tmp_path, registry, checkpoint):
+def test_a_small_copy_continues_from_an_encoder_and_keeps_its_thetas(place, tmp_path, registry, checkpoint):
     changes = [*files(place, general="general", domain="devops"), f"tokenizer.from={checkpoint}"]
     manifest = run("continue-from-encoder", place, tmp_path / "run", registry, *changes, f"model.from={checkpoint}")
     trained = manifest.values["stages"]["train.anneal"]["result"]

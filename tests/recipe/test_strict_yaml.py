@@ -92,7 +92,7 @@ def test_an_empty_text_has_no_value():
         ),
     ],
 )
-def test_what_is_refused(text, message):
+def test_refused_values(text, message):
     with pytest.raises(RecipeError) as caught:
         parse(text, "r.yaml")
     assert str(caught.value) == message

@@ -11,7 +11,7 @@ from rexplug.recipe import load_suite
 REGISTRY = load_plugins()
 
 
-def test_data_is_put_in(tmp_path):
+def test_data_is_substituted(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("evaluators:\n  - {use: classification, train: $DATA/train.csv, title: mine}\n")
     (evaluator,) = load_suite(str(path), Path("/data"), REGISTRY).evaluators

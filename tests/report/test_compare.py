@@ -122,14 +122,18 @@ def test_two_models_of_one_name_are_refused(tmp_path, low):
     assert str(caught.value) == "two models are called 'a'; put LABEL= before one of them"
 
 
-def test_folders_of_one_name_are_told_apart_by_those_above(tmp_path, low, monkeypatch):
+def test_folders_of_one_name_are_distinguished_by_their_parents(tmp_path, low, monkeypatch):
     for name in ("masking=random/seed-1", "masking=guided/seed-1", "other/seed-2", "x/masking=random/seed-1"):
         write(tmp_path / name, low)
     monkeypatch.chdir(tmp_path)
     names = ["masking=random/seed-1", "masking=guided/seed-1", "other/seed-2"]
-    assert [each.label for each in find_all(names)] == ["masking=random/seed-1", "masking=guided/seed-1", "seed-2"]
+    assert [results.label for results in find_all(names)] == [
+        "masking=random/seed-1",
+        "masking=guided/seed-1",
+        "seed-2",
+    ]
     further = find_all(["masking=random/seed-1", "x/masking=random/seed-1", "mine=other/seed-2"])
-    assert [each.label for each in further] == [
+    assert [results.label for results in further] == [
         f"{tmp_path.name}/masking=random/seed-1",
         "x/masking=random/seed-1",
         "mine",
@@ -156,7 +160,7 @@ def test_runs_of_a_variant_are_one_model_with_a_spread(tmp_path, low):
     assert str(caught.value) == "v: toy.search score: the runs were measured on different items and cannot be pooled"
 
 
-def test_without_scores_nothing_is_tested_and_that_is_said(tmp_path, low):
+def test_without_scores_nothing_is_tested_and_a_note_says_so(tmp_path, low):
     for name in ("a", "b"):
         write(tmp_path / "all" / name, low, scores=False)
     found = compare_models(find_results(str(tmp_path / "all")))
@@ -178,7 +182,7 @@ def heads(*models):
     return comparison.varied, comparison.heads
 
 
-def test_what_all_labels_share_is_said_once():
+def test_what_all_labels_share_is_shown_once():
     assert heads("masking=random rate:0.15", "masking=guided_mlm.whole_word") == (
         "masking",
         [["random rate:0.15"], ["guided_mlm.", "whole_word"]],

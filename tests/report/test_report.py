@@ -176,7 +176,7 @@ def test_nothing_is_loaded_and_nothing_runs(run):
     assert page.text.count(EVIL) >= 7
 
 
-def test_plots_say_what_is_on_their_axes(run):
+def test_plots_label_their_axes(run):
     text = Page(write_report(run, make_recipe()).read_text()).text
     for part in (
         "loss (nats per masked token)",
@@ -232,7 +232,7 @@ def test_the_card_has_front_matter_and_metrics(run):
     assert 'AutoModelForMaskedLM.from_pretrained("model")' in body
 
 
-def test_the_card_says_what_the_recipe_says_of_use_limits_and_licences(run):
+def test_the_card_repeats_the_recipes_use_limits_and_licences(run):
     recipe = make_recipe()
     card = {
         "license": "apache-2.0", "intended_use": "Search in toy shops.", "limits": "Knows no prices.",

@@ -27,7 +27,7 @@ def starts(text, tokens):
         (["a_", "b", "\n", "c"], ["a_", "\n", "c"]),
     ],
 )
-def test_words_begin_where_the_characters_say(tokens, expected):
+def test_word_starts_follow_the_characters(tokens, expected):
     assert starts("".join(tokens), tokens) == expected
 
 

@@ -34,7 +34,7 @@ def test_the_same_ids(pair):
     assert pair(of("oak", "red"), of("oak", "red")) is None
 
 
-def test_moved_ids_are_told_with_three_examples(pair):
+def test_moved_ids_are_reported_with_three_examples(pair):
     assert pair(of("oak", "red", "steel", "lamp"), of("lamp", "oak", "red", "steel")) == (
         "4 of 9 shared tokens have other ids ('oak' is 5 and not 6, 'red' is 6 and not 7, 'steel' is 7 and not 8)"
     )
@@ -47,7 +47,7 @@ def test_other_tokens_at_the_same_ids(pair):
 @pytest.mark.parametrize(
     "theirs", [("oak",), ("oak", "[unused0]"), ("oak", "<|reserved_1|>"), ("oak", "more", "at the end")]
 )
-def test_new_tokens_behind_those_of_the_checkpoint_or_in_its_free_places(pair, theirs):
+def test_new_tokens_after_those_of_the_checkpoint_or_in_reserved_ids(pair, theirs):
     ours = ("oak", "more") if len(theirs) == 3 else ("oak", "new")
     assert pair(of(*ours), of(*theirs)) is None
 

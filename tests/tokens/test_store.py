@@ -17,7 +17,7 @@ def write(folder, number, lengths, vocabulary_size=1000, prefix="d"):
     draw = np.random.default_rng(number)
     tokens = [draw.integers(5, min(vocabulary_size, 900), n).astype(np.uint32) for n in lengths]
     write_shard(
-        folder, number, tokens=tokens, channels={WORD_START: [(each % 2).astype(np.uint8) for each in tokens]},
+        folder, number, tokens=tokens, channels={WORD_START: [(ids % 2).astype(np.uint8) for ids in tokens]},
         documents={
             "id": [f"{prefix}-{number}-{i}" for i in range(len(lengths))],
             "url": pa.array([None] * len(lengths), pa.string()),

@@ -31,7 +31,7 @@ class Capitals(rexplug.SalienceScorer):
 
     def fit(self, corpus: rexplug.CorpusSample) -> Self:
         assert corpus.folder.is_dir()
-        return self.model_copy(update={"documents": sum(1 for each in corpus.documents.values() for _ in each)})
+        return self.model_copy(update={"documents": sum(1 for value in corpus.documents.values() for _ in value)})
 
     def score(self, document: rexplug.TokenizedDocument) -> NDArray[np.uint8]:
         assert self.documents == 120
@@ -122,7 +122,7 @@ def test_a_tokenizer_without_a_mask_is_refused(tokenizer, tmp_path):
     )
 
 
-def test_the_store_holds_what_the_tokenizer_says_with_its_channels(corpus, tokenizer, tmp_path):
+def test_the_store_holds_the_tokenizers_output_with_its_channels(corpus, tokenizer, tmp_path):
     scorer = Capitals()
     (fitted,) = fit_scorers([scorer], corpus, list(TEXTS), folder=tmp_path / "fitted", seed=1)
     assert fitted.documents == 120

@@ -1,1 +1,1 @@
-"""Everything that knows datatrove: its filters, formatters and readers as components, and a word tokenizer for them."""
+"""datatrove's filters, formatters and readers as components that a recipe names, and a word tokenizer for them."""

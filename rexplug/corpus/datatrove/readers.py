@@ -16,8 +16,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from rexplug.components import Document, DocumentSource, Shard
+from rexplug.components.quantities import Positive
 from rexplug.corpus.datatrove.blocks import UnknownBlockError, checked_options, find_block
-from rexplug.corpus.sources.files import ERROR, Positive
+from rexplug.corpus.sources.files import ERROR
 from rexplug.errors import DataError, one_line
 
 _ROWS_PER_SHARD = 50_000
@@ -164,8 +165,8 @@ class DatatroveReader(DocumentSource):
                 where = self._block.data_folder.resolve_paths(path)
                 if self.damaged == "refuse":
                     raise DataError(
-                        f"{where} is damaged: {one_line(error, 200)}; mend or remove it, or write "
-                        "`damaged: skip` to go on without the rest of it"
+                        f"{where} is damaged: {one_line(error, 200)}; repair or remove it, or write "
+                        "`damaged: skip` to leave out the rest of it"
                     ) from None
                 yield Document(f"{path}/damage", "", None, {"place": f"{where}:damage", ERROR: "a damaged file"})
 

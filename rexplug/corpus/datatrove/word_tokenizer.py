@@ -29,5 +29,5 @@ class RegexWordTokenizer(WordTokenizer):
         return [match.span() for match in SENTENCE.finditer(text)]
 
     def sent_tokenize(self, text: str) -> list[str]:
-        """The sentences."""
+        """The sentences of a text."""
         return [stripped for start, end in self.span_tokenize(text) if (stripped := text[start:end].strip())]

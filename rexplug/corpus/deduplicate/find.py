@@ -44,7 +44,7 @@ def find_duplicates(
         seed: of the MinHash functions.
         folder: for what is written on the way.
         signatures: the folder of MinHash signatures, with the place in `shards` as the number of a file.
-        progress: told what happens.
+        progress: receives the notes and progress.
         name: of the sources, for messages.
     """
     keys = [path for path, _ in shards]

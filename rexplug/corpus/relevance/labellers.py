@@ -56,7 +56,7 @@ class LabelFile(Labeller):
         return (self.path,)
 
     def check(self) -> None:
-        """Read the file.
+        """Check that the file can be read and has labels.
 
         Raises:
             DataError: it is missing, damaged, or a row has no known label; with file and line.

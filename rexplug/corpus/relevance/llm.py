@@ -31,7 +31,9 @@ _SECRET = re.compile(
 )
 """Names of options and parameters that hold secrets; `max_tokens` and the like do not match."""
 _SHORTEST_SECRET = 6
-"""A shorter key cannot be told from a word."""
+"""A shorter key cannot be distinguished from a word."""
+_TEXT_KEY = "said"
+"""The key of a reply's text in the cache, which keeps its name: answers that were paid for stay readable."""
 _MEANING = {"yes": True, "no": False, "unsure": None}
 
 
@@ -40,7 +42,7 @@ class _Reply:
     """The reply to one request: the answer (None if it could not be read), the text, and the tokens that the endpoint counted."""
 
     answer: str | None
-    said: str
+    text: str
     tokens_in: int
     tokens_out: int
 
@@ -63,9 +65,9 @@ class Price(BaseModel):
 class Llm(Labeller):
     """Labels by a language model, one request per document, over any endpoint that speaks OpenAI's chat protocol.
 
-    The instruction comes from the vertical's plugin (`follow`) or stands in the recipe (`prompt`). Answers are kept on disk by
+    The instruction comes from the vertical's plugin (`follow`) or is written in the recipe (`prompt`). Answers are kept on disk by
     model, instruction and text: a run that was killed, or is repeated, pays for nothing twice. Before the first request the
-    number of documents, tokens and, with a `price`, the cost are said; a `budget` that does not cover them is refused.
+    number of documents, tokens and, with a `price`, the cost are reported; a `budget` that does not cover them is refused.
     """
 
     name: ClassVar[str] = "llm"
@@ -107,7 +109,7 @@ class Llm(Labeller):
         if self.follow is not None and self.follow.instruction() is None:
             raise ValueError(f"{self.follow.name} has no instruction to follow; write a `prompt`")
         if self.budget is not None and self.price is None:
-            raise ValueError("a `budget` needs a `price` to be held against")
+            raise ValueError("a `budget` needs a `price` to be compared with")
         return self
 
     def instruction(self) -> str:
@@ -119,7 +121,7 @@ class Llm(Labeller):
         """The key must be in the environment and not in the recipe, and the client must be installed; nothing is sent.
 
         Raises:
-            DataError: one of them is missing, or a secret stands in the recipe, which is saved with the run.
+            DataError: one of them is missing, or a secret is in the recipe, which is saved with the run.
         """
         problem = self._secret_in_recipe()
         if problem is not None:
@@ -157,7 +159,7 @@ class Llm(Labeller):
         secret = self._secret
         written = json.dumps([self.model, self.base_url, self.prompt, self.options], ensure_ascii=False)
         if len(secret) >= _SHORTEST_SECRET and secret in written:
-            return f"the value of {self.key_from} stands in the recipe"
+            return f"the value of {self.key_from} is in the recipe"
         return None
 
     def _hide(self, text: str) -> str:
@@ -187,13 +189,13 @@ class Llm(Labeller):
                 if self.budget is not None and spent > self.budget:
                     raise DataError(
                         f"llm: {spent:.2f} were spent, more than the budget of {self.budget:g}; the {number} answers are kept. "
-                        "With a higher budget the same command goes on from there"
+                        "With a higher budget the same command resumes from there"
                     )
-        failed = [known[key].said for key in keys if known[key].answer is None]
+        failed = [known[key].text for key in keys if known[key].answer is None]
         if len(failed) > self.max_failed * len(keys):
             raise DataError(
                 f"llm: {len(failed)} of {len(keys)} documents got no answer that can be read (yes, no or unsure), e.g. "
-                f"'{failed[0][:80]}'; mend the instruction or answer_tokens, or raise max_failed"
+                f"'{failed[0][:80]}'; correct the instruction or answer_tokens, or raise max_failed"
             )
         return [None if known[key].answer is None else _MEANING[str(known[key].answer)] for key in keys]
 
@@ -249,7 +251,7 @@ class Llm(Labeller):
             except openai.APIConnectionError as error:
                 raise DataError(
                     f"llm: {self.base_url} did not answer ({self._short(error)}) after {self.retries + 1} tries; what was "
-                    "answered is kept and the same command goes on from there"
+                    "answered is kept and the same command resumes from there"
                 ) from None
             except openai.OpenAIError as error:
                 raise DataError(f"llm: the answer of {self.base_url} is not OpenAI's: {self._short(error)}") from None
@@ -264,19 +266,19 @@ class Llm(Labeller):
         messages = [{"role": "system", "content": self.instruction()}, {"role": "user", "content": text}]
         request = {"temperature": 0, "seed": seed, "max_tokens": self.answer_tokens, **self.options}
         tokens_in = tokens_out = 0
-        said = ""
+        answer = ""
         for _ in range(2):  # an answer that cannot be read is asked for once more
             response = client.chat.completions.create(model=self.model, messages=messages, **request)
             usage = getattr(response, "usage", None)
             tokens_in += getattr(usage, "prompt_tokens", 0) or 0
             tokens_out += getattr(usage, "completion_tokens", 0) or 0
             choices = getattr(response, "choices", None)
-            said = str(choices[0].message.content or "") if choices else f"a reply without choices: {response}"
-            said = self._hide(said)
-            match = _ANSWER.fullmatch(said)
+            answer = str(choices[0].message.content or "") if choices else f"a reply without choices: {response}"
+            answer = self._hide(answer)
+            match = _ANSWER.fullmatch(answer)
             if match:
-                return _Reply(match[1].lower(), said, tokens_in, tokens_out)
-        return _Reply(None, said, tokens_in, tokens_out)
+                return _Reply(match[1].lower(), answer, tokens_in, tokens_out)
+        return _Reply(None, answer, tokens_in, tokens_out)
 
 
 def _host(address: str) -> str | None:
@@ -309,7 +311,7 @@ class _Cache:
             self._file.execute("create table if not exists replies (key text primary key, reply text not null)")
         except sqlite3.DatabaseError as error:
             raise DataError(
-                f"llm: the answers kept in {path} cannot be read: {error}; remove the file to ask anew"
+                f"llm: the answers kept in {path} cannot be read: {error}; remove the file to ask again"
             ) from None
 
     def read(self, keys: Sequence[str]) -> dict[str, _Reply]:
@@ -318,11 +320,15 @@ class _Cache:
             part = keys[start : start + 500]
             marks = ",".join("?" * len(part))
             for key, reply in self._file.execute(f"select key, reply from replies where key in ({marks})", part):
-                replies[key] = _Reply(**json.loads(reply))
+                stored = json.loads(reply)
+                replies[key] = _Reply(stored["answer"], stored[_TEXT_KEY], stored["tokens_in"], stored["tokens_out"])
         return replies
 
     def write(self, key: str, reply: _Reply) -> None:
-        self._file.execute("insert or replace into replies values (?, ?)", (key, json.dumps(vars(reply))))
+        stored = {
+            "answer": reply.answer, _TEXT_KEY: reply.text, "tokens_in": reply.tokens_in, "tokens_out": reply.tokens_out,
+        }  # fmt: skip
+        self._file.execute("insert or replace into replies values (?, ?)", (key, json.dumps(stored)))
 
     def close(self) -> None:
         self._file.close()

@@ -38,11 +38,11 @@ def draw_candidates(
             Candidate("labels", replace(document, text=document.text[: options.characters])) for document in brought
         )
     names = options.sources or sources_to_classify(sources)
-    wanted = options.labels.labelled_ids()
+    labelled_ids = options.labels.labelled_ids()
     candidates: list[Candidate] = []
     for name in names:
         progress.start(f"sample {name}")
-        documents = _passing(sources[name], options, wanted)
+        documents = _passing(sources[name], options, labelled_ids)
         lowest = heapq.nsmallest(
             options.documents,
             (
@@ -56,7 +56,7 @@ def draw_candidates(
     return _different(candidates)
 
 
-def _passing(source: DocumentSource, options: Relevance, wanted: frozenset[str] | None) -> Iterator[Document]:
+def _passing(source: DocumentSource, options: Relevance, labelled_ids: frozenset[str] | None) -> Iterator[Document]:
     before: list[CorpusFilter] = []
     for corpus_filter in source.filters:
         if corpus_filter.name == "relevance":
@@ -68,7 +68,7 @@ def _passing(source: DocumentSource, options: Relevance, wanted: frozenset[str] 
     for index in range(count):
         share = pool // count + (index < pool % count)
         for document in islice(shard_documents(source, index, count), share):
-            if ERROR in document.metadata or (wanted is not None and document.id not in wanted):
+            if ERROR in document.metadata or (labelled_ids is not None and document.id not in labelled_ids):
                 continue
             passed = _judged(document, before)
             if passed is not None:
@@ -80,9 +80,9 @@ def _judged(document: Document, filters: list[CorpusFilter]) -> Document | None:
         verdict = judge_document(corpus_filter, document)
         if not verdict.keep:
             return None
-        mended = getattr(verdict, "text", None)
-        if mended is not None:
-            document = replace(document, text=mended)
+        corrected = getattr(verdict, "text", None)
+        if corrected is not None:
+            document = replace(document, text=corrected)
     return document
 
 

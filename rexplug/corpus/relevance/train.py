@@ -91,7 +91,7 @@ def train_relevance(
         "test_by_source": _by_source(parts["test"], truth["test"], scores["test"] >= threshold, seed),
         "curve": rows,
         "mistakes": _mistakes(parts["test"], scores["test"], threshold),
-        "note": "Measured against the labels above: as right as they are. Threshold from dev, these figures from test.",
+        "note": "Measured against the labels above: as right as they are. Threshold from dev, these metrics from test.",
         "seconds": round(time.monotonic() - began, 2),
     }
     write_json(folder / "relevance.json", report)
@@ -160,16 +160,16 @@ def _audited(
     }  # fmt: skip
     value = agreement["kappa"]["value"]
     if audit.min_kappa is not None and (value is None or value < audit.min_kappa):
-        said = "not defined (one label only)" if value is None else f"{value:.2f}"
+        kappa = "not defined (one label only)" if value is None else f"{value:.2f}"
         raise DataError(
-            f"relevance: the two judges agree with a kappa of {said} on {agreement['documents']} documents, less than "
-            f"relevance.audit.min_kappa ({audit.min_kappa:g}); mend the instruction or the labels"
+            f"relevance: the two judges agree with a kappa of {kappa} on {agreement['documents']} documents, less than "
+            f"relevance.audit.min_kappa ({audit.min_kappa:g}); correct the instruction or the labels"
         )
-    mended = list(labels)
+    corrected = list(labels)
     for index, other in differing:
         if audit.disagreement != "keep":
-            mended[index] = other if audit.disagreement == "overrule" else None
-    return mended, report
+            corrected[index] = other if audit.disagreement == "overrule" else None
+    return corrected, report
 
 
 def _by_source(

@@ -16,7 +16,7 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
-def remote_files(pattern: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str, int, str]]:
+def remote_files(pattern: str, name_matches: Callable[[str], bool]) -> Iterator[tuple[str, str, int, str]]:
     """Yield (address, folder that the listing began at, size in bytes, version) of the files that an address or a glob means.
 
     Raises:
@@ -29,7 +29,7 @@ def remote_files(pattern: str, wanted: Callable[[str], bool]) -> Iterator[tuple[
             files = filesystem.glob(path, detail=True)
             root = path[: min(path.index(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
         elif filesystem.isdir(path):
-            files = {k: v for k, v in filesystem.find(path, detail=True).items() if wanted(k.rpartition("/")[2])}
+            files = {k: v for k, v in filesystem.find(path, detail=True).items() if name_matches(k.rpartition("/")[2])}
             root = path
         else:
             files = {path: filesystem.info(path)} if filesystem.exists(path) else {}

@@ -13,7 +13,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from rexplug.components import Document, DocumentSource, Quantity, Shard
+from rexplug.components import Document, DocumentSource, Shard
+from rexplug.components.quantities import Positive
 from rexplug.corpus.sources.file_io import is_remote, remote_files
 from rexplug.errors import DataError, brief
 from rexplug.io.compression import DamagedFile
@@ -29,7 +30,6 @@ def _as_tuple(value: Any) -> Any:
 Names = Annotated[
     tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str]), Field(min_length=1)
 ]
-Positive = Annotated[Quantity, Field(gt=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class FileSource(DocumentSource):
         except DamagedFile as error:
             if self.damaged == "refuse":
                 raise DataError(
-                    f"{piece.file.path} is damaged: {error}; mend or remove it, or write `damaged: skip` to go on without "
+                    f"{piece.file.path} is damaged: {error}; repair or remove it, or write `damaged: skip` to leave out "
                     "the rest of it"
                 ) from None
             yield broken(piece.file, "damage", "a damaged file")

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rexplug.corpus.sources.files import FileSource, Positive
+from rexplug.components.quantities import Positive
+from rexplug.corpus.sources.files import FileSource
 from rexplug.corpus.sources.html_worker import extract_apart
 from rexplug.errors import DataError
 

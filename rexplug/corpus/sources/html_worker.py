@@ -1,4 +1,4 @@
-"""Extracts web pages in a separate process, so that a page that takes for ever or crashes the parser costs only itself.
+"""Extracts web pages in a separate process, so that a page that takes too long or crashes the parser costs only itself.
 
 Run as a script, this file is that process: it imports nothing of rexplug and starts in the time of one import. Messages on its
 standard input and output are a length of 8 bytes and a pickle. The limit is on processor time, kept by the kernel: the timer's
@@ -53,7 +53,7 @@ class Extractor:
         return self._process.wait()
 
     def close(self) -> None:
-        """End the process."""
+        """End the worker process."""
         atexit.unregister(self.close)
         if self.owner == os.getpid():
             for pipe in (self._process.stdin, self._process.stdout):

@@ -48,12 +48,12 @@ def _root_mean(gradient: Tensor, square: Tensor, beta2: float, minimum: float) -
 
 
 class FusedStableAdamW(_FusedOptimizer, StableAdamW):
-    """StableAdamW."""
+    """StableAdamW with torch's fused AdamW kernel, for parameters on a CPU."""
 
     clips = True
 
 
 class FusedAdamW(_FusedOptimizer, AdamW):
-    """AdamW."""
+    """AdamW with torch's fused kernel, for parameters on a CPU."""
 
     clips = False

@@ -18,8 +18,8 @@ _KEPT_OF_GROUPS = ("setup", "step")
 
 def _implementation(name: str) -> Implementation:
     module, _, attribute = OPTIMIZERS[name].implementation.partition(":")
-    found: Implementation = getattr(import_module(module), attribute)
-    return found
+    implementation: Implementation = getattr(import_module(module), attribute)
+    return implementation
 
 
 def _target(parameter: torch.Tensor) -> Target:
@@ -46,8 +46,8 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, saved: dict[str, Any]
     `saved` holds full tensors; where parameters are sharded, each rank takes its shards of them.
     """
     groups = [
-        {**theirs, **{key: value for key, value in own.items() if key not in ("params", *_KEPT_OF_GROUPS)}}
-        for theirs, own in zip(saved["param_groups"], optimizer.param_groups, strict=True)
+        {**saved_group, **{key: value for key, value in group.items() if key not in ("params", *_KEPT_OF_GROUPS)}}
+        for saved_group, group in zip(saved["param_groups"], optimizer.param_groups, strict=True)
     ]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     adapt = _implementation(name).adapt_state

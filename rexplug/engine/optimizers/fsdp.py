@@ -54,12 +54,12 @@ class _ShardedOptimizer(PerGroupOptimizer):
 
 
 class ShardedStableAdamW(_ShardedOptimizer, StableAdamW):
-    """StableAdamW."""
+    """StableAdamW for parameters that FSDP shards."""
 
     clips = True
 
 
 class ShardedAdamW(_ShardedOptimizer, AdamW):
-    """AdamW."""
+    """AdamW for parameters that FSDP shards."""
 
     clips = False

@@ -49,7 +49,7 @@ class Collate:
         self.width, self.draw = width, np.random.default_rng(0)
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        longest = self.width or -(-max(len(each["input_ids"]) for each in examples) // 64) * 64
+        longest = self.width or -(-max(len(example["input_ids"]) for example in examples) // 64) * 64
         ids: NDArray[np.int64] = np.full((len(examples), longest), 3)
         for row, each in zip(ids, examples, strict=True):
             row[: len(each["input_ids"])] = each["input_ids"]

@@ -75,9 +75,9 @@ def waits(step: Step) -> None:
         step(0)
     torch.cuda.set_sync_debug_mode("default")
     places = collections.Counter(
-        f"{Path(each.filename).parent.name}/{Path(each.filename).name}:{each.lineno}"
-        for each in found
-        if "synchron" in str(each.message)
+        f"{Path(item.filename).parent.name}/{Path(item.filename).name}:{item.lineno}"
+        for item in found
+        if "synchron" in str(item.message)
     )
     result("waits", count=sum(places.values()), where=str(dict(places.most_common(8))))
 
@@ -149,9 +149,9 @@ def parts(model: Any, optimizer: torch.optim.Optimizer, row: TensorRow, backend:
     heads = model.config.num_attention_heads
     width = len(row.token_ids)
     up = torch.randn(width, heads, 64, device=DEVICE, dtype=torch.bfloat16 if GPU else torch.float32)
-    usable = [each for each in KERNELS if GPU and find_kernel(each, DEVICE) is not None] or [backend]
-    for each in usable:
-        packing = Packing(row.cu_seqlens, width, each, row.lengths)
+    usable = [kernel for kernel in KERNELS if GPU and find_kernel(kernel, DEVICE) is not None] or [backend]
+    for kernel in usable:
+        packing = Packing(row.cu_seqlens, width, kernel, row.lengths)
         make = partial(torch.randn, device=DEVICE, dtype=up.dtype, requires_grad=True)
         qkv: QKV = make(width, 3, heads, 64)
         if not packing.stacked:
@@ -159,7 +159,7 @@ def parts(model: Any, optimizer: torch.optim.Optimizer, row: TensorRow, backend:
         for half in (None, DEFAULT_FAMILY.half_window):
             count = attention_pairs(row.lengths, half)
             flops = 4 * count * heads * 64
-            with part(f"attention {each}"):
+            with part(f"attention {kernel}"):
                 attention = partial(attend_packed, qkv, None, packing, 0.125, half)
                 with torch.no_grad():
                     forward = milliseconds(attention, 5)
@@ -167,7 +167,7 @@ def parts(model: Any, optimizer: torch.optim.Optimizer, row: TensorRow, backend:
                 result(
                     "part",
                     case=name,
-                    what=f"attention {each} {'global' if half is None else 'local'}",
+                    what=f"attention {kernel} {'global' if half is None else 'local'}",
                     forward_ms=forward,
                     both_ms=both,
                     tflops_forward=flops / forward / 1e9,
@@ -189,9 +189,9 @@ def parts(model: Any, optimizer: torch.optim.Optimizer, row: TensorRow, backend:
             result("part", case=name, what=f"head and loss {kernel}", both_ms=ms, tflops_both=flops / ms / 1e9)
     if os.environ.get("KIT_PEERS"):
         peers(hidden, labels, model, name)
-    for each in model.parameters():
-        if each.grad is None:
-            each.grad = torch.zeros_like(each)
+    for parameter in model.parameters():
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
     ms = milliseconds(optimizer.step, 5)
     result(
         "part",

@@ -76,11 +76,13 @@ def test_a_checked_filter_pickles_without_its_block():
     assert not copy.judge(Document("1", "a table")).keep
 
 
-def test_a_filter_writes_itself_as_it_stands_in_a_recipe(tmp_path):
+def test_a_filter_dumps_to_its_recipe_entry(tmp_path):
     entry = "{use: datatrove.filter, class: GopherQualityFilter, options: {min_doc_words: 30}}"
     path = tmp_path / "r.yaml"
     path.write_text(RECIPE.replace("      - quality.gopher\n", f"      - {entry}\n", 1))
-    [found] = [each for each in load_recipe(path).sources["web"].filters if each.name == "datatrove.filter"]
+    [found] = [
+        component for component in load_recipe(path).sources["web"].filters if component.name == "datatrove.filter"
+    ]
     assert json.loads(json.dumps(found.dump())) == {
         "use": "datatrove.filter", "class": "GopherQualityFilter", "options": {"min_doc_words": 30},
     }  # fmt: skip
@@ -122,17 +124,17 @@ def test_a_filter_writes_itself_as_it_stands_in_a_recipe(tmp_path):
         ),
     ],
 )
-def test_mistakes_are_told_with_their_keys(tmp_path, entry, problem):
+def test_mistakes_are_reported_with_their_keys(tmp_path, entry, problem):
     path = tmp_path / "r.yaml"
     path.write_text(RECIPE.replace("      - quality.gopher\n", f"      - {entry}\n", 1))
     line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if entry in text)
     with pytest.raises(RecipeError) as caught:
         load_recipe(path)
-    problems = [each.strip() for each in str(caught.value).splitlines()]
+    problems = [line.strip() for line in str(caught.value).splitlines()]
     assert any(each.startswith(f"{path}:{line}: sources.web.filters.") and each.endswith(problem) for each in problems)
 
 
-def test_a_wrong_type_is_told_with_its_key():
+def test_a_wrong_type_is_reported_with_its_key():
     with pytest.raises(ValueError, match=r"options\.min_doc_words\n"):
         make("GopherQualityFilter", min_doc_words="many")
     make("GopherQualityFilter", max_symbol_word_ratio=0.25, min_avg_word_length=2.5)

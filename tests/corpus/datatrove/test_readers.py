@@ -154,18 +154,18 @@ def test_broken_records_are_counted_with_the_reasons_of_our_own_sources(tmp_path
 @pytest.mark.parametrize(
     ("reader", "kind"), [("ParquetReader", "parquet"), ("IpcReader", "arrow"), ("CSVReader", "csv")]
 )
-def test_a_file_that_breaks_off_is_refused_or_skipped_from_there(tmp_path, reader, kind):
+def test_a_truncated_file_is_refused_or_its_rest_is_skipped(tmp_path, reader, kind):
     write(tmp_path, kind, [{**row, "text": row["text"] * 50} for row in ROWS])
     [path] = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:-60])
-    with pytest.raises(DataError, match=rf"{path} is damaged: .*; mend or remove it, or write `damaged: skip`"):
+    with pytest.raises(DataError, match=rf"{path} is damaged: .*; repair or remove it, or write `damaged: skip`"):
         read(make(reader, data_folder=str(tmp_path)))
     *before, last = read(make(reader, data_folder=str(tmp_path), damaged="skip"))
     assert last.metadata[ERROR] == "a damaged file"
     assert all(ERROR not in d.metadata for d in before)
 
 
-def test_csv_that_is_no_utf8_is_damage_told_by_name(tmp_path):
+def test_csv_that_is_not_utf8_is_reported_with_its_name(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"id,text\n1,fine\n2,b\xff\xfed\n")
     with pytest.raises(DataError, match=r"a\.csv is damaged: 'utf-8' codec can't decode"):
         read(make("CSVReader", data_folder=str(tmp_path)))
@@ -177,7 +177,7 @@ def test_a_missing_column_is_refused(tmp_path):
         read(make("ParquetReader", data_folder=str(tmp_path), text_key="body"))
 
 
-def test_nothing_to_read_is_told_by_check(tmp_path):
+def test_check_reports_a_source_without_files(tmp_path):
     with pytest.raises(DataError, match=r"datatrove.IpcReader: data_folder: '.*none' has no files$"):
         make("IpcReader", data_folder=str(tmp_path / "none")).check()
     with pytest.raises(DataError, match=r"has no files that match \*\.arrow$"):
@@ -244,7 +244,7 @@ def loading(tmp_path, source):
         ),
     ],
 )
-def test_mistakes_are_told_with_their_keys(tmp_path, source, problems):
+def test_mistakes_are_reported_with_their_keys(tmp_path, source, problems):
     assert loading(tmp_path, source) == problems
 
 

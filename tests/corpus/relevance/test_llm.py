@@ -52,7 +52,7 @@ def test_answers_are_kept_and_paid_once(endpoint, context):
     assert len(endpoint.requests) == 7
 
 
-def test_a_killed_run_goes_on(endpoint, context):
+def test_a_killed_run_resumes(endpoint, context):
     endpoint.script = [(200, {}, endpoint.completion("yes")), (401, {}, {"error": {"message": "key expired"}})]
     with pytest.raises(DataError, match=r"answered 401: .*key expired"):
         llm(endpoint).label(candidates(*TEXTS), context)
@@ -72,7 +72,7 @@ def test_a_killed_run_goes_on(endpoint, context):
         (503, SOON, {"error": {"message": "busy"}}),
     ],
 )
-def test_faults_that_pass_are_tried_again(endpoint, context, fault):
+def test_transient_errors_are_retried(endpoint, context, fault):
     endpoint.script = [fault, fault]
     assert llm(endpoint).label(candidates("price"), context) == [True]
     assert len(endpoint.requests) == 3
@@ -87,7 +87,7 @@ def test_a_lost_request_is_sent_again(endpoint, context):
     assert all(request == first for request in again)
 
 
-def test_faults_that_stay_are_named(endpoint, context):
+def test_permanent_errors_are_named(endpoint, context):
     endpoint.script = [(429, SOON, {"error": {"message": "quota is gone"}})] * 9
     with pytest.raises(DataError, match=r"answered 429: .*quota is gone"):
         llm(endpoint, retries=2).label(candidates("price"), context)
@@ -109,7 +109,7 @@ def test_answers_that_can_be_read(endpoint, context, answer, label):
 
 
 @pytest.mark.parametrize("answer", ["yes and no", "", "I think yes", "maybe", None, "yesterday"])
-def test_garbage_is_asked_for_once_more_and_then_labels_nothing(endpoint, context, answer):
+def test_an_unreadable_answer_is_asked_for_once_more_and_then_labels_nothing(endpoint, context, answer):
     endpoint.answer = lambda text: answer if "poem" in text else "no"
     assert llm(endpoint, max_failed=0.5).label(candidates("a poem", "b", "c"), context) == [None, False, False]
     assert len(endpoint.requests) == 4
@@ -118,7 +118,7 @@ def test_garbage_is_asked_for_once_more_and_then_labels_nothing(endpoint, contex
     assert len(endpoint.requests) == 4, "garbage is kept too: it would only be paid for again"
 
 
-def test_a_reply_without_choices_is_garbage_and_no_crash(endpoint, context):
+def test_a_reply_without_choices_counts_as_unreadable(endpoint, context):
     endpoint.script = [(200, {}, {"choices": []}), (200, {}, {})]
     assert llm(endpoint, max_failed=1).label(candidates("price"), context) == [None]
 
@@ -153,7 +153,7 @@ def test_requests_run_side_by_side(endpoint, context):
 def test_a_damaged_cache_is_named(endpoint, context):
     context.folder.mkdir()
     (context.folder / "llm.sqlite").write_bytes(b"no database at all" * 100)
-    with pytest.raises(DataError, match=r"llm\.sqlite cannot be read: .*remove the file to ask anew"):
+    with pytest.raises(DataError, match=r"llm\.sqlite cannot be read: .*remove the file to ask again"):
         llm(endpoint).label(candidates("a"), context)
     assert not endpoint.requests
     (context.folder / "llm.sqlite").unlink()
@@ -198,8 +198,8 @@ KEY = "sk-toy-4711-very-secret"
         ({"options": {"extra_headers": {"Authorization": f"Bearer {KEY}"}}}, "options hold a key"),
         ({"options": {"extra_headers": {"X-Api-Key": "other"}}}, "options hold a key"),
         ({"options": {"extra_body": [{"headers": ["bearer other"]}]}}, "options hold a key"),
-        ({"options": {"user": KEY}, "key_from": "TOY_KEY"}, "the value of TOY_KEY stands in the recipe"),
-        ({"prompt": f"Is it? {KEY}", "key_from": "TOY_KEY"}, "the value of TOY_KEY stands in the recipe"),
+        ({"options": {"user": KEY}, "key_from": "TOY_KEY"}, "the value of TOY_KEY is in the recipe"),
+        ({"prompt": f"Is it? {KEY}", "key_from": "TOY_KEY"}, "the value of TOY_KEY is in the recipe"),
     ],
 )
 def test_a_key_in_the_recipe_is_refused_and_not_repeated(options, message, monkeypatch):
@@ -212,12 +212,12 @@ def test_a_key_in_the_recipe_is_refused_and_not_repeated(options, message, monke
     )
 
 
-def test_usual_options_are_no_secrets():
+def test_usual_options_are_not_secrets():
     options = {"max_completion_tokens": 5, "reasoning_effort": "low", "extra_body": {"top_k": 1, "stop_token_ids": [1]}}
     Llm(model="toy", base_url="http://localhost?api-version=2", prompt="?", options=options).check()
 
 
-def test_a_key_that_no_header_can_hold_is_told_without_it(monkeypatch):
+def test_a_key_that_no_header_can_hold_is_reported_without_its_value(monkeypatch):
     monkeypatch.setenv("TOY_KEY", f"{KEY}\nInjected: yes")
     with pytest.raises(DataError) as refused:
         Llm(model="toy", base_url="http://localhost", prompt="?", key_from="TOY_KEY").check()
@@ -226,7 +226,7 @@ def test_a_key_that_no_header_can_hold_is_told_without_it(monkeypatch):
     )
 
 
-def test_an_endpoint_that_repeats_the_key_finds_no_way_into_messages_or_files(endpoint, context, monkeypatch):
+def test_a_key_that_the_endpoint_repeats_stays_out_of_messages_and_files(endpoint, context, monkeypatch):
     monkeypatch.setenv("TOY_KEY", f" {KEY}\n")
     labeller = llm(endpoint, key_from="TOY_KEY", max_failed=0.0)
     endpoint.script = [(401, {}, {"error": {"message": f"Incorrect API key provided: {KEY}"}})]
@@ -243,7 +243,7 @@ def test_an_endpoint_that_repeats_the_key_finds_no_way_into_messages_or_files(en
 
 
 @pytest.mark.slow
-def test_nothing_that_a_run_writes_or_says_holds_the_key(endpoint, tmp_path, monkeypatch, capsys):
+def test_nothing_that_a_run_writes_or_prints_contains_the_key(endpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TOY_KEY", KEY)
     for name, word in (("shop", "price"), ("web", "poem")):
         rows = [{"id": f"{name}{n}", "text": f"{word} {'abcdefghij'[n % 10] * (n + 1)} of {n}"} for n in range(40)]

@@ -137,10 +137,10 @@ def test_thresholds_by_target():
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=4, max_size=60))
-def test_figures_agree_with_scikit_learn(pairs):
+def test_metrics_agree_with_scikit_learn(pairs):
     from sklearn.metrics import cohen_kappa_score, f1_score
 
-    truth, said = (np.array(each) for each in zip(*pairs, strict=True))
+    truth, said = (np.array(column) for column in zip(*pairs, strict=True))
     found = classification_metrics(truth, said, 1)
     if found["f1"]["value"] is not None:
         assert found["f1"]["value"] == pytest.approx(f1_score(truth, said))

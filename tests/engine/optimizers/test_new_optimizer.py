@@ -64,15 +64,15 @@ def test_it_trains_resumes_and_passes_its_state_on(lion, bench, phase):
 
 def test_another_optimizer_before_it_is_warned_of(lion, bench, phase):
     made = bench(phases=[phase("first", tokens=300), phase("second", tokens=300, optimizer={"use": "lion"})])
-    for each in made.phases:
-        each["learning_rate"] = {"peak": 1e-3, "schedule": "constant"}
+    for phase in made.phases:
+        phase["learning_rate"] = {"peak": 1e-3, "schedule": "constant"}
     made.train("first")
     assert made.train("second")["warnings"] == [
-        "phase 'second' uses lion, 'first' used stable_adamw: the optimizer starts anew"
+        "phase 'second' uses lion, 'first' used stable_adamw: the optimizer starts with empty state"
     ]
 
 
-def test_the_recipe_knows_it(lion, monkeypatch):
+def test_the_recipe_accepts_it(lion, monkeypatch):
     assert Optimizer(use="lion").model_dump()["use"] == "lion"
     assert Optimizer.model_json_schema()["properties"]["use"]["enum"] == ["stable_adamw", "adamw", "lion"]
     with pytest.raises(ValidationError, match=r"Input should be 'stable_adamw', 'adamw' or 'lion'"):

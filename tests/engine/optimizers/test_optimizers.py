@@ -34,7 +34,7 @@ def test_decay_is_the_share_of_the_peak_and_spares_one_dimension(phase, use, sha
     assert torch.equal(model.norm, torch.ones(4))
 
 
-def test_moments_pass_to_a_phase_with_another_peak_and_the_decay_stays_right(phase):
+def test_optimizer_moments_carry_over_to_another_peak_with_the_right_decay(phase):
     model = Two()
     first = build_optimizer(model, options(phase, 0.01))
     for parameter in model.parameters():

@@ -17,7 +17,7 @@ def made(*shape, seed=0):
 def test_linear_and_its_gradients(rows, bias, residual):
     inputs = [made(rows, 24), made(40, 24, seed=1), made(40, seed=2) if bias else None]
     inputs.append(made(rows, 40, seed=3) if residual else None)
-    given = [each for each in inputs if each is not None]
+    given = [tensor for tensor in inputs if tensor is not None]
     expected = F.linear(*inputs[:3]) + (inputs[3] if residual else 0)
     ours = linear(*inputs)
     assert torch.allclose(ours, expected, atol=1e-5)

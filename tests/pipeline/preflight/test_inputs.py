@@ -75,8 +75,8 @@ def checkpoint(folder, **config):
 
 def test_a_tokenizer_and_a_checkpoint_in_a_folder(place, look):
     folder = checkpoint(tokenizer(place / "encoder"))
-    looked = look(f"tokenizer={{from: {folder}}}", f"model={{from: {folder}}}", f"baselines=[bm25, mine={folder}]")
-    assert looked.lines() == []
+    report = look(f"tokenizer={{from: {folder}}}", f"model={{from: {folder}}}", f"baselines=[bm25, mine={folder}]")
+    assert report.lines() == []
 
 
 def complaints(look, *overrides):
@@ -176,7 +176,7 @@ def test_a_checkpoint_of_a_run_is_compared_with_the_tokenizer_of_the_run(place, 
     assert problem.endswith(f"use the checkpoint's own tokenizer (tokenizer: {{from: {own.resolve()}}})")
 
 
-def test_a_checkpoint_without_a_tokenizer_is_remarked_on(place, look):
+def test_a_checkpoint_without_a_tokenizer_gets_a_note(place, look):
     own, bare = tokenizer(place / "own"), checkpoint(place / "bare")
     assert look(f"tokenizer={{from: {own}}}", f"model={{from: {bare}}}").lines() == [
         f"  note: model.from: '{bare}' has no tokenizer.json, so that its ids cannot be compared with those of the "
@@ -201,7 +201,7 @@ def test_a_folder_without_a_tokenizer(place, look):
     ]
 
 
-def test_a_released_checkpoint_is_remarked_on(look):
+def test_a_released_checkpoint_gets_a_note(look):
     released = ["tokenizer={from: nobody/none}", "model={from: jhu-clsp/ettin-encoder-17m}"]
     assert look(*released).warnings == (
         "model.from: the released 'jhu-clsp/ettin-encoder-17m' ended with a learning rate decay, and phase 'anneal' decays "

@@ -25,7 +25,7 @@ def test_a_quarter_of_the_phase(schedule, way):
 
 
 @given(st.sampled_from([Linear, Cosine, OneMinusSqrt]), st.floats(0, 1), st.floats(0, 1))
-def test_shares_add_up_to_one_and_move_one_way(schedule, first, second):
+def test_shares_add_up_to_one_and_are_monotonic(schedule, first, second):
     first, second = sorted((first, second))
     early, late = schedule(**ENDS).weights(first), schedule(**ENDS).weights(second)
     assert sum(early.values()) == pytest.approx(1)
@@ -104,7 +104,7 @@ phases:
         (lambda: Linear(start={"web": 1}, end={"web": 1}, sped=2), "Extra inputs are not permitted"),
     ],
 )
-def test_what_is_no_schedule_is_refused(make, message):
+def test_invalid_schedules_are_refused(make, message):
     with pytest.raises(ValidationError) as refused:
         make()
     assert message in str(refused.value)

@@ -125,7 +125,7 @@ def test_terms_are_whole_words_in_any_case_and_colours_join():
 def test_titles_begin_with_their_brand(title, brand):
     brands = [value for value, attribute in found(title + "\nand more") if attribute == "brand"]
     assert brands == ([brand] if brand else [])
-    assert not [each for each in found(title, title_brands=False) if each[1] == "brand"]
+    assert not [item for item in found(title, title_brands=False) if item[1] == "brand"]
 
 
 def test_explanations_name_the_attribute():

@@ -33,7 +33,7 @@ def test_generated_search_is_fixed_and_graded():
         assert set(grades.values()) <= {1, 2, 3}
 
 
-def test_what_is_learnt_before_searching_is_not_what_is_asked():
+def test_training_queries_are_not_evaluation_queries():
     made = ProductSearch(products=300, queries=60, pairs=500).collection()
     assert 300 < len(made.training) <= 500
     assert not {query for query, _ in made.training} & set(made.queries.values())
@@ -138,7 +138,7 @@ def test_rare_query_classes_are_left_out_and_the_others_are_everywhere(tmp_path)
     assert len(task.train) + len(task.dev) + len(task.test) == 40
 
 
-def test_attributes_are_marked_where_they_stand(tmp_path):
+def test_attributes_are_marked_at_their_characters(tmp_path):
     row = {
         "input": "Acme red patent shoe red 14 M",
         "target_scores": {"Color": {"red": 1}, "Finish": {"red patent": 1}, "Size": {"14 M": 1}, "Brand": {"n/a": 1}},

@@ -13,7 +13,7 @@ def document(text):
     return Document(id="1", text=text)
 
 
-def test_product_page_keeps_offers_and_says_why_not():
+def test_product_page_keeps_offers_and_gives_reasons_for_drops():
     assert ProductPage().judge(document(SHOP)).keep
     verdict = ProductPage().judge(document(ESSAY))
     assert (verdict.keep, verdict.reason) == (False, "few product signals")

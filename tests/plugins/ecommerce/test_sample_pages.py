@@ -58,7 +58,7 @@ def test_duplicates_repeat_an_earlier_page():
         seen.add(page.text)
 
 
-def test_long_specifications_end_with_what_they_began_with():
+def test_long_specifications_repeat_their_first_line_at_the_end():
     made = [p for p in pages(SamplePages(pages=200), 1) if p.metadata["kind"] == "long_specification"]
     assert made
     for page in made:

@@ -55,6 +55,26 @@ def test_the_fitted_scorer_comes_back_from_its_options(tmp_path):
     assert np.array_equal(again.score(document), scorer.score(document))
 
 
+def test_a_moved_run_scores_with_its_own_table(tmp_path):
+    from rexplug.document_files import DocumentWriter
+    from rexplug.tokens.tokenize import fit_scorers
+
+    for name, texts in (("retail", RETAIL), ("web", GENERAL)):
+        with DocumentWriter(tmp_path / f"run/corpus/{name}/kept/00000.parquet") as writer:
+            for number, text in enumerate(texts):
+                writer.write(rexplug.Document(f"{name}-{number}", text))
+
+    def fit(run):
+        scorers = [Contrastive(domain="retail", general="web", share=1.0, prior=100)]
+        return fit_scorers(scorers, run / "corpus", ("retail", "web"), folder=run / "fitted", seed=1)[0]
+
+    document = tokenized("waterproof boots")
+    scores = fit(tmp_path / "run").score(document)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert scores.any()
+    assert np.array_equal(fit(tmp_path / "moved").score(document), scores)
+
+
 def test_a_higher_bar_leaves_fewer_words(tmp_path):
     document = tokenized(RETAIL[0])
     low, high = (fitted(tmp_path, at_least=z, prior=100).score(document) for z in (2.0, 50.0))
@@ -78,7 +98,7 @@ def test_mistakes_are_named(tmp_path):
     assert str(refused.value) == "guided_mlm.contrastive must be fitted before it scores"
 
 
-def test_sources_of_one_and_the_same_word_hold_nothing_that_marks_either(tmp_path):
+def test_sources_with_the_same_single_word_have_no_salient_words(tmp_path):
     scorer = Contrastive(domain="retail", general="web").fit(corpus(tmp_path, retail=["so so"], web=["so"]))
     assert scorer.score(tokenized("so")).tolist() == [0]
 
@@ -143,7 +163,7 @@ def test_on_real_text_words_of_the_domain_are_salient_and_general_ones_are_not(t
 
     def salient(texts):
         scores = [scorer.score(tokenized(text)) for text in texts]
-        return sum((each > 0).sum() for each in scores) / sum(len(each) for each in scores)
+        return sum((values > 0).sum() for values in scores) / sum(len(values) for values in scores)
 
     # On documents that were not counted.
     assert salient(shop[half:]) > 4 * salient(wiki[1000:])

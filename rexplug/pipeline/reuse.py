@@ -1,4 +1,4 @@
-"""Takes over what another run did for the same stage, as hard links, instead of doing it again."""
+"""Reuses the outputs of another run's identical stage, as hard links, instead of computing them again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def find_donor(stage: Stage, fingerprint: str, manifest: Manifest, siblings: Seq
     return None
 
 
-def take_over(stage: Stage, donor: Manifest, manifest: Manifest, fingerprint: str) -> None:
+def reuse_outputs(stage: Stage, donor: Manifest, manifest: Manifest, fingerprint: str) -> None:
     """Replace a stage's outputs and its entry in the manifest by those of the donor."""
     stage.remove_outputs()
     for path in stage.outputs:
