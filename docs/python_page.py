@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from reference_pages import one_line, signature, written_parameters
+from pydantic import BaseModel
+from reference_pages import one_line, options_of, signature, written_parameters
 
 import rexplug
 from rexplug import api, testing
+from rexplug.documented import strings_under_fields
 from rexplug.plugins.hookspecs import KINDS
 
 FIRST = (
@@ -83,7 +86,7 @@ def described(prefix: str, module: Any, names: Iterable[str]) -> list[str]:
         if inspect.isfunction(thing):
             lines.append(f"```python\n{call(f'{prefix}.{name}', thing)}\n```\n")
         lines.append((CONSTANTS.get(name) or docstring(thing)).rstrip() + "\n")
-        if inspect.isclass(thing) and (listed := [f"- {member}" for member in members(thing)]):
+        if inspect.isclass(thing) and (listed := [f"- {member}" for member in (*fields_of(thing), *members(thing))]):
             lines += [*listed, ""]
     return lines
 
@@ -121,6 +124,31 @@ def docstring(thing: Any) -> str:
             section = False if line.strip() else section
             out.append(line)
     return "\n".join(out)
+
+
+def fields_of(thing: type) -> Iterator[str]:
+    """The public fields of a dataclass or a model with their types and defaults, in the order of its constructor."""
+    if issubclass(thing, BaseModel) and thing.__name__ not in ("Component", "Recipe"):
+        for name, option in options_of(thing).items():
+            default = "" if option.is_required() else f" = {option.get_default(call_default_factory=True)!r}"
+            yield f"`{name}: {written_type(option.annotation)}{default}`: {one_line(option.description or '')}"
+    docs = strings_under_fields(thing)
+    for field in dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ():
+        if field.name.startswith("_") or (not field.repr and field.name not in docs):
+            continue
+        default = "" if field.default is dataclasses.MISSING else f" = {field.default!r}"
+        if field.default_factory is not dataclasses.MISSING:
+            default = f" = {field.default_factory()!r}"
+        meaning = f": {one_line(docs[field.name])}" if field.name in docs else ""
+        yield f"`{field.name}: {written_type(field.type)}{default}`{meaning}"
+
+
+def written_type(annotation: Any) -> str:
+    """A type as the code writes it."""
+    if isinstance(annotation, str):
+        return annotation
+    plain = isinstance(annotation, type) and not getattr(annotation, "__args__", ())
+    return annotation.__name__ if plain else str(annotation).replace("typing.", "")
 
 
 def members(thing: type) -> Iterator[str]:

@@ -40,13 +40,14 @@ def field_docs(model: type[BaseModel]) -> Mapping[str, str]:
     docs: dict[str, str] = {}
     for base in reversed(model.__mro__):
         if issubclass(base, BaseModel) and base is not BaseModel:
-            docs |= _strings_under_fields(base)
+            docs |= strings_under_fields(base)
     fields = model.model_fields
     given = {name: field.description for name, field in fields.items() if field.description is not None}
     return {name: given.get(name, docs.get(name, "")) for name in fields if name in given or name in docs}
 
 
-def _strings_under_fields(model: type) -> dict[str, str]:
+def strings_under_fields(model: type) -> dict[str, str]:
+    """Field -> the string under it in the class, of a model or a dataclass; fields of base classes are left out."""
     node = _classes_in(_file_of(model)).get(model.__qualname__)
     docs = {}
     for field, text in zip(node.body, node.body[1:], strict=False) if node is not None else ():
@@ -62,7 +63,9 @@ def _file_of(model: type) -> str:
     for member in tuple(vars(model).values()):
         function = member.__func__ if isinstance(member, classmethod | staticmethod) else member
         if inspect.isfunction(function) and function.__qualname__.startswith(f"{model.__qualname__}."):
-            return str(function.__code__.co_filename)
+            file = str(function.__code__.co_filename)
+            if model.__qualname__ in _classes_in(file):  # not for methods that `dataclass` adds
+                return file
     return str(getattr(sys.modules.get(model.__module__), "__file__", None) or "")
 
 

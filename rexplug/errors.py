@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import unicodedata
 from collections.abc import Sequence
 
@@ -87,6 +88,17 @@ class NotApplicable(RexplugError):
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The errors of a full disk, of an exhausted quota and of a limit on file sizes."""
+
+
+_BLOCKED = (NotADirectoryError, IsADirectoryError, FileExistsError, PermissionError)
+"""What the file system raises where another kind of file is in the way, or may not be touched."""
+
+
+def blocked(error: BaseException) -> str | None:
+    """Which path cannot be used, and why, if another kind of file is in the way or access is denied; None for other errors."""
+    if isinstance(error, _BLOCKED) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}; repair or remove what is there"
+    return None
 
 
 def full_disk(error: BaseException) -> str | None:

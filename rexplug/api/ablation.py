@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rexplug.api.arguments import list_of, path_of, strings_of, whole_number
+from rexplug.api.explained import explained
 from rexplug.api.folders import RunLike, StrPath, folder_of
-from rexplug.errors import DataError
+from rexplug.errors import DataError, RecipeError
 from rexplug.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -24,14 +26,15 @@ class AblationResult:
     folder: Path
 
 
+@explained
 def ablate(
     recipe: StrPath,
-    overrides: Sequence[str] = (),
+    overrides: str | Sequence[str] = (),
     *,
-    vary: Sequence[str],
+    vary: str | Sequence[str],
     seeds: int = 3,
     out: StrPath | None = None,
-    share_with: Sequence[RunLike] = (),
+    share_with: RunLike | Sequence[RunLike] = (),
     all_metrics: bool = False,
     command: str | None = None,
     progress: Progress | None = None,
@@ -44,7 +47,7 @@ def ablate(
     Args:
         recipe: the path of a recipe.
         overrides: as for `load_recipe`.
-        vary: keys and the values that they take, `KEY=[VALUE, ...]`; several make every combination.
+        vary: keys and the values that they take, `KEY=[VALUE, ...]`; several make every combination. One, or a list of them.
         seeds: trainings of each variant.
         out: where runs and tables go; `runs/NAME-ablation` if left out.
         share_with: runs whose finished stages are reused where they are the same.
@@ -61,15 +64,19 @@ def ablate(
     from rexplug.plugins.discovery import load_plugins
     from rexplug.run_directory import RunDirectory
 
-    donors = [RunDirectory(folder_of(run)) for run in share_with]
+    path, settings, axes = path_of("recipe", recipe), strings_of("overrides", overrides), strings_of("vary", vary)
+    if not axes:
+        raise RecipeError("vary names no key; write e.g. vary='phases.anneal.masking.rate=[0.15, 0.3]'")
+    seeds = whole_number("seeds", seeds, at_least=1)
+    donors = [RunDirectory(folder_of(run)) for run in list_of("share_with", share_with, "runs")]
     for donor in donors:
         if not donor.manifest.exists():
             raise DataError(f"{donor.root} is not a run directory: it has no run.json")
     registry = load_plugins()
-    ablation = Ablation.plan(Path(recipe), overrides, [Axis.parse(text) for text in vary], seeds, registry)
+    ablation = Ablation.plan(path, settings, [Axis.parse(text) for text in axes], seeds, registry)
     name = next(iter(ablation.recipes.values())).name
-    root = Path(out) if out is not None else Path("runs") / f"{name}-ablation"
-    again = ["rexplug", "ablate", str(recipe), *overrides, *(word for text in vary for word in ("--vary", text))]
+    root = path_of("out", out) if out is not None else Path("runs") / f"{name}-ablation"
+    again = ["rexplug", "ablate", str(path), *settings, *(word for text in axes for word in ("--vary", text))]
     comparison = run_ablation(
         ablation, root, progress or Silent(), plugins=registry.versions(), command=command or shlex.join(again),
         every_metric=all_metrics, share_with=donors,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rexplug.api.arguments import path_of, whole_number
+from rexplug.api.explained import explained
 from rexplug.api.folders import RunLike, StrPath, folder_of
 from rexplug.errors import DataError
 
@@ -32,6 +34,7 @@ class CorpusReport:
     relevance: Mapping[str, Any] | None
 
 
+@explained
 def corpus_report(run: RunLike) -> CorpusReport:
     """What each step of curation kept and dropped, and why.
 
@@ -54,6 +57,7 @@ def corpus_report(run: RunLike) -> CorpusReport:
     return CorpusReport(path, statistics, rates, read_json(relevance) if relevance.exists() else None)
 
 
+@explained
 def document_outcomes(run: RunLike, document: str) -> list[DocumentOutcome]:
     """What became of a document in each source that has it: kept, held out or dropped, by which filter and why.
 
@@ -75,6 +79,7 @@ def document_outcomes(run: RunLike, document: str) -> list[DocumentOutcome]:
     return outcomes_of(load_recipe(where.recipe), where, document)
 
 
+@explained
 def open_token_stores(run: RunLike, source: str | None = None) -> list[TokenStore]:
     """The token stores of a run, or the one store at a path.
 
@@ -128,6 +133,7 @@ def stored_tokenizer(store: TokenStore) -> Path | None:
     return folder if (folder / "tokenizer.json").exists() else None
 
 
+@explained
 def decode(tokenizer: StrPath, token_ids: Sequence[int]) -> str:
     """The text of some token ids, special tokens included.
 
@@ -136,5 +142,6 @@ def decode(tokenizer: StrPath, token_ids: Sequence[int]) -> str:
     """
     from rexplug.io.tokenizer_files import open_tokenizer
 
-    text: str = open_tokenizer(Path(tokenizer)).decode(list(token_ids), skip_special_tokens=False)
+    ids = [whole_number("a token id", number, at_least=0) for number in token_ids]
+    text: str = open_tokenizer(path_of("tokenizer", tokenizer)).decode(ids, skip_special_tokens=False)
     return text

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rexplug.api.folders import HasFolder, RunLike, StrPath, folder_of
+from rexplug.api.arguments import list_of, path_of, recipe_of, strings_of, whole_number
+from rexplug.api.explained import explained
+from rexplug.api.folders import HasFolder, RunLike, StrPath, folder_of, shown
 from rexplug.api.recipes import default_run_dir
-from rexplug.errors import RecipeError
+from rexplug.api.results import open_run
+from rexplug.errors import RecipeError, RexplugError
 from rexplug.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -18,14 +20,15 @@ if TYPE_CHECKING:
     from rexplug.report.results import ModelResults
 
 
+@explained
 def evaluate(
-    models: Sequence[RunLike],
+    models: RunLike | Sequence[RunLike],
     suite: Recipe | StrPath,
     *,
     data: StrPath | None = None,
-    run_dir: StrPath | None = None,
+    run_dir: RunLike | None = None,
     out: StrPath = "evaluation",
-    only: Sequence[str] = (),
+    only: str | Sequence[str] = (),
     seed: int | None = None,
     progress: Progress | None = None,
 ) -> list[ModelResults]:
@@ -33,7 +36,7 @@ def evaluate(
 
     Args:
         models: runs, folders, hub names, `bm25`, `tfidf`, or `random:FOLDER` (the same architecture with random weights); a
-            string may begin with `LABEL=`.
+            string may begin with `LABEL=`. One, or a list of them.
         suite: a plugin's suite (`"ecommerce"`), the path of a YAML file that lists evaluators, or a recipe: its evaluators, on
             the texts that its run held out.
         data: the folder that `$DATA` stands for in a suite.
@@ -54,29 +57,34 @@ def evaluate(
     from rexplug.pipeline.evaluate_models import evaluate_models, select_evaluators
 
     progress = progress or Silent()
-    specs = distinct([ModelSpec.parse(_written(model)) for model in models])
+    specs = distinct([ModelSpec.parse(_written(model)) for model in list_of("models", models, "models")])
+    chosen, folder = strings_of("only", only), path_of("out", out)
+    seed = whole_number("seed", seed, at_least=0) if seed is not None else None
     if isinstance(suite, str | os.PathLike):
-        evaluators = _of_suite(suite, data, only, progress)
+        evaluators = _of_suite(suite, data, chosen, progress)
         measured_on = EvaluationData({}, 17 if seed is None else seed)
     else:
         from rexplug.pipeline.evaluate_models import evaluation_data_of
         from rexplug.run_directory import RunDirectory
 
+        suite = recipe_of(suite)
         recipe = suite if seed is None else suite.model_copy(update={"seed": seed})
         if not recipe.evaluators:
             raise RecipeError(
                 f"the recipe '{recipe.name}' has no evaluators; add some under `evaluators`, or name a suite"
             )
-        evaluators = select_evaluators(recipe.evaluators, only)
-        root = Path(run_dir) if run_dir is not None else default_run_dir(recipe)
+        evaluators = select_evaluators(recipe.evaluators, chosen)
+        root = open_run(run_dir).folder if run_dir is not None else default_run_dir(recipe)
         measured_on = evaluation_data_of(recipe, RunDirectory(root), progress)
         for evaluator in evaluators:
             evaluator.check()
-    return evaluate_models(specs, evaluators, measured_on, Path(out), progress)
+    return evaluate_models(specs, evaluators, measured_on, folder, progress)
 
 
 def _written(model: RunLike) -> str:
-    return str(folder_of(model)) if isinstance(model, HasFolder) else os.fspath(model)
+    if not isinstance(model, HasFolder | str | os.PathLike):
+        raise RexplugError(f"a model is a run, a path, a name on the hub or a baseline, not {shown(model)}")
+    return str(folder_of(model)) if isinstance(model, HasFolder) else str(os.fspath(model))
 
 
 def _of_suite(suite: StrPath, data: StrPath | None, only: Sequence[str], progress: Progress) -> list[Any]:
@@ -84,11 +92,12 @@ def _of_suite(suite: StrPath, data: StrPath | None, only: Sequence[str], progres
     from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_suite
 
-    loaded = load_suite(os.fspath(suite), Path(data) if data is not None else None, load_plugins())
+    loaded = load_suite(os.fspath(suite), path_of("data", data) if data is not None else None, load_plugins())
     return evaluators_with_data(select_evaluators(loaded.evaluators, only), progress)
 
 
-def compare(models: Sequence[ModelResults | RunLike], *, all_metrics: bool = False) -> Comparison:
+@explained
+def compare(models: RunLike | Sequence[ModelResults | RunLike], *, all_metrics: bool = False) -> Comparison:
     """Say which differences between models are real; the first model is the reference.
 
     Differences are tested on the same items: paired permutation test, Holm's correction over all of them.
@@ -107,6 +116,7 @@ def compare(models: Sequence[ModelResults | RunLike], *, all_metrics: bool = Fal
     from rexplug.report.compare import compare_models
     from rexplug.report.results import ModelResults, find_all
 
+    models = [models] if isinstance(models, ModelResults) else list_of("models", models, "results and runs")
     if any(isinstance(model, ModelResults) for model in models):
         results = [
             result
@@ -118,13 +128,18 @@ def compare(models: Sequence[ModelResults | RunLike], *, all_metrics: bool = Fal
     return compare_models(results, every_metric=all_metrics)
 
 
+@explained
 def write_comparison(
     comparison: Comparison, *, html: StrPath | None = None, json: StrPath | None = None, title: str = ""
 ) -> None:
-    """Write a comparison as a self-contained page, as JSON, or both."""
+    """Write a comparison as a self-contained page, as JSON, or both.
+
+    Raises:
+        DataError: one of the paths cannot be written.
+    """
     from rexplug.report.compare import write_comparison as write
 
     write(
-        comparison, html=Path(html) if html is not None else None, json=Path(json) if json is not None else None,
-        title=title,
+        comparison, html=path_of("html", html) if html is not None else None,
+        json=path_of("json", json) if json is not None else None, title=title,
     )  # fmt: skip

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from rexplug.errors import RexplugError, brief
+
 StrPath = str | os.PathLike[str]
 
 
@@ -23,5 +25,23 @@ RunLike = HasFolder | StrPath
 
 
 def folder_of(run: RunLike) -> Path:
-    """The run directory."""
-    return run.folder if isinstance(run, HasFolder) else Path(run)
+    """The run directory.
+
+    Raises:
+        RexplugError: it is neither a run nor a path.
+    """
+    if isinstance(run, HasFolder):
+        return run.folder
+    if isinstance(run, str | os.PathLike) and isinstance(os.fspath(run), str) and str(run):
+        return Path(run)
+    raise RexplugError(
+        f"a run is the path of its folder or what rexplug.run and rexplug.open_run return, not {shown(run)}"
+    )
+
+
+def shown(value: object) -> str:
+    """A value of the wrong type for a message: what was written, or its class (`a Recipe`)."""
+    if value is None or isinstance(value, str | bytes | int | float | list | tuple | dict):
+        return brief(value)
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rexplug.api.folders import RunLike, folder_of
-from rexplug.errors import DataError, RecipeError
+from rexplug.api.arguments import whole_number
+from rexplug.api.explained import explained
+from rexplug.api.folders import RunLike, folder_of, shown
+from rexplug.errors import DataError, RecipeError, RexplugError
 
 if TYPE_CHECKING:
     from rexplug.batches import Lineage
@@ -45,6 +47,7 @@ class DocumentSteps:
     reasons: Mapping[str, str]
 
 
+@explained
 def documents_of_step(run: RunLike, step: int, phase: str | None = None, *, limit: int = 0) -> StepDocuments:
     """The documents in the batch of a step.
 
@@ -63,6 +66,7 @@ def documents_of_step(run: RunLike, step: int, phase: str | None = None, *, limi
     """
     from rexplug.pipeline.lineage import run_lineages
 
+    step, limit = whole_number("step", step), whole_number("limit", limit, at_least=0)
     phases = run_lineages(folder_of(run), phase)
     trained = {name: lineage for name, lineage in phases.items() if lineage.history.num_steps}
     if len(trained) > 1:
@@ -94,6 +98,7 @@ def documents_of_step(run: RunLike, step: int, phase: str | None = None, *, limi
     return StepDocuments(name, step, plan.num_tokens, len(plan.rows), plan.progress, plan.tokens_of, rows, len(samples))
 
 
+@explained
 def steps_of_document(run: RunLike, document: str, phase: str | None = None) -> DocumentSteps:
     """The steps that saw a document, and an estimate of those that will.
 
@@ -108,6 +113,8 @@ def steps_of_document(run: RunLike, document: str, phase: str | None = None) -> 
     """
     from rexplug.pipeline.lineage import finished_phases, run_lineages
 
+    if not isinstance(document, str):
+        raise RexplugError(f"document is the id of a document, not {shown(document)}")
     root = folder_of(run)
     phases, finished = run_lineages(root, phase), finished_phases(root)
     rows: list[dict[str, Any]] = []

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rexplug.api.folders import StrPath
+from rexplug.api.arguments import path_of, recipe_of, strings_of, whole_number
+from rexplug.api.explained import explained
+from rexplug.api.folders import RunLike, StrPath
+from rexplug.errors import RecipeError
 
 if TYPE_CHECKING:
     from rexplug.pipeline.preflight.report import PreflightReport
@@ -17,13 +20,15 @@ TEXT = "<text>"
 """What error messages call a recipe that was given as text."""
 
 
-def load_recipe(recipe: StrPath, overrides: Sequence[str] = ()) -> Recipe:
+@explained
+def load_recipe(recipe: StrPath, overrides: str | Sequence[str] = ()) -> Recipe:
     """Read, merge, override and validate a recipe.
 
     Args:
         recipe: the path of a YAML file, or YAML itself: a `str` with a line break is text, any other `str` is a path. In text
             `extends:` is relative to the current folder.
-        overrides: `dotted.path=value`, e.g. `phases.anneal.tokens=2M`; items of lists by number or, for phases, by name.
+        overrides: `dotted.path=value`, e.g. `phases.anneal.tokens=2M`; items of lists by number or, for phases, by name;
+            one, or a list of them.
 
     Returns:
         The recipe: frozen pydantic models with every default filled in.
@@ -33,16 +38,20 @@ def load_recipe(recipe: StrPath, overrides: Sequence[str] = ()) -> Recipe:
     """
     from rexplug.recipe import load_recipe as load
 
+    settings = strings_of("overrides", overrides)
     if isinstance(recipe, str) and "\n" in recipe:
-        return load(Path(TEXT), overrides, text=recipe)
-    return load(Path(recipe), overrides)
+        return load(Path(TEXT), settings, text=recipe)
+    path = path_of("recipe", recipe)
+    if isinstance(recipe, str) and ": " in recipe and not path.exists():
+        raise RecipeError(f"{recipe}: there is no such file; YAML text has more than one line")
+    return load(path, settings)
 
 
 def dump_recipe(recipe: Recipe) -> str:
     """A recipe as YAML with every default written out; `load_recipe` reads it back to an equal recipe."""
     from rexplug.recipe import dump_recipe as dump
 
-    return dump(recipe)
+    return dump(recipe_of(recipe))
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -53,6 +62,7 @@ def recipe_schema() -> dict[str, Any]:
     return schema(load_plugins())
 
 
+@explained
 def check(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
     """Check whether everything that a recipe reads is there and fits together; problems are returned, not raised.
 
@@ -65,16 +75,17 @@ def check(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
     """
     from rexplug.pipeline.preflight.inputs import preflight
 
-    return preflight(recipe, hub=hub)
+    return preflight(recipe_of(recipe), hub=hub)
 
 
 def default_run_dir(recipe: Recipe) -> Path:
     """`runs/NAME`, the folder of a recipe's run unless another one is given."""
-    return Path("runs") / recipe.name
+    return Path("runs") / recipe_of(recipe).name
 
 
+@explained
 def plan(
-    recipe: Recipe, *, run_dir: StrPath | None = None, gpus: Sequence[str] | None = None, num_gpus: int = 1
+    recipe: Recipe, *, run_dir: RunLike | None = None, gpus: str | Sequence[str] | None = None, num_gpus: int = 1
 ) -> Forecast:
     """Work out what a recipe will do and take: tokens, epochs, steps, operations, time, memory and disk.
 
@@ -83,7 +94,7 @@ def plan(
     Args:
         recipe: the recipe.
         run_dir: the run directory, which makes the plan exact once it is tokenized; `runs/NAME` if left out.
-        gpus: GPUs to work training out for, e.g. `["h100", "l4"]`; all known ones if left out.
+        gpus: GPUs to work training out for, `"h100"` or `["h100", "l4"]`; all known ones if left out.
         num_gpus: how many of each.
 
     Returns:
@@ -91,11 +102,13 @@ def plan(
 
     Raises:
         RecipeError: no GPU has that name.
+        RexplugError: `num_gpus` is less than 1.
         DataError: a token store in the folder is damaged.
     """
     from rexplug.planning import GPUS, find_gpu, make_forecast
     from rexplug.run_directory import RunDirectory
 
-    chosen = list(GPUS.values()) if gpus is None else [find_gpu(name) for name in gpus]
-    root = Path(run_dir) if run_dir is not None else default_run_dir(recipe)
-    return make_forecast(recipe, RunDirectory(root), gpus=chosen, num_gpus=num_gpus, processes=num_gpus)
+    num_gpus = whole_number("num_gpus", num_gpus, at_least=1)
+    chosen = list(GPUS.values()) if gpus is None else [find_gpu(name) for name in strings_of("gpus", gpus)]
+    root = path_of("run_dir", run_dir) if run_dir is not None else default_run_dir(recipe)
+    return make_forecast(recipe_of(recipe), RunDirectory(root), gpus=chosen, num_gpus=num_gpus, processes=num_gpus)

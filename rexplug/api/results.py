@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rexplug.api.folders import RunLike, folder_of
-from rexplug.errors import DataError
+from rexplug.api.explained import explained
+from rexplug.api.folders import RunLike, folder_of, shown
+from rexplug.errors import DataError, RexplugError
 
 if TYPE_CHECKING:
     from rexplug.api.lineage import DocumentSteps, StepDocuments
@@ -73,6 +74,7 @@ class Run:
         return RunDirectory(self.folder)
 
     @cached_property
+    @explained
     def recipe(self) -> Recipe:
         """The recipe of the run, with every default filled in.
 
@@ -89,6 +91,7 @@ class Run:
         return load_recipe(path)
 
     @cached_property
+    @explained
     def stages(self) -> Mapping[str, StageRecord]:
         """Stage name (`curate`, `train.pretrain`) -> its record, in the order in which the stages first ran."""
         names = StageRecord.__dataclass_fields__.keys() - {"name"}
@@ -105,6 +108,7 @@ class Run:
         return sum(stage.seconds for stage in self.stages.values())
 
     @property
+    @explained
     def metrics(self) -> list[dict[str, Any]]:
         """A row per training step, in order: `phase`, `step`, `tokens`, `loss`, `learning_rate`, `source_loss` and so on.
 
@@ -128,16 +132,29 @@ class Run:
             Name -> a value per step; None where a step has no such metric.
 
         Raises:
-            DataError: no step has a metric of that name, or metrics.jsonl is damaged.
+            DataError: no step has a metric of that name, no phase has that name, or metrics.jsonl is damaged.
         """
-        rows = [row for row in self.metrics if phase in (None, row["phase"])]
+        for name in names:
+            if not isinstance(name, str):
+                raise RexplugError(
+                    f"the name of a metric is a string, not {shown(name)}; write columns('step', 'loss')"
+                )
+        metrics = self.metrics
+        rows = [row for row in metrics if phase in (None, row["phase"])]
+        if phase is not None and not rows and f"train.{phase}" not in self.stages:
+            phases = dict.fromkeys(row["phase"] for row in metrics)
+            raise DataError(
+                f"{self.folder} has trained no phase '{phase}'; there are {', '.join(phases) or 'none yet'}"
+            )
         table = {name: [_value(row, name) for row in rows] for name in names}
         for name, values in table.items():
             if rows and all(value is None for value in values):
-                raise DataError(f"no step of {self.folder} has the metric '{name}'; there are {', '.join(rows[0])}")
+                known = dict.fromkeys(key for row in rows for key in row)
+                raise DataError(f"no step of {self.folder} has the metric '{name}'; there are {', '.join(known)}")
         return table
 
     @property
+    @explained
     def evaluations(self) -> list[dict[str, Any]]:
         """A row per metric of every evaluation that still holds.
 
@@ -170,6 +187,7 @@ class Run:
         return rows
 
     @property
+    @explained
     def corpus(self) -> dict[str, SourceCounts]:
         """Source -> how many of its documents were read, kept and held out, and their tokens; empty before curation."""
         curated, tokenized = (self.stages.get(name) for name in ("curate", "tokenize"))
@@ -201,6 +219,7 @@ class Run:
             )
         return folder
 
+    @explained
     def load_model(self) -> Any:
         """The exported model with its masked-LM head, in evaluation mode (`transformers.AutoModelForMaskedLM`).
 
@@ -208,9 +227,12 @@ class Run:
             DataError: the run has exported none yet.
         """
         from transformers import AutoModelForMaskedLM
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()
         return AutoModelForMaskedLM.from_pretrained(self.model).eval()
 
+    @explained
     def load_tokenizer(self) -> Any:
         """The run's tokenizer (`transformers.PreTrainedTokenizerFast`).
 
@@ -245,6 +267,7 @@ def _value(row: Mapping[str, Any], name: str) -> Any:
     return value
 
 
+@explained
 def open_run(run: RunLike) -> Run:
     """Open a run directory, at any stage of the run.
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rexplug.api.folders import RunLike, StrPath, folder_of
+from rexplug.api.arguments import path_of, recipe_of, strings_of
+from rexplug.api.explained import explained
+from rexplug.api.folders import RunLike, StrPath, folder_of, shown
 from rexplug.api.recipes import default_run_dir
 from rexplug.api.results import Run, open_run
 from rexplug.errors import RexplugError
@@ -19,14 +21,15 @@ if TYPE_CHECKING:
     from rexplug.recipe import Recipe
 
 
+@explained
 def run(
     recipe: Recipe,
     *,
-    run_dir: StrPath | None = None,
+    run_dir: RunLike | None = None,
     until: str | None = None,
     from_: str | None = None,
     fresh: bool = False,
-    allow: Sequence[str] = (),
+    allow: str | Sequence[str] = (),
     command: str | None = None,
     progress: Progress | None = None,
 ) -> Run:
@@ -34,7 +37,8 @@ def run(
 
     Stages that are done are skipped, and a run that was stopped continues; calling this again with the same recipe is safe.
     Several processes (one per GPU) train a recipe with `rexplug run --processes N`, torchrun or srun. In a script, call it under
-    `if __name__ == "__main__":`; the workers of curation import the script that starts them.
+    `if __name__ == "__main__":`; the workers of curation import the script that starts them. In a thread other than the main
+    one a run works, but signals do not stop it.
 
     Args:
         recipe: the recipe.
@@ -52,6 +56,7 @@ def run(
     Raises:
         RexplugError: something that the user can repair; its text says what.
         RunInterrupted: training was asked to stop (Ctrl-C, SIGTERM) and saved a checkpoint; call again to continue.
+        KeyboardInterrupt: Ctrl-C in a stage other than training; what was finished is kept, and a call continues from there.
         Incomplete: everything is done but some evaluations, which failed; `open_run` opens the rest.
     """
     from rexplug.pipeline.run import run_recipe
@@ -62,11 +67,16 @@ def run(
             "rexplug.run was called while a worker process imported this script; put the call under "
             "`if __name__ == '__main__':`, since workers import the script that starts them"
         )
-    root = Path(run_dir) if run_dir is not None else default_run_dir(recipe)
+    recipe = recipe_of(recipe)
+    root = path_of("run_dir", run_dir) if run_dir is not None else default_run_dir(recipe)
+    if progress is not None and not isinstance(progress, Progress):
+        raise RexplugError(
+            f"progress is an object with start, update and note (see rexplug.api.Progress), not {shown(progress)}"
+        )
     run_recipe(
         recipe, root, progress or Silent(), plugins=load_plugins().versions(),
         command=command or shlex.join(["rexplug", "run", str(root / "recipe.yaml"), "--run-dir", str(root)]),
-        until=until, from_=from_, fresh=fresh, allow=allow,
+        until=until, from_=from_, fresh=fresh, allow=strings_of("allow", allow),
     )  # fmt: skip
     return open_run(root)
 
@@ -79,9 +89,10 @@ def train_with_main_rank(recipe: Recipe, run_dir: StrPath) -> None:
     """
     from rexplug.pipeline.run import train_with_main_rank as train
 
-    train(recipe, Path(run_dir))
+    train(recipe_of(recipe), path_of("run_dir", run_dir))
 
 
+@explained
 def export_checkpoint(
     run: RunLike, checkpoint: str | None = None, *, to: StrPath | None = None, onnx: bool = False
 ) -> tuple[Path, dict[str, Any]]:
@@ -101,9 +112,10 @@ def export_checkpoint(
     """
     from rexplug.pipeline.export import export_checkpoint as export
 
-    return export(folder_of(run), checkpoint, Path(to) if to is not None else None, onnx=onnx)
+    return export(folder_of(run), checkpoint, path_of("to", to) if to is not None else None, onnx=onnx)
 
 
+@explained
 def write_report(run: RunLike) -> list[Path]:
     """Write report.html and the model card of a run again, from what is in its folder; returns the files.
 
@@ -117,6 +129,7 @@ def write_report(run: RunLike) -> list[Path]:
     return rewrite_report(folder_of(run), load_plugins())
 
 
+@explained
 def verify(run: RunLike) -> Iterator[VerifiedPart]:
     """Read every file of a run and compare it with its checksum, part by part (a folder, its files, what differs).
 
@@ -125,7 +138,7 @@ def verify(run: RunLike) -> Iterator[VerifiedPart]:
     """
     from rexplug.pipeline.verify import verify_run
 
-    return verify_run(folder_of(run))
+    return verify_run(open_run(run).folder)
 
 
 def damage_in(arguments: Sequence[str]) -> Iterator[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexplug.api.folders import RunLike, StrPath, folder_of
-from rexplug.errors import DataError
+from rexplug.api.arguments import path_of, strings_of, whole_number
+from rexplug.api.explained import explained
+from rexplug.api.folders import RunLike, folder_of
+from rexplug.errors import DataError, RexplugError
 from rexplug.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Stream:
         Raises:
             DataError: the phase ends before this step, or what was trained belongs to other token stores or another recipe.
         """
-        position = self._before(step)
+        position = self._before(whole_number("step", step))
         for batch, after in self._stream.batches(position):
             yield self._wrapped(batch, after)
 
@@ -159,6 +160,7 @@ class Stream:
     def _stream(self) -> BatchStream:
         return self.history.stream
 
+    @explained
     def _before(self, step: int) -> Position:
         if step < 1:
             raise DataError(f"phase '{self.phase}' has no step {step}: steps are counted from 1")
@@ -178,6 +180,7 @@ class Stream:
         )  # fmt: skip
 
 
+@explained
 def open_stream(run: RunLike, phase: str | None = None) -> Stream:
     """Open the batches of a phase of a run that is tokenized.
 
@@ -197,9 +200,10 @@ def open_stream(run: RunLike, phase: str | None = None) -> Stream:
     return Stream(next(iter(lineages.values())).history)
 
 
+@explained
 def preview(
-    recipe_or_run: StrPath,
-    overrides: Sequence[str] = (),
+    recipe_or_run: RunLike,
+    overrides: str | Sequence[str] = (),
     *,
     phase: str | None = None,
     at: float = 0.0,
@@ -232,7 +236,12 @@ def preview(
     from rexplug.pipeline.preview import token_stores_for_preview
     from rexplug.report.preview import preview_phase
 
-    stores = token_stores_for_preview(Path(recipe_or_run), overrides, phase, documents, progress or Silent())
+    if not 0 <= at <= 1:
+        raise RexplugError(f"at is the progress of a phase, from 0 to 1, not {at}")
+    rows, samples = whole_number("rows", rows, at_least=1), whole_number("samples", samples, at_least=1)
+    tokens, documents = whole_number("tokens", tokens, at_least=1), whole_number("documents", documents, at_least=1)
+    place, settings = path_of("recipe_or_run", recipe_or_run), strings_of("overrides", overrides)
+    stores = token_stores_for_preview(place, settings, phase, documents, progress or Silent())
     with stores as (recipe, run, phases, note):
         previews = [preview_phase(recipe, p, run, at=at, rows=rows, samples=samples, tokens=tokens) for p in phases]
     return previews, note

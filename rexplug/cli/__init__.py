@@ -14,7 +14,7 @@ import click
 
 from rexplug import distributed
 from rexplug.cli.terminal import echo
-from rexplug.errors import RankLost, RexplugError, RunInterrupted, full_disk, printable
+from rexplug.errors import RankLost, RexplugError, RunInterrupted, blocked, full_disk, printable
 from rexplug.version import __version__
 
 _COMMANDS = {
@@ -36,8 +36,6 @@ _COMMANDS = {
     "schema": "Print the JSON Schema of recipes.",
 }
 """Command -> what `rexplug --help` says of it; kept here so that help imports no command."""
-_BLOCKED = (NotADirectoryError, IsADirectoryError, FileExistsError, PermissionError)
-"""What the file system raises where another kind of file is in the way, or may not be touched."""
 
 
 class _OutputClosed(Exception):
@@ -129,10 +127,8 @@ def _run() -> int:
         for problem in api.damage_in(sys.argv[1:]):  # files that others changed are not a mistake of rexplug
             _print_error(problem)
             return 2
-        if isinstance(error, _BLOCKED) and error.filename is not None:
-            _print_error(
-                f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}; repair or remove what is there"
-            )
+        if (reason := blocked(error)) is not None:
+            _print_error(reason)
             return 2
         echo(traceback.format_exc(), err=True, nl=False)
         echo("rexplug: this is a mistake in rexplug or in a plugin, not yours; please report it", err=True)

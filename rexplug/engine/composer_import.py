@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 import warnings
 
 
@@ -12,11 +13,12 @@ def import_composer() -> None:
     warnings.filterwarnings(
         "ignore", module=r"composer\..*|torchmetrics\..*|transformers\..*|google\..*|pkg_resources.*"
     )
+    for name in ("composer", "transformers", "torch.distributed"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import composer  # noqa: F401
-    for name in ("composer", "transformers", "torch.distributed"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)  # Composer's handlers exit without saving
+    if threading.current_thread() is threading.main_thread():  # Composer could set none in another thread
+        for number, handler in handlers.items():
+            signal.signal(number, handler)  # Composer's handlers exit without saving

@@ -61,7 +61,7 @@ def train_phase(
         RankLost: another rank is gone.
     """
     progress = TerminalMayClose(progress)
-    progress.start(phase.name, phase.tokens, "tokens")
+    progress.start(f"prepare {phase.name}")
     import_composer()
     # These import Composer at their top, so they are imported after it was.
     from rexplug.engine.build import build

@@ -31,8 +31,12 @@ class StopRequest:
         """Handle the signals inside the context, and restore their handlers after it.
 
         They are delivered to a thread that does nothing else: on a virtual machine a signal during a matrix product was seen
-        to leave wrong numbers behind. Python runs the handler in the main thread all the same.
+        to leave wrong numbers behind. Python runs the handler in the main thread all the same, and only the main thread may
+        set one: in any other thread nothing is handled here.
         """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         before = {number: signal.getsignal(number) for number in self._signals}
         for number in before:
             signal.signal(number, self._handle)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     Model = HuggingFaceEncoder | LexicalModel
 
+_HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
+"""What names of models on the hub look like."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -38,7 +41,7 @@ class ModelSpec:
         label, equals, what = text.partition("=")
         if not equals or "/" in label:
             label, what = "", text
-        if not what.strip():
+        if not what.removeprefix("random:").strip():
             raise DataError(f"'{text}' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER")
         return cls(label or _label(what), what)
 
@@ -57,8 +60,24 @@ class ModelSpec:
         from rexplug.evaluation.encoder import HuggingFaceEncoder
 
         place = self.place
+        self._require_model(place)
         of_run = tokenizer_beside(place) if isinstance(place, Path) else None
-        return HuggingFaceEncoder(place, tokenizer or of_run, random=self.random)
+        try:
+            return HuggingFaceEncoder(place, tokenizer or of_run, random=self.random)
+        except DataError as error:
+            if Path(place).exists():
+                raise
+            raise DataError(f"there is no folder {place} here, and on the hub: {error}") from error
+
+    @staticmethod
+    def _require_model(place: Path | str) -> None:
+        if isinstance(place, Path) and (place / "run.json").exists():
+            raise DataError(
+                f"the run {place} has no exported model yet; run its recipe to the end, or name a checkpoint "
+                f"({place}/checkpoints/PHASE)"
+            )
+        if isinstance(place, str) and not _HUB_NAME.fullmatch(place) and not Path(place).exists():
+            raise DataError(f"{place}: there is no such folder")
 
     @property
     def random(self) -> bool:

@@ -10,12 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rexplug.errors import DataError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what is written there replaces `path` when the block ends without error.
 
     Works for files and for folders. The temporary name keeps the suffix and starts with a dot.
+
+    Raises:
+        DataError: a file would replace a folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
@@ -25,6 +30,8 @@ def replacing(path: Path) -> Iterator[Path]:
         if temporary.is_file():
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
+        if path.is_dir() and temporary.is_file():
+            raise DataError(f"{path} is a folder, and a file would replace it; remove it, or give another path")
         if path.is_dir():
             # A folder cannot be replaced in one step: the old one is moved away first, and removed last.
             aside = path.with_name(f".old-{os.getpid()}-{path.name}")

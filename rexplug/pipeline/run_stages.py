@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rexplug.checksums import file_entry
-from rexplug.errors import DataError, RankLost, RexplugError, RunInterrupted, full_disk
+from rexplug.errors import DataError, RankLost, RecipeError, RexplugError, RunInterrupted, full_disk
 from rexplug.pipeline.manifest import Manifest, now, peak_memory_gib
 from rexplug.pipeline.protection import TrainingProtection
 from rexplug.pipeline.reuse import find_donor, reuse_outputs
@@ -58,12 +58,15 @@ def run_stages(
         begin: called once it is certain that the run may start, before anything is changed.
 
     Raises:
-        RecipeError: a precious stage would be cleared, or `until` or `from_` does not name a stage.
+        RecipeError: a precious stage would be cleared, or `until` or `from_` does not name a stage, or
+            `from_` comes after `until`.
         DataError: the code of a plugin changed while a stage ran, or the disk is full.
         Incomplete: optional stages failed; all others are done.
     """
     last = max(stages.index(stage) for stage in stages_named(stages, until, "--until")) if until else len(stages) - 1
     forced = {stage.name for stage in stages_named(stages, from_, "--from")} if from_ else set()
+    if forced and not forced & {stage.name for stage in stages[: last + 1]}:
+        raise RecipeError(f"--from {from_}: comes after --until {until}, so that nothing would be done again")
     current = fingerprints(stages)
     kept = kept_despite_code_change(stages, manifest, current, allow)
     TrainingProtection(stages[: last + 1], manifest, current, forced, allow, siblings, kept).require_safe()

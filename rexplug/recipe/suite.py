@@ -40,6 +40,13 @@ def load_suite(name: str, data: Path | None, registry: Registry) -> Suite:
     """
     path = _path(name, registry)
 
+    def changed(value: Any) -> Any:
+        if isinstance(value, dict) and "sources" in value and "phases" in value:
+            raise RecipeError(
+                f"{path} is a recipe, not a suite; evaluate with --recipe {path}, or in Python with load_recipe({name!r})"
+            )
+        return filled(value)
+
     def filled(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: filled(item) for key, item in value.items()}
@@ -51,7 +58,7 @@ def load_suite(name: str, data: Path | None, registry: Registry) -> Suite:
             return f"{data}{value.removeprefix(DATA)}"
         return value
 
-    return load_section(path, Suite, registry, filled)
+    return load_section(path, Suite, registry, changed)
 
 
 def _path(name: str, registry: Registry) -> Path:

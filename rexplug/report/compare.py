@@ -25,8 +25,12 @@ class Cell:
     """A metric of one model, or the reason why it has none, and its difference to the reference model."""
 
     metric: Metric | None
+    """The metric; None if the model has none."""
     reason: str = ""
+    """Why it has none."""
     difference: Difference | None = None
+    """Its difference to the reference: `value`, `low` and `high` (95 % interval), `p_holm` (corrected p-value), `num_items`;
+    None if it was not tested."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Results of several models, metric by metric; `notes` say which differences were not tested, and why."""
+    """Results of several models, metric by metric."""
 
     models: Sequence[str]
+    """The labels of the models; the first one is the reference."""
     rows: Sequence[Row]
+    """One per metric: `evaluator`, `metric`, `main` (whether summaries show it), `cells` (a `Cell` per model, in the order of
+    `models`) and `reference` (the first model that has the metric)."""
     notes: Sequence[str] = field(default=())
+    """Which differences were not tested, and why."""
 
     @property
     def varied(self) -> str | None:

@@ -124,7 +124,7 @@ def test_the_notebook(tmp_path, monkeypatch):
     with torch.no_grad():
         logits = model(**inputs).logits[0]
     place = (inputs["input_ids"][0] == tokenizer.mask_token_id).nonzero()[0, 0]
-    print(tokenizer.decode(logits[place].topk(5).indices))
+    print([tokenizer.decode(token) for token in logits[place].topk(5).indices])
     # -- end model --
     assert logits.shape[-1] == model.config.vocab_size
     assert torch.isfinite(logits).all()

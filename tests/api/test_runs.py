@@ -70,8 +70,18 @@ def test_metrics_are_rows_and_columns(folder):
     with pytest.raises(rexplug.DataError) as error:
         run.columns("los")
     assert str(error.value) == (
-        f"no step of {folder} has the metric 'los'; there are phase, step, tokens, loss, source_loss"
+        f"no step of {folder} has the metric 'los'; there are phase, step, tokens, loss, source_loss, masked"
     )
+
+
+def test_phases_that_do_not_exist_have_no_columns(folder):
+    run = rexplug.open_run(folder)
+    with pytest.raises(rexplug.DataError) as error:
+        run.columns("loss", phase="aneal")
+    assert str(error.value) == f"{folder} has trained no phase 'aneal'; there are pretrain, anneal"
+    with pytest.raises(rexplug.RexplugError) as error:
+        run.columns(["loss"])
+    assert str(error.value) == "the name of a metric is a string, not ['loss']; write columns('step', 'loss')"
 
 
 def test_evaluations_that_hold_are_rows(folder):
@@ -131,6 +141,13 @@ def test_an_unknown_stage_is_refused(tokenized_run):
     _, recipe, where = tokenized_run
     with pytest.raises(rexplug.RecipeError, match="--until trian: unknown stage; the stages are relevance, "):
         rexplug.run(recipe, run_dir=where.root, until="trian")
+
+
+def test_from_a_stage_after_the_last_one_is_refused(tokenized_run):
+    _, recipe, where = tokenized_run
+    with pytest.raises(rexplug.RecipeError) as error:
+        rexplug.run(recipe, run_dir=where.root, from_="train", until="curate")
+    assert str(error.value) == "--from train: comes after --until curate, so that nothing would be done again"
 
 
 def test_a_script_without_a_main_guard_gets_a_clear_error(tokenized_run, monkeypatch):

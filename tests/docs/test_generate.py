@@ -101,3 +101,12 @@ def test_the_page_on_python_shows_every_section_of_its_test():
     sections = re.findall(r"# -- start (\w+) --", code)
     assert sections
     assert re.findall(r"<!-- cut: tests/api/test_notebook.py (\w+) -->", page) == sections
+
+
+def test_fields_of_results_and_of_what_plugins_build_are_listed():
+    text = (ROOT / "docs/reference/python-api.md").read_text()
+    assert "- `ids: Sequence[str]`: `[items]`, the ids of the items.\n" in text
+    assert (
+        "- `value: float`: The metric.\n- `low: float | None = None`: Lower end of" in text
+    )  # a dataclass without methods
+    assert "- `step: int`\n" in text

@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,29 @@ def test_a_run_under_nohup_outlives_its_terminal():
             assert not stop.received
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_outside_the_main_thread_no_handler_is_set():
+    """Python lets only the main thread set one; a run in a notebook's own thread must train all the same."""
+    from rexplug.engine.composer_import import import_composer
+    from rexplug.engine.stop_request import StopRequest
+
+    before = signal.getsignal(signal.SIGTERM)
+
+    def phase():
+        import_composer()
+        with (stop := StopRequest()).listening():
+            return stop.received, signal.getsignal(signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(phase).result() == (False, before)
+
+
+def test_a_phase_trains_the_same_outside_the_main_thread(bench_at, tmp_path, undisturbed):
+    made = bench_at(tmp_path / "run")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(made.train, "first").result()
+    assert_same_outcome(outcome(made), undisturbed)
 
 
 def fail(number):
