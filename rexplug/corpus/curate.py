@@ -144,7 +144,7 @@ def _remove_outdated(
     content = {
         "sources": {name: [source.dump(), source.stamps()] for name, source in sources.items()},
         "filters": {name: [corpus_filter.dump() for corpus_filter in chain] for name, chain in filters.items()},
-        "curation": curation.model_dump(mode="json", exclude={"executor"}),
+        "curation": curation.fingerprint_options(),
         "seed": seed,
     }
     fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -109,7 +109,7 @@ class RecipeStages:
             {
                 "seed": recipe.seed,
                 "sources": {name: source.dump() for name, source in recipe.sources.items()},
-                "curation": recipe.curation.model_dump(mode="json", exclude={"executor"}),
+                "curation": recipe.curation.fingerprint_options(),
                 "files": {name: source.stamps() for name, source in recipe.sources.items()},
                 "decontaminate": self._evaluator_texts(compared),
             },
@@ -155,7 +155,7 @@ class RecipeStages:
     def _initial_model(self) -> Stage:
         recipe, run = self.recipe, self.run
         # How processes share the model, and what is compiled, changes rounding only: a run may continue with another setting.
-        model = recipe.model.model_dump(mode="json", by_alias=True, exclude={"parallel", "compile"})
+        model = recipe.model.fingerprint_options(by_alias=True)
         return self._stage(
             "train.initial",
             self.work.initialize,
@@ -174,7 +174,7 @@ class RecipeStages:
             f"train.{phase.name}",
             partial(self.work.train, phase),
             # When training saves, evaluates or gives up does not change its result.
-            {"phase": phase.model_dump(mode="json", exclude={"checkpoints", "evaluate_every"})},
+            {"phase": phase.fingerprint_options()},
             (phase.mixing, phase.masking),
             after=(before,),
             outputs=(folder,),

@@ -156,7 +156,7 @@ def _add_history(sizes: dict[str, SourceSize], recipe: Recipe, history: Measurem
 def curate_cost_key(recipe: Recipe) -> str:
     """The cost key of curation: options, and sizes and modification times of files."""
     relevance = recipe.relevance.model_dump(mode="json") if recipe.relevance else None
-    curation = recipe.curation.model_dump(mode="json", exclude={"executor"})
+    curation = recipe.curation.fingerprint_options()
     sources = {name: [source.dump(), _stamps(source)] for name, source in recipe.sources.items()}
     test_sets = [evaluator.dump() for evaluator in recipe.evaluators] if recipe.curation.decontaminate != "none" else []
     return cost_key("curate", recipe.seed, sources, curation, relevance, test_sets)

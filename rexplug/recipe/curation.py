@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from rexplug.components import Labeller, Quantity, Use
 from rexplug.components.quantities import Positive
-from rexplug.recipe.section import Section
+from rexplug.recipe.section import SameResult, Section
 
 
 class MinHash(Section):
@@ -110,7 +110,7 @@ class Curation(Section):
     """Options of `decontaminate`."""
     held_out: float = Field(default=0.02, ge=0, lt=1)
     """Share of the kept documents that no phase trains on, for evaluators; chosen by a hash of the text."""
-    executor: Executor = Executor()
+    executor: Annotated[Executor, SameResult()] = Executor()
     """Where the work runs."""
 
 

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from rexplug.components import Quantity
 from rexplug.components.quantities import Positive
-from rexplug.recipe.section import Section
+from rexplug.recipe.section import SameResult, Section
 
 
 class Tokenizer(Section):
@@ -59,10 +59,10 @@ class Model(Section):
     residual: Literal["fp32", "bf16"] = "fp32"
     """Number format of the residual stream where `precision` is bf16. bf16 moves less memory (2 to 3 % faster on an H200) and
     rounds the sum after every layer; the effect on quality has not been measured."""
-    compile: Literal["auto", True, False] = "auto"
+    compile: Annotated[Literal["auto", True, False], SameResult()] = "auto"
     """Compile the layers around attention with torch.compile; `auto` does on a GPU where triton and a C compiler are installed.
     On a CPU compiling takes a minute and is no faster than oneDNN's kernels."""
-    parallel: Literal["auto", "ddp", "fsdp"] = "auto"
+    parallel: Annotated[Literal["auto", "ddp", "fsdp"], SameResult()] = "auto"
     """Data-parallel strategy: `ddp` replicates the model, `fsdp` shards parameters, gradients and optimizer state. `auto` is
     fsdp where these exceed a quarter of a process's memory. May be changed when a run resumes."""
 

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 from rexplug.components import MaskingPolicy, MixingSchedule, Quantity, Use
 from rexplug.components.quantities import Positive, parse_quantity
 from rexplug.optimizers import OPTIMIZERS
-from rexplug.recipe.section import LONGEST_NAME, Section
+from rexplug.recipe.section import LONGEST_NAME, SameResult, Section
 
 _RESERVED_NAMES = ("initial", "baselines")
 """Evaluations beside those of phases; their results have folders of these names."""
@@ -168,14 +168,14 @@ class Phase(Section):
     """The share of each source in the tokens."""
     masking: Annotated[MaskingPolicy, Use()]
     """Which tokens are masked."""
-    checkpoints: Checkpoints = Checkpoints()
+    checkpoints: Annotated[Checkpoints, SameResult()] = Checkpoints()
     """When training saves a checkpoint."""
     average: int = Field(default=1, ge=1, le=1000)
     """End the phase with the mean of this many sets of weights: the last ones and those of the checkpoints before them that
     `checkpoints.every_tokens` asks for. ModernBERT-base averages its last decay checkpoints."""
     loss_guard: LossGuard = LossGuard()
     """What happens when the loss is not finite or jumps."""
-    evaluate_every: Positive | None = None
+    evaluate_every: Annotated[Positive | None, SameResult()] = None
     """Run the evaluators each time this many more tokens have been trained on, besides after the phase."""
 
     @model_validator(mode="after")
