@@ -5,7 +5,7 @@
 The undisturbed run comes first. From its steps, checkpoints and evaluations the moments are drawn at which the other one
 is killed, before it starts: three in five in a step, wherever in it, the others while a checkpoint is written, while the
 evaluators run, and while a phase ends. The training thread says when the moment begins, another thread sends SIGKILL
-somewhere inside it; the next process goes on. At the end weights, moments, positions, figures and evaluations of both are compared, bit by bit.
+somewhere inside it; the next process goes on. At the end weights, moments, positions, metrics and evaluations of both are compared, bit by bit.
 """
 
 from __future__ import annotations
