@@ -166,6 +166,7 @@ def test_workers_in_turn_give_the_batches_of_one(stores, chosen, workers):
         same(one, other)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(options(most=2), st.integers(1, 6))
 def test_ranks_share_the_rows_of_the_same_batches(stores, chosen, world):

@@ -30,6 +30,7 @@ def run(tmp_path, notes, rows, **options):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "count", "places"),
     [
@@ -55,6 +56,7 @@ def test_a_repeated_id_is_reported(tmp_path, notes, rows, count, places):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"id": "sku"}])
 def test_differing_ids_get_no_notes(tmp_path, notes, options):
     statistics = run(tmp_path, notes, [[("a", 9), ("b", 9)], [("c", 9), ("d", 9)]], **options)

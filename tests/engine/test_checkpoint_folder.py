@@ -11,6 +11,7 @@ from rexplug.engine.checkpoints import read_state
 from rexplug.errors import DataError
 
 
+@pytest.mark.slow
 def test_the_end_of_a_phase_is_the_mean_of_its_last_checkpoints(bench, phase):
     plain = bench("plain", [phase("first", checkpoints={"every_tokens": 600, "keep": 9})])
     kept = {}
@@ -29,6 +30,7 @@ def test_the_end_of_a_phase_is_the_mean_of_its_last_checkpoints(bench, phase):
     assert not same_weights(weights(final), weights(end))
 
 
+@pytest.mark.slow
 def test_a_killed_run_averages_the_same(bench, phase):
     phases = [phase("first", checkpoints={"every_tokens": 600}, average=3)]
     calm, harried = bench("calm", phases), bench("harried", phases)

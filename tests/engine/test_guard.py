@@ -108,6 +108,7 @@ def test_a_nan_loss_names_the_step_and_its_documents(bench, phase):
     assert [line["step"] for line in lines_of(made)] == [1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["stable_adamw", "adamw"])
 def test_a_nan_gradient_is_never_applied(bench, phase, optimizer):
     learning = {"peak": 1e-2, "schedule": "constant"}
@@ -128,6 +129,7 @@ def test_a_nan_gradient_is_never_applied(bench, phase, optimizer):
     assert warning.endswith(". No step was taken on it")
 
 
+@pytest.mark.slow
 def test_stopping_takes_no_step_either(bench, phase):
     made = bench(phases=[phase("first", tokens=1400, checkpoints=EVERY_STEP)])
     fault = Fault(3)
@@ -142,6 +144,7 @@ def test_stopping_takes_no_step_either(bench, phase):
     assert same(*final)
 
 
+@pytest.mark.slow
 def test_a_loss_that_stays_nan_stops_the_run_after_twenty_batches(bench, phase):
     """A learning rate of 1e30 ruins the weights in the first step, which is taken; the guard sees the next loss."""
     wild = phase(
@@ -180,6 +183,7 @@ TINY = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_batch_without_a_token_to_mask_is_skipped(bench, phase):
     """Every fourth document is one of unknown tokens only; a row holds one document, and a batch one row."""
     made = bench(phases=[phase("first", **TINY)])

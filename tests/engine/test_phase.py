@@ -10,6 +10,7 @@ from rexplug.errors import DataError
 from rexplug.progress import Silent
 
 
+@pytest.mark.slow
 def test_every_step_writes_its_metrics(bench):
     made = bench()
     result = made.train("first")
@@ -86,6 +87,7 @@ def test_a_second_decay_and_another_optimizer_are_warned_of(bench, phase):
     ]
 
 
+@pytest.mark.slow
 def test_any_phase_can_be_read_by_transformers_alone(bench):
     from transformers import AutoModelForMaskedLM
 
@@ -134,6 +136,7 @@ def trained(made, evaluate, progress=None):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_evaluation_during_a_phase_changes_nothing(bench, phase):
     plain = bench("plain", [phase("first")])
     plain.train("first")
@@ -155,6 +158,7 @@ def test_evaluation_during_a_phase_changes_nothing(bench, phase):
     assert sorted(path.name for path in made.run.checkpoints.iterdir()) == ["first", "initial"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_an_evaluation_during_a_phase(bench, phase, full_disk):
     made = bench(phases=[phase("first", evaluate_every=800, checkpoints={"every_tokens": 600})])
     seen = []
@@ -169,6 +173,7 @@ def test_a_full_disk_at_an_evaluation_during_a_phase(bench, phase, full_disk):
     assert seen == []
 
 
+@pytest.mark.slow
 def test_the_temporary_weights_of_a_killed_evaluation_are_removed(bench, phase):
     made = bench(phases=[phase("first", evaluate_every=800, checkpoints={"every_tokens": 600})])
     seen = []

@@ -11,6 +11,7 @@ from engine.helpers import AtStep, Crash, assert_same_outcome, crash, lines_of, 
 from rexplug.errors import RunInterrupted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 4, 11])
 def test_a_crashed_run_resumes_to_the_same_bits(bench_at, tmp_path, undisturbed, steps):
     made = bench_at(tmp_path / "run")
@@ -44,6 +45,7 @@ def test_a_killed_process_leaves_nothing_that_changes_the_outcome(bench_at, tmp_
     assert_same_outcome(outcome(made), undisturbed)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_skipped(bench_at, tmp_path, undisturbed):
     made = bench_at(tmp_path / "run")
     with pytest.raises(Crash):
@@ -65,6 +67,7 @@ def test_a_finished_phase_is_not_trained_again(bench_at, tmp_path):
     assert_same_outcome(outcome(made), before)
 
 
+@pytest.mark.slow
 def test_a_lengthened_phase_warns_of_jumps_of_learning_rate_and_mixture(bench, phase):
     from rexplug_annealing import Linear
 
@@ -88,6 +91,7 @@ def test_a_lengthened_phase_warns_of_jumps_of_learning_rate_and_mixture(bench, p
     assert [f"warning: {item}" for item in found] == [line for line in progress.notes if line.startswith("warning")]
 
 
+@pytest.mark.slow
 def test_an_unchanged_phase_resumes_without_warnings(bench_at, tmp_path):
     made = bench_at(tmp_path / "run")
     with pytest.raises(RunInterrupted):

@@ -25,6 +25,7 @@ def own_terminal():
         os.close(copy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_stops(bench_at, tmp_path, undisturbed, own_terminal, number):
     made = bench_at(tmp_path / "run")

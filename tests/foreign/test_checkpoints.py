@@ -223,6 +223,7 @@ def evaluated(folder, what="{folder}"):
     return ModelSpec.parse(what.format(folder=folder)).load()
 
 
+@pytest.mark.slow
 @cases(lambda case: case.evaluate is None)
 def test_evaluation_has_the_numbers_of(place, case):
     folder, model = made(place, case)

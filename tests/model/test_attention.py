@@ -82,6 +82,7 @@ def test_gradients_equal_those_of_transformers_document_by_document(model, backe
         assert float((each - theirs[name]).abs().max()) <= 1e-5 * float(theirs[name].abs().max()) + 1e-4, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 @pytest.mark.parametrize("document", [0, 3, 5, 11])
 def test_no_document_sees_another_to_the_last_bit(model, backend, document):
@@ -177,6 +178,7 @@ def test_a_long_tail_changes_no_number_and_no_gradient(model, backend):
     assert float((gradient - other).abs().max()) <= 1e-5 * float(gradient.abs().max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 @pytest.mark.parametrize("num", [0, 1, 64, 101])
 def test_states_of_chosen_tokens_are_those_of_all(model, backend, num):
@@ -198,6 +200,7 @@ def test_states_of_chosen_tokens_are_those_of_all(model, backend, num):
         assert float((each - others[name]).abs().max()) <= 1e-5 * float(each.abs().max()) + 1e-7, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 @pytest.mark.parametrize("residual", [None, torch.bfloat16], ids=["fp32", "bf16"])
 def test_layer_by_layer_gives_the_same_numbers(model, backend, residual):

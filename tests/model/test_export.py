@@ -249,6 +249,7 @@ def test_logits_that_differ_stop_the_export_and_leave_nothing(tmp_path, exported
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_onnx_gives_the_same_logits_at_any_shape(exported):
     pytest.importorskip("onnxruntime")
     from rexplug.model.export import export_onnx

@@ -42,6 +42,7 @@ def optimizer_of(made, name="first"):
     return torch.load(made.run.checkpoints / name / "final" / "optimizer.pt", weights_only=True)
 
 
+@pytest.mark.slow
 def test_it_trains_resumes_and_passes_its_state_on(lion, bench, phase):
     options = {
         "optimizer": {"use": "lion", "weight_decay": 0.01}, "learning_rate": {"peak": 1e-3, "schedule": "constant"},
