@@ -51,6 +51,7 @@ def test_averaging_needs_checkpoints_to_average(phase):
         Phase.model_validate(phase("first", average=3))
 
 
+@pytest.mark.slow
 def test_the_best_checkpoints_are_kept(bench, phase):
     made = bench(phases=[phase("first", checkpoints={"every_tokens": 600, "keep_best": 2})])
     made.train("first")

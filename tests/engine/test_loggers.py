@@ -21,6 +21,7 @@ def test_a_logger_whose_package_is_missing_is_named(bench, monkeypatch):
         make_loggers(recipe, "first", made.run)
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_every_step(bench):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

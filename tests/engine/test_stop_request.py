@@ -43,6 +43,7 @@ def test_a_signal_saves_and_stops(bench_at, tmp_path, undisturbed, own_terminal,
     assert_same_outcome(outcome(made), undisturbed)
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_last_step_stops_too(bench_at, tmp_path, undisturbed):
     made = bench_at(tmp_path / "run")
     last = undisturbed["state"]["step"]
@@ -110,6 +111,7 @@ def fail(number):
     raise OSError(number, os.strerror(number))
 
 
+@pytest.mark.slow
 def test_a_report_that_fails_just_before_sighup_does_not_end_the_phase(bench_at, tmp_path, undisturbed, own_terminal):
     made = bench_at(tmp_path / "run")
     made.train("first", AtStep(5, lambda: fail(errno.EIO)))

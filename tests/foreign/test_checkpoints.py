@@ -180,6 +180,7 @@ def test_a_step_of_training_has_the_gradient_of(place, case):
         torch.testing.assert_close(each.grad, right[name], atol=1e-3, rtol=1e-3, msg=name)
 
 
+@pytest.mark.slow
 @cases(lambda case: case.start is None)
 def test_resume_and_export_of(place, case, tmp_path):
     """A run's own checkpoint of it, read back and exported, holds the same numbers."""

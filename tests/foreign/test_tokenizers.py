@@ -158,6 +158,7 @@ def checkpoint(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @named(WORKING)
 def test_the_exported_tokenizer_is_the_one_of_training(case, folder, checkpoint):
     from transformers import AutoTokenizer

@@ -67,6 +67,7 @@ def test_equals_transformers_document_by_document(model, backend, lengths, paddi
     assert float(difference) <= 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 def test_gradients_equal_those_of_transformers_document_by_document(model, backend):
     lengths = [*RAGGED, 200, 190]

@@ -63,6 +63,7 @@ def test_it_trains_resumes_and_passes_its_state_on(lion, bench, phase):
     assert calm.train("second")["warnings"] == [], "the next phase takes the state over"
 
 
+@pytest.mark.slow
 def test_another_optimizer_before_it_is_warned_of(lion, bench, phase):
     made = bench(phases=[phase("first", tokens=300), phase("second", tokens=300, optimizer={"use": "lion"})])
     for phase in made.phases:
