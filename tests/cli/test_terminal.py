@@ -8,6 +8,7 @@ import pytest
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+from small_recipe import small_recipe
 
 from rexplug.cli import main, terminal
 
@@ -81,22 +82,11 @@ def run(tmp_path_factory):
             text = " ".join([f"river {number} {ATTACK} town spoke"] * 20) if number % 3 else f"short {number} {ATTACK}"
             file.write(json.dumps({"id": name, "url": f"https://shop.example/{ATTACK}", "text": text}) + "\n")
     (root / "recipe.yaml").write_text(
-        f"""
-name: attack
-sources:
-  web: {{use: jsonl, paths: {root}/web.jsonl, id: id, url: url, filters: [{{use: length, min_words: 10}}]}}
-curation: {{deduplicate: none, held_out: 0}}
-tokenizer: {{use: train, vocabulary: 320}}
-model: {{size: nano}}
-phases:
-  - name: anneal
-    tokens: 20k
-    context: 64
-    batch_tokens: 512
-    learning_rate: {{peak: 1e-3, schedule: linear}}
-    mixing: {{use: annealing.constant, shares: {{web: 1}}}}
-    masking: random
-"""
+        small_recipe(
+            f"{{web: {{use: jsonl, paths: {root}/web.jsonl, id: id, url: url, filters: [{{use: length, min_words: 10}}]}}}}",
+            name="attack",
+            more="curation: {deduplicate: none, held_out: 0}\n",
+        )
     )
     registry = load_plugins()
     recipe = load_recipe(root / "recipe.yaml", registry=registry)

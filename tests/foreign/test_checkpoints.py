@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_recipe import small_recipe
 
 from rexplug.errors import DataError, NotApplicable
 
@@ -16,20 +17,14 @@ _spec = importlib.util.spec_from_file_location("foreign_checkpoints", Path(__fil
 zoo = sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(zoo)
 
-RECIPE = """\
-name: small
-sources: {{web: {{use: text, paths: {root}}}}}
-tokenizer: {{from: {folder}}}
-model: {{from: {folder}}}
-phases:
-  - name: anneal
-    tokens: 20k
-    context: 64
-    batch_tokens: 512
-    learning_rate: {{peak: 1e-3, schedule: linear}}
-    mixing: {{use: annealing.constant, shares: {{web: 1}}}}
-    masking: random
-"""
+
+def recipe_from(folder, text):
+    """A recipe that continues the checkpoint in `folder` on one text, with its tokenizer."""
+    return small_recipe(
+        f"{{web: {{use: text, paths: {text}}}}}", tokenizer=f"{{from: {folder}}}", model=f"{{from: {folder}}}"
+    )
+
+
 ROWS = [[zoo.CLS, 7, 9, zoo.SEP], [zoo.CLS, *range(5, 55), zoo.SEP], [zoo.CLS, 40, zoo.SEP]]
 
 
@@ -73,7 +68,7 @@ def check(place, folder, *overrides):
     from rexplug.recipe import load_recipe
 
     path = place / "recipe.yaml"
-    path.write_text(RECIPE.format(root=place / "a.txt", folder=folder))
+    path.write_text(recipe_from(folder, place / "a.txt"))
     return check_inputs(load_recipe(path, overrides))
 
 
@@ -208,7 +203,7 @@ def test_a_new_head_is_reported_and_kept_in_run_json(place, tmp_path, notes):
 
     folder, _ = made(place, next(case for case in zoo.CASES if case.name == "headless"))
     (tmp_path / "a.txt").write_text(" ".join(zoo.WORDS))
-    (tmp_path / "recipe.yaml").write_text(RECIPE.format(root=tmp_path / "a.txt", folder=folder))
+    (tmp_path / "recipe.yaml").write_text(recipe_from(folder, tmp_path / "a.txt"))
     registry = load_plugins()
     recipe = load_recipe(tmp_path / "recipe.yaml", ["curation={deduplicate: none, held_out: 0}"], registry=registry)
     run_recipe(recipe, tmp_path / "run", notes, plugins=registry.versions(), command="", until="train.initial")

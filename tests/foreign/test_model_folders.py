@@ -10,6 +10,7 @@ from foreign import model_folders
 from foreign.model_folders import NOT_A_MODEL, REFUSED, WORKING
 from foreign.mutations import damage, refusal
 from foreign.tokenizers import TEXT
+from small_recipe import small_recipe
 
 from rexplug import DataError
 from rexplug.checksums import record_checksums
@@ -18,21 +19,6 @@ from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.recipe import load_recipe
 
 ROW = [2, 6, 7, 8, 9, 10, 3]
-RECIPE = """\
-name: small
-sources: {{web: {{use: text, paths: {root}/a.txt}}}}
-tokenizer: {{use: train, vocabulary: 320}}
-model: {{size: nano}}
-phases:
-  - name: anneal
-    tokens: 20k
-    context: 64
-    batch_tokens: 512
-    learning_rate: {{peak: 1e-3, schedule: linear}}
-    mixing: {{use: annealing.constant, shares: {{web: 1}}}}
-    masking: random
-baselines: [{root}/model]
-"""
 
 
 def named(cases):
@@ -55,7 +41,11 @@ def folder(case, sound, tmp_path):
 
 def check(folder):
     (folder.parent / "a.txt").write_text("a text")
-    (folder.parent / "recipe.yaml").write_text(RECIPE.format(root=folder.parent))
+    (folder.parent / "recipe.yaml").write_text(
+        small_recipe(
+            f"{{web: {{use: text, paths: {folder.parent}/a.txt}}}}", more=f"baselines: [{folder.parent}/model]\n"
+        )
+    )
     return check_inputs(load_recipe(folder.parent / "recipe.yaml"))
 
 

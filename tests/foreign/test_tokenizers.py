@@ -6,6 +6,7 @@ import shutil
 import pytest
 from foreign.mutations import damage, refusal
 from foreign.tokenizers import EVERY, REFUSED, TEXT, UNREADABLE, WORKING
+from small_recipe import small_recipe
 
 from rexplug import DataError, Document
 from rexplug.evaluation.encoder import HuggingFaceEncoder
@@ -16,21 +17,6 @@ from rexplug.recipe.schema import Tokenizer
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.tokenize import encode
 from rexplug.tokens.tokenizer import make_tokenizer
-
-RECIPE = """\
-name: small
-sources: {{web: {{use: text, paths: {root}/a.txt}}}}
-tokenizer: {{from: {root}/foreign}}
-model: {{size: nano}}
-phases:
-  - name: anneal
-    tokens: 20k
-    context: 64
-    batch_tokens: 512
-    learning_rate: {{peak: 1e-3, schedule: linear}}
-    mixing: {{use: annealing.constant, shares: {{web: 1}}}}
-    masking: random
-"""
 
 
 def named(cases):
@@ -53,7 +39,11 @@ def take(folder):
 
 def check(folder):
     (folder.parent / "a.txt").write_text("a text")
-    (folder.parent / "recipe.yaml").write_text(RECIPE.format(root=folder.parent))
+    (folder.parent / "recipe.yaml").write_text(
+        small_recipe(
+            f"{{web: {{use: text, paths: {folder.parent}/a.txt}}}}", tokenizer=f"{{from: {folder.parent}/foreign}}"
+        )
+    )
     return check_inputs(load_recipe(folder.parent / "recipe.yaml"))
 
 

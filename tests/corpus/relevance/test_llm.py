@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from pydantic import ValidationError
+from small_recipe import small_recipe
 
 from rexplug import Candidate, DataError, Document
 from rexplug.cli import main
@@ -250,25 +251,15 @@ def test_nothing_that_a_run_writes_or_prints_contains_the_key(endpoint, tmp_path
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     filters = "filters: [{use: relevance, at_least: chosen}]"
     (tmp_path / "recipe.yaml").write_text(
-        f"""
-name: keys
-sources:
-  shop: {{use: jsonl, paths: {tmp_path}/shop.jsonl, id: id, {filters}}}
-  web: {{use: jsonl, paths: {tmp_path}/web.jsonl, id: id, {filters}}}
-relevance:
-  labels: {{use: llm, model: toy, base_url: {endpoint.url}, key_from: TOY_KEY, prompt: 'About shops?', max_failed: 0}}
-curation: {{deduplicate: none, held_out: 0}}
-tokenizer: {{use: train, vocabulary: 320}}
-model: {{size: nano}}
-phases:
-  - name: anneal
-    tokens: 20k
-    context: 64
-    batch_tokens: 512
-    learning_rate: {{peak: 1e-3, schedule: linear}}
-    mixing: {{use: annealing.constant, shares: {{shop: 1}}}}
-    masking: random
-"""
+        small_recipe(
+            f"{{shop: {{use: jsonl, paths: {tmp_path}/shop.jsonl, id: id, {filters}}}, "
+            f"web: {{use: jsonl, paths: {tmp_path}/web.jsonl, id: id, {filters}}}}}",
+            name="keys",
+            source="shop",
+            more="relevance: {labels: {use: llm, model: toy, "
+            f"base_url: {endpoint.url}, key_from: TOY_KEY, prompt: 'About shops?', max_failed: 0}}}}\n"
+            "curation: {deduplicate: none, held_out: 0}\n",
+        )
     )
 
     def run():

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from small_recipe import small_recipe
 from tokenizers import Tokenizer, models, processors
 
 from rexplug.errors import DataError
@@ -17,27 +18,13 @@ from rexplug.model.config_file import ConfigFile
 from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.recipe import load_recipe
 
-RECIPE = """\
-name: small
-sources: {{web: {{use: text, paths: {root}}}}}
-tokenizer: {{use: train, vocabulary: 320}}
-model: {{size: nano}}
-phases:
-  - name: anneal
-    tokens: 20k
-    context: 64
-    batch_tokens: 512
-    learning_rate: {{peak: 1e-3, schedule: linear}}
-    mixing: {{use: annealing.constant, shares: {{web: 1}}}}
-    masking: random
-"""
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 @pytest.fixture
 def place(tmp_path):
     (tmp_path / "a.txt").write_text("a text")
-    (tmp_path / "recipe.yaml").write_text(RECIPE.format(root=tmp_path))
+    (tmp_path / "recipe.yaml").write_text(small_recipe(f"{{web: {{use: text, paths: {tmp_path}}}}}"))
     return tmp_path
 
 
