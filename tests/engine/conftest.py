@@ -17,7 +17,6 @@ from rexplug.batches.policies import RandomMasking
 from rexplug.progress import Silent
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
-from rexplug.schedules import batch_size
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import TokenStore, close_store, write_shard
 
@@ -128,8 +127,7 @@ class Bench:
         return BatchStream(
             stores={source: TokenStore.open(self.root / "tokens" / source) for source in SOURCES}, special=SPECIAL,
             context=found.context, row_tokens=found.row_tokens, total_tokens=found.tokens, min_tokens=found.min_tokens,
-            batch_tokens=lambda tokens: batch_size(tokens, full=found.batch_tokens), mixing=found.mixing,
-            masking=found.masking, seed=recipe.seed, phase=name,
+            batch_tokens=found.batch_tokens_at, mixing=found.mixing, masking=found.masking, seed=recipe.seed, phase=name,
         )  # fmt: skip
 
     def train(self, name: str, progress: Any = None) -> dict[str, Any]:
