@@ -2,7 +2,6 @@
 
 import resource
 import sys
-import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,10 +146,10 @@ class Bench:
 
 @pytest.fixture(scope="session", autouse=True)
 def _composer() -> None:
-    """Import Composer without its warnings, as `train_phase` does, for tests that import a module of the engine alone."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import composer  # noqa: F401
+    """Import Composer as `train_phase` does, for tests that import a module of the engine alone."""
+    from rexplug.engine.composer_import import import_composer
+
+    import_composer()
 
 
 @pytest.fixture
