@@ -7,7 +7,6 @@ from rexplug.errors import DataError
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, read_json, repair_hint
-from rexplug.schedules import batch_size
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import TokenStore
 from rexplug.tokens.tokenizer import tokenizer_hash
@@ -39,7 +38,6 @@ def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream
         DataError: a token store or the tokenizer is missing or damaged, a store was made with another tokenizer, or a source
             with a share has no document that is long enough.
     """
-    warmup = phase.batch_warmup
     sources = [name for name in recipe.sources if name in phase.mixing.weights(0.0)]
     try:
         special = SpecialTokens.read(run.tokenizer)
@@ -57,12 +55,7 @@ def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream
         special=special,
         context=phase.context,
         row_tokens=chosen_row_tokens(phase, run) or phase.row_tokens,
-        batch_tokens=lambda tokens: batch_size(
-            tokens,
-            full=phase.batch_tokens,
-            start=warmup.start if warmup else None,
-            warmup=warmup.tokens if warmup else 0,
-        ),
+        batch_tokens=phase.batch_tokens_at,
         total_tokens=phase.tokens,
         min_tokens=phase.min_tokens,
         mixing=phase.mixing,

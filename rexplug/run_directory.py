@@ -1,4 +1,4 @@
-"""The run directory: the path of each file of a run, readers of its JSON files, and how damaged files are restored."""
+"""The run directory: the path of each file of a run, readers of its JSON files, its metrics, and how damaged files are restored."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError
+from rexplug.io.atomic import write_text
 from rexplug.io.json_files import read_json_file
 
 
@@ -58,18 +59,25 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
         yield entry
 
 
-def metric_lines(path: Path, of_phase: Callable[[str], bool]) -> list[str]:
-    """The lines of a metrics file, as text with line ends, whose phase passes `of_phase`; damaged lines are left out."""
+def metric_lines(path: Path, keep: Callable[[str, int], bool]) -> list[str]:
+    """The lines of a metrics file, as text with line ends, whose phase and step pass `keep`; damaged lines are left out."""
     if not path.exists():
         return []
     lines = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            if of_phase(json.loads(line)["phase"]):
+            entry = json.loads(line)
+            if isinstance(entry["step"], int) and keep(entry["phase"], entry["step"]):
                 lines.append(line + "\n")
         except (ValueError, KeyError, TypeError, RecursionError):
             continue  # a line that a killed run did not finish
     return lines
+
+
+def truncate_metrics(path: Path, phase: str, step: int) -> None:
+    """Remove the lines of a phase after `step` from a metrics file, since these steps are repeated; all of them for step 0."""
+    if path.exists():
+        write_text(path, "".join(metric_lines(path, lambda name, number: name != phase or number <= step)))
 
 
 def read_fitted(record: Path) -> Any:

@@ -6,7 +6,7 @@ import pytest
 
 from rexplug.errors import DataError
 from rexplug.io.atomic import replacing, write_json
-from rexplug.run_directory import metric_lines, read_fitted, read_json
+from rexplug.run_directory import metric_lines, read_fitted, read_json, truncate_metrics
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path):
@@ -48,11 +48,23 @@ def test_unreadable_json_is_named(tmp_path):
 
 def test_metric_lines_of_a_phase_leave_out_what_is_damaged(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    assert metric_lines(path, lambda phase: True) == []
+    assert metric_lines(path, lambda phase, step: True) == []
     lines = ['{"phase": "a", "step": 1}', '{"phase": "b", "step": 1}', "[1]", '{"step": 2}', '{"phase": "a", "st']
     path.write_text("\n".join(lines))
-    assert metric_lines(path, lambda phase: phase == "a") == [lines[0] + "\n"]
-    assert metric_lines(path, lambda phase: True) == [lines[0] + "\n", lines[1] + "\n"]
+    assert metric_lines(path, lambda phase, step: phase == "a") == [lines[0] + "\n"]
+    assert metric_lines(path, lambda phase, step: True) == [lines[0] + "\n", lines[1] + "\n"]
+
+
+def test_metrics_are_truncated_to_a_step_of_one_phase(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    truncate_metrics(path, "a", 1)
+    assert not path.exists()
+    lines = [f'{{"phase": "{phase}", "step": {step}}}\n' for phase in "ab" for step in (1, 2)]
+    path.write_text("".join([*lines, '{"phase": "b", "st']))
+    truncate_metrics(path, "a", 1)
+    assert path.read_text() == "".join([lines[0], *lines[2:]])
+    truncate_metrics(path, "b", 0)
+    assert path.read_text() == lines[0]
 
 
 def fitted(run, table):

@@ -22,7 +22,6 @@ from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.job import Evaluate, PhaseJob, PhaseState
 from rexplug.engine.metrics import MetricsFile, Throughput, Totals, flatten
 from rexplug.engine.optimizers.factory import set_learning_rate
-from rexplug.engine.resume_changes import learning_rate_at
 from rexplug.engine.sharding import gradient_norm
 from rexplug.engine.stop_request import StopRequest
 from rexplug.errors import DataError
@@ -94,7 +93,7 @@ class TrainingCallback(Callback):
 
     def batch_start(self, state: ComposerState, logger: Logger) -> None:
         """Set the learning rate of the step from the tokens before it, and reset the model's counts."""
-        self._learning_rate = learning_rate_at(self.job.phase, self.state.tokens)
+        self._learning_rate = self.job.phase.learning_rate_at(self.state.tokens)
         for optimizer in state.optimizers:
             set_learning_rate(optimizer, self._learning_rate)
         _packed_model(state).reset()

@@ -40,18 +40,17 @@ class CheckpointFolder:
         """Whether the last checkpoint is older than `every_minutes`."""
         return time.monotonic() - self.saved_at >= self.phase.checkpoints.every_minutes * 60
 
-    def save(self, state: CheckpointState, model: Any, optimizer: dict[str, Any]) -> bool:
-        """Write a checkpoint and prune the others; return False, and note why, if it could not be written."""
+    def save(self, state: CheckpointState, model: Any, optimizer: dict[str, Any]) -> None:
+        """Write a checkpoint and prune the others; note why if it could not be written."""
         self.saved_at = time.monotonic()
         try:
             write_checkpoint(step_folder(self.folder, state.step), model, optimizer, state)
         except DISK_ERRORS as error:
             self.progress.note(f"  warning: {self._not_written(error)}; training continues and tries again")
-            return False
-        self._prune()
-        return True
+        else:
+            self._prune()
 
-    def finish(self, state: CheckpointState, model: Any, optimizer: dict[str, Any]) -> Path:
+    def finish(self, state: CheckpointState, model: Any, optimizer: dict[str, Any]) -> None:
         """Write the final checkpoint, averaged if the phase says so, and remove the others but for the best ones.
 
         Raises:
@@ -79,7 +78,6 @@ class CheckpointFolder:
         for path, _ in kept:
             if path not in best:
                 shutil.rmtree(path)
-        return final
 
     def _not_written(self, error: BaseException, what: str = "a checkpoint") -> str:
         newest = [path.name for path, _ in self._kept()]

@@ -8,7 +8,7 @@ from rexplug import distributed
 from rexplug.engine.checkpoint_folder import CheckpointFolder
 from rexplug.engine.checkpoints import CheckpointState
 from rexplug.engine.job import Evaluate, PhaseJob, PhaseState
-from rexplug.engine.resume_changes import learning_rate_at, shares_at
+from rexplug.engine.resume_changes import shares_at
 from rexplug.engine.sharding import FullState
 
 
@@ -57,5 +57,5 @@ class Checkpointer:
             phase.name, state.step, tokens, state.tokens_before + tokens, state.seconds, state.position.to_json(),
             phase.optimizer.use, decayed=phase.learning_rate.decays and tokens >= phase.tokens,
             smoothed=dict(state.smoothed.values), on_token_grid=on_token_grid, evaluation_due=state.evaluation_due,
-            learning_rate=learning_rate_at(phase, tokens), shares=shares_at(self.job.stream, tokens),
+            learning_rate=phase.learning_rate_at(tokens), shares=shares_at(self.job.stream, tokens),
         )  # fmt: skip

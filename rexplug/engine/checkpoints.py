@@ -71,14 +71,13 @@ class CheckpointState:
         return cls(**{names.get(key, key): value for key, value in content.items()})
 
 
-def write_checkpoint(folder: Path, model: Any, optimizer: dict[str, Any], state: CheckpointState) -> Path:
-    """Write a checkpoint atomically: the model, the optimizer's full `state_dict`, and state.json; returns its folder."""
+def write_checkpoint(folder: Path, model: Any, optimizer: dict[str, Any], state: CheckpointState) -> None:
+    """Write a checkpoint atomically: the model, the optimizer's full `state_dict`, and state.json."""
     with replacing(folder) as temporary:
         save_model(model, temporary)
         torch.save(optimizer, temporary / "optimizer.pt")
         write_json(temporary / "state.json", state.to_json())
         record_checksums(temporary)
-    return folder
 
 
 def read_state(folder: Path) -> CheckpointState:

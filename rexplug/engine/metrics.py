@@ -13,10 +13,8 @@ from typing import Any
 
 import torch
 
-from rexplug.io.atomic import write_text
 from rexplug.model.flops import peak_of, training_flops
 from rexplug.progress import Progress
-from rexplug.run_directory import RunDirectory
 
 _SMOOTHING = 0.95
 
@@ -129,32 +127,6 @@ class MetricsFile:
                 )
             return
         self.unwritten.clear()
-
-    def truncate(self, phase: str, step: int) -> None:
-        """Remove the lines of `phase` after `step`: a killed run wrote them, and these steps are about to be repeated."""
-        truncate_metrics(self.path, phase, step)
-
-
-def truncate_metrics(path: Path, phase: str, step: int) -> None:
-    """Remove the lines of a phase after `step` from a metrics file; all of them for step 0."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # a kill cut it off
-        if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
-            continue  # not a line of ours
-        if entry.get("phase") != phase or entry["step"] <= step:
-            kept.append(line + "\n")
-    write_text(path, "".join(kept))
-
-
-def remove_phase_metrics(run: RunDirectory, phase: str) -> None:
-    """Remove the metrics of a phase that is to be repeated."""
-    truncate_metrics(run.metrics, phase, 0)
 
 
 def _finite(value: Any) -> Any:

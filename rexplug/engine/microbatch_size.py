@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -19,6 +18,7 @@ from rexplug.engine.hardware import Hardware
 from rexplug.errors import DataError, RankLost
 from rexplug.io.atomic import write_json
 from rexplug.model.build import load_model
+from rexplug.model.config_file import ConfigFile
 from rexplug.model.family import SIZES
 from rexplug.model.packed import use_packed_attention
 from rexplug.optimizers import OPTIMIZERS
@@ -161,8 +161,8 @@ def choose_row_tokens(
 
 def _model_size(checkpoint: Path) -> int:
     """Layers times width of a checkpoint's model."""
-    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    return int(config["num_hidden_layers"]) * int(config["hidden_size"])
+    shape = ConfigFile.read(checkpoint / "config.json").shape
+    return shape.layers * shape.hidden
 
 
 def gpu_row_tokens(phase: Phase, model_size: int, world_size: int, planned: int | None) -> int:

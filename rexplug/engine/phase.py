@@ -20,7 +20,7 @@ from rexplug.engine.terminal import TerminalMayClose
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
-from rexplug.run_directory import RunDirectory
+from rexplug.run_directory import RunDirectory, truncate_metrics
 
 if TYPE_CHECKING:
     from rexplug.engine.build import Trainee
@@ -84,7 +84,7 @@ def train_phase(
         progress.note(f"  warning: {warning}")
     metrics = MetricsFile(run.metrics, progress) if job.writes else None
     if metrics is not None:
-        metrics.truncate(phase.name, state.step)
+        truncate_metrics(run.metrics, phase.name, state.step)
     _announce(job, trainee)
     progress.start(phase.name, phase.tokens, "tokens")
     if state.tokens:

@@ -5,19 +5,9 @@ from __future__ import annotations
 from rexplug.batches import BatchStream
 from rexplug.engine.checkpoints import CheckpointState
 from rexplug.recipe.schema import Phase
-from rexplug.schedules import learning_rate_factor
 
 _NOTICEABLE = 0.005
 """A source's share must change by more than this to be reported."""
-
-
-def learning_rate_at(phase: Phase, tokens: int) -> float:
-    """The learning rate of the step after `tokens` of a phase."""
-    options = phase.learning_rate
-    return options.peak * learning_rate_factor(
-        tokens, total=phase.tokens, schedule=options.schedule, warmup=options.warmup, decay=options.decay,
-        final=options.final,
-    )  # fmt: skip
 
 
 def shares_at(stream: BatchStream, tokens: int) -> dict[str, float]:
@@ -36,7 +26,7 @@ def jumps(phase: Phase, stream: BatchStream, state: CheckpointState) -> list[str
     if state.tokens >= phase.tokens:
         return []
     warnings = []
-    before, now = state.learning_rate, learning_rate_at(phase, state.tokens)
+    before, now = state.learning_rate, phase.learning_rate_at(state.tokens)
     if before is not None and abs(now - before) > 1e-6 * phase.learning_rate.peak:
         advice = (
             "; this undoes what the decay gained. Add a phase of its own, or resume from a checkpoint before the decay"

@@ -54,8 +54,8 @@ def masked_lm_loss(
         on_gpu = LOGITS_GPU if kernel == "pieces" else LOGITS_FUSED
         max_logits = on_gpu if hidden.is_cuda else LOGITS_CPU
     chunk = max(64, max_logits // head.decoder.shape[0] // 64 * 64)
-    total, losses, hits = _ChunkedLoss.apply(features, head.decoder, head.decoder_bias, labels, chunk, kernel)  # type: ignore[no-untyped-call]
-    return total, losses, hits
+    apply: Callable[..., tuple[Tensor, Tensor, Tensor]] = _ChunkedLoss.apply
+    return apply(features, head.decoder, head.decoder_bias, labels, chunk, kernel)
 
 
 def choose_loss(*, compiled: bool) -> tuple[str, str]:

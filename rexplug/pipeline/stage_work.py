@@ -19,7 +19,7 @@ from rexplug.pipeline.stages import Incomplete
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
-from rexplug.run_directory import RunDirectory, metric_lines
+from rexplug.run_directory import RunDirectory, metric_lines, truncate_metrics
 
 if TYPE_CHECKING:
     from rexplug.evaluation import EvaluationData
@@ -281,17 +281,15 @@ class StageWork:
 
     def remove_phase_records(self, phase: str) -> None:
         """Remove what a phase left besides its checkpoints: its metrics and the evaluations in the middle of it."""
-        from rexplug.engine import remove_phase_metrics
-
-        remove_phase_metrics(self.run, phase)
+        truncate_metrics(self.run.metrics, phase, 0)
         for folder in self.run.evaluation.glob(f"{phase}-*"):
             if folder.name.removeprefix(f"{phase}-").isdigit():
                 shutil.rmtree(folder)
 
     def adopt_metrics(self, donor: RunDirectory, phase: str) -> None:
         """Append another run's metrics of a phase to our own, in place of those that are there."""
-        own = metric_lines(self.run.metrics, lambda name: name != phase)
-        adopted = metric_lines(donor.metrics, lambda name: name == phase)
+        own = metric_lines(self.run.metrics, lambda name, step: name != phase)
+        adopted = metric_lines(donor.metrics, lambda name, step: name == phase)
         write_text(self.run.metrics, "".join([*own, *adopted]))
 
 

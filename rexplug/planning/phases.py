@@ -17,7 +17,6 @@ from rexplug.planning.sources import SourceSize, source_sizes
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
-from rexplug.schedules import batch_size, learning_rate_factor
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.tokenizer import DEFAULT_VOCABULARY
 
@@ -128,21 +127,8 @@ def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: EncoderShape | 
         tokens = round(sum(shares) / POINTS * phase.tokens)
         epoch = sizes[name].epoch_tokens(phase.context, phase.min_tokens) if name in sizes else None
         sources[name] = SourceUse(shares, tokens, epoch, tokens / epoch if epoch else None)
-    rate, warmup = phase.learning_rate, phase.batch_warmup
-    factors = [
-        learning_rate_factor(
-            round(at * phase.tokens), total=phase.tokens, schedule=rate.schedule, warmup=rate.warmup, decay=rate.decay,
-            final=rate.final,
-        )
-        for at in (*moments, 1.0)
-    ]  # fmt: skip
-    batches = [
-        batch_size(
-            round(at * phase.tokens), full=phase.batch_tokens, start=warmup.start if warmup else None,
-            warmup=warmup.tokens if warmup else 0,
-        )
-        for at in (0.0, *moments)
-    ]  # fmt: skip
+    learning_rates = [phase.learning_rate_at(round(at * phase.tokens)) for at in (*moments, 1.0)]
+    batches = [phase.batch_tokens_at(round(at * phase.tokens)) for at in (0.0, *moments)]
     masks = tuple(phase.masking.rate.at(at) for at in moments)
     attended, counted = _attended(phase, sizes, sources)
     flops = None
@@ -150,7 +136,7 @@ def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: EncoderShape | 
         flops = shape.flops_per_token(rows, attended=attended, masked=sum(masks) / POINTS) * phase.tokens
     return PlannedPhase(
         phase.name, phase.tokens, planned_steps(phase), phase.context, sources,
-        tuple(rate.peak * factor for factor in factors[:-1]), rate.peak, rate.peak * factors[-1], tuple(batches[1:]), batches[0],
+        tuple(learning_rates[:-1]), phase.learning_rate.peak, learning_rates[-1], tuple(batches[1:]), batches[0],
         masks, phase.masking.name, attended, counted, flops, phase.row_tokens, sum(masks) / POINTS,
         phase.optimizer.use,
     )  # fmt: skip
@@ -166,11 +152,7 @@ def planned_steps(phase: Phase) -> int:
     warmup = phase.batch_warmup
 
     def batch(tokens: int) -> int:
-        size = batch_size(
-            tokens, full=phase.batch_tokens, start=warmup.start if warmup else None,
-            warmup=warmup.tokens if warmup else 0,
-        )  # fmt: skip
-        return max(1, round(size / phase.row_tokens)) * phase.row_tokens
+        return max(1, round(phase.batch_tokens_at(tokens) / phase.row_tokens)) * phase.row_tokens
 
     growing = min(warmup.tokens, phase.tokens) if warmup else 0
     steps = 0.0

@@ -11,6 +11,7 @@ from rexplug.components import MaskingPolicy, MixingSchedule, Quantity, Use
 from rexplug.components.quantities import Positive, parse_quantity
 from rexplug.optimizers import OPTIMIZERS
 from rexplug.recipe.section import LONGEST_NAME, SameResult, Section
+from rexplug.schedules import batch_size, learning_rate_factor
 
 _RESERVED_NAMES = ("initial", "baselines")
 """Evaluations beside those of phases; their results have folders of these names."""
@@ -230,3 +231,18 @@ class Phase(Section):
     def row_tokens(self) -> int:
         """Tokens of a microbatch; with `auto` the smallest possible number."""
         return self.microbatch_tokens if isinstance(self.microbatch_tokens, int) else self.context
+
+    def learning_rate_at(self, tokens: int) -> float:
+        """The learning rate of the step after `tokens` of the phase."""
+        options = self.learning_rate
+        return options.peak * learning_rate_factor(
+            tokens, total=self.tokens, schedule=options.schedule, warmup=options.warmup, decay=options.decay,
+            final=options.final,
+        )  # fmt: skip
+
+    def batch_tokens_at(self, tokens: int) -> int:
+        """Tokens of the batch after `tokens` of the phase; training rounds them to whole rows."""
+        warmup = self.batch_warmup
+        if warmup is None:
+            return self.batch_tokens
+        return batch_size(tokens, full=self.batch_tokens, start=warmup.start, warmup=warmup.tokens)

@@ -2,7 +2,6 @@
 
 import resource
 import sys
-import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from rexplug.batches.policies import RandomMasking
 from rexplug.progress import Silent
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
-from rexplug.schedules import batch_size
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import TokenStore, close_store, write_shard
 
@@ -128,8 +126,7 @@ class Bench:
         return BatchStream(
             stores={source: TokenStore.open(self.root / "tokens" / source) for source in SOURCES}, special=SPECIAL,
             context=found.context, row_tokens=found.row_tokens, total_tokens=found.tokens, min_tokens=found.min_tokens,
-            batch_tokens=lambda tokens: batch_size(tokens, full=found.batch_tokens), mixing=found.mixing,
-            masking=found.masking, seed=recipe.seed, phase=name,
+            batch_tokens=found.batch_tokens_at, mixing=found.mixing, masking=found.masking, seed=recipe.seed, phase=name,
         )  # fmt: skip
 
     def train(self, name: str, progress: Any = None) -> dict[str, Any]:
@@ -149,10 +146,10 @@ class Bench:
 
 @pytest.fixture(scope="session", autouse=True)
 def _composer() -> None:
-    """Import Composer without its warnings, as `train_phase` does, for tests that import a module of the engine alone."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import composer  # noqa: F401
+    """Import Composer as `train_phase` does, for tests that import a module of the engine alone."""
+    from rexplug.engine.composer_import import import_composer
+
+    import_composer()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ Shapes: T tokens of the row, h heads, d size of a head, n documents of a group, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -173,7 +173,8 @@ def attend_blocks(
         `[T, h, d]`.
     """
     cosines, sines = (None, None) if rotation is None else rotation
-    return _Attention.apply(qkv, cosines, sines, plan, scale, half_window)  # type: ignore[no-any-return,no-untyped-call]
+    apply: Callable[..., Tensor] = _Attention.apply
+    return apply(qkv, cosines, sines, plan, scale, half_window)
 
 
 def attend_groups(qkv: Tensor, plan: AttentionPlan, scale: float, half_window: int | None) -> Tensor:

@@ -9,6 +9,7 @@ Shapes: T tokens, K input features, N output features, I intermediate size.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -42,7 +43,8 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, residual: Tensor | None = None) -> Tensor:
     """`x` `[T, K]` times `weight` `[N, K]`, plus `bias` and `residual` `[T, N]` if given."""
     if has_onednn(x) and len(x):
-        return _Linear.apply(x, weight, bias, residual)  # type: ignore[no-any-return,no-untyped-call]
+        apply: Callable[..., Tensor] = _Linear.apply
+        return apply(x, weight, bias, residual)
     result = F.linear(x, weight, bias)
     return result if residual is None else residual + result
 
@@ -76,7 +78,8 @@ def weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
 def geglu(x: Tensor) -> Tensor:
     """`gelu(a) * b` for `x` = `[a, b]`, `[T, 2 I]`; the result is `[T, I]`."""
     if x.device.type == "cpu" and not torch.compiler.is_compiling():
-        return _GeGLU.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+        apply: Callable[[Tensor], Tensor] = _GeGLU.apply
+        return apply(x)
     gate, value = x.chunk(2, dim=-1)
     return F.gelu(gate) * value
 
