@@ -97,7 +97,7 @@ def _targets(node: ast.Import | ast.ImportFrom, package: str, modules: Mapping[s
 
 
 def _strongly_connected(edges: Mapping[str, set[str]]) -> list[list[str]]:
-    """Tarjan's algorithm."""
+    """The strongly connected components of a graph, by Tarjan's algorithm."""
     index: dict[str, int] = {}
     lowest: dict[str, int] = {}
     stack: list[str] = []

@@ -35,7 +35,7 @@ class CorpusSample:
     folder: Path
     """Where the component may write what it learnt."""
     seed: int
-    """The recipe's seed."""
+    """The recipe's seed, for all random choices."""
 
 
 class CorpusFilter(Component):

@@ -109,7 +109,7 @@ class Recipe(Section):
     tokenizer: Tokenizer
     """From text to tokens."""
     model: Model
-    """The encoder."""
+    """The encoder: its size, or the checkpoint that training starts from."""
     phases: tuple[Phase, ...] = Field(min_length=1)
     """Training, phase by phase."""
     evaluators: tuple[Annotated[Evaluator, Use()], ...] = ()

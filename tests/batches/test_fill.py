@@ -33,7 +33,7 @@ class Even(rexplug.MixingSchedule):
 
 
 def filled(folder, sources, *, context, row_tokens, rows=600):
-    """Share of the rows that is no padding, over many rows of batches of 16."""
+    """Share of tokens that are not padding, over many rows of batches of 16."""
     stores = {}
     for number, lengths in enumerate(sources):
         write_shard(

@@ -157,7 +157,7 @@ def test_replacement_is_80_10_10(stores):
 
 def test_a_policy_that_breaks_its_rate_is_named(stores):
     class Greedy(MaskingPolicy):
-        """Masks everything."""
+        """Masks every token, more than its rate allows."""
 
         name = "test.greedy"
 

@@ -1,4 +1,4 @@
-"""What two runs left, side by side: the end of the tables of kills."""
+"""Prints the outcomes of two runs side by side, for kill_table.py and kill_command.py."""
 
 from __future__ import annotations
 

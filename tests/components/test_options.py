@@ -26,7 +26,7 @@ def filter_with(**options):
 
 
 class Numbers(SalienceScorer):
-    """Marks numbers."""
+    """A scorer of numbers, which is never run."""
 
     name = "toy.numbers"
 

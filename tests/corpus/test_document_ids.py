@@ -1,4 +1,4 @@
-"""Two documents with one id are told at run time, whichever shards they lie in."""
+"""Two documents with the same id are reported at run time, whichever shards contain them."""
 
 import json
 
@@ -36,7 +36,7 @@ def run(tmp_path, notes, rows, **options):
     [
         ([[("a", 9), ("b", 9)], [("c", 9), ("a", 9)]], 2, ("0.jsonl:0", "1.jsonl:67")),
         ([[("a", 9), ("a", 9)], [("c", 9)]], 2, ("0.jsonl:0", "0.jsonl:67")),
-        # A document that a filter drops is told apart by its id too.
+        # The id of a document that a filter drops counts too.
         ([[("a", 9)], [("a", 1), ("a", 9), ("d", 9)]], 3, ("0.jsonl:0", "1.jsonl:67")),
     ],
 )

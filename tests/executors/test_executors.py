@@ -236,8 +236,8 @@ def jobs(folder, times, how):
 class Told(Silent):
     documents = 0
 
-    def update(self, done, **figures):
-        self.done, self.documents = done, figures.get("documents", self.documents)
+    def update(self, done, **metrics):
+        self.done, self.documents = done, metrics.get("documents", self.documents)
 
 
 @pytest.mark.slow

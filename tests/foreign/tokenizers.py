@@ -207,7 +207,7 @@ def text_file(name: str, text: str) -> Callable[[Path], None]:
 
 
 def map_only(folder: Path) -> None:
-    """transformers 4.x: the tokens stand in special_tokens_map.json, some of them spelled out."""
+    """transformers 4.x: special_tokens_map.json holds the tokens, some of them with all their fields."""
     save(folder, template(byte_level(("<a>", "<b>", "<c>", "<d>")), "<a>", "<b>"))
     spelled = {"content": "<d>", "lstrip": True, "normalized": False, "rstrip": False, "single_word": False}
     tokens = {"cls_token": "<a>", "sep_token": "<b>", "pad_token": "<c>", "mask_token": spelled}

@@ -1,4 +1,4 @@
-"""Packed attention: the numbers of each document alone, whatever stands beside it."""
+"""Packed attention: each document gets the same values as alone, whatever else its row contains."""
 
 import pytest
 import torch

@@ -138,7 +138,7 @@ def test_folders_of_one_name_are_distinguished_by_their_parents(tmp_path, low, m
         "x/masking=random/seed-1",
         "mine",
     ]
-    # The same folder twice, or a label given twice, cannot be told apart.
+    # The same folder twice, or a label given twice, cannot be distinguished.
     with pytest.raises(DataError, match="two models are called 'm'; put LABEL= before one of them"):
         compare_models(find_all(["m=other/seed-2", "m=masking=random/seed-1"]))
     with pytest.raises(DataError, match="two models are called"):

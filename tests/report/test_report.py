@@ -35,7 +35,7 @@ class Pages(rexplug.DocumentSource):
 
 
 class Even(rexplug.MixingSchedule):
-    """All alike."""
+    """Mixes both sources in equal shares."""
 
     name: ClassVar[str] = "toy.even"
 
@@ -79,7 +79,7 @@ def bare(tmp_path):
 
 @pytest.fixture
 def run(bare):
-    """A complete run."""
+    """A run with results of every stage, and its files."""
     manifest = json.loads(bare.manifest.read_text())
     manifest["stages"] = {
         "curate": stage({}), "tokenize": stage({name: {"documents": 8, "tokens": 4321} for name in ("web", "shop")}),

@@ -56,7 +56,7 @@ def test_a_source_that_does_not(fault, message):
 
 
 class Short(rexplug.CorpusFilter):
-    """Keeps short texts."""
+    """A filter of short texts that can break each rule of its contract."""
 
     name: ClassVar[str] = "toy.short"
     fault: str = ""
@@ -149,7 +149,7 @@ def test_a_schedule_of_an_unknown_source():
 
 
 class Capitals(rexplug.SalienceScorer):
-    """Scores capitals."""
+    """A scorer of capital letters that can break each rule of its contract."""
 
     name: ClassVar[str] = "toy.capitals"
     fault: str = ""

@@ -31,7 +31,7 @@ class Addresses(CorpusFilter):
     block_files: tuple[Path, ...] = ()
     """Files with further entries of `block`, one a line."""
     block_words: tuple[str, ...] = ()
-    """Drop addresses that contain one of these, upper and lower case alike."""
+    """Drop addresses that contain one of these, whatever their case."""
     missing: Literal["keep", "drop"] = "keep"
     """What happens to documents without an address."""
 

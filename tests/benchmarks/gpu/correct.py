@@ -1,4 +1,4 @@
-"""Right before fast: attention backends, the whole model, loss kernels, rotation, the optimizer; each beside fp64 or the CPU."""
+"""Correctness of attention backends, the whole model, loss kernels, rotation and the optimizer, each against fp64 or the CPU."""
 
 import copy
 import os

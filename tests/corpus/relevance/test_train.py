@@ -1,4 +1,4 @@
-"""From a file of labels to a threshold, figures and the filter."""
+"""From a file of labels to a threshold, metrics and the filter."""
 
 import json
 
