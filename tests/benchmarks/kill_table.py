@@ -179,7 +179,7 @@ def draw_points(calm: Path, kills: int, length: int, draw: random.Random) -> lis
 
     A phase of `length` tokens reports at most that many, even where its last batch exceeds them.
     """
-    found: dict[str, list[Point]] = {moment: [] for moment in MOMENTS}
+    candidates: dict[str, list[Point]] = {moment: [] for moment in MOMENTS}
     before = dict.fromkeys(NAMES, 0)
     last = {line["phase"]: line["step"] for line in lines_of(calm)}
     for line in lines_of(calm):
@@ -192,12 +192,12 @@ def draw_points(calm: Path, kills: int, length: int, draw: random.Random) -> lis
         if line["step"] == last[name]:
             moments["end"] = tokens
         for moment, at in moments.items():
-            found[moment].append(Point(name, line["step"], moment, min(at, length), draw.random()))
+            candidates[moment].append(Point(name, line["step"], moment, min(at, length), draw.random()))
         before[name] = tokens
     chosen: list[Point] = []
     for moment in ("end", "evaluate", "save"):
-        chosen += draw.sample(found[moment], min(len(found[moment]), round(kills * MOMENTS[moment])))
-    chosen += draw.sample(found["step"], kills - len(chosen))
+        chosen += draw.sample(candidates[moment], min(len(candidates[moment]), round(kills * MOMENTS[moment])))
+    chosen += draw.sample(candidates["step"], kills - len(chosen))
     return sorted(chosen, key=lambda point: point.order)
 
 
@@ -213,8 +213,8 @@ def outcome(root: Path) -> dict[str, str]:
         optimizer = torch.load(final / "optimizer.pt", weights_only=True)
         moments = b"".join(
             value.numpy().tobytes()
-            for _, each in sorted(optimizer["state"].items())
-            for value in each.values()
+            for _, entry in sorted(optimizer["state"].items())
+            for value in entry.values()
             if isinstance(value, torch.Tensor)
         )
         parts = {

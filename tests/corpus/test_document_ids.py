@@ -43,14 +43,14 @@ def run(tmp_path, notes, rows, **options):
 def test_a_repeated_id_is_reported(tmp_path, notes, rows, count, places):
     statistics = run(tmp_path, notes, rows, id="sku")
     folder = tmp_path / "in"
-    found = statistics["sources"]["web"]["repeated_id"]
-    assert (found["documents"], found["id"]) == (count, "a")
-    assert [place.removeprefix(f"{folder}/").partition(":")[0] for place in found["places"]] == [
+    repeated = statistics["sources"]["web"]["repeated_id"]
+    assert (repeated["documents"], repeated["id"]) == (count, "a")
+    assert [place.removeprefix(f"{folder}/").partition(":")[0] for place in repeated["places"]] == [
         place.partition(":")[0] for place in places
     ]
     [note] = [line for line in notes.lines if "share their id" in line]
     assert note == (
-        f"source 'web': {count} documents share their id with another one, e.g. 'a' at {' and '.join(found['places'])}; "
+        f"source 'web': {count} documents share their id with another one, e.g. 'a' at {' and '.join(repeated['places'])}; "
         "`sample` draws such documents together, and `corpus why` and `lineage` cannot tell them apart: the field 'sku' "
         "(option `id`) does not tell documents apart; without it the place in the file is the id"
     )

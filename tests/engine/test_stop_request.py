@@ -28,30 +28,30 @@ def own_terminal():
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_stops(bench_at, tmp_path, undisturbed, own_terminal, number):
-    made = bench_at(tmp_path / "run")
+    training = bench_at(tmp_path / "run")
     handler = signal.getsignal(number)
     with pytest.raises(RunInterrupted) as stop:
-        made.train("first", AtStep(5, lambda: signal.raise_signal(number)))
-    tokens = lines_of(made)[-1]["tokens"]
+        training.train("first", AtStep(5, lambda: signal.raise_signal(number)))
+    tokens = lines_of(training)[-1]["tokens"]
     assert str(stop.value) == (
         f"stopped in phase 'first' after step 5 ({tokens:,} of 3,000 tokens); saved; the same command resumes from here"
     )
     assert signal.getsignal(number) is handler
     progress = AtStep(-1, crash)
-    made.train("first", progress)
+    training.train("first", progress)
     assert f"first resumes after step 5 ({tokens:,} of 3,000 tokens)" in progress.notes
-    assert_same_outcome(outcome(made), undisturbed)
+    assert_same_outcome(outcome(training), undisturbed)
 
 
 @pytest.mark.slow
 def test_a_signal_in_the_last_step_stops_too(bench_at, tmp_path, undisturbed):
-    made = bench_at(tmp_path / "run")
+    training = bench_at(tmp_path / "run")
     last = undisturbed["state"]["step"]
     with pytest.raises(RunInterrupted) as stop:
-        made.train("first", AtStep(last, lambda: signal.raise_signal(signal.SIGINT)))
+        training.train("first", AtStep(last, lambda: signal.raise_signal(signal.SIGINT)))
     assert str(stop.value) == "stopped at the end of phase 'first'; saved; the same command resumes from here"
-    made.train("first", AtStep(1, crash))
-    assert_same_outcome(outcome(made), undisturbed)
+    training.train("first", AtStep(1, crash))
+    assert_same_outcome(outcome(training), undisturbed)
 
 
 @pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
@@ -101,10 +101,10 @@ def test_outside_the_main_thread_no_handler_is_set():
 
 
 def test_a_phase_trains_the_same_outside_the_main_thread(bench_at, tmp_path, undisturbed):
-    made = bench_at(tmp_path / "run")
+    training = bench_at(tmp_path / "run")
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(made.train, "first").result()
-    assert_same_outcome(outcome(made), undisturbed)
+        pool.submit(training.train, "first").result()
+    assert_same_outcome(outcome(training), undisturbed)
 
 
 def fail(number):
@@ -113,9 +113,9 @@ def fail(number):
 
 @pytest.mark.slow
 def test_a_report_that_fails_just_before_sighup_does_not_end_the_phase(bench_at, tmp_path, undisturbed, own_terminal):
-    made = bench_at(tmp_path / "run")
-    made.train("first", AtStep(5, lambda: fail(errno.EIO)))
-    assert_same_outcome(outcome(made), undisturbed)
+    training = bench_at(tmp_path / "run")
+    training.train("first", AtStep(5, lambda: fail(errno.EIO)))
+    assert_same_outcome(outcome(training), undisturbed)
 
 
 def test_other_errors_of_reports_are_raised(bench_at, tmp_path):
@@ -152,7 +152,7 @@ def test_a_terminal_that_is_closed_leaves_a_checkpoint(bench_at, tmp_path, undis
     os.close(terminal)
     assert child.wait(timeout=120) == 130
     assert (tmp_path / "said").read_text().startswith("stopped in phase 'first' after step ")
-    made = bench_at(tmp_path / "run")
-    assert list((made.run.checkpoints / "first").glob("step-*"))
-    made.train("first")
-    assert_same_outcome(outcome(made), undisturbed)
+    training = bench_at(tmp_path / "run")
+    assert list((training.run.checkpoints / "first").glob("step-*"))
+    training.train("first")
+    assert_same_outcome(outcome(training), undisturbed)
