@@ -19,7 +19,7 @@ PACKAGES = (
 )
 """The packages of this repository."""
 KINDS = ("top", "type_checking", "function")
-"""Where an import stands: runs when the module is loaded, is read by type checkers alone, or runs in a function."""
+"""Kind of an import: runs when the module is loaded, is read by type checkers alone, or runs in a function."""
 
 
 class Import(NamedTuple):
@@ -32,7 +32,7 @@ class Import(NamedTuple):
 
 
 def modules_of(roots: Sequence[Path]) -> dict[str, Path]:
-    """Module name -> file, of packages that lie at `roots`."""
+    """Module name -> file, of the packages at `roots`."""
     modules = {}
     for root in roots:
         for path in sorted(root.rglob("*.py")):

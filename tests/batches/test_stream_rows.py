@@ -40,7 +40,7 @@ class Parity(rexplug.SalienceScorer):
 
 
 class Seeing(RandomMasking):
-    """Random, but looks at its channels first."""
+    """Random masking that checks the channels it gets first."""
 
     name: ClassVar[str] = "toy.seeing"
     channels: ClassVar[tuple[str, ...]] = ("word_start", "salience")

@@ -1,4 +1,4 @@
-"""`rexplug corpus` and the dataset card, on a run that was curated for real."""
+"""`rexplug corpus` and the dataset card, on a run that really was curated."""
 
 import json
 import shutil

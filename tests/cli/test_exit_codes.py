@@ -1,4 +1,4 @@
-"""What `main` makes of an error: the user's is one message and 2, an interruption 130, ours a traceback and 1."""
+"""How `main` reports errors: a user's mistake as one message and exit code 2, an interruption as 130, a bug as traceback and 1."""
 
 import resource
 import subprocess

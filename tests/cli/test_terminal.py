@@ -1,4 +1,4 @@
-"""Text of documents cannot steer the terminal, whichever command shows it."""
+"""Text of documents cannot control the terminal, whichever command shows it."""
 
 import io
 import json

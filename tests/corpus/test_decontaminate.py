@@ -1,4 +1,4 @@
-"""Evaluators' texts in training documents are found, listed, and nothing else is."""
+"""Training documents with texts of evaluators are found and listed, and no others."""
 
 from typing import ClassVar
 

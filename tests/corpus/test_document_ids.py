@@ -14,7 +14,7 @@ from rexplug.recipe.schema import Curation, Executor
 
 
 def write(folder, rows):
-    """A file of documents a shard: (id, number of words)."""
+    """One file of documents per shard: (id, number of words)."""
     folder.mkdir()
     for shard, ids in enumerate(rows):
         lines = [json.dumps({"sku": id, "text": f"{shard} {id} " + "word " * words}) for id, words in ids]
@@ -65,7 +65,7 @@ def test_differing_ids_get_no_notes(tmp_path, notes, options):
 
 
 def test_many_ids_are_compared_a_range_at_a_time(tmp_path, monkeypatch):
-    """50,000 ids in five files, 1,000 compared at a time: none is lost or counted twice at a border."""
+    """50,000 ids in five files, 1,000 compared at a time: none is lost or counted twice between two parts."""
     monkeypatch.setattr(document_ids, "_MOST_HASHES", 1000)
     draw = np.random.default_rng(0)
     doubled = set(draw.choice(40_000, 500, replace=False).tolist())

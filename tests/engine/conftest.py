@@ -54,7 +54,7 @@ class Half(rexplug.MixingSchedule):
 
 
 class Nothing(rexplug.DocumentSource):
-    """Holds no documents: the toy's tokens are generated."""
+    """Yields no documents: the tokens are generated."""
 
     name: ClassVar[str] = "toy.nothing"
 

@@ -63,7 +63,7 @@ def test_the_best_checkpoints_are_kept(bench, phase):
 
 @pytest.mark.slow
 def test_a_full_disk_ends_training_only_at_its_end_and_damages_nothing(bench, phase):
-    """A limit on the size of files stands for a full disk: writes fail in the same places."""
+    """A limit on the size of files simulates a full disk: writes fail in the same places."""
     made = bench(phases=[phase("first", checkpoints={"every_tokens": 600})])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 

@@ -1,4 +1,4 @@
-"""Several ranks: the same stream and losses as one process, a clean end when one dies, and another number when resumed."""
+"""Several ranks: the same stream and losses as one process, a clean end when one dies, and another number of ranks after a resume."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""A phase that was crashed, killed or stopped resumes to the same bits, and says what changed in between."""
+"""A phase that was crashed, killed or stopped resumes to the same bits, and reports what changed in between."""
 
 import signal
 import subprocess
@@ -27,7 +27,7 @@ def test_a_crashed_run_resumes_to_the_same_bits(bench_at, tmp_path, undisturbed,
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", [2, 7])
 def test_a_killed_process_leaves_nothing_that_changes_the_outcome(bench_at, tmp_path, undisturbed, steps):
-    """SIGKILL, from outside Python's reach, in a process of its own."""
+    """SIGKILL, which Python cannot handle, in a separate process."""
     script = (
         "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
         "class Kill(c.Silent):\n"

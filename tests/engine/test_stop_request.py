@@ -1,4 +1,4 @@
-"""Signals: a phase saves itself and stops, however it is asked."""
+"""Signals: a phase saves a checkpoint and stops, whichever signal arrives."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from rexplug.errors import RunInterrupted
 
 @pytest.fixture
 def own_terminal():
-    """Whoever hears SIGHUP lets go of the terminal; the tests' own is given back to them."""
+    """After SIGHUP the process no longer writes to the terminal; the tests' terminal is restored."""
     kept = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
     yield
     for descriptor, copy in kept.items():
@@ -56,7 +56,7 @@ def test_a_signal_in_the_last_step_stops_too(bench_at, tmp_path, undisturbed):
 
 @pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
 def test_sighup_is_not_a_second_request_to_stop(own_terminal, first):
-    """Whoever ends a session sends SIGHUP beside SIGTERM, in either order; only somebody who waits asks twice."""
+    """The end of a session sends SIGHUP and SIGTERM in either order, which counts as one request to stop."""
     from rexplug.engine.stop_request import StopRequest
 
     with (stop := StopRequest()).listening():
@@ -85,7 +85,7 @@ def test_a_run_under_nohup_outlives_its_terminal():
 
 
 def test_outside_the_main_thread_no_handler_is_set():
-    """Python lets only the main thread set one; a run in a notebook's own thread must train all the same."""
+    """Python lets only the main thread set a signal handler; a run in another thread, as of a notebook, must still train."""
     from rexplug.engine.composer_import import import_composer
     from rexplug.engine.stop_request import StopRequest
 
@@ -125,7 +125,7 @@ def test_other_errors_of_reports_are_raised(bench_at, tmp_path):
 
 @pytest.mark.slow
 def test_a_terminal_that_is_closed_leaves_a_checkpoint(bench_at, tmp_path, undisturbed):
-    """A terminal of its own, whose other end is closed: writing to it fails from then on."""
+    """A new terminal whose other end is closed, so that writing to it fails."""
     script = (
         "import fcntl, sys, termios; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
         "from rexplug.errors import RunInterrupted\n"

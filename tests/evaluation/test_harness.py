@@ -1,4 +1,4 @@
-"""The results that the harness writes, uses again and refuses."""
+"""The results that the harness writes, reuses and rejects."""
 
 import json
 import subprocess
@@ -63,7 +63,7 @@ def test_errors_of_results_name_their_evaluator(model_folder, tmp_path, document
 
 
 class Counted(Fixed):
-    """Remembers how often it ran."""
+    """Counts how often it ran."""
 
     name: ClassVar[str] = "toy.counted"
     file: Path
@@ -144,7 +144,7 @@ def test_evaluators_are_listed_without_heavy_libraries():
 
 
 class Failing(Fixed):
-    """Raises an exception of its own."""
+    """Raises an exception that rexplug does not know."""
 
     name: ClassVar[str] = "toy.failing"
 

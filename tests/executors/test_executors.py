@@ -1,4 +1,4 @@
-"""Local, Ray and Slurm: the same corpus whatever carries the work; retries; scripts."""
+"""Local, Ray and Slurm: the same corpus with every executor; retries; scripts."""
 
 import json
 import os
@@ -116,7 +116,7 @@ SHIMS = {
 
 @pytest.fixture
 def cluster(tmp_path, monkeypatch):
-    """Stands for a cluster: sbatch runs the tasks of an array one after the other."""
+    """A fake cluster, whose sbatch runs the tasks of an array one after the other."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name, body in SHIMS.items():

@@ -87,7 +87,7 @@ def test_gradients_equal_those_of_transformers_document_by_document(model, backe
 @pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 @pytest.mark.parametrize("document", [0, 3, 5, 11])
 def test_no_document_sees_another_to_the_last_bit(model, backend, document):
-    """All documents but one are exchanged for others: what that one puts out, and its gradient, stay the same bits."""
+    """All documents but one are replaced: the output of that one, and its gradient, do not change by a bit."""
     lengths = [*RAGGED, 400, 193]
     tokens, cu_seqlens = row_of(lengths, padding=7)
     first, last = cu_seqlens[document], cu_seqlens[document + 1]
@@ -185,7 +185,7 @@ def test_a_long_tail_changes_no_number_and_no_gradient(model, backend):
 @pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 @pytest.mark.parametrize("num", [0, 1, 64, 101])
 def test_states_of_chosen_tokens_are_those_of_all(model, backend, num):
-    """Behind the last attention only the chosen tokens are worked out; numbers and gradients are the same."""
+    """After the last attention only the chosen tokens are computed; values and gradients are the same."""
     tokens, cu_seqlens = row_of(RAGGED, padding=9)
     places = torch.randperm(sum(RAGGED), generator=torch.Generator().manual_seed(num))[:num].sort()[0]
     use_packed_attention(model)
@@ -207,7 +207,7 @@ def test_states_of_chosen_tokens_are_those_of_all(model, backend, num):
 @pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 @pytest.mark.parametrize("residual", [None, torch.bfloat16], ids=["fp32", "bf16"])
 def test_layer_by_layer_gives_the_same_numbers(model, backend, residual):
-    """The way that weights cut into parts take, where each layer's own forward is called."""
+    """The path of sharded weights, on which each layer's own forward is called."""
     tokens, cu_seqlens = row_of(RAGGED, padding=9)
     use_packed_attention(model, residual)
     packing = Packing(cu_seqlens, len(tokens), backend, RAGGED)
@@ -253,7 +253,7 @@ def test_the_residual_stream_has_the_format_that_is_asked_for(model):
 
 @pytest.mark.parametrize("kind", ["full_attention", "sliding_attention"])
 def test_angles_are_right_beyond_position_2048_whatever_rounds_products(model, kind):
-    """No product is made: with TF32 on, or under autocast, an angle of thousands would be rounded to whole units."""
+    """Angles are computed without a matrix product: with TF32 on, or under autocast, an angle of thousands would be rounded to whole units."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Products(TorchDispatchMode):

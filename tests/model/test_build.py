@@ -125,7 +125,7 @@ def test_a_checkpoint_with_too_few_embeddings(tmp_path):
 
 
 class Wide:
-    """The small tokenizer with 50 tokens more."""
+    """The small tokenizer with 50 more tokens."""
 
     cls, sep, pad, vocabulary_size = 1, 2, 3, 350
 

@@ -18,7 +18,7 @@ FULL, SLIDING = "full_attention", "sliding_attention"
 
 
 def test_every_field_of_transformers_is_known():
-    """A field that a later transformers adds has to be honoured or refused here too."""
+    """A field that a later transformers adds must be supported or rejected here too."""
     from transformers import ModernBertConfig
 
     own = {name for name in ModernBertConfig.__annotations__ if not name.startswith("_")} - {"model_type"}

@@ -152,7 +152,7 @@ print(transformers.__version__)
 @pytest.mark.slow
 @pytest.mark.parametrize("version", OLDER)
 def test_older_transformers_give_the_same_logits(tmp_path, tokenizer, version):
-    """In an environment of their own, for thetas, layers and heads that are not the defaults there."""
+    """In a separate environment, for thetas, layers and heads that are not the defaults there."""
     from transformers import ModernBertForMaskedLM
 
     target = tmp_path / "packages"

@@ -94,7 +94,7 @@ def test_autocast_gives_the_loss_within_half_precision(model):
 
 
 def assert_near_fp64(kernel):
-    """The loss in half precision, in pieces of which the last is shorter, beside that on whole logits in fp64."""
+    """The loss in half precision, in pieces of which the last is shorter, compared with that on whole logits in fp64."""
     generator = torch.Generator().manual_seed(5)
     model = build_model(Model(size="nano"), Special(), context=64, seed=1)
     with torch.no_grad():

@@ -13,7 +13,7 @@ from rexplug.run_directory import RunDirectory
 
 
 class Notes:
-    """Progress that keeps the notes."""
+    """A progress that records notes."""
 
     def __init__(self):
         self.lines = []

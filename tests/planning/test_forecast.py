@@ -1,4 +1,4 @@
-"""What earlier runs took is kept, and plans rest on it."""
+"""The costs of earlier runs are kept, and plans are based on them."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Speeds on GPUs follow the published ones, and memory is what training holds."""
+"""Forecast speeds on GPUs agree with published ones, and forecast memory with what training allocates."""
 
 import math
 

@@ -157,13 +157,13 @@ phases:
 
 @pytest.fixture
 def toy():
-    """A whole recipe for the toy plugins, as text."""
+    """A complete recipe for the toy plugins, as text."""
     return TOY
 
 
 @pytest.fixture
 def load_toy(tmp_path, monkeypatch, toy_registry):
-    """Loads a text as `r.yaml`; other files may lie beside it."""
+    """Loads a text as `r.yaml`; other files may be in the same folder."""
     monkeypatch.chdir(tmp_path)
 
     def do(text, *overrides):

@@ -14,7 +14,7 @@ from rexplug.report.results import find_all, find_results
 
 
 def write(folder, values, *, evaluator="toy.search", metric="score", moment="last", reason=None, scores=True, ids=None):
-    """A result as the harness leaves it."""
+    """A result as the harness writes it."""
     values = np.atleast_2d(values)
     content = {"evaluator": evaluator, "label": evaluator, "options": {}, "moment": moment, "revision": "r"}
     if reason:

@@ -24,7 +24,7 @@ def breach(message: str) -> Any:
 
 
 class Letters(rexplug.DocumentSource):
-    """Keeps the contract; `fault` breaks it in one way. So do the classes below."""
+    """Fulfils the contract unless `fault` names a way to break it, as do the classes below."""
 
     name: ClassVar[str] = "toy.letters"
     fault: str = ""
@@ -109,7 +109,7 @@ def test_a_filter_that_keeps_what_it_should_drop():
 
 
 class Shift(rexplug.MixingSchedule):
-    """From web to shop."""
+    """Moves from web to shop."""
 
     name: ClassVar[str] = "toy.shift"
     fault: str = ""
