@@ -45,7 +45,7 @@ class CorpusFilter(Component):
 
     @property
     def step_name(self) -> str:
-        """What statistics and files of dropped documents call the filter: `name`, unless one class stands for several filters."""
+        """The filter's name in statistics and files of dropped documents: `name`, unless one class implements several filters."""
         return self.name
 
     @abstractmethod

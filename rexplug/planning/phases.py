@@ -45,7 +45,7 @@ class SourceUse:
 class PlannedPhase:
     """A phase before it runs; the curves are `POINTS` values each, evenly spaced over the phase.
 
-    `peak_learning_rate`, `final_learning_rate` and `initial_batch_tokens` are exact: their moments lie between the points.
+    `peak_learning_rate`, `final_learning_rate` and `initial_batch_tokens` are exact: they are reached between the points.
     `attended` is the mean length of the sample that contains a token, and `attended_known` whether it was counted. `flops` are
     the operations of the phase, None if the model's shape is not known. `row_tokens` are the tokens of a microbatch, and
     `masked` is the mean share of masked tokens.

@@ -69,7 +69,7 @@ class Card(Section):
 
 
 class LoggerOptions(Section):
-    """A logger for training metrics besides metrics.jsonl; its name alone stands for one without options."""
+    """A logger for training metrics besides metrics.jsonl; its name alone means the logger without options."""
 
     use: Literal["tensorboard", "wandb", "mlflow"]
     """One of Composer's loggers; its package must be installed."""

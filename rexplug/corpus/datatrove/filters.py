@@ -48,7 +48,7 @@ class DatatroveFilter(CorpusFilter):
 
     @property
     def step_name(self) -> str:
-        """`datatrove.<class>`, since this class stands for every filter of datatrove."""
+        """`datatrove.<class>`, since this class implements every filter of datatrove."""
         return f"datatrove.{self.class_.rpartition('.')[2]}"
 
     @cached_property

@@ -15,7 +15,7 @@ from rexplug.io.compression import read_lines
 
 
 class Addresses(CorpusFilter):
-    """Keep or drop by the address: a domain in a list stands for its subdomains too.
+    """Keep or drop by the address: a domain in a list includes its subdomains.
 
     The lists that datatrove packages (4.6 million domains, 760 MB of memory per worker) are those of its class `URLFilter`.
     """

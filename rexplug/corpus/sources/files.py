@@ -181,7 +181,7 @@ def document(
 
 
 def broken(file: InputFile, place: int | str, reason: str) -> Document:
-    """Make the document that stands for a record that could not be read."""
+    """Make a document in place of a record that could not be read."""
     return document(file, place, "", **{ERROR: reason})
 
 
