@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rexplug.lazy import lazy_names
 from rexplug.version import __version__
 
 if TYPE_CHECKING:
@@ -136,16 +137,13 @@ _MODULES = {
     "rexplug.text.words": ("lower_words", "split_words"),
 }  # fmt: skip
 """Module -> the public names that it defines."""
-_PLACES = {name: module for module, names in _MODULES.items() for name in names}
+_load = lazy_names(__name__, _MODULES)
 
 
 def __getattr__(name: str) -> Any:
     if name == "api":
         return import_module("rexplug.api")
-    if name not in _PLACES:
-        raise AttributeError(f"module 'rexplug' has no attribute '{name}'")
-    value = globals()[name] = getattr(import_module(_PLACES[name]), name)
-    return value
+    return _load(name)
 
 
 def __dir__() -> list[str]:

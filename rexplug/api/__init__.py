@@ -12,8 +12,7 @@ what would be right. Loading this package is cheap: each function imports what i
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rexplug.api.ablation import AblationResult, ablate
 from rexplug.api.corpus import (
@@ -41,6 +40,7 @@ from rexplug.api.runs import (
 )
 from rexplug.api.streams import Batch, Stream, StreamRow, open_stream, preview
 from rexplug.errors import RunInterrupted
+from rexplug.lazy import lazy_names
 from rexplug.progress import Progress
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ __all__ = [
     "write_report",
 ]  # fmt: skip
 
-_RESULTS = {
+# Types of results.
+__getattr__ = lazy_names(__name__, {
     "rexplug.components": ("Component",),
     "rexplug.corpus.provenance": ("DocumentOutcome",),
     "rexplug.pipeline.preflight.report": ("PreflightReport",),
@@ -150,15 +151,7 @@ _RESULTS = {
     "rexplug.report.preview": ("PhasePreview", "RowPreview", "SamplePreview"),
     "rexplug.report.results": ("ModelResults",),
     "rexplug.tokens.store": ("TokenStore",),
-}  # fmt: skip
-"""Types of results, by the module that defines them; loaded when they are asked for."""
-_PLACES = {name: module for module, names in _RESULTS.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(import_module(_PLACES[name]), name)
-    raise AttributeError(f"module 'rexplug.api' has no attribute '{name}'")
+})  # fmt: skip
 
 
 def __dir__() -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rexplug.lazy import lazy_names
 
 if TYPE_CHECKING:
     from rexplug.batches.history import PositionHistory, PositionLog
@@ -27,23 +28,15 @@ __all__ = [
     "rank_rows",
 ]
 
-_PLACES = {
-    "IGNORED": "rexplug.batches.masking",
-    "BatchPlan": "rexplug.batches.position",
-    "BatchStream": "rexplug.batches.stream",
-    "GlobalBatch": "rexplug.batches.position",
-    "Lineage": "rexplug.batches.lineage",
-    "PackedRow": "rexplug.batches.position",
-    "Position": "rexplug.batches.position",
-    "PositionHistory": "rexplug.batches.history",
-    "PositionLog": "rexplug.batches.history",
-    "SampleRecord": "rexplug.batches.samples",
-    "rank_rows": "rexplug.batches.position",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # The masking policies are imported whenever plugins are listed, and must not bring numpy along.
-    if name in _PLACES:
-        return getattr(import_module(_PLACES[name]), name)
-    raise AttributeError(f"module 'rexplug.batches' has no attribute '{name}'")
+# The masking policies are imported whenever plugins are listed, and must not import numpy.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "rexplug.batches.history": ("PositionHistory", "PositionLog"),
+        "rexplug.batches.lineage": ("Lineage",),
+        "rexplug.batches.masking": ("IGNORED",),
+        "rexplug.batches.position": ("BatchPlan", "GlobalBatch", "PackedRow", "Position", "rank_rows"),
+        "rexplug.batches.samples": ("SampleRecord",),
+        "rexplug.batches.stream": ("BatchStream",),
+    },
+)

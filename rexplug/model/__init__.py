@@ -5,9 +5,9 @@ What needs torch is imported on first use: sizes and plans do without.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from rexplug.lazy import lazy_names
 from rexplug.model.family import SIZES
 
 if TYPE_CHECKING:
@@ -16,14 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SIZES", "build_config", "build_model", "load_model", "set_rope", "theta_warnings", "thetas"]
 
-_MODULES = {
-    "build_config": "build", "build_model": "build", "load_model": "build", "set_rope": "rope", "theta_warnings": "rope",
-    "thetas": "rope",
-}  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = getattr(import_module(f"rexplug.model.{_MODULES[name]}"), name)
-    return globals()[name]
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "rexplug.model.build": ("build_config", "build_model", "load_model"),
+        "rexplug.model.rope": ("set_rope", "theta_warnings", "thetas"),
+    },
+)

@@ -7,15 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from rexplug.components import CorpusFilter, Document, Verdict
-from rexplug.corpus.datatrove.blocks import UnknownBlockError, checked_options, find_block
+from rexplug.corpus.datatrove.blocks import checked_options, find_block
+from rexplug.corpus.datatrove.named_block import NamedBlock
 from rexplug.errors import DataError
 
 
-class DatatroveFilter(CorpusFilter):
+class DatatroveFilter(NamedBlock, CorpusFilter):
     """A filter or formatter of datatrove, by the name of its class.
 
     What a formatter or filter changes in the text is kept, and a filter's reason becomes the reason in the statistics, where
@@ -23,6 +23,7 @@ class DatatroveFilter(CorpusFilter):
     """
 
     name: ClassVar[str] = "datatrove.filter"
+    block_kind = "filter"
 
     class_: str = Field(alias="class")
     """A class of `datatrove.pipeline.filters` or `.formatters`, e.g. `GopherQualityFilter`; or the dotted path of one in another
@@ -30,26 +31,10 @@ class DatatroveFilter(CorpusFilter):
     options: dict[str, Any] = Field(default_factory=dict, validate_default=True)
     """Arguments of the class, checked against its signature."""
 
-    @field_validator("class_")
-    @classmethod
-    def _class_exists(cls, name: str) -> str:
-        try:
-            find_block("filter", name)
-        except UnknownBlockError as error:
-            raise PydanticCustomError("datatrove_class", "{message}", {"message": str(error)}) from None
-        return name
-
-    @field_validator("options")
-    @classmethod
-    def _options_fit(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        if "class_" in info.data:
-            checked_options("filter", info.data["class_"], options)
-        return options
-
     @property
     def step_name(self) -> str:
-        """`datatrove.<class>`, since this class implements every filter of datatrove."""
-        return f"datatrove.{self.class_.rpartition('.')[2]}"
+        """What statistics call this step, e.g. `datatrove.GopherQualityFilter`."""
+        return self.called
 
     @cached_property
     def _block(self) -> Any:

@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from rexplug.components import Document, DocumentSource, Shard
 from rexplug.components.quantities import Positive
-from rexplug.corpus.datatrove.blocks import UnknownBlockError, checked_options, find_block
+from rexplug.corpus.datatrove.blocks import checked_options, find_block
+from rexplug.corpus.datatrove.named_block import NamedBlock
 from rexplug.corpus.sources.files import ERROR
 from rexplug.errors import DataError, one_line
 
@@ -25,10 +25,11 @@ _ROWS_PER_SHARD = 50_000
 """Rows of a dataset in a shard."""
 
 
-class DatatroveReader(DocumentSource):
+class DatatroveReader(NamedBlock, DocumentSource):
     """A reader of datatrove, by the name of its class; texts and ids are those that datatrove gives, and a shard is a file."""
 
     name: ClassVar[str] = "datatrove.reader"
+    block_kind = "reader"
 
     class_: str = Field(alias="class")
     """A class of `datatrove.pipeline.readers`, e.g. `IpcReader`; or the dotted path of one in another package, e.g.
@@ -41,36 +42,16 @@ class DatatroveReader(DocumentSource):
     longest: Positive = 20_000_000
     """Characters of the longest text; a longer one is dropped with a reason."""
 
-    @field_validator("class_")
-    @classmethod
-    def _class_exists(cls, name: str) -> str:
-        try:
-            find_block("reader", name)
-        except UnknownBlockError as error:
-            raise PydanticCustomError("datatrove_class", "{message}", {"message": str(error)}) from None
-        return name
-
-    @field_validator("options")
-    @classmethod
-    def _options_fit(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        if "class_" in info.data:
-            checked_options("reader", info.data["class_"], options)
-        return options
-
     @cached_property
     def _block(self) -> Any:
         options = checked_options("reader", self.class_, self.options)
         try:
             block = find_block("reader", self.class_)(**options)
         except Exception as error:  # each class checks its options in its own way
-            raise DataError(f"{self._called}: datatrove refuses these options: {error}") from None
+            raise DataError(f"{self.called}: datatrove refuses these options: {error}") from None
         default_adapter = block.adapter
         block.adapter = lambda data, path, id_in_file: self._adapt(default_adapter, data, path, id_in_file)
         return block
-
-    @property
-    def _called(self) -> str:
-        return f"datatrove.{self.class_.rpartition('.')[2]}"
 
     @cached_property
     def _files(self) -> list[str]:
@@ -97,15 +78,15 @@ class DatatroveReader(DocumentSource):
                 dataset = datasets.load_dataset(block.dataset, **block.dataset_options, streaming=block.streaming)
         except Exception as error:
             raise DataError(
-                f"{self._called}: the dataset '{block.dataset}' cannot be opened: {one_line(error)}"
+                f"{self.called}: the dataset '{block.dataset}' cannot be opened: {one_line(error)}"
             ) from None
         if isinstance(dataset, dict):
             raise DataError(
-                f"{self._called}: write which split is read, e.g. `dataset_options: {{split: {next(iter(dataset))}}}`; "
+                f"{self.called}: write which split is read, e.g. `dataset_options: {{split: {next(iter(dataset))}}}`; "
                 f"the splits are {', '.join(dataset)}"
             )
         if (columns := dataset.column_names) and block.text_key not in columns:
-            raise DataError(f"{self._called}: {block.dataset} has no column {block.text_key}; {_list_columns(columns)}")
+            raise DataError(f"{self.called}: {block.dataset} has no column {block.text_key}; {_list_columns(columns)}")
         return int(dataset.num_shards) if block.streaming else max(1, -(-len(dataset) // _ROWS_PER_SHARD))
 
     @property
@@ -145,7 +126,7 @@ class DatatroveReader(DocumentSource):
                 self._num_dataset_shards  # noqa: B018
         elif not self._files:
             pattern = f" that match {self._block.glob_pattern}" if self._block.glob_pattern else ""
-            raise DataError(f"{self._called}: data_folder: '{self._block.data_folder.path}' has no files{pattern}")
+            raise DataError(f"{self.called}: data_folder: '{self._block.data_folder.path}' has no files{pattern}")
 
     def documents(self, shard: Shard) -> Iterator[Document]:
         """The documents of every `count`-th file, or rows of a dataset."""

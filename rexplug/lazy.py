@@ -1,0 +1,27 @@
+"""Packages whose names are imported when they are first used, so that importing a package costs nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazy_names(package: str, names: Mapping[str, Iterable[str]]) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a package: it imports a name from its module and keeps it in the package.
+
+    Args:
+        package: the package's `__name__`.
+        names: full name of a module -> the names of the package that it defines.
+    """
+    module_of = {name: module for module, defined in names.items() for name in defined}
+
+    def load(name: str) -> Any:
+        if name not in module_of:
+            raise AttributeError(f"module '{package}' has no attribute '{name}'")
+        value = getattr(import_module(module_of[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return load
