@@ -20,13 +20,13 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Ignores all reports."""
+    """A `Progress` that ignores what it receives."""
 
     def start(self, task: str, total: float | None = None, unit: str = "") -> None:
-        """Ignore the start."""
+        """Ignore the start of a task."""
 
     def update(self, done: float, **metrics: float | str) -> None:
-        """Ignore the update."""
+        """Ignore how much of the task is done."""
 
     def note(self, text: str) -> None:
-        """Ignore the note."""
+        """Ignore a line of text."""

@@ -81,9 +81,9 @@ def truncate_metrics(path: Path, phase: str, step: int) -> None:
 
 
 def read_fitted(record: Path) -> Any:
-    """The options of a fitted component, which lie in `<name>.json` beside a folder `<name>` with its files.
+    """The options of a fitted component: `<name>.json`, next to a folder `<name>` with the component's files.
 
-    Options that are paths into that folder name the files beside `record`, also in a run that was moved or copied, or that
+    Options that are paths into that folder name the files next to `record`, also in a run that was moved or copied, or that
     was written with a relative path in another current directory.
 
     Raises:
@@ -166,7 +166,7 @@ class RunDirectory:
 
     @property
     def corpus(self) -> Path:
-        """`<source>/{kept,held_out,dropped}/*.parquet`, and `statistics.json`."""
+        """The curated corpus: `<source>/{kept,held_out,dropped}/*.parquet`, and `statistics.json`."""
         return self.root / "corpus"
 
     @property

@@ -21,7 +21,7 @@ def _or_number(schema: dict[str, Any]) -> None:
 
 
 class Ramp(Documented):
-    """A rate between 0 and 1 that changes linearly over a phase; a single number stands for a constant rate.
+    """A rate between 0 and 1 that changes linearly over a phase; a single number means a constant rate.
 
     `0.3` and `{start: 0.3, end: 0.15}` are both valid in a recipe.
     """

@@ -1,4 +1,4 @@
-"""What several folders of tests share."""
+"""Fixtures that several folders of tests share."""
 
 import os
 
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_measurements(tmp_path_factory):
-    """What runs of tests take says nothing to the user's plans, and plans of tests know nothing of the user's runs."""
+    """Tests neither write the user's measurement history nor read it for their plans."""
     before = os.environ.get("REXPLUG_CACHE")
     os.environ["REXPLUG_CACHE"] = str(tmp_path_factory.mktemp("measurements"))
     yield
@@ -20,7 +20,7 @@ def _own_measurements(tmp_path_factory):
 
 @pytest.fixture
 def notes():
-    """Progress that remembers what is said, in `lines`."""
+    """A progress that records notes, in `lines`."""
     from rexplug.progress import Silent
 
     class Notes(Silent):

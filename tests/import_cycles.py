@@ -19,7 +19,7 @@ PACKAGES = (
 )
 """The packages of this repository."""
 KINDS = ("top", "type_checking", "function")
-"""Where an import stands: runs when the module is loaded, is read by type checkers alone, or runs in a function."""
+"""Kind of an import: runs when the module is loaded, is read by type checkers alone, or runs in a function."""
 
 
 class Import(NamedTuple):
@@ -32,7 +32,7 @@ class Import(NamedTuple):
 
 
 def modules_of(roots: Sequence[Path]) -> dict[str, Path]:
-    """Module name -> file, of packages that lie at `roots`."""
+    """Module name -> file, of the packages at `roots`."""
     modules = {}
     for root in roots:
         for path in sorted(root.rglob("*.py")):
@@ -97,7 +97,7 @@ def _targets(node: ast.Import | ast.ImportFrom, package: str, modules: Mapping[s
 
 
 def _strongly_connected(edges: Mapping[str, set[str]]) -> list[list[str]]:
-    """Tarjan's algorithm."""
+    """The strongly connected components of a graph, by Tarjan's algorithm."""
     index: dict[str, int] = {}
     lowest: dict[str, int] = {}
     stack: list[str] = []

@@ -1,4 +1,4 @@
-"""Files of documents: copied rows make the same file as written documents; what cannot be kept as JSON; damage."""
+"""Files of documents: copied rows make the same file as written documents; values that JSON cannot hold; damage."""
 
 import random
 

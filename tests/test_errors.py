@@ -1,4 +1,4 @@
-"""How messages repeat values: in full where they are short, cut where they are long."""
+"""How messages quote values: in full if they are short, truncated if they are long."""
 
 from rexplug.errors import DataError, brief, first_few, one_line, shorten
 

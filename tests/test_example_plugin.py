@@ -1,4 +1,4 @@
-"""The example, as a stranger would have it: wheels built, installed in an environment of their own, tested and run."""
+"""The example plugin as a user installs it: wheels built, installed in a fresh environment, tested and run."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""No module of rexplug or its plugins imports itself by way of others."""
+"""No module of rexplug or its plugins imports itself through others."""
 
 import pytest
 from import_cycles import KINDS, PACKAGES, cycles, imports_of, modules_of

@@ -41,7 +41,7 @@ class Constant(rexplug.MixingSchedule):
         return self
 
     def weights(self, progress: float) -> Mapping[str, float]:
-        """The shares."""
+        """The same shares at any progress."""
         return self.shares
 
 

@@ -21,7 +21,7 @@ from rexplug_ecommerce.spam import Spam
 
 @hookimpl
 def rexplug_document_sources() -> list[type[DocumentSource]]:
-    """Synthetic sample pages."""
+    """The source of synthetic sample pages."""
     return [SamplePages]
 
 

@@ -35,12 +35,12 @@ class Domains(CorpusFilter):
     name: ClassVar[str] = "ecommerce.domains"
 
     domains: tuple[str, ...] = Field(default=RETAIL_DOMAINS, min_length=1)
-    """Domains to keep."""
+    """Domains whose documents are kept."""
     key: str = "domain"
     """Metadata key that holds the domain."""
 
     def judge(self, document: Document) -> Verdict:
-        """Reason: `other domain`."""
+        """Keep a document of one of the domains; the reason against others is `other domain`."""
         own = document.metadata.get(self.key)
         place = PurePosixPath(str(document.metadata.get("place", "")))
         names = {str(own).lower()} if own is not None else {part.lower() for part in place.parts[:-1]}

@@ -130,7 +130,7 @@ class EsciSearch(_OnEsci):
 
     @property
     def label(self) -> str:
-        """`ecommerce.esci` or `ecommerce.esci.rerank`."""
+        """`ecommerce.esci`, or `ecommerce.esci.rerank` when it reranks: a recipe may list both."""
         return f"{self.name}.rerank" if self.rerank else self.name
 
     def collection(self) -> RetrievalCollection:

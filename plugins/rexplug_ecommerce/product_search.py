@@ -29,7 +29,7 @@ class ProductSearch(Evaluator):
     products: Annotated[Quantity, Field(gt=0)] = 400
     """Size of the catalogue."""
     queries: Annotated[Quantity, Field(gt=0)] = 100
-    """How many queries."""
+    """Number of queries."""
     seed: Annotated[int, Field(ge=0)] = 1
     """Decides which products and queries are drawn; every model gets the same."""
     pairs: Annotated[Quantity, Field(ge=0)] = 1000

@@ -54,7 +54,7 @@ class SamplePages(DocumentSource):
     name: ClassVar[str] = "ecommerce.sample_pages"
 
     pages: Annotated[Quantity, Field(gt=0)] = 6000
-    """How many pages."""
+    """Number of pages."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Decides what the pages say."""
     shards: Annotated[int, Field(gt=0)] = 8

@@ -130,7 +130,7 @@ class Contrastive(rexplug.SalienceScorer):
         return starts, ends, [word.lower() for word in rexplug.split_words(text)]
 
     def score(self, document: rexplug.TokenizedDocument) -> NDArray[np.uint8]:
-        """The salience of the word that each token lies in."""
+        """The salience of the word that contains each token."""
         import numpy as np
 
         starts, ends, words = self._find(document)

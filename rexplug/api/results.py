@@ -68,7 +68,7 @@ class Run:
 
     @property
     def directory(self) -> RunDirectory:
-        """Where each file of the run lies."""
+        """The paths of the run's files."""
         from rexplug.run_directory import RunDirectory
 
         return RunDirectory(self.folder)
@@ -159,7 +159,7 @@ class Run:
         """A row per metric of every evaluation that still holds.
 
         Each has `moment` (`initial`, the name of a phase, or `baselines`), `model` (the moment, or the baseline's label),
-        `evaluator`, `metric`, `main` (whether it stands for the evaluator in summaries), `value`, `low` and `high` (95 %
+        `evaluator`, `metric`, `main` (whether it represents the evaluator in summaries), `value`, `low` and `high` (95 %
         interval, or None) and `num_items`.
 
         Raises:

@@ -91,7 +91,7 @@ class StreamRow:
 class Batch:
     """The global batch of a step, the same for any number of processes.
 
-    `step` counts from 1, `tokens` are those of the phase up to the end of this batch, `progress` is where the phase stood
+    `step` counts from 1, `tokens` are those of the phase up to the end of this batch, `progress` is where the phase was
     before it (0 to 1). `tokens_of` counts the batch's tokens by source, `planned` are the shares that the mixing schedule
     asks for.
     """

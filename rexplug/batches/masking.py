@@ -35,7 +35,7 @@ class MaskedTokens:
     labels: NDArray[np.int64]
     """`[T]`; the true id of each masked token, and `IGNORED` elsewhere."""
     num_masked: int
-    """Masked tokens."""
+    """Number of masked tokens."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Masker:
 
     Args:
         policy: chooses the tokens.
-        special: the tokenizer's special tokens, which are never masked and never stand in for a masked token.
+        special: the tokenizer's special tokens, which are never masked and never replace a masked token.
     """
 
     policy: MaskingPolicy

@@ -17,9 +17,9 @@ class Position:
     """The whole state of a stream: a few integers per source, however many tokens were consumed."""
 
     batch: int
-    """Global batches consumed."""
+    """Number of global batches consumed."""
     tokens: int
-    """Tokens consumed."""
+    """Number of tokens consumed."""
     credits: tuple[int, ...]
     """Per source, the tokens that it is owed, times the sum of the weights (see `mixing.next_source`)."""
     next_indices: tuple[int, ...]
@@ -58,11 +58,11 @@ class PackedRow:
     cu_seqlens: NDArray[np.int32]
     """`[n + 1]`; cumulative ends of the samples, from 0 to `num_tokens`: padding is left out."""
     max_length: int
-    """Tokens of the longest sample."""
+    """Number of tokens of the longest sample."""
     num_tokens: int
-    """Tokens without padding."""
+    """Number of tokens, without padding."""
     num_masked: int
-    """Masked tokens."""
+    """Number of masked tokens."""
     sources: NDArray[np.int64]
     """`[n]`; the index of each sample's source in the stream."""
     documents: NDArray[np.int64]

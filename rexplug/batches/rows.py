@@ -63,7 +63,7 @@ class RowMaker:
         size = int(cu_seqlens[-1])
         width = max(self.row_tokens, size)
         stored = self._gather(None, samples)
-        # Special tokens that stand in the text itself are not masked either.
+        # Special tokens that occur in the text itself are not masked either.
         maskable = ~self.masker.is_special(stored)
         token_ids = np.empty(width, np.int64)
         token_ids[:size], token_ids[size:] = stored, self.masker.special.pad

@@ -39,7 +39,7 @@ _COMMANDS = {
 
 
 class _OutputClosed(Exception):
-    """The reader of our output is gone, as after `| head`."""
+    """The reader of our output has closed it, as `| head` does."""
 
 
 class _Commands(click.Group):

@@ -12,11 +12,11 @@ from rexplug.cli.terminal import echo
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
-@click.option("--hub", is_flag=True, help="Also ask the Hugging Face Hub for its datasets and models.")
+@click.option("--hub", is_flag=True, help="Also look up datasets and models on the Hugging Face Hub.")
 def check(recipe: Path, overrides: tuple[str, ...], hub: bool) -> None:
     """Check RECIPE (with OVERRIDES): print its problems, or that there are none.
 
-    Without --hub nothing is asked of the Hugging Face Hub; what is there is listed as not checked. `rexplug run` does ask.
+    Without --hub the Hugging Face Hub is not contacted: names there are listed as not checked. `rexplug run` contacts it.
     """
     from rexplug import api
     from rexplug.errors import DataError

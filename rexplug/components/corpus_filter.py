@@ -35,7 +35,7 @@ class CorpusSample:
     folder: Path
     """Where the component may write what it learnt."""
     seed: int
-    """The recipe's seed."""
+    """The recipe's seed, for all random choices."""
 
 
 class CorpusFilter(Component):
@@ -45,7 +45,7 @@ class CorpusFilter(Component):
 
     @property
     def step_name(self) -> str:
-        """What statistics and files of dropped documents call the filter: `name`, unless one class stands for several filters."""
+        """The filter's name in statistics and files of dropped documents: `name`, unless one class implements several filters."""
         return self.name
 
     @abstractmethod

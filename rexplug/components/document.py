@@ -16,7 +16,7 @@ class Document:
     id: str
     """Identifies the document: the same input gives the same id, whatever the number of workers."""
     text: str
-    """The text."""
+    """The document's text, which is filtered, tokenized and trained on."""
     url: str | None = None
     """The web address of the page, if it has one."""
     metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -57,7 +57,7 @@ class TaggedText:
     """A text and its labelled spans."""
 
     text: str
-    """The text."""
+    """The text, whose characters `spans` counts."""
     spans: Sequence[tuple[int, int, str]]
     """(first character, one past the last, label); spans do not overlap."""
 
@@ -113,7 +113,7 @@ class FineTuning(Documented):
     steps: int = Field(default=60, ge=1)
     """Steps of the optimizer; the learning rate warms up over the first tenth and then falls linearly to 0."""
     batch: int = Field(default=32, ge=2)
-    """Examples per step."""
+    """Examples per optimizer step."""
     learning_rates: tuple[float, ...] = Field(default=(1e-4, 1e-3), min_length=1)
     """Learning rates to try with the first seed; the best one on dev is used for all seeds."""
     seeds: int = Field(default=2, ge=1)

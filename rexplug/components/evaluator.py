@@ -28,7 +28,7 @@ class Metric:
     """A metric with its uncertainty."""
 
     value: float
-    """The metric."""
+    """The metric on all items."""
     low: float | None = None
     """Lower end of the 95 % confidence interval; None if there is none."""
     high: float | None = None
@@ -46,7 +46,7 @@ class EvaluationResult:
     """The results of an evaluator on one model."""
 
     metrics: Mapping[str, Metric]
-    """Name -> metric."""
+    """The metrics by name."""
     main: str
     """The name of the metric that summaries show."""
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
@@ -184,7 +184,7 @@ class Evaluator(Component):
         return ()
 
     def test_texts(self) -> Mapping[str, str]:
-        """Id -> text of the texts that the evaluator reports on, which decontamination keeps out of training.
+        """Id -> text of the texts that the evaluator reports on, which decontamination excludes from training.
 
         Texts of the test split, not those that it fine-tunes on or selects by. The default names none.
         """

@@ -20,7 +20,7 @@ class Candidate:
     source: str
     """The recipe's source that the document comes from."""
     document: Document
-    """The document."""
+    """The document to label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class LabellingContext:
     folder: Path
     """Outlives the stage: the place for answers that cost money or time."""
     seed: int
-    """The recipe's seed."""
+    """The recipe's seed, for all random choices."""
     progress: Progress
     """Reports progress to the user."""
 

@@ -21,7 +21,7 @@ class TokenBatch:
     """One packed row, as masking policies see it; arrays are read-only."""
 
     token_ids: NDArray[np.int64]
-    """`[num_tokens]`, without padding."""
+    """`[num_tokens]`, the ids of the row's tokens, without padding."""
     cu_seqlens: NDArray[np.int64]
     """`[num_samples + 1]`, cumulative ends of the samples, from 0: sample `i` is `token_ids[cu_seqlens[i]:cu_seqlens[i + 1]]`,
     its special tokens included."""

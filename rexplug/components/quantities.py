@@ -19,7 +19,7 @@ LARGEST = 10**18
 
 
 def parse_quantity(value: Any) -> int:
-    """The number that a quantity stands for; `k`, `M`, `B` and `T` are powers of 1,000 (`64k` is 64,000).
+    """The number that a quantity denotes; `k`, `M`, `B` and `T` are powers of 1,000 (`64k` is 64,000).
 
     Raises:
         PydanticCustomError: `value` is not a whole number from 0 to 10^18.

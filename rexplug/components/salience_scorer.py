@@ -24,9 +24,9 @@ class TokenizedDocument:
     id: str
     """The document's id."""
     text: str
-    """The document's text."""
+    """The document's text, whose characters `offsets` counts."""
     token_ids: NDArray[np.uint32]
-    """`[num_tokens]`."""
+    """`[num_tokens]`, the ids of the tokens."""
     offsets: NDArray[np.uint32]
     """`[num_tokens, 2]`, the characters of `text` that each token covers, ends exclusive."""
     word_starts: NDArray[np.bool_]

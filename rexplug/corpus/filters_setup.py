@@ -27,7 +27,7 @@ _SHOWN = 50
 def resolve_filters(recipe: Recipe, run: RunDirectory, progress: Progress) -> dict[str, DocumentSource]:
     """The recipe's sources with the trained classifier in their `relevance` filters and with decontamination as the last filter.
 
-    Notes to `progress` say which evaluators' texts are kept out of training, and why those of others are not.
+    Notes to `progress` list the evaluators whose texts training excludes, and why those of others are not excluded.
     """
     for note in _notes(recipe):
         progress.note(note)

@@ -76,7 +76,7 @@ def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[D
         for path in sorted((run.corpus / source / part).glob("[!.]*.parquet")):
             ids = pq.read_table(path, columns=["id"])["id"]
             rows = pc.indices_nonzero(pc.equal(ids, id)).to_pylist()
-            table: Any = pq.read_table(path) if rows else None  # once, however often an id stands in it
+            table: Any = pq.read_table(path) if rows else None  # read once, however often an id occurs in it
             for row in rows:
                 values = table.slice(row, 1).to_pylist()[0]
                 document = Document(values["id"], values["text"], values["url"], json.loads(values["metadata"]))

@@ -17,7 +17,7 @@ def stop_signals() -> tuple[signal.Signals, ...]:
 def detach_from_terminal(number: int) -> None:
     """After SIGHUP, redirect standard output and error from the terminal to /dev/null; other signals change nothing.
 
-    Writing to a terminal that is gone raises an error, which would end the run while it saves its checkpoint.
+    Writing to a terminal that was closed raises an error, which would end the run while it saves its checkpoint.
     """
     if number != signal.SIGHUP:
         return

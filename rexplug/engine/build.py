@@ -26,7 +26,7 @@ class Trainee:
     """A model with its optimizer, ready to train."""
 
     model: Any
-    """The `ModernBertForMaskedLM`."""
+    """The masked language model, a `ModernBertForMaskedLM`."""
     composer_model: PackedMaskedLM
     """The same model as Composer trains it."""
     optimizer: torch.optim.Optimizer

@@ -239,7 +239,7 @@ class TrainingCallback(Callback):
 
 
 def _crosses(every: int | None, before: int, after: int) -> bool:
-    """Whether a multiple of `every` tokens lies between two moments, so that the grid is the same after any resume."""
+    """Whether a multiple of `every` tokens is between two moments, so that the grid is the same after any resume."""
     return every is not None and after // every > before // every
 
 

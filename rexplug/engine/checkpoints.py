@@ -33,28 +33,28 @@ class CheckpointState:
     phase: str
     step: int
     tokens: int
-    """Of the phase."""
+    """Tokens that the phase has trained on."""
     total_tokens: int
-    """Of this phase and those before it."""
+    """Tokens of this phase and of those before it."""
     seconds: float
-    """Of training."""
+    """Seconds that the phase has trained."""
     position: dict[str, Any]
-    """Of the stream, as `Position.to_json` gives it."""
+    """Position of the stream, as `Position.to_json` returns it."""
     optimizer: str
     decayed: bool = False
-    """Whether the learning rate has fallen as far as the phase wants."""
+    """Whether the learning rate has decayed to the end of the phase's schedule."""
     smoothed: dict[str, float] = field(default_factory=dict)
     """Smoothed loss and accuracy."""
     on_token_grid: bool = False
-    """Whether `checkpoints.every_tokens` asked for it."""
+    """Whether it was saved because of `checkpoints.every_tokens`."""
     averaged: list[int] = field(default_factory=list)
-    """Steps whose weights it is the mean of."""
+    """Steps whose weights were averaged into it; empty if none were."""
     evaluation_due: bool = False
     """Whether the evaluators were about to run."""
     learning_rate: float | None = None
-    """Of the step after it."""
+    """Learning rate of the next step."""
     shares: dict[str, float] = field(default_factory=dict)
-    """Of the sources in the batch after it."""
+    """Share of each source in the next batch."""
 
     def to_json(self) -> dict[str, Any]:
         """The content of state.json."""

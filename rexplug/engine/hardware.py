@@ -25,9 +25,9 @@ class Hardware:
 
     device: torch.device
     precision: str
-    """Of matrix products: `fp32`, `tf32` or `bf16`."""
+    """Number format of matrix products: `fp32`, `tf32` or `bf16`."""
     backend: str
-    """Of attention."""
+    """The attention backend."""
     backend_reason: str
     compiled: bool
     """Whether the model's layers are compiled."""

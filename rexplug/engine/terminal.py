@@ -13,7 +13,7 @@ from rexplug.progress import Progress
 class TerminalMayClose:
     """A progress that forwards reports to another one, and survives the end of its terminal.
 
-    A closed terminal fails writes (EIO) a moment before SIGHUP arrives, which asks the phase to save and stop; an error in
+    A closed terminal fails writes (EIO) a moment before SIGHUP arrives, which requests that the phase saves and stops; an error in
     between must not end it without a checkpoint.
     """
 
@@ -21,15 +21,15 @@ class TerminalMayClose:
         self._progress = progress
 
     def start(self, task: str, total: float | None = None, unit: str = "") -> None:
-        """Forward the start."""
+        """Forward the start of a task."""
         self._forward(lambda: self._progress.start(task, total, unit))
 
     def update(self, done: float, **metrics: float | str) -> None:
-        """Forward the update."""
+        """Forward how much of the task is done."""
         self._forward(lambda: self._progress.update(done, **metrics))
 
     def note(self, text: str) -> None:
-        """Forward the note."""
+        """Forward a line of text."""
         self._forward(lambda: self._progress.note(text))
 
     def _forward(self, report: Callable[[], None]) -> None:

@@ -29,13 +29,13 @@ class RetrievalFolder(Evaluator):
     name: ClassVar[str] = "retrieval"
 
     folder: Path
-    """The folder."""
+    """The folder with the files of the task."""
     tuning: FineTuning = FineTuning()
     """The fine-tune before ranking, where the folder has `train.jsonl`."""
 
     @property
     def label(self) -> str:
-        """`retrieval.<folder>`."""
+        """`retrieval.<folder>`, since a recipe may list several folders."""
         return f"{self.name}.{self.folder.name}"
 
     def check(self) -> None:
@@ -52,7 +52,7 @@ class RetrievalFolder(Evaluator):
         return context.retrieval(read_collection(self.folder), self.tuning)
 
     def test_texts(self) -> Mapping[str, str]:
-        """Documents and queries."""
+        """The texts of the documents and queries, all of which are test texts."""
         return read_collection(self.folder).texts()
 
 

@@ -42,7 +42,7 @@ class HuggingFaceEncoder:
 
     Args:
         model: a folder or a hub name.
-        tokenizer: the tokenizer's folder, if it does not lie beside the weights.
+        tokenizer: the tokenizer's folder, if it is not that of the weights.
         random: draw the weights instead of loading them.
         packed: whether a ModernBERT runs packed.
 

@@ -42,7 +42,7 @@ class ExampleEvaluator(Evaluator):
 
     @property
     def label(self) -> str:
-        """`<name>.<title>`."""
+        """`<name>.<title>`; the name alone without a title."""
         return f"{self.name}.{self.title}" if self.title else self.name
 
     def inputs(self) -> Sequence[Path]:
@@ -87,7 +87,7 @@ class Similarity(ExampleEvaluator):
         return _read_task(self, self.text_columns, degrees=True)
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        """Measure `spearman`."""
+        """Measure Spearman's correlation of the cosine similarities with the degrees, `spearman`."""
         return context.similarity(self.task(), self.tuning)
 
 

@@ -1,4 +1,4 @@
-"""The geometry of embeddings before any fine-tune: how narrow their cone is, and whether nearer means more alike."""
+"""The geometry of embeddings before any fine-tune: how narrow their cone is, and whether nearer means more similar."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MIN_WORDS = 8
 
 
 class EmbeddingGeometry(DocumentEvaluator):
-    """Geometry of embeddings before any fine-tune: anisotropy, effective dimensions, and whether nearer means more alike."""
+    """Geometry of embeddings before any fine-tune: anisotropy, effective dimensions, and whether nearer means more similar."""
 
     name: ClassVar[str] = "embedding_geometry"
 

@@ -17,7 +17,7 @@ class MaskedText:
 
     Attributes:
         token_ids: `[n]`, special tokens and mask tokens included.
-        positions: `[m]`, where the mask tokens stand.
+        positions: `[m]`, the positions of the mask tokens.
         word_of: `[m]`, the number of the word that each masked token belongs to.
         truth: `[m]`, the original token ids at `positions`.
     """

@@ -44,7 +44,7 @@ def inspect_folder(model: Path | str, tokenizer: Path | None = None, *, weights:
 
     Args:
         model: a folder or a hub name.
-        tokenizer: the tokenizer's folder, if it does not lie beside the weights.
+        tokenizer: the tokenizer's folder, if it is not that of the weights.
         weights: whether the folder must hold weights.
 
     Returns:

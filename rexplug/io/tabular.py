@@ -36,7 +36,7 @@ def byte_lines(
 
     Args:
         file: the bytes; must be seekable if `start` is given.
-        longest: bytes of the longest line that is held in memory; a `BadRecord` stands for a longer one.
+        longest: bytes of the longest line that is held in memory; a longer one becomes a `BadRecord`.
         start: offset in bytes. A line that begins before it is left out: it belongs to the part of the file before.
         stop: offset in bytes, the end of the file if None. A line that begins before it is read to its end.
     """

@@ -1,4 +1,4 @@
-"""Reads and writes tokenizer folders: tokenizer.json, special tokens, and a config that all versions of transformers read alike.
+"""Reads and writes tokenizer folders: tokenizer.json, special tokens, and a config that all transformers versions read identically.
 
 transformers 5 rebuilds the tokenizers of many classes (XLM-R, Llama, BERT) from their vocabulary and ignores the
 normalization and splitting of tokenizer.json, so that ids differ from those that a model has learnt. Everything in rexplug
@@ -175,7 +175,7 @@ def portable_config(folder: Path, *, max_length: int) -> dict[str, Any]:
 
 
 def write_portable(source: Path, target: Path, *, max_length: int) -> None:
-    """Copy tokenizer.json as it is, and write a config that all versions of transformers read alike, to the folder `target`.
+    """Copy tokenizer.json as it is, and write a config that all transformers versions read identically, to the folder `target`.
 
     Raises:
         DataError: a file of the tokenizer is damaged.

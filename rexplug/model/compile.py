@@ -43,7 +43,7 @@ def choose_compile(requested: bool | Literal["auto"], device: torch.device) -> t
 
 
 def compile_layers(model: Any, backend: str | Callable[..., Any] = "inductor") -> None:
-    """Compile what lies between the attentions of a packed masked language model, and its prediction head, at first use.
+    """Compile, at first use, the prediction head of a packed masked language model and all operations between its attentions.
 
     Weights, their names and what a checkpoint holds stay as they are. Kernels are made for one width of a row: rows of
     another width, as in a phase with another `microbatch_tokens`, are compiled once more. (Without `dynamic=False` torch

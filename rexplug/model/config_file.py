@@ -27,17 +27,17 @@ class SpecialIds(Protocol):
 
     @property
     def cls(self) -> int:
-        """Id of [CLS]."""
+        """The id of the token [CLS]."""
         ...
 
     @property
     def sep(self) -> int:
-        """Id of [SEP]."""
+        """The id of the token [SEP]."""
         ...
 
     @property
     def pad(self) -> int:
-        """Id of [PAD]."""
+        """The id of the token [PAD]."""
         ...
 
     @property

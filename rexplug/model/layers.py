@@ -1,10 +1,10 @@
 """ModernBERT's layers for packed rows: the same weights under the same names, fewer passes over memory.
 
-The class of a live layer is exchanged, so that checkpoints, hooks and sharding see the module they know. Results equal
+The class of an existing layer is replaced, so that checkpoints, hooks and sharding still see the same module. Results equal
 those of transformers' own layer within float error, which the tests check.
 
-Between two attentions lies one function of tensors (`output_and_mlp`, then the next layer's `project_qkv`), which is what
-is compiled on a GPU: the residual is read and written once, and all layers share the code.
+All operations between two attentions are one function of tensors (`output_and_mlp`, then the next layer's `project_qkv`),
+which is compiled on a GPU: the residual is read and written once, and all layers share the code.
 
 Shapes: T tokens of the row, h heads, d size of a head, I intermediate size.
 """
@@ -33,7 +33,7 @@ _POSITIONS_MULTIPLE = 64
 
 
 class NormWeights(NamedTuple):
-    """A layer norm's weight and bias; a weight of None stands for no norm."""
+    """A layer norm's weight and bias; a weight of None means no norm."""
 
     weight: Tensor | None
     bias: Tensor | None

@@ -165,7 +165,7 @@ def shape_problem(value: Any, shape: Any, path: str = "") -> str | None:
 
     Args:
         value: the value.
-        shape: an example. A float stands for any number; a mapping for the keys that must be there, `*` for all keys; a list for
+        shape: an example. A float means any number; a mapping the keys that must be present, `*` for all keys; a list for
             the shape of its items, or for any items if it is empty.
         path: the path of the value in its file.
     """

@@ -32,7 +32,7 @@ class RecipeStages:
         recipe: the resolved recipe.
         run: the run's directory.
         progress: receives the notes and progress.
-        plugins: plugin -> version; stands beside the hash of the plugin's code in the fingerprints.
+        plugins: plugin -> version; part of the fingerprints, together with the hash of the plugin's code.
     """
 
     def __init__(self, recipe: Recipe, run: RunDirectory, progress: Progress, plugins: Mapping[str, str]) -> None:
@@ -120,7 +120,7 @@ class RecipeStages:
         )
 
     def _decontaminated_against(self) -> Sequence[Evaluator]:
-        """The evaluators whose texts are kept out of the corpus."""
+        """The evaluators whose texts the corpus must not contain."""
         from rexplug.corpus.decontaminate import evaluators_with_texts
 
         return evaluators_with_texts(self.recipe.evaluators, self.recipe.curation.decontaminate)

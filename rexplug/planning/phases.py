@@ -44,8 +44,8 @@ class SourceUse:
 class PlannedPhase:
     """A phase before it runs; the curves are `POINTS` values each, evenly spaced over the phase.
 
-    `peak_learning_rate`, `final_learning_rate` and `initial_batch_tokens` are exact: their moments lie between the points.
-    `attended` is the mean length of the sample that a token lies in, and `attended_known` whether it was counted. `flops` are
+    `peak_learning_rate`, `final_learning_rate` and `initial_batch_tokens` are exact: they are reached between the points.
+    `attended` is the mean length of the sample that contains a token, and `attended_known` whether it was counted. `flops` are
     the operations of the phase, None if the model's shape is not known. `row_tokens` are the tokens of a microbatch, and
     `masked` is the mean share of masked tokens.
     """
@@ -164,7 +164,7 @@ def planned_steps(phase: Phase) -> int:
 
 
 def _attended(phase: Phase, sizes: Mapping[str, SourceSize], sources: Mapping[str, SourceUse]) -> tuple[float, bool]:
-    """The mean length of the sample that a token lies in, and whether it was counted; else it is assumed."""
+    """The mean length of the sample that contains a token, and whether it was counted; else it is assumed."""
     total = 0.0
     for name, use in sources.items():
         if not use.tokens:
@@ -178,7 +178,7 @@ def _attended(phase: Phase, sizes: Mapping[str, SourceSize], sources: Mapping[st
 
 
 def assumed_attended(context: int) -> float:
-    """The length of the sample that a token lies in, assumed where the lengths of documents are not known.
+    """The length of the sample that contains a token, assumed where the lengths of documents are not known.
 
     Up to 1,024 tokens documents are assumed to fill the context. Beyond that, just over half of the additional context is
     assumed to be filled: with this the published speeds of ModernBERT at 8,192 follow from its speeds at 1,024 within 4 %

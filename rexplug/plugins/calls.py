@@ -58,7 +58,7 @@ class PluginCall:
     Args:
         component: the component.
         method: the name of the method.
-        subject: what it is called on. Documents, shards, rows and progress are described; a text stands as it is and begins
+        subject: what it is called on. Documents, shards, rows and progress are described; a text is used as it is and begins
             with its preposition. It is described only if the call fails, so that a call that works costs under a microsecond.
     """
 

@@ -107,7 +107,7 @@ class Curation(Section):
     """Drop documents that contain text of the `evaluators`, of those listed here by name, or of `none`. `rexplug corpus show`
     says which evaluators have no texts to compare with, and why."""
     decontamination: Decontamination = Decontamination()
-    """Options of `decontaminate`."""
+    """When a document counts as containing a text that `decontaminate` compares with."""
     held_out: float = Field(default=0.02, ge=0, lt=1)
     """Share of the kept documents that no phase trains on, for evaluators; chosen by a hash of the text."""
     executor: Annotated[Executor, SameResult()] = Executor()
@@ -118,7 +118,7 @@ class Audit(Section):
     """A second labeller labels a share of the sample; its agreement with the first is reported as Cohen's kappa."""
 
     labels: Annotated[Labeller, Use()]
-    """The second labeller."""
+    """The labeller that labels part of the sample again."""
     share: float = Field(default=0.1, gt=0, le=1)
     """Share of the labelled documents that it labels, chosen by a hash of the text."""
     disagreement: Literal["keep", "drop", "overrule"] = "drop"
@@ -155,7 +155,7 @@ class Classifier(Section):
     epochs: int = Field(default=5, ge=1, le=10_000)
     """Passes over the labelled documents."""
     rate: float = Field(default=0.5, ge=1e-6, le=100)
-    """Learning rate."""
+    """Learning rate at the start; fastText lowers it linearly to 0."""
 
 
 class Relevance(Section):
@@ -177,7 +177,7 @@ class Relevance(Section):
     test: float = Field(default=0.15, gt=0, lt=0.5)
     """Share of the labelled documents on which precision, recall and F1 are reported; nothing is chosen on them."""
     audit: Audit | None = None
-    """A second labeller."""
+    """A second labeller, which checks the labels of the first."""
     threshold: Threshold = Threshold()
     """How the threshold is chosen."""
     classifier: Classifier = Classifier()

@@ -247,7 +247,7 @@ def _section(model: type[BaseModel], key: str) -> type[BaseModel] | None:
 
 
 def _nested(model: type[BaseModel], key: str) -> type[BaseModel] | None:
-    """The class of the mapping, or of the mappings in the list, that stands under a key."""
+    """The class of the mapping, or of the mappings in the list, that is the value of a key."""
     for name, field in model.model_fields.items():
         if key in (name, field.alias):
             candidates: list[Any] = [field.annotation, *getattr(field.annotation, "__args__", ())]

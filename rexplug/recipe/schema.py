@@ -69,7 +69,7 @@ class Card(Section):
 
 
 class LoggerOptions(Section):
-    """A logger for training metrics besides metrics.jsonl; its name alone stands for one without options."""
+    """A logger for training metrics besides metrics.jsonl; its name alone means the logger without options."""
 
     use: Literal["tensorboard", "wandb", "mlflow"]
     """One of Composer's loggers; its package must be installed."""
@@ -109,7 +109,7 @@ class Recipe(Section):
     tokenizer: Tokenizer
     """From text to tokens."""
     model: Model
-    """The encoder."""
+    """The encoder: its size, or the checkpoint that training starts from."""
     phases: tuple[Phase, ...] = Field(min_length=1)
     """Training, phase by phase."""
     evaluators: tuple[Annotated[Evaluator, Use()], ...] = ()

@@ -17,7 +17,7 @@ LONGEST_NAME = 100
 class SameResult:
     """Marks an option whose value does not change what a stage produces: `Annotated[int, SameResult()]`.
 
-    A change of it lets finished and half-finished stages stand.
+    A change of it keeps finished and half-finished stages valid.
     """
 
 

@@ -84,7 +84,7 @@ class _Loader(yaml.SafeLoader):
             self.depth -= 1
 
     def _here(self) -> int:
-        """The line of the next node; the position of the scanner is behind it."""
+        """The line of the next node; the position of the scanner is after it."""
         line: int = self.peek_event().start_mark.line  # type: ignore[no-untyped-call]
         return line + 1
 

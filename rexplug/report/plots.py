@@ -64,7 +64,7 @@ def mixture(steps: Steps) -> str:
 def realised(steps: Steps, source: str) -> tuple[list[float], list[float]]:
     """The share of tokens that a source had, averaged around each step over a twenty-fifth of its phase, or twenty steps.
 
-    Weighted by tokens; the window is cut where the phase begins and ends. A gap (NaN) stands between phases.
+    Weighted by tokens; the window is cut where the phase begins and ends. Phases are separated by a gap (NaN).
     """
     xs: list[float] = []
     ys: list[float] = []

@@ -35,7 +35,7 @@ class Piece:
         text: its text.
         kind: `plain` if it is not masked, `guided` if it is masked because it is salient, else `random`.
         shown: what replaces it (`=` for itself); None if it is not masked.
-        label: of the salient span that it lies in; None outside of one.
+        label: label of the salient span that contains it; None outside of one.
     """
 
     space: str
@@ -222,7 +222,7 @@ class _RowPreviewer:
         return TokenBatch(original, row.cu_seqlens.astype(np.int64), maskable, channels)
 
     def _document(self, source: str, number: int) -> tuple[TokenizedDocument, Sequence[Reason]]:
-        """A document with its text and the reasons of its salient spans; without its text, as much as its tokens tell."""
+        """A document with its text and the reasons of its salient spans; without its text, what its tokens show."""
         store = self.stream.stores[source]
         ids = np.asarray(store.document(number), np.uint32)
         name = store.ids([number])[0]

@@ -41,7 +41,7 @@ class Encoder:
     """A tokenizer as it is used here: without special tokens, with offsets and word starts."""
 
     fast: Any
-    """The `tokenizers.Tokenizer`."""
+    """The tokenizer as the library `tokenizers` loads it, a `tokenizers.Tokenizer`."""
     num_bytes: NDArray[np.int64] | None
     """`[vocabulary]`, bytes of text that each token stands for; None where tokens are not bytes of the text."""
     composes: bool

@@ -32,7 +32,7 @@ class DocumentIndex:
     folder: Path
     """Where arrays are cached."""
     identity: str
-    """The store's identity."""
+    """The store's identity: arrays cached for another one are not used."""
     num_documents: int
     """Documents in the store."""
     lengths: NDArray[np.uint32]

@@ -1,4 +1,4 @@
-"""What users pass by mistake is refused with one message, or understood where only one thing can be meant."""
+"""Wrong arguments are refused with one message, or accepted where their meaning is unambiguous."""
 
 import shutil
 from pathlib import Path

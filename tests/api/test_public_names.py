@@ -1,4 +1,4 @@
-"""The public names: they are there, they are typed and documented, and importing them loads nothing heavy."""
+"""The public names exist, are typed and documented, and importing them loads no heavy module."""
 
 import inspect
 import json

@@ -23,7 +23,7 @@ SIZES = {"a": 1, "b": 2, "c": 7, "d": 30, "e": 100, "f": SMALL - 1, "g": SMALL, 
 
 
 class Shares(rexplug.MixingSchedule):
-    """Shares that move in a line."""
+    """Shares that change linearly."""
 
     name: ClassVar[str] = "toy.shares"
 

@@ -1,4 +1,4 @@
-"""How full rows are, on the lengths of real text and on made-up ones."""
+"""How full rows are, on lengths of real text and on synthetic ones."""
 
 import io
 import json
@@ -20,7 +20,7 @@ from rexplug.tokens.store import TokenStore, close_store, write_shard
 DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[2] / "../shared/data"))
 SPECIAL = SpecialTokens(cls=1, sep=2, pad=3, mask=4, vocabulary_size=5000, all=frozenset(range(5)))
 CHARACTERS = 4.4
-"""Of English text in a token."""
+"""Mean number of characters per token of English text."""
 
 
 class Even(rexplug.MixingSchedule):
@@ -33,7 +33,7 @@ class Even(rexplug.MixingSchedule):
 
 
 def filled(folder, sources, *, context, row_tokens, rows=600):
-    """Share of the rows that is no padding, over many rows of batches of 16."""
+    """Share of tokens that are not padding, over many rows of batches of 16."""
     stores = {}
     for number, lengths in enumerate(sources):
         write_shard(

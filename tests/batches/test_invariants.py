@@ -1,4 +1,4 @@
-"""What holds of every stream, whatever its sources, shares, contexts and batches (design, section 7)."""
+"""Invariants of every stream, whatever its sources, shares, contexts and batches (design, section 7)."""
 
 import itertools
 import json
@@ -22,7 +22,7 @@ SPECIAL = SpecialTokens(cls=1, sep=2, pad=3, mask=4, vocabulary_size=60_000, all
 
 
 class Lines(rexplug.MixingSchedule):
-    """Shares that move in a line from `first` to `last`."""
+    """Shares that change linearly from `first` to `last`."""
 
     name: ClassVar[str] = "toy.lines"
 

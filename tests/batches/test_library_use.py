@@ -60,7 +60,7 @@ def train(stream, step, position=None):
                 cu_seqlens=torch.from_numpy(row.cu_seqlens),
                 num_items_in_batch=batch.num_masked,
             )
-        position = after  # a few integers: keep them beside the weights, and go on from them
+        position = after  # a few integers: save them with the weights to resume
     return position
 
 

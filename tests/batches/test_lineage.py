@@ -47,7 +47,7 @@ def make(stores, **changes):
 
 
 def train(stream, path, steps, start=None, done=0):
-    """Steps as training does them; returns the plans and the position after them."""
+    """Plan and record steps as training does; returns the plans and the position after them."""
     plans, position = [], start or stream.start
     with PositionLog(path, stream, done) as log:
         for _ in range(steps):

@@ -1,4 +1,4 @@
-"""The stream's invariants, as properties."""
+"""Properties of the stream that hold for any input."""
 
 from collections import Counter
 
@@ -21,7 +21,7 @@ SPECIAL = SpecialTokens(cls=2, sep=3, pad=0, mask=4, vocabulary_size=1000, all=f
 
 
 class Fade(MixingSchedule):
-    """From a to b."""
+    """Moves from source a to source b."""
 
     name = "test.fade"
 
@@ -157,7 +157,7 @@ def test_replacement_is_80_10_10(stores):
 
 def test_a_policy_that_breaks_its_rate_is_named(stores):
     class Greedy(MaskingPolicy):
-        """Masks everything."""
+        """Masks every token, more than its rate allows."""
 
         name = "test.greedy"
 

@@ -1,4 +1,4 @@
-"""What stands in the rows, and where a phase ends."""
+"""What rows contain, and where a phase ends."""
 
 import json
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ class Parity(rexplug.SalienceScorer):
 
 
 class Seeing(RandomMasking):
-    """Random, but looks at its channels first."""
+    """Random masking that checks the channels it gets first."""
 
     name: ClassVar[str] = "toy.seeing"
     channels: ClassVar[tuple[str, ...]] = ("word_start", "salience")
@@ -122,7 +122,7 @@ def test_rows_are_whole_samples_with_their_borders_positions_and_labels(stores, 
                 start, end = row.cu_seqlens[number : number + 2]
                 tokens = stores[names[row.sources[number]]].document(sample.document)
                 assert len(tokens) >= options["min_tokens"]
-                # Masked tokens are right in the labels; a kept or random token is not told from the rest.
+                # Masked tokens are right in the labels; a kept or random token cannot be distinguished from the others.
                 assert text[start:end].tolist() == [SPECIAL.cls, *tokens[sample.start : sample.end], SPECIAL.sep]
                 assert row.position_ids[start:end].tolist() == list(range(end - start))
                 assert row.labels[start] == row.labels[end - 1] == IGNORED

@@ -1,4 +1,4 @@
-"""Documents per second of curation beside stock datatrove, on the same files, with the same decisions; one core.
+"""Documents per second of curation compared with stock datatrove, on the same files, with the same decisions; one core.
 
     python tests/benchmarks/bench_curation.py DATA [--documents 1500] [--rounds 3] [--skip-spacy]
 
@@ -8,12 +8,12 @@ C4, Gopher quality, FineWeb, Gopher repetition, `ecommerce.spam` and `ecommerce.
 writes MinHash signatures of what is kept and writes the documents kept:
 
 - `datatrove`: as installed, words by spaCy, gzip JSON lines;
-- `datatrove, regex`: the same chain with our compiled-regex word tokenizer handed in;
+- `datatrove, regex`: the same chain with our compiled-regex word tokenizer passed in;
 - `rexplug`: our filters and our shard worker, zstd Parquet (dropped documents, statistics and keys are written as well).
 
 Rounds of all sides alternate; medians of CPU seconds and the kept sets are compared. `--memory` prints the peak memory
 of our side for a corpus of one, four and sixteen times the size instead; `--differences` lists the documents on which the
-first and the last side disagree, with the filter, the statistic by either's words and its bound.
+first and the last side disagree, with the filter, the statistic by each word tokenizer and its bound.
 """
 
 from __future__ import annotations

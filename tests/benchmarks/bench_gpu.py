@@ -3,10 +3,10 @@
     python tests/benchmarks/bench_gpu.py [--steps 30] [--no-compile] [--tiny]
 
 Cases: 150M at 1,024 and at 8,192, 17M at 1,024; vocabulary 50,368, bf16, 30 % masked, packed rows of documents of log-normal
-lengths; rows that are not full are left out. Without a GPU it says so and exits with code 2.
+lengths; rows that are not full are left out. Without a GPU it prints that and exits with code 2.
 
-`--tiny` goes the same way with a tiny model, on a GPU or on a CPU: it shows that the script runs on this machine and with
-this torch. Its figures mean nothing.
+`--tiny` runs the same code with a tiny model, on a GPU or on a CPU: it shows that the script runs on this machine and with
+this torch. Its speeds mean nothing.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def run(
         store = write_store(Path(folder), 4 * width, median, longest, vocabulary)
         stream = stream_of(store, special, context=longest, row=width, batch=width, total=4 * width)
         rows = [row.to(device) for pair in stream.batches() for row in to_tensors(*pair)["rows"]]
-    # The stream's last row is partly empty, as the last of a phase is; among four rows it would count too much.
+    # The stream's last row is partly empty, as the last of a phase is; among four rows its weight would be too large.
     rows = [row for row in rows if row.num_tokens > FULL * width]
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()

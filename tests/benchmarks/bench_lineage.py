@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_lineage.py [--documents 100000000] [--shards 200]
 
-The store is made up below a temporary folder: real `ends`, `ids` and document tables (all shards but the first are links to
+The store is synthetic, in a temporary folder: real `ends`, `ids` and document tables (all shards but the first are links to
 one of them, with their own ids' hashes), token files that are holes. It takes about 2.5 GB of disk for a moment.
 """
 
@@ -32,7 +32,7 @@ SPECIAL = SpecialTokens(cls=2, sep=3, pad=0, mask=4, vocabulary_size=50_368, all
 
 
 class Only(rexplug.MixingSchedule):
-    """One source."""
+    """Mixes one source alone."""
 
     name: ClassVar[str] = "benchmark.only"
 
@@ -59,7 +59,7 @@ def make_store(folder: Path, documents: int, shards: int) -> None:
             table = {"id": ids, "url": [f"https://shop.example/{i}" for i in range(size)], "place": ids}
             pq.write_table(pa.table(table), folder / f"documents-{name}.parquet", row_group_size=ROWS)
         else:
-            # Hashes spread as real ones are; only the ids of the first shard can be asked for.
+            # Hashes spread as real ones are; only the ids of the first shard can be looked up.
             hashes = np.sort(np.random.default_rng(number).integers(0, 2**64, size, dtype=np.uint64))
             np.save(folder / f"ids-{name}.npy", np.stack([hashes, np.arange(size, dtype=np.uint64)]))
             os.link(folder / "documents-00000.parquet", folder / f"documents-{name}.parquet")
@@ -98,7 +98,7 @@ def timed(name: str, work: Callable[[], Any], rounds: int = 5) -> Any:
         began = time.perf_counter()
         result = work()
         times.append(time.perf_counter() - began)
-    # What the process itself holds; pages of memory-mapped files belong to the system, which takes them back when it likes.
+    # Memory of the process itself; pages of memory-mapped files are not counted, since the system reclaims them when needed.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     held = int(status.split("RssAnon:")[1].split()[0]) / 2**20
     print(f"| {name} | {statistics.median(times):.4f} | {max(times):.4f} | {held:.2f} |", flush=True)
@@ -116,7 +116,7 @@ def main() -> None:
         make_store(folder, options.documents, options.shards)
         store = TokenStore.open(folder)
         print(f"{store.num_documents:,} documents, {store.num_tokens:,} tokens, {options.shards} shards\n")
-        print("| | median s | slowest s | memory of its own after it, GiB |\n| --- | --- | --- | --- |")
+        print("| | median s | slowest s | memory of the process after it, GiB |\n| --- | --- | --- | --- |")
         timed("open the store", lambda: TokenStore.open(folder))
         timed("first use: index and sample counts", lambda: make_stream(folder).epoch_samples(), rounds=1)
         timed("open it and count the samples again", lambda: make_stream(folder).epoch_samples())

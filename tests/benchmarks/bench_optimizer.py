@@ -1,8 +1,8 @@
-"""A step of the CPU's optimizers beside optimi's own, on weights shaped like those of an encoder.
+"""A step of the CPU's optimizers compared with optimi's, on weights shaped like those of an encoder.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/bench_optimizer.py [--width 512] [--layers 8] [--rounds 15]
 
-Both get the same weights and gradients and step in turn; medians of wall time, and the largest difference of any weight.
+Both get the same weights and gradients and step alternately; medians of wall time, and the largest difference of any weight.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""One process with two threads beside two processes with one thread each: tokens a second, and the losses.
+"""One process with two threads compared with two processes of one thread each: tokens per second, and losses.
 
     python tests/benchmarks/bench_ranks.py [--size nano] [--vocabulary 8192] [--rounds 3]
 
-All sides train the same weights on the same global batches through `train_phase`; time is that of the wall, from the
+All sides train the same weights on the same global batches through `train_phase`; wall time is measured from the
 second step on, so nothing else should run on the machine. Rounds of all sides alternate; the first is not counted. With
 `fsdp` each process holds half of every weight and moment. The losses of the sides are printed side by side.
 """
@@ -28,7 +28,7 @@ WIDTH = 8192
 
 
 def train(root: Path, parallel: str, options: argparse.Namespace) -> None:
-    """One rank of one side."""
+    """Train one rank of one side."""
     from made_stream import recipe_of, special_of, stream_of
 
     from rexplug import distributed
@@ -50,7 +50,7 @@ def train(root: Path, parallel: str, options: argparse.Namespace) -> None:
 
 
 def side(folder: Path, number: int, name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Train one side in processes of its own; returns its lines of figures."""
+    """Train one side in its own processes; returns its lines of metrics."""
     from rexplug import distributed
 
     num, threads, parallel = SIDES[name]

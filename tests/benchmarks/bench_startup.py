@@ -1,6 +1,6 @@
 """How long commands take to start: `python tests/benchmarks/bench_startup.py [ROUNDS]`.
 
-Commands take turns, so that a machine that others use slows all of them alike; a bare import of pydantic, yaml and pluggy says how
+Commands alternate, so that other work on the machine slows all of them equally; a bare import of pydantic, yaml and pluggy shows how
 fast the machine is at that moment. Prints the median and the fastest of each, as wall time and as CPU time.
 """
 

@@ -1,11 +1,11 @@
-"""Tokens per second of the batch stream beside transformers' masked-LM collator, on the same tokenized documents.
+"""Tokens per second of the batch stream compared with transformers' masked-LM collator, on the same tokenized documents.
 
     python tests/benchmarks/bench_stream.py [--megabytes 12] [--rounds 7]
 
-Documents are real where `shared/data` (or REXPLUG_DATA) is there: general text and product pages, tokenized with the
-tokenizer of the data, word starts and attributes marked as in any run; otherwise made up, of log-normal lengths. One
+Documents are real where `shared/data` (or REXPLUG_DATA) exists: general text and product pages, tokenized with the
+tokenizer of the data, word starts and attributes marked as in any run; otherwise synthetic, of log-normal lengths. One
 process, one thread, CPU time. Both sides mask 30 %. The stream reads the memory-mapped stores, shuffles, mixes two
-sources and packs; the collator is handed lists of ids that are cut, wrapped and sorted into batches beforehand, outside
+sources and packs; the collator receives lists of ids that are cut, wrapped and sorted into batches beforehand, outside
 its time, and pads. Real tokens are counted, padding is not. Rounds of all sides alternate; medians are printed.
 """
 
@@ -36,11 +36,11 @@ from rexplug_guided_mlm.policies import Guided, Span, WholeWord
 
 DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[2] / "../shared/data"))
 SETTINGS = ((1024, 65_536), (8192, 65_536), (8192, 8192), (1024, 1024))
-"""Context and tokens of a row: as on a GPU, and as small as rows can be."""
+"""Context and tokens of a row: as on a GPU, and the smallest possible."""
 
 
 class Half(rexplug.MixingSchedule):
-    """Both sources alike."""
+    """Mixes both sources in equal shares."""
 
     name: ClassVar[str] = "benchmark.half"
 
@@ -49,7 +49,7 @@ class Half(rexplug.MixingSchedule):
 
 
 class Marked(rexplug.SalienceScorer):
-    """Stands for any scorer where documents are made up."""
+    """Replaces the real scorers where documents are synthetic."""
 
     name: ClassVar[str] = "benchmark.marked"
 
@@ -175,7 +175,7 @@ def collator_sides(
         for first in range(0, len(ids), context - 2):
             part = ids[first : first + context - 2]
             size = len(part) + 2
-            # Tokens that begin a word leave a gap before them: that is how the collator tells words.
+            # Tokens that begin a word have a gap before their offset, by which the collator separates words.
             places, at = [], 0
             for start in starts[first : first + context - 2]:
                 at += 1 + start
@@ -213,7 +213,7 @@ def collator_sides(
 
 
 def loader_share(stores: Mapping[str, TokenStore], special: SpecialTokens, rounds: int) -> None:
-    """Time to make a row beside the time of a forward and backward pass of the smallest model on it, on this CPU."""
+    """Time to make a row compared with a forward and backward pass of the smallest model on it, on this CPU."""
     import torch
 
     from rexplug.model.build import build_model

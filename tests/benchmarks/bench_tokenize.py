@@ -1,10 +1,10 @@
-"""Tokens per second and core of tokenization beside the tokenizer library alone.
+"""Tokens per second and core of tokenization compared with the tokenizer library alone.
 
     python tests/benchmarks/bench_tokenize.py [--data DATA] [--documents 1500] [--rounds 7]
 
 Product pages (esci-us-sample: title, description and bullet points) and encyclopaedia pages (general-text:
 wikipedia-en) with the ModernBERT-layout tokenizer. The peer is `tokenizers.Tokenizer.encode_batch` on the same texts,
-nothing kept of what it returns. Ours goes on to token ids as arrays, offsets, word starts and, where named, salience.
+whose result is discarded. Ours also produces token ids as arrays, offsets, word starts and, where named, salience.
 One process, one thread, its CPU time (other work on the machine must not count); rounds of all sides alternate. Ratios
 are times over the peer's: the median over rounds, and the best round against the best, which other work disturbs least.
 """
@@ -89,7 +89,7 @@ def main() -> None:
         }
         for name, texts in corpora.items():
             times: dict[str, list[float]] = {side: [] for side in sides}
-            tokens = {side: run(texts) for side, run in sides.items()}  # warms up, and all must count alike
+            tokens = {side: run(texts) for side, run in sides.items()}  # warms up, and all must count the same
             assert len(set(tokens.values())) == 1, tokens
             for _ in range(options.rounds):
                 for side, run in sides.items():

@@ -1,16 +1,16 @@
-"""Training speed beside Hugging Face's Trainer and beside packing with transformers' own attention, on a CPU.
+"""Training speed compared with Hugging Face's Trainer and with packing on transformers' attention, on a CPU.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/bench_training.py [--size nano] [--vocabulary 8192] [--rounds 5]
 
 Every side trains the same weights on the same documents with the same masks; real tokens are counted, padding is not.
-Documents are made up, of log-normal lengths (`--length` is the median; product titles and short pages). Rounds of all
+Documents are synthetic, of log-normal lengths (`--length` is the median; product titles and short pages). Rounds of all
 sides alternate, the first is not counted; the median, the range and the ratio to rexplug's are printed.
 
 - trainer, defaults: Trainer as it comes, 8 documents a batch, logits for every token; and with 32 documents.
 - trainer, tuned: documents of similar length together (`group_by_length`) and `sparse_prediction`, 32 documents.
 - packed, dense mask: full rows of 8,192 with transformers' SDPA attention and one mask per layer type.
 - rexplug: the same documents packed into rows of 1,024 or 8,192, in a bare loop; and through `train_phase`, which adds
-  Composer, callbacks and figures.
+  Composer, callbacks and metrics.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from rexplug.tokens.store import TokenStore
 
 
 def clock_now() -> float:
-    """Seconds of this process with one thread, so that other work on the machine weighs little; else of the wall."""
+    """CPU seconds of this process if it has one thread, which other work on the machine disturbs little; else wall time."""
     return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
@@ -89,14 +89,14 @@ class Sides:
         return tokens, clock_now() - began
 
     def whole(self, width: int) -> tuple[int, float]:
-        """`train_phase`: the same through Composer, with callbacks and figures, from the second step on."""
+        """`train_phase`: the same through Composer, with callbacks and metrics, from the second step on."""
         from rexplug.engine import train_phase
 
         times: list[tuple[float, float]] = []
 
         class Clock(Silent):
-            def update(self, done: float, **figures: float | str) -> None:
-                if figures:
+            def update(self, done: float, **metrics: float | str) -> None:
+                if metrics:
                     times.append((clock_now(), done))
 
         with tempfile.TemporaryDirectory() as folder:
@@ -212,7 +212,7 @@ def main() -> None:
     print(f"{options.size}, vocabulary {options.vocabulary:,}, {len(made.documents)} documents, {threads} thread(s)")
     print(f"{'':30}{'tokens/s':>10}{'lowest':>10}{'highest':>10}{'rexplug is':>14}")
     for name, values in speeds.items():
-        # The ratio is taken round by round, so that a slow minute of the machine weighs on both sides.
+        # The ratio is taken round by round, so that a slow minute of the machine affects both sides.
         ratio = statistics.median(a / b for a, b in zip(ours, values, strict=True))
         print(f"{name:30}{statistics.median(values):10,.0f}{min(values):10,.0f}{max(values):10,.0f}{ratio:11.2f} x")
 

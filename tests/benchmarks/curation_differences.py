@@ -1,4 +1,4 @@
-"""Why the stock chain, with words by spaCy, and ours decide differently on a document: one row each; see bench_curation.py."""
+"""Documents on which the stock chain, with words by spaCy, and ours decide differently, and why; see bench_curation.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Difference:
-    """A document on which one side's filter says no: why, and the statistic by the words of either."""
+    """A document that only one side's filter drops: the reason, and the statistic by each word tokenizer."""
 
     id: str
     kept_by: str
@@ -24,7 +24,7 @@ class Difference:
 
 
 def differences(texts: dict[str, str], ids: Sequence[str]) -> Iterator[Difference]:
-    """For each of the documents the first of datatrove's filters that decides otherwise with the other words."""
+    """For each document the first of datatrove's filters whose decision changes with the other word tokenizer."""
     from datatrove.data import Document
     from datatrove.pipeline.filters import (
         C4QualityFilter,
@@ -73,7 +73,7 @@ def differences(texts: dict[str, str], ids: Sequence[str]) -> Iterator[Differenc
 
 
 def table(found: Sequence[Difference]) -> str:
-    """As Markdown."""
+    """The differences as a Markdown table."""
     lines = [
         "| document | kept with | filter | reason of the other side | statistic | spaCy | ours | kept if |",
         "| --- | --- | --- | --- | --- | ---: | ---: | --- |",
@@ -87,7 +87,7 @@ def table(found: Sequence[Difference]) -> str:
 
 
 def _statistic(reason: str, block: Any) -> tuple[str, Callable[..., float], str]:
-    """What a reason is about: its name, how it is measured from text, words and a counter of sentences, and the bound."""
+    """The statistic behind a reason: its name, how it is computed from text, words and a counter of sentences, and its bound."""
     from datatrove.pipeline.filters.gopher_repetition_filter import (
         find_all_duplicate,
         find_top_duplicate,

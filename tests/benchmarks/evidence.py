@@ -3,17 +3,17 @@
     python tests/benchmarks/evidence.py DATA --out runs/evidence [--question a] [--seeds 3] [--scale 1.0] [--model nano]
 
 DATA holds `general-text`, `esci-us-sample`, `chorus-icecat` and `amazon-cpqa` (docs/benchmarks/evaluation.md says where from).
-`--scale` multiplies all token counts; a miniature (0.003) tries the machinery in minutes, the figures come from 1.0 on.
+`--scale` multiplies all token counts; a miniature (0.003) tests the script in minutes, the published results need 1.0 or more.
 
 a  phase 3 against phase 1: does annealing towards retail help there, at what cost on general text?
 b  Guided MLM against random, whole-word and span masking in phase 3: salient and plain words, retail and general.
 c  annealed against abrupt and static mixtures of the same shares of tokens.
 d  recovery at positions beyond 1,024 before and after the extension.
-e  as b, with more masks and less guidance, each beside random masking at the same rate.
-f  guided beside random masking alone, for a longer training: `--question f --scale 1 --limit 6000`.
+e  as b, with more masks and less guidance, each compared with random masking at the same rate.
+f  guided compared with random masking alone, for a longer training: `--question f --scale 1 --limit 6000`.
 
-Policies are tuned with `--part dev`, figures to report come from `--part test`: halves of the held-out documents by a hash
-of their text, so that no figure that chose something is one that is shown.
+Policies are tuned with `--part dev`, reported results come from `--part test`: halves of the held-out documents by a hash
+of their text, so that no reported metric was used to choose something.
 """
 
 from __future__ import annotations
@@ -107,11 +107,11 @@ QUESTIONS: dict[str, list[tuple[str, list[Any]]]] = {
     "e": [(MASKING, [{"use": "random", "rate": 0.15}, {"use": "random", "rate": 0.22}, GUIDED, TUNED])],
 }  # fmt: skip
 MOMENTS = {"a": ("pretrain", "anneal"), "d": ("pretrain", "extend")}
-"""Questions that the recipe's own runs answer: the model after the one phase against that after the other."""
+"""Questions that the recipe's own runs answer: the model after one phase against that after another."""
 
 
 def answer(question: str, file: Path, root: Path, seeds: int) -> Comparison:
-    """Run what is missing and compare; all questions share what they do alike."""
+    """Run what is missing and compare; questions share the stages that are the same."""
     registry = load_plugins()
     command = " ".join(sys.argv)
     with TerminalProgress() as progress:

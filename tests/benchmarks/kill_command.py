@@ -1,9 +1,9 @@
-"""kill -9 of `rexplug run` in every kind of stage, and what comes out beside an undisturbed run.
+"""kill -9 of `rexplug run` in every kind of stage; the outcome is compared with that of an undisturbed run.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/kill_command.py [--seed 0] [--stages curate train.anneal export]
 
-The demo recipe, made small. One kill per stage, at a moment drawn before from the time that the stage takes undisturbed;
-the same command then goes on. At the end corpus, tokens, weights, evaluations and exported model are compared.
+A smaller demo recipe. One kill per stage, at a moment drawn from the time that the stage takes undisturbed;
+the same command then resumes. At the end corpus, tokens, weights, evaluations and exported model are compared.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def stage_of(root: Path, name: str) -> dict[str, Any]:
 
 
 def kill_in(root: Path, stage: str, after: float) -> float | None:
-    """Start the command and kill it so many seconds into a stage; returns the seconds, None if it was over before."""
+    """Start the command and kill it some seconds into a stage; returns the seconds, None if the stage ended before."""
     process = start(root)
     while stage_of(root, stage).get("status") != "running":
         if process.poll() is not None:
@@ -80,7 +80,7 @@ def digest(paths: Iterable[Path]) -> str:
 
 
 def outcome(root: Path) -> dict[str, str]:
-    """Hashes of what a clock does not touch."""
+    """Hashes of what does not depend on time."""
     import pyarrow.parquet as pq
 
     kept = []
@@ -97,8 +97,8 @@ def outcome(root: Path) -> dict[str, str]:
         results = json.loads((root / "evaluation" / phase / "masked_recovery.json").read_text())["metrics"]
         found[f"evaluation {phase}"] = hashlib.sha256(json.dumps(results).encode()).hexdigest()[:12]
     lines = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
-    figures = [[line["phase"], line["step"], line["tokens"], line["loss"], line["shares"]] for line in lines]
-    return found | {"figures": hashlib.sha256(json.dumps(figures).encode()).hexdigest()[:12]}
+    metrics = [[line["phase"], line["step"], line["tokens"], line["loss"], line["shares"]] for line in lines]
+    return found | {"metrics": hashlib.sha256(json.dumps(metrics).encode()).hexdigest()[:12]}
 
 
 def main() -> None:

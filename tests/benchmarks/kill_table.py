@@ -1,11 +1,12 @@
-"""kill -9 all over a three-phase run, and what comes out beside an undisturbed run.
+"""kill -9 at many points of a three-phase run; the outcome is compared with that of an undisturbed run.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/kill_table.py [--kills 20] [--seed 0]
 
-The undisturbed run comes first. From its steps, checkpoints and evaluations the moments are drawn at which the other one
-is killed, before it starts: three in five in a step, wherever in it, the others while a checkpoint is written, while the
-evaluators run, and while a phase ends. The training thread says when the moment begins, another thread sends SIGKILL
-somewhere inside it; the next process goes on. At the end weights, moments, positions, metrics and evaluations of both are compared, bit by bit.
+The undisturbed run comes first. From its steps, checkpoints and evaluations the moments are drawn at which the other run
+is killed, before that starts: three in five anywhere within a step, the others while a checkpoint is written, while the
+evaluators run, and while a phase ends. The training thread signals that the moment begins, and another thread sends SIGKILL
+during it; the next process resumes. At the end weights, optimizer moments, positions, metrics and evaluations of both are
+compared, bit by bit.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ ENGINE_TESTS = Path(__file__).parents[1] / "engine"
 NAMES = ("pretrain", "extend", "anneal")
 SAVE_EVERY, EVALUATE_EVERY = 700, 1500
 USUAL = "usual.json"
-"""How long each moment takes, undisturbed, in seconds."""
+"""How long each moment takes in an undisturbed run, in seconds."""
 MOMENTS = {"step": 0.6, "save": 0.2, "evaluate": 0.1, "end": 0.1}
 """What the process is doing when it is killed, and the share of the kills, in the order within a step."""
 
@@ -62,10 +63,10 @@ def phases(c: Any, tokens: int) -> list[dict[str, Any]]:
 
 
 class Watch:
-    """Knows where the run stands, and kills it at a point; of an undisturbed run it remembers how long things take.
+    """Follows the run and kills it at a point; in an undisturbed run it measures how long the moments take.
 
-    The training thread itself says when a moment begins; another thread then waits for its share of the moment's usual
-    length and kills the process, so that the kill falls anywhere inside.
+    The training thread signals that a moment begins; another thread then waits for its share of the moment's usual
+    length and kills the process, so that the kill occurs anywhere within the moment.
     """
 
     def __init__(self, point: Point | None, usual: dict[str, float]) -> None:
@@ -80,12 +81,12 @@ class Watch:
 
     def start(self, task: str, total: float | None = None, unit: str = "") -> None:
         if task in NAMES:
-            # A phase says that it starts, sets itself up, and says so again when its first step comes.
+            # A phase reports its start, sets itself up, and reports its start again before its first step.
             again, self.phase, self.done = task == self.phase, task, 0.0
             if again:
                 self.begins("step")
 
-    def update(self, done: float, **figures: float | str) -> None:
+    def update(self, done: float, **metrics: float | str) -> None:
         self.ends("step")
         self.done = done
         self.begins("step")
@@ -176,9 +177,9 @@ def lines_of(root: Path) -> list[dict[str, Any]]:
 def draw_points(calm: Path, kills: int, length: int, draw: random.Random) -> list[Point]:
     """The moments of a whole run, drawn without replacement, in the order in which they come.
 
-    A phase of `length` tokens says no more than that it is over, even where its last batch goes beyond.
+    A phase of `length` tokens reports at most that many, even where its last batch exceeds them.
     """
-    found: dict[str, list[Point]] = {moment: [] for moment in MOMENTS}
+    candidates: dict[str, list[Point]] = {moment: [] for moment in MOMENTS}
     before = dict.fromkeys(NAMES, 0)
     last = {line["phase"]: line["step"] for line in lines_of(calm)}
     for line in lines_of(calm):
@@ -191,20 +192,20 @@ def draw_points(calm: Path, kills: int, length: int, draw: random.Random) -> lis
         if line["step"] == last[name]:
             moments["end"] = tokens
         for moment, at in moments.items():
-            found[moment].append(Point(name, line["step"], moment, min(at, length), draw.random()))
+            candidates[moment].append(Point(name, line["step"], moment, min(at, length), draw.random()))
         before[name] = tokens
     chosen: list[Point] = []
     for moment in ("end", "evaluate", "save"):
-        chosen += draw.sample(found[moment], min(len(found[moment]), round(kills * MOMENTS[moment])))
-    chosen += draw.sample(found["step"], kills - len(chosen))
+        chosen += draw.sample(candidates[moment], min(len(candidates[moment]), round(kills * MOMENTS[moment])))
+    chosen += draw.sample(candidates["step"], kills - len(chosen))
     return sorted(chosen, key=lambda point: point.order)
 
 
 def outcome(root: Path) -> dict[str, str]:
-    """Hashes of everything that a run leaves and that a clock does not touch."""
+    """Hashes of everything that a run writes and that does not depend on time."""
     import torch
 
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     for name in NAMES:
         final = root / "checkpoints" / name / "final"
         state = json.loads((final / "state.json").read_text())
@@ -212,8 +213,8 @@ def outcome(root: Path) -> dict[str, str]:
         optimizer = torch.load(final / "optimizer.pt", weights_only=True)
         moments = b"".join(
             value.numpy().tobytes()
-            for _, each in sorted(optimizer["state"].items())
-            for value in each.values()
+            for _, entry in sorted(optimizer["state"].items())
+            for value in entry.values()
             if isinstance(value, torch.Tensor)
         )
         parts = {
@@ -222,19 +223,19 @@ def outcome(root: Path) -> dict[str, str]:
             "position": json.dumps(state).encode(),
             "lineage": (final.parent / "positions.log").read_bytes(),
         }
-        found |= {f"{name} {key}": hashlib.sha256(value).hexdigest()[:12] for key, value in parts.items()}
-    figures = [
+        hashes |= {f"{name} {key}": hashlib.sha256(value).hexdigest()[:12] for key, value in parts.items()}
+    metrics = [
         [line[key] for key in ("phase", "step", "tokens", "loss", "accuracy", "gradient_norm", "shares")]
         for line in lines_of(root)
     ]
     evaluations = {path.name: path.read_text() for path in sorted((root / "evaluation").glob("*.json"))}
-    found["figures"] = hashlib.sha256(json.dumps(figures).encode()).hexdigest()[:12]
-    found[f"{len(evaluations)} evaluations"] = hashlib.sha256(json.dumps(evaluations).encode()).hexdigest()[:12]
-    return found
+    hashes["metrics"] = hashlib.sha256(json.dumps(metrics).encode()).hexdigest()[:12]
+    hashes[f"{len(evaluations)} evaluations"] = hashlib.sha256(json.dumps(evaluations).encode()).hexdigest()[:12]
+    return hashes
 
 
 def standing(root: Path) -> str:
-    """What a killed process left: its last line of figures, its newest checkpoint, and anything half written."""
+    """What a killed process left: its last line of metrics, its newest checkpoint, and any incomplete checkpoint."""
     lines = lines_of(root)
     where = f"{lines[-1]['phase']} {lines[-1]['step']}" if lines else "no line"
     folders = [path for path in (root / "checkpoints").glob("*/*") if path.is_dir() and not path.name.startswith(".")]
@@ -252,8 +253,9 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        made = json.loads(options.child)
-        child(Path(made["root"]), made["tokens"], Point(**made["point"]) if made["point"] else None)
+        settings = json.loads(options.child)
+        point = Point(**settings["point"]) if settings["point"] else None
+        child(Path(settings["root"]), settings["tokens"], point)
         return
     draw = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""What the training benchmarks share: a store of made-up documents, its batch stream, and the recipe of a phase on it."""
+"""Shared by the training benchmarks: a store of synthetic documents, its batch stream, and the recipe of a phase on it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Document:
 
 
 def documents_of(rows: list[PackedRow]) -> list[Document]:
-    """The documents of rows, each by itself, with the masks that they have there."""
+    """The documents of rows one by one, with the masks that they have in the rows."""
     return [
         Document(row.token_ids[begin:end], row.labels[begin:end])
         for row in rows
@@ -70,7 +70,7 @@ def documents_of(rows: list[PackedRow]) -> list[Document]:
 
 
 class One(rexplug.MixingSchedule):
-    """One source."""
+    """Mixes one source alone."""
 
     name: ClassVar[str] = "benchmark.one"
 
@@ -79,7 +79,7 @@ class One(rexplug.MixingSchedule):
 
 
 class Nothing(rexplug.DocumentSource):
-    """Holds no documents: they are in the store."""
+    """Yields no documents: they are in the store already."""
 
     name: ClassVar[str] = "benchmark.nothing"
 

@@ -4,10 +4,10 @@
         [--show 30]
 
 AE-110K and OA-Mine (ExtractGPT's subsets) name the values of some attributes of each title; a value counts wherever
-it stands in the title. A marked span is right by *overlap* when it shares a character with a value, *exact* when it
+it occurs in the title. A marked span is right by *overlap* when it shares a character with a value, *exact* when it
 begins and ends with one. Three readings:
 
-- `any attribute`: right if the value belongs to any attribute. What guided masking wants: is the span a value at all?
+- `any attribute`: right if the value belongs to any attribute. What guided masking needs: is the span a value at all?
 - `same attribute`: right if the value belongs to an attribute that means what we call it (COUNTERPARTS). Only spans
   of titles that name a value of such an attribute are judged: the sets leave most attributes of most titles out.
 - `recall`: annotated values of the counterparts that a span of any attribute overlaps.
@@ -60,7 +60,7 @@ class Title(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Counts of one reading."""
+    """Correct and judged spans of one reading."""
 
     right: int
     exact: int
@@ -86,7 +86,7 @@ def titles(path: Path) -> Iterator[Title]:
 
 
 def _places(value: str, text: str, attribute: str) -> list[tuple[int, int, str]]:
-    """Where a value stands in a text as whole words, with a plural s or without."""
+    """Where a value occurs in a text as whole words, with or without a plural s."""
     if not any(char.isalnum() for char in value):
         return []  # "-" is a mistake of the annotation
     pattern = re.compile(rf"(?<!\w){re.escape(value.rstrip('s'))}s?(?!\w)")

@@ -1,4 +1,4 @@
-"""What two runs left, side by side: the end of the tables of kills."""
+"""Prints the outcomes of two runs side by side, for kill_table.py and kill_command.py."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ def print_outcomes(killed: Mapping[str, str], undisturbed: Mapping[str, str]) ->
     """Print the hashes of both runs and return whether all are the same."""
     print(f"\n{'':22}{'undisturbed':14}{'killed':14}")
     for key, wanted in undisturbed.items():
-        found = killed.get(key, "missing")
-        print(f"{key:22}{wanted:14}{found:14}{'same' if found == wanted else 'DIFFERENT'}")
+        actual = killed.get(key, "missing")
+        print(f"{key:22}{wanted:14}{actual:14}{'same' if actual == wanted else 'DIFFERENT'}")
     return killed == undisturbed

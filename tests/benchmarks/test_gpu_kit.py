@@ -1,4 +1,4 @@
-"""The script of the first minutes on a GPU goes on after a failure, and its exit code tells of it."""
+"""The script of the first minutes on a GPU continues after a failure, and its exit code reports it."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ KIT = Path(__file__).parent / "gpu" / "on_gpu.sh"
 def test_the_exit_code_distinguishes_failed_steps_from_failed_parts(
     tmp_path: Path, machine: str, code: int, said: str
 ) -> None:
-    # Stands for python: the kit's own lines are run, and of its steps only the first does what the case says.
+    # Replaces python: inline scripts of the kit run, and only the first step does what the case describes.
     python = tmp_path / "python"
     python.write_text(f"""#!/bin/sh
 case $1 in

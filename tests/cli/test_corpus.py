@@ -1,4 +1,4 @@
-"""`rexplug corpus` and the dataset card, on a run that was curated for real."""
+"""`rexplug corpus` and the dataset card, on a run that really was curated."""
 
 import json
 import shutil
@@ -167,7 +167,7 @@ def test_tokens_of_each_step_are_estimated_once_some_are_counted(run, tmp_path):
 
 def test_a_duplicate_of_another_source_names_it(tmp_path):
     lines = "".join(json.dumps({"text": TEXT.format(n=n, m=n * 7)}) + "\n" for n in range(5))
-    more = json.dumps({"text": "Another text that stands in the second file alone and is long enough."}) + "\n"
+    more = json.dumps({"text": "Another text that only the second file contains and that is long enough."}) + "\n"
     (tmp_path / "in.jsonl").write_text(lines)
     (tmp_path / "other.jsonl").write_text(lines + more)
     recipe = RECIPE.format(folder=tmp_path).partition("evaluators:")[0]

@@ -1,4 +1,4 @@
-"""What `main` makes of an error: the user's is one message and 2, an interruption 130, ours a traceback and 1."""
+"""How `main` reports errors: a user's mistake as one message and exit code 2, an interruption as 130, a bug as traceback and 1."""
 
 import resource
 import subprocess
@@ -206,7 +206,7 @@ def write_too_much_with_safetensors(path):
     "write", [write_too_much_with_numpy, write_too_much_with_torch, write_too_much_with_safetensors]
 )
 def test_a_full_disk_is_a_user_error(raising, tmp_path, write, monkeypatch):
-    """A limit on the size of files stands for a full disk: each library says in its own words that there is no room."""
+    """A limit on the size of files simulates a full disk, which each library reports with another message."""
     # What is imported meanwhile must not be compiled into files that the limit cuts short: Python would not notice.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -38,7 +38,7 @@ TOKENIZER = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """What a run leaves that trained six steps of `pretrain` and three of `extend`."""
+    """The files of a run that trained six steps of `pretrain` and three of `extend`."""
     root = tmp_path_factory.mktemp("runs") / "ecommerce"
     recipe = load_recipe(ROOT / "recipes/ecommerce.yaml", (), load_plugins())
     run = RunDirectory(root)

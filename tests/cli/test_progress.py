@@ -11,7 +11,7 @@ from rexplug.progress import Progress
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Time that passes when the test says so, for rich too."""
+    """A clock that the test advances, for rich too."""
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     return now

@@ -1,4 +1,4 @@
-"""The summary at the end of a run: each figure in its own column, and none of a model that is gone."""
+"""The summary at the end of a run: each metric in its own column, and none of a model that no longer exists."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Text of documents cannot steer the terminal, whichever command shows it."""
+"""Text of documents cannot control the terminal, whichever command shows it."""
 
 import io
 import json
@@ -57,8 +57,8 @@ def call(monkeypatch, capsys):
             code = 0
         except SystemExit as end:
             code = end.code or 0
-        found = capsys.readouterr()
-        return found.out + found.err, code
+        captured = capsys.readouterr()
+        return captured.out + captured.err, code
 
     return do
 
@@ -119,8 +119,8 @@ def run(tmp_path_factory):
     ),
 )
 def test_no_command_prints_control_characters_of_a_document(call, run, command, code):
-    printed, found = call(*(run if word == "RUN" else word for word in command))
-    assert found == code, printed
+    printed, exit_code = call(*(run if word == "RUN" else word for word in command))
+    assert exit_code == code, printed
     assert not STEERING.search(printed)
     assert "evil" in printed or "--document" in command
 

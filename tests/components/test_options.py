@@ -26,7 +26,7 @@ def filter_with(**options):
 
 
 class Numbers(SalienceScorer):
-    """Marks numbers."""
+    """A scorer of numbers, which is never run."""
 
     name = "toy.numbers"
 
@@ -52,7 +52,7 @@ class ByName(Guided):
 
 
 class Computed(CorpusFilter):
-    """Prints more than it reads."""
+    """Has a computed field, which a dump would contain and a recipe must not."""
 
     name = "toy.computed"
 

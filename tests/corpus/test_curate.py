@@ -104,7 +104,7 @@ def test_near_duplicates_leave_one(tmp_path):
 
 
 class Counting(CorpusFilter):
-    """Writes down what it judges, and fails on one document for as long as a file says so."""
+    """Records what it judges, and fails on one document while a file exists."""
 
     name = "test.counting"
     folder: Path

@@ -131,7 +131,7 @@ def test_every_document_ends_in_one_place_and_the_first_of_equals_stays(tmp_path
 
 
 class Learner(CorpusFilter):
-    """Learns the longest text and counts how often it was asked to."""
+    """Learns the longest text and counts how often it was fitted."""
 
     name = "test.learner"
     longest: int = 0

@@ -1,4 +1,4 @@
-"""Evaluators' texts in training documents are found, listed, and nothing else is."""
+"""Training documents with texts of evaluators are found and listed, and no others."""
 
 from typing import ClassVar
 
@@ -23,7 +23,7 @@ SHORT = "a red steel kettle with a whistle for gas"
 
 
 class Asks(Evaluator):
-    """Texts."""
+    """An evaluator with test texts of three lengths."""
 
     name: ClassVar[str] = "toy.asks"
 
@@ -35,7 +35,7 @@ class Asks(Evaluator):
 
 
 class Silent(Evaluator):
-    """No texts."""
+    """An evaluator without test texts."""
 
     name: ClassVar[str] = "toy.silent"
 

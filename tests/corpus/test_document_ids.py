@@ -1,4 +1,4 @@
-"""Two documents with one id are told at run time, whichever shards they lie in."""
+"""Two documents with the same id are reported at run time, whichever shards contain them."""
 
 import json
 
@@ -14,7 +14,7 @@ from rexplug.recipe.schema import Curation, Executor
 
 
 def write(folder, rows):
-    """A file of documents a shard: (id, number of words)."""
+    """One file of documents per shard: (id, number of words)."""
     folder.mkdir()
     for shard, ids in enumerate(rows):
         lines = [json.dumps({"sku": id, "text": f"{shard} {id} " + "word " * words}) for id, words in ids]
@@ -36,21 +36,21 @@ def run(tmp_path, notes, rows, **options):
     [
         ([[("a", 9), ("b", 9)], [("c", 9), ("a", 9)]], 2, ("0.jsonl:0", "1.jsonl:67")),
         ([[("a", 9), ("a", 9)], [("c", 9)]], 2, ("0.jsonl:0", "0.jsonl:67")),
-        # A document that a filter drops is told apart by its id too.
+        # The id of a document that a filter drops counts too.
         ([[("a", 9)], [("a", 1), ("a", 9), ("d", 9)]], 3, ("0.jsonl:0", "1.jsonl:67")),
     ],
 )
 def test_a_repeated_id_is_reported(tmp_path, notes, rows, count, places):
     statistics = run(tmp_path, notes, rows, id="sku")
     folder = tmp_path / "in"
-    found = statistics["sources"]["web"]["repeated_id"]
-    assert (found["documents"], found["id"]) == (count, "a")
-    assert [place.removeprefix(f"{folder}/").partition(":")[0] for place in found["places"]] == [
+    repeated = statistics["sources"]["web"]["repeated_id"]
+    assert (repeated["documents"], repeated["id"]) == (count, "a")
+    assert [place.removeprefix(f"{folder}/").partition(":")[0] for place in repeated["places"]] == [
         place.partition(":")[0] for place in places
     ]
     [note] = [line for line in notes.lines if "share their id" in line]
     assert note == (
-        f"source 'web': {count} documents share their id with another one, e.g. 'a' at {' and '.join(found['places'])}; "
+        f"source 'web': {count} documents share their id with another one, e.g. 'a' at {' and '.join(repeated['places'])}; "
         "`sample` draws such documents together, and `corpus why` and `lineage` cannot tell them apart: the field 'sku' "
         "(option `id`) does not tell documents apart; without it the place in the file is the id"
     )
@@ -65,7 +65,7 @@ def test_differing_ids_get_no_notes(tmp_path, notes, options):
 
 
 def test_many_ids_are_compared_a_range_at_a_time(tmp_path, monkeypatch):
-    """50,000 ids in five files, 1,000 compared at a time: none is lost or counted twice at a border."""
+    """50,000 ids in five files, 1,000 compared at a time: none is lost or counted twice between two parts."""
     monkeypatch.setattr(document_ids, "_MOST_HASHES", 1000)
     draw = np.random.default_rng(0)
     doubled = set(draw.choice(40_000, 500, replace=False).tolist())

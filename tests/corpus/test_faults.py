@@ -1,4 +1,4 @@
-"""What goes wrong on real machines: huge documents, a full disk, a kill at any moment, memory that must not grow."""
+"""Faults of real machines: huge documents, a full disk, a kill at any moment, memory that must not grow."""
 
 import json
 import os
@@ -30,7 +30,7 @@ NOUNS = [
 
 
 def prose(draw, sentences):
-    """Text that every filter of the chain lets pass: sentences of made-up nouns between common words."""
+    """Text that passes every filter of the chain: sentences of invented nouns between common words."""
     frames = ("The {} of the {} and a {} have come to {} with some {}.", "We sell {} that {} and {} be to {} or {}.")
     return "\n".join(frames[draw.randrange(2)].format(*draw.choices(NOUNS, k=5)) for _ in range(sentences))
 
@@ -69,7 +69,7 @@ PEAK = """
 
 
 def peak(folder, longest="20M"):
-    """MB at most, of a process that curates `folder/a.jsonl`."""
+    """Peak memory in MB of a process that curates `folder/a.jsonl`."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PEAK), str(folder), longest], capture_output=True, text=True, check=True
     )
@@ -180,7 +180,7 @@ def test_a_full_disk_is_reported_and_nothing_is_lost(tmp_path, workers):
 
 
 def contents(folder):
-    """File by file what the corpus holds; only the path in `place` differs between two folders."""
+    """The content of the corpus by file; only the path in `place` differs between two folders."""
     return {
         str(path.relative_to(folder)): pq.read_table(path).drop_columns("metadata").to_pylist()
         for path in sorted((folder / "corpus").rglob("*.parquet"))

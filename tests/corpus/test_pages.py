@@ -1,4 +1,4 @@
-"""What a page may cost: bounds of size and time, and a process that crashes, cost only the page."""
+"""Limits per page: one that is too large, too slow or crashes its process is dropped alone."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Ranks that are started here: their exit codes, signals, output, and what holds them together."""
+"""Ranks that the launcher starts: exit codes, signals, output and synchronization."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ def test_alone_leaving_is_an_ordinary_exit():
 
 @pytest.mark.slow
 def test_a_rank_that_waits_for_a_phase_hears_signals(tmp_path):
-    """Rank 0 is busy with what only it does; rank 1 waits in the meantime and is asked to stop."""
+    """Rank 0 runs what only it does; rank 1 waits meanwhile and receives a signal to stop."""
     code = (
         "import os, signal, sys, time; from rexplug import distributed\n"
         "def stop(*_): raise KeyboardInterrupt\n"

@@ -1,4 +1,4 @@
-"""Ranks that cannot find each other say why, and stop when they are asked to."""
+"""Ranks that cannot connect to each other report why, and stop on a signal."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""What the pages say is so: commands parse, links lead somewhere, recipes load, every page is in the navigation."""
+"""The pages are correct: commands parse, link targets exist, recipes load, every page is in the navigation."""
 
 import re
 import shlex
@@ -38,7 +38,7 @@ def without_blocks(text: str) -> str:
 
 
 def problem(words: list[str]) -> str | None:
-    """Why click refuses a command, or None."""
+    """The reason why click rejects a command, or None."""
     group, rest = cli, words
     while True:
         command = group.get_command(click.Context(group), rest[0])

@@ -52,7 +52,7 @@ class Half(rexplug.MixingSchedule):
 
 
 class Nothing(rexplug.DocumentSource):
-    """Holds no documents: the toy's tokens are generated."""
+    """Yields no documents: the tokens are generated."""
 
     name: ClassVar[str] = "toy.nothing"
 
@@ -75,12 +75,12 @@ def make_stores(folder: Path) -> None:
 
 
 def phase(name: str, **changes: Any) -> dict[str, Any]:
-    made = {
+    options = {
         "name": name, "tokens": 3000, "context": 64, "batch_tokens": 256, "microbatch_tokens": 128,
         "learning_rate": {"peak": 1e-2, "schedule": "wsd", "warmup": 500},
         "optimizer": {"weight_decay": 1e-2}, "mixing": Half(), "masking": RandomMasking(),
     }  # fmt: skip
-    return {**made, **changes}
+    return {**options, **changes}
 
 
 @dataclass
@@ -168,7 +168,7 @@ def frequent(root: Path, **options: Any) -> Bench:
 
 
 def launch(
-    made: Bench,
+    training: Bench,
     num: int,
     *,
     steps: int = 0,
@@ -181,12 +181,23 @@ def launch(
     from rexplug import distributed
     from rexplug.engine import initial_checkpoint
 
-    initial = made.run.checkpoints / "initial"
+    initial = training.run.checkpoints / "initial"
     if not initial.exists():
-        made.stream("first")
-        initial_checkpoint(made.recipe, SPECIAL, made.run)
-    arguments = [sys.executable, "-c", SCRIPT, HERE, str(made.root), name, str(steps), str(target), str(rank), parallel]
-    return distributed.launch(num, arguments, made.run.logs)
+        training.stream("first")
+        initial_checkpoint(training.recipe, SPECIAL, training.run)
+    arguments = [
+        sys.executable,
+        "-c",
+        SCRIPT,
+        HERE,
+        str(training.root),
+        name,
+        str(steps),
+        str(target),
+        str(rank),
+        parallel,
+    ]
+    return distributed.launch(num, arguments, training.run.logs)
 
 
 @pytest.fixture(name="launch")
@@ -209,9 +220,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The outcome of a run that saves itself after every few steps and is never stopped."""
     from engine.helpers import outcome
 
-    made = frequent(tmp_path_factory.mktemp("undisturbed") / "run")
-    made.train("first")
-    return outcome(made)
+    training = frequent(tmp_path_factory.mktemp("undisturbed") / "run")
+    training.train("first")
+    return outcome(training)
 
 
 @pytest.fixture

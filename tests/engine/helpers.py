@@ -1,4 +1,4 @@
-"""What tests of training share: a progress that acts at a step, and what a phase leaves behind."""
+"""Helpers of the training tests: a progress that acts at a step, and the outcome of a phase."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ CLOCK = ("tokens_per_second", "flops_per_second", "memory_gib", "seconds", "seco
 
 
 class Crash(Exception):
-    """Stands for whatever ends a process."""
+    """An error in place of a crash of the process."""
 
 
 def crash():
@@ -37,13 +37,13 @@ class AtStep:
 
 
 def lines_of(bench):
-    """The lines of metrics.jsonl without what a clock decides."""
+    """The lines of metrics.jsonl without times."""
     lines = [json.loads(line) for line in bench.run.metrics.read_text().splitlines()]
     return [{key: value for key, value in line.items() if key not in CLOCK} for line in lines]
 
 
 def outcome(bench, phase="first"):
-    """Everything that a phase leaves and that a clock does not decide."""
+    """Everything that a phase writes and that does not depend on time."""
     final = bench.run.checkpoints / phase / "final"
     state = json.loads((final / "state.json").read_text())
     del state["seconds"]

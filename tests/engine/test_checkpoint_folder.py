@@ -63,7 +63,7 @@ def test_the_best_checkpoints_are_kept(bench, phase):
 
 @pytest.mark.slow
 def test_a_full_disk_ends_training_only_at_its_end_and_damages_nothing(bench, phase):
-    """A limit on the size of files stands for a full disk: writes fail in the same places."""
+    """A limit on the size of files simulates a full disk: writes fail in the same places."""
     made = bench(phases=[phase("first", checkpoints={"every_tokens": 600})])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -77,7 +77,7 @@ def test_a_full_disk_ends_training_only_at_its_end_and_damages_nothing(bench, ph
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     folder = made.run.checkpoints / "first"
-    assert (folder / "positions.log").exists(), "what was seen before the disk was full can still be told"
+    assert (folder / "positions.log").exists(), "the lineage of the steps before the disk was full is kept"
     left = sorted(path.name for path in folder.iterdir() if path.name != "positions.log")
     assert left, "the checkpoint from before is still there"
     assert all(name.startswith("step-") for name in left), "and nothing half-written"

@@ -77,7 +77,7 @@ def test_the_host_never_waits_for_what_the_device_holds(bench, phase, backend):
     from rexplug.model.packed import use_packed_attention
 
     class Meta(DeviceCPU):
-        """A meta tensor has a shape and no content: whatever reads a number of it fails, as on a GPU it would wait."""
+        """A meta tensor has a shape and no content: code that reads a value of it fails, where on a GPU it would wait."""
 
         def tensor_to_device(self, tensor):
             return tensor.to("meta")

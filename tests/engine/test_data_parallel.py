@@ -1,4 +1,4 @@
-"""Several ranks: the same stream and losses as one process, a clean end when one dies, and another number when resumed."""
+"""Several ranks: the same stream and losses as one process, a clean end when one dies, and another number of ranks after a resume."""
 
 import json
 import signal
@@ -11,8 +11,8 @@ import pytest
 from rexplug.errors import DataError
 
 
-def lines_of(made):
-    lines = [json.loads(line) for line in made.run.metrics.read_text().splitlines()]
+def lines_of(training):
+    lines = [json.loads(line) for line in training.run.metrics.read_text().splitlines()]
     exact = [{k: line[k] for k in ("step", "tokens", "learning_rate", "shares", "masked", "planned")} for line in lines]
     return exact, [line["loss"] for line in lines]
 
@@ -24,87 +24,87 @@ def _threads(monkeypatch):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, request):
-    made = request.getfixturevalue("bench_at")(tmp_path_factory.mktemp("alone") / "run")
-    made.train("first")
-    return lines_of(made)
+    training = request.getfixturevalue("bench_at")(tmp_path_factory.mktemp("alone") / "run")
+    training.train("first")
+    return lines_of(training)
 
 
 @pytest.mark.slow
 def test_two_ranks_train_as_one(launch, bench_at, tmp_path, alone):
-    made = bench_at(tmp_path / "run")
-    assert launch(made, 2) == 0
-    exact, losses = lines_of(made)
+    training = bench_at(tmp_path / "run")
+    assert launch(training, 2) == 0
+    exact, losses = lines_of(training)
     assert exact == alone[0]
     assert losses == pytest.approx(alone[1], abs=1e-5)
-    assert (made.run.logs / "rank-1.log").exists()
+    assert (training.run.logs / "rank-1.log").exists()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_rank_that_dies_ends_the_run_and_any_number_resumes(launch, bench_at, tmp_path, alone, rank):
-    made = bench_at(tmp_path / "run")
+    training = bench_at(tmp_path / "run")
     with pytest.raises(DataError) as error:
-        launch(made, 2, steps=6, rank=rank)
+        launch(training, 2, steps=6, rank=rank)
     assert str(error.value) == (
         f"rank {rank} of 2 was ended by SIGKILL; the other ranks were stopped. The same command resumes from the last "
-        f"checkpoint (the output of ranks other than 0 is in {made.run.logs})"
+        f"checkpoint (the output of ranks other than 0 is in {training.run.logs})"
     )
-    assert len(list((made.run.checkpoints / "first").glob("step-*"))) >= 1
-    made.train("first")  # by one process
-    exact, losses = lines_of(made)
+    assert len(list((training.run.checkpoints / "first").glob("step-*"))) >= 1
+    training.train("first")  # by one process
+    exact, losses = lines_of(training)
     assert exact == alone[0]
     assert losses == pytest.approx(alone[1], abs=1e-5)
 
 
 @pytest.mark.slow
 def test_a_rank_that_fails_is_named_with_its_log(launch, bench_at, tmp_path, alone):
-    made = bench_at(tmp_path / "run")
+    training = bench_at(tmp_path / "run")
     with pytest.raises(DataError) as error:
-        launch(made, 2, steps=6, rank=1, name="error")
-    log = made.run.logs / "rank-1.log"
+        launch(training, 2, steps=6, rank=1, name="error")
+    log = training.run.logs / "rank-1.log"
     assert str(error.value) == (
         f"rank 1 of 2 failed; its output is in {log}. The other ranks were stopped; the same command resumes from "
         "the last checkpoint"
     )
     assert log.read_text().endswith("this rank cannot read its disk\n")
-    assert launch(made, 3) == 0
-    assert lines_of(made)[0] == alone[0]
+    assert launch(training, 3) == 0
+    assert lines_of(training)[0] == alone[0]
 
 
 @pytest.mark.slow
 def test_rank_0_reports_its_own_failure(launch, bench_at, tmp_path):
-    made = bench_at(tmp_path / "run")
-    assert launch(made, 2, steps=6, rank=0, name="error") == 2
-    assert "lost another rank and ends; the same command resumes" in (made.run.logs / "rank-1.log").read_text()
+    training = bench_at(tmp_path / "run")
+    assert launch(training, 2, steps=6, rank=0, name="error") == 2
+    assert "lost another rank and ends; the same command resumes" in (training.run.logs / "rank-1.log").read_text()
 
 
 @pytest.mark.slow
 def test_a_signal_to_one_rank_saves_and_stops_all(launch, bench_at, tmp_path, alone):
-    made = bench_at(tmp_path / "run")
-    assert launch(made, 2, steps=4, rank=1, name="SIGTERM") == 130
-    exact, _ = lines_of(made)
+    training = bench_at(tmp_path / "run")
+    assert launch(training, 2, steps=4, rank=1, name="SIGTERM") == 130
+    exact, _ = lines_of(training)
     assert exact == alone[0][:5], "both stop after the same step, the one after the signal"
-    assert launch(made, 2) == 0
-    assert lines_of(made)[0] == alone[0]
+    assert launch(training, 2) == 0
+    assert lines_of(training)[0] == alone[0]
 
 
 @pytest.mark.slow
 def test_ranks_end_with_the_process_that_started_them(bench_at, tmp_path):
-    made = bench_at(tmp_path / "run")
+    training = bench_at(tmp_path / "run")
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
         "c.launch(c.frequent(Path(sys.argv[2])), 2, steps=5, rank=0, target=__import__('os').getpid())\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(Path(__file__).parent), str(made.root)],
+        [sys.executable, "-c", code, str(Path(__file__).parent), str(training.root)],
         capture_output=True,
         timeout=120,
         check=False,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
     deadline = 60
-    while deadline and not list((made.run.checkpoints / "first").glob("step-00000000[56]")):
+    while deadline and not list((training.run.checkpoints / "first").glob("step-00000000[56]")):
         deadline -= 1
         signal.sigtimedwait([], 0.5)
-    exact, _ = lines_of(made)
+    exact, _ = lines_of(training)
     assert 5 <= len(exact) < 12, "they stopped soon and saved"

@@ -175,7 +175,7 @@ def test_the_row_size_that_auto_chose_is_read_by_every_stream(tokenized_run):
         (19 * 512, 2**20, 1, None, 65_536),
         (28 * 1024, 2**20, 1, None, 65_536),
         (22 * 768, 2**20, 1, 40_000, 32_768),
-        (22 * 768, 2**20, 1, 500, 8192),  # never less than a sample; that it does not fit is said when it is tried
+        (22 * 768, 2**20, 1, 500, 8192),  # at least one sample; training reports it if that does not fit
         (22 * 768, 49_152, 1, None, 49_152),
         (7 * 256, 2**20, 8, None, 131_072),
     ],

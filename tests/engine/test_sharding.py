@@ -14,13 +14,13 @@ from rexplug.optimizers import OPTIMIZERS
 EXACT = ("step", "tokens", "learning_rate", "shares", "masked", "planned")
 
 
-def lines_of(made):
-    lines = [json.loads(line) for line in made.run.metrics.read_text().splitlines()]
+def lines_of(training):
+    lines = [json.loads(line) for line in training.run.metrics.read_text().splitlines()]
     return [{key: line[key] for key in EXACT} for line in lines], lines
 
 
-def assert_like(made, wanted):
-    exact, lines = lines_of(made)
+def assert_like(training, wanted):
+    exact, lines = lines_of(training)
     assert exact == wanted[0]
     for name in ("loss", "accuracy", "gradient_norm"):
         ours, theirs = ([line[name] for line in each] for each in (lines, wanted[1]))
@@ -46,17 +46,17 @@ def sharding():
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, request):
-    made = request.getfixturevalue("bench_at")(tmp_path_factory.mktemp("alone") / "run")
-    made.train("first")
-    return made, lines_of(made)
+    training = request.getfixturevalue("bench_at")(tmp_path_factory.mktemp("alone") / "run")
+    training.train("first")
+    return training, lines_of(training)
 
 
 @pytest.mark.slow
 def test_two_ranks_with_sharded_weights_train_as_one(launch, bench_at, tmp_path, alone):
-    made = bench_at(tmp_path / "run")
-    assert launch(made, 2, parallel="fsdp") == 0
-    assert_like(made, alone[1])
-    ours, theirs = (each.run.checkpoints / "first" / "final" for each in (made, alone[0]))
+    training = bench_at(tmp_path / "run")
+    assert launch(training, 2, parallel="fsdp") == 0
+    assert_like(training, alone[1])
+    ours, theirs = (each.run.checkpoints / "first" / "final" for each in (training, alone[0]))
     weights, wanted = (load_file(each / "model.safetensors") for each in (ours, theirs))
     assert {name: value.shape for name, value in weights.items()} == {n: v.shape for n, v in wanted.items()}
     assert all(torch.allclose(weights[name], wanted[name], atol=1e-4) for name in wanted)
@@ -72,9 +72,9 @@ def test_two_ranks_with_sharded_weights_train_as_one(launch, bench_at, tmp_path,
 @pytest.mark.slow
 def test_a_rank_without_a_row_takes_part(launch, bench_at, tmp_path, alone):
     """Batches of two rows on three ranks; most weights do not divide by three either."""
-    made = bench_at(tmp_path / "run")
-    assert launch(made, 3, parallel="fsdp") == 0
-    assert_like(made, alone[1])
+    training = bench_at(tmp_path / "run")
+    assert launch(training, 3, parallel="fsdp") == 0
+    assert_like(training, alone[1])
 
 
 @pytest.mark.slow
@@ -82,12 +82,12 @@ def test_a_rank_without_a_row_takes_part(launch, bench_at, tmp_path, alone):
     ("before", "after"), [((2, "fsdp"), (1, "auto")), ((1, "auto"), (2, "fsdp")), ((2, "fsdp"), (2, "ddp"))]
 )
 def test_a_killed_run_resumes_with_the_other_strategy(launch, bench_at, tmp_path, alone, before, after):
-    made = bench_at(tmp_path / "run")
+    training = bench_at(tmp_path / "run")
     with pytest.raises(DataError, match=r"rank 0 of \d was ended by SIGKILL"):
-        launch(made, before[0], steps=7, parallel=before[1])
-    assert list((made.run.checkpoints / "first").glob("step-*"))
-    assert launch(made, after[0], parallel=after[1]) == 0
-    assert_like(made, alone[1])
+        launch(training, before[0], steps=7, parallel=before[1])
+    assert list((training.run.checkpoints / "first").glob("step-*"))
+    assert launch(training, after[0], parallel=after[1]) == 0
+    assert_like(training, alone[1])
 
 
 def test_the_strategy_and_its_reason(sharding, monkeypatch):

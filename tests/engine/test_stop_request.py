@@ -1,4 +1,4 @@
-"""Signals: a phase saves itself and stops, however it is asked."""
+"""Signals: a phase saves a checkpoint and stops, whichever signal arrives."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from rexplug.errors import RunInterrupted
 
 @pytest.fixture
 def own_terminal():
-    """Whoever hears SIGHUP lets go of the terminal; the tests' own is given back to them."""
+    """After SIGHUP the process no longer writes to the terminal; the tests' terminal is restored."""
     kept = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
     yield
     for descriptor, copy in kept.items():
@@ -28,35 +28,35 @@ def own_terminal():
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_stops(bench_at, tmp_path, undisturbed, own_terminal, number):
-    made = bench_at(tmp_path / "run")
+    training = bench_at(tmp_path / "run")
     handler = signal.getsignal(number)
     with pytest.raises(RunInterrupted) as stop:
-        made.train("first", AtStep(5, lambda: signal.raise_signal(number)))
-    tokens = lines_of(made)[-1]["tokens"]
+        training.train("first", AtStep(5, lambda: signal.raise_signal(number)))
+    tokens = lines_of(training)[-1]["tokens"]
     assert str(stop.value) == (
         f"stopped in phase 'first' after step 5 ({tokens:,} of 3,000 tokens); saved; the same command resumes from here"
     )
     assert signal.getsignal(number) is handler
     progress = AtStep(-1, crash)
-    made.train("first", progress)
+    training.train("first", progress)
     assert f"first resumes after step 5 ({tokens:,} of 3,000 tokens)" in progress.notes
-    assert_same_outcome(outcome(made), undisturbed)
+    assert_same_outcome(outcome(training), undisturbed)
 
 
 @pytest.mark.slow
 def test_a_signal_in_the_last_step_stops_too(bench_at, tmp_path, undisturbed):
-    made = bench_at(tmp_path / "run")
+    training = bench_at(tmp_path / "run")
     last = undisturbed["state"]["step"]
     with pytest.raises(RunInterrupted) as stop:
-        made.train("first", AtStep(last, lambda: signal.raise_signal(signal.SIGINT)))
+        training.train("first", AtStep(last, lambda: signal.raise_signal(signal.SIGINT)))
     assert str(stop.value) == "stopped at the end of phase 'first'; saved; the same command resumes from here"
-    made.train("first", AtStep(1, crash))
-    assert_same_outcome(outcome(made), undisturbed)
+    training.train("first", AtStep(1, crash))
+    assert_same_outcome(outcome(training), undisturbed)
 
 
 @pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
 def test_sighup_is_not_a_second_request_to_stop(own_terminal, first):
-    """Whoever ends a session sends SIGHUP beside SIGTERM, in either order; only somebody who waits asks twice."""
+    """The end of a session sends SIGHUP and SIGTERM in either order, which counts as one request to stop."""
     from rexplug.engine.stop_request import StopRequest
 
     with (stop := StopRequest()).listening():
@@ -85,7 +85,7 @@ def test_a_run_under_nohup_outlives_its_terminal():
 
 
 def test_outside_the_main_thread_no_handler_is_set():
-    """Python lets only the main thread set one; a run in a notebook's own thread must train all the same."""
+    """Python lets only the main thread set a signal handler; a run in another thread, as of a notebook, must still train."""
     from rexplug.engine.composer_import import import_composer
     from rexplug.engine.stop_request import StopRequest
 
@@ -101,10 +101,10 @@ def test_outside_the_main_thread_no_handler_is_set():
 
 
 def test_a_phase_trains_the_same_outside_the_main_thread(bench_at, tmp_path, undisturbed):
-    made = bench_at(tmp_path / "run")
+    training = bench_at(tmp_path / "run")
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(made.train, "first").result()
-    assert_same_outcome(outcome(made), undisturbed)
+        pool.submit(training.train, "first").result()
+    assert_same_outcome(outcome(training), undisturbed)
 
 
 def fail(number):
@@ -113,9 +113,9 @@ def fail(number):
 
 @pytest.mark.slow
 def test_a_report_that_fails_just_before_sighup_does_not_end_the_phase(bench_at, tmp_path, undisturbed, own_terminal):
-    made = bench_at(tmp_path / "run")
-    made.train("first", AtStep(5, lambda: fail(errno.EIO)))
-    assert_same_outcome(outcome(made), undisturbed)
+    training = bench_at(tmp_path / "run")
+    training.train("first", AtStep(5, lambda: fail(errno.EIO)))
+    assert_same_outcome(outcome(training), undisturbed)
 
 
 def test_other_errors_of_reports_are_raised(bench_at, tmp_path):
@@ -125,7 +125,7 @@ def test_other_errors_of_reports_are_raised(bench_at, tmp_path):
 
 @pytest.mark.slow
 def test_a_terminal_that_is_closed_leaves_a_checkpoint(bench_at, tmp_path, undisturbed):
-    """A terminal of its own, whose other end is closed: writing to it fails from then on."""
+    """A new terminal whose other end is closed, so that writing to it fails."""
     script = (
         "import fcntl, sys, termios; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
         "from rexplug.errors import RunInterrupted\n"
@@ -152,7 +152,7 @@ def test_a_terminal_that_is_closed_leaves_a_checkpoint(bench_at, tmp_path, undis
     os.close(terminal)
     assert child.wait(timeout=120) == 130
     assert (tmp_path / "said").read_text().startswith("stopped in phase 'first' after step ")
-    made = bench_at(tmp_path / "run")
-    assert list((made.run.checkpoints / "first").glob("step-*"))
-    made.train("first")
-    assert_same_outcome(outcome(made), undisturbed)
+    training = bench_at(tmp_path / "run")
+    assert list((training.run.checkpoints / "first").glob("step-*"))
+    training.train("first")
+    assert_same_outcome(outcome(training), undisturbed)

@@ -1,4 +1,4 @@
-"""The Hugging Face encoder: embeddings and predictions are those of the model, however it is batched."""
+"""The Hugging Face encoder: embeddings and predictions are those of the model, whatever the batches."""
 
 import numpy as np
 import pytest

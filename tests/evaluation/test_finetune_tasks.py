@@ -29,7 +29,7 @@ def classes(number):
 
 
 def pairs(number):
-    """Alike if the colour is the same."""
+    """Similar if the colour is the same."""
     generator = np.random.default_rng(number)
     found = []
     for i in range(48):

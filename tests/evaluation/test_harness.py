@@ -1,4 +1,4 @@
-"""The results that the harness writes, uses again and refuses."""
+"""The results that the harness writes, reuses and rejects."""
 
 import json
 import subprocess
@@ -35,18 +35,18 @@ def run(evaluators, folder, tmp_path, documents):
 
 
 def test_results_are_written(model_folder, tmp_path, documents):
-    found = run([MaskedRecovery(), Fixed()], model_folder, tmp_path, documents)
-    assert list(found) == ["masked_recovery", "toy.fixed"]
-    for name, result in found.items():
+    results = run([MaskedRecovery(), Fixed()], model_folder, tmp_path, documents)
+    assert list(results) == ["masked_recovery", "toy.fixed"]
+    for name, result in results.items():
         assert json.loads((tmp_path / "initial" / f"{name}.json").read_text()) == result
-    first = found["masked_recovery"]
+    first = results["masked_recovery"]
     assert (first["moment"], first["main"]) == ("initial", "web.words")
     assert first["options"]["rate"] == 0.15
     assert set(first["metrics"]["web.words"]) == {"value", "low", "high", "num_items", "spread", "num_seeds"}
     scores = read_scores(tmp_path / "initial", "masked_recovery")["web.words"]
     assert sum(scores.weights[0]) == first["metrics"]["web.words"]["num_items"]
     assert read_scores(tmp_path / "initial", "toy.fixed") == {}
-    assert first["revision"] == found["toy.fixed"]["revision"]
+    assert first["revision"] == results["toy.fixed"]["revision"]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_errors_of_results_name_their_evaluator(model_folder, tmp_path, document
 
 
 class Counted(Fixed):
-    """Remembers how often it ran."""
+    """Counts how often it ran."""
 
     name: ClassVar[str] = "toy.counted"
     file: Path
@@ -97,12 +97,12 @@ def test_a_result_is_computed_once_until_something_changes(model_folder, tmp_pat
 
 
 def test_a_result_says_why_an_evaluator_does_not_apply(tmp_path, documents):
-    found = evaluate(
+    results = evaluate(
         [MaskedRecovery()], ModelSpec("bm25", "bm25").load, EvaluationData({"web": documents}, 3), name="bm25", folder=tmp_path,
         progress=Silent(),
     )  # fmt: skip
-    assert found["masked_recovery"]["not_applicable"] == "bm25 compares words; it has no tokens"
-    assert "metrics" not in found["masked_recovery"]
+    assert results["masked_recovery"]["not_applicable"] == "bm25 compares words; it has no tokens"
+    assert "metrics" not in results["masked_recovery"]
 
 
 def test_nothing_to_evaluate_loads_nothing(tmp_path, documents):
@@ -144,7 +144,7 @@ def test_evaluators_are_listed_without_heavy_libraries():
 
 
 class Failing(Fixed):
-    """Raises an exception of its own."""
+    """Raises an exception that rexplug does not know."""
 
     name: ClassVar[str] = "toy.failing"
 

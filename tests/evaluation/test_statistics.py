@@ -14,16 +14,16 @@ def scores(values, **more):
 
 def test_intervals_cover_and_are_reproducible():
     values = np.random.default_rng(0).random(400)
-    found = metric(scores(values), 3)
-    assert found == metric(scores(values), 3)
-    assert found.low < found.value < found.high
+    result = metric(scores(values), 3)
+    assert result == metric(scores(values), 3)
+    assert result.low < result.value < result.high
     # 1.96 standard errors on both sides.
-    assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
+    assert result.high - result.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
 
 
 def test_a_ratio_weighs_its_items():
-    found = metric(Scores(["a", "b", "c"], [[1.0, 0.0, 3.0]], [[2.0, 0.0, 4.0]]), 0)
-    assert (found.value, found.num_items) == (4 / 6, 6)
+    result = metric(Scores(["a", "b", "c"], [[1.0, 0.0, 3.0]], [[2.0, 0.0, 4.0]]), 0)
+    assert (result.value, result.num_items) == (4 / 6, 6)
 
 
 def test_rank_correlation_is_scipys():
@@ -53,23 +53,23 @@ def test_fine_tunes_have_a_spread_and_widen_the_interval():
     generator = np.random.default_rng(3)
     base = generator.random(300)
     rows = [(base + shift).tolist() for shift in (-0.2, 0.0, 0.2)]
-    found = metric(Scores([str(i) for i in range(300)], rows), 0)
-    assert found.spread == pytest.approx(0.2)
-    assert found.num_seeds == 3
+    result = metric(Scores([str(i) for i in range(300)], rows), 0)
+    assert result.spread == pytest.approx(0.2)
+    assert result.num_seeds == 3
     alone = metric(scores(base), 0)
-    assert found.high - found.low > 3 * (alone.high - alone.low)
+    assert result.high - result.low > 3 * (alone.high - alone.low)
 
 
 def test_a_real_difference_is_detected_and_the_same_model_shows_none():
     generator = np.random.default_rng(4)
     low = (generator.random(500) < 0.5).astype(float)
     high = np.maximum(low, generator.random(500) < 0.1)
-    found = holm([compare(scores(high), scores(low), 0), compare(scores(low), scores(low), 0)])
-    assert found[0].real
-    assert found[0].value == pytest.approx((high - low).mean())
-    assert found[0].low < found[0].value < found[0].high
-    assert not found[1].real
-    assert (found[1].value, found[1].p) == (0.0, 1.0)
+    comparisons = holm([compare(scores(high), scores(low), 0), compare(scores(low), scores(low), 0)])
+    assert comparisons[0].real
+    assert comparisons[0].value == pytest.approx((high - low).mean())
+    assert comparisons[0].low < comparisons[0].value < comparisons[0].high
+    assert not comparisons[1].real
+    assert (comparisons[1].value, comparisons[1].p) == (0.0, 1.0)
 
 
 def test_pairing_finds_what_two_intervals_hide():
@@ -91,10 +91,10 @@ def test_a_difference_that_one_run_makes_is_not_real():
     items = [str(i) for i in range(400)]
     low = np.random.default_rng(7).random(400)
     rows = [(low + shift).tolist() for shift in (0.3, -0.01, -0.02)]
-    found = holm([compare(Scores(items, rows), Scores(items, [low.tolist()] * 3), 0)])[0]
-    assert found.seeds == (1, 3)
-    assert found.p_holm < 0.05
-    assert not found.real
+    comparison = holm([compare(Scores(items, rows), Scores(items, [low.tolist()] * 3), 0)])[0]
+    assert comparison.seeds == (1, 3)
+    assert comparison.p_holm < 0.05
+    assert not comparison.real
 
 
 def test_holm_multiplies_the_smallest_most():
@@ -110,8 +110,8 @@ def test_holm_multiplies_the_smallest_most():
 def test_only_common_items_are_compared():
     one = Scores(["a", "b", "c"], [[1.0, 0.0, 1.0]])
     other = Scores(["c", "b", "x"], [[0.0, 0.0, 9.0]])
-    found = compare(one, other, 0)
-    assert (found.value, found.num_items) == (0.5, 2)
+    comparison = compare(one, other, 0)
+    assert (comparison.value, comparison.num_items) == (0.5, 2)
     with pytest.raises(DataError) as caught:
         compare(one, Scores(["y"], [[1.0]]), 0)
     assert str(caught.value) == "the two results have no items in common: they were measured on other data"
@@ -133,6 +133,6 @@ def test_groups_are_swapped_whole_in_rank_correlations_too():
     targets = generator.random(80).tolist()
     groups = [str(i // 8) for i in range(80)]
     good, bad = np.array(targets) + generator.normal(0, 0.05, 80), generator.random(80)
-    found = compare(scores(good, targets=targets, groups=groups), scores(bad, targets=targets, groups=groups), 0)
-    assert found.p < 0.02
-    assert found.low > 0.3
+    comparison = compare(scores(good, targets=targets, groups=groups), scores(bad, targets=targets, groups=groups), 0)
+    assert comparison.p < 0.02
+    assert comparison.low > 0.3

@@ -1,4 +1,4 @@
-"""Local, Ray and Slurm: the same corpus whatever carries the work; retries; scripts."""
+"""Local, Ray and Slurm: the same corpus with every executor; retries; scripts."""
 
 import json
 import os
@@ -116,7 +116,7 @@ SHIMS = {
 
 @pytest.fixture
 def cluster(tmp_path, monkeypatch):
-    """Stands for a cluster: sbatch runs the tasks of an array one after the other."""
+    """A fake cluster, whose sbatch runs the tasks of an array one after the other."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name, body in SHIMS.items():
@@ -236,8 +236,8 @@ def jobs(folder, times, how):
 class Told(Silent):
     documents = 0
 
-    def update(self, done, **figures):
-        self.done, self.documents = done, figures.get("documents", self.documents)
+    def update(self, done, **metrics):
+        self.done, self.documents = done, metrics.get("documents", self.documents)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What the tests over foreign things share."""
+"""Fixtures of the tests with files that rexplug did not write."""
 
 import functools
 

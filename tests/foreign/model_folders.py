@@ -39,7 +39,7 @@ class Case:
 
 
 def sound(folder: Path) -> None:
-    """The model that all of them begin as."""
+    """The sound model that all cases modify."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -75,7 +75,7 @@ def configured(folder: Path, **config: Any) -> None:
 
 
 def dense(folder: Path, activation: str = "torch.nn.modules.activation.Tanh") -> Path:
-    """A Dense that doubles, and its place."""
+    """A Dense layer that doubles its input, and its path."""
     import torch
     from safetensors.torch import save_file
 
@@ -107,7 +107,7 @@ def with_dropout(folder: Path) -> None:
 
 
 def input_said(**values: Any) -> Callable[[Path], None]:
-    """What a sentence-transformers model says of its input."""
+    """The description of its input by a sentence-transformers model."""
 
     def write(folder: Path) -> None:
         modules(ENCODER, POOLING)(folder)
@@ -117,7 +117,7 @@ def input_said(**values: Any) -> Callable[[Path], None]:
 
 
 def moved(folder: Path) -> None:
-    """sentence-transformers before 2.0: the encoder is in a folder of its own."""
+    """sentence-transformers before 2.0: the encoder is in its own folder."""
     inner = folder / "0_Transformer"
     inner.mkdir()
     for path in [path for path in folder.iterdir() if path.is_file()]:
@@ -213,7 +213,7 @@ def cut(name: str, share: float) -> Callable[[Path], None]:
 
 
 class _Evil:
-    """Leaves a file where it is unpickled."""
+    """Writes a file when it is unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self.target = str(folder / "ran")

@@ -13,7 +13,7 @@ from rexplug import DataError
 ODD: tuple[Any, ...] = (
     None, "", 0, -1, 1e308, [], {}, "x" * 300, "\x1b[2J", True, [[[[1]]]], {"a": None}, 2**70, 0.5, "[CLS]", "../x", [1, "a"],
 )  # fmt: skip
-"""What stands in place of a value."""
+"""Values that replace a value."""
 
 
 def damage(folder: Path, seed: int) -> str:

@@ -76,7 +76,7 @@ def test_what_is_taken_gives_the_same_ids_in_transformers(case, folder):
 
 @named([case for case in WORKING if case.rebuilt])
 def test_transformers_own_classes_would_have_made_other_ids(case, folder):
-    """Why tokenizer.json is taken itself; once this fails, transformers has been mended."""
+    """Why tokenizer.json is read without transformers; when this fails, transformers has been fixed."""
     from transformers import AutoTokenizer
 
     assert AutoTokenizer.from_pretrained(folder)(TEXT)["input_ids"] != case.row

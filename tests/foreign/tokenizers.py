@@ -92,7 +92,7 @@ def words(pieces: Sequence[str] = (*BERT, "Red", "oak", ",", "42"), unknown: str
 
 
 def byte_level(special: Sequence[str], *, prefix: bool = False) -> Tokenizer:
-    """Behind the special tokens the 256 bytes, then `Re`, `Red`, `oa`, `oak`, ` oak` (written `Ġoak`)."""
+    """After the special tokens the 256 bytes, then `Re`, `Red`, `oa`, `oak`, ` oak` (written `Ġoak`)."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges = [("R", "e"), ("Re", "d"), ("o", "a"), ("oa", "k"), ("Ġ", "oak")]
     vocabulary = numbered([*special, *alphabet, *("".join(pair) for pair in merges)])
@@ -104,14 +104,14 @@ def byte_level(special: Sequence[str], *, prefix: bool = False) -> Tokenizer:
 
 
 def byte_ids(first: int) -> tuple[int, ...]:
-    """Of `TEXT` by `byte_level` whose bytes begin at `first`: `Red`, ` oak`, `,`, ` `, `4`, `2`."""
+    """Ids of `TEXT` by `byte_level` whose bytes begin at `first`: `Red`, ` oak`, `,`, ` `, `4`, `2`."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     place = {letter: first + number for number, letter in enumerate(alphabet)}
     return (first + 257, first + 260, place[","], place["Ġ"], place["4"], place["2"])
 
 
 def sentence_piece() -> Tokenizer:
-    """XLM-R-like Unigram that brings text into NFKC and lower case: `▁red` is 5, `▁oak` 6, `,` 7, `▁42` 8."""
+    """XLM-R-like Unigram that normalizes text to NFKC and lower case: `▁red` is 5, `▁oak` 6, `,` 7, `▁42` 8."""
     pieces = [*((token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")), ("▁Red", -2.0), ("▁red", -2.0), ("▁oak", -2.0),
               (",", -2.0), ("▁42", -2.0), ("<mask>", 0.0)]  # fmt: skip
     fast = Tokenizer(models.Unigram(pieces, unk_id=3, byte_fallback=False))
@@ -137,13 +137,13 @@ def llama(special: Sequence[str]) -> Tokenizer:
 
 
 def llama_ids(first: int) -> tuple[int, ...]:
-    """Of `TEXT`: `Red`, `▁oak`, `,`, `▁42`, with so many special tokens before the bytes."""
+    """Ids of `TEXT`: `Red`, `▁oak`, `,`, `▁42`, with so many special tokens before the bytes."""
     merged = first + 256 + 10
     return (merged + 1, merged + 4, first + 256 + 7, merged + 6)
 
 
 def without(*tokens: str) -> Callable[[Any], None]:
-    """Takes tokens out of a definition."""
+    """Removes tokens from a definition."""
 
     def edit(definition: Any) -> None:
         definition["added_tokens"] = [
@@ -169,7 +169,7 @@ def changed(**values: Any) -> Callable[[Any], None]:
 
 
 def odd_places(folder: Path) -> None:
-    """Special tokens behind the words, in no order and with holes between."""
+    """Special tokens after the words, unordered and with gaps between their ids."""
     places = {"Red": 0, "oak": 1, ",": 2, "42": 3, "[MASK]": 9, "[CLS]": 40, "[PAD]": 12, "[SEP]": 11, "[UNK]": 30}
     fast = Tokenizer(models.WordLevel(places, unk_token="[UNK]"))
     fast.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -178,7 +178,7 @@ def odd_places(folder: Path) -> None:
 
 
 def with_added(folder: Path) -> None:
-    """A word and a mark behind the vocabulary; the word is found before text is split."""
+    """A word and a mark added after the vocabulary; the word is matched before text is split."""
     fast = wordpiece(cased=True)
     fast.add_tokens([AddedToken("oak,", normalized=False)])
     fast.add_special_tokens(["<brand>"])
@@ -199,7 +199,7 @@ def code_only(folder: Path) -> None:
 
 
 PAYLOAD = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
-"""Python that leaves a file `ran` beside itself."""
+"""Python code that writes a file `ran` next to itself when it runs."""
 
 
 def text_file(name: str, text: str) -> Callable[[Path], None]:
@@ -207,7 +207,7 @@ def text_file(name: str, text: str) -> Callable[[Path], None]:
 
 
 def map_only(folder: Path) -> None:
-    """transformers 4.x: the tokens stand in special_tokens_map.json, some of them spelled out."""
+    """transformers 4.x: special_tokens_map.json holds the tokens, some of them with all their fields."""
     save(folder, template(byte_level(("<a>", "<b>", "<c>", "<d>")), "<a>", "<b>"))
     spelled = {"content": "<d>", "lstrip": True, "normalized": False, "rstrip": False, "single_word": False}
     tokens = {"cls_token": "<a>", "sep_token": "<b>", "pad_token": "<c>", "mask_token": spelled}
@@ -222,7 +222,7 @@ def cut_and_padded(folder: Path) -> None:
 
 
 def no_word_is_unknown(folder: Path) -> None:
-    """[UNK] is an ordinary word of the vocabulary, and only the config says what it is for."""
+    """[UNK] is an ordinary word of the vocabulary, and only the config declares it as the unknown token."""
     fast = words()
     fast.add_special_tokens(["[PAD]", "[CLS]", "[SEP]", "[MASK]"])
     save(folder, template(fast, "[CLS]", "[SEP]"), {"unk_token": "[UNK]"})
@@ -383,5 +383,5 @@ UNREADABLE = Case(
     "model-unknown", lambda f: save(f, wordpiece(cased=True), {}, changed(model_type="Nonsense")),
     refused="{folder}/tokenizer.json is not a tokenizer: ", not_evaluated="{folder}/tokenizer.json is not a tokenizer: ",
 )  # fmt: skip
-"""What the tokenizers library says of it differs between its versions."""
+"""The error of the tokenizers library, whose wording differs between its versions."""
 EVERY = [*WORKING, *REFUSED]

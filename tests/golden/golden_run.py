@@ -183,7 +183,7 @@ def _batches(run: Path) -> Iterator[tuple[str, list[tuple[np.ndarray, ...]]]]:
 
 
 def _as_bytes(array: np.ndarray) -> bytes:
-    """The values as little-endian int64 after their number, so that neither their type nor a shifted border is hidden."""
+    """The values as little-endian int64 after their number, so that a changed type or a shifted end changes the hash."""
     return len(array).to_bytes(8, "little") + array.astype("<i8").tobytes()
 
 

@@ -1,4 +1,4 @@
-"""Files that may be compressed are read in bounded memory and time, whole or not at all."""
+"""Files that may be compressed are read in bounded memory and time, completely or with an error."""
 
 import bz2
 import gzip
@@ -19,7 +19,7 @@ LINES = b"".join(b'{"text": "line %d"}\n' % number for number in range(3000))
 
 
 def bomb(ending, mebibytes):
-    """So many MiB of zeros in a few bytes of each MiB, without holding them in memory."""
+    """A compressed file of that many MiB of zeros, written without holding all of them in memory."""
     piece = bytes(1 << 20)
     if ending != ".zst":
         whole = WAYS[ending](piece)

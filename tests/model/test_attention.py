@@ -1,4 +1,4 @@
-"""Packed attention: the numbers of each document alone, whatever stands beside it."""
+"""Packed attention: each document gets the same values as alone, whatever else its row contains."""
 
 import pytest
 import torch
@@ -46,8 +46,8 @@ def row_of(lengths, padding=0, seed=0):
 
 def packed(model, lengths, backend, padding=0, seed=0, tokens=None):
     use_packed_attention(model)
-    made, cu_seqlens = row_of(lengths, padding, seed)
-    tokens = made if tokens is None else tokens
+    row, cu_seqlens = row_of(lengths, padding, seed)
+    tokens = row if tokens is None else tokens
     return forward_packed(model, tokens, Packing(cu_seqlens, len(tokens), backend))[: sum(lengths)]
 
 
@@ -87,7 +87,7 @@ def test_gradients_equal_those_of_transformers_document_by_document(model, backe
 @pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 @pytest.mark.parametrize("document", [0, 3, 5, 11])
 def test_no_document_sees_another_to_the_last_bit(model, backend, document):
-    """All documents but one are exchanged for others: what that one puts out, and its gradient, stay the same bits."""
+    """All documents but one are replaced: the output of that one, and its gradient, do not change by a bit."""
     lengths = [*RAGGED, 400, 193]
     tokens, cu_seqlens = row_of(lengths, padding=7)
     first, last = cu_seqlens[document], cu_seqlens[document + 1]
@@ -96,7 +96,9 @@ def test_no_document_sees_another_to_the_last_bit(model, backend, document):
     changed = torch.where(others, 4 + (tokens + 11) % (VOCABULARY - 4), tokens)
     seen = []
     embedded = []
-    hook = model.model.embeddings.register_forward_hook(lambda _, __, made: embedded.append(made) or made.retain_grad())
+    hook = model.model.embeddings.register_forward_hook(
+        lambda _, __, output: embedded.append(output) or output.retain_grad()
+    )
     for each in (tokens, changed):
         hidden = packed(model, lengths, backend, 7, tokens=each)
         # Every document counts in the loss, so a gradient that crossed a border would show.
@@ -167,13 +169,13 @@ def test_a_nearly_empty_row_costs_no_more_than_a_full_one(half):
 @pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 def test_a_long_tail_changes_no_number_and_no_gradient(model, backend):
     lengths = [40, 3, 65]  # a tail of ten pieces and a shorter one
-    found = []
+    results = []
     for padding in (0, 670):
         model.zero_grad()
         hidden = packed(model, lengths, backend, padding)
         hidden.square().sum().backward()
-        found.append((hidden.detach(), model.model.layers[0].attn.Wqkv.weight.grad.clone()))
-    (short, gradient), (long, other) = found
+        results.append((hidden.detach(), model.model.layers[0].attn.Wqkv.weight.grad.clone()))
+    (short, gradient), (long, other) = results
     assert float((short - long).abs().max()) <= 1e-5
     assert float((short - alone(model, lengths)).detach().abs().max()) <= 1e-5
     assert float((gradient - other).abs().max()) <= 1e-5 * float(gradient.abs().max())
@@ -183,18 +185,18 @@ def test_a_long_tail_changes_no_number_and_no_gradient(model, backend):
 @pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 @pytest.mark.parametrize("num", [0, 1, 64, 101])
 def test_states_of_chosen_tokens_are_those_of_all(model, backend, num):
-    """Behind the last attention only the chosen tokens are worked out; numbers and gradients are the same."""
+    """After the last attention only the chosen tokens are computed; values and gradients are the same."""
     tokens, cu_seqlens = row_of(RAGGED, padding=9)
     places = torch.randperm(sum(RAGGED), generator=torch.Generator().manual_seed(num))[:num].sort()[0]
     use_packed_attention(model)
-    found = []
+    results = []
     for chosen in (None, places):
         model.zero_grad()
         hidden = forward_packed(model, tokens, Packing(cu_seqlens, len(tokens), backend, RAGGED), chosen)
         hidden = hidden[places] if chosen is None else hidden
         hidden.square().sum().backward()
-        found.append((hidden.detach(), {name: each.grad for name, each in model.model.named_parameters()}))
-    (all_states, gradients), (states, others) = found
+        results.append((hidden.detach(), {name: each.grad for name, each in model.model.named_parameters()}))
+    (all_states, gradients), (states, others) = results
     assert states.shape == (num, model.config.hidden_size)
     torch.testing.assert_close(states, all_states, atol=1e-5, rtol=0)
     for name, each in gradients.items():
@@ -205,7 +207,7 @@ def test_states_of_chosen_tokens_are_those_of_all(model, backend, num):
 @pytest.mark.parametrize("backend", ["blocks", "sdpa", "eager"])
 @pytest.mark.parametrize("residual", [None, torch.bfloat16], ids=["fp32", "bf16"])
 def test_layer_by_layer_gives_the_same_numbers(model, backend, residual):
-    """The way that weights cut into parts take, where each layer's own forward is called."""
+    """The path of sharded weights, on which each layer's own forward is called."""
     tokens, cu_seqlens = row_of(RAGGED, padding=9)
     use_packed_attention(model, residual)
     packing = Packing(cu_seqlens, len(tokens), backend, RAGGED)
@@ -230,7 +232,7 @@ def test_the_residual_stream_has_the_format_that_is_asked_for(model):
         use_packed_attention(model, residual)
         seen = []
         hooks = [
-            layer.register_forward_hook(lambda _, __, made, seen=seen: seen.append(made.dtype))
+            layer.register_forward_hook(lambda _, __, output, seen=seen: seen.append(output.dtype))
             for layer in model.model.layers
         ]
         model.model.layer_by_layer = True
@@ -251,7 +253,7 @@ def test_the_residual_stream_has_the_format_that_is_asked_for(model):
 
 @pytest.mark.parametrize("kind", ["full_attention", "sliding_attention"])
 def test_angles_are_right_beyond_position_2048_whatever_rounds_products(model, kind):
-    """No product is made: with TF32 on, or under autocast, an angle of thousands would be rounded to whole units."""
+    """Angles are computed without a matrix product: with TF32 on, or under autocast, an angle of thousands would be rounded to whole units."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Products(TorchDispatchMode):
@@ -325,11 +327,11 @@ def test_gpu_backends_equal_eager_in_half_precision(backend):
     except DataError as error:
         pytest.skip(str(error))
     generator = torch.Generator("cuda").manual_seed(0)
-    made = [torch.randn(1, 2, 300, 64, device="cuda", dtype=torch.bfloat16, generator=generator) for _ in range(3)]
+    qkv = [torch.randn(1, 2, 300, 64, device="cuda", dtype=torch.bfloat16, generator=generator) for _ in range(3)]
     cu_seqlens = torch.tensor([0, 65, 66, 290], device="cuda")
     for window in (None, 65):
         ours, reference = (
-            attend(None, *made, None, sliding_window=window, packing=Packing(cu_seqlens, 300, name))[0]
+            attend(None, *qkv, None, sliding_window=window, packing=Packing(cu_seqlens, 300, name))[0]
             for name in (backend, "eager")
         )
         assert float((ours - reference).abs().max()) <= 2e-2

@@ -90,11 +90,11 @@ def test_nothing_is_dropped_at_random():
 
 
 def test_continuing_from_a_checkpoint(tmp_path):
-    made = build_model(Model(size="nano"), Small(), context=128, seed=7)
-    made.config.attention_dropout = 0.1
-    made.save_pretrained(tmp_path)
+    original = build_model(Model(size="nano"), Small(), context=128, seed=7)
+    original.config.attention_dropout = 0.1
+    original.save_pretrained(tmp_path)
     model = build_model(Model.model_validate({"from": str(tmp_path)}), Small(), context=512, seed=0)
-    assert torch.equal(model.decoder.weight, made.decoder.weight)
+    assert torch.equal(model.decoder.weight, original.decoder.weight)
     assert model.config.attention_dropout == 0.0
     assert model.config.max_position_embeddings == 512, "a longer context must reach the exported config"
 
@@ -125,17 +125,17 @@ def test_a_checkpoint_with_too_few_embeddings(tmp_path):
 
 
 class Wide:
-    """The small tokenizer with 50 tokens more."""
+    """The small tokenizer with 50 more tokens."""
 
     cls, sep, pad, vocabulary_size = 1, 2, 3, 350
 
 
 def test_rows_for_new_tokens_are_the_mean_of_the_known_ones(tmp_path):
-    made = build_model(Model(size="nano"), Small(), context=128, seed=7)
-    made.save_pretrained(tmp_path)
+    original = build_model(Model(size="nano"), Small(), context=128, seed=7)
+    original.save_pretrained(tmp_path)
     start = Model.model_validate({"from": str(tmp_path), "resize_vocabulary": True})
     model = build_model(start, Wide(), context=128, seed=0)
-    known = made.decoder.weight
+    known = original.decoder.weight
     assert model.config.vocab_size == 384
     assert model.decoder.weight.shape == (384, 128)
     assert model.decoder.weight is model.model.embeddings.tok_embeddings.weight, "tied as before"
@@ -144,7 +144,7 @@ def test_rows_for_new_tokens_are_the_mean_of_the_known_ones(tmp_path):
     assert model.decoder.bias.shape == (384,)
     tokens = torch.arange(4, 104)[None]
     with torch.no_grad():
-        before, after = (each.eval()(input_ids=tokens).logits for each in (made, model))
+        before, after = (each.eval()(input_ids=tokens).logits for each in (original, model))
     assert torch.allclose(before, after[..., :320], atol=1e-6)
 
 
@@ -155,12 +155,15 @@ def test_rows_of_a_decoder_of_any_kind_are_means_too(tmp_path, tied, bias):
     config = build_config("nano", Small(), 128)
     config.tie_word_embeddings, config.decoder_bias = tied, bias
     torch.manual_seed(1)
-    made = ModernBertForMaskedLM(config)
-    made.save_pretrained(tmp_path)
+    original = ModernBertForMaskedLM(config)
+    original.save_pretrained(tmp_path)
     model = build_model(
         Model.model_validate({"from": str(tmp_path), "resize_vocabulary": True}), Wide(), context=128, seed=0
     )
-    for ours, theirs in ((model.decoder, made.decoder), (model.get_input_embeddings(), made.get_input_embeddings())):
+    for ours, theirs in (
+        (model.decoder, original.decoder),
+        (model.get_input_embeddings(), original.get_input_embeddings()),
+    ):
         assert ours.weight.shape == (384, 128)
         assert torch.equal(ours.weight[:320], theirs.weight)
         assert torch.allclose(ours.weight[320:], theirs.weight.mean(0))
@@ -237,8 +240,8 @@ def edit_config(folder, **changes):
 
 
 def test_a_checkpoint_of_a_run_without_all_its_weights(tmp_path):
-    made = build_model(Model(size="nano"), Small(), context=128, seed=7)
-    made.model.save_pretrained(tmp_path)
+    original = build_model(Model(size="nano"), Small(), context=128, seed=7)
+    original.model.save_pretrained(tmp_path)
     with pytest.raises(DataError) as error:
         load_model(tmp_path)
     assert str(error.value) == (

@@ -1,4 +1,4 @@
-"""Compiled layers: the same numbers and the same checkpoint, and a reason where nothing is compiled."""
+"""Compiled layers: the same values and the same checkpoint, and a reason where nothing is compiled."""
 
 import pytest
 import torch

@@ -18,13 +18,13 @@ FULL, SLIDING = "full_attention", "sliding_attention"
 
 
 def test_every_field_of_transformers_is_known():
-    """A field that a later transformers adds has to be honoured or refused here too."""
+    """A field that a later transformers adds must be supported or rejected here too."""
     from transformers import ModernBertConfig
 
     own = {name for name in ModernBertConfig.__annotations__ if not name.startswith("_")} - {"model_type"}
     assert own == set(DEFAULTS)
-    theirs = ModernBertConfig()
-    assert {name: getattr(theirs, name) for name in DEFAULTS if name not in ("layer_types", "rope_parameters")} == {
+    reference = ModernBertConfig()
+    assert {name: getattr(reference, name) for name in DEFAULTS if name not in ("layer_types", "rope_parameters")} == {
         name: value for name, value in DEFAULTS.items() if name not in ("layer_types", "rope_parameters")
     }
 
@@ -70,11 +70,11 @@ def test_names_and_shapes_of_weights_are_those_of_transformers(changes):
 def test_layers_and_thetas_are_read_as_transformers_does(changes):
     from transformers import ModernBertConfig
 
-    read, theirs = ConfigFile.of(SMALL | changes), ModernBertConfig(**SMALL | changes)
-    assert list(read.layer_types) == theirs.layer_types
+    read, reference = ConfigFile.of(SMALL | changes), ModernBertConfig(**SMALL | changes)
+    assert list(read.layer_types) == reference.layer_types
     for kind in (FULL, SLIDING):
-        assert read.rope(kind)["rope_theta"] == theirs.rope_parameters[kind]["rope_theta"]
-        assert read.rope(kind)["rope_type"] == theirs.rope_parameters[kind]["rope_type"]
+        assert read.rope(kind)["rope_theta"] == reference.rope_parameters[kind]["rope_theta"]
+        assert read.rope(kind)["rope_type"] == reference.rope_parameters[kind]["rope_type"]
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_layers_are_written_as_transformers_4_expects(layers, every):
         layer_types=layers,
         rope_parameters={FULL: {"rope_theta": 5.0}, SLIDING: {"rope_theta": 6.0}},
     )
-    found = transformers_4_fields(config)
+    fields = transformers_4_fields(config)
     if every is None:
-        assert found is None
+        assert fields is None
     else:
-        assert found == {"global_attn_every_n_layers": every, "global_rope_theta": 5.0, "local_rope_theta": 6.0}
+        assert fields == {"global_attn_every_n_layers": every, "global_rope_theta": 5.0, "local_rope_theta": 6.0}
 
 
 @pytest.mark.parametrize(("text", "message"), [("{", "is not JSON: "), ("[1]", "is not a JSON object")])

@@ -134,7 +134,7 @@ OLDER = {
     "4.48.0": ["transformers==4.48.0", "tokenizers==0.21.0", "huggingface_hub==0.27.1"],
     "4.57.6": ["transformers==4.57.6", "tokenizers==0.22.2", "huggingface_hub==0.36.0"],
 }
-"""What stands in the place of the packages of this environment, whose torch is used."""
+"""Replacements for packages of this environment; its torch is used."""
 ELSEWHERE = """
 import json, sys, torch, transformers
 from transformers import AutoModelForMaskedLM
@@ -152,7 +152,7 @@ print(transformers.__version__)
 @pytest.mark.slow
 @pytest.mark.parametrize("version", OLDER)
 def test_older_transformers_give_the_same_logits(tmp_path, tokenizer, version):
-    """In an environment of their own, for thetas, layers and heads that are not the defaults there."""
+    """In a separate environment, for thetas, layers and heads that are not the defaults there."""
     from transformers import ModernBertForMaskedLM
 
     target = tmp_path / "packages"

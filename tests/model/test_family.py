@@ -1,4 +1,4 @@
-"""A family is described in one place: nothing else knows its names, and another description works in its stead."""
+"""A family is described in one place: no other module contains its names, and another description can replace it."""
 
 import ast
 import json
@@ -224,7 +224,7 @@ def test_a_family_that_is_not_known_is_not_inspected(tmp_path):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("length", [1, 40, 65])
 def test_plans_and_mfu_count_the_same_operations(size, length):
-    """In documents that a window covers from every token; beyond, a plan counts the whole window at the borders too."""
+    """For documents that a window covers from every token; for longer ones a plan counts the whole window at their ends too."""
     from rexplug.model import build_config
 
     class Special:

@@ -1,4 +1,4 @@
-"""Operations of a step, counted by torch beside our formula; peaks of devices."""
+"""Operations of a step, our formula against torch's count; peaks of devices."""
 
 import pytest
 import torch

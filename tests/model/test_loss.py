@@ -28,9 +28,9 @@ def model():
 def gradients(model, loss, hidden):
     model.zero_grad()
     loss.backward(inputs=[hidden, *model.head.parameters(), *model.decoder.parameters()])
-    found = [hidden.grad, *(parameter.grad for parameter in [*model.head.parameters(), *model.decoder.parameters()])]
+    computed = [hidden.grad, *(parameter.grad for parameter in [*model.head.parameters(), *model.decoder.parameters()])]
     hidden.grad = None
-    return found
+    return computed
 
 
 @pytest.mark.parametrize("num_masked", [1, 63, 64, 200])
@@ -45,8 +45,8 @@ def test_equals_cross_entropy_on_whole_logits(model, num_masked):
     assert torch.allclose(losses, expected, atol=1e-5)
     assert float(total.detach()) == pytest.approx(float(expected.detach().sum()), rel=1e-6)
     assert torch.equal(hits, logits.argmax(-1) == labels)
-    for ours, theirs in zip(gradients(model, total / num_masked, hidden), wanted, strict=True):
-        assert float((ours - theirs).abs().max()) <= 1e-5 * float(theirs.abs().max()) + 1e-9
+    for ours, reference in zip(gradients(model, total / num_masked, hidden), wanted, strict=True):
+        assert float((ours - reference).abs().max()) <= 1e-5 * float(reference.abs().max()) + 1e-9
 
 
 def test_nothing_masked_gives_zero_loss_and_gradient(model):
@@ -63,18 +63,22 @@ def test_no_more_logits_are_made_than_allowed(model, monkeypatch):
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Largest(TorchDispatchMode):
-        found = 0
+        num_rows = 0
 
         def __torch_dispatch__(self, function, types, arguments=(), options=None):
-            made = function(*arguments, **(options or {}))
-            if isinstance(made, torch.Tensor) and made.ndim == 2 and made.shape[1] == model.decoder.weight.shape[0]:
-                self.found = max(self.found, made.shape[0])
-            return made
+            output = function(*arguments, **(options or {}))
+            if (
+                isinstance(output, torch.Tensor)
+                and output.ndim == 2
+                and output.shape[1] == model.decoder.weight.shape[0]
+            ):
+                self.num_rows = max(self.num_rows, output.shape[0])
+            return output
 
     hidden, labels = torch.randn(500, 128), torch.randint(1000, (500,))
     with Largest() as largest:
         masked_lm_loss(model, hidden.requires_grad_(), labels, max_logits=128 * 1024)[0].backward()
-    assert 64 <= largest.found <= 128
+    assert 64 <= largest.num_rows <= 128
 
 
 def test_autocast_gives_the_loss_within_half_precision(model):
@@ -84,13 +88,13 @@ def test_autocast_gives_the_loss_within_half_precision(model):
     with torch.autocast("cpu", torch.bfloat16):
         half, _, _ = masked_lm_loss(model, hidden, labels)
     assert float(half.detach()) == pytest.approx(float(exact.detach()), rel=2e-2)
-    for ours, theirs in zip(gradients(model, half, hidden), exact_gradients, strict=True):
-        assert ours.dtype == theirs.dtype == torch.float32
-        assert float((ours - theirs).norm() / theirs.norm()) <= 5e-2
+    for ours, reference in zip(gradients(model, half, hidden), exact_gradients, strict=True):
+        assert ours.dtype == reference.dtype == torch.float32
+        assert float((ours - reference).norm() / reference.norm()) <= 5e-2
 
 
 def assert_near_fp64(kernel):
-    """The loss in half precision, in pieces of which the last is shorter, beside that on whole logits in fp64."""
+    """The loss in half precision, in pieces of which the last is shorter, compared with that on whole logits in fp64."""
     generator = torch.Generator().manual_seed(5)
     model = build_model(Model(size="nano"), Special(), context=64, seed=1)
     with torch.no_grad():
@@ -117,11 +121,11 @@ def assert_near_fp64(kernel):
     assert int((sure & (labels == likeliest)).sum()) > 30
     assert int((sure & (labels != likeliest)).sum()) > 60
     assert torch.equal(hits[sure], (labels == likeliest)[sure])
-    found = gradients(model, total, hidden)
-    assert len(found) == len(wanted)
-    for ours, theirs in zip(found, wanted, strict=True):
+    computed = gradients(model, total, hidden)
+    assert len(computed) == len(wanted)
+    for ours, reference in zip(computed, wanted, strict=True):
         assert ours.dtype == torch.float32
-        assert float((ours - theirs).norm() / theirs.norm()) <= 2e-2
+        assert float((ours - reference).norm() / reference.norm()) <= 2e-2
 
 
 def test_pieces_in_half_precision_are_near_fp64():

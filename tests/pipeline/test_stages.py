@@ -13,7 +13,7 @@ from rexplug.run_directory import RunDirectory
 
 
 class Notes:
-    """Progress that keeps the notes."""
+    """A progress that records notes."""
 
     def __init__(self):
         self.lines = []
@@ -21,7 +21,7 @@ class Notes:
     def start(self, task, total=None, unit=""):
         pass
 
-    def update(self, done, **figures):
+    def update(self, done, **metrics):
         pass
 
     def note(self, text):
@@ -389,7 +389,7 @@ def test_half_done_training_is_not_discarded_for_changed_code(bench, changed, to
     notes = Notes()
     run_stages(coded(bench, **changed), Manifest.open(bench.run), notes, allow=[f"plugins.{plugin}"])
     assert bench.calls == ["curate", "train.a", "train.a", "report"]
-    assert len(list((bench.run.root / "train.a").iterdir())) == 2, "it went on with what was there"
+    assert len(list((bench.run.root / "train.a").iterdir())) == 2, "it continued from the steps that were done"
     assert any("as --allow-change says" in line for line in notes.lines)
     notes = Notes()
     run_stages(coded(bench, **changed), Manifest.open(bench.run), notes)

@@ -1,4 +1,4 @@
-"""What earlier runs took is kept, and plans rest on it."""
+"""The costs of earlier runs are kept, and plans are based on them."""
 
 import json
 from dataclasses import replace
@@ -26,8 +26,8 @@ def forecast(recipe, run, *measurements, machine=HERE):
     return make_forecast(recipe, run, machine=machine, history=MeasurementHistory(measurements))
 
 
-def task_of(found, name):
-    return next(task for task in found.tasks if task.name == name)
+def task_of(run_forecast, name):
+    return next(task for task in run_forecast.tasks if task.name == name)
 
 
 def test_a_plan_has_the_stages_that_a_run_has(tokenized_run):
@@ -43,12 +43,12 @@ def test_a_plan_has_the_stages_that_a_run_has(tokenized_run):
 
 def test_without_measurements_defaults_are_used_and_labelled(tokenized_run):
     _, recipe, run = tokenized_run
-    found = forecast(recipe, run)
-    assert {stage.match.basis for stage in found.stages} == {"default"}
-    assert found.error_factor == pytest.approx(3)
-    assert found.seconds == pytest.approx(sum(stage.seconds for stage in found.stages))
+    run_forecast = forecast(recipe, run)
+    assert {stage.match.basis for stage in run_forecast.stages} == {"default"}
+    assert run_forecast.error_factor == pytest.approx(3)
+    assert run_forecast.seconds == pytest.approx(sum(stage.seconds for stage in run_forecast.stages))
     faster = forecast(recipe, run, machine=replace(HERE, threads=8))
-    assert faster.training_seconds < found.training_seconds
+    assert faster.training_seconds < run_forecast.training_seconds
 
 
 def test_a_measured_stage_is_expected_to_take_as_long_again(tokenized_run):
@@ -69,9 +69,9 @@ def test_a_measured_stage_is_expected_to_take_as_long_again(tokenized_run):
 def test_the_median_of_the_last_three_counts(tokenized_run):
     _, recipe, run = tokenized_run
     task = task_of(forecast(recipe, run), "curate")
-    found = forecast(recipe, run, *(measured(task, seconds) for seconds in (900.0, 10.0, 12.0, 50.0)))
-    assert found.stage("curate").seconds == pytest.approx(12)
-    assert found.stage("curate").num == 3
+    run_forecast = forecast(recipe, run, *(measured(task, seconds) for seconds in (900.0, 10.0, 12.0, 50.0)))
+    assert run_forecast.stage("curate").seconds == pytest.approx(12)
+    assert run_forecast.stage("curate").num == 3
 
 
 def test_a_stage_that_ran_before_its_sources_were_counted_is_expected_to_take_as_long(tokenized_run):
@@ -110,17 +110,17 @@ def test_a_machine_with_gpus_trains_on_them(tokenized_run):
     recipe = load_recipe(path, ["model.size=base", "phases.anneal.tokens=1B"])
     there = replace(HERE, gpu="NVIDIA H100 80GB HBM3")
     gpus = {"gpus": [GPUS["h100"]], "num_gpus": 8, "processes": 8}
-    found = make_forecast(recipe, run, machine=there, history=MeasurementHistory(), **gpus)
-    assert found.training_seconds == pytest.approx(found.gpus[0].seconds, abs=5)
-    assert str(found.machine) == "NVIDIA H100 80GB HBM3"
+    run_forecast = make_forecast(recipe, run, machine=there, history=MeasurementHistory(), **gpus)
+    assert run_forecast.training_seconds == pytest.approx(run_forecast.gpus[0].seconds, abs=5)
+    assert str(run_forecast.machine) == "NVIDIA H100 80GB HBM3"
     # A run there that took twice as long as published speeds say is believed, for GPUs of the kind elsewhere too.
-    task = task_of(found, "train.anneal")
+    task = task_of(run_forecast, "train.anneal")
     line = measured(task, 2 * task.seconds, machine=there)
     again = make_forecast(recipe, run, machine=there, history=MeasurementHistory([line]), **gpus)
     assert again.stage("train.anneal").seconds == pytest.approx(2 * task.seconds)
     elsewhere = make_forecast(recipe, run, machine=HERE, history=MeasurementHistory([line]), **gpus)
     assert elsewhere.gpus[0].measured
-    assert elsewhere.gpus[0].seconds == pytest.approx(2 * found.gpus[0].seconds)
+    assert elsewhere.gpus[0].seconds == pytest.approx(2 * run_forecast.gpus[0].seconds)
     assert elsewhere.stage("train.anneal").match.basis == "default"
 
 
@@ -146,9 +146,9 @@ def test_measurements_are_kept_and_read(tokenized_run, tmp_path):
     lines = [measured(task, 40.0), measured(task, 41.0)]
     for line in lines:
         MeasurementHistory.append(line, path)
-    found = MeasurementHistory.read(path)
-    assert list(found.measurements) == lines
-    assert found.note == ""
+    history = MeasurementHistory.read(path)
+    assert list(history.measurements) == lines
+    assert history.note == ""
 
 
 def test_damaged_lines_are_left_out_with_a_note(tokenized_run, tmp_path):
@@ -159,12 +159,12 @@ def test_damaged_lines_are_left_out_with_a_note(tokenized_run, tmp_path):
     whole = path.read_text()
     missing = json.loads(whole) | {"work": {}}
     path.write_text(f"{whole[:40]}\n[]\n{json.dumps(missing)}\n{whole}" + '{"at": "later", "seconds": -1}\n')
-    found = MeasurementHistory.read(path)
-    assert len(found.measurements) == 2
-    assert found.note == f"{path}: 3 of 5 lines are damaged or of another version and were left out"
-    made = make_forecast(recipe, run, machine=HERE, history=found)
-    assert made.stage("train.anneal").seconds == pytest.approx(40)
-    assert list(made.notes) == [found.note]
+    history = MeasurementHistory.read(path)
+    assert len(history.measurements) == 2
+    assert history.note == f"{path}: 3 of 5 lines are damaged or of another version and were left out"
+    run_forecast = make_forecast(recipe, run, machine=HERE, history=history)
+    assert run_forecast.stage("train.anneal").seconds == pytest.approx(40)
+    assert list(run_forecast.notes) == [history.note]
     path.write_bytes(b"\xff\x00" * 50)
     assert "1 of 1 lines" in MeasurementHistory.read(path).note
 
@@ -202,28 +202,28 @@ def test_a_run_records_its_forecast_and_its_measured_cost(tokenized_run, tmp_pat
     assert plan["stages"]["tokenize"]["made"] == "after curate"
     assert plan["whole"]["made"] == "before the run"
     # A run in another folder knows the sources, and what its stages take.
-    found = make_forecast(recipe, RunDirectory(tmp_path / "elsewhere"))
-    assert {known.how for known in found.plan.source_sizes.values()} == {"history"}
+    run_forecast = make_forecast(recipe, RunDirectory(tmp_path / "elsewhere"))
+    assert {known.how for known in run_forecast.plan.source_sizes.values()} == {"history"}
     here = make_forecast(recipe, run)
-    assert found.plan.phases[0].sources == here.plan.phases[0].sources
-    assert found.plan.phases[0].attended == here.plan.phases[0].attended
+    assert run_forecast.plan.phases[0].sources == here.plan.phases[0].sources
+    assert run_forecast.plan.phases[0].attended == here.plan.phases[0].attended
     took = json.loads(run.manifest.read_text())["stages"]["tokenize"]["seconds"]
-    assert found.stage("tokenize").seconds == pytest.approx(took, abs=0.02)
-    assert found.stage("tokenize").match.basis == "measured here"
+    assert run_forecast.stage("tokenize").seconds == pytest.approx(took, abs=0.02)
+    assert run_forecast.stage("tokenize").match.basis == "measured here"
 
 
 def test_disk_of_a_counted_run(tokenized_run):
     _, recipe, run = tokenized_run
-    found = forecast(recipe, run)
-    tokens = sum(known.num_tokens for known in found.plan.source_sizes.values())
+    run_forecast = forecast(recipe, run)
+    tokens = sum(known.num_tokens for known in run_forecast.plan.source_sizes.values())
     # uint16 tokens, word starts, one scorer; 50 documents.
-    assert found.disk.tokens == tokens * 4 + 50 * 110
-    assert found.disk.model == 4 * found.plan.parameters
+    assert run_forecast.disk.tokens == tokens * 4 + 50 * 110
+    assert run_forecast.disk.model == 4 * run_forecast.plan.parameters
     store = sum(path.stat().st_size for path in run.tokens.rglob("*") if path.is_file())
-    assert found.disk.tokens < store, "small stores are mostly headers"
+    assert run_forecast.disk.tokens < store, "small stores are mostly headers"
     kept = load_recipe(tokenized_run[0], ["phases.anneal.checkpoints={every_tokens: 5k, keep: 2, keep_best: 1}"])
-    more = forecast(kept, run).disk.checkpoints - found.disk.checkpoints
-    assert more == 3 * 12 * found.plan.parameters
+    more = forecast(kept, run).disk.checkpoints - run_forecast.disk.checkpoints
+    assert more == 3 * 12 * run_forecast.plan.parameters
 
 
 def test_kinds_of_stages():
@@ -233,9 +233,9 @@ def test_kinds_of_stages():
 
 def test_this_machine(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    found = Hardware.find()
-    assert found.threads == 1
-    assert found.processor
-    assert found.torch[0].isdigit()
+    hardware = Hardware.find()
+    assert hardware.threads == 1
+    assert hardware.processor
+    assert hardware.torch[0].isdigit()
     monkeypatch.setenv("OMP_NUM_THREADS", "1000")
     assert Hardware.find().threads == Hardware.find().cores

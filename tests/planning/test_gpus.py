@@ -1,4 +1,4 @@
-"""Speeds on GPUs follow the published ones, and memory is what training holds."""
+"""Forecast speeds on GPUs agree with published ones, and forecast memory with what training allocates."""
 
 import math
 
@@ -37,9 +37,9 @@ phases:
 
 def test_the_domain_phase_of_a_base_model_on_four_h100(tmp_path):
     # 350B tokens of 150M at about 235k tokens/s and GPU take about 104 hours.
-    found = forecast_on_gpu(plan_of(tmp_path, masked=0.15), GPUS["h100"], 4)
-    assert found.seconds / 3600 == pytest.approx(104, rel=0.03)
-    assert found.gpu_hours == pytest.approx(4 * found.seconds / 3600)
+    gpu_forecast = forecast_on_gpu(plan_of(tmp_path, masked=0.15), GPUS["h100"], 4)
+    assert gpu_forecast.seconds / 3600 == pytest.approx(104, rel=0.03)
+    assert gpu_forecast.gpu_hours == pytest.approx(4 * gpu_forecast.seconds / 3600)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_the_domain_phase_of_a_base_model_on_four_h100(tmp_path):
     ],
 )
 def test_the_published_hours_of_modernbert_on_eight_h100(tmp_path, size, context, tokens, hours):
-    found = forecast_on_gpu(plan_of(tmp_path, size=size, context=context, tokens=tokens), GPUS["h100"], 8)
-    assert found.seconds / 3600 == pytest.approx(hours, rel=0.05)
+    gpu_forecast = forecast_on_gpu(plan_of(tmp_path, size=size, context=context, tokens=tokens), GPUS["h100"], 8)
+    assert gpu_forecast.seconds / 3600 == pytest.approx(hours, rel=0.05)
 
 
 def test_the_published_speed_of_a_base_model_on_an_rtx_4090(tmp_path):
@@ -86,27 +86,27 @@ def test_speed_on_other_gpus_follows_their_peaks_and_what_was_measured(tmp_path)
 
 def test_memory_of_a_base_model_part_by_part(tmp_path):
     plan = plan_of(tmp_path, context=1024)
-    found = training_memory(plan.shape, plan.rows, plan.phases[0], gpu=True, processes=8)
+    memory = training_memory(plan.shape, plan.rows, plan.phases[0], gpu=True, processes=8)
     parameters, tokens, masked = 149_655_232, 98_304, 0.3 * 98_304
-    assert (found.weights, found.gradients, found.moments) == (4 * parameters, 4 * parameters, 8 * parameters)
-    assert found.copies == 6 * parameters
-    assert found.activations == pytest.approx(tokens * (22 * (17 * 768 + 7 * 1152) + 12 * 768) + masked * 16 * 768)
-    assert found.logits == 2**29 * 2 + 4 * 50_368 * 768
-    allocated = found.activations + found.logits + found.weights + found.gradients + found.moments
+    assert (memory.weights, memory.gradients, memory.moments) == (4 * parameters, 4 * parameters, 8 * parameters)
+    assert memory.copies == 6 * parameters
+    assert memory.activations == pytest.approx(tokens * (22 * (17 * 768 + 7 * 1152) + 12 * 768) + masked * 16 * 768)
+    assert memory.logits == 2**29 * 2 + 4 * 50_368 * 768
+    allocated = memory.activations + memory.logits + memory.weights + memory.gradients + memory.moments
     assert allocated == pytest.approx(46.3 * 2**30, rel=0.03), "measured on an H200: docs/benchmarks/gpu.md"
     alone = training_memory(plan.shape, plan.rows, plan.phases[0], gpu=True)
-    assert found.copies - alone.copies == 4 * parameters, "gradients on their way to other ranks"
+    assert memory.copies - alone.copies == 4 * parameters, "gradients on their way to other ranks"
 
 
 def test_how_many_tokens_fit(tmp_path):
     plan = plan_of(tmp_path, context=1024)
-    found = forecast_on_gpu(plan, GPUS["l4"], 8)
-    assert not found.fits
-    most = found.largest.memory.tokens_that_fit(24e9)
+    gpu_forecast = forecast_on_gpu(plan, GPUS["l4"], 8)
+    assert not gpu_forecast.fits
+    most = gpu_forecast.largest.memory.tokens_that_fit(24e9)
     smaller = forecast_on_gpu(plan_of(tmp_path, context=1024, microbatch=most // 1024 * 1024), GPUS["l4"], 8)
     assert smaller.fits
     assert forecast_on_gpu(plan_of(tmp_path, context=1024, microbatch=most + 2048), GPUS["l4"], 8).fits is False
-    assert found.largest.memory.tokens_that_fit(1e9) == 0
+    assert gpu_forecast.largest.memory.tokens_that_fit(1e9) == 0
 
 
 def test_gpus_are_found_in_any_spelling():
@@ -133,7 +133,7 @@ def test_gpus_are_known_by_their_driver_s_name():
 
 
 def test_samples_are_assumed_to_fill_short_contexts_and_a_part_of_long_ones():
-    assert [assumed_attended(each) for each in (64, 1024)] == [64, 1024]
+    assert [assumed_attended(context) for context in (64, 1024)] == [64, 1024]
     assert 4000 < assumed_attended(8192) < 5000
 
 

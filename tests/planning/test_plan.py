@@ -1,4 +1,4 @@
-"""Plans say what a run then does."""
+"""Plans agree with what a run then does."""
 
 import json
 import os

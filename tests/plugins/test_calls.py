@@ -1,4 +1,4 @@
-"""Calls into plugins: what a failure says, what passes, and which results are refused. Every message is matched completely."""
+"""Calls into plugins: messages of failures, accepted results, and refused ones. Every message is matched completely."""
 
 import errno
 import traceback

@@ -44,19 +44,19 @@ def code(*components, version="1.0"):
 
 def test_a_package_is_all_its_files(imported, tmp_path):
     toy = imported("toy", {"toy/__init__.py": HEAD + FILTER, "toy/words.txt": "a b", "toy/deep/more.py": "x = 1"})
-    found = code(toy.Long())
-    assert list(found) == ["toy"]
-    assert found["toy"].startswith("1.0 ")
-    assert code(toy.Long()) == found
+    hashes = code(toy.Long())
+    assert list(hashes) == ["toy"]
+    assert hashes["toy"].startswith("1.0 ")
+    assert code(toy.Long()) == hashes
     for name in ("toy/__init__.py", "toy/words.txt", "toy/deep/more.py"):
         text = (tmp_path / name).read_text()
         (tmp_path / name).write_text(text + " ")
-        assert code(toy.Long()) != found
+        assert code(toy.Long()) != hashes
         (tmp_path / name).write_text(text)
     for name in ("toy/__pycache__/a.pyc", "toy/.notes", "beside.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("anything")
-    assert code(toy.Long()) == found
+    assert code(toy.Long()) == hashes
 
 
 def test_the_version_is_recorded_beside_the_hash(imported):
@@ -72,10 +72,10 @@ def test_a_module_is_its_file_and_those_beside_it_that_it_imports(imported, tmp_
         "third.py": "def limit(): return 3\n", "fourth.py": "x = 4\n", "stranger.py": "x = 5\n",
     }  # fmt: skip
     toy = imported("toy", files)
-    found = code(toy.Long())
+    hashes = code(toy.Long())
     for name in files:
         (tmp_path / name).write_text(files[name] + "\n")
-        assert (code(toy.Long()) == found) == (name == "stranger.py"), name
+        assert (code(toy.Long()) == hashes) == (name == "stranger.py"), name
         (tmp_path / name).write_text(files[name])
 
 
@@ -83,11 +83,11 @@ def test_options_of_options_and_base_classes_count(imported, tmp_path):
     base = imported("base", {"base.py": HEAD + FILTER.replace("Long", "Base").replace("toy.long", "base.base")})
     imported("toy", {"toy.py": "from base import Base\nclass Long(Base):\n    name = 'toy.long'\n"})
     toy = sys.modules["toy"]
-    found = code(Jsonl(paths="x", filters=(Length(min_words=1), toy.Long())))
-    assert list(found) == ["base", "toy"]
-    assert code({"any": [toy.Long()]}) == found
+    hashes = code(Jsonl(paths="x", filters=(Length(min_words=1), toy.Long())))
+    assert list(hashes) == ["base", "toy"]
+    assert code({"any": [toy.Long()]}) == hashes
     (tmp_path / "base.py").write_text((tmp_path / "base.py").read_text() + "\n")
-    assert code(toy.Long())["base"] != found["base"]
+    assert code(toy.Long())["base"] != hashes["base"]
     assert base.Base.name == "base.base"
 
 
@@ -97,9 +97,9 @@ def test_the_core_has_formats_and_its_plugins_no_version(tmp_path):
     registry = load_plugins()
     score = registry.find(CorpusFilter, "ecommerce.product_page")()
     assert PluginCode(registry.versions()).of([Jsonl(paths="x", filters=(Length(min_words=1),))]) == {}
-    found = PluginCode(registry.versions()).of([score])
-    assert list(found) == ["ecommerce"]
-    assert " " not in found["ecommerce"]
+    hashes = PluginCode(registry.versions()).of([score])
+    assert list(hashes) == ["ecommerce"]
+    assert " " not in hashes["ecommerce"]
 
 
 def test_a_class_without_a_source_file_has_a_fingerprint():

@@ -1,4 +1,4 @@
-"""The table of hook points: every kind of component has one, and what is derived from it agrees."""
+"""The table of hook points: every kind of component has one, and everything derived from it agrees."""
 
 import inspect
 

@@ -10,7 +10,7 @@ from rexplug.plugins.discovery import load_plugins
 
 
 class Keep(rexplug.CorpusFilter):
-    """Keep all."""
+    """Keep every document."""
 
     name = "pharma.keep"
 

@@ -16,13 +16,13 @@ class HasDosage(CorpusFilter):
 
 
 class Unfinished(CorpusFilter):
-    """Does not judge."""
+    """A filter without its required method `judge`."""
 
     name = "pharma.unfinished"
 
 
 class Even(MixingSchedule):
-    """One source."""
+    """Mixes one source alone."""
 
     name = "pharma.even"
 

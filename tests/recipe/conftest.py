@@ -25,45 +25,45 @@ from rexplug.recipe import load_recipe
 
 
 class Pages(DocumentSource):
-    """Pages from memory."""
+    """A source with options and without documents."""
 
     name = "pages"
 
     paths: str
-    """Where they are."""
+    """Glob of the files."""
     pages: Quantity = 10
-    """How many."""
+    """Number of pages."""
 
     def documents(self, shard):
         yield from ()
 
 
 class Long(CorpusFilter):
-    """Keep long texts."""
+    """Keep texts with enough words."""
 
     name = "toy.long"
 
     min_words: int = 5
-    """Fewest words."""
+    """Smallest number of words."""
 
     def judge(self, document):
         return Verdict(len(document.text.split()) >= self.min_words, "short")
 
 
 class Shares(MixingSchedule):
-    """Fixed shares."""
+    """The same shares during the whole phase."""
 
     name = "toy.shares"
 
     shares: dict[str, float]
-    """Share per source."""
+    """Source -> share."""
 
     def weights(self, progress):
         return self.shares
 
 
 class Numbers(SalienceScorer):
-    """Marks numbers."""
+    """A scorer of numbers, which is never run."""
 
     name = "toy.numbers"
 
@@ -75,7 +75,7 @@ class Numbers(SalienceScorer):
 
 
 class Plain(MaskingPolicy):
-    """Masks anything."""
+    """Masks every token that may be masked."""
 
     name = "plain"
 
@@ -89,19 +89,19 @@ class Guided(MaskingPolicy):
     name = "toy.guided"
 
     scorer: Annotated[SalienceScorer, Use()]
-    """What says how much each token matters."""
+    """The scorer that rates each token."""
 
     def choose(self, batch, progress, generator):
         return batch.maskable
 
 
 class Count(Evaluator):
-    """Counts."""
+    """An evaluator with an option and without metrics."""
 
     name = "toy.count"
 
     words: tuple[str, ...] = ()
-    """What is counted."""
+    """Words to count."""
 
     def evaluate(self, context):
         return EvaluationResult(main="count", metrics={})
@@ -157,13 +157,13 @@ phases:
 
 @pytest.fixture
 def toy():
-    """A whole recipe for the toy plugins, as text."""
+    """A complete recipe for the toy plugins, as text."""
     return TOY
 
 
 @pytest.fixture
 def load_toy(tmp_path, monkeypatch, toy_registry):
-    """Loads a text as `r.yaml`; other files may lie beside it."""
+    """Loads a text as `r.yaml`; other files may be in the same folder."""
     monkeypatch.chdir(tmp_path)
 
     def do(text, *overrides):

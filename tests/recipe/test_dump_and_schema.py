@@ -85,7 +85,7 @@ def test_the_schema_offers_what_is_installed_with_its_options(toy_registry):
     assert guided["properties"]["scorer"]["$ref"] == "#/$defs/SalienceScorer"
     assert set(guided["required"]) == {"use", "scorer"}
     assert guided["additionalProperties"] is False
-    assert plain["description"] == "Masks anything."
+    assert plain["description"] == "Masks every token that may be masked."
     assert definitions["Phase"]["properties"]["masking"]["$ref"] == "#/$defs/MaskingPolicy"
 
 

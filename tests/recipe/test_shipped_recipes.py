@@ -1,4 +1,4 @@
-"""Every recipe that ships loads, passes `check` without a network, says the published numbers, and runs when scaled down."""
+"""Every recipe that ships loads, passes `check` without a network, has the published hyperparameters, and runs when scaled down."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def registry():
 
 
 def write_texts(folder, number=60, seed=0):
-    """JSON lines of `number` texts of 60 to 400 words, in sentences as the quality filters want them."""
+    """JSON lines of `number` texts of 60 to 400 words, in sentences that pass the quality filters."""
     draw = random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
@@ -57,7 +57,7 @@ def write_texts(folder, number=60, seed=0):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder where the files lie that recipes for local text name."""
+    """A folder with the files that recipes for local text name."""
     folder = tmp_path_factory.mktemp("place")
     for number, name in enumerate(("general", "retail", "devops")):
         write_texts(folder / "data" / name, seed=number)

@@ -14,7 +14,7 @@ from rexplug.report.results import find_all, find_results
 
 
 def write(folder, values, *, evaluator="toy.search", metric="score", moment="last", reason=None, scores=True, ids=None):
-    """A result as the harness leaves it."""
+    """A result as the harness writes it."""
     values = np.atleast_2d(values)
     content = {"evaluator": evaluator, "label": evaluator, "options": {}, "moment": moment, "revision": "r"}
     if reason:
@@ -51,12 +51,12 @@ def test_real_differences_are_found(tmp_path, low):
     write(tmp_path / "all" / "d", low, reason="it cannot")
     models = find_results(str(tmp_path / "all"))
     assert [model.label for model in models] == ["a", "b", "c", "d"]
-    found = compare_models(models)
-    (row,) = found.rows
+    comparison = compare_models(models)
+    (row,) = comparison.rows
     assert [cell.difference is not None and cell.difference.real for cell in row.cells] == [False, True, False, False]
     assert row.cells[3].reason == "it cannot"
-    assert found.num_tests == 2
-    first, second = found.findings()
+    assert comparison.num_tests == 2
+    first, second = comparison.findings()
     assert first.startswith("toy.search score: b is above a by +0.100 (95 %: +0.100 to +0.100, p < 0.001 after Holm)")
     assert second.endswith("may be chance.")
 
@@ -64,14 +64,14 @@ def test_real_differences_are_found(tmp_path, low):
 def test_page_and_json_hold_the_same(tmp_path, low):
     for name, shift in (("a", 0.0), ("b<i>", 0.1)):
         write(tmp_path / "all" / name, low + shift)
-    found = compare_models(find_results(str(tmp_path / "all")))
-    write_comparison(found, html=tmp_path / "c.html", json=tmp_path / "c.json", title="Two")
+    comparison = compare_models(find_results(str(tmp_path / "all")))
+    write_comparison(comparison, html=tmp_path / "c.html", json=tmp_path / "c.json", title="Two")
     page, file = (tmp_path / "c.html").read_text(), json.loads((tmp_path / "c.json").read_text())
     assert "<i>" not in page
     assert "b&lt;i&gt;" in page
     assert "real" in page
     assert file["rows"][0]["cells"][1]["difference"]["real"] is True
-    assert file["findings"] == found.findings()
+    assert file["findings"] == comparison.findings()
 
 
 def test_the_reference_is_the_first_model_that_has_the_metric(tmp_path, low):
@@ -138,7 +138,7 @@ def test_folders_of_one_name_are_distinguished_by_their_parents(tmp_path, low, m
         "x/masking=random/seed-1",
         "mine",
     ]
-    # The same folder twice, or a label given twice, cannot be told apart.
+    # The same folder twice, or a label given twice, cannot be distinguished.
     with pytest.raises(DataError, match="two models are called 'm'; put LABEL= before one of them"):
         compare_models(find_all(["m=other/seed-2", "m=masking=random/seed-1"]))
     with pytest.raises(DataError, match="two models are called"):
@@ -163,9 +163,11 @@ def test_runs_of_a_variant_are_one_model_with_a_spread(tmp_path, low):
 def test_without_scores_nothing_is_tested_and_a_note_says_so(tmp_path, low):
     for name in ("a", "b"):
         write(tmp_path / "all" / name, low, scores=False)
-    found = compare_models(find_results(str(tmp_path / "all")))
-    assert found.num_tests == 0
-    assert found.notes == ["toy.search score has no scores of single items, so that differences in it were not tested."]
+    comparison = compare_models(find_results(str(tmp_path / "all")))
+    assert comparison.num_tests == 0
+    assert comparison.notes == [
+        "toy.search score has no scores of single items, so that differences in it were not tested."
+    ]
 
 
 def test_the_command_prints_table_and_findings(tmp_path, low):

@@ -35,7 +35,7 @@ class Pages(rexplug.DocumentSource):
 
 
 class Even(rexplug.MixingSchedule):
-    """All alike."""
+    """Mixes both sources in equal shares."""
 
     name: ClassVar[str] = "toy.even"
 
@@ -79,7 +79,7 @@ def bare(tmp_path):
 
 @pytest.fixture
 def run(bare):
-    """A complete run."""
+    """A run with results of every stage, and its files."""
     manifest = json.loads(bare.manifest.read_text())
     manifest["stages"] = {
         "curate": stage({}), "tokenize": stage({name: {"documents": 8, "tokens": 4321} for name in ("web", "shop")}),
@@ -124,7 +124,7 @@ def run(bare):
 
 
 class Page(HTMLParser):
-    """Collects what a browser would act on."""
+    """Collects the tags and the text of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -271,7 +271,7 @@ def test_values_of_the_recipe_stay_inside_front_matter_and_cells(run):
 
 
 def plan_of(run):
-    """The plan that a run kept."""
+    """The plan that a run recorded."""
     expected = {"seconds": 1.0, "memory_gib": 0.5, "off": 3.0, "basis": "default", "made": "before the run"}
     late = expected | {"seconds": 2.0, "basis": "measured here", "made": "after tokenize"}
     phase = {"tokens": 3000, "steps": 11, "epochs": {"web": 0.35, "shop": None}}

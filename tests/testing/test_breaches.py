@@ -24,7 +24,7 @@ def breach(message: str) -> Any:
 
 
 class Letters(rexplug.DocumentSource):
-    """Keeps the contract; `fault` breaks it in one way. So do the classes below."""
+    """Fulfils the contract unless `fault` names a way to break it, as do the classes below."""
 
     name: ClassVar[str] = "toy.letters"
     fault: str = ""
@@ -56,7 +56,7 @@ def test_a_source_that_does_not(fault, message):
 
 
 class Short(rexplug.CorpusFilter):
-    """Keeps short texts."""
+    """A filter of short texts that can break each rule of its contract."""
 
     name: ClassVar[str] = "toy.short"
     fault: str = ""
@@ -109,7 +109,7 @@ def test_a_filter_that_keeps_what_it_should_drop():
 
 
 class Shift(rexplug.MixingSchedule):
-    """From web to shop."""
+    """Moves from web to shop."""
 
     name: ClassVar[str] = "toy.shift"
     fault: str = ""
@@ -149,7 +149,7 @@ def test_a_schedule_of_an_unknown_source():
 
 
 class Capitals(rexplug.SalienceScorer):
-    """Scores capitals."""
+    """A scorer of capital letters that can break each rule of its contract."""
 
     name: ClassVar[str] = "toy.capitals"
     fault: str = ""

@@ -23,7 +23,7 @@ class Silent(rexplug.CorpusFilter):
 
 
 class Special(RandomMasking):
-    """Masks special tokens."""
+    """Masks every token, special tokens too, which its contract forbids."""
 
     name = "test.special"
 

@@ -91,7 +91,7 @@ texts = st.text(st.sampled_from(ALPHABET), max_size=60) | st.lists(st.sampled_fr
 @given(text=texts)
 def test_joining_tokens_between_word_starts_gives_the_words(encoders, kind, text):
     (document,) = encoders[kind].encode([Document("1", text)])
-    # A token may hold several words, such as ")!" or one for all that is unknown: they cannot be told apart.
+    # A token may hold several words, such as ")!" or one for all that is unknown: the words cannot be separated.
     assume(all(len(WORDS.findall(text[a:b])) <= 1 for a, b in document.offsets))
     assert joined(document) == WORDS.findall(text)
 

@@ -1,4 +1,4 @@
-"""Whether two tokenizers give the ids that a checkpoint has learnt."""
+"""Whether two tokenizers give the ids that a checkpoint was trained with."""
 
 import json
 

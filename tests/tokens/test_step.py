@@ -1,4 +1,4 @@
-"""Tokenization on datatrove's executors and on our workers: the same store, and nothing made is lost."""
+"""Tokenization on datatrove's executors and on our workers: the same store, and no finished work is lost."""
 
 import json
 import os

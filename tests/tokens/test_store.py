@@ -1,4 +1,4 @@
-"""The store's format: what is written is read, grows without being rewritten, and is not taken when it is damaged."""
+"""The store's format: what is written is read, grows without being rewritten, and is rejected when it is damaged."""
 
 import json
 import time

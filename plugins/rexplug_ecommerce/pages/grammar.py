@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from rexplug_ecommerce.pages.chance import Chance
 
 Words = Mapping[str, Sequence[str]]
-"""Slot -> the words that may stand there; a fact that must not change within a page is a list of one."""
+"""Slot -> the words that may fill it; a fact that must not change within a page is a list of one."""
 
 Template = tuple[str, tuple[str, ...]]
 """Text with `%s`, and the slots in order."""
@@ -61,5 +61,5 @@ def past(verb: str) -> str:
 
 
 def ing(verb: str) -> str:
-    """Regular present participle."""
+    """Regular present participle of a verb; only a final e changes."""
     return (verb[:-1] if verb.endswith("e") and not verb.endswith("ee") else verb) + "ing"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Words between blanks."""
+    """The words of a text, which white space separates."""
     return tuple(text.split())
 
 

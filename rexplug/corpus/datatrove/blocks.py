@@ -222,7 +222,7 @@ def _writable(annotation: Any) -> Any:
 class CatalogueEntry:
     """A class of datatrove that recipes can name.
 
-    `use` is the component that takes it, `name` what stands under `class`, `summary` the first sentence of its docstring,
+    `use` is the component that takes it, `name` the value of `class`, `summary` the first sentence of its docstring,
     `signature` its options with annotations and defaults.
     """
 

@@ -99,14 +99,14 @@ class DatatroveReader(NamedBlock, DocumentSource):
         return max(1, len(self._files)) if self._on_disk else self._num_dataset_shards
 
     def inputs(self) -> list[Path]:
-        """The local files."""
+        """The local files that the source reads; none if they are in an object store."""
         if not self._on_disk:
             folder = Path(self._block.dataset)
             return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
         return [Path(path) for path in map(self._block.data_folder.resolve_paths, self._files) if "://" not in path]
 
     def stamps(self) -> dict[str, list[Any]]:
-        """Size and version of each file; for objects in a store what the store says."""
+        """Size and version of each file; for objects in a store as the store reports them."""
         local = super().stamps()
         if self._on_disk and not local:
             folder = self._block.data_folder

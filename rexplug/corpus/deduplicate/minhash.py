@@ -74,7 +74,7 @@ class SignatureWriter:
         return lowest
 
     def write(self) -> None:
-        """Write `bucket_BBB/NNNNN.minhash.sig`."""
+        """Write the signatures to `bucket_BBB/NNNNN.minhash.sig`."""
         width = self.options.hashes
         all_ = np.array(self._signatures, np.uint64).reshape(-1, self.options.buckets, width)
         rows = np.array(self._rows, np.uint32)

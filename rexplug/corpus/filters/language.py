@@ -101,7 +101,7 @@ def _model(path: str) -> Any:
     import fasttext
 
     try:
-        # The wrapper's own predict() breaks on numpy 2, so the class below it is asked.
+        # The wrapper's own predict() fails with numpy 2, so the class that it wraps is called.
         return fasttext.load_model(path).f
     except ValueError as error:
         raise DataError(f"{path} is not a fastText model: {error}") from None

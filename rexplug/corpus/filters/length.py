@@ -15,13 +15,13 @@ class Length(CorpusFilter):
     name: ClassVar[str] = "length"
 
     min_words: int = Field(default=1, ge=0)
-    """Fewest words."""
+    """Smallest number of words."""
     max_words: Annotated[Quantity, Field(gt=0)] | None = None
-    """Most words; no limit if left out."""
+    """Largest number of words; no limit if left out."""
     min_characters: Quantity = 0
-    """Fewest characters."""
+    """Smallest number of characters."""
     max_characters: Quantity | None = None
-    """Most characters; no limit if left out."""
+    """Largest number of characters; no limit if left out."""
 
     def judge(self, document: Document) -> Verdict:
         """Reasons: `too short`, `too long`; the score is the number of words."""

@@ -15,7 +15,7 @@ from rexplug.io.compression import read_lines
 
 
 class Addresses(CorpusFilter):
-    """Keep or drop by the address: a domain in a list stands for its subdomains too.
+    """Keep or drop by the address: a domain in a list includes its subdomains.
 
     The lists that datatrove packages (4.6 million domains, 760 MB of memory per worker) are those of its class `URLFilter`.
     """
@@ -31,7 +31,7 @@ class Addresses(CorpusFilter):
     block_files: tuple[Path, ...] = ()
     """Files with further entries of `block`, one a line."""
     block_words: tuple[str, ...] = ()
-    """Drop addresses that contain one of these, upper and lower case alike."""
+    """Drop addresses that contain one of these, whatever their case."""
     missing: Literal["keep", "drop"] = "keep"
     """What happens to documents without an address."""
 

@@ -77,7 +77,7 @@ def probability(model: Path, text: str, label: str = RELEVANT) -> float:
     Raises:
         DataError: the model cannot be read, or has no such label.
     """
-    # The wrapper's own predict() breaks on numpy 2, so the class below it is asked.
+    # The wrapper's own predict() fails with numpy 2, so the class that it wraps is called.
     for value, name in _load_model(model, label).f.predict(text + "\n", -1, 0.0, "strict"):
         if name == f"__label__{label}":
             return min(1.0, float(value))

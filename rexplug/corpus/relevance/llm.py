@@ -1,4 +1,4 @@
-"""The labeller that asks a language model behind an OpenAI-compatible endpoint."""
+"""The labeller that queries a language model at an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def draw_candidates(
 ) -> list[Candidate]:
     """The candidates without repetitions, in an order that depends on neither workers nor the order of sources.
 
-    Of each source the first `pool` documents, evenly over its shards, go through the filters that stand before `relevance`;
+    Of each source the first `pool` documents, evenly over its shards, go through the filters that come before `relevance`;
     of those that pass, the ones with the lowest hashes are taken. If the labeller has documents of its own, all of them are taken
     instead.
     """

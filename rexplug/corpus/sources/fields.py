@@ -17,7 +17,7 @@ class Fields(DocumentSource):
     text: Names = ("text",)
     """Field or fields that hold the text; several are joined by a blank line, missing ones left out."""
     id: str | None = None
-    """Field that holds the id; where the record stands if left out."""
+    """Field that holds the id; if left out, the id is the file and the record's position in it."""
     url: str | None = "url"
     """Field that holds the address, if there is one."""
     metadata: dict[str, str] = Field(default_factory=dict)

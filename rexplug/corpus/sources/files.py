@@ -126,15 +126,15 @@ class FileSource(DocumentSource):
         return (Piece(file),)
 
     def inputs(self) -> Sequence[Path]:
-        """The local files."""
+        """The local files that the source reads; none if they are in an object store."""
         return [Path(file.path) for file in self.files if not is_remote(file.path)]
 
     def stamps(self) -> dict[str, list[Any]]:
-        """Size and version of each file; for objects in a store what the store says."""
+        """Size and version of each file; for objects in a store as the store reports them."""
         return {file.path: [file.size, file.version] for file in self.files}
 
     def num_shards(self) -> int:
-        """How many shards the files make."""
+        """The number of shards that the files are divided into."""
         return max(1, len(self.shards))
 
     def check(self) -> None:
@@ -181,7 +181,7 @@ def document(
 
 
 def broken(file: InputFile, place: int | str, reason: str) -> Document:
-    """Make the document that stands for a record that could not be read."""
+    """Make a document in place of a record that could not be read."""
     return document(file, place, "", **{ERROR: reason})
 
 

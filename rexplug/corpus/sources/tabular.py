@@ -59,7 +59,7 @@ class Jsonl(Records):
 
 
 class Parquet(Records):
-    """Parquet files."""
+    """Parquet files, whose columns hold the text and further fields."""
 
     name: ClassVar[str] = "parquet"
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)

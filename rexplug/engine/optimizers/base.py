@@ -19,7 +19,7 @@ ParameterGroup = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where parameters lie: their device, and whether FSDP shards them (`DTensor`)."""
+    """Where parameters are stored: their device, and whether FSDP shards them (`DTensor`)."""
 
     device: torch.device
     sharded: bool
@@ -34,7 +34,7 @@ class Implementation:
     """An optimizer as the engine uses it; `rexplug.optimizers.OPTIMIZERS` names one per optimizer."""
 
     build: Callable[[list[ParameterGroup], Phase, Target], torch.optim.Optimizer]
-    """Makes the optimizer of a phase for parameters that lie on a target. Its state tensors of a parameter's shape must be those
+    """Makes the optimizer of a phase for parameters on a target. Its state tensors of a parameter's shape must be those
     that the table names, and its parameter groups must keep `lr`, the learning rate."""
     adapt_state: Callable[[dict[str, Any], Target], dict[str, Any]] = _unchanged
     """Turns the saved state of one parameter, which may come from another kind of device, into what this target expects."""

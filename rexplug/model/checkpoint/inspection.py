@@ -33,7 +33,7 @@ def inspect_checkpoint(folder: Path, *, weights: bool = True, encoder_only: bool
     Args:
         folder: the checkpoint.
         weights: whether the weights are checked too.
-        encoder_only: whether heads of any kind may lie beside the encoder, since they are not used.
+        encoder_only: whether the file may also hold heads of any kind, which are not used.
     """
     try:
         config = ConfigFile.read(folder / "config.json")

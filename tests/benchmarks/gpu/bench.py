@@ -15,7 +15,7 @@ LIMIT = float(os.environ.get("KIT_BENCH_SECONDS", "140"))
 BASE, BASE_LONG, MICRO = (0, 1, 2) if not TINY else (0, 1, 0)
 CASES = bench_gpu.TINY if TINY else bench_gpu.CASES
 VARIANTS: list[tuple[int, dict[str, Any]]] = [
-    # case, options: the most telling first, since time may run out
+    # case, options: the most informative first, since time may run out
     (BASE, {}),
     (BASE_LONG, {}),
     (MICRO, {}),

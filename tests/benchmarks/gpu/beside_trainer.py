@@ -1,6 +1,6 @@
-"""transformers' `Trainer` on the same documents in the same minute: padding, SDPA, bf16, at the settings that suit it best.
+"""transformers' `Trainer` on the same documents in the same minute: padding, SDPA, bf16, at its best settings.
 
-Documents of log-normal lengths as in `bench_gpu.py`, 30 % masked, vocabulary 50,368. The figure is real tokens a second (padding not
+Documents of log-normal lengths as in `bench_gpu.py`, 30 % masked, vocabulary 50,368. The metric is real tokens per second (padding not
 counted) over the steps after the first ones. Settings: batches of like length (`group_by_length`) or whole width with compiled layers,
 transformers' `sparse_prediction` (logits on masked tokens only) in both.
 """
@@ -43,7 +43,7 @@ class Documents(Dataset[dict[str, Any]]):
 
 
 class Collate:
-    """Pads and masks 30 %, 80/10/10, with numpy: transformers' own collator is slower and would be what is measured."""
+    """Pads and masks 30 %, 80/10/10, with numpy: transformers' own collator is slower and would dominate the measurement."""
 
     def __init__(self, width: int | None) -> None:
         self.width, self.draw = width, np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""What the steps share: the device, sizes, and lines that end up in results.jsonl."""
+"""Shared by the steps: the device, sizes, and the lines of results.jsonl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Right before fast: attention backends, the whole model, loss kernels, rotation, the optimizer; each beside fp64 or the CPU."""
+"""Correctness of attention backends, the whole model, loss kernels, rotation and the optimizer, each against fp64 or the CPU."""
 
 import copy
 import os
@@ -72,7 +72,7 @@ for half in (None, 64, 1):
     for backend, kind in CASES:
         if backend in KERNELS and find_kernel(backend, DEVICE) is None:
             continue
-        with part(f"attention {backend} {str(kind)[6:]} half {half}, forward and backward beside fp64"):
+        with part(f"attention {backend} {str(kind)[6:]} half {half}, forward and backward against fp64"):
             rounded = base.to(kind)
             if kind not in exact:
                 exact[kind] = truth(rounded, up.to(kind), half)
@@ -128,7 +128,7 @@ def compare(name: str, ours: Outcome, theirs: Outcome, limit: float) -> None:
         torch.cat([ours[1][k].flatten() for k in theirs[1]]), torch.cat([g.flatten() for g in theirs[1].values()])
     )
     print(
-        f"     loss {ours[0]:.6f} beside {theirs[0]:.6f}; gradient off by {whole:.2e}, most in {worst[1]}: {worst[0]:.2e}"
+        f"     loss {ours[0]:.6f} against {theirs[0]:.6f}; gradient off by {whole:.2e}, most in {worst[1]}: {worst[0]:.2e}"
     )
     judge(name, max(whole, abs(ours[0] - theirs[0]) / theirs[0]), limit)
 
@@ -156,7 +156,7 @@ for backend, autocast, compiled, kernel, residual, limit in (
         made = outcome(row, backend, DEVICE, autocast=autocast, compiled=compiled, kernel=kernel, residual=residual)
         compare(f"model {what}", made, reference, limit)
 
-with part("loss: kernels beside cross_entropy"):
+with part("loss: kernels against cross_entropy"):
     model = build_model(Model(size="nano"), SPECIAL, context=64, seed=1).to(DEVICE)
     hidden = torch.randn(333, 128, device=DEVICE)
     labels = torch.randint(5, SPECIAL.vocabulary_size, (333,), device=DEVICE)
@@ -202,13 +202,13 @@ with part("rotation: are the angles right beyond position 2,048 when TF32 is on,
         torch.backends.cuda.matmul.allow_tf32 = before
 
 with part(
-    "optimizer: the GPU's Triton kernel beside the CPU's fused one, eight steps, and moments carried over both ways"
+    "optimizer: the GPU's Triton kernel against the CPU's fused one, eight steps, and moments carried over both ways"
 ):
     phase = recipe_of(1024, 1024, 10**9).phases[0]
     first = build_model(Model(size="nano"), SPECIAL, context=64, seed=1)
     second = copy.deepcopy(first).to(DEVICE)
     one, other = build_optimizer(first, phase), build_optimizer(second, phase)
-    print("    ", type(one).__name__, "beside", type(other).__name__, "triton:", other.param_groups[0]["triton"])
+    print("    ", type(one).__name__, "against", type(other).__name__, "triton:", other.param_groups[0]["triton"])
     for step in range(8):
         if step == 4:  # as at the start of a phase: state dicts cross from device to device
             a, b = copy.deepcopy(one.state_dict()), copy.deepcopy(other.state_dict())

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs on a GPU machine without network, in the repository's root: `bash .gpu/on_gpu.sh`, or, where the packages are installed,
-# `bash tests/benchmarks/gpu/on_gpu.sh`. Without a GPU it goes the same way with tiny sizes. Each step has a time limit and a log of its
+# `bash tests/benchmarks/gpu/on_gpu.sh`. Without a GPU it runs the same steps with tiny sizes. Each step has a time limit and a log of its
 # own in $OUT and stops nothing else; $OUT holds at most eight files. The exit code is 1 if a step or a part of one failed.
 #
 #     STEPS="machine imports correct bench train profile trainer before"   which steps
@@ -64,7 +64,7 @@ step train $(( 100 * slow )) 05-train.log $python "$here/train.py"
 step correct $(( 90 * slow )) 03-correct.log $python "$here/correct.py"
 step profile $(( 75 * slow )) 06-profile.log $python "$here/profile_steps.py"
 step trainer "$KIT_TRAINER_SECONDS" 07-trainer.log $python "$here/beside_trainer.py"
-# The same benchmark on an earlier commit, where its tree lies in .gpu/before.
+# The same benchmark on an earlier commit, if its tree is in .gpu/before.
 if [ -d "$here/before" ]; then
     PYTHONPATH=$site:$here/before:$here/before/plugins:$here/before/tests/benchmarks \
         step before $(( 60 * slow )) 04-bench.log $python "$here/before.py"

@@ -1,4 +1,4 @@
-"""Where the time of a step goes: 25 kernels, the GPU's idle share, who waits for it, and each part by itself."""
+"""Profiles a step: its 25 slowest kernels, the GPU's idle share, calls that wait for it, and the time of each part alone."""
 
 import collections
 import gc
@@ -145,7 +145,7 @@ def there_and_back(call: Callable[[], torch.Tensor], upstream: torch.Tensor) -> 
 
 
 def parts(model: Any, optimizer: torch.optim.Optimizer, row: TensorRow, backend: str, name: str) -> None:
-    """Attention, head and optimizer by themselves."""
+    """Time of attention, head and optimizer alone."""
     heads = model.config.num_attention_heads
     width = len(row.token_ids)
     up = torch.randn(width, heads, 64, device=DEVICE, dtype=torch.bfloat16 if GPU else torch.float32)
@@ -229,7 +229,7 @@ def peers(hidden: torch.Tensor, labels: torch.Tensor, model: Any, name: str) -> 
 
 
 def enqueue(step: Step, name: str) -> None:
-    """Milliseconds that Python needs to ask for a row, beside what the GPU needs to do it."""
+    """Milliseconds until Python has launched the kernels of a row, and until the GPU has run them."""
     b.wait_for(DEVICE)
     began = time.perf_counter()
     for number in range(STEPS):

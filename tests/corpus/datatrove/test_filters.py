@@ -1,4 +1,4 @@
-"""Filters and formatters of datatrove by class name: their decisions, what they would download, mistakes told with their keys."""
+"""Filters and formatters of datatrove by class name: their decisions, what they would download, and messages that name the wrong key."""
 
 import json
 import pickle

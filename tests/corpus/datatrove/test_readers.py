@@ -1,4 +1,4 @@
-"""Readers of datatrove by class name: the documents that datatrove gives, damage counted, mistakes told in one message."""
+"""Readers of datatrove by class name: the documents that datatrove gives, damaged records counted, and one message per mistake."""
 
 import gzip
 import json

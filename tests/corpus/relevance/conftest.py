@@ -1,4 +1,4 @@
-"""A server on this machine that speaks OpenAI's chat protocol, and misbehaves on demand."""
+"""A local server with OpenAI's chat protocol, which fails on demand."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""From a file of labels to a threshold, figures and the filter."""
+"""From a file of labels to a threshold, metrics and the filter."""
 
 import json
 
@@ -141,10 +141,10 @@ def test_metrics_agree_with_scikit_learn(pairs):
     from sklearn.metrics import cohen_kappa_score, f1_score
 
     truth, said = (np.array(column) for column in zip(*pairs, strict=True))
-    found = classification_metrics(truth, said, 1)
-    if found["f1"]["value"] is not None:
-        assert found["f1"]["value"] == pytest.approx(f1_score(truth, said))
-        assert found["f1"]["low"] <= found["f1"]["high"]
+    metrics = classification_metrics(truth, said, 1)
+    if metrics["f1"]["value"] is not None:
+        assert metrics["f1"]["value"] == pytest.approx(f1_score(truth, said))
+        assert metrics["f1"]["low"] <= metrics["f1"]["high"]
     agreement = cohens_kappa(truth, said, 1)["kappa"]["value"]
     if agreement is not None:
         assert agreement == pytest.approx(cohen_kappa_score(truth, said))

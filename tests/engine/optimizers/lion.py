@@ -1,4 +1,4 @@
-"""Lion (arXiv 2302.06675) as somebody would add it: the one file that a new optimizer takes."""
+"""Lion (arXiv 2302.06675) as an example of a new optimizer, which needs one file."""
 
 import torch
 

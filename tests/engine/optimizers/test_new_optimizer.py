@@ -1,4 +1,4 @@
-"""A new optimizer is one file (`lion.py` beside this one) and one line, the entry of the table below."""
+"""A new optimizer takes one file (here `lion.py`) and one entry in the table of optimizers."""
 
 import copy
 import sys
@@ -28,7 +28,7 @@ def lion(monkeypatch):
 
 
 class Crash(Silent):
-    """Ends the process, as it were, after five steps."""
+    """Raises an error after five steps, in place of a crash."""
 
     left = 5
 

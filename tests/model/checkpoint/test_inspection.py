@@ -1,4 +1,4 @@
-"""What the files of a checkpoint say; tests/foreign/test_checkpoints.py has the cases."""
+"""Inspection of a checkpoint's files; more cases are in tests/foreign/test_checkpoints.py."""
 
 import subprocess
 import sys

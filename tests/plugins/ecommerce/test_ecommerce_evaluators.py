@@ -23,20 +23,20 @@ needs_data = pytest.mark.skipif(not (DATA / "esci-us-sample").is_dir(), reason="
 
 
 def test_generated_search_is_fixed_and_graded():
-    made = ProductSearch(products=300, queries=30).collection()
-    assert made == ProductSearch(products=300, queries=30).collection()
-    assert made != ProductSearch(products=300, queries=30, seed=2).collection()
-    assert made.synthetic
-    assert (len(made.corpus), len(made.queries)) == (300, 30)
-    for grades in made.relevance.values():
+    collection = ProductSearch(products=300, queries=30).collection()
+    assert collection == ProductSearch(products=300, queries=30).collection()
+    assert collection != ProductSearch(products=300, queries=30, seed=2).collection()
+    assert collection.synthetic
+    assert (len(collection.corpus), len(collection.queries)) == (300, 30)
+    for grades in collection.relevance.values():
         assert max(grades.values()) == 3
         assert set(grades.values()) <= {1, 2, 3}
 
 
 def test_training_queries_are_not_evaluation_queries():
-    made = ProductSearch(products=300, queries=60, pairs=500).collection()
-    assert 300 < len(made.training) <= 500
-    assert not {query for query, _ in made.training} & set(made.queries.values())
+    collection = ProductSearch(products=300, queries=60, pairs=500).collection()
+    assert 300 < len(collection.training) <= 500
+    assert not {query for query, _ in collection.training} & set(collection.queries.values())
     assert not ProductSearch(products=300, queries=30, pairs=0).collection().training
 
 
@@ -55,11 +55,11 @@ def test_esci_grades_and_pairs_to_learn_from(tmp_path):
     files = write(tmp_path, "query,docId,esci_label\n")
     dev, train = (query_of(EsciSearch(**files), part) for part in ("dev", "train"))
     files = write(tmp_path, f"query,docId,esci_label\n{dev},A,E\n{dev},B,I\n{train},B,E\n{train},A,S\n")
-    made = EsciSearch(**files, split="dev").collection()
-    assert list(made.relevance.values()) == [{"A": 3}]
-    assert made.corpus == {"A": "Red shoe\nAcme", "B": "Sock"}
-    assert made.training == [(train, "Sock")], "exact products of train queries alone"
-    assert made.candidates is None
+    collection = EsciSearch(**files, split="dev").collection()
+    assert list(collection.relevance.values()) == [{"A": 3}]
+    assert collection.corpus == {"A": "Red shoe\nAcme", "B": "Sock"}
+    assert collection.training == [(train, "Sock")], "exact products of train queries alone"
+    assert collection.candidates is None
     again = EsciSearch(**files, split="dev", rerank=True)
     assert list(again.collection().candidates.values()) == [["A", "B"]]
     assert (EsciSearch(**files).label, again.label) == ("ecommerce.esci", "ecommerce.esci.rerank")

@@ -38,30 +38,30 @@ def test_limit_reads_the_first_pages():
 
 
 def test_shares_of_kinds_and_lengths():
-    made = pages(SamplePages(pages=1500), 1)
-    kinds = Counter(page.metadata["kind"] for page in made)
+    generated = pages(SamplePages(pages=1500), 1)
+    kinds = Counter(page.metadata["kind"] for page in generated)
     assert len(kinds) == 16
     retail = sum(kinds[kind] for kind in ("product", "review", "category", "specification", "long_specification"))
-    assert 0.28 < retail / len(made) < 0.40
-    assert 0.025 < sum(len(page.text) > 30_000 for page in made) / len(made) < 0.06
-    assert all(page.url and ".example/" in page.url for page in made)
+    assert 0.28 < retail / len(generated) < 0.40
+    assert 0.025 < sum(len(page.text) > 30_000 for page in generated) / len(generated) < 0.06
+    assert all(page.url and ".example/" in page.url for page in generated)
     assert SamplePages().synthetic
 
 
 def test_duplicates_repeat_an_earlier_page():
-    made = pages(SamplePages(pages=400), 1)
-    assert any(page.metadata["kind"] == "duplicate" for page in made)
+    generated = pages(SamplePages(pages=400), 1)
+    assert any(page.metadata["kind"] == "duplicate" for page in generated)
     seen = set()
-    for page in made:
+    for page in generated:
         if page.metadata["kind"] == "duplicate":
             assert page.text in seen
         seen.add(page.text)
 
 
 def test_long_specifications_repeat_their_first_line_at_the_end():
-    made = [p for p in pages(SamplePages(pages=200), 1) if p.metadata["kind"] == "long_specification"]
-    assert made
-    for page in made:
+    generated = [p for p in pages(SamplePages(pages=200), 1) if p.metadata["kind"] == "long_specification"]
+    assert generated
+    for page in generated:
         model = page.text[: page.text.index(": specifications")].splitlines()[-1].split()
         number = next(word for word in model if "-" in word and word[-1].isdigit())
         assert number in page.text[:1000]

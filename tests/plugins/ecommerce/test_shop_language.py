@@ -1,4 +1,4 @@
-"""How much a text speaks as a shop does, in counts per 100 words."""
+"""How much of a text is the language of shops, in counts per 100 words."""
 
 import pytest
 

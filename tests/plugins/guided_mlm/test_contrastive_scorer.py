@@ -23,7 +23,7 @@ def corpus(folder, **sources):
 
 
 def tokenized(text):
-    """Every word a token, with the white space before it, as byte-level BPE has it."""
+    """One token per word, including the white space before it as in byte-level BPE."""
     offsets = np.array([match.span() for match in re.finditer(r"\s*\w+|\s*[^\w\s]", text)], np.uint32).reshape(-1, 2)
     return rexplug.TokenizedDocument(
         "1", text, np.zeros(len(offsets), np.uint32), offsets, np.ones(len(offsets), np.bool_)

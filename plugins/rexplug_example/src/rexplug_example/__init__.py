@@ -19,7 +19,7 @@ _ADVICE = ("Keep it away from children.", "Ask a pharmacist if in doubt.", "Do n
 
 
 class Leaflets(rexplug.DocumentSource):
-    """Synthetic package leaflets."""
+    """Generate synthetic package leaflets."""
 
     name: ClassVar[str] = "example.leaflets"
 
