@@ -1,21 +1,21 @@
-"""Every entrance over checkpoints that rexplug did not make: the model's own numbers, or one exact sentence."""
+"""Checkpoints that rexplug did not make: check, training, export and evaluation give the model's own numbers or one exact sentence."""
 
 import copy
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from foreign.checkpoints import loading, other_families, refused_configs, refused_weights
+from foreign.checkpoints.folders import CLS, PAD, SEP, WORDS
 from small_recipe import small_recipe
 
 from rexplug.errors import DataError, NotApplicable
 
-_spec = importlib.util.spec_from_file_location("foreign_checkpoints", Path(__file__).with_name("checkpoints.py"))
-zoo = sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(zoo)
+CASES = [*loading.CASES, *refused_weights.CASES, *refused_configs.CASES, *other_families.CASES]
+
+TEXTS = ["w1 w2 w3", " ".join(WORDS[:40]), "w9"]
+ROWS = [[CLS, 7, 9, SEP], [CLS, *range(5, 55), SEP], [CLS, 40, SEP]]
 
 
 def recipe_from(folder, text):
@@ -25,12 +25,9 @@ def recipe_from(folder, text):
     )
 
 
-ROWS = [[zoo.CLS, 7, 9, zoo.SEP], [zoo.CLS, *range(5, 55), zoo.SEP], [zoo.CLS, 40, zoo.SEP]]
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    root = tmp_path_factory.mktemp("zoo")
+    root = tmp_path_factory.mktemp("checkpoints")
     (root / "a.txt").write_text("a text")
     return root
 
@@ -48,12 +45,12 @@ def made(place, case):
 
 
 def cases(condition):
-    found = [case for case in zoo.CASES if condition(case)]
-    return pytest.mark.parametrize("case", found, ids=[item.name for item in found])
+    selected = [case for case in CASES if condition(case)]
+    return pytest.mark.parametrize("case", selected, ids=[case.name for case in selected])
 
 
 def family(case):
-    """The model type of another family, which `model.from` names and says no more of."""
+    """Whether it is a model of another family; `start` is only its model type then."""
     return case.start is not None and " " not in case.start
 
 
@@ -151,7 +148,7 @@ def test_training_starts_from_the_numbers_of(place, case):
         assert set(new_weights) == {"decoder.bias", "head.dense.weight", "head.norm.weight"}
         assert torch.equal(first.head.dense.weight, again.head.dense.weight), "the same seed, the same head"
         assert not torch.equal(first.head.dense.weight, start(folder, seed=6).model.head.dense.weight)
-    assert first.config.pad_token_id == zoo.PAD
+    assert first.config.pad_token_id == PAD
 
 
 @cases(lambda case: case.start is None and not case.new_head)
@@ -189,7 +186,7 @@ def test_resume_and_export_of(place, case, tmp_path):
     save_model(first, tmp_path / "checkpoint")
     again = load_model(tmp_path / "checkpoint")
     assert all(torch.equal(values, again.state_dict()[name]) for name, values in first.state_dict().items())
-    parity = export(tmp_path / "checkpoint", folder, tmp_path / "model", sample_texts=zoo.TEXTS)
+    parity = export(tmp_path / "checkpoint", folder, tmp_path / "model", sample_texts=TEXTS)
     assert parity["max_difference"] <= 1e-5
     exported = AutoModelForMaskedLM.from_pretrained(tmp_path / "model").eval()
     for row in ROWS:
@@ -201,8 +198,8 @@ def test_a_new_head_is_reported_and_kept_in_run_json(place, tmp_path, notes):
     from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_recipe
 
-    folder, _ = made(place, next(case for case in zoo.CASES if case.name == "headless"))
-    (tmp_path / "a.txt").write_text(" ".join(zoo.WORDS))
+    folder, _ = made(place, next(case for case in CASES if case.name == "headless"))
+    (tmp_path / "a.txt").write_text(" ".join(WORDS))
     (tmp_path / "recipe.yaml").write_text(recipe_from(folder, tmp_path / "a.txt"))
     registry = load_plugins()
     recipe = load_recipe(tmp_path / "recipe.yaml", ["curation={deduplicate: none, held_out: 0}"], registry=registry)
@@ -242,7 +239,7 @@ def test_evaluation_has_the_numbers_of(place, case):
         assert evaluated(folder).revision == encoder.revision, "the same model is the same in two evaluations"
     # A text cut at what the model says it takes is taken.
     assert encoder.max_tokens in (64, 66)
-    longest = np.array([zoo.CLS, *[7] * (encoder.max_tokens - 2), zoo.SEP])
+    longest = np.array([CLS, *[7] * (encoder.max_tokens - 2), SEP])
     assert np.isfinite(encoder.embed_rows([longest])).all()
 
 
@@ -259,7 +256,7 @@ def test_evaluation_refuses(place, case):
 @cases(lambda case: case.start is not None and case.evaluate is not None and not case.pickled and not family(case))
 def test_check_of_a_baseline_refuses(place, case):
     folder, _ = made(place, case)
-    plain, _ = made(place, zoo.CASES[0])
+    plain, _ = made(place, CASES[0])
     with pytest.raises(DataError) as caught:
         check(place, plain, f"baselines=[mine={folder}]")
     assert str(caught.value) == (
@@ -270,5 +267,5 @@ def test_check_of_a_baseline_refuses(place, case):
 @cases(lambda case: case.evaluate is None)
 def test_check_of_a_baseline_passes(place, case):
     folder, _ = made(place, case)
-    plain, _ = made(place, zoo.CASES[0])
+    plain, _ = made(place, CASES[0])
     assert check(place, plain, f"baselines=[mine={folder}, random:{folder}]").lines() == []

@@ -4,7 +4,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from foreign.recipes import COMMANDS, Mutant, ask, faults, mutant, prepare
+from foreign.recipes.commands import COMMANDS, faults, prepare, run_command
+from foreign.recipes.mutants import Mutant, mutant
 
 from rexplug.recipe.strict_yaml import parse
 
@@ -30,15 +31,15 @@ def place():
 
 
 def wrong(seeds, place):
-    found = []
+    problems = []
     for seed in seeds:
-        made = mutant(seed)
+        changed = mutant(seed)
         for command in COMMANDS:
-            found += [
-                f"{command} of seed {seed} ({made.what}): {fault}"
-                for fault in faults(command, ask(command, made, place), place)
+            problems += [
+                f"{command} of seed {seed} ({changed.what}): {fault}"
+                for fault in faults(command, run_command(command, changed, place), place)
             ]
-    return found
+    return problems
 
 
 def test_changed_recipes(place):
@@ -57,7 +58,7 @@ def test_a_seed_makes_the_same_recipe():
 
 def answer(place, command, content, *overrides):
     content = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
-    given = ask(command, Mutant(0, content, overrides, "by hand"), place)
+    given = run_command(command, Mutant(0, content, overrides, "by hand"), place)
     assert given.error is None, given.cause
     return given
 

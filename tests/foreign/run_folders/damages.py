@@ -1,0 +1,186 @@
+"""All damages by name, and a copy of the run with one of them."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import shutil
+from pathlib import Path
+
+from foreign.run_folders.kinds_of_damage import (
+    Damage,
+    cut,
+    empty_run,
+    flip,
+    other_table,
+    randomize,
+    remove,
+    replace_by_file,
+    replace_by_folder,
+    replace_by_link,
+    set_value,
+    stopped,
+    swap_ids,
+    torch_saved,
+    write,
+    write_over,
+)
+from foreign.run_folders.small_run import FINAL, KEPT, RESULT, STEP, TOKENS
+
+SEED = 17
+"""What is random in a damage is drawn from this seed and its name."""
+DEEP = "[" * 100_000
+DAMAGES: dict[str, Damage] = {
+    "nothing": lambda run, draw: None,
+    "run.json empty": write("run.json", ""),
+    "run.json cut": cut("run.json"),
+    "run.json noise": randomize("run.json"),
+    "run.json gone": remove("run.json"),
+    "run.json a folder": replace_by_folder("run.json"),
+    "run.json a list": write("run.json", "[]"),
+    "run.json null": write("run.json", "null"),
+    "run.json {}": write("run.json", "{}"),
+    "run.json deep": write("run.json", DEEP),
+    "run.json stages a list": set_value("run.json", "stages", []),
+    "run.json a stage a number": set_value("run.json", "stages/curate", 3),
+    "run.json inputs a list": set_value("run.json", "stages/train.anneal/inputs", []),
+    "run.json seconds a text": set_value("run.json", "stages/train.anneal/seconds", "long"),
+    "run.json status a number": set_value("run.json", "stages/curate/status", 5),
+    "run.json result a text": set_value("run.json", "stages/train.anneal/result", "fine"),
+    "run.json result {}": set_value("run.json", "stages/train.anneal/result", {}),
+    "run.json corpus result {}": set_value("run.json", "stages/curate/result", {}),
+    "run.json tokens result odd": set_value("run.json", "stages/tokenize/result", {"web": 3}),
+    "run.json evaluation result odd": set_value("run.json", "stages/evaluate.anneal/result", {"masked_recovery": 1}),
+    "run.json memory a text": set_value("run.json", "stages/report/peak_memory_gib", "much"),
+    "run.json versions a list": set_value("run.json", "versions", []),
+    "recipe.yaml gone": remove("recipe.yaml"),
+    "recipe.yaml empty": write("recipe.yaml", ""),
+    "recipe.yaml noise": randomize("recipe.yaml"),
+    "recipe.yaml a folder": replace_by_folder("recipe.yaml"),
+    "recipe.yaml cut": cut("recipe.yaml"),
+    "metrics.jsonl cut": cut("metrics.jsonl", 0.93),
+    "metrics.jsonl empty": write("metrics.jsonl", ""),
+    "metrics.jsonl gone": remove("metrics.jsonl"),
+    "metrics.jsonl noise": randomize("metrics.jsonl"),
+    "metrics.jsonl lists": write("metrics.jsonl", "[1]\n[2]\n"),
+    "metrics.jsonl {}": write("metrics.jsonl", "{}\n{}\n"),
+    "metrics.jsonl nulls": write("metrics.jsonl", '{"phase": "anneal", "step": null, "tokens": null, "loss": null}\n'),
+    "metrics.jsonl a folder": replace_by_folder("metrics.jsonl"),
+    "statistics.json empty": write("corpus/statistics.json", ""),
+    "statistics.json a list": write("corpus/statistics.json", "[]"),
+    "statistics.json {}": write("corpus/statistics.json", "{}"),
+    "statistics.json a source null": write("corpus/statistics.json", '{"sources": {"web": null}}'),
+    "statistics.json gone": remove("corpus/statistics.json"),
+    "kept cut": cut(KEPT),
+    "kept empty": write(KEPT, ""),
+    "kept noise": randomize(KEPT),
+    "kept flipped": flip(KEPT),
+    "kept other columns": other_table(KEPT, {"key": ["a"], "body": ["b"]}),
+    "kept null ids": other_table(KEPT, {"id": [None], "text": [None], "url": [None], "metadata": ["[]"]}),
+    "kept gone": remove("corpus/web/kept"),
+    "held out cut": cut("corpus/web/held_out/00000.parquet"),
+    "dropped noise": randomize("corpus/web/dropped/00000.parquet"),
+    "corpus gone": remove("corpus"),
+    "corpus a file": replace_by_file("corpus"),
+    "corpus a link": replace_by_link("corpus"),
+    "corpus a link to nothing": replace_by_link("corpus", "/nonexistent/corpus"),
+    "corpus a link to itself": replace_by_link("corpus", "corpus"),
+    "tokenizer cut": cut("tokenizer/tokenizer.json"),
+    "tokenizer {}": write("tokenizer/tokenizer.json", "{}"),
+    "tokenizer ids swapped": swap_ids,
+    "tokenizer gone": remove("tokenizer"),
+    "store.json empty": write("tokens/web/store.json", ""),
+    "store.json {}": write("tokens/web/store.json", "{}"),
+    "store.json format 1": set_value("tokens/web/store.json", "format", 1),
+    "store.json shards a number": set_value("tokens/web/store.json", "shards", 7),
+    "store.json a shard {}": set_value("tokens/web/store.json", "shards/0", {}),
+    "store.json counts texts": set_value("tokens/web/store.json", "tokens", "many"),
+    "tokens cut": cut(TOKENS),
+    "tokens flipped": flip(TOKENS),
+    "tokens noise": randomize(TOKENS),
+    "ids noise": randomize("tokens/web/ids-00000.npy"),
+    "documents noise": randomize("tokens/web/documents-00000.parquet"),
+    "tokens gone": remove("tokens"),
+    "weights cut": cut(f"{FINAL}/model.safetensors"),
+    "weights empty": write(f"{FINAL}/model.safetensors", ""),
+    "weights flipped": flip(f"{FINAL}/model.safetensors"),
+    "weights gone": remove(f"{FINAL}/model.safetensors"),
+    "checkpoint config {}": write(f"{FINAL}/config.json", "{}"),
+    "checkpoint checksums odd": write(f"{FINAL}/checksums.json", '{"files": []}'),
+    "state {}": write(f"{FINAL}/state.json", "{}"),
+    "state a list": write(f"{FINAL}/state.json", "[]"),
+    "final gone": remove(FINAL),
+    "final a file": replace_by_file(FINAL),
+    "checkpoints a link": replace_by_link("checkpoints"),
+    "initial weights noise": randomize("checkpoints/initial/model.safetensors"),
+    "positions cut": cut("checkpoints/anneal/positions.log", 0.9),
+    "positions noise": randomize("checkpoints/anneal/positions.log"),
+    "positions empty": write("checkpoints/anneal/positions.log", ""),
+    "stopped": stopped(),
+    "stopped, optimizer noise": stopped(randomize(f"{STEP}/optimizer.pt")),
+    "stopped, optimizer cut": stopped(cut(f"{STEP}/optimizer.pt")),
+    "stopped, optimizer empty": stopped(write(f"{STEP}/optimizer.pt", "")),
+    "stopped, optimizer a pickle": stopped(write(f"{STEP}/optimizer.pt", pickle.dumps(Path("x")))),
+    "stopped, optimizer a list": stopped(torch_saved(f"{STEP}/optimizer.pt", [1, 2]), remove(f"{STEP}/checksums.json")),
+    "stopped, optimizer {}": stopped(torch_saved(f"{STEP}/optimizer.pt", {}), remove(f"{STEP}/checksums.json")),
+    "stopped, optimizer of another model": stopped(
+        torch_saved(f"{STEP}/optimizer.pt", {"state": {}, "param_groups": [{"params": [0]}]}),
+        remove(f"{STEP}/checksums.json"),
+    ),
+    "stopped, weights flipped": stopped(flip(f"{STEP}/model.safetensors")),
+    "stopped, weights cut": stopped(cut(f"{STEP}/model.safetensors"), remove(f"{STEP}/checksums.json")),
+    "stopped, state odd": stopped(
+        set_value(f"{STEP}/state.json", "position", {"batch": "x"}), remove(f"{STEP}/checksums.json")
+    ),
+    "stopped, metrics noise": stopped(randomize("metrics.jsonl")),
+    "stopped, metrics {}": stopped(write("metrics.jsonl", "{}\n[]\n3\n")),
+    "result a list": write(RESULT, "[]"),
+    "result {}": write(RESULT, "{}"),
+    "result cut": cut(RESULT),
+    "result metrics a number": set_value(RESULT, "metrics", 3),
+    "result main unknown": set_value(RESULT, "main", "nothing"),
+    "scores cut": cut("evaluation/anneal/masked_recovery.scores"),
+    "scores a list": write("evaluation/anneal/masked_recovery.scores", "[]"),
+    "evaluation gone": remove("evaluation"),
+    "plan.json a list": write("plan.json", "[]"),
+    "plan.json cut": cut("plan.json"),
+    "plan.json stages odd": set_value("plan.json", "stages", {"train.anneal": 3}),
+    "model weights cut": cut("model/model.safetensors"),
+    "model gone": remove("model"),
+    "scorer noise": lambda run, draw: randomize(str(next((run / "fitted").glob("*.json")).relative_to(run)))(run, draw),
+    "run.json not a number": write_over("run.json", '"seconds": ', '"seconds": NaN, "before": '),
+    "run.json without versions": write_over("run.json", '"versions"', '"revisions"'),
+    "run.json trained texts": set_value("run.json", "stages/train.anneal/result", {"tokens": "x", "steps": None}),
+    "run.json files a list": set_value("run.json", "stages/curate/files", [1]),
+    "run.json files nothing": set_value("run.json", "stages/curate/files", None),
+    "recipe.yaml of another run": write_over("recipe.yaml", "web", "net"),
+    "metrics.jsonl texts": write("metrics.jsonl", '{"phase": "anneal", "step": 1, "tokens": 5, "loss": "x"}\n'),
+    "metrics.jsonl without sources": write(
+        "metrics.jsonl", '{"phase": "anneal", "step": 1, "tokens": 5, "loss": 2.0}\n'
+    ),
+    "plan.json not a number": write("plan.json", '{"stages": {"train.anneal": {"seconds": NaN}}, "phases": {}}'),
+    "statistics.json steps numbers": set_value("corpus/statistics.json", "sources/web/steps", [1]),
+    "statistics.json counts texts": set_value("corpus/statistics.json", "sources/web/read", {"documents": "x"}),
+    "store.json counts negative": set_value("tokens/web/store.json", "tokens", -5),
+    "store.json counts too large": set_value("tokens/web/store.json", "documents", 10**20),
+    "scorer a file": replace_by_file("fitted"),
+    "model a file": replace_by_file("model"),
+    "exports a file": write("exports", "not a folder"),
+    "lock a folder": replace_by_folder(".lock"),
+    "run a file": replace_by_file("."),
+    "run empty": empty_run,
+    "run a link": replace_by_link("."),
+}
+
+
+def damaged(original: Path, where: Path, name: str) -> Path:
+    """A copy of a run below `where`, damaged."""
+    run = where / "damaged-run"
+    shutil.copytree(original, run)
+    if name == "run a link":
+        elsewhere = where / "elsewhere"
+        run.rename(elsewhere)
+        run.symlink_to(elsewhere)
+    else:
+        DAMAGES[name](run, random.Random(f"{SEED}/{name}"))
+    return run
