@@ -124,9 +124,8 @@ def write_report(run: RunLike) -> list[Path]:
         RecipeError: its recipe names components that are not installed.
     """
     from rexplug.pipeline.run import rewrite_report
-    from rexplug.plugins.discovery import load_plugins
 
-    return rewrite_report(folder_of(run), load_plugins())
+    return rewrite_report(folder_of(run))
 
 
 @explained

@@ -227,13 +227,8 @@ class StageWork:
 
     def report(self) -> Any:
         """Write the report and the model card, and copy the card beside the exported weights."""
-        from rexplug.report import write_card, write_report
-
         self.progress.start("report")
-        write_report(self.run, self.recipe)
-        card = write_card(self.run, self.recipe)
-        with replacing(self.run.model / "README.md") as temporary:
-            shutil.copyfile(card, temporary)
+        write_documents(self.run, self.recipe)
         return None
 
     def _require_intact(self, checkpoint: Path) -> None:
@@ -288,6 +283,18 @@ class StageWork:
         own = metric_lines(self.run.metrics, lambda name: name != phase)
         adopted = metric_lines(donor.metrics, lambda name: name == phase)
         write_text(self.run.metrics, "".join([*own, *adopted]))
+
+
+def write_documents(run: RunDirectory, recipe: Recipe) -> list[Path]:
+    """Write the report and the model card, and copy the card beside the exported weights; returns the files."""
+    from rexplug.report import write_card, write_report
+
+    written = [write_report(run, recipe), write_card(run, recipe)]
+    if run.model.is_dir():
+        with replacing(run.model / run.card.name) as temporary:
+            shutil.copyfile(run.card, temporary)
+        written.append(run.model / run.card.name)
+    return written
 
 
 def _main_metrics(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
