@@ -15,19 +15,6 @@ if TYPE_CHECKING:
     from rexplug.batches import Lineage
 
 
-def finished_phases(root: Path) -> set[str]:
-    """The phases that a run has finished, even if its recipe has changed since."""
-    run = RunDirectory(root)
-    if not run.manifest.exists():
-        return set()
-    stages = Manifest.open(run).values["stages"]
-    return {
-        name.partition(".")[2]
-        for name, stage in stages.items()
-        if name.startswith("train.") and stage.get("status") == "done"
-    }
-
-
 def phases_named(recipe: Recipe, name: str | None) -> list[Phase]:
     """The phase that `--phase` names; all phases if it is None.
 
