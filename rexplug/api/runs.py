@@ -142,7 +142,6 @@ def verify(run: RunLike) -> Iterator[VerifiedPart]:
 
 def damage_in(arguments: Sequence[str]) -> Iterator[str]:
     """What is damaged in the runs that a command line names (as `RUN`, `LABEL=RUN`, `RUN@MOMENT` or a place within one)."""
-    from rexplug.pipeline.damage import damage, runs_among
+    from rexplug.pipeline.damage import damage_in as problems
 
-    for root in runs_among(arguments):
-        yield from damage(root)
+    return problems(arguments)

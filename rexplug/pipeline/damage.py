@@ -20,8 +20,8 @@ LARGE = 256 * 2**20
 
 
 @contextmanager
-def explain_damage(*roots: Path) -> Iterator[None]:
-    """Replaces an unexpected exception in the block by a message about damaged files, if one of these runs has some.
+def explain_damage(root: Path) -> Iterator[None]:
+    """Replaces an unexpected exception in the block by a message about damaged files, if this run has some.
 
     Raises:
         DataError: names the first damaged file.
@@ -31,9 +31,8 @@ def explain_damage(*roots: Path) -> Iterator[None]:
     except RexplugError:
         raise
     except Exception as error:
-        for root in roots:
-            for problem in damage(root):
-                raise DataError(problem) from error
+        for problem in damage(root):
+            raise DataError(problem) from error
         raise
 
 
@@ -52,6 +51,12 @@ def runs_among(arguments: Sequence[str]) -> list[Path]:
                 except OSError:
                     continue
     return runs
+
+
+def damage_in(arguments: Sequence[str]) -> Iterator[str]:
+    """The problems of every run that `runs_among` recognizes in the arguments."""
+    for root in runs_among(arguments):
+        yield from damage(root)
 
 
 def damage(root: Path) -> Iterator[str]:
