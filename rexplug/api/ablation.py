@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexplug.api.arguments import list_of, path_of, strings_of, whole_number
+from rexplug.api.arguments import list_of, optional_path_of, path_of, progress_of, strings_of, whole_number
 from rexplug.api.explained import explained
 from rexplug.api.folders import RunLike, StrPath, folder_of
-from rexplug.errors import DataError, RecipeError
-from rexplug.progress import Progress, Silent
+from rexplug.errors import RecipeError
+from rexplug.progress import Progress
 
 if TYPE_CHECKING:
     from rexplug.report.compare import Comparison
@@ -61,6 +61,7 @@ def ablate(
         RunInterrupted: training was asked to stop; call again to continue.
     """
     from rexplug.pipeline.ablate import Ablation, Axis, run_ablation
+    from rexplug.pipeline.manifest import Manifest
     from rexplug.plugins.discovery import load_plugins
     from rexplug.run_directory import RunDirectory
 
@@ -70,15 +71,14 @@ def ablate(
     seeds = whole_number("seeds", seeds, at_least=1)
     donors = [RunDirectory(folder_of(run)) for run in list_of("share_with", share_with, "runs")]
     for donor in donors:
-        if not donor.manifest.exists():
-            raise DataError(f"{donor.root} is not a run directory: it has no run.json")
+        Manifest.existing(donor)
     registry = load_plugins()
     ablation = Ablation.plan(path, settings, [Axis.parse(text) for text in axes], seeds, registry)
     name = next(iter(ablation.recipes.values())).name
-    root = path_of("out", out) if out is not None else Path("runs") / f"{name}-ablation"
+    root = optional_path_of("out", out) or Path("runs") / f"{name}-ablation"
     again = ["rexplug", "ablate", str(path), *settings, *(word for text in axes for word in ("--vary", text))]
     comparison = run_ablation(
-        ablation, root, progress or Silent(), plugins=registry.versions(), command=command or shlex.join(again),
+        ablation, root, progress_of(progress), plugins=registry.versions(), command=command or shlex.join(again),
         every_metric=all_metrics, share_with=donors,
     )  # fmt: skip
     return AblationResult(comparison, root)

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from rexplug.api.folders import HasFolder, shown
+from rexplug.api.folders import HasFolder, path_or_none, shown
 from rexplug.errors import RexplugError
+from rexplug.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from rexplug.recipe import Recipe
@@ -21,11 +22,34 @@ def path_of(name: str, value: Any) -> Path:
     Raises:
         RexplugError: it is something else, or empty.
     """
-    if isinstance(value, HasFolder):
-        return value.folder
-    if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str) and str(value):
-        return Path(value)
-    raise RexplugError(f"{name} is a path, not {shown(value)}")
+    path = path_or_none(value)
+    if path is None:
+        raise RexplugError(f"{name} is a path, not {shown(value)}")
+    return path
+
+
+def optional_path_of(name: str, value: Any) -> Path | None:
+    """`path_of`, for an argument that may be left out.
+
+    Raises:
+        RexplugError: it is something else, or empty.
+    """
+    return path_of(name, value) if value is not None else None
+
+
+def progress_of(value: Any) -> Progress:
+    """The object that receives what happens; one that ignores it if left out.
+
+    Raises:
+        RexplugError: it does not have the methods of `Progress`.
+    """
+    if value is None:
+        return Silent()
+    if not isinstance(value, Progress):
+        raise RexplugError(
+            f"progress is an object with start, update and note (see rexplug.api.Progress), not {shown(value)}"
+        )
+    return value
 
 
 def recipe_of(value: Any) -> Recipe:

@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rexplug.api.arguments import list_of, path_of, recipe_of, strings_of, whole_number
+from rexplug.api.arguments import list_of, optional_path_of, path_of, progress_of, recipe_of, strings_of, whole_number
 from rexplug.api.explained import explained
 from rexplug.api.folders import HasFolder, RunLike, StrPath, folder_of, shown
 from rexplug.api.recipes import default_run_dir
 from rexplug.api.results import open_run
 from rexplug.errors import RecipeError, RexplugError
-from rexplug.progress import Progress, Silent
+from rexplug.progress import Progress
 
 if TYPE_CHECKING:
     from rexplug.recipe import Recipe
@@ -54,19 +54,17 @@ def evaluate(
         DataError: a model or data cannot be read, or a model is named twice.
     """
     from rexplug.evaluation import EvaluationData, ModelSpec, distinct
-    from rexplug.pipeline.evaluate_models import evaluate_models, select_evaluators
+    from rexplug.pipeline.evaluate_models import evaluate_models, evaluation_data_of, select_evaluators
+    from rexplug.run_directory import RunDirectory
 
-    progress = progress or Silent()
+    reporter = progress_of(progress)
     specs = distinct([ModelSpec.parse(_written(model)) for model in list_of("models", models, "models")])
     chosen, folder = strings_of("only", only), path_of("out", out)
     seed = whole_number("seed", seed, at_least=0) if seed is not None else None
     if isinstance(suite, str | os.PathLike):
-        evaluators = _of_suite(suite, data, chosen, progress)
+        evaluators = _of_suite(suite, data, chosen, reporter)
         measured_on = EvaluationData({}, 17 if seed is None else seed)
     else:
-        from rexplug.pipeline.evaluate_models import evaluation_data_of
-        from rexplug.run_directory import RunDirectory
-
         suite = recipe_of(suite)
         recipe = suite if seed is None else suite.model_copy(update={"seed": seed})
         if not recipe.evaluators:
@@ -75,10 +73,10 @@ def evaluate(
             )
         evaluators = select_evaluators(recipe.evaluators, chosen)
         root = open_run(run_dir).folder if run_dir is not None else default_run_dir(recipe)
-        measured_on = evaluation_data_of(recipe, RunDirectory(root), progress)
+        measured_on = evaluation_data_of(recipe, RunDirectory(root), reporter)
         for evaluator in evaluators:
             evaluator.check()
-    return evaluate_models(specs, evaluators, measured_on, folder, progress)
+    return evaluate_models(specs, evaluators, measured_on, folder, reporter)
 
 
 def _written(model: RunLike) -> str:
@@ -92,7 +90,7 @@ def _of_suite(suite: StrPath, data: StrPath | None, only: Sequence[str], progres
     from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_suite
 
-    loaded = load_suite(os.fspath(suite), path_of("data", data) if data is not None else None, load_plugins())
+    loaded = load_suite(os.fspath(suite), optional_path_of("data", data), load_plugins())
     return evaluators_with_data(select_evaluators(loaded.evaluators, only), progress)
 
 
@@ -139,7 +137,4 @@ def write_comparison(
     """
     from rexplug.report.compare import write_comparison as write
 
-    write(
-        comparison, html=path_of("html", html) if html is not None else None,
-        json=path_of("json", json) if json is not None else None, title=title,
-    )  # fmt: skip
+    write(comparison, html=optional_path_of("html", html), json=optional_path_of("json", json), title=title)

@@ -36,14 +36,11 @@ def explained(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _explanation(error: Exception, arguments: list[Any]) -> str | None:
-    from rexplug.pipeline.damage import damage, runs_among
+    from rexplug.pipeline.damage import damage_in
 
     if (reason := full_disk(error)) is not None:
         return f"the disk is full ({reason}); make room, and the same call continues from there"
-    for root in runs_among(list(_paths_in(arguments))):
-        for problem in damage(root):
-            return problem
-    return blocked(error)
+    return next(damage_in(list(_paths_in(arguments))), None) or blocked(error)
 
 
 def _paths_in(arguments: list[Any]) -> Iterator[str]:

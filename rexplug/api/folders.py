@@ -30,13 +30,21 @@ def folder_of(run: RunLike) -> Path:
     Raises:
         RexplugError: it is neither a run nor a path.
     """
-    if isinstance(run, HasFolder):
-        return run.folder
-    if isinstance(run, str | os.PathLike) and isinstance(os.fspath(run), str) and str(run):
-        return Path(run)
-    raise RexplugError(
-        f"a run is the path of its folder or what rexplug.run and rexplug.open_run return, not {shown(run)}"
-    )
+    folder = path_or_none(run)
+    if folder is None:
+        raise RexplugError(
+            f"a run is the path of its folder or what rexplug.run and rexplug.open_run return, not {shown(run)}"
+        )
+    return folder
+
+
+def path_or_none(value: object) -> Path | None:
+    """A path, or the folder of a `Run`; None for anything else, an empty path included."""
+    if isinstance(value, HasFolder):
+        return value.folder
+    if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str) and str(value):
+        return Path(value)
+    return None
 
 
 def shown(value: object) -> str:

@@ -111,12 +111,14 @@ def steps_of_document(run: RunLike, document: str, phase: str | None = None) -> 
         DataError: the folder is not a run, nothing was tokenized, or no source has such a document.
         RecipeError: there is no such phase.
     """
-    from rexplug.pipeline.lineage import finished_phases, run_lineages
+    from rexplug.pipeline.lineage import run_lineages
+    from rexplug.pipeline.manifest import Manifest
+    from rexplug.run_directory import RunDirectory
 
     if not isinstance(document, str):
         raise RexplugError(f"document is the id of a document, not {shown(document)}")
     root = folder_of(run)
-    phases, finished = run_lineages(root, phase), finished_phases(root)
+    phases, finished = run_lineages(root, phase), Manifest.open(RunDirectory(root)).finished_phases()
     rows: list[dict[str, Any]] = []
     numbers_of: dict[str, list[int]] = {}
     for name, lineage in phases.items():

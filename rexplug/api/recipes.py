@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rexplug.api.arguments import path_of, recipe_of, strings_of, whole_number
+from rexplug.api.arguments import optional_path_of, path_of, recipe_of, strings_of, whole_number
 from rexplug.api.explained import explained
 from rexplug.api.folders import RunLike, StrPath
 from rexplug.errors import RecipeError
@@ -110,5 +110,5 @@ def plan(
 
     num_gpus = whole_number("num_gpus", num_gpus, at_least=1)
     chosen = list(GPUS.values()) if gpus is None else [find_gpu(name) for name in strings_of("gpus", gpus)]
-    root = path_of("run_dir", run_dir) if run_dir is not None else default_run_dir(recipe)
+    root = optional_path_of("run_dir", run_dir) or default_run_dir(recipe)
     return make_forecast(recipe_of(recipe), RunDirectory(root), gpus=chosen, num_gpus=num_gpus, processes=num_gpus)

@@ -82,13 +82,9 @@ class Run:
             DataError: recipe.yaml is missing.
             RecipeError: it cannot be loaded here, e.g. because a plugin is not installed.
         """
-        from rexplug.recipe import load_recipe
-        from rexplug.run_directory import repair_hint
+        from rexplug.recipe import load_run_recipe
 
-        path = self.directory.recipe
-        if not path.is_file():
-            raise DataError(f"{path} is missing; {repair_hint(path)}")
-        return load_recipe(path)
+        return load_run_recipe(self.directory)
 
     @cached_property
     @explained

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rexplug.api.arguments import path_of, recipe_of, strings_of
+from rexplug.api.arguments import optional_path_of, path_of, progress_of, recipe_of, strings_of
 from rexplug.api.explained import explained
-from rexplug.api.folders import RunLike, StrPath, folder_of, shown
+from rexplug.api.folders import RunLike, StrPath, folder_of
 from rexplug.api.recipes import default_run_dir
 from rexplug.api.results import Run, open_run
 from rexplug.errors import RexplugError
-from rexplug.progress import Progress, Silent
+from rexplug.progress import Progress
 
 if TYPE_CHECKING:
     from rexplug.pipeline.verify import VerifiedPart
@@ -68,13 +68,9 @@ def run(
             "`if __name__ == '__main__':`, since workers import the script that starts them"
         )
     recipe = recipe_of(recipe)
-    root = path_of("run_dir", run_dir) if run_dir is not None else default_run_dir(recipe)
-    if progress is not None and not isinstance(progress, Progress):
-        raise RexplugError(
-            f"progress is an object with start, update and note (see rexplug.api.Progress), not {shown(progress)}"
-        )
+    root = optional_path_of("run_dir", run_dir) or default_run_dir(recipe)
     run_recipe(
-        recipe, root, progress or Silent(), plugins=load_plugins().versions(),
+        recipe, root, progress_of(progress), plugins=load_plugins().versions(),
         command=command or shlex.join(["rexplug", "run", str(root / "recipe.yaml"), "--run-dir", str(root)]),
         until=until, from_=from_, fresh=fresh, allow=strings_of("allow", allow),
     )  # fmt: skip
@@ -112,7 +108,7 @@ def export_checkpoint(
     """
     from rexplug.pipeline.export import export_checkpoint as export
 
-    return export(folder_of(run), checkpoint, path_of("to", to) if to is not None else None, onnx=onnx)
+    return export(folder_of(run), checkpoint, optional_path_of("to", to), onnx=onnx)
 
 
 @explained
@@ -124,9 +120,8 @@ def write_report(run: RunLike) -> list[Path]:
         RecipeError: its recipe names components that are not installed.
     """
     from rexplug.pipeline.run import rewrite_report
-    from rexplug.plugins.discovery import load_plugins
 
-    return rewrite_report(folder_of(run), load_plugins())
+    return rewrite_report(folder_of(run))
 
 
 @explained
@@ -143,7 +138,6 @@ def verify(run: RunLike) -> Iterator[VerifiedPart]:
 
 def damage_in(arguments: Sequence[str]) -> Iterator[str]:
     """What is damaged in the runs that a command line names (as `RUN`, `LABEL=RUN`, `RUN@MOMENT` or a place within one)."""
-    from rexplug.pipeline.damage import damage, runs_among
+    from rexplug.pipeline.damage import damage_in as problems
 
-    for root in runs_among(arguments):
-        yield from damage(root)
+    return problems(arguments)

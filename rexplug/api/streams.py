@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rexplug.api.arguments import path_of, strings_of, whole_number
+from rexplug.api.arguments import path_of, progress_of, strings_of, whole_number
 from rexplug.api.explained import explained
 from rexplug.api.folders import RunLike, folder_of
 from rexplug.errors import DataError, RexplugError
-from rexplug.progress import Progress, Silent
+from rexplug.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -241,7 +241,7 @@ def preview(
     rows, samples = whole_number("rows", rows, at_least=1), whole_number("samples", samples, at_least=1)
     tokens, documents = whole_number("tokens", tokens, at_least=1), whole_number("documents", documents, at_least=1)
     place, settings = path_of("recipe_or_run", recipe_or_run), strings_of("overrides", overrides)
-    stores = token_stores_for_preview(place, settings, phase, documents, progress or Silent())
+    stores = token_stores_for_preview(place, settings, phase, documents, progress_of(progress))
     with stores as (recipe, run, phases, note):
         previews = [preview_phase(recipe, p, run, at=at, rows=rows, samples=samples, tokens=tokens) for p in phases]
     return previews, note

@@ -100,7 +100,7 @@ def _run() -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.message = printable(error.message)  # type: ignore[misc]
+        error.message = printable(error.message)  # type: ignore[misc] # click says Final, and each class shows it in its way
         error.show()
         return 2
     except RunInterrupted as error:

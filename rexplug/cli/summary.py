@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,17 +12,17 @@ from rich.text import Text
 from rexplug.cli.progress import amount, duration
 
 if TYPE_CHECKING:
-    from rexplug.api import Recipe, Run, StageRecord
+    from rexplug.api import Recipe, Run
 
 
 def print_summary(run: Run, recipe: Recipe, console: Console) -> None:
     """Print the results of a run that is complete or was stopped after a stage."""
     # Results of weights or of a recipe that have changed since are not those of this run.
-    stages = {name: stage for name, stage in run.stages.items() if not stage.stale}
+    results = {name: stage.result or {} for name, stage in run.stages.items() if not stage.stale}
     console.print()
-    _print_corpus(stages, console)
-    _print_phases(stages, recipe, console)
-    _print_evaluation(stages, recipe, console)
+    _print_corpus(results, console)
+    _print_phases(results, recipe, console)
+    _print_evaluation(results, recipe, console)
     synthetic = [name for name, source in recipe.sources.items() if source.synthetic]
     if synthetic:
         console.print(
@@ -60,13 +60,12 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _print_corpus(stages: Mapping[str, StageRecord], console: Console) -> None:
-    result = stages["curate"].result if "curate" in stages else None
-    if not result:
+def _print_corpus(results: Mapping[str, Any], console: Console) -> None:
+    curated, tokens = results.get("curate"), results.get("tokenize", {})
+    if not curated:
         return
-    tokens = (stages["tokenize"].result if "tokenize" in stages else None) or {}
     table = _table("Corpus", "source", "read", "kept", "held out", "tokens")
-    for name, source in result["sources"].items():
+    for name, source in curated["sources"].items():
         stored = tokens.get(name) or {}
         table.add_row(
             name, amount(source["read"]["documents"]), amount(source["kept"]["documents"]),
@@ -76,12 +75,10 @@ def _print_corpus(stages: Mapping[str, StageRecord], console: Console) -> None:
     console.print()
 
 
-def _print_phases(stages: Mapping[str, StageRecord], recipe: Recipe, console: Console) -> None:
+def _print_phases(results: Mapping[str, Any], recipe: Recipe, console: Console) -> None:
     table = _table("Training", "phase", "tokens", "context", "steps", "tokens/s", "loss")
     for phase in recipe.phases:
-        name = f"train.{phase.name}"
-        result = stages[name].result if name in stages else None
-        if result:
+        if result := results.get(f"train.{phase.name}"):
             table.add_row(
                 phase.name, amount(result["tokens"]), str(phase.context), str(result["steps"]),
                 amount(result["tokens_per_second"]), f"{result['loss']:.3f}",
@@ -91,20 +88,17 @@ def _print_phases(stages: Mapping[str, StageRecord], recipe: Recipe, console: Co
         console.print()
 
 
-def _print_evaluation(stages: Mapping[str, StageRecord], recipe: Recipe, console: Console) -> None:
+def _print_evaluation(results: Mapping[str, Any], recipe: Recipe, console: Console) -> None:
     moments = ["initial", *(phase.name for phase in recipe.phases)]
-    results = {
-        moment: (stages[f"evaluate.{moment}"].result if f"evaluate.{moment}" in stages else None) or {}
-        for moment in [*moments, "baselines"]
-    }
-    baselines = results.pop("baselines")
-    evaluators = list(dict.fromkeys(name for result in results.values() for name in result))
+    evaluated = [results.get(f"evaluate.{moment}", {}) for moment in moments]
+    baselines = results.get("evaluate.baselines", {})
+    evaluators = list(dict.fromkeys(name for result in evaluated for name in result))
     if not evaluators:
         return
     table = _table("Evaluation (95 % interval of the last model measured)", "evaluation", *moments, *baselines)
     for name in evaluators:
-        measured = {index: results[moment][name] for index, moment in enumerate(moments) if name in results[moment]}
-        cells = [f"{measured[index]['value']:.3f}" if index in measured else "" for index in range(len(moments))]
+        measured = {index: result[name] for index, result in enumerate(evaluated) if name in result}
+        cells = [f"{measured[index]['value']:.3f}" if index in measured else "" for index in range(len(evaluated))]
         last = max(measured)
         metric = measured[last]
         if metric.get("low") is not None:

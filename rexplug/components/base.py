@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from abc import ABC
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
@@ -52,13 +52,21 @@ class Component(Documented, ABC):
 
     def subcomponents(self, kind: type[ComponentT]) -> Iterator[ComponentT]:
         """The components of `kind` among the options, and among the options of these."""
-        for field in type(self).model_fields:
-            value = getattr(self, field)
-            for item in value if isinstance(value, tuple | list) else (value,):
-                if isinstance(item, kind):
-                    yield item
-                if isinstance(item, Component):
-                    yield from item.subcomponents(kind)
+        options = (getattr(self, field) for field in type(self).model_fields)
+        return (component for component in components_in(options) if isinstance(component, kind))
+
+
+def components_in(values: Iterable[Any]) -> Iterator[Component]:
+    """The components among values and in their collections, at any depth; each is followed by those among its options."""
+    for value in values:
+        if isinstance(value, Component):
+            yield value
+            # An instance that `model_construct` made may lack options.
+            yield from components_in(getattr(value, field, None) for field in type(value).model_fields)
+        elif isinstance(value, Mapping):
+            yield from components_in(value.values())
+        elif isinstance(value, list | tuple | set | frozenset):
+            yield from components_in(value)
 
 
 class Components(Protocol):

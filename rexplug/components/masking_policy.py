@@ -76,6 +76,7 @@ class MaskingPolicy(Component):
     @property
     def scorers(self) -> tuple[SalienceScorer, ...]:
         """The salience scorers among the options."""
+        # mypy takes no abstract class for `type[ComponentT]`, since one could call it; it is only compared with here.
         return tuple(self.subcomponents(SalienceScorer))  # type: ignore[type-abstract]
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError, create_model
 from pydantic_core import PydanticSerializationError, PydanticUndefined
 
-from rexplug.components.base import Component, ComponentT
+from rexplug.components.base import Component, ComponentT, components_in
 from rexplug.errors import PluginError, brief
 
 _PLAIN = (str, int, float, bool, type(None))
@@ -64,6 +64,7 @@ def _default_problem(component: type[Component]) -> str | None:
     # Required options have no default to check. Where the others may change, make them optional, so that the others validate.
     trial = component
     if required and not_plain:
+        # mypy knows no overload of create_model for options whose names are only known at run time.
         trial = create_model(component.__name__, __base__=component, **dict.fromkeys(required, (Any, None)))  # type: ignore[call-overload]
     written: dict[str, Any] = {}
     for name, default in defaults.items():
@@ -114,7 +115,7 @@ class _ClassesOfDefaults:
     """Looks up the classes of the components among the defaults, which may not be registered yet."""
 
     def __init__(self, defaults: Mapping[str, Any]) -> None:
-        self.classes = {component.name: type(component) for component in _components(list(defaults.values()))}
+        self.classes = {component.name: type(component) for component in components_in(defaults.values())}
 
     def find(self, kind: type[ComponentT], name: str) -> type[ComponentT]:
         """The class with that name.
@@ -126,15 +127,3 @@ class _ClassesOfDefaults:
         if component is None or not issubclass(component, kind):
             raise PluginError(f"no {kind.__name__} is called '{name}'")
         return component
-
-
-def _components(value: Any) -> Iterator[Component]:
-    if isinstance(value, Component):
-        yield value
-        for name in type(value).model_fields:
-            yield from _components(getattr(value, name, None))
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _components(item)
-    elif isinstance(value, dict):
-        yield from _components(list(value.values()))

@@ -20,8 +20,8 @@ LARGE = 256 * 2**20
 
 
 @contextmanager
-def explain_damage(*roots: Path) -> Iterator[None]:
-    """Replaces an unexpected exception in the block by a message about damaged files, if one of these runs has some.
+def explain_damage(root: Path) -> Iterator[None]:
+    """Replaces an unexpected exception in the block by a message about damaged files, if this run has some.
 
     Raises:
         DataError: names the first damaged file.
@@ -31,9 +31,8 @@ def explain_damage(*roots: Path) -> Iterator[None]:
     except RexplugError:
         raise
     except Exception as error:
-        for root in roots:
-            for problem in damage(root):
-                raise DataError(problem) from error
+        for problem in damage(root):
+            raise DataError(problem) from error
         raise
 
 
@@ -54,12 +53,17 @@ def runs_among(arguments: Sequence[str]) -> list[Path]:
     return runs
 
 
+def damage_in(arguments: Sequence[str]) -> Iterator[str]:
+    """The problems of every run that `runs_among` recognizes in the arguments."""
+    for root in runs_among(arguments):
+        yield from damage(root)
+
+
 def damage(root: Path) -> Iterator[str]:
     """The problems of a run's files, small files first, each with how to repair it."""
     run = RunDirectory(root)
     try:
-        Manifest.existing(run)
-        yield from _wrong_shapes(run)
+        yield from _wrong_shapes(run, Manifest.existing(run))
         yield from _metrics_problems(run)
         for path in sorted(run.checkpoints.glob("**/model.safetensors")):
             if not _has_weights(path):
@@ -80,15 +84,15 @@ def _has_weights(weights: Path) -> bool:
         return False
 
 
-def _wrong_shapes(run: RunDirectory) -> Iterator[str]:
+def _wrong_shapes(run: RunDirectory, manifest: Manifest) -> Iterator[str]:
     """Files in place of folders and the reverse, and JSON files with other contents than rexplug writes."""
     if run.recipe.exists() and not run.recipe.is_file():
         yield f"{run.recipe} is not a file; {repair_hint(run.recipe)}"
     for path in (run.fitted, run.corpus, run.tokens, run.checkpoints, run.evaluation, run.model, run.root / "exports"):
         if path.exists() and not path.is_dir():
             yield f"{path} is a file and should be a folder; remove it, and the same command continues"
-    yield from _of_another_run(run)
-    trained = dict.fromkeys(_trained_phases(run), _TRAINED)
+    yield from _of_another_run(run, manifest)
+    trained = dict.fromkeys((f"train.{phase}" for phase in manifest.finished_phases()), _TRAINED)
     counts = {"documents": 0.0}
     files: list[tuple[Path, dict[str, Any]]] = [
         (run.manifest, {"versions": {}, "plugins": {}, "host": {}, "stages": {"*": {"seconds": 0.0}, **trained}}),
@@ -125,16 +129,9 @@ _TRAINED = {"result": {"tokens": 0.0, "steps": 0.0}}
 _METRICS = {"loss": 0.0, "learning_rate": 0.0, "shares": {}, "planned": {}, "source_loss": {}, "tokens_per_second": 0.0}
 
 
-def _trained_phases(run: RunDirectory) -> list[str]:
-    """The stages of the phases that are done."""
-    stages = Manifest.existing(run).values["stages"]
-    phases = [name for name in stages if name.startswith("train.") and name != "train.initial"]
-    return [name for name in phases if stages[name].get("status") == "done"]
-
-
-def _of_another_run(run: RunDirectory) -> Iterator[str]:
+def _of_another_run(run: RunDirectory, manifest: Manifest) -> Iterator[str]:
     """Whether the recipe in the folder belongs to another run."""
-    curated = Manifest.existing(run).stage("curate")
+    curated = manifest.stage("curate")
     if curated.get("status") != "done" or not run.recipe.is_file():
         return
     try:

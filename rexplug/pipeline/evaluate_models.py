@@ -50,7 +50,7 @@ def evaluation_data_of(recipe: Recipe, run: RunDirectory, progress: Progress) ->
     from rexplug.evaluation import EvaluationData
 
     if run.manifest.is_file():
-        done = {name for name, stage in Manifest.open(run).values["stages"].items() if stage.get("status") == "done"}
+        done = Manifest.open(run).finished_stages()
         for stage, folder in (("curate", run.corpus), ("tokenize", run.tokenizer)):
             if stage in done and not folder.is_dir():
                 raise DataError(f"{folder} is missing, and {stage} is done; --from {stage} makes it again")

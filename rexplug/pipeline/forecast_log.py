@@ -44,7 +44,6 @@ class ForecastRecorder:
         self._hardware = Hardware.find()
         self._forecast: Forecast | None = None
         self._moment = "before the run"
-        self._stale = True
         self._trained = False
 
     def before(self, stage: str) -> None:
@@ -66,7 +65,7 @@ class ForecastRecorder:
         """Append what a stage took, which ran from start to end, to the history."""
         guessed = any(size.how in ("unknown", "estimated") for size in self._current().plan.source_sizes.values())
         if stage in _COUNTING and guessed:
-            self._stale, self._moment = True, f"after {stage}"
+            self._forecast, self._moment = None, f"after {stage}"
         forecast = self._current()
         task = next((task for task in forecast.tasks if task.name == stage), None)
         if task is None or task.seconds is None or seconds <= 0:
@@ -99,9 +98,8 @@ class ForecastRecorder:
             )
 
     def _current(self) -> Forecast:
-        if self._forecast is None or self._stale:
+        if self._forecast is None:
             self._forecast = make_forecast(
                 self._recipe, self._run, machine=self._hardware, processes=distributed.world_size()
             )
-            self._stale = False
         return self._forecast

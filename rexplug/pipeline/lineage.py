@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING
 
 from rexplug.errors import DataError, RecipeError
 from rexplug.pipeline.manifest import Manifest
-from rexplug.run_directory import RunDirectory, repair_hint
+from rexplug.recipe import Recipe, load_run_recipe
+from rexplug.recipe.schema import Phase
+from rexplug.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from rexplug.batches import Lineage
 
 
-def finished_phases(root: Path) -> set[str]:
-    """The phases that a run has finished, even if its recipe has changed since."""
-    run = RunDirectory(root)
-    if not run.manifest.exists():
-        return set()
-    stages = Manifest.open(run).values["stages"]
-    return {
-        name.partition(".")[2]
-        for name, stage in stages.items()
-        if name.startswith("train.") and stage.get("status") == "done"
-    }
+def phases_named(recipe: Recipe, name: str | None) -> list[Phase]:
+    """The phase that `--phase` names; all phases if it is None.
+
+    Raises:
+        RecipeError: the recipe has no phase of that name.
+    """
+    phases = [phase for phase in recipe.phases if name in (None, phase.name)]
+    if not phases:
+        known = ", ".join(phase.name for phase in recipe.phases)
+        raise RecipeError(f"--phase {name}: unknown phase; the phases are {known}")
+    return phases
 
 
 def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
@@ -40,22 +42,16 @@ def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
     from rexplug.batches import Lineage, PositionHistory
     from rexplug.batches.history import FILE
     from rexplug.phase_stream import phase_stream
-    from rexplug.plugins.discovery import load_plugins
-    from rexplug.recipe import load_recipe
 
     run = RunDirectory(root)
     if not run.recipe.exists():
         Manifest.existing(run)
-        raise DataError(f"{run.recipe} is missing; {repair_hint(run.recipe)}")
-    recipe = load_recipe(run.recipe, (), load_plugins())
-    names = [known.name for known in recipe.phases]
-    if phase is not None and phase not in names:
-        raise RecipeError(f"--phase {phase}: unknown phase; the phases are {', '.join(names)}")
+    recipe = load_run_recipe(run)
+    chosen = phases_named(recipe, phase)
     missing = [name for name in recipe.sources if not (run.tokens / name / "store.json").exists()]
     if missing:
         raise DataError(f"{root} has no token store of '{missing[0]}' yet; rexplug run makes it")
     return {
-        chosen.name: Lineage(PositionHistory(run.checkpoints / chosen.name / FILE, phase_stream(recipe, chosen, run)))
-        for chosen in recipe.phases
-        if phase in (None, chosen.name)
+        one.name: Lineage(PositionHistory(run.checkpoints / one.name / FILE, phase_stream(recipe, one, run)))
+        for one in chosen
     }

@@ -105,6 +105,15 @@ class Manifest:
         """The entry of a stage; empty if it never started."""
         return dict(self.values["stages"].get(name, {}))
 
+    def finished_stages(self) -> dict[str, dict[str, Any]]:
+        """Name -> entry of the stages that are done, even if the recipe has changed since."""
+        return {name: stage for name, stage in self.values["stages"].items() if stage.get("status") == "done"}
+
+    def finished_phases(self) -> list[str]:
+        """The phases whose training is done, even if the recipe has changed since."""
+        stages = [name.partition(".") for name in self.finished_stages()]
+        return [phase for group, _, phase in stages if group == "train" and phase != "initial"]
+
     def set_stage(self, name: str, **values: Any) -> None:
         """Update the entry of a stage and write the manifest."""
         self.values["stages"].setdefault(name, {}).update(values)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rexplug.errors import DataError, RecipeError
+from rexplug.errors import DataError
+from rexplug.pipeline.lineage import phases_named
 from rexplug.pipeline.run import run_recipe
 from rexplug.planning.sources import source_sizes
 from rexplug.plugins.discovery import load_plugins
@@ -49,11 +50,11 @@ def token_stores_for_preview(
                 f"{recipe_or_run} has no token store of '{missing[0]}'; finish it with rexplug run RECIPE --until tokenize, or "
                 "give the recipe itself for a preview of a small sample"
             )
-        yield recipe, run, _phases(recipe, phase), f"from the token stores of {run.root}"
+        yield recipe, run, phases_named(recipe, phase), f"from the token stores of {run.root}"
         return
     registry = load_plugins()
     recipe = load_recipe(recipe_or_run, overrides, registry)
-    chosen = _phases(recipe, phase)
+    chosen = phases_named(recipe, phase)
     run = RunDirectory(Path("runs") / recipe.name)
     if all(size.store is not None for size in source_sizes(recipe, run).values()):
         yield recipe, run, chosen, f"from the token stores of {run.root}"
@@ -73,12 +74,3 @@ def token_stores_for_preview(
         except DataError as error:
             more = f"The preview read {documents} documents of each source; --documents reads more"
             raise DataError(f"{error}\n{more}") from None
-
-
-def _phases(recipe: Recipe, name: str | None) -> list[Phase]:
-    phases = [phase for phase in recipe.phases if name in (None, phase.name)]
-    if not phases:
-        raise RecipeError(
-            f"--phase {name}: unknown phase; the phases are {', '.join(phase.name for phase in recipe.phases)}"
-        )
-    return phases

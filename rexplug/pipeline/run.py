@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rexplug.errors import DataError, RunInterrupted
-from rexplug.io.atomic import replacing, write_text
+from rexplug.errors import RunInterrupted
+from rexplug.io.atomic import write_text
 from rexplug.pipeline.damage import explain_damage
 from rexplug.pipeline.forecast_log import ForecastRecorder
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
@@ -15,12 +14,11 @@ from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.pipeline.recipe_stages import RecipeStages
 from rexplug.pipeline.run_folder import remove_run_outputs, require_inputs_elsewhere, require_run_folder
 from rexplug.pipeline.run_stages import run_stages
-from rexplug.pipeline.stage_work import StageWork
+from rexplug.pipeline.stage_work import StageWork, write_documents
 from rexplug.pipeline.stages import Incomplete
-from rexplug.plugins.registry import Registry
 from rexplug.progress import Progress, Silent
-from rexplug.recipe import Recipe, dump_recipe, load_recipe
-from rexplug.run_directory import RunDirectory, repair_hint
+from rexplug.recipe import Recipe, dump_recipe, load_run_recipe
+from rexplug.run_directory import RunDirectory
 from rexplug.version import __version__
 
 
@@ -119,23 +117,13 @@ def train_with_main_rank(recipe: Recipe, root: Path) -> None:
     distributed.disconnect()
 
 
-def rewrite_report(root: Path, registry: Registry) -> list[Path]:
+def rewrite_report(root: Path) -> list[Path]:
     """Write the report and the model card of a run again from the files in its directory; returns their paths.
 
     Raises:
-        DataError: the folder is not a run directory.
+        DataError: the folder is not a run directory, or holds no recipe.
         RecipeError: its recipe names components that are not installed.
     """
-    from rexplug.report import write_card, write_report
-
     run = RunDirectory(root)
     Manifest.existing(run)
-    if not run.recipe.is_file():
-        raise DataError(f"{run.recipe} is missing; {repair_hint(run.recipe)}")
-    recipe = load_recipe(run.recipe, (), registry)
-    written = [write_report(run, recipe), write_card(run, recipe)]
-    if run.model.is_dir():
-        with replacing(run.model / "README.md") as temporary:
-            shutil.copyfile(run.card, temporary)
-        written.append(run.model / "README.md")
-    return written
+    return write_documents(run, load_run_recipe(run))

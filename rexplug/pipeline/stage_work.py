@@ -84,10 +84,9 @@ class StageWork:
             record_checksums(run.tokenizer)
         require_intact(run.tokenizer, REMAKE_TOKENIZER)
         self._require_learnt_ids()
-        scorers = dict(zip((scorer.channel for scorer in recipe.scorers), self._fitted_scorers(), strict=True))
         return tokenize(
-            run.corpus, sources, run.tokenizer, scorers, tokens=run.tokens, executor=recipe.curation.executor,
-            progress=self.progress,
+            run.corpus, sources, run.tokenizer, self._fitted_scorers(), tokens=run.tokens,
+            executor=recipe.curation.executor, progress=self.progress,
         )  # fmt: skip
 
     def initialize(self) -> Any:
@@ -191,10 +190,11 @@ class StageWork:
 
         metrics: dict[str, Any] = {}
         failed: list[str] = []
+        data = self.evaluation_data()
         for name in distinct([ModelSpec.parse(baseline) for baseline in self.recipe.baselines]):
             try:
                 results: Mapping[str, Mapping[str, Any]] = evaluate(
-                    self.recipe.evaluators, name.load, self.evaluation_data(), name=name.label,
+                    self.recipe.evaluators, name.load, data, name=name.label,
                     folder=self.run.baselines / name.label, progress=self.progress,
                 )  # fmt: skip
             except RexplugError as error:
@@ -209,7 +209,9 @@ class StageWork:
         """What evaluators measure on: held-out documents, and the scorer that tells salient words from others."""
         from rexplug.evaluation import EvaluationData
 
-        return EvaluationData(self._held_out(), self.recipe.seed, self._evaluation_scorer(), self.run.tokenizer)
+        scorer = self.recipe.evaluation_scorer
+        fitted = self._fitted_scorers()[scorer.channel] if scorer is not None else None
+        return EvaluationData(self._held_out(), self.recipe.seed, fitted, self.run.tokenizer)
 
     def export(self) -> Any:
         """Write the Hugging Face model of the last phase and compare its logits with those of the checkpoint."""
@@ -225,13 +227,8 @@ class StageWork:
 
     def report(self) -> Any:
         """Write the report and the model card, and copy the card beside the exported weights."""
-        from rexplug.report import write_card, write_report
-
         self.progress.start("report")
-        write_report(self.run, self.recipe)
-        card = write_card(self.run, self.recipe)
-        with replacing(self.run.model / "README.md") as temporary:
-            shutil.copyfile(card, temporary)
+        write_documents(self.run, self.recipe)
         return None
 
     def _require_intact(self, checkpoint: Path) -> None:
@@ -248,22 +245,15 @@ class StageWork:
         folder = self.run.checkpoints / moment
         return folder / "final" if (folder / "final").is_dir() else folder
 
-    def _fitted_scorers(self) -> tuple[SalienceScorer, ...]:
+    def _fitted_scorers(self) -> dict[str, SalienceScorer]:
+        """Channel -> the fitted scorer that fills it."""
         from rexplug.tokens.tokenize import fit_scorers
 
-        return fit_scorers(
-            self.recipe.scorers,
-            self.run.corpus,
-            list(self.recipe.sources),
-            folder=self.run.fitted,
-            seed=self.recipe.seed,
-        )
-
-    def _evaluation_scorer(self) -> SalienceScorer | None:
-        """The fitted scorer by which evaluators tell salient words from others."""
-        fitted = dict(zip((scorer.channel for scorer in self.recipe.scorers), self._fitted_scorers(), strict=True))
-        scorer = self.recipe.evaluation_scorer
-        return fitted[scorer.channel] if scorer is not None else None
+        recipe, run = self.recipe, self.run
+        fitted = fit_scorers(
+            recipe.scorers, run.corpus, list(recipe.sources), folder=run.fitted, seed=recipe.seed
+        )  # fmt: skip
+        return dict(zip((scorer.channel for scorer in recipe.scorers), fitted, strict=True))
 
     def _held_out(self) -> dict[str, list[Document]]:
         from rexplug.document_files import read_documents
@@ -291,6 +281,18 @@ class StageWork:
         own = metric_lines(self.run.metrics, lambda name, step: name != phase)
         adopted = metric_lines(donor.metrics, lambda name, step: name == phase)
         write_text(self.run.metrics, "".join([*own, *adopted]))
+
+
+def write_documents(run: RunDirectory, recipe: Recipe) -> list[Path]:
+    """Write the report and the model card, and copy the card beside the exported weights; returns the files."""
+    from rexplug.report import write_card, write_report
+
+    written = [write_report(run, recipe), write_card(run, recipe)]
+    if run.model.is_dir():
+        with replacing(run.model / run.card.name) as temporary:
+            shutil.copyfile(run.card, temporary)
+        written.append(run.model / run.card.name)
+    return written
 
 
 def _main_metrics(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

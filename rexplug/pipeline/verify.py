@@ -59,7 +59,7 @@ def verify_run(root: Path, *, content_up_to: int | None = None) -> Iterator[Veri
         yield _folder(folder, content_up_to, "rexplug export writes it again")
     if run.metrics.exists():
         yield _metrics(run.metrics)
-    elif any(name.startswith("train.") and name != "train.initial" for name, _ in _done(manifest)):
+    elif manifest.finished_phases():
         yield VerifiedPart(run.root, "--from train makes it again", problems=[f"{run.metrics} is missing"])
     if not run.recipe.exists():
         yield VerifiedPart(run.root, "rexplug run RECIPE writes it again", problems=[f"{run.recipe} is missing"])
@@ -73,18 +73,10 @@ def verify_run(root: Path, *, content_up_to: int | None = None) -> Iterator[Veri
             )
 
 
-def _done(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Name and entry of every finished stage."""
-    for name in manifest.values["stages"]:
-        recorded = manifest.stage(name)
-        if recorded.get("status") == "done":
-            yield name, recorded
-
-
 def _recorded(run: RunDirectory, manifest: Manifest, limit: int | None) -> Iterator[VerifiedPart]:
     """The files whose checksums are in the manifest, by folder; for a file that two stages wrote the later entry counts."""
     places: dict[Path, dict[Path, tuple[str, Mapping[str, Any]]]] = {}
-    for name, recorded in _done(manifest):
+    for name, recorded in manifest.finished_stages().items():
         for path, entry in recorded.get("files", {}).items():
             places.setdefault((run.root / path).parent, {})[run.root / path] = name, entry
     for folder, files in places.items():
@@ -150,7 +142,7 @@ def _metrics(path: Path) -> VerifiedPart:
 
 def _expected(run: RunDirectory, manifest: Manifest) -> Iterator[tuple[str, Path]]:
     """Stage and path of everything that finished stages must have written; folders come before what is in them."""
-    for name, stage in _done(manifest):
+    for name, stage in manifest.finished_stages().items():
         for path in _outputs_of(run, name, stage.get("result") or {}):
             yield name, path
 

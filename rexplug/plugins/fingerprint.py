@@ -10,9 +10,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from rexplug.components import Component
+from rexplug.components.base import components_in
 
 _CORE = "rexplug"
 _SHARED = ("site-packages", "dist-packages")
@@ -39,7 +39,7 @@ class PluginCode:
         their own, only the hash.
         """
         roots: dict[str, dict[str, Path | type]] = {}
-        for component in _walk(components):
+        for component in components_in(components):
             for base in type(component).__mro__:
                 package = base.__module__.partition(".")[0]
                 if issubclass(base, Component) and package != _CORE:
@@ -61,18 +61,6 @@ class PluginCode:
         if root not in self._hashes:
             self._hashes[root] = _files_hash(root)
         return self._hashes[root]
-
-
-def _walk(values: Iterable[Any]) -> Iterator[Component]:
-    """Components and the components among their options, at any depth."""
-    for value in values:
-        if isinstance(value, Component):
-            yield value
-            yield from _walk(getattr(value, field) for field in type(value).model_fields)
-        elif isinstance(value, Mapping):
-            yield from _walk(value.values())
-        elif isinstance(value, list | tuple | set | frozenset):
-            yield from _walk(value)
 
 
 def _roots(component: type) -> Iterator[tuple[str, Path | type]]:

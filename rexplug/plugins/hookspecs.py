@@ -85,8 +85,7 @@ def specifications() -> ModuleType:
 
 
 def _specification(hook: Hook) -> Callable[[], Any]:
-    def specification() -> Any:
-        raise NotImplementedError
+    def specification() -> None: ...  # pluggy reads its name and calls the implementations
 
     specification.__name__ = specification.__qualname__ = hook.name
     specification.__doc__ = hook.description

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from rexplug.components import Component
-from rexplug.errors import RecipeError, brief
+from rexplug.errors import DataError, RecipeError, brief
 from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.registry import Registry
 from rexplug.recipe.schema import Phase, Recipe
 from rexplug.recipe.strict_yaml import DEEPEST, KeyPath, ParsedYaml, parse, parse_file, parse_mapping, sound_text
+from rexplug.run_directory import RunDirectory, repair_hint
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
 _MOST_PROBLEMS = 50
@@ -48,6 +49,18 @@ def load_recipe(
         return Recipe.model_validate(source.value, context={"components": registry})
     except ValidationError as error:
         raise _error(path, _problems(error, source, path, registry)) from None
+
+
+def load_run_recipe(run: RunDirectory) -> Recipe:
+    """The recipe that a run keeps in its directory.
+
+    Raises:
+        DataError: the run has none.
+        RecipeError: it cannot be loaded here, e.g. because a plugin is not installed.
+    """
+    if not run.recipe.is_file():
+        raise DataError(f"{run.recipe} is missing; {repair_hint(run.recipe)}")
+    return load_recipe(run.recipe)
 
 
 def load_section(

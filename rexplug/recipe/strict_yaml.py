@@ -85,7 +85,7 @@ class _Loader(yaml.SafeLoader):
 
     def _here(self) -> int:
         """The line of the next node; the position of the scanner is after it."""
-        line: int = self.peek_event().start_mark.line  # type: ignore[no-untyped-call]
+        line: int = self.peek_event().start_mark.line  # type: ignore[no-untyped-call] # its stub has no types
         return line + 1
 
 

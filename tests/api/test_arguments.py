@@ -134,10 +134,24 @@ def test_a_run_stands_for_its_folder(tokenized_run):
     assert api.preview(run)[1] == f"from the token stores of {where.root}"
 
 
-def test_a_progress_that_is_none(tokenized_run):
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda recipe, root: rexplug.run(recipe, run_dir=root, progress=True),
+        lambda recipe, root: api.preview(root, progress=True),
+        lambda recipe, root: rexplug.evaluate("bm25", recipe, run_dir=root, progress=True),
+    ],
+)
+def test_a_progress_that_is_none(tokenized_run, call):
     _, recipe, where = tokenized_run
-    assert refused(lambda: rexplug.run(recipe, run_dir=where.root, progress=True)) == (
+    assert refused(lambda: call(recipe, where.root)) == (
         "progress is an object with start, update and note (see rexplug.api.Progress), not True"
+    )
+
+
+def test_a_run_to_share_with_that_is_none(tmp_path):
+    assert refused(lambda: api.ablate(RECIPE, vary="seed=[1, 2]", share_with=tmp_path)) == (
+        f"{tmp_path} is not a run directory: it has no run.json; give one like runs/NAME"
     )
 
 

@@ -126,24 +126,20 @@ def _checkpoint(
         problems.append(
             f"tokenizer: a checkpoint needs its own tokenizer, whose ids it was trained with: tokenizer: {{from: {name}}}"
         )
-    path: Path | None = Path(name) / "config.json"
-    if Path(name).is_dir():
-        if revision is not None:
-            problems.append(f"model.revision: '{name}' is a folder, and only hub repositories have revisions")
-    else:
-        path = cached_file(name, "config.json", revision)
-    if path is None or not path.exists():
-        if Path(name).is_dir():
+    is_folder = Path(name).is_dir()
+    if is_folder and revision is not None:
+        problems.append(f"model.revision: '{name}' is a folder, and only hub repositories have revisions")
+    start = _inspection(recipe)
+    if start is None:
+        if is_folder:
             problems.append(f"model.from: the folder '{name}' has no config.json")
         elif is_hub_name(name):
             unchecked["model.from"] = HubName("model", name, revision)
         else:
             problems.append(f"model.from: the folder '{name}' does not exist")
         return
-    start = _inspection(recipe)
-    assert start is not None
     own = checkpoint_problems(name, start)
-    if not own and Path(name).is_dir():
+    if not own and is_folder:
         try:
             require_unaltered(Path(name))
         except DataError as error:
@@ -156,14 +152,15 @@ def _checkpoint(
 
 
 def _inspection(recipe: Recipe) -> Inspection | None:
-    """The config and weights of the starting checkpoint, as far as they are on this machine."""
+    """The config and weights of the starting checkpoint; None if its config is not on this machine."""
     name, revision = recipe.model.from_, recipe.model.revision
     if name is None:
         return None
-    path = Path(name) / "config.json" if Path(name).is_dir() else cached_file(name, "config.json", revision)
+    is_folder = Path(name).is_dir()
+    path = Path(name) / "config.json" if is_folder else cached_file(name, "config.json", revision)
     if path is None or not path.exists():
         return None
-    return inspect_checkpoint(path.parent, weights=Path(name).is_dir() or has_weights(path.parent))
+    return inspect_checkpoint(path.parent, weights=is_folder or has_weights(path.parent))
 
 
 def _theta_problems(recipe: Recipe, config: ConfigFile) -> list[str]:
