@@ -120,9 +120,14 @@ def _json(metadata: Mapping[str, Any]) -> str:
         return text
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The Parquet files of a folder in their order; those that are still being written are left out."""
+    return sorted(folder.glob("[!.]*.parquet"))
+
+
 def read_documents(folder: Path) -> Iterator[Document]:
     """The documents of a folder of Parquet files, in order of file and row."""
-    for path in sorted(folder.glob("[!.]*.parquet")):
+    for path in files_in(folder):
         yield from read_file(path)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rexplug.batches import IGNORED, BatchStream, PackedRow, Position
 from rexplug.batches.masking import row_generator
 from rexplug.components import Document, Reason, SalienceScorer, TokenBatch, TokenizedDocument
+from rexplug.document_files import files_in
 from rexplug.io.tokenizer_files import open_tokenizer
 from rexplug.phase_stream import phase_stream
 from rexplug.recipe import Recipe
@@ -299,7 +300,7 @@ def kept_text(store: TokenStore, folder: Path, number: int) -> str | None:
             break
         number -= counts["documents"]
         shard += 1
-    files = sorted(folder.glob("[!.]*.parquet"))
+    files = files_in(folder)
     if shard >= len(files):
         return None
     with pq.ParquetFile(files[shard]) as file:

@@ -23,7 +23,7 @@ from datatrove.pipeline.base import PipelineStep
 from numpy.typing import NDArray
 
 from rexplug.components import Document, SalienceScorer
-from rexplug.document_files import read_file
+from rexplug.document_files import files_in, read_file
 from rexplug.io.atomic import write_json
 from rexplug.plugins.calls import score_document
 from rexplug.tokens.encode import Encoder
@@ -51,7 +51,7 @@ class ReadKept(PipelineStep):
         """
         if data:
             yield from data
-        for path in sorted(self.folder.glob("[!.]*.parquet"))[rank::world_size]:
+        for path in files_in(self.folder)[rank::world_size]:
             for row, document in enumerate(read_file(path)):
                 self.stat_update("documents")
                 if document.metadata.get("place"):

@@ -11,7 +11,7 @@ from typing import Any
 
 from rexplug.checksums import file_problem, read_checksums
 from rexplug.components import CorpusSample, Document, SalienceScorer, TokenizedDocument
-from rexplug.document_files import read_documents
+from rexplug.document_files import files_in, read_documents
 from rexplug.errors import DataError
 from rexplug.executors import Job, run_jobs, shared_ray_cluster
 from rexplug.executors.datatrove_logging import silence_datatrove
@@ -118,7 +118,7 @@ def tokenize(
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in list(folder.glob(".tmp-*")):  # of processes that were killed while writing
             leftover.unlink()
-        files = sorted(kept.glob("[!.]*.parquet"))
+        files = files_in(kept)
         sizes[source] = [_rows(path) for path in files]
         for shard, rows in enumerate(sizes[source]):
             record = shard_record(folder, shard)
@@ -143,7 +143,7 @@ def _shard(
     """Make one shard, in this process or in a worker; returns the number of its documents."""
     from rexplug.tokens.step import ReadKept, TokenizeDocuments, counts_path
 
-    file = sorted(kept.glob("[!.]*.parquet"))[shard]
+    file = files_in(kept)[shard]
     written = read_checksums(kept.parent).get(f"{kept.name}/{file.name}")
     problem = file_problem(file, written) if written is not None else None
     if problem is not None:
