@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from rexplug.components import CorpusFilter, Document
 from rexplug.corpus.decontaminate import Decontaminate, list_hits
 from rexplug.corpus.filters_setup import decontamination, with_classifier
-from rexplug.document_files import files_in
+from rexplug.document_files import document_of, files_in
 from rexplug.errors import DataError
 from rexplug.plugins.calls import judge_document
 from rexplug.recipe import Recipe
@@ -80,12 +79,11 @@ def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[D
             table: Any = pq.read_table(path) if rows else None  # once, however often an id stands in it
             for row in rows:
                 values = table.slice(row, 1).to_pylist()[0]
-                document = Document(values["id"], values["text"], values["url"], json.loads(values["metadata"]))
+                document = document_of(values)
                 step = values.get("step")
                 duplicate = step == "deduplicate"
                 hits: tuple[Mapping[str, Any], ...] = ()
-                last = decontamination(recipe, run)
-                if step == Decontaminate.name and last is not None:
+                if step == Decontaminate.name and (last := decontamination(recipe, run)) is not None:
                     hits = tuple(hit for hit in list_hits(run.corpus, source, last) if hit["id"] == id)
                 yield DocumentOutcome(
                     source, part, document, path, row, step, values.get("reason"), values.get("score"),
