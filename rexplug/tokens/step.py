@@ -27,6 +27,7 @@ from rexplug.document_files import files_in, read_file
 from rexplug.io.atomic import write_json
 from rexplug.plugins.calls import score_document
 from rexplug.tokens.encode import Encoder
+from rexplug.tokens.shards import counts_path
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import WORD_START, has_shard, write_shard
 
@@ -125,11 +126,6 @@ class TokenizeDocuments(PipelineStep):
 
 def _url(document: Document | DatatroveDocument) -> str | None:
     return document.metadata.get("url") if isinstance(document, DatatroveDocument) else document.url
-
-
-def counts_path(folder: Path, shard: int) -> Path:
-    """The file with the counts of a shard, from which `close` makes those of the store."""
-    return folder / f"counts-{shard:05d}.json"
 
 
 def _counts(

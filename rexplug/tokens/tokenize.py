@@ -21,7 +21,7 @@ from rexplug.progress import Progress
 from rexplug.recipe.schema import Executor
 from rexplug.run_directory import read_fitted, read_json, repair_hint
 from rexplug.tokens.encode import Encoder
-from rexplug.tokens.shards import shard_record
+from rexplug.tokens.shards import counts_path, shard_record
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import WORD_START, close_store, has_shard
 from rexplug.tokens.tokenizer import tokenizer_hash
@@ -141,7 +141,7 @@ def _shard(
     kept: Path, folder: Path, tokenizer: Path, scorers: Mapping[str, SalienceScorer], shard: int, num_shards: int
 ) -> int:
     """Make one shard, in this process or in a worker; returns the number of its documents."""
-    from rexplug.tokens.step import ReadKept, TokenizeDocuments, counts_path
+    from rexplug.tokens.step import ReadKept, TokenizeDocuments
 
     file = files_in(kept)[shard]
     written = read_checksums(kept.parent).get(f"{kept.name}/{file.name}")
@@ -169,8 +169,6 @@ def close(folder: Path, *, shards: int, tokenizer: Path, scorers: Iterable[str])
     Raises:
         DataError: a shard or a channel is missing, or the store was made with another tokenizer.
     """
-    from rexplug.tokens.step import counts_path
-
     names = list(scorers)
     special = SpecialTokens.read(tokenizer)
     totals: dict[str, Any] = dict(
