@@ -51,7 +51,7 @@ def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
     names = [known.name for known in recipe.phases]
     if phase is not None and phase not in names:
         raise RecipeError(f"--phase {phase}: unknown phase; the phases are {', '.join(names)}")
-    missing = [name for name in recipe.sources if not (run.tokens / name / "store.json").exists()]
+    missing = run.missing_stores(recipe.sources)
     if missing:
         raise DataError(f"{root} has no token store of '{missing[0]}' yet; rexplug run makes it")
     return {
