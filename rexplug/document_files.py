@@ -46,6 +46,7 @@ class DocumentWriter:
         kinds = {"id": "string", "text": "string", "url": "string", "metadata": "string", **self.columns}
         self._schema = pa.schema(list(kinds.items()))
         self._writer = pq.ParquetWriter(temporary, self._schema, compression="zstd", compression_level=1)
+        self._stack.push(self._close)
         return self
 
     def write(self, document: Document, *columns: Any) -> None:
@@ -96,15 +97,14 @@ class DocumentWriter:
             self._writer.write_table(pa.Table.from_batches(self._batches, self._schema).combine_chunks())
         self._batches, self._num_pending, self._num_characters = [], 0, 0
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        try:
-            if kind is None:
-                self._flush()
-            self._writer.close()
-        except BaseException as problem:
-            self._stack.__exit__(type(problem), problem, problem.__traceback__)
-            raise
-        self._stack.__exit__(kind, error, trace)
+    def _close(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Complete the temporary file, before it takes its name; what is raised here keeps it from doing so."""
+        if kind is None:
+            self._flush()
+        self._writer.close()
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
 
 
 def _json(metadata: Mapping[str, Any]) -> str:
@@ -120,9 +120,14 @@ def _json(metadata: Mapping[str, Any]) -> str:
         return text
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The Parquet files of a folder in their order; those that are still being written are left out."""
+    return sorted(folder.glob("[!.]*.parquet"))
+
+
 def read_documents(folder: Path) -> Iterator[Document]:
     """The documents of a folder of Parquet files, in order of file and row."""
-    for path in sorted(folder.glob("[!.]*.parquet")):
+    for path in files_in(folder):
         yield from read_file(path)
 
 

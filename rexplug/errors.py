@@ -41,6 +41,12 @@ def one_line(error: object, limit: int = 300) -> str:
     return " ".join(str(error).split())[:limit]
 
 
+def first_line(error: BaseException, limit: int = 300) -> str:
+    """The first line of an exception's text, cut at `limit` characters; the name of its class if it has no text."""
+    text = str(error).strip()
+    return text.splitlines()[0][:limit] if text else type(error).__name__
+
+
 def printable(text: str) -> str:
     """A message that is safe to show on a terminal: control characters and lone surrogates are escaped, long lines cut."""
     if not text.isascii() and any(unicodedata.category(character) == "Cs" for character in text):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,6 +183,10 @@ class RunDirectory:
     def tokens(self) -> Path:
         """`<source>/`: a token store per source."""
         return self.root / "tokens"
+
+    def missing_stores(self, sources: Iterable[str]) -> list[str]:
+        """Those of the sources that have no finished token store."""
+        return [name for name in sources if not (self.tokens / name / "store.json").exists()]
 
     @property
     def checkpoints(self) -> Path:

@@ -57,26 +57,32 @@ class RowMaker:
         Raises:
             PluginError: the masking policy chose a special token, or not exactly its budget.
         """
+        token_ids, view = self.unmasked(samples)
+        size = len(view.token_ids)
         lengths = [sample.length for sample in samples]
+        masked = self.masker.mask(view, progress, row_generator(self.seed, self.phase, batch, number), out=token_ids)
+        return PackedRow(
+            number, masked.token_ids, masked.labels, self._position_ids(lengths, len(token_ids) - size),
+            view.cu_seqlens.astype(np.int32), max(lengths), size, masked.num_masked,
+            np.array([sample.source for sample in samples], np.int64),
+            np.array([sample.document for sample in samples], np.int64), samples,
+        )  # fmt: skip
+
+    def unmasked(self, samples: Sequence[SampleRecord]) -> tuple[NDArray[np.int64], TokenBatch]:
+        """The ids of a row with padding, `[T]`, and the row as the policy sees it: read-only, over the same memory."""
         cu_seqlens = np.zeros(len(samples) + 1, np.int64)
-        np.cumsum(lengths, out=cu_seqlens[1:])
+        np.cumsum([sample.length for sample in samples], out=cu_seqlens[1:])
         size = int(cu_seqlens[-1])
-        width = max(self.row_tokens, size)
         stored = self._gather(None, samples)
         # Special tokens that occur in the text itself are not masked either.
         maskable = ~self.masker.is_special(stored)
-        token_ids = np.empty(width, np.int64)
+        token_ids = np.empty(max(self.row_tokens, size), np.int64)
         token_ids[:size], token_ids[size:] = stored, self.masker.special.pad
         channels = {name: self._gather(channel, samples) for name, channel in self.channels.items()}
         view = TokenBatch(token_ids[:size], cu_seqlens, maskable, channels)
         for array in (view.token_ids, cu_seqlens, maskable):
             array.flags.writeable = False  # to the policy; `token_ids` itself is masked in place
-        masked = self.masker.mask(view, progress, row_generator(self.seed, self.phase, batch, number), out=token_ids)
-        return PackedRow(
-            number, masked.token_ids, masked.labels, self._position_ids(lengths, width - size), cu_seqlens.astype(np.int32),
-            max(lengths), size, masked.num_masked, np.array([sample.source for sample in samples], np.int64),
-            np.array([sample.document for sample in samples], np.int64), samples,
-        )  # fmt: skip
+        return token_ids, view
 
     def _gather(self, channel: str | None, samples: Sequence[SampleRecord]) -> NDArray[Any]:
         """The samples one after the other, `[num_tokens]`, each between [CLS] and [SEP] (tokens) or zeros (a channel).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ from rexplug.batches.packing import LOOK_AHEAD, Packer, Window
 from rexplug.batches.position import BatchPlan, GlobalBatch, Position, rank_rows
 from rexplug.batches.rows import RowMaker
 from rexplug.batches.samples import SampleRecord, Samples
-from rexplug.components import MaskingPolicy, MixingSchedule
+from rexplug.components import MaskingPolicy, MixingSchedule, TokenBatch
 from rexplug.errors import DataError
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import TokenStore
@@ -200,6 +200,10 @@ class BatchStream:
             tuple((source, index) for source, window in enumerate(windows) for index in window.deferred),
         )  # fmt: skip
         return plan, after
+
+    def unmasked(self, samples: Sequence[SampleRecord]) -> TokenBatch:
+        """A row of these samples as the masking policy sees it: without masks and padding."""
+        return self._maker.unmasked(samples)[1]
 
     def make(self, plan: BatchPlan, *, rank: int = 0, world: int = 1) -> GlobalBatch:
         """Make the rows of a planned batch, or those of one rank of `world`.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rexplug.components import CorpusFilter, Document, Evaluator, FineTuning, Verdict
 from rexplug.corpus.rolling_hash import Hashes, powers, prefix_sums, window_hashes
+from rexplug.document_files import files_in
 from rexplug.io.atomic import replacing, write_json
 from rexplug.recipe.schema import Decontamination
 from rexplug.run_directory import read_json
@@ -190,8 +191,7 @@ def list_hits(corpus: Path, source: str, filter_: Decontaminate) -> Iterator[dic
     """Yield every dropped document of a source with each evaluator's text that it matches."""
     import pyarrow.dataset as ds
 
-    folder = corpus / source / "dropped"
-    files = sorted(str(path) for path in folder.glob("[!.]*.parquet"))
+    files = files_in(corpus / source / "dropped")
     if not files:
         return
     index = _index(str(filter_.index))

@@ -32,6 +32,7 @@ class IdHashWriter:
     def __enter__(self) -> Self:
         self._temporary = self._stack.enter_context(replacing(self.path))
         self._file = self._temporary.open("wb")
+        self._stack.push(self._close)
         return self
 
     def add(self, id: str) -> None:
@@ -44,17 +45,16 @@ class IdHashWriter:
         self._file.write(b"".join(self._hashes))
         self._hashes = []
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        try:
-            if kind is None:
-                self._flush()
-            self._file.close()
-            if kind is None and self._temporary.stat().st_size:
-                np.memmap(self._temporary, np.uint64, "r+").sort()
-        except BaseException as problem:
-            self._stack.__exit__(type(problem), problem, problem.__traceback__)
-            raise
-        self._stack.__exit__(kind, error, trace)
+    def _close(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Complete the temporary file, before it takes its name; what is raised here keeps it from doing so."""
+        if kind is None:
+            self._flush()
+        self._file.close()
+        if kind is None and self._temporary.stat().st_size:
+            np.memmap(self._temporary, np.uint64, "r+").sort()
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
 
 
 def _hash(id: str) -> bytes:

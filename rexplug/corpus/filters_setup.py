@@ -16,6 +16,7 @@ from rexplug.corpus.decontaminate import (
     list_hits,
     why_not_compared,
 )
+from rexplug.document_files import files_in
 from rexplug.io.atomic import write_json, write_text
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
@@ -102,7 +103,7 @@ def _duplicates_by_domain(folder: Path, most: int = 20) -> dict[str, int]:
     """Host -> number of dropped duplicates, the hosts with the most first."""
     import pyarrow.dataset as ds
 
-    files = sorted(str(path) for path in folder.glob("[!.]*.parquet"))
+    files = files_in(folder)
     counts: dict[str, int] = {}
     if files:
         is_duplicate = ds.field("step") == "deduplicate"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from rexplug.components import CorpusFilter, Document
 from rexplug.corpus.decontaminate import Decontaminate, list_hits
 from rexplug.corpus.filters_setup import decontamination, with_classifier
+from rexplug.document_files import document_of, files_in
 from rexplug.errors import DataError
 from rexplug.plugins.calls import judge_document
 from rexplug.recipe import Recipe
@@ -73,18 +73,17 @@ def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[D
     import pyarrow.parquet as pq
 
     for part in PARTS:
-        for path in sorted((run.corpus / source / part).glob("[!.]*.parquet")):
+        for path in files_in(run.corpus / source / part):
             ids = pq.read_table(path, columns=["id"])["id"]
             rows = pc.indices_nonzero(pc.equal(ids, id)).to_pylist()
             table: Any = pq.read_table(path) if rows else None  # read once, however often an id occurs in it
             for row in rows:
                 values = table.slice(row, 1).to_pylist()[0]
-                document = Document(values["id"], values["text"], values["url"], json.loads(values["metadata"]))
+                document = document_of(values)
                 step = values.get("step")
                 duplicate = step == "deduplicate"
                 hits: tuple[Mapping[str, Any], ...] = ()
-                last = decontamination(recipe, run)
-                if step == Decontaminate.name and last is not None:
+                if step == Decontaminate.name and (last := decontamination(recipe, run)) is not None:
                     hits = tuple(hit for hit in list_hits(run.corpus, source, last) if hit["id"] == id)
                 yield DocumentOutcome(
                     source, part, document, path, row, step, values.get("reason"), values.get("score"),
@@ -123,7 +122,7 @@ def _twin(corpus: Path, sources: Sequence[str], document: Document) -> dict[str,
     plain = " ".join(document.text.lower().split())
     best: dict[str, Any] | None = None
     for source, part in ((source, part) for source in sources for part in ("kept", "held_out")):
-        files = sorted(str(path) for path in (corpus / source / part).glob("[!.]*.parquet"))
+        files = files_in(corpus / source / part)
         for batch in ds.dataset(files).to_batches(columns=["id", "text"]) if files else ():
             for row in batch.to_pylist():
                 same = " ".join(row["text"].lower().split()) == plain
@@ -153,7 +152,7 @@ def _some_ids(recipe: Recipe, run: RunDirectory) -> list[str]:
 
     for source in recipe.sources:
         for part in PARTS:
-            for path in sorted((run.corpus / source / part).glob("[!.]*.parquet")):
+            for path in files_in(run.corpus / source / part):
                 ids = pq.read_table(path, columns=["id"]).slice(0, 3)["id"].to_pylist()
                 if ids:
                     return [str(id) for id in ids]

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, first_line
 from rexplug.evaluation.model_folder import not_evaluable
 from rexplug.model.checkpoint.inspection import evaluation_problem
-from rexplug.model.checkpoint.loading import Loaded, encoder_problem, first_line, lacks_head, load_pretrained
+from rexplug.model.checkpoint.loading import Loaded, encoder_problem, lacks_head, load_pretrained
 
 _SEED = 7919
 _HEADS = ("ForMaskedLM", "ForPreTraining")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rexplug.errors import DataError, PluginError, RexplugError
-
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
+from rexplug.errors import DataError, PluginError, RexplugError, full_disk
 
 ReportDone = Callable[[int, int], None]
 """Called with the number of jobs that are done, and the number of documents of the latest."""
@@ -36,7 +32,7 @@ class Job:
         try:
             return self.function(*self.arguments)
         except OSError as error:
-            if error.errno in _DISK_FULL or "No space left" in str(error) or "File too large" in str(error):
+            if full_disk(error) or "No space left" in str(error) or "File too large" in str(error):
                 raise DataError(
                     f"no room to write {self.title}: {error}; finished shards are kept: make room and run the same command "
                     "again"

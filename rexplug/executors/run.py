@@ -34,8 +34,7 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, *, logs: Path, progress: P
 
     if executor.use != "local":
         run_on_cluster(todo, executor, logs, report)
+    elif executor.workers == 1 or len(todo) == 1:
+        run_in_this_process(todo, executor.retries, report)
     else:
-        if executor.workers == 1 or len(todo) == 1:
-            run_in_this_process(todo, executor.retries, report)
-        else:
-            run_in_processes(todo, min(executor.workers, len(todo)), executor.retries, report)
+        run_in_processes(todo, min(executor.workers, len(todo)), executor.retries, report)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, first_line
 
 
 def require_file(path: Path) -> None:
@@ -36,8 +36,7 @@ def read_json_file(path: Path) -> Any:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path} is not JSON: {reason}") from None
+        raise DataError(f"{path} is not JSON: {first_line(error)}") from None
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, first_line
 from rexplug.io.atomic import write_json
 from rexplug.io.json_files import read_json_file, read_json_object
 
@@ -218,7 +218,7 @@ def open_tokenizer(folder: Path) -> Any:
     try:
         fast = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower
-        raise DataError(f"{path} is not a tokenizer: {_reason(error)}") from None
+        raise DataError(f"{path} is not a tokenizer: {first_line(error, 200)}") from None
     dropout = getattr(fast.model, "dropout", None)
     if dropout:
         raise DataError(
@@ -227,8 +227,3 @@ def open_tokenizer(folder: Path) -> Any:
     fast.no_truncation()
     fast.no_padding()
     return fast
-
-
-def _reason(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, first_line
 from rexplug.io.atomic import write_json
 from rexplug.model.checkpoint.header import has_weights
 from rexplug.model.checkpoint.inspection import inspect_checkpoint, start_problems, tokenizer_problems
-from rexplug.model.checkpoint.loading import first_line, load_masked_lm, silence_transformers
+from rexplug.model.checkpoint.loading import load_masked_lm, silence_transformers
 from rexplug.model.config_file import (
     SpecialIds,
     for_training,

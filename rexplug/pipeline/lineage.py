@@ -48,7 +48,7 @@ def run_lineages(root: Path, phase: str | None = None) -> dict[str, Lineage]:
         Manifest.existing(run)
     recipe = load_run_recipe(run)
     chosen = phases_named(recipe, phase)
-    missing = [name for name in recipe.sources if not (run.tokens / name / "store.json").exists()]
+    missing = run.missing_stores(recipe.sources)
     if missing:
         raise DataError(f"{root} has no token store of '{missing[0]}' yet; rexplug run makes it")
     return {

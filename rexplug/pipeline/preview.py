@@ -44,7 +44,7 @@ def token_stores_for_preview(
                 f"{recipe_or_run} is not a run directory: it has no recipe.yaml; give a recipe, or a directory like runs/NAME"
             )
         recipe = load_recipe(run.recipe, overrides)
-        missing = [name for name in recipe.sources if not (run.tokens / name / "store.json").exists()]
+        missing = run.missing_stores(recipe.sources)
         if missing:
             raise DataError(
                 f"{recipe_or_run} has no token store of '{missing[0]}'; finish it with rexplug run RECIPE --until tokenize, or "

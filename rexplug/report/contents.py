@@ -111,7 +111,7 @@ class Contents:
 
     def _epochs(self) -> dict[str, dict[str, float]]:
         """Phase -> source -> how often its tokens were seen; empty where steps or token stores are missing."""
-        if any(not (self.run.tokens / name / "store.json").exists() for name in self.recipe.sources):
+        if self.run.missing_stores(self.recipe.sources):
             return {}
         epochs: dict[str, dict[str, float]] = {}
         for phase, _ in self.phases:

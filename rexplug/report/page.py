@@ -32,7 +32,7 @@ def write_report(run: RunDirectory, recipe: Recipe) -> Path:
 
 def _previews(contents: Contents) -> list[PhasePreview]:
     """Packed rows with their masks; empty where the run has no token stores."""
-    if any(not (contents.run.tokens / name / "store.json").exists() for name in contents.recipe.sources):
+    if contents.run.missing_stores(contents.recipe.sources):
         return []
     return list(previews(contents.recipe, contents.run))
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from rexplug.batches import IGNORED, BatchStream, PackedRow, Position
 from rexplug.batches.masking import row_generator
-from rexplug.components import Document, Reason, SalienceScorer, TokenBatch, TokenizedDocument
+from rexplug.components import Document, Reason, SalienceScorer, TokenizedDocument
+from rexplug.document_files import files_in
 from rexplug.io.tokenizer_files import open_tokenizer
 from rexplug.phase_stream import phase_stream
 from rexplug.recipe import Recipe
@@ -118,15 +119,11 @@ def preview_phase(
     position = _position(stream, at)
     row_previews: list[RowPreview] = []
     progress, mixture = at, {}
-    for batch, _ in stream.batches(position):
+    following = ((batch, row) for batch, _ in stream.batches(position) for row in batch.rows)
+    for batch, row in islice(following, rows):
         if not row_previews:
             progress, mixture = batch.progress, dict(batch.planned)
-        for number, row in enumerate(batch.rows):
-            row_previews.append(previewer.preview(row, batch.number, number, batch.progress))
-            if len(row_previews) == rows:
-                break
-        if len(row_previews) == rows:
-            break
+        row_previews.append(previewer.preview(row, batch.number, batch.progress))
     return PhasePreview(
         phase.name,
         progress,
@@ -181,13 +178,12 @@ class _RowPreviewer:
     def _tokenizer(self) -> Any:
         return open_tokenizer(self.run.tokenizer)
 
-    def preview(self, row: PackedRow, batch: int, number: int, progress: float) -> RowPreview:
-        """The preview of row `number` of batch `batch`."""
+    def preview(self, row: PackedRow, batch: int, progress: float) -> RowPreview:
+        """The preview of a row of batch `batch`."""
         size = row.num_tokens
         labels, shown = row.labels[:size], row.token_ids[:size]
-        original = np.where(labels == IGNORED, shown, labels)
-        view = self._view(row, original)
-        generator = row_generator(self.stream.seed, self.phase.name, batch, number)
+        view = self.stream.unmasked(row.samples)
+        generator = row_generator(self.stream.seed, self.phase.name, batch, row.number)
         guided = self.phase.masking.salient_subset(view, progress, generator) & (labels != IGNORED)
         previews = []
         for index, sample in enumerate(islice(row.samples, self.samples)):
@@ -201,25 +197,13 @@ class _RowPreviewer:
                 for label, by_choice in zip(labels[inside], guided[inside], strict=True)
             ]
             previews.append(
-                self._sample(name, document, reasons, sample.start, sample.end, original[inside], shown[inside], kinds)
+                self._sample(
+                    name, document, reasons, sample.start, sample.end, view.token_ids[inside], shown[inside], kinds
+                )
             )
         return RowPreview(
             len(row.samples), size, len(row.token_ids), row.num_masked, int(guided.sum()), tuple(previews)
         )  # fmt: skip
-
-    def _view(self, row: PackedRow, original: NDArray[np.int64]) -> TokenBatch:
-        """The row as the masking policy gets it: unmasked, with its channels."""
-        maskable = ~np.isin(original, np.array(sorted(self.stream.special.all)))
-        channels = {}
-        for channel in self.phase.masking.channels:
-            stored = self.phase.masking.scorers[0].channel if channel == "salience" else channel
-            values = np.zeros(len(original), np.uint8)
-            for first, source, sample in zip(row.cu_seqlens, row.sources, row.samples, strict=False):
-                store = self.stream.stores[self.stream.sources[int(source)]]
-                sample_values = store.channel(stored, sample.document, sample.start, sample.end)
-                values[first + 1 : first + 1 + len(sample_values)] = sample_values
-            channels[channel] = values
-        return TokenBatch(original, row.cu_seqlens.astype(np.int64), maskable, channels)
 
     def _document(self, source: str, number: int) -> tuple[TokenizedDocument, Sequence[Reason]]:
         """A document with its text and the reasons of its salient spans; without its text, what its tokens show."""
@@ -293,13 +277,9 @@ def kept_text(store: TokenStore, folder: Path, number: int) -> str | None:
     """The text of document `number` of a store, from the curated file of its shard; None if that file is missing."""
     import pyarrow.parquet as pq
 
-    shard = 0
-    for counts in store.description["shards"]:
-        if number < counts["documents"]:
-            break
-        number -= counts["documents"]
-        shard += 1
-    files = sorted(folder.glob("[!.]*.parquet"))
+    shard = int(np.searchsorted(store.first_documents, number, side="right")) - 1
+    number -= int(store.first_documents[shard])
+    files = files_in(folder)
     if shard >= len(files):
         return None
     with pq.ParquetFile(files[shard]) as file:

@@ -128,6 +128,11 @@ def shard_record(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05d}.json"
 
 
+def counts_path(folder: Path, number: int) -> Path:
+    """The file with further counts of a shard (words, characters, salient tokens), written by what tokenized it."""
+    return folder / f"counts-{number:05d}.json"
+
+
 def has_shard(folder: Path, number: int) -> bool:
     """Whether shard `number` was completely written and its files still exist in their full size."""
     record = shard_record(folder, number)

@@ -23,10 +23,11 @@ from datatrove.pipeline.base import PipelineStep
 from numpy.typing import NDArray
 
 from rexplug.components import Document, SalienceScorer
-from rexplug.document_files import read_file
+from rexplug.document_files import files_in, read_file
 from rexplug.io.atomic import write_json
 from rexplug.plugins.calls import score_document
 from rexplug.tokens.encode import Encoder
+from rexplug.tokens.shards import counts_path
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import WORD_START, has_shard, write_shard
 
@@ -51,7 +52,7 @@ class ReadKept(PipelineStep):
         """
         if data:
             yield from data
-        for path in sorted(self.folder.glob("[!.]*.parquet"))[rank::world_size]:
+        for path in files_in(self.folder)[rank::world_size]:
             for row, document in enumerate(read_file(path)):
                 self.stat_update("documents")
                 if document.metadata.get("place"):
@@ -125,11 +126,6 @@ class TokenizeDocuments(PipelineStep):
 
 def _url(document: Document | DatatroveDocument) -> str | None:
     return document.metadata.get("url") if isinstance(document, DatatroveDocument) else document.url
-
-
-def counts_path(folder: Path, shard: int) -> Path:
-    """The file with the counts of a shard, from which `close` makes those of the store."""
-    return folder / f"counts-{shard:05d}.json"
 
 
 def _counts(

@@ -11,7 +11,7 @@ from typing import Any
 
 from rexplug.checksums import file_problem, read_checksums
 from rexplug.components import CorpusSample, Document, SalienceScorer, TokenizedDocument
-from rexplug.document_files import read_documents
+from rexplug.document_files import files_in, read_documents
 from rexplug.errors import DataError
 from rexplug.executors import Job, run_jobs, shared_ray_cluster
 from rexplug.executors.datatrove_logging import silence_datatrove
@@ -21,7 +21,7 @@ from rexplug.progress import Progress
 from rexplug.recipe.schema import Executor
 from rexplug.run_directory import read_fitted, read_json, repair_hint
 from rexplug.tokens.encode import Encoder
-from rexplug.tokens.shards import shard_record
+from rexplug.tokens.shards import counts_path, shard_record
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import WORD_START, close_store, has_shard
 from rexplug.tokens.tokenizer import tokenizer_hash
@@ -118,7 +118,7 @@ def tokenize(
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in list(folder.glob(".tmp-*")):  # of processes that were killed while writing
             leftover.unlink()
-        files = sorted(kept.glob("[!.]*.parquet"))
+        files = files_in(kept)
         sizes[source] = [_rows(path) for path in files]
         for shard, rows in enumerate(sizes[source]):
             record = shard_record(folder, shard)
@@ -141,9 +141,9 @@ def _shard(
     kept: Path, folder: Path, tokenizer: Path, scorers: Mapping[str, SalienceScorer], shard: int, num_shards: int
 ) -> int:
     """Make one shard, in this process or in a worker; returns the number of its documents."""
-    from rexplug.tokens.step import ReadKept, TokenizeDocuments, counts_path
+    from rexplug.tokens.step import ReadKept, TokenizeDocuments
 
-    file = sorted(kept.glob("[!.]*.parquet"))[shard]
+    file = files_in(kept)[shard]
     written = read_checksums(kept.parent).get(f"{kept.name}/{file.name}")
     problem = file_problem(file, written) if written is not None else None
     if problem is not None:
@@ -169,8 +169,6 @@ def close(folder: Path, *, shards: int, tokenizer: Path, scorers: Iterable[str])
     Raises:
         DataError: a shard or a channel is missing, or the store was made with another tokenizer.
     """
-    from rexplug.tokens.step import counts_path
-
     names = list(scorers)
     special = SpecialTokens.read(tokenizer)
     totals: dict[str, Any] = dict(

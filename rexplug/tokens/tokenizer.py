@@ -10,7 +10,7 @@ from pathlib import Path
 from rexplug.checksums import require_as_written
 from rexplug.components import Document
 from rexplug.document_files import read_documents
-from rexplug.errors import DataError, RexplugError
+from rexplug.errors import DataError, RexplugError, first_line
 from rexplug.io.atomic import replacing, write_json
 from rexplug.io.tokenizer_files import CONFIG, DEFINITION, FILES, ROLES, require_tokenizer, write_portable
 from rexplug.progress import Progress
@@ -119,9 +119,8 @@ def _take(name: str, target: Path) -> None:
     except RexplugError as error:
         raise DataError(f"tokenizer.from: {error}") from None
     except Exception as error:  # transformers may raise anything on files that it does not know
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(
-            f"tokenizer.from: '{name}' is not a tokenizer folder and could not be loaded: {lines[0]}"
+            f"tokenizer.from: '{name}' is not a tokenizer folder and could not be loaded: {first_line(error)}"
         ) from None
 
 

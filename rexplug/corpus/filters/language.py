@@ -80,10 +80,12 @@ class Language(CorpusFilter):
         if self.detector == "langid":
             shares = dict(_langid().rank(text))
             score = min(1.0, sum(shares.get(language, 0.0) for language in self.languages))
-            return Verdict(score >= self.at_least, "" if score >= self.at_least else "other language", score)
-        predictions = _model(str(self.model_path())).predict(text.replace("\n", " ") + "\n", -1, 0.0, "strict")
-        labels_to_keep = {f"__label__{language}" for language in self.languages}
-        score = max((min(1.0, float(share)) for share, label in predictions if label in labels_to_keep), default=0.0)
+        else:
+            predictions = _model(str(self.model_path())).predict(text.replace("\n", " ") + "\n", -1, 0.0, "strict")
+            labels_to_keep = {f"__label__{language}" for language in self.languages}
+            score = max(
+                (min(1.0, float(share)) for share, label in predictions if label in labels_to_keep), default=0.0
+            )
         return Verdict(score >= self.at_least, "" if score >= self.at_least else "other language", score)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from rexplug.errors import DataError, RexplugError
+from rexplug.errors import DataError, RexplugError, first_line
 from rexplug.model.checkpoint.fit import judge, lacking_problem, misfit_sentence
 from rexplug.model.checkpoint.header import PICKLE, WeightShape
 from rexplug.model.checkpoint.inspection import require_unaltered
@@ -143,9 +143,3 @@ def lacks_head(loaded: Loaded) -> bool:
     new = {*loaded.missing, *(weight[0] for weight in loaded.misshapen)}
     prefix = f"{loaded.model.base_model_prefix}."
     return loaded.model.base_model is not loaded.model and any(not name.startswith(prefix) for name in new)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its class if it has none."""
-    text = str(error).strip()
-    return text.splitlines()[0][:300] if text else type(error).__name__
