@@ -65,6 +65,7 @@ def evaluate(
         measured_on = EvaluationData({}, 17 if seed is None else seed)
     else:
         from rexplug.pipeline.evaluate_models import evaluation_data_of
+        from rexplug.plugins.declarations import check_component
         from rexplug.run_directory import RunDirectory
 
         suite = recipe_of(suite)
@@ -77,7 +78,7 @@ def evaluate(
         root = open_run(run_dir).folder if run_dir is not None else default_run_dir(recipe)
         measured_on = evaluation_data_of(recipe, RunDirectory(root), progress)
         for evaluator in evaluators:
-            evaluator.check()
+            check_component(evaluator)
     return evaluate_models(specs, evaluators, measured_on, folder, progress)
 
 

@@ -28,6 +28,7 @@ from rexplug.components import (
 from rexplug.errors import DataError, NotApplicable, RexplugError
 from rexplug.io.atomic import write_json, write_text
 from rexplug.plugins.calls import evaluate_model, score_document
+from rexplug.plugins.declarations import input_files
 from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
 from rexplug.run_directory import read_json
@@ -273,7 +274,7 @@ def _key(model: Model, evaluator: Evaluator, data_hash: str) -> str:
     versions = [FORMAT, *(version(package) for package in _PACKAGES)]
     code = PluginCode({}).of([evaluator])
     digest.update(json.dumps([model.revision, evaluator.dump(), code, data_hash, versions], sort_keys=True).encode())
-    for path in evaluator.inputs():
+    for path in input_files(evaluator):
         digest.update(str(path.name).encode())
         digest.update(_file_hash(path))
     return digest.hexdigest()[:16]

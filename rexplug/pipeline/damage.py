@@ -32,6 +32,8 @@ def explain_damage(*roots: Path) -> Iterator[None]:
         raise
     except Exception as error:
         for root in roots:
+            if not RunDirectory(root).manifest.exists():
+                continue  # the run has not begun: its folder explains nothing
             for problem in damage(root):
                 raise DataError(problem) from error
         raise

@@ -17,6 +17,7 @@ from rexplug.batches.masking import row_generator
 from rexplug.components import Document, Reason, SalienceScorer, TokenBatch, TokenizedDocument
 from rexplug.io.tokenizer_files import open_tokenizer
 from rexplug.phase_stream import phase_stream
+from rexplug.plugins.declarations import explain_salience, salient_subset
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
@@ -188,7 +189,7 @@ class _RowPreviewer:
         original = np.where(labels == IGNORED, shown, labels)
         view = self._view(row, original)
         generator = row_generator(self.stream.seed, self.phase.name, batch, number)
-        guided = self.phase.masking.salient_subset(view, progress, generator) & (labels != IGNORED)
+        guided = salient_subset(self.phase.masking, view, progress, generator) & (labels != IGNORED)
         previews = []
         for index, sample in enumerate(islice(row.samples, self.samples)):
             first = int(row.cu_seqlens[index]) + 1
@@ -230,7 +231,7 @@ class _RowPreviewer:
         if text is not None:
             (document,) = encode(self.run.tokenizer, [Document(name, text)])
             if np.array_equal(document.token_ids, ids):
-                return document, self._scorer.explain(document) if self._scorer is not None else ()
+                return document, explain_salience(self._scorer, document) if self._scorer is not None else ()
         pieces = [self._tokenizer.decode([int(token)]) for token in ids]
         ends = np.cumsum([len(piece) for piece in pieces])
         offsets = np.stack([ends - [len(piece) for piece in pieces], ends], 1).astype(np.uint32)

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from rexplug.components import CorpusFilter, Document, Verdict
 from rexplug.corpus.datatrove.blocks import UnknownBlockError, checked_options, find_block
-from rexplug.errors import DataError
+from rexplug.errors import DataError, error_text
 
 
 class DatatroveFilter(CorpusFilter):
@@ -59,7 +59,7 @@ class DatatroveFilter(CorpusFilter):
         except DataError:
             raise
         except Exception as error:  # each class checks its options in its own way
-            raise DataError(f"datatrove refuses these options: {error}") from None
+            raise DataError(f"datatrove refuses these options: {error_text(error)}") from None
 
     def check(self) -> None:
         """Build the block, so that refused options and missing packages show before the run.

@@ -19,7 +19,7 @@ from rexplug.components import Document, DocumentSource, Shard
 from rexplug.components.quantities import Positive
 from rexplug.corpus.datatrove.blocks import UnknownBlockError, checked_options, find_block
 from rexplug.corpus.sources.files import ERROR
-from rexplug.errors import DataError, one_line
+from rexplug.errors import DataError, error_text, one_line
 
 _ROWS_PER_SHARD = 50_000
 """Rows of a dataset in a shard."""
@@ -63,7 +63,7 @@ class DatatroveReader(DocumentSource):
         try:
             block = find_block("reader", self.class_)(**options)
         except Exception as error:  # each class checks its options in its own way
-            raise DataError(f"{self._called}: datatrove refuses these options: {error}") from None
+            raise DataError(f"{self._called}: datatrove refuses these options: {error_text(error)}") from None
         default_adapter = block.adapter
         block.adapter = lambda data, path, id_in_file: self._adapt(default_adapter, data, path, id_in_file)
         return block
