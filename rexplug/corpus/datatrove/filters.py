@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +12,14 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from rexplug.components import CorpusFilter, Document, Verdict
-from rexplug.corpus.datatrove.blocks import UnknownBlockError, block_call, checked_options, datatrove_names, find_block
+from rexplug.corpus.datatrove.blocks import (
+    UnknownBlockError,
+    block_call,
+    checked_options,
+    datatrove_names,
+    find_block,
+    is_datatrove,
+)
 from rexplug.errors import DataError, error_text
 
 
@@ -45,6 +53,11 @@ class DatatroveFilter(CorpusFilter):
         if "class_" in info.data:
             checked_options("filter", info.data["class_"], options)
         return options
+
+    def foreign_classes(self) -> Sequence[type]:
+        """The class, if it is not datatrove's own."""
+        block = find_block("filter", self.class_)
+        return () if is_datatrove(block) else (block,)
 
     @property
     def step_name(self) -> str:

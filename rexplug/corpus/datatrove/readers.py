@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from rexplug.components import Document, DocumentSource, Shard
 from rexplug.components.quantities import Positive
-from rexplug.corpus.datatrove.blocks import UnknownBlockError, block_call, checked_options, find_block
+from rexplug.corpus.datatrove.blocks import UnknownBlockError, block_call, checked_options, find_block, is_datatrove
 from rexplug.corpus.sources.files import ERROR
 from rexplug.errors import DataError, error_text, one_line
 
@@ -56,6 +56,11 @@ class DatatroveReader(DocumentSource):
         if "class_" in info.data:
             checked_options("reader", info.data["class_"], options)
         return options
+
+    def foreign_classes(self) -> Sequence[type]:
+        """The class, if it is not datatrove's own."""
+        block = find_block("reader", self.class_)
+        return () if is_datatrove(block) else (block,)
 
     @cached_property
     def _block(self) -> Any:

@@ -14,6 +14,7 @@ from rexplug.components import Document
 from rexplug.corpus.datatrove.blocks import REFUSED, UnknownBlockError, _adapter, catalogue, find_block
 from rexplug.corpus.datatrove.filters import DatatroveFilter
 from rexplug.errors import DataError, PluginError
+from rexplug.plugins.fingerprint import PluginCode
 from rexplug.recipe import load_recipe
 from rexplug.testing import check_corpus_filter
 
@@ -291,3 +292,12 @@ def test_an_option_of_several_types_has_one_problem():
         "Input should be a valid integer, unable to parse string as an integer, or: input should be a valid number, unable to "
         "parse string as a number"
     )
+
+
+def test_the_code_of_a_class_of_others_is_part_of_the_fingerprint(package):
+    others = make("others.blocks.Raises")
+    before = PluginCode({}).of([others])
+    assert set(before) == {"others"}
+    assert PluginCode({}).of([make("RegexFilter", regex_exp="x")]) == {}
+    (package / "blocks.py").write_text(THIRD_PARTY.replace("no table", "no list"))
+    assert PluginCode({}).of([others]) != before
