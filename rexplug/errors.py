@@ -54,7 +54,7 @@ def one_line(error: object, limit: int = 300) -> str:
 
 def first_line(error: BaseException, limit: int = 300) -> str:
     """The first line of an exception's text, cut at `limit` characters; the name of its class if it has no text."""
-    text = str(error).strip()
+    text = error_text(error).strip()
     return text.splitlines()[0][:limit] if text else type(error).__name__
 
 

@@ -20,6 +20,7 @@ from rexplug.corpus.datatrove.readers import DatatroveReader
 from rexplug.corpus.sources import ERROR
 from rexplug.errors import DataError, PluginError
 from rexplug.plugins.discovery import load_plugins
+from rexplug.plugins.fingerprint import PluginCode
 from rexplug.recipe import load_recipe
 from rexplug.testing import check_document_source
 
@@ -324,3 +325,12 @@ def test_a_reader_without_files_or_dataset_is_refused(other_readers):
         "datatrove.Memory: it reads neither a data_folder nor a dataset, so its documents cannot be divided into shards; use a "
         "subclass of datatrove's BaseDiskReader or HuggingFaceDatasetReader, or write a plugin with a DocumentSource"
     )
+
+
+def test_the_code_of_a_reader_of_others_is_part_of_the_fingerprint(other_readers, tmp_path):
+    source = DatatroveReader.model_validate({"class": "other_readers.Fails", "options": {"data_folder": other_readers}})
+    before = PluginCode({}).of([source])
+    assert set(before) == {"other_readers"}
+    assert PluginCode({}).of([make("IpcReader", data_folder=other_readers)]) == {}
+    (tmp_path / "other_readers.py").write_text(OTHER_READERS.replace("no header", "no rows"))
+    assert PluginCode({}).of([source]) != before
