@@ -16,7 +16,10 @@ fail() { failed=1; say "$*"; }
 
 # No venv: that python3 may be itself one, and a venv of it with --system-site-packages would not see its packages.
 site=$work/site; mkdir "$site"
-if compgen -G "$here/wheels/*.whl" > /dev/null; then
+if [ -f "$here/site.tar.xz" ]; then
+    KIT_LIBRARIES=${KIT_LIBRARIES:-} $python "$here/pack.py" unpack "$here" "$site" > "$work/pack.log" 2>&1 \
+        || fail "unpacking failed: $(tail -1 "$work/pack.log")"
+elif compgen -G "$here/wheels/*.whl" > /dev/null; then
     $python -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade --target "$site" "$here"/wheels/*.whl \
         > "$work/pip.log" 2>&1 || fail "pip install failed: $(tail -1 "$work/pip.log")"
 fi
@@ -32,8 +35,11 @@ except importlib.metadata.PackageNotFoundError:
     points = "\n".join(f"{k} = {v}" for k, v in project["entry-points"]["rexplug"].items())
     (folder / "entry_points.txt").write_text(f"[rexplug]\n{points}\n")
 P
-# KIT_PATH: folders with more packages, as a FlashAttention that the image lacks.
-export PYTHONPATH=$site:$root:$root/plugins:$root/tests/benchmarks:$here:${KIT_PATH:-} PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# A .pth file would add the folder of FlashAttention 4's compiler if this were a real site. KIT_PATH: folders with more packages.
+more=${KIT_PATH:-}; [ -d "$site/nvidia_cutlass_dsl" ] && more=$site/nvidia_cutlass_dsl/dsl_packages:$more
+export PYTHONPATH=$site:$root:$root/plugins:$root/tests/benchmarks:$here:$more PYTHONUNBUFFERED=1
+export FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED=1 FLASH_ATTENTION_CUTE_DSL_CACHE_DIR=$work/flash4
+mkdir -p "$work/flash4"; [ -f "$here/flash4-cache.tar.xz" ] && tar -xJf "$here/flash4-cache.tar.xz" -C "$work/flash4"
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 export TORCHINDUCTOR_CACHE_DIR=$work/inductor TRITON_CACHE_DIR=$work/triton   # one compile serves all steps
 export PYTORCH_CUDA_ALLOC_CONF=${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:True}
