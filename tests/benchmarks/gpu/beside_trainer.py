@@ -82,7 +82,9 @@ class Run:
     def __init__(self, case: dict[str, Any]) -> None:
         self.limit = case.pop("limit")
         self.case = case
-        self.name = f"{case['size']}@{case['context']} {case['attention']} packed={case['packed']} compiled={case['compiled']}"
+        self.name = (
+            f"{case['size']}@{case['context']} {case['attention']} packed={case['packed']} compiled={case['compiled']}"
+        )
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "trainer_case.py"), json.dumps(case)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
@@ -102,7 +104,11 @@ class Run:
             said, _ = self.process.communicate()
             print(said)
             raise TimeoutError(f"not done after {seconds:.0f} s") from None
-        print(said if self.process.returncode else "\n".join(line for line in said.splitlines() if "RESULT" in line or "too large" in line))
+        print(
+            said
+            if self.process.returncode
+            else "\n".join(line for line in said.splitlines() if "RESULT" in line or "too large" in line)
+        )
         if self.process.returncode:
             raise RuntimeError([line for line in said.splitlines() if line.strip()][-1])
 
@@ -120,7 +126,11 @@ def run_all() -> None:
     cases = [case for case in RUNS if usable(case)]
     if len(cases) < len(RUNS):
         print(f"flash-attn-4 is not installed or this GPU is too old for it: {len(RUNS) - len(cases)} runs left out")
-    cases = [cases[int(number)] for number in os.environ["KIT_TRAINER_RUNS"].split(",")] if os.environ.get("KIT_TRAINER_RUNS") else cases
+    cases = (
+        [cases[int(number)] for number in os.environ["KIT_TRAINER_RUNS"].split(",")]
+        if os.environ.get("KIT_TRAINER_RUNS")
+        else cases
+    )
     waiting = [Run(cases.pop(0))]
     try:
         while waiting:

@@ -57,7 +57,8 @@ def compile_dense(size: int, window: int | None) -> None:
     """What transformers calls for a batch without padding."""
     with FakeTensorMode(allow_non_fake_inputs=True):
         query, key, value = (
-            torch.empty(64, 1024, HEADS, size, dtype=torch.bfloat16, device="cuda", requires_grad=True) for _ in range(3)
+            torch.empty(64, 1024, HEADS, size, dtype=torch.bfloat16, device="cuda", requires_grad=True)
+            for _ in range(3)
         )
         out = flash_attn_func(query, key, value, softmax_scale=SCALE, window_size=(window, window))
         out = out[0] if isinstance(out, tuple) else out
@@ -77,7 +78,10 @@ def main() -> None:
                 for documents in (100, 400):
                     began = time.perf_counter()
                     compile_kernels(size, documents, window, deterministic)
-                    print(f"{size=} {window=} {deterministic=} {documents=}: {time.perf_counter() - began:.1f} s", flush=True)
+                    print(
+                        f"{size=} {window=} {deterministic=} {documents=}: {time.perf_counter() - began:.1f} s",
+                        flush=True,
+                    )
             began = time.perf_counter()
             compile_dense(size, window)
             print(f"{size=} {window=} dense: {time.perf_counter() - began:.1f} s", flush=True)

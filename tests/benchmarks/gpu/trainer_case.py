@@ -77,8 +77,9 @@ class Rows(Dataset[Item]):
 class Collate:
     """Masks 30 %, 80/10/10, with numpy: transformers' own collators are slower and would dominate the measurement."""
 
-    def __init__(self, packed: bool, longest: int) -> None:
-        self.packed, self.longest, self.draw = packed, longest, np.random.default_rng(0)
+    def __init__(self, data: Dataset[Item], longest: int) -> None:
+        self.packed, self.longest, self.draw = isinstance(data, Rows), longest, np.random.default_rng(0)
+        self.documents = max(map(len, data.rows)) if isinstance(data, Rows) else 0
 
     def __call__(self, items: list[Item]) -> Item:
         return self.flatten(items[0]["input_ids"]) if self.packed else self.pad([item["input_ids"] for item in items])
@@ -99,14 +100,16 @@ class Collate:
         return {**self.masked(ids), "attention_mask": mask, "tokens": sum(map(len, documents))}
 
     def flatten(self, documents: list[NDArray[np.int64]]) -> Item:
-        ends = torch.tensor([0, *np.cumsum([len(document) for document in documents]).tolist()], dtype=torch.int32)
+        ends = np.cumsum([len(document) for document in documents]).tolist()
+        # As many for all rows, the last ones empty: else layers would be compiled once more when the number changes.
+        ends = torch.tensor([0, *ends, *[ends[-1]] * (self.documents - len(ends))], dtype=torch.int32)
         positions = np.concatenate([np.arange(len(document)) for document in documents])
         return {
             **self.masked(np.concatenate(documents)[None]),
             "position_ids": torch.from_numpy(positions[None]),
             "cu_seq_lens_q": ends,
             "cu_seq_lens_k": ends,
-            # One number for all rows: the longest document's length changes which kernels nothing, but compiled layers.
+            # For the same reason one number for all rows; the kernel runs as fast.
             "max_length_q": self.longest,
             "max_length_k": self.longest,
             "tokens": int(ends[-1]),
@@ -141,7 +144,14 @@ class Counting(Trainer):
 
 
 def attend_documents(
-    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: Any = None, sliding_window: int | None = None, **named: Any
+    module: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any,
+    scaling: Any = None,
+    sliding_window: int | None = None,
+    **named: Any,
 ) -> Any:
     """For a machine without FlashAttention: one document after another by torch's attention, global."""
     parts = [
@@ -215,7 +225,7 @@ def train(case: dict[str, Any], data: Dataset[Item], longest: int) -> dict[str, 
             make_model(case["size"], case["attention"], case["compiled"]),
             arguments_of(case, folder, steps),
             train_dataset=data,
-            data_collator=Collate(case["packed"], longest),
+            data_collator=Collate(data, longest),
             callbacks=[clock],
         )
         trainer.clock = clock
@@ -223,7 +233,11 @@ def train(case: dict[str, Any], data: Dataset[Item], longest: int) -> dict[str, 
     if GPU:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - clock.began
-    return {"tokens_s": clock.tokens / seconds, "step_tokens": clock.tokens / (steps - warm), "to_first_step": clock.to_first}
+    return {
+        "tokens_s": clock.tokens / seconds,
+        "step_tokens": clock.tokens / (steps - warm),
+        "to_first_step": clock.to_first,
+    }
 
 
 def make_data(case: dict[str, Any], store: TokenStore) -> Dataset[Item]:
@@ -234,7 +248,9 @@ def make_data(case: dict[str, Any], store: TokenStore) -> Dataset[Item]:
 
 def main() -> None:
     case = json.loads(sys.argv[1])
-    _, longest, _, median = next(each for each in (*bench_gpu.CASES, *bench_gpu.TINY) if list(each[:2]) == [case["size"], case["context"]])
+    _, longest, _, median = next(
+        each for each in (*bench_gpu.CASES, *bench_gpu.TINY) if list(each[:2]) == [case["size"], case["context"]]
+    )
     with tempfile.TemporaryDirectory() as folder:
         # As many documents as a run of bench_gpu.py, and enough of them for megabatches.
         total = case["batch"] * 18 if case["packed"] else int(case["batch"] * 4 * MEGABATCH * median * 1.1)
