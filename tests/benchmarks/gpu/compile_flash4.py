@@ -11,13 +11,14 @@ number of heads or the lengths.
 import os
 import sys
 import time
+from pathlib import Path
 
 os.environ |= {
     "FLASH_ATTENTION_ARCH": "sm_90a",
     "CUTE_DSL_ARCH": "sm_90a",
     "FLASH_ATTENTION_NUM_SMS": "132",  # H100 SXM and H200
     "FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED": "1",
-    "FLASH_ATTENTION_CUTE_DSL_CACHE_DIR": os.path.abspath(sys.argv[1]),
+    "FLASH_ATTENTION_CUTE_DSL_CACHE_DIR": str(Path(sys.argv[1]).resolve()),
 }
 
 import torch
