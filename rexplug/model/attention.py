@@ -96,7 +96,7 @@ class Packing:
     @cached_property
     def plan(self) -> AttentionPlan:
         """How `blocks` and `sdpa` group the documents."""
-        return AttentionPlan(self.lengths, self.cu_seqlens.device)
+        return AttentionPlan(self.lengths, self.full_cu_seqlens)
 
 
 KERNELS = ("flash4", "flash3", "flash", "varlen")

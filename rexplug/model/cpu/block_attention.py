@@ -10,8 +10,9 @@ Shapes: T tokens of the row, h heads, d size of a head, n documents of a group, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -25,8 +26,10 @@ _BAND_FROM = 192
 """Documents of at least this many tokens are cut into blocks in local layers: a block attends to 192 keys."""
 _MIN_FILL = 0.75
 """A group's shortest document has at least this share of its longest one's tokens."""
-_GROUP_TOKENS = 4096
-"""A group stays small enough for the cache."""
+_GROUP_TOKENS, _GROUP_TOKENS_GPU = 4096, 2**17
+"""A group stays small enough for a CPU's cache; on a GPU few large calls are faster."""
+_GPU_MULTIPLE = 16
+"""Slots of a masked group on a GPU are a multiple of this, else its attention kernel for fp32 copies the mask at every call."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,33 +37,53 @@ class Group:
     """Documents that go through one call.
 
     `index` `[n * L]` is the token of each slot; a slot after a document's end repeats the document's first token. `target` is
-    the same with T, a row that nobody reads, for such slots, which `padding` lists. `positions` `[L]` count within a
-    document, or `[slots]` in the band.
+    the same with the row's width T, a row that nobody reads, for such slots. `positions` `[L]` count within a document, or
+    `[slots]` in the band.
     """
 
     num: int
     length: int
+    width: int
     index: Tensor
     target: Tensor
-    padding: Tensor
     positions: Tensor
     mask: Tensor | None
     """Added to scores; broadcasts to `[n, h, L, L]` (in the band to `[blocks, h, 64, 192]`)."""
     band: bool = False
     """Whether `num` counts blocks of long documents in a local layer, not documents."""
 
+    @cached_property
+    def padding(self) -> Tensor:
+        """The slots after a document's end. On a GPU this waits for it: their number is read."""
+        return (self.target == self.width).nonzero()[:, 0]
+
+    @property
+    def query_target(self) -> Tensor:
+        """The token of each slot that has a query, `[n * L]`; the band's first and last block have keys alone."""
+        return self.target[BLOCK:-BLOCK] if self.band else self.target
+
 
 @dataclass(frozen=True, eq=False)
 class AttentionPlan:
-    """How the documents of a row are grouped; made once per row from their lengths, which fill the row."""
+    """How the documents of a row are grouped; made once per row from their lengths, which fill the row.
+
+    The groups' tensors are computed where `cu_seqlens` is, and nothing is copied from the host or read back.
+    """
 
     lengths: Sequence[int]
-    device: torch.device | None = None
-    """Where the groups' tensors are needed; None for the CPU, where they are made."""
+    cu_seqlens: Tensor | None = None
+    """Cumulative lengths, `[n + 1]`, on the device of the row; computed on the CPU if left out."""
 
     @cached_property
-    def _starts(self) -> list[int]:
-        return [0, *torch.tensor(self.lengths).cumsum(0).tolist()]
+    def _documents(self) -> tuple[Tensor, Tensor]:
+        """First token and length of each document, the longest first, each `[n]`."""
+        cu_seqlens = torch.tensor([0, *accumulate(self.lengths)]) if self.cu_seqlens is None else self.cu_seqlens.long()
+        lengths, order = torch.sort(cu_seqlens.diff(), descending=True, stable=True)
+        return cu_seqlens[:-1].index_select(0, order), lengths
+
+    @cached_property
+    def _sorted_lengths(self) -> list[int]:
+        return sorted(self.lengths, reverse=True)
 
     def groups(self, half_window: int | None) -> list[Group]:
         """The groups of layers that attend to `half_window` tokens on either side; None for global layers."""
@@ -74,87 +97,95 @@ class AttentionPlan:
             group.num * group.length * (3 * BLOCK if group.band else group.length) for group in self.groups(half_window)
         )
 
+    def slots(self, half_window: int | None) -> tuple[Tensor, Tensor]:
+        """The token of each slot of all groups, one group after the other, and the slot of each token's query, `[T]`."""
+        if half_window not in self._slots:
+            groups = self.groups(half_window)
+            index = torch.cat([group.index for group in groups])
+            target = torch.cat([group.query_target for group in groups])
+            slots = torch.arange(len(target), device=target.device)
+            slot_of = slots.new_empty(groups[0].width + 1).index_copy_(0, target, slots)
+            self._slots[half_window] = index, slot_of[:-1]
+        return self._slots[half_window]
+
     @cached_property
     def _groups(self) -> dict[int | None, list[Group]]:
         return {}
 
+    @cached_property
+    def _slots(self) -> dict[int | None, tuple[Tensor, Tensor]]:
+        return {}
+
+    @property
+    def _on_cpu(self) -> bool:
+        return self.cu_seqlens is None or self.cu_seqlens.device.type == "cpu"
+
     def _make_groups(self, half_window: int | None) -> list[Group]:
         in_band = half_window is not None and half_window <= BLOCK
-        long = [i for i, length in enumerate(self.lengths) if in_band and length >= _BAND_FROM]
-        short = [i for i, length in enumerate(self.lengths) if not (in_band and length >= _BAND_FROM)]
-        groups = [self._group(documents, half_window) for documents in self._by_length(short)]
-        if long:
+        num_long = sum(length >= _BAND_FROM for length in self.lengths) if in_band else 0
+        groups = [self._group(first, num, half_window) for first, num in self._by_length(num_long)]
+        if num_long:
             assert half_window is not None
-            groups.append(self._band(long, half_window))
+            groups.append(self._band(num_long, half_window))
         return groups
 
-    def _by_length(self, documents: Sequence[int]) -> list[list[int]]:
-        """Documents sorted by length, in groups of similar length and limited size."""
-        groups: list[list[int]] = []
-        for document in sorted(documents, key=lambda i: -self.lengths[i]):
-            longest = self.lengths[groups[-1][0]] if groups else 0
-            similar = self.lengths[document] >= _MIN_FILL * longest
-            if groups and similar and (len(groups[-1]) + 1) * longest <= _GROUP_TOKENS:
-                groups[-1].append(document)
+    def _by_length(self, first: int) -> list[tuple[int, int]]:
+        """Groups of similar length and limited size, of the documents from `first` on: the first one and their number."""
+        group_tokens = _GROUP_TOKENS if self._on_cpu else _GROUP_TOKENS_GPU
+        lengths = self._sorted_lengths
+        groups: list[tuple[int, int]] = []
+        for document in range(first, len(lengths)):
+            start, num = groups[-1] if groups else (document, 0)
+            similar = lengths[document] >= _MIN_FILL * lengths[start]
+            if groups and similar and (num + 1) * lengths[start] <= group_tokens:
+                groups[-1] = start, num + 1
             else:
-                groups.append([document])
+                groups.append((document, 1))
         return groups
 
-    def _group(self, documents: Sequence[int], half_window: int | None) -> Group:
+    def _group(self, first: int, num: int, half_window: int | None) -> Group:
+        """The group of the documents from `first` on, in the order of their lengths."""
         width = sum(self.lengths)
-        lengths = torch.tensor([self.lengths[i] for i in documents])
-        starts = torch.tensor([self._starts[i] for i in documents])
-        longest = int(lengths.max())
-        positions = torch.arange(longest)
-        padding = positions >= lengths[:, None]
-        index = starts[:, None] + positions.where(~padding, torch.zeros_like(positions))
-        mask = None
-        if padding.any():
-            mask = _additive(~padding)[:, None, None, :]
+        longest, shortest = self._sorted_lengths[first], self._sorted_lengths[first + num - 1]
+        masked = shortest < longest or (half_window is not None and longest > half_window + 1)
+        if masked and not self._on_cpu:
+            longest += -longest % _GPU_MULTIPLE
+        starts, lengths = (values[first : first + num, None] for values in self._documents)
+        positions = torch.arange(longest, device=starts.device)
+        padding = positions >= lengths
+        index = starts + positions.where(~padding, torch.zeros_like(positions))
+        mask = _additive(~padding)[:, None, None, :] if shortest < longest else None
         if half_window is not None and longest > half_window + 1:
             band = _additive((positions[:, None] - positions).abs() <= half_window)
             mask = band if mask is None else mask + band
         target = index.masked_fill(padding, width)
-        return self._to_device(
-            Group(
-                len(documents), longest, index.flatten(), target.flatten(), padding.flatten().nonzero()[:, 0], positions, mask
-            )
-        )  # fmt: skip
+        return Group(num, longest, width, index.flatten(), target.flatten(), positions, mask)
 
-    def _band(self, documents: Sequence[int], half_window: int) -> Group:
-        """Long documents one after the other, in full blocks, with an empty block before and after."""
-        width = sum(self.lengths)
-        tokens = torch.cat([torch.arange(self._starts[i], self._starts[i + 1]) for i in documents])
-        owner = torch.cat([torch.full((self.lengths[i],), i) for i in documents])
-        positions = torch.cat([torch.arange(self.lengths[i]) for i in documents])
-        margins = (BLOCK, BLOCK + -len(tokens) % BLOCK)
+    def _band(self, num: int, half_window: int) -> Group:
+        """The `num` longest documents one after the other, in full blocks, with an empty block before and after."""
+        width, total = sum(self.lengths), sum(self._sorted_lengths[:num])
+        # In the order of the row, which the order of their first tokens is.
+        starts, order = torch.sort(self._documents[0][:num])
+        lengths = self._documents[1][:num].index_select(0, order)
+        owner = torch.repeat_interleave(torch.arange(num, device=starts.device), lengths, output_size=total)
+        before = lengths.cumsum(0) - lengths
+        positions = torch.arange(total, device=starts.device) - before.index_select(0, owner)
+        tokens = positions + starts.index_select(0, owner)
+        margins = (BLOCK, BLOCK + -total % BLOCK)
         owner = F.pad(owner, margins, value=-1)
-        padding = owner < 0
         blocks = owner.view(-1, BLOCK)
         queries, keys = blocks[1:-1], torch.cat([blocks[:-2], blocks[1:-1], blocks[2:]], 1)
-        distance = torch.arange(3 * BLOCK) - BLOCK - torch.arange(BLOCK)[:, None]
+        places = torch.arange(3 * BLOCK, device=starts.device)
+        distance = places - BLOCK - places[:BLOCK, None]
         mask = _additive((queries[:, :, None] == keys[:, None, :]) & (distance.abs() <= half_window))[:, None]
         index = F.pad(tokens, margins)
-        return self._to_device(
-            Group(
-                len(queries), BLOCK, index, index.masked_fill(padding, width), padding.nonzero()[:, 0],
-                F.pad(positions, margins), mask, band=True,
-            )
-        )  # fmt: skip
-
-    def _to_device(self, group: Group) -> Group:
-        if self.device is None:
-            return group
-        return replace(
-            group, index=group.index.to(self.device), target=group.target.to(self.device),
-            padding=group.padding.to(self.device), positions=group.positions.to(self.device),
-            mask=None if group.mask is None else group.mask.to(self.device),
-        )  # fmt: skip
+        target = index.masked_fill(owner < 0, width)
+        return Group(len(queries), BLOCK, width, index, target, F.pad(positions, margins), mask, band=True)
 
 
 def _additive(visible: Tensor) -> Tensor:
     """A mask to add to scores: 0 where a query attends to a key, else minus infinity."""
-    return torch.zeros(visible.shape).masked_fill_(~visible, float("-inf"))
+    return torch.zeros(visible.shape, device=visible.device).masked_fill_(~visible, float("-inf"))
 
 
 def attend_blocks(
@@ -182,18 +213,18 @@ def attend_groups(qkv: Tensor, plan: AttentionPlan, scale: float, half_window: i
 
     Runs on any device and in any number format, with a few copies more.
     """
-    tokens, _, heads, size = qkv.shape
-    output = qkv.new_zeros(tokens + 1, heads, size)
-    for group in plan.groups(half_window):
-        gathered = qkv.index_select(0, group.index)
-        if group.band:
-            gathered = gathered.index_fill(0, group.padding, 0)
-        query, key, value = _views(gathered, group)
+    _, _, heads, size = qkv.shape
+    index, slot_of = plan.slots(half_window)
+    groups = plan.groups(half_window)
+    # One gather before all groups and one after them: a write per group would copy the whole row every time.
+    gathered = qkv.index_select(0, index).split([len(group.index) for group in groups])
+    outputs = []
+    for group, states in zip(groups, gathered, strict=True):
+        query, key, value = _views(states, group)
         mask = None if group.mask is None else group.mask.to(query.dtype)
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale).transpose(1, 2)
-        target = group.target[BLOCK:-BLOCK] if group.band else group.target
-        output = output.index_copy(0, target, out.reshape(-1, heads, size))
-    return output[:tokens]
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
+        outputs.append(out.transpose(1, 2).reshape(-1, heads, size))
+    return torch.cat(outputs).index_select(0, slot_of)
 
 
 class _Attention(Function):
@@ -302,6 +333,6 @@ def _join_gradients(grads: Sequence[Tensor], gathered: Tensor, group: Group) -> 
 def _scatter(target: Tensor, group: Group, values: Tensor) -> None:
     """Write slots to their tokens; those of padding go to the last row, which is cut off."""
     if group.band and values.shape[0] == group.num:
-        target.index_copy_(0, group.target[BLOCK:-BLOCK], values.flatten(0, 1))
+        target.index_copy_(0, group.query_target, values.flatten(0, 1))
     else:
         target.index_copy_(0, group.target, values.reshape(-1, *target.shape[1:]))
