@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +26,7 @@ from rexplug.evaluation.model_folder import (
     translated_errors,
 )
 from rexplug.model.config_file import runs_packed
+from rexplug.model.precision import autocast_of
 from rexplug.recipe.evaluation import EvaluationPrecision
 
 _MIN_DEVIATION = 0.02
@@ -255,10 +256,8 @@ class HuggingFaceEncoder:
             every: Tensor = batch.unpad(output.last_hidden_state).float()
             return every.index_select(0, batch.positions) if chosen else every
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
+    def _autocast(self) -> AbstractContextManager[None]:
+        return autocast_of(self.device, self.precision)
 
     def _whitened(self, embeddings: Tensor) -> Tensor:
         if self._whitening is None:

@@ -124,7 +124,7 @@ def head_logits(model: Any, hidden: Tensor) -> Tensor:
     return logits
 
 
-def best_tokens(model: Any, hidden: Tensor, top: int, autocast: Callable[[], AbstractContextManager[Any]]) -> Tensor:
+def best_tokens(model: Any, hidden: Tensor, top: int, autocast: Callable[[], AbstractContextManager[None]]) -> Tensor:
     """The `top` most probable tokens by a masked-LM head, best first, `[m, top]`.
 
     Args:

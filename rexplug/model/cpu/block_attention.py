@@ -20,6 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from rexplug.model.cpu.short_attention import LONGEST, attend_short, short_gradients
+
 BLOCK = 64
 """Queries of a block; a half window up to this fits into three blocks of keys."""
 _BAND_FROM = 192
@@ -61,6 +63,18 @@ class Group:
     def query_target(self) -> Tensor:
         """The token of each slot that has a query, `[n * L]`; the band's first and last block have keys alone."""
         return self.target[BLOCK:-BLOCK] if self.band else self.target
+
+    @property
+    def short(self) -> bool:
+        """Whether `attend_short` takes it in bf16."""
+        return not self.band and self.length <= LONGEST
+
+    @cached_property
+    def mask_of_all(self) -> Tensor | None:
+        """The mask without queries that see no key, which slots of padding may be in a local layer: they see all keys."""
+        if self.mask is None or self.mask.shape[-2] == 1:
+            return self.mask
+        return self.mask.masked_fill((self.mask == float("-inf")).all(-1, keepdim=True), 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +205,7 @@ def _additive(visible: Tensor) -> Tensor:
 def attend_blocks(
     qkv: Tensor, rotation: tuple[Tensor, Tensor] | None, plan: AttentionPlan, scale: float, half_window: int | None
 ) -> Tensor:
-    """Attention of every document to itself.
+    """Attention of every document to itself; in bf16 with rotation, scores and softmax in fp32.
 
     Args:
         qkv: queries, keys and values, `[T, 3, h, d]`.
@@ -221,7 +235,8 @@ def attend_groups(qkv: Tensor, plan: AttentionPlan, scale: float, half_window: i
     outputs = []
     for group, states in zip(groups, gathered, strict=True):
         query, key, value = _views(states, group)
-        mask = None if group.mask is None else group.mask.to(query.dtype)
+        # A query of padding that saw no key would have gradients that are not numbers.
+        mask = None if group.mask_of_all is None else group.mask_of_all.to(query.dtype)
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
         outputs.append(out.transpose(1, 2).reshape(-1, heads, size))
     return torch.cat(outputs).index_select(0, slot_of)
@@ -244,6 +259,15 @@ class _Attention(Function):
         saved = []
         for group in groups:
             gathered = qkv.index_select(0, group.index)
+            if group.short and qkv.dtype == torch.bfloat16:
+                out, factors, weights = attend_short(
+                    gathered.view(group.num, group.length, 3, heads, size), _angles(group, cosines, sines),
+                    group.mask_of_all, scale,
+                )  # fmt: skip
+                _scatter(output, group, out.transpose(1, 2))
+                saved += [factors, weights, None]
+                continue
+            gathered = gathered.float()
             if group.band:
                 gathered.index_fill_(0, group.padding, 0)
             if cosines is not None and sines is not None:
@@ -255,7 +279,7 @@ class _Attention(Function):
             out, sums = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
                 query, key, value, 0.0, False, attn_mask=mask, scale=scale
             )
-            _scatter(output, group, out.transpose(1, 2))
+            _scatter(output, group, out.transpose(1, 2).to(output.dtype))
             saved += [gathered, out, sums]
         ctx.save_for_backward(cosines, sines, *saved)
         ctx.groups, ctx.scale, ctx.tokens = groups, scale, tokens
@@ -271,6 +295,12 @@ class _Attention(Function):
             grad_out = grad.index_select(0, group.index)
             if len(group.padding):
                 grad_out.index_fill_(0, group.padding, 0)
+            if group.short and grad.dtype == torch.bfloat16:
+                grad_out = grad_out.view(group.num, group.length, heads, size)
+                grad_qkv = short_gradients(grad_out, gathered, out, _angles(group, cosines, sines), ctx.scale)
+                _scatter(result, group, grad_qkv)
+                continue
+            grad_out = grad_out.float()
             if group.band:
                 grad_out = grad_out[BLOCK:-BLOCK]
             grad_out = grad_out.view(group.num, group.length, heads, size).transpose(1, 2)
@@ -284,8 +314,13 @@ class _Attention(Function):
             grad_qkv = _join_gradients(grads, gathered, group)
             if cosines is not None:
                 _rotate(grad_qkv, cosines[group.positions], -sines[group.positions], group)
-            _scatter(result, group, grad_qkv)
+            _scatter(result, group, grad_qkv.to(result.dtype))
         return result[: ctx.tokens], None, None, None, None, None
+
+
+def _angles(group: Group, cosines: Tensor | None, sines: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    """Cosines and sines of a group's positions, each `[L, d / 2]`."""
+    return None if cosines is None or sines is None else (cosines[group.positions], sines[group.positions])
 
 
 def _rotate(gathered: Tensor, cosines: Tensor, sines: Tensor, group: Group) -> None:
