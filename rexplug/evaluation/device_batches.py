@@ -42,7 +42,7 @@ def batch_tokens(config: Any, device: torch.device) -> int:
     intermediate = getattr(config, "intermediate_size", None)
     values_of_token = 12 * hidden + 4 * (int(intermediate) if isinstance(intermediate, int) else 4 * hidden)
     fitting = torch.cuda.get_device_properties(device).total_memory * _SHARE / (4 * values_of_token)
-    return max(CPU_TOKENS, min(_GPU_TOKENS, 2 ** int(np.log2(max(fitting, 1.0)))))
+    return max(CPU_TOKENS, min(_GPU_TOKENS, 1 << int(max(fitting, 1.0)).bit_length() - 1))
 
 
 def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
@@ -113,7 +113,9 @@ class TokenRows:
         if values.device.type == "cpu":
             return torch.stack([of_row.mean(0) for of_row in values.split(list(self.lengths))])
         # One kernel instead of one per row; `unsafe` leaves out checks that would wait for the GPU.
-        return torch.segment_reduce(values, "mean", lengths=self._starts_and_lengths[1], unsafe=True)
+        lengths = self._starts_and_lengths[1]
+        means: Tensor = torch.segment_reduce(values, "mean", lengths=lengths, unsafe=True)
+        return means
 
 
 class Results:

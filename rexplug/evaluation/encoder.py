@@ -133,6 +133,16 @@ class HuggingFaceEncoder:
         return sum(parameter.numel() for parameter in self._model.parameters())
 
     @property
+    def device_name(self) -> str:
+        """The GPU's name; empty for a CPU."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
+
+    @property
+    def num_parameters_without_embedding(self) -> int:
+        """Number of the model's weights without those of the token embedding, which no product reads."""
+        return self.num_parameters - int(self._model.get_input_embeddings().weight.numel())
+
+    @property
     def module(self) -> torch.nn.Module:
         """The network, for fine-tuning."""
         module: torch.nn.Module = self._model
@@ -282,7 +292,9 @@ class HuggingFaceEncoder:
             return best_tokens(self._model, self._states(batch, chosen=True), top, self._autocast)
 
         masked = [index for index, of_row in enumerate(positions) if len(of_row)]
-        for numbers, predicted in self.compute([rows[i] for i in masked], lambda numbers: best([masked[n] for n in numbers])):
+        for numbers, predicted in self.compute(
+            [rows[i] for i in masked], lambda numbers: best([masked[n] for n in numbers])
+        ):
             ends = np.cumsum([len(positions[masked[n]]) for n in numbers])[:-1]
             for number, of_row in zip(numbers, np.split(predicted, ends), strict=True):
                 result[masked[number]] = of_row

@@ -107,10 +107,9 @@ def cosent(similarity: Tensor, labels: Tensor) -> Tensor:
     scaled = similarity * _LOSS_SCALE
     differences = scaled[:, None] - scaled[None, :]
     wrong = labels[:, None] < labels[None, :]
-    if differences.device.type == "cpu":
-        counted = differences[wrong]
-    else:  # a GPU would be waited for, to learn how many are wrong
-        counted = differences.masked_fill(~wrong, float("-inf")).flatten()
+    # Choosing them on a GPU would wait for it, to learn how many are wrong.
+    on_cpu = differences.device.type == "cpu"
+    counted = differences[wrong] if on_cpu else differences.masked_fill(~wrong, float("-inf")).flatten()
     return torch.logsumexp(torch.cat([differences.new_zeros(1), counted]), 0)
 
 
@@ -208,10 +207,7 @@ def tune_tagger(
         return logits
 
     def loss(indices: list[int]) -> Tensor:
-        if fixed is not None:
-            vectors = torch.cat([fixed[i] for i in indices])
-        else:
-            vectors = tuned.hidden([rows[i] for i in indices])
+        vectors = torch.cat([fixed[i] for i in indices]) if fixed else tuned.hidden([rows[i] for i in indices])
         truth = to_device(np.concatenate([tags[i] for i in indices]), tuned.device)
         return F.cross_entropy(scores(vectors), truth, ignore_index=-1)
 
@@ -225,7 +221,9 @@ def tune_tagger(
 
     def predict(texts: Rows) -> list[NDArray[np.int64]]:
         predicted: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(texts)
-        for indices, of_batch in tuned.compute(texts, lambda of: scores(tuned.hidden([texts[i] for i in of])).argmax(-1)):
+        for indices, of_batch in tuned.compute(
+            texts, lambda of: scores(tuned.hidden([texts[i] for i in of])).argmax(-1)
+        ):
             ends = np.cumsum([len(texts[i]) for i in indices])[:-1]
             for index, of_text in zip(indices, np.split(of_batch, ends), strict=True):
                 predicted[index] = of_text

@@ -142,8 +142,8 @@ def best_tokens(model: Any, hidden: Tensor, top: int, autocast: Callable[[], Abs
             return head_logits(model, chunk).topk(top, -1).indices
         decoder = model.decoder
         with autocast():
-            features = model.head(chunk)
-            logits = decoder(features)
+            features: Tensor = model.head(chunk)
+            logits: Tensor = decoder(features)
         if logits.dtype == torch.float32:
             return logits.topk(top, -1).indices
         candidates = logits.topk(min(top + _CANDIDATES, vocabulary), -1).indices

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from rexplug.errors import DataError
-from rexplug.model.cpu.block_attention import AttentionPlan, attend_blocks, attend_groups
+from rexplug.model.cpu.block_attention import attend_blocks, attend_groups
+from rexplug.model.document_groups import AttentionPlan
 
 NAME = "rexplug"
 

@@ -20,7 +20,6 @@ import torch
 from common import DEVICE, GPU, TINY, part, result, wait
 from made_stream import special_of
 from numpy.typing import NDArray
-from rexplug_ecommerce.product_search import ProductSearch
 
 from rexplug import Document
 from rexplug.components import FineTuning
@@ -33,6 +32,7 @@ from rexplug.model.attention import Packing, choose_backend
 from rexplug.model.loss import masked_lm_loss
 from rexplug.model.packed import forward_packed, use_packed_attention, use_transformers_attention
 from rexplug.recipe.schema import Model
+from rexplug_ecommerce.product_search import ProductSearch
 
 SIZE = "nano" if TINY else os.environ.get("KIT_SIZE", "micro")
 VOCABULARY = 1024 if TINY else 50_368
@@ -182,7 +182,9 @@ began = time.perf_counter()
 search = ProductSearch(products=TEXTS, queries=10 if TINY else 100, pairs=40 if TINY else 2000).collection()
 corpus, queries = list(search.corpus.values()), list(search.queries.values())
 documents = [Document(str(n), " ".join(corpus[(7 * n + i) % TEXTS] for i in range(8))) for n in range(DOCUMENTS)]
-long_texts = [" ".join(corpus[(31 * n + i) % TEXTS] for i in range(40 if TINY else 300)) for n in range(4 if TINY else 64)]
+long_texts = [
+    " ".join(corpus[(31 * n + i) % TEXTS] for i in range(40 if TINY else 300)) for n in range(4 if TINY else 64)
+]
 folder = Path(tempfile.mkdtemp()) / "model"
 folder.mkdir()
 with part("a model"):
