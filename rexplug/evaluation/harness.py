@@ -6,10 +6,11 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,18 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of how results are computed and written; stored results of another version are not used."""
 _PACKAGES = ("torch", "transformers", "mteb", "scikit-learn")
+
+
+class EvaluationObserver(Protocol):
+    """Is told what is measured on a model, and how long it took."""
+
+    def before(self, model: Model, evaluators: Sequence[Evaluator]) -> None:
+        """The model is loaded; `evaluators` run now, the results of the others are stored already."""
+        ...
+
+    def after(self, model: Model, evaluator: Evaluator, seconds: float) -> None:
+        """An evaluator ran."""
+        ...
 
 
 class EvaluatorsFailed(DataError):
@@ -147,6 +160,7 @@ def evaluate(
     name: str,
     folder: Path,
     progress: Progress,
+    observer: EvaluationObserver | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Run every evaluator on a model.
 
@@ -161,6 +175,7 @@ def evaluate(
         name: of the model, or the moment in a run.
         folder: where results go.
         progress: updated after each evaluator.
+        observer: is told what is measured and how long it took.
 
     Returns:
         Label of the evaluator -> the content of its file.
@@ -178,20 +193,24 @@ def evaluate(
     model = load()
     data_hash = data.fingerprint()
     failed: dict[str, RexplugError] = {}
+    keys = {evaluator.label: _key(model, evaluator, data_hash) for evaluator in evaluators}
+    stored = _stored(folder, keys)
+    if observer is not None:
+        observer.before(model, [evaluator for evaluator in evaluators if evaluator.label not in stored])
     for number, evaluator in enumerate(evaluators):
         label = evaluator.label
-        key = _key(model, evaluator, data_hash)
-        path = folder / f"{label}.json"
-        stored = read_json(path) if path.exists() else {}
-        if stored.get("key") == key:
-            results[label] = stored
+        if label in stored:
+            results[label] = stored[label]
         else:
             try:
-                results[label] = _measure(evaluator, model, data, name, folder, key)
+                with nullcontext() if model.precision is None else _exact_products():
+                    results[label] = _measure(evaluator, model, data, name, folder, keys[label])
             except RexplugError as error:
                 failed[label] = error
                 progress.update(number + 1)
                 continue
+            if observer is not None:
+                observer.after(model, evaluator, results[label]["seconds"])
         progress.update(number + 1, **_main_metric(results[label]))
     if failed:
         if len(evaluators) == 1:
@@ -199,6 +218,21 @@ def evaluate(
         lines = [f"{label}: {str(error).removeprefix(f'{label}: ')}" for label, error in failed.items()]
         raise EvaluatorsFailed("; ".join(lines), results)
     return results
+
+
+def _stored(folder: Path, keys: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The stored results by evaluator whose key is still the same."""
+    results = {label: folder / f"{label}.json" for label in keys}
+    contents = {label: read_json(path) for label, path in results.items() if path.exists()}
+    return {label: content for label, content in contents.items() if content.get("key") == keys[label]}
+
+
+def _exact_products() -> AbstractContextManager[None]:
+    from rexplug.evaluation.exact_products import (
+        exact_products,
+    )  # imports torch, which a lexical baseline does not need
+
+    return exact_products()
 
 
 def _main_metric(result: Mapping[str, Any]) -> dict[str, float]:
@@ -222,6 +256,8 @@ def _measure(
         "revision": model.revision,
         "key": key,
     }
+    if model.precision is not None:
+        content["precision"] = model.precision
     scores: Mapping[str, Scores] = {}
     try:
         result = evaluate_model(evaluator, context)

@@ -222,8 +222,12 @@ class RecipeStages:
     def _evaluation_inputs(self) -> dict[str, Any]:
         """What decides the result of an evaluation besides the model."""
         evaluators, scorer = self.recipe.evaluators, self.recipe.evaluation_scorer
-        return {
+        inputs: dict[str, Any] = {
             "evaluators": [evaluator.dump() for evaluator in evaluators],
             "files": [file_stamps(input_files(evaluator)) for evaluator in evaluators],
             "salience": scorer.dump() if scorer is not None else None,
         }
+        # Left out where it is fp32, so that evaluations from before there was a choice stay done.
+        if self.recipe.evaluation.precision != "fp32":
+            inputs["precision"] = self.recipe.evaluation.precision
+        return inputs

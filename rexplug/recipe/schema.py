@@ -25,6 +25,7 @@ from rexplug.recipe.curation import (
     Slurm,
     Threshold,
 )
+from rexplug.recipe.evaluation import Evaluation
 from rexplug.recipe.model import Model, Tokenizer
 from rexplug.recipe.phase import BatchWarmup, Checkpoints, LearningRate, LossGuard, Optimizer, Phase, Rope
 from rexplug.recipe.section import LONGEST_NAME, Section
@@ -37,6 +38,7 @@ __all__ = [
     "Classifier",
     "Curation",
     "Decontamination",
+    "Evaluation",
     "Executor",
     "LearningRate",
     "LoggerOptions",
@@ -115,6 +117,8 @@ class Recipe(Section):
     """Training, phase by phase."""
     evaluators: tuple[Annotated[Evaluator, Use()], ...] = ()
     """What is measured, before the first phase and after each."""
+    evaluation: Evaluation = Evaluation()
+    """How evaluators run the models."""
     baselines: tuple[str, ...] = ()
     """Other models that the evaluators run on: folders, hub names, `bm25`, `tfidf`, `random:FOLDER`; `label=` may precede."""
     salience: tuple[Annotated[SalienceScorer, Use()], ...] = ()
