@@ -57,7 +57,7 @@ def build(job: PhaseJob, origin: Origin) -> Trainee:
     parallel, reason = distributed.broadcast(
         choose_parallel(recipe.model.parallel, needed, hardware.device, distributed.world_size())
     )
-    composer_model = PackedMaskedLM(model, len(job.stream.sources), hardware.backend)
+    composer_model = PackedMaskedLM(model, len(job.stream.sources), hardware.backend, precision=hardware.precision)
     meta_model = None
     if parallel == "fsdp":
         meta_model = meta_copy(model)

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from rexplug import distributed
-from rexplug.errors import DataError
 from rexplug.model.attention import choose_backend
 from rexplug.model.compile import choose_compile
+from rexplug.model.precision import choose_precision
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.training_defaults import CPU_TOKENS
@@ -44,11 +44,7 @@ class Hardware:
         """
         local_rank = distributed.local_rank()
         device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
-        precision = recipe.model.precision
-        if precision == "auto":
-            precision = "bf16" if device.type == "cuda" else "fp32"
-        if precision != "fp32" and device.type != "cuda":
-            raise DataError(f"model.precision: {precision} needs a GPU; 'auto' takes what this machine has")
+        precision = choose_precision(recipe.model.precision, device)
         asked = recipe.model.deterministic
         backend = choose_backend(recipe.model.attention, device, precision, deterministic=asked)
         compiled = choose_compile(recipe.model.compile, device)

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from rexplug.errors import DataError
-from rexplug.model.cpu.block_attention import AttentionPlan, attend_blocks, attend_groups
+from rexplug.model.cpu.block_attention import attend_blocks, attend_groups
+from rexplug.model.document_groups import AttentionPlan
 
 NAME = "rexplug"
 
@@ -97,7 +98,7 @@ class Packing:
     @cached_property
     def plan(self) -> AttentionPlan:
         """How `blocks` and `sdpa` group the documents."""
-        return AttentionPlan(self.lengths, self.cu_seqlens.device)
+        return AttentionPlan(self.lengths, self.full_cu_seqlens)
 
 
 KERNELS = ("flash4", "flash3", "flash", "varlen")

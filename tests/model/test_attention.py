@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model.helpers import Special
 
 from rexplug.errors import DataError
 from rexplug.model import attention
@@ -22,12 +23,8 @@ RAGGED = [3, 64, 65, 66, 1, 129, 17, 128, 2, 40]
 """Lengths around the block (64), the window (65 tokens to see to one side and itself) and the whole window (129)."""
 
 
-class Special:
-    cls, sep, pad, vocabulary_size = 0, 1, 2, VOCABULARY
-
-
 def make_model():
-    model = build_model(Model(size="nano"), Special(), context=1024, seed=3).eval()
+    model = build_model(Model(size="nano"), Special(VOCABULARY), context=1024, seed=3).eval()
     with torch.no_grad():
         # Larger weights make attention sharp, so that one wrongly seen token shows.
         for name, weight in model.named_parameters():
