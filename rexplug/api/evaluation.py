@@ -71,6 +71,8 @@ def evaluate(
         measured_on = EvaluationData({}, 17 if seed is None else seed)
         precisions = precisions or ["fp32"]
     else:
+        from rexplug.plugins.declarations import check_component
+
         suite = recipe_of(suite)
         recipe = suite if seed is None else suite.model_copy(update={"seed": seed})
         if not recipe.evaluators:
@@ -82,7 +84,7 @@ def evaluate(
         root = open_run(run_dir).folder if run_dir is not None else default_run_dir(recipe)
         measured_on = evaluation_data_of(recipe, RunDirectory(root), reporter)
         for evaluator in evaluators:
-            evaluator.check()
+            check_component(evaluator)
     return evaluate_models(distinct(in_precisions(specs, precisions)), evaluators, measured_on, folder, reporter)
 
 

@@ -26,9 +26,10 @@ from rexplug.components import (
     Scores,
     TaggingTask,
 )
-from rexplug.errors import DataError, NotApplicable, RexplugError
+from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError, brief
 from rexplug.io.atomic import write_json, write_text
-from rexplug.plugins.calls import evaluate_model, score_document
+from rexplug.plugins.calls import evaluate_model, owner, score_document
+from rexplug.plugins.declarations import input_files
 from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
 from rexplug.run_directory import read_json
@@ -264,23 +265,46 @@ def _measure(
         content |= {"not_applicable": str(reason)}
     else:
         scores = result.scores
-        content |= {
-            "main": result.main,
-            "metrics": {metric_name: asdict(metric) for metric_name, metric in result.metrics.items()},
-            "tables": {title: [dict(row) for row in rows] for title, rows in result.tables.items()},
-            "examples": [dict(example) for example in result.examples],
-            "notes": list(result.notes),
-        }
+        content |= _plain(
+            {
+                "main": result.main,
+                "metrics": {metric_name: asdict(metric) for metric_name, metric in result.metrics.items()},
+                "tables": {title: [dict(row) for row in rows] for title, rows in result.tables.items()},
+                "examples": [dict(example) for example in result.examples],
+                "notes": list(result.notes),
+            },
+            evaluator,
+        )
     content["seconds"] = round(time.monotonic() - started, 2)
     # Scores are long and for machines only, hence compact and in a file of their own; that file is written first, so that
     # a result is never without its scores.
     scores_content = {
-        metric_name: {field: value for field, value in asdict(score).items() if value is not None}
+        metric_name: {field: _plain(value, evaluator) for field, value in asdict(score).items() if value is not None}
         for metric_name, score in scores.items()
     }
     write_text(scores_path(folder, evaluator.label), json.dumps({"key": key, "scores": scores_content}))
     write_json(folder / f"{evaluator.label}.json", content)
     return content
+
+
+def _plain(value: Any, evaluator: Evaluator) -> Any:
+    """A value as JSON has it; numpy's numbers and arrays, which evaluators compute with, become numbers and lists.
+
+    Raises:
+        PluginError: JSON has nothing for the value.
+    """
+    if value is None or isinstance(value, str | int | float):
+        return float(value) if isinstance(value, np.floating) else value
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, evaluator) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, evaluator) for item in value]
+    raise PluginError(
+        f"{owner(evaluator)}{evaluator.name}.evaluate() returned a result that holds {brief(value)}; expected texts, numbers, "
+        "lists and mappings"
+    )
 
 
 def scores_path(folder: Path, label: str) -> Path:
@@ -309,7 +333,7 @@ def _key(model: Model, evaluator: Evaluator, data_hash: str) -> str:
     versions = [FORMAT, *(version(package) for package in _PACKAGES)]
     code = PluginCode({}).of([evaluator])
     digest.update(json.dumps([model.revision, evaluator.dump(), code, data_hash, versions], sort_keys=True).encode())
-    for path in evaluator.inputs():
+    for path in input_files(evaluator):
         digest.update(str(path.name).encode())
         digest.update(_file_hash(path))
     return digest.hexdigest()[:16]

@@ -11,6 +11,7 @@ from rexplug.errors import DataError, RexplugError
 from rexplug.pipeline.evaluation_forecast import EvaluationForecast
 from rexplug.pipeline.manifest import Manifest
 from rexplug.pipeline.stage_work import StageWork
+from rexplug.plugins.declarations import check_component
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
@@ -72,7 +73,7 @@ def evaluators_with_data(evaluators: Sequence[Evaluator], progress: Progress) ->
     kept = []
     for evaluator in evaluators:
         try:
-            evaluator.check()
+            check_component(evaluator)
         except RexplugError as error:
             progress.note(f"{evaluator.label} is left out: {error}")
         else:

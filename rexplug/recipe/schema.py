@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from rexplug.components import DocumentSource, Evaluator, SalienceScorer, Use
 from rexplug.components.quantities import Positive
 from rexplug.plugins.calls import mixing_weights
+from rexplug.plugins.declarations import evaluator_label
 from rexplug.recipe.curation import (
     Audit,
     Classifier,
@@ -139,7 +140,7 @@ class Recipe(Section):
                     {"source": source, "known": ", ".join(self.sources)},
                 )
         self._check_phase_names()
-        evaluators = [evaluator.label for evaluator in self.evaluators]
+        evaluators = [evaluator_label(evaluator) for evaluator in self.evaluators]
         for name in evaluators:
             if evaluators.count(name) > 1:
                 raise PydanticCustomError("evaluators", "'{name}' is listed twice", {"name": name})
