@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,10 @@ from rexplug.corpus.sources.local_files import LEFT_OUT, LocalFile, local_files,
 from rexplug.errors import DataError, brief
 from rexplug.io.compression import DamagedFile
 
+MOST_FILES = 2000
+"""Files in a shard, at most."""
+_GROUP_BYTES = 4_000_000
+"""Bytes up to which small files of records are put together: few enough that some hundred megabytes keep many workers busy."""
 ERROR = "rexplug_error"
 """Metadata key of a record that could not be read; curation drops it with this reason."""
 
@@ -69,7 +73,7 @@ class FileSource(DocumentSource):
     that begin with `.` or `_` are left out."""
     split: Positive = 256_000_000
     """Bytes of a shard, the unit of parallel work: larger files are divided where the format allows it (plain JSON lines,
-    Parquet), small pages are put together up to this."""
+    Parquet), small pages are put together up to this, other small files up to 4 MB."""
     longest: Positive = 20_000_000
     """Bytes of the longest record that is read; a longer one is dropped with a reason instead of filling the memory."""
     damaged: Literal["refuse", "skip"] = "refuse"
@@ -113,8 +117,13 @@ class FileSource(DocumentSource):
 
     @cached_property
     def shards(self) -> tuple[tuple[Piece, ...], ...]:
-        """The pieces of each shard; depends on the files and `split`, never on workers."""
-        return tuple((piece,) for file in self.files for piece in self.pieces(file))
+        """The pieces of each shard; depends on the files and `split`, never on workers.
+
+        Neighbouring small files are put together: a shard of its own costs some twenty files and as many waits for the disk.
+        """
+        return grouped(
+            (piece for file in self.files for piece in self.pieces(file)), min(self.split, _GROUP_BYTES), MOST_FILES
+        )
 
     def pieces(self, file: InputFile) -> Sequence[Piece]:
         """How a file is divided; the default leaves it whole."""
@@ -177,6 +186,20 @@ class FileSource(DocumentSource):
     @abstractmethod
     def read(self, piece: Piece) -> Iterator[Document]:
         """The documents of a piece of a file; raises `DamagedFile` where it cannot be read further."""
+
+
+def grouped(pieces: Iterable[Piece], num_bytes: int, num_files: int) -> tuple[tuple[Piece, ...], ...]:
+    """Put neighbouring whole files together, up to `num_bytes` bytes and `num_files` files; parts of files stay alone."""
+    shards: list[list[Piece]] = []
+    size = 0
+    for piece in pieces:
+        whole = piece.start == 0 and piece.stop is None
+        if not shards or not whole or len(shards[-1]) == num_files or size + piece.file.size > num_bytes:
+            shards.append([])
+            size = 0
+        shards[-1].append(piece)
+        size += piece.file.size if whole else num_bytes
+    return tuple(map(tuple, shards))
 
 
 def document(

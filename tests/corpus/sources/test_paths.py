@@ -133,3 +133,22 @@ def test_object_stores_follow_the_rule(tmp_path):
         store.pipe(f"/paths/{name}", b'{"text": "chair"}\n')
     assert ids("memory://paths") == ["part.JSONL:0"]
     assert ids("memory://paths", "memory://paths/part.JSONL") == ["part.JSONL:0"]
+
+
+def test_small_files_share_a_shard(tmp_path):
+    for number in range(2500):
+        (tmp_path / f"{number:04}.jsonl").write_text('{"text": "chair"}\n')
+    source = Jsonl(paths=str(tmp_path))
+    assert [len(pieces) for pieces in source.shards] == [2000, 500]
+    assert [document.id for document in read(source)] == [f"{number:04}.jsonl:0" for number in range(2500)]
+    assert Jsonl(paths=str(tmp_path), split=100).num_shards() == 500, "five files of 18 bytes reach 100"
+
+
+def test_a_large_file_does_not_share_its_shard(tmp_path):
+    sizes = (10, 10, 1000, 10, 600, 600)
+    for number, size in enumerate(sizes):
+        (tmp_path / f"{number}.jsonl").write_text("{}" + " " * (size - 3) + "\n")
+    source = Jsonl(paths=str(tmp_path), split=600)
+    assert [[piece.file.id for piece in pieces] for pieces in source.shards] == [
+        ["0.jsonl", "1.jsonl"], ["2.jsonl"], ["2.jsonl"], ["3.jsonl"], ["4.jsonl"], ["5.jsonl"],
+    ]  # fmt: skip
