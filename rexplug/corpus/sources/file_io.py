@@ -180,9 +180,7 @@ class _Storage(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Fill the beginning of the buffer."""
         with self._named():
-            data = self._file.read(len(memoryview(buffer)))
-        buffer[: len(data)] = data
-        return len(data)
+            return cast("io.BufferedIOBase", self._file).readinto(buffer)
 
     def close(self) -> None:
         """Close the file."""

@@ -21,10 +21,10 @@ LINES = "".join(json.dumps({"text": f"chair {number}"}) + "\n" for number in ran
 class StalledFile(MemoryFile):
     """Gives some bytes, then nothing within the time that the store allows."""
 
-    def read(self, size=-1):
+    def readinto(self, buffer):
         if self.tell():
             raise TimeoutError("the store did not answer within 60 s")
-        return super().read(min(size, 100) if size > 0 else 100)
+        return super().readinto(memoryview(buffer)[:100])
 
 
 class StalledStore(MemoryFileSystem):
