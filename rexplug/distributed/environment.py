@@ -26,8 +26,28 @@ def world_size() -> int:
 
 
 def local_rank() -> int:
-    """The number of this process among the ranks of its machine, which is the index of its GPU."""
+    """The number of this process among the ranks of its machine."""
     return env_int("LOCAL_RANK", 0)
+
+
+def gpu_index(num_gpus: int) -> int:
+    """The index of this rank's GPU among the GPUs that it sees: its local rank, or 0 where it sees one of its own alone.
+
+    Args:
+        num_gpus: the number of GPUs that this process sees.
+
+    Raises:
+        DataError: there are fewer GPUs than ranks on this machine.
+    """
+    index = local_rank()
+    if index < num_gpus:
+        return index
+    # Slurm's --gpus-per-task shows every task its own GPU, as number 0.
+    if num_gpus == 1 and "SLURM_PROCID" in os.environ and "CUDA_VISIBLE_DEVICES" in os.environ:
+        return 0
+    raise DataError(
+        f"rank {rank()} needs GPU {index} of this machine, which has {num_gpus}; start at most one rank per GPU"
+    )
 
 
 def env_int(name: str, default: int) -> int:

@@ -99,7 +99,8 @@ def _wait_for_ranks(processes: Sequence[subprocess.Popen[bytes]]) -> list[int | 
     killed: set[int] = set()
     while any(process.poll() is None for process in processes):
         time.sleep(0.05)
-        if failed_at is None and any(process.poll() not in (None, 0) for process in processes):
+        # 130: it was asked to stop, and has saved; others may still be writing a checkpoint.
+        if failed_at is None and any(process.poll() not in (None, 0, 130) for process in processes):
             failed_at = time.monotonic()
         if failed_at is not None and time.monotonic() - failed_at > _GRACE_SECONDS:
             for rank, process in enumerate(processes):
@@ -120,9 +121,11 @@ def _exit_code(codes: Sequence[int | None], signalled: bool, logs: Path) -> int:
     killed = next(((rank, code) for rank, code in enumerate(codes) if code is not None and code < 0), None)
     if killed is not None and not signalled:
         name = signal.Signals(-killed[1]).name
+        # So torch ends a rank in which NCCL failed or another rank did not come for half an hour.
+        why = ", perhaps by NCCL's watchdog, whose message is in its output" if name == "SIGABRT" else ""
         raise DataError(
-            f"rank {killed[0]} of {len(codes)} was ended by {name}; the other ranks were stopped. The same command resumes "
-            f"from the last checkpoint (the output of ranks other than 0 is in {logs})"
+            f"rank {killed[0]} of {len(codes)} was ended by {name}{why}; the other ranks were stopped. The same command "
+            f"resumes from the last checkpoint (the output of ranks other than 0 is in {logs})"
         )
     if signalled and any(code not in (0, 130) for code in codes):
         raise RunInterrupted("interrupted; the same command resumes from the last checkpoint")

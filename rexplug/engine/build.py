@@ -61,7 +61,7 @@ def build(job: PhaseJob, origin: Origin) -> Trainee:
     meta_model = None
     if parallel == "fsdp":
         meta_model = meta_copy(model)
-        shard(composer_model, hardware.device)
+        shard(composer_model, hardware.device, hardware.precision)
     if hardware.compiled:
         compile_layers(model)
     optimizer = build_optimizer(model, phase)

@@ -40,8 +40,9 @@ class Hardware:
         Raises:
             DataError: the recipe asks for something that this machine does not have.
         """
-        local_rank = distributed.local_rank()
-        device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+        device = torch.device("cpu")
+        if torch.cuda.is_available():
+            device = torch.device("cuda", distributed.gpu_index(torch.cuda.device_count()))
         precision = recipe.model.precision
         if precision == "auto":
             precision = "bf16" if device.type == "cuda" else "fp32"
