@@ -166,7 +166,12 @@ def _gated(hidden: Tensor, up: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _norm(hidden: Tensor, norm: NormWeights, eps: float) -> Tensor:
-    return hidden if norm.weight is None else F.layer_norm(hidden, hidden.shape[-1:], norm.weight, norm.bias, eps)
+    if norm.weight is None:
+        return hidden
+    weight, bias = norm
+    if hidden.dtype == torch.float32:  # weights that FSDP gathers in bf16
+        weight, bias = weight.float(), None if bias is None else bias.float()
+    return F.layer_norm(hidden, hidden.shape[-1:], weight, bias, eps)
 
 
 @dataclass(frozen=True)
