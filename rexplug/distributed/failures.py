@@ -28,7 +28,7 @@ _FAILURES = (
         "a machine, CUDA_VISIBLE_DEVICES names what they see)",
     ),
     _Failure(
-        ("no GPUs found", "No backend type associated with device type"),
+        ("no GPUs found",),
         DataError,
         "rank {rank} of {ranks} and the others communicate by different libraries ({detail}); all need a GPU, or none",
     ),

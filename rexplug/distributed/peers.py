@@ -59,7 +59,8 @@ class PeerWatch:
             self._add(connection, "rank 0")
         # A loader process is a copy of this one, and must not keep its connections open when this one ends.
         os.register_at_fork(after_in_child=self._close)
-        threading.Thread(target=self._run, name="peers", daemon=True).start()
+        self.thread = threading.Thread(target=self._run, name="peers", daemon=True)
+        self.thread.start()
 
     def stop(self) -> None:
         """Stop watching, and let the others see that this rank is gone."""

@@ -2,7 +2,10 @@
 
 import os
 
+import pytest
+
 from rexplug import distributed
+from rexplug.errors import DataError
 
 
 def test_the_first_host_of_a_slurm_list():
@@ -38,3 +41,25 @@ def test_a_batch_job_without_a_step_runs_one_process(monkeypatch):
     monkeypatch.setenv("SLURM_PROCID", "0")
     distributed.adopt_slurm_env()
     assert distributed.world_size() == 1
+
+
+@pytest.mark.parametrize(("local_rank", "gpus"), [("0", 1), ("3", 4)])
+def test_a_rank_takes_the_gpu_of_its_local_rank(monkeypatch, local_rank, gpus):
+    monkeypatch.setenv("LOCAL_RANK", local_rank)
+    assert distributed.gpu_index(gpus) == int(local_rank)
+
+
+def test_a_slurm_task_that_sees_its_own_gpu_alone_takes_it(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setenv("SLURM_PROCID", "7")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-5d1c")
+    assert distributed.gpu_index(1) == 0
+
+
+def test_more_ranks_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setenv("RANK", "5")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.delenv("SLURM_PROCID", raising=False)
+    with pytest.raises(DataError) as error:
+        distributed.gpu_index(2)
+    assert str(error.value) == "rank 5 needs GPU 2 of this machine, which has 2; start at most one rank per GPU"
