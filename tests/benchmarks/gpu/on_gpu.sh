@@ -3,7 +3,7 @@
 # `bash tests/benchmarks/gpu/on_gpu.sh`. Without a GPU it runs the same steps with tiny sizes. Each step has a time limit and a log of its
 # own in $OUT and stops nothing else; $OUT holds at most eight files. The exit code is 1 if a step or a part of one failed.
 #
-#     STEPS="machine imports correct bench train profile trainer before"   which steps
+#     STEPS="machine imports correct bench train profile trainer ranks before"   which steps
 #     PYTHON=python3  KIT_TINY=1                                           another interpreter; tiny sizes on a GPU too
 set -u
 here=$(cd "$(dirname "$0")" && pwd); root=$PWD
@@ -41,7 +41,7 @@ export PYTORCH_CUDA_ALLOC_CONF=${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:Tr
 if nvidia-smi -L > /dev/null 2>&1; then slow=${KIT_SLOW:-1} threads=8; else slow=${KIT_SLOW:-5} threads=1; fi
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$threads}
 export KIT_BENCH_SECONDS=${KIT_BENCH_SECONDS:-$(( 150 * slow ))} KIT_TRAINER_SECONDS=${KIT_TRAINER_SECONDS:-$(( 110 * slow ))}
-steps=${STEPS:-machine imports correct bench train profile trainer}
+steps=${STEPS:-machine imports correct bench train profile trainer ranks}
 
 step() { # name seconds log command...
     local name=$1 limit=$2 log=$OUT/$3; shift 3
@@ -64,6 +64,7 @@ step train $(( 100 * slow )) 05-train.log $python "$here/train.py"
 step correct $(( 90 * slow )) 03-correct.log $python "$here/correct.py"
 step profile $(( 75 * slow )) 06-profile.log $python "$here/profile_steps.py"
 step trainer "$KIT_TRAINER_SECONDS" 07-trainer.log $python "$here/beside_trainer.py"
+step ranks $(( 120 * slow )) 05-train.log $python "$here/several_gpus.py"
 # The same benchmark on an earlier commit, if its tree is in .gpu/before.
 if [ -d "$here/before" ]; then
     PYTHONPATH=$site:$here/before:$here/before/plugins:$here/before/tests/benchmarks \
