@@ -138,11 +138,13 @@ def barrier() -> None:
     """
     if world_size() == 1:
         return
+    import torch
     import torch.distributed as dist
 
     connect()
     with communication_explained():
-        _interruptible(lambda: dist.barrier(group=_control_group))
+        # Not torch's own barrier, which would take a GPU of a gloo group too.
+        _interruptible(lambda: dist.all_reduce(torch.zeros(1), group=_control_group))
 
 
 def sum_over_ranks(number: int) -> int:
