@@ -7,6 +7,9 @@ import re
 
 from rexplug.errors import DataError
 
+LAUNCHER_PID = "REXPLUG_LAUNCHER"
+"""Environment variable in which a rank finds the process id of the launcher of `--processes`."""
+
 
 def rank() -> int:
     """The number of this process among all ranks; 0 in a run of one process."""
@@ -39,14 +42,16 @@ def gpu_index(num_gpus: int) -> int:
     Raises:
         DataError: there are fewer GPUs than ranks on this machine.
     """
-    index = local_rank()
-    if index < num_gpus:
-        return index
+    ranks = max(env_int("LOCAL_WORLD_SIZE", 1), local_rank() + 1)
+    if ranks <= num_gpus:
+        return local_rank()
     # Slurm's --gpus-per-task shows every task its own GPU, as number 0.
-    if num_gpus == 1 and "SLURM_PROCID" in os.environ and "CUDA_VISIBLE_DEVICES" in os.environ:
+    by_slurm = "SLURM_PROCID" in os.environ and LAUNCHER_PID not in os.environ
+    if num_gpus == 1 and by_slurm and "CUDA_VISIBLE_DEVICES" in os.environ:
         return 0
     raise DataError(
-        f"rank {rank()} needs GPU {index} of this machine, which has {num_gpus}; start at most one rank per GPU"
+        f"rank {rank()} of {world_size()} sees {num_gpus} GPU{'s' * (num_gpus != 1)}, but this machine has {ranks} ranks; start at "
+        "most one rank per GPU"
     )
 
 

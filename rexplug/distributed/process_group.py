@@ -79,9 +79,8 @@ def connect() -> None:
         _control_group = _interruptible(lambda: dist.new_group(backend="gloo", timeout=_CONTROL_TIMEOUT))
     except RuntimeError as error:
         raise cannot_connect(error, f"{host}:{port}") from None
-    with suppress(
-        OSError, RuntimeError, ValueError
-    ):  # without it, ranks notice a lost one by errors and timeouts alone
+    # Where rank 0 cannot be reached, ranks notice a lost one by errors and timeouts alone.
+    with suppress(OSError, RuntimeError, ValueError):
         _watch = PeerWatch(store, host, peer_lost_exit_code())
 
 
