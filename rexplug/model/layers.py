@@ -166,9 +166,9 @@ def _gated(hidden: Tensor, up: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _norm(hidden: Tensor, norm: NormWeights, eps: float) -> Tensor:
-    if norm.weight is None:
-        return hidden
     weight, bias = norm
+    if weight is None:
+        return hidden
     if hidden.dtype == torch.float32:  # weights that FSDP gathers in bf16
         weight, bias = weight.float(), None if bias is None else bias.float()
     return F.layer_norm(hidden, hidden.shape[-1:], weight, bias, eps)

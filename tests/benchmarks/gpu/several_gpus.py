@@ -93,11 +93,11 @@ def lines_of(root: Path, name: str) -> list[dict[str, Any]]:
 def speed(lines: list[dict[str, Any]]) -> float:
     """Tokens per second from the third step on."""
     later = lines[2:]
-    return sum(line["batch_tokens"] for line in later) / (later[-1]["seconds"] - lines[1]["seconds"])
+    return float(sum(line["batch_tokens"] for line in later) / (later[-1]["seconds"] - lines[1]["seconds"]))
 
 
 def apart(lines: list[dict[str, Any]], others: list[dict[str, Any]]) -> float:
-    return max(abs(line["loss"] - other["loss"]) for line, other in zip(lines, others, strict=False))
+    return max(abs(float(line["loss"]) - float(other["loss"])) for line, other in zip(lines, others, strict=False))
 
 
 def launch(root: Path, name: str, kill: int = 0) -> int:
