@@ -57,11 +57,13 @@ def build(job: PhaseJob, origin: Origin) -> Trainee:
     parallel, reason = distributed.broadcast(
         choose_parallel(recipe.model.parallel, needed, hardware.device, distributed.world_size())
     )
-    composer_model = PackedMaskedLM(model, len(job.stream.sources), hardware.backend)
+    composer_model = PackedMaskedLM(model, len(job.stream.sources), hardware.backend, precision=hardware.precision)
     meta_model = None
     if parallel == "fsdp":
         meta_model = meta_copy(model)
-        shard(composer_model, hardware.device, hardware.precision)
+        # On a CPU the products round what they multiply.
+        half = hardware.precision == "bf16" and hardware.on_gpu
+        shard(composer_model, hardware.device, torch.bfloat16 if half else None)
     if hardware.compiled:
         compile_layers(model)
     optimizer = build_optimizer(model, phase)

@@ -13,6 +13,7 @@ from rexplug.engine.tensor_row import concatenate
 from rexplug.model.attention import Packing
 from rexplug.model.loss import masked_lm_loss
 from rexplug.model.packed import forward_packed
+from rexplug.model.precision import autocast_of
 
 CPU_MULTIPLE = 64
 """Row lengths on a CPU are multiples of this, so that few shapes occur: products are compiled per shape."""
@@ -26,10 +27,13 @@ class PackedMaskedLM(ComposerModel):
     masked tokens, however it is cut into rows.
     """
 
-    def __init__(self, model: Any, num_sources: int, backend: str, loss_kernel: str | None = None) -> None:
+    def __init__(
+        self, model: Any, num_sources: int, backend: str, loss_kernel: str | None = None, precision: str = "fp32"
+    ) -> None:
         super().__init__()
         self.model = model
         self.backend = backend
+        self.precision = precision
         self.loss_kernel = loss_kernel
         device = next(model.parameters()).device
         self.totals = torch.zeros(3, num_sources, dtype=torch.float64, device=device)
@@ -43,8 +47,10 @@ class PackedMaskedLM(ComposerModel):
             # A CPU does not need rows of one size; most of the padding is cut off.
             tokens = tokens[: -(-sum(row.lengths) // CPU_MULTIPLE) * CPU_MULTIPLE]
         packing = Packing(row.cu_seqlens, len(tokens), self.backend, row.lengths)
-        hidden = forward_packed(self.model, tokens, packing, row.masked)
-        total, losses, hits = masked_lm_loss(self.model, hidden, row.labels, kernel=self.loss_kernel)
+        # Composer has no bf16 on a CPU; on a GPU it opens the same context around this one.
+        with autocast_of(self.totals.device, self.precision):
+            hidden = forward_packed(self.model, tokens, packing, row.masked)
+            total, losses, hits = masked_lm_loss(self.model, hidden, row.labels, kernel=self.loss_kernel)
         values = torch.stack([losses, hits, torch.ones_like(losses)]).double()
         # A matrix product, not `index_add_`, whose sums depend on the order of a GPU's threads.
         self.totals += values @ F.one_hot(row.sources, self.totals.shape[1]).double()

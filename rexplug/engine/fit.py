@@ -79,7 +79,7 @@ def fit(
                 optimizers=trainee.optimizer,
                 max_duration=f"{phase.tokens - state.tokens}tok",
                 device=composer_device(hardware.device, tf32=hardware.precision == "tf32"),
-                precision="amp_bf16" if hardware.precision == "bf16" else "fp32",
+                precision="amp_bf16" if hardware.precision == "bf16" and hardware.on_gpu else "fp32",
                 callbacks=[callback],
                 loggers=make_loggers(job.recipe, phase.name, job.run) if job.writes else [],
                 progress_bar=False,

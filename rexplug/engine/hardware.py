@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from rexplug import distributed
-from rexplug.errors import DataError
 from rexplug.model.attention import choose_backend
 from rexplug.model.compile import choose_compile
+from rexplug.model.precision import choose_precision
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.training_defaults import CPU_TOKENS
@@ -32,6 +32,8 @@ class Hardware:
     compiled: bool
     """Whether the model's layers are compiled."""
     compile_reason: str
+    deterministic: bool = False
+    """Whether training computes the same bits at every run: on a CPU always, on a GPU if the recipe asks for it."""
 
     @classmethod
     def detect(cls, recipe: Recipe) -> Hardware:
@@ -43,13 +45,11 @@ class Hardware:
         device = torch.device("cpu")
         if torch.cuda.is_available():
             device = torch.device("cuda", distributed.gpu_index(torch.cuda.device_count()))
-        precision = recipe.model.precision
-        if precision == "auto":
-            precision = "bf16" if device.type == "cuda" else "fp32"
-        if precision != "fp32" and device.type != "cuda":
-            raise DataError(f"model.precision: {precision} needs a GPU; 'auto' takes what this machine has")
-        backend = choose_backend(recipe.model.attention, device, precision)
-        return cls(device, precision, *backend, *choose_compile(recipe.model.compile, device))
+        precision = choose_precision(recipe.model.precision, device)
+        asked = recipe.model.deterministic
+        backend = choose_backend(recipe.model.attention, device, precision, deterministic=asked)
+        compiled = choose_compile(recipe.model.compile, device)
+        return cls(device, precision, *backend, *compiled, deterministic=asked or device.type == "cpu")
 
     @property
     def on_gpu(self) -> bool:

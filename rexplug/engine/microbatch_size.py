@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -196,7 +196,7 @@ def _largest_that_fits(
     # Stand for the optimizer state; DDP's buckets hold the gradients themselves.
     copies = len(OPTIMIZERS[phase.optimizer.use].moments)
     reserved = [torch.zeros_like(parameter) for parameter in model.parameters() for _ in range(copies)]
-    wrapped = PackedMaskedLM(model, len(stream.sources), hardware.backend)
+    wrapped = PackedMaskedLM(model, len(stream.sources), hardware.backend, precision=hardware.precision)
     tokens = phase.batch_tokens // world_size
     if not hardware.on_gpu:
         tokens = min(tokens, CPU_TOKENS)
@@ -248,9 +248,7 @@ def _two_passes(wrapped: Any, stream: BatchStream, tokens: int, hardware: Hardwa
         torch.cuda.set_per_process_memory_fraction(_TRIAL_SHARE, device)
     try:
         for _ in range(2):
-            with torch.autocast(device.type, torch.bfloat16) if hardware.precision == "bf16" else nullcontext():
-                loss = wrapped.loss(wrapped(microbatch), microbatch)
-            loss.backward()
+            wrapped.loss(wrapped(microbatch), microbatch).backward()
         if hardware.on_gpu:
             torch.cuda.synchronize(device)
     finally:

@@ -83,11 +83,11 @@ def keep_gradients(optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad = lambda set_to_none=True: zero_grad()  # type: ignore[method-assign]
 
 
-def shard(composer_model: PackedMaskedLM, device: torch.device, precision: str) -> None:
+def shard(composer_model: PackedMaskedLM, device: torch.device, gathered: torch.dtype | None = None) -> None:
     """Shard the weights of a model that every rank holds over the ranks, layer by layer.
 
-    Weights are stored in fp32. In bf16 those of layers are gathered in bf16, which halves what is sent and held; gradients
-    are summed over the ranks in fp32. A layer's input is not rounded: the residual stream keeps its own format. Layers are
+    Weights are stored in fp32. Those of layers may be gathered in bf16, which halves what is sent and held; gradients are
+    summed over the ranks in fp32. A layer's input is not rounded: the residual stream keeps its own format. Layers are
     gathered again for the backward pass.
 
     The embedding, which is tied to the decoder, the prediction head and the last norm are one unit in fp32, as without FSDP:
@@ -96,7 +96,7 @@ def shard(composer_model: PackedMaskedLM, device: torch.device, precision: str) 
     Args:
         composer_model: the model.
         device: of this rank.
-        precision: of matrix products, as in `Hardware`.
+        gathered: number format in which the weights of layers are gathered; that in which they are stored if left out.
     """
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     # gloo cannot average. In fp64 torch divides by itself, and the sum is as exact as that of one process.
@@ -105,7 +105,7 @@ def shard(composer_model: PackedMaskedLM, device: torch.device, precision: str) 
     encoder = composer_model.model.base_model
     encoder.layer_by_layer = True
     for layer in encoder.layers:
-        fully_shard(layer, mesh=mesh, mp_policy=policy(param_dtype=torch.bfloat16 if precision == "bf16" else None))
+        fully_shard(layer, mesh=mesh, mp_policy=policy(param_dtype=gathered))
     fully_shard(composer_model, mesh=mesh, mp_policy=policy())
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.amp.autocast_mode import is_autocast_available
 from torch.autograd import Function
 
+from rexplug.model.cpu.bf16_products import in_bf16
 from rexplug.model.cpu.onednn import has_onednn, pad_rows, product, weight_gradient
 from rexplug.model.layers import HeadWeights, head_features
 from rexplug.training_defaults import LOGITS_CPU, LOGITS_FUSED, LOGITS_GPU
@@ -108,7 +109,7 @@ class _ChunkedLoss(Function):
                     if b is not None:
                         grad_bias.add(grad.sum(0, dtype=torch.float32))
                 continue
-            padded = pad_rows(x[part]) if fast else x[part]
+            padded = pad_rows(x[part]) if fast or in_bf16(x) else x[part]
             count = len(labels[part])
             logits = (product(padded, w, b) if fast else F.linear(padded, w, b)).float()
             at_labels = (torch.arange(count, device=logits.device), labels[part])
@@ -128,7 +129,7 @@ class _ChunkedLoss(Function):
                 grad_features[part] = product(grad, w.t())[:count]
                 grad_weight.add(weight_gradient(padded, grad).t())
             else:
-                grad_features[part] = grad @ w
+                grad_features[part] = (grad @ w)[:count]
                 grad_weight.add((padded.t() @ grad).float().t())
         if needs_grad and not num:  # FSDP: every rank must produce a gradient for every parameter
             grad_weight.add(torch.zeros_like(w))

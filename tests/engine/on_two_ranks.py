@@ -79,7 +79,7 @@ def gradients_and_graphs(bench):
             if compiled:
                 compile_layers(model, count)
             if strategy == "fsdp":
-                sharding.shard(wrapped, CPU, "bf16")
+                sharding.shard(wrapped, CPU, torch.bfloat16)
                 formats = {parameter.dtype for parameter in wrapped.parameters()}
                 assert formats == {torch.float32}, "what the optimizer steps stays in fp32"
             else:
@@ -103,7 +103,7 @@ def state_has_the_same_bits(bench):
             model.load_state_dict(state[0])
         wrapped = PackedMaskedLM(model, 1, "sdpa")
         if strategy == "fsdp":
-            sharding.shard(wrapped, CPU, "fp32")
+            sharding.shard(wrapped, CPU)
         optimizer = build_optimizer(model, phase)
         if state is not None:
             load_optimizer_state(optimizer, state[1], phase.optimizer.use)

@@ -1,6 +1,5 @@
 """DDP and FSDP: the same stream, losses and norms as one process; full checkpoints that resume with any strategy."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from engine.conftest import SPECIAL
-from engine.helpers import row
+from engine.helpers import lines_of_ranks, row
 from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 
@@ -17,16 +16,9 @@ from rexplug.engine import initial_checkpoint
 from rexplug.errors import DataError
 from rexplug.optimizers import OPTIMIZERS
 
-EXACT = ("step", "tokens", "learning_rate", "shares", "masked", "planned")
-
-
-def lines_of(training):
-    lines = [json.loads(line) for line in training.run.metrics.read_text().splitlines()]
-    return [{key: line[key] for key in EXACT} for line in lines], lines
-
 
 def assert_like(training, wanted):
-    exact, lines = lines_of(training)
+    exact, lines = lines_of_ranks(training)
     assert exact == wanted[0]
     for name in ("loss", "accuracy", "gradient_norm"):
         ours, theirs = ([line[name] for line in each] for each in (lines, wanted[1]))
@@ -54,7 +46,7 @@ def sharding():
 def alone(tmp_path_factory, request):
     training = request.getfixturevalue("bench_at")(tmp_path_factory.mktemp("alone") / "run")
     training.train("first")
-    return training, lines_of(training)
+    return training, lines_of_ranks(training)
 
 
 @pytest.mark.slow
@@ -130,7 +122,7 @@ def test_each_of_eight_ranks_holds_an_eighth_of_every_weight_of_the_large_sizes(
         whole = {name: value.shape for name, value in model.named_parameters()}
         assert sum(shape.numel() for shape in whole.values()) == parameters
         wrapped = PackedMaskedLM(model, 2, "blocks")
-        sharding.shard(wrapped, torch.device("cpu"), "bf16")
+        sharding.shard(wrapped, torch.device("cpu"), torch.bfloat16)
         held = 0
         for name, value in model.named_parameters():
             assert isinstance(value, DTensor), name

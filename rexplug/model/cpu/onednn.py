@@ -1,8 +1,8 @@
-"""Matrix products and GeGLU for training in fp32 on a CPU, where torch's default operators take twice as long.
+"""Matrix products and GeGLU for training on a CPU: in fp32 torch's default operators take twice as long.
 
 torch passes fp32 products to MKL, which reaches about half the speed of oneDNN on AMD processors (measured in
-docs/benchmarks/training.md). oneDNN is part of torch, so its operator is called here, for the gradients too. On other
-devices and in other number formats torch's default operators run.
+docs/benchmarks/training.md). oneDNN is part of torch, so its operator is called here, for the gradients too. Products in
+bf16 are in `bf16_products`; on other devices torch's default operators run.
 
 Shapes: T tokens, K input features, N output features, I intermediate size.
 """
@@ -17,12 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from rexplug.model.cpu.bf16_products import Bf16Linear, in_bf16
+
 _ROWS = 64
 """Products have a multiple of this many rows: oneDNN makes a kernel per shape and keeps about 1,000."""
 
 
 def has_onednn(tensor: Tensor) -> bool:
-    """Whether products of this tensor are computed by oneDNN."""
+    """Whether products of this tensor are computed in fp32 by oneDNN."""
     return (
         tensor.device.type == "cpu"
         and tensor.dtype == torch.float32
@@ -42,8 +44,8 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, residual: Tensor | None = None) -> Tensor:
     """`x` `[T, K]` times `weight` `[N, K]`, plus `bias` and `residual` `[T, N]` if given."""
-    if has_onednn(x) and len(x):
-        apply: Callable[..., Tensor] = _Linear.apply
+    if len(x) and (has_onednn(x) or in_bf16(x)):
+        apply: Callable[..., Tensor] = Bf16Linear.apply if in_bf16(x) else _Linear.apply
         return apply(x, weight, bias, residual)
     result = F.linear(x, weight, bias)
     return result if residual is None else residual + result
