@@ -83,6 +83,8 @@ class Plan:
     without_embedding: int | None
     source_sizes: Mapping[str, SourceSize]
     phases: tuple[PlannedPhase, ...]
+    parallel: str = "auto"
+    """How several ranks hold the model: `auto`, `ddp` or `fsdp`."""
 
     @property
     def flops(self) -> float | None:
@@ -114,7 +116,7 @@ def make_plan(recipe: Recipe, run: RunDirectory, history: MeasurementHistory | N
     return Plan(
         recipe.name, recipe.model.size or str(recipe.model.from_), why, shape, rows,
         shape.parameters(rows) if counted and shape and rows else None, shape.without_embedding if shape else None,
-        sizes, phases,
+        sizes, phases, recipe.model.parallel,
     )  # fmt: skip
 
 
