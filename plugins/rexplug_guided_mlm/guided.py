@@ -86,7 +86,7 @@ class Guided(rexplug.MaskingPolicy):
         salient &= batch.maskable
         if self.boost.at(progress) == 1 or _is_uniform(batch.channels["salience"][salient], batch):
             return np.zeros(len(salient), np.bool_)
-        return salient & self.choose(batch, progress, generator)
+        return salient & Guided.choose(self, batch, progress, generator)
 
 
 def _is_uniform(levels: NDArray[np.uint8], batch: rexplug.TokenBatch) -> bool:
