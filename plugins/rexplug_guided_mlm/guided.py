@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 import rexplug
 from rexplug_guided_mlm.draw import Draw
+from rexplug_guided_mlm.guidance import GuidedByBudget, instead_of_guidance
 from rexplug_guided_mlm.sampling import random_keys
 from rexplug_guided_mlm.shares import divide
 from rexplug_guided_mlm.spans import run_starts
@@ -52,12 +53,14 @@ class Guided(rexplug.MaskingPolicy):
     unit: Literal["token", "span"] = "token"
     """What is drawn of the salient tokens: single tokens, or whole spans (runs of tokens with the same salience)."""
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _no_guidance(cls, options: Any) -> Any:
-        if isinstance(options, dict) and "guidance" in options:
-            raise PydanticCustomError("guidance", "{message}", {"message": _instead_of_guidance(options["guidance"])})
-        return options
+    def _no_guidance(cls, options: Any, handler: ModelWrapValidatorHandler[Guided], info: ValidationInfo) -> Any:
+        if not isinstance(options, dict) or "guidance" not in options:
+            return handler(options)
+        if (info.context or {}).get("earlier_run"):
+            return GuidedByBudget.model_validate(options, context=info.context)
+        raise PydanticCustomError("guidance", "{message}", {"message": instead_of_guidance(options["guidance"])})
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """The part of the budget that falls to each sample, divided between its salient and its plain tokens."""
@@ -96,32 +99,3 @@ def _is_uniform(levels: NDArray[np.uint8], batch: rexplug.TokenBatch) -> bool:
     if len(levels) in (0, np.count_nonzero(batch.maskable)):
         return not len(levels) or bool(levels.min() == levels.max())
     return False
-
-
-_TYPICAL_SHARE, _TYPICAL_RATE = 0.13, 0.15
-"""Share of salient tokens in product text, and mask rate of a last phase, by which a former `guidance` is translated."""
-
-
-def _instead_of_guidance(guidance: Any) -> str:
-    """What to write instead of the option that `boost` replaced."""
-    ends = (guidance.get("start"), guidance.get("end")) if isinstance(guidance, dict) else (guidance, guidance)
-    try:
-        start, end = (_nearest_boost(float(value)) for value in ends)
-    except (TypeError, ValueError):
-        instead = "boost: 4"
-    else:
-        instead = f"boost: {start}" if start == end else f"boost: {{start: {start}, end: {end}}}"
-    return (
-        "guidance, a share of the budget, was replaced by boost, which is how many times as likely a salient token is masked as a "
-        f"plain one; write '{instead}' for about the same masks in product text"
-    )
-
-
-def _nearest_boost(guidance: float) -> int:
-    """The boost with about the salient tokens that a share of the budget masked in product text, within the default cap."""
-    guidance = min(1.0, max(0.0, guidance))
-    first = guidance * _TYPICAL_RATE
-    salient = first + (_TYPICAL_SHARE - first) * (1 - guidance) * _TYPICAL_RATE / (1 - first)
-    salient = min(salient / _TYPICAL_SHARE, 0.5)
-    plain = (_TYPICAL_RATE - _TYPICAL_SHARE * salient) / (1 - _TYPICAL_SHARE)
-    return max(1, round(salient / plain))
