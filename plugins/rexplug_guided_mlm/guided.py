@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, ModelWrapValidatorHandler, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 import rexplug
 from rexplug_guided_mlm.draw import Draw
 from rexplug_guided_mlm.guidance import GuidedByBudget, instead_of_guidance
+from rexplug_guided_mlm.ramps import Boost, Unit
 from rexplug_guided_mlm.sampling import random_keys
 from rexplug_guided_mlm.shares import divide
 from rexplug_guided_mlm.spans import run_starts
@@ -17,18 +18,6 @@ from rexplug_guided_mlm.spans import run_starts
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-class Boost(rexplug.Ramp):
-    """A factor of at least 1 that changes linearly over a phase; a single number means a constant factor.
-
-    `4` and `{start: 2, end: 4}` are both valid in a recipe.
-    """
-
-    start: float = Field(ge=1)
-    """Factor at the start of the phase."""
-    end: float = Field(ge=1)
-    """Factor at the end of the phase."""
 
 
 class Guided(rexplug.MaskingPolicy):
@@ -50,8 +39,9 @@ class Guided(rexplug.MaskingPolicy):
     cap: float = Field(default=0.5, gt=0, le=1)
     """Largest share of a sample's salient tokens that is masked at once, so that enough of them remain to infer the others from.
     The plain tokens take what is above it."""
-    unit: Literal["token", "span"] = "token"
-    """What is drawn of the salient tokens: single tokens, or whole spans (runs of tokens with the same salience)."""
+    unit: Unit = Unit(start="token", end="token")
+    """What is drawn of the salient tokens: `token`, or `span` for whole spans (runs of tokens with the same salience). With
+    `{start: token, end: span}` more and more samples are masked by spans over the phase, from none to all."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -77,7 +67,8 @@ class Guided(rexplug.MaskingPolicy):
         weights = 1 + levels * np.float32((boost - 1) / 255)
         shares = divide(batch, places, levels, boost, budget, self.cap, generator)
         draw = Draw(batch, salient, places, weights, shares, random_keys(len(salience), generator), generator)
-        return draw.tokens() if self.unit == "token" else draw.spans(run_starts(places, levels))
+        share_of_spans = self.unit.share_of_spans(progress)
+        return draw.spans(run_starts(places, levels), share_of_spans) if share_of_spans else draw.tokens()
 
     def salient_subset(
         self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator
