@@ -3,7 +3,7 @@
 # `bash tests/benchmarks/gpu/on_gpu.sh`. Without a GPU it runs the same steps with tiny sizes. Each step has a time limit and a log of its
 # own in $OUT and stops nothing else; $OUT holds at most eight files. The exit code is 1 if a step or a part of one failed.
 #
-#     STEPS="machine imports correct bench train profile trainer guided before"   which steps
+#     STEPS="machine imports correct bench train profile trainer before"   which steps
 #     PYTHON=python3  KIT_TINY=1                                           another interpreter; tiny sizes on a GPU too
 set -u
 here=$(cd "$(dirname "$0")" && pwd); root=$PWD
@@ -64,9 +64,6 @@ step train $(( 100 * slow )) 05-train.log $python "$here/train.py"
 step correct $(( 90 * slow )) 03-correct.log $python "$here/correct.py"
 step profile $(( 75 * slow )) 06-profile.log $python "$here/profile_steps.py"
 step trainer "$KIT_TRAINER_SECONDS" 07-trainer.log $python "$here/beside_trainer.py"
-# Guided masks on real text, where prepare.sh was given the data; not among the steps that run unasked, since it takes minutes.
-export KIT_GUIDED_SECONDS=${KIT_GUIDED_SECONDS:-$(( 235 * slow ))}
-step guided $(( KIT_GUIDED_SECONDS + 20 )) 08-guided.log $python "$here/guided.py" ${KIT_GUIDED_OPTIONS:-}
 # The same benchmark on an earlier commit, if its tree is in .gpu/before.
 if [ -d "$here/before" ]; then
     PYTHONPATH=$site:$here/before:$here/before/plugins:$here/before/tests/benchmarks \

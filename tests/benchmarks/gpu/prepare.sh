@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run in the repository's root on a machine with a package index, for a GPU machine that has none:
 #
-#     bash tests/benchmarks/gpu/prepare.sh [--python-version 3.12] [--with-transformers] [--with-datatrove] [--with-peers] [--before COMMIT] [--guided PACKED]
+#     bash tests/benchmarks/gpu/prepare.sh [--python-version 3.12] [--with-transformers] [--with-datatrove] [--with-peers] [--before COMMIT]
 #
 # Fills .gpu/ (ignored by git): the wheels that training, batches, tokenization and the GPU benchmarks need beyond an image with
 # PyTorch 2.11 and transformers 5.17, and a copy of these scripts. Then, on the GPU machine, in a copy of the tree with .gpu/:
@@ -9,7 +9,7 @@
 #     bash .gpu/on_gpu.sh
 set -euo pipefail
 kit=$(cd "$(dirname "$0")" && pwd)
-python=3.12 more="" before="" packed=""
+python=3.12 more="" before=""
 while [ $# -gt 0 ]; do
     case $1 in
         --python-version) python=$2; shift 2 ;;
@@ -17,7 +17,6 @@ while [ $# -gt 0 ]; do
         --with-datatrove) more="$more datatrove loguru humanize dill multiprocess pyahocorasick zstandard"; shift ;;
         --with-peers) more="$more cut-cross-entropy"; shift ;;
         --before) before=$2; shift 2 ;;
-        --guided) packed=$2; shift 2 ;;  # what `guided_ablation.py corpus` packed: 38 MB for the step `guided`
         *) echo "unknown option $1" >&2; exit 2 ;;
     esac
 done
@@ -43,8 +42,7 @@ env -u PIP_CONSTRAINT PIP_CONSTRAINT=/dev/null "${pip[@]}" download -q --only-bi
     --platform manylinux_2_27_x86_64 --platform manylinux1_x86_64 \
     -d .gpu/wheels "${wanted[@]}" 2> >(grep -v '^WARNING: Location' >&2)
 cp "$kit"/*.sh "$kit"/*.py .gpu/
-rm -rf .gpu/before .gpu/stores
-[ -z "$packed" ] || cp -r "$packed" .gpu/stores
+rm -rf .gpu/before
 if [ -n "$before" ]; then
     mkdir -p .gpu/before
     git archive "$before" rexplug plugins tests/benchmarks | tar -x -C .gpu/before
