@@ -304,7 +304,7 @@ def lead(options: argparse.Namespace) -> None:
 
     deadline = time.time() + options.seconds
     work = Path(tempfile.mkdtemp(prefix="guided"))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "2"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
     sizes = options.sizes.split(",")
     # Imports take as long as unpacking: the workers begin with them.
     workers = {

@@ -6,7 +6,6 @@ from packed_rows import guided, row
 
 from rexplug_guided_mlm import Span, WholeWord
 
-
 rows = st.builds(
     row,
     st.lists(st.integers(3, 60), min_size=1, max_size=6),
