@@ -47,11 +47,10 @@ class Draw:
         shares = self.shares
         counts = whole_numbers(np.cumsum(shares.wanted), self.generator)
         counts = np.clip(counts, shares.counts - shares.plain, np.minimum(shares.counts, shares.salient))
-        chances = self._chances(counts)
-        spread = np.zeros(len(chances) + 1)
-        np.cumsum(chances * (1 - chances), dtype=np.float64, out=spread[1:])
-        keys = weighted_keys(self.keys[self.places], chances)
-        return self._draw(counts, keys, np.full(len(counts), 0.5), 4 * np.diff(spread[shares.edges]))
+        keys = weighted_keys(self.keys.take(self.places), self._chances(counts))
+        # The slope of the number of keys in the middle, where all tokens have the same chance.
+        densities = 4 * counts * (1 - counts / np.maximum(shares.salient, 1))
+        return self._draw(counts, keys, np.full(len(counts), 0.5), densities)
 
     def spans(self, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Salient spans by their weights, whole, then plain tokens evenly, `[num_tokens]`.
@@ -126,7 +125,8 @@ class Draw:
         num_plain = shares.counts - num_salient - done
         some = shares.salient > 0  # groups are not empty
         both = np.concatenate([self.keys, keys])
-        np.putmask(both[:size], self.batch.maskable <= self.salient, _NEVER)
+        # 1 - 1 on plain tokens, and 0 - 1 = _NEVER on others.
+        both[:size] |= (self.batch.maskable > self.salient).astype(np.uint16) - np.uint16(1)
         chosen = smallest_in_groups(
             both,
             np.concatenate([self.batch.cu_seqlens, size + shares.edges[1:][some]]),
@@ -136,5 +136,5 @@ class Draw:
             self.generator,
         )
         tokens = chosen[:size]
-        tokens[self.places[chosen[size:]]] = True
+        tokens[self.places.take(np.flatnonzero(chosen[size:]))] = True
         return tokens

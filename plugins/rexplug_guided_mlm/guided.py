@@ -71,8 +71,8 @@ class Guided(rexplug.MaskingPolicy):
         boost, budget = self.boost.at(progress), self.budget(batch, progress)
         if boost == 1 or _is_uniform(levels, batch):
             return rexplug.random_tokens(batch.maskable, budget, generator)
-        weights = (1 + np.arange(256, dtype=np.float32) * np.float32((boost - 1) / 255)).take(levels)
-        shares = divide(batch, places, weights, budget, self.cap, generator)
+        weights = 1 + levels * np.float32((boost - 1) / 255)
+        shares = divide(batch, places, levels, boost, budget, self.cap, generator)
         draw = Draw(batch, salient, places, weights, shares, random_keys(len(salience), generator), generator)
         return draw.tokens() if self.unit == "token" else draw.spans(run_starts(places, levels))
 
@@ -86,16 +86,16 @@ class Guided(rexplug.MaskingPolicy):
         salient &= batch.maskable
         if self.boost.at(progress) == 1 or _is_uniform(batch.channels["salience"][salient], batch):
             return np.zeros(len(salient), np.bool_)
-        return salient & self.choose(batch, progress, generator)
+        return salient & Guided.choose(self, batch, progress, generator)
 
 
 def _is_uniform(levels: NDArray[np.uint8], batch: rexplug.TokenBatch) -> bool:
     """Whether all maskable tokens have the same salience; `levels` `[num_salient]` are those above 0."""
     import numpy as np
 
-    if not len(levels):
-        return True
-    return bool(levels.min() == levels.max()) and len(levels) == np.count_nonzero(batch.maskable)
+    if len(levels) in (0, np.count_nonzero(batch.maskable)):
+        return not len(levels) or bool(levels.min() == levels.max())
+    return False
 
 
 _TYPICAL_SHARE, _TYPICAL_RATE = 0.13, 0.15

@@ -58,7 +58,9 @@ def whole_numbers(ends: NDArray[np.float64], generator: np.random.Generator) -> 
     """
     import numpy as np
 
-    return np.diff(np.floor(ends + generator.random()).astype(np.int64), prepend=0)
+    amounts = (ends + generator.random()).astype(np.int64)
+    amounts[1:] -= amounts[:-1].copy()
+    return amounts
 
 
 def smallest_in_groups(

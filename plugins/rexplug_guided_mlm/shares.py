@@ -27,7 +27,7 @@ class Shares:
     edges: NDArray[np.int64]
     """Where each sample's salient tokens begin among those of the row, and at the end their number, `[num_samples + 1]`."""
     weights: NDArray[np.float64]
-    """Sum of the weights of the salient tokens; a plain token has weight 1."""
+    """Sum of the weights of the salient tokens: how many times as likely as a plain token each is masked."""
     wanted: NDArray[np.float64]
     """Salient tokens to mask on average."""
     most: NDArray[np.float64]
@@ -37,7 +37,8 @@ class Shares:
 def divide(
     batch: rexplug.TokenBatch,
     places: NDArray[np.int64],
-    weights: NDArray[np.float32],
+    levels: NDArray[np.uint8],
+    boost: float,
     budget: int,
     cap: float,
     generator: np.random.Generator,
@@ -47,7 +48,8 @@ def divide(
     Args:
         batch: the row.
         places: its salient tokens, ascending, `[num_salient]`.
-        weights: how many times as likely as a plain token each is masked, `[num_salient]`.
+        levels: their salience, `[num_salient]`.
+        boost: how many times as likely as a plain token one of salience 255 is masked.
         budget: tokens to mask in the row.
         cap: largest share of a sample's salient tokens to mask.
         generator: the random generator.
@@ -59,10 +61,10 @@ def divide(
     edges = places.searchsorted(batch.cu_seqlens)
     salient = np.diff(edges)
     plain = maskable - salient
-    # In order and in double precision, so that the sums are the same on every machine.
-    sums = np.zeros(len(weights) + 1)
-    np.cumsum(weights, dtype=np.float64, out=sums[1:])
-    total = np.diff(sums[edges])
+    # Whole numbers are summed, so that the shares are the same on every machine.
+    total = salient.astype(np.float64)
+    some = np.flatnonzero(salient)
+    total[some] += np.add.reduceat(levels, edges[some], dtype=np.int64) * ((boost - 1) / 255)
     limit = cap * salient
     most = np.maximum(np.floor(limit + 1e-9), np.minimum(limit, 1))
     wanted = np.minimum(counts * total / np.maximum(total + plain, 1), most)
