@@ -2,6 +2,7 @@
 
     python tests/benchmarks/guided_ablation.py corpus DATA --out runs/guided     curate, tokenize, choose what is masked, and pack
     python tests/benchmarks/gpu/guided.py runs/guided/packed --out RESULTS       pretrain and anneal; on a GPU machine
+    python tests/benchmarks/guided_ablation.py masked runs/guided/packed          what share of salient and plain tokens each arm masks
     python tests/benchmarks/guided_ablation.py table RESULTS/guided.jsonl runs/guided/packed [--part test] [--plot gain.svg]
 
 DATA holds `general-text`, `esci-us-sample`, `chorus-icecat`, `attribute-extraction` and `pc-parts`
@@ -14,10 +15,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rexplug.errors import RexplugError
+
+if TYPE_CHECKING:
+    from rexplug.components import MaskingPolicy
 
 TITLES = ("oa-mine__train", "ae-110k__test")
 TUNED = "ae-110k__train"
@@ -61,6 +66,23 @@ ARMS: dict[str, dict[str, Any]] = {
 BASELINE = "random 15 %"
 
 
+def masking_of(arm: Mapping[str, Any]) -> MaskingPolicy:
+    """The masking policy of an arm."""
+    from rexplug.components import MaskingPolicy
+    from rexplug.plugins.discovery import load_plugins
+
+    options = dict(arm["masking"])
+    name = options.pop("use")
+    if name == "span_guidance":
+        from span_guidance import SpanGuidance
+
+        return SpanGuidance(rate=0.15)
+    registry = load_plugins()
+    # mypy takes no abstract class for a type, since one could call it; it is only looked up here.
+    policy = registry.find(MaskingPolicy, name)  # type: ignore[type-abstract]
+    return policy.model_validate(options, context={"components": registry})
+
+
 def value_evaluators(data: Path) -> list[dict[str, Any]]:
     """The measures on annotated values, as a recipe names them."""
     titles = data / "attribute-extraction"
@@ -100,6 +122,8 @@ def main() -> None:
     corpus.add_argument("data", type=Path)
     corpus.add_argument("--out", type=Path, default=Path("runs/guided"))
     corpus.add_argument("--limit", type=int, help="documents read of each source; all if left out")
+    masked = commands.add_parser("masked")
+    masked.add_argument("packed", type=Path)
     table = commands.add_parser("table")
     table.add_argument("results", type=Path, nargs="+")
     table.add_argument("packed", type=Path)
@@ -110,6 +134,10 @@ def main() -> None:
         from guided_items import make_corpus, pack
 
         pack(make_corpus(corpus_recipe(options.data.resolve(), options.limit), options.out), options.out / "packed")
+    elif options.command == "masked":
+        from guided_items import print_masked
+
+        print_masked(options.packed)
     else:
         from guided_table import print_tables
 

@@ -19,9 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.evaluation.annotated_values import AnnotatedText, Value
 from rexplug.evaluation.masked_words import MaskedText
-from rexplug.evaluation.recovery import Excerpt
 
 PARTS = ("dev", "test")
 DOCUMENTS = {"retail": 400, "general": 400}
@@ -284,17 +282,23 @@ def texts_in(documents: Mapping[str, Sequence[str]], texts: Sequence[str]) -> se
     }
 
 
-def excerpts_of(about: Mapping[str, Any]) -> list[Excerpt]:
-    """The excerpts of a set of words, without their text."""
-    return [
-        Excerpt(document, "", [(0, 0)] * len(marks), [mark == "1" for mark in marks])
-        for document, marks in zip(about["ids"], about["salient"], strict=True)
-    ]
+def print_masked(folder: Path) -> None:
+    """Print what share of the salient and of the plain tokens of each source each arm masks, at the start and the end of a phase."""
+    from guided_ablation import ARMS, masking_of
 
+    from rexplug.batches.mask_rates import rates_in_store
+    from rexplug.tokens.store import TokenStore
 
-def annotated_of(about: Mapping[str, Any]) -> list[tuple[AnnotatedText, Value]]:
-    """Text and value of each item of a set of values, the value without its places."""
-    return [
-        (AnnotatedText(text), Value(attribute, "", ()))
-        for text, attribute in zip(about["texts"], about["attributes"], strict=True)
-    ]
+    packed = Packed.read(folder, lambda name: name.count(".") == 1)
+    print("| | retail, salient / plain tokens | general, salient / plain tokens |\n| --- | ---: | ---: |")
+    with tempfile.TemporaryDirectory() as temporary:
+        packed.write_stores(Path(temporary), 0.05)
+        stores = {name: TokenStore.open(Path(temporary, name)) for name in ("retail", "general")}
+        for arm, options in ARMS.items():
+            policy = masking_of(options)
+            cells = []
+            for store in stores.values():
+                rates = [rates_in_store(policy, store, 1024, progress, 1) for progress in (0.0, 1.0)]
+                shown = [f"{100 * (r.salient or 0):.0f} / {100 * (r.plain or 0):.0f} %" for r in rates if r is not None]
+                cells.append(" to ".join(dict.fromkeys(shown)) or f"{100 * policy.rate.at(0):.0f} % of all")
+            print(f"| {arm} | " + " | ".join(cells) + " |")

@@ -64,14 +64,11 @@ OVERHEAD = 6.0
 
 def recipe(size: str, seed: int, arm: dict[str, Any], budget: Budget, pretrain: int) -> Any:
     """Pretraining on general text, then an arm."""
+    from guided_ablation import masking_of
+
     from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import Recipe
 
-    masking = arm["masking"]
-    if masking == {"use": "span_guidance"}:
-        from span_guidance import SpanGuidance
-
-        masking = SpanGuidance(rate=0.15)
     shared = {
         "context": 1024, "batch_tokens": budget.batch, "microbatch_tokens": budget.batch, "optimizer": {"use": "stable_adamw"},
     }  # fmt: skip
@@ -89,7 +86,7 @@ def recipe(size: str, seed: int, arm: dict[str, Any], budget: Budget, pretrain: 
                  "masking": {"use": "random", "rate": 0.3}},
                 {**shared, "name": "anneal", "tokens": budget.anneal,
                  "learning_rate": {"peak": budget.peak / 2, "schedule": "one_minus_sqrt", "final": 0.04},
-                 "mixing": arm["mixing"], "masking": masking},
+                 "mixing": arm["mixing"], "masking": masking_of(arm)},
             ],
         },
         context={"components": load_plugins()},
