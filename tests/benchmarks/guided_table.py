@@ -37,12 +37,13 @@ _COLOURS = {"nano": "#b5542b", "micro": "#2b6cb5"}
 
 @dataclass(frozen=True)
 class Run:
-    """A trained model: its arm, seed and speed, and what it predicted right by set."""
+    """A trained model: its arm, seed and speed, and by set how many rows were predicted and what was right."""
 
     arm: str
     seed: int
     speed: float
     loss: float
+    rows: Mapping[str, int]
     bits: Mapping[str, str]
 
 
@@ -56,33 +57,34 @@ def read_runs(files: Sequence[Path]) -> dict[str, list[Run]]:
     for file in files:
         for line in map(json.loads, file.read_text().splitlines()):
             if line.get("event") == "arm":
-                run = Run(line["arm"], line["seed"], line["speed"], line["loss"], line["bits"])
+                run = Run(line["arm"], line["seed"], line["speed"], line["loss"], line["rows"], line["bits"])
                 runs.setdefault(line["size"], {})[run.arm, run.seed] = run
     if not runs:
         raise DataError(f"{', '.join(map(str, files))}: no arm was finished")
     return {size: list(by_arm.values()) for size, by_arm in runs.items()}
 
 
-def scores_of(packed: Packed, name: str, right: NDArray[np.bool_]) -> dict[str, Scores]:
+def scores_of(packed: Packed, name: str, right: NDArray[np.bool_], num_rows: int) -> dict[str, Scores]:
     """The metrics of a set, as its evaluator computes them.
 
     Args:
         packed: the items.
         name: of the set.
-        right: whether each masked token is predicted, `[positions]`.
+        right: whether each masked token of the first rows is predicted, `[positions]`.
+        num_rows: how many rows those are.
     """
     items, about = packed.items(name), packed.about["sets"][name]
     source = name.split(".")[0]
-    rows = list(items.rows())
+    rows = list(items.rows())[:num_rows]
     # Any other id stands for a wrong prediction.
     predictions = [
         np.where(hits, row.truth, row.truth + 1)
-        for row, hits in zip(rows, np.split(right, np.cumsum(items.counts)[:-1]), strict=True)
+        for row, hits in zip(rows, np.split(right, np.cumsum(items.counts[:num_rows])[:-1]), strict=True)
     ]
     if about["kind"] == "words":
         excerpts = [
             Excerpt(document, "", [(0, 0)] * len(marks), [mark == "1" for mark in marks])
-            for document, marks in zip(about["ids"], about["salient"], strict=True)
+            for document, marks in zip(about["ids"][:num_rows], about["salient"][:num_rows], strict=True)
         ]
         restored = [row.restored(best, len(e.words)) for row, best, e in zip(rows, predictions, excerpts, strict=True)]
         return dict(word_scores(source, excerpts, restored))
@@ -90,7 +92,9 @@ def scores_of(packed: Packed, name: str, right: NDArray[np.bool_]) -> dict[str, 
         texts = {text: AnnotatedText(text) for text in about["texts"]}
         values = [
             MaskedValue(texts[text], Value(attribute, "", ()), row)
-            for text, attribute, row in zip(about["texts"], about["attributes"], rows, strict=True)
+            for text, attribute, row in zip(
+                about["texts"][:num_rows], about["attributes"][:num_rows], rows, strict=True
+            )
         ]
         judged = [item.judge(best) for item, best in zip(values, predictions, strict=True)]
         return {f"{source}.{metric}": score for metric, score in value_scores(values, judged, ATTRIBUTES).items()}
@@ -110,8 +114,10 @@ def scores_of_runs(packed: Packed, part: str, runs: Sequence[Run]) -> dict[str, 
         for name in packed.about["sets"]:
             if name.endswith(f".{part}"):
                 bits = np.frombuffer(base64.b64decode(run.bits[name]), np.uint8)
-                right = np.unpackbits(bits)[: len(packed.items(name).positions)].astype(np.bool_)
-                of_run |= scores_of(packed, name, right)
+                num_rows = run.rows[name]
+                count = int(packed.items(name).counts[:num_rows].sum(dtype=np.int64))
+                right = np.unpackbits(bits)[:count].astype(np.bool_)
+                of_run |= scores_of(packed, name, right, num_rows)
     return scores
 
 
@@ -195,9 +201,9 @@ def _by_seed(scores: Mapping[str, Mapping[int, Mapping[str, Scores]]], order: Se
             "/".join(
                 f"{100 * (value(scores[arm][s][metric]) - value(scores[BASELINE][s][metric])):+.1f}" for s in seeds
             )
-            for metric in (GOLD, PLAIN, "general.words")
+            for metric in (GOLD, PLAIN)
         ]
-        shown.append(f"{arm}: values {by_metric[0]}, plain {by_metric[1]}, general {by_metric[2]}")
+        shown.append(f"{arm}: values {by_metric[0]}, plain {by_metric[1]}")
     return "; ".join(shown)
 
 

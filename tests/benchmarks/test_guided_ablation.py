@@ -1,42 +1,46 @@
 """The guided ablation's own parts: items survive packing, right bits become the evaluators' metrics, and arms are paired by seed."""
 
+from __future__ import annotations
+
 import base64
 import json
 import lzma
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from rexplug import DataError
+from rexplug import DataError, Scores
 from rexplug.evaluation.masked_words import MaskedText
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(autouse=True)
-def _scripts(monkeypatch):
+def _scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(HERE))
 
 
-def row(ids, positions, word_of):
+def row(ids: Sequence[int], positions: Sequence[int], word_of: Sequence[int]) -> MaskedText:
     masked = np.array(ids)
-    truth = masked[positions].copy()
-    masked[positions] = 4
+    truth = masked[list(positions)].copy()
+    masked[list(positions)] = 4
     return MaskedText(masked, np.array(positions), np.array(word_of), truth)
 
 
 ROWS = [row([1, 9, 8, 7, 2], [1, 3], [0, 1]), row([1, 5, 2], [1], [0]), row([1, 6, 6, 2], [1, 2], [0, 0])]
 
 
-def write_packed(folder):
+def write_packed(folder: Path) -> Path:
     """Three sets of the same rows: two words with two tokens, a value each, blocks."""
     from guided_items import Items
 
     folder.mkdir()
     items = Items.of(ROWS)
-    about = {
+    about: dict[str, Any] = {
         "sources": [],
         "sets": {
             "retail.words.dev": {"kind": "words", "ids": ["a", "a", "b"], "salient": ["01", "1", "0"]},
@@ -52,16 +56,16 @@ def write_packed(folder):
     return folder
 
 
-def line(arm, seed, right, **more):
-    bits = base64.b64encode(np.packbits(np.array(right, bool))).decode()
+def line(arm: str, seed: int, right: Sequence[int]) -> str:
+    bits = base64.b64encode(np.packbits(np.array(right, bool)).tobytes()).decode()
     sets = ("retail.words.dev", "titles.values.dev", "general.published.dev")
     return json.dumps(
         {"event": "arm", "size": "nano", "seed": seed, "arm": arm, "speed": 10.0, "loss": 2.5,
-         "bits": dict.fromkeys(sets, bits), **more}
+         "rows": dict.fromkeys(sets, 3), "bits": dict.fromkeys(sets, bits)}
     )  # fmt: skip
 
 
-def test_items_are_the_same_rows_after_packing(tmp_path):
+def test_items_are_the_same_rows_after_packing(tmp_path: Path) -> None:
     from guided_items import Packed
 
     packed = Packed.read(write_packed(tmp_path / "packed"))
@@ -70,26 +74,31 @@ def test_items_are_the_same_rows_after_packing(tmp_path):
             assert getattr(before, field).tolist() == getattr(after, field).tolist()
 
 
-def test_right_tokens_become_the_metrics_of_the_evaluators(tmp_path):
+def counted(score: Scores) -> tuple[Sequence[float], Sequence[float]]:
+    assert score.weights is not None
+    return score.values[0], score.weights[0]
+
+
+def test_right_tokens_become_the_metrics_of_the_evaluators(tmp_path: Path) -> None:
     from guided_items import Packed
     from guided_table import scores_of
 
     packed = Packed.read(write_packed(tmp_path / "packed"))
     right = np.array([True, False, True, True, False])
-    words = scores_of(packed, "retail.words.dev", right)
-    assert {name: (score.values[0], score.weights[0]) for name, score in words.items()} == {
+    words = scores_of(packed, "retail.words.dev", right, 3)
+    assert {name: counted(score) for name, score in words.items()} == {
         "retail.words": ([2, 0], [3, 1]), "retail.salient": ([1], [2]), "retail.plain": ([1, 0], [1, 1]),
     }  # fmt: skip
-    values = scores_of(packed, "titles.values.dev", right)
+    values = scores_of(packed, "titles.values.dev", right, 3)
     # The first occurrence of the first value is one token; the second one has the number 1.
-    assert (values["titles.exact"].values[0], values["titles.exact"].weights[0]) == ([2, 0], [2, 1])
-    assert (values["titles.tokens"].values[0], values["titles.tokens"].weights[0]) == ([2, 1], [2, 2])
+    assert counted(values["titles.exact"]) == ([2, 0], [2, 1])
+    assert counted(values["titles.tokens"]) == ([2, 1], [2, 2])
     assert values["titles.exact.brand"].values[0] == [1, 0]
-    blocks = scores_of(packed, "general.published.dev", right)["general.acc@1"]
-    assert (blocks.values[0], blocks.weights[0]) == ([1, 1, 1], [2, 1, 2])
+    blocks = scores_of(packed, "general.published.dev", right[:3], 2)["general.acc@1"]
+    assert counted(blocks) == ([1, 1], [2, 1])
 
 
-def test_arms_are_compared_over_the_seeds_that_both_have(tmp_path, capsys):
+def test_arms_are_compared_over_the_seeds_that_both_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from guided_table import print_tables
 
     lines = [line("random 15 %", seed, [0, 0, 0, 1, 0]) for seed in (0, 1, 2)]
@@ -107,7 +116,7 @@ def test_arms_are_compared_over_the_seeds_that_both_have(tmp_path, capsys):
     assert "nano: tokens, boost 3" in "".join(ElementTree.fromstring(plot.read_text()).itertext())
 
 
-def test_results_without_the_baseline_are_refused(tmp_path):
+def test_results_without_the_baseline_are_refused(tmp_path: Path) -> None:
     from guided_table import print_tables
 
     packed = write_packed(tmp_path / "packed")
@@ -122,7 +131,7 @@ def test_results_without_the_baseline_are_refused(tmp_path):
         assert str(caught.value) == message
 
 
-def test_a_text_is_in_training_if_its_words_follow_one_another(tmp_path):
+def test_a_text_is_in_training_if_its_words_follow_one_another(tmp_path: Path) -> None:
     from guided_items import texts_in
 
     documents = {"a": ["Buy the ACME red lamp, today!", "nothing"], "b": ["A red acme lamp"]}
@@ -131,14 +140,14 @@ def test_a_text_is_in_training_if_its_words_follow_one_another(tmp_path):
     }  # fmt: skip
 
 
-def test_every_arm_is_a_recipe(monkeypatch):
+def test_every_arm_is_a_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(HERE / "gpu"))
-    import guided
     from guided_ablation import ARMS
+    from guided_budgets import BUDGETS, recipe
 
     for arm in ARMS.values():
-        recipe = guided.recipe("nano", 3, arm, guided.BUDGETS["nano"], 10_000_000)
-        pretrain, anneal = recipe.phases
+        made = recipe("nano", 3, arm, BUDGETS["nano"], 10_000_000)
+        pretrain, anneal = made.phases
         assert pretrain.tokens == 10_000_000
         assert anneal.masking.rate.at(0.5) in (0.15, 0.2)
         # All arms but the last see 40 % general text in all; the last one too, and ends at 35 %.
