@@ -52,7 +52,7 @@ class Draw:
         densities = 4 * counts * (1 - counts / np.maximum(shares.salient, 1))
         return self._draw(counts, keys, np.full(len(counts), 0.5), densities)
 
-    def spans(self, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def spans(self, starts: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
         """Salient spans by their weights, whole, then plain tokens evenly, `[num_tokens]`.
 
         The spans of a sample are taken in random order until the wanted number of salient tokens is reached. The span that
@@ -61,10 +61,15 @@ class Draw:
 
         Args:
             starts: where the spans begin, as indices of the row's salient tokens, `[num_spans]`.
+            share: the share of samples that is masked by spans; in the others every salient token is a span of its own.
         """
         import numpy as np
 
         shares = self.shares
+        if share < 1:
+            begins = (self.generator.random(len(shares.counts)) >= share).repeat(shares.salient)
+            begins[starts] = True
+            starts = np.flatnonzero(begins)
         edges = starts.searchsorted(shares.edges)
         num_spans = np.diff(edges)
         keys = weighted_keys(self.keys[self.places[starts]], self._chances(shares.wanted)[starts])

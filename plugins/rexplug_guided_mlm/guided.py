@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 import rexplug
 from rexplug_guided_mlm.draw import Draw
+from rexplug_guided_mlm.guidance import GuidedByBudget, instead_of_guidance
+from rexplug_guided_mlm.ramps import Boost, Unit
 from rexplug_guided_mlm.sampling import random_keys
 from rexplug_guided_mlm.shares import divide
 from rexplug_guided_mlm.spans import run_starts
@@ -16,18 +18,6 @@ from rexplug_guided_mlm.spans import run_starts
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-class Boost(rexplug.Ramp):
-    """A factor of at least 1 that changes linearly over a phase; a single number means a constant factor.
-
-    `4` and `{start: 2, end: 4}` are both valid in a recipe.
-    """
-
-    start: float = Field(ge=1)
-    """Factor at the start of the phase."""
-    end: float = Field(ge=1)
-    """Factor at the end of the phase."""
 
 
 class Guided(rexplug.MaskingPolicy):
@@ -49,15 +39,18 @@ class Guided(rexplug.MaskingPolicy):
     cap: float = Field(default=0.5, gt=0, le=1)
     """Largest share of a sample's salient tokens that is masked at once, so that enough of them remain to infer the others from.
     The plain tokens take what is above it."""
-    unit: Literal["token", "span"] = "token"
-    """What is drawn of the salient tokens: single tokens, or whole spans (runs of tokens with the same salience)."""
+    unit: Unit = Unit(start="token", end="token")
+    """What is drawn of the salient tokens: `token`, or `span` for whole spans (runs of tokens with the same salience). With
+    `{start: token, end: span}` more and more samples are masked by spans over the phase, from none to all."""
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _no_guidance(cls, options: Any) -> Any:
-        if isinstance(options, dict) and "guidance" in options:
-            raise PydanticCustomError("guidance", "{message}", {"message": _instead_of_guidance(options["guidance"])})
-        return options
+    def _no_guidance(cls, options: Any, handler: ModelWrapValidatorHandler[Guided], info: ValidationInfo) -> Any:
+        if not isinstance(options, dict) or "guidance" not in options:
+            return handler(options)
+        if (info.context or {}).get("earlier_run"):
+            return GuidedByBudget.model_validate(options, context=info.context)
+        raise PydanticCustomError("guidance", "{message}", {"message": instead_of_guidance(options["guidance"])})
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
         """The part of the budget that falls to each sample, divided between its salient and its plain tokens."""
@@ -74,7 +67,8 @@ class Guided(rexplug.MaskingPolicy):
         weights = 1 + levels * np.float32((boost - 1) / 255)
         shares = divide(batch, places, levels, boost, budget, self.cap, generator)
         draw = Draw(batch, salient, places, weights, shares, random_keys(len(salience), generator), generator)
-        return draw.tokens() if self.unit == "token" else draw.spans(run_starts(places, levels))
+        share_of_spans = self.unit.share_of_spans(progress)
+        return draw.spans(run_starts(places, levels), share_of_spans) if share_of_spans else draw.tokens()
 
     def salient_subset(
         self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator
@@ -96,32 +90,3 @@ def _is_uniform(levels: NDArray[np.uint8], batch: rexplug.TokenBatch) -> bool:
     if len(levels) in (0, np.count_nonzero(batch.maskable)):
         return not len(levels) or bool(levels.min() == levels.max())
     return False
-
-
-_TYPICAL_SHARE, _TYPICAL_RATE = 0.13, 0.15
-"""Share of salient tokens in product text, and mask rate of a last phase, by which a former `guidance` is translated."""
-
-
-def _instead_of_guidance(guidance: Any) -> str:
-    """What to write instead of the option that `boost` replaced."""
-    ends = (guidance.get("start"), guidance.get("end")) if isinstance(guidance, dict) else (guidance, guidance)
-    try:
-        start, end = (_nearest_boost(float(value)) for value in ends)
-    except (TypeError, ValueError):
-        instead = "boost: 4"
-    else:
-        instead = f"boost: {start}" if start == end else f"boost: {{start: {start}, end: {end}}}"
-    return (
-        "guidance, a share of the budget, was replaced by boost, which is how many times as likely a salient token is masked as a "
-        f"plain one; write '{instead}' for about the same masks in product text"
-    )
-
-
-def _nearest_boost(guidance: float) -> int:
-    """The boost with about the salient tokens that a share of the budget masked in product text, within the default cap."""
-    guidance = min(1.0, max(0.0, guidance))
-    first = guidance * _TYPICAL_RATE
-    salient = first + (_TYPICAL_SHARE - first) * (1 - guidance) * _TYPICAL_RATE / (1 - first)
-    salient = min(salient / _TYPICAL_SHARE, 0.5)
-    plain = (_TYPICAL_RATE - _TYPICAL_SHARE * salient) / (1 - _TYPICAL_SHARE)
-    return max(1, round(salient / plain))

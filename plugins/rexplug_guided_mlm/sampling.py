@@ -89,7 +89,7 @@ def smallest_in_groups(
     lengths = np.diff(bounds)
     middle = np.clip(guesses, 0, KEY_RANGE).astype(np.uint16)
     below = keys < middle.repeat(lengths)
-    found = np.add.reduceat(below.view(np.uint8), bounds[:-1], dtype=np.int64)
+    found = np.add.reduceat(below.view(np.uint8), bounds[:-1], dtype=np.int32)
     missing = counts - found
     too_few, too_many = missing > 0, missing < 0
     distance = np.abs(missing)

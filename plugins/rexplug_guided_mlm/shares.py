@@ -56,8 +56,9 @@ def divide(
     """
     import numpy as np
 
-    maskable = np.add.reduceat(batch.maskable.view(np.uint8), batch.cu_seqlens[:-1], dtype=np.int64)
-    counts = whole_numbers(budget * np.cumsum(maskable) / maskable.sum(), generator)
+    maskable = np.add.reduceat(batch.maskable.view(np.uint8), batch.cu_seqlens[:-1], dtype=np.int32)
+    ends = np.cumsum(maskable, dtype=np.int64)
+    counts = whole_numbers(budget * ends / ends[-1], generator)
     edges = places.searchsorted(batch.cu_seqlens)
     salient = np.diff(edges)
     plain = maskable - salient

@@ -306,6 +306,7 @@ def kept_text(store: TokenStore, folder: Path, number: int) -> str | None:
 
 
 def previews(recipe: Recipe, run: RunDirectory) -> Iterator[PhasePreview]:
-    """A row from the middle of each phase, for the report."""
+    """A row from the middle of each phase, for the report; not of phases whose masks can no longer be made."""
     for phase in recipe.phases:
-        yield preview_phase(recipe, phase, run, at=0.5, samples=3, tokens=90)
+        if not phase.masking.retired:
+            yield preview_phase(recipe, phase, run, at=0.5, samples=3, tokens=90)

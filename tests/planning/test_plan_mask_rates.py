@@ -21,7 +21,7 @@ def test_a_tokenized_source_has_mask_rates_at_the_start_and_the_end(tokenized_ru
         for rates, rate in ((first, 0.3), (last, 0.1)):
             masked = rates.masked_salient + rates.masked_plain
             assert masked / (rates.num_salient + rates.num_plain) == pytest.approx(rate, abs=0.001)
-        assert first.salient == pytest.approx(0.5, abs=0.02), "the cap"
+        assert 0.4 < first.salient <= 0.5, "the cap"
         assert last.salient / last.plain == pytest.approx(4, rel=0.15)
 
 

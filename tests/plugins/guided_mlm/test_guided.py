@@ -11,7 +11,7 @@ import rexplug
 from rexplug.batches.policies import RandomMasking
 from rexplug_guided_mlm import Guided
 
-units = st.sampled_from(["token", "span"])
+units = st.sampled_from(["token", "span", {"start": "span", "end": "token"}])
 
 
 def draws(policy, batch, number, progress=0.5):
@@ -199,6 +199,30 @@ def test_a_span_longer_than_the_count_of_its_sample_is_cut():
     assert masks[inside == 3][:, 5:8].all(), "the first tokens are masked"
 
 
+def test_more_and_more_samples_are_masked_by_spans():
+    batch = row([102] * 20, salience=[0, 0, 0, 0, 0, 0, 255, 255, 255, 255])
+    policy = guided(rate=0.15, boost=4, unit={"start": "token", "end": "span"})
+    whole = []
+    for progress in (0.0, 0.5, 1.0):
+        masks = draws(policy, batch, 30, progress)
+        inside = np.array(
+            [masks[:, places].mean(1) for places in spans(batch.channels["salience"]) if len(places) == 4]
+        )
+        whole.append(((inside > 0) & (inside < 1)).mean())
+        salient = batch.channels["salience"] > 0
+        assert masks[:, salient].mean() / masks[:, batch.maskable & ~salient].mean() == pytest.approx(4, rel=0.05)
+    # The share of spans that are masked in part: most of them by tokens, hardly any by spans.
+    assert whole[0] > 0.5
+    assert whole[2] < 0.1
+    assert whole[1] == pytest.approx((whole[0] + whole[2]) / 2, abs=0.05)
+
+
+def test_a_unit_is_one_name_or_two():
+    assert guided(unit="span").dump()["unit"] == "span"
+    assert guided(unit={"start": "token", "end": "span"}).dump()["unit"] == {"start": "token", "end": "span"}
+    assert Guided.model_validate(guided(unit="span").model_dump() | {"scorer": NothingSalient()}) == guided(unit="span")
+
+
 def test_the_same_generator_gives_the_same_mask_and_another_another():
     batch = spread(1000, 0.2)
     for unit in ("token", "span"):
@@ -245,7 +269,7 @@ def test_guidance_is_refused_with_what_to_write_instead(guidance, instead):
         ({"boost": {"start": 2, "end": 0}}, ("boost", "end"), "Input should be greater than or equal to 1"),
         ({"cap": 0}, ("cap",), "Input should be greater than 0"),
         ({"cap": 1.5}, ("cap",), "Input should be less than or equal to 1"),
-        ({"unit": "word"}, ("unit",), "Input should be 'token' or 'span'"),
+        ({"unit": "word"}, ("unit", "start"), "Input should be 'token' or 'span'"),
     ],
 )
 def test_options_out_of_range_are_refused(options, where, message):
