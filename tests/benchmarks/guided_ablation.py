@@ -39,7 +39,7 @@ COSINE = {"use": "annealing.cosine", "start": START, "end": END}
 RANDOM = {"use": "random", "rate": 0.15}
 
 
-def guided(boost: float, unit: str = "token") -> dict[str, Any]:
+def guided(boost: float, unit: str | Mapping[str, str] = "token") -> dict[str, Any]:
     """Masks by `guided_mlm.guided` at 15 %."""
     return {
         "use": "guided_mlm.guided", "scorer": {"use": "ecommerce.attributes"}, "rate": 0.15, "boost": boost, "unit": unit,
@@ -53,6 +53,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "tokens, boost 5": {"masking": guided(5), "mixing": COSINE},
     "spans, boost 2": {"masking": guided(2, "span"), "mixing": COSINE},
     "random 20 %": {"masking": {"use": "random", "rate": 0.20}, "mixing": COSINE},
+    "tokens to spans, boost 3": {"masking": guided(3, {"start": "token", "end": "span"}), "mixing": COSINE},
     "guidance 0.3 to 0.6": {"masking": {"use": "span_guidance"}, "mixing": COSINE},
     # Mixtures, with random masks: as much retail text in all.
     "static mixture": {"masking": RANDOM, "mixing": {"use": "annealing.constant", "shares": MEAN}},
