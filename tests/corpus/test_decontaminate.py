@@ -8,14 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rexplug import Document, Evaluator
-from rexplug.corpus.decontaminate import (
-    Decontaminate,
-    Index,
-    build_index,
-    evaluators_with_texts,
-    ngram_hashes,
-    word_hashes,
-)
+from rexplug.corpus.decontaminate import Decontaminate, build_index, evaluators_with_texts
+from rexplug.corpus.ngram_index import Index, Thresholds, ngram_hashes, word_hashes
 from rexplug.recipe.schema import Decontamination
 
 LONG = "the quick brown fox jumps over the lazy dog while seven wizards box with twelve liquor jugs at dawn"
@@ -68,12 +62,12 @@ def test_ngrams_do_not_run_over_the_border_of_two_documents(index):
 
 
 def test_hits_name_the_text_the_length_and_the_place(index):
-    [[match]] = Index(index).matches(["So: " + LONG + " and so on"], 1)
+    [[match]] = Index(index).matches(["So: " + LONG + " and so on"], Thresholds())
     assert (match.evaluator, match.text) == ("toy.asks", "long")
     assert match.num_hits == len(LONG.split()) - 12
     assert match.excerpt == " ".join(LONG.split()[:13])
     assert 0 < match.share <= 1
-    assert Index(index).matches([LONG], 99) == [[]]
+    assert Index(index).matches([LONG], Thresholds(hits=99)) == [[]]
 
 
 def test_which_evaluators_are_compared():
