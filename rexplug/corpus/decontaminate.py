@@ -119,11 +119,13 @@ def decontamination_summary(
     about = read_json(index / "about.json") if index is not None else {"words": None, "evaluators": {}}
     return {
         "words": about["words"],
+        "edited_words": about.get("edited"),
         "evaluators": about["evaluators"],
         "not_compared": dict(not_compared),
         "sources": {
             name: {
-                "documents": len({hit["id"] for hit in source_hits}),
+                "documents": len(ids := {hit["id"] for hit in source_hits}),
+                "edited": len(ids - {hit["id"] for hit in source_hits if not hit["edited"]}),
                 "hits": [dict(hit) for hit in source_hits[:shown]],
             }
             for name, source_hits in hits.items()

@@ -198,9 +198,7 @@ class Index:
         for table in self._tables:
             for document, (places, numbers) in batch.find(table).items():
                 exact[document].append((table, places, numbers))
-        found = [
-            self._exact(text, hits, thresholds) if hits else [] for text, hits in zip(texts, exact, strict=True)
-        ]
+        found = [self._exact(text, hits, thresholds) if hits else [] for text, hits in zip(texts, exact, strict=True)]
         if self._edited is not None:
             for document, (places, numbers) in batch.find(self._edited).items():
                 known = {match.evaluator for match in found[document]}
@@ -213,9 +211,7 @@ class Index:
                 ]
         return found
 
-    def _exact(
-        self, text: str, hits: Sequence[tuple[_Table, Numbers, Numbers]], thresholds: Thresholds
-    ) -> list[Match]:
+    def _exact(self, text: str, hits: Sequence[tuple[_Table, Numbers, Numbers]], thresholds: Thresholds) -> list[Match]:
         spans = word_spans(text.lower())
         grams = max(1, len(spans) - self.words + 1)
         places: dict[str, set[tuple[int, int]]] = {}
@@ -242,7 +238,13 @@ class Index:
             excerpt = text[spans[first][0] : spans[first + length - 1][1]]
             matches.append(
                 Match(
-                    evaluator, self.texts[-number][1], len(own_places), round(share, 4), round(text_share, 4), False, excerpt
+                    evaluator,
+                    self.texts[-number][1],
+                    len(own_places),
+                    round(share, 4),
+                    round(text_share, 4),
+                    False,
+                    excerpt,
                 )
             )
         return sorted(matches, key=lambda match: (-match.num_hits, match.evaluator))
@@ -262,7 +264,9 @@ class Index:
         candidates, counts = np.unique(owners, return_counts=True)
         needed = np.ceil(thresholds.edited * np.minimum(table.sizes[candidates], grams))
         best: dict[str, tuple[int, float, int, int, int]] = {}
-        for owner, least_hits in zip(candidates[counts >= needed].tolist(), needed[counts >= needed].tolist(), strict=True):
+        for owner, least_hits in zip(
+            candidates[counts >= needed].tolist(), needed[counts >= needed].tolist(), strict=True
+        ):
             of_text = np.isin(numbers, distinct[position[owners == owner]])
             own_places, own_numbers = places[of_text], numbers[of_text]
             size = int(table.sizes[owner])
@@ -352,7 +356,9 @@ class IndexWriter:
                 np.save(temporary / f"owners-{name}.npy", owners[order])
             about: dict[str, Any] = {
                 "words": self._words,
-                "lengths": sorted((length for name, (length, _, _) in self._grams.items() if name != _EDITED), reverse=True),
+                "lengths": sorted(
+                    (length for name, (length, _, _) in self._grams.items() if name != _EDITED), reverse=True
+                ),
                 "edited": None if self._edited is None else self._edited[0],
                 "texts": self._texts,
                 "evaluators": self._counts,

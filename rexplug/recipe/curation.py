@@ -69,8 +69,8 @@ class Executor(Section):
 
 
 class FuzzyMatches(Section):
-    """A second pass of decontamination, which finds copies of evaluators' texts that were edited: every 13 words in a row may
-    differ by one, and still most shorter n-grams are the same."""
+    """A second pass of decontamination, for edited copies: where a word in ten differs, hardly 13 words in a row are the same, but
+    many shorter n-grams are."""
 
     words: int = Field(default=4, ge=2, le=1000)
     """Length of the word n-grams that are compared."""
