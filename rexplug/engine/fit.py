@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from composer import Trainer
-
 from rexplug import distributed
 from rexplug.batches import PositionLog
 from rexplug.batches.history import FILE as POSITIONS
@@ -20,6 +18,7 @@ from rexplug.engine.loggers import make_loggers
 from rexplug.engine.metrics import MetricsFile, Throughput
 from rexplug.engine.sharding import keep_gradients, our_replicas
 from rexplug.engine.stop_request import StopRequest
+from rexplug.engine.trainer import PhaseTrainer
 from rexplug.errors import RunInterrupted
 
 
@@ -71,7 +70,8 @@ def fit(
             Throughput(trainee.model.config, hardware.device, hardware.precision, distributed.world_size()),
         )  # fmt: skip
         with our_replicas():
-            trainer = Trainer(
+            trainer = PhaseTrainer(
+                count=callback.count,
                 model=trainee.composer_model,
                 train_dataloader=data_spec(
                     stream, state.position, distributed.rank(), distributed.world_size(), hardware.loader_workers
