@@ -109,13 +109,13 @@ def _gather(value: Tensor) -> Tensor:
     return full.cpu() if dist.get_global_rank() == 0 else torch.empty(0)
 
 
-def gradient_norm(parameters: Iterable[Tensor]) -> float:
-    """The norm of the full gradient; with FSDP, squared norms of the ranks' shards are summed."""
+def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
+    """The norm of the full gradient, on its device; with FSDP, squared norms of the ranks' shards are summed."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     local = [gradient.to_local() if isinstance(gradient, DTensor) else gradient for gradient in gradients]
-    norm = torch.nn.utils.get_total_norm(local)
+    norm: Tensor = torch.nn.utils.get_total_norm(local)
     if any(isinstance(gradient, DTensor) for gradient in gradients):
         squares = norm.double() ** 2
         dist.all_reduce(squares, "SUM")
         norm = squares.sqrt()
-    return float(norm)
+    return norm
