@@ -55,20 +55,20 @@ FLASH4 = "flash_attention_4"
 RUNS: list[dict[str, Any]] = (
     [
         # the most informative first, since time may run out
-        packed(BASE, 57_344, "layers", 50),
-        padded(BASE, 49_152, None, 15),
-        packed(LONG, 57_344, "layers", 25),
-        padded(LONG, 32_768, None, 20),
-        packed(MICRO, 163_840, "layers", 25),
-        padded(MICRO, 163_840, None, 15),
+        packed(BASE, 57_344, "layers", 60),
+        padded(BASE, 49_152, None, 25),
+        packed(LONG, 57_344, "layers", 40),
+        padded(LONG, 32_768, None, 25),
+        packed(MICRO, 163_840, "layers", 40),
+        padded(MICRO, 163_840, None, 25),
         padded(BASE, 49_152, "layers", 40),
-        padded(BASE, 49_152, None, 15, FLASH4),
-        padded(LONG, 49_152, None, 15, FLASH4),
-        packed(BASE, 49_152, None, 15),
-        packed(MICRO, 131_072, None, 15),
-        packed(LONG, 49_152, None, 15),
+        padded(BASE, 49_152, None, 25, FLASH4),
+        padded(LONG, 49_152, None, 25, FLASH4),
+        packed(BASE, 49_152, None, 25),
+        packed(MICRO, 131_072, None, 25),
+        packed(LONG, 49_152, None, 25),
         packed(MICRO, 163_840, "whole", 40),
-        padded(MICRO, 163_840, "layers", 30),
+        padded(MICRO, 163_840, "layers", 40),
     ]
     if not TINY
     else [packed(BASE, 512, None, 60), padded(BASE, 512, None, 60)]

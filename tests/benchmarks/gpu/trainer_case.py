@@ -257,6 +257,8 @@ def main() -> None:
         store = write_store(Path(folder), total, median, longest, VOCABULARY)
         data = make_data(case, store)
         torch._dynamo.config.recompile_limit = 64
+        if case["attention"].startswith("flash"):
+            import flash_attn.cute  # noqa: F401 - takes seconds
         print("prepared", flush=True)
         sys.stdin.readline()
         if GPU:
