@@ -29,6 +29,8 @@ _MIN_FILL = 0.75
 """A group's shortest document has at least this share of its longest one's tokens."""
 _GROUP_TOKENS = 4096
 """A group stays small enough for the cache."""
+_GROUP_TOKENS_BF16 = 2048
+"""The same in bf16, divided by the number of heads: `attend_short` holds all scores of a group."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +78,13 @@ class AttentionPlan:
     def _starts(self) -> list[int]:
         return [0, *torch.tensor(self.lengths).cumsum(0).tolist()]
 
-    def groups(self, half_window: int | None) -> list[Group]:
-        """The groups of layers that attend to `half_window` tokens on either side; None for global layers."""
-        if half_window not in self._groups:
-            self._groups[half_window] = self._make_groups(half_window)
-        return self._groups[half_window]
+    def groups(self, half_window: int | None, tokens: int = _GROUP_TOKENS) -> list[Group]:
+        """The groups, of so many tokens at most, of layers that attend to `half_window` tokens on either side; None for
+        global layers."""
+        key = half_window, tokens
+        if key not in self._groups:
+            self._groups[key] = self._make_groups(*key)
+        return self._groups[key]
 
     def num_scores(self, half_window: int | None) -> int:
         """Products of a query and a key per head, padding counted: the cost of attention."""
@@ -89,26 +93,26 @@ class AttentionPlan:
         )
 
     @cached_property
-    def _groups(self) -> dict[int | None, list[Group]]:
+    def _groups(self) -> dict[tuple[int | None, int], list[Group]]:
         return {}
 
-    def _make_groups(self, half_window: int | None) -> list[Group]:
+    def _make_groups(self, half_window: int | None, tokens: int) -> list[Group]:
         in_band = half_window is not None and half_window <= BLOCK
         long = [i for i, length in enumerate(self.lengths) if in_band and length >= _BAND_FROM]
         short = [i for i, length in enumerate(self.lengths) if not (in_band and length >= _BAND_FROM)]
-        groups = [self._group(documents, half_window) for documents in self._by_length(short)]
+        groups = [self._group(documents, half_window) for documents in self._by_length(short, tokens)]
         if long:
             assert half_window is not None
             groups.append(self._band(long, half_window))
         return groups
 
-    def _by_length(self, documents: Sequence[int]) -> list[list[int]]:
-        """Documents sorted by length, in groups of similar length and limited size."""
+    def _by_length(self, documents: Sequence[int], tokens: int) -> list[list[int]]:
+        """Documents sorted by length, in groups of similar length and of so many tokens at most."""
         groups: list[list[int]] = []
         for document in sorted(documents, key=lambda i: -self.lengths[i]):
             longest = self.lengths[groups[-1][0]] if groups else 0
             similar = self.lengths[document] >= _MIN_FILL * longest
-            if groups and similar and (len(groups[-1]) + 1) * longest <= _GROUP_TOKENS:
+            if groups and similar and (len(groups[-1]) + 1) * longest <= tokens:
                 groups[-1].append(document)
             else:
                 groups.append([document])
@@ -221,13 +225,14 @@ class _Attention(Function):
         scale: float,
         half_window: int | None,
     ) -> Tensor:
-        groups = plan.groups(half_window)
         tokens, _, heads, size = qkv.shape
+        in_bf16 = qkv.dtype == torch.bfloat16
+        groups = plan.groups(half_window, _GROUP_TOKENS_BF16 // heads) if in_bf16 else plan.groups(half_window)
         output = qkv.new_empty(tokens + 1, heads, size)
         saved = []
         for group in groups:
             gathered = qkv.index_select(0, group.index)
-            if group.short and qkv.dtype == torch.bfloat16:
+            if group.short and in_bf16:
                 out, factors, weights = attend_short(
                     gathered.view(group.num, group.length, 3, heads, size), _angles(group, cosines, sines),
                     group.mask_of_all, scale,
