@@ -12,7 +12,7 @@ from rexplug.components import Document
 from rexplug.errors import DataError
 from rexplug.io.atomic import replacing
 from rexplug.io.compression import DamagedFile
-from rexplug.io.tabular import open_parquet, parquet_records
+from rexplug.io.tabular import BadRecord, open_parquet, parquet_records
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -140,6 +140,8 @@ def read_file(path: Path) -> Iterator[Document]:
     try:
         with open_parquet(path) as reader:
             for row in parquet_records(reader, ("id", "text", "url", "metadata")):
+                if isinstance(row, BadRecord):
+                    raise DamagedFile(row.detail)
                 yield document_of(row)
     except DamagedFile as error:
         raise DataError(f"{path} is damaged: {error}") from None

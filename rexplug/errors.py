@@ -18,8 +18,11 @@ _CONTROL = {
 
 
 def brief(value: object) -> str:
-    """The `repr` of a value for a message, cut at 120 characters."""
-    text = repr(value)
+    """The `repr` of a value for a message, cut at 120 characters; its type where `repr` raises."""
+    try:
+        text = repr(value)
+    except Exception:  # a class of others
+        text = f"<{type(value).__name__} whose repr raises>"
     if len(text) <= _LONGEST_VALUE:
         return text
     return f"{text[:_LONGEST_VALUE]}... ({len(text):,} characters)"
@@ -36,14 +39,22 @@ def first_few(names: Sequence[str], limit: int = 3) -> str:
     return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
+def error_text(error: object) -> str:
+    """The text of an exception that a library or a plugin raised; its class may have a `__str__` that raises."""
+    try:
+        return str(error)
+    except Exception:
+        return f"<{type(error).__name__} whose text cannot be shown>"
+
+
 def one_line(error: object, limit: int = 300) -> str:
     """The text of an exception that a library raised, on one line and cut at `limit` characters."""
-    return " ".join(str(error).split())[:limit]
+    return " ".join(error_text(error).split())[:limit]
 
 
 def first_line(error: BaseException, limit: int = 300) -> str:
     """The first line of an exception's text, cut at `limit` characters; the name of its class if it has no text."""
-    text = str(error).strip()
+    text = error_text(error).strip()
     return text.splitlines()[0][:limit] if text else type(error).__name__
 
 

@@ -1,6 +1,6 @@
 """How messages quote values: in full if they are short, truncated if they are long."""
 
-from rexplug.errors import DataError, brief, first_few, one_line, shorten
+from rexplug.errors import DataError, brief, first_few, first_line, one_line, shorten
 
 
 def test_a_long_text_is_cut_to_the_limit():
@@ -21,6 +21,21 @@ def test_the_error_of_a_library_becomes_one_line():
     assert one_line(ValueError("bad\n  header ")) == "bad header"
     assert one_line(ValueError("y" * 400)) == "y" * 300
     assert one_line(ValueError("y" * 400), 5) == "yyyyy"
+
+
+class WithoutText(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+def test_the_first_line_of_an_error():
+    assert first_line(ValueError("\nbad header\nin line 3")) == "bad header"
+    assert first_line(ValueError("bad header"), 3) == "bad"
+    assert first_line(ValueError()) == "ValueError"
+
+
+def test_an_error_whose_text_cannot_be_shown():
+    assert one_line(WithoutText()) == first_line(WithoutText()) == "<WithoutText whose text cannot be shown>"
 
 
 def test_a_value_is_repeated_as_python_writes_it():

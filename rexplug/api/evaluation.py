@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from rexplug.api.arguments import list_of, optional_path_of, path_of, progress_of, recipe_of, strings_of, whole_number
 from rexplug.api.explained import explained
@@ -16,6 +16,7 @@ from rexplug.progress import Progress
 
 if TYPE_CHECKING:
     from rexplug.recipe import Recipe
+    from rexplug.recipe.evaluation import EvaluationPrecision
     from rexplug.report.compare import Comparison
     from rexplug.report.results import ModelResults
 
@@ -30,6 +31,7 @@ def evaluate(
     out: StrPath = "evaluation",
     only: str | Sequence[str] = (),
     seed: int | None = None,
+    precision: str | Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> list[ModelResults]:
     """Measure models on the same items. Results are kept in `out/MODEL/EVALUATOR.json` and not computed again.
@@ -44,6 +46,8 @@ def evaluate(
         out: where results go.
         only: names or labels of evaluators; all if empty.
         seed: seed of items and fine-tunes; the recipe's, or 17, if left out.
+        precision: number format of the encoders' matrix products, `fp32` or `bf16`; the recipe's, or `fp32`, if left out. With
+            both every model is measured in each, so that `compare` says what bf16 changes; labels in bf16 end with `-bf16`.
         progress: receives what happens, also which evaluators of a suite are left out because their data is missing.
 
     Returns:
@@ -53,18 +57,22 @@ def evaluate(
         RecipeError: there is no such suite or evaluator, or the recipe has no evaluators.
         DataError: a model or data cannot be read, or a model is named twice.
     """
-    from rexplug.evaluation import EvaluationData, ModelSpec, distinct
+    from rexplug.evaluation import EvaluationData, ModelSpec, distinct, in_precisions
     from rexplug.pipeline.evaluate_models import evaluate_models, evaluation_data_of, select_evaluators
     from rexplug.run_directory import RunDirectory
 
     reporter = progress_of(progress)
-    specs = distinct([ModelSpec.parse(_written(model)) for model in list_of("models", models, "models")])
+    specs = [ModelSpec.parse(_written(model)) for model in list_of("models", models, "models")]
+    precisions = _precisions(precision)
     chosen, folder = strings_of("only", only), path_of("out", out)
     seed = whole_number("seed", seed, at_least=0) if seed is not None else None
     if isinstance(suite, str | os.PathLike):
         evaluators = _of_suite(suite, data, chosen, reporter)
         measured_on = EvaluationData({}, 17 if seed is None else seed)
+        precisions = precisions or ["fp32"]
     else:
+        from rexplug.plugins.declarations import check_component
+
         suite = recipe_of(suite)
         recipe = suite if seed is None else suite.model_copy(update={"seed": seed})
         if not recipe.evaluators:
@@ -72,11 +80,24 @@ def evaluate(
                 f"the recipe '{recipe.name}' has no evaluators; add some under `evaluators`, or name a suite"
             )
         evaluators = select_evaluators(recipe.evaluators, chosen)
+        precisions = precisions or [recipe.evaluation.precision]
         root = open_run(run_dir).folder if run_dir is not None else default_run_dir(recipe)
         measured_on = evaluation_data_of(recipe, RunDirectory(root), reporter)
         for evaluator in evaluators:
-            evaluator.check()
-    return evaluate_models(specs, evaluators, measured_on, folder, reporter)
+            check_component(evaluator)
+    return evaluate_models(distinct(in_precisions(specs, precisions)), evaluators, measured_on, folder, reporter)
+
+
+def _precisions(value: str | Sequence[str] | None) -> list[EvaluationPrecision]:
+    """Number formats without repetitions; none if left out."""
+    from rexplug.recipe.evaluation import EvaluationPrecision
+
+    known: tuple[EvaluationPrecision, ...] = get_args(EvaluationPrecision)
+    written = [] if value is None else strings_of("precision", value)
+    for name in written:
+        if name not in known:
+            raise RexplugError(f"precision is {' or '.join(known)}, not '{name}'")
+    return [name for name in known if name in written]
 
 
 def _written(model: RunLike) -> str:

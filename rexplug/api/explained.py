@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from rexplug.api.folders import HasFolder
 from rexplug.errors import DataError, RexplugError, blocked, full_disk
+from rexplug.plugins.calls import plugin_at_fault
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,6 +28,8 @@ def explained(function: Callable[P, R]) -> Callable[P, R]:
         except RexplugError:
             raise
         except Exception as error:
+            if (blamed := plugin_at_fault(error)) is not None and full_disk(error) is None:
+                raise blamed from error
             explanation = _explanation(error, [*args, *kwargs.values()])
             if explanation is None:
                 raise

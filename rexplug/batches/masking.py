@@ -13,6 +13,7 @@ from rexplug.batches.order import key_of
 from rexplug.components import MaskingPolicy, TokenBatch
 from rexplug.errors import PluginError
 from rexplug.plugins.calls import choose_tokens, owner
+from rexplug.plugins.declarations import masking_budget
 from rexplug.tokens.special import SpecialTokens
 
 IGNORED = -100
@@ -121,7 +122,7 @@ class Masker:
         name = f"{owner(self.policy)}{self.policy.name}"
         if (chosen > batch.maskable).any():
             raise PluginError(f"{name}.choose() chose a special or padding token, which is never masked")
-        count, budget = int(np.count_nonzero(chosen)), self.policy.budget(batch, progress)
+        count, budget = int(np.count_nonzero(chosen)), masking_budget(self.policy, batch, progress)
         if count != budget:
             raise PluginError(f"{name}.choose() chose {count} tokens, but its rate asks for {budget}")
         return chosen

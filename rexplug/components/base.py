@@ -50,6 +50,13 @@ class Component(Documented, ABC):
         """
         return ()
 
+    def foreign_classes(self) -> Sequence[type]:
+        """Classes of other packages, named by an option, whose code does the component's work.
+
+        Their files are part of the fingerprint, like those of the component's plugin.
+        """
+        return ()
+
     def subcomponents(self, kind: type[ComponentT]) -> Iterator[ComponentT]:
         """The components of `kind` among the options, and among the options of these."""
         options = (getattr(self, field) for field in type(self).model_fields)

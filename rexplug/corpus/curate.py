@@ -22,7 +22,7 @@ from rexplug.errors import DataError, brief
 from rexplug.executors import Job, run_jobs, shared_ray_cluster
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import write_json
-from rexplug.plugins.calls import PluginCall
+from rexplug.plugins.declarations import count_shards, file_versions, fit_component, is_synthetic
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
 from rexplug.run_directory import read_fitted, read_json
@@ -35,7 +35,7 @@ class _Unfiltered:
     source: DocumentSource
 
     def __iter__(self) -> Iterator[Document]:
-        count = self.source.num_shards()
+        count = count_shards(self.source)
         for index in range(count):
             for document in shard_documents(self.source, index, count):
                 if ERROR not in document.metadata:
@@ -123,8 +123,7 @@ def _fit(
                 sample = CorpusSample(
                     {user: _Unfiltered(sources[user]) for user in dict.fromkeys(users[key])}, folder, seed
                 )
-                with PluginCall(corpus_filter, "fit"):
-                    options = corpus_filter.fit(sample).dump()
+                _, options = fit_component(corpus_filter, sample)
                 write_json(record, options)
             learnt[key] = type(corpus_filter).model_validate({k: v for k, v in options.items() if k != "use"})
     return {
@@ -142,7 +141,7 @@ def _remove_outdated(
 ) -> None:
     """Remove what an earlier call with other sources, files or options left: its shards would be taken for finished ones."""
     content = {
-        "sources": {name: [source.dump(), source.stamps()] for name, source in sources.items()},
+        "sources": {name: [source.dump(), file_versions(source)] for name, source in sources.items()},
         "filters": {name: [corpus_filter.dump() for corpus_filter in chain] for name, chain in filters.items()},
         "curation": curation.fingerprint_options(),
         "seed": seed,
@@ -168,7 +167,7 @@ def _source_jobs(
     source_jobs = {}
     first = 0
     for name, source in sources.items():
-        count = source.num_shards()
+        count = count_shards(source)
         group = "all" if curation.deduplicate_across else name
         source_jobs[name] = SourceJob(
             source, filters[name], curation, seed, count, folder=corpus / ".work" / name, target=corpus / name,
@@ -250,7 +249,7 @@ def _source_statistics(name: str, source_job: SourceJob) -> dict[str, Any]:
     if not counts["kept"]["documents"]:
         raise DataError(f"nothing is left of source '{name}'; its filters dropped: {_most_frequent_reasons(steps)}")
     read = {key: sum(record["read"][key] for record in records) for key in ("documents", "bytes")}
-    return {"synthetic": source_job.source.synthetic, "read": read, "steps": steps, **counts}
+    return {"synthetic": is_synthetic(source_job.source), "read": read, "steps": steps, **counts}
 
 
 def _most_frequent_reasons(steps: Sequence[Mapping[str, Any]]) -> str:

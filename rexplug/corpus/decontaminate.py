@@ -16,6 +16,7 @@ from rexplug.components import CorpusFilter, Document, Evaluator, FineTuning, Ve
 from rexplug.corpus.rolling_hash import Hashes, powers, prefix_sums, window_hashes
 from rexplug.document_files import files_in
 from rexplug.io.atomic import replacing, write_json
+from rexplug.plugins.declarations import test_texts, why_no_test_texts
 from rexplug.recipe.schema import Decontamination
 from rexplug.run_directory import read_json
 from rexplug.text.words import lower_words, word_spans
@@ -133,7 +134,7 @@ def build_index(evaluators: Sequence[Evaluator], options: Decontamination, folde
     counts: dict[str, dict[str, int]] = {}
     for evaluator in evaluators:
         count = counts[evaluator.label] = {"texts": 0, "whole": 0, "too_short": 0}
-        for key, text in evaluator.test_texts().items():
+        for key, text in test_texts(evaluator).items():
             words = word_hashes(text)
             count["texts"] += 1
             if len(words) < options.shortest:
@@ -220,7 +221,7 @@ def why_not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]
             reasons[evaluator.label] = "curation.decontaminate is none"
         elif which != "evaluators" and not {evaluator.name, evaluator.label} & set(which):
             reasons[evaluator.label] = "curation.decontaminate does not name it"
-        elif (why := evaluator.why_no_test_texts()) is not None:
+        elif (why := why_no_test_texts(evaluator)) is not None:
             reasons[evaluator.label] = why
     return reasons
 

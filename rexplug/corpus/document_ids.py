@@ -13,8 +13,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rexplug.errors import DataError
 from rexplug.io.atomic import replacing
-from rexplug.io.tabular import open_parquet, parquet_records
+from rexplug.io.tabular import BadRecord, open_parquet, parquet_records
 
 _BLOCK = 2**16
 _MOST_HASHES = 2**22
@@ -126,5 +127,7 @@ def _with_hash(files: Sequence[Path], hash_bytes: bytes) -> Iterator[tuple[str, 
             continue
         with open_parquet(path) as reader:
             for row in parquet_records(reader, ("id", "metadata")):
+                if isinstance(row, BadRecord):
+                    raise DataError(f"{path} is damaged: {row.detail}")
                 if _hash(row["id"]) == hash_bytes:
                     yield row["id"], str(json.loads(row["metadata"]).get("place", "an unknown place"))

@@ -27,6 +27,7 @@ from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import link_or_copy, write_json
 from rexplug.io.tabular import open_parquet
 from rexplug.plugins.calls import judge_documents, read_documents
+from rexplug.plugins.declarations import require_picklable, step_name
 from rexplug.recipe.schema import Curation
 
 _BATCH, _BATCH_CHARACTERS = 256, 4_000_000
@@ -61,7 +62,13 @@ class SourceJob:
         return self.folder / "work.pickle"
 
     def save(self) -> None:
-        """Write the data for the workers."""
+        """Write the data for the workers.
+
+        Raises:
+            PluginError: a component of a plugin cannot be pickled.
+        """
+        for component in (self.source, *self.filters):
+            require_picklable(component)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.file.write_bytes(pickle.dumps(self))
 
@@ -168,7 +175,7 @@ def filter_shard(file: Path, index: int) -> int:
     """
     source_job = load_source_job(file)
     reading = StepStatistics("read")
-    steps = [StepStatistics(corpus_filter.step_name) for corpus_filter in source_job.filters]
+    steps = [StepStatistics(step_name(corpus_filter)) for corpus_filter in source_job.filters]
     with ExitStack() as stack:
         passed = stack.enter_context(DocumentWriter(source_job.passed(index)))
         dropped = stack.enter_context(DocumentWriter(source_job.dropped(index), **DROP_COLUMNS))

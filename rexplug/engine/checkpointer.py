@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from rexplug import distributed
 from rexplug.engine.checkpoint_folder import CheckpointFolder
 from rexplug.engine.checkpoints import CheckpointState
+from rexplug.engine.determinism import deterministic_algorithms
 from rexplug.engine.job import Evaluate, PhaseJob, PhaseState
 from rexplug.engine.resume_changes import shares_at
 from rexplug.engine.sharding import FullState
@@ -44,7 +46,12 @@ class Checkpointer:
         """
         model = self.full_state.gather_model()
         if self.job.writes and evaluate is not None:
-            with self.folder.temporary_copy(model) as copied:
+            # Evaluators may use operations that cannot be deterministic.
+            asked = self.job.recipe.model.deterministic
+            with (
+                self.folder.temporary_copy(model) as copied,
+                deterministic_algorithms(False) if asked else nullcontext(),
+            ):
                 evaluate(copied, state.tokens)
             phase, progress = self.job.phase, self.job.progress
             progress.start(phase.name, phase.tokens, "tokens")

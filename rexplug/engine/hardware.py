@@ -32,6 +32,8 @@ class Hardware:
     compiled: bool
     """Whether the model's layers are compiled."""
     compile_reason: str
+    deterministic: bool = False
+    """Whether training computes the same bits at every run: on a CPU always, on a GPU if the recipe asks for it."""
 
     @classmethod
     def detect(cls, recipe: Recipe) -> Hardware:
@@ -43,8 +45,10 @@ class Hardware:
         local_rank = distributed.local_rank()
         device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
         precision = choose_precision(recipe.model.precision, device)
-        backend = choose_backend(recipe.model.attention, device, precision)
-        return cls(device, precision, *backend, *choose_compile(recipe.model.compile, device))
+        asked = recipe.model.deterministic
+        backend = choose_backend(recipe.model.attention, device, precision, deterministic=asked)
+        compiled = choose_compile(recipe.model.compile, device)
+        return cls(device, precision, *backend, *compiled, deterministic=asked or device.type == "cpu")
 
     @property
     def on_gpu(self) -> bool:

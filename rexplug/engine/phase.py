@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from rexplug.batches import BatchStream
 from rexplug.engine.checkpoint_folder import CheckpointFolder
 from rexplug.engine.checkpoints import FINAL
 from rexplug.engine.composer_import import import_composer
+from rexplug.engine.determinism import deterministic_algorithms
 from rexplug.engine.hardware import Hardware
 from rexplug.engine.job import Evaluate, PhaseJob
 from rexplug.engine.metrics import MetricsFile
@@ -53,7 +55,7 @@ def train_phase(
 
     Returns:
         What run.json keeps: tokens, steps, seconds, tokens per second, smoothed loss and accuracy at the end, epochs per
-        source, backend and why, device, precision, thetas, warnings.
+        source, backend and why, device, precision, whether deterministic, thetas, warnings.
 
     Raises:
         RunInterrupted: SIGTERM, SIGINT or SIGHUP came; a checkpoint was written.
@@ -71,32 +73,40 @@ def train_phase(
 
     distributed.connect()
     hardware = Hardware.detect(recipe)
-    origin = find_origin(phase, start, run.checkpoints / phase.name, progress)
-    memory = partial(explain_out_of_memory, phase, hardware, tokens_that_fit)
-    stream = choose_row_tokens(
-        phase, stream, hardware, start=origin.weights, run=run, progress=progress, tokens_that_fit=tokens_that_fit
-    )
-    job = PhaseJob(recipe, phase, stream, run, progress, hardware)
-    trainee = build(job, origin)
-    state, warnings = restore(job, origin, trainee.optimizer)
-    warnings = [*trainee.warnings, *warnings]
-    for warning in warnings:
-        progress.note(f"  warning: {warning}")
-    metrics = MetricsFile(run.metrics, progress) if job.writes else None
-    if metrics is not None:
-        truncate_metrics(run.metrics, phase.name, state.step)
-    _announce(job, trainee)
-    progress.start(phase.name, phase.tokens, "tokens")
-    if state.tokens:
-        progress.update(state.tokens)
-    checkpointer = Checkpointer(job, trainee.full_state, CheckpointFolder(phase, job.folder, progress))
-    first_step = state.step
-    fit(
-        job, trainee, state, checkpointer, metrics=metrics, evaluate=evaluate, memory=partial(memory, stream.row_tokens)
-    )
-    # A phase that was lengthened resumes from its final checkpoint and replaces it.
-    new_steps = origin.resumed != job.folder / FINAL or state.step > first_step
-    return finish(job, trainee, state, checkpointer, new_steps=new_steps, warnings=warnings)
+    asked = recipe.model.deterministic
+    with deterministic_algorithms(True, hardware.device) if asked else nullcontext():
+        origin = find_origin(phase, start, run.checkpoints / phase.name, progress)
+        memory = partial(explain_out_of_memory, phase, hardware, tokens_that_fit)
+        stream = choose_row_tokens(
+            phase, stream, hardware, start=origin.weights, run=run, progress=progress, tokens_that_fit=tokens_that_fit
+        )
+        job = PhaseJob(recipe, phase, stream, run, progress, hardware)
+        trainee = build(job, origin)
+        state, warnings = restore(job, origin, trainee.optimizer)
+        warnings = [*trainee.warnings, *warnings]
+        for warning in warnings:
+            progress.note(f"  warning: {warning}")
+        metrics = MetricsFile(run.metrics, progress) if job.writes else None
+        if metrics is not None:
+            truncate_metrics(run.metrics, phase.name, state.step)
+        _announce(job, trainee)
+        progress.start(phase.name, phase.tokens, "tokens")
+        if state.tokens:
+            progress.update(state.tokens)
+        checkpointer = Checkpointer(job, trainee.full_state, CheckpointFolder(phase, job.folder, progress))
+        first_step = state.step
+        fit(
+            job,
+            trainee,
+            state,
+            checkpointer,
+            metrics=metrics,
+            evaluate=evaluate,
+            memory=partial(memory, stream.row_tokens),
+        )
+        # A phase that was lengthened resumes from its final checkpoint and replaces it.
+        new_steps = origin.resumed != job.folder / FINAL or state.step > first_step
+        return finish(job, trainee, state, checkpointer, new_steps=new_steps, warnings=warnings)
 
 
 def _announce(job: PhaseJob, trainee: Trainee) -> None:
@@ -105,10 +115,12 @@ def _announce(job: PhaseJob, trainee: Trainee) -> None:
     processes = ""
     if distributed.world_size() > 1:
         processes = f", {distributed.world_size()} processes with {trainee.parallel} ({trainee.parallel_reason})"
-    compiled = ""
+    compiled = deterministic = ""
     if hardware.compiled or hardware.on_gpu:  # nobody expects compiled layers on a CPU
         compiled = f", {'' if hardware.compiled else 'not '}compiled ({hardware.compile_reason})"
+    if job.recipe.model.deterministic:
+        deterministic = ", deterministic"
     job.progress.note(
         f"  {phase.name}: {phase.tokens:,} tokens at {phase.context:,}, attention '{hardware.backend}' "
-        f"({hardware.backend_reason}), {hardware.device.type}, {hardware.precision}{compiled}{processes}"
+        f"({hardware.backend_reason}), {hardware.device.type}, {hardware.precision}{compiled}{deterministic}{processes}"
     )

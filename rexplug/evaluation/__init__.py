@@ -8,15 +8,15 @@ from rexplug.lazy import lazy_names
 
 if TYPE_CHECKING:
     from rexplug.evaluation.harness import EvaluationData, EvaluatorsFailed, evaluate, read_scores
-    from rexplug.evaluation.models import ModelSpec, distinct
+    from rexplug.evaluation.models import ModelSpec, distinct, in_precisions
 
-__all__ = ["EvaluationData", "EvaluatorsFailed", "ModelSpec", "distinct", "evaluate", "read_scores"]
+__all__ = ["EvaluationData", "EvaluatorsFailed", "ModelSpec", "distinct", "evaluate", "in_precisions", "read_scores"]
 
 # The modules with evaluators are imported whenever plugins are listed, which must not import numpy or torch.
 __getattr__ = lazy_names(
     __name__,
     {
         "rexplug.evaluation.harness": ("EvaluationData", "EvaluatorsFailed", "evaluate", "read_scores"),
-        "rexplug.evaluation.models": ("ModelSpec", "distinct"),
+        "rexplug.evaluation.models": ("ModelSpec", "distinct", "in_precisions"),
     },
 )

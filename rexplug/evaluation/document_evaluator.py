@@ -12,6 +12,8 @@ from pydantic import Field
 from rexplug.components import Document, DocumentSource, EvaluationContext, Evaluator, Shard, Use, split_of
 from rexplug.errors import DataError
 from rexplug.io.hub import HubName
+from rexplug.plugins.calls import read_documents
+from rexplug.plugins.declarations import all_input_files, check_component
 
 
 class DocumentEvaluator(Evaluator):
@@ -34,7 +36,7 @@ class DocumentEvaluator(Evaluator):
     def check(self) -> None:
         """Check that the evaluator's own texts can be read."""
         for source in self.texts.values():
-            source.check()
+            check_component(source)
 
     def hub_names(self) -> Sequence[HubName]:
         """The hub datasets of the evaluator's own texts."""
@@ -42,7 +44,7 @@ class DocumentEvaluator(Evaluator):
 
     def inputs(self) -> Sequence[Path]:
         """The files of the evaluator's own texts."""
-        return [path for source in self.texts.values() for path in source.inputs()]
+        return all_input_files(tuple(self.texts.values()))
 
     def test_texts(self) -> Mapping[str, str]:
         """The full text of the evaluator's own documents, by `<source>/<document id>`."""
@@ -71,7 +73,7 @@ class DocumentEvaluator(Evaluator):
         return self._selected({name: list(documents) for name, documents in context.held_out.items()})
 
     def _own_documents(self) -> dict[str, Sequence[Document]]:
-        by_source = {name: list(source.documents(Shard(0, 1))) for name, source in self.texts.items()}
+        by_source = {name: list(read_documents(source, Shard(0, 1))) for name, source in self.texts.items()}
         return self._selected(
             {
                 name: sorted(documents, key=lambda d: hashlib.blake2b(d.text.encode(), digest_size=8).digest())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -13,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from rexplug.errors import NotApplicable
-from rexplug.evaluation.loading import head_logits, load_weights, longest_input
+from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens
+from rexplug.evaluation.loading import best_tokens, load_weights, longest_input
 from rexplug.evaluation.model_folder import (
     check_vocabulary,
     inspect_folder,
@@ -25,12 +26,11 @@ from rexplug.evaluation.model_folder import (
     translated_errors,
 )
 from rexplug.model.config_file import runs_packed
+from rexplug.model.precision import autocast_of
+from rexplug.recipe.evaluation import EvaluationPrecision
 
-_BATCH_TOKENS = 8192
 _MIN_DEVIATION = 0.02
 """Of directions that embeddings are whitened by, as a share of the first direction's standard deviation."""
-_MAX_LOGITS = 2**26
-"""Logits that are computed at once."""
 
 
 class HuggingFaceEncoder:
@@ -40,23 +40,36 @@ class HuggingFaceEncoder:
     give the same numbers. A sentence-transformers model pools and cuts texts as its own files say; embeddings of others
     are means of their token vectors.
 
+    Weights, pooling and embeddings are fp32. With `precision` bf16 the matrix products of the encoder are in bf16, in
+    evaluation and in fine-tunes; the words that a masked language model predicts are still ranked by logits in fp32.
+
     Args:
         model: a folder or a hub name.
         tokenizer: the tokenizer's folder, if it is not that of the weights.
         random: draw the weights instead of loading them.
         packed: whether a ModernBERT runs packed.
+        precision: number format of the encoder's matrix products.
+        device: where it runs; on the GPU if there is one.
 
     Raises:
         DataError: the model cannot be loaded.
     """
 
     def __init__(
-        self, model: str | Path, tokenizer: Path | None = None, *, random: bool = False, packed: bool = True
+        self,
+        model: str | Path,
+        tokenizer: Path | None = None,
+        *,
+        random: bool = False,
+        packed: bool = True,
+        precision: EvaluationPrecision = "fp32",
+        device: torch.device | None = None,
     ) -> None:
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
         self.folder = model
+        self.precision: EvaluationPrecision = precision
         self._whitening: tuple[Tensor, Tensor] | None = None
         with translated_errors(model):
             content = inspect_folder(model, tokenizer, weights=not random)
@@ -67,15 +80,18 @@ class HuggingFaceEncoder:
             check_vocabulary(model, self._tokenizer, self._model.get_input_embeddings().weight.shape[0])
         # Before any call, because one with truncation changes the tokenizer's own settings.
         self._tokenizer_text = self._tokenizer.backend_tokenizer.to_str()
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model.eval().to(self.device)
+        for module in self._pooling:
+            module.to(self.device)
+        self._batch_tokens = batch_tokens(self._model.config, self.device)
         self._packed = packed and runs_packed(self._model.config)
         if self._packed:
             from rexplug.model.attention import choose_backend
             from rexplug.model.layers import disable_dropout
             from rexplug.model.packed import use_packed_attention
 
-            self._backend, _ = choose_backend("auto", self.device)
+            self._backend, _ = choose_backend("auto", self.device, precision)
             # No dropout in fine-tunes either: the order of examples is all that is random in them.
             disable_dropout(self._model)
             use_packed_attention(self._model)
@@ -84,7 +100,7 @@ class HuggingFaceEncoder:
 
     @cached_property
     def revision(self) -> str:
-        """Hash of weights, tokenizer and pooling."""
+        """Hash of weights, tokenizer and pooling, with the number format after it unless that is fp32."""
         digest = hashlib.sha256()
         for name, values in sorted(self._model.state_dict().items()):
             digest.update(name.encode())
@@ -93,7 +109,7 @@ class HuggingFaceEncoder:
         digest.update(repr(self._pooling).encode())
         if self._max_tokens is not None:
             digest.update(str(self._max_tokens).encode())
-        return digest.hexdigest()[:16]
+        return digest.hexdigest()[:16] + ("" if self.precision == "fp32" else f"-{self.precision}")
 
     @property
     def tokenizer(self) -> Any:
@@ -115,6 +131,16 @@ class HuggingFaceEncoder:
     def num_parameters(self) -> int:
         """Number of the model's weights."""
         return sum(parameter.numel() for parameter in self._model.parameters())
+
+    @property
+    def device_name(self) -> str:
+        """The GPU's name; empty for a CPU."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
+
+    @property
+    def num_parameters_without_embedding(self) -> int:
+        """Number of the model's weights without those of the token embedding, which no product reads."""
+        return self.num_parameters - int(self._model.get_input_embeddings().weight.numel())
 
     @property
     def module(self) -> torch.nn.Module:
@@ -166,55 +192,82 @@ class HuggingFaceEncoder:
 
     def embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
         """Embeddings `[n, dimensions]` of token ids."""
-        result: NDArray[np.float32] | None = None
+        computed = self.compute(rows, lambda indices: self.pooled([rows[i] for i in indices]).float())
+        if not computed:
+            return np.zeros((0, self.num_dimensions), np.float32)
+        result = np.zeros((len(rows), computed[0][1].shape[1]), np.float32)
+        for indices, embeddings in computed:
+            result[indices] = embeddings
+        return result
+
+    def compute(
+        self, rows: Sequence[NDArray[np.int64]], function: Callable[[list[int]], Tensor]
+    ) -> list[tuple[list[int], NDArray[Any]]]:
+        """Apply a function to batches of rows, without gradients.
+
+        Args:
+            rows: token ids of each row, `[n_i]`.
+            function: numbers of a batch's rows -> a tensor on the device.
+
+        Returns:
+            The numbers of each batch's rows, and the tensor as an array. The device is read once for many batches.
+        """
+        results = Results()
         with torch.no_grad():
             for indices in self.batches(rows):
-                embeddings = self.pooled([rows[i] for i in indices]).float().cpu().numpy()
-                if result is None:
-                    result = np.zeros((len(rows), embeddings.shape[1]), np.float32)
-                result[indices] = embeddings
-        return result if result is not None else np.zeros((0, self.num_dimensions), np.float32)
+                results.add(indices, function(indices))
+        return results.arrays()
 
     def token_vectors(self, rows: Sequence[NDArray[np.int64]]) -> list[Tensor]:
-        """Last hidden states of each row, `[n_i, hidden]`; not differentiable."""
+        """Last hidden states of each row, `[n_i, hidden]`, on the device; not differentiable."""
         result: list[Tensor] = [torch.empty(0)] * len(rows)
         with torch.no_grad():
             for indices in self.batches(rows):
-                for index, vectors in zip(indices, self.hidden([rows[i] for i in indices]), strict=True):
+                batch = [rows[i] for i in indices]
+                for index, vectors in zip(indices, self.hidden(batch).split([len(row) for row in batch]), strict=True):
                     result[index] = vectors
         return result
 
-    def hidden(self, rows: Sequence[NDArray[np.int64]]) -> tuple[Tensor, ...]:
-        """Last hidden states of each row, `[n_i, hidden]`, all in one forward pass; differentiable."""
-        if self._packed:
-            from rexplug.model.attention import Packing
-            from rexplug.model.packed import forward_packed
+    def hidden(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
+        """Last hidden states of all tokens of some rows, one row after the other, `[T, hidden]` fp32; differentiable."""
+        return self._states(TokenRows.on(self.device, rows))
 
-            lengths = [len(row) for row in rows]
-            ids = torch.from_numpy(np.concatenate(rows)).to(self.device)
-            cu_seqlens = torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32, device=self.device)
-            packing = Packing(cu_seqlens, len(ids), self._backend, lengths)
-            states = forward_packed(self._model, ids, packing)
-            states_of_rows: tuple[Tensor, ...] = states.split(lengths)
-            return states_of_rows
-        tokens = pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True, padding_value=self._pad)
-        lengths_ = torch.tensor([len(row) for row in rows])
-        mask = (torch.arange(tokens.shape[1])[None] < lengths_[:, None]).long()
-        output = self._model.base_model(input_ids=tokens.to(self.device), attention_mask=mask.to(self.device))
-        return tuple(states[: len(row)] for states, row in zip(output.last_hidden_state, rows, strict=True))
+    def means(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
+        """The mean of each row's last hidden states, `[n, hidden]`; differentiable."""
+        batch = TokenRows.on(self.device, rows)
+        return batch.means(self._states(batch))
 
     def pooled(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
-        """Embeddings `[b, dimensions]` of one batch; differentiable."""
-        vectors = self.hidden(rows)
+        """Embeddings `[n, dimensions]` of one batch; differentiable."""
+        batch = TokenRows.on(self.device, rows)
+        states = self._states(batch)
         if not self._pooling:
-            return self._whitened(torch.stack([states.mean(0) for states in vectors]))
-        lengths = torch.tensor([len(row) for row in rows], device=self.device)
-        padded = pad_sequence(list(vectors), batch_first=True)
-        mask = torch.arange(padded.shape[1], device=self.device)[None] < lengths[:, None]
-        features = {"token_embeddings": padded, "attention_mask": mask.long(), "cls_token_embeddings": padded[:, 0]}
+            return self._whitened(batch.means(states))
+        padded = batch.pad(states)
+        features = {
+            "token_embeddings": padded, "attention_mask": batch.mask.long(), "cls_token_embeddings": padded[:, 0]
+        }  # fmt: skip
         for module in self._pooling:
-            features = module.to(self.device)(features)
+            features = module(features)
         return self._whitened(features["sentence_embedding"])
+
+    def _states(self, batch: TokenRows, *, chosen: bool = False) -> Tensor:
+        """Last hidden states of all tokens `[T, hidden]`, or (`chosen`) of those at `batch.positions`, `[m, hidden]`."""
+        with self._autocast():
+            if self._packed:
+                from rexplug.model.attention import Packing
+                from rexplug.model.packed import forward_packed
+
+                packing = Packing(batch.cu_seqlens, len(batch.ids), self._backend, batch.lengths)
+                states = forward_packed(self._model, batch.ids, packing, batch.positions if chosen else None)
+                return states.float()
+            tokens = batch.pad(batch.ids, self._pad)
+            output = self._model.base_model(input_ids=tokens, attention_mask=batch.mask.long())
+            every: Tensor = batch.unpad(output.last_hidden_state).float()
+            return every.index_select(0, batch.positions) if chosen else every
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        return autocast_of(self.device, self.precision)
 
     def _whitened(self, embeddings: Tensor) -> Tensor:
         if self._whitening is None:
@@ -233,33 +286,23 @@ class HuggingFaceEncoder:
         if not hasattr(self._model, "get_output_embeddings") or self._model.get_output_embeddings() is None:
             raise NotApplicable("the model has no masked-language-model head, so it predicts no words")
         result: list[NDArray[np.int64]] = [np.zeros((0, top), np.int64)] * len(rows)
-        with torch.no_grad():
-            for indices in self.batches(rows):
-                vectors = self.hidden([rows[i] for i in indices])
-                selected = [
-                    states[torch.from_numpy(np.asarray(positions[i], np.int64)).to(self.device)]
-                    for i, states in zip(indices, vectors, strict=True)
-                ]
-                counts = [len(states) for states in selected]
-                if not sum(counts):
-                    continue
-                # In chunks: logits of every position over the whole vocabulary at once would be gigabytes.
-                chunks = torch.cat(selected).split(max(1, _MAX_LOGITS // len(self._tokenizer)))
-                best = torch.cat([self._logits(chunk).topk(top, -1).indices for chunk in chunks]).cpu().numpy()
-                for index, best_of_row in zip(indices, np.split(best, np.cumsum(counts)[:-1]), strict=True):
-                    result[index] = best_of_row
+
+        def best(indices: list[int]) -> Tensor:
+            batch = TokenRows.on(self.device, [rows[i] for i in indices], [positions[i] for i in indices])
+            return best_tokens(self._model, self._states(batch, chosen=True), top, self._autocast)
+
+        masked = [index for index, of_row in enumerate(positions) if len(of_row)]
+        for numbers, predicted in self.compute(
+            [rows[i] for i in masked], lambda numbers: best([masked[n] for n in numbers])
+        ):
+            ends = np.cumsum([len(positions[masked[n]]) for n in numbers])[:-1]
+            for number, of_row in zip(numbers, np.split(predicted, ends), strict=True):
+                result[masked[number]] = of_row
         return result
 
     @property
     def _pad(self) -> int:
         return int(self._tokenizer.pad_token_id or 0)
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        if hasattr(self._model, "decoder") and hasattr(self._model, "head"):
-            logits: Tensor = self._model.decoder(self._model.head(hidden))
-        else:
-            logits = head_logits(self._model, hidden)
-        return logits
 
     def batches(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[list[int]]:
         """Batches of indices: rows of similar length, within a budget of tokens (padding included where rows are padded)."""
@@ -269,7 +312,7 @@ class HuggingFaceEncoder:
             longest = total = max(1, len(rows[batch[0]]))
             while order:
                 size = total + len(rows[order[-1]]) if self._packed else (len(batch) + 1) * longest
-                if size > _BATCH_TOKENS:
+                if size > self._batch_tokens:
                     break
                 total += len(rows[order[-1]])
                 batch.append(order.pop())

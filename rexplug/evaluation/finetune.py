@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rexplug.components import FineTuning
+from rexplug.evaluation.device_batches import to_device
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 
 _LOSS_SCALE = 20.0
@@ -52,7 +53,9 @@ def train(
         learning_rate: its peak.
         seed: of the order of examples.
     """
-    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01)
+    # On a GPU one kernel for all weights; on a CPU torch's default.
+    fused = True if parameters[0].is_cuda else None
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01, fused=fused)
     warmup = max(1, steps // 10)
     for step, indices in enumerate(_batches(num_examples, batch, steps, seed)):
         factor = min((step + 1) / warmup, (steps - step) / max(1, steps - warmup + 1))
@@ -89,12 +92,11 @@ def tune_similarity(
     """A copy fine-tuned with CoSENT, on pairs `first[i]`, `second[i]` whose degree of similarity is `labels[i]`."""
     tuned = encoder.clone()
     tuned.whiten([*first[:_STATISTICS_TEXTS], *second[:_STATISTICS_TEXTS]])
-    degrees = torch.from_numpy(labels)
 
     def loss(indices: list[int]) -> Tensor:
         vectors = F.normalize(tuned.pooled([first[i] for i in indices] + [second[i] for i in indices]), dim=-1)
         one, two = vectors.chunk(2)
-        return cosent((one * two).sum(-1), degrees[indices].to(one.device))
+        return cosent((one * two).sum(-1), to_device(labels[indices], one.device))
 
     _train_all(tuned, loss, len(first), budget, learning_rate, seed)
     return tuned
@@ -105,7 +107,10 @@ def cosent(similarity: Tensor, labels: Tensor) -> Tensor:
     scaled = similarity * _LOSS_SCALE
     differences = scaled[:, None] - scaled[None, :]
     wrong = labels[:, None] < labels[None, :]
-    return torch.logsumexp(torch.cat([differences.new_zeros(1), differences[wrong]]), 0)
+    # Choosing them on a GPU would wait for it, to learn how many are wrong.
+    on_cpu = differences.device.type == "cpu"
+    counted = differences[wrong] if on_cpu else differences.masked_fill(~wrong, float("-inf")).flatten()
+    return torch.logsumexp(torch.cat([differences.new_zeros(1), counted]), 0)
 
 
 def tune_ranking(
@@ -130,7 +135,7 @@ def tune_ranking(
         vectors = F.normalize(tuned.pooled([queries[i] for i in indices] + [documents[i] for i in indices]), dim=-1)
         query_vectors, document_vectors = vectors.chunk(2)
         scores = query_vectors @ document_vectors.T * _LOSS_SCALE
-        numbers = torch.from_numpy(query_numbers[indices]).to(scores.device)
+        numbers = to_device(query_numbers[indices], scores.device)
         own = torch.eye(len(indices), dtype=torch.bool, device=scores.device)
         same_query = (numbers[:, None] == numbers[None, :]) & ~own
         return F.cross_entropy(
@@ -154,23 +159,23 @@ def tune_classifier(
     """Fine-tune all weights and a linear head on the mean of the token vectors; returns rows -> logits `[n, classes]`."""
     tuned = encoder.clone()
     head = _head(tuned.num_dimensions, num_classes, seed).to(tuned.device)
-    labels = torch.from_numpy(classes)
-    sample = rows[:_STATISTICS_TEXTS]
-    center, scale = _center_and_scale(torch.stack([vectors.mean(0) for vectors in tuned.token_vectors(sample)]))
+    center, scale = _center_and_scale(
+        torch.stack([vectors.mean(0) for vectors in tuned.token_vectors(rows[:_STATISTICS_TEXTS])])
+    )
 
-    def mean(batch: Rows) -> Tensor:
-        return (torch.stack([vectors.mean(0) for vectors in tuned.hidden(batch)]) - center) / scale
+    def scores(batch: Rows) -> Tensor:
+        logits: Tensor = head((tuned.means(batch) - center) / scale)
+        return logits
 
     def loss(indices: list[int]) -> Tensor:
-        return F.cross_entropy(head(mean([rows[i] for i in indices])), labels[indices].to(tuned.device))
+        return F.cross_entropy(scores([rows[i] for i in indices]), to_device(classes[indices], tuned.device))
 
     _train_all(tuned, loss, len(rows), budget, learning_rate, seed, head)
 
     def logits(texts: Rows) -> NDArray[np.float32]:
         result = np.zeros((len(texts), num_classes), np.float32)
-        with torch.no_grad():
-            for indices in tuned.batches(texts):
-                result[indices] = head(mean([texts[i] for i in indices])).cpu().numpy()
+        for indices, of_batch in tuned.compute(texts, lambda indices: scores([texts[i] for i in indices])):
+            result[indices] = of_batch
         return result
 
     return logits
@@ -193,7 +198,6 @@ def tune_tagger(
     """
     tuned = encoder.clone()
     head = _head(tuned.num_dimensions, num_tags, seed).to(tuned.device)
-    labels = [torch.from_numpy(row_tags) for row_tags in tags]
     fixed = encoder.token_vectors(rows) if frozen else None
     sample = fixed if fixed is not None else encoder.token_vectors(rows[:_STATISTICS_TEXTS])
     center, scale = _center_and_scale(torch.cat(sample))
@@ -203,9 +207,9 @@ def tune_tagger(
         return logits
 
     def loss(indices: list[int]) -> Tensor:
-        vectors = [fixed[i] for i in indices] if fixed is not None else tuned.hidden([rows[i] for i in indices])
-        truth = torch.cat([labels[i] for i in indices]).to(tuned.device)
-        return F.cross_entropy(scores(torch.cat(list(vectors))), truth, ignore_index=-1)
+        vectors = torch.cat([fixed[i] for i in indices]) if fixed else tuned.hidden([rows[i] for i in indices])
+        truth = to_device(np.concatenate([tags[i] for i in indices]), tuned.device)
+        return F.cross_entropy(scores(vectors), truth, ignore_index=-1)
 
     if frozen:
         train(
@@ -216,8 +220,14 @@ def tune_tagger(
         _train_all(tuned, loss, len(rows), budget, learning_rate, seed, head)
 
     def predict(texts: Rows) -> list[NDArray[np.int64]]:
-        with torch.no_grad():
-            return [scores(vectors).argmax(-1).cpu().numpy() for vectors in tuned.token_vectors(texts)]
+        predicted: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(texts)
+        for indices, of_batch in tuned.compute(
+            texts, lambda of: scores(tuned.hidden([texts[i] for i in of])).argmax(-1)
+        ):
+            ends = np.cumsum([len(texts[i]) for i in indices])[:-1]
+            for index, of_text in zip(indices, np.split(of_batch, ends), strict=True):
+                predicted[index] = of_text
+        return predicted
 
     return predict
 

@@ -6,10 +6,11 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,10 @@ from rexplug.components import (
     Scores,
     TaggingTask,
 )
-from rexplug.errors import DataError, NotApplicable, RexplugError
+from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError, brief
 from rexplug.io.atomic import write_json, write_text
-from rexplug.plugins.calls import evaluate_model, score_document
+from rexplug.plugins.calls import evaluate_model, owner, score_document
+from rexplug.plugins.declarations import input_files
 from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
 from rexplug.run_directory import read_json
@@ -40,6 +42,18 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of how results are computed and written; stored results of another version are not used."""
 _PACKAGES = ("torch", "transformers", "mteb", "scikit-learn")
+
+
+class EvaluationObserver(Protocol):
+    """Is told what is measured on a model, and how long it took."""
+
+    def before(self, model: Model, evaluators: Sequence[Evaluator]) -> None:
+        """The model is loaded; `evaluators` run now, the results of the others are stored already."""
+        ...
+
+    def after(self, model: Model, evaluator: Evaluator, seconds: float) -> None:
+        """An evaluator ran."""
+        ...
 
 
 class EvaluatorsFailed(DataError):
@@ -146,6 +160,7 @@ def evaluate(
     name: str,
     folder: Path,
     progress: Progress,
+    observer: EvaluationObserver | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Run every evaluator on a model.
 
@@ -160,6 +175,7 @@ def evaluate(
         name: of the model, or the moment in a run.
         folder: where results go.
         progress: updated after each evaluator.
+        observer: is told what is measured and how long it took.
 
     Returns:
         Label of the evaluator -> the content of its file.
@@ -177,20 +193,24 @@ def evaluate(
     model = load()
     data_hash = data.fingerprint()
     failed: dict[str, RexplugError] = {}
+    keys = {evaluator.label: _key(model, evaluator, data_hash) for evaluator in evaluators}
+    stored = _stored(folder, keys)
+    if observer is not None:
+        observer.before(model, [evaluator for evaluator in evaluators if evaluator.label not in stored])
     for number, evaluator in enumerate(evaluators):
         label = evaluator.label
-        key = _key(model, evaluator, data_hash)
-        path = folder / f"{label}.json"
-        stored = read_json(path) if path.exists() else {}
-        if stored.get("key") == key:
-            results[label] = stored
+        if label in stored:
+            results[label] = stored[label]
         else:
             try:
-                results[label] = _measure(evaluator, model, data, name, folder, key)
+                with nullcontext() if model.precision is None else _exact_products():
+                    results[label] = _measure(evaluator, model, data, name, folder, keys[label])
             except RexplugError as error:
                 failed[label] = error
                 progress.update(number + 1)
                 continue
+            if observer is not None:
+                observer.after(model, evaluator, results[label]["seconds"])
         progress.update(number + 1, **_main_metric(results[label]))
     if failed:
         if len(evaluators) == 1:
@@ -198,6 +218,21 @@ def evaluate(
         lines = [f"{label}: {str(error).removeprefix(f'{label}: ')}" for label, error in failed.items()]
         raise EvaluatorsFailed("; ".join(lines), results)
     return results
+
+
+def _stored(folder: Path, keys: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The stored results by evaluator whose key is still the same."""
+    results = {label: folder / f"{label}.json" for label in keys}
+    contents = {label: read_json(path) for label, path in results.items() if path.exists()}
+    return {label: content for label, content in contents.items() if content.get("key") == keys[label]}
+
+
+def _exact_products() -> AbstractContextManager[None]:
+    from rexplug.evaluation.exact_products import (
+        exact_products,
+    )  # imports torch, which a lexical baseline does not need
+
+    return exact_products()
 
 
 def _main_metric(result: Mapping[str, Any]) -> dict[str, float]:
@@ -221,6 +256,8 @@ def _measure(
         "revision": model.revision,
         "key": key,
     }
+    if model.precision is not None:
+        content["precision"] = model.precision
     scores: Mapping[str, Scores] = {}
     try:
         result = evaluate_model(evaluator, context)
@@ -228,23 +265,46 @@ def _measure(
         content |= {"not_applicable": str(reason)}
     else:
         scores = result.scores
-        content |= {
-            "main": result.main,
-            "metrics": {metric_name: asdict(metric) for metric_name, metric in result.metrics.items()},
-            "tables": {title: [dict(row) for row in rows] for title, rows in result.tables.items()},
-            "examples": [dict(example) for example in result.examples],
-            "notes": list(result.notes),
-        }
+        content |= _plain(
+            {
+                "main": result.main,
+                "metrics": {metric_name: asdict(metric) for metric_name, metric in result.metrics.items()},
+                "tables": {title: [dict(row) for row in rows] for title, rows in result.tables.items()},
+                "examples": [dict(example) for example in result.examples],
+                "notes": list(result.notes),
+            },
+            evaluator,
+        )
     content["seconds"] = round(time.monotonic() - started, 2)
     # Scores are long and for machines only, hence compact and in a file of their own; that file is written first, so that
     # a result is never without its scores.
     scores_content = {
-        metric_name: {field: value for field, value in asdict(score).items() if value is not None}
+        metric_name: {field: _plain(value, evaluator) for field, value in asdict(score).items() if value is not None}
         for metric_name, score in scores.items()
     }
     write_text(scores_path(folder, evaluator.label), json.dumps({"key": key, "scores": scores_content}))
     write_json(folder / f"{evaluator.label}.json", content)
     return content
+
+
+def _plain(value: Any, evaluator: Evaluator) -> Any:
+    """A value as JSON has it; numpy's numbers and arrays, which evaluators compute with, become numbers and lists.
+
+    Raises:
+        PluginError: JSON has nothing for the value.
+    """
+    if value is None or isinstance(value, str | int | float):
+        return float(value) if isinstance(value, np.floating) else value
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, evaluator) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, evaluator) for item in value]
+    raise PluginError(
+        f"{owner(evaluator)}{evaluator.name}.evaluate() returned a result that holds {brief(value)}; expected texts, numbers, "
+        "lists and mappings"
+    )
 
 
 def scores_path(folder: Path, label: str) -> Path:
@@ -273,7 +333,7 @@ def _key(model: Model, evaluator: Evaluator, data_hash: str) -> str:
     versions = [FORMAT, *(version(package) for package in _PACKAGES)]
     code = PluginCode({}).of([evaluator])
     digest.update(json.dumps([model.revision, evaluator.dump(), code, data_hash, versions], sort_keys=True).encode())
-    for path in evaluator.inputs():
+    for path in input_files(evaluator):
         digest.update(str(path.name).encode())
         digest.update(_file_hash(path))
     return digest.hexdigest()[:16]

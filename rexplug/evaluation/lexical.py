@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from rexplug.errors import NotApplicable
 
@@ -26,6 +26,8 @@ class LexicalModel:
     """A baseline without weights: it ranks, compares pairs of texts and classifies (logistic regression on TF-IDF)."""
 
     kind: LexicalKind
+    precision: ClassVar[None] = None
+    """A lexical baseline has no matrix products."""
 
     @property
     def revision(self) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rexplug.errors import DataError
 from rexplug.evaluation.lexical import LEXICAL_KINDS, LexicalModel
+from rexplug.recipe.evaluation import EvaluationPrecision
 
 if TYPE_CHECKING:
     from rexplug.evaluation.encoder import HuggingFaceEncoder
@@ -25,11 +27,12 @@ class ModelSpec:
     """A model as the command line names it: `[LABEL=]WHAT`.
 
     WHAT is a folder, a hub name, `bm25`, `tfidf`, or `random:` before a folder or hub name for the same architecture with
-    random weights.
+    random weights. Encoders are run in `precision`.
     """
 
     label: str
     what: str
+    precision: EvaluationPrecision = "fp32"
 
     @classmethod
     def parse(cls, text: str) -> ModelSpec:
@@ -63,7 +66,7 @@ class ModelSpec:
         self._require_model(place)
         of_run = tokenizer_beside(place) if isinstance(place, Path) else None
         try:
-            return HuggingFaceEncoder(place, tokenizer or of_run, random=self.random)
+            return HuggingFaceEncoder(place, tokenizer or of_run, random=self.random, precision=self.precision)
         except DataError as error:
             if Path(place).exists():
                 raise
@@ -135,17 +138,28 @@ def distinct(names: list[ModelSpec]) -> list[ModelSpec]:
     """The same models with distinct labels: the second of a label gets `-2` at its end, and so on.
 
     Raises:
-        DataError: a model is named twice.
+        DataError: a model is named twice in the same number format.
     """
     uses: dict[str, int] = {}
     specs: list[ModelSpec] = []
     for name in names:
-        if any(name.what == other.what for other in specs):
+        if any((name.what, name.precision) == (other.what, other.precision) for other in specs):
             raise DataError(f"the model {name.what} is named twice")
         uses[name.label] = uses.get(name.label, 0) + 1
         count = uses[name.label]
-        specs.append(name if count == 1 else ModelSpec(f"{name.label}-{count}", name.what))
+        specs.append(name if count == 1 else replace(name, label=f"{name.label}-{count}"))
     return specs
+
+
+def in_precisions(names: Sequence[ModelSpec], precisions: Sequence[EvaluationPrecision]) -> list[ModelSpec]:
+    """Every model in each number format; labels of those in bf16 end with `-bf16`. A lexical baseline has no number format."""
+    return [
+        replace(name, precision=precision, label=name.label if precision == "fp32" else f"{name.label}-{precision}")
+        if name.what not in LEXICAL_KINDS
+        else name
+        for name in names
+        for precision in (precisions if name.what not in LEXICAL_KINDS else precisions[:1])
+    ]
 
 
 def _label(what: str) -> str:

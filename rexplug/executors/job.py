@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError, PluginError, RexplugError, full_disk
+from rexplug.plugins.calls import plugin_at_fault
 
 ReportDone = Callable[[int, int], None]
 """Called with the number of jobs that are done, and the number of documents of the latest."""
@@ -52,9 +53,13 @@ class Failure:
     def of(cls, error: BaseException) -> Failure:
         """The failure of an exception: a message for users keeps its text, anything else its traceback. File errors may pass."""
         if isinstance(error, RexplugError):
-            return cls(type(error).__name__, str(error), False)
-        shown = "".join(traceback.format_exception(error))
-        return cls(type(error).__name__, shown, isinstance(error, OSError | MemoryError))
+            return cls(
+                PluginError.__name__ if isinstance(error, PluginError) else DataError.__name__, str(error), False
+            )
+        again = isinstance(error, OSError | MemoryError)
+        if (blamed := plugin_at_fault(error)) is not None:
+            return cls(PluginError.__name__, str(blamed), again)
+        return cls(type(error).__name__, "".join(traceback.format_exception(error)), again)
 
     @classmethod
     def death(cls, code: int | None) -> Failure:
@@ -72,6 +77,6 @@ class Failure:
             )
         if self.kind == PluginError.__name__:
             return PluginError(self.text)
-        if self.kind in ("DataError", "RecipeError", "RexplugError"):
+        if self.kind == DataError.__name__:
             return DataError(self.text)
         return RuntimeError(f"{job.title} failed:\n{self.text}")

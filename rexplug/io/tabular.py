@@ -11,10 +11,11 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, one_line
 from rexplug.io.compression import COMPRESSED, LONGEST_LINE, READ_ERRORS, DamagedFile, bounded_lines, open_text
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 KINDS = (".jsonl", ".csv", ".tsv")
@@ -124,7 +125,7 @@ class CsvReader:
         lines: the text, line by line, with line ends as they are in the file.
         delimiter: what separates fields.
         columns: names of the columns of a table without a header line, in which quotes have no meaning. Otherwise the first
-            line holds the names.
+            line that is not blank holds the names.
         longest: characters of the longest field; Python's own limit of 128 KiB is below the length of real documents.
 
     Iterating raises `DamagedFile` where the table cannot be parsed; so does the constructor for the header line.
@@ -143,7 +144,7 @@ class CsvReader:
         else:
             self._rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
         self._num_read = 0
-        self.columns = list(columns) if columns is not None else self._next()
+        self.columns = list(columns) if columns is not None else self._header()
         """Names of the columns; None if the file is empty."""
 
     def __iter__(self) -> Iterator[CsvRow]:
@@ -156,6 +157,12 @@ class CsvReader:
                 if len(fields) < len(columns):
                     record = missing | record
                 yield CsvRow(self._rows.line_num, record, len(fields))
+
+    def _header(self) -> list[str] | None:
+        """The first line that is not blank."""
+        while (names := self._next()) is not None and not names:
+            pass
+        return names
 
     def _next(self) -> list[str] | None:
         try:
@@ -178,13 +185,16 @@ def open_parquet(file: Path | IO[bytes]) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(file) as reader:
             yield reader
     except pa.ArrowException as error:
-        raise DamagedFile(str(error)) from None
+        raise DamagedFile(one_line(error)) from None
 
 
 def parquet_records(
     reader: pq.ParquetFile, columns: Sequence[str], row_groups: Sequence[int] | None = None
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, Any] | BadRecord]:
     """Yield the rows of a Parquet file, in order, a few hundred in memory at a time.
+
+    A row with a value that Python cannot hold (text that is not UTF-8, which other writers do not check, or a date beyond the
+    year 9999) is a `BadRecord`.
 
     Args:
         reader: what `open_parquet` gave.
@@ -192,7 +202,21 @@ def parquet_records(
         row_groups: numbers of the row groups to read; all if left out.
     """
     for batch in reader.iter_batches(batch_size=256, columns=list(columns), row_groups=row_groups):
-        yield from batch.to_pylist()
+        try:
+            records: Iterable[dict[str, Any] | BadRecord] = batch.to_pylist()
+        except (ValueError, OverflowError):
+            records = [_parquet_record(batch.slice(row, 1)) for row in range(len(batch))]
+        yield from records
+
+
+def _parquet_record(row: pa.RecordBatch) -> dict[str, Any] | BadRecord:
+    try:
+        record: dict[str, Any] = row.to_pylist()[0]
+    except UnicodeDecodeError as error:
+        return BadRecord("invalid UTF-8", f"not UTF-8: {error}")
+    except (ValueError, OverflowError) as error:
+        return BadRecord("a value that cannot be read", one_line(error))
+    return record
 
 
 def read_records(

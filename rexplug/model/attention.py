@@ -9,6 +9,7 @@ Shapes: T tokens of the row, n documents, h heads, d size of a head.
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ import torch
 from torch import Tensor
 
 from rexplug.errors import DataError
-from rexplug.model.cpu.block_attention import AttentionPlan, attend_blocks, attend_groups
+from rexplug.model.cpu.block_attention import attend_blocks, attend_groups
+from rexplug.model.document_groups import AttentionPlan
 
 NAME = "rexplug"
 
@@ -96,7 +98,7 @@ class Packing:
     @cached_property
     def plan(self) -> AttentionPlan:
         """How `blocks` and `sdpa` group the documents."""
-        return AttentionPlan(self.lengths, self.cu_seqlens.device)
+        return AttentionPlan(self.lengths, self.full_cu_seqlens)
 
 
 KERNELS = ("flash4", "flash3", "flash", "varlen")
@@ -104,10 +106,13 @@ KERNELS = ("flash4", "flash3", "flash", "varlen")
 _PACKAGES = {"flash4": "flash-attn-4", "flash3": "flash-attn-3", "flash": "flash-attn"}
 
 
-def choose_backend(requested: str, device: torch.device, precision: str = "fp32") -> tuple[str, str]:
+def choose_backend(
+    requested: str, device: torch.device, precision: str = "fp32", *, deterministic: bool = False
+) -> tuple[str, str]:
     """The attention backend, and why: one of `KERNELS`, `sdpa` or `blocks`; `eager` only if it is requested.
 
     The kernels need half precision, hence bf16; `sdpa` takes any. `flash4` and `flash3` need a Hopper or Blackwell GPU.
+    Where `deterministic`, only kernels are taken whose backward pass can compute the same bits at every run.
 
     Raises:
         DataError: the requested backend cannot run here.
@@ -116,7 +121,13 @@ def choose_backend(requested: str, device: torch.device, precision: str = "fp32"
     if requested == "auto":
         if not on_gpu:
             return "blocks", "the device is a CPU"
-        usable = [name for name in KERNELS if half_precision and find_kernel(name, device) is not None]
+        usable = [
+            name
+            for name in KERNELS
+            if half_precision
+            and find_kernel(name, device) is not None
+            and not (deterministic and not can_be_deterministic(name, device))
+        ]
         if not usable:
             return "sdpa", "variable-length attention on a GPU needs bf16 and a torch that has it"
         if usable[0] == "varlen":
@@ -128,6 +139,11 @@ def choose_backend(requested: str, device: torch.device, precision: str = "fp32"
         raise DataError(f"model.attention: {requested} needs {gpu}{package}; 'auto' takes what this machine has")
     if requested == "blocks" and on_gpu:
         raise DataError("model.attention: blocks is the CPU's backend; 'auto' takes what this machine has")
+    if requested in KERNELS and deterministic and not can_be_deterministic(requested, device):
+        raise DataError(
+            f"model.deterministic: {requested} on this GPU cannot compute the same gradients twice; 'attention: auto' takes a "
+            "kernel that can"
+        )
     return requested, "the recipe asks for it"
 
 
@@ -140,6 +156,17 @@ def find_kernel(name: str, device: torch.device) -> Kernel | None:
     if name in ("flash4", "flash3") and torch.cuda.get_device_capability(device)[0] < 9:
         return None
     return _imported_kernel(name)
+
+
+def can_be_deterministic(name: str, device: torch.device) -> bool:
+    """Whether a kernel of `KERNELS` that this GPU runs has a backward pass that computes the same bits at every run."""
+    if name == "varlen":  # torch's own, by torch's switch
+        return True
+    if name == "flash4" and torch.cuda.get_device_capability(device)[0] not in (9, 10, 11):
+        return False
+    kernel = _imported_kernel(name)
+    function = kernel.args[0] if isinstance(kernel, partial) else None
+    return function is not None and "deterministic" in inspect.signature(function).parameters
 
 
 @cache
@@ -168,8 +195,6 @@ def _imported_kernel(name: str) -> Kernel | None:
 def varlen_kernel() -> str | None:
     """Name of torch's own variable-length attention: the public function has a window from 2.11 on, before that the operator."""
     try:
-        import inspect
-
         from torch.nn.attention.varlen import varlen_attn
 
         if "window_size" in inspect.signature(varlen_attn).parameters:
@@ -274,7 +299,10 @@ def _attend_flash(
 ) -> Tensor:  # fmt: skip
     """FlashAttention 2 and 3."""
     window = (-1, -1) if half_window is None else (half_window, half_window)
-    out = function(query, key, value, cu_seqlens, cu_seqlens, longest, longest, softmax_scale=scale, window_size=window)
+    out = function(
+        query, key, value, cu_seqlens, cu_seqlens, longest, longest, softmax_scale=scale, window_size=window,
+        **_deterministic(),
+    )  # fmt: skip
     attended: Tensor = out[0] if isinstance(out, tuple) else out
     return attended
 
@@ -286,16 +314,24 @@ def _attend_flash4(
     """FlashAttention 4, which names its arguments differently and takes None for no window."""
     out = function(
         query, key, value, cu_seqlens_q=cu_seqlens, cu_seqlens_k=cu_seqlens, max_seqlen_q=longest, max_seqlen_k=longest,
-        softmax_scale=scale, window_size=(half_window, half_window),
+        softmax_scale=scale, window_size=(half_window, half_window), **_deterministic(),
     )  # fmt: skip
     attended: Tensor = out[0] if isinstance(out, tuple) else out
     return attended
 
 
+def _deterministic() -> dict[str, bool]:
+    """The option of the flash-attn packages that makes gradients the same bits at every run, if torch's switch is on.
+
+    Their backward pass adds up gradients of queries in the order in which blocks of keys finish otherwise.
+    """
+    return {"deterministic": True} if torch.are_deterministic_algorithms_enabled() else {}
+
+
 def _attend_varlen(
     query: Tensor, key: Tensor, value: Tensor, cu_seqlens: Tensor, longest: int, scale: float, half_window: int | None
 ) -> Tensor:
-    """torch's own kernel, which is FlashAttention 2."""
+    """torch's own kernel, which is FlashAttention 2; its gradients obey torch's switch for deterministic algorithms."""
     query, key, value = (states.contiguous() for states in (query, key, value))
     if varlen_kernel() == "varlen_attn":
         from torch.nn.attention.varlen import varlen_attn

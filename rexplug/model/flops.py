@@ -14,6 +14,13 @@ PEAKS = {
 }  # fmt: skip
 """Dense half-precision operations per second by part of the device's name, from the makers' data sheets (V100: fp16)."""
 
+FP32_PEAKS = {
+    "B200": 75e12, "GH200": 67e12, "H200": 67e12, "H100 PCIe": 51e12, "H100 NVL": 60e12, "H100": 67e12,
+    "A100": 19.5e12, "L40S": 91.6e12, "L40": 90.5e12, "L4": 30.3e12, "A10": 31.2e12, "V100": 15.7e12,
+    "RTX 5090": 105e12, "RTX 4090": 82.6e12, "RTX 3090": 35.6e12,
+}  # fmt: skip
+"""Operations per second in fp32 without tensor cores (no TF32) by part of the device's name, from the same data sheets."""
+
 
 def peak_of(device_name: str) -> float | None:
     """Operations per second of a device in bf16; None if it is not in the table."""

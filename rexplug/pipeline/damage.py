@@ -31,8 +31,9 @@ def explain_damage(root: Path) -> Iterator[None]:
     except RexplugError:
         raise
     except Exception as error:
-        for problem in damage(root):
-            raise DataError(problem) from error
+        if RunDirectory(root).manifest.exists():  # otherwise the run has not begun: its folder explains nothing
+            for problem in damage(root):
+                raise DataError(problem) from error
         raise
 
 

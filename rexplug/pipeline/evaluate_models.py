@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from rexplug.components import Evaluator
 from rexplug.errors import DataError, RexplugError
+from rexplug.pipeline.evaluation_forecast import EvaluationForecast
 from rexplug.pipeline.manifest import Manifest
 from rexplug.pipeline.stage_work import StageWork
+from rexplug.plugins.declarations import check_component
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
@@ -31,7 +33,10 @@ def evaluate_models(
     from rexplug.report.results import load_results
 
     for name in names:
-        evaluate(evaluators, name.load, data, name=name.label, folder=out / name.label, progress=progress)
+        evaluate(
+            evaluators, name.load, data, name=name.label, folder=out / name.label, progress=progress,
+            observer=EvaluationForecast(name.label, progress),
+        )  # fmt: skip
     labels = {evaluator.label for evaluator in evaluators}
     models = []
     for name in names:
@@ -68,7 +73,7 @@ def evaluators_with_data(evaluators: Sequence[Evaluator], progress: Progress) ->
     kept = []
     for evaluator in evaluators:
         try:
-            evaluator.check()
+            check_component(evaluator)
         except RexplugError as error:
             progress.note(f"{evaluator.label} is left out: {error}")
         else:

@@ -18,6 +18,7 @@ from rexplug.pipeline.stamps import (
     folder_stamps,
     source_stamps,
 )
+from rexplug.plugins.declarations import all_input_files, evaluator_label, file_versions, input_files
 from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
@@ -92,7 +93,7 @@ class RecipeStages:
             "sources": {name: source.dump() for name, source in recipe.sources.items()},
             "relevance": recipe.relevance.model_dump(mode="json"),
             "files": {name: source_stamps(source) for name, source in recipe.sources.items()},
-            "labels": file_stamps([path for labeller in labellers for path in labeller.inputs()]),
+            "labels": file_stamps(all_input_files(labellers)),
         }
         stage = self._stage(
             "relevance", self.work.train_relevance, inputs, [*recipe.sources.values(), *labellers],
@@ -110,7 +111,7 @@ class RecipeStages:
                 "seed": recipe.seed,
                 "sources": {name: source.dump() for name, source in recipe.sources.items()},
                 "curation": recipe.curation.fingerprint_options(),
-                "files": {name: source.stamps() for name, source in recipe.sources.items()},
+                "files": {name: file_versions(source) for name, source in recipe.sources.items()},
                 "decontaminate": self._evaluator_texts(compared),
             },
             [*recipe.sources.values(), *compared],
@@ -131,7 +132,10 @@ class RecipeStages:
         from rexplug.corpus.decontaminate import text_options
 
         return {
-            evaluator.label: {"options": text_options(evaluator), "files": file_stamps(evaluator.inputs())}
+            evaluator_label(evaluator): {
+                "options": text_options(evaluator),
+                "files": file_stamps(input_files(evaluator)),
+            }
             for evaluator in evaluators
         }
 
@@ -218,8 +222,12 @@ class RecipeStages:
     def _evaluation_inputs(self) -> dict[str, Any]:
         """What decides the result of an evaluation besides the model."""
         evaluators, scorer = self.recipe.evaluators, self.recipe.evaluation_scorer
-        return {
+        inputs: dict[str, Any] = {
             "evaluators": [evaluator.dump() for evaluator in evaluators],
-            "files": [file_stamps(evaluator.inputs()) for evaluator in evaluators],
+            "files": [file_stamps(input_files(evaluator)) for evaluator in evaluators],
             "salience": scorer.dump() if scorer is not None else None,
         }
+        # Left out where it is fp32, so that evaluations from before there was a choice stay done.
+        if self.recipe.evaluation.precision != "fp32":
+            inputs["precision"] = self.recipe.evaluation.precision
+        return inputs

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rexplug.errors import DataError, first_few
 from rexplug.io.atomic import remove
+from rexplug.plugins.declarations import input_files
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
 
@@ -58,11 +59,11 @@ def require_inputs_elsewhere(recipe: Recipe, run: RunDirectory) -> None:
         for key, name in (("tokenizer", recipe.tokenizer.from_), ("model", recipe.model.from_))
         if name is not None
     ]
-    read += [(f"sources.{name}", path) for name, source in recipe.sources.items() for path in source.inputs()]
+    read += [(f"sources.{name}", path) for name, source in recipe.sources.items() for path in input_files(source)]
     read += [
         (f"evaluators.{number}", path)
         for number, evaluator in enumerate(recipe.evaluators)
-        for path in evaluator.inputs()
+        for path in input_files(evaluator)
     ]
     outputs = [(path, path.resolve()) for path in run_outputs(run)]
     for key, name in read:

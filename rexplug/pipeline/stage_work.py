@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,7 +177,8 @@ class StageWork:
         self._require_intact(checkpoint)
         try:
             results = evaluate(
-                self.recipe.evaluators, lambda: ModelSpec(moment, str(checkpoint)).load(self.run.tokenizer),
+                self.recipe.evaluators,
+                lambda: ModelSpec(moment, str(checkpoint), self.recipe.evaluation.precision).load(self.run.tokenizer),
                 self.evaluation_data(), name=moment, folder=self.run.evaluation / moment, progress=self.progress,
             )  # fmt: skip
         except EvaluatorsFailed as error:
@@ -191,7 +192,11 @@ class StageWork:
         metrics: dict[str, Any] = {}
         failed: list[str] = []
         data = self.evaluation_data()
-        for name in distinct([ModelSpec.parse(baseline) for baseline in self.recipe.baselines]):
+        specs = [
+            replace(ModelSpec.parse(baseline), precision=self.recipe.evaluation.precision)
+            for baseline in self.recipe.baselines
+        ]
+        for name in distinct(specs):
             try:
                 results: Mapping[str, Mapping[str, Any]] = evaluate(
                     self.recipe.evaluators, name.load, data, name=name.label,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.components import DocumentSource
+from rexplug.plugins.declarations import file_versions, input_files
 
 FORMATS: Mapping[str, int] = {
     "relevance": 1,
@@ -45,6 +46,6 @@ def source_stamps(source: DocumentSource) -> dict[str, list[Any]]:
     Local files are written as integers, not as the source writes them: runs made before object stores were asked keep their
     fingerprints.
     """
-    local: dict[str, list[Any]] = {path: list(stamp) for path, stamp in file_stamps(source.inputs()).items()}
-    remote = {address: stamp for address, stamp in source.stamps().items() if str(Path(address)) not in local}
+    local: dict[str, list[Any]] = {path: list(stamp) for path, stamp in file_stamps(input_files(source)).items()}
+    remote = {address: stamp for address, stamp in file_versions(source).items() if str(Path(address)) not in local}
     return {**local, **remote}

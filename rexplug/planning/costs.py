@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rexplug.evaluation.lexical import LEXICAL_KINDS
-from rexplug.planning.gpus import Gpu, share_of_peak
+from rexplug.planning.gpus import Gpu, evaluation_rate, share_of_peak
 from rexplug.planning.hardware import Hardware
 from rexplug.planning.history import cost_key, stage_kind
 from rexplug.planning.memory import GIB, training_memory
@@ -120,7 +120,7 @@ def seconds_of(task: str, work: Mapping[str, float], machine: Hardware, gpu: Gpu
         return INITIAL_SECONDS + work["parameters"] * 2e-8
     if kind == "train":
         return work["first"] * IMPORT_SECONDS + training + work["evaluations"] * _evaluation(work, machine, gpu)
-    if kind == "evaluate":
+    if kind in ("evaluate", "evaluator"):
         return _evaluation(work, machine, gpu)
     if kind == "baselines":
         neural = work["models"] * _evaluation(work, machine, gpu)
@@ -142,7 +142,8 @@ def _threads_flops(machine: Hardware) -> float:
 
 def _evaluation(work: Mapping[str, float], machine: Hardware, gpu: Gpu | None) -> float:
     flops = EVALUATOR_TOKENS * work["flops_per_token"]
-    rate = gpu.peak * work["share"] if gpu is not None else _threads_flops(machine)
+    bf16 = bool(work.get("bf16", 0.0))
+    rate = evaluation_rate(gpu, work["share"], bf16=bf16) if gpu is not None else _threads_flops(machine)
     return work["evaluators"] * (EVALUATOR_SECONDS + flops / rate)
 
 
@@ -155,7 +156,10 @@ def tasks_of(recipe: Recipe, plan: Plan, machine: Hardware, gpu: Gpu | None, pro
     def add(name: str, key: str, work: Mapping[str, float], memory: float | None = None, known: bool = True) -> None:
         seconds = seconds_of(name, work, machine, gpu) if known else None
         peak = PROCESS_GIB.get(stage_kind(name), PROCESS_GIB["evaluate"]) if memory is None else memory
-        tasks.append(Task(name, key, work, seconds, peak, size.guessed if _reads_all(name) else ""))
+        why = size.guessed if _reads_all(name) else ""
+        if machine.gpu and seconds is not None and name.startswith("evaluate."):
+            why = evaluated_on(machine.gpu, gpu, recipe.evaluation.precision)
+        tasks.append(Task(name, key, work, seconds, peak, why))
 
     if recipe.relevance is not None:
         sources = recipe.relevance.sources or tuple(recipe.sources)
@@ -167,6 +171,31 @@ def tasks_of(recipe: Recipe, plan: Plan, machine: Hardware, gpu: Gpu | None, pro
     add("tokenize", tokenize_cost_key(recipe, curated), work)
     _add_training(recipe, plan, gpu, curated, float(processes), add)
     return tasks
+
+
+def evaluator_work(parameters: float, without_embedding: float, precision: str) -> dict[str, float]:
+    """The work of one evaluator on any encoder, outside a run.
+
+    Args:
+        parameters: all parameters of the encoder.
+        without_embedding: those without the token embedding.
+        precision: number format of its products.
+    """
+    return {
+        "parameters": parameters, "evaluators": 1.0, "flops_per_token": 6 * without_embedding,
+        "share": share_of_peak(without_embedding), "bf16": float(precision == "bf16"),
+    }  # fmt: skip
+
+
+def evaluated_on(device: str, gpu: Gpu | None, precision: str) -> str:
+    """How the default time of an evaluation on a GPU was found."""
+    if gpu is None:
+        return f"evaluations were not measured on {device}, whose peak is not known; estimated as without a GPU"
+    peak = gpu.peak if precision == "bf16" else gpu.fp32_peak
+    return (
+        f"evaluations were not measured on {device}; estimated in {precision} from its {peak / 1e12:,.0f} TFLOP/s, and "
+        f"{EVALUATOR_SECONDS:.0f} s for each evaluator"
+    )
 
 
 def _reads_all(name: str) -> bool:
@@ -184,11 +213,15 @@ def _add_training(
     known = shape is not None
     evaluators = [evaluator.dump() for evaluator in recipe.evaluators]
     parameters = float(plan.parameters or 0)
+    share = share_of_peak(plan.shape.without_embedding) if plan.shape else 0.0
     model = {
         "parameters": parameters, "evaluators": float(len(recipe.evaluators)),
-        "flops_per_token": (plan.flops or 0.0) / plan.tokens, "share": share_of_peak(plan.shape) if plan.shape else 0.0,
+        "flops_per_token": (plan.flops or 0.0) / plan.tokens, "share": share,
     }  # fmt: skip
-    evaluating = cost_key("evaluate", shape, evaluators, curated)
+    precision = recipe.evaluation.precision
+    if precision == "bf16":
+        model["bf16"] = 1.0
+    evaluating = cost_key("evaluate", shape, evaluators, curated, *([precision] if precision != "fp32" else []))
     add("train.initial", cost_key("initial", shape), {"parameters": parameters}, known=known)
     add("evaluate.initial", evaluating, model, known=known)
     for number, (phase, planned) in enumerate(zip(recipe.phases, plan.phases, strict=True)):

@@ -176,7 +176,10 @@ def _expected(
     measured = [measurement.memory_gib for measurement in measurements if measurement.memory_gib is not None]
     more = task.work.get("memory_gib", 0.0) - measurements[-1].work.get("memory_gib", 0.0)
     memory = measured[-1] + max(0.0, more) if measured else task.memory_gib
-    return StageForecast(task.name, seconds, max(peak, memory), match, len(measurements), task.why)
+    measured_here = task.name.startswith("evaluate.")
+    return StageForecast(
+        task.name, seconds, max(peak, memory), match, len(measurements), "" if measured_here else task.why
+    )
 
 
 def _same_work(measurement: Measurement, task: Task) -> Measurement:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from rexplug.errors import RecipeError
 from rexplug.model.family import DEFAULT_FAMILY
-from rexplug.model.flops import PEAKS
+from rexplug.model.flops import FP32_PEAKS, PEAKS
 from rexplug.model.layout import EncoderShape
 from rexplug.planning.memory import Memory, training_memory
 from rexplug.planning.phases import Plan
@@ -32,6 +32,11 @@ class Gpu:
     sheet: str
     seen: bool
 
+    @property
+    def fp32_peak(self) -> float:
+        """Operations per second in fp32 without TF32, in which models are evaluated by default; from the same data sheet."""
+        return next(peak for name, peak in FP32_PEAKS.items() if name in self.title)
+
 
 _GB = 1e9
 GPUS: Mapping[str, Gpu] = {
@@ -46,6 +51,8 @@ GPUS: Mapping[str, Gpu] = {
     )
 }  # fmt: skip
 
+_FP32_SHARE = 0.5
+"""Share of the fp32 peak that an evaluation's products are assumed to reach; our choice, until one was measured."""
 _MASKED = 0.3
 _CONTEXT = 1024
 
@@ -119,7 +126,12 @@ def gpu_of_device(device: str) -> Gpu | None:
     return listed or Gpu(name, name, PEAKS[name], math.inf, "", False)
 
 
-def share_of_peak(shape: EncoderShape) -> float:
+def evaluation_rate(gpu: Gpu, share: float, *, bf16: bool) -> float:
+    """Operations per second of an evaluation: in bf16 training's `share` of the peak, in fp32 at most half of that peak."""
+    return gpu.peak * share if bf16 else min(gpu.peak * share, gpu.fp32_peak * _FP32_SHARE)
+
+
+def share_of_peak(without_embedding: float) -> float:
     """The share of an H100's dense bf16 peak that encoders of this size reach (MFU), interpolated between published ones.
 
     Linear in the logarithm of the parameters without the embedding, and constant beyond both ends.
@@ -128,7 +140,7 @@ def share_of_peak(shape: EncoderShape) -> float:
         (math.log(speed.shape.without_embedding), _share(speed.shape, speed.tokens_per_second))
         for speed in DEFAULT_FAMILY.speeds
     ]
-    at = math.log(shape.without_embedding)
+    at = math.log(without_embedding)
     if at <= published[0][0]:
         return published[0][1]
     for (before, low), (after, high) in pairwise(published):
@@ -158,7 +170,7 @@ def forecast_on_gpu(plan: Plan, gpu: Gpu, num: int, factor: float | None = None)
     if plan.shape is None or plan.rows is None:
         return None
     slower = factor or 1.0
-    share = share_of_peak(plan.shape) / slower
+    share = share_of_peak(plan.shape.without_embedding) / slower
     phases = []
     for phase in plan.phases:
         assert phase.flops is not None

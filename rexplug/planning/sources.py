@@ -13,6 +13,7 @@ import numpy as np
 from rexplug.components import DocumentSource
 from rexplug.errors import RexplugError
 from rexplug.planning.history import MeasurementHistory, cost_key
+from rexplug.plugins.declarations import file_versions
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory, read_json
 from rexplug.tokens.store import TokenStore
@@ -179,7 +180,7 @@ def _stamps(source: DocumentSource) -> dict[str, list[Any]]:
     if "://" in json.dumps(source.dump(), default=str):
         return {}
     try:
-        return source.stamps()
+        return file_versions(source)
     except (OSError, RexplugError):
         return {}
 

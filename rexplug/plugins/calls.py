@@ -8,9 +8,10 @@ An exception that a plugin's own code raises becomes a `PluginError`:
     legal 0.1.0: legal.has_citation.judge() raised ValueError on document 'op-0003': invalid citation
       /home/me/legal.py:12, in judge: return Verdict(parse(document.text))
 
-What the core's own components raise is a mistake of rexplug and keeps its traceback. `RexplugError` passes, because a plugin
-raises it on purpose; `OSError` and `MemoryError` pass, because executors try again after them and a full disk has a message
-of its own. Python shows the note that these exceptions get under their traceback.
+So does `SystemExit`: a library that calls `sys.exit()` must not end a run with an exit code of its own. What the core's own
+components raise is a mistake of rexplug and keeps its traceback. `RexplugError` passes, because a plugin raises it on purpose;
+`OSError` and `MemoryError` pass, because executors try again after them and a full disk has a message of its own. Python shows
+the note that these exceptions get under their traceback; `plugin_at_fault` finds it where nobody tries again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
+from numbers import Real
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,6 +37,7 @@ from rexplug.components import (
     Labeller,
     LabellingContext,
     MaskingPolicy,
+    Metric,
     MixingSchedule,
     SalienceScorer,
     Shard,
@@ -42,7 +45,7 @@ from rexplug.components import (
     TokenizedDocument,
     Verdict,
 )
-from rexplug.errors import PluginError, RexplugError, brief
+from rexplug.errors import PluginError, RexplugError, brief, error_text
 from rexplug.plugins.hookspecs import GROUP
 
 if TYPE_CHECKING:
@@ -50,6 +53,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CORE = "rexplug"
+_CORE_NOTE, _PLUGIN_NOTE = "raised by ", "raised by the plugin's "
+"""What the notes of exceptions that pass begin with."""
 
 
 class PluginCall:
@@ -73,16 +78,33 @@ class PluginCall:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not isinstance(error, Exception) or isinstance(error, RexplugError):
+        if not isinstance(error, Exception | SystemExit) or isinstance(error, RexplugError):
             return
         what, on = f"{self._component.name}.{self._method}()", _described(self._subject)
-        if _package(self._component) == _CORE or isinstance(error, OSError | MemoryError):
-            error.add_note(f"raised by {what}{on}")
+        is_core = _package(self._component) == _CORE
+        if isinstance(error, OSError | MemoryError) or (is_core and isinstance(error, Exception)):
+            error.add_note(
+                f"{_CORE_NOTE if is_core else _PLUGIN_NOTE}{'' if is_core else owner(self._component)}{what}{on}"
+            )
             return
-        text = f": {error}" if str(error) else ""
+        if is_core:
+            return
+        message = error_text(error)
+        text = f": {message}" if message else ""
         lines = [f"{owner(self._component)}{what} raised {type(error).__name__}{on}{text}"]
         lines += _own_lines(self._component, trace)
         raise PluginError("\n".join(lines)) from error
+
+
+def plugin_at_fault(error: BaseException) -> PluginError | None:
+    """The message for an `OSError` or `MemoryError` that a plugin's code raised and nobody handled; None for any other error."""
+    for note in getattr(error, "__notes__", ()):
+        if isinstance(note, str) and note.startswith(_PLUGIN_NOTE):
+            message = error_text(error)
+            return PluginError(
+                f"{note.removeprefix(_PLUGIN_NOTE)}: {type(error).__name__}{f': {message}' if message else ''}"
+            )
+    return None
 
 
 def owner(component: Component) -> str:
@@ -132,10 +154,34 @@ def read_documents(source: DocumentSource, shard: Shard) -> Iterator[Document]:
     """Yield the documents of `source.documents(shard)`.
 
     Raises:
-        PluginError: the source raised something else than a `RexplugError` or `OSError`.
+        PluginError: the source raised something else than a `RexplugError` or `OSError`, or yields something else than documents.
     """
     with PluginCall(source, "documents", shard):
-        yield from source.documents(shard)
+        for document in source.documents(shard):
+            require_document(source, "documents", document)
+            yield document
+
+
+def require_document(component: Component, method: str, document: object) -> None:
+    """Check what a component yields as a document.
+
+    Raises:
+        PluginError: it is not a `Document`, or a field of it has another type than it should.
+    """
+    if not isinstance(document, Document):
+        raise PluginError(
+            f"{owner(component)}{component.name}.{method}() yielded {brief(document)}; expected a Document"
+        )
+    if type(document.id) is str and type(document.text) is str and type(document.metadata) is dict and not document.url:
+        return  # nearly all documents; the rest is slower
+    for field, kind in (("id", str), ("text", str), ("url", str | None), ("metadata", Mapping)):
+        value = getattr(document, field)
+        if not isinstance(value, kind):
+            expected = {"url": "a str or None", "metadata": "a mapping"}.get(field, "a str")
+            raise PluginError(
+                f"{owner(component)}{component.name}.{method}() yielded a document with the {field} {brief(value)}; expected "
+                f"{expected}"
+            )
 
 
 def judge_documents(component: CorpusFilter, documents: Sequence[Document]) -> list[Verdict]:
@@ -147,12 +193,14 @@ def judge_documents(component: CorpusFilter, documents: Sequence[Document]) -> l
     if type(component).judge_batch is CorpusFilter.judge_batch:
         return [judge_document(component, document) for document in documents]  # names the document that fails
     with PluginCall(component, "judge_batch", documents):
-        verdicts = list(component.judge_batch(documents))
+        verdicts = list(component.judge_batch(list(documents)))  # a copy, since a filter may empty its list
     if len(verdicts) != len(documents) or not all(isinstance(verdict, Verdict) for verdict in verdicts):
         raise PluginError(
             f"{owner(component)}{component.name}.judge_batch() returned {len(verdicts)} values, or other values than verdicts, "
             f"for {len(documents)} documents; expected a Verdict per document"
         )
+    for document, verdict in zip(documents, verdicts, strict=True):
+        _require_fields(component, "judge_batch", verdict, document)
     return verdicts
 
 
@@ -169,7 +217,35 @@ def judge_document(component: CorpusFilter, document: Document) -> Verdict:
             f"{owner(component)}{component.name}.judge() returned {brief(verdict)} for document '{document.id}'; expected a "
             "Verdict"
         )
+    _require_fields(component, "judge", verdict, document)
     return verdict
+
+
+def _require_fields(component: CorpusFilter, method: str, verdict: Verdict, document: Document) -> None:
+    """Check the fields of a verdict; text that is not valid Unicode could not be written."""
+    score, reason, text = verdict.score, verdict.reason, verdict.text
+    if score is None and text is None and (verdict.keep or (type(reason) is str and reason.isascii())):
+        return  # nearly all verdicts
+    problem = ""
+    if score is not None and not isinstance(score, Real):
+        problem = f"the score {brief(score)}; expected a number"
+    for name, value in (("reason", reason), ("text", text)):
+        if value is not None and not isinstance(value, str):
+            problem = f"the {name} {brief(value)}; expected a str"
+        elif value is not None and not value.isascii() and not _is_unicode(value):
+            problem = f"the {name} {brief(value)}, which has a lone surrogate and is not valid Unicode"
+    if problem:
+        raise PluginError(
+            f"{owner(component)}{component.name}.{method}() returned for document '{document.id}' a verdict with {problem}"
+        )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def label_candidates(
@@ -218,7 +294,7 @@ def choose_tokens(
     """
     with PluginCall(policy, "choose", row):
         chosen = policy.choose(row, progress, generator)
-    _require_array(policy, "choose", chosen, "bool", row.token_ids.shape, "")
+    require_array(policy, "choose", chosen, "bool", row.token_ids.shape, "")
     return chosen
 
 
@@ -230,13 +306,18 @@ def score_document(scorer: SalienceScorer, document: TokenizedDocument) -> NDArr
     """
     with PluginCall(scorer, "score", document):
         values = scorer.score(document)
-    _require_array(scorer, "score", values, "uint8", document.token_ids.shape, f" for document '{document.id}'")
+    require_array(scorer, "score", values, "uint8", document.token_ids.shape, f" for document '{document.id}'")
     return values
 
 
-def _require_array(
+def require_array(
     component: Component, method: str, values: Any, dtype: str, shape: tuple[int, ...], what: str
 ) -> None:
+    """Check the type and shape of an array that a method returned.
+
+    Raises:
+        PluginError: it has another one.
+    """
     if getattr(values, "dtype", None) == dtype and values.shape == shape:
         return
     is_array = hasattr(values, "dtype") and hasattr(values, "shape")
@@ -258,9 +339,12 @@ def evaluate_model(evaluator: Evaluator, context: EvaluationContext) -> Evaluati
     where = f"{owner(evaluator)}{evaluator.name}"
     if not isinstance(result, EvaluationResult):
         raise PluginError(f"{where}.evaluate() returned {brief(result)}; expected an EvaluationResult")
+    if not isinstance(result.metrics, Mapping):
+        raise PluginError(f"{where}: the metrics are {brief(result.metrics)}; expected name -> Metric")
     for name, metric in result.metrics.items():
-        if not math.isfinite(metric.value):
-            raise PluginError(f"{where}: the metric '{name}' is {metric.value}")
+        value = getattr(metric, "value", metric)
+        if not isinstance(metric, Metric) or not isinstance(value, Real) or not math.isfinite(value):
+            raise PluginError(f"{where}: the metric '{name}' is {brief(value)}; expected a Metric with a finite value")
     if result.main not in result.metrics:
         raise PluginError(
             f"{where}: the main metric '{result.main}' is not among {', '.join(result.metrics) or 'its metrics (none)'}"

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 
 import pluggy
 
-from rexplug.errors import PluginError
+from rexplug.errors import PluginError, error_text
 from rexplug.plugins.hookspecs import GROUP, KINDS, specifications
 from rexplug.plugins.registry import LoadFailure, Plugin, Registry
 
@@ -37,7 +37,7 @@ def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool =
                 raise PluginError(f"two plugins are called '{plugin.name}': one from {places[0]}, one from {places[1]}")
             _register(registry, plugin, load())
         except (Exception, SystemExit) as error:  # importing a plugin runs its code, which may raise anything
-            reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+            reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error_text(error)}"
             if strict:
                 raise PluginError(f"plugin '{plugin.name}' did not load: {reason}") from error
             registry.failures.append(LoadFailure(plugin.name, reason, plugin.distribution))

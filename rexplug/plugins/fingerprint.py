@@ -35,6 +35,8 @@ class PluginCode:
     def of(self, components: Iterable[Component | None]) -> dict[str, str]:
         """Plugin -> version and hash of its files, for the plugins that components, their options and base classes come from.
 
+        Packages of the classes that an option names (`Component.foreign_classes`) count as plugins.
+
         The core is left out: its stages have format versions instead. The plugins that ship with rexplug have no version of
         their own, only the hash.
         """
@@ -46,6 +48,8 @@ class PluginCode:
                     plugin = base.name.partition(".")[0] or package
                     for name, root in _roots(base):
                         roots.setdefault(plugin, {})[name] = root
+            for foreign in component.foreign_classes():
+                roots.setdefault(foreign.__module__.partition(".")[0], {}).update(_roots(foreign))
         return {plugin: self._identity(plugin, roots[plugin]) for plugin in sorted(roots)}
 
     def _identity(self, plugin: str, roots: Mapping[str, Path | type]) -> str:

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from rexplug.components import DocumentSource, Evaluator, SalienceScorer, Use
 from rexplug.components.quantities import Positive
 from rexplug.plugins.calls import mixing_weights
+from rexplug.plugins.declarations import evaluator_label
 from rexplug.recipe.curation import (
     Audit,
     Classifier,
@@ -24,6 +25,7 @@ from rexplug.recipe.curation import (
     Slurm,
     Threshold,
 )
+from rexplug.recipe.evaluation import Evaluation
 from rexplug.recipe.model import Model, Tokenizer
 from rexplug.recipe.phase import BatchWarmup, Checkpoints, LearningRate, LossGuard, Optimizer, Phase, Rope
 from rexplug.recipe.section import LONGEST_NAME, Section
@@ -36,6 +38,7 @@ __all__ = [
     "Classifier",
     "Curation",
     "Decontamination",
+    "Evaluation",
     "Executor",
     "LearningRate",
     "LoggerOptions",
@@ -114,6 +117,8 @@ class Recipe(Section):
     """Training, phase by phase."""
     evaluators: tuple[Annotated[Evaluator, Use()], ...] = ()
     """What is measured, before the first phase and after each."""
+    evaluation: Evaluation = Evaluation()
+    """How evaluators run the models."""
     baselines: tuple[str, ...] = ()
     """Other models that the evaluators run on: folders, hub names, `bm25`, `tfidf`, `random:FOLDER`; `label=` may precede."""
     salience: tuple[Annotated[SalienceScorer, Use()], ...] = ()
@@ -135,7 +140,7 @@ class Recipe(Section):
                     {"source": source, "known": ", ".join(self.sources)},
                 )
         self._check_phase_names()
-        evaluators = [evaluator.label for evaluator in self.evaluators]
+        evaluators = [evaluator_label(evaluator) for evaluator in self.evaluators]
         for name in evaluators:
             if evaluators.count(name) > 1:
                 raise PydanticCustomError("evaluators", "'{name}' is listed twice", {"name": name})

@@ -127,6 +127,8 @@ def _evaluation(contents: Contents) -> list[str]:
     if not contents.evaluations:
         return []
     lines = ["", "## Evaluation", ""]
+    if contents.evaluated_in_bf16:
+        lines += ["Evaluated with matrix products in bf16.", ""]
     for evaluator in contents.evaluations:
         lines += [
             f"| {cell(evaluator)} | {' | '.join(contents.moments)} | 95 % |",

@@ -163,7 +163,7 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
     if not names:
         raise DataError("there are no results to compare")
     rows: list[Row] = []
-    notes: list[str] = []
+    notes: list[str] = _number_formats(models)
     for name in names:
         mains = [model.results[name]["main"] for model in models if "main" in model.results.get(name, {})]
         keys = list(dict.fromkeys(k for m in models for k in m.results.get(name, {}).get("metrics", {})))
@@ -201,6 +201,17 @@ def write_comparison(
             comparison=comparison, title=title or " and ".join(comparison.models), alpha=ALPHA
         )
         write_text(html, page)
+
+
+def _number_formats(models: Sequence[ModelResults]) -> list[str]:
+    """A note on the models that were evaluated in bf16, if there are any."""
+    in_bf16 = [
+        model.label for model in models if any(result.get("precision") == "bf16" for result in model.results.values())
+    ]
+    if not in_bf16:
+        return []
+    others = " The others are in fp32." if len(in_bf16) < len(models) else ""
+    return [f"Evaluated with matrix products in bf16: {', '.join(in_bf16)}.{others}"]
 
 
 def _cell(model: ModelResults, reference: ModelResults, name: str, key: str, notes: list[str]) -> Cell:

@@ -98,6 +98,13 @@ class Contents:
                     evaluations.setdefault(evaluator.label, {})[moment] = content
         return evaluations
 
+    @property
+    def evaluated_in_bf16(self) -> bool:
+        """Whether an evaluation's matrix products were in bf16."""
+        return any(
+            result.get("precision") == "bf16" for results in self.evaluations.values() for result in results.values()
+        )
+
     def metric_rows(self, evaluator: str) -> list[tuple[str, list[Mapping[str, Any] | None]]]:
         """Each metric of an evaluator with its values at the moments; None where it was not measured."""
         results = self.evaluations[evaluator]

@@ -18,6 +18,7 @@ from rexplug.components import Document, Reason, SalienceScorer, TokenizedDocume
 from rexplug.document_files import files_in
 from rexplug.io.tokenizer_files import open_tokenizer
 from rexplug.phase_stream import phase_stream
+from rexplug.plugins.declarations import explain_salience, salient_subset
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
@@ -184,7 +185,7 @@ class _RowPreviewer:
         labels, shown = row.labels[:size], row.token_ids[:size]
         view = self.stream.unmasked(row.samples)
         generator = row_generator(self.stream.seed, self.phase.name, batch, row.number)
-        guided = self.phase.masking.salient_subset(view, progress, generator) & (labels != IGNORED)
+        guided = salient_subset(self.phase.masking, view, progress, generator) & (labels != IGNORED)
         previews = []
         for index, sample in enumerate(islice(row.samples, self.samples)):
             first = int(row.cu_seqlens[index]) + 1
@@ -214,7 +215,7 @@ class _RowPreviewer:
         if text is not None:
             (document,) = encode(self.run.tokenizer, [Document(name, text)])
             if np.array_equal(document.token_ids, ids):
-                return document, self._scorer.explain(document) if self._scorer is not None else ()
+                return document, explain_salience(self._scorer, document) if self._scorer is not None else ()
         pieces = [self._tokenizer.decode([int(token)]) for token in ids]
         ends = np.cumsum([len(piece) for piece in pieces])
         offsets = np.stack([ends - [len(piece) for piece in pieces], ends], 1).astype(np.uint32)

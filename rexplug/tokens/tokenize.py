@@ -16,7 +16,7 @@ from rexplug.errors import DataError
 from rexplug.executors import Job, run_jobs, shared_ray_cluster
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import write_json
-from rexplug.plugins.calls import PluginCall
+from rexplug.plugins.declarations import fit_component
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Executor
 from rexplug.run_directory import read_fitted, read_json, repair_hint
@@ -67,9 +67,8 @@ def fit_scorers(
         own = folder / scorer.channel
         own.mkdir(parents=True, exist_ok=True)
         documents: Mapping[str, Iterable[Document]] = {name: _KeptDocuments(corpus / name / "kept") for name in sources}
-        with PluginCall(scorer, "fit"):
-            fitted_scorer = scorer.fit(CorpusSample(documents, own, seed))
-        write_json(record, fitted_scorer.dump())
+        fitted_scorer, options = fit_component(scorer, CorpusSample(documents, own, seed))
+        write_json(record, options)
         fitted.append(fitted_scorer)
     return tuple(fitted)
 

@@ -92,6 +92,7 @@ class Bench:
     precision: str = "fp32"
     parallel: str = "auto"
     residual: str = "fp32"
+    deterministic: bool = False
     peak: float | None = None
     """A learning rate that no recipe may have, for NaN losses."""
 
@@ -106,6 +107,7 @@ class Bench:
             "phases": self.phases,
             "model": {
                 "size": "nano", "precision": self.precision, "parallel": self.parallel, "residual": self.residual,
+                "deterministic": self.deterministic,
             },
         }  # fmt: skip
         recipe = Recipe.model_validate(value)
@@ -129,7 +131,7 @@ class Bench:
             batch_tokens=found.batch_tokens_at, mixing=found.mixing, masking=found.masking, seed=recipe.seed, phase=name,
         )  # fmt: skip
 
-    def train(self, name: str, progress: Any = None) -> dict[str, Any]:
+    def train(self, name: str, progress: Any = None, evaluate: Any = None) -> dict[str, Any]:
         from rexplug.engine import initial_checkpoint, train_phase
 
         recipe = self.recipe
@@ -140,7 +142,7 @@ class Bench:
         start = self.run.checkpoints / names[number - 1] / "final" if number else self.run.checkpoints / "initial"
         return train_phase(
             recipe=recipe, phase=recipe.phases[number], stream=self.stream(name), start=start, run=self.run,
-            progress=progress or Silent(),
+            progress=progress or Silent(), evaluate=evaluate,
         )  # fmt: skip
 
 

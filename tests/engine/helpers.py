@@ -6,6 +6,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from rexplug.run_directory import read_metrics
+
+SAME_ON_ALL_RANKS = ("step", "tokens", "learning_rate", "shares", "masked", "planned")
+"""Metrics of a step that do not depend on the number of ranks to the last bit."""
 CLOCK = ("tokens_per_second", "flops_per_second", "memory_gib", "seconds", "seconds_left")
 
 
@@ -38,8 +42,13 @@ class AtStep:
 
 def lines_of(bench):
     """The lines of metrics.jsonl without times."""
-    lines = [json.loads(line) for line in bench.run.metrics.read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in CLOCK} for line in lines]
+    return [{key: value for key, value in line.items() if key not in CLOCK} for line in read_metrics(bench.run.metrics)]
+
+
+def lines_of_ranks(bench):
+    """What is the same with any number of ranks in each line of metrics.jsonl, and the full lines."""
+    lines = list(read_metrics(bench.run.metrics))
+    return [{key: line[key] for key in SAME_ON_ALL_RANKS} for line in lines], lines
 
 
 def outcome(bench, phase="first"):

@@ -1,19 +1,18 @@
 """Several ranks: the same stream and losses as one process, a clean end when one dies, and another number of ranks after a resume."""
 
-import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from engine.helpers import lines_of_ranks
 
 from rexplug.errors import DataError
 
 
 def lines_of(training):
-    lines = [json.loads(line) for line in training.run.metrics.read_text().splitlines()]
-    exact = [{k: line[k] for k in ("step", "tokens", "learning_rate", "shares", "masked", "planned")} for line in lines]
+    exact, lines = lines_of_ranks(training)
     return exact, [line["loss"] for line in lines]
 
 

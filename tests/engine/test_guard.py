@@ -1,6 +1,5 @@
 """The loss guard: a batch that is skipped leaves weights, moments and the optimizer's count of steps unchanged."""
 
-import json
 import math
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import torch
 
 from rexplug.errors import DataError
 from rexplug.progress import Silent
+from rexplug.run_directory import read_metrics
 from rexplug.tokens.store import close_store, write_shard
 
 HERE = str(Path(__file__).parent)
@@ -63,7 +63,7 @@ def same(one: dict[str, Any], two: dict[str, Any]) -> bool:
 
 
 def lines_of(training: Any) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in training.run.metrics.read_text().splitlines()]
+    return list(read_metrics(training.run.metrics))
 
 
 def assert_only_step_3_was_skipped(training: Any) -> None:
@@ -90,8 +90,7 @@ def test_a_batch_whose_loss_jumps_stops_the_run_or_is_skipped(bench, phase):
     skip = bench("skip", [phase("first", **wild, loss_guard={"spike": 1.000001, "action": "skip"})])
     progress = Fault(0)
     skip.train("first", progress)
-    lines = [json.loads(line) for line in skip.run.metrics.read_text().splitlines()]
-    skipped = [line["step"] for line in lines if line.get("skipped")]
+    skipped = [line["step"] for line in lines_of(skip) if line.get("skipped")]
     assert skipped
     assert min(skipped) > 20
     assert sum("No step was taken on it" in note for note in progress.notes) == len(skipped)

@@ -1,26 +1,18 @@
 """FSDP: the same stream, losses and norms as one process; full checkpoints that resume with any strategy."""
 
-import json
-
 import pytest
 import torch
 import torch.distributed as dist
+from engine.helpers import lines_of_ranks
 from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 
 from rexplug.errors import DataError
 from rexplug.optimizers import OPTIMIZERS
 
-EXACT = ("step", "tokens", "learning_rate", "shares", "masked", "planned")
-
-
-def lines_of(training):
-    lines = [json.loads(line) for line in training.run.metrics.read_text().splitlines()]
-    return [{key: line[key] for key in EXACT} for line in lines], lines
-
 
 def assert_like(training, wanted):
-    exact, lines = lines_of(training)
+    exact, lines = lines_of_ranks(training)
     assert exact == wanted[0]
     for name in ("loss", "accuracy", "gradient_norm"):
         ours, theirs = ([line[name] for line in each] for each in (lines, wanted[1]))
@@ -48,7 +40,7 @@ def sharding():
 def alone(tmp_path_factory, request):
     training = request.getfixturevalue("bench_at")(tmp_path_factory.mktemp("alone") / "run")
     training.train("first")
-    return training, lines_of(training)
+    return training, lines_of_ranks(training)
 
 
 @pytest.mark.slow

@@ -82,6 +82,7 @@ class Oracle:
     always_wrong: bool = False
     max_tokens: int = 512
     revision: str = "oracle"
+    precision: str = "fp32"
     num_dimensions: int = 3
     vectors: Mapping[str, Sequence[float]] = field(default_factory=dict)
     encoded: list[str] = field(default_factory=list)

@@ -52,7 +52,7 @@ def test_results_are_written(model_folder, tmp_path, documents):
 @pytest.mark.parametrize(
     ("evaluator", "message"),
     [
-        (Fixed(broken=True), "toy.fixed: the metric 'score' is nan"),
+        (Fixed(broken=True), "toy.fixed: the metric 'score' is nan; expected a Metric with a finite value"),
         (Fixed(main="accuracy"), "toy.fixed: the main metric 'accuracy' is not among score"),
     ],
 )
@@ -60,6 +60,34 @@ def test_errors_of_results_name_their_evaluator(model_folder, tmp_path, document
     with pytest.raises(PluginError) as caught:
         run([evaluator], model_folder, tmp_path, documents)
     assert str(caught.value) == message
+
+
+class WithNumpy(Evaluator):
+    """Returns what numpy computes with, and something that JSON cannot hold if told so."""
+
+    name: ClassVar[str] = "toy.numpy"
+    broken: bool = False
+
+    def evaluate(self, context):
+        metrics = {"score": Metric(np.float32(0.5), num_items=np.int64(3))}
+        rows = [{"name": "a", "values": np.arange(2), "cell": object() if self.broken else np.bool_(True)}]
+        return EvaluationResult(metrics, "score", tables={"Rows": rows}, examples=[{"text": "a", 3: None}])
+
+
+def test_numbers_of_numpy_are_written_as_numbers(model_folder, tmp_path, documents):
+    (result,) = run([WithNumpy()], model_folder, tmp_path, documents).values()
+    assert json.loads((tmp_path / "initial" / "toy.numpy.json").read_text()) == result
+    assert (result["metrics"]["score"]["value"], result["metrics"]["score"]["num_items"]) == (0.5, 3)
+    assert result["tables"] == {"Rows": [{"name": "a", "values": [0, 1], "cell": True}]}
+    assert result["examples"] == [{"text": "a", "3": None}]
+
+
+def test_a_result_that_json_cannot_hold_names_its_evaluator(model_folder, tmp_path, documents):
+    with pytest.raises(
+        PluginError, match=r"^toy\.numpy\.evaluate\(\) returned a result that holds <object object at .*"
+    ) as caught:
+        run([WithNumpy(broken=True)], model_folder, tmp_path, documents)
+    assert str(caught.value).endswith("; expected texts, numbers, lists and mappings")
 
 
 class Counted(Fixed):

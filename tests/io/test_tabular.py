@@ -1,11 +1,14 @@
 """The readers of JSON lines, CSV and Parquet: positions, bad records, parts of files, damage."""
 
+import datetime
 import io
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rexplug.components import Shard
+from rexplug.corpus.sources import Parquet
 from rexplug.errors import DataError
 from rexplug.io.compression import DamagedFile
 from rexplug.io.tabular import (
@@ -113,3 +116,36 @@ def test_files_that_cannot_be_read_are_named(tmp_path, name, content, message):
         list(read_records(tmp_path / name))
     assert message in str(caught.value)
     assert str(tmp_path / name) in str(caught.value)
+
+
+def test_blank_lines_before_the_header_are_left_out():
+    reader = CsvReader(io.StringIO("\n\r\na,b\n1,2\n", newline=""), ",")
+    assert reader.columns == ["a", "b"]
+    assert [row.record for row in reader] == [{"a": "1", "b": "2"}]
+
+
+def test_a_row_of_a_parquet_file_that_python_cannot_hold_is_bad_alone(tmp_path):
+    text = pa.Array.from_buffers(
+        pa.string(), 3, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0\4\0\0\0\6\0\0\0"), pa.py_buffer(b"ab\xff\xfecd")]
+    )
+    pq.write_table(pa.table({"text": text}), tmp_path / "a.parquet")
+    with open_parquet(tmp_path / "a.parquet") as reader:
+        records = list(parquet_records(reader, ["text"]))
+    assert records == [
+        {"text": "ab"},
+        BadRecord("invalid UTF-8", "not UTF-8: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+        {"text": "cd"},
+    ]
+    source = Parquet(paths=(str(tmp_path / "a.parquet"),))
+    documents = list(source.documents(Shard(0, 1)))
+    assert [document.text for document in documents] == ["ab", "", "cd"]
+    assert documents[1].metadata == {"rexplug_error": "invalid UTF-8", "place": f"{tmp_path}/a.parquet:2"}
+
+
+def test_a_date_beyond_the_calendar_of_python_is_bad_alone(tmp_path):
+    dates = pa.array([0, 10**7], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"day": dates}), tmp_path / "a.parquet")
+    with open_parquet(tmp_path / "a.parquet") as reader:
+        first, second = parquet_records(reader, ["day"])
+    assert first == {"day": datetime.date(1970, 1, 1)}
+    assert second.reason == "a value that cannot be read"

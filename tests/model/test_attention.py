@@ -1,13 +1,18 @@
 """Packed attention: each document gets the same values as alone, whatever else its row contains."""
 
+import importlib
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model.helpers import Special
 
 from rexplug.errors import DataError
-from rexplug.model.attention import Packing, attend, choose_backend
+from rexplug.model import attention
+from rexplug.model.attention import Packing, attend, attend_packed, choose_backend
 from rexplug.model.build import build_model
 from rexplug.model.layers import rotary_cosines_and_sines
 from rexplug.model.packed import forward_packed, use_packed_attention, use_transformers_attention
@@ -18,12 +23,8 @@ RAGGED = [3, 64, 65, 66, 1, 129, 17, 128, 2, 40]
 """Lengths around the block (64), the window (65 tokens to see to one side and itself) and the whole window (129)."""
 
 
-class Special:
-    cls, sep, pad, vocabulary_size = 0, 1, 2, VOCABULARY
-
-
 def make_model():
-    model = build_model(Model(size="nano"), Special(), context=1024, seed=3).eval()
+    model = build_model(Model(size="nano"), Special(VOCABULARY), context=1024, seed=3).eval()
     with torch.no_grad():
         # Larger weights make attention sharp, so that one wrongly seen token shows.
         for name, weight in model.named_parameters():
@@ -316,6 +317,57 @@ def test_a_backend_that_cannot_run_here_is_refused(requested, message):
     with pytest.raises(DataError) as error:
         choose_backend(requested, torch.device("cpu"))
     assert str(error.value) == message
+
+
+@pytest.fixture
+def flash_package(tmp_path, monkeypatch):
+    """Installs a package `flash_attn` whose attention has these further options, and records what it is called with."""
+
+    def forget():
+        attention._imported_kernel.cache_clear()
+        sys.modules.pop("flash_attn", None)
+
+    def install(options):
+        (tmp_path / "flash_attn.py").write_text(
+            "calls = []\n"
+            "def flash_attn_varlen_func(q, k, v, cu_q, cu_k, max_q, max_k, softmax_scale=None, window_size=(-1, -1)"
+            f"{options}):\n"
+            "    calls.append(dict(locals()))\n"
+            "    return q + k + v\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        return importlib.import_module("flash_attn")
+
+    forget()
+    yield install
+    forget()
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_flash_attention_is_deterministic_where_torch_is_to_be(flash_package, on):
+    package = flash_package(", deterministic=False")
+    gpu = torch.device("cuda")
+    assert choose_backend("flash", gpu, "bf16", deterministic=on) == ("flash", "the recipe asks for it")
+    qkv = tuple(torch.zeros(5, 1, 8) for _ in range(3))
+    torch.use_deterministic_algorithms(on)
+    try:
+        attend_packed(qkv, None, Packing(torch.tensor([0, 5]), 5, "flash"))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert [call["deterministic"] for call in package.calls] == [on]
+
+
+def test_a_flash_attention_that_cannot_be_deterministic_is_refused(flash_package):
+    package = flash_package("")
+    gpu = torch.device("cuda")
+    assert choose_backend("flash", gpu, "bf16")[0] == "flash"
+    attend_packed(tuple(torch.zeros(5, 1, 8) for _ in range(3)), None, Packing(torch.tensor([0, 5]), 5, "flash"))
+    assert len(package.calls) == 1
+    with pytest.raises(DataError) as error:
+        choose_backend("flash", gpu, "bf16", deterministic=True)
+    assert str(error.value) == (
+        "model.deterministic: flash on this GPU cannot compute the same gradients twice; 'attention: auto' takes a kernel that can"
+    )
 
 
 @pytest.mark.gpu

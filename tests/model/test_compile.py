@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from model.helpers import Special
 from torch._dynamo.backends.registry import lookup_backend
 
 from rexplug.model.attention import Packing
@@ -12,13 +13,9 @@ from rexplug.model.packed import forward_packed, use_packed_attention
 from rexplug.recipe.schema import Model
 
 
-class Special:
-    cls, sep, pad, vocabulary_size = 0, 1, 2, 300
-
-
 def outcome(compiled, backend):
     """Hidden states and gradients of one row, and the names of the weights."""
-    model = build_model(Model(size="nano"), Special(), context=256, seed=3)
+    model = build_model(Model(size="nano"), Special(300), context=256, seed=3)
     use_packed_attention(model)
     if compiled:
         # Traced and differentiated ahead of time as on a GPU, without the minute that making kernels takes.
@@ -56,7 +53,7 @@ def test_rows_of_a_known_width_compile_nothing_and_another_width_turns_nothing_d
         return lookup_backend("aot_eager")(graph, inputs)
 
     torch._dynamo.reset()
-    model = build_model(Model(size="nano"), Special(), context=256, seed=3)
+    model = build_model(Model(size="nano"), Special(300), context=256, seed=3)
     use_packed_attention(model)
     compile_layers(model, backend=recording)
     generator = torch.Generator().manual_seed(0)

@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 import torch
+from model.helpers import Special
 from safetensors.torch import save_file
 
 from rexplug.model.checkpoint.inspection import inspect_checkpoint
@@ -227,10 +228,7 @@ def test_plans_and_mfu_count_the_same_operations(size, length):
     """For documents that a window covers from every token; for longer ones a plan counts the whole window at their ends too."""
     from rexplug.model import build_config
 
-    class Special:
-        cls, sep, pad, vocabulary_size = 0, 1, 2, 300
-
-    config = build_config(size, Special(), 1024)
+    config = build_config(size, Special(300), 1024)
     pairs = attention_pairs([length], None), attention_pairs([length], DEFAULT_FAMILY.half_window)
     measured = training_flops(
         config, num_tokens=length, global_pairs=pairs[0], local_pairs=pairs[1], num_masked=length
@@ -246,8 +244,5 @@ def test_a_recipe_may_name_the_sizes_of_the_default_family():
 def test_the_config_of_a_size_gives_its_shape():
     from rexplug.model import build_config
 
-    class Special:
-        cls, sep, pad, vocabulary_size = 0, 1, 2, 300
-
     for size, shape in SIZES.items():
-        assert shape_and_rows(build_config(size, Special(), 1024)) == (shape, 320)
+        assert shape_and_rows(build_config(size, Special(300), 1024)) == (shape, 320)

@@ -2,15 +2,12 @@
 
 import pytest
 import torch
+from model.helpers import Special
 from torch.utils.flop_counter import FlopCounterMode
 
 from rexplug.model import build_model
 from rexplug.model.flops import attention_pairs, peak_of, training_flops
 from rexplug.recipe.schema import Model
-
-
-class Special:
-    cls, sep, pad, vocabulary_size = 0, 1, 2, 320
 
 
 @pytest.mark.parametrize(("lengths", "half"), [([5, 200, 65, 66], 64), ([1, 2], 64), ([300], 10)])
@@ -24,7 +21,7 @@ def test_pairs_are_those_of_the_mask(lengths, half):
 
 
 def test_formula_equals_what_torch_counts_for_one_document():
-    model = build_model(Model(size="nano"), Special(), context=64, seed=0)
+    model = build_model(Model(size="nano"), Special(320), context=64, seed=0)
     model.set_attn_implementation("eager")
     tokens = torch.randint(3, 300, (1, 50))
     with FlopCounterMode(display=False) as counter:

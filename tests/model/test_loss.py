@@ -10,19 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from model.helpers import Special
 
 from rexplug.model import build_model
 from rexplug.model.loss import choose_loss, masked_lm_loss
 from rexplug.recipe.schema import Model
 
 
-class Special:
-    cls, sep, pad, vocabulary_size = 0, 1, 2, 1000
-
-
 @pytest.fixture(scope="module")
 def model():
-    return build_model(Model(size="nano"), Special(), context=64, seed=1)
+    return build_model(Model(size="nano"), Special(1000), context=64, seed=1)
 
 
 def gradients(model, loss, hidden):
@@ -96,7 +93,7 @@ def test_autocast_gives_the_loss_within_half_precision(model):
 def assert_near_fp64(kernel):
     """The loss in half precision, in pieces of which the last is shorter, compared with that on whole logits in fp64."""
     generator = torch.Generator().manual_seed(5)
-    model = build_model(Model(size="nano"), Special(), context=64, seed=1)
+    model = build_model(Model(size="nano"), Special(1000), context=64, seed=1)
     with torch.no_grad():
         model.decoder.weight.mul_(20)  # some tokens are likely
         model.decoder.bias.normal_(generator=generator)
@@ -150,12 +147,12 @@ def test_ligers_kernel_is_near_fp64_in_tritons_interpreter():
         "# liger-kernel asks for a GPU's driver when it is imported; the interpreter never calls it.\n"
         "triton.runtime.driver.set_active(types.SimpleNamespace(get_benchmarker=lambda: None))\n"
         "sys.path.insert(0, sys.argv[1])\n"
-        "import test_loss\n"
-        "test_loss.assert_near_fp64('liger')\n"
+        "from model.test_loss import assert_near_fp64\n"
+        "assert_near_fp64('liger')\n"
         "print('near')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(Path(__file__).parent)],
+        [sys.executable, "-c", code, str(Path(__file__).parents[1])],
         env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.stdout.endswith("near\n"), done.stderr[-2000:]

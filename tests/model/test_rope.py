@@ -4,18 +4,15 @@ import json
 
 import pytest
 import torch
+from model.helpers import SMALL
 
 from rexplug.errors import DataError
 from rexplug.model import build_config, build_model, load_model, set_rope, theta_warnings, thetas
 from rexplug.recipe.schema import Model
 
 
-class Small:
-    cls, sep, pad, vocabulary_size = 1, 2, 3, 300
-
-
 def test_a_theta_changed_on_the_live_model_equals_one_loaded_from_its_folder(tmp_path):
-    model = build_model(Model(size="nano"), Small(), context=128, seed=7).eval()
+    model = build_model(Model(size="nano"), SMALL, context=128, seed=7).eval()
     tokens = torch.arange(4, 104)[None]
     with torch.no_grad():
         before = model(input_ids=tokens).logits
@@ -34,19 +31,19 @@ def test_a_theta_changed_on_the_live_model_equals_one_loaded_from_its_folder(tmp
 
 def test_thetas_are_read_from_older_configs_too(tmp_path):
     """ModernBERT's own config.json names them `global_rope_theta` and `local_rope_theta`."""
-    build_model(Model(size="nano"), Small(), context=128, seed=7).save_pretrained(tmp_path)
+    build_model(Model(size="nano"), SMALL, context=128, seed=7).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     del config["rope_parameters"]
     config |= {"global_rope_theta": 160_000.0, "local_rope_theta": 20_000.0}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    model = build_model(Model.model_validate({"from": str(tmp_path)}), Small(), context=128, seed=0)
+    model = build_model(Model.model_validate({"from": str(tmp_path)}), SMALL, context=128, seed=0)
     assert thetas(model) == {"global": 160_000.0, "local": 20_000.0}
 
 
 def test_a_theta_of_layers_that_the_model_does_not_have():
     from transformers import ModernBertForMaskedLM
 
-    config = build_config("nano", Small(), 128)
+    config = build_config("nano", SMALL, 128)
     config.layer_types = ["full_attention"] * 4
     with pytest.raises(DataError) as error:
         set_rope(ModernBertForMaskedLM(config), global_theta=None, local_theta=20_000.0)

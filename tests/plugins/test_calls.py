@@ -99,7 +99,7 @@ def test_what_a_call_was_made_on(subject, described):
 
 
 @pytest.mark.parametrize(
-    "error", [DataError("a file is missing"), rexplug.NotApplicable("no head"), KeyboardInterrupt(), SystemExit(3)]
+    "error", [DataError("a file is missing"), rexplug.NotApplicable("no head"), KeyboardInterrupt()]
 )
 def test_errors_that_are_meant_for_the_user_or_end_the_process_pass(error):
     with pytest.raises(type(error)) as caught, PluginCall(component(rexplug.Component), "work"):
@@ -113,7 +113,96 @@ def test_errors_of_the_machine_are_noted_and_passed_on(error):
     with pytest.raises(type(error)) as caught, PluginCall(component(rexplug.Component), "work", DOCUMENTS[0]):
         raise error
     assert caught.value is error
-    assert traceback.format_exception(error)[-1] == "raised by legal.toy.work() on document 'op-0'\n"
+    assert traceback.format_exception(error)[-1] == "raised by the plugin's legal.toy.work() on document 'op-0'\n"
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    assert str(calls.plugin_at_fault(error)) == f"legal.toy.work() on document 'op-0': {text}"
+
+
+def test_errors_of_the_machine_in_the_core_are_no_fault_of_a_plugin():
+    with pytest.raises(OSError, match="x") as caught, PluginCall(Length(), "judge", DOCUMENTS[0]):
+        raise OSError("x")
+    assert caught.value.__notes__ == ["raised by length.judge() on document 'op-0'"]
+    assert calls.plugin_at_fault(caught.value) is None
+    assert calls.plugin_at_fault(ValueError("x")) is None
+
+
+def test_a_plugin_that_ends_the_process_is_stopped():
+    text = message(calls.judge_document, component(rexplug.CorpusFilter, judge=raising(SystemExit(0))), DOCUMENTS[0])
+    assert text.splitlines()[0] == "legal.toy.judge() raised SystemExit on document 'op-0': 0"
+
+
+class WithoutText(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+class WithoutRepr:
+    def __repr__(self):
+        raise RuntimeError
+
+
+def test_an_exception_whose_text_cannot_be_shown():
+    text = message(calls.judge_document, component(rexplug.CorpusFilter, judge=raising(WithoutText())), DOCUMENTS[0])
+    assert text.splitlines()[0] == (
+        "legal.toy.judge() raised WithoutText on document 'op-0': <WithoutText whose text cannot be shown>"
+    )
+
+
+def test_a_value_whose_repr_raises():
+    judge = returning(WithoutRepr())
+    assert message(calls.judge_document, component(rexplug.CorpusFilter, judge=judge), DOCUMENTS[0]) == (
+        "legal.toy.judge() returned <WithoutRepr whose repr raises> for document 'op-0'; expected a Verdict"
+    )
+
+
+@pytest.mark.parametrize(
+    ("document", "shown"),
+    [
+        ("text", "'text'; expected a Document"),
+        (rexplug.Document(7, "text"), "a document with the id 7; expected a str"),
+        (rexplug.Document("op-1", None), "a document with the text None; expected a str"),
+        (rexplug.Document("op-1", "text", 7), "a document with the url 7; expected a str or None"),
+        (rexplug.Document("op-1", "text", None, ["a"]), "a document with the metadata ['a']; expected a mapping"),
+    ],
+)
+def test_what_a_source_yields(document, shown):
+    source = component(rexplug.DocumentSource, documents=lambda self, shard: iter([document]))
+    assert message(calls.read_documents, source, rexplug.Shard(0, 1)) == f"legal.toy.documents() yielded {shown}"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "problem"),
+    [
+        (rexplug.Verdict(True, score="high"), "the score 'high'; expected a number"),
+        (rexplug.Verdict(True, text=7), "the text 7; expected a str"),
+        (
+            rexplug.Verdict(True, text="a\ud800"),
+            "the text 'a\\ud800', which has a lone surrogate and is not valid Unicode",
+        ),
+        (rexplug.Verdict(False, 7), "the reason 7; expected a str"),
+    ],
+)
+def test_the_fields_of_a_verdict(verdict, problem):
+    one = component(rexplug.CorpusFilter, judge=returning(verdict))
+    bulk = component(rexplug.CorpusFilter, judge=returning(None), judge_batch=returning([verdict] * 3))
+    for method, toy in (("judge", one), ("judge_batch", bulk)):
+        assert message(calls.judge_documents, toy, DOCUMENTS) == (
+            f"legal.toy.{method}() returned for document 'op-0' a verdict with {problem}"
+        )
+
+
+def test_a_filter_that_empties_its_list_loses_no_document():
+    def judge_batch(self, documents):
+        documents.clear()
+        return []
+
+    batch = list(DOCUMENTS)
+    bulk = component(rexplug.CorpusFilter, judge=returning(None), judge_batch=judge_batch)
+    assert message(calls.judge_documents, bulk, batch) == (
+        "legal.toy.judge_batch() returned 0 values, or other values than verdicts, for 3 documents; expected a Verdict per "
+        "document"
+    )
+    assert batch == DOCUMENTS
 
 
 def test_a_bug_in_the_core_keeps_its_type_and_names_its_input():
@@ -227,7 +316,19 @@ def test_scores():
     ("result", "problem"),
     [
         (3, ".evaluate() returned 3; expected an EvaluationResult"),
-        (rexplug.EvaluationResult({"f1": rexplug.Metric(float("nan"))}, "f1"), ": the metric 'f1' is nan"),
+        (
+            rexplug.EvaluationResult({"f1": rexplug.Metric(float("nan"))}, "f1"),
+            ": the metric 'f1' is nan; expected a Metric with a finite value",
+        ),
+        (
+            rexplug.EvaluationResult({"f1": 0.5}, "f1"),
+            ": the metric 'f1' is 0.5; expected a Metric with a finite value",
+        ),
+        (
+            rexplug.EvaluationResult({"f1": rexplug.Metric("high")}, "f1"),
+            ": the metric 'f1' is 'high'; expected a Metric with a finite value",
+        ),
+        (rexplug.EvaluationResult(["f1"], "f1"), ": the metrics are ['f1']; expected name -> Metric"),
         (rexplug.EvaluationResult({"f1": rexplug.Metric(1.0)}, "f2"), ": the main metric 'f2' is not among f1"),
         (rexplug.EvaluationResult({}, "f2"), ": the main metric 'f2' is not among its metrics (none)"),
     ],

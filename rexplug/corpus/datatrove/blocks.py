@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import traceback
 import types
 from collections import abc
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -19,6 +21,8 @@ from typing import Any, Literal, NotRequired, Required, Union, get_args, get_ori
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict
+
+from rexplug.errors import PluginError, RexplugError, one_line
 
 Kind = Literal["filter", "reader"]
 
@@ -79,13 +83,48 @@ def find_block(kind: Kind, name: str) -> type[Any]:
     if name in REFUSED:
         raise UnknownBlockError(f"{name} cannot be used: {REFUSED[name]}")
     if "." in name:
-        return _import_block(kind, name)
+        block = _import_block(kind, name)
+        if block.__name__ in REFUSED and is_datatrove(block):
+            raise UnknownBlockError(f"{name} cannot be used: {REFUSED[block.__name__]}")
+        return block
     known = dict(_own_blocks(kind))
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(sorted(known))}"
         raise UnknownBlockError(f"datatrove has no {_WORD[kind]} '{name}'; {hint}")
     return known[name]
+
+
+def is_datatrove(block: type[Any]) -> bool:
+    """Whether a class is datatrove's own."""
+    return block.__module__.partition(".")[0] == "datatrove"
+
+
+def datatrove_names(block: type[Any]) -> frozenset[str]:
+    """The names of a class and its bases that are datatrove's own: what needs special treatment, needs it in subclasses too."""
+    return frozenset(base.__name__ for base in block.__mro__ if is_datatrove(base))
+
+
+@contextmanager
+def block_call(block: Any, method: str, subject: str) -> Iterator[None]:
+    """Context of a call of a class's method: what its code raises becomes a message that names class, method and subject.
+
+    `RexplugError`, `OSError` and `MemoryError` pass, as they do from plugins.
+
+    Raises:
+        PluginError: the class raised something else.
+    """
+    try:
+        yield
+    except (RexplugError, OSError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        message = one_line(error)
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise PluginError(
+            f"{type(block).__module__}.{type(block).__name__}.{method}() raised {type(error).__name__} {subject}"
+            f"{f': {message}' if message else ''}\n  {place.filename}:{place.lineno}, in {place.name}: {place.line}"
+        ) from error
 
 
 def _own_blocks(kind: Kind) -> Iterator[tuple[str, type[Any]]]:
@@ -98,7 +137,14 @@ def _own_blocks(kind: Kind) -> Iterator[tuple[str, type[Any]]]:
 
 def _import_block(kind: Kind, path: str) -> type[Any]:
     module, _, name = path.rpartition(".")
-    block = getattr(_import(module), name, None)
+    try:
+        block = getattr(_import(module), name, None)
+    except UnknownBlockError:
+        raise
+    except (Exception, SystemExit) as error:  # a module whose attributes are imported when they are asked for
+        raise UnknownBlockError(
+            f"'{path}' cannot be imported: {type(error).__name__}: {one_line(error, 200)}"
+        ) from None
     if block is None:
         raise UnknownBlockError(f"the module {module} has no '{name}'")
     if not inspect.isclass(block) or not issubclass(block, _bases(kind)):
@@ -114,9 +160,9 @@ def _import_block(kind: Kind, path: str) -> type[Any]:
 def _import(module: str) -> types.ModuleType:
     try:
         return import_module(module)
-    except Exception as error:  # whatever a module raises when it is imported
+    except (Exception, SystemExit) as error:  # whatever a module raises when it is imported
         raise UnknownBlockError(
-            f"the module {module} cannot be imported: {type(error).__name__}: {str(error)[:200]}"
+            f"the module {module} cannot be imported: {type(error).__name__}: {one_line(error, 200)}"
         ) from None
 
 
@@ -137,7 +183,12 @@ def checked_options(kind: Kind, name: str, options: Mapping[str, Any]) -> dict[s
         checked: dict[str, Any] = _adapter(kind, name).validate_python(dict(options))
         return checked
     except ValidationError as error:
-        problems = [_problem(kind, name, fields, problem) for problem in error.errors(include_url=False)]
+        by_option: dict[Any, dict[str, Any]] = {}
+        for problem in error.errors(include_url=False):  # of several types that an option may have, each has an error
+            first = by_option.setdefault(problem["loc"][:1], dict(problem))
+            if problem["msg"] != first["msg"]:
+                first["msg"] += f", or: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+        problems = [_problem(kind, name, fields, problem) for problem in by_option.values()]
         raise ValidationError.from_exception_data(name, problems) from None
 
 

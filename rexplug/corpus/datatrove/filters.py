@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from rexplug.components import CorpusFilter, Document, Verdict
-from rexplug.corpus.datatrove.blocks import checked_options, find_block
+from rexplug.corpus.datatrove.blocks import block_call, checked_options, datatrove_names, find_block
 from rexplug.corpus.datatrove.named_block import NamedBlock
-from rexplug.errors import DataError
+from rexplug.errors import DataError, error_text
 
 
 class DatatroveFilter(NamedBlock, CorpusFilter):
@@ -43,8 +43,8 @@ class DatatroveFilter(NamedBlock, CorpusFilter):
             return _build(find_block("filter", self.class_), options)
         except DataError:
             raise
-        except Exception as error:  # each class checks its options in its own way
-            raise DataError(f"datatrove refuses these options: {error}") from None
+        except (Exception, SystemExit) as error:  # each class checks its options in its own way
+            raise DataError(f"datatrove refuses these options: {error_text(error)}") from None
 
     def check(self) -> None:
         """Build the block, so that refused options and missing packages show before the run.
@@ -52,13 +52,14 @@ class DatatroveFilter(NamedBlock, CorpusFilter):
         Raises:
             DataError: an option has a value that the class cannot work with, or it would download something.
         """
-        if self.class_ == "FastTextClassifierFilter":
+        names = datatrove_names(find_block("filter", self.class_))
+        if "FastTextClassifierFilter" in names and "model_url" in self.options:
             path = str(self.options["model_url"])
             if not Path(path).is_file():
                 raise DataError(f"model_url: {path} is not a file; models are never downloaded")
             if not (self.options.get("keep_labels") or self.options.get("remove_labels")):
                 raise DataError("write `keep_labels` or `remove_labels`; without one nothing would be dropped")
-        if self.class_ == "LanguageFilter" and self.options.get("backend", "ft176") != "ft176":
+        if "LanguageFilter" in names and self.options.get("backend", "ft176") != "ft176":
             raise DataError("only the backend ft176 works without a download")
         self._block  # noqa: B018
 
@@ -66,16 +67,18 @@ class DatatroveFilter(NamedBlock, CorpusFilter):
         """The verdict of datatrove's class and its reason; a changed text is returned."""
         block = self._block
         if hasattr(block, "format"):
-            text = block.format(document.text)
+            with block_call(block, "format", f"on document '{document.id}'"):
+                text = block.format(document.text)
             return Verdict(True, text=text if text != document.text else None)
-        if self.class_ == "URLFilter" and not document.url:
+        if not document.url and "URLFilter" in datatrove_names(type(block)):
             return Verdict(False, "no address")
         from datatrove.data import Document as DatatroveDocument
 
         metadata = {**document.metadata, **({"url": document.url} if document.url else {})}
         copy = DatatroveDocument(text=document.text, id=document.id, metadata=metadata)
-        answer = block.filter(copy)
-        keep, reason = answer if isinstance(answer, tuple) else (bool(answer), "")
+        with block_call(block, "filter", f"on document '{document.id}'"):
+            answer = block.filter(copy)
+            keep, reason = answer if isinstance(answer, tuple) else (bool(answer), "")
         if not keep:
             return Verdict(False, str(reason or type(block).__name__))
         return Verdict(True, text=copy.text if copy.text != document.text else None)
@@ -95,26 +98,28 @@ def _build(block_class: type[Any], options: dict[str, Any]) -> Any:
         from rexplug.corpus.datatrove.word_tokenizer import RegexWordTokenizer
 
         options["language"] = RegexWordTokenizer()
-    name = block_class.__name__
-    if name == "PIIFormatter":
+    names = datatrove_names(block_class)
+    if "PIIFormatter" in names:
         # It takes its replacements in turn, so that a text would depend on what the worker saw before: give it one of each.
         for option in ("email_replacement", "ip_replacement"):
+            if option not in parameters:
+                continue
             replacement = options.get(option, parameters[option].default)
             options[option] = replacement if isinstance(replacement, str) else tuple(replacement)[:1]
-    if name == "FastTextClassifierFilter":
+    if "FastTextClassifierFilter" in names and "newline_replacement" in parameters:
         options.setdefault("newline_replacement", " ")  # the default, nothing, glues two words together
     block = block_class(**options)
-    if name == "FastTextClassifierFilter":
+    if "FastTextClassifierFilter" in names and "model_url" in options:
         from fasttext.FastText import _FastText
 
         # Set from outside: its own cache is keyed by path and serves an old model under a new one's name.
         block._model = _FastText(model_path=str(options["model_url"]))
-    if name == "LanguageFilter" and options.get("backend", "ft176") == "ft176":
+    if "LanguageFilter" in names and options.get("backend", "ft176") == "ft176":
         from rexplug.corpus.filters.language import Language
 
         # Set from outside: the class has no option for the place of its model, and would download it.
         block.model.MODEL_URL = str(Language().model_path())
-    if name == "URLFilter":
+    if "URLFilter" in names:
         from tldextract import TLDExtract
 
         # Set from outside: by default it asks the network for the list of public suffixes; a copy comes with the package.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from rexplug.corpus.datatrove.blocks import Kind, UnknownBlockError, checked_options, find_block
+from rexplug.corpus.datatrove.blocks import Kind, UnknownBlockError, checked_options, find_block, is_datatrove
 
 
 class NamedBlock(BaseModel):
@@ -32,6 +33,11 @@ class NamedBlock(BaseModel):
         if "class_" in info.data:
             checked_options(cls.block_kind, info.data["class_"], options)
         return options
+
+    def foreign_classes(self) -> Sequence[type]:
+        """The class, if it is not datatrove's own."""
+        block = find_block(self.block_kind, self.class_)
+        return () if is_datatrove(block) else (block,)
 
     @property
     def called(self) -> str:

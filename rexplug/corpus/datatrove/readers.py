@@ -16,10 +16,10 @@ from pydantic import Field
 
 from rexplug.components import Document, DocumentSource, Shard
 from rexplug.components.quantities import Positive
-from rexplug.corpus.datatrove.blocks import checked_options, find_block
+from rexplug.corpus.datatrove.blocks import block_call, checked_options, find_block
 from rexplug.corpus.datatrove.named_block import NamedBlock
 from rexplug.corpus.sources.files import ERROR
-from rexplug.errors import DataError, one_line
+from rexplug.errors import DataError, error_text, one_line
 
 _ROWS_PER_SHARD = 50_000
 """Rows of a dataset in a shard."""
@@ -47,8 +47,14 @@ class DatatroveReader(NamedBlock, DocumentSource):
         options = checked_options("reader", self.class_, self.options)
         try:
             block = find_block("reader", self.class_)(**options)
-        except Exception as error:  # each class checks its options in its own way
-            raise DataError(f"{self.called}: datatrove refuses these options: {error}") from None
+        except (Exception, SystemExit) as error:  # each class checks its options in its own way
+            raise DataError(f"{self.called}: datatrove refuses these options: {error_text(error)}") from None
+        if not hasattr(block, "data_folder") and not hasattr(block, "dataset"):
+            raise DataError(
+                f"{self.called}: it reads neither a data_folder nor a dataset, so its documents cannot be divided into shards; "
+                "use a subclass of datatrove's BaseDiskReader or HuggingFaceDatasetReader, or write a plugin with a "
+                "DocumentSource"
+            )
         default_adapter = block.adapter
         block.adapter = lambda data, path, id_in_file: self._adapt(default_adapter, data, path, id_in_file)
         return block
@@ -133,17 +139,19 @@ class DatatroveReader(NamedBlock, DocumentSource):
         if not self._on_disk:
             count = self._num_dataset_shards
             for index in range(shard.index, count, shard.count):
-                yield from map(_document, self._block.run(None, index, count))
+                with block_call(self._block, "run", f"on part {index + 1} of {count}"):
+                    yield from map(_document, self._block.run(None, index, count))
             return
         # Python's own limit of 128 KiB is below the length of real documents; a field beyond this one ends the file.
         csv.field_size_limit(10 * self.longest)
         for path in self._files[shard.index :: shard.count]:
             try:
                 yield from map(_document, self._block.read_file(path))
-            except Exception as error:
-                if not _is_damage(error):
-                    raise
+            except (Exception, SystemExit) as error:
                 where = self._block.data_folder.resolve_paths(path)
+                if not _is_damage(error):
+                    with block_call(self._block, "read_file", f"on {where}"):
+                        raise
                 if self.damaged == "refuse":
                     raise DataError(
                         f"{where} is damaged: {one_line(error, 200)}; repair or remove it, or write "
@@ -197,7 +205,7 @@ def _list_columns(columns: Any) -> str:
     return f"its columns are {', '.join(sorted(map(str, columns)))}"
 
 
-def _is_damage(error: Exception) -> bool:
+def _is_damage(error: BaseException) -> bool:
     """Whether an error is about the content of a file; the libraries below a reader raise classes of their own."""
     kinds = (EOFError, OSError, zlib.error, UnicodeError, csv.Error)
     names = {"ArrowInvalid", "ArrowException", "ZstdError", "ArchiveLoadFailed"}

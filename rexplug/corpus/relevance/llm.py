@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rexplug.components import Candidate, Labeller, LabellingContext, Use
 from rexplug.errors import DataError, one_line
+from rexplug.plugins.declarations import labeller_instruction
 
 _ANSWER = re.compile(r"[\s*\"'`_]*(yes|no|unsure)[\s*\"'`_.!]*", re.IGNORECASE)
 _ASK = "Answer with one word: yes, no, or unsure."
@@ -106,7 +107,7 @@ class Llm(Labeller):
             raise ValueError(f"base_url '{self.base_url}' is not an address; addresses begin with http:// or https://")
         if (self.follow is None) == (self.prompt is None):
             raise ValueError("write `follow` (a plugin's labeller with an instruction) or `prompt`, one of them")
-        if self.follow is not None and self.follow.instruction() is None:
+        if self.follow is not None and labeller_instruction(self.follow) is None:
             raise ValueError(f"{self.follow.name} has no instruction to follow; write a `prompt`")
         if self.budget is not None and self.price is None:
             raise ValueError("a `budget` needs a `price` to be compared with")
@@ -114,7 +115,7 @@ class Llm(Labeller):
 
     def instruction(self) -> str:
         """The instruction that is sent, with the demand for one word at its end."""
-        text = self.prompt if self.prompt is not None else (self.follow.instruction() if self.follow else "")
+        text = self.prompt if self.prompt is not None else (labeller_instruction(self.follow) if self.follow else "")
         return f"{(text or '').strip()}\n\n{_ASK}"
 
     def check(self) -> None:

@@ -13,6 +13,7 @@ from rexplug.corpus.relevance.filter import sources_to_classify
 from rexplug.corpus.shard_jobs import shard_documents
 from rexplug.corpus.sources import ERROR
 from rexplug.plugins.calls import judge_document
+from rexplug.plugins.declarations import count_shards, labelled_ids, own_documents
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Relevance
 
@@ -32,17 +33,17 @@ def draw_candidates(
     of those that pass, the ones with the lowest hashes are taken. If the labeller has documents of its own, all of them are taken
     instead.
     """
-    brought = options.labels.own_documents()
+    brought = own_documents(options.labels)
     if brought is not None:
         return _different(
             Candidate("labels", replace(document, text=document.text[: options.characters])) for document in brought
         )
     names = options.sources or sources_to_classify(sources)
-    labelled_ids = options.labels.labelled_ids()
+    labelled = labelled_ids(options.labels)
     candidates: list[Candidate] = []
     for name in names:
         progress.start(f"sample {name}")
-        documents = _passing(sources[name], options, labelled_ids)
+        documents = _passing(sources[name], options, labelled)
         lowest = heapq.nsmallest(
             options.documents,
             (
@@ -56,19 +57,19 @@ def draw_candidates(
     return _different(candidates)
 
 
-def _passing(source: DocumentSource, options: Relevance, labelled_ids: frozenset[str] | None) -> Iterator[Document]:
+def _passing(source: DocumentSource, options: Relevance, labelled: frozenset[str] | None) -> Iterator[Document]:
     before: list[CorpusFilter] = []
     for corpus_filter in source.filters:
         if corpus_filter.name == "relevance":
             break
         if type(corpus_filter).fit is CorpusFilter.fit:  # one that learns from the corpus has not learnt yet
             before.append(corpus_filter)
-    count = source.num_shards()
+    count = count_shards(source)
     pool = options.pool or 10 * options.documents
     for index in range(count):
         share = pool // count + (index < pool % count)
         for document in islice(shard_documents(source, index, count), share):
-            if ERROR in document.metadata or (labelled_ids is not None and document.id not in labelled_ids):
+            if ERROR in document.metadata or (labelled is not None and document.id not in labelled):
                 continue
             passed = _judged(document, before)
             if passed is not None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, one_line
 from rexplug.io.compression import READ_ERRORS, DamagedFile, decompressed
 
 
@@ -71,7 +71,7 @@ def opened(path: str, *, decompress: bool = True) -> Iterator[IO[bytes]]:
         with open_raw(path) as raw, decompressed(raw, path if decompress else "") as file:
             yield file
     except READ_ERRORS as error:
-        raise DamagedFile(str(error)) from None
+        raise DamagedFile(one_line(error)) from None
 
 
 def open_raw(path: str) -> IO[bytes]:

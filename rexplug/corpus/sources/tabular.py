@@ -90,6 +90,9 @@ class Parquet(Records):
             stop = reader.metadata.num_row_groups if piece.stop is None else piece.stop
             records = parquet_records(reader, columns, range(piece.start, stop))
             for number, record in enumerate(records, piece.first + 1):
+                if isinstance(record, BadRecord):
+                    yield broken(piece.file, number, record.reason)
+                    continue
                 document = self.document(record, piece.file, number)
                 if len(document.text) > self.longest:
                     document = broken(piece.file, number, f"longer than {self.longest} bytes")

@@ -19,10 +19,12 @@ ParameterGroup = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where parameters are stored: their device, and whether FSDP shards them (`DTensor`)."""
+    """Where parameters are stored: their device, and whether FSDP shards them (`DTensor`); and how they are to be stepped."""
 
     device: torch.device
     sharded: bool
+    deterministic: bool = False
+    """Whether a step must give the same bits at every run."""
 
 
 def _unchanged(state: dict[str, Any], target: Target) -> dict[str, Any]:
@@ -41,7 +43,7 @@ class Implementation:
 
 
 class PerGroupOptimizer(torch.optim.Optimizer, ABC):
-    """Base class of the CPU and FSDP optimizers: the step loop and an optimizer state compatible with torch-optimi.
+    """Base class of the CPU, FSDP and deterministic optimizers: the step loop and an optimizer state compatible with torch-optimi.
 
     Subclasses also inherit from the torch-optimi optimizer whose steps they take; it supplies the constructor.
     """

@@ -23,7 +23,7 @@ def _implementation(name: str) -> Implementation:
 
 
 def _target(parameter: torch.Tensor) -> Target:
-    return Target(parameter.device, isinstance(parameter, DTensor))
+    return Target(parameter.device, isinstance(parameter, DTensor), torch.are_deterministic_algorithms_enabled())
 
 
 def build_optimizer(model: torch.nn.Module, phase: Phase) -> torch.optim.Optimizer:

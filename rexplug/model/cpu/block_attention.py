@@ -1,8 +1,6 @@
 """Exact attention over a packed row by groups of documents: on a CPU with a gradient of its own, elsewhere with torch's.
 
-Short documents of similar length go through one call together, padded to the longest of them; long documents in local
-layers are cut into blocks of 64 queries that attend to three blocks of keys, so that a local layer costs O(T x window). One
-call per document would spend its time on calls. Padding is masked: its keys weigh exactly 0.
+The groups are those of `rexplug.model.document_groups`.
 
 Shapes: T tokens of the row, h heads, d size of a head, n documents of a group, L slots of each.
 """
@@ -10,8 +8,6 @@ Shapes: T tokens of the row, h heads, d size of a head, n documents of a group, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,160 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from rexplug.model.cpu.short_attention import LONGEST, attend_short, short_gradients
+from rexplug.model.cpu.short_attention import attend_short, short_gradients
+from rexplug.model.document_groups import BLOCK, AttentionPlan, Group
 
-BLOCK = 64
-"""Queries of a block; a half window up to this fits into three blocks of keys."""
-_BAND_FROM = 192
-"""Documents of at least this many tokens are cut into blocks in local layers: a block attends to 192 keys."""
-_MIN_FILL = 0.75
-"""A group's shortest document has at least this share of its longest one's tokens."""
-_GROUP_TOKENS = 4096
-"""A group stays small enough for the cache."""
-_GROUP_TOKENS_BF16 = 2048
-"""The same in bf16, divided by the number of heads: `attend_short` holds all scores of a group."""
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Documents that go through one call.
-
-    `index` `[n * L]` is the token of each slot; a slot after a document's end repeats the document's first token. `target` is
-    the same with T, a row that nobody reads, for such slots, which `padding` lists. `positions` `[L]` count within a
-    document, or `[slots]` in the band.
-    """
-
-    num: int
-    length: int
-    index: Tensor
-    target: Tensor
-    padding: Tensor
-    positions: Tensor
-    mask: Tensor | None
-    """Added to scores; broadcasts to `[n, h, L, L]` (in the band to `[blocks, h, 64, 192]`)."""
-    band: bool = False
-    """Whether `num` counts blocks of long documents in a local layer, not documents."""
-
-    @property
-    def short(self) -> bool:
-        """Whether `attend_short` takes it in bf16."""
-        return not self.band and self.length <= LONGEST
-
-    @cached_property
-    def mask_of_all(self) -> Tensor | None:
-        """The mask without queries that see no key, which slots of padding may be in a local layer: they see all keys."""
-        if self.mask is None or self.mask.shape[-2] == 1:
-            return self.mask
-        return self.mask.masked_fill((self.mask == float("-inf")).all(-1, keepdim=True), 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class AttentionPlan:
-    """How the documents of a row are grouped; made once per row from their lengths, which fill the row."""
-
-    lengths: Sequence[int]
-    device: torch.device | None = None
-    """Where the groups' tensors are needed; None for the CPU, where they are made."""
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        return [0, *torch.tensor(self.lengths).cumsum(0).tolist()]
-
-    def groups(self, half_window: int | None, tokens: int = _GROUP_TOKENS) -> list[Group]:
-        """The groups, of so many tokens at most, of layers that attend to `half_window` tokens on either side; None for
-        global layers."""
-        key = half_window, tokens
-        if key not in self._groups:
-            self._groups[key] = self._make_groups(*key)
-        return self._groups[key]
-
-    def num_scores(self, half_window: int | None) -> int:
-        """Products of a query and a key per head, padding counted: the cost of attention."""
-        return sum(
-            group.num * group.length * (3 * BLOCK if group.band else group.length) for group in self.groups(half_window)
-        )
-
-    @cached_property
-    def _groups(self) -> dict[tuple[int | None, int], list[Group]]:
-        return {}
-
-    def _make_groups(self, half_window: int | None, tokens: int) -> list[Group]:
-        in_band = half_window is not None and half_window <= BLOCK
-        long = [i for i, length in enumerate(self.lengths) if in_band and length >= _BAND_FROM]
-        short = [i for i, length in enumerate(self.lengths) if not (in_band and length >= _BAND_FROM)]
-        groups = [self._group(documents, half_window) for documents in self._by_length(short, tokens)]
-        if long:
-            assert half_window is not None
-            groups.append(self._band(long, half_window))
-        return groups
-
-    def _by_length(self, documents: Sequence[int], tokens: int) -> list[list[int]]:
-        """Documents sorted by length, in groups of similar length and of so many tokens at most."""
-        groups: list[list[int]] = []
-        for document in sorted(documents, key=lambda i: -self.lengths[i]):
-            longest = self.lengths[groups[-1][0]] if groups else 0
-            similar = self.lengths[document] >= _MIN_FILL * longest
-            if groups and similar and (len(groups[-1]) + 1) * longest <= tokens:
-                groups[-1].append(document)
-            else:
-                groups.append([document])
-        return groups
-
-    def _group(self, documents: Sequence[int], half_window: int | None) -> Group:
-        width = sum(self.lengths)
-        lengths = torch.tensor([self.lengths[i] for i in documents])
-        starts = torch.tensor([self._starts[i] for i in documents])
-        longest = int(lengths.max())
-        positions = torch.arange(longest)
-        padding = positions >= lengths[:, None]
-        index = starts[:, None] + positions.where(~padding, torch.zeros_like(positions))
-        mask = None
-        if padding.any():
-            mask = _additive(~padding)[:, None, None, :]
-        if half_window is not None and longest > half_window + 1:
-            band = _additive((positions[:, None] - positions).abs() <= half_window)
-            mask = band if mask is None else mask + band
-        target = index.masked_fill(padding, width)
-        return self._to_device(
-            Group(
-                len(documents), longest, index.flatten(), target.flatten(), padding.flatten().nonzero()[:, 0], positions, mask
-            )
-        )  # fmt: skip
-
-    def _band(self, documents: Sequence[int], half_window: int) -> Group:
-        """Long documents one after the other, in full blocks, with an empty block before and after."""
-        width = sum(self.lengths)
-        tokens = torch.cat([torch.arange(self._starts[i], self._starts[i + 1]) for i in documents])
-        owner = torch.cat([torch.full((self.lengths[i],), i) for i in documents])
-        positions = torch.cat([torch.arange(self.lengths[i]) for i in documents])
-        margins = (BLOCK, BLOCK + -len(tokens) % BLOCK)
-        owner = F.pad(owner, margins, value=-1)
-        padding = owner < 0
-        blocks = owner.view(-1, BLOCK)
-        queries, keys = blocks[1:-1], torch.cat([blocks[:-2], blocks[1:-1], blocks[2:]], 1)
-        distance = torch.arange(3 * BLOCK) - BLOCK - torch.arange(BLOCK)[:, None]
-        mask = _additive((queries[:, :, None] == keys[:, None, :]) & (distance.abs() <= half_window))[:, None]
-        index = F.pad(tokens, margins)
-        return self._to_device(
-            Group(
-                len(queries), BLOCK, index, index.masked_fill(padding, width), padding.nonzero()[:, 0],
-                F.pad(positions, margins), mask, band=True,
-            )
-        )  # fmt: skip
-
-    def _to_device(self, group: Group) -> Group:
-        if self.device is None:
-            return group
-        return replace(
-            group, index=group.index.to(self.device), target=group.target.to(self.device),
-            padding=group.padding.to(self.device), positions=group.positions.to(self.device),
-            mask=None if group.mask is None else group.mask.to(self.device),
-        )  # fmt: skip
-
-
-def _additive(visible: Tensor) -> Tensor:
-    """A mask to add to scores: 0 where a query attends to a key, else minus infinity."""
-    return torch.zeros(visible.shape).masked_fill_(~visible, float("-inf"))
+_GROUP_SLOTS = 2048
+"""Slots of a group in bf16 times heads: all scores of a group are held, and stay in the cache."""
 
 
 def attend_blocks(
@@ -200,18 +47,19 @@ def attend_groups(qkv: Tensor, plan: AttentionPlan, scale: float, half_window: i
 
     Runs on any device and in any number format, with a few copies more.
     """
-    tokens, _, heads, size = qkv.shape
-    output = qkv.new_zeros(tokens + 1, heads, size)
-    for group in plan.groups(half_window):
-        gathered = qkv.index_select(0, group.index)
-        if group.band:
-            gathered = gathered.index_fill(0, group.padding, 0)
-        query, key, value = _views(gathered, group)
-        mask = None if group.mask is None else group.mask.to(query.dtype)
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale).transpose(1, 2)
-        target = group.target[BLOCK:-BLOCK] if group.band else group.target
-        output = output.index_copy(0, target, out.reshape(-1, heads, size))
-    return output[:tokens]
+    _, _, heads, size = qkv.shape
+    index, slot_of = plan.slots(half_window)
+    groups = plan.groups(half_window)
+    # One gather before all groups and one after them: a write per group would copy the whole row every time.
+    gathered = qkv.index_select(0, index).split([len(group.index) for group in groups])
+    outputs = []
+    for group, states in zip(groups, gathered, strict=True):
+        query, key, value = _views(states, group)
+        # A query of padding that saw no key would have gradients that are not numbers.
+        mask = None if group.mask_of_all is None else group.mask_of_all.to(query.dtype)
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
+        outputs.append(out.transpose(1, 2).reshape(-1, heads, size))
+    return torch.cat(outputs).index_select(0, slot_of)
 
 
 class _Attention(Function):
@@ -227,7 +75,7 @@ class _Attention(Function):
     ) -> Tensor:
         tokens, _, heads, size = qkv.shape
         in_bf16 = qkv.dtype == torch.bfloat16
-        groups = plan.groups(half_window, _GROUP_TOKENS_BF16 // heads) if in_bf16 else plan.groups(half_window)
+        groups = plan.groups(half_window, max(1, _GROUP_SLOTS // heads) if in_bf16 else None)
         output = qkv.new_empty(tokens + 1, heads, size)
         saved = []
         for group in groups:
@@ -240,7 +88,7 @@ class _Attention(Function):
                 _scatter(output, group, out.transpose(1, 2))
                 saved += [factors, weights, None]
                 continue
-            gathered = gathered.float()
+            gathered = gathered.float() if in_bf16 else gathered
             if group.band:
                 gathered.index_fill_(0, group.padding, 0)
             if cosines is not None and sines is not None:
@@ -273,7 +121,7 @@ class _Attention(Function):
                 grad_qkv = short_gradients(grad_out, gathered, out, _angles(group, cosines, sines), ctx.scale)
                 _scatter(result, group, grad_qkv)
                 continue
-            grad_out = grad_out.float()
+            grad_out = grad_out.float() if grad.dtype == torch.bfloat16 else grad_out
             if group.band:
                 grad_out = grad_out[BLOCK:-BLOCK]
             grad_out = grad_out.view(group.num, group.length, heads, size).transpose(1, 2)
@@ -341,6 +189,6 @@ def _join_gradients(grads: Sequence[Tensor], gathered: Tensor, group: Group) -> 
 def _scatter(target: Tensor, group: Group, values: Tensor) -> None:
     """Write slots to their tokens; those of padding go to the last row, which is cut off."""
     if group.band and values.shape[0] == group.num:
-        target.index_copy_(0, group.target[BLOCK:-BLOCK], values.flatten(0, 1))
+        target.index_copy_(0, group.query_target, values.flatten(0, 1))
     else:
         target.index_copy_(0, group.target, values.reshape(-1, *target.shape[1:]))

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from rexplug.components import MaskingPolicy, TokenBatch
-from rexplug.errors import RexplugError
+from rexplug.errors import PluginError, RexplugError
+from rexplug.plugins.declarations import input_files, is_synthetic, needed_sources, step_name
 from rexplug.plugins.fingerprint import comes_with_rexplug
 from rexplug.recipe import Recipe
 
@@ -18,11 +19,28 @@ def component_problems(recipe: Recipe) -> Iterator[str]:
             yield f"loggers.{number}: {logger.use} needs the package {logger.use} (pip install {logger.use})"
     for phase in recipe.phases:
         yield from (f"phases.{phase.name}.masking: {problem}" for problem in _policy_problems(phase.masking))
+    yield from _property_problems(recipe)
     for scorer in recipe.scorers:
-        for name in scorer.needed_sources():
+        try:
+            names = needed_sources(scorer)
+        except PluginError as error:
+            yield str(error)
+            continue
+        for name in names:
             if name not in recipe.sources:
                 yield f"{scorer.name}: unknown source '{name}'; the sources are {', '.join(recipe.sources)}"
     yield from _evaluator_problems(recipe)
+
+
+def _property_problems(recipe: Recipe) -> Iterator[str]:
+    """Whether the properties of sources and filters can be read: curation reads them at its end."""
+    for name, source in recipe.sources.items():
+        try:
+            is_synthetic(source)
+            for corpus_filter in source.filters:
+                step_name(corpus_filter)
+        except PluginError as error:
+            yield f"sources.{name}: {error}"
 
 
 def _policy_problems(policy: MaskingPolicy) -> Iterator[str]:
@@ -77,7 +95,10 @@ def _evaluator_problems(recipe: Recipe) -> Iterator[str]:
             if name not in recipe.sources:
                 yield f"{place}: unknown source '{name}'; the sources are {', '.join(recipe.sources)}"
         try:
-            missing = [path for path in evaluator.inputs() if not path.exists()]
+            missing = [path for path in input_files(evaluator) if not path.exists()]
+        except PluginError as error:
+            yield f"{place}: {error}"
+            continue
         except RexplugError:
             continue  # `check_inputs` reports it
         if missing:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rexplug.components import Component, DocumentSource
-from rexplug.errors import DataError, RexplugError, brief
+from rexplug.errors import DataError, RexplugError, brief, one_line
 from rexplug.io.hub import HubName, HubUnreachable, ask_hub
 from rexplug.pipeline.preflight.components import component_problems
 from rexplug.pipeline.preflight.report import PreflightReport
 from rexplug.pipeline.preflight.start import start_notes, start_problems
+from rexplug.plugins.declarations import check_component
 from rexplug.recipe import Recipe
 from rexplug.recipe.notes import recipe_notes
 from rexplug.recipe.section import Section
@@ -40,8 +41,7 @@ def preflight(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
     unchecked: dict[str, HubName] = {}
     for place, component in _components(recipe):
         try:
-            if (check := getattr(component, "check", None)) is not None:
-                check()
+            check_component(component)
         except RexplugError as error:
             problems.append(f"{place}: {error}")
         except OSError as error:  # a name that is too long, a folder that may not be read
@@ -63,6 +63,8 @@ def preflight(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
 
 
 def _unreadable(error: OSError) -> str:
+    if error.filename is None:
+        return one_line(error) or type(error).__name__
     return f"{brief(error.filename)} cannot be read: {error.strerror}"
 
 

@@ -39,6 +39,7 @@ elif not GPU:
 elif TINY:
     VARIANTS = VARIANTS[:4]
 split = layers._gated
+DEFAULT = {"compiled": True} if GPU else {"compiled": False, "attention": "auto", "loss_kernel": None}
 
 
 def joint(hidden: torch.Tensor, up: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -75,6 +76,8 @@ for number, options in VARIANTS:
             glu=glu,
             **options,
             **made,
+            # what beside_trainer.py compares with
+            default=number in (BASE, BASE_LONG, MICRO) and glu == "split" and options == DEFAULT,
             seconds=time.perf_counter() - start,
         )
     gc.collect()

@@ -1,169 +1,188 @@
-"""transformers' `Trainer` on the same documents in the same minute: padding, SDPA, bf16, at its best settings.
+"""transformers' `Trainer` beside rexplug, the same documents in the same minutes, at its best settings on this machine.
 
-Documents of log-normal lengths as in `bench_gpu.py`, 30 % masked, vocabulary 50,368. The metric is real tokens per second (padding not
-counted) over the steps after the first ones. Settings: batches of like length (`group_by_length`) or whole width with compiled layers,
-transformers' `sparse_prediction` (logits on masked tokens only) in both.
+What a reader of transformers' documentation can do about speed is tried: bf16, the fused optimizer, logits of masked tokens only
+(`sparse_prediction`), no reading of the loss at every step, workers that load and mask, layers compiled by `torch_compile`; torch's
+attention on batches of like length with padding, FlashAttention 4 on them (transformers takes the padding out around each layer's
+attention), and FlashAttention 4 on packed rows without any padding. Batches are as large as the card's memory allows.
+
+Every run is a process of its own with a time limit (`trainer_case.py`). Prints real tokens a second, and per case how many times ours
+(the step `bench` of the same minutes, or measured here) is faster than the fastest of them and than the fastest with padding.
 """
 
+import json
 import os
-import tempfile
+import signal
+import subprocess
+import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 import bench_gpu
-import numpy as np
 import torch
-from common import GPU, TINY, part, result
+from common import DEVICE, GPU, TINY, part, result
 
-warnings.simplefilter("ignore")
-from made_stream import special_of, write_store
-from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from rexplug.model.attention import find_kernel
 
-from rexplug.model.build import build_config
-from rexplug.tokens.store import TokenStore
-
-VOCABULARY = 512 if TINY else 50_368
-LIMIT = float(os.environ.get("KIT_TRAINER_SECONDS", "110"))
+HERE, OUT = Path(__file__).parent, Path(os.environ.get("OUT", "."))
+LIMIT = float(os.environ.get("KIT_TRAINER_SECONDS", "150"))
+BASE, LONG, MICRO = (bench_gpu.CASES[number] for number in (0, 1, 2)) if not TINY else (bench_gpu.TINY[0],) * 3
+GIB = torch.cuda.get_device_properties(0).total_memory / 2**30 if GPU else 80.0
+PACKED = "flash_attention_4" if GPU else "documents"
 
 
-class Documents(Dataset[dict[str, Any]]):
-    """Documents of a store with the special tokens around them."""
-
-    def __init__(self, store: TokenStore, count: int) -> None:
-        self.documents = [np.concatenate([[1], store.document(i % store.num_documents), [2]]) for i in range(count)]
-
-    def __len__(self) -> int:
-        return len(self.documents)
-
-    def __getitem__(self, number: int) -> dict[str, Any]:
-        return {"input_ids": self.documents[number], "length": len(self.documents[number])}
+def tokens_of(gib_80: int) -> int:
+    """Tokens of a row on this card, given those that fit 80 GiB."""
+    return 512 if TINY else round(gib_80 * GIB / 80 / 8192) * 8192
 
 
-class Collate:
-    """Pads and masks 30 %, 80/10/10, with numpy: transformers' own collator is slower and would dominate the measurement."""
-
-    def __init__(self, width: int | None) -> None:
-        self.width, self.draw = width, np.random.default_rng(0)
-
-    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        longest = self.width or -(-max(len(example["input_ids"]) for example in examples) // 64) * 64
-        ids: NDArray[np.int64] = np.full((len(examples), longest), 3)
-        for row, each in zip(ids, examples, strict=True):
-            row[: len(each["input_ids"])] = each["input_ids"]
-        mask = ids != 3
-        chosen = (self.draw.random(ids.shape) < 0.3) & (ids > 4)
-        labels = np.where(chosen, ids, -100)
-        kind = self.draw.random(ids.shape)
-        ids = np.where(chosen & (kind < 0.8), 4, ids)
-        ids = np.where(chosen & (kind > 0.9), self.draw.integers(5, VOCABULARY, ids.shape), ids)
-        return {
-            "input_ids": torch.from_numpy(ids),
-            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
-            "labels": torch.from_numpy(labels),
-        }
+def packed(case: tuple[str, int, int, float], gib_80: int, compiled: str | None, limit: float) -> dict[str, Any]:
+    return {
+        "size": case[0], "context": case[1], "attention": PACKED, "packed": True, "batch": tokens_of(gib_80),
+        "compiled": compiled, "limit": limit,
+    }  # fmt: skip
 
 
-def run(case: tuple[str, int, int, int], *, batch: int, compiled: bool, grouped: bool, steps: int) -> None:
-    from transformers import ModernBertForMaskedLM, Trainer, TrainerCallback, TrainingArguments
-
-    size, longest, _, median = case
-    config = build_config(size, special_of(VOCABULARY), 8192)
-    config.sparse_prediction = True
-    config._attn_implementation = "sdpa"
-    torch.manual_seed(1)
-    model = ModernBertForMaskedLM(config)
-    warm = 4 if TINY else 6
-
-    class Clock(TrainerCallback):
-        tokens: Any = 0
-        """Real tokens since the first steps; a tensor on the device after the next one."""
-        began = 0.0
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.global_step == warm:
-                if GPU:
-                    torch.cuda.synchronize()
-                self.began, self.tokens = time.perf_counter(), 0
-
-    clock = Clock()
-
-    class Counting(Trainer):
-        def training_step(self, model: Any, inputs: dict[str, torch.Tensor], *rest: Any, **named: Any) -> Any:
-            # Counted on the host before it is moved would be free; here it is one small sum a step.
-            clock.tokens = clock.tokens + inputs["attention_mask"].sum()
-            return super().training_step(model, inputs, *rest, **named)
-
-    with tempfile.TemporaryDirectory() as folder:
-        store = write_store(Path(folder, "store"), int(batch * (steps + 2) * median * 1.2), median, longest, VOCABULARY)
-        data = Documents(store, batch * (steps + 1))
-        arguments = TrainingArguments(
-            output_dir=str(Path(folder, "out")),
-            per_device_train_batch_size=batch,
-            max_steps=steps,
-            learning_rate=1e-3,
-            lr_scheduler_type="constant",
-            bf16=GPU,
-            use_cpu=not GPU,
-            torch_compile=compiled,
-            report_to=[],
-            save_strategy="no",
-            logging_strategy="no",
-            dataloader_num_workers=4 if GPU else 0,
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            train_sampling_strategy="group_by_length" if grouped else "random",
-            length_column_name="length",
-            dataloader_pin_memory=GPU,
-            tf32=True if GPU else None,
-            optim="adamw_torch_fused",
-            max_grad_norm=0.0,
-        )
-        trainer = Counting(
-            model, arguments, train_dataset=data, data_collator=Collate(None if grouped else longest), callbacks=[clock]
-        )
-        trainer.train()
-        if GPU:
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - clock.began
-    result(
-        "trainer",
-        size=size,
-        context=longest,
-        batch=batch,
-        compiled=compiled,
-        grouped=grouped,
-        steps=steps - warm,
-        tokens_s=float(clock.tokens) / seconds,
-        memory_gib=torch.cuda.max_memory_allocated() / 2**30 if GPU else 0.0,
-    )
+def padded(
+    case: tuple[str, int, int, float], gib_80: int, compiled: str | None, limit: float, attention: str = "sdpa"
+) -> dict[str, Any]:
+    return {
+        "size": case[0], "context": case[1], "attention": attention, "packed": False,
+        "batch": 4 if TINY else max(tokens_of(gib_80) // case[1], 1), "compiled": compiled, "limit": limit,
+    }  # fmt: skip
 
 
-began = time.perf_counter()
-BASE, LONG, MICRO = (bench_gpu.CASES[i] for i in (0, 1, 2)) if not TINY else (bench_gpu.TINY[0],) * 3
-for case, batch, compiled, grouped in (
+FLASH4 = "flash_attention_4"
+RUNS: list[dict[str, Any]] = (
     [
-        (BASE, 64, False, True),
-        (BASE, 64, True, False),
-        (LONG, 8, False, True),
-        (MICRO, 256, False, True),
-        (LONG, 8, True, False),
-        (BASE, 128, False, True),
-        (MICRO, 256, True, False),
-        (LONG, 16, False, True),
+        # the most informative first, since time may run out
+        packed(BASE, 57_344, "layers", 50),
+        padded(BASE, 49_152, None, 15),
+        packed(LONG, 57_344, "layers", 25),
+        padded(LONG, 32_768, None, 20),
+        packed(MICRO, 163_840, "layers", 25),
+        padded(MICRO, 163_840, None, 15),
+        padded(BASE, 49_152, "layers", 40),
+        padded(BASE, 49_152, None, 15, FLASH4),
+        padded(LONG, 49_152, None, 15, FLASH4),
+        packed(BASE, 49_152, None, 15),
+        packed(MICRO, 131_072, None, 15),
+        packed(LONG, 49_152, None, 15),
+        packed(MICRO, 163_840, "whole", 40),
+        padded(MICRO, 163_840, "layers", 30),
     ]
     if not TINY
-    else [(BASE, 4, False, True), (BASE, 4, False, False)]
-):
-    if time.perf_counter() - began > LIMIT - 15:
-        print(f"FAIL trainer {case} {batch} {compiled}: no time left")
-        continue
-    with part(f"Trainer {case[0]}@{case[1]} batch {batch} compiled={compiled} grouped={grouped}"):
-        if GPU:
-            torch.cuda.reset_peak_memory_stats()
-        torch._dynamo.reset()
-        run(case, batch=batch, compiled=compiled, grouped=grouped, steps=8 if TINY else 18)
-    if GPU:
-        torch.cuda.empty_cache()
+    else [packed(BASE, 512, None, 60), padded(BASE, 512, None, 60)]
+)
+
+
+class Run:
+    """A run in a process of its own, in a session of its own so that its loader workers end with it."""
+
+    def __init__(self, case: dict[str, Any]) -> None:
+        self.limit = case.pop("limit")
+        self.case = case
+        self.name = (
+            f"{case['size']}@{case['context']} {case['attention']} packed={case['packed']} compiled={case['compiled']}"
+        )
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "trainer_case.py"), json.dumps(case)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def finish(self, seconds: float) -> None:
+        """Let it go on, and wait; it has `seconds` from here on.
+
+        Raises:
+            TimeoutError: it was not done by then, and was ended.
+            RuntimeError: it failed.
+        """
+        try:
+            said, _ = self.process.communicate("go\n", timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.end()
+            said, _ = self.process.communicate()
+            print(said)
+            raise TimeoutError(f"not done after {seconds:.0f} s") from None
+        print(
+            said
+            if self.process.returncode
+            else "\n".join(line for line in said.splitlines() if "RESULT" in line or "too large" in line)
+        )
+        if self.process.returncode:
+            raise RuntimeError([line for line in said.splitlines() if line.strip()][-1])
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def usable(case: dict[str, Any]) -> bool:
+    return case["attention"] != FLASH4 or find_kernel("flash4", DEVICE) is not None
+
+
+def run_all() -> None:
+    began = time.perf_counter()
+    cases = [case for case in RUNS if usable(case)]
+    if len(cases) < len(RUNS):
+        print(f"flash-attn-4 is not installed or this GPU is too old for it: {len(RUNS) - len(cases)} runs left out")
+    cases = (
+        [cases[int(number)] for number in os.environ["KIT_TRAINER_RUNS"].split(",")]
+        if os.environ.get("KIT_TRAINER_RUNS")
+        else cases
+    )
+    waiting = [Run(cases.pop(0))]
+    try:
+        while waiting:
+            run = waiting[0]
+            if cases:
+                # It imports and prepares while this one runs.
+                waiting.append(Run(cases.pop(0)))
+            left = LIMIT - (time.perf_counter() - began)
+            if left < 12 and not TINY:
+                print(f"{run.name}: no time left")
+                run.end()
+            else:
+                with part(f"Trainer {run.name}"):
+                    run.finish(min(run.limit * (10 if TINY else 1), left))
+            waiting.pop(0)
+    finally:
+        for run in waiting:
+            run.end()
+
+
+def lines_of(step: str) -> list[dict[str, Any]]:
+    path = OUT / "results.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    return [line for line in lines if line["step"] == step]
+
+
+def ours_of(case: tuple[str, int, int, float]) -> float:
+    """Tokens a second of the step `bench` with its default settings in this $OUT, or measured now."""
+    for line in reversed(lines_of("bench")):
+        if (line["size"], line["context"], line["row"]) == case[:3] and line.get("default"):
+            return float(line["tokens_s"])
+    made = bench_gpu.run(
+        *case, steps=3 if TINY else 14, compiled=GPU, vocabulary=512 if TINY else 50_368, device=DEVICE
+    )  # fmt: skip
+    return made["tokens_s"]
+
+
+def compare() -> None:
+    for case in dict.fromkeys((BASE, LONG, MICRO)):
+        theirs = [line for line in lines_of("trainer") if (line["size"], line["context"]) == case[:2]]
+        if not theirs:
+            continue
+        with part(f"ours beside it: {case[0]}@{case[1]}"):
+            ours = ours_of(case)
+            best = max(theirs, key=lambda line: line["tokens_s"])
+            with_padding = max((line["tokens_s"] for line in theirs if not line["packed"]), default=float("nan"))
+            result(
+                "beside", size=case[0], context=case[1], ours=ours, best=best["tokens_s"], times=ours / best["tokens_s"],
+                best_is=f"{best['attention']} packed={best['packed']} compiled={best['compiled']} batch={best['batch']}",
+                with_padding=with_padding, times_with_padding=ours / with_padding,
+            )  # fmt: skip
+
+
+run_all()
+compare()

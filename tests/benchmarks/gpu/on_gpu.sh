@@ -3,7 +3,7 @@
 # `bash tests/benchmarks/gpu/on_gpu.sh`. Without a GPU it runs the same steps with tiny sizes. Each step has a time limit and a log of its
 # own in $OUT and stops nothing else; $OUT holds at most eight files. The exit code is 1 if a step or a part of one failed.
 #
-#     STEPS="machine imports correct bench train profile trainer before"   which steps
+#     STEPS="machine imports bench trainer bits engine train correct profile residual evaluate guided before"   which steps
 #     PYTHON=python3  KIT_TINY=1                                           another interpreter; tiny sizes on a GPU too
 set -u
 here=$(cd "$(dirname "$0")" && pwd); root=$PWD
@@ -16,7 +16,10 @@ fail() { failed=1; say "$*"; }
 
 # No venv: that python3 may be itself one, and a venv of it with --system-site-packages would not see its packages.
 site=$work/site; mkdir "$site"
-if compgen -G "$here/wheels/*.whl" > /dev/null; then
+if [ -f "$here/site.tar.xz" ]; then
+    KIT_LIBRARIES=${KIT_LIBRARIES:-} $python "$here/pack.py" unpack "$here" "$site" > "$work/pack.log" 2>&1 \
+        || fail "unpacking failed: $(tail -1 "$work/pack.log")"
+elif compgen -G "$here/wheels/*.whl" > /dev/null; then
     $python -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade --target "$site" "$here"/wheels/*.whl \
         > "$work/pip.log" 2>&1 || fail "pip install failed: $(tail -1 "$work/pip.log")"
 fi
@@ -32,16 +35,20 @@ except importlib.metadata.PackageNotFoundError:
     points = "\n".join(f"{k} = {v}" for k, v in project["entry-points"]["rexplug"].items())
     (folder / "entry_points.txt").write_text(f"[rexplug]\n{points}\n")
 P
-# KIT_PATH: folders with more packages, as a FlashAttention that the image lacks.
-export PYTHONPATH=$site:$root:$root/plugins:$root/tests/benchmarks:$here:${KIT_PATH:-} PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# A .pth file would add the folder of FlashAttention 4's compiler if this were a real site. KIT_PATH: folders with more packages.
+more=${KIT_PATH:-}; [ -d "$site/nvidia_cutlass_dsl" ] && more=$site/nvidia_cutlass_dsl/dsl_packages:$more
+export PYTHONPATH=$site:$root:$root/plugins:$root/tests/benchmarks:$here:$more PYTHONUNBUFFERED=1
+export FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED=1 FLASH_ATTENTION_CUTE_DSL_CACHE_DIR=$work/flash4
+mkdir -p "$work/flash4"; [ -f "$here/flash4-cache.tar.xz" ] && tar -xJf "$here/flash4-cache.tar.xz" -C "$work/flash4"
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 export TORCHINDUCTOR_CACHE_DIR=$work/inductor TRITON_CACHE_DIR=$work/triton   # one compile serves all steps
 export PYTORCH_CUDA_ALLOC_CONF=${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:True}
 # Limits are a GPU machine's. Without a GPU everything is tiny: it may take longer, and a second thread would only wait for the first.
 if nvidia-smi -L > /dev/null 2>&1; then slow=${KIT_SLOW:-1} threads=8; else slow=${KIT_SLOW:-5} threads=1; fi
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$threads}
-export KIT_BENCH_SECONDS=${KIT_BENCH_SECONDS:-$(( 150 * slow ))} KIT_TRAINER_SECONDS=${KIT_TRAINER_SECONDS:-$(( 110 * slow ))}
-steps=${STEPS:-machine imports correct bench train profile trainer}
+export KIT_BENCH_SECONDS=${KIT_BENCH_SECONDS:-$(( 150 * slow ))} KIT_TRAINER_SECONDS=${KIT_TRAINER_SECONDS:-$(( 150 * slow ))}
+# `guided` takes minutes and data of its own, `before` another tree: they run only when they are asked for.
+steps=${STEPS:-machine imports bench train correct bits engine residual profile trainer evaluate}
 
 step() { # name seconds log command...
     local name=$1 limit=$2 log=$OUT/$3; shift 3
@@ -58,12 +65,19 @@ step() { # name seconds log command...
     grep -E '^(=|FAIL|ok |RESULT|Traceback|[A-Za-z]*Error)' "$work/step.log" | tail -40 | cut -c1-220 >> "$OUT/00-summary.txt"
 }
 step machine $(( 30 * slow )) 01-machine.log $python "$here/machine.py"
-step imports $(( 45 * slow )) 01-machine.log $python "$here/imports.py"
+step imports $(( ${KIT_IMPORTS_SECONDS:-45} * slow )) 01-machine.log $python "$here/imports.py"
 step bench "$KIT_BENCH_SECONDS" 04-bench.log $python "$here/bench.py"
-step train $(( 100 * slow )) 05-train.log $python "$here/train.py"
-step correct $(( 90 * slow )) 03-correct.log $python "$here/correct.py"
-step profile $(( 75 * slow )) 06-profile.log $python "$here/profile_steps.py"
-step trainer "$KIT_TRAINER_SECONDS" 07-trainer.log $python "$here/beside_trainer.py"
+# Directly after the benchmark, whose numbers it compares with.
+step trainer $(( KIT_TRAINER_SECONDS + 25 * slow )) 07-trainer.log $python "$here/beside_trainer.py"
+step bits $(( ${KIT_BITS_SECONDS:-150} * slow )) 05-train.log $python "$here/bits.py"
+step engine $(( ${KIT_ENGINE_SECONDS:-100} * slow )) 05-train.log $python "$here/engine.py"
+step evaluate $(( ${KIT_EVALUATE_SECONDS:-70} * slow )) 05-train.log $python "$here/evaluate_on_gpu.py"
+step train $(( ${KIT_TRAIN_SECONDS:-100} * slow )) 05-train.log $python "$here/train.py"
+step correct $(( ${KIT_CORRECT_SECONDS:-90} * slow )) 03-correct.log $python "$here/correct.py"
+step profile $(( ${KIT_PROFILE_SECONDS:-75} * slow )) 03-correct.log $python "$here/profile_steps.py"
+step residual $(( ${KIT_RESIDUAL_SECONDS:-120} * slow )) 05-train.log $python "$here/residual.py"
+export KIT_GUIDED_SECONDS=${KIT_GUIDED_SECONDS:-$(( 235 * slow ))}
+step guided $(( KIT_GUIDED_SECONDS + 20 )) 05-train.log $python "$here/guided.py" ${KIT_GUIDED_OPTIONS:-}
 # The same benchmark on an earlier commit, if its tree is in .gpu/before.
 if [ -d "$here/before" ]; then
     PYTHONPATH=$site:$here/before:$here/before/plugins:$here/before/tests/benchmarks \

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from rexplug import RecipeError
 from rexplug.components import Document
-from rexplug.corpus.datatrove.blocks import catalogue
+from rexplug.corpus.datatrove.blocks import REFUSED, UnknownBlockError, _adapter, catalogue, find_block
 from rexplug.corpus.datatrove.filters import DatatroveFilter
-from rexplug.errors import DataError
+from rexplug.errors import DataError, PluginError
+from rexplug.plugins.fingerprint import PluginCode
 from rexplug.recipe import load_recipe
 from rexplug.testing import check_corpus_filter
 
@@ -153,3 +155,149 @@ def test_listing_components_does_not_import_datatrove():
     code = "import sys; from rexplug.plugins.discovery import load_plugins; load_plugins(); print('datatrove' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+THIRD_PARTY = """
+from datatrove.pipeline.filters import URLFilter
+from datatrove.pipeline.filters.base_filter import BaseFilter
+
+
+class Raises(BaseFilter):
+    def filter(self, doc):
+        raise ValueError("no table")
+
+
+class Exits(BaseFilter):
+    def filter(self, doc):
+        raise SystemExit(3)
+
+
+class Three(BaseFilter):
+    def filter(self, doc):
+        return True, "a", "b"
+
+
+class Refuses(BaseFilter):
+    def __init__(self):
+        raise SystemExit("no licence")
+
+    def filter(self, doc):
+        return True
+
+
+class Domains(URLFilter):
+    pass
+
+
+class URLFilter(BaseFilter):
+    def filter(self, doc):
+        return True
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of others, `others`, whose module `blocks` has filters; returns its folder."""
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "__init__.py").write_text("")
+    (tmp_path / "others" / "blocks.py").write_text(THIRD_PARTY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path / "others"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "others"]:
+        del sys.modules[name]
+    find_block.cache_clear()
+    _adapter.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("Raises", "raised ValueError on document '1': no table"),
+        ("Exits", "raised SystemExit on document '1': 3"),
+        ("Three", "raised ValueError on document '1': too many values to unpack (expected 2)"),
+    ],
+)
+def test_what_a_class_raises_names_class_and_document(package, name, problem):
+    with pytest.raises(PluginError) as caught:
+        make(f"others.blocks.{name}").judge(Document("1", "x"))
+    first, line = str(caught.value).splitlines()
+    assert first == f"others.blocks.{name}.filter() {problem}"
+    assert ".py:" in line
+
+
+def test_a_class_that_ends_the_process_refuses_its_options(package):
+    with pytest.raises(DataError) as caught:
+        make("others.blocks.Refuses").check()
+    assert str(caught.value) == "datatrove refuses these options: no licence"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
+        (
+            "class Odd(Exception):\n    def __str__(self):\n        raise ValueError\n\n\nraise Odd",
+            "Odd: <Odd whose text cannot be shown>",
+        ),
+    ],
+)
+def test_a_module_that_cannot_be_imported(package, code, reason):
+    (package / "broken.py").write_text(code)
+    with pytest.raises(UnknownBlockError) as caught:
+        find_block("filter", "others.broken.Filter")
+    assert str(caught.value) == f"the module others.broken cannot be imported: {reason}"
+
+
+def test_a_module_whose_attributes_cannot_be_imported(package):
+    (package / "lazy.py").write_text("def __getattr__(name):\n    raise ImportError('no GPU')\n")
+    with pytest.raises(UnknownBlockError) as caught:
+        find_block("filter", "others.lazy.Filter")
+    assert str(caught.value) == "'others.lazy.Filter' cannot be imported: ImportError: no GPU"
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("filter", "datatrove.pipeline.filters.LambdaFilter"),
+        ("filter", "datatrove.pipeline.filters.SamplerFilter"),
+        ("filter", "datatrove.pipeline.filters.c4_filters.C4BadWordsFilter"),
+        ("reader", "datatrove.pipeline.readers.jsonl.JsonlReader"),
+    ],
+)
+def test_a_refused_class_is_refused_by_its_path_too(kind, path):
+    with pytest.raises(UnknownBlockError) as caught:
+        find_block(kind, path)
+    assert str(caught.value) == f"{path} cannot be used: {REFUSED[path.rpartition('.')[2]]}"
+
+
+@pytest.mark.filterwarnings("ignore:The 'registered_domain'")
+@pytest.mark.parametrize("name", ["datatrove.pipeline.filters.URLFilter", "others.blocks.Domains"])
+def test_a_class_of_datatrove_by_its_path_and_its_subclasses_get_the_same_treatment(package, name):
+    url_filter = make(name, extra_domains=["spam.example.com"], use_integrated_lists=False)
+    assert not url_filter.judge(Document("1", "x", "http://spam.example.com/")).keep
+    assert url_filter.judge(Document("2", "x")).reason == "no address"
+
+
+def test_a_class_of_others_with_a_name_of_datatrove_is_not_taken_for_it(package):
+    assert make("others.blocks.URLFilter").judge(Document("1", "x")).keep
+
+
+def test_an_option_of_several_types_has_one_problem():
+    with pytest.raises(ValidationError) as caught:
+        make("GopherQualityFilter", min_doc_words="x")
+    (problem,) = caught.value.errors()
+    assert problem["loc"] == ("options", "min_doc_words")
+    assert problem["msg"] == (
+        "Input should be a valid integer, unable to parse string as an integer, or: input should be a valid number, unable to "
+        "parse string as a number"
+    )
+
+
+def test_the_code_of_a_class_of_others_is_part_of_the_fingerprint(package):
+    others = make("others.blocks.Raises")
+    before = PluginCode({}).of([others])
+    assert set(before) == {"others"}
+    assert PluginCode({}).of([make("RegexFilter", regex_exp="x")]) == {}
+    (package / "blocks.py").write_text(THIRD_PARTY.replace("no table", "no list"))
+    assert PluginCode({}).of([others]) != before

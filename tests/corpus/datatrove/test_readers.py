@@ -4,6 +4,7 @@ import gzip
 import json
 import pickle
 import shutil
+import sys
 
 import fsspec
 import pyarrow as pa
@@ -14,9 +15,12 @@ from click.testing import CliRunner
 from rexplug import DocumentSource, RecipeError
 from rexplug.cli import cli
 from rexplug.components import Shard
+from rexplug.corpus.datatrove.blocks import _adapter, find_block
+from rexplug.corpus.datatrove.readers import DatatroveReader
 from rexplug.corpus.sources import ERROR
-from rexplug.errors import DataError
+from rexplug.errors import DataError, PluginError
 from rexplug.plugins.discovery import load_plugins
+from rexplug.plugins.fingerprint import PluginCode
 from rexplug.recipe import load_recipe
 from rexplug.testing import check_document_source
 
@@ -268,3 +272,65 @@ def test_a_recipe_curates_with_a_reader(tmp_path):
     assert (counts["read"]["documents"], counts["kept"]["documents"]) == (20, 20)
     said = CliRunner().invoke(cli, ["corpus", "why", str(tmp_path / "run"), "row-3"], catch_exceptions=False).output
     assert f"read from {tmp_path}/data/a.arrow:3" in said
+
+
+OTHER_READERS = """
+from datatrove.pipeline.readers.base import BaseDiskReader, BaseReader
+
+
+class Fails(BaseDiskReader):
+    name = "fails"
+
+    def read_file(self, path):
+        yield self.get_document_from_dict({"text": "one"}, path, 0)
+        raise ValueError("no header")
+
+
+class Memory(BaseReader):
+    name = "memory"
+
+    def run(self, data=None, rank=0, world_size=1):
+        yield from ()
+"""
+
+
+@pytest.fixture
+def other_readers(tmp_path, monkeypatch):
+    (tmp_path / "other_readers.py").write_text(OTHER_READERS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").write_text("x")
+    yield str(tmp_path / "data")
+    sys.modules.pop("other_readers", None)
+    find_block.cache_clear()
+    _adapter.cache_clear()
+
+
+def test_what_a_reader_of_others_raises_names_class_and_file(other_readers):
+    source = DatatroveReader.model_validate({"class": "other_readers.Fails", "options": {"data_folder": other_readers}})
+    documents = source.documents(Shard(0, 1))
+    assert next(documents).text == "one"
+    with pytest.raises(PluginError) as caught:
+        next(documents)
+    first, line = str(caught.value).splitlines()
+    assert first == f"other_readers.Fails.read_file() raised ValueError on {other_readers}/a.txt: no header"
+    assert line.endswith('in read_file: raise ValueError("no header")')
+
+
+def test_a_reader_without_files_or_dataset_is_refused(other_readers):
+    source = DatatroveReader.model_validate({"class": "other_readers.Memory"})
+    with pytest.raises(DataError) as caught:
+        source.check()
+    assert str(caught.value) == (
+        "datatrove.Memory: it reads neither a data_folder nor a dataset, so its documents cannot be divided into shards; use a "
+        "subclass of datatrove's BaseDiskReader or HuggingFaceDatasetReader, or write a plugin with a DocumentSource"
+    )
+
+
+def test_the_code_of_a_reader_of_others_is_part_of_the_fingerprint(other_readers, tmp_path):
+    source = DatatroveReader.model_validate({"class": "other_readers.Fails", "options": {"data_folder": other_readers}})
+    before = PluginCode({}).of([source])
+    assert set(before) == {"other_readers"}
+    assert PluginCode({}).of([make("IpcReader", data_folder=other_readers)]) == {}
+    (tmp_path / "other_readers.py").write_text(OTHER_READERS.replace("no header", "no rows"))
+    assert PluginCode({}).of([source]) != before

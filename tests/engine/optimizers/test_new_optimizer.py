@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from engine.helpers import AtStep, Crash, crash
 from pydantic import ValidationError
 from torch.distributed.tensor import DTensor
 
@@ -13,7 +14,6 @@ from rexplug.optimizers import OPTIMIZERS, OptimizerSpec
 from rexplug.planning import training_memory
 from rexplug.planning.disk import disk_of
 from rexplug.planning.phases import make_plan
-from rexplug.progress import Silent
 from rexplug.recipe.schema import Optimizer, Phase
 
 HERE = Path(__file__).parent
@@ -25,17 +25,6 @@ def lion(monkeypatch):
     monkeypatch.setitem(OPTIMIZERS, "lion", OptimizerSpec("Lion", "lion:LION", moments=("exp_avg",)))
     yield
     sys.modules.pop("lion", None)
-
-
-class Crash(Silent):
-    """Raises an error after five steps, in place of a crash."""
-
-    left = 5
-
-    def update(self, done, **metrics):
-        self.left -= bool(metrics)
-        if not self.left:
-            raise KeyError("stands for whatever ends a process")
 
 
 def optimizer_of(made, name="first"):
@@ -52,8 +41,8 @@ def test_it_trains_resumes_and_passes_its_state_on(lion, bench, phase):
     calm, crashed = bench("calm", phases), bench("crashed", phases)
     result = calm.train("first")
     assert result["loss"] < 4.2
-    with pytest.raises(KeyError):
-        crashed.train("first", Crash())
+    with pytest.raises(Crash):
+        crashed.train("first", AtStep(5, crash))
     crashed.train("first")
     states = [optimizer_of(made)["state"] for made in (calm, crashed)]
     assert states[0].keys() == states[1].keys()

@@ -1,8 +1,14 @@
 """Weight decay, which weights it spares, and learning rates across phases."""
 
+import warnings
+
 import pytest
 import torch
+from optimi import AdamW, StableAdamW
 
+from rexplug.engine.optimizers.base import Target
+from rexplug.engine.optimizers.cpu import FusedStableAdamW
+from rexplug.engine.optimizers.deterministic import DeterministicStableAdamW
 from rexplug.engine.optimizers.factory import build_optimizer, load_optimizer_state, set_learning_rate
 
 
@@ -63,8 +69,6 @@ def test_a_huge_gradient_moves_stable_adamw_by_no_more_than_its_learning_rate(ph
 
 @pytest.mark.parametrize("use", ["stable_adamw", "adamw"])
 def test_steps_are_those_of_torch_optimi(phase, use):
-    from optimi import AdamW, StableAdamW
-
     draw = torch.Generator().manual_seed(3)
     start = {"matrix": (300, 700), "norm": (50,)}  # the matrix takes several pieces
     ours, theirs = torch.nn.Module(), torch.nn.Module()
@@ -97,3 +101,59 @@ def test_steps_are_those_of_torch_optimi(phase, use):
                     optimizer.state[one][moment], reference.state[other][moment], rtol=1e-5, atol=1e-9
                 )
     assert optimizer.state_dict()["state"][0].keys() == reference.state_dict()["state"][0].keys()
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_the_deterministic_optimizer_takes_the_steps_of_torch_optimi_and_its_state(phase, decay):
+    from rexplug.engine.optimizers.adamw import STABLE_ADAMW  # imports Composer
+
+    chosen = options(phase, 0.01, decay=decay)
+    draw = torch.Generator().manual_seed(3)
+    values = [torch.randn(300, 70, generator=draw), torch.randn(50, generator=draw)]
+    ours, theirs = ([torch.nn.Parameter(value.clone()) for value in values] for _ in range(2))
+    gpu = Target(torch.device("cuda"), sharded=False, deterministic=True)
+    groups = [{"params": [parameter], "weight_decay": decay} for parameter in ours]
+    optimizer = STABLE_ADAMW.build(groups, chosen, gpu)
+    assert isinstance(optimizer, DeterministicStableAdamW)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reference = StableAdamW(
+            theirs, lr=0.01, betas=chosen.optimizer.betas, eps=chosen.optimizer.eps, weight_decay=decay, decouple_lr=True,
+            max_lr=0.01, triton=False, foreach=False,
+        )  # fmt: skip
+    for step, size in enumerate((1.0, 1.0, 50.0, 1.0, 1e-3)):  # the third is limited
+        gradients = [torch.randn(value.shape, generator=draw) * size for value in values]
+        for one, other, gradient in zip(ours, theirs, gradients, strict=True):
+            one.grad, other.grad = gradient.clone(), gradient.clone()
+        for each in (optimizer, reference):
+            set_learning_rate(each, 0.01 / (step + 1))
+            each.step()
+        for one, other, gradient in zip(ours, theirs, gradients, strict=True):
+            assert torch.allclose(one, other, rtol=1e-5, atol=1e-7)
+            assert torch.equal(one.grad, gradient), "gradients are not used as workspace"
+            assert torch.allclose(optimizer.state[one]["exp_avg"], reference.state[other]["exp_avg"], atol=1e-7)
+            assert torch.allclose(optimizer.state[one]["exp_avg_sq"], reference.state[other]["exp_avg_sq"])
+
+
+def test_only_stable_adamw_has_another_implementation_where_bits_must_repeat(phase):
+    from rexplug.engine.optimizers.adamw import ADAMW, STABLE_ADAMW
+
+    for use, implementation, expected in (
+        ("stable_adamw", STABLE_ADAMW, DeterministicStableAdamW),
+        ("adamw", ADAMW, AdamW),
+    ):
+        gpu = Target(torch.device("cuda"), sharded=False, deterministic=True)
+        optimizer = implementation.build(
+            [{"params": [torch.nn.Parameter(torch.ones(2))], "weight_decay": 0.0}], options(phase, 0.01, use), gpu
+        )
+        assert type(optimizer) is expected
+        saved = {"exp_avg": torch.ones(2), "mean_square": torch.ones(1), "kahan_comp": torch.zeros(1)}
+        assert "mean_square" not in implementation.adapt_state(saved, gpu)
+
+
+def test_a_cpu_takes_its_own_optimizer_whatever_torchs_switch_says(phase):
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert type(build_optimizer(Two(), options(phase, 0.01))) is FusedStableAdamW
+    finally:
+        torch.use_deterministic_algorithms(False)

@@ -1,0 +1,146 @@
+"""Batches of rows on a device: one copy to it per batch, hidden states in one tensor, and one read for many batches.
+
+A copy of ordinary host memory to a GPU, a read from it, and an operation whose size depends on values all wait until the
+GPU has finished what it was asked to do before, and leave it idle until the host asks for more.
+
+Shapes: n rows of a batch, T their tokens, L tokens of the longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+CPU_TOKENS = 8192
+"""Tokens of a batch on a CPU, whose caches hold little more."""
+_GPU_TOKENS = 2**16
+"""Tokens of a batch on a GPU, at most: launching the kernels of a batch takes as long however many tokens it has."""
+_SHARE = 1 / 32
+"""Of a GPU's memory that the activations of a batch may take: a training phase may hold the rest."""
+_VALUES_PER_READ = 2**26
+
+
+def batch_tokens(config: Any, device: torch.device) -> int:
+    """Tokens of a batch without gradients, padding included where rows are padded.
+
+    On a GPU it depends on its memory and not on what is free of it, so that the same machine gives the same numbers.
+
+    Args:
+        config: the model's config.
+        device: where it runs.
+    """
+    if device.type != "cuda":
+        return CPU_TOKENS
+    hidden = int(getattr(config, "hidden_size", 1024))
+    intermediate = getattr(config, "intermediate_size", None)
+    values_of_token = 12 * hidden + 4 * (int(intermediate) if isinstance(intermediate, int) else 4 * hidden)
+    fitting = torch.cuda.get_device_properties(device).total_memory * _SHARE / (4 * values_of_token)
+    return max(CPU_TOKENS, min(_GPU_TOKENS, 1 << int(max(fitting, 1.0)).bit_length() - 1))
+
+
+def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
+    """An array as a tensor on a device. A GPU gets it from pinned memory: the host does not wait for the copy."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    if device.type == "cuda" and torch.cuda.is_available():  # fake CUDA tensors need no GPU
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenRows:
+    """The rows of a batch one after the other: token ids `[T]`, cumulative lengths `[n + 1]` int32, chosen positions `[m]`."""
+
+    ids: Tensor
+    cu_seqlens: Tensor
+    lengths: Sequence[int]
+    positions: Tensor
+
+    @classmethod
+    def on(
+        cls, device: torch.device, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]] = ()
+    ) -> TokenRows:
+        """Rows in one copy to the device.
+
+        Args:
+            device: where they are needed.
+            rows: token ids of each row, `[n_i]`.
+            positions: chosen positions of each row, `[m_i]`; none if left out.
+        """
+        lengths = [len(row) for row in rows]
+        cu_seqlens = np.cumsum([0, *lengths])
+        chosen = [
+            np.asarray(of_row, np.int64) + start for of_row, start in zip(positions, cu_seqlens.tolist(), strict=False)
+        ]
+        counts = [int(cu_seqlens[-1]), len(lengths) + 1, sum(map(len, chosen))]
+        joined = to_device(np.concatenate([*rows, cu_seqlens, *chosen]).astype(np.int64, copy=False), device)
+        ids, ends, flat_positions = joined.split(counts)
+        return cls(ids, ends.int(), lengths, flat_positions)
+
+    @cached_property
+    def _starts_and_lengths(self) -> tuple[Tensor, Tensor]:
+        return self.cu_seqlens[:-1].long(), self.cu_seqlens.diff().long()
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """Which places of padded rows hold a token, `[n, L]`."""
+        places = torch.arange(max(self.lengths), device=self.ids.device)
+        return places < self._starts_and_lengths[1][:, None]
+
+    def pad(self, values: Tensor, fill: float = 0) -> Tensor:
+        """Values of all tokens, `[T, ...]`, as padded rows `[n, L, ...]`."""
+        starts, _ = self._starts_and_lengths
+        mask = self.mask
+        places = starts[:, None] + torch.arange(mask.shape[1], device=values.device)
+        padded = values.index_select(0, places.clamp(max=len(values) - 1).flatten()).unflatten(0, mask.shape)
+        return padded.masked_fill(~mask.view(*mask.shape, *(1,) * (values.ndim - 1)), fill)
+
+    def unpad(self, values: Tensor) -> Tensor:
+        """Values of padded rows `[n, L, ...]` as those of all tokens, `[T, ...]`; the inverse of `pad`."""
+        starts, lengths = self._starts_and_lengths
+        before = torch.arange(len(self.lengths), device=values.device) * values.shape[1] - starts
+        places = torch.repeat_interleave(before, lengths, output_size=len(self.ids))
+        return values.flatten(0, 1).index_select(0, places + torch.arange(len(self.ids), device=values.device))
+
+    def means(self, values: Tensor) -> Tensor:
+        """The mean over the tokens of each row, `[n, ...]`, of values of all tokens `[T, ...]`."""
+        if values.device.type == "cpu":
+            return torch.stack([of_row.mean(0) for of_row in values.split(list(self.lengths))])
+        # One kernel instead of one per row; `unsafe` leaves out checks that would wait for the GPU.
+        lengths = self._starts_and_lengths[1]
+        means: Tensor = torch.segment_reduce(values, "mean", lengths=lengths, unsafe=True)
+        return means
+
+
+class Results:
+    """What batches of rows computed on a device, read together; in bounded memory."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[list[int], Tensor]] = []
+        self._read: list[tuple[list[int], NDArray[Any]]] = []
+
+    def add(self, indices: list[int], values: Tensor) -> None:
+        """Add the values of a batch; `indices` are its rows."""
+        self._waiting.append((indices, values))
+        if sum(waiting.numel() for _, waiting in self._waiting) > _VALUES_PER_READ:
+            self._read_waiting()
+
+    def arrays(self) -> list[tuple[list[int], NDArray[Any]]]:
+        """The rows of every batch and their values."""
+        self._read_waiting()
+        return self._read
+
+    def _read_waiting(self) -> None:
+        if not self._waiting:
+            return
+        together = torch.cat([values.flatten() for _, values in self._waiting]).cpu().numpy()
+        ends = np.cumsum([values.numel() for _, values in self._waiting])[:-1]
+        for (indices, values), array in zip(self._waiting, np.split(together, ends), strict=True):
+            self._read.append((indices, array.reshape(tuple(values.shape))))
+        self._waiting = []
