@@ -115,7 +115,7 @@ def _announce(job: PhaseJob, trainee: Trainee) -> None:
     processes = ""
     if distributed.world_size() > 1:
         processes = f", {distributed.world_size()} processes with {trainee.parallel} ({trainee.parallel_reason})"
-    instructions = f" ({hardware.instructions})" if hardware.instructions else ""
+    precision = f"{hardware.precision} ({hardware.instructions})" if hardware.instructions else hardware.precision
     compiled = deterministic = ""
     if hardware.compiled or hardware.on_gpu:  # nobody expects compiled layers on a CPU
         compiled = f", {'' if hardware.compiled else 'not '}compiled ({hardware.compile_reason})"
@@ -123,5 +123,5 @@ def _announce(job: PhaseJob, trainee: Trainee) -> None:
         deterministic = ", deterministic"
     job.progress.note(
         f"  {phase.name}: {phase.tokens:,} tokens at {phase.context:,}, attention '{hardware.backend}' "
-        f"({hardware.backend_reason}), {hardware.device.type}, {hardware.precision}{instructions}{compiled}{deterministic}{processes}"
+        f"({hardware.backend_reason}), {hardware.device.type}, {precision}{compiled}{deterministic}{processes}"
     )

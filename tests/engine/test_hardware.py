@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from rexplug.engine.hardware import composer_device, matmul_precision
-from rexplug.errors import DataError
 
 FLAGS = (torch.backends.cuda.matmul, torch.backends.cudnn)
 
