@@ -55,7 +55,7 @@ def train_phase(
 
     Returns:
         What run.json keeps: tokens, steps, seconds, tokens per second, smoothed loss and accuracy at the end, epochs per
-        source, backend and why, device, precision, whether deterministic, thetas, warnings.
+        source, backend and why, device, precision and the CPU's instructions for it, whether deterministic, thetas, warnings.
 
     Raises:
         RunInterrupted: SIGTERM, SIGINT or SIGHUP came; a checkpoint was written.

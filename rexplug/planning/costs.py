@@ -23,7 +23,7 @@ from rexplug.recipe import Recipe
 THREAD_FLOPS = 55e9
 """Operations per second of one thread in training; n threads reach n^0.7 times as many."""
 BF16_SPEEDUP = 1.4
-"""How many times as fast a CPU with instructions for it trains in bf16 as in fp32."""
+"""How many times as fast a CPU with instructions for it trains and evaluates in bf16 as in fp32."""
 STEP_SECONDS = 0.04
 """Time of a step besides its operations: the optimizer's loop, metrics, packing."""
 OPTIMIZER_SECONDS = 3.5e-9
@@ -134,18 +134,18 @@ def _training_seconds(work: Mapping[str, float], machine: Hardware, gpu: Gpu | N
     flops, steps = work.get("flops", 0.0), work.get("steps", 0.0)
     if gpu is not None:
         return flops / (gpu.peak * work["share"]) / work.get("processes", 1.0) if flops else 0.0
-    rate = _threads_flops(machine) * (BF16_SPEEDUP if work.get("bf16_training") else 1.0)
+    rate = _threads_flops(machine, bf16=bool(work.get("bf16_training", 0.0)))
     return flops / rate + steps * (STEP_SECONDS + OPTIMIZER_SECONDS * work.get("parameters", 0.0))
 
 
-def _threads_flops(machine: Hardware) -> float:
-    return THREAD_FLOPS * math.pow(machine.threads, 0.7)
+def _threads_flops(machine: Hardware, *, bf16: bool) -> float:
+    return THREAD_FLOPS * math.pow(machine.threads, 0.7) * (BF16_SPEEDUP if bf16 and machine.bf16 else 1.0)
 
 
 def _evaluation(work: Mapping[str, float], machine: Hardware, gpu: Gpu | None) -> float:
     flops = EVALUATOR_TOKENS * work["flops_per_token"]
     bf16 = bool(work.get("bf16", 0.0))
-    rate = evaluation_rate(gpu, work["share"], bf16=bf16) if gpu is not None else _threads_flops(machine)
+    rate = evaluation_rate(gpu, work["share"], bf16=bf16) if gpu is not None else _threads_flops(machine, bf16=bf16)
     return work["evaluators"] * (EVALUATOR_SECONDS + flops / rate)
 
 
