@@ -114,7 +114,9 @@ class _ChunkedLoss(Function):
             count = len(labels[part])
             logits = product(padded, w, b) if fast else F.linear(padded, w, b)
             if on_cpu:
-                losses[part], hits[part] = cross_entropy(logits, labels[part], with_gradient=needs_grad)
+                # Summed while it is in the cache and in fp32, except in fp32, where no sum is to change.
+                sums = torch.zeros(len(w)) if b is not None and dtype == torch.bfloat16 else None
+                losses[part], hits[part] = cross_entropy(logits, labels[part], with_gradient=needs_grad, sums=sums)
                 grad = logits
             else:
                 at_labels = (torch.arange(count, device=logits.device), labels[part])
@@ -124,10 +126,11 @@ class _ChunkedLoss(Function):
                 hits[part] = label_log_probabilities >= log_probabilities.amax(-1)
                 grad = log_probabilities.exp_()
                 grad[at_labels] -= 1
+                sums = None
             if grad_features is None:
                 continue
             if b is not None:
-                grad_bias.add(grad.sum(0, dtype=torch.float32))
+                grad_bias.add(grad.sum(0, dtype=torch.float32) if sums is None else sums)
             grad = grad.to(x.dtype)
             if fast:
                 grad_features[part] = product(grad, w.t())[:count]

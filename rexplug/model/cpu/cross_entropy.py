@@ -14,7 +14,9 @@ _RARE = 1e-30
 """Below this a probability in fp32 has too few digits for its logarithm."""
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, *, with_gradient: bool) -> tuple[Tensor, Tensor]:
+def cross_entropy(
+    logits: Tensor, labels: Tensor, *, with_gradient: bool, sums: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The loss of each token, and whether its label is the most probable token.
 
     Args:
@@ -22,6 +24,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, with_gradient: bool) -> tup
             of the summed loss, computed in fp32 and then rounded to their number format.
         labels: true ids, `[m]`.
         with_gradient: whether the gradient is wanted.
+        sums: what the gradient's sum over tokens is added to, before it is rounded: fp32, `[V]`.
 
     Returns:
         `[m]` in fp32 and bool.
@@ -35,6 +38,8 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, with_gradient: bool) -> tup
         losses[part], hits[part], gradient = of_piece(logits[part], labels[part], with_gradient)
         if gradient is not None:
             logits[part].copy_(gradient)
+            if sums is not None:
+                sums += gradient.sum(0)
     if with_gradient:
         logits[num:] = 0
     return losses, hits

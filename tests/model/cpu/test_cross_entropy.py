@@ -30,7 +30,9 @@ def exact(logits, labels):
 def test_losses_hits_and_gradient_of_several_pieces(dtype, tolerance):
     logits, labels = made(9, dtype)
     losses, gradient, hits = exact(logits, labels)
-    ours, ours_hits = cross_entropy(logits, labels, with_gradient=True)
+    sums = torch.ones(VOCABULARY)
+    ours, ours_hits = cross_entropy(logits, labels, with_gradient=True, sums=sums)
+    assert torch.allclose(sums.double(), 1 + gradient.sum(0), atol=1e-5)
     assert ours.dtype == torch.float32
     assert torch.allclose(ours.double(), losses, rtol=1e-5, atol=1e-5)
     assert torch.equal(ours_hits, hits)
