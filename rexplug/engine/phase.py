@@ -19,7 +19,6 @@ from rexplug.engine.metrics import MetricsFile
 from rexplug.engine.microbatch_size import TokensThatFit, choose_row_tokens, explain_out_of_memory
 from rexplug.engine.restore import find_origin, restore
 from rexplug.engine.terminal import TerminalMayClose
-from rexplug.model.cpu.allocator import keep_freed_memory
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
@@ -74,8 +73,6 @@ def train_phase(
 
     distributed.connect()
     hardware = Hardware.detect(recipe)
-    if not hardware.on_gpu:
-        keep_freed_memory()
     asked = recipe.model.deterministic
     with deterministic_algorithms(True, hardware.device) if asked else nullcontext():
         origin = find_origin(phase, start, run.checkpoints / phase.name, progress)
