@@ -52,8 +52,10 @@ class TrainingCallback(Callback):
         self._step_began = time.monotonic()
         self._learning_rate = self._gradient_norm = 0.0
         self._totals: Totals | None = None
+        self._num_masked = self._num_tokens = 0
         self._skipped_in_a_row = 0
         self._checkpoint_overdue = self._stop_all = False
+        self._requests = (False, False)
         self._compiles = self.job.hardware.compiled
 
     def fit_start(self, state: ComposerState, logger: Logger) -> None:
@@ -73,7 +75,8 @@ class TrainingCallback(Callback):
         Composer hands forward and backward pass to the optimizer as a closure, at whose end `after_train_batch` is called. An
         optimizer that was given the closure would step after it whatever was decided there, so it is not given it.
         """
-        if not distributed.sum_over_ranks(num_masked(state.batch)):
+        self._num_masked = distributed.sum_over_ranks(num_masked(state.batch))
+        if not self._num_masked:
             self._skip_empty_batch(state)
             return None
         loss = closure()
@@ -85,7 +88,7 @@ class TrainingCallback(Callback):
         """A batch without a masked token has no loss, and Composer would divide by zero."""
         zeros = (0.0,) * len(self.job.stream.sources)
         self._totals, self._gradient_norm = Totals(zeros, zeros, zeros), 0.0
-        self._synchronize(state)
+        self._settle(self._proposals(state).tolist())
         self._skip_batch(
             state, "no token of the batch can be masked", stop=False,
             cure="these documents hold nothing but special tokens: filter them out, or use a tokenizer that knows their script",
@@ -96,16 +99,26 @@ class TrainingCallback(Callback):
         self._learning_rate = self.job.phase.learning_rate_at(self.state.tokens)
         for optimizer in state.optimizers:
             set_learning_rate(optimizer, self._learning_rate)
+        self._num_tokens = state.batch["about"]["num_tokens"]
         _packed_model(state).reset()
 
+    def count(self) -> tuple[int, int]:
+        """Tokens of the present global batch, and how many of them are masked."""
+        return self._num_tokens, self._num_masked
+
     def after_train_batch(self, state: ComposerState, logger: Logger) -> None:
-        """Sum the counts of all ranks and judge the loss, before the optimizer applies the gradient."""
+        """Sum the counts of all ranks and judge the loss, before the optimizer applies the gradient.
+
+        Reads from the device once: every read waits for it, and it idles until the host gives it more to do.
+        """
         totals = _packed_model(state).totals
         dist.all_reduce(totals, "SUM")
-        losses, hits, counts = totals.tolist()
-        self._totals = Totals(tuple(losses), tuple(hits), tuple(counts))
-        self._synchronize(state)
-        self._gradient_norm = gradient_norm(state.model.parameters())
+        norm = gradient_norm(state.model.parameters())
+        read = torch.cat([totals.flatten(), norm.double().view(1), self._proposals(state)]).tolist()
+        size = totals.shape[1]
+        self._totals = Totals(*(tuple(read[first : first + size]) for first in range(0, 3 * size, size)))
+        self._gradient_norm = read[3 * size]
+        self._settle(read[3 * size + 1 :])
         problem = self._problem(self._totals.loss)
         if problem is None:
             self._skipped_in_a_row = 0
@@ -147,30 +160,40 @@ class TrainingCallback(Callback):
             return f"the loss jumped to {loss:.3g} from about {usual:.3g}"
         return None
 
-    def _synchronize(self, state: ComposerState) -> None:
-        """Share requests to stop or to save among the ranks, and check that all are at the same step of the same stream.
+    def _proposals(self, state: ComposerState) -> torch.Tensor:
+        """Where each rank is, and its requests to stop or to save: the greatest values of all ranks, for `_settle`.
+
+        On the device, where ranks share them; with one process empty.
+        """
+        self._requests = (
+            self.stop.received or distributed.launcher_died(),
+            self.metrics is not None and self.checkpointer.folder.overdue(),
+        )
+        device = _packed_model(state).totals.device
+        if dist.get_world_size() == 1:
+            return torch.empty(0, dtype=torch.float64, device=device)
+        about = state.batch["about"]
+        step = [about["tokens"], self._learning_rate, *about["tokens_of"].values()]
+        # Negated too, so that one MAX gives the largest and the smallest value of all ranks.
+        values = torch.tensor([*step, *(-value for value in step), *self._requests], dtype=torch.float64)
+        values = values.to(device, non_blocking=True)
+        dist.all_reduce(values, "MAX")
+        return values
+
+    def _settle(self, greatest: list[float]) -> None:
+        """Check that all ranks are at the same step of the same stream, and take over a request of any of them.
 
         Raises:
             DataError: they are not.
         """
-        about = state.batch["about"]
-        step = [about["tokens"], self._learning_rate, *about["tokens_of"].values()]
-        requests = [
-            float(self.stop.received or distributed.launcher_died()),
-            float(self.metrics is not None and self.checkpointer.folder.overdue()),
-        ]
-        if dist.get_world_size() > 1:
-            device = _packed_model(state).totals.device
-            # Negated too, so that one MAX gives the largest and the smallest value of all ranks.
-            values = torch.tensor([*step, *(-value for value in step), *requests], dtype=torch.float64, device=device)
-            dist.all_reduce(values, "MAX")
-            greatest = values.tolist()
-            if greatest[: len(step)] != [-value for value in greatest[len(step) : 2 * len(step)]]:
+        if greatest:
+            *step, stop, overdue = greatest
+            if step[: len(step) // 2] != [-value for value in step[len(step) // 2 :]]:
                 raise DataError(
                     "the ranks are not at the same step of the same stream; do they read the same run directory?"
                 )
-            requests = greatest[2 * len(step) :]
-        self._stop_all, self._checkpoint_overdue = bool(requests[0]), bool(requests[1])
+            self._requests = bool(stop), bool(overdue)
+        self._stop_all, self._checkpoint_overdue = self._requests
 
     def batch_end(self, state: ComposerState, logger: Logger) -> None:
         """Update the state and write the step's metrics; save, evaluate and stop when it is time."""

@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 from rexplug.errors import DataError
 
+_FILLING: Any = torch.utils.deterministic
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _WORKSPACES = (":4096:8", ":16:8")
 """Workspaces with which cuBLAS computes the same bits, by its documentation; the first is torch's default on a Hopper GPU."""
@@ -35,21 +37,21 @@ def deterministic_algorithms(on: bool, device: torch.device | None = None) -> It
     before = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
-        torch.utils.deterministic.fill_uninitialized_memory,
+        _FILLING.fill_uninitialized_memory,
     )
     if on and device is not None and device.type == "cuda":
         _choose_workspace()
     # Only without `warn_only` is torch's attention deterministic.
     torch.use_deterministic_algorithms(on)
     # Nothing here reads memory that was not written; filling it would cost a pass over every tensor.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    _FILLING.fill_uninitialized_memory = False
     try:
         if on and device is not None and device.type == "cuda":
             _try_product(device)
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.utils.deterministic.fill_uninitialized_memory = before[2]
+        _FILLING.fill_uninitialized_memory = before[2]
 
 
 def _choose_workspace() -> None:

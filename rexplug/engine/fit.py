@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from composer import Trainer
-
 from rexplug import distributed
 from rexplug.batches import PositionLog
 from rexplug.batches.history import FILE as POSITIONS
@@ -19,6 +17,7 @@ from rexplug.engine.loader import data_spec
 from rexplug.engine.loggers import make_loggers
 from rexplug.engine.metrics import MetricsFile, Throughput
 from rexplug.engine.stop_request import StopRequest
+from rexplug.engine.trainer import PhaseTrainer
 from rexplug.errors import RankLost, RunInterrupted
 
 
@@ -69,7 +68,8 @@ def fit(
             job, state, stop, checkpointer, evaluate, metrics, positions,
             Throughput(trainee.model.config, hardware.device, hardware.precision, distributed.world_size()),
         )  # fmt: skip
-        trainer = Trainer(
+        trainer = PhaseTrainer(
+            count=callback.count,
             model=trainee.composer_model,
             train_dataloader=data_spec(
                 stream, state.position, distributed.rank(), distributed.world_size(), hardware.loader_workers

@@ -109,8 +109,8 @@ def _gather(value: Tensor) -> Tensor:
     return full.cpu() if dist.get_global_rank() == 0 else torch.empty(0)
 
 
-def gradient_norm(parameters: Iterable[Tensor]) -> float:
-    """The norm of the full gradient; with FSDP, squared norms of the ranks' shards are summed."""
+def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
+    """The norm of the full gradient, on its device; with FSDP, squared norms of the ranks' shards are summed."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     local = [gradient.to_local() if isinstance(gradient, DTensor) else gradient for gradient in gradients]
     norm = torch.nn.utils.get_total_norm(local)
@@ -118,4 +118,4 @@ def gradient_norm(parameters: Iterable[Tensor]) -> float:
         squares = norm.double() ** 2
         dist.all_reduce(squares, "SUM")
         norm = squares.sqrt()
-    return float(norm)
+    return norm

@@ -36,6 +36,7 @@ def linear_in_bf16(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Ten
 class _Linear(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None) -> Tensor:
+        """The product in bf16, with what its backward pass needs saved in bf16."""
         x16, weight16 = x.to(torch.bfloat16), weight.to(torch.bfloat16)
         ctx.save_for_backward(x16, weight16)
         ctx.dtypes = x.dtype, weight.dtype, None if bias is None else bias.dtype
@@ -44,6 +45,7 @@ class _Linear(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the four inputs, each in its input's number format."""
         x16, weight16 = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.dtypes
         needs_x, needs_weight, needs_bias, needs_residual = ctx.needs_input_grad

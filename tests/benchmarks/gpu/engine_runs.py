@@ -181,8 +181,12 @@ def train(
     *,
     quiet: bool = False,
     stream_seed: int = 1,
+    progress: Watch | None = None,
 ) -> Finished:
-    """Train the phases of a recipe; a phase named in `stop` is stopped after so many steps and resumed."""
+    """Train the phases of a recipe; a phase named in `stop` is stopped after so many steps and resumed.
+
+    `quiet`: print no line of results; `progress`: what is told of every step, where nothing is stopped.
+    """
     run = RunDirectory(folder)
     before = run.checkpoints / "initial"
     initial_checkpoint(plan, special, run)
@@ -197,7 +201,7 @@ def train(
                     stream=stream_of(phase, store, special, stream_seed),
                     start=before,
                     run=run,
-                    progress=Watch(stop.get(phase.name) if attempt == 0 else None),
+                    progress=progress or Watch(stop.get(phase.name) if attempt == 0 else None),
                 )
             except RunInterrupted as reason:
                 print("    ", reason)
