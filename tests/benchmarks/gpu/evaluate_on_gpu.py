@@ -282,7 +282,7 @@ with exact_products():
                     budget,
                     learning_rate=1e-3,
                     seed=17,
-                ),  # fmt: skip
+                ),
                 texts=2 * steps * 32,
                 tokens=trained * steps * 32 // len(pairs),
                 steps=steps,
@@ -302,7 +302,7 @@ with exact_products():
                     budget,
                     learning_rate=1e-3,
                     seed=17,
-                ),  # fmt: skip
+                ),
                 texts=steps * 32,
                 tokens=tokens * steps * 32 // len(rows),
             )
