@@ -12,7 +12,6 @@ from rexplug.batches import BatchStream, Position
 from rexplug.engine.build import Trainee
 from rexplug.engine.checkpointer import Checkpointer
 from rexplug.engine.checkpoints import FINAL
-from rexplug.engine.fit import lost_rank_explained
 from rexplug.engine.job import PhaseJob, PhaseState
 from rexplug.errors import DataError, RunInterrupted
 from rexplug.model.rope import thetas
@@ -46,7 +45,7 @@ def finish(
         raise DataError(
             f"phase '{job.phase.name}' ended without a single step: every batch was skipped; the warnings above say why"
         )
-    with lost_rank_explained():
+    with distributed.communication_explained():
         if new_steps:
             checkpointer.finish(state)
         distributed.barrier()  # no rank may read the final checkpoint before it is written

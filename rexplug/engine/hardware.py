@@ -43,8 +43,9 @@ class Hardware:
         Raises:
             DataError: the recipe asks for something that this machine does not have.
         """
-        local_rank = distributed.local_rank()
-        device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+        device = torch.device("cpu")
+        if torch.cuda.is_available():
+            device = torch.device("cuda", distributed.gpu_index(torch.cuda.device_count()))
         precision = choose_precision(recipe.model.precision, device)
         asked = recipe.model.deterministic
         backend = choose_backend(recipe.model.attention, device, precision, deterministic=asked)

@@ -64,7 +64,8 @@ class Model(Section):
     On a CPU compiling takes a minute and is no faster than oneDNN's kernels."""
     deterministic: Annotated[bool, SameResult()] = False
     """Compute the same bits at every run on a GPU, so that a resumed run equals the undisturbed one to the last bit (same
-    GPU, same versions of the packages); attention and optimizer are slower then. Training on a CPU always is deterministic."""
+    GPU, same versions of the packages); its cost has not been measured. Training on a CPU always is deterministic. May be changed
+    when a run resumes."""
     parallel: Annotated[Literal["auto", "ddp", "fsdp"], SameResult()] = "auto"
     """Data-parallel strategy: `ddp` replicates the model, `fsdp` shards parameters, gradients and optimizer state. `auto` is
     fsdp where these exceed a quarter of a process's memory. May be changed when a run resumes."""

@@ -124,6 +124,33 @@ def test_a_machine_with_gpus_trains_on_them(tokenized_run):
     assert elsewhere.stage("train.anneal").match.basis == "default"
 
 
+def test_evaluations_on_a_gpu_are_estimated_from_its_peak_until_one_was_measured(tokenized_run):
+    path, _, run = tokenized_run
+    options = ["model.size=base", "evaluators=[masked_recovery]"]
+    exact, rounded = load_recipe(path, options), load_recipe(path, [*options, "evaluation.precision=bf16"])
+    there = replace(HERE, gpu="NVIDIA H100 80GB HBM3")
+    in_fp32, in_bf16 = (forecast(recipe, run, machine=there).stage("evaluate.anneal") for recipe in (exact, rounded))
+    assert in_bf16.seconds < in_fp32.seconds < forecast(exact, run).stage("evaluate.anneal").seconds
+    assert in_fp32.why == (
+        "evaluations were not measured on NVIDIA H100 80GB HBM3; estimated in fp32 from its 67 TFLOP/s, and 2 s for each "
+        "evaluator"
+    )
+    assert "in bf16 from its 989 TFLOP/s" in in_bf16.why
+    # An evaluation on a CPU says nothing about one on the GPU; one on the GPU does.
+    task = task_of(forecast(exact, run, machine=there), "evaluate.anneal")
+    on_cpu, on_gpu = measured(task, 500.0), measured(task, 9.0, machine=there)
+    assert forecast(exact, run, on_cpu, machine=there).stage("evaluate.anneal").seconds == in_fp32.seconds
+    known = forecast(exact, run, on_cpu, on_gpu, machine=there).stage("evaluate.anneal")
+    assert (known.seconds, known.match.basis, known.why) == (pytest.approx(9.0), "measured here", "")
+    # In another number format it is a measurement of other options.
+    other = forecast(rounded, run, on_gpu, machine=there).stage("evaluate.anneal")
+    assert other.match.basis == "measured here, other options"
+    unknown = forecast(exact, run, machine=replace(HERE, gpu="Some GPU")).stage("evaluate.anneal")
+    assert unknown.why == (
+        "evaluations were not measured on Some GPU, whose peak is not known; estimated as without a GPU"
+    )
+
+
 def test_peak_memory_never_falls_from_stage_to_stage(tokenized_run):
     _, recipe, run = tokenized_run
     task = task_of(forecast(recipe, run), "curate")
@@ -205,7 +232,8 @@ def test_a_run_records_its_forecast_and_its_measured_cost(tokenized_run, tmp_pat
     run_forecast = make_forecast(recipe, RunDirectory(tmp_path / "elsewhere"))
     assert {known.how for known in run_forecast.plan.source_sizes.values()} == {"history"}
     here = make_forecast(recipe, run)
-    assert run_forecast.plan.phases[0].sources == here.plan.phases[0].sources
+    counted = {name: replace(use, mask_rates=()) for name, use in here.plan.phases[0].sources.items()}
+    assert run_forecast.plan.phases[0].sources == counted, "all but the mask rates, which need the tokens themselves"
     assert run_forecast.plan.phases[0].attended == here.plan.phases[0].attended
     took = json.loads(run.manifest.read_text())["stages"]["tokenize"]["seconds"]
     assert run_forecast.stage("tokenize").seconds == pytest.approx(took, abs=0.02)
