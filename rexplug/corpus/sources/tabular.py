@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import ClassVar
+
+from pydantic import Field
 
 from rexplug.components import Document
 from rexplug.corpus.sources.charsets import Charset, text_stream
@@ -27,7 +30,7 @@ class Records(Fields, FileSource):
         """
         if not self.has_text_column(columns):
             raise DataError(
-                f"{file.path} has no column {' or '.join(self.text)}; its columns are {', '.join(sorted(columns))}"
+                f"{file.printed_path} has no column {' or '.join(self.text)}; its columns are {', '.join(sorted(columns))}"
             )
         needed = {column_of(name, columns) for name in self.fields()}
         return [name for name in columns if name in needed]
@@ -46,7 +49,7 @@ class Jsonl(Records):
 
     def pieces(self, file: InputFile) -> Sequence[Piece]:
         """Divide a plain file of lines at the first line after every `split` bytes; no other file can be divided."""
-        if file.path.endswith(COMPRESSED) or file.size <= self.split:
+        if file.path.lower().endswith(COMPRESSED) or file.size <= self.split:
             return (Piece(file),)
         with opened(file.path) as raw:
             if not has_a_record_per_line(raw, self.longest):
@@ -115,8 +118,11 @@ class Csv(Records):
     name: ClassVar[str] = "csv"
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("csv", "tsv") for b in ("", *COMPRESSED))
 
-    delimiter: str | None = None
-    """What separates fields; a tab for .tsv and a comma otherwise if left out."""
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """What separates fields, one character; a tab for .tsv and a comma otherwise if left out."""
+    strict: bool = True
+    """Whether a quote that is not closed, or text behind a closing quote, is damage (see `damaged`). False takes quotes as
+    they come: one that is not closed takes all that follows into its field."""
     encoding: Charset = "utf-8"
     """The charset: a label that browsers know (`iso-8859-1` is windows-1252, as there) or a codec of Python such as `cp850`.
     A byte-order mark has precedence. Bytes that it does not know become U+FFFD, which the statistics count."""
@@ -124,9 +130,10 @@ class Csv(Records):
     def read(self, piece: Piece) -> Iterator[Document]:
         """Yield a document per row; places are numbers of rows, from 1."""
         path = piece.file.path
-        delimiter = self.delimiter or ("\t" if ".tsv" in path else ",")
+        is_tsv = ".tsv" in PurePosixPath(path.lower()).suffixes
+        delimiter = self.delimiter or ("\t" if is_tsv else ",")
         with opened(path) as raw, text_stream(raw, self.encoding) as file:
-            reader = CsvReader(file, delimiter, longest=self.longest)
+            reader = CsvReader(file, delimiter, longest=self.longest, strict=self.strict)
             if reader.columns is None:
                 return
             self._columns(reader.columns, piece.file)
