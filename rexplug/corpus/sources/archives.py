@@ -11,7 +11,7 @@ from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import ERROR, Piece, broken, document
 from rexplug.corpus.sources.html import MISSING, PageSource
 from rexplug.corpus.sources.http_bodies import UndecodableBody, body_of
-from rexplug.errors import one_line
+from rexplug.errors import RexplugError, one_line
 from rexplug.io.compression import READ_ERRORS, DamagedFile
 
 _PAGES = ("text/html", "application/xhtml+xml")
@@ -87,7 +87,7 @@ def _whole(records: Any) -> Iterator[Any]:
             record = next(records)
         except StopIteration:
             return
-        except (ArchiveLoadFailed, *READ_ERRORS):
+        except (ArchiveLoadFailed, RexplugError, *READ_ERRORS):
             raise
         except Exception as error:
             reason = one_line(f"{type(error).__name__}: {error}", 200)
