@@ -42,7 +42,7 @@ def run(tmp_path_factory):
     (folder / "task/queries.jsonl").write_text(json.dumps({"_id": "q", "text": query}) + "\n")
     (folder / "task/qrels.tsv").write_text("q\td\t1\n")
     texts = [TEXT.format(n=n, m=n * 7) for n in range(40)] + [
-        "too short \ufffd\ufffd",
+        "too short\ufffd\ufffd",
         TEXT.format(n=3, m=21).upper(),
         f"Leaked: {query}?",
     ]
