@@ -198,6 +198,7 @@ def filter_shard(file: Path, index: int) -> int:
                     dropped.write(document, reading.name, str(document.metadata[ERROR]), None)
                 else:
                     reading.keep(document)
+                    reading.count_replaced(document)
             remaining = [document for document in batch if ERROR not in document.metadata]
             reading.seconds += time.perf_counter() - began
             for corpus_filter, step in zip(source_job.filters, steps, strict=True):

@@ -65,7 +65,7 @@ def _summary(job: PhaseJob, trainee: Trainee, state: PhaseState, warnings: Seque
         "epochs": _epochs(job.stream, state.position), "context": job.phase.context,
         "microbatch_tokens": job.stream.row_tokens, "backend": hardware.backend, "why": hardware.backend_reason,
         "device": hardware.device.type, "device_name": hardware.device_name if hardware.on_gpu else "",
-        "precision": hardware.precision, "compiled": hardware.compiled,
+        "precision": hardware.precision, "instructions": hardware.instructions, "compiled": hardware.compiled,
         "deterministic": hardware.deterministic, "threads": torch.get_num_threads(),
         "processes": distributed.world_size(), "parallel": trainee.parallel, "rope_theta": thetas(trainee.model),
         "checkpoint": str(job.folder / FINAL), "warnings": list(warnings),

@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rexplug.components.quantities import Positive
+from rexplug.corpus.sources.charsets import decoded_page
 from rexplug.corpus.sources.files import FileSource
 from rexplug.corpus.sources.html_worker import extract_apart
 from rexplug.errors import DataError
 
 Extraction = Literal["precision", "recall", "none"]
-_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
+_XML = re.compile(r"\s*<\?xml\s[^>]*>", re.IGNORECASE)
 MISSING = "no main text in the page"
 
 
@@ -39,7 +40,10 @@ class PageSource(FileSource):
 
         `charset` is that of the HTTP header; if there is none, the page's own, UTF-8, or a guess.
         """
-        page = decoded(content, charset)
+        return self.main_text(decoded_page(content, charset), url)
+
+    def main_text(self, page: str, url: str | None = None) -> tuple[str, str]:
+        """The main text of a decoded page, or the empty text and the reason."""
         if self.extract == "none":
             return page.strip(), MISSING
         if page.count("<") > self.most_tags:
@@ -49,23 +53,8 @@ class PageSource(FileSource):
             "url": url, "include_comments": False, "deduplicate": False, "favor_precision": self.extract == "precision",
             "favor_recall": self.extract == "recall",
         }  # fmt: skip
-        text, reason = extract_apart(page, options, self.extract_seconds)
+        # The parser would decode the page once more by the charset that an XML declaration names.
+        text, reason = extract_apart(
+            _XML.sub("", page, count=1) if _XML.match(page) else page, options, self.extract_seconds
+        )
         return text, reason or MISSING
-
-
-def decoded(content: bytes, charset: str | None = None) -> str:
-    """Decode bytes by the charset of the HTTP header, that of the page, UTF-8, or a guess, whichever works first."""
-    declared = _CHARSET.search(content[:4096])
-    for name in (charset, declared.group(1).decode() if declared else None, "utf-8"):
-        if name:
-            try:
-                return content.decode(name)
-            except (LookupError, UnicodeDecodeError):
-                continue
-    try:
-        import cchardet
-
-        guess = cchardet.detect(content[:100_000])["encoding"]
-        return content.decode(guess or "utf-8", errors="replace")
-    except (ImportError, LookupError):
-        return content.decode("utf-8", errors="replace")
