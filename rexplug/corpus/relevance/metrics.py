@@ -130,7 +130,7 @@ def choose_threshold(found: Curve, target: Threshold) -> float:
     fixed, free = ("precision", "recall") if target.precision is not None else ("recall", "precision")
     needed = target.precision if target.precision is not None else target.recall
     if needed is None:
-        possible, by = np.arange(len(found.scores)), metrics["f1"]
+        possible, by = np.flatnonzero(metrics["f1"] >= 0), metrics["f1"]
     else:
         possible, by = np.flatnonzero(metrics[fixed] >= needed), metrics[free]
         if not len(possible):
