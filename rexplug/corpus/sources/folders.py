@@ -11,6 +11,7 @@ from rexplug.components import Document
 from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import ERROR, FileSource, Piece, broken, document
 from rexplug.corpus.sources.html import PageSource, decoded
+from rexplug.corpus.sources.html_worker import Extracted
 from rexplug.io.compression import COMPRESSED
 
 _MOST_FILES = 2000
@@ -40,12 +41,12 @@ class _OneDocumentPerFile(FileSource):
         if len(content) > self.longest:
             yield broken(piece.file, 0, f"longer than {self.longest} bytes")
             return
-        text, reason = self._text(content) if content.strip() else ("", "empty file")
-        yield document(piece.file, 0, text, None, piece.file.id, **({} if text else {ERROR: reason}))
+        text, reason, data = self._text(content) if content.strip() else Extracted("", "empty file", {})
+        yield document(piece.file, 0, text, None, piece.file.id, **data, **({} if text else {ERROR: reason}))
 
     @abstractmethod
-    def _text(self, content: bytes) -> tuple[str, str]:
-        """The text, or empty and the reason why there is none."""
+    def _text(self, content: bytes) -> Extracted:
+        """The text, or empty and the reason why there is none, and further metadata."""
 
 
 class TextFiles(_OneDocumentPerFile):
@@ -54,8 +55,8 @@ class TextFiles(_OneDocumentPerFile):
     name: ClassVar[str] = "text"
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("txt", "md") for b in ("", *COMPRESSED))
 
-    def _text(self, content: bytes) -> tuple[str, str]:
-        return decoded(content.removeprefix(b"\xef\xbb\xbf")).strip(), "empty file"
+    def _text(self, content: bytes) -> Extracted:
+        return Extracted(decoded(content.removeprefix(b"\xef\xbb\xbf")).strip(), "empty file", {})
 
 
 class HtmlFiles(_OneDocumentPerFile, PageSource):
@@ -64,5 +65,5 @@ class HtmlFiles(_OneDocumentPerFile, PageSource):
     name: ClassVar[str] = "html"
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("html", "htm", "xhtml") for b in ("", *COMPRESSED))
 
-    def _text(self, content: bytes) -> tuple[str, str]:
+    def _text(self, content: bytes) -> Extracted:
         return self.page_text(content)
