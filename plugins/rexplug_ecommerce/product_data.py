@@ -15,6 +15,10 @@ _FORMATS = ("json_ld", "microdata", "rdfa")
 _SURE = 0.75
 """Share of the words of a product's name that must be in the page's heading or title if several products are on the page."""
 _MOST_LISTED = 50
+_OTHER_SUBJECTS = (
+    "Article", "BlogPosting", "Course", "CreativeWork", "DiscussionForumPosting", "Event", "Festival", "HowTo", "JobPosting", "Movie",
+    "MusicRecording", "QAPage", "Recipe", "Report", "TVSeries",
+)  # fmt: skip
 _LABELS = {
     "brand": "brand|manufacturer|make|marke|hersteller|marque|fabricant|marca|fabricante|produttore|merk|merknaam|"
     "märke|mærke|merke|marka|producent|značka|výrobce|бренд|марка|производитель|"
@@ -37,7 +41,7 @@ def page_products(data: Mapping[str, Any]) -> tuple[Product | None, list[Product
     """(the product that the page is about, or None; the products of a page that lists several).
 
     A format that describes one product means that one, unless its name and the page's heading have no word in common; of several,
-    the one whose name the heading or title contains. JSON-LD is trusted most, then microdata, RDFa, the shop's state, Open Graph,
+    the one whose name the heading or title contains, or the only one with a price. JSON-LD is trusted most, then microdata, RDFa, the shop's state, Open Graph,
     and what the page shows; a less trusted format only adds what is missing.
     """
     language = str(data.get("language") or "")
@@ -66,9 +70,12 @@ def page_products(data: Mapping[str, Any]) -> tuple[Product | None, list[Product
     shown = _shown(data, language)
     if main is None:
         opened = _from_meta(meta, language)
-        if str(meta.get("og:type", "")).lower() not in ("product", "og:product", "product.item") and opened.price is None and not (
-            shown.price and (len(shown.attributes) >= 2 or len(set(_entries(data, "prices"))) <= 2)
-        ):  # fmt: skip
+        said = (
+            str(meta.get("og:type", "")).lower() in ("product", "og:product", "product.item")
+            or opened.price is not None
+        )
+        seen = shown.price is not None and (len(shown.attributes) >= 2 or len(set(_entries(data, "prices"))) <= 2)
+        if not said and (not seen or _is_about_something_else(data)):
             return None, []
         main = Product(name=next((plain(title) for title in titles if title), None))
         main.complete(opened)
@@ -78,6 +85,13 @@ def page_products(data: Mapping[str, Any]) -> tuple[Product | None, list[Product
     return main, []
 
 
+def _is_about_something_else(data: Mapping[str, Any]) -> bool:
+    """Whether the page says that it is an article, an event or the like, so that a price on it is no product's."""
+    items = [item for name in _FORMATS for item in _entries(data, name) if isinstance(item, dict)]
+    types = {kind for item in items for kind in (item.get("type") or ()) if isinstance(kind, str)}
+    return any(kind.endswith(_OTHER_SUBJECTS) for kind in types)
+
+
 def _of_page(products: list[Product], titles: list[str]) -> Product | None:
     """The product that the page is about, among those of one format."""
     present = [_word_set(title) for title in titles if title]
@@ -85,7 +99,8 @@ def _of_page(products: list[Product], titles: list[str]) -> Product | None:
         return None
     if len(products) == 1:
         words = _word_set(products[0].name or "")
-        return products[0] if not present or not words or any(words & title for title in present) else None
+        headings = [_word_set(title) for title in titles[:2] if title]
+        return products[0] if not headings or not words or any(words & heading for heading in headings) else None
     shares = [
         max((len(words & title) / len(words) for title in present), default=0.0)
         if (words := _word_set(p.name or ""))
@@ -93,10 +108,11 @@ def _of_page(products: list[Product], titles: list[str]) -> Product | None:
         for p in products
     ]
     best = max(shares)
-    # A heading with words of many products is that of a list.
-    if best < _SURE or sum(share == best for share in shares) > 1:
-        return None
-    return products[shares.index(best)]
+    if best >= _SURE and sum(share == best for share in shares) == 1:
+        return products[shares.index(best)]
+    # A heading with words of many products is that of a list; of a product among its accessories only the one has a price.
+    priced = [product for product in products if product.price]
+    return priced[0] if len(priced) == 1 else None
 
 
 def _distinct(products: list[Product]) -> list[Product]:

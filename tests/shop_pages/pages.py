@@ -243,6 +243,17 @@ def json_ld_html_comment():
 
 
 @shape
+def json_ld_after_an_html_comment():
+    return with_data(DRILL, f"<!-- Data of the product. -->\n{json.dumps(item(DRILL))}")
+
+
+@shape
+def json_ld_comment_after_a_comma():
+    text = json.dumps(item(CHAIR), indent=1)
+    return with_data(CHAIR, text[:-2] + ',\n  // "rating": 5 }\n}')
+
+
+@shape
 def json_ld_trailing_commas_and_comments():
     text = json.dumps(item(CHAIR), indent=1).replace("\n}", ",\n}").replace("{\n", "{ // the product\n", 1)
     return with_data(CHAIR, f"/* generated */ {text};")

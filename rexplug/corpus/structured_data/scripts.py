@@ -17,11 +17,13 @@ _MOST_ITEMS = 50
 _MOST_NODES = 200_000
 _MOST_REFERENCES = 2000
 _AROUND = "\ufeff \t\r\n;"
-_OPENING = re.compile(r"<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/|<!\[CDATA\[")
+_OPENING = re.compile(r"<!--[^{\[]{0,1000}?-->\s*|<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/|<!\[CDATA\[")
 _CLOSING = re.compile(r"(?:-->|//\s*\]\]>|/\*\s*\]\]>\s*\*/|\]\]>)\Z")
-# A string, or what is between strings: a comment, or a comma before a closing bracket.
-# What is not closed goes to the end, so that no place is read twice.
-_REPAIRS = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|//[^\n]*|/\*.*?(?:\*/|\Z)|,(?=\s*[}\]])', re.DOTALL)
+# A string, or what is between strings: a comment; then a comma before a closing bracket. What is not closed goes to the end, so that
+# no place is read twice.
+_STRING = r'("(?:[^"\\]|\\.)*+(?:"|\\?\Z))'
+_COMMENT = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_COMMA = re.compile(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
 _STATE = re.compile(
     r"(?:window|self|globalThis)\s*(?:\.\s*|\[\s*[\"'])(__\w{2,40}__|INITIAL_STATE)(?:[\"']\s*\])?\s*=\s*(?=[{\[])"
 )
@@ -83,7 +85,9 @@ def _values(decoder: json.JSONDecoder, text: str) -> tuple[list[Any], bool]:
 
 
 def _repaired(text: str) -> str:
-    return _REPAIRS.sub(lambda match: match.group(1) or "", text)
+    for pattern in (_COMMENT, _COMMA):
+        text = pattern.sub(lambda match: match.group(1) or "", text)
+    return text
 
 
 def linked_data(scripts: list[str]) -> list[dict[str, Any]]:

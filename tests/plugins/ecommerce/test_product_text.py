@@ -140,6 +140,20 @@ def test_an_article_that_names_a_price_is_no_product():
     assert about(html, "Flour rose.").text == "Flour rose."
 
 
+def test_a_ticket_for_an_event_is_no_product():
+    event = {"@type": "MusicEvent", "name": "An evening of quartets", "offers": {"price": 20, "priceCurrency": "EUR"}}
+    html = f'<h1>An evening of quartets</h1><p class="price">€20.00</p>{script(event)}'
+    assert about(html, "Two quartets.").text == "Two quartets."
+
+
+def test_a_product_on_a_page_with_another_title_and_accessories_without_price():
+    parts = [{"@type": "Product", "name": f"Castor {n}"} for n in range(3)]
+    html = f"<title>Photo gallery</title>{script([*parts, item(CHAIR)])}"
+    assert about(html).metadata["product"]["name"] == CHAIR.name
+    alone = f"<title>Photo gallery</title>{script(item(CHAIR))}"
+    assert about(alone).metadata["product"]["name"] == CHAIR.name
+
+
 def test_formats_complete_each_other_and_the_surer_one_wins():
     head = (
         '<meta property="product:price:amount" content="1.00"><meta property="product:price:currency" content="GBP">'
