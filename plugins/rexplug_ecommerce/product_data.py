@@ -16,8 +16,8 @@ _SURE = 0.75
 """Share of the words of a product's name that must be in the page's heading or title if several products are on the page."""
 _MOST_LISTED = 50
 _OTHER_SUBJECTS = (
-    "Article", "BlogPosting", "Course", "CreativeWork", "DiscussionForumPosting", "Event", "Festival", "HowTo", "JobPosting", "Movie",
-    "MusicRecording", "QAPage", "Recipe", "Report", "TVSeries",
+    "Article", "BlogPosting", "Course", "CreativeWork", "DiscussionForumPosting", "Event", "Festival", "HowTo", "JobPosting",
+    "Movie", "MusicRecording", "QAPage", "Recipe", "Report", "TVSeries",
 )  # fmt: skip
 _LABELS = {
     "brand": "brand|manufacturer|make|marke|hersteller|marque|fabricant|marca|fabricante|produttore|merk|merknaam|"
@@ -41,8 +41,8 @@ def page_products(data: Mapping[str, Any]) -> tuple[Product | None, list[Product
     """(the product that the page is about, or None; the products of a page that lists several).
 
     A format that describes one product means that one, unless its name and the page's heading have no word in common; of several,
-    the one whose name the heading or title contains, or the only one with a price. JSON-LD is trusted most, then microdata, RDFa, the shop's state, Open Graph,
-    and what the page shows; a less trusted format only adds what is missing.
+    the one whose name the heading or title contains, or the only one with a price. JSON-LD is trusted most, then microdata, RDFa,
+    the shop's state, Open Graph, and what the page shows; a less trusted format only adds what is missing.
     """
     language = str(data.get("language") or "")
     meta = data["meta"] if isinstance(data.get("meta"), Mapping) else {}

@@ -19,8 +19,8 @@ _MOST_REFERENCES = 2000
 _AROUND = "\ufeff \t\r\n;"
 _OPENING = re.compile(r"<!--[^{\[]{0,1000}?-->\s*|<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/|<!\[CDATA\[")
 _CLOSING = re.compile(r"(?:-->|//\s*\]\]>|/\*\s*\]\]>\s*\*/|\]\]>)\Z")
-# A string, or what is between strings: a comment; then a comma before a closing bracket. What is not closed goes to the end, so that
-# no place is read twice.
+# A string, or what is between strings: a comment; then a comma before a closing bracket. What is not closed goes to the end, so
+# that no place is read twice.
 _STRING = r'("(?:[^"\\]|\\.)*+(?:"|\\?\Z))'
 _COMMENT = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _COMMA = re.compile(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
