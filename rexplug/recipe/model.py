@@ -54,8 +54,8 @@ class Model(Section):
     """Attention backend; `auto` takes the fastest that this machine has and logs which: on a GPU FlashAttention 4, 3 or 2,
     whichever package is installed, else torch's own."""
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
-    """Number format of the forward pass; `auto` is bf16 on a GPU and fp32 on a CPU. `tf32` is fp32 with matrix products in
-    TF32 on a GPU. A CPU trains in fp32 only."""
+    """Number format of matrix products; weights, the optimizer's state and the loss are fp32. `auto` is bf16 on a GPU and fp32
+    on a CPU, where bf16 needs AVX512-BF16 or AMX. `tf32` is for GPUs."""
     residual: Literal["fp32", "bf16"] = "fp32"
     """Number format of the residual stream where `precision` is bf16. bf16 moves less memory (2 to 3 % faster on an H200) and
     rounds the sum after every layer; the effect on quality has not been measured."""
