@@ -1,0 +1,121 @@
+"""The shingles of the candidates of a shard in one file, so that any two documents are compared without reading their texts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from rexplug.corpus.deduplicate.minhash import shingles
+from rexplug.corpus.deduplicate.normalize import numbers_in, simplified
+from rexplug.io.atomic import replacing
+from rexplug.io.tabular import open_parquet
+from rexplug.recipe.schema import MinHash
+
+Hashes = NDArray[np.uint64]
+_OPEN = 64
+"""Files that are open at a time."""
+
+
+def write_shingles(documents: Path, rows: NDArray[np.int64], options: MinHash, target: Path) -> None:
+    """Write the shingles and the numbers of some documents.
+
+    Args:
+        documents: Parquet file with the column `text`.
+        rows: of the documents, ascending.
+        options: how texts are normalised and divided.
+        target: all hashes one after the other, then the rows, the ends of each document's shingles and numbers, and the count.
+    """
+    ends: list[int] = [0]
+    with replacing(target) as temporary, temporary.open("wb") as out:
+        for text in _texts(documents, rows):
+            plain = simplified(text, options.numbers)
+            numbers = numbers_in(plain) if options.same_numbers else ()
+            for hashes in (shingles(plain, options.words), _hashed(numbers)):
+                out.write(hashes.tobytes())
+                ends.append(ends[-1] + len(hashes))
+        for values in (rows, ends, [len(rows)]):
+            out.write(np.array(values, np.int64).tobytes())
+
+
+def _hashed(words: set[str] | tuple[()]) -> Hashes:
+    return np.sort(np.array([xxhash.xxh64_intdigest(word) for word in words], np.uint64))
+
+
+def _texts(documents: Path, rows: NDArray[np.int64]) -> Iterator[str]:
+    """The texts of some rows; groups of rows without any are not read."""
+    first = 0
+    with open_parquet(documents) as reader:
+        for group in range(reader.num_row_groups):
+            count = reader.metadata.row_group(group).num_rows
+            low, high = np.searchsorted(rows, (first, first + count))
+            if high > low:
+                column = reader.read_row_group(group, columns=["text"])["text"]
+                yield from column.take(rows[low:high] - first).to_pylist()
+            first += count
+
+
+class _File:
+    """The hashes of one shard's candidates, mapped into memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._values = np.memmap(path, "<u8", "r")
+        count = int(self._values[-1])
+        self._rows = np.array(self._values[-3 * count - 2 : -2 * count - 2], np.int64)
+        self._ends = np.array(self._values[-2 * count - 2 : -1], np.int64)
+
+    def get(self, row: int) -> tuple[Hashes, Hashes]:
+        at = 2 * int(np.searchsorted(self._rows, row))
+        start, middle, end = self._ends[at : at + 3].tolist()
+        return np.array(self._values[start:middle]), np.array(self._values[middle:end])
+
+
+class ShingleStore:
+    """Reads what `write_shingles` wrote for the shards of a folder; a limited number of files is open at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._open: OrderedDict[int, _File] = OrderedDict()
+
+    def get(self, place: int) -> tuple[Hashes, Hashes]:
+        """The sorted hashes of the shingles and of the numbers of the document at a place."""
+        number = place >> 32
+        if number not in self._open:
+            if len(self._open) >= _OPEN:
+                self._open.popitem(last=False)
+            self._open[number] = _File(shingle_file(self.folder, number))
+        self._open.move_to_end(number)
+        return self._open[number].get(place & 0xFFFFFFFF)
+
+
+def shingle_file(folder: Path, number: int) -> Path:
+    """The file of a shard."""
+    return folder / f"{number:05d}.shingles"
+
+
+def similarity(a: Hashes, b: Hashes) -> float:
+    """Jaccard similarity of two sorted arrays of distinct values: common values as a share of all."""
+    if len(a) > len(b):
+        a, b = b, a
+    if not len(a):
+        return 0.0
+    common = count_common(a, b)
+    return common / (len(a) + len(b) - common)
+
+
+def count_common(a: Hashes, b: Hashes) -> int:
+    """How many values of `a` occur in `b`; both sorted and distinct."""
+    if not len(a) or not len(b):
+        return 0
+    at = np.minimum(np.searchsorted(b, a), len(b) - 1)
+    return int(np.count_nonzero(b[at] == a))
+
+
+def numbers_conflict(a: Hashes, b: Hashes) -> bool:
+    """Whether each of two documents has a number that the other lacks."""
+    common = count_common(a, b)
+    return common < len(a) and common < len(b)
