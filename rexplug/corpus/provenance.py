@@ -101,7 +101,7 @@ def _verdicts(
 def _twin(corpus: Path, document: Document, values: Mapping[str, Any]) -> dict[str, Any] | None:
     """The document that a duplicate repeats, as deduplication noted it; None in a corpus from before it did."""
     source, id = values.get("twin_source"), values.get("twin")
-    if source is None:
+    if source is None or id is None:
         return None
     for part in PARTS:
         for path in files_in(corpus / source / part):

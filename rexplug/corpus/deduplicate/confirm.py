@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rexplug.corpus.deduplicate.pairs import PAIR, Pairs, distinct, nodes_file, save, shard_bounds
 from rexplug.corpus.deduplicate.shingle_store import (
     ShingleStore,
-    numbers_conflict,
+    each_has_others,
     shingle_file,
     similarity,
     write_shingles,
@@ -67,13 +67,13 @@ def confirm_pairs(pairs: Sequence[Path], first: int, count: int, options: MinHas
 
 
 def _confirmed(pairs: Pairs, options: MinHash, store: ShingleStore) -> NDArray[np.float32]:
-    """The similarity of each pair, NaN where it is too low or their numbers differ."""
+    """The similarity of each pair, NaN where it is too low or the documents differ in what `differ` names."""
     alike = np.full(len(pairs), np.nan, np.float32)
     worse, better = pairs["worse"].tolist(), pairs["better"].tolist()
     # Pairs with the same better document follow each other, so files are opened in their order.
     for place in np.lexsort((pairs["worse"], pairs["better"])).tolist():
-        (a, numbers_a), (b, numbers_b) = store.get(better[place]), store.get(worse[place])
-        if options.same_numbers and numbers_conflict(numbers_a, numbers_b):
+        (a, marks_a), (b, marks_b) = store.get(better[place]), store.get(worse[place])
+        if options.differ != "none" and each_has_others(marks_a, marks_b):
             continue
         value = similarity(a, b)
         if value >= options.similarity:

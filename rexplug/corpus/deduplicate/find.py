@@ -196,7 +196,7 @@ class _Search:
             f"{self.name}: {len(large):,} {'document has' if len(large) == 1 else 'documents have'} {LARGE_GROUP} "
             f"near-duplicates or more, {int(counts[large].sum()):,} in all; most: {', '.join(examples)}. Look at some with "
             "`rexplug corpus why`; if they are different products, raise `curation.minhash.similarity`, or write "
-            "`minhash: {numbers: keep, same_numbers: true}`"
+            "`minhash: {numbers: keep, differ: words}`"
         )
 
 

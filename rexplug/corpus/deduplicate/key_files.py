@@ -83,7 +83,7 @@ def read_range(files: Sequence[KeyFile], column: int, part: int, count: int) -> 
     """All keys of one of `count` ranges, not sorted."""
     between = edges(count)[max(part - 1, 0) : part + 1] if count > 1 else []
     first = 0 if part == 0 else 1
-    pieces = [np.zeros(0, KEY)]
+    pieces: list[Keys] = [np.zeros(0, KEY)]
     for file in files:
         bounds = file.bounds(column, between)
         start, stop = bounds[first], bounds[first + 1]
@@ -96,7 +96,7 @@ def _blocks(files: Sequence[KeyFile], column: int, count: int) -> Iterator[Keys]
     """The keys of a column of several files, sorted, range by range."""
     bounds = [file.bounds(column, edges(count)) for file in files]
     for part in range(count):
-        pieces = [np.zeros(0, KEY)]
+        pieces: list[Keys] = [np.zeros(0, KEY)]
         pieces += [
             file.read(column, bound[part], bound[part + 1])
             for file, bound in zip(files, bounds, strict=True)

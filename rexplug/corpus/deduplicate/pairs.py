@@ -95,7 +95,8 @@ def distinct(pairs: Pairs) -> Pairs:
     if not len(ordered):
         return ordered
     new = (ordered["worse"][1:] != ordered["worse"][:-1]) | (ordered["better"][1:] != ordered["better"][:-1])
-    return ordered[np.concatenate([[True], new])]
+    kept: Pairs = ordered[np.concatenate([[True], new])]
+    return kept
 
 
 def shard_bounds(places: NDArray[np.uint64], first: int, stop: int) -> tuple[int, int]:

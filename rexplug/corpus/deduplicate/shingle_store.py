@@ -15,6 +15,7 @@ from rexplug.corpus.deduplicate.normalize import numbers_in, simplified
 from rexplug.io.atomic import replacing
 from rexplug.io.tabular import open_parquet
 from rexplug.recipe.schema import MinHash
+from rexplug.text.words import split_words_and_marks
 
 Hashes = NDArray[np.uint64]
 _OPEN = 64
@@ -22,27 +23,33 @@ _OPEN = 64
 
 
 def write_shingles(documents: Path, rows: NDArray[np.int64], options: MinHash, target: Path) -> None:
-    """Write the shingles and the numbers of some documents.
+    """Write the shingles of some documents, and the words that tell them apart.
 
     Args:
         documents: Parquet file with the column `text`.
         rows: of the documents, ascending.
         options: how texts are normalised and divided.
-        target: all hashes one after the other, then the rows, the ends of each document's shingles and numbers, and the count.
+        target: all hashes one after the other, then the rows, the ends of each document's shingles and words, and the count.
     """
     ends: list[int] = [0]
     with replacing(target) as temporary, temporary.open("wb") as out:
         for text in _texts(documents, rows):
             plain = simplified(text, options.numbers)
-            numbers = numbers_in(plain) if options.same_numbers else ()
-            for hashes in (shingles(plain, options.words), _hashed(numbers)):
+            for hashes in (shingles(plain, options.words), _hashed(_marks(plain, options))):
                 out.write(hashes.tobytes())
                 ends.append(ends[-1] + len(hashes))
         for values in (rows, ends, [len(rows)]):
             out.write(np.array(values, np.int64).tobytes())
 
 
-def _hashed(words: set[str] | tuple[()]) -> Hashes:
+def _marks(plain: str, options: MinHash) -> set[str]:
+    """The words by which documents are told apart."""
+    if options.differ == "words":
+        return set(split_words_and_marks(plain)).difference(options.ignored)
+    return numbers_in(plain) if options.differ == "numbers" else set()
+
+
+def _hashed(words: set[str]) -> Hashes:
     return np.sort(np.array([xxhash.xxh64_intdigest(word) for word in words], np.uint64))
 
 
@@ -82,7 +89,7 @@ class ShingleStore:
         self._open: OrderedDict[int, _File] = OrderedDict()
 
     def get(self, place: int) -> tuple[Hashes, Hashes]:
-        """The sorted hashes of the shingles and of the numbers of the document at a place."""
+        """The sorted hashes of the shingles, and of the words that tell documents apart, of the document at a place."""
         number = place >> 32
         if number not in self._open:
             if len(self._open) >= _OPEN:
@@ -115,7 +122,7 @@ def count_common(a: Hashes, b: Hashes) -> int:
     return int(np.count_nonzero(b[at] == a))
 
 
-def numbers_conflict(a: Hashes, b: Hashes) -> bool:
-    """Whether each of two documents has a number that the other lacks."""
+def each_has_others(a: Hashes, b: Hashes) -> bool:
+    """Whether each of two sets has a value that the other lacks; both sorted and distinct."""
     common = count_common(a, b)
     return common < len(a) and common < len(b)

@@ -20,7 +20,7 @@ from rexplug.document_files import read_documents
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Curation, MinHash
 
-DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[2] / "../shared/data"))
+DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[3] / "../shared/data"))
 WORDS = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "klmnprst"]
 BASE = " ".join(WORDS)
 
@@ -191,7 +191,7 @@ def test_groups_are_datatroves_on_real_text(tmp_path):
         for number, each in enumerate(islice(Jsonl(paths=str(path)).documents(Shard(0, 1)), 40)):
             texts.append(each.text[:3000])
             texts += [f"{each.text[:3000]} end", f"New: {each.text[:2800]}"][: number % 3]
-    kept, _ = run(tmp_path, {"web": [texts[::2], texts[1::2]]})
+    kept, _ = run(tmp_path, {"web": [texts[::2], texts[1::2]]}, minhash=MinHash(similarity=0))
     made = config(MinHash(), 3)
     steps = {name: str(tmp_path / "stock" / name) for name in ("signatures", "pairs", "gone")}
     for rank in range(2):
