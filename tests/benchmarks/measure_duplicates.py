@@ -12,7 +12,7 @@ DATA holds the folders chorus-icecat, pc-parts and pricerunner.
   colours and wordings that no text shows to be equal, so that no recall is to be had; the right drops are counted.
 
 Equal texts are left out before, so that only near-duplicates are measured. Precision: drops that do not contradict the document
-that they are said to repeat. Recall: copies that are not kept beside their record.
+that they are said to repeat. Recall: copies of which such a drop leaves one document, and the same with wrong drops counted.
 """
 
 from __future__ import annotations
@@ -180,15 +180,17 @@ def main() -> None:
         shown = Counter(offer.record for offer in offers)
         copies = {record for record, count in shown.items() if count > 1}
         print(f"\n{name}: {len(offers)} documents, {len(copies)} of them copies")
-        print("| settings | dropped | right | precision | recall |\n| --- | ---: | ---: | ---: | ---: |")
+        print("| settings | dropped | right | precision | recall | wrong drops counted |\n" + "| --- |" + " ---: |" * 5)
         for title, minhash in settings().items():
             with tempfile.TemporaryDirectory() as folder:
                 found = drops(offers, minhash, Path(folder))
             wrong = [pair for pair in found.items() if contradict(offers[pair[0]], offers[pair[1]])]
-            gone = {offers[number].record for number in found} & copies
+            right = found.items() - set(wrong)
+            gone = {offers[number].record for number, _ in right} & copies
+            any_gone = {offers[number].record for number in found} & copies
             precision = f"{1 - len(wrong) / len(found):.3f}" if found else ""
-            recall = f"{len(gone) / len(copies):.3f}" if copies else ""
-            print(f"| {title} | {len(found)} | {len(found) - len(wrong)} | {precision} | {recall} |", flush=True)
+            recall, with_wrong = (f"{len(part) / len(copies):.3f}" if copies else "" for part in (gone, any_gone))
+            print(f"| {title} | {len(found)} | {len(right)} | {precision} | {recall} | {with_wrong} |", flush=True)
             for a, b in wrong[: options.wrong]:
                 print(f"    {offers[a].text[:300]!r}\n    {offers[b].text[:300]!r}")
 

@@ -27,7 +27,9 @@ from rexplug.corpus.deduplicate.twins import (
     Drops,
     ShardFiles,
     ids_of,
+    save_shards,
     write_drops,
+    write_twin_ids,
 )
 from rexplug.errors import brief
 from rexplug.executors import Job, run_jobs
@@ -166,18 +168,25 @@ class _Search:
         return [(first, min(first + size, len(self.shards))) for first in range(0, len(self.shards), size)]
 
     def _write(self, drops: Drops) -> None:
-        path = self.folder / "drops.npy"
-        save(path, drops)
+        by_place, by_twin = self.folder / "drops.npy", self.folder / "drops-by-twin.npy"
+        shards = self.folder / "shards.pickle"
+        save_shards(self.shards, shards)
+        save(by_place, drops)
+        save(by_twin, drops[np.argsort(drops["twin"], kind="stable")])
+        jobs, ids = [], []
+        for first, stop in self._groups():
+            target = self.folder / "twins" / f"{first:05d}.arrow"
+            arguments: tuple[Any, ...] = (shards, first, stop, by_twin, target)
+            record = target.with_suffix(".json")
+            jobs.append(Job(f"{self.name}, twins from shard {first + 1}", write_twin_ids, arguments, record))
+            ids.append(target)
+        self._jobs(jobs, "what is repeated")
         jobs = []
         for first, stop in self._groups():
             record = self.folder / "written" / f"{first:05d}.json"
-            jobs.append(
-                Job(
-                    f"{self.name}, duplicates from shard {first + 1}", write_drops,
-                    (self.shards, first, stop, path, record), record,
-                )
-            )  # fmt: skip
-        self._jobs(jobs, "what is repeated")
+            arguments = (shards, first, stop, by_place, ids, record)
+            jobs.append(Job(f"{self.name}, duplicates from shard {first + 1}", write_drops, arguments, record))
+        self._jobs(jobs, "what is dropped")
         self._warn(drops)
 
     def _warn(self, drops: Drops) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,30 +33,91 @@ class ShardFiles:
     drops: Path
 
 
-def write_drops(shards: Sequence[ShardFiles], first: int, stop: int, drops: Path, record: Path) -> int:
+def save_shards(shards: Sequence[ShardFiles], path: Path) -> None:
+    """Write the list of all shards once for all jobs, instead of sending it with each."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(pickle.dumps(list(shards)))
+
+
+def _load_shards(path: Path) -> list[ShardFiles]:
+    stat = path.stat()
+    return _load_cached(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=4)
+def _load_cached(path: str, modified: int, size: int) -> list[ShardFiles]:
+    shards: list[ShardFiles] = pickle.loads(Path(path).read_bytes())
+    return shards
+
+
+def write_twin_ids(shards_file: Path, first: int, stop: int, by_twin: Path, target: Path) -> int:
+    """Write the ids of the documents in the shards `first` to `stop` that others repeat, with the place of each of the others.
+
+    Each file of documents is opened once, however many shards repeat something in it.
+
+    Args:
+        shards_file: all shards that were compared, as `save_shards` wrote them.
+        first: number of the first shard.
+        stop: number after the last.
+        by_twin: file of all drops, sorted by the place of the twin.
+        target: the file to write, sorted by place; the record beside it is written last.
+    """
+    import pyarrow as pa
+
+    shards = _load_shards(shards_file)
+    known = np.load(by_twin, mmap_mode="r")
+    low, high = shard_bounds(known["twin"], first, stop)
+    here = np.array(known[low:high])
+    ids: list[str] = []
+    for number in range(first, stop):
+        low, high = shard_bounds(here["twin"], number, number + 1)
+        if high > low:
+            rows = (here["twin"][low:high] & np.uint64(2**32 - 1)).astype(np.int64)
+            ids += ids_of(shards[number].documents, rows)
+    order = np.argsort(here["place"], kind="stable")
+    table = pa.table({"place": here["place"][order], "id": pa.array(ids, pa.string()).take(order)})
+    with replacing(target) as temporary, pa.ipc.new_file(temporary, table.schema) as writer:
+        writer.write_table(table)
+    write_json(target.with_suffix(".json"), {"twins": len(here)})
+    return len(here)
+
+
+def _ids_by_place(files: Sequence[Path], first: int, stop: int) -> list[str]:
+    """The ids that the drops in the shards `first` to `stop` repeat, in the order of their places."""
+    import pyarrow as pa
+
+    parts = []
+    for path in files:
+        with pa.memory_map(str(path)) as file:
+            table = pa.ipc.open_file(file).read_all()
+            low, high = shard_bounds(table["place"].to_numpy(), first, stop)
+            part = table.slice(low, high - low)
+            parts.append((part["place"].to_numpy(), part["id"].to_pylist()))
+    places = np.concatenate([place for place, _ in parts])
+    ids = [id for _, part in parts for id in part]
+    return [ids[each] for each in np.argsort(places).tolist()]
+
+
+def write_drops(shards_file: Path, first: int, stop: int, drops: Path, ids: Sequence[Path], record: Path) -> int:
     """Write the dropped rows of the shards `first` to `stop` with the ids of the documents that they repeat.
 
     Args:
-        shards: all shards that were compared.
+        shards_file: all shards that were compared, as `save_shards` wrote them.
         first: number of the first shard to write.
         stop: number after the last.
         drops: file of all drops, sorted by place.
+        ids: the files that `write_twin_ids` wrote.
         record: written last.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    shards = _load_shards(shards_file)
     known = np.load(drops, mmap_mode="r")
     low, high = shard_bounds(known["place"], first, stop)
     here = np.array(known[low:high])
-    ids = np.zeros(len(here), object)
-    order = np.argsort(here["twin"], kind="stable")
+    names = _ids_by_place(ids, first, stop)
     numbers = (here["twin"] >> np.uint64(32)).astype(np.int64)
-    rows = (here["twin"] & np.uint64(2**32 - 1)).astype(np.int64)
-    bounds = np.searchsorted(numbers[order], np.unique(numbers))
-    for places in np.split(order, bounds[1:]):
-        if len(places):
-            ids[places] = ids_of(shards[numbers[places[0]]].documents, rows[places])
     for number in range(first, stop):
         low, high = shard_bounds(here["place"], number, number + 1)
         if high > low:
@@ -63,7 +126,7 @@ def write_drops(shards: Sequence[ShardFiles], first: int, stop: int, drops: Path
                 {
                     "row": (part["place"] & np.uint64(2**32 - 1)).astype(np.uint32),
                     "reason": part["reason"],
-                    "twin": pa.array(ids[low:high].tolist(), pa.string()),
+                    "twin": pa.array(names[low:high], pa.string()),
                     "twin_source": pa.array([shards[n].source for n in numbers[low:high]], pa.string()),
                     "alike": pa.array(part["alike"], from_pandas=True),
                 }
