@@ -317,7 +317,7 @@ def command_section(command: click.Command, context: click.Context) -> list[str]
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
         if record is not None and "--help" not in parameter.opts:
-            rows.append((f"`{record[0]}`", cell(record[1])))
+            rows.append((cell(f"`{record[0]}`"), cell(record[1])))
     if rows:
         lines += table(("option", "meaning"), rows)
     if isinstance(command, click.Group):

@@ -13,11 +13,12 @@ from rexplug.documented import Documented
 
 
 def _or_number(schema: dict[str, Any]) -> None:
-    """Allow a single number in the JSON Schema, instead of the mapping."""
+    """Allow a single number in the JSON Schema, instead of the mapping; within the bounds of its values."""
     mapping = dict(schema)
+    bounds = {key: value for key, value in mapping["properties"]["start"].items() if key in ("minimum", "maximum")}
     description = mapping.pop("description", "")
     schema.clear()
-    schema |= {"description": description, "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, mapping]}
+    schema |= {"description": description, "anyOf": [{"type": "number", **bounds}, mapping]}
 
 
 class Ramp(Documented):

@@ -44,6 +44,7 @@ from rexplug.lazy import lazy_names
 from rexplug.progress import Progress
 
 if TYPE_CHECKING:
+    from rexplug.batches.mask_rates import MaskRates
     from rexplug.components import Component
     from rexplug.corpus.provenance import DocumentOutcome
     from rexplug.pipeline.preflight.report import PreflightReport
@@ -80,6 +81,7 @@ __all__ = [
     "Forecast",
     "GpuForecast",
     "Incomplete",
+    "MaskRates",
     "Memory",
     "ModelResults",
     "PhasePreview",
@@ -148,6 +150,7 @@ __getattr__ = lazy_names(__name__, {
     "rexplug.planning.sources": ("BYTES_PER_TOKEN",),
     "rexplug.recipe": ("Recipe",),
     "rexplug.report.compare": ("Cell", "Comparison"),
+    "rexplug.batches.mask_rates": ("MaskRates",),
     "rexplug.report.preview": ("PhasePreview", "RowPreview", "SamplePreview"),
     "rexplug.report.results": ("ModelResults",),
     "rexplug.tokens.store": ("TokenStore",),

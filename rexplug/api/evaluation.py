@@ -62,7 +62,7 @@ def evaluate(
     from rexplug.run_directory import RunDirectory
 
     reporter = progress_of(progress)
-    specs = [ModelSpec.parse(_written(model)) for model in list_of("models", models, "models")]
+    specs = distinct([ModelSpec.parse(_written(model)) for model in list_of("models", models, "models")])
     precisions = _precisions(precision)
     chosen, folder = strings_of("only", only), path_of("out", out)
     seed = whole_number("seed", seed, at_least=0) if seed is not None else None

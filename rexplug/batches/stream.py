@@ -10,7 +10,7 @@ from typing import Any
 from rexplug.batches.masking import Masker
 from rexplug.batches.mixing import integer_weights
 from rexplug.batches.packing import LOOK_AHEAD, Packer, Window
-from rexplug.batches.position import BatchPlan, GlobalBatch, Position, rank_rows
+from rexplug.batches.position import BatchPlan, GlobalBatch, Position, rank_rows, row_cost
 from rexplug.batches.rows import RowMaker
 from rexplug.batches.samples import SampleRecord, Samples
 from rexplug.components import MaskingPolicy, MixingSchedule, TokenBatch
@@ -211,12 +211,10 @@ class BatchStream:
         Raises:
             PluginError: the masking policy chose a special token, or not exactly its budget.
         """
-        sizes = [sum(sample.length for sample in row) for row in plan.rows]
-        rows = tuple(
-            self._maker.make(plan.rows[number], plan.progress, plan.number, number)
-            for number in (rank_rows(sizes, rank, world) if world > 1 else range(len(sizes)))
-        )
+        lengths = [[sample.length for sample in row] for row in plan.rows]
+        numbers = range(len(lengths)) if world == 1 else rank_rows([row_cost(row) for row in lengths], rank, world)
+        rows = tuple(self._maker.make(plan.rows[number], plan.progress, plan.number, number) for number in numbers)
         return GlobalBatch(
             plan.number, plan.progress, rows, plan.num_tokens, sum(row.num_masked for row in rows),
-            sum(max(self.row_tokens, size) for size in sizes), plan.rows, plan.tokens_of, plan.planned,
+            sum(max(self.row_tokens, sum(row)) for row in lengths), plan.rows, plan.tokens_of, plan.planned,
         )  # fmt: skip

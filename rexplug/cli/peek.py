@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from rexplug.cli import terminal
+from rexplug.cli.mask_rates import masked_shares
 from rexplug.cli.terminal import one_line
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def print_preview(preview: PhasePreview, console: Console) -> None:
         Text(f"{preview.phase}", "bold").append(f" at {preview.progress:.0%}: {mixture}; ", "default")
         .append(f"{preview.rate:.0%} masked by {preview.masking}", "default")
     )  # fmt: skip
+    for name, rates in preview.mask_rates:
+        console.print(Text(f"  {name}: {masked_shares([rates])}", "dim"), soft_wrap=True)
     legend = Text("  ")
     for kind in ("guided", "random"):
         legend.append(_marked(kind, f" {kind} ", console), _STYLES[kind]).append(" ")

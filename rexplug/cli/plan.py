@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rexplug.cli import terminal
+from rexplug.cli.mask_rates import masked_shares
 from rexplug.cli.progress import amount
 from rexplug.cli.sparkline import sparkline
 
@@ -113,6 +114,9 @@ def _print_phase(phase: PlannedPhase, console: Console) -> None:
     masks = phase.mask_rate
     mask_rates = f"{masks[0]:.0%}" if masks[0] == masks[-1] else f"{masks[0]:.0%} to {masks[-1]:.0%}"
     _line(console, "masks", width, sparkline(masks, _WIDTH, top=0.5), "white", f"{mask_rates} by {phase.masking}")
+    for name, use in phase.sources.items():
+        if use.mask_rates:
+            console.print(Text(f"  {'':<{width}} {name}: {masked_shares(use.mask_rates)}"), soft_wrap=True)
     if phase.flops is not None:
         per_token = phase.flops / phase.tokens
         console.print(

@@ -38,6 +38,8 @@ class MaskingPolicy(Component):
     kind: ClassVar[str] = "masking policy"
     channels: ClassVar[tuple[str, ...]] = ()
     """The channels that `choose` reads: `word_start`, `salience` or both."""
+    retired: ClassVar[bool] = False
+    """Whether the policy only describes masks of earlier runs and chooses no more; reports do not show its masks."""
 
     rate: Ramp = Ramp(start=0.3, end=0.3)
     """Share of the tokens that is masked: a number, or `{start: 0.3, end: 0.15}` to change linearly over the phase."""

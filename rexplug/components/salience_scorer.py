@@ -81,8 +81,8 @@ class SalienceScorer(Component):
     def score(self, document: TokenizedDocument) -> NDArray[np.uint8]:
         """The salience of each token, `[num_tokens]`, from 0 (not salient) to 255.
 
-        Adjacent tokens with the same value are one span (a brand of two words, `500 ml`), which guided masking masks as
-        a whole.
+        The higher, the more often guided masking masks a token. Adjacent tokens with the same value are one span (a brand of
+        two words, `500 ml`), which it can mask as a whole.
         """
 
     def explain(self, document: TokenizedDocument) -> Sequence[Reason]:

@@ -5,7 +5,8 @@ does all stages; the others wait, train when it trains, and write nothing. `--pr
 torchrun and Slurm start them on several, which need a shared file system. Importing this package imports no torch.
 """
 
-from rexplug.distributed.environment import adopt_slurm_env, first_host, local_rank, rank, world_size
+from rexplug.distributed.environment import adopt_slurm_env, first_host, gpu_index, local_rank, rank, world_size
+from rexplug.distributed.failures import communication_explained
 from rexplug.distributed.launcher import command_line, launch, launcher_died, peer_lost_exit_code
 from rexplug.distributed.process_group import (
     barrier,
@@ -19,7 +20,7 @@ from rexplug.distributed.process_group import (
 from rexplug.distributed.signals import detach_from_terminal, stop_signals
 
 __all__ = [
-    "adopt_slurm_env", "barrier", "broadcast", "command_line", "connect", "detach_from_terminal", "disconnect",
-    "exit_process", "first_host", "launch", "launcher_died", "local_rank", "peer_lost_exit_code", "rank", "release_workers",
-    "stop_signals", "sum_over_ranks", "world_size",
+    "adopt_slurm_env", "barrier", "broadcast", "command_line", "communication_explained", "connect", "detach_from_terminal",
+    "disconnect", "exit_process", "first_host", "gpu_index", "launch", "launcher_died", "local_rank", "peer_lost_exit_code",
+    "rank", "release_workers", "stop_signals", "sum_over_ranks", "world_size",
 ]  # fmt: skip

@@ -7,6 +7,9 @@ import re
 
 from rexplug.errors import DataError
 
+LAUNCHER_PID = "REXPLUG_LAUNCHER"
+"""Environment variable in which a rank finds the process id of the launcher of `--processes`."""
+
 
 def rank() -> int:
     """The number of this process among all ranks; 0 in a run of one process."""
@@ -26,8 +29,30 @@ def world_size() -> int:
 
 
 def local_rank() -> int:
-    """The number of this process among the ranks of its machine, which is the index of its GPU."""
+    """The number of this process among the ranks of its machine."""
     return env_int("LOCAL_RANK", 0)
+
+
+def gpu_index(num_gpus: int) -> int:
+    """The index of this rank's GPU among the GPUs that it sees: its local rank, or 0 where it sees one of its own alone.
+
+    Args:
+        num_gpus: the number of GPUs that this process sees.
+
+    Raises:
+        DataError: there are fewer GPUs than ranks on this machine.
+    """
+    ranks = max(env_int("LOCAL_WORLD_SIZE", 1), local_rank() + 1)
+    if ranks <= num_gpus:
+        return local_rank()
+    # Slurm's --gpus-per-task shows every task its own GPU, as number 0.
+    by_slurm = "SLURM_PROCID" in os.environ and LAUNCHER_PID not in os.environ
+    if num_gpus == 1 and by_slurm and "CUDA_VISIBLE_DEVICES" in os.environ:
+        return 0
+    raise DataError(
+        f"rank {rank()} of {world_size()} sees {num_gpus} GPU{'s' * (num_gpus != 1)}, but this machine has {ranks} ranks; start at "
+        "most one rank per GPU"
+    )
 
 
 def env_int(name: str, default: int) -> int:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from rexplug.distributed.environment import LAUNCHER_PID
 from rexplug.distributed.signals import detach_from_terminal, stop_signals
 from rexplug.errors import DataError, RunInterrupted
 
@@ -24,19 +25,17 @@ _GRACE_SECONDS = 20.0
 """How long the other ranks have to end by themselves once one of them failed."""
 EXIT_PEER_LOST = 3
 """Exit code of a rank that stops because a peer died."""
-_LAUNCHER_PID = "REXPLUG_LAUNCHER"
-"""Environment variable in which a rank finds the process id of its launcher."""
 
 
 def launcher_died() -> bool:
     """Whether this rank was started by a launcher that has exited."""
-    launcher = os.environ.get(_LAUNCHER_PID)
+    launcher = os.environ.get(LAUNCHER_PID)
     return launcher is not None and os.getppid() != int(launcher)
 
 
 def peer_lost_exit_code() -> int:
     """The exit code of a rank that stops because a peer died: `EXIT_PEER_LOST` for our launcher, else 2."""
-    return EXIT_PEER_LOST if _LAUNCHER_PID in os.environ else 2
+    return EXIT_PEER_LOST if LAUNCHER_PID in os.environ else 2
 
 
 def launch(num_ranks: int, arguments: Sequence[str], logs: Path) -> int:
@@ -58,7 +57,7 @@ def launch(num_ranks: int, arguments: Sequence[str], logs: Path) -> int:
     """
     logs.mkdir(parents=True, exist_ok=True)
     shared = os.environ | {"WORLD_SIZE": str(num_ranks), "LOCAL_WORLD_SIZE": str(num_ranks), "NODE_RANK": "0"}
-    shared |= {_LAUNCHER_PID: str(os.getpid()), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    shared |= {LAUNCHER_PID: str(os.getpid()), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     # Ranks that share the cores must not each start a thread per core.
     shared.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_ranks)))
     processes: list[subprocess.Popen[bytes]] = []
@@ -99,7 +98,8 @@ def _wait_for_ranks(processes: Sequence[subprocess.Popen[bytes]]) -> list[int | 
     killed: set[int] = set()
     while any(process.poll() is None for process in processes):
         time.sleep(0.05)
-        if failed_at is None and any(process.poll() not in (None, 0) for process in processes):
+        # 130: it was asked to stop, and has saved; others may still be writing a checkpoint.
+        if failed_at is None and any(process.poll() not in (None, 0, 130) for process in processes):
             failed_at = time.monotonic()
         if failed_at is not None and time.monotonic() - failed_at > _GRACE_SECONDS:
             for rank, process in enumerate(processes):
@@ -120,9 +120,11 @@ def _exit_code(codes: Sequence[int | None], signalled: bool, logs: Path) -> int:
     killed = next(((rank, code) for rank, code in enumerate(codes) if code is not None and code < 0), None)
     if killed is not None and not signalled:
         name = signal.Signals(-killed[1]).name
+        # So torch ends a rank in which NCCL failed or another rank did not come for half an hour.
+        why = ", perhaps by NCCL's watchdog, whose message is in its output" if name == "SIGABRT" else ""
         raise DataError(
-            f"rank {killed[0]} of {len(codes)} was ended by {name}; the other ranks were stopped. The same command resumes "
-            f"from the last checkpoint (the output of ranks other than 0 is in {logs})"
+            f"rank {killed[0]} of {len(codes)} was ended by {name}{why}; the other ranks were stopped. The same command "
+            f"resumes from the last checkpoint (the output of ranks other than 0 is in {logs})"
         )
     if signalled and any(code not in (0, 130) for code in codes):
         raise RunInterrupted("interrupted; the same command resumes from the last checkpoint")

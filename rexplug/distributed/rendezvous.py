@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -52,11 +54,7 @@ def rendezvous_store(host: str, port: int, seconds: float) -> Any:
     from torch.distributed.rendezvous import rendezvous
 
     deadline = time.monotonic() + seconds
-    timed_out = DataError(
-        f"rank {rank()} of {world_size()} waited {seconds:.0f} s for the other ranks at {host}:{port}; were all "
-        f"{world_size()} started, with the same MASTER_ADDR and MASTER_PORT, and can they reach each other? "
-        "(REXPLUG_RENDEZVOUS_SECONDS sets how long they wait)"
-    )
+    timed_out = _timed_out(f"{host}:{port}", seconds)
     _wait_for_address(host, port, min(seconds, _RESOLVE_SECONDS))
     if rank() == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         try:
@@ -82,6 +80,48 @@ def rendezvous_store(host: str, port: int, seconds: float) -> Any:
     if "timed out" in reason.lower() or time.monotonic() >= deadline:
         raise timed_out
     raise DataError(f"rank {rank()} of {world_size()} cannot connect to the other ranks at {host}:{port}: {reason}")
+
+
+def _timed_out(where: str, seconds: float) -> DataError:
+    return DataError(
+        f"rank {rank()} of {world_size()} waited {seconds:.0f} s for the other ranks at {where}; were all "
+        f"{world_size()} started, with the same MASTER_ADDR and MASTER_PORT, and can they reach each other? "
+        "(REXPLUG_RENDEZVOUS_SECONDS sets how long they wait)"
+    )
+
+
+def compare_ranks(store: Any, kind: Mapping[str, str], seconds: float) -> None:
+    """Check that all ranks have the same kind of device and the same versions: with others they would wait for each other.
+
+    Args:
+        store: torch's store, which all ranks have reached.
+        kind: what must be equal: `device`, `GPU` or `CPU`, and the version of each package by its name.
+        seconds: how long to wait for the other ranks.
+
+    Raises:
+        DataError: a rank differs from rank 0, or did not come.
+    """
+    keys = [f"rexplug/rank-{number}" for number in range(world_size())]
+    try:
+        store.set(keys[rank()], json.dumps(dict(kind)))
+        store.wait(keys, timedelta(seconds=seconds))
+        kinds = [json.loads(store.get(key)) for key in keys]
+    except RuntimeError:
+        raise _timed_out("the store", seconds) from None
+    for number, theirs in enumerate(kinds):
+        for name, value in kinds[0].items():
+            if theirs.get(name) == value:
+                continue
+            if name == "device":
+                with_gpu, without = (number, 0) if value == "CPU" else (0, number)
+                raise DataError(
+                    f"rank {without} of {world_size()} has no GPU that torch can use, and rank {with_gpu} has one; all need "
+                    "one, or none (CUDA_VISIBLE_DEVICES= hides them)"
+                )
+            raise DataError(
+                f"rank {number} of {world_size()} runs {name} {theirs.get(name)}, and rank 0 {value}; install the same "
+                "version for all"
+            )
 
 
 def _wait_for_address(host: str, port: int, seconds: float) -> None:

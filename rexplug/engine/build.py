@@ -61,7 +61,9 @@ def build(job: PhaseJob, origin: Origin) -> Trainee:
     meta_model = None
     if parallel == "fsdp":
         meta_model = meta_copy(model)
-        shard(composer_model, hardware.device)
+        # On a CPU the products round what they multiply.
+        half = hardware.precision == "bf16" and hardware.on_gpu
+        shard(composer_model, hardware.device, torch.bfloat16 if half else None)
     if hardware.compiled:
         compile_layers(model)
     optimizer = build_optimizer(model, phase)

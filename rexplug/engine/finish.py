@@ -12,7 +12,6 @@ from rexplug.batches import BatchStream, Position
 from rexplug.engine.build import Trainee
 from rexplug.engine.checkpointer import Checkpointer
 from rexplug.engine.checkpoints import FINAL
-from rexplug.engine.fit import lost_rank_explained
 from rexplug.engine.job import PhaseJob, PhaseState
 from rexplug.errors import DataError, RunInterrupted
 from rexplug.model.rope import thetas
@@ -46,7 +45,7 @@ def finish(
         raise DataError(
             f"phase '{job.phase.name}' ended without a single step: every batch was skipped; the warnings above say why"
         )
-    with lost_rank_explained():
+    with distributed.communication_explained():
         if new_steps:
             checkpointer.finish(state)
         distributed.barrier()  # no rank may read the final checkpoint before it is written
@@ -66,7 +65,7 @@ def _summary(job: PhaseJob, trainee: Trainee, state: PhaseState, warnings: Seque
         "epochs": _epochs(job.stream, state.position), "context": job.phase.context,
         "microbatch_tokens": job.stream.row_tokens, "backend": hardware.backend, "why": hardware.backend_reason,
         "device": hardware.device.type, "device_name": hardware.device_name if hardware.on_gpu else "",
-        "precision": hardware.precision, "compiled": hardware.compiled,
+        "precision": hardware.precision, "instructions": hardware.instructions, "compiled": hardware.compiled,
         "deterministic": hardware.deterministic, "threads": torch.get_num_threads(),
         "processes": distributed.world_size(), "parallel": trainee.parallel, "rope_theta": thetas(trainee.model),
         "checkpoint": str(job.folder / FINAL), "warnings": list(warnings),

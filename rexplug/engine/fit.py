@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from rexplug import distributed
 from rexplug.batches import PositionLog
@@ -16,9 +16,10 @@ from rexplug.engine.job import Evaluate, PhaseJob, PhaseState
 from rexplug.engine.loader import data_spec
 from rexplug.engine.loggers import make_loggers
 from rexplug.engine.metrics import MetricsFile, Throughput
+from rexplug.engine.sharding import keep_gradients, our_replicas
 from rexplug.engine.stop_request import StopRequest
 from rexplug.engine.trainer import PhaseTrainer
-from rexplug.errors import RankLost, RunInterrupted
+from rexplug.errors import RunInterrupted
 
 
 def fit(
@@ -59,7 +60,7 @@ def fit(
     log = PositionLog(job.folder / POSITIONS, stream, state.step) if job.writes else nullcontext()
     with (
         stop.listening(),
-        lost_rank_explained(),
+        distributed.communication_explained(),
         memory(),
         matmul_precision(hardware.precision),
         log as positions,
@@ -68,47 +69,33 @@ def fit(
             job, state, stop, checkpointer, evaluate, metrics, positions,
             Throughput(trainee.model.config, hardware.device, hardware.precision, distributed.world_size()),
         )  # fmt: skip
-        trainer = PhaseTrainer(
-            count=callback.count,
-            model=trainee.composer_model,
-            train_dataloader=data_spec(
-                stream, state.position, distributed.rank(), distributed.world_size(), hardware.loader_workers
-            ),
-            optimizers=trainee.optimizer,
-            max_duration=f"{phase.tokens - state.tokens}tok",
-            device=composer_device(hardware.device, tf32=hardware.precision == "tf32"),
-            precision="amp_bf16" if hardware.precision == "bf16" and hardware.on_gpu else "fp32",
-            callbacks=[callback],
-            loggers=make_loggers(job.recipe, phase.name, job.run) if job.writes else [],
-            progress_bar=False,
-            log_to_console=False,
-            device_train_microbatch_size=hardware.rows_per_microbatch(phase, stream.row_tokens),
-            accumulate_train_batch_on_tokens=True,
-            seed=job.recipe.seed_of_training,
-            run_name=f"{job.recipe.name}-{phase.name}",
-        )
+        with our_replicas():
+            trainer = PhaseTrainer(
+                count=callback.count,
+                model=trainee.composer_model,
+                train_dataloader=data_spec(
+                    stream, state.position, distributed.rank(), distributed.world_size(), hardware.loader_workers
+                ),
+                optimizers=trainee.optimizer,
+                max_duration=f"{phase.tokens - state.tokens}tok",
+                device=composer_device(hardware.device, tf32=hardware.precision == "tf32"),
+                precision="amp_bf16" if hardware.precision == "bf16" and hardware.on_gpu else "fp32",
+                callbacks=[callback],
+                loggers=make_loggers(job.recipe, phase.name, job.run) if job.writes else [],
+                progress_bar=False,
+                log_to_console=False,
+                device_train_microbatch_size=hardware.rows_per_microbatch(phase, stream.row_tokens),
+                accumulate_train_batch_on_tokens=True,
+                seed=job.recipe.seed_of_training,
+                run_name=f"{job.recipe.name}-{phase.name}",
+            )
+        if trainee.parallel == "ddp":
+            keep_gradients(trainee.optimizer)
         trainer.fit()
         trainer.close()
         if state.stopped and not stream.done(state.position):
+            distributed.barrier()  # a rank that ends before rank 0 has written the checkpoint would be taken for lost
             raise RunInterrupted(
                 f"stopped in phase '{phase.name}' after step {state.step} ({state.tokens:,} of {phase.tokens:,} tokens); "
                 "saved; the same command resumes from here"
             )
-
-
-@contextmanager
-def lost_rank_explained() -> Iterator[None]:
-    """Turn the communication library's errors about a lost rank into one sentence.
-
-    Raises:
-        RankLost: another rank is gone.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        lost = any(word in str(error) for word in ("gloo", "Connection", "NCCL", "nccl", "ProcessGroup"))
-        if distributed.world_size() == 1 or not lost:
-            raise
-        raise RankLost(
-            f"rank {distributed.rank()} lost another rank and ends; the same command resumes from the last checkpoint"
-        ) from None

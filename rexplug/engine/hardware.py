@@ -13,6 +13,7 @@ import torch
 from rexplug import distributed
 from rexplug.model.attention import choose_backend
 from rexplug.model.compile import choose_compile
+from rexplug.model.cpu.instructions import bf16_instructions
 from rexplug.model.precision import choose_precision
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
@@ -42,8 +43,9 @@ class Hardware:
         Raises:
             DataError: the recipe asks for something that this machine does not have.
         """
-        local_rank = distributed.local_rank()
-        device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+        device = torch.device("cpu")
+        if torch.cuda.is_available():
+            device = torch.device("cuda", distributed.gpu_index(torch.cuda.device_count()))
         precision = choose_precision(recipe.model.precision, device)
         asked = recipe.model.deterministic
         backend = choose_backend(recipe.model.attention, device, precision, deterministic=asked)
@@ -54,6 +56,11 @@ class Hardware:
     def on_gpu(self) -> bool:
         """Whether the device is a GPU."""
         return self.device.type == "cuda"
+
+    @property
+    def instructions(self) -> str:
+        """The instructions that a CPU multiplies bf16 matrices with, `AVX512-BF16` or `AMX`; empty in other number formats."""
+        return bf16_instructions() if self.precision == "bf16" and not self.on_gpu else ""
 
     @property
     def device_name(self) -> str:

@@ -55,7 +55,7 @@ def train_phase(
 
     Returns:
         What run.json keeps: tokens, steps, seconds, tokens per second, smoothed loss and accuracy at the end, epochs per
-        source, backend and why, device, precision, whether deterministic, thetas, warnings.
+        source, backend and why, device, precision and the CPU's instructions for it, whether deterministic, thetas, warnings.
 
     Raises:
         RunInterrupted: SIGTERM, SIGINT or SIGHUP came; a checkpoint was written.
@@ -115,6 +115,7 @@ def _announce(job: PhaseJob, trainee: Trainee) -> None:
     processes = ""
     if distributed.world_size() > 1:
         processes = f", {distributed.world_size()} processes with {trainee.parallel} ({trainee.parallel_reason})"
+    precision = f"{hardware.precision} ({hardware.instructions})" if hardware.instructions else hardware.precision
     compiled = deterministic = ""
     if hardware.compiled or hardware.on_gpu:  # nobody expects compiled layers on a CPU
         compiled = f", {'' if hardware.compiled else 'not '}compiled ({hardware.compile_reason})"
@@ -122,5 +123,5 @@ def _announce(job: PhaseJob, trainee: Trainee) -> None:
         deterministic = ", deterministic"
     job.progress.note(
         f"  {phase.name}: {phase.tokens:,} tokens at {phase.context:,}, attention '{hardware.backend}' "
-        f"({hardware.backend_reason}), {hardware.device.type}, {hardware.precision}{compiled}{deterministic}{processes}"
+        f"({hardware.backend_reason}), {hardware.device.type}, {precision}{compiled}{deterministic}{processes}"
     )

@@ -1,23 +1,28 @@
 """How ranks hold a model: each the full model (DDP), or each a shard of every weight (FSDP).
 
-With FSDP a weight, its gradient and its moments are sharded along their first dimension over the ranks; the weights of a layer
-are gathered while it computes. Checkpoints hold full weights and full moments in either case, so a run resumes with another
-number of ranks, or with the other strategy.
+With DDP the gradients of a step are summed over the ranks once, during the backward pass of its last row. With FSDP a weight,
+its gradient and its moments are sharded along their first dimension over the ranks; the weights of a layer are gathered while
+it computes, and gradients are summed over the ranks after each row, so that no rank holds all of them. Checkpoints hold full
+weights and full moments in either case, so a run resumes with another number of ranks, or with the other strategy.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from composer.trainer import trainer as composer_trainer
 from composer.utils import dist
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
 
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.hardware import device_memory
@@ -45,20 +50,63 @@ def choose_parallel(requested: str, needed: int, device: torch.device, world_siz
     )
 
 
-def shard(composer_model: PackedMaskedLM, device: torch.device) -> None:
+def replicate(composer_model: torch.nn.Module, find_unused_parameters: bool = False) -> DistributedDataParallel:
+    """Wrap a model whose gradients are summed over the ranks.
+
+    Gradients are views of the buckets that are communicated, so that they exist once, and buffers, which are constants (RoPE's
+    frequencies), are not sent at every step. DDP's `static_graph` is not set: torch 2.7 does not define it for
+    steps whose first rows are not communicated, and every parameter gets a gradient from every row anyway.
+    """
+    return DistributedDataParallel(
+        composer_model,
+        find_unused_parameters=find_unused_parameters,
+        gradient_as_bucket_view=True,
+        broadcast_buffers=False,
+    )
+
+
+@contextmanager
+def our_replicas() -> Iterator[None]:
+    """Inside the context Composer's trainer wraps models by `replicate`: it has no option for DDP's own options."""
+    name = "prepare_ddp_module"
+    original = getattr(composer_trainer, name)
+    setattr(composer_trainer, name, replicate)
+    try:
+        yield
+    finally:
+        setattr(composer_trainer, name, original)
+
+
+def keep_gradients(optimizer: torch.optim.Optimizer) -> None:
+    """Have the optimizer set gradients to zero where Composer would drop them, which keeps them in DDP's buckets."""
+    zero_grad = partial(type(optimizer).zero_grad, optimizer, set_to_none=False)
+    optimizer.zero_grad = lambda set_to_none=True: zero_grad()  # type: ignore[method-assign]
+
+
+def shard(composer_model: PackedMaskedLM, device: torch.device, gathered: torch.dtype | None = None) -> None:
     """Shard the weights of a model that every rank holds over the ranks, layer by layer.
 
-    The embedding, which is tied to the decoder, the prediction head and the last norm are one unit: they stay gathered from the
-    forward pass to the end of the backward pass.
+    Weights are stored in fp32. Those of layers may be gathered in bf16, which halves what is sent and held; gradients are
+    summed over the ranks in fp32. A layer's input is not rounded: the residual stream keeps its own format. Layers are
+    gathered again for the backward pass.
+
+    The embedding, which is tied to the decoder, the prediction head and the last norm are one unit in fp32, as without FSDP:
+    they stay gathered from the forward pass to the end of the backward pass.
+
+    Args:
+        composer_model: the model.
+        device: of this rank.
+        gathered: number format in which the weights of layers are gathered; that in which they are stored if left out.
     """
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     # gloo cannot average. In fp64 torch divides by itself, and the sum is as exact as that of one process.
-    policy = MixedPrecisionPolicy(reduce_dtype=torch.float64) if device.type == "cpu" else MixedPrecisionPolicy()
+    reduce_dtype = torch.float64 if device.type == "cpu" else torch.float32
+    policy = partial(MixedPrecisionPolicy, reduce_dtype=reduce_dtype, cast_forward_inputs=False)
     encoder = composer_model.model.base_model
     encoder.layer_by_layer = True
     for layer in encoder.layers:
-        fully_shard(layer, mesh=mesh, mp_policy=policy)
-    fully_shard(composer_model, mesh=mesh, mp_policy=policy)
+        fully_shard(layer, mesh=mesh, mp_policy=policy(param_dtype=gathered))
+    fully_shard(composer_model, mesh=mesh, mp_policy=policy())
 
 
 def meta_copy(model: Any) -> Any:
@@ -113,7 +161,7 @@ def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
     """The norm of the full gradient, on its device; with FSDP, squared norms of the ranks' shards are summed."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     local = [gradient.to_local() if isinstance(gradient, DTensor) else gradient for gradient in gradients]
-    norm = torch.nn.utils.get_total_norm(local)
+    norm: Tensor = torch.nn.utils.get_total_norm(local)
     if any(isinstance(gradient, DTensor) for gradient in gradients):
         squares = norm.double() ** 2
         dist.all_reduce(squares, "SUM")

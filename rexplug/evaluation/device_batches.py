@@ -98,7 +98,7 @@ class TokenRows:
         starts, _ = self._starts_and_lengths
         mask = self.mask
         places = starts[:, None] + torch.arange(mask.shape[1], device=values.device)
-        padded = values.index_select(0, places.clamp(max=len(values) - 1).flatten()).unflatten(0, mask.shape)
+        padded: Tensor = values.index_select(0, places.clamp(max=len(values) - 1).flatten()).unflatten(0, mask.shape)
         return padded.masked_fill(~mask.view(*mask.shape, *(1,) * (values.ndim - 1)), fill)
 
     def unpad(self, values: Tensor) -> Tensor:

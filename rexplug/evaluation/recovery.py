@@ -68,7 +68,7 @@ class MaskedRecovery(DocumentEvaluator):
             if not excerpts:
                 raise DataError(f"{self.label}: no held-out document of '{source}' has two words")
             restored = _recover(excerpts, context.encoder, examples, source)
-            scores |= _word_scores(source, excerpts, restored)
+            scores |= word_scores(source, excerpts, restored)
             if self.published:
                 scores |= published_accuracy(source, documents, context.encoder, self.published_limit)
         metrics = {name: metric(score, context.seed) for name, score in scores.items()}
@@ -167,7 +167,7 @@ def _example(
     return {"source": source, "text": "".join(pieces), "words": words}
 
 
-def _word_scores(source: str, excerpts: Sequence[Excerpt], restored: Sequence[Sequence[bool]]) -> Mapping[str, Scores]:
+def word_scores(source: str, excerpts: Sequence[Excerpt], restored: Sequence[Sequence[bool]]) -> Mapping[str, Scores]:
     """Restored words of each document out of those masked: of all words, and of salient and plain ones apart."""
     scores = {}
     some_salient = any(any(excerpt.salient) for excerpt in excerpts)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError, PluginError, RexplugError, full_disk
+from rexplug.io.compression import StorageError
 from rexplug.plugins.calls import plugin_at_fault
 
 ReportDone = Callable[[int, int], None]
@@ -56,6 +57,8 @@ class Failure:
             return cls(
                 PluginError.__name__ if isinstance(error, PluginError) else DataError.__name__, str(error), False
             )
+        if isinstance(error, StorageError):
+            return cls(DataError.__name__, str(error), True)
         again = isinstance(error, OSError | MemoryError)
         if (blamed := plugin_at_fault(error)) is not None:
             return cls(PluginError.__name__, str(blamed), again)

@@ -13,7 +13,9 @@ from contextlib import suppress
 from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
+from rexplug.errors import DataError
 from rexplug.executors.job import Failure, Job, ReportDone
+from rexplug.io.compression import StorageError
 
 
 def run_in_this_process(jobs: Sequence[Job], retries: int, report: ReportDone) -> None:
@@ -23,6 +25,9 @@ def run_in_this_process(jobs: Sequence[Job], retries: int, report: ReportDone) -
             try:
                 report(number, job.run())
                 break
+            except StorageError as error:
+                if attempt == retries:
+                    raise DataError(str(error)) from error
             except Exception as error:
                 if attempt == retries or not Failure.of(error).again:
                     raise

@@ -28,6 +28,10 @@ class DecompressionBomb(OSError):
     """A file decompresses to far more than text does."""
 
 
+class StorageError(OSError):
+    """The disk or the store did not give the bytes of a file; says which file and why. Another attempt may succeed."""
+
+
 class DamagedFile(Exception):
     """A file breaks off, cannot be decompressed, or is not what its name says."""
 
@@ -38,6 +42,7 @@ def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
     Reading raises one of `READ_ERRORS` where the file is damaged or breaks off, and `DecompressionBomb` where it grows beyond
     `MAX_RATIO`.
     """
+    name = name.lower()
     if name.endswith(".gz"):
         import gzip
 

@@ -127,6 +127,7 @@ class CsvReader:
         columns: names of the columns of a table without a header line, in which quotes have no meaning. Otherwise the first
             line that is not blank holds the names.
         longest: characters of the longest field; Python's own limit of 128 KiB is below the length of real documents.
+        strict: whether a quote that is not closed, or text behind a closing quote, is damage.
 
     Iterating raises `DamagedFile` where the table cannot be parsed; so does the constructor for the header line.
     """
@@ -137,10 +138,11 @@ class CsvReader:
         delimiter: str,
         columns: Sequence[str] | None = None,
         longest: int = LONGEST_LINE,
+        strict: bool = True,
     ) -> None:
         csv.field_size_limit(longest)  # of the process: the csv module has no limit per reader
         if columns is None:
-            self._rows = csv.reader(lines, delimiter=delimiter)
+            self._rows = csv.reader(lines, delimiter=delimiter, strict=strict)
         else:
             self._rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
         self._num_read = 0
@@ -165,10 +167,16 @@ class CsvReader:
         return names
 
     def _next(self) -> list[str] | None:
+        first_line = self._rows.line_num + 1
         try:
             return next(self._rows, None)
         except csv.Error as error:
-            raise DamagedFile(f"row {self._num_read + 1}: {error}") from None
+            problem = str(error)
+            if problem == "unexpected end of data":
+                problem = "a quote is not closed"
+            elif problem.endswith("expected after '\"'"):
+                problem = "text behind a closing quote, or a quote before it that is not closed"
+            raise DamagedFile(f"the row that begins at line {first_line}: {problem}") from None
 
 
 @contextmanager

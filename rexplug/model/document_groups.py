@@ -97,11 +97,15 @@ class AttentionPlan:
     def _sorted_lengths(self) -> list[int]:
         return sorted(self.lengths, reverse=True)
 
-    def groups(self, half_window: int | None) -> list[Group]:
-        """The groups of layers that attend to `half_window` tokens on either side; None for global layers."""
-        if half_window not in self._groups:
-            self._groups[half_window] = self._make_groups(half_window)
-        return self._groups[half_window]
+    def groups(self, half_window: int | None, tokens: int | None = None) -> list[Group]:
+        """The groups of layers that attend to `half_window` tokens on either side; None for global layers.
+
+        Groups of more than one short document have at most `tokens` slots; if left out, as many as suit the device.
+        """
+        key = half_window, tokens or (_GROUP_TOKENS if self._on_cpu else _GROUP_TOKENS_GPU)
+        if key not in self._groups:
+            self._groups[key] = self._make_groups(*key)
+        return self._groups[key]
 
     def num_scores(self, half_window: int | None) -> int:
         """Products of a query and a key per head, padding counted: the cost of attention."""
@@ -121,7 +125,7 @@ class AttentionPlan:
         return self._slots[half_window]
 
     @cached_property
-    def _groups(self) -> dict[int | None, list[Group]]:
+    def _groups(self) -> dict[tuple[int | None, int], list[Group]]:
         return {}
 
     @cached_property
@@ -132,24 +136,23 @@ class AttentionPlan:
     def _on_cpu(self) -> bool:
         return self.cu_seqlens is None or self.cu_seqlens.device.type == "cpu"
 
-    def _make_groups(self, half_window: int | None) -> list[Group]:
+    def _make_groups(self, half_window: int | None, tokens: int) -> list[Group]:
         in_band = half_window is not None and half_window <= BLOCK
         num_long = sum(length >= _BAND_FROM for length in self.lengths) if in_band else 0
-        groups = [self._group(first, num, half_window) for first, num in self._by_length(num_long)]
+        groups = [self._group(first, num, half_window) for first, num in self._by_length(num_long, tokens)]
         if num_long:
             assert half_window is not None
             groups.append(self._band(num_long, half_window))
         return groups
 
-    def _by_length(self, first: int) -> list[tuple[int, int]]:
+    def _by_length(self, first: int, tokens: int) -> list[tuple[int, int]]:
         """Groups of similar length and limited size, of the documents from `first` on: the first one and their number."""
-        group_tokens = _GROUP_TOKENS if self._on_cpu else _GROUP_TOKENS_GPU
         lengths = self._sorted_lengths
         groups: list[tuple[int, int]] = []
         for document in range(first, len(lengths)):
             start, num = groups[-1] if groups else (document, 0)
             similar = lengths[document] >= _MIN_FILL * lengths[start]
-            if groups and similar and (num + 1) * lengths[start] <= group_tokens:
+            if groups and similar and (num + 1) * lengths[start] <= tokens:
                 groups[-1] = start, num + 1
             else:
                 groups.append((document, 1))

@@ -166,7 +166,12 @@ def _gated(hidden: Tensor, up: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _norm(hidden: Tensor, norm: NormWeights, eps: float) -> Tensor:
-    return hidden if norm.weight is None else F.layer_norm(hidden, hidden.shape[-1:], norm.weight, norm.bias, eps)
+    weight, bias = norm
+    if weight is None:
+        return hidden
+    if hidden.dtype == torch.float32:  # weights that FSDP gathers in bf16
+        weight, bias = weight.float(), None if bias is None else bias.float()
+    return F.layer_norm(hidden, hidden.shape[-1:], weight, bias, eps)
 
 
 @dataclass(frozen=True)
@@ -201,7 +206,7 @@ class PackedLayer(ModernBertEncoderLayer):
         if packing is None or hidden_states.shape[0] != 1:
             raise ValueError("attention 'rexplug' needs one packed row and its packing")
         assert position_embeddings is not None
-        # transformers repeats the angles for both halves of a head; one half is enough.
+        # transformers repeats the angles for both halves of a head, and we do not; one half is enough.
         cosines, sines = (angles[0, :, : self.attn.head_dim // 2] for angles in position_embeddings)
         early, late = _rotation((cosines, sines), packing)
         hidden, eps = self.residual(hidden_states[0]), self.config.norm_eps
@@ -300,6 +305,20 @@ def run_layers(encoder: Any, token_ids: Tensor, packing: Packing, positions: Ten
         hidden, attended = hidden.index_select(0, padded), attended.index_select(0, padded)
     norm = NormWeights.of(encoder.final_norm)
     return functions.final_states(hidden, attended, layers[-1].output_weights(), norm, eps)[:count]
+
+
+def run_layer_by_layer(encoder: Any, token_ids: Tensor, packing: Packing) -> Tensor:
+    """Final hidden states of a row, `[T, hidden]`; calls every layer's own forward, in which sharded weights are gathered."""
+    rotary = encoder.rotary_emb
+    angles = {
+        kind: tuple(each[None] for each in rotary_cosines_and_sines(rotary, packing.rotary_positions, kind))
+        for kind in rotary.layer_types
+    }
+    hidden = encoder.embeddings(input_ids=token_ids[None])
+    for layer, kind in zip(encoder.layers, encoder.config.layer_types, strict=True):
+        hidden = layer(hidden, position_embeddings=angles[kind], packing=packing)
+    states: Tensor = encoder.final_norm(hidden)
+    return states[0]
 
 
 def pack_layers(model: Any, residual: torch.dtype | None = None) -> None:

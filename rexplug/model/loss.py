@@ -21,6 +21,7 @@ from torch.amp.autocast_mode import is_autocast_available
 from torch.autograd import Function
 
 from rexplug.model.cpu.bf16_products import in_bf16
+from rexplug.model.cpu.cross_entropy import cross_entropy
 from rexplug.model.cpu.onednn import has_onednn, pad_rows, product, weight_gradient
 from rexplug.model.layers import HeadWeights, head_features
 from rexplug.training_defaults import LOGITS_CPU, LOGITS_FUSED, LOGITS_GPU
@@ -97,7 +98,7 @@ class _ChunkedLoss(Function):
         grad_features = torch.empty_like(x) if needs_grad else None
         grad_weight, grad_bias = _Sum(), _Sum()
         fused = None if kernel == "pieces" else _kernel(kernel)
-        fast = has_onednn(x)
+        fast, on_cpu = has_onednn(x), x.device.type == "cpu" and dtype in (torch.float32, torch.bfloat16)
         for first in range(0, num, chunk):
             part = slice(first, first + chunk)
             if fused is not None:
@@ -111,19 +112,25 @@ class _ChunkedLoss(Function):
                 continue
             padded = pad_rows(x[part]) if fast or in_bf16(x) else x[part]
             count = len(labels[part])
-            logits = (product(padded, w, b) if fast else F.linear(padded, w, b)).float()
-            at_labels = (torch.arange(count, device=logits.device), labels[part])
-            log_probabilities = torch.log_softmax(logits, -1)
-            label_log_probabilities = log_probabilities[at_labels]
-            losses[part] = -label_log_probabilities
-            hits[part] = label_log_probabilities >= log_probabilities[:count].amax(-1)
+            logits = product(padded, w, b) if fast else F.linear(padded, w, b)
+            if on_cpu:
+                # Summed while it is in the cache and in fp32, except in fp32, where no sum is to change.
+                sums = torch.zeros(len(w)) if b is not None and dtype == torch.bfloat16 else None
+                losses[part], hits[part] = cross_entropy(logits, labels[part], with_gradient=needs_grad, sums=sums)
+                grad = logits
+            else:
+                at_labels = (torch.arange(count, device=logits.device), labels[part])
+                log_probabilities = torch.log_softmax(logits.float(), -1)
+                label_log_probabilities = log_probabilities[at_labels]
+                losses[part] = -label_log_probabilities
+                hits[part] = label_log_probabilities >= log_probabilities.amax(-1)
+                grad = log_probabilities.exp_()
+                grad[at_labels] -= 1
+                sums = None
             if grad_features is None:
                 continue
-            grad = log_probabilities.exp_()
-            grad[at_labels] -= 1
-            grad[count:] = 0
             if b is not None:
-                grad_bias.add(grad.sum(0))
+                grad_bias.add(grad.sum(0, dtype=torch.float32) if sums is None else sums)
             grad = grad.to(x.dtype)
             if fast:
                 grad_features[part] = product(grad, w.t())[:count]

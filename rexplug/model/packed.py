@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import AttentionInterface
 
 from rexplug.model.attention import NAME, Packing, attend
-from rexplug.model.layers import pack_layers, run_layers, unpack_layers
+from rexplug.model.layers import pack_layers, run_layer_by_layer, run_layers, unpack_layers
 
 
 def use_packed_attention(model: Any, residual: torch.dtype | None = None) -> None:
@@ -48,7 +48,5 @@ def forward_packed(model: Any, token_ids: Tensor, packing: Packing, positions: T
     encoder = model.base_model
     if not getattr(encoder, "layer_by_layer", False):
         return run_layers(encoder, token_ids, packing, positions)
-    # Sharded weights are gathered when a layer's own forward is called.
-    output = encoder(input_ids=token_ids[None], position_ids=packing.rotary_positions[None], packing=packing)
-    hidden: Tensor = output.last_hidden_state[0]
+    hidden = run_layer_by_layer(encoder, token_ids, packing)
     return hidden if positions is None else hidden.index_select(0, positions)

@@ -15,15 +15,10 @@ from rexplug.errors import DataError
 from rexplug.model.cpu.instructions import bf16_instructions
 
 
-def choose_precision(requested: str, device: torch.device, key: str = "model.precision") -> str:
-    """The number format of products: `fp32`, `tf32` or `bf16`.
+def choose_precision(requested: str, device: torch.device) -> str:
+    """The number format of products, from the recipe's `model.precision`: `fp32`, `tf32` or `bf16`.
 
     `auto` is bf16 on a GPU and fp32 on a CPU. bf16 on a CPU needs AVX512-BF16 or AMX, tf32 needs a GPU.
-
-    Args:
-        requested: what the recipe asks for, under its key `key`.
-        device: what the model runs on.
-        key: the key, for the message.
 
     Raises:
         DataError: this machine does not have what is requested.
@@ -32,11 +27,11 @@ def choose_precision(requested: str, device: torch.device, key: str = "model.pre
     if requested == "auto":
         return "bf16" if on_gpu else "fp32"
     if requested == "tf32" and not on_gpu:
-        raise DataError(f"{key}: tf32 needs a GPU; 'auto' takes what this machine has")
+        raise DataError("model.precision: tf32 needs a GPU; 'auto' takes what this machine has")
     if requested == "bf16" and not on_gpu and not bf16_instructions():
         raise DataError(
-            f"{key}: bf16 needs a GPU or a CPU with AVX512-BF16 or AMX; without them it is slower than fp32; "
-            "'auto' takes what this machine has"
+            "model.precision: bf16 needs a GPU or a CPU with AVX512-BF16 or AMX; without them it is slower than fp32; 'auto' takes "
+            "what this machine has"
         )
     return requested
 

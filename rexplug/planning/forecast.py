@@ -140,6 +140,10 @@ def make_forecast(
     )
     on_gpus = [forecast_on_gpu(plan, gpu, num_gpus, _factor_on(gpu, tasks, history)) for gpu in gpus]
     notes = [note for note in (history.note,) if note]
+    if recipe.model.precision == "bf16" and not machine.gpu and not machine.bf16:
+        notes.append(
+            "model.precision: bf16 needs a GPU or a CPU with AVX512-BF16 or AMX, which this machine does not have"
+        )
     return Forecast(
         plan, machine, tasks, stages, disk, [estimate for estimate in on_gpus if estimate is not None], notes
     )

@@ -164,7 +164,7 @@ def forecast_on_gpu(plan: Plan, gpu: Gpu, num: int, factor: float | None = None)
     Args:
         plan: the plan.
         gpu: the kind of GPU.
-        num: how many; every one has a copy of the model.
+        num: how many; every one has a copy of the model, or a shard of it if the recipe shards or a copy is too large.
         factor: how many times longer earlier runs took on this GPU than the published share predicts; None if there were none.
     """
     if plan.shape is None or plan.rows is None:
@@ -177,6 +177,8 @@ def forecast_on_gpu(plan: Plan, gpu: Gpu, num: int, factor: float | None = None)
         speed = gpu.peak * share / (phase.flops / phase.tokens)
         # Models smaller than the smallest published one are assumed to be no faster than it.
         speed = min(speed, DEFAULT_FAMILY.speeds[0].tokens_per_second * gpu.peak / GPUS["h100"].peak / slower)
-        memory = training_memory(plan.shape, plan.rows, phase, gpu=True, processes=num)
+        memory = training_memory(
+            plan.shape, plan.rows, phase, gpu=True, processes=num, parallel=plan.parallel, room=gpu.memory
+        )
         phases.append(GpuPhase(phase.name, speed, phase.tokens / speed / num, memory))
     return GpuForecast(gpu, num, share, factor is not None, tuple(phases))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from rexplug.model.cpu.instructions import bf16_instructions
 
 _PROCESSOR = Path("/proc/cpuinfo")
 _GPUS = Path("/proc/driver/nvidia/gpus")
@@ -21,6 +23,8 @@ class Hardware:
     threads: int
     torch: str
     gpu: str = ""
+    bf16: str = field(default="", compare=False)
+    """The instructions that the processor multiplies bf16 matrices with; empty without them."""
 
     @classmethod
     def find(cls) -> Hardware:
@@ -32,11 +36,11 @@ class Hardware:
             torch = version("torch").split("+")[0]
         except PackageNotFoundError:
             torch = "none"
-        return cls(_processor(), cores, threads, torch, _gpu())
+        return cls(_processor(), cores, threads, torch, _gpu(), bf16_instructions())
 
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return self.gpu or f"{self.processor}, {threads}"
+        return self.gpu or ", ".join(part for part in (self.processor, threads, self.bf16) if part)
 
 
 def _processor() -> str:

@@ -9,7 +9,7 @@ from rexplug.optimizers import FP32_BYTES, OPTIMIZERS
 from rexplug.planning.phases import PlannedPhase, make_plan
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
-from rexplug.training_defaults import CPU_TOKENS, LOGITS_CPU, LOGITS_FUSED
+from rexplug.training_defaults import CPU_TOKENS, FSDP_MEMORY_SHARE, LOGITS_CPU, LOGITS_FUSED
 
 GIB = 2**30
 _CONTEXT_GPU = 0.6 * GIB
@@ -30,7 +30,7 @@ class Memory:
     gradients: float
     moments: float
     copies: float
-    """Half-precision copies of weights, buckets of gradients for other ranks, temporaries of the optimizer."""
+    """Half-precision copies of weights, weights that FSDP gathers, temporaries of the optimizer."""
     activations: float
     logits: float
     process: float
@@ -60,27 +60,69 @@ def tokens_that_fit(
     if plan.shape is None or plan.rows is None:
         return None
     planned = next(candidate for candidate in plan.phases if candidate.name == phase)
-    return training_memory(plan.shape, plan.rows, planned, gpu=gpu, processes=processes).tokens_that_fit(room)
+    return training_memory(
+        plan.shape, plan.rows, planned, gpu=gpu, processes=processes, parallel=plan.parallel, room=room
+    ).tokens_that_fit(room)
 
 
-def training_memory(shape: EncoderShape, rows: int, phase: PlannedPhase, *, gpu: bool, processes: int = 1) -> Memory:
-    """Memory of a phase: fp32 weights, gradients and moments; activations in bf16 on a GPU, in fp32 on a CPU."""
+def is_sharded(parallel: str, needed: float, room: float | None, processes: int) -> bool:
+    """Whether ranks hold shards of the model (FSDP) and not copies of it (DDP).
+
+    Args:
+        parallel: the recipe's `model.parallel`.
+        needed: bytes of weights, gradients and moments of the whole model.
+        room: bytes of a device; None if unknown.
+        processes: number of ranks.
+    """
+    if processes == 1 or parallel != "auto":
+        return processes > 1 and parallel == "fsdp"
+    return room is not None and needed > FSDP_MEMORY_SHARE * room
+
+
+def training_memory(
+    shape: EncoderShape,
+    rows: int,
+    phase: PlannedPhase,
+    *,
+    gpu: bool,
+    processes: int = 1,
+    parallel: str = "auto",
+    room: float | None = None,
+) -> Memory:
+    """Memory of a phase: fp32 weights, gradients and moments; activations in bf16 on a GPU, in fp32 on a CPU.
+
+    Args:
+        shape: of the model.
+        rows: of its embedding.
+        phase: what is trained.
+        gpu: whether on GPUs.
+        processes: number of ranks.
+        parallel: how they hold the model, as in a recipe.
+        room: bytes of a device, by which `auto` chooses; None if unknown, which means a copy for each rank.
+    """
     parameters, hidden = shape.parameters(rows), shape.hidden
+    optimizer = OPTIMIZERS[phase.optimizer]
+    sharded = is_sharded(parallel, optimizer.training_bytes * parameters, room, processes)
+    held = parameters / processes if sharded else float(parameters)
     device = "gpu" if gpu else "cpu"
     if gpu:
         tokens = phase.row_tokens
-        copies = 2 * parameters + (4 * parameters if processes > 1 else 0)
+        copies = 2 * held
         # Half-precision logits, which a kernel turns into their gradient in place.
         max_logits, bytes_per_logit, process = LOGITS_FUSED, 2, _CONTEXT_GPU
     else:
         tokens = max(phase.row_tokens, min(CPU_TOKENS, phase.batch_tokens[-1]))
-        copies = 2 * 4 * parameters
+        copies = 2 * 4 * held
         max_logits, bytes_per_logit, process = LOGITS_CPU, 12, _PROCESS_CPU
+    if sharded:
+        # Embedding and head, gathered in fp32 with their gradient; two layers in the format of products, with the gradients of
+        # one, which are summed in fp32.
+        layer, size = shape.without_embedding / shape.layers, 2 if gpu else FP32_BYTES
+        copies = 2 * FP32_BYTES * (parameters - shape.without_embedding) + (3 * size + FP32_BYTES) * layer
     masked = max(1.0, phase.masked * tokens)
     chunk = min(max_logits, masked * rows)
     return Memory(
-        device, tokens, float(FP32_BYTES * parameters), float(FP32_BYTES * parameters),
-        float(OPTIMIZERS[phase.optimizer].moment_bytes * parameters), float(copies),
+        device, tokens, FP32_BYTES * held, FP32_BYTES * held, optimizer.moment_bytes * held, float(copies),
         float(tokens * (shape.activation_bytes(device) + 12 * hidden) + masked * 16 * hidden),
         float(chunk * bytes_per_logit + 4 * rows * hidden), process,
     )  # fmt: skip

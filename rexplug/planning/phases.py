@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rexplug.errors import brief
 from rexplug.io.hub import cached_file, is_folder
@@ -20,6 +20,9 @@ from rexplug.run_directory import RunDirectory
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.tokenizer import DEFAULT_VOCABULARY
 
+if TYPE_CHECKING:
+    from rexplug.batches.mask_rates import MaskRates
+
 POINTS = 256
 """Points of a phase at which its curves are computed."""
 _SHORT_CONTEXT = 1024
@@ -31,13 +34,15 @@ class SourceUse:
     """How a phase uses a source: its `shares` of tokens at `POINTS` moments, and its `tokens` in total.
 
     `epoch` is the number of tokens of one epoch at the phase's context, `epochs` how many of them the phase trains on; None
-    where unknown.
+    where unknown. `mask_rates` are what guided masks take of its first documents, at the start and at the end of the phase; empty
+    where the source is not tokenized, or masks are not guided.
     """
 
     shares: tuple[float, ...]
     tokens: int
     epoch: int | None
     epochs: float | None
+    mask_rates: tuple[MaskRates, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ class Plan:
     without_embedding: int | None
     source_sizes: Mapping[str, SourceSize]
     phases: tuple[PlannedPhase, ...]
+    parallel: str = "auto"
+    """How several ranks hold the model: `auto`, `ddp` or `fsdp`."""
 
     @property
     def flops(self) -> float | None:
@@ -114,7 +121,7 @@ def make_plan(recipe: Recipe, run: RunDirectory, history: MeasurementHistory | N
     return Plan(
         recipe.name, recipe.model.size or str(recipe.model.from_), why, shape, rows,
         shape.parameters(rows) if counted and shape and rows else None, shape.without_embedding if shape else None,
-        sizes, phases,
+        sizes, phases, recipe.model.parallel,
     )  # fmt: skip
 
 
@@ -126,7 +133,8 @@ def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: EncoderShape | 
         shares = tuple(weights[name] for weights in weights_at)
         tokens = round(sum(shares) / POINTS * phase.tokens)
         epoch = sizes[name].epoch_tokens(phase.context, phase.min_tokens) if name in sizes else None
-        sources[name] = SourceUse(shares, tokens, epoch, tokens / epoch if epoch else None)
+        rates = _mask_rates(phase, sizes[name]) if name in sizes else ()
+        sources[name] = SourceUse(shares, tokens, epoch, tokens / epoch if epoch else None, rates)
     learning_rates = [phase.learning_rate_at(round(at * phase.tokens)) for at in (*moments, 1.0)]
     batches = [phase.batch_tokens_at(round(at * phase.tokens)) for at in (0.0, *moments)]
     masks = tuple(phase.masking.rate.at(at) for at in moments)
@@ -140,6 +148,16 @@ def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: EncoderShape | 
         masks, phase.masking.name, attended, counted, flops, phase.row_tokens, sum(masks) / POINTS,
         phase.optimizer.use,
     )  # fmt: skip
+
+
+def _mask_rates(phase: Phase, size: SourceSize) -> tuple[MaskRates, ...]:
+    """What guided masks take of a source's salient and plain tokens, at the start and at the end of the phase."""
+    if size.store is None or not phase.masking.scorers:
+        return ()
+    from rexplug.batches.mask_rates import rates_in_store
+
+    rates = [rates_in_store(phase.masking, size.store, phase.context, at, seed=0) for at in (0.0, 1.0)]
+    return tuple(each for each in rates if each is not None)
 
 
 def _normalized(weights: Mapping[str, float]) -> dict[str, float]:

@@ -14,6 +14,6 @@ class Evaluation(Section):
     """How evaluators run the models, those of the run and baselines alike."""
 
     precision: EvaluationPrecision = "fp32"
-    """Number format of the encoder's matrix products in evaluators and in their fine-tunes. `bf16` is several times as fast on a
-    GPU; on a CPU only one with AVX512-BF16 or AMX gains. `rexplug evaluate --precision fp32 --precision bf16` shows what it
-    changes in each metric. Weights, losses and embeddings are fp32 in both."""
+    """Number format of the encoder's matrix products in evaluators and in their fine-tunes. With `bf16` a GPU uses its tensor cores
+    and the attention kernels of training; of CPUs only those with AVX512-BF16 or AMX gain. `rexplug evaluate --precision fp32
+    --precision bf16` shows what it changes in each metric. Weights, losses and embeddings are fp32 in both."""

@@ -26,7 +26,12 @@ _LONGEST_NAME = 100
 
 
 def load_recipe(
-    path: Path, overrides: Sequence[str] = (), registry: Registry | None = None, *, text: str | None = None
+    path: Path,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+    *,
+    text: str | None = None,
+    earlier_run: bool = False,
 ) -> Recipe:
     """Read, merge, override and validate a recipe.
 
@@ -35,6 +40,8 @@ def load_recipe(
         overrides: `dotted.path=value`; list items are named by number, by `name` or by `use`.
         registry: the installed components; loaded if left out.
         text: the YAML in place of a file; `path` then only names it in messages.
+        earlier_run: whether the recipe is only read to describe a run; then options that components no longer have, but can still
+            describe, are accepted.
 
     Raises:
         RecipeError: with a line per problem, `file:line: path: message`.
@@ -46,7 +53,7 @@ def load_recipe(
     if problems:
         raise _error(path, problems)
     try:
-        return Recipe.model_validate(source.value, context={"components": registry})
+        return Recipe.model_validate(source.value, context={"components": registry, "earlier_run": earlier_run})
     except ValidationError as error:
         raise _error(path, _problems(error, source, path, registry)) from None
 
@@ -60,7 +67,7 @@ def load_run_recipe(run: RunDirectory) -> Recipe:
     """
     if not run.recipe.is_file():
         raise DataError(f"{run.recipe} is missing; {repair_hint(run.recipe)}")
-    return load_recipe(run.recipe)
+    return load_recipe(run.recipe, earlier_run=True)
 
 
 def load_section(

@@ -54,8 +54,8 @@ class Model(Section):
     """Attention backend; `auto` takes the fastest that this machine has and logs which: on a GPU FlashAttention 4, 3 or 2,
     whichever package is installed, else torch's own."""
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
-    """Number format of the forward pass; `auto` is bf16 on a GPU and fp32 on a CPU. `tf32` is fp32 with matrix products in
-    TF32 on a GPU. A CPU trains in fp32 only."""
+    """Number format of matrix products; weights, the optimizer's state and the loss are fp32. `auto` is bf16 on a GPU and fp32
+    on a CPU, where bf16 needs AVX512-BF16 or AMX. `tf32` is for GPUs."""
     residual: Literal["fp32", "bf16"] = "fp32"
     """Number format of the residual stream where `precision` is bf16. bf16 moves less memory (2 to 3 % faster on an H200) and
     rounds the sum after every layer; the effect on quality has not been measured."""
@@ -64,7 +64,8 @@ class Model(Section):
     On a CPU compiling takes a minute and is no faster than oneDNN's kernels."""
     deterministic: Annotated[bool, SameResult()] = False
     """Compute the same bits at every run on a GPU, so that a resumed run equals the undisturbed one to the last bit (same
-    GPU, same versions of the packages); attention and optimizer are slower then. Training on a CPU always is deterministic."""
+    GPU, same versions of the packages); its cost has not been measured. Training on a CPU always is deterministic. May be changed
+    when a run resumes."""
     parallel: Annotated[Literal["auto", "ddp", "fsdp"], SameResult()] = "auto"
     """Data-parallel strategy: `ddp` replicates the model, `fsdp` shards parameters, gradients and optimizer state. `auto` is
     fsdp where these exceed a quarter of a process's memory. May be changed when a run resumes."""

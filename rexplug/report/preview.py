@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.batches import IGNORED, BatchStream, PackedRow, Position
+from rexplug.batches.mask_rates import MaskRateCounter, MaskRates
 from rexplug.batches.masking import row_generator
 from rexplug.components import Document, Reason, SalienceScorer, TokenizedDocument
 from rexplug.document_files import files_in
@@ -26,6 +27,8 @@ from rexplug.tokens.store import TokenStore
 from rexplug.tokens.tokenize import encode, fit_scorers
 
 Kind = Literal["plain", "random", "guided"]
+_RATES_WITHIN = 0.05
+"""Mask rates are measured within so much of the phase after the first row shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,11 @@ class RowPreview:
 
 @dataclass(frozen=True, slots=True)
 class PhasePreview:
-    """Rows of a phase at some progress; `mixture` is (source, planned share)."""
+    """Rows of a phase at some progress; `mixture` is (source, planned share).
+
+    `mask_rates` are (source, rates of masked tokens) in the rows shown and those after them; empty if the policy is not guided by
+    salience.
+    """
 
     phase: str
     progress: float
@@ -86,6 +93,7 @@ class PhasePreview:
     rate: float
     mixture: tuple[tuple[str, float], ...]
     rows: tuple[RowPreview, ...]
+    mask_rates: tuple[tuple[str, MaskRates], ...] = ()
 
 
 def preview_phase(
@@ -120,11 +128,16 @@ def preview_phase(
     position = _position(stream, at)
     row_previews: list[RowPreview] = []
     progress, mixture = at, {}
+    rates = MaskRateCounter(stream)
     following = ((batch, row) for batch, _ in stream.batches(position) for row in batch.rows)
-    for batch, row in islice(following, rows):
+    for batch, row in following:
         if not row_previews:
             progress, mixture = batch.progress, dict(batch.planned)
-        row_previews.append(previewer.preview(row, batch.number, batch.progress))
+        if len(row_previews) < rows:
+            row_previews.append(previewer.preview(row, batch.number, batch.progress))
+        elif rates.complete or batch.progress > progress + _RATES_WITHIN:
+            break
+        rates.add(row)
     return PhasePreview(
         phase.name,
         progress,
@@ -132,6 +145,7 @@ def preview_phase(
         phase.masking.rate.at(progress),
         tuple(mixture.items()),
         tuple(row_previews),
+        rates.by_source(),
     )
 
 
@@ -293,6 +307,7 @@ def kept_text(store: TokenStore, folder: Path, number: int) -> str | None:
 
 
 def previews(recipe: Recipe, run: RunDirectory) -> Iterator[PhasePreview]:
-    """A row from the middle of each phase, for the report."""
+    """A row from the middle of each phase, for the report; not of phases whose masks can no longer be made."""
     for phase in recipe.phases:
-        yield preview_phase(recipe, phase, run, at=0.5, samples=3, tokens=90)
+        if not phase.masking.retired:
+            yield preview_phase(recipe, phase, run, at=0.5, samples=3, tokens=90)

@@ -6,6 +6,46 @@ import pytest
 
 import rexplug
 from rexplug import api
+from rexplug.progress import Silent
+
+
+class Notes(Silent):
+    """Keeps the lines that are noted."""
+
+    def __init__(self):
+        self.lines = []
+
+    def note(self, text):
+        self.lines.append(text)
+
+
+@pytest.fixture
+def model_folder(tmp_path):
+    """The folder of a random ModernBERT with its tokenizer."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import ModernBertConfig, ModernBertForMaskedLM, PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
+    words.train_from_iterator(
+        ["the red cotton shirt number fits well and is soft"], trainers.WordLevelTrainer(special_tokens=special)
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]",
+        mask_token="[MASK]",
+    )  # fmt: skip
+    folder = tmp_path / "model"
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = ModernBertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=128, local_attention=32, cls_token_id=1, sep_token_id=2, pad_token_id=3, bos_token_id=1,
+        eos_token_id=2,
+    )  # fmt: skip
+    ModernBertForMaskedLM(config).save_pretrained(folder)
+    return folder
 
 
 def result(value):
@@ -76,6 +116,7 @@ def test_incomparable_results_are_reported(places):
         (["bm25"], "ecommerce", {}, "the suite ecommerce reads local data: give its folder with --data DIR"),
         (["bm25"], "ecommerce", {"data": "none"}, "no evaluator has its data; is --data the right folder?"),
         (["bm25"], "none.yaml", {}, "none.yaml: file not found"),
+        (["bm25"], "ecommerce", {"precision": "fp16"}, "precision is fp32 or bf16, not 'fp16'"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_measured(models, suite, options, message, places):
@@ -83,6 +124,37 @@ def test_mistakes_are_named_before_anything_is_measured(models, suite, options, 
         rexplug.evaluate(models, suite, **options)
     assert str(error.value) == message
     assert not (places / "evaluation").exists()
+
+
+@pytest.mark.slow
+def test_what_bf16_changes_is_shown_by_one_call(tmp_path, monkeypatch, model_folder):
+    monkeypatch.chdir(tmp_path)
+    texts = "".join(
+        json.dumps({"text": f"the red cotton shirt number {n} fits well and is soft"}) + "\n" for n in range(30)
+    )
+    (tmp_path / "texts.jsonl").write_text(texts)
+    suite = "evaluators: [{use: embedding_geometry, texts: {made: {use: jsonl, paths: texts.jsonl}}}]"
+    (tmp_path / "suite.yaml").write_text(suite)
+    notes = Notes()
+    measured = rexplug.evaluate(
+        [f"mine={model_folder}", "bm25"], "suite.yaml", precision=["bf16", "fp32"], progress=notes
+    )
+    assert [model.label for model in measured] == ["mine", "mine-bf16", "bm25"]
+    (exact, rounded) = (model.results["embedding_geometry"] for model in measured[:2])
+    assert (exact["precision"], rounded["precision"]) == ("fp32", "bf16")
+    one, other = (result["metrics"]["anisotropy"]["value"] for result in (exact, rounded))
+    assert other == pytest.approx(one, abs=0.01)
+    comparison = rexplug.compare(measured)
+    assert comparison.notes[0] == "Evaluated with matrix products in bf16: mine-bf16. The others are in fp32."
+    assert comparison.num_tests >= 1
+    # The time is forecast: by default at first, then from what was measured.
+    said = [note for note in notes.lines if " about " in note]
+    assert len(said) == 2
+    assert "mine: about " in said[0]
+    assert said[0].endswith("in fp32 (0 of 1 evaluators measured here before; the others by default, within 3x)")
+    (tmp_path / "evaluation/mine/embedding_geometry.json").unlink()
+    rexplug.evaluate([f"mine={model_folder}", "bm25"], "suite.yaml", progress=notes)
+    assert notes.lines[-1].endswith("in fp32 (1 of 1 evaluators measured here before)")
 
 
 def test_a_recipe_without_evaluators_measures_nothing(tokenized_run):

@@ -15,6 +15,7 @@ import rexplug
 from rexplug.batches import IGNORED, BatchStream, Position, rank_rows
 from rexplug.batches.packing import LOOK_AHEAD
 from rexplug.batches.policies import RandomMasking
+from rexplug.batches.position import row_cost
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import TokenStore, close_store, write_shard
 
@@ -183,17 +184,27 @@ def test_ranks_share_the_rows_of_the_same_batches(stores, chosen, world):
 
 
 @given(st.lists(st.integers(1, 1000), max_size=60), st.integers(1, 9))
-def test_ranks_have_equal_work(sizes, world):
-    parts = [rank_rows(sizes, rank, world) for rank in range(world)]
-    assert sorted(row for part in parts for row in part) == list(range(len(sizes)))
-    assert all(part == sorted(part) for part in parts)
+def test_ranks_have_equal_work(costs, world):
+    parts = [rank_rows(costs, rank, world) for rank in range(world)]
+    assert sorted(row for part in parts for row in part) == list(range(len(costs)))
     counts = [len(part) for part in parts]
     assert max(counts) - min(counts) <= 1
-    if len(sizes) % (2 * world) == 0:
-        loads = [sum(sizes[row] for row in part) for part in parts]
-        assert max(loads) - min(loads) <= max(sizes, default=0)
+    for part in parts:
+        assert [costs[row] for row in part] == sorted((costs[row] for row in part), reverse=True)
+    for one, following in itertools.pairwise(zip(*([costs[row] for row in part] for part in parts), strict=False)):
+        assert min(one) >= max(following), "rows at the same time are neighbours in cost"
+    if len(costs) % (2 * world) == 0:
+        loads = [sum(costs[row] for row in part) for part in parts]
+        assert max(loads) - min(loads) <= max(costs, default=0)
     with pytest.raises(ValueError, match=f"rank {world} of {world}"):
-        rank_rows(sizes, world, world)
+        rank_rows(costs, world, world)
+
+
+def test_a_row_of_long_documents_costs_more_than_one_of_short_documents():
+    short, mixed, long = [512] * 128, [512] * 64 + [8192] * 4, [8192] * 8
+    assert row_cost(long) / row_cost(short) == pytest.approx(2 / (1 + 1 / 16))
+    assert rank_rows([row_cost(row) for row in (short, long, mixed, short)], 0, 2) == [1, 3]
+    assert rank_rows([row_cost(row) for row in (short, long, mixed, short)], 1, 2) == [2, 0]
 
 
 @settings(max_examples=30, deadline=None)

@@ -32,7 +32,8 @@ from rexplug.batches import BatchStream
 from rexplug.batches.policies import RandomMasking
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import TokenStore, close_store, write_shard
-from rexplug_guided_mlm.policies import Guided, Span, WholeWord
+from rexplug_guided_mlm.guided import Guided
+from rexplug_guided_mlm.policies import Span, WholeWord
 
 DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[2] / "../shared/data"))
 SETTINGS = ((1024, 65_536), (8192, 65_536), (8192, 8192), (1024, 1024))

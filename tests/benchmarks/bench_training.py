@@ -11,6 +11,8 @@ sides alternate, the first is not counted; the median, the range and the ratio t
 - packed, dense mask: full rows of 8,192 with transformers' SDPA attention and one mask per layer type.
 - rexplug: the same documents packed into rows of 1,024 or 8,192, in a bare loop; and through `train_phase`, which adds
   Composer, callbacks and metrics.
+- in bf16: rexplug with `model.precision: bf16`, and Trainer with `bf16=True`, on a CPU with instructions for it.
+- encode: hidden states of all tokens in a forward pass alone, as evaluators need them.
 """
 
 from __future__ import annotations
@@ -33,7 +35,11 @@ from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import to_tensors
 from rexplug.engine.optimizers.factory import build_optimizer, set_learning_rate
 from rexplug.model import build_model, load_model
-from rexplug.model.packed import use_packed_attention
+from rexplug.model.attention import Packing
+from rexplug.model.cpu.instructions import bf16_instructions
+from rexplug.model.packed import forward_packed, use_packed_attention
+from rexplug.model.precision import autocast_of
+from rexplug.planning import Hardware
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Model
 from rexplug.run_directory import RunDirectory
@@ -67,11 +73,23 @@ class Sides:
             setattr(model, name, value)
         return model
 
-    def bare(self, width: int) -> tuple[int, float]:
+    def encode(self, precision: str) -> tuple[int, float]:
+        """Hidden states of all tokens, without gradients."""
+        model = self.model()
+        use_packed_attention(model)
+        began = clock_now()
+        with torch.no_grad(), autocast_of(torch.device("cpu"), precision):
+            for row in self.rows:
+                count = row.num_tokens
+                packing = Packing(torch.from_numpy(row.cu_seqlens), count, "blocks")
+                forward_packed(model, torch.from_numpy(row.token_ids)[:count], packing)
+        return sum(row.num_tokens for row in self.rows), clock_now() - began
+
+    def bare(self, width: int, precision: str = "fp32") -> tuple[int, float]:
         """Our model and optimizer in a plain loop."""
         model = self.model()
         use_packed_attention(model)
-        wrapped = PackedMaskedLM(model, 1, "blocks")
+        wrapped = PackedMaskedLM(model, 1, "blocks", precision=precision)
         recipe = recipe_of(width, self.batch, 10**9)
         optimizer = build_optimizer(model, recipe.phases[0])
         together = max(1, 8192 // width)
@@ -88,7 +106,7 @@ class Sides:
             tokens += batch["about"]["num_tokens"] if number else 0
         return tokens, clock_now() - began
 
-    def whole(self, width: int) -> tuple[int, float]:
+    def whole(self, width: int, precision: str = "fp32") -> tuple[int, float]:
         """`train_phase`: the same through Composer, with callbacks and metrics, from the second step on."""
         from rexplug.engine import train_phase
 
@@ -101,7 +119,7 @@ class Sides:
 
         with tempfile.TemporaryDirectory() as folder:
             stream = self.stream(width)
-            recipe = recipe_of(width, self.batch, stream.total_tokens)
+            recipe = recipe_of(width, self.batch, stream.total_tokens, precision=precision)
             train_phase(
                 recipe=recipe, phase=recipe.phases[0], stream=stream, start=self.folder / "initial",
                 run=RunDirectory(Path(folder)), progress=Clock(),
@@ -132,7 +150,7 @@ class Sides:
             tokens += row.num_tokens if number else 0
         return tokens, clock_now() - began
 
-    def trainer(self, size: int, *, tuned: bool, steps: int) -> tuple[int, float]:
+    def trainer(self, size: int, *, tuned: bool, steps: int, bf16: bool = False) -> tuple[int, float]:
         """Hugging Face's Trainer on the same documents, masked beforehand."""
         from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -161,7 +179,7 @@ class Sides:
         with tempfile.TemporaryDirectory() as folder:
             arguments = TrainingArguments(
                 folder, per_device_train_batch_size=size, max_steps=steps, learning_rate=RATE, weight_decay=DECAY,
-                save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=True, seed=1, logging_strategy="no",
+                save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=True, seed=1, bf16=bf16, logging_strategy="no",
                 train_sampling_strategy="group_by_length" if tuned else "random", remove_unused_columns=False,
             )  # fmt: skip
             model = self.model(sparse_prediction=tuned)
@@ -199,7 +217,15 @@ def main() -> None:
             "trainer, defaults, 32": lambda: made.trainer(32, tuned=False, steps=4),
             "trainer, tuned, 32": lambda: made.trainer(32, tuned=True, steps=10),
             "packed, dense mask, 8,192": made.dense_mask,
+            "encode": lambda: made.encode("fp32"),
+            "bf16: rows of 8,192": lambda: made.bare(8192, "bf16"),
+            "bf16: rows of 1,024": lambda: made.bare(1024, "bf16"),
+            "bf16: train_phase, 8,192": lambda: made.whole(8192, "bf16"),
+            "bf16: trainer, tuned, 32": lambda: made.trainer(32, tuned=True, steps=10, bf16=True),
+            "bf16: encode": lambda: made.encode("bf16"),
         }
+        if not bf16_instructions():
+            sides = {name: side for name, side in sides.items() if not name.startswith("bf16")}
         sides = {name: side for name, side in sides.items() if any(part in name for part in options.sides.split(","))}
         speeds: dict[str, list[float]] = {name: [] for name in sides}
         for number in range(options.rounds + 1):
@@ -210,6 +236,7 @@ def main() -> None:
     ours = next(iter(speeds.values()))
     threads = torch.get_num_threads()
     print(f"{options.size}, vocabulary {options.vocabulary:,}, {len(made.documents)} documents, {threads} thread(s)")
+    print(f"{Hardware.find()}, torch {torch.__version__}")
     print(f"{'':30}{'tokens/s':>10}{'lowest':>10}{'highest':>10}{'rexplug is':>14}")
     for name, values in speeds.items():
         # The ratio is taken round by round, so that a slow minute of the machine affects both sides.

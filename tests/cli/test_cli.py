@@ -68,7 +68,7 @@ def test_unknown_options_and_commands():
 def test_options_of_a_component():
     done = rexplug("plugins", "guided_mlm.guided")
     assert done.stdout.startswith("guided_mlm.guided (masking policy)")
-    assert "  guidance: default {'start': 0.3, 'end': 0.6}" in done.stdout
+    assert "  boost: default 4.0" in done.stdout
     assert rexplug("plugins", "guided").returncode == 2
 
 

@@ -1,6 +1,7 @@
 """`rexplug peek` as a user meets it."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -21,6 +22,10 @@ def test_a_run_shows_its_rows(tokenized_run, tmp_path):
     lines = done.stdout.splitlines()
     assert lines[0] == f"from the token stores of {run.root}"
     assert "anneal at 90%: web 10%, shop 90%; 12% masked by guided_mlm.guided" in lines
+    shares = re.compile(
+        r"  (web|shop): [\d.]+% of the salient tokens masked \([\d.]+% of all tokens are salient\), [\d.]+% of the others"
+    )
+    assert [found[1] for line in lines if (found := shares.fullmatch(line))] == ["web", "shop"]
     assert sum(line.startswith("row ") for line in lines) == 2
     assert any("masked because: " in line and "(category)" in line for line in lines)
     assert any("╭─ shop · " in line for line in lines)

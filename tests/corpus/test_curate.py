@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from separate_shards import split_of
 
 from rexplug.components import CorpusFilter, Verdict
 from rexplug.corpus.curate import curate
@@ -45,7 +46,8 @@ def folder(tmp_path):
 
 
 def run(folder, out, workers=1, **options):
-    source = Jsonl(paths=(str(folder / "in"),), filters=(Length(min_words=5),), **options.pop("source", {}))
+    options.setdefault("source", {"split": split_of(folder / "in")})
+    source = Jsonl(paths=(str(folder / "in"),), filters=(Length(min_words=5),), **options.pop("source"))
     curation = Curation(held_out=0.2, executor=Executor(workers=workers), **options)
     return curate(
         {"web": source},
@@ -121,7 +123,7 @@ def test_finished_shards_are_not_read_again(tmp_path):
     for number in range(3):
         write(tmp_path / "in" / f"{number}.jsonl", [{"text": f"page {number}"}] + [{"text": "kill"}] * (number == 1))
     (tmp_path / "armed").touch()
-    source = Jsonl(paths=str(tmp_path / "in"), filters=(Counting(folder=tmp_path),))
+    source = Jsonl(paths=str(tmp_path / "in"), split=split_of(tmp_path / "in"), filters=(Counting(folder=tmp_path),))
     options = {"seed": 3, "corpus": tmp_path / "corpus", "fitted": tmp_path / "fitted", "progress": Silent()}
     with pytest.raises(DataError, match="stopped here"):
         curate({"web": source}, Curation(held_out=0), **options)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from separate_shards import split_of
 
 from rexplug.components import CorpusFilter, CorpusSample, Verdict
 from rexplug.corpus.curate import curate
@@ -115,7 +116,9 @@ def test_every_document_ends_in_one_place_and_the_first_of_equals_stays(tmp_path
     for number, lines in enumerate([*files, ["yew"]]):
         text = "".join((line if line == "{" else json.dumps({"text": line})) + "\n" for line in lines)
         (folder / f"{number}.jsonl").write_text(text)
-    web = run(Jsonl(paths=str(folder), filters=(Length(min_words=1),)), folder, deduplicate="exact")
+    web = run(
+        Jsonl(paths=str(folder), split=split_of(folder), filters=(Length(min_words=1),)), folder, deduplicate="exact"
+    )
     parts = contents(folder)
     everything = sorted(document for part in parts.values() for document in part)
     assert len(everything) == len({id for id, _ in everything}) == web["read"]["documents"]

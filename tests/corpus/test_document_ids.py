@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from separate_shards import split_of
 
 from rexplug.corpus import document_ids
 from rexplug.corpus.curate import curate
@@ -23,7 +24,8 @@ def write(folder, rows):
 
 def run(tmp_path, notes, rows, **options):
     write(tmp_path / "in", rows)
-    source = Jsonl(paths=(str(tmp_path / "in"),), filters=(Length(min_words=5),), **options)
+    split = split_of(tmp_path / "in")
+    source = Jsonl(paths=(str(tmp_path / "in"),), split=split, filters=(Length(min_words=5),), **options)
     return curate(
         {"web": source}, Curation(held_out=0, deduplicate="none", executor=Executor(workers=2)), seed=3,
         corpus=tmp_path / "corpus", fitted=tmp_path / "fitted", progress=notes,

@@ -106,6 +106,11 @@ CASES = {
     "masked_recovery": own_texts,
     "long_documents": own_texts,
     "embedding_geometry": own_texts,
+    "value_recovery": lambda f: {
+        "paths": table(
+            f, input=lambda n: words("title", n), target_scores=lambda n: {"Brand": {f"title{n}x0": 1}}
+        )["data"]
+    },
     "retrieval": lambda f: {"folder": beir(f / "task")},
     "mteb": lambda f: of_mteb(f, "sts"),
     "mteb pairs": lambda f: of_mteb(f, "pair_classification"),

@@ -139,7 +139,9 @@ FULL = """
         if room:
             resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
         try:
-            curate({"web": Jsonl(paths=str(folder / "in"))}, Curation(deduplicate="exact", executor=Executor(workers=workers)),
+            split = max(path.stat().st_size for path in (folder / "in").iterdir())  # each file is a shard of its own
+            source = Jsonl(paths=str(folder / "in"), split=split)
+            curate({"web": source}, Curation(deduplicate="exact", executor=Executor(workers=workers)),
                    seed=3, corpus=folder / "corpus", fitted=folder / "f", progress=Silent())
         except DataError as error:
             sys.exit(str(error))

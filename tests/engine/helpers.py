@@ -83,3 +83,16 @@ def weights(folder: Path):
 
 def same_weights(one, two):
     return all(torch.equal(one[name], two[name]) for name in two)
+
+
+def row(number, length=64):
+    """A row of two samples of random tokens below 64, a third of them masked."""
+    from rexplug.engine.tensor_row import TensorRow
+
+    draw = torch.Generator().manual_seed(number)
+    masked = torch.arange(1, length, 3)
+    token_ids, labels = (torch.randint(5, 64, (size,), generator=draw) for size in (length, len(masked)))
+    ends = torch.tensor([0, length // 3, length], dtype=torch.int32)
+    return TensorRow(
+        token_ids, ends, masked, labels, torch.zeros(len(masked), dtype=torch.int64), ends.diff().tolist(), length
+    )

@@ -1,12 +1,18 @@
-"""FSDP: the same stream, losses and norms as one process; full checkpoints that resume with any strategy."""
+"""DDP and FSDP: the same stream, losses and norms as one process; full checkpoints that resume with any strategy."""
+
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
-from engine.helpers import lines_of_ranks
+from engine.conftest import SPECIAL
+from engine.helpers import lines_of_ranks, row
 from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 
+from rexplug import distributed
+from rexplug.engine import initial_checkpoint
 from rexplug.errors import DataError
 from rexplug.optimizers import OPTIMIZERS
 
@@ -116,7 +122,7 @@ def test_each_of_eight_ranks_holds_an_eighth_of_every_weight_of_the_large_sizes(
         whole = {name: value.shape for name, value in model.named_parameters()}
         assert sum(shape.numel() for shape in whole.values()) == parameters
         wrapped = PackedMaskedLM(model, 2, "blocks")
-        sharding.shard(wrapped, torch.device("cpu"))
+        sharding.shard(wrapped, torch.device("cpu"), torch.bfloat16)
         held = 0
         for name, value in model.named_parameters():
             assert isinstance(value, DTensor), name
@@ -127,3 +133,71 @@ def test_each_of_eight_ranks_holds_an_eighth_of_every_weight_of_the_large_sizes(
         assert held == pytest.approx(parameters / 8, rel=1e-3)
     finally:
         dist.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "function", ["gradients_and_graphs", "state_has_the_same_bits", "gradients_are_summed_once_per_step"]
+)
+def test_on_two_ranks(function, bench_at, tmp_path):
+    """See `on_two_ranks`: what each function asserts on both ranks."""
+    training = bench_at(tmp_path / "run")
+    if function == "gradients_are_summed_once_per_step":
+        training.stream("first")
+        initial_checkpoint(training.recipe, SPECIAL, training.run)
+    script = [sys.executable, str(Path(__file__).with_name("on_two_ranks.py")), function, str(training.root)]
+    assert distributed.launch(2, script, training.run.logs) == 0
+
+
+def test_composers_trainer_wraps_models_by_ours_inside_the_context_alone(sharding):
+    from composer.trainer import trainer
+
+    before = trainer.prepare_ddp_module
+    with pytest.raises(KeyError), sharding.our_replicas():
+        assert trainer.prepare_ddp_module is sharding.replicate
+        raise KeyError
+    assert trainer.prepare_ddp_module is before
+
+
+def test_gradients_are_set_to_zero_where_they_are(sharding):
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    sharding.keep_gradients(optimizer)
+    weight.sum().backward()
+    place = weight.grad.data_ptr()
+    optimizer.zero_grad(set_to_none=True)  # as Composer does
+    assert weight.grad.tolist() == [0, 0, 0]
+    assert weight.grad.data_ptr() == place
+
+
+def test_ddp_does_not_cut_what_is_compiled_between_two_attentions(sharding):
+    """At the width of the base model, one layer fills a bucket of gradients: torch would cut graphs there."""
+    from transformers import ModernBertConfig, ModernBertForMaskedLM
+
+    from rexplug.engine.composer_model import PackedMaskedLM
+    from rexplug.model.compile import compile_layers
+    from rexplug.model.packed import use_packed_attention
+
+    config = ModernBertConfig(
+        vocab_size=64, hidden_size=768, intermediate_size=1152, num_hidden_layers=2, num_attention_heads=12,
+        pad_token_id=3, cls_token_id=1, sep_token_id=2, attention_dropout=0.0,
+    )  # fmt: skip
+    graphs = []
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    torch._dynamo.reset()
+    try:
+        model = ModernBertForMaskedLM(config)
+        use_packed_attention(model)
+        compile_layers(model, count)
+        replica = sharding.replicate(PackedMaskedLM(model, 1, "sdpa"))
+        for _ in range(2):
+            replica({"rows": [row(0)]})["loss"].backward()
+        assert len(graphs) == 4, "queries, keys and values; between two attentions; the last states; the head"
+    finally:
+        dist.destroy_process_group()
+        torch._dynamo.reset()

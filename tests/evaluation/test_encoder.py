@@ -139,3 +139,46 @@ def test_a_model_without_head_predicts_no_words(bert):
     with pytest.raises(NotApplicable) as caught:
         HuggingFaceEncoder(bert / "plain").predict_masked([np.array([1, 5, 2])], [np.array([1])])
     assert str(caught.value) == "the model has no masked-language-model head, so it predicts no words"
+
+
+@pytest.fixture(scope="module")
+def in_bf16(model_folder):
+    return HuggingFaceEncoder(model_folder, precision="bf16")
+
+
+def test_in_bf16_embeddings_are_near_those_in_fp32(encoder, in_bf16):
+    texts = ["oak", "steel kettle " * 20, "linen dress with pockets", "red"]
+    exact, found = encoder.encode(texts), in_bf16.encode(texts)
+    assert found.dtype == np.float32
+    assert 0 < np.abs(found - exact).max() < 0.02 * np.abs(exact).max()
+    assert in_bf16.revision == f"{encoder.revision}-bf16", "results in bf16 are stored apart"
+
+
+def test_in_bf16_predictions_are_ranked_by_logits_in_fp32(in_bf16):
+    rows = in_bf16.tokenize(["a small steel kettle with a wooden handle", "the red cotton shirt"])
+    positions = [np.array([4, 1, 3]), np.array([2])]
+    found = in_bf16.predict_masked(rows, positions, 3)
+    for row, places, guess in zip(rows, positions, found, strict=True):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            features = in_bf16.module.head(in_bf16.hidden([row])[places])
+        logits = features.float() @ in_bf16.module.decoder.weight.T + in_bf16.module.decoder.bias
+        np.testing.assert_array_equal(guess, logits.topk(3).indices.numpy())
+
+
+def test_a_fine_tune_in_bf16_keeps_weights_in_fp32(in_bf16):
+    from rexplug.components import FineTuning
+    from rexplug.evaluation.finetune import tune_ranking
+
+    rows = in_bf16.tokenize([f"{a} {b}" for a in ("red", "blue", "oak") for b in ("shirt", "kettle", "table")])
+    budget = FineTuning(steps=3, batch=4)
+    tuned = tune_ranking(in_bf16, rows, rows, [str(n) for n in range(9)], budget, learning_rate=1e-3, seed=1)
+    assert {weight.dtype for weight in tuned.module.parameters()} == {torch.float32}
+    assert tuned.precision == "bf16"
+    assert tuned.revision != in_bf16.revision
+
+
+def test_padded_rows_run_in_bf16_too(bert):
+    texts = ["steel kettle", "the red shirt fits well"]
+    exact = HuggingFaceEncoder(bert / "st").encode(texts)
+    found = HuggingFaceEncoder(bert / "st", precision="bf16").encode(texts)
+    assert 0 < np.abs(found - exact).max() < 0.05 * np.abs(exact).max()

@@ -124,6 +124,39 @@ def test_a_result_is_computed_once_until_something_changes(model_folder, tmp_pat
     assert len(Counted.calls) == 5  # another model
 
 
+def test_a_result_in_bf16_is_another_result(model_folder, tmp_path, documents):
+    def measure(precision):
+        return evaluate(
+            [Fixed()], ModelSpec("x", str(model_folder), precision).load, EvaluationData({"web": documents}, 3), name="x",
+            folder=tmp_path, progress=Silent(),
+        )["toy.fixed"]  # fmt: skip
+
+    first, second = measure("fp32"), measure("bf16")
+    assert (first["precision"], second["precision"]) == ("fp32", "bf16")
+    assert first["key"] != second["key"]
+    assert measure("fp32")["key"] == first["key"]
+
+
+def test_products_are_exact_while_models_are_evaluated(model_folder, tmp_path, documents):
+    import torch
+
+    class InTf32(Fixed):
+        """Looks whether TF32 is on."""
+
+        name: ClassVar[str] = "toy.in_tf32"
+
+        def evaluate(self, context):
+            return EvaluationResult({"score": Metric(float(torch.backends.cuda.matmul.allow_tf32))}, main="score")
+
+    torch.backends.cuda.matmul.allow_tf32 = True  # as in a phase that trains in TF32
+    try:
+        results = run([InTf32()], model_folder, tmp_path, documents)
+        assert results["toy.in_tf32"]["metrics"]["score"]["value"] == 0
+        assert torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def test_a_result_says_why_an_evaluator_does_not_apply(tmp_path, documents):
     results = evaluate(
         [MaskedRecovery()], ModelSpec("bm25", "bm25").load, EvaluationData({"web": documents}, 3), name="bm25", folder=tmp_path,

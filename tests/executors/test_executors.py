@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
+from separate_shards import split_of
 
 from rexplug.corpus.curate import curate
 from rexplug.corpus.filters import C4Quality, Length
@@ -43,7 +44,11 @@ def pages(tmp_path):
 
 def curated(folder, executor, out):
     (folder / out).mkdir()
-    source = Jsonl(paths=str(folder / "in"), filters=(Length(min_words=2), C4Quality(min_sentences=1)))
+    source = Jsonl(
+        paths=str(folder / "in"),
+        split=split_of(folder / "in"),
+        filters=(Length(min_words=2), C4Quality(min_sentences=1)),
+    )
     statistics = curate(
         {"web": source}, Curation(executor=executor, held_out=0.2, minhash=MinHash(buckets=2)), seed=3, corpus=folder / out / "corpus",
         fitted=folder / out / "fitted", progress=Silent(),

@@ -71,7 +71,7 @@ def test_csv_rows_report_their_number_of_fields():
 
 def test_a_csv_field_beyond_the_bound_is_damage():
     reader = CsvReader(["a\n", "1\n", f"{'x' * 50}\n"], ",", longest=10)
-    with pytest.raises(DamagedFile, match=r"^row 2: field larger than field limit \(10\)$"):
+    with pytest.raises(DamagedFile, match=r"^the row that begins at line 3: field larger than field limit \(10\)$"):
         list(reader)
 
 

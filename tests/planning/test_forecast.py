@@ -124,6 +124,33 @@ def test_a_machine_with_gpus_trains_on_them(tokenized_run):
     assert elsewhere.stage("train.anneal").match.basis == "default"
 
 
+def test_evaluations_on_a_gpu_are_estimated_from_its_peak_until_one_was_measured(tokenized_run):
+    path, _, run = tokenized_run
+    options = ["model.size=base", "evaluators=[masked_recovery]"]
+    exact, rounded = load_recipe(path, options), load_recipe(path, [*options, "evaluation.precision=bf16"])
+    there = replace(HERE, gpu="NVIDIA H100 80GB HBM3")
+    in_fp32, in_bf16 = (forecast(recipe, run, machine=there).stage("evaluate.anneal") for recipe in (exact, rounded))
+    assert in_bf16.seconds < in_fp32.seconds < forecast(exact, run).stage("evaluate.anneal").seconds
+    assert in_fp32.why == (
+        "evaluations were not measured on NVIDIA H100 80GB HBM3; estimated in fp32 from its 67 TFLOP/s, and 2 s for each "
+        "evaluator"
+    )
+    assert "in bf16 from its 989 TFLOP/s" in in_bf16.why
+    # An evaluation on a CPU says nothing about one on the GPU; one on the GPU does.
+    task = task_of(forecast(exact, run, machine=there), "evaluate.anneal")
+    on_cpu, on_gpu = measured(task, 500.0), measured(task, 9.0, machine=there)
+    assert forecast(exact, run, on_cpu, machine=there).stage("evaluate.anneal").seconds == in_fp32.seconds
+    known = forecast(exact, run, on_cpu, on_gpu, machine=there).stage("evaluate.anneal")
+    assert (known.seconds, known.match.basis, known.why) == (pytest.approx(9.0), "measured here", "")
+    # In another number format it is a measurement of other options.
+    other = forecast(rounded, run, on_gpu, machine=there).stage("evaluate.anneal")
+    assert other.match.basis == "measured here, other options"
+    unknown = forecast(exact, run, machine=replace(HERE, gpu="Some GPU")).stage("evaluate.anneal")
+    assert unknown.why == (
+        "evaluations were not measured on Some GPU, whose peak is not known; estimated as without a GPU"
+    )
+
+
 def test_peak_memory_never_falls_from_stage_to_stage(tokenized_run):
     _, recipe, run = tokenized_run
     task = task_of(forecast(recipe, run), "curate")
@@ -205,7 +232,8 @@ def test_a_run_records_its_forecast_and_its_measured_cost(tokenized_run, tmp_pat
     run_forecast = make_forecast(recipe, RunDirectory(tmp_path / "elsewhere"))
     assert {known.how for known in run_forecast.plan.source_sizes.values()} == {"history"}
     here = make_forecast(recipe, run)
-    assert run_forecast.plan.phases[0].sources == here.plan.phases[0].sources
+    counted = {name: replace(use, mask_rates=()) for name, use in here.plan.phases[0].sources.items()}
+    assert run_forecast.plan.phases[0].sources == counted, "all but the mask rates, which need the tokens themselves"
     assert run_forecast.plan.phases[0].attended == here.plan.phases[0].attended
     took = json.loads(run.manifest.read_text())["stages"]["tokenize"]["seconds"]
     assert run_forecast.stage("tokenize").seconds == pytest.approx(took, abs=0.02)
@@ -239,3 +267,33 @@ def test_this_machine(monkeypatch):
     assert hardware.torch[0].isdigit()
     monkeypatch.setenv("OMP_NUM_THREADS", "1000")
     assert Hardware.find().threads == Hardware.find().cores
+
+
+def test_bf16_on_a_cpu_with_instructions_for_it_is_faster(tokenized_run):
+    path, recipe, run = tokenized_run
+    there, in_bf16 = replace(HERE, bf16="AMX"), load_recipe(path, ["model.precision=bf16"])
+    run_forecast = forecast(in_bf16, run, machine=there)
+    assert run_forecast.training_seconds < forecast(recipe, run, machine=there).training_seconds
+    assert str(run_forecast.machine) == "Test processor, 4 threads, AMX"
+    assert not run_forecast.notes
+    # What fp32 took says less about bf16 than a measurement of the same options.
+    in_fp32 = measured(task_of(forecast(recipe, run), "train.anneal"), 40.0, machine=there)
+    again = forecast(in_bf16, run, in_fp32, machine=there)
+    assert (
+        again.stage("train.anneal").match.basis
+        != forecast(recipe, run, in_fp32, machine=there).stage("train.anneal").match.basis
+    )
+
+
+def test_bf16_on_a_cpu_without_them_is_noted(tokenized_run):
+    path, _, run = tokenized_run
+    assert forecast(load_recipe(path, ["model.precision=bf16"]), run).notes == [
+        "model.precision: bf16 needs a GPU or a CPU with AVX512-BF16 or AMX, which this machine does not have"
+    ]
+
+
+def test_measurements_from_before_instructions_were_recorded_count(tokenized_run):
+    _, recipe, run = tokenized_run
+    task = task_of(forecast(recipe, run), "train.anneal")
+    again = forecast(recipe, run, measured(task, 40.0), machine=replace(HERE, bf16="AMX"))
+    assert again.stage("train.anneal").seconds == pytest.approx(40)

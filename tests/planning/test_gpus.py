@@ -89,13 +89,25 @@ def test_memory_of_a_base_model_part_by_part(tmp_path):
     memory = training_memory(plan.shape, plan.rows, plan.phases[0], gpu=True, processes=8)
     parameters, tokens, masked = 149_655_232, 98_304, 0.3 * 98_304
     assert (memory.weights, memory.gradients, memory.moments) == (4 * parameters, 4 * parameters, 8 * parameters)
-    assert memory.copies == 6 * parameters
+    assert memory.copies == 2 * parameters, "gradients are in the buckets that are sent to other ranks"
     assert memory.activations == pytest.approx(tokens * (22 * (17 * 768 + 7 * 1152) + 12 * 768) + masked * 16 * 768)
     assert memory.logits == 2**29 * 2 + 4 * 50_368 * 768
     allocated = memory.activations + memory.logits + memory.weights + memory.gradients + memory.moments
     assert allocated == pytest.approx(46.3 * 2**30, rel=0.03), "measured on an H200: docs/benchmarks/gpu.md"
-    alone = training_memory(plan.shape, plan.rows, plan.phases[0], gpu=True)
-    assert memory.copies - alone.copies == 4 * parameters, "gradients on their way to other ranks"
+
+
+def test_memory_of_a_model_that_is_sharded_over_eight_gpus(tmp_path):
+    plan = plan_of(tmp_path, context=1024)
+    shards, copies, small = (
+        training_memory(plan.shape, plan.rows, plan.phases[0], gpu=True, processes=8, **options)
+        for options in ({"parallel": "fsdp"}, {"room": 80e9}, {"room": 9e9})
+    )
+    parameters, layers = 149_655_232, plan.shape.without_embedding
+    assert shards.weights == shards.gradients == 4 * parameters / 8
+    assert shards.moments == 8 * parameters / 8
+    assert shards.copies == 8 * (parameters - layers) + 10 * layers / 22
+    assert (copies.weights, copies.activations) == (4 * parameters, shards.activations)
+    assert small == shards, "auto shards where a copy would take more than a quarter of the memory"
 
 
 def test_how_many_tokens_fit(tmp_path):

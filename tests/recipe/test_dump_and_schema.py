@@ -33,6 +33,7 @@ def test_the_dump_spells_defaults_out_and_keeps_the_order(load_toy, toy):
         "model",
         "phases",
         "evaluators",
+        "evaluation",
         "baselines",
         "salience",
         "card",

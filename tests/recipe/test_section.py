@@ -21,7 +21,7 @@ def test_marked_options_are_left_out():
     ("section", "left_out"),
     [
         (lambda recipe: recipe.phases[0], {"checkpoints", "evaluate_every"}),
-        (lambda recipe: recipe.model, {"parallel", "compile"}),
+        (lambda recipe: recipe.model, {"parallel", "compile", "deterministic"}),
         (lambda recipe: recipe.curation, {"executor"}),
         (lambda recipe: recipe.tokenizer, set()),
     ],

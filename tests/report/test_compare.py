@@ -194,3 +194,19 @@ def test_what_all_labels_share_is_shown_once():
 def test_labels_that_differ_in_more_than_a_value_stay_whole():
     for models in (["a=1 b=2", "a=1 b=3"], ["runs/a", "masking=random"], ["masking=random"], ["a=1", "b=1"]):
         assert heads(*models) == (None, [[model] for model in models])
+
+
+@pytest.mark.parametrize(
+    ("formats", "note"),
+    [
+        (("fp32", "fp32"), None),
+        (("fp32", "bf16"), "Evaluated with matrix products in bf16: b. The others are in fp32."),
+        (("bf16", "bf16"), "Evaluated with matrix products in bf16: a, b."),
+    ],
+)
+def test_models_that_were_evaluated_in_bf16_are_named(tmp_path, low, formats, note):
+    for label, precision in zip("ab", formats, strict=True):
+        path = write(tmp_path / label, low) / "toy.search.json"
+        write_json(path, {**json.loads(path.read_text()), "precision": precision})
+    comparison = compare_models(find_all([str(tmp_path / "a"), str(tmp_path / "b")]))
+    assert list(comparison.notes) == ([] if note is None else [note])

@@ -11,6 +11,7 @@ import pytest
 
 import rexplug
 from rexplug.batches import IGNORED
+from rexplug.batches.policies import RandomMasking
 from rexplug.phase_stream import phase_stream
 from rexplug.report.plots import mixture, realised
 from rexplug.report.preview import preview_phase
@@ -75,6 +76,21 @@ def test_guided_tokens_lie_in_spans_with_reasons_and_the_rest_is_random(tokenize
     assert "category" in labels
     texts = {text for row in preview.rows for sample in row.samples for text, _, masked in sample.spans if masked}
     assert texts & {"boots", "jacket", "500 ml", "Norvale"}
+
+
+def test_mask_rates_are_those_of_the_rows_by_source(tokenized_run):
+    _, recipe, run = tokenized_run
+    preview = preview_phase(recipe, recipe.phases[0], run, at=0.5)
+    rates = dict(preview.mask_rates)
+    assert list(rates) == ["web", "shop"]
+    for each in rates.values():
+        assert (each.masked_salient + each.masked_plain) / (each.num_salient + each.num_plain) == pytest.approx(
+            0.2, abs=0.02
+        )
+        # Nearly half of the tokens of this text are salient, and the boost is 4.
+        assert each.salient / each.plain == pytest.approx(4, rel=0.15)
+    random = recipe.phases[0].model_copy(update={"masking": RandomMasking()})
+    assert preview_phase(recipe, random, run).mask_rates == ()
 
 
 def test_guided_tokens_are_those_of_training_with_a_seed_of_its_own(tokenized_run):

@@ -77,7 +77,7 @@ def test_guided_without_salience_chooses_like_random():
     assert (one == RandomMasking(rate=0.3).choose(batch, 0.5, np.random.default_rng(3))).all()
 
 
-def test_guided_takes_whole_spans_up_to_its_share():
+def test_guided_masks_no_more_than_its_cap_of_whole_spans():
     size = 400
     salience = np.zeros(size, np.uint8)
     for start in range(0, size, 20):
@@ -88,7 +88,7 @@ def test_guided_takes_whole_spans_up_to_its_share():
         np.ones(size, bool),
         {"word_start": np.ones(size, np.uint8), "salience": salience},
     )
-    policy = Guided(scorer=AttributeSalience(), rate=0.2, guidance=1.0)
+    policy = Guided(scorer=AttributeSalience(), rate=0.2, boost=1000, unit="span")
     chosen = policy.choose(batch, 0.0, np.random.default_rng(0))
     assert chosen.sum() == 80
-    assert chosen[salience > 0].all(), "80 salient tokens and a budget of 80"
+    assert chosen[salience > 0].sum() == 40, "80 salient tokens and a cap of a half"

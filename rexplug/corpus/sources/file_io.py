@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from rexplug.errors import DataError, one_line
-from rexplug.io.compression import READ_ERRORS, DamagedFile, decompressed
+from rexplug.corpus.sources.local_files import printable
+from rexplug.errors import DataError, RexplugError, one_line
+from rexplug.io.compression import READ_ERRORS, DamagedFile, StorageError, decompressed
+
+_READ_SIZE = 1 << 20
+"""Bytes that are asked of the disk or the store at once."""
 
 
 def is_remote(path: str) -> bool:
@@ -16,8 +22,23 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
-def remote_files(pattern: str, name_matches: Callable[[str], bool]) -> Iterator[tuple[str, str, int, str]]:
-    """Yield (address, folder that the listing began at, size in bytes, version) of the files that an address or a glob means.
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file in an object store: its address, the folder that the listing began at, size in bytes, version."""
+
+    path: str
+    root: str
+    size: int
+    version: str
+
+    @property
+    def relative(self) -> str:
+        """The path below the folder."""
+        return self.path.removeprefix(self.root).lstrip("/")
+
+
+def remote_files(pattern: str, is_wanted: Callable[[str], bool]) -> Iterator[RemoteFile]:
+    """Yield the files that an address or a glob means; of a folder those whose path below it `is_wanted`.
 
     Raises:
         DataError: the package for this kind of store is missing, or the store does not answer.
@@ -29,20 +50,26 @@ def remote_files(pattern: str, name_matches: Callable[[str], bool]) -> Iterator[
             files = filesystem.glob(path, detail=True)
             root = path[: min(path.index(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
         elif filesystem.isdir(path):
-            files = {k: v for k, v in filesystem.find(path, detail=True).items() if name_matches(k.rpartition("/")[2])}
             root = path
+            files = {
+                place: details
+                for place, details in filesystem.find(path, detail=True).items()
+                if is_wanted(place.removeprefix(root).lstrip("/"))
+            }
         else:
             files = {path: filesystem.info(path)} if filesystem.exists(path) else {}
             root = path.rpartition("/")[0]
         for place, details in sorted(files.items()):
             if details["type"] == "file":
-                version = next(
-                    (details[key] for key in ("ETag", "etag", "md5Hash", "LastModified", "mtime", "created") if details.get(key)),
-                    filesystem.ukey(place),
-                )  # fmt: skip
-                yield _address(scheme, place), _address(scheme, root), int(details["size"]), str(version)
+                version = _version(filesystem, place, details)
+                yield RemoteFile(_address(scheme, place), _address(scheme, root), int(details["size"]), version)
     except Exception as error:
         raise DataError(f"'{pattern}' cannot be listed: {type(error).__name__}: {error}") from None
+
+
+def _version(filesystem: Any, place: str, details: dict[str, Any]) -> str:
+    keys = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "created")
+    return str(next((details[key] for key in keys if details.get(key)), None) or filesystem.ukey(place))
 
 
 def _address(scheme: str, place: str) -> str:
@@ -59,6 +86,39 @@ def _filesystem(address: str) -> tuple[Any, str]:
     return filesystem, str(path)
 
 
+def refuse_changed(path: str, size: int, version: str) -> None:
+    """Refuse a file that is not what it was when the files were listed.
+
+    Raises:
+        DataError: it is gone, or has another size or version.
+        StorageError: it cannot be asked for at present.
+    """
+    try:
+        if is_remote(path):
+            filesystem, place = _filesystem(path)
+            filesystem.invalidate_cache(place)
+            details = filesystem.info(place)
+            now = int(details["size"]), _version(filesystem, place, details)
+        else:
+            stat = Path(path).stat()
+            now = stat.st_size, str(stat.st_mtime_ns)
+    except FileNotFoundError:
+        raise _vanished(path) from None
+    except Exception as error:  # each kind of store has errors of its own
+        raise StorageError(f"{printable(path)} could not be read: {type(error).__name__}: {one_line(error)}") from error
+    if now != (size, version):
+        grown = f"it had {size:,} bytes and has {now[0]:,}" if now[0] != size else "it was written again"
+        raise DataError(
+            f"{printable(path)} changed while it was read: {grown}. Run the same command again once nothing writes to it"
+        )
+
+
+def _vanished(path: str) -> DataError:
+    return DataError(
+        f"{printable(path)} was there when the run began and is gone; put it back, or run the same command again"
+    )
+
+
 @contextmanager
 def opened(path: str, *, decompress: bool = True) -> Iterator[IO[bytes]]:
     """Open the bytes of a file, decompressed by its name.
@@ -66,12 +126,67 @@ def opened(path: str, *, decompress: bool = True) -> Iterator[IO[bytes]]:
     Raises:
         DamagedFile: the file breaks off or cannot be decompressed, now or while it is open. (Decompressors and parsers raise errors
             of their own that do not name the file.)
+        StorageError: the disk or the store did not give the bytes: no damage of the file, so it may be tried again.
+        DataError: the file is gone.
     """
     try:
-        with open_raw(path) as raw, decompressed(raw, path if decompress else "") as file:
+        stored = cast("IO[bytes]", io.BufferedReader(_Storage(path), _READ_SIZE))
+        with stored as raw, decompressed(raw, path if decompress else "") as file:
             yield file
+    except StorageError:
+        raise
     except READ_ERRORS as error:
         raise DamagedFile(one_line(error)) from None
+
+
+class _Storage(io.RawIOBase):
+    """The bytes of a file as they are stored. What goes wrong in reading them is a `StorageError`, never taken for damage."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with self._named():
+            self._file = open_raw(path)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise _vanished(self._path) from None
+        except RexplugError:
+            raise
+        except Exception as error:  # each kind of store has errors of its own
+            raise StorageError(
+                f"{printable(self._path)} could not be read: {type(error).__name__}: {one_line(error)}"
+            ) from error
+
+    def readable(self) -> bool:
+        """The stream can only be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Files on disk and in stores that fsspec opens can be read from any place."""
+        return self._file.seekable()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place."""
+        with self._named():
+            return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """How many bytes are before the place that is read next."""
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the beginning of the buffer."""
+        with self._named():
+            return cast("io.BufferedIOBase", self._file).readinto(buffer)
+
+    def close(self) -> None:
+        """Close the file."""
+        if not self.closed:
+            super().close()
+            self._file.close()
 
 
 def open_raw(path: str) -> IO[bytes]:

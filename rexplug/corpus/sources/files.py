@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from rexplug.components import Document, DocumentSource, Shard
 from rexplug.components.quantities import Positive
-from rexplug.corpus.sources.file_io import is_remote, remote_files
+from rexplug.corpus.sources.file_io import RemoteFile, is_remote, refuse_changed, remote_files
+from rexplug.corpus.sources.local_files import LEFT_OUT, LocalFile, local_files, matches_only_folders, printable
 from rexplug.errors import DataError, brief
 from rexplug.io.compression import DamagedFile
 
+MOST_FILES = 2000
+"""Files in a shard, at most."""
+_GROUP_BYTES = 4_000_000
+"""Bytes up to which small files of records are put together: few enough that some hundred megabytes keep many workers busy."""
 ERROR = "rexplug_error"
 """Metadata key of a record that could not be read; curation drops it with this reason."""
 
@@ -32,7 +36,7 @@ Names = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class InputFile:
     """A file: its path, what the ids of its documents begin with (not a path of this machine), size in bytes, version."""
 
@@ -40,6 +44,11 @@ class InputFile:
     id: str
     size: int
     version: str
+
+    @property
+    def printed_path(self) -> str:
+        """The path for messages and metadata: bytes of a local name that are not UTF-8 are written as `\\xff`."""
+        return self.path if is_remote(self.path) else printable(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +68,12 @@ class FileSource(DocumentSource):
     """Which files of a folder are read."""
 
     paths: Names
-    """Files, folders (read whole, hidden files left out) or globs, relative to the current directory, or addresses that
-    fsspec knows (`s3://bucket/folder/*.jsonl.gz`; install the package that it names)."""
+    """Files, folders (with all folders in them) or globs, relative to the current directory, or addresses that fsspec knows
+    (`s3://bucket/folder/*.jsonl.gz`; install the package that it names). Links are followed, a file is read once, and names
+    that begin with `.` or `_` are left out."""
     split: Positive = 256_000_000
     """Bytes of a shard, the unit of parallel work: larger files are divided where the format allows it (plain JSON lines,
-    Parquet), small pages are put together up to this."""
+    Parquet), small pages are put together up to this, other small files up to 4 MB."""
     longest: Positive = 20_000_000
     """Bytes of the longest record that is read; a longer one is dropped with a reason instead of filling the memory."""
     damaged: Literal["refuse", "skip"] = "refuse"
@@ -72,54 +82,48 @@ class FileSource(DocumentSource):
 
     @cached_property
     def files(self) -> tuple[InputFile, ...]:
-        """The files, sorted by path, each once."""
-        files: dict[str, tuple[int, str, int, str]] = {}
+        """The files, sorted by path; one that several paths or links lead to is taken once."""
+        chosen: dict[str, tuple[tuple[int, bool, str], str, InputFile]] = {}
         for number, pattern in enumerate(self.paths):
-            for path, root, size, version in self._matches(pattern):
-                files.setdefault(path, (number, _relative(path, root), size, version))
-        ids = [id for _, id, _, _ in files.values()]
-        clash = len(set(ids)) < len(ids)
-        return tuple(
-            InputFile(path, f"{number}/{id}" if clash else id, size, version)
-            for path, (number, id, size, version) in sorted(files.items())
-        )
+            for real, file in self._matches(pattern):
+                rank = number, isinstance(file, LocalFile) and file.linked, file.path
+                if real not in chosen or rank < chosen[real][0]:
+                    chosen[real] = rank, real, _input_file(file)
+        files = sorted((rank[0], file) for rank, _, file in chosen.values())
+        clash = len({file.id for _, file in files}) < len(files)
+        named = (replace(file, id=f"{number}/{file.id}") if clash else file for number, file in files)
+        return tuple(sorted(named, key=lambda file: file.path))
 
-    def _matches(self, pattern: str) -> Iterator[tuple[str, str, int, str]]:
-        """Yield (path, folder that is left out of ids, size, version) of the files that a pattern means.
+    def _matches(self, pattern: str) -> Iterator[tuple[str, LocalFile | RemoteFile]]:
+        """Yield (what identifies the file, the file) of the files that a pattern means.
 
         Raises:
             DataError: the operating system refuses: a name is too long, a folder may not be read.
         """
         if is_remote(pattern):
-            yield from remote_files(pattern, self._is_wanted)
+            yield from ((file.path, file) for file in remote_files(pattern, self._is_wanted))
             return
         try:
-            yield from self._local_matches(pattern)
+            yield from ((file.real, file) for file in local_files(pattern, self.suffixes))
         except (OSError, ValueError, re.error) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise DataError(f"{self.name}: paths: {brief(pattern)} cannot be searched: {reason}") from None
+            within = getattr(error, "filename", None)
+            where = f" ({printable(str(within))})" if within and str(within) != pattern else ""
+            raise DataError(f"{self.name}: paths: {brief(pattern)} cannot be searched: {reason}{where}") from None
 
-    def _local_matches(self, pattern: str) -> Iterator[tuple[str, str, int, str]]:
-        path = Path(pattern)
-        if path.is_dir():
-            places: Iterable[Path] = (p for p in path.rglob("*") if self._is_wanted(p.name))
-            root = str(path)
-        elif path.is_file():
-            places, root = [path], str(path.parent)
-        else:
-            places, root = map(Path, glob.glob(pattern, recursive=True)), fixed_part(pattern)
-        for place in places:
-            if place.is_file():
-                stat = place.stat()
-                yield str(place), root, stat.st_size, str(stat.st_mtime_ns)
-
-    def _is_wanted(self, name: str) -> bool:
-        return name.endswith(self.suffixes) and not name.startswith(".")
+    def _is_wanted(self, path: str) -> bool:
+        """Whether a file of a folder in an object store is read, by its path below the folder."""
+        return path.lower().endswith(self.suffixes) and not any(part.startswith(LEFT_OUT) for part in path.split("/"))
 
     @cached_property
     def shards(self) -> tuple[tuple[Piece, ...], ...]:
-        """The pieces of each shard; depends on the files and `split`, never on workers."""
-        return tuple((piece,) for file in self.files for piece in self.pieces(file))
+        """The pieces of each shard; depends on the files and `split`, never on workers.
+
+        Neighbouring small files are put together: a shard of its own costs some twenty files and as many waits for the disk.
+        """
+        return grouped(
+            (piece for file in self.files for piece in self.pieces(file)), min(self.split, _GROUP_BYTES), MOST_FILES
+        )
 
     def pieces(self, file: InputFile) -> Sequence[Piece]:
         """How a file is divided; the default leaves it whole."""
@@ -131,7 +135,7 @@ class FileSource(DocumentSource):
 
     def stamps(self) -> dict[str, list[Any]]:
         """Size and version of each file; for objects in a store as the store reports them."""
-        return {file.path: [file.size, file.version] for file in self.files}
+        return {file.printed_path: [file.size, file.version] for file in self.files}
 
     def num_shards(self) -> int:
         """The number of shards that the files are divided into."""
@@ -141,13 +145,20 @@ class FileSource(DocumentSource):
         """Every pattern must match a file."""
         for pattern in self.paths:
             if not any(True for _ in self._matches(pattern)):
-                what = (
-                    f"holds no file that ends in {', '.join(self.suffixes)}"
-                    if not is_remote(pattern) and Path(pattern).is_dir()
-                    else "matches no file"
-                )
                 where = "" if is_remote(pattern) else f" (looked from {Path.cwd()})"
-                raise DataError(f"{self.name}: paths: {brief(pattern)} {what}{where}")
+                raise DataError(f"{self.name}: paths: {brief(pattern)} {self._without_files(pattern)}{where}")
+
+    def _without_files(self, pattern: str) -> str:
+        """What is wrong with a pattern that no file matches."""
+        if is_remote(pattern):
+            return "matches no file"
+        if Path(pattern).expanduser().is_dir():
+            return (
+                f"holds no file that ends in {', '.join(self.suffixes)} (names that begin with '.' or '_' are left out)"
+            )
+        if matches_only_folders(pattern):
+            return f"matches only folders; '{pattern.rstrip('/')}/**' is all files in them"
+        return "matches no file"
 
     def documents(self, shard: Shard) -> Iterator[Document]:
         """The documents of every `count`-th shard."""
@@ -160,16 +171,35 @@ class FileSource(DocumentSource):
         try:
             yield from self.read(piece)
         except DamagedFile as error:
+            refuse_changed(piece.file.path, piece.file.size, piece.file.version)
             if self.damaged == "refuse":
                 raise DataError(
-                    f"{piece.file.path} is damaged: {error}; repair or remove it, or write `damaged: skip` to leave out "
-                    "the rest of it"
+                    f"{piece.file.printed_path} is damaged: {error}; repair or remove it, or write `damaged: skip` to leave "
+                    "out the rest of it"
                 ) from None
             yield broken(piece.file, "damage", "a damaged file")
+        if not is_remote(
+            piece.file.path
+        ):  # in an object store an object is replaced as a whole, and asking costs a request
+            refuse_changed(piece.file.path, piece.file.size, piece.file.version)
 
     @abstractmethod
     def read(self, piece: Piece) -> Iterator[Document]:
         """The documents of a piece of a file; raises `DamagedFile` where it cannot be read further."""
+
+
+def grouped(pieces: Iterable[Piece], num_bytes: int, num_files: int) -> tuple[tuple[Piece, ...], ...]:
+    """Put neighbouring whole files together, up to `num_bytes` bytes and `num_files` files; parts of files stay alone."""
+    shards: list[list[Piece]] = []
+    size = 0
+    for piece in pieces:
+        whole = piece.start == 0 and piece.stop is None
+        if not shards or not whole or len(shards[-1]) == num_files or size + piece.file.size > num_bytes:
+            shards.append([])
+            size = 0
+        shards[-1].append(piece)
+        size += piece.file.size if whole else num_bytes
+    return tuple(map(tuple, shards))
 
 
 def document(
@@ -177,7 +207,7 @@ def document(
 ) -> Document:
     """Make a document that was read at a place (offset or row) of a file."""
     name = id if id is not None else f"{file.id}:{place}"
-    return Document(name, text, url, {**metadata, "place": f"{file.path}:{place}"})
+    return Document(name, text, url, {**metadata, "place": f"{file.printed_path}:{place}"})
 
 
 def broken(file: InputFile, place: int | str, reason: str) -> Document:
@@ -185,13 +215,5 @@ def broken(file: InputFile, place: int | str, reason: str) -> Document:
     return document(file, place, "", **{ERROR: reason})
 
 
-def fixed_part(pattern: str) -> str:
-    """The folder before the first wildcard of a glob."""
-    parts = PurePosixPath(re.split(r"[*?\[]", pattern, maxsplit=1)[0] + "x").parent
-    return str(parts)
-
-
-def _relative(path: str, root: str) -> str:
-    if is_remote(path):
-        return path.removeprefix(root).lstrip("/")
-    return str(Path(path).relative_to(root)) if root != "." else str(Path(path))
+def _input_file(file: LocalFile | RemoteFile) -> InputFile:
+    return InputFile(file.path, printable(file.relative), file.size, file.version)

@@ -9,12 +9,9 @@ from typing import ClassVar
 
 from rexplug.components import Document
 from rexplug.corpus.sources.file_io import opened
-from rexplug.corpus.sources.files import ERROR, FileSource, Piece, broken, document
+from rexplug.corpus.sources.files import ERROR, MOST_FILES, FileSource, Piece, broken, document, grouped
 from rexplug.corpus.sources.html import PageSource, decoded
 from rexplug.io.compression import COMPRESSED
-
-_MOST_FILES = 2000
-"""Files in a shard, at most."""
 
 
 class _OneDocumentPerFile(FileSource):
@@ -23,15 +20,7 @@ class _OneDocumentPerFile(FileSource):
     @cached_property
     def shards(self) -> tuple[tuple[Piece, ...], ...]:
         """Neighbouring files, put together up to `split` bytes and a few thousand files."""
-        shards: list[list[Piece]] = []
-        size = 0
-        for file in self.files:
-            if not shards or len(shards[-1]) == _MOST_FILES or size + file.size > self.split:
-                shards.append([])
-                size = 0
-            shards[-1].append(Piece(file))
-            size += file.size
-        return tuple(tuple(pieces) for pieces in shards)
+        return grouped(map(Piece, self.files), self.split, MOST_FILES)
 
     def read(self, piece: Piece) -> Iterator[Document]:
         """Yield the document of the file."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import ClassVar
+
+from pydantic import Field
 
 from rexplug.components import Document
 from rexplug.corpus.sources.fields import Fields
@@ -26,7 +29,7 @@ class Records(Fields, FileSource):
         """
         if not {name.split(".")[0] for name in self.text} & set(columns):
             raise DataError(
-                f"{file.path} has no column {' or '.join(self.text)}; its columns are {', '.join(sorted(columns))}"
+                f"{file.printed_path} has no column {' or '.join(self.text)}; its columns are {', '.join(sorted(columns))}"
             )
         needed = {name.split(".")[0] for name in (*self.text, *self.metadata.values(), self.id or "", self.url or "")}
         return [name for name in columns if name in needed]
@@ -42,7 +45,7 @@ class Jsonl(Records):
 
     def pieces(self, file: InputFile) -> Sequence[Piece]:
         """Divide a plain file at the first line after every `split` bytes; a compressed one cannot be divided."""
-        if file.path.endswith(COMPRESSED) or file.size <= self.split:
+        if file.path.lower().endswith(COMPRESSED) or file.size <= self.split:
             return (Piece(file),)
         starts = range(0, file.size, self.split)
         return [Piece(file, start, start + self.split if start != starts[-1] else None) for start in starts]
@@ -105,15 +108,19 @@ class Csv(Records):
     name: ClassVar[str] = "csv"
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("csv", "tsv") for b in ("", *COMPRESSED))
 
-    delimiter: str | None = None
-    """What separates fields; a tab for .tsv and a comma otherwise if left out."""
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """What separates fields, one character; a tab for .tsv and a comma otherwise if left out."""
+    strict: bool = True
+    """Whether a quote that is not closed, or text behind a closing quote, is damage (see `damaged`). False takes quotes as
+    they come: one that is not closed takes all that follows into its field."""
 
     def read(self, piece: Piece) -> Iterator[Document]:
         """Yield a document per row; places are numbers of rows, from 1. Bytes that are not UTF-8 are replaced."""
         path = piece.file.path
-        delimiter = self.delimiter or ("\t" if ".tsv" in path else ",")
+        is_tsv = ".tsv" in PurePosixPath(path.lower()).suffixes
+        delimiter = self.delimiter or ("\t" if is_tsv else ",")
         with opened(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", errors="replace", newline="") as file:
-            reader = CsvReader(file, delimiter, longest=self.longest)
+            reader = CsvReader(file, delimiter, longest=self.longest, strict=self.strict)
             if reader.columns is None:
                 return
             self._columns(reader.columns, piece.file)

@@ -11,7 +11,7 @@ import torch
 from optimi import AdamW, StableAdamW
 from optimi.utils import HAS_TRITON
 
-from rexplug.engine.optimizers.base import Implementation, ParameterGroup, Target
+from rexplug.engine.optimizers.base import Implementation, ParameterGroup, PerGroupOptimizer, Target
 from rexplug.engine.optimizers.cpu import FusedAdamW, FusedStableAdamW
 from rexplug.engine.optimizers.deterministic import DeterministicStableAdamW
 from rexplug.engine.optimizers.fsdp import ShardedAdamW, ShardedStableAdamW
@@ -42,7 +42,8 @@ class _Classes:
         Decided here and not left to torch-optimi: it would try Triton on a CPU too, and forget its choice when state is
         loaded.
         """
-        return bool(HAS_TRITON) and target.device.type == "cuda" and self.suited_to(target) is self.on_gpu
+        ours = issubclass(self.suited_to(target), PerGroupOptimizer)
+        return bool(HAS_TRITON) and target.device.type == "cuda" and not ours
 
 
 def _build(classes: _Classes, groups: list[ParameterGroup], phase: Phase, target: Target) -> torch.optim.Optimizer:

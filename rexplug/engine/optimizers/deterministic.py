@@ -34,10 +34,10 @@ class DeterministicStableAdamW(PerGroupOptimizer, StableAdamW):
             shrink = torch._foreach_mul(negative_rates, group["weight_decay"] / group["max_lr"])
             torch._foreach_add_(shrink, 1.0)
             torch._foreach_mul_(weights, shrink)
-        steps = torch._foreach_sqrt(squares)
-        torch._foreach_add_(steps, group["eps"])
-        torch._foreach_reciprocal_(steps)
-        torch._foreach_mul_(steps, means)
+        divisors = torch._foreach_sqrt(squares)
+        torch._foreach_add_(divisors, group["eps"])
+        steps = torch._foreach_div(means, divisors)
+        del divisors
         torch._foreach_mul_(steps, negative_rates)
         torch._foreach_add_(weights, steps)
 

@@ -8,6 +8,7 @@ Shapes: T tokens, K input features, N output features.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,9 +27,13 @@ def in_bf16(tensor: Tensor) -> bool:
     )
 
 
-class Bf16Linear(Function):
+def linear_in_bf16(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None) -> Tensor:
     """`x` `[T, K]` times `weight` `[N, K]`, plus `bias`, in bf16; with `residual` `[T, N]` their sum in its number format."""
+    apply: Callable[..., Tensor] = _Linear.apply
+    return apply(x, weight, bias, residual)
 
+
+class _Linear(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None) -> Tensor:
         """The product in bf16, with what its backward pass needs saved in bf16."""

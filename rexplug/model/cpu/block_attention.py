@@ -18,6 +18,9 @@ from torch.autograd import Function
 from rexplug.model.cpu.short_attention import attend_short, short_gradients
 from rexplug.model.document_groups import BLOCK, AttentionPlan, Group
 
+_GROUP_SLOTS = 2048
+"""Slots of a group in bf16 times heads: all scores of a group are held, and stay in the cache."""
+
 
 def attend_blocks(
     qkv: Tensor, rotation: tuple[Tensor, Tensor] | None, plan: AttentionPlan, scale: float, half_window: int | None
@@ -70,13 +73,14 @@ class _Attention(Function):
         scale: float,
         half_window: int | None,
     ) -> Tensor:
-        groups = plan.groups(half_window)
         tokens, _, heads, size = qkv.shape
+        in_bf16 = qkv.dtype == torch.bfloat16
+        groups = plan.groups(half_window, max(1, _GROUP_SLOTS // heads) if in_bf16 else None)
         output = qkv.new_empty(tokens + 1, heads, size)
         saved = []
         for group in groups:
             gathered = qkv.index_select(0, group.index)
-            if group.short and qkv.dtype == torch.bfloat16:
+            if group.short and in_bf16:
                 out, factors, weights = attend_short(
                     gathered.view(group.num, group.length, 3, heads, size), _angles(group, cosines, sines),
                     group.mask_of_all, scale,
@@ -84,7 +88,7 @@ class _Attention(Function):
                 _scatter(output, group, out.transpose(1, 2))
                 saved += [factors, weights, None]
                 continue
-            gathered = gathered.float()
+            gathered = gathered.float() if in_bf16 else gathered
             if group.band:
                 gathered.index_fill_(0, group.padding, 0)
             if cosines is not None and sines is not None:
@@ -117,7 +121,7 @@ class _Attention(Function):
                 grad_qkv = short_gradients(grad_out, gathered, out, _angles(group, cosines, sines), ctx.scale)
                 _scatter(result, group, grad_qkv)
                 continue
-            grad_out = grad_out.float()
+            grad_out = grad_out.float() if grad.dtype == torch.bfloat16 else grad_out
             if group.band:
                 grad_out = grad_out[BLOCK:-BLOCK]
             grad_out = grad_out.view(group.num, group.length, heads, size).transpose(1, 2)

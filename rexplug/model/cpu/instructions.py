@@ -9,10 +9,10 @@ _BF16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16"}
 """Flags of Linux for the instructions that oneDNN multiplies bf16 matrices with, the faster ones first."""
 
 
-def bf16_instructions() -> str:
+def bf16_instructions(cpuinfo: Path = _PROCESSOR) -> str:
     """`AMX` or `AVX512-BF16`; empty if the processor has neither, or where the system does not say (it is not Linux)."""
     try:
-        for line in _PROCESSOR.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, flags = line.partition(":")
             if name.strip() == "flags":
                 present = set(flags.split())

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from rexplug.model.cpu.bf16_products import Bf16Linear, in_bf16
+from rexplug.model.cpu.bf16_products import in_bf16, linear_in_bf16
 
 _ROWS = 64
 """Products have a multiple of this many rows: oneDNN makes a kernel per shape and keeps about 1,000."""
@@ -44,9 +44,11 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, residual: Tensor | None = None) -> Tensor:
     """`x` `[T, K]` times `weight` `[N, K]`, plus `bias` and `residual` `[T, N]` if given."""
-    if len(x) and (has_onednn(x) or in_bf16(x)):
-        apply: Callable[..., Tensor] = Bf16Linear.apply if in_bf16(x) else _Linear.apply
+    if has_onednn(x) and len(x):
+        apply: Callable[..., Tensor] = _Linear.apply
         return apply(x, weight, bias, residual)
+    if in_bf16(x) and len(x):
+        return linear_in_bf16(x, weight, bias, residual)
     result = F.linear(x, weight, bias)
     return result if residual is None else residual + result
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LONGEST = 128
+LONGEST = 256
 """Above so many tokens torch's attention is faster, which never holds all scores."""
 
 

@@ -48,6 +48,12 @@ def _policy_problems(policy: MaskingPolicy) -> Iterator[str]:
 
     Policies that ship with rexplug are not tried: the contract tests do that, and `check` need not load numpy.
     """
+    if policy.retired:
+        yield (
+            f"{policy.name} has options of an earlier version, which only describe how a run was masked; load the recipe from its "
+            "file (load_recipe) to see what to write instead"
+        )
+        return
     for channel in policy.channels:
         if channel == "salience" and not policy.scorers:
             yield f"{policy.name} reads the channel 'salience', which only a salience scorer among its options fills; it has none"

@@ -84,6 +84,12 @@ def main() -> None:
             progress = Reads()
             train(root / f"reads-{size}", plan_of(size), store, special, quiet=True, progress=progress)
             progress.tell(size)
+    size = SIZES[-1]
+    for row in (DEFAULT_BATCH // 2, 2 * DEFAULT_BATCH):  # do rows above the default hide the host's time?
+        with part(f"rows of {row}, {size}"):
+            batch = 2 * DEFAULT_BATCH
+            plan = plan_of(size, microbatch_tokens=row, batch_tokens=batch, tokens=(STEPS + 1) // 2 * batch)
+            report(f"rows-{row}", train(root / f"rows-{row}", plan, store, special, quiet=True), "engine", size=size)
     with part("microbatch_tokens: auto"):
         began = time.perf_counter()
         batch = DEFAULT_BATCH * (8 if GPU and not TINY else 1)

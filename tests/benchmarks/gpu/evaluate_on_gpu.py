@@ -12,8 +12,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -198,6 +199,7 @@ with exact_products():
     tokens = sum(map(len, rows))
     long_rows = encoders["fp32"].tokenize(long_texts, 8192)
     embedded: dict[str, Vectors] = {}
+    long_on_cpu = on_cpu.embed_rows(long_rows[:2])
     raw: dict[str, float] = {}
     words: dict[str, float] = {}
     with part("tokenize"):
@@ -208,21 +210,22 @@ with exact_products():
         attention = encoder._backend
         with part(f"embeddings {precision}"):
             embedded[precision] = timed(
-                f"embeddings {precision}", lambda encoder=encoder: encoder.embed_rows(rows), texts=len(rows), tokens=tokens,
+                f"embeddings {precision}", partial(encoder.embed_rows, rows), texts=len(rows), tokens=tokens,
                 attention=attention, batch_tokens=encoder._batch_tokens,
             )  # fmt: skip
         with part(f"long texts {precision}"):
             made = timed(
-                f"long texts {precision}", lambda encoder=encoder: encoder.embed_rows(long_rows), texts=len(long_rows),
+                f"long texts {precision}", partial(encoder.embed_rows, long_rows), texts=len(long_rows),
                 tokens=sum(map(len, long_rows)), longest=max(map(len, long_rows)),
             )  # fmt: skip
-            reference = on_cpu.embed_rows(long_rows[:2])
-            result("evaluate", what=f"long texts {precision} against fp32 on the CPU", off=largest(made[:2], reference))
+            result(
+                "evaluate", what=f"long texts {precision} against fp32 on the CPU", off=largest(made[:2], long_on_cpu)
+            )
         with part(f"masked words {precision}"):
             evaluator = MaskedRecovery()
-            context = Context(encoder, {"made": documents})
+            context: Any = Context(encoder, {"made": documents})
             measured = timed(
-                f"masked words {precision}", lambda c=context, e=evaluator: e.evaluate(c), texts=2 * DOCUMENTS
+                f"masked words {precision}", partial(evaluator.evaluate, context), texts=2 * DOCUMENTS
             )  # fmt: skip
             words[precision] = measured.metrics["made.words"].value
             result(
@@ -247,7 +250,7 @@ with exact_products():
         assert largest(embedded["fp32"][:ON_CPU], reference) < 1e-3
         some = {"made": documents[: ON_CPU // 3]}
         two = [
-            MaskedRecovery(published=False).evaluate(Context(encoder, some)).metrics["made.words"].value
+            MaskedRecovery(published=False).evaluate(cast("Any", Context(encoder, some))).metrics["made.words"].value
             for encoder in (encoders["fp32"], on_cpu)
         ]
         result("evaluate", what="masked words fp32 and on the CPU", gpu=two[0], cpu=two[1])
@@ -270,8 +273,15 @@ with exact_products():
             trained = sum(map(len, sides[0])) + sum(map(len, sides[1]))
             tuned = timed(
                 f"fine-tune for ranking {precision}",
-                lambda encoder=encoder, sides=sides: tune_ranking(
-                    encoder, *sides, [pair[0] for pair in pairs], budget, learning_rate=1e-3, seed=17
+                partial(
+                    tune_ranking,
+                    encoder,
+                    sides[0],
+                    sides[1],
+                    [pair[0] for pair in pairs],
+                    budget,
+                    learning_rate=1e-3,
+                    seed=17,
                 ),
                 texts=2 * steps * 32,
                 tokens=trained * steps * 32 // len(pairs),
@@ -283,8 +293,15 @@ with exact_products():
             )  # fmt: skip
             logits = timed(
                 f"fine-tune for classes {precision}",
-                lambda encoder=encoder: tune_classifier(
-                    encoder, rows[:split], classes[:split], len(names), budget, learning_rate=1e-3, seed=17
+                partial(
+                    tune_classifier,
+                    encoder,
+                    rows[:split],
+                    classes[:split],
+                    len(names),
+                    budget,
+                    learning_rate=1e-3,
+                    seed=17,
                 ),
                 texts=steps * 32,
                 tokens=tokens * steps * 32 // len(rows),

@@ -3,7 +3,7 @@
 # `bash tests/benchmarks/gpu/on_gpu.sh`. Without a GPU it runs the same steps with tiny sizes. Each step has a time limit and a log of its
 # own in $OUT and stops nothing else; $OUT holds at most eight files. The exit code is 1 if a step or a part of one failed.
 #
-#     STEPS="machine imports bench trainer bits engine train correct profile residual evaluate guided before"   which steps
+#     STEPS="machine imports bench trainer bits engine train correct profile residual evaluate ranks guided before"   which steps
 #     PYTHON=python3  KIT_TINY=1                                           another interpreter; tiny sizes on a GPU too
 set -u
 here=$(cd "$(dirname "$0")" && pwd); root=$PWD
@@ -48,7 +48,7 @@ if nvidia-smi -L > /dev/null 2>&1; then slow=${KIT_SLOW:-1} threads=8; else slow
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$threads}
 export KIT_BENCH_SECONDS=${KIT_BENCH_SECONDS:-$(( 150 * slow ))} KIT_TRAINER_SECONDS=${KIT_TRAINER_SECONDS:-$(( 150 * slow ))}
 # `guided` takes minutes and data of its own, `before` another tree: they run only when they are asked for.
-steps=${STEPS:-machine imports bench train correct bits engine residual profile trainer evaluate}
+steps=${STEPS:-machine imports bench train correct bits engine residual profile trainer evaluate ranks}
 
 step() { # name seconds log command...
     local name=$1 limit=$2 log=$OUT/$3; shift 3
@@ -76,6 +76,7 @@ step train $(( ${KIT_TRAIN_SECONDS:-100} * slow )) 05-train.log $python "$here/t
 step correct $(( ${KIT_CORRECT_SECONDS:-90} * slow )) 03-correct.log $python "$here/correct.py"
 step profile $(( ${KIT_PROFILE_SECONDS:-75} * slow )) 03-correct.log $python "$here/profile_steps.py"
 step residual $(( ${KIT_RESIDUAL_SECONDS:-120} * slow )) 05-train.log $python "$here/residual.py"
+step ranks $(( ${KIT_RANKS_SECONDS:-120} * slow )) 05-train.log $python "$here/several_gpus.py"
 export KIT_GUIDED_SECONDS=${KIT_GUIDED_SECONDS:-$(( 235 * slow ))}
 step guided $(( KIT_GUIDED_SECONDS + 20 )) 05-train.log $python "$here/guided.py" ${KIT_GUIDED_OPTIONS:-}
 # The same benchmark on an earlier commit, if its tree is in .gpu/before.

@@ -2,7 +2,7 @@
 # Run in the repository's root on a machine with a package index, for a GPU machine that has none:
 #
 #     bash tests/benchmarks/gpu/prepare.sh [--python-version 3.12] [--with-flash-attn-4] [--compile-with PYTHON] [--with-datatrove]
-#                                          [--with-transformers] [--with-peers] [--before COMMIT]
+#                                          [--with-transformers] [--with-peers] [--before COMMIT] [--guided PACKED]
 #
 # Fills .gpu/ (ignored by git): the packages that training, batches, tokenization and the GPU benchmarks need beyond an image with
 # PyTorch 2.11 and transformers 5.17, and a copy of these scripts. Then, on the GPU machine, in a copy of the tree with .gpu/:
@@ -12,11 +12,12 @@
 # --with-flash-attn-4: with FlashAttention 4 and its compiler, 52 MB. Packing it takes seven minutes the first time. Where no more than 64
 # MiB travel at once, there is little room for anything else; .gpu/libraries.xz can then travel before the rest, into the folder that
 # KIT_LIBRARIES names on the GPU machine.
+# --guided PACKED: what `guided_ablation.py corpus` packed, 38 MB, for the steps `guided` and `residual`.
 # --compile-with PYTHON: a Python of that version with torch 2.11 and flash-attn-4 compiles its kernels here, without a GPU, into
 # .gpu/flash4-cache.tar.xz.
 set -euo pipefail
 kit=$(cd "$(dirname "$0")" && pwd)
-python=3.12 more="" before="" flash4=no compiler=""
+python=3.12 more="" before="" flash4=no compiler="" packed=""
 while [ $# -gt 0 ]; do
     case $1 in
         --python-version) python=$2; shift 2 ;;
@@ -30,6 +31,7 @@ while [ $# -gt 0 ]; do
         --compile-with) compiler=$2; shift 2 ;;
         --with-peers) more="$more cut-cross-entropy"; shift ;;
         --before) before=$2; shift 2 ;;
+        --guided) packed=$2; shift 2 ;;
         *) echo "unknown option $1" >&2; exit 2 ;;
     esac
 done
@@ -69,7 +71,8 @@ if [ -n "$compiler" ]; then
     tar -cJf .gpu/flash4-cache.tar.xz --exclude='*.lock' -C "$cache" .
     rm -rf "$cache"
 fi
-rm -rf .gpu/before
+rm -rf .gpu/before .gpu/stores .gpu/__pycache__
+[ -z "$packed" ] || cp -r "$packed" .gpu/stores
 if [ -n "$before" ]; then
     mkdir -p .gpu/before
     git archive "$before" rexplug plugins tests/benchmarks | tar -x -C .gpu/before

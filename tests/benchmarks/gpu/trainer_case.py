@@ -8,6 +8,7 @@ Rows are `packed` (no padding: documents one after another, cut at the row's end
 over complete megabatches of the sampler, which sorts each of them by length.
 """
 
+import gc
 import json
 import os
 import sys
@@ -257,6 +258,8 @@ def main() -> None:
         store = write_store(Path(folder), total, median, longest, VOCABULARY)
         data = make_data(case, store)
         torch._dynamo.config.recompile_limit = 64
+        if case["attention"].startswith("flash"):
+            import flash_attn.cute  # noqa: F401 - takes seconds
         print("prepared", flush=True)
         sys.stdin.readline()
         if GPU:
@@ -271,7 +274,9 @@ def main() -> None:
                 smaller = case["batch"] * 3 // 4
                 print(f"a batch of {case['batch']} is too large for this card's memory; trying {smaller}", flush=True)
                 case["batch"] = smaller // 1024 * 1024 if case["packed"] else smaller
+            gc.collect()  # a trainer refers to itself
             torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
             torch._dynamo.reset()
             data = make_data(case, store)
         memory = torch.cuda.max_memory_allocated() / 2**30 if GPU else 0.0

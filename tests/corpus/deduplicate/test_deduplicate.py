@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from separate_shards import split_of
 
 from rexplug.components import Shard
 from rexplug.corpus.curate import curate
@@ -31,7 +32,7 @@ def run(folder, sources, **options):
         for number, part in enumerate(documents):
             text = "".join(json.dumps(each if isinstance(each, dict) else {"text": each}) + "\n" for each in part)
             (folder / name / f"{number}.jsonl").write_text(text)
-    made = {name: Jsonl(paths=str(folder / name)) for name in sources}
+    made = {name: Jsonl(paths=str(folder / name), split=split_of(folder / name)) for name in sources}
     curation = Curation(held_out=0, **options)
     corpus = folder / "corpus"
     statistics = curate(made, curation, seed=3, corpus=corpus, fitted=folder / "fitted", progress=Silent())

@@ -1,0 +1,67 @@
+"""CSV: quotes that are not closed, delimiters, names."""
+
+import pytest
+from pydantic import ValidationError
+
+from rexplug.components import Shard
+from rexplug.corpus.sources import Csv
+from rexplug.errors import DataError
+
+
+def read(source):
+    return [document.text for document in source.documents(Shard(0, 1))]
+
+
+def rows(*lines):
+    return "text,price\n" + "".join(f"{line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (["oak chair,10", '"oak table,20', "lamp,30"], "the row that begins at line 3: a quote is not closed"),
+        (
+            ["oak chair,10", '"oak table,20', '"lamp",30'],
+            "the row that begins at line 3: text behind a closing quote, or a quote before it that is not closed",
+        ),
+        (
+            ['"oak" chair,10', "lamp,30"],
+            "the row that begins at line 2: text behind a closing quote, or a quote before it that is not closed",
+        ),
+    ],
+)
+def test_a_quote_that_is_not_closed_is_damage(tmp_path, lines, problem):
+    file = tmp_path / "x.csv"
+    file.write_text(rows(*lines))
+    with pytest.raises(DataError) as error:
+        read(Csv(paths=str(file)))
+    assert str(error.value).startswith(f"{file} is damaged: {problem}; ")
+    kept = read(Csv(paths=str(file), damaged="skip"))
+    assert kept == [line.split(",")[0] for line in lines[:1] if '"' not in line] + [""], (
+        "the rest is dropped with a reason"
+    )
+
+
+def test_quotes_as_they_come(tmp_path):
+    (tmp_path / "x.csv").write_text(rows('"oak" chair,10', 'pipe 5" wide,20'))
+    assert read(Csv(paths=str(tmp_path), strict=False)) == ["oak chair", 'pipe 5" wide']
+
+
+def test_quotes_that_are_right(tmp_path):
+    (tmp_path / "x.csv").write_text(rows('"a 5"" pipe, of\nsteel",10', 'pipe 5" wide,20', '"",5'))
+    assert read(Csv(paths=str(tmp_path))) == ['a 5" pipe, of\nsteel', 'pipe 5" wide', ""]
+
+
+@pytest.mark.parametrize("delimiter", ["||", ""])
+def test_a_delimiter_is_one_character(delimiter):
+    with pytest.raises(ValidationError, match="1 character"):
+        Csv(paths="x.csv", delimiter=delimiter)
+
+
+def test_the_name_of_the_file_decides_and_not_that_of_its_folder(tmp_path):
+    folder = tmp_path / "shop.tsv"
+    folder.mkdir()
+    (folder / "x.csv").write_text(rows("oak chair,10"))
+    (folder / "y.tsv.gz.csv").write_text("text\tprice\noak table\t10\n")
+    assert read(Csv(paths=str(folder / "x.csv"))) == ["oak chair"]
+    assert read(Csv(paths=str(folder / "y.tsv.gz.csv"))) == ["oak table"]

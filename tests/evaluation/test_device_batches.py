@@ -1,0 +1,87 @@
+"""Batches of rows on a device: nothing is read from it in between, and padded rows are the same as packed ones."""
+
+import numpy as np
+import pytest
+import torch
+
+from rexplug.components import FineTuning
+from rexplug.evaluation import device_batches, finetune
+from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens
+from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.loading import best_tokens
+
+CPU, META = torch.device("cpu"), torch.device("meta")
+ROWS = [np.arange(n, dtype=np.int64) for n in (5, 1, 9, 3)]
+POSITIONS = [np.array([0, 4]), np.array([], np.int64), np.array([8]), np.array([1])]
+
+
+def test_rows_are_one_after_the_other_with_their_positions():
+    batch = TokenRows.on(CPU, ROWS, POSITIONS)
+    assert batch.ids.tolist() == np.concatenate(ROWS).tolist()
+    assert batch.cu_seqlens.tolist() == [0, 5, 6, 15, 18]
+    assert batch.cu_seqlens.dtype == torch.int32
+    assert batch.positions.tolist() == [0, 4, 14, 16]
+    assert TokenRows.on(CPU, ROWS).positions.tolist() == []
+
+
+def test_padding_can_be_undone():
+    batch = TokenRows.on(CPU, ROWS)
+    values = torch.randn(18, 3)
+    padded = batch.pad(values, fill=7)
+    assert padded.shape == (4, 9, 3)
+    assert batch.mask.sum(1).tolist() == [5, 1, 9, 3]
+    assert (padded[~batch.mask] == 7).all()
+    torch.testing.assert_close(batch.unpad(padded), values)
+    means = batch.means(values)
+    for row, mean in zip(values.split([5, 1, 9, 3]), means, strict=True):
+        torch.testing.assert_close(mean, row.mean(0))
+
+
+def test_results_are_read_together(monkeypatch):
+    monkeypatch.setattr(device_batches, "_VALUES_PER_READ", 20)
+    reads = []
+    cpu = torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: reads.append(self.numel()) or cpu(self))
+    results = Results()
+    values = [torch.full((n, 4), float(n)) for n in (3, 0, 3, 1)]
+    for number, value in enumerate(values):
+        results.add([number], value)
+    arrays = results.arrays()
+    assert reads == [24, 4]
+    assert [indices for indices, _ in arrays] == [[0], [1], [2], [3]]
+    for (_, array), value in zip(arrays, values, strict=True):
+        np.testing.assert_array_equal(array, value.numpy())
+
+
+def test_a_cpu_takes_small_batches():
+    assert batch_tokens(None, CPU) == 8192
+
+
+@pytest.fixture
+def without_values(model_folder):
+    """An encoder without a device to read from: on "meta" tensors have shapes alone, and reading one is an error."""
+    encoder = HuggingFaceEncoder(model_folder)
+    encoder._model.to(META)
+    encoder.device, encoder._backend = META, "sdpa"
+    return encoder
+
+
+def test_embeddings_and_predictions_read_nothing_from_the_device(without_values):
+    rows = [np.arange(5, 5 + n, dtype=np.int64) for n in (9, 200, 4)]
+    assert without_values.pooled(rows).shape == (3, 32)
+    batch = TokenRows.on(META, rows, [np.array([2]), np.array([5, 100]), np.array([], np.int64)])
+    states = without_values._states(batch, chosen=True)
+    assert best_tokens(without_values.module, states, 2, without_values._autocast).shape == (3, 2)
+
+
+def test_fine_tunes_read_nothing_from_the_device(without_values, monkeypatch):
+    rows = [np.arange(5, 5 + n, dtype=np.int64) for n in range(3, 11)]
+    budget = FineTuning(steps=2, batch=4)
+    options = {"learning_rate": 1e-3, "seed": 1}
+    monkeypatch.setattr(HuggingFaceEncoder, "whiten", lambda self, rows: None)  # reads the embeddings once
+    finetune.tune_similarity(without_values, rows, rows, np.linspace(0, 1, 8), budget, **options)
+    finetune.tune_ranking(without_values, rows, rows, list("aabcdefg"), budget, **options)
+    finetune.tune_classifier(without_values, rows, np.arange(8) % 2, 2, budget, **options)
+    tags = [np.arange(len(row)) % 3 for row in rows]
+    for frozen in (True, False):
+        finetune.tune_tagger(without_values, rows, tags, 3, budget, frozen=frozen, **options)
