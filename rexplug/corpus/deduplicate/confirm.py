@@ -33,29 +33,35 @@ def write_candidates(
         first: number of the first of them.
         pairs: files of candidate pairs.
         options: how texts are normalised and divided.
-        folder: where the shingles go, a file per shard with candidates.
+        folder: where the shingles go, one file for these shards.
         record: written last.
     """
     candidates = np.unique(
         np.concatenate([_of_shards(np.load(nodes_file(path), mmap_mode="r"), first, len(documents)) for path in pairs])
     )
-    for number, path in enumerate(documents, first):
-        rows = (_of_shards(candidates, number, 1) & np.uint64(2**32 - 1)).astype(np.int64)
-        if len(rows):
-            write_shingles(path, rows, options, shingle_file(folder, number))
+    write_shingles(documents, first, candidates, options, shingle_file(folder, first))
     write_json(record, {"candidates": len(candidates)})
     return len(candidates)
 
 
-def confirm_pairs(pairs: Sequence[Path], first: int, count: int, options: MinHash, folder: Path, target: Path) -> int:
-    """Write the pairs that are similar enough, of those whose worse document is in one of `count` shards from `first` on."""
+def confirm_pairs(pairs: Sequence[Path], first: int, size: int, options: MinHash, folder: Path, target: Path) -> int:
+    """Write the pairs that are similar enough, of those whose worse document is in one of `size` shards from `first` on.
+
+    Args:
+        pairs: files of candidate pairs.
+        first: number of the first shard.
+        size: number of shards of a job, and of a file of shingles.
+        options: what is similar enough.
+        folder: that of the shingles.
+        target: the file to write; the record beside it is written last.
+    """
     found = [np.zeros(0, PAIR)]
     for path in pairs:
         known = np.load(path, mmap_mode="r")
-        low, high = shard_bounds(known["worse"], first, first + count)
+        low, high = shard_bounds(known["worse"], first, first + size)
         found.append(np.array(known[low:high]))
     compared = distinct(np.concatenate(found))
-    alike = _confirmed(compared, options, ShingleStore(folder))
+    alike = _confirmed(compared, options, ShingleStore(folder, size))
     kept = ~np.isnan(alike)
     edges = np.zeros(int(kept.sum()), EDGE)
     for field in ("worse", "better", "length"):

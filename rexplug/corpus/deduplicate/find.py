@@ -153,9 +153,9 @@ class _Search:
     def _confirmed(self, pairs: Sequence[Path], groups: Sequence[tuple[int, int]], field: str) -> Edges:
         """The pairs of the files that are similar enough."""
         jobs, targets = [], []
-        for first, stop in groups:
+        for first, _ in groups:
             target = self.folder / field / f"{first:05d}.npy"
-            arguments = (pairs, first, stop - first, self.curation.minhash, self.folder / "shingles", target)
+            arguments = (pairs, first, self._size, self.curation.minhash, self.folder / "shingles", target)
             title = f"{self.name}, pairs from shard {first + 1}"
             jobs.append(Job(title, confirm_pairs, arguments, target.with_suffix(".json")))
             targets.append(target)
@@ -164,8 +164,12 @@ class _Search:
 
     def _groups(self) -> list[tuple[int, int]]:
         """First and last, exclusive, of the shards that one job works on."""
-        size = max(1, -(-len(self.shards) // _GROUPS))
-        return [(first, min(first + size, len(self.shards))) for first in range(0, len(self.shards), size)]
+        return [(first, min(first + self._size, len(self.shards))) for first in range(0, len(self.shards), self._size)]
+
+    @property
+    def _size(self) -> int:
+        """Shards that one job works on."""
+        return max(1, -(-len(self.shards) // _GROUPS))
 
     def _write(self, drops: Drops) -> None:
         by_place, by_twin = self.folder / "drops.npy", self.folder / "drops-by-twin.npy"

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
+from separate_shards import split_of
 
 from rexplug.corpus.curate import curate
 from rexplug.corpus.deduplicate.choose import choose
@@ -39,7 +40,7 @@ def run(folder, shards, *, workers=1, notes=None, **options):
         (home / f"{number:05d}.jsonl").write_text("".join(lines))
     corpus = folder / f"corpus-{workers}"
     statistics = curate(
-        {"web": Jsonl(paths=str(home), id="id")}, Curation(held_out=0, executor=Executor(workers=workers), **options),
+        {"web": Jsonl(paths=str(home), id="id", split=split_of(home))}, Curation(held_out=0, executor=Executor(workers=workers), **options),
         seed=3, corpus=corpus, fitted=folder / "fitted", progress=notes or Silent(),
     )  # fmt: skip
     dropped = [
@@ -137,6 +138,7 @@ def test_the_same_result_for_any_number_of_workers_and_files_that_are_merged(tmp
     assert outcome(tmp_path / "b", shards, workers=2) == expected
     monkeypatch.setattr("rexplug.corpus.deduplicate.key_files.MOST_FILES", 3)
     monkeypatch.setattr("rexplug.corpus.deduplicate.key_files.MOST_KEYS", 16)
+    monkeypatch.setattr("rexplug.corpus.deduplicate.find._GROUPS", 4)
     assert outcome(tmp_path / "c", shards) == expected
     assert {reason for reason, *_ in expected[1].values()} == {"near-duplicate", "exact duplicate"}
 
