@@ -62,9 +62,8 @@ def settings() -> dict[str, MinHash]:
         "numbers: keep, differ: numbers": MinHash(numbers="keep", differ="numbers"),
         "numbers: keep, differ: words": MinHash(numbers="keep", differ="words"),
         "recipes/ecommerce.yaml": recipe,
-        "the same, similarity: 0.7": recipe.model_copy(update={"similarity": 0.7}),
-        "the same, 20 buckets of 6": recipe.model_copy(update={"buckets": 20, "hashes": 6}),
-        "the same, 30 buckets of 5": recipe.model_copy(update={"buckets": 30, "hashes": 5}),
+        "the same, similarity: 0.5": recipe.model_copy(update={"similarity": 0.5}),
+        "0.5 and 30 buckets of 5": recipe.model_copy(update={"similarity": 0.5, "buckets": 30, "hashes": 5}),
     }
 
 
