@@ -18,9 +18,28 @@ class MinHash(Section):
     words: int = Field(default=5, ge=1, le=1000)
     """Words in a shingle."""
     buckets: int = Field(default=14, ge=1, le=1000)
-    """Buckets; two documents whose hashes agree in one of them are near-duplicates."""
+    """Buckets; two documents whose hashes agree in one of them are compared."""
     hashes: int = Field(default=8, ge=1, le=1000)
     """Hashes in a bucket."""
+    numbers: Literal["zero", "keep"] = "zero"
+    """What numbers become before texts are compared: `zero` makes all of them 0, as datatrove does; `keep` makes only prices 0, so
+    that sizes, capacities and model codes count, and keeps the plus sign of a word (`S10+`)."""
+    differ: Literal["none", "numbers", "words"] = "none"
+    """Two documents that each have a number (a word with a digit) or any word that the other lacks are different, however similar
+    they are otherwise. For records of products, which differ in a code, a size or a colour; not for running text."""
+    ignored: tuple[str, ...] = ()
+    """Words that do not count for `differ: words`: those that shops write around a product, such as `buy` and `delivery`."""
+    similarity: float = Field(default=0.7, ge=0, le=1)
+    """A near-duplicate is dropped only if its shingles and those of a document that stays have at least this Jaccard similarity;
+    buckets only say which documents to compare."""
+
+    @model_validator(mode="after")
+    def _numbers_to_compare(self) -> Self:
+        if self.differ == "numbers" and self.numbers == "zero":
+            raise PydanticCustomError("minhash", "'differ: numbers' needs 'numbers: keep'; with 'zero' all are 0", {})
+        if self.ignored and self.differ != "words":
+            raise PydanticCustomError("minhash", "'ignored' goes with 'differ: words'", {})
+        return self
 
 
 class Slurm(Section):
