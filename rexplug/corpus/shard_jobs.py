@@ -195,6 +195,7 @@ def filter_shard(file: Path, index: int) -> int:
                     dropped.write(document, reading.name, str(document.metadata[ERROR]), None)
                 else:
                     reading.keep(document)
+                    reading.count_replaced(document)
             remaining = [document for document in batch if ERROR not in document.metadata]
             reading.seconds += time.perf_counter() - began
             for corpus_filter, step in zip(source_job.filters, steps, strict=True):
@@ -234,10 +235,10 @@ def _apply_filter(
             step.drop(document, verdict.reason or "dropped")
             dropped.write(document, step.name, verdict.reason or "dropped", verdict.score)
             continue
-        after = document
-        if verdict.text is not None and verdict.text != document.text:
+        after = verdict.applied(document)
+        if after.text != document.text:
             changed = [*document.metadata.get("changed", ()), step.name]
-            after = replace(document, text=verdict.text, metadata={**document.metadata, "changed": changed})
+            after = replace(after, metadata={**after.metadata, "changed": changed})
         step.keep(document, after)
         kept.append(after)
     return kept

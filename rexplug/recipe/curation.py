@@ -87,6 +87,29 @@ class Executor(Section):
         return self
 
 
+class FuzzyMatches(Section):
+    """A second pass of decontamination, for edited copies: where a word in ten differs, hardly 13 words in a row are the same, but
+    many shorter n-grams are."""
+
+    words: int = Field(default=4, ge=2, le=1000)
+    """Length of the word n-grams that are compared."""
+    share: float = Field(default=0.4, gt=0, le=1)
+    """Drop documents that hold at least this share of the distinct n-grams of an evaluator's text within a stretch of twice its
+    length. Of a document that is shorter than the text, this share of its own n-grams is enough."""
+    shortest: int = Field(default=20, ge=3, le=100_000)
+    """Evaluator texts and documents of fewer words are not compared: too much of them is common."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.words > self.shortest:
+            raise PydanticCustomError(
+                "fuzzy",
+                "words ({words}) is more than shortest ({shortest})",
+                {"shortest": self.shortest, "words": self.words},
+            )
+        return self
+
+
 class Decontamination(Section):
     """When a training document counts as containing text of an evaluator."""
 
@@ -97,6 +120,11 @@ class Decontamination(Section):
     common."""
     hits: int = Field(default=1, ge=1, le=1_000_000)
     """Drop documents with at least this many n-grams of an evaluator."""
+    share: float = Field(default=0, ge=0, le=1)
+    """Keep documents whose n-grams in common with an evaluator are less than this share of the document's and less than this share
+    of each of its texts': sentences that many shops use. A text that is searched for as a whole is not subject to it."""
+    fuzzy: FuzzyMatches | None = None
+    """Drop edited copies as well: `{}` for the defaults."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

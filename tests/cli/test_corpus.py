@@ -42,7 +42,7 @@ def run(tmp_path_factory):
     (folder / "task/queries.jsonl").write_text(json.dumps({"_id": "q", "text": query}) + "\n")
     (folder / "task/qrels.tsv").write_text("q\td\t1\n")
     texts = [TEXT.format(n=n, m=n * 7) for n in range(40)] + [
-        "too short",
+        "too short\ufffd\ufffd",
         TEXT.format(n=3, m=21).upper(),
         f"Leaked: {query}?",
     ]
@@ -72,6 +72,7 @@ def test_show_counts_reasons_scores_domains_and_hits(run):
     said = output("show", run, "--examples")
     assert "invalid JSON 1" in said
     assert "too short 1" in said
+    assert "1 documents hold 2 replacement characters (U+FFFD): bytes that their charset does not know" in said
     assert "scores of length" in said
     assert "duplicates by domain: a.example 1" in said
     assert "retrieval.task: 2 texts, 1 of them too short to search for" in said

@@ -8,14 +8,20 @@ from functools import cached_property
 from typing import ClassVar
 
 from rexplug.components import Document
+from rexplug.corpus.sources.charsets import Charset, decoded, decoded_as, decoded_page
 from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import ERROR, MOST_FILES, FileSource, Piece, broken, document, grouped
-from rexplug.corpus.sources.html import PageSource, decoded
+from rexplug.corpus.sources.html import PageSource
+from rexplug.corpus.sources.html_worker import Extracted
 from rexplug.io.compression import COMPRESSED
 
 
 class _OneDocumentPerFile(FileSource):
     """Base class of sources in which each file is a document; a shard holds many files."""
+
+    encoding: Charset | None = None
+    """The charset of the files: a label that browsers know (`iso-8859-1` is windows-1252, as there) or a codec of Python such as
+    `cp850`. If left out, what the file declares, UTF-8, or the most likely one. A byte-order mark has precedence."""
 
     @cached_property
     def shards(self) -> tuple[tuple[Piece, ...], ...]:
@@ -29,12 +35,12 @@ class _OneDocumentPerFile(FileSource):
         if len(content) > self.longest:
             yield broken(piece.file, 0, f"longer than {self.longest} bytes")
             return
-        text, reason = self._text(content) if content.strip() else ("", "empty file")
-        yield document(piece.file, 0, text, None, piece.file.id, **({} if text else {ERROR: reason}))
+        text, reason, data = self._text(content) if content.strip() else Extracted("", "empty file", {})
+        yield document(piece.file, 0, text, None, piece.file.id, **data, **({} if text else {ERROR: reason}))
 
     @abstractmethod
-    def _text(self, content: bytes) -> tuple[str, str]:
-        """The text, or empty and the reason why there is none."""
+    def _text(self, content: bytes) -> Extracted:
+        """The text, or empty and the reason why there is none, and further metadata."""
 
 
 class TextFiles(_OneDocumentPerFile):
@@ -43,8 +49,9 @@ class TextFiles(_OneDocumentPerFile):
     name: ClassVar[str] = "text"
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("txt", "md") for b in ("", *COMPRESSED))
 
-    def _text(self, content: bytes) -> tuple[str, str]:
-        return decoded(content.removeprefix(b"\xef\xbb\xbf")).strip(), "empty file"
+    def _text(self, content: bytes) -> Extracted:
+        text = decoded_as(content, self.encoding) if self.encoding else decoded(content)
+        return Extracted(text.strip(), "empty file", {})
 
 
 class HtmlFiles(_OneDocumentPerFile, PageSource):
@@ -53,5 +60,5 @@ class HtmlFiles(_OneDocumentPerFile, PageSource):
     name: ClassVar[str] = "html"
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("html", "htm", "xhtml") for b in ("", *COMPRESSED))
 
-    def _text(self, content: bytes) -> tuple[str, str]:
-        return self.page_text(content)
+    def _text(self, content: bytes) -> Extracted:
+        return self.main_text(decoded_as(content, self.encoding) if self.encoding else decoded_page(content))
