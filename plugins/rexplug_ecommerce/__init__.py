@@ -14,6 +14,7 @@ from rexplug_ecommerce.domains import Domains
 from rexplug_ecommerce.esci import EsciSearch, EsciSimilarity
 from rexplug_ecommerce.product_page import ProductPage
 from rexplug_ecommerce.product_search import ProductSearch
+from rexplug_ecommerce.product_text import ProductText
 from rexplug_ecommerce.relevance import Retail
 from rexplug_ecommerce.sample_pages import SamplePages
 from rexplug_ecommerce.spam import Spam
@@ -27,8 +28,8 @@ def rexplug_document_sources() -> list[type[DocumentSource]]:
 
 @hookimpl
 def rexplug_corpus_filters() -> list[type[CorpusFilter]]:
-    """Filters by domain, by product signals, and of spam."""
-    return [Domains, ProductPage, Spam]
+    """Filters by domain, by product signals, of spam, and the one that writes product data into the text."""
+    return [Domains, ProductPage, ProductText, Spam]
 
 
 @hookimpl

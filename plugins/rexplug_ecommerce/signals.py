@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+# Codes that are words in some language (TRY, ALL) count only in capitals.
+_CODES = "(?-i:AED|AUD|BRL|CAD|CHF|CNY|CZK|DKK|HUF|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RON|SAR|SEK|THB|TRY|UAH|VND|ZAR)"
 _PRICE = re.compile(
-    r"(?:[$€£¥]|\b(?:USD|EUR|GBP))\s?\d[\d.,]*|\b\d+(?:[.,]\d{2})?\s?(?:€|£|USD|EUR|GBP|dollars|euros)(?!\w)",
+    rf"(?:[$€£¥￥₹₽₩₺₴₫฿₪₱₦]|\b(?:USD|EUR|GBP|{_CODES}))\s?\d[\d.,]*|"
+    rf"\b\d+(?:[.,٫]\d{{2}})?\s?(?:円|元|원|(?:[€£₽₺₴₫₪]|USD|EUR|GBP|{_CODES}|zł|kr|Kč|ر\.س|dollars|euros)(?!\w))",
     re.IGNORECASE,
 )
 _BUY = re.compile(
@@ -39,7 +42,11 @@ _BUY_PARTS = (
     "add to", "buy", "stock", "free ", "return", "ships ", "sale", "checkout", "order ", "pay later", "money", "vat",
     "warranty", "verified", "5 stars", "review", "best", "discount", "offer", "shop now", "price", "filter", "delivery",
 )  # fmt: skip
-_PRICE_PARTS = ("$", "€", "£", "¥", "usd", "eur", "gbp", "dollars")
+_PRICE_PARTS = (
+    "$", "€", "£", "¥", "￥", "₹", "₽", "₩", "₺", "₴", "₫", "฿", "₪", "₱", "₦", "円", "元", "원", "zł", "kr", "kč", "ر.س",
+    "usd", "eur", "gbp", "dollars", "aed", "aud", "brl", "cad", "chf", "cny", "czk", "dkk", "huf", "ils", "inr", "jpy", "krw",
+    "mxn", "nok", "nzd", "pln", "ron", "sar", "sek", "thb", "try", "uah", "vnd", "zar",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

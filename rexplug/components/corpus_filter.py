@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from rexplug.components.base import Component
 from rexplug.components.document import Document
@@ -24,6 +24,17 @@ class Verdict:
     """The score that the decision is based on, if there is one; kept with dropped documents."""
     text: str | None = None
     """A changed text of a kept document, which later filters and training see."""
+    metadata: Mapping[str, Any] | None = None
+    """Fields to set in the metadata of a kept document, as JSON can be written; a field that is None is removed."""
+
+    def applied(self, document: Document) -> Document:
+        """The document with the text and metadata of this verdict."""
+        if self.text is not None and self.text != document.text:
+            document = replace(document, text=self.text)
+        if self.metadata:
+            fields = {**document.metadata, **self.metadata}
+            document = replace(document, metadata={key: value for key, value in fields.items() if value is not None})
+        return document
 
 
 @dataclass(frozen=True)

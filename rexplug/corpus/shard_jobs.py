@@ -238,10 +238,10 @@ def _apply_filter(
             step.drop(document, verdict.reason or "dropped")
             dropped.write(document, step.name, verdict.reason or "dropped", verdict.score)
             continue
-        after = document
-        if verdict.text is not None and verdict.text != document.text:
+        after = verdict.applied(document)
+        if after.text != document.text:
             changed = [*document.metadata.get("changed", ()), step.name]
-            after = replace(document, text=verdict.text, metadata={**document.metadata, "changed": changed})
+            after = replace(after, metadata={**after.metadata, "changed": changed})
         step.keep(document, after)
         kept.append(after)
     return kept

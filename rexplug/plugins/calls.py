@@ -224,11 +224,18 @@ def judge_document(component: CorpusFilter, document: Document) -> Verdict:
 def _require_fields(component: CorpusFilter, method: str, verdict: Verdict, document: Document) -> None:
     """Check the fields of a verdict; text that is not valid Unicode could not be written."""
     score, reason, text = verdict.score, verdict.reason, verdict.text
-    if score is None and text is None and (verdict.keep or (type(reason) is str and reason.isascii())):
+    if (
+        score is None
+        and text is None
+        and verdict.metadata is None
+        and (verdict.keep or (type(reason) is str and reason.isascii()))
+    ):
         return  # nearly all verdicts
     problem = ""
     if score is not None and not isinstance(score, Real):
         problem = f"the score {brief(score)}; expected a number"
+    if verdict.metadata is not None and not isinstance(verdict.metadata, Mapping):
+        problem = f"the metadata {brief(verdict.metadata)}; expected a mapping"
     for name, value in (("reason", reason), ("text", text)):
         if value is not None and not isinstance(value, str):
             problem = f"the {name} {brief(value)}; expected a str"

@@ -52,7 +52,7 @@ def test_a_page_of_too_many_tags_is_dropped_before_extraction(folder):
     "inner", ["<div>", "<table><tr><td>", "<b><i>", "<!--", "<a href='", "&#x", "\0", "<svg><math>"]
 )
 def test_no_nesting_and_no_fragment_crashes_a_worker(inner):
-    text, reason = extract_apart(f"<html><body>{inner * 20_000}{SENTENCE}", {"url": None}, 20)
+    text, reason, _ = extract_apart(f"<html><body>{inner * 20_000}{SENTENCE}", {"url": None}, 20, with_data=True)
     assert text or not reason or reason.startswith("extraction ")
 
 

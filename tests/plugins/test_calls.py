@@ -175,6 +175,7 @@ def test_what_a_source_yields(document, shown):
     [
         (rexplug.Verdict(True, score="high"), "the score 'high'; expected a number"),
         (rexplug.Verdict(True, text=7), "the text 7; expected a str"),
+        (rexplug.Verdict(True, metadata=["a"]), "the metadata ['a']; expected a mapping"),
         (
             rexplug.Verdict(True, text="a\ud800"),
             "the text 'a\\ud800', which has a lone surrogate and is not valid Unicode",

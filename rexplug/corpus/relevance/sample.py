@@ -81,9 +81,7 @@ def _judged(document: Document, filters: list[CorpusFilter]) -> Document | None:
         verdict = judge_document(corpus_filter, document)
         if not verdict.keep:
             return None
-        corrected = getattr(verdict, "text", None)
-        if corrected is not None:
-            document = replace(document, text=corrected)
+        document = verdict.applied(document)
     return document
 
 

@@ -65,13 +65,13 @@ class Warc(PageSource):
             raise DamagedFile(f"it breaks off inside the record at {offset}")
         charset = content_type_charset(content_type)
         url = headers.get_header("WARC-Target-URI") or headers.get_header("uri")
-        text, reason = (
-            (decoded(content, charset).strip(), MISSING)
+        text, reason, data = (
+            (decoded(content, charset).strip(), MISSING, {})
             if mime == "text/plain"
             else self.page_text(content, charset, url)
         )
         metadata = {
-            "record": headers.get_header("WARC-Record-ID"), "date": headers.get_header("WARC-Date"),
+            "record": headers.get_header("WARC-Record-ID"), "date": headers.get_header("WARC-Date"), **data,
         }  # fmt: skip
         if not text:
             metadata[ERROR] = reason

@@ -12,6 +12,7 @@ from rexplug.corpus.sources.charsets import Charset, decoded, decoded_as, decode
 from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import ERROR, MOST_FILES, FileSource, Piece, broken, document, grouped
 from rexplug.corpus.sources.html import PageSource
+from rexplug.corpus.sources.html_worker import Extracted
 from rexplug.io.compression import COMPRESSED
 
 
@@ -34,12 +35,12 @@ class _OneDocumentPerFile(FileSource):
         if len(content) > self.longest:
             yield broken(piece.file, 0, f"longer than {self.longest} bytes")
             return
-        text, reason = self._text(content) if content.strip() else ("", "empty file")
-        yield document(piece.file, 0, text, None, piece.file.id, **({} if text else {ERROR: reason}))
+        text, reason, data = self._text(content) if content.strip() else Extracted("", "empty file", {})
+        yield document(piece.file, 0, text, None, piece.file.id, **data, **({} if text else {ERROR: reason}))
 
     @abstractmethod
-    def _text(self, content: bytes) -> tuple[str, str]:
-        """The text, or empty and the reason why there is none."""
+    def _text(self, content: bytes) -> Extracted:
+        """The text, or empty and the reason why there is none, and further metadata."""
 
 
 class TextFiles(_OneDocumentPerFile):
@@ -48,9 +49,9 @@ class TextFiles(_OneDocumentPerFile):
     name: ClassVar[str] = "text"
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("txt", "md") for b in ("", *COMPRESSED))
 
-    def _text(self, content: bytes) -> tuple[str, str]:
+    def _text(self, content: bytes) -> Extracted:
         text = decoded_as(content, self.encoding) if self.encoding else decoded(content)
-        return text.strip(), "empty file"
+        return Extracted(text.strip(), "empty file", {})
 
 
 class HtmlFiles(_OneDocumentPerFile, PageSource):
@@ -59,5 +60,5 @@ class HtmlFiles(_OneDocumentPerFile, PageSource):
     name: ClassVar[str] = "html"
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("html", "htm", "xhtml") for b in ("", *COMPRESSED))
 
-    def _text(self, content: bytes) -> tuple[str, str]:
+    def _text(self, content: bytes) -> Extracted:
         return self.main_text(decoded_as(content, self.encoding) if self.encoding else decoded_page(content))

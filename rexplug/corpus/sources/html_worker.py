@@ -1,9 +1,9 @@
 """Extracts web pages in a separate process, so that a page that takes too long or crashes the parser costs only itself.
 
-Run as a script, this file is that process: it imports nothing of rexplug and starts in the time of one import. Messages on its
-standard input and output are a length of 8 bytes and a pickle. The limit is on processor time, kept by the kernel: the timer's
-signal ends the process even inside a C library, a busy machine does not make a page slower, and a process whose parent is gone
-cannot work on for long.
+Run as a script, this file is that process: of rexplug it imports only what reads structured data, when that is asked for, and so
+starts in the time of one import. Messages on its standard input and output are a length of 8 bytes and a pickle. The limit is on
+processor time, kept by the kernel: the timer's signal ends the process even inside a C library, a busy machine does not make a page
+slower, and a process whose parent is gone cannot work on for long.
 """
 
 from __future__ import annotations
@@ -14,9 +14,17 @@ import pickle
 import signal
 import sys
 from contextlib import suppress
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 _SIZE = 8
+
+
+class Extracted(NamedTuple):
+    """What a page gave: its main text, or the reason why there is none; and its structured data, if they were asked for."""
+
+    text: str
+    reason: str
+    data: dict[str, Any]
 
 
 class Extractor:
@@ -33,8 +41,8 @@ class Extractor:
         )  # fmt: skip
         atexit.register(self.close)
 
-    def extract(self, page: str, options: dict[str, Any], seconds: float) -> tuple[str, str]:
-        """The main text of a page, or the empty text and the reason.
+    def extract(self, page: str, options: dict[str, Any] | None, seconds: float, with_data: bool) -> Extracted:
+        """The main text of a page, or the empty text and the reason; its structured data if `with_data`.
 
         Raises:
             EOFError: the process ended; see `exit_code`.
@@ -42,11 +50,10 @@ class Extractor:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            _send(self._process.stdin, (page, options, seconds))
+            _send(self._process.stdin, (page, options, seconds, with_data))
         except BrokenPipeError:
             raise EOFError from None
-        answer: tuple[str, str] = _receive(self._process.stdout)
-        return answer
+        return Extracted(*_receive(self._process.stdout))
 
     def exit_code(self) -> int:
         """The exit code of the process after its end; negative for the signal that ended it."""
@@ -68,9 +75,10 @@ _running: Extractor | None = None
 """The extractor of this process; kept, since starting one takes the time of importing trafilatura."""
 
 
-def extract_apart(page: str, options: dict[str, Any], seconds: float) -> tuple[str, str]:
-    """The main text of a page, or the empty text and the reason; `options` are those of `trafilatura.extract`.
+def extract_apart(page: str, options: dict[str, Any] | None, seconds: float, with_data: bool = False) -> Extracted:
+    """The main text of a page, or the empty text and the reason; `options` are those of `trafilatura.extract`, None for no text.
 
+    `with_data` also reads the page's structured data; an exception there costs the data and not the text.
     Extraction stops after `seconds` of processor time. A page during which the process ended otherwise is tried once more in a new
     process: something else may have killed the first.
     """
@@ -79,15 +87,15 @@ def extract_apart(page: str, options: dict[str, Any], seconds: float) -> tuple[s
         if _running is None or _running.owner != os.getpid():
             _running = Extractor()
         try:
-            return _running.extract(page, options, seconds)
+            return _running.extract(page, options, seconds, with_data)
         except EOFError:
             code = _running.exit_code()
             _running.close()
             _running = None
         if code == -signal.SIGPROF:
-            return "", f"extraction took more than {seconds:g} s"
+            return Extracted("", f"extraction took more than {seconds:g} s", {})
         if attempt == 2:
-            return "", f"extraction died ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
+            return Extracted("", f"extraction died ({f'signal {-code}' if code < 0 else f'exit code {code}'})", {})
     raise AssertionError
 
 
@@ -120,16 +128,25 @@ def _serve() -> None:
 
     while True:
         try:
-            page, options, seconds = _receive(inbox)
+            page, options, seconds, with_data = _receive(inbox)
         except EOFError:
             return
         signal.setitimer(signal.ITIMER_PROF, seconds)
+        text, reason, data = "", "", {}
         try:
-            answer = ((trafilatura.extract(page, **options) or "").strip(), "")
+            if options is not None:
+                text = (trafilatura.extract(page, **options) or "").strip()
         except Exception as error:
-            answer = ("", f"extraction failed ({type(error).__name__})")
+            reason = f"extraction failed ({type(error).__name__})"
+        if with_data:
+            from rexplug.corpus.structured_data import (
+                structured_data,
+            )  # only where it is asked for: it imports the package
+
+            with suppress(Exception):
+                data = structured_data(page)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        _send(outbox, answer)
+        _send(outbox, (text, reason, data))
 
 
 if __name__ == "__main__":
