@@ -122,7 +122,11 @@ def _print_decontamination(report: Mapping[str, Any] | None, console: Console) -
     for name, why in report.get("not_compared", {}).items():
         console.print(f"  {name}: not compared, {why}", soft_wrap=True)
     for name, source in report["sources"].items():
-        console.print(f"  {name}: {source['documents']:,} documents dropped")
+        edited = source.get("edited")
+        console.print(
+            f"  {name}: {source['documents']:,} documents dropped"
+            + (f", {edited:,} of them edited copies" if edited else "")
+        )
         for hit in source["hits"][:3]:
             excerpt = " ".join(hit["excerpt"].split())
             console.print(

@@ -183,6 +183,31 @@ def test_a_duplicate_of_another_source_names_it(tmp_path):
     assert "repeats   in.jsonl:0 of web (" in said
 
 
+def test_near_duplicates_and_equal_addresses_name_their_twin_and_the_similarity(tmp_path):
+    text = " ".join(f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "klmn")
+    rows = [
+        {"id": "one", "text": text, "url": "https://a.example/1"},
+        {"id": "near", "text": f"{text} and more", "url": "https://a.example/2"},
+        {"id": "address", "text": " ".join(text.split()[:60]), "url": "http://a.example/1/"},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = (
+        RECIPE.format(folder=tmp_path).partition("evaluators:")[0].replace("deduplicate: exact", "deduplicate: minhash")
+    )
+    recipe = recipe.replace("curation: {", "curation: {deduplicate_urls: true, ").replace(
+        "use: jsonl,", "use: jsonl, id: id,"
+    )
+    (tmp_path / "toy.yaml").write_text(recipe.replace("held_out: 0.2", "held_out: 0"))
+    arguments = ["run", str(tmp_path / "toy.yaml"), "--until", "curate", "--run-dir", str(tmp_path / "run"), "--quiet"]
+    assert CliRunner().invoke(cli, arguments, catch_exceptions=False).exit_code == 0
+    near = output("why", tmp_path / "run", "near")
+    assert "web: dropped by deduplicate: near-duplicate (score 0.9796)" in near  # 96 of 98 shingles
+    assert "repeats   one (kept, 98% alike)" in near
+    address = output("why", tmp_path / "run", "address")
+    assert "web: dropped by deduplicate: same address" in address
+    assert "repeats   one (kept, 58% alike)" in address  # 56 of 96 shingles
+
+
 def test_the_report_names_what_was_not_compared(run, tmp_path):
     copied = RunDirectory(shutil.copytree(run, tmp_path / "run"))
     page = write_report(copied, load_recipe(run.parent / "toy.yaml")).read_text()
