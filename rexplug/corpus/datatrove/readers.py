@@ -19,6 +19,7 @@ from rexplug.components.quantities import Positive
 from rexplug.corpus.datatrove.blocks import block_call, checked_options, find_block
 from rexplug.corpus.datatrove.named_block import NamedBlock
 from rexplug.corpus.sources.files import ERROR
+from rexplug.corpus.sources.http_bodies import mend_brotli_of_warcio
 from rexplug.errors import DataError, error_text, one_line
 
 _ROWS_PER_SHARD = 50_000
@@ -142,6 +143,8 @@ class DatatroveReader(NamedBlock, DocumentSource):
                 with block_call(self._block, "run", f"on part {index + 1} of {count}"):
                     yield from map(_document, self._block.run(None, index, count))
             return
+        if any(kind.__name__ == "WarcReader" for kind in type(self._block).__mro__):
+            mend_brotli_of_warcio()
         # Python's own limit of 128 KiB is below the length of real documents; a field beyond this one ends the file.
         csv.field_size_limit(10 * self.longest)
         for path in self._files[shard.index :: shard.count]:

@@ -77,7 +77,7 @@ def field_of(record: Any, name: str) -> Any:
 
     Names with dots are looked up whole first: tables that were flattened have columns called `a.b`.
     """
-    if isinstance(record, Mapping):
+    if isinstance(record, dict | Mapping):  # the first of them is faster to tell
         if name in record or "." not in name:
             return record.get(name)
         if (column := column_of(name, record)) is not None:
@@ -102,6 +102,8 @@ def plain(value: Any, *, strict: bool = True) -> Any:
     Raises:
         UnicodeDecodeError: bytes are not UTF-8, and `strict` is true.
     """
+    if value is None or isinstance(value, str | int | float):
+        return value
     if isinstance(value, bytes):
         try:
             return value.decode()

@@ -42,6 +42,32 @@ def body_of(record: Any, most: int) -> bytes:
     return content
 
 
+class _BrotliStream:
+    """What warcio expects of a decompressor."""
+
+    unused_data = b""
+
+    def __init__(self) -> None:
+        import brotli
+
+        self._reader = brotli.Decompressor()
+
+    def decompress(self, data: bytes) -> bytes:
+        """The bytes that follow."""
+        return bytes(self._reader.process(data))
+
+    def flush(self) -> bytes:
+        """Nothing is held back."""
+        return b""
+
+
+def mend_brotli_of_warcio() -> None:
+    """Let others who read bodies by warcio read brotli: warcio 1.8 sets an attribute that brotli 1.2 refuses."""
+    from warcio.bufferedreaders import BufferedReader
+
+    BufferedReader.DECOMPRESSORS["br"] = _BrotliStream
+
+
 def _without_chunks(record: Any, most: int) -> bytes:
     """The stored body without transfer coding; what follows it in the record is read and left out."""
     from warcio.bufferedreaders import ChunkedDataReader

@@ -6,6 +6,7 @@ import pickle
 import shutil
 import sys
 
+import brotli
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -167,6 +168,19 @@ def test_a_truncated_file_is_refused_or_its_rest_is_skipped(tmp_path, reader, ki
     *before, last = read(make(reader, data_folder=str(tmp_path), damaged="skip"))
     assert last.metadata[ERROR] == "a damaged file"
     assert all(ERROR not in d.metadata for d in before)
+
+
+def test_an_archive_with_a_body_in_brotli(tmp_path):
+    body = brotli.compress(b"<html><body><p>An oak chair.</p></body></html>")
+    block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: br\r\n\r\n" + body
+    head = (
+        "WARC/1.0\r\nWARC-Type: response\r\nWARC-Record-ID: <urn:uuid:1>\r\nWARC-Target-URI: http://x.example/\r\n"
+        "WARC-Date: 2026-01-01T00:00:00Z\r\nWARC-Identified-Payload-Type: text/html\r\n"
+        f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(block)}\r\n\r\n"
+    )
+    (tmp_path / "a.warc").write_bytes(head.encode() + block + b"\r\n\r\n")
+    [document] = read(make("WarcReader", data_folder=str(tmp_path)))
+    assert document.text == "<html><body><p>An oak chair.</p></body></html>"
 
 
 def test_csv_that_is_not_utf8_is_reported_with_its_name(tmp_path):
