@@ -1,4 +1,3 @@
-import io
 import json
 
 import pytest
@@ -249,16 +248,14 @@ def test_data_of_other_sources_are_no_error(data):
 
 
 def test_pages_of_a_web_archive(tmp_path):
-    from warcio.statusandheaders import StatusAndHeaders
-    from warcio.warcwriter import WARCWriter
-
-    with (tmp_path / "crawl.warc.gz").open("wb") as file:
-        writer = WARCWriter(file, gzip=True)
-        headers = StatusAndHeaders("200 OK", [("Content-Type", "text/html; charset=utf-8")], protocol="HTTP/1.1")
-        payload = io.BytesIO(page(CHAIR, '<div id="root"></div>', script(item(CHAIR)), heading=False).encode())
-        writer.write_record(
-            writer.create_warc_record("https://shop.example/1", "response", payload, http_headers=headers)
-        )
+    html = page(CHAIR, '<div id="root"></div>', script(item(CHAIR)), heading=False).encode()
+    body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + html
+    head = (
+        "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: https://shop.example/1\r\n"
+        "WARC-Record-ID: <urn:uuid:00000000-0000-0000-0000-000000000001>\r\nContent-Type: application/http; msgtype=response\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    (tmp_path / "crawl.warc").write_bytes(head.encode() + body + b"\r\n\r\n")
     (document,) = Warc(paths=str(tmp_path), structured_data=True).documents(Shard(0, 1))
     after = composed(document)
     assert (after.url, after.metadata["product"]["gtin"]) == ("https://shop.example/1", CHAIR.gtin)
@@ -282,7 +279,7 @@ def test_curation_writes_text_and_metadata_of_pages(tmp_path, folder):
     )
     job.save()
     assert filter_shard(job.file, 0) == len(SHAPES)
-    read = {document.id: document for document in read_documents(job.passed(0))}
+    read = {document.id: document for document in read_documents(job.passed(0).parent)}
     document = read["json_ld.html"]
     assert document.metadata["changed"] == ["ecommerce.product_text"]
     assert document.metadata["product"]["brand"] == "Holmgren"
