@@ -78,6 +78,13 @@ def _print_source(name: str, source: Mapping[str, Any], examples: bool, rate: fl
     if rate:
         console.print(f"  ~ bytes times {rate:.3f}, the tokens per byte of what was kept and tokenized", soft_wrap=True)
     for step in source["steps"]:
+        replaced = step.get("replaced") or {}
+        if replaced.get("documents"):
+            console.print(
+                f"  {replaced['documents']:,} documents hold {replaced['characters']:,} replacement characters (U+FFFD): "
+                "bytes that their charset does not know",
+                soft_wrap=True,
+            )
         if step.get("scores"):
             console.print(f"  scores of {step['step']} (# kept, - dropped)")
             for line in _bars(step["scores"]):
@@ -115,7 +122,11 @@ def _print_decontamination(report: Mapping[str, Any] | None, console: Console) -
     for name, why in report.get("not_compared", {}).items():
         console.print(f"  {name}: not compared, {why}", soft_wrap=True)
     for name, source in report["sources"].items():
-        console.print(f"  {name}: {source['documents']:,} documents dropped")
+        edited = source.get("edited")
+        console.print(
+            f"  {name}: {source['documents']:,} documents dropped"
+            + (f", {edited:,} of them edited copies" if edited else "")
+        )
         for hit in source["hits"][:3]:
             excerpt = " ".join(hit["excerpt"].split())
             console.print(

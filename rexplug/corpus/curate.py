@@ -13,7 +13,7 @@ from typing import Any
 
 from rexplug.checksums import write_checksums
 from rexplug.components import CorpusFilter, CorpusSample, Document, DocumentSource
-from rexplug.corpus.deduplicate import find_duplicates
+from rexplug.corpus.deduplicate import ShardFiles, find_duplicates
 from rexplug.corpus.document_ids import RepeatedId, find_repeated_id
 from rexplug.corpus.shard_jobs import SourceJob, filter_shard, finish_shard, shard_documents
 from rexplug.corpus.sources import ERROR
@@ -81,7 +81,7 @@ def curate(
     ]
     run_jobs(jobs, curation.executor, logs=logs, progress=progress, task=f"curate {', '.join(source_jobs)}")
     repeated = _repeated_ids(source_jobs, progress)
-    _duplicates(source_jobs, curation, seed, corpus, progress)
+    _duplicates(source_jobs, curation, progress)
     jobs = [
         Job(f"'{name}', part {index + 1} of {job.count}", finish_shard, (job.file, index), job.finished(index))
         for name, job, index in shards
@@ -171,7 +171,7 @@ def _source_jobs(
         group = "all" if curation.deduplicate_across else name
         source_jobs[name] = SourceJob(
             source, filters[name], curation, seed, count, folder=corpus / ".work" / name, target=corpus / name,
-            signatures=corpus / ".work" / f"{group}.duplicates" / "signatures",
+            compared=corpus / ".work" / f"{group}.duplicates",
             first=first if curation.deduplicate_across else 0,
         )  # fmt: skip
         first += count
@@ -201,20 +201,19 @@ def _repeated_ids(source_jobs: Mapping[str, SourceJob], progress: Progress) -> d
     return repeated
 
 
-def _duplicates(
-    source_jobs: Mapping[str, SourceJob], curation: Curation, seed: int, corpus: Path, progress: Progress
-) -> None:
+def _duplicates(source_jobs: Mapping[str, SourceJob], curation: Curation, progress: Progress) -> None:
     if curation.deduplicate == "none" and not curation.deduplicate_urls:
         return
     groups = [list(source_jobs)] if curation.deduplicate_across else [[name] for name in source_jobs]
     for names in groups:
-        folder = source_jobs[names[0]].signatures.parent
         shards = [
-            (source_jobs[n].keys(index), source_jobs[n].drops(index))
-            for n in names
-            for index in range(source_jobs[n].count)
+            ShardFiles(name, job.keys(index), job.passed(index), job.drops(index))
+            for name in names
+            for job in [source_jobs[name]]
+            for index in range(job.count)
         ]
-        find_duplicates(shards, curation, seed, folder, folder / "signatures", progress=progress, name=", ".join(names))
+        folder = source_jobs[names[0]].compared
+        find_duplicates(shards, curation, folder, progress=progress, name=", ".join(names))
 
 
 def _files_of(source_job: SourceJob) -> dict[str, dict[str, Any]]:

@@ -64,7 +64,7 @@ def decontamination(recipe: Recipe, run: RunDirectory) -> Decontaminate | None:
     """The filter that drops documents with text of the evaluators; None if no evaluator has texts to compare with."""
     if not evaluators_with_texts(recipe.evaluators, recipe.curation.decontaminate):
         return None
-    return Decontaminate(index=run.fitted / "decontamination", hits=recipe.curation.decontamination.hits)
+    return Decontaminate(index=run.fitted / "decontamination", options=recipe.curation.decontamination)
 
 
 def _notes(recipe: Recipe) -> list[str]:

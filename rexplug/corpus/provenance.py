@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,6 @@ from rexplug.text.words import lower_words
 
 PARTS = ("kept", "held_out", "dropped")
 _SHINGLE = 5
-_MIN_SIMILARITY = 0.3
-"""Share of common shingles below which no document is named as the one that a near-duplicate repeats."""
 
 
 @dataclass(frozen=True)
@@ -69,25 +67,17 @@ def document_outcomes(recipe: Recipe, run: RunDirectory, id: str) -> list[Docume
 
 
 def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[DocumentOutcome]:
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     for part in PARTS:
         for path in files_in(run.corpus / source / part):
-            ids = pq.read_table(path, columns=["id"])["id"]
-            rows = pc.indices_nonzero(pc.equal(ids, id)).to_pylist()
-            table: Any = pq.read_table(path) if rows else None  # read once, however often an id occurs in it
-            for row in rows:
-                values = table.slice(row, 1).to_pylist()[0]
+            for values in _rows_of(path, id):
                 document = document_of(values)
                 step = values.get("step")
-                duplicate = step == "deduplicate"
                 hits: tuple[Mapping[str, Any], ...] = ()
                 if step == Decontaminate.name and (last := decontamination(recipe, run)) is not None:
                     hits = tuple(hit for hit in list_hits(run.corpus, source, last) if hit["id"] == id)
                 yield DocumentOutcome(
-                    source, part, document, path, row, step, values.get("reason"), values.get("score"),
-                    twin=_twin(run.corpus, _sources_compared(recipe, source), document) if duplicate else None,
+                    source, part, document, path, values["row"], step, values.get("reason"), values.get("score"),
+                    twin=_twin(run.corpus, document, values) if step == "deduplicate" else None,
                     matches=hits, verdicts=tuple(_verdicts(recipe.sources[source].filters, run, document, step)),
                 )  # fmt: skip
 
@@ -108,38 +98,43 @@ def _verdicts(
                 return
 
 
-def _sources_compared(recipe: Recipe, source: str) -> list[str]:
-    """The sources whose documents a duplicate of `source` may repeat, its own first."""
-    others = recipe.sources if recipe.curation.deduplicate_across else ()
-    return list(dict.fromkeys([source, *others]))
+def _twin(corpus: Path, document: Document, values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The document that a duplicate repeats, as deduplication noted it; None in a corpus from before it did."""
+    source, id = values.get("twin_source"), values.get("twin")
+    if source is None or id is None:
+        return None
+    for part in PARTS:
+        for path in files_in(corpus / source / part):
+            for twin in _rows_of(path, id):
+                alike = values["score"]
+                if alike is None:  # their addresses were compared, not their texts
+                    alike = _similarity(document.text, twin["text"])
+                return {"source": source, "id": id, "part": part, "alike": round(alike, 3)}
+    return None
 
 
-def _twin(corpus: Path, sources: Sequence[str], document: Document) -> dict[str, Any] | None:
-    """The document in the corpus that a duplicate repeats: the one with the most word shingles in common."""
-    import pyarrow.dataset as ds
+def _rows_of(path: Path, id: str) -> Iterator[dict[str, Any]]:
+    """The rows of a file with an id, each with its number as `row`; one group of rows is in memory at a time."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
-    shingles = _shingles(document.text)
-    plain = " ".join(document.text.lower().split())
-    best: dict[str, Any] | None = None
-    for source, part in ((source, part) for source in sources for part in ("kept", "held_out")):
-        files = files_in(corpus / source / part)
-        for batch in ds.dataset(files).to_batches(columns=["id", "text"]) if files else ():
-            for row in batch.to_pylist():
-                same = " ".join(row["text"].lower().split()) == plain
-                alike = 1.0 if same else _similarity(shingles, row["text"], best["alike"] if best else _MIN_SIMILARITY)
-                if alike > (best["alike"] if best else _MIN_SIMILARITY):
-                    best = {"source": source, "id": row["id"], "part": part, "alike": round(alike, 3)}
-                if same:
-                    return best
-    return best
+    first = 0
+    with pq.ParquetFile(path) as reader:
+        for group in range(reader.num_row_groups):
+            ids = reader.read_row_group(group, columns=["id"])["id"]
+            rows = pc.indices_nonzero(pc.equal(ids, id)).to_pylist()
+            table: Any = reader.read_row_group(group) if rows else None
+            for row in rows:
+                yield {**table.slice(row, 1).to_pylist()[0], "row": first + row}
+            first += len(ids)
 
 
-def _similarity(shingles: frozenset[int], text: str, least: float) -> float:
-    """Jaccard similarity of the shingles with those of `text`; 0 where it cannot reach `least`."""
-    other = _shingles(text)
-    if not shingles or not other or min(len(shingles), len(other)) < least * max(len(shingles), len(other)):
-        return 0.0
-    return len(shingles & other) / len(shingles | other)
+def _similarity(text: str, other: str) -> float:
+    """Jaccard similarity of the word shingles of two texts."""
+    if text == other:
+        return 1.0
+    a, b = _shingles(text), _shingles(other)
+    return len(a & b) / len(a | b)
 
 
 def _shingles(text: str) -> frozenset[int]:

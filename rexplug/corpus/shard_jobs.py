@@ -18,6 +18,7 @@ import numpy as np
 
 from rexplug.checksums import file_entry
 from rexplug.components import CorpusFilter, Document, DocumentSource, Shard
+from rexplug.corpus.deduplicate import read_drops
 from rexplug.corpus.deduplicate.keys import KeyWriter
 from rexplug.corpus.document_ids import IdHashWriter
 from rexplug.corpus.sources import ERROR
@@ -36,6 +37,8 @@ DUPLICATES = ("same address", "exact duplicate", "near-duplicate")
 """Why deduplication drops a document; the files of `drops` hold the index in this tuple."""
 DROP_COLUMNS = {"step": "string", "reason": "string", "score": "double"}
 """Further columns of files of dropped documents."""
+TWIN_COLUMNS = {"twin": "string", "twin_source": "string"}
+"""Further columns of files of duplicates: id and source of the document that each repeats; the score is their similarity."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class SourceJob:
     """The data that the jobs of a source share; written to a file once and read once by each worker.
 
     `count` is the number of shards, `folder` where files between the jobs go, `target` where the corpus of the source goes,
-    `signatures` the folder of MinHash signatures, in which the files are numbered from `first`.
+    `compared` where the search for duplicates works, in which the shards are numbered from `first`.
     """
 
     source: DocumentSource
@@ -53,7 +56,7 @@ class SourceJob:
     count: int
     folder: Path
     target: Path
-    signatures: Path
+    compared: Path
     first: int
 
     @property
@@ -77,8 +80,8 @@ class SourceJob:
         return self.folder / "passed" / f"{index:05d}.parquet"
 
     def keys(self, index: int) -> Path:
-        """File of the keys that duplicates are found by, one row per document that passed."""
-        return self.folder / "keys" / f"{index:05d}.npy"
+        """File of the keys that duplicates are found by."""
+        return self.folder / "keys" / f"{index:05d}.keys"
 
     def ids(self, index: int) -> Path:
         """File of hashes of the ids of the documents that were read."""
@@ -93,8 +96,8 @@ class SourceJob:
         return self.target / "dropped" / f"{index:05d}-duplicates.parquet"
 
     def drops(self, index: int) -> Path:
-        """File of the rows of `passed` that are duplicates, with the index of the reason in `DUPLICATES`."""
-        return self.folder / "drops" / f"{index:05d}.npy"
+        """File of the rows of `passed` that are duplicates, with the index of the reason in `DUPLICATES` and what each repeats."""
+        return self.folder / "drops" / f"{index:05d}.parquet"
 
     def filtered(self, index: int) -> Path:
         """The record of `filter_shard`."""
@@ -181,13 +184,7 @@ def filter_shard(file: Path, index: int) -> int:
         dropped = stack.enter_context(DocumentWriter(source_job.dropped(index), **DROP_COLUMNS))
         ids = stack.enter_context(IdHashWriter(source_job.ids(index)))
         keys = stack.enter_context(
-            KeyWriter(
-                source_job.keys(index),
-                source_job.curation,
-                source_job.signatures,
-                source_job.first + index,
-                source_job.seed,
-            )
+            KeyWriter(source_job.keys(index), source_job.curation, source_job.first + index, source_job.seed)
         )
         for batch in _batches(shard_documents(source_job.source, index, source_job.count)):
             began = time.perf_counter()
@@ -198,6 +195,7 @@ def filter_shard(file: Path, index: int) -> int:
                     dropped.write(document, reading.name, str(document.metadata[ERROR]), None)
                 else:
                     reading.keep(document)
+                    reading.count_replaced(document)
             remaining = [document for document in batch if ERROR not in document.metadata]
             reading.seconds += time.perf_counter() - began
             for corpus_filter, step in zip(source_job.filters, steps, strict=True):
@@ -263,14 +261,15 @@ def finish_shard(file: Path, index: int) -> int:
     counts = {part: {"documents": 0, "bytes": 0} for part in ("kept", "held_out")}
     paths = {part: source_job.target / part / f"{index:05d}.parquet" for part in counts}
     threshold = round(source_job.curation.held_out * _NUM_DRAWS)
-    duplicates = np.load(source_job.drops(index)) if source_job.drops(index).exists() else np.zeros((0, 2), np.uint32)
+    duplicates = read_drops(source_job.drops(index))
+    dropped_rows = np.array([each["row"] for each in duplicates], np.int64)
     unchanged = not len(duplicates) and not threshold
     with ExitStack() as stack:
         written = dict(paths)
         if unchanged:
             link_or_copy(source_job.passed(index), written.pop("kept"))
         writers = {part: stack.enter_context(DocumentWriter(path)) for part, path in written.items()}
-        dropped = stack.enter_context(DocumentWriter(source_job.duplicates(index), **DROP_COLUMNS))
+        dropped = stack.enter_context(DocumentWriter(source_job.duplicates(index), **DROP_COLUMNS, **TWIN_COLUMNS))
         reader = stack.enter_context(open_parquet(source_job.passed(index)))
         first = 0
         for batch in reader.iter_batches(batch_size=256, columns=["id", "text", "url", "metadata"]):
@@ -279,12 +278,13 @@ def finish_shard(file: Path, index: int) -> int:
             if threshold:
                 draws = [draw(source_job.seed, text) for text in batch["text"].to_pylist()]
                 parts[np.array(draws) < threshold] = "held_out"
-            low, high = np.searchsorted(duplicates[:, 0], (first, first + len(batch)))
-            for row, reason in duplicates[low:high].tolist():
-                parts[row - first] = "dropped"
-                document = document_of(batch.slice(row - first, 1).to_pylist()[0])
-                step.drop(document, DUPLICATES[reason])
-                dropped.write(document, step.name, DUPLICATES[reason], None)
+            low, high = np.searchsorted(dropped_rows, (first, first + len(batch)))
+            for each in duplicates[low:high]:
+                row, reason = each["row"] - first, DUPLICATES[each["reason"]]
+                parts[row] = "dropped"
+                document = document_of(batch.slice(row, 1).to_pylist()[0])
+                step.drop(document, reason)
+                dropped.write(document, step.name, reason, each["alike"], each["twin"], each["twin_source"])
             for part, count in counts.items():
                 chosen = parts == part
                 num_bytes = int(sizes[chosen].sum())

@@ -23,6 +23,8 @@ class StepStatistics:
     bytes_seen: int = 0
     bytes_kept: int = 0
     changed: int = 0
+    replaced: dict[str, int] = field(default_factory=lambda: {"documents": 0, "characters": 0})
+    """Documents that hold U+FFFD, which stands for bytes that their charset does not know, and how often they do."""
     seconds: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
@@ -39,6 +41,12 @@ class StepStatistics:
         else:
             self.changed += 1
             self.bytes_kept += len(after.text.encode())
+
+    def count_replaced(self, document: Document) -> None:
+        """Count the replacement characters in the text of a document."""
+        if count := document.text.count("\ufffd"):
+            self.replaced["documents"] += 1
+            self.replaced["characters"] += count
 
     def keep_many(self, num_documents: int, num_bytes: int) -> None:
         """Count kept documents that the step did not change."""
@@ -64,6 +72,7 @@ class StepStatistics:
             "kept": self.kept,
             "bytes": {"in": self.bytes_seen, "kept": self.bytes_kept},
             "changed": self.changed,
+            "replaced": self.replaced,
             "seconds": round(self.seconds, 3),
             "reasons": self.reasons,
             "examples": self.examples,
@@ -80,6 +89,8 @@ def merge_steps(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         total.bytes_seen += part["bytes"]["in"]
         total.bytes_kept += part["bytes"]["kept"]
         total.changed += part["changed"]
+        for name in total.replaced:
+            total.replaced[name] += part["replaced"][name]
         total.seconds += part["seconds"]
         for reason, count in part["reasons"].items():
             total.reasons[reason] = total.reasons.get(reason, 0) + count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -77,25 +77,24 @@ def json_records(
     Args:
         lines: (position, line). The position is handed on, be it a line number or an offset in bytes; so is a `BadRecord`.
     """
-    import orjson
-
     for position, line in lines:
         if isinstance(line, BadRecord):
             yield position, line
             continue
         if line.isspace() or not line:
             continue
-        try:
-            record = orjson.loads(line)
-        except ValueError:
-            record = _parse_leniently(line)
+        record = parse_json(line)
         if not isinstance(record, dict | BadRecord):
             record = BadRecord("a line that is not a JSON object", 'expected an object like {"text": ...}')
         yield position, record
 
 
-def _parse_leniently(line: str | bytes) -> Any:
-    """Parse what orjson refuses and others write: NaN, huge numbers, a byte-order mark, half pairs of surrogates."""
+def parse_json(line: str | bytes) -> Any:
+    """The value of a JSON text, or a `BadRecord`; also what others write: NaN, huge numbers, a byte-order mark, lone surrogates."""
+    import orjson
+
+    with suppress(ValueError):
+        return orjson.loads(line)
     try:
         return json.loads(line.decode("utf-8-sig") if isinstance(line, bytes) else line)
     except UnicodeDecodeError as error:

@@ -18,9 +18,28 @@ class MinHash(Section):
     words: int = Field(default=5, ge=1, le=1000)
     """Words in a shingle."""
     buckets: int = Field(default=14, ge=1, le=1000)
-    """Buckets; two documents whose hashes agree in one of them are near-duplicates."""
+    """Buckets; two documents whose hashes agree in one of them are compared."""
     hashes: int = Field(default=8, ge=1, le=1000)
     """Hashes in a bucket."""
+    numbers: Literal["zero", "keep"] = "zero"
+    """What numbers become before texts are compared: `zero` makes all of them 0, as datatrove does; `keep` makes only prices 0, so
+    that sizes, capacities and model codes count, and keeps the plus sign of a word (`S10+`)."""
+    differ: Literal["none", "numbers", "words"] = "none"
+    """Two documents that each have a number (a word with a digit) or any word that the other lacks are different, however similar
+    they are otherwise. For records of products, which differ in a code, a size or a colour; not for running text."""
+    ignored: tuple[str, ...] = ()
+    """Words that do not count for `differ: words`: those that shops write around a product, such as `buy` and `delivery`."""
+    similarity: float = Field(default=0.7, ge=0, le=1)
+    """A near-duplicate is dropped only if its shingles and those of a document that stays have at least this Jaccard similarity;
+    buckets only say which documents to compare."""
+
+    @model_validator(mode="after")
+    def _numbers_to_compare(self) -> Self:
+        if self.differ == "numbers" and self.numbers == "zero":
+            raise PydanticCustomError("minhash", "'differ: numbers' needs 'numbers: keep'; with 'zero' all are 0", {})
+        if self.ignored and self.differ != "words":
+            raise PydanticCustomError("minhash", "'ignored' goes with 'differ: words'", {})
+        return self
 
 
 class Slurm(Section):
@@ -68,6 +87,29 @@ class Executor(Section):
         return self
 
 
+class FuzzyMatches(Section):
+    """A second pass of decontamination, for edited copies: where a word in ten differs, hardly 13 words in a row are the same, but
+    many shorter n-grams are."""
+
+    words: int = Field(default=4, ge=2, le=1000)
+    """Length of the word n-grams that are compared."""
+    share: float = Field(default=0.4, gt=0, le=1)
+    """Drop documents that hold at least this share of the distinct n-grams of an evaluator's text within a stretch of twice its
+    length. Of a document that is shorter than the text, this share of its own n-grams is enough."""
+    shortest: int = Field(default=20, ge=3, le=100_000)
+    """Evaluator texts and documents of fewer words are not compared: too much of them is common."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.words > self.shortest:
+            raise PydanticCustomError(
+                "fuzzy",
+                "words ({words}) is more than shortest ({shortest})",
+                {"shortest": self.shortest, "words": self.words},
+            )
+        return self
+
+
 class Decontamination(Section):
     """When a training document counts as containing text of an evaluator."""
 
@@ -78,6 +120,11 @@ class Decontamination(Section):
     common."""
     hits: int = Field(default=1, ge=1, le=1_000_000)
     """Drop documents with at least this many n-grams of an evaluator."""
+    share: float = Field(default=0, ge=0, le=1)
+    """Keep documents whose n-grams in common with an evaluator are less than this share of the document's and less than this share
+    of each of its texts': sentences that many shops use. A text that is searched for as a whole is not subject to it."""
+    fuzzy: FuzzyMatches | None = None
+    """Drop edited copies as well: `{}` for the defaults."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -178,10 +178,21 @@ def _decontamination(recipe: Recipe, statistics: Mapping[str, Any]) -> list[str]
         return [*lines, "Not compared with any evaluation text.", "", *others, *([""] if others else [])]
     dropped = sum(source["documents"] for source in report["sources"].values())
     names = ", ".join(f"`{name}`" for name in report["evaluators"])
+    options = recipe.curation.decontamination
+    details = [
+        *([f"Less than {options.share:.0%} of a document and of each text in common was tolerated."] if options.share else []),
+        *(
+            [f"{sum(source['edited'] for source in report['sources'].values()):,} of them are edited copies: they hold "
+             f"{options.fuzzy.share:.0%} of the {options.fuzzy.words}-word sequences of a text."]
+            if options.fuzzy is not None
+            else []
+        ),
+    ]  # fmt: skip
     return [
         *lines,
         f"{dropped:,} documents were dropped because they hold {report['words']} words in a row of the texts of {names}; "
         "`decontamination.jsonl` lists them.",
+        *details,
         "",
         *others,
         *([""] if others else []),

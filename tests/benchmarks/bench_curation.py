@@ -33,6 +33,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rexplug.components import CorpusFilter, Document, Shard
 from rexplug.corpus.filters import C4Quality, FineWebQuality, GopherQuality, GopherRepetition
 from rexplug.corpus.shard_jobs import SourceJob, filter_shard
@@ -109,16 +111,30 @@ def ours(file: Path, folder: Path) -> set[str]:
     source = Jsonl(paths=str(file), id="id")
     work = SourceJob(
         source, chain(), Curation(), 1, 1, folder=folder / "work", target=folder / "corpus",
-        signatures=folder / "signatures", first=0,
+        compared=folder / "compared", first=0,
     )  # fmt: skip
     work.save()
     filter_shard(work.file, 0)
     return {document.id for document in read_documents(folder / "work" / "passed")}
 
 
-def same_signatures(a: Path, b: Path) -> bool:
-    files = sorted(path.relative_to(a) for path in a.rglob("*.sig"))
-    return bool(files) and all((a / path).read_bytes() == (b / path).read_bytes() for path in files)
+def same_signatures(theirs: Path, own: Path) -> bool:
+    """Whether each bucket of datatrove's signatures has the keys of our file, for the same rows."""
+    from rexplug.corpus.deduplicate.key_files import KeyFile
+    from rexplug.corpus.deduplicate.keys import FIRST_BUCKET, num_columns
+    from rexplug.corpus.deduplicate.minhash import bucket_keys
+
+    options = Curation().minhash
+    kind = np.dtype([("signature", "<u8", options.hashes), ("row", "<u4")])
+    keys = KeyFile(own, num_columns(Curation()))
+    for bucket in range(options.buckets):
+        (path,) = (theirs / f"bucket_{bucket:03d}").iterdir()
+        stock = np.sort(np.fromfile(path, kind), order="row")
+        ours_ = np.sort(keys.read(FIRST_BUCKET + bucket, 0, int(keys.counts[FIRST_BUCKET + bucket])), order="place")
+        same = np.column_stack([ours_["high"], ours_["low"]]) == bucket_keys(stock["signature"])
+        if stock["row"].tolist() != ours_["place"].tolist() or not same.all():
+            return False
+    return True
 
 
 def memory(file: Path, folder: Path) -> None:
@@ -211,8 +227,8 @@ def compare(file: Path, folder: Path, number: int, rounds: int, *, spacy: bool) 
             f"  kept {len(kept[name])}, of which {len(kept[name] & kept['rexplug'])} are kept by rexplug too"
         )
     print(f"kept sets of 'datatrove, regex' and rexplug equal: {kept['datatrove, regex'] == kept['rexplug']}")
-    equal = same_signatures(folder / "datatrove, regex" / "signatures", folder / "rexplug" / "signatures")
-    print(f"MinHash signature files equal, byte for byte: {equal}")
+    (own,) = (folder / "rexplug" / "work" / "keys").iterdir()
+    print(f"MinHash signatures equal: {same_signatures(folder / 'datatrove, regex' / 'signatures', own)}")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def run(tmp_path_factory):
     (folder / "task/queries.jsonl").write_text(json.dumps({"_id": "q", "text": query}) + "\n")
     (folder / "task/qrels.tsv").write_text("q\td\t1\n")
     texts = [TEXT.format(n=n, m=n * 7) for n in range(40)] + [
-        "too short",
+        "too short\ufffd\ufffd",
         TEXT.format(n=3, m=21).upper(),
         f"Leaked: {query}?",
     ]
@@ -72,6 +72,7 @@ def test_show_counts_reasons_scores_domains_and_hits(run):
     said = output("show", run, "--examples")
     assert "invalid JSON 1" in said
     assert "too short 1" in said
+    assert "1 documents hold 2 replacement characters (U+FFFD): bytes that their charset does not know" in said
     assert "scores of length" in said
     assert "duplicates by domain: a.example 1" in said
     assert "retrieval.task: 2 texts, 1 of them too short to search for" in said
@@ -180,6 +181,31 @@ def test_a_duplicate_of_another_source_names_it(tmp_path):
     said = output("why", tmp_path / "run", "other.jsonl:0")
     assert "other: dropped by deduplicate: exact duplicate" in said
     assert "repeats   in.jsonl:0 of web (" in said
+
+
+def test_near_duplicates_and_equal_addresses_name_their_twin_and_the_similarity(tmp_path):
+    text = " ".join(f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "klmn")
+    rows = [
+        {"id": "one", "text": text, "url": "https://a.example/1"},
+        {"id": "near", "text": f"{text} and more", "url": "https://a.example/2"},
+        {"id": "address", "text": " ".join(text.split()[:60]), "url": "http://a.example/1/"},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = (
+        RECIPE.format(folder=tmp_path).partition("evaluators:")[0].replace("deduplicate: exact", "deduplicate: minhash")
+    )
+    recipe = recipe.replace("curation: {", "curation: {deduplicate_urls: true, ").replace(
+        "use: jsonl,", "use: jsonl, id: id,"
+    )
+    (tmp_path / "toy.yaml").write_text(recipe.replace("held_out: 0.2", "held_out: 0"))
+    arguments = ["run", str(tmp_path / "toy.yaml"), "--until", "curate", "--run-dir", str(tmp_path / "run"), "--quiet"]
+    assert CliRunner().invoke(cli, arguments, catch_exceptions=False).exit_code == 0
+    near = output("why", tmp_path / "run", "near")
+    assert "web: dropped by deduplicate: near-duplicate (score 0.9796)" in near  # 96 of 98 shingles
+    assert "repeats   one (kept, 98% alike)" in near
+    address = output("why", tmp_path / "run", "address")
+    assert "web: dropped by deduplicate: same address" in address
+    assert "repeats   one (kept, 58% alike)" in address  # 56 of 96 shingles
 
 
 def test_the_report_names_what_was_not_compared(run, tmp_path):

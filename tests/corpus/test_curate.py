@@ -85,6 +85,16 @@ def test_statistics_and_reasons(folder):
     assert table["reason"].to_pylist()[-1] == "too short"
 
 
+def test_replacement_characters_are_counted_where_documents_are_read(folder):
+    write(
+        folder / "in" / "8.jsonl",
+        [{"text": "Gr\ufffd\ufffde"}, {"text": "One \ufffd in a document that has enough words"}],
+    )
+    read, *others = run(folder, "a")["sources"]["web"]["steps"]
+    assert (read["step"], read["replaced"]) == ("read", {"documents": 2, "characters": 3})
+    assert all(step["replaced"] == {"documents": 0, "characters": 0} for step in others)
+
+
 @pytest.mark.slow
 def test_the_result_does_not_depend_on_the_number_of_workers(folder):
     run(folder, "one")

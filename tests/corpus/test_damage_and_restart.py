@@ -183,7 +183,8 @@ SCRIPT = """
             return Verdict(True)
 
     if __name__ == "__main__":
-        source = Jsonl(paths=str(folder / "in"), filters=(Killer(),))
+        split = max(path.stat().st_size for path in (folder / "in").iterdir())  # each file is a shard of its own
+        source = Jsonl(paths=str(folder / "in"), split=split, filters=(Killer(),))
         try:
             curate({"web": source}, Curation(deduplicate="none", held_out=0.3, executor=Executor(workers=workers)),
                    seed=3, corpus=folder / "corpus", fitted=folder / "fitted", progress=Silent())

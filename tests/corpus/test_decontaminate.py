@@ -1,21 +1,17 @@
 """Training documents with texts of evaluators are found and listed, and no others."""
 
+import json
 from typing import ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from rexplug import Document, Evaluator
-from rexplug.corpus.decontaminate import (
-    Decontaminate,
-    Index,
-    build_index,
-    evaluators_with_texts,
-    ngram_hashes,
-    word_hashes,
-)
+from rexplug.corpus.decontaminate import Decontaminate, build_index, evaluators_with_texts
+from rexplug.corpus.ngram_index import Index, Thresholds, ngram_hashes, word_hashes
 from rexplug.recipe.schema import Decontamination
 
 LONG = "the quick brown fox jumps over the lazy dog while seven wizards box with twelve liquor jugs at dawn"
@@ -68,12 +64,12 @@ def test_ngrams_do_not_run_over_the_border_of_two_documents(index):
 
 
 def test_hits_name_the_text_the_length_and_the_place(index):
-    [[match]] = Index(index).matches(["So: " + LONG + " and so on"], 1)
+    [[match]] = Index(index).matches(["So: " + LONG + " and so on"], Thresholds())
     assert (match.evaluator, match.text) == ("toy.asks", "long")
     assert match.num_hits == len(LONG.split()) - 12
     assert match.excerpt == " ".join(LONG.split()[:13])
     assert 0 < match.share <= 1
-    assert Index(index).matches([LONG], 99) == [[]]
+    assert Index(index).matches([LONG], Thresholds(hits=99)) == [[]]
 
 
 def test_which_evaluators_are_compared():
@@ -81,6 +77,116 @@ def test_which_evaluators_are_compared():
     assert evaluators_with_texts(both, "evaluators") == [both[0]]
     assert evaluators_with_texts(both, "none") == []
     assert evaluators_with_texts(both, ("toy.silent",)) == []
+
+
+PRODUCT = " ".join(f"feature{n}" for n in range(60))
+BOILERPLATE = " ".join(f"returns{n}" for n in range(20))
+
+
+class Products(Evaluator):
+    """Products with a sentence in common that their seller writes everywhere."""
+
+    name: ClassVar[str] = "toy.products"
+
+    def evaluate(self, context):
+        raise NotImplementedError
+
+    def test_texts(self):
+        return {"title": PRODUCT[: PRODUCT.index(" feature14")], "page": f"{PRODUCT} {BOILERPLATE}", "short": SHORT}
+
+
+def filter_of(folder, **options):
+    options = Decontamination(**options)
+    return Decontaminate(index=build_index([Products()], options, folder / "products"), options=options)
+
+
+def padded(text, count=400):
+    return f"{' '.join(f'before{n}' for n in range(count))} {text} {' '.join(f'after{n}' for n in range(count))}"
+
+
+def test_a_least_share_keeps_pages_with_a_common_sentence_and_drops_long_pages_around_a_text(tmp_path):
+    sentence = padded(BOILERPLATE, 100)
+    assert filter_of(tmp_path / "a").judge(Document("1", sentence)).reason == "text of toy.products"
+    judge = filter_of(tmp_path / "b", share=0.2).judge
+    assert judge(Document("1", sentence)).keep, "8 of 208 n-grams of the document, 8 of 68 of the text"
+    assert judge(Document("2", f"{BOILERPLATE} {' '.join(LONG.split()[:6])}")).reason == "text of toy.products"
+    assert judge(Document("3", padded(PRODUCT))).reason == "text of toy.products"
+    assert judge(Document("4", padded(SHORT))).reason == "text of toy.products", "a whole text has a share of 1"
+    assert judge(Document("5", padded(PRODUCT[: PRODUCT.index(" feature14")]))).reason == "text of toy.products"
+
+
+def test_a_match_names_the_text_that_is_copied_most_even_if_others_hold_the_same_words(tmp_path):
+    title = PRODUCT[: PRODUCT.index(" feature14")]
+    [[match]] = filter_of(tmp_path).matches([padded(title)])
+    assert (match.text, match.num_hits, match.text_share, match.edited) == ("title", 2, 1.0, False)
+    [[match]] = filter_of(tmp_path / "b").matches([PRODUCT])
+    assert (match.text, match.num_hits, match.share, match.text_share) == ("page", 48, 1.0, round(48 / 68, 4))
+
+
+def edited(text, every, edit):
+    words = text.split()
+    return " ".join(
+        new for n, word in enumerate(words) for new in (edit(word, n) if n % every == every - 1 else [word])
+    )
+
+
+EDITS = {
+    "inserted": lambda word, n: [word, f"new{n}"],
+    "replaced": lambda word, n: [f"new{n}"],
+    "removed": lambda word, n: [],
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_edited_copies_are_dropped_by_the_second_pass(tmp_path, edit):
+    copies = [Document("alone", edited(PRODUCT, 8, edit)), Document("in a page", padded(edited(PRODUCT, 8, edit)))]
+    assert all(verdict.keep for verdict in filter_of(tmp_path / "a").judge_batch(copies))
+    fuzzy = filter_of(tmp_path / "b", fuzzy={"share": 0.35})
+    assert {verdict.reason for verdict in fuzzy.judge_batch(copies)} == {"edited text of toy.products"}
+    [[match]] = fuzzy.matches([copies[1].text])
+    assert (match.evaluator, match.text, match.edited) == ("toy.products", "page", True)
+    assert match.excerpt.startswith("feature0 feature1 ")
+    assert match.excerpt.endswith(" feature58") or match.excerpt.endswith("feature59") or "feature57" in match.excerpt
+
+
+def test_the_second_pass_keeps_what_only_resembles_a_text(tmp_path):
+    fuzzy = filter_of(tmp_path, fuzzy={})
+    words = PRODUCT.split()
+    scattered = " ".join(" ".join([*words[n : n + 4], *(f"x{n}y{m}" for m in range(40))]) for n in range(0, 60, 2))
+    texts = {
+        "its n-grams all over a long page": scattered,
+        "a third of it": padded(" ".join(words[:12])),
+        "its words in another order": " ".join(words[::-1]),
+        "fewer words than are compared": edited(" ".join(words[:16]), 8, EDITS["inserted"]),
+    }
+    for name, text in texts.items():
+        assert fuzzy.judge(Document("1", text)).keep, name
+    assert not fuzzy.judge(Document("2", PRODUCT + " " + scattered)).keep
+
+
+def test_a_part_of_a_long_text_is_an_edited_copy_too(tmp_path):
+    part = edited(" ".join(PRODUCT.split()[:32]), 8, EDITS["inserted"])
+    assert filter_of(tmp_path, fuzzy={}).judge(Document("1", part)).reason == "edited text of toy.products"
+
+
+def test_an_index_of_an_earlier_version_gives_the_same_verdicts(tmp_path):
+    judge = filter_of(tmp_path).judge
+    folder = tmp_path / "products"
+    starts, owners = np.load(folder / "starts-13.npy"), np.load(folder / "owners-13.npy")
+    for path in folder.glob("starts-*"):
+        path.unlink()
+    np.save(folder / "owners-13.npy", owners[starts[:-1]])
+    about = json.loads((folder / "about.json").read_text())
+    (folder / "about.json").write_text(json.dumps({k: v for k, v in about.items() if k != "edited"}))
+    (tmp_path / "old").symlink_to(folder)
+    old = Decontaminate(index=tmp_path / "old").judge
+    for text in (PRODUCT, padded(BOILERPLATE), SHORT, "feature0 feature1"):
+        assert old(Document("1", text)) == judge(Document("1", text))
+
+
+def test_shortest_and_words_of_the_second_pass_go_together():
+    with pytest.raises(ValidationError, match=r"words \(30\) is more than shortest \(20\)"):
+        Decontamination(fuzzy={"words": 30})
 
 
 @settings(deadline=None, max_examples=40)

@@ -1,5 +1,6 @@
 """Deduplication by URL, by text and by MinHash: keys are written while filtering and compared afterwards."""
 
 from rexplug.corpus.deduplicate.find import find_duplicates
+from rexplug.corpus.deduplicate.twins import ShardFiles, read_drops
 
-__all__ = ["find_duplicates"]
+__all__ = ["ShardFiles", "find_duplicates", "read_drops"]

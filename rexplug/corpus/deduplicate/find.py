@@ -1,187 +1,230 @@
-"""Finds the rows that are duplicates from the keys of documents.
+"""Finds the rows that are duplicates from the keys of documents, and the document that each of them repeats.
 
-The result is the same for any number of workers; memory is bounded by one part of the keys.
+The result is the same for any number of workers, and a step that was finished before is not repeated. The memory of a worker is
+bounded by a range of keys, or by the candidates of a few shards; this process holds the confirmed pairs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.corpus.deduplicate.minhash import config
+from rexplug.corpus.deduplicate.choose import Edges, choose
+from rexplug.corpus.deduplicate.confirm import EDGE, confirm_pairs, write_candidates
+from rexplug.corpus.deduplicate.key_files import KeyFile, merged_in_rounds, num_ranges
+from rexplug.corpus.deduplicate.keys import FIRST_BUCKET, TEXT, URL, num_columns
+from rexplug.corpus.deduplicate.pairs import Pairs, candidate_part, distinct, equal_part, save
+from rexplug.corpus.deduplicate.twins import (
+    DROP,
+    NEAR,
+    SAME_TEXT,
+    SAME_URL,
+    Drops,
+    ShardFiles,
+    ids_of,
+    save_shards,
+    write_drops,
+    write_twin_ids,
+)
+from rexplug.errors import brief
 from rexplug.executors import Job, run_jobs
-from rexplug.executors.datatrove_logging import silence_datatrove
-from rexplug.io.atomic import replacing, write_json
 from rexplug.progress import Progress
-from rexplug.recipe.schema import Curation, MinHash
+from rexplug.recipe.schema import Curation
 
-_PART = 4_000_000
-"""Documents whose hashes are compared at a time."""
-SAME_URL, SAME_TEXT, NEAR = 0, 1, 2
-"""Why a row is dropped; the files of dropped rows hold the number."""
+_GROUPS = 256
+"""Groups of consecutive shards that are one job each, where there are more shards."""
+_ROUNDS = 5
+"""How often documents whose better ones are all dropped are compared with what stays in their place."""
+LARGE_GROUP = 100
+"""Near-duplicates of one document that are worth a look."""
 
 
 def find_duplicates(
-    shards: Sequence[tuple[Path, Path]],
-    curation: Curation,
-    seed: int,
-    folder: Path,
-    signatures: Path,
-    *,
-    progress: Progress,
-    name: str,
+    shards: Sequence[ShardFiles], curation: Curation, folder: Path, *, progress: Progress, name: str
 ) -> None:
-    """Write for each shard which of its rows are duplicates, with the reasons.
+    """Write for each shard which of its rows are duplicates, why, and of what.
 
     Addresses are compared first, then equal texts among what is left, then near-duplicates among what is left of that.
 
     Args:
-        shards: per shard the file of its keys and the file to write: [num_drops, 2] row and reason.
+        shards: the files of each shard.
         curation: what counts as a duplicate, which one stays, and where the work runs.
-        seed: of the MinHash functions.
         folder: for what is written on the way.
-        signatures: the folder of MinHash signatures, with the place in `shards` as the number of a file.
         progress: receives the notes and progress.
         name: of the sources, for messages.
     """
-    keys = [path for path, _ in shards]
-    reasons: dict[str, int] = {}
-    if curation.deduplicate_urls:
-        reasons["url"] = SAME_URL
-    if curation.deduplicate != "none":
-        reasons["text"] = SAME_TEXT
-    dropped: NDArray[np.uint64] = np.zeros(0, np.uint64)
-    reason_of: NDArray[np.uint8] = np.zeros(0, np.uint8)
-    total = sum(len(np.load(path, mmap_mode="r")) for path in keys)
-    for field, reason in reasons.items():
-        count = max(1, -(-total // _PART))
-        before = folder / f"before-{field}.npy"
-        _save(before, dropped)
+    _Search(tuple(shards), curation, folder, progress, name).run()
+
+
+@dataclass(frozen=True)
+class _Search:
+    """One search for duplicates; `run` tells its story."""
+
+    shards: tuple[ShardFiles, ...]
+    curation: Curation
+    folder: Path
+    progress: Progress
+    name: str
+
+    def run(self) -> None:
+        files = merged_in_rounds(
+            [shard.keys for shard in self.shards], num_columns(self.curation), self.folder, self.curation.executor,
+            progress=self.progress, name=self.name,
+        )  # fmt: skip
+        drops: Drops = np.zeros(0, DROP)
+        if self.curation.deduplicate_urls:
+            drops = self._equal(files, "url", URL, SAME_URL, drops)
+        if self.curation.deduplicate != "none":
+            drops = self._equal(files, "text", TEXT, SAME_TEXT, drops)
+        if self.curation.deduplicate == "minhash":
+            drops = self._near(files, drops)
+        self._write(drops)
+
+    def _jobs(self, jobs: Sequence[Job], task: str) -> None:
+        run_jobs(
+            jobs, self.curation.executor, logs=self.folder / "logs", progress=self.progress,
+            task=f"deduplicate {self.name} ({task})",
+        )  # fmt: skip
+
+    def _ranges(
+        self, function: Callable[..., int], files: Sequence[Path], field: str, column: int, before: Path
+    ) -> tuple[list[Job], list[Path]]:
+        """The jobs that compare a column of keys, one for each range of them, and the files that they write."""
+        columns = num_columns(self.curation)
+        count = num_ranges(sum(int(KeyFile(path, columns).counts[column]) for path in files))
+        targets = [self.folder / field / f"{part:05d}.npy" for part in range(count)]
         jobs = [
             Job(
-                f"{name}, equal {field}s", equal_part,
-                (keys, field, part, count, curation.keep, before, folder / f"{field}-{part}.npy"),
-                folder / f"{field}-{part}.json",
+                f"{self.name}, {field}, part {part + 1} of {count}", function,
+                (files, columns, column, part, count, self.curation.keep, before, target), target.with_suffix(".json"),
             )
-            for part in range(count)
+            for part, target in enumerate(targets)
         ]  # fmt: skip
-        run_jobs(jobs, curation.executor, logs=folder / "logs", progress=progress, task=f"deduplicate {name} ({field})")
-        new = np.concatenate([np.load(folder / f"{field}-{part}.npy") for part in range(count)])
-        dropped, reason_of = _merged(dropped, reason_of, new, reason)
-    if curation.deduplicate == "minhash":
-        pairs = folder / "pairs"
-        jobs = [
-            Job(
-                f"{name}, bucket {bucket}", near_bucket, (signatures, pairs, curation.minhash, seed, bucket),
-                folder / f"bucket-{bucket}.json",
-            )
-            for bucket in range(curation.minhash.buckets)
-        ]  # fmt: skip
-        run_jobs(jobs, curation.executor, logs=folder / "logs", progress=progress, task=f"deduplicate {name} (minhash)")
-        dropped, reason_of = _merged(dropped, reason_of, _near(pairs, keys, dropped, curation.keep), NEAR)
-    for number, (_, target) in enumerate(shards):
-        low, high = np.searchsorted(dropped, np.array([number << 32, (number + 1) << 32], np.uint64))
-        rows = (dropped[low:high] & np.uint64(2**32 - 1)).astype(np.uint32)
-        _save(target, np.column_stack([rows, reason_of[low:high].astype(np.uint32)]))
+        return jobs, targets
+
+    def _equal(self, files: Sequence[Path], field: str, column: int, reason: int, drops: Drops) -> Drops:
+        before = self.folder / f"before-{field}.npy"
+        save(before, drops["place"])
+        jobs, targets = self._ranges(equal_part, files, field, column, before)
+        self._jobs(jobs, field)
+        pairs = np.concatenate([np.load(target) for target in targets])
+        return _with(drops, pairs, reason, np.full(len(pairs), np.nan if reason == SAME_URL else 1, np.float32))
+
+    def _near(self, files: Sequence[Path], drops: Drops) -> Drops:
+        before = self.folder / "before-minhash.npy"
+        save(before, drops["place"])
+        jobs, candidates = [], []
+        for bucket in range(self.curation.minhash.buckets):
+            of_bucket, targets = self._ranges(candidate_part, files, f"bucket-{bucket}", FIRST_BUCKET + bucket, before)
+            jobs += of_bucket
+            candidates += targets
+        self._jobs(jobs, "minhash")
+        groups = self._groups()
+        shingles, options = self.folder / "shingles", self.curation.minhash
+        jobs = []
+        for first, stop in groups:
+            record = self.folder / "candidates" / f"{first:05d}.json"
+            documents = [shard.documents for shard in self.shards[first:stop]]
+            arguments = (documents, first, candidates, options, shingles, record)
+            jobs.append(Job(f"{self.name}, shingles from shard {first + 1}", write_candidates, arguments, record))
+        self._jobs(jobs, "shingles of candidates")
+        edges = self._confirmed(candidates, groups, "confirmed")
+        chosen, further = choose(edges, self.curation.keep)
+        asked = further[:0]
+        for number in range(1, _ROUNDS + 1):
+            further = _not_in(further, asked)
+            if not len(further):
+                break
+            asked = distinct(np.concatenate([asked, further]))
+            path = self.folder / f"further-{number}.npy"
+            save(path, further)
+            more = self._confirmed([path], groups, f"confirmed-{number}")
+            if not len(more):
+                break
+            edges = np.concatenate([edges, more])
+            chosen, further = choose(edges, self.curation.keep)
+        return _with(drops, chosen, NEAR, chosen["alike"])
+
+    def _confirmed(self, pairs: Sequence[Path], groups: Sequence[tuple[int, int]], field: str) -> Edges:
+        """The pairs of the files that are similar enough."""
+        jobs, targets = [], []
+        for first, _ in groups:
+            target = self.folder / field / f"{first:05d}.npy"
+            arguments = (pairs, first, self._size, self.curation.minhash, self.folder / "shingles", target)
+            title = f"{self.name}, pairs from shard {first + 1}"
+            jobs.append(Job(title, confirm_pairs, arguments, target.with_suffix(".json")))
+            targets.append(target)
+        self._jobs(jobs, "similarity")
+        return np.concatenate([np.zeros(0, EDGE), *(np.load(target) for target in targets)])
+
+    def _groups(self) -> list[tuple[int, int]]:
+        """First and last, exclusive, of the shards that one job works on."""
+        return [(first, min(first + self._size, len(self.shards))) for first in range(0, len(self.shards), self._size)]
+
+    @property
+    def _size(self) -> int:
+        """Shards that one job works on."""
+        return max(1, -(-len(self.shards) // _GROUPS))
+
+    def _write(self, drops: Drops) -> None:
+        by_place, by_twin = self.folder / "drops.npy", self.folder / "drops-by-twin.npy"
+        shards = self.folder / "shards.pickle"
+        save_shards(self.shards, shards)
+        save(by_place, drops)
+        save(by_twin, drops[np.argsort(drops["twin"], kind="stable")])
+        jobs, ids = [], []
+        for first, stop in self._groups():
+            target = self.folder / "twins" / f"{first:05d}.arrow"
+            arguments: tuple[Any, ...] = (shards, first, stop, by_twin, target)
+            record = target.with_suffix(".json")
+            jobs.append(Job(f"{self.name}, twins from shard {first + 1}", write_twin_ids, arguments, record))
+            ids.append(target)
+        self._jobs(jobs, "what is repeated")
+        jobs = []
+        for first, stop in self._groups():
+            record = self.folder / "written" / f"{first:05d}.json"
+            arguments = (shards, first, stop, by_place, ids, record)
+            jobs.append(Job(f"{self.name}, duplicates from shard {first + 1}", write_drops, arguments, record))
+        self._jobs(jobs, "what is dropped")
+        self._warn(drops)
+
+    def _warn(self, drops: Drops) -> None:
+        """Say which documents have a hundred near-duplicates or more: often a template that many different pages share."""
+        twins, counts = np.unique(drops["twin"][drops["reason"] == NEAR], return_counts=True)
+        large = np.flatnonzero(counts >= LARGE_GROUP)
+        if not len(large):
+            return
+        largest = large[np.lexsort((twins[large], -counts[large]))][:3]
+        examples = [
+            f"{brief(ids_of(shard.documents, np.array([int(twins[each]) & 0xFFFFFFFF]))[0])} ({counts[each]:,})"
+            for each in largest
+            for shard in [self.shards[int(twins[each]) >> 32]]
+        ]
+        self.progress.note(
+            f"{self.name}: {len(large):,} {'document has' if len(large) == 1 else 'documents have'} {LARGE_GROUP} "
+            f"near-duplicates or more, {int(counts[large].sum()):,} in all; most: {', '.join(examples)}. Look at some with "
+            "`rexplug corpus why`; if they are different products, raise `curation.minhash.similarity`, or write "
+            "`minhash: {numbers: keep, differ: words}`"
+        )
 
 
-def _save(path: Path, values: NDArray[np.generic]) -> None:
-    with replacing(path) as temporary:
-        np.save(temporary, values)
+def _with(drops: Drops, pairs: NDArray[Any], reason: int, alike: NDArray[np.float32]) -> Drops:
+    """The drops and those of some pairs, sorted by place."""
+    new = np.zeros(len(pairs), DROP)
+    new["place"], new["twin"], new["reason"], new["alike"] = pairs["worse"], pairs["better"], reason, alike
+    both: Drops = np.concatenate([drops, new])
+    return both[np.argsort(both["place"], kind="stable")]
 
 
-def _merged(
-    dropped: NDArray[np.uint64], reason_of: NDArray[np.uint8], new: NDArray[np.uint64], reason: int
-) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """The dropped rows and the new ones, sorted, with their reasons."""
-    places = np.concatenate([dropped, new])
-    reasons = np.concatenate([reason_of, np.full(len(new), reason, np.uint8)])
-    order = np.argsort(places)
-    return places[order], reasons[order]
-
-
-def _places(number: int, rows: NDArray[np.generic]) -> NDArray[np.uint64]:
-    """Combine the number of a shard with rows into values that sort by shard and row."""
-    return rows.astype(np.uint64) | np.uint64(number << 32)
-
-
-def equal_part(keys: Sequence[Path], field: str, part: int, count: int, keep: str, before: Path, target: Path) -> int:
-    """Write the places of documents whose hash also occurs in a better document, for one part of all hashes."""
-    dropped = np.load(before)
-    hashes: list[NDArray[np.uint64]] = [np.zeros((0, 2), np.uint64)]
-    places: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
-    lengths: list[NDArray[np.uint32]] = [np.zeros(0, np.uint32)]
-    for number, path in enumerate(keys):
-        table = np.load(path, mmap_mode="r")
-        values = table[field]
-        rows = np.flatnonzero((values[:, 0] % np.uint64(count) == part) & values.any(axis=1))
-        here = _places(number, rows)
-        rows = rows[~np.isin(here, dropped)]
-        hashes.append(values[rows])
-        places.append(_places(number, rows))
-        lengths.append(table["length"][rows])
-    everything, where = np.concatenate(hashes), np.concatenate(places)
-    best_first = _order(keep, np.concatenate(lengths), where)
-    order = np.lexsort((*best_first, everything[:, 1], everything[:, 0]))
-    sorted_ = everything[order]
-    again = (sorted_[1:] == sorted_[:-1]).all(axis=1)
-    _save(target, where[order[1:][again]])
-    write_json(target.with_suffix(".json"), {"duplicates": int(again.sum())})
-    return len(where)
-
-
-def _order(keep: str, lengths: NDArray[np.uint32], places: NDArray[np.uint64]) -> tuple[NDArray[np.generic], ...]:
-    """Keys for `lexsort` that put the document that is kept first."""
-    return (places, -lengths.astype(np.int64)) if keep == "longest" else (places,)
-
-
-def near_bucket(signatures: Path, pairs: Path, options: MinHash, seed: int, bucket: int) -> int:
-    """Run datatrove's second stage for one bucket; it writes the pairs of documents that agree in it."""
-    from datatrove.pipeline.dedup import MinhashDedupBuckets
-
-    silence_datatrove()
-    pairs.mkdir(parents=True, exist_ok=True)
-    step = MinhashDedupBuckets(str(signatures), str(pairs), config=config(options, seed), lines_to_buffer=500)
-    step.run(None, rank=bucket, world_size=options.buckets)
-    write_json(pairs.parent / f"bucket-{bucket}.json", {"bucket": bucket})
-    return 0
-
-
-def _near(pairs: Path, keys: Sequence[Path], dropped: NDArray[np.uint64], keep: str) -> NDArray[np.uint64]:
-    """The places of near-duplicates: all but the best document of each group that pairs connect.
-
-    datatrove's third stage keeps whichever document its union makes the root; here `keep` decides.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    pair_arrays = [np.fromfile(path, "<u4").reshape(-1, 4) for path in sorted(pairs.glob("*.dups"))]
-    edges = np.unique(np.concatenate([np.zeros((0, 4), np.uint32), *pair_arrays]), axis=0).astype(np.uint64)
-    if not len(edges):
-        return np.zeros(0, np.uint64)
-    left, right = edges[:, 0] << np.uint64(32) | edges[:, 1], edges[:, 2] << np.uint64(32) | edges[:, 3]
-    nodes, numbers = np.unique(np.concatenate([left, right]), return_inverse=True)
-    a, b = numbers[: len(left)], numbers[len(left) :]
-    graph = coo_array((np.ones(len(a), np.bool_), (a, b)), shape=(len(nodes), len(nodes)))
-    _, group = connected_components(graph, directed=False)
-    stays = ~np.isin(nodes, dropped)
-    nodes, group = nodes[stays], group[stays]
-    lengths = np.zeros(len(nodes), np.uint32)
-    if keep == "longest":
-        for place, rows, path in _by_shard(nodes, keys):
-            lengths[place] = np.load(path, mmap_mode="r")["length"][rows]
-    order = np.lexsort((*_order(keep, lengths, nodes), group))
-    again = group[order[1:]] == group[order[:-1]]
-    found_again: NDArray[np.uint64] = nodes[order[1:][again]]
-    return found_again
-
-
-def _by_shard(nodes: NDArray[np.uint64], keys: Sequence[Path]) -> Iterator[tuple[slice, NDArray[np.uint64], Path]]:
-    """Yield, per shard, where its places are in the sorted `nodes`, their rows, and the shard's file of keys."""
-    for number, path in enumerate(keys):
-        low, high = np.searchsorted(nodes, np.array([number << 32, (number + 1) << 32], np.uint64))
-        if high > low:
-            yield slice(low, high), nodes[low:high] & np.uint64(2**32 - 1), path
+def _not_in(pairs: Pairs, asked: Pairs) -> Pairs:
+    """The pairs that were not asked for before."""
+    if not len(asked):
+        return pairs
+    known = set(zip(asked["worse"].tolist(), asked["better"].tolist(), strict=True))
+    new = [pair not in known for pair in zip(pairs["worse"].tolist(), pairs["better"].tolist(), strict=True)]
+    return pairs[np.array(new, np.bool_)]

@@ -1,4 +1,4 @@
-"""Writes the keys that duplicates are found by, while a shard is filtered: hashes of text and URL, MinHash signatures."""
+"""Writes the keys that duplicates are found by, while a shard is filtered: hashes of text and URL, MinHash buckets."""
 
 from __future__ import annotations
 
@@ -9,36 +9,51 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rexplug.components import Document
-from rexplug.io.atomic import replacing
+from rexplug.corpus.deduplicate.key_files import KEY, Keys, places, write_keys
 from rexplug.recipe.schema import Curation
 
-KEYS = np.dtype([("text", "<u8", 2), ("url", "<u8", 2), ("length", "<u4")])
-"""One row per document: 128-bit hashes of text and URL (0 where there is none), length in characters."""
+TEXT, URL, FIRST_BUCKET = 0, 1, 2
+"""Columns of a file of keys."""
 
 _TRACKING = re.compile(r"^(?:utm_\w+|gclid|fbclid|msclkid|mc_cid|mc_eid|ref_src)=", re.IGNORECASE)
+_NONE = bytes(16)
+
+
+def num_columns(curation: Curation) -> int:
+    """Columns of the files of keys."""
+    return FIRST_BUCKET + (curation.minhash.buckets if curation.deduplicate == "minhash" else 0)
 
 
 class KeyWriter:
-    """Collects the keys of a shard's documents and writes them when the block ends without error."""
+    """Collects the keys of a shard's documents and writes them when the block ends without error.
 
-    def __init__(self, path: Path, curation: Curation, signatures: Path, number: int, seed: int) -> None:
+    Args:
+        path: the file to write.
+        curation: what counts as a duplicate.
+        number: of the shard among all that are compared.
+        seed: of the MinHash functions.
+    """
+
+    def __init__(self, path: Path, curation: Curation, number: int, seed: int) -> None:
         self.path = path
         self.curation = curation
+        self.number = number
         self._keys: list[tuple[bytes, bytes, int]] = []
         self._signatures: Any = None
         if curation.deduplicate == "minhash":
-            from rexplug.corpus.deduplicate.minhash import SignatureWriter
+            from rexplug.corpus.deduplicate.minhash import Signatures
 
-            self._signatures = SignatureWriter(signatures, number, curation.minhash, seed)
+            self._signatures = Signatures(curation.minhash, seed)
 
     def __enter__(self) -> Self:
         return self
 
     def add(self, document: Document) -> None:
         """Compute the keys of the next document."""
-        text = url = bytes(16)
+        text = url = _NONE
         if self.curation.deduplicate != "none":
             text = _digest(" ".join(document.text.lower().split()))
         if self.curation.deduplicate_urls and document.url:
@@ -50,16 +65,24 @@ class KeyWriter:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is not None:
             return
-        keys = np.zeros(len(self._keys), KEYS)
-        if self._keys:
-            texts, urls, lengths = zip(*self._keys, strict=True)
-            keys["text"] = np.frombuffer(b"".join(texts), "<u8").reshape(-1, 2)
-            keys["url"] = np.frombuffer(b"".join(urls), "<u8").reshape(-1, 2)
-            keys["length"] = lengths
-        with replacing(self.path) as temporary:
-            np.save(temporary, keys)
+        texts, urls, lengths = zip(*self._keys, strict=True) if self._keys else ((), (), ())
+        here = places(self.number, np.arange(len(self._keys)))
+        length = np.array(lengths, np.uint32)
+        columns = []
+        for digests in (texts, urls):
+            hashes = np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)
+            given = hashes.any(axis=1)
+            columns.append(_keys(hashes[given], here[given], length[given]))
         if self._signatures is not None:
-            self._signatures.write()
+            rows, buckets = self._signatures.keys()
+            columns += [_keys(buckets[:, bucket], here[rows], length[rows]) for bucket in range(buckets.shape[1])]
+        write_keys(self.path, columns)
+
+
+def _keys(hashes: NDArray[np.uint64], where: NDArray[np.uint64], lengths: NDArray[np.uint32]) -> Keys:
+    keys = np.zeros(len(hashes), KEY)
+    keys["high"], keys["low"], keys["place"], keys["length"] = hashes[:, 0], hashes[:, 1], where, lengths
+    return keys
 
 
 def _digest(text: str) -> bytes:

@@ -7,21 +7,21 @@ import importlib.util
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rexplug.components import Candidate, Labeller, LabellingContext, Use
-from rexplug.errors import DataError, one_line
+from rexplug.corpus.relevance.answers import AnswerFile, Reply
+from rexplug.corpus.relevance.chat import Chat
+from rexplug.errors import DataError
 from rexplug.plugins.declarations import labeller_instruction
+from rexplug.progress import Progress
 
-_ANSWER = re.compile(r"[\s*\"'`_]*(yes|no|unsure)[\s*\"'`_.!]*", re.IGNORECASE)
-_ASK = "Answer with one word: yes, no, or unsure."
 _CHARACTERS_PER_TOKEN = 4.0
 """Of English text, for the estimate; what the endpoint counted is reported afterwards."""
 _OVERHEAD = 12
@@ -33,19 +33,9 @@ _SECRET = re.compile(
 """Names of options and parameters that hold secrets; `max_tokens` and the like do not match."""
 _SHORTEST_SECRET = 6
 """A shorter key cannot be distinguished from a word."""
-_TEXT_KEY = "said"
-"""The key of a reply's text in the cache, which keeps its name: answers that were paid for stay readable."""
+_FIRST = 20
+"""Documents after which asking stops if none of them got an answer that can be read."""
 _MEANING = {"yes": True, "no": False, "unsure": None}
-
-
-@dataclass(frozen=True)
-class _Reply:
-    """The reply to one request: the answer (None if it could not be read), the text, and the tokens that the endpoint counted."""
-
-    answer: str | None
-    text: str
-    tokens_in: int
-    tokens_out: int
 
 
 class Price(BaseModel):
@@ -90,8 +80,8 @@ class Llm(Labeller):
     concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     """Requests under way at a time."""
     retries: Annotated[int, Field(ge=0)] = 6
-    """How often a request is repeated after 408, 409, 429, 5xx, a timeout or a broken connection; waits double, and a
-    `Retry-After` is obeyed."""
+    """How often a request is repeated after 408, 409, 429, 5xx, a timeout, a broken connection or a response without an answer;
+    waits double, and a `Retry-After` is obeyed."""
     timeout: Annotated[float, Field(gt=0)] = 60
     """Seconds after which a request counts as lost."""
     max_failed: Annotated[float, Field(ge=0, le=1)] = 0.05
@@ -114,9 +104,9 @@ class Llm(Labeller):
         return self
 
     def instruction(self) -> str:
-        """The instruction that is sent, with the demand for one word at its end."""
+        """The instruction that is sent; the demand for one word follows it."""
         text = self.prompt if self.prompt is not None else (labeller_instruction(self.follow) if self.follow else "")
-        return f"{(text or '').strip()}\n\n{_ASK}"
+        return (text or "").strip()
 
     def check(self) -> None:
         """The key must be in the environment and not in the recipe, and the client must be installed; nothing is sent.
@@ -169,43 +159,45 @@ class Llm(Labeller):
         return text.replace(secret, "(key)") if len(secret) >= _SHORTEST_SECRET else text
 
     def label(self, candidates: Sequence[Candidate], context: LabellingContext) -> list[bool | None]:
-        """Ask for what is not known yet; `unsure` and answers that cannot be read label nothing.
+        """Ask for what is not known yet; `unsure`, refusals and answers that cannot be read label nothing.
 
         Raises:
-            DataError: the budget is too small, the endpoint refuses, or too many documents stay without an answer.
+            DataError: the budget is too small, the endpoint refuses, or too many documents stay without an answer. The message
+                says how many answers are kept.
         """
         self.check()
         texts = [candidate.document.text for candidate in candidates]
-        with closing(_Cache(context.folder / "llm.sqlite")) as cache:
-            keys = [self._key(text) for text in texts]
-            known = cache.read(keys)
+        keys = [self._key(text) for text in texts]
+        with closing(AnswerFile(context.folder / "llm.sqlite")) as file:
+            known = file.read(keys)
             todo = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+            asked = _Asked(self, keys, known, file, context.progress)
+            asked.stop_if_too_many_failed()
             self._announce(len(texts), todo, context)
-            spent = 0.0
-            for number, (key, reply) in enumerate(self._ask(todo, context.seed), 1):
-                cache.write(key, reply)
-                known[key] = reply
-                spent += self.price.of(reply.tokens_in, reply.tokens_out) if self.price else 0.0
-                context.progress.update(number, **({"cost": f"{spent:.2f}"} if self.price else {}))
-                if self.budget is not None and spent > self.budget:
-                    raise DataError(
-                        f"llm: {spent:.2f} were spent, more than the budget of {self.budget:g}; the {number} answers are kept. "
-                        "With a higher budget the same command resumes from there"
-                    )
-        failed = [known[key].text for key in keys if known[key].answer is None]
-        if len(failed) > self.max_failed * len(keys):
-            raise DataError(
-                f"llm: {len(failed)} of {len(keys)} documents got no answer that can be read (yes, no or unsure), e.g. "
-                f"'{failed[0][:80]}'; correct the instruction or answer_tokens, or raise max_failed"
-            )
-        return [None if known[key].answer is None else _MEANING[str(known[key].answer)] for key in keys]
+            try:
+                self._chat(context.seed).ask(todo, asked.take, asked.store)
+            except DataError as error:
+                raise DataError(f"{error}; {asked.kept()}") from None
+        if asked.failed:
+            context.progress.note(f"  {self.model}: {asked.summary()}")
+        return [None if (answer := known[key].answer) is None else _MEANING[answer] for key in keys]
+
+    def _chat(self, seed: int) -> Chat:
+        return Chat(
+            base_url=self.base_url, model=self.model, instruction=self.instruction(), key=self._secret or "none",
+            request={"temperature": 0, "seed": seed, "max_tokens": self.answer_tokens, **self.options},
+            concurrency=self.concurrency, retries=self.retries, timeout=self.timeout, hide=self._hide,
+        )  # fmt: skip
 
     def _key(self, text: str) -> str:
-        parts = [self.model, self.instruction(), self.answer_tokens, self.options, text]
+        # What surrounds the text belongs to the request: an answer to another wording is another answer.
+        sent = self._chat(0).messages(text)
+        parts = [self.model, sent, self.answer_tokens, self.options]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "replace")).hexdigest()
 
     def _announce(self, number: int, todo: dict[str, str], context: LabellingContext) -> None:
-        prompt = len(self.instruction()) / _CHARACTERS_PER_TOKEN + _OVERHEAD
+        around = sum(len(message["content"]) for message in self._chat(context.seed).messages(""))
+        prompt = around / _CHARACTERS_PER_TOKEN + _OVERHEAD
         tokens = sum(len(text) / _CHARACTERS_PER_TOKEN + prompt for text in todo.values())
         estimate = f"about {tokens:,.0f} tokens"
         if self.price is not None:
@@ -221,65 +213,72 @@ class Llm(Labeller):
         )
         context.progress.start(f"label with {self.model}", len(todo), "documents")
 
-    def _ask(self, todo: dict[str, str], seed: int) -> Iterator[tuple[str, _Reply]]:
-        """Yield replies as they come in; only a few more requests than `concurrency` are prepared, which bounds the memory."""
-        from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-        import openai
+class _Asked:
+    """The replies of one call of `label`: keeps them, and says when to stop."""
 
-        key = self._secret or "none"
-        with (
-            openai.OpenAI(
-                api_key=key, base_url=self.base_url, timeout=self.timeout, max_retries=self.retries
-            ) as client,
-            ThreadPoolExecutor(self.concurrency) as pool,
-        ):
-            waiting = iter(todo.items())
-            running: dict[Future[_Reply], str] = {}
-            try:
-                while True:
-                    for name, text in waiting:
-                        running[pool.submit(self._reply, client, text, seed)] = name
-                        if len(running) >= 2 * self.concurrency:
-                            break
-                    if not running:
-                        return
-                    done, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for reply in done:
-                        yield running.pop(reply), reply.result()
-            except openai.APIStatusError as error:
-                raise DataError(f"llm: {self.base_url} answered {error.status_code}: {self._short(error)}") from None
-            except openai.APIConnectionError as error:
-                raise DataError(
-                    f"llm: {self.base_url} did not answer ({self._short(error)}) after {self.retries + 1} tries; what was "
-                    "answered is kept and the same command resumes from there"
-                ) from None
-            except openai.OpenAIError as error:
-                raise DataError(f"llm: the answer of {self.base_url} is not OpenAI's: {self._short(error)}") from None
-            finally:
-                for request in running:
-                    request.cancel()
+    def __init__(
+        self, labeller: Llm, keys: Sequence[str], known: dict[str, Reply], file: AnswerFile, progress: Progress
+    ) -> None:
+        self._labeller, self._known, self._file, self._progress = labeller, known, file, progress
+        self._documents = Counter(keys)
+        self._number = len(keys)
+        self._spent = 0.0
+        self._asked = self._readable = 0
+        self.failed = [key for key in keys if key in known and known[key].answer is None]
+        """The key of every document without an answer that can be read, repeated for documents with the same text."""
 
-    def _short(self, error: Exception) -> str:
-        return one_line(self._hide(str(error)))
+    def store(self, key: str, reply: Reply) -> None:
+        """Keep a reply."""
+        if reply.final:
+            self._file.write(key, reply)
+        self._known[key] = reply
+        if reply.answer is None:
+            self.failed += [key] * self._documents[key]
 
-    def _reply(self, client: Any, text: str, seed: int) -> _Reply:
-        messages = [{"role": "system", "content": self.instruction()}, {"role": "user", "content": text}]
-        request = {"temperature": 0, "seed": seed, "max_tokens": self.answer_tokens, **self.options}
-        tokens_in = tokens_out = 0
-        answer = ""
-        for _ in range(2):  # an answer that cannot be read is asked for once more
-            response = client.chat.completions.create(model=self.model, messages=messages, **request)
-            usage = getattr(response, "usage", None)
-            tokens_in += getattr(usage, "prompt_tokens", 0) or 0
-            tokens_out += getattr(usage, "completion_tokens", 0) or 0
-            choices = getattr(response, "choices", None)
-            answer = str(choices[0].message.content or "") if choices else f"a reply without choices: {response}"
-            answer = self._hide(answer)
-            match = _ANSWER.fullmatch(answer)
-            if match:
-                return _Reply(match[1].lower(), answer, tokens_in, tokens_out)
-        return _Reply(None, answer, tokens_in, tokens_out)
+    def take(self, key: str, reply: Reply) -> None:
+        """Keep a reply and report it.
+
+        Raises:
+            DataError: the budget is spent, or so much cannot be read that asking for more is of no use.
+        """
+        self.store(key, reply)
+        self._asked += 1
+        self._readable += reply.answer is not None
+        price, budget = self._labeller.price, self._labeller.budget
+        self._spent += price.of(reply.tokens_in, reply.tokens_out) if price else 0.0
+        self._progress.update(self._asked, **({"cost": f"{self._spent:.2f}"} if price else {}))
+        if budget is not None and self._spent > budget:
+            raise DataError(f"llm: {self._spent:.2f} were spent, more than the budget of {budget:g}")
+        if self._asked == _FIRST and not self._readable:
+            raise DataError(
+                f"llm: none of the first {_FIRST} documents got an answer that can be read ({self.summary()}); correct the "
+                "instruction, answer_tokens or options"
+            )
+        self.stop_if_too_many_failed()
+
+    def stop_if_too_many_failed(self) -> None:
+        """Raise a DataError if more documents than `max_failed` allows are without an answer: the others cannot mend that."""
+        if len(self.failed) > self._labeller.max_failed * self._number:
+            raise DataError(
+                f"llm: {len(self.failed):,} of {self._number:,} documents got no answer that can be read (yes, no or unsure), "
+                f"more than max_failed ({self._labeller.max_failed:g}) allows: {self.summary()}; correct the instruction or "
+                "answer_tokens, or raise max_failed"
+            )
+
+    def summary(self) -> str:
+        """What became of the documents without an answer, with an example of each kind."""
+        kinds: dict[str, list[str]] = {}
+        for key in self.failed:
+            reply = self._known[key]
+            kind = "refused by the endpoint" if reply.refused else "without an answer that can be read"
+            kinds.setdefault(kind, []).append(reply.text)
+        return ", ".join(f"{len(texts):,} {kind}, e.g. '{texts[0][:80]}'" for kind, texts in sorted(kinds.items()))
+
+    def kept(self) -> str:
+        """How many answers are kept."""
+        number = sum(self._documents[key] for key, reply in self._known.items() if reply.final)
+        return f"the answers for {number:,} of {self._number:,} documents are kept and will not be asked for again"
 
 
 def _host(address: str) -> str | None:
@@ -296,40 +295,3 @@ def _names_secret(options: Any) -> bool:
     if isinstance(options, list):
         return any(map(_names_secret, options))
     return isinstance(options, str) and options.lower().startswith("bearer ")
-
-
-class _Cache:
-    """A cache of replies on disk; a reply is stored for good as soon as `write` returns."""
-
-    def __init__(self, path: Path) -> None:
-        import sqlite3
-
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._file = sqlite3.connect(path, isolation_level=None)
-            self._file.execute("pragma journal_mode=wal")
-            self._file.execute("pragma synchronous=normal")
-            self._file.execute("create table if not exists replies (key text primary key, reply text not null)")
-        except sqlite3.DatabaseError as error:
-            raise DataError(
-                f"llm: the answers kept in {path} cannot be read: {error}; remove the file to ask again"
-            ) from None
-
-    def read(self, keys: Sequence[str]) -> dict[str, _Reply]:
-        replies: dict[str, _Reply] = {}
-        for start in range(0, len(keys), 500):
-            part = keys[start : start + 500]
-            marks = ",".join("?" * len(part))
-            for key, reply in self._file.execute(f"select key, reply from replies where key in ({marks})", part):
-                stored = json.loads(reply)
-                replies[key] = _Reply(stored["answer"], stored[_TEXT_KEY], stored["tokens_in"], stored["tokens_out"])
-        return replies
-
-    def write(self, key: str, reply: _Reply) -> None:
-        stored = {
-            "answer": reply.answer, _TEXT_KEY: reply.text, "tokens_in": reply.tokens_in, "tokens_out": reply.tokens_out,
-        }  # fmt: skip
-        self._file.execute("insert or replace into replies values (?, ?)", (key, json.dumps(stored)))
-
-    def close(self) -> None:
-        self._file.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from rexplug.errors import DataError
 from rexplug.recipe.schema import Threshold
 
 _NUM_RESAMPLES = 1000
-_GRID = np.round(np.arange(0.01, 1.0, 0.01), 2)
+_DECIMALS = 17
+"""Decimals that tell any two numbers between 0 and 1 apart."""
 
 
 def classification_metrics(truth: NDArray[np.bool_], predicted: NDArray[np.bool_], seed: int) -> dict[str, Any]:
@@ -45,47 +47,102 @@ def classification_metrics(truth: NDArray[np.bool_], predicted: NDArray[np.bool_
     }
 
 
-def curve(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> list[dict[str, float | None]]:
-    """Precision, recall and F1 at each threshold from 0.01 to 0.99."""
-    rows = []
-    for threshold in _GRID:
-        hits, wrong, missed = _counts(truth, scores >= threshold)
-        rows.append(
+@dataclass(frozen=True)
+class Curve:
+    """Precision, recall and F1 at every threshold that a set of scores can be divided by."""
+
+    scores: NDArray[np.float64]
+    """The distinct scores, falling, `[n]`; documents with at least this score are taken as relevant."""
+    hits: NDArray[np.int64]
+    """Relevant documents with at least this score, `[n]`."""
+    wrong: NDArray[np.int64]
+    """Other documents with at least this score, `[n]`."""
+    relevant: int
+    """Relevant documents in all."""
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """`[n]`."""
+        return self.hits / (self.hits + self.wrong)
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """`[n]`; NaN if no document is relevant."""
+        return self.hits / self.relevant if self.relevant else np.full(len(self.hits), np.nan)
+
+    @property
+    def f1(self) -> NDArray[np.float64]:
+        """`[n]`."""
+        return 2 * self.hits / (self.hits + self.wrong + self.relevant)
+
+    def threshold(self, index: int) -> float:
+        """The number in the middle between a score and the next lower one, with as few decimals as the gap allows.
+
+        Every number above the lower score and up to the score itself divides these documents alike; the middle is the farthest
+        from both, so that it is the likeliest to divide others alike.
+        """
+        high = float(self.scores[index])
+        low = float(self.scores[index + 1]) if index + 1 < len(self.scores) else min(0.0, high)
+        for decimals in range(2, _DECIMALS):
+            rounded = round((low + high) / 2, decimals)
+            if low < rounded <= high:
+                return rounded
+        return high
+
+    def rows(self, most: int) -> list[dict[str, float | None]]:
+        """At most about `most` thresholds, rising, evenly over the documents' ranks, with their metrics."""
+        chosen = np.unique(np.linspace(0, len(self.scores) - 1, min(most, len(self.scores))).round().astype(int))[::-1]
+        precision, recall, f1 = self.precision, self.recall, self.f1
+        return [
             {
-                "threshold": float(threshold),
-                "precision": hits / (hits + wrong) if hits + wrong else None,
-                "recall": hits / (hits + missed) if hits + missed else None,
-                "f1": _f1(hits, wrong, missed),
+                "threshold": self.threshold(index),
+                "precision": float(precision[index]),
+                "recall": float(recall[index]) if self.relevant else None,
+                "f1": float(f1[index]),
             }
-        )
-    return rows
+            for index in chosen.tolist()
+        ]
 
 
-def choose_threshold(rows: list[dict[str, float | None]], target: Threshold) -> float:
+def curve(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> Curve:
+    """The metrics at every observed score.
+
+    Args:
+        truth: the labels, `[n]`.
+        scores: the classifier's probabilities, `[n]`.
+    """
+    order = np.argsort(-scores, kind="stable")
+    falling = scores[order]
+    last = np.append(np.flatnonzero(falling[1:] != falling[:-1]), len(falling) - 1)  # of those with the same score
+    hits = np.cumsum(truth[order])[last]
+    return Curve(falling[last], hits, last + 1 - hits, int(truth.sum()))
+
+
+def choose_threshold(found: Curve, target: Threshold) -> float:
     """The threshold that the target asks for; of several that are equally good the middle one.
 
     Raises:
         DataError: no threshold reaches the target; the message says what is reached.
     """
+    if not found.relevant:
+        raise DataError("relevance: the dev split has no relevant document; label more documents")
+    metrics = {"precision": found.precision, "recall": found.recall, "f1": found.f1}
     fixed, free = ("precision", "recall") if target.precision is not None else ("recall", "precision")
     needed = target.precision if target.precision is not None else target.recall
-    known = [row for row in rows if row["f1"] is not None]
     if needed is None:
-        possible, by = known, "f1"
+        possible, by = np.arange(len(found.scores)), metrics["f1"]
     else:
-        possible, by = [row for row in known if (row[fixed] or 0.0) >= needed], free
-        if not possible:
-            best = max(known, key=lambda row: row[fixed] or 0.0, default=None)
-            reached = f"the best is {best[fixed]:.3f} at {best['threshold']}" if best else "nothing was found relevant"
+        possible, by = np.flatnonzero(metrics[fixed] >= needed), metrics[free]
+        if not len(possible):
+            best = int(np.argmax(metrics[fixed]))
             raise DataError(
-                f"relevance: no threshold reaches a {fixed} of {needed} on the dev split; {reached}. "
-                "Label more documents, or lower relevance.threshold"
+                f"relevance: no threshold reaches a {fixed} of {needed} on the dev split; the best is "
+                f"{metrics[fixed][best]:.3f} at {found.threshold(best)}. Label more documents, or lower relevance.threshold"
             )
-    if not possible:
-        raise DataError("relevance: the dev split has no relevant document; label more documents")
-    most = max(row[by] or 0.0 for row in possible)
-    best_rows = [row["threshold"] for row in possible if (row[by] or 0.0) >= most - 1e-12]
-    return float(best_rows[len(best_rows) // 2] or 0.0)
+    best_ones = possible[by[possible] >= by[possible].max() - 1e-12]
+    if needed is not None:  # of those with as many relevant documents found the most precise, and the other way round
+        best_ones = best_ones[metrics[fixed][best_ones] >= metrics[fixed][best_ones].max() - 1e-12]
+    return found.threshold(int(best_ones[len(best_ones) // 2]))
 
 
 def cohens_kappa(first: NDArray[np.bool_], second: NDArray[np.bool_], seed: int) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from rexplug.recipe.schema import Audit, Relevance
 _FEWEST = 10
 _EXAMPLES = 10
 _EXCERPT = 300
+_ROWS = 200
+"""Thresholds of the curve in the report, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,8 @@ def train_relevance(
     )
     truth = {part: np.array([example.relevant for example in parts[part]], np.bool_) for part in ("dev", "test")}
     scores = {part: np.array([probability(model, example.line) for example in parts[part]]) for part in ("dev", "test")}
-    rows = curve(truth["dev"], scores["dev"])
-    threshold = choose_threshold(rows, options.threshold)
+    found = curve(truth["dev"], scores["dev"])
+    threshold = choose_threshold(found, options.threshold)
     report = {
         "model": model.name,
         "threshold": threshold,
@@ -89,7 +91,7 @@ def train_relevance(
         "dev": classification_metrics(truth["dev"], scores["dev"] >= threshold, seed),
         "test": classification_metrics(truth["test"], scores["test"] >= threshold, seed),
         "test_by_source": _by_source(parts["test"], truth["test"], scores["test"] >= threshold, seed),
-        "curve": rows,
+        "curve": found.rows(_ROWS),
         "mistakes": _mistakes(parts["test"], scores["test"], threshold),
         "note": "Measured against the labels above: as right as they are. Threshold from dev, these metrics from test.",
         "seconds": round(time.monotonic() - began, 2),

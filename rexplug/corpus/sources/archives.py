@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from rexplug.components import Document
+from rexplug.corpus.sources.charsets import content_type_charset, decoded
 from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import ERROR, Piece, broken, document
-from rexplug.corpus.sources.html import MISSING, PageSource, decoded
-from rexplug.errors import one_line
-from rexplug.io.compression import DamagedFile
+from rexplug.corpus.sources.html import MISSING, PageSource
+from rexplug.corpus.sources.http_bodies import UndecodableBody, body_of
+from rexplug.errors import RexplugError, one_line
+from rexplug.io.compression import READ_ERRORS, DamagedFile
 
 _PAGES = ("text/html", "application/xhtml+xml")
 
@@ -31,7 +33,7 @@ class Warc(PageSource):
             reader = records.reader
             reader.close_decompressor = lambda: None  # its state at the end is looked at below
             try:
-                for record in records:
+                for record in _whole(records):
                     if (page := self._record(record, piece, records.offset)) is not None:
                         yield page
             except ArchiveLoadFailed as error:
@@ -48,17 +50,20 @@ class Warc(PageSource):
             return None
         http = record.http_headers
         content_type = (http.get_header("Content-Type") if http else headers.get_header("Content-Type")) or ""
-        mime = headers.get_header("WARC-Identified-Payload-Type") or content_type.split(";")[0].strip().lower()
+        mime = (headers.get_header("WARC-Identified-Payload-Type") or content_type.split(";")[0]).strip().lower()
         if mime not in _PAGES and not (kind != "response" and mime == "text/plain"):
             return None
         if http and http.get_statuscode() and not http.get_statuscode().startswith("2"):
             return None
-        content = record.content_stream().read(self.longest + 1)
+        try:
+            content = body_of(record, self.longest + 1)
+        except UndecodableBody as error:
+            return broken(piece.file, offset, str(error))
         if len(content) > self.longest:
             return broken(piece.file, offset, f"longer than {self.longest} bytes")
         if record.raw_stream is not None and getattr(record.raw_stream, "limit", 0) > 0:
             raise DamagedFile(f"it breaks off inside the record at {offset}")
-        charset = content_type.split("charset=")[1].split(";")[0].strip("\"' ") if "charset=" in content_type else None
+        charset = content_type_charset(content_type)
         url = headers.get_header("WARC-Target-URI") or headers.get_header("uri")
         text, reason, data = (
             (decoded(content, charset).strip(), MISSING, {})
@@ -71,3 +76,20 @@ class Warc(PageSource):
         if not text:
             metadata[ERROR] = reason
         return document(piece.file, offset, text, url, **metadata)
+
+
+def _whole(records: Any) -> Iterator[Any]:
+    """The records of an archive; what warcio raises about one that lacks a header names neither."""
+    from warcio.exceptions import ArchiveLoadFailed
+
+    while True:
+        try:
+            record = next(records)
+        except StopIteration:
+            return
+        except (ArchiveLoadFailed, RexplugError, *READ_ERRORS):
+            raise
+        except Exception as error:
+            reason = one_line(f"{type(error).__name__}: {error}", 200)
+            raise DamagedFile(f"the record after byte {records.offset} cannot be read: {reason}") from None
+        yield record

@@ -8,15 +8,20 @@ from functools import cached_property
 from typing import ClassVar
 
 from rexplug.components import Document
+from rexplug.corpus.sources.charsets import Charset, decoded, decoded_as, decoded_page
 from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import ERROR, MOST_FILES, FileSource, Piece, broken, document, grouped
-from rexplug.corpus.sources.html import PageSource, decoded
+from rexplug.corpus.sources.html import PageSource
 from rexplug.corpus.sources.html_worker import Extracted
 from rexplug.io.compression import COMPRESSED
 
 
 class _OneDocumentPerFile(FileSource):
     """Base class of sources in which each file is a document; a shard holds many files."""
+
+    encoding: Charset | None = None
+    """The charset of the files: a label that browsers know (`iso-8859-1` is windows-1252, as there) or a codec of Python such as
+    `cp850`. If left out, what the file declares, UTF-8, or the most likely one. A byte-order mark has precedence."""
 
     @cached_property
     def shards(self) -> tuple[tuple[Piece, ...], ...]:
@@ -45,7 +50,8 @@ class TextFiles(_OneDocumentPerFile):
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("txt", "md") for b in ("", *COMPRESSED))
 
     def _text(self, content: bytes) -> Extracted:
-        return Extracted(decoded(content.removeprefix(b"\xef\xbb\xbf")).strip(), "empty file", {})
+        text = decoded_as(content, self.encoding) if self.encoding else decoded(content)
+        return Extracted(text.strip(), "empty file", {})
 
 
 class HtmlFiles(_OneDocumentPerFile, PageSource):
@@ -55,4 +61,4 @@ class HtmlFiles(_OneDocumentPerFile, PageSource):
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("html", "htm", "xhtml") for b in ("", *COMPRESSED))
 
     def _text(self, content: bytes) -> Extracted:
-        return self.page_text(content)
+        return self.main_text(decoded_as(content, self.encoding) if self.encoding else decoded_page(content))

@@ -9,13 +9,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rexplug.components.quantities import Positive
+from rexplug.corpus.sources.charsets import decoded_page
 from rexplug.corpus.sources.files import FileSource
 from rexplug.corpus.sources.html_worker import Extracted, extract_apart
 from rexplug.corpus.structured_data import named_text
 from rexplug.errors import DataError
 
 Extraction = Literal["precision", "recall", "none"]
-_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
+_XML = re.compile(r"\s*<\?xml\s[^>]*>", re.IGNORECASE)
 MISSING = "no main text in the page"
 PAGE_DATA = "structured_data"
 """Metadata key of what a page says about its subject; see `rexplug.corpus.structured_data`."""
@@ -46,7 +47,10 @@ class PageSource(FileSource):
 
         `charset` is that of the HTTP header; if there is none, the page's own, UTF-8, or a guess.
         """
-        page = decoded(content, charset)
+        return self.main_text(decoded_page(content, charset), url)
+
+    def main_text(self, page: str, url: str | None = None) -> Extracted:
+        """The main text of a decoded page and its structured data, or the empty text and the reason."""
         if self.extract == "none" and not self.structured_data:
             return Extracted(page.strip(), MISSING, {})
         if page.count("<") > self.most_tags:
@@ -57,24 +61,8 @@ class PageSource(FileSource):
             "favor_recall": self.extract == "recall",
         }  # fmt: skip
         keeps_markup = self.extract == "none"
-        found = extract_apart(page, None if keeps_markup else options, self.extract_seconds, self.structured_data)
+        # The parser would decode the page once more by the charset that an XML declaration names.
+        parsed = _XML.sub("", page, count=1) if _XML.match(page) else page
+        found = extract_apart(parsed, None if keeps_markup else options, self.extract_seconds, self.structured_data)
         text = page.strip() if keeps_markup and not found.reason else found.text or named_text(found.data)
         return Extracted(text, found.reason or MISSING, {PAGE_DATA: found.data} if found.data else {})
-
-
-def decoded(content: bytes, charset: str | None = None) -> str:
-    """Decode bytes by the charset of the HTTP header, that of the page, UTF-8, or a guess, whichever works first."""
-    declared = _CHARSET.search(content[:4096])
-    for name in (charset, declared.group(1).decode() if declared else None, "utf-8"):
-        if name:
-            try:
-                return content.decode(name)
-            except (LookupError, UnicodeDecodeError):
-                continue
-    try:
-        import cchardet
-
-        guess = cchardet.detect(content[:100_000])["encoding"]
-        return content.decode(guess or "utf-8", errors="replace")
-    except (ImportError, LookupError):
-        return content.decode("utf-8", errors="replace")

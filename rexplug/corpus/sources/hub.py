@@ -49,7 +49,7 @@ class HuggingFace(Fields):
         except Exception as error:
             raise DataError(f"{self.name}: the dataset '{self.dataset}' cannot be opened: {one_line(error)}") from None
         features = rows.features
-        if features is not None and not {name.split(".")[0] for name in self.text} & set(features):
+        if features is not None and not self.has_text_column(features):
             raise DataError(
                 f"{self.name}: '{self.dataset}' has no column {' or '.join(self.text)}; "
                 f"its columns are {', '.join(sorted(features))}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import ClassVar
@@ -10,11 +9,13 @@ from typing import ClassVar
 from pydantic import Field
 
 from rexplug.components import Document
-from rexplug.corpus.sources.fields import Fields
+from rexplug.corpus.sources.charsets import Charset, text_stream
+from rexplug.corpus.sources.fields import Fields, column_of
 from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import FileSource, InputFile, Piece, broken
 from rexplug.errors import DataError
 from rexplug.io.compression import COMPRESSED, DamagedFile
+from rexplug.io.json_values import has_a_record_per_line, json_texts
 from rexplug.io.tabular import BadRecord, CsvReader, byte_lines, json_records, open_parquet, parquet_records
 
 
@@ -27,16 +28,19 @@ class Records(Fields, FileSource):
         Raises:
             DataError: none of the text columns is among them.
         """
-        if not {name.split(".")[0] for name in self.text} & set(columns):
+        if not self.has_text_column(columns):
             raise DataError(
                 f"{file.printed_path} has no column {' or '.join(self.text)}; its columns are {', '.join(sorted(columns))}"
             )
-        needed = {name.split(".")[0] for name in (*self.text, *self.metadata.values(), self.id or "", self.url or "")}
+        needed = {column_of(name, columns) for name in self.fields()}
         return [name for name in columns if name in needed]
 
 
 class Jsonl(Records):
-    """JSON lines, plain or compressed (.gz, .bz2, .zst). A line that cannot be read is counted and left out alone."""
+    """JSON records, plain or compressed (.gz, .bz2, .zst): a record a line, an array of records, or records over several lines.
+
+    A record that cannot be read is counted and left out alone. Arrays are read as a stream, whatever their size.
+    """
 
     name: ClassVar[str] = "jsonl"
     suffixes: ClassVar[tuple[str, ...]] = tuple(
@@ -44,17 +48,23 @@ class Jsonl(Records):
     )
 
     def pieces(self, file: InputFile) -> Sequence[Piece]:
-        """Divide a plain file at the first line after every `split` bytes; a compressed one cannot be divided."""
+        """Divide a plain file of lines at the first line after every `split` bytes; no other file can be divided."""
         if file.path.lower().endswith(COMPRESSED) or file.size <= self.split:
             return (Piece(file),)
+        with opened(file.path) as raw:
+            if not has_a_record_per_line(raw, self.longest):
+                return (Piece(file),)
         starts = range(0, file.size, self.split)
         return [Piece(file, start, start + self.split if start != starts[-1] else None) for start in starts]
 
     def read(self, piece: Piece) -> Iterator[Document]:
-        """Yield a document per line that is not blank; places are offsets in the decompressed file."""
+        """Yield a document per record; places are offsets in the decompressed file."""
         with opened(piece.file.path) as file:
-            lines = byte_lines(file, self.longest, piece.start, piece.stop)
-            for place, record in json_records(lines):
+            if piece.start or piece.stop is not None:
+                texts = byte_lines(file, self.longest, piece.start, piece.stop)
+            else:
+                texts = json_texts(file, self.longest)
+            for place, record in json_records(texts):
                 if isinstance(record, BadRecord):
                     yield broken(piece.file, place, record.reason)
                 else:
@@ -62,7 +72,7 @@ class Jsonl(Records):
 
 
 class Parquet(Records):
-    """Parquet files, whose columns hold the text and further fields."""
+    """Parquet files, whose columns hold the text and further fields; binary columns are read as UTF-8."""
 
     name: ClassVar[str] = "parquet"
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
@@ -113,13 +123,16 @@ class Csv(Records):
     strict: bool = True
     """Whether a quote that is not closed, or text behind a closing quote, is damage (see `damaged`). False takes quotes as
     they come: one that is not closed takes all that follows into its field."""
+    encoding: Charset = "utf-8"
+    """The charset: a label that browsers know (`iso-8859-1` is windows-1252, as there) or a codec of Python such as `cp850`.
+    A byte-order mark has precedence. Bytes that it does not know become U+FFFD, which the statistics count."""
 
     def read(self, piece: Piece) -> Iterator[Document]:
-        """Yield a document per row; places are numbers of rows, from 1. Bytes that are not UTF-8 are replaced."""
+        """Yield a document per row; places are numbers of rows, from 1."""
         path = piece.file.path
         is_tsv = ".tsv" in PurePosixPath(path.lower()).suffixes
         delimiter = self.delimiter or ("\t" if is_tsv else ",")
-        with opened(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", errors="replace", newline="") as file:
+        with opened(path) as raw, text_stream(raw, self.encoding) as file:
             reader = CsvReader(file, delimiter, longest=self.longest, strict=self.strict)
             if reader.columns is None:
                 return

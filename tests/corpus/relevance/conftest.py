@@ -17,6 +17,7 @@ class Endpoint:
         self.keys: list[str | None] = []
         self.script: list[tuple[int, dict, object]] = []
         self.answer = lambda text: "yes" if "price" in text else "no"
+        self.tokens_in = 100
         self.under_way = self.most_under_way = 0
         self.gate: threading.Barrier | None = None
         self.released = threading.Event()
@@ -63,12 +64,11 @@ class Endpoint:
             return scripted
         return 200, {}, self.completion(self.answer(body["messages"][-1]["content"]))
 
-    @staticmethod
-    def completion(text):
+    def completion(self, text):
         return {
             "id": "1", "object": "chat.completion", "created": 1, "model": "toy",
             "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
-            "usage": {"prompt_tokens": 100, "completion_tokens": 1, "total_tokens": 101},
+            "usage": {"prompt_tokens": self.tokens_in, "completion_tokens": 1, "total_tokens": self.tokens_in + 1},
         }  # fmt: skip
 
 

@@ -124,15 +124,59 @@ def test_a_missing_label_file_and_too_few_labels(sources, tmp_path):
 def test_thresholds_by_target():
     truth = np.array([False] * 6 + [True] * 4)
     scores = np.array([0.1, 0.1, 0.2, 0.3, 0.5, 0.7, 0.4, 0.6, 0.8, 0.9])
-    rows = curve(truth, scores)
-    assert 0.7 < choose_threshold(rows, Threshold(precision=1.0)) <= 0.8
-    assert 0.3 < choose_threshold(rows, Threshold(recall=1.0)) <= 0.4
-    best = max(row["f1"] or 0 for row in rows)
-    assert next(r for r in rows if r["threshold"] == choose_threshold(rows, Threshold()))["f1"] == best
+    found = curve(truth, scores)
+    assert choose_threshold(found, Threshold(precision=1.0)) == 0.75
+    assert choose_threshold(found, Threshold(recall=1.0)) == 0.35
+    assert choose_threshold(found, Threshold()) == 0.35
+    assert [row["threshold"] for row in found.rows(99)] == [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85]
+    assert found.rows(99)[3] == {"threshold": 0.35, "precision": 4 / 6, "recall": 1.0, "f1": 0.8}
+    assert len(found.rows(3)) == 3
     with pytest.raises(
-        DataError, match=r"no threshold reaches a precision of 0\.9 on the dev split; the best is 0\.500"
+        DataError,
+        match=r"no threshold reaches a precision of 0\.9 on the dev split; the best is 0\.500 at 0\.25\. Label",
     ):
         choose_threshold(curve(np.array([True, False]), np.array([0.5, 0.5])), Threshold(precision=0.9))
+    with pytest.raises(DataError, match="the dev split has no relevant document; label more documents"):
+        choose_threshold(curve(np.array([False, False]), np.array([0.5, 0.6])), Threshold(recall=0.9))
+
+
+def test_thresholds_above_0_99_and_between_close_scores_are_found():
+    truth = np.array([True] * 19 + [False] * 20)
+    scores = np.array([0.98508 + n * 1e-6 for n in range(19)] + [0.98507] + [0.985] * 19)
+    at = choose_threshold(curve(truth, scores), Threshold(precision=0.95))
+    assert 0.98507 < at <= 0.98508
+    assert (scores >= at).sum() == 19
+    above = curve(np.array([True, False]), np.array([0.99999, 0.9999]))
+    assert choose_threshold(above, Threshold(precision=1.0)) == 0.99995
+    neighbours = np.array([np.nextafter(0.5, 1), 0.5])
+    assert choose_threshold(curve(np.array([True, False]), neighbours), Threshold(precision=1.0)) == neighbours[0]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=2, max_size=30).filter(
+        lambda rows: any(r[0] for r in rows)
+    ),
+    st.sampled_from(["precision", "recall"]),
+    st.floats(0.05, 1),
+)
+def test_no_other_threshold_is_better(rows, fixed, needed):
+    truth, scores = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    free = "recall" if fixed == "precision" else "precision"
+
+    def at(threshold):
+        chosen = scores >= threshold
+        hits = (truth & chosen).sum()
+        return {"precision": hits / max(1, chosen.sum()), "recall": hits / truth.sum()}
+
+    possible = [metrics[free] for metrics in map(at, scores) if metrics[fixed] >= needed]
+    if possible:
+        metrics = at(choose_threshold(curve(truth, scores), Threshold(**{fixed: needed})))
+        assert metrics[fixed] >= needed
+        assert metrics[free] == pytest.approx(max(possible))
+    else:
+        with pytest.raises(DataError, match=f"no threshold reaches a {fixed}"):
+            choose_threshold(curve(truth, scores), Threshold(**{fixed: needed}))
 
 
 @settings(deadline=None)

@@ -5,6 +5,7 @@ import os
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,13 +14,14 @@ from separate_shards import split_of
 from rexplug.components import Shard
 from rexplug.corpus.curate import curate
 from rexplug.corpus.deduplicate.keys import normalized_url
-from rexplug.corpus.deduplicate.minhash import SignatureWriter, config, shingles, simplified
+from rexplug.corpus.deduplicate.minhash import Signatures, bucket_keys, config, shingles
+from rexplug.corpus.deduplicate.normalize import numbers_in, simplified
 from rexplug.corpus.sources import Jsonl
 from rexplug.document_files import read_documents
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Curation, MinHash
 
-DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[2] / "../shared/data"))
+DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[3] / "../shared/data"))
 WORDS = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "klmnprst"]
 BASE = " ".join(WORDS)
 
@@ -106,7 +108,7 @@ def test_a_document_dropped_by_url_still_connects_near_duplicates(tmp_path):
 def test_hashes_are_compared_part_by_part(tmp_path, monkeypatch):
     texts = [[f"text {n % 7}" for n in range(30)], [f"text {n % 11}" for n in range(30)]]
     whole, _ = run(tmp_path, {"web": texts}, deduplicate="exact")
-    monkeypatch.setattr("rexplug.corpus.deduplicate.find._PART", 7)
+    monkeypatch.setattr("rexplug.corpus.deduplicate.key_files.MOST_KEYS", 7)
     parts, _ = run(tmp_path, {"web": texts}, deduplicate="exact")
     assert whole == parts
     assert whole["web"] == [f"text {n}" for n in range(11)]
@@ -120,7 +122,7 @@ def test_texts_are_simplified_as_datatrove_does(text):
     assert simplified(text) == simplify_text(text)
 
 
-def test_signatures_are_datatroves_byte_for_byte(tmp_path):
+def test_signatures_are_datatroves_value_for_value(tmp_path):
     from datatrove.data import Document as DatatroveDocument
     from datatrove.pipeline.dedup import MinhashDedupSignature
 
@@ -135,22 +137,41 @@ def test_signatures_are_datatroves_byte_for_byte(tmp_path):
         *(" ".join(WORDS[n : n + 30]) for n in range(60)),
     ]
     for options in (MinHash(), MinHash(words=3, buckets=4, hashes=2)):
-        own, stock = tmp_path / f"o{options.words}", tmp_path / f"t{options.words}"
-        writer = SignatureWriter(own, 4, options, 9)
+        stock = tmp_path / f"t{options.words}"
+        own = Signatures(options, 9)
         for text in texts:
-            writer.add(text)
-        writer.write()
+            own.add(text)
+        rows, keys = own.keys()
         step = MinhashDedupSignature(str(stock), config=config(options, 9), language=RegexWordTokenizer())
         step.run((DatatroveDocument(text=text, id=str(n)) for n, text in enumerate(texts)), rank=4, world_size=5)
-        files = sorted(path.relative_to(stock) for path in stock.rglob("*.sig"))
-        assert len(files) == options.buckets
-        for path in files:
-            assert (own / path).read_bytes() == (stock / path).read_bytes()
+        kind = np.dtype([("signature", "<u8", options.hashes), ("row", "<u4")])
+        for bucket in range(options.buckets):
+            (path,) = (stock / f"bucket_{bucket:03d}").iterdir()
+            theirs = np.sort(np.fromfile(path, kind), order="row")
+            assert theirs["row"].tolist() == rows.tolist()
+            assert (bucket_keys(theirs["signature"]) == keys[:, bucket]).all()
 
 
 def test_short_texts_have_no_shingles():
     assert len(shingles("four words are few", 5)) == 0
     assert len(shingles("but five words are enough", 5)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Galaxy S10+, 64GB (1,299.00 EUR)", "galaxy s10+ 64 gb 0"),
+        ("DVD+RW 4.7 GB / SC813MTQ-520CB", "dvd+rw 4.7 gb sc813mtq 520cb"),
+        ("Now only $49.95! 12,5 cm, 1,000 pieces", "now only 0 12.5 cm 1000 pieces"),
+        ("Kühlschrank 300l – 499 €", "kuhlschrank 300 l 0"),
+    ],
+)
+def test_kept_numbers(text, plain):
+    assert simplified(text, "keep").replace(",", ".") == plain
+
+
+def test_numbers_are_words_with_a_digit():
+    assert numbers_in("galaxy s10+ 64 gb 4.7 inch") == {"s10+", "64", "4.7"}
 
 
 @pytest.mark.slow
@@ -171,7 +192,7 @@ def test_groups_are_datatroves_on_real_text(tmp_path):
         for number, each in enumerate(islice(Jsonl(paths=str(path)).documents(Shard(0, 1)), 40)):
             texts.append(each.text[:3000])
             texts += [f"{each.text[:3000]} end", f"New: {each.text[:2800]}"][: number % 3]
-    kept, _ = run(tmp_path, {"web": [texts[::2], texts[1::2]]})
+    kept, _ = run(tmp_path, {"web": [texts[::2], texts[1::2]]}, minhash=MinHash(similarity=0))
     made = config(MinHash(), 3)
     steps = {name: str(tmp_path / "stock" / name) for name in ("signatures", "pairs", "gone")}
     for rank in range(2):

@@ -1,0 +1,82 @@
+"""The normalised text that near-duplicates are compared by: datatrove's, or one that keeps what tells products apart."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from typing import Literal
+
+Numbers = Literal["zero", "keep"]
+
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+_NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)?")
+_CURRENCY = r"[$€£¥₹₩₺₽]|\b(?:usd|eur|gbp|chf|cad|aud|sek|nok|dkk|pln|inr|cny|jpy)\b"
+_PRICE = re.compile(rf"(?:{_CURRENCY})\s?\d[\d.,]*|(?<!\w)\d[\d.,]*\s?(?:{_CURRENCY})")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_NUMBER_BEFORE_UNIT = re.compile(r"(?<![\w.\-])(\d+(?:\.\d+)?)(?=[^\W\d_])")
+_POINT_OF_NUMBER = re.compile(r"(?<=\d)[.,](?=\d)")
+_PLUS_OF_WORD = re.compile(r"(?<=\w)\+")
+_KEPT = {"\ue000": ".", "\ue001": "+"}
+"""Characters that stand for a decimal point and a plus sign while punctuation is removed (of Unicode's private use area)."""
+_RESTORE = str.maketrans(_KEPT)
+
+
+def simplified(text: str, numbers: Numbers = "zero") -> str:
+    """The text in lower case, without punctuation and diacritics, with single blanks.
+
+    With `zero` every number becomes 0: datatrove's `simplify_text`, character for character. With `keep` only prices do;
+    other numbers stay, with their decimal point, apart from a unit that follows ("64GB" and "64 GB" are equal) and without
+    separators of thousands, and so does a plus sign after a word ("S10+", "DVD+RW").
+    """
+    lower = text.lower()
+    if numbers == "keep":
+        lower = _protected(lower)
+    else:
+        lower = _NUMBER.sub("0", lower) if lower.isascii() else _datatroves_numbers().sub("0", lower)
+    if lower.isascii():
+        return " ".join(lower.translate(_ascii()).split())
+    plain = _punctuation().sub(" ", lower).strip()
+    if not plain.isascii():
+        plain = _BEYOND_ASCII.sub(_without_marks, unicodedata.normalize("NFD", plain))
+    plain = plain.strip()
+    return plain.translate(_RESTORE) if numbers == "keep" else plain
+
+
+def numbers_in(simplified_text: str) -> set[str]:
+    """The words with a digit: capacities, sizes, model codes."""
+    return {word for word in simplified_text.split() if any(character.isdecimal() for character in word)}
+
+
+def _protected(lower: str) -> str:
+    """The lower-cased text with prices as 0, numbers apart from units, and the marks that stay in place of punctuation."""
+    plain = _PRICE.sub(" 0 ", lower)
+    plain = _THOUSANDS.sub("", plain)
+    plain = _POINT_OF_NUMBER.sub("\ue000", _NUMBER_BEFORE_UNIT.sub(r"\1 ", plain))
+    return _PLUS_OF_WORD.sub("\ue001", plain)
+
+
+@cache
+def _datatroves_numbers() -> re.Pattern[str]:
+    from datatrove.utils.text import NUMBERS_PATTERN
+
+    pattern: re.Pattern[str] = NUMBERS_PATTERN
+    return pattern
+
+
+@cache
+def _ascii() -> dict[int, str]:
+    from datatrove.utils.text import PUNCTUATION
+
+    return {ord(sign): " " for sign in PUNCTUATION if sign.isascii()}
+
+
+@cache
+def _punctuation() -> re.Pattern[str]:
+    from datatrove.utils.text import PUNCTUATION
+
+    return re.compile(f"[{re.escape(PUNCTUATION)}\\s]+")
+
+
+def _without_marks(match: re.Match[str]) -> str:
+    return "".join(sign for sign in match.group() if unicodedata.category(sign) != "Mn")
