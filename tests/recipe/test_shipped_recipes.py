@@ -61,6 +61,8 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
     for number, name in enumerate(("general", "retail", "devops")):
         write_texts(folder / "data" / name, seed=number)
+    (folder / "data" / "pages").mkdir()
+    (folder / "data" / "pages" / "chair.html").write_text("<h1>A chair</h1><p>It is made of oak.</p>")
     return folder
 
 

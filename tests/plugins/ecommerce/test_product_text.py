@@ -5,9 +5,12 @@ from pydantic import ValidationError
 from shop_pages.pages import CHAIR, DRILL, SHAPES, item, page, script
 from shop_pages.recall import composed, in_metadata, in_text, read_pages, recall, write_pages
 
-from rexplug import Document
-from rexplug.corpus.sources import ERROR
+from rexplug import Document, Shard
+from rexplug.corpus.shard_jobs import SourceJob, filter_shard
+from rexplug.corpus.sources import ERROR, HtmlFiles, Warc
 from rexplug.corpus.structured_data import structured_data
+from rexplug.document_files import read_documents
+from rexplug.recipe.schema import Curation
 from rexplug.testing import check_corpus_filter
 from rexplug_ecommerce import ProductPage, ProductText
 
@@ -43,14 +46,14 @@ def test_every_field_that_a_page_says_is_in_its_text_and_metadata(name, document
 def test_recall_before_and_after(folder, documents):
     before, after = recall(read_pages(folder)), recall(documents)
     assert {field: (before[field][0], after[field][0], after[field][2]) for field in after} == {
-        "name": (61, 62, 62),
-        "brand": (15, 49, 49),
-        "price": (26, 62, 62),
-        "currency": (26, 62, 62),
-        "gtin": (15, 49, 49),
-        "sku": (15, 48, 48),
-        "attributes": (16, 46, 46),
-        "description": (29, 62, 62),
+        "name": (63, 64, 64),
+        "brand": (15, 51, 51),
+        "price": (26, 64, 64),
+        "currency": (26, 64, 64),
+        "gtin": (15, 51, 51),
+        "sku": (15, 50, 50),
+        "attributes": (16, 48, 48),
+        "description": (29, 64, 64),
     }
 
 
@@ -242,3 +245,43 @@ def test_hostile_markup_is_read_in_bounded_time(inner):
 def test_data_of_other_sources_are_no_error(data):
     document = Document("1", "text", None, {"structured_data": data})
     assert ProductText().judge(document).applied(document).text == "text"
+
+
+def test_pages_of_a_web_archive(tmp_path):
+    html = page(CHAIR, '<div id="root"></div>', script(item(CHAIR)), heading=False).encode()
+    body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + html
+    head = (
+        "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: https://shop.example/1\r\n"
+        "WARC-Record-ID: <urn:uuid:00000000-0000-0000-0000-000000000001>\r\nContent-Type: application/http; msgtype=response\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    (tmp_path / "crawl.warc").write_bytes(head.encode() + body + b"\r\n\r\n")
+    (document,) = Warc(paths=str(tmp_path), structured_data=True).documents(Shard(0, 1))
+    after = composed(document)
+    assert (after.url, after.metadata["product"]["gtin"]) == ("https://shop.example/1", CHAIR.gtin)
+    assert "Price: 249.90 EUR\n" in after.text
+
+
+def test_a_page_without_main_text_has_the_name_and_description_of_its_data(tmp_path):
+    (tmp_path / "a.html").write_text(f"<html><head>{script(item(CHAIR))}</head><body></body></html>")
+    (tmp_path / "b.html").write_text(
+        f"<html><head>{script({'@type': 'Organization', 'name': 'Corner Shop'})}</head><body></body></html>"
+    )
+    read = read_pages(tmp_path, structured_data=True)
+    assert CHAIR.description in read["a"].text
+    assert read["b"].metadata[ERROR] == "no main text in the page"
+
+
+def test_curation_writes_text_and_metadata_of_pages(tmp_path, folder):
+    source = HtmlFiles(paths=str(folder), structured_data=True, filters=(ProductText(),))
+    job = SourceJob(
+        source, source.filters, Curation(), 1, 1, tmp_path / "work", tmp_path / "out", tmp_path / "signatures", 0
+    )
+    job.save()
+    assert filter_shard(job.file, 0) == len(SHAPES)
+    read = {document.id: document for document in read_documents(job.passed(0).parent)}
+    document = read["json_ld.html"]
+    assert document.metadata["changed"] == ["ecommerce.product_text"]
+    assert document.metadata["product"]["brand"] == "Holmgren"
+    assert "structured_data" not in document.metadata
+    assert "Brand: Holmgren\n" in document.text
