@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -52,13 +53,13 @@ def made_shards(folder: Path, documents: int, per_shard: int) -> list[ShardFiles
     for number, start in enumerate(range(0, documents, per_shard)):
         files = shard(folder, number)
         count = min(per_shard, documents - start)
-        columns = []
+        columns: list[Any] = []
         for _ in ("text", "url"):
             keys = np.zeros(count, KEY)
             value = np.arange(start, start + count, dtype=np.uint64)
             again = draw.random(count) < 0.1
             value[again] = draw.integers(0, np.maximum(value[again], 1), dtype=np.uint64)
-            keys["high"] = (value + np.uint64(len(columns) + 1)) * np.uint64(0x9E3779B97F4A7C15)
+            keys["high"] = np.add(value, len(columns) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
             keys["low"], keys["place"], keys["length"] = value, places(number, np.arange(count)), 1000
             columns.append(keys)
         write_keys(files.keys, columns)

@@ -16,7 +16,7 @@ from pathlib import Path
 from shop_pages.pages import SHAPES
 from shop_pages.recall import FIELDS, composed, read_pages, recall, write_pages
 
-from rexplug_ecommerce import ProductPage
+from rexplug_ecommerce.product_page import ProductPage
 
 SIDES = (
     ("precision", {"extract": "precision"}),

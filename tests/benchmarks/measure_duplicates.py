@@ -25,7 +25,7 @@ import json
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["icecat", "pc-parts", "pricerunner"])
     parser.add_argument("--wrong", type=int, default=0, help="print so many wrong drops of each setting")
     options = parser.parse_args()
-    makers = {
+    makers: dict[str, Callable[[], list[Offer]]] = {
         "icecat": lambda: with_copies(icecat(options.data), options.records),
         "pc-parts": lambda: with_copies(pc_parts(options.data), options.records),
         "pricerunner": lambda: pricerunner(options.data, options.records),

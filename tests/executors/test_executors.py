@@ -72,7 +72,7 @@ def test_any_number_of_local_workers(pages):
 def test_ray(pages):
     # In a process of its own: Ray leaves threads and sockets behind that other tests would see.
     code = f"""
-        import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parent.parent)]!r}
         from pathlib import Path
         import test_executors as here
         from rexplug.recipe.schema import Executor
