@@ -195,7 +195,7 @@ def test_near_duplicates_and_equal_addresses_name_their_twin_and_the_similarity(
         RECIPE.format(folder=tmp_path).partition("evaluators:")[0].replace("deduplicate: exact", "deduplicate: minhash")
     )
     recipe = recipe.replace("curation: {", "curation: {deduplicate_urls: true, ").replace(
-        "use: jsonl,", "use: jsonl, id: id,"
+        "use: jsonl\n", "use: jsonl\n    id: id\n"
     )
     (tmp_path / "toy.yaml").write_text(recipe.replace("held_out: 0.2", "held_out: 0"))
     arguments = ["run", str(tmp_path / "toy.yaml"), "--until", "curate", "--run-dir", str(tmp_path / "run"), "--quiet"]
