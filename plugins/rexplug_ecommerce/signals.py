@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# Codes that are words in some language (TRY, ALL) count only in capitals.
-_CODES = "(?-i:AED|AUD|BRL|CAD|CHF|CNY|CZK|DKK|HUF|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RON|SAR|SEK|THB|TRY|UAH|VND|ZAR)"
+# Codes that are words, or parts of words, in some language (TRY, RON) count only in capitals.
+_CAPITALS = (
+    "AED", "AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "HUF", "ILS", "INR", "JPY", "KRW", "MXN", "NOK", "NZD", "PLN", "RON",
+    "SAR", "SEK", "THB", "TRY", "UAH", "VND", "ZAR",
+)  # fmt: skip
+_CODES = f"(?-i:{'|'.join(_CAPITALS)})"
 _PRICE = re.compile(
     rf"(?:[$€£¥￥₹₽₩₺₴₫฿₪₱₦]|\b(?:USD|EUR|GBP|{_CODES}))\s?\d[\d.,]*|"
     rf"\b\d+(?:[.,٫]\d{{2}})?\s?(?:円|元|원|(?:[€£₽₺₴₫₪]|USD|EUR|GBP|{_CODES}|zł|kr|Kč|ر\.س|dollars|euros)(?!\w))",
@@ -44,8 +48,7 @@ _BUY_PARTS = (
 )  # fmt: skip
 _PRICE_PARTS = (
     "$", "€", "£", "¥", "￥", "₹", "₽", "₩", "₺", "₴", "₫", "฿", "₪", "₱", "₦", "円", "元", "원", "zł", "kr", "kč", "ر.س",
-    "usd", "eur", "gbp", "dollars", "aed", "aud", "brl", "cad", "chf", "cny", "czk", "dkk", "huf", "ils", "inr", "jpy", "krw",
-    "mxn", "nok", "nzd", "pln", "ron", "sar", "sek", "thb", "try", "uah", "vnd", "zar",
+    "usd", "eur", "gbp", "dollars",
 )  # fmt: skip
 
 
@@ -79,7 +82,7 @@ def signals(text: str) -> Signals:
     """Count the signals in `text`."""
     folded = text.casefold()
     buys = any(part in folded for part in _BUY_PARTS)
-    priced = any(part in folded for part in _PRICE_PARTS)
+    priced = any(part in folded for part in _PRICE_PARTS) or any(code in text for code in _CAPITALS)
     return Signals(
         words=len(_WORD.findall(text)),
         prices=len(_PRICE.findall(text)) if priced else 0,
