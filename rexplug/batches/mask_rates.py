@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.batches.masking import IGNORED
+from rexplug.batches.masking import IGNORED, stored_channels
 from rexplug.batches.position import PackedRow
 from rexplug.batches.stream import BatchStream
 from rexplug.components import MaskingPolicy, TokenBatch
@@ -134,7 +134,7 @@ def _first_row(policy: MaskingPolicy, store: TokenStore, context: int) -> TokenB
     """The first documents of a store as one row, each cut to one sample; None if it is empty or lacks a channel."""
     if "salience" not in policy.channels:
         return None
-    channels = {name: policy.scorers[0].channel if name == "salience" else name for name in policy.channels}
+    channels = stored_channels(policy)
     if not set(channels.values()) <= set(store.channels):
         return None
     lengths = np.minimum(store.lengths[:SAMPLED_TOKENS], context - 2).astype(np.int64)
