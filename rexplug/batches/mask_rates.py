@@ -1,4 +1,4 @@
-"""How much of each source is masked, salient tokens and plain ones apart: what guided masking really does to a text."""
+"""Measures how much of each source guided masking masks, separately for salient and for plain tokens."""
 
 from __future__ import annotations
 
@@ -77,7 +77,10 @@ def rates_by_source(
 
 
 class MaskRateCounter:
-    """Sums the mask rates of a stream's rows, up to `SAMPLED_TOKENS` tokens; of none if its masks are not guided by salience."""
+    """Sums the mask rates of a stream's rows until `SAMPLED_TOKENS` tokens are counted.
+
+    If the masks are not guided by salience, no row is counted.
+    """
 
     def __init__(self, stream: BatchStream) -> None:
         self._stream = stream
@@ -87,7 +90,7 @@ class MaskRateCounter:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing or enough was counted."""
+        """Whether further rows are ignored: enough tokens were counted, or the masks are not guided by salience."""
         return not self._guided or self._tokens >= SAMPLED_TOKENS
 
     def add(self, row: PackedRow) -> None:
