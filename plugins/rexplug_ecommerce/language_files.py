@@ -104,7 +104,7 @@ def read_language(path: Path) -> Language:
         DataError: it is missing, no YAML, or has an unknown key or a value of the wrong kind.
     """
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
+        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"the file of phrases {path} cannot be read: {' '.join(str(error).split())}") from None
     try:
@@ -113,9 +113,8 @@ def read_language(path: Path) -> Language:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         allowed = f"; keys are {', '.join(Language.model_fields)}" if first["type"] == "extra_forbidden" else ""
-        quote = "; quote words that YAML reads as true, false or a number" if first["type"] == "string_type" else ""
         raise DataError(
-            f"the file of phrases {path}: {place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}{allowed}{quote}"
+            f"the file of phrases {path}: {place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}{allowed}"
         ) from None
 
 
@@ -135,8 +134,8 @@ def chosen(codes: tuple[str, ...], files: tuple[Path, ...]) -> Sequence[Language
     return tuple(built_in(code) for code in codes or CODES) + tuple(read_language(path) for path in files)
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Refuses a key that is there twice, of which YAML libraries take the last."""
+class _Loader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[misc]
+    """Reads every scalar as text (`no` and `on` are words here), and refuses a key that is there twice."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         """The mapping of a node."""
