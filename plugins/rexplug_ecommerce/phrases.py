@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rexplug import fold
-from rexplug_ecommerce.language_files import Language, chosen
+from rexplug import fold, lower_words
+from rexplug_ecommerce.language_files import CODES, Language, built_in, chosen
 
 Kind = Literal["buy", "label", "price", "measure", "spam", "pitch", "customer", "merchandise", "other"]
 _Place = Literal["words", "bare label", "label", "before number", "after number"]
@@ -28,6 +29,12 @@ _PREFIXES = {"\u0621": "والبلكف", "\u05d0": "והבלמשכ"}
 _SIGNS = ":=|\t"
 _BEFORE_LABELS = ";|,\u3001\u060c\u061b\u2022\u00b7\u30fb\u25a0\u25cf\u25aa\u25c6-*(\u3010\u300c["
 _AFTER_LABELS = ":=|\t\n\u3011\u300d\uff1a"
+
+
+_BEGINNING = 4000
+"""Characters from which the language of a text is told."""
+_FEWEST_COMMON = 5
+"""Different common words of a language from which a text is taken to be in it."""
 
 
 class _Entry(NamedTuple):
@@ -104,6 +111,38 @@ def phrase_finder(codes: tuple[str, ...], files: tuple[Path, ...], kinds: tuple[
         DataError: a file cannot be read.
     """
     return PhraseFinder(chosen(codes, files), kinds)
+
+
+def finder_for(text: str, codes: tuple[str, ...], files: tuple[Path, ...], kinds: tuple[Kind, ...]) -> PhraseFinder:
+    """The finder for a text: of a text in English, phrases of other languages are words that happen to look the same.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    if (not codes or "en" in codes) and text_language(text) == "en":
+        codes = ("en",)
+    return phrase_finder(codes, files, kinds)
+
+
+def text_language(text: str) -> str | None:
+    """The language of which most common words are in the beginning of a text, if there are enough; cheap, and no identification
+    of languages: it tells texts in sentences from lists of names and figures."""
+    counts: Counter[str] = Counter()
+    languages = _languages_of_words()
+    for word in set(lower_words(text[:_BEGINNING])):
+        counts.update(languages.get(word, ()))
+    (first, number), *others = [*counts.most_common(2), ("", 0)]
+    return first if number >= _FEWEST_COMMON and number > others[0][1] else None
+
+
+@cache
+def _languages_of_words() -> dict[str, list[str]]:
+    """Common word -> the languages that have it."""
+    words: dict[str, list[str]] = {}
+    for code in CODES:
+        for word in built_in(code).common_words:
+            words.setdefault(word, []).append(code)
+    return words
 
 
 def _all(languages: Iterable[Language]) -> Iterator[tuple[Kind, _Place, str]]:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from rexplug_ecommerce.lexicons import BUILT_IN
-from rexplug_ecommerce.phrases import Kind, phrase_finder
+from rexplug_ecommerce.phrases import Kind, finder_for
 from rexplug_ecommerce.signals import signals
 
 # First words of phrases, and the pattern of what follows them (empty: the word is enough). Texts are read word by word; a pattern
@@ -101,7 +101,7 @@ def shop_language(text: str, languages: tuple[str, ...] = (), phrases: tuple[Pat
     counts = dict.fromkeys(_KINDS, 0)
     if not languages or "en" in languages:
         _count_english(text, counts)
-    for found in phrase_finder(languages, phrases, _KINDS).find(text):
+    for found in finder_for(text, languages, phrases, _KINDS).find(text):
         counts[found.kind] += 1
     page = signals(text, languages, phrases)
     per = 100 / max(1, page.words)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rexplug import split_words
-from rexplug_ecommerce.phrases import Kind, phrase_finder
+from rexplug_ecommerce.phrases import Kind, finder_for
 
 # Codes that are words, or parts of words, in some language (TRY, RON) count only in capitals.
 _CAPITALS = (
@@ -81,7 +81,7 @@ def signals(text: str, languages: tuple[str, ...] = (), phrases: tuple[Path, ...
     Raises:
         DataError: one of the files cannot be read.
     """
-    found = Counter(phrase.kind for phrase in phrase_finder(languages, phrases, KINDS).find(text))
+    found = Counter(phrase.kind for phrase in finder_for(text, languages, phrases, KINDS).find(text))
     words = len(split_words(text))
     if _UNSPACED.search(text):
         text = _EDGE.sub(" ", unicodedata.normalize("NFKC", text))

@@ -11,10 +11,7 @@ from pydantic import Field
 
 from rexplug import CorpusFilter, Document, Verdict, lower_words
 from rexplug_ecommerce.language_files import LanguageCodes, built_in, chosen
-from rexplug_ecommerce.phrases import phrase_finder
-
-_FEWEST_COMMON = 5
-"""Different common words of a language from which a text is taken to be in it."""
+from rexplug_ecommerce.phrases import finder_for, text_language
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -46,7 +43,7 @@ class Spam(CorpusFilter):
         words = lower_words(text.replace("_", " "))
         if not words:
             return Verdict(True)
-        matches = [term.text for term in phrase_finder(self.languages, self.phrases, ("spam",)).find(text)]
+        matches = [term.text for term in finder_for(text, self.languages, self.phrases, ("spam",)).find(text)]
         terms = 100 * len(matches) / len(words)
         # A page that is not about spam may still quote a term or two.
         if terms > self.max_terms and len(set(matches)) > 1:
@@ -56,8 +53,8 @@ class Spam(CorpusFilter):
         first = words[:500]
         if (distinct := len(set(first)) / len(first)) < self.min_distinct:
             return Verdict(False, "few distinct words", distinct)
-        if (share := self._top_word(first, frozenset())) > self.max_top_word:
-            share = self._top_word(first, self._common_words(first))
+        if (share := _top_word(first, "en")) > self.max_top_word and (language := text_language(text)) is not None:
+            share = _top_word(first, language)
         if share > self.max_top_word:
             return Verdict(False, "stuffed keywords", share)
         return Verdict(True)
@@ -66,17 +63,9 @@ class Spam(CorpusFilter):
         """Raises: DataError: a file of `phrases` cannot be read."""
         chosen(self.languages, self.phrases)
 
-    def _top_word(self, words: Sequence[str], common: frozenset[str]) -> float:
-        """The share of the most frequent word that is neither a number nor common in English or one of `common`."""
-        english = built_in("en").common_words
-        counts = Counter(
-            word for word in words if word not in english and word not in common and not word[0].isdigit()
-        )
-        return counts.most_common(1)[0][1] / len(words) if counts else 0.0
 
-    def _common_words(self, words: Sequence[str]) -> frozenset[str]:
-        """The common words of the language of which most occur."""
-        distinct = set(words)
-        lists = [language.common_words for language in chosen(self.languages, self.phrases)]
-        most = max(lists, key=lambda common: len(common & distinct))
-        return most if len(most & distinct) >= _FEWEST_COMMON else frozenset()
+def _top_word(words: Sequence[str], language: str) -> float:
+    """The share of the most frequent word that is neither a number nor one of the language's common words."""
+    common = built_in(language).common_words
+    counts = Counter(word for word in words if word not in common and not word[0].isdigit())
+    return counts.most_common(1)[0][1] / len(words) if counts else 0.0
