@@ -62,7 +62,9 @@ class PhraseFinder:
             entry = _Entry(len(key), kind, place, phrase.endswith("*"))
             others = entries.setdefault(key, [])
             # A phrase of several languages counts once, a label by the rule of the first; a currency may stand on either side.
-            if kind in kinds and all(other.kind != kind or (kind == "price" and other.place != place) for other in others):
+            if kind in kinds and all(
+                other.kind != kind or (kind == "price" and other.place != place) for other in others
+            ):
                 others.append(entry)
         self._automaton: Any = ahocorasick.Automaton()
         for key, several in entries.items():
@@ -165,7 +167,11 @@ def _stands_alone(text: str, start: int, end: int, entry: _Entry) -> bool:
     """Whether a phrase is whole words, and beside a number if it must be."""
     if entry.place == "after number":
         before = start - 1 if start and text[start - 1] == " " else start
-        return before > 0 and (text[before - 1].isdigit() or text[before - 2 : before] in (",-", ".-")) and _ends(text, end)
+        return (
+            before > 0
+            and (text[before - 1].isdigit() or text[before - 2 : before] in (",-", ".-"))
+            and _ends(text, end)
+        )
     if entry.place == "before number":
         after = end
         while after < end + 2 and text[after : after + 1] in (".", " "):

@@ -96,7 +96,8 @@ def test_labels_need_a_value(text, count):
 
 
 @pytest.mark.parametrize(
-    ("text", "measures"), [("内容量500mlのボトル", 1), ("幅30cm×高さ20cm", 2), ("٥ كجم", 1), ("500 ग्राम", 1), ("5 граммофонов", 0)]
+    ("text", "measures"),
+    [("内容量500mlのボトル", 1), ("幅30cm×高さ20cm", 2), ("٥ كجم", 1), ("500 ग्राम", 1), ("5 граммофонов", 0)],
 )
 def test_measures_stand_beside_letters_and_in_any_digits(text, measures):
     assert signals(text).measures == measures
@@ -117,7 +118,10 @@ def test_words_of_scripts_without_spaces_count_in_densities():
 
 @pytest.mark.parametrize("component", [ProductPage, Spam, Retail])
 def test_languages_that_have_no_file(component):
-    with pytest.raises(ValidationError, match=r"there is no file of phrases for 'xx'; languages are ar, bn, .*; add your own by `phrases`"):
+    with pytest.raises(
+        ValidationError,
+        match=r"there is no file of phrases for 'xx'; languages are ar, bn, .*; add your own by `phrases`",
+    ):
         component(languages=("xx",))
 
 
@@ -126,7 +130,10 @@ def test_only_the_languages_asked_for(tmp_path):
     assert Spam(languages=("de", "en")).judge(document(casino)).keep
     assert not Spam(languages=("ja",)).judge(document(casino)).keep
     german = FOUR["de"]["product"]
-    assert ProductPage(languages=("ja",)).judge(document(german)).score < ProductPage(languages=("de",)).judge(document(german)).score
+    assert (
+        ProductPage(languages=("ja",)).judge(document(german)).score
+        < ProductPage(languages=("de",)).judge(document(german)).score
+    )
 
 
 def test_a_file_of_the_users_own(tmp_path):
@@ -184,7 +191,15 @@ def test_the_files_agree_with_each_other():
         language = built_in(code)
         assert isinstance(language, Language)
         if code != "en":
-            lists = (language.buy, language.labels, language.spam, language.common, language.pitch, language.customer, language.merchandise)
+            lists = (
+                language.buy,
+                language.labels,
+                language.spam,
+                language.common,
+                language.pitch,
+                language.customer,
+                language.merchandise,
+            )
             assert min(map(len, (*lists, language.other))) >= 15, code
             assert set(language.fields) == {"brand", "sku", "gtin", "mpn", "category", "availability", "price"}, code
         for field, labels in language.fields.items():
