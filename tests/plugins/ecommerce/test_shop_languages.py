@@ -148,9 +148,15 @@ def test_a_file_of_the_users_own(tmp_path):
     assert ProductPage(min_kinds=4, phrases=(file,)).judge(document(text)).keep
     assert signals(text, (), (file,)).prices == 1
     assert Retail(phrases=(file,), min_words=5).by_rule(text) is True
+    words = [f"sana{number}" for number in range(40)]
+    repeated = " ".join(f"{word} tämä" for word in words)
+    assert Spam().judge(document(repeated)).reason == "stuffed keywords"
+    file.write_text(file.read_text(encoding="utf-8") + "common: [tämä]\n", encoding="utf-8")
+    again = file.rename(tmp_path / "again.yaml")
+    assert Spam(phrases=(again,)).judge(document(repeated)).keep
     spam = "Paras nettikasino: nettikasinoiden ilmaiskierrokset heti"
     assert Spam().judge(document(spam)).keep
-    assert Spam(phrases=(file,)).judge(document(spam)).reason == "spam terms"
+    assert Spam(phrases=(again,)).judge(document(spam)).reason == "spam terms"
 
 
 @pytest.mark.parametrize(
