@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,26 +141,29 @@ def distinct(names: list[ModelSpec]) -> list[ModelSpec]:
     Raises:
         DataError: a model is named twice in the same number format.
     """
-    uses: dict[str, int] = {}
+    taken: set[str] = set()
     specs: list[ModelSpec] = []
     for name in names:
         if any((name.what, name.precision) == (other.what, other.precision) for other in specs):
             raise DataError(f"the model {name.what} is named twice")
-        uses[name.label] = uses.get(name.label, 0) + 1
-        count = uses[name.label]
-        specs.append(name if count == 1 else replace(name, label=f"{name.label}-{count}"))
+        numbered = (f"{name.label}-{number}" for number in count(2))
+        label = next(label for label in chain([name.label], numbered) if label not in taken)
+        taken.add(label)
+        specs.append(replace(name, label=label))
     return specs
 
 
 def in_precisions(names: Sequence[ModelSpec], precisions: Sequence[EvaluationPrecision]) -> list[ModelSpec]:
     """Every model in each number format; labels of those in bf16 end with `-bf16`. A lexical baseline has no number format."""
-    return [
-        replace(name, precision=precision, label=name.label if precision == "fp32" else f"{name.label}-{precision}")
-        if name.what not in LEXICAL_KINDS
-        else name
-        for name in names
-        for precision in (precisions if name.what not in LEXICAL_KINDS else precisions[:1])
-    ]
+    specs: list[ModelSpec] = []
+    for name in names:
+        if name.what in LEXICAL_KINDS:
+            specs.append(name)
+            continue
+        for precision in precisions:
+            label = name.label if precision == "fp32" else f"{name.label}-{precision}"
+            specs.append(replace(name, label=label, precision=precision))
+    return specs
 
 
 def _label(what: str) -> str:

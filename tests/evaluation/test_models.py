@@ -1,0 +1,42 @@
+"""Models as they are named on the command line: every model has a label of its own, in each number format."""
+
+import pytest
+
+from rexplug import DataError
+from rexplug.evaluation import ModelSpec, distinct, in_precisions
+
+
+def parsed(*names):
+    return [ModelSpec.parse(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["x=a", "x=b", "x=c"], ["x", "x-2", "x-3"]),
+        (["x=a", "x=b", "x-2=c"], ["x", "x-2", "x-2-2"]),
+        (["x-2=c", "x=a", "x=b"], ["x-2", "x", "x-3"]),
+    ],
+)
+def test_no_two_models_share_a_label(names, labels):
+    assert [spec.label for spec in distinct(parsed(*names))] == labels
+
+
+def test_labels_in_bf16_do_not_meet_those_of_other_models():
+    specs = distinct(in_precisions(parsed("x=a", "x-bf16=b", "x-bf16-2=c", "bm25"), ["fp32", "bf16"]))
+    assert [(spec.label, spec.what, spec.precision) for spec in specs] == [
+        ("x", "a", "fp32"),
+        ("x-bf16", "a", "bf16"),
+        ("x-bf16-2", "b", "fp32"),
+        ("x-bf16-bf16", "b", "bf16"),
+        ("x-bf16-2-2", "c", "fp32"),
+        ("x-bf16-2-bf16", "c", "bf16"),
+        ("bm25", "bm25", "fp32"),
+    ]
+
+
+def test_a_model_is_named_once_in_each_number_format():
+    with pytest.raises(DataError) as error:
+        distinct(parsed("x=a", "y=a"))
+    assert str(error.value) == "the model a is named twice"
+    assert len(distinct(in_precisions(parsed("x=a"), ["fp32", "bf16"]))) == 2
