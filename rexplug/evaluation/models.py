@@ -40,13 +40,15 @@ class ModelSpec:
         """Parse `[LABEL=]WHAT`; without a label, one is made from the last telling part of the path.
 
         Raises:
-            DataError: there is nothing after the label.
+            DataError: there is nothing after the label, or the label cannot be a folder's name.
         """
         label, equals, what = text.partition("=")
         if not equals or "/" in label:
             label, what = "", text
         if not what.removeprefix("random:").strip():
             raise DataError(f"'{text}' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER")
+        if label in (".", ".."):
+            raise DataError(f"'{text}': '{label}' is not a label: the model's results get a folder of that name")
         return cls(label or _label(what), what)
 
     def load(self, tokenizer: Path | None = None) -> Model:

@@ -40,3 +40,10 @@ def test_a_model_is_named_once_in_each_number_format():
         distinct(parsed("x=a", "y=a"))
     assert str(error.value) == "the model a is named twice"
     assert len(distinct(in_precisions(parsed("x=a"), ["fp32", "bf16"]))) == 2
+
+
+@pytest.mark.parametrize("label", [".", ".."])
+def test_a_label_is_the_name_of_a_folder(label):
+    with pytest.raises(DataError) as error:
+        ModelSpec.parse(f"{label}=bm25")
+    assert str(error.value) == f"'{label}=bm25': '{label}' is not a label: the model's results get a folder of that name"
