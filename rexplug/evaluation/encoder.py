@@ -95,7 +95,8 @@ class HuggingFaceEncoder:
             # No dropout in fine-tunes either: the order of examples is all that is random in them.
             disable_dropout(self._model)
             use_packed_attention(self._model)
-        with translated_errors(model):
+        # Some models of transformers run in fp32 only, such as DeBERTa, whose masks overflow in bf16.
+        with translated_errors(model, "" if precision == "fp32" else f" in {precision}"):
             self.encode(["a"])  # modules that do not fit together fail now and not after hours
 
     @cached_property

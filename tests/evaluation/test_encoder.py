@@ -141,6 +141,26 @@ def test_a_model_without_head_predicts_no_words(bert):
     assert str(caught.value) == "the model has no masked-language-model head, so it predicts no words"
 
 
+def test_a_model_that_fails_in_bf16_is_refused_in_bf16_alone(tmp_path, model_folder):
+    from transformers import AutoTokenizer, DebertaConfig, DebertaModel
+
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    tokenizer.save_pretrained(tmp_path)
+    config = DebertaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=64, relative_attention=True, pos_att_type=["p2c", "c2p"],
+        pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    DebertaModel(config).save_pretrained(tmp_path)
+    assert HuggingFaceEncoder(tmp_path).encode(["oak"]).shape == (1, 32)
+    with pytest.raises(DataError) as refused:
+        HuggingFaceEncoder(tmp_path, precision="bf16")
+    assert str(refused.value) == (
+        f"{tmp_path} is not a model that can be evaluated in bf16: RuntimeError: value cannot be converted to type "
+        "at::BFloat16 without overflow"
+    )
+
+
 @pytest.fixture(scope="module")
 def in_bf16(model_folder):
     return HuggingFaceEncoder(model_folder, precision="bf16")
