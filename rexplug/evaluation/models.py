@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, brief
 from rexplug.evaluation.lexical import LEXICAL_KINDS, LexicalModel
 from rexplug.recipe.evaluation import EvaluationPrecision
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 """What names of models on the hub look like."""
+_LONGEST_LABEL = 200
+"""In bytes: the name of a folder has at most 255, and the number format and a number may follow."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,13 @@ class ModelSpec:
             label, what = "", text
         if not what.removeprefix("random:").strip():
             raise DataError(f"'{text}' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER")
-        if label in (".", ".."):
-            raise DataError(f"'{text}': '{label}' is not a label: the model's results get a folder of that name")
-        return cls(label or _label(what), what)
+        label = label or _label(what)
+        if not _names_a_folder(label):
+            raise DataError(
+                f"{brief(text)}: {brief(label)} is not a label: the model's results get a folder of that name; write "
+                f"LABEL=MODEL with another, of at most {_LONGEST_LABEL} bytes"
+            )
+        return cls(label, what)
 
     def load(self, tokenizer: Path | None = None) -> Model:
         """Load the model under evaluation.
@@ -166,6 +173,14 @@ def in_precisions(names: Sequence[ModelSpec], precisions: Sequence[EvaluationPre
             label = name.label if precision == "fp32" else f"{name.label}-{precision}"
             specs.append(replace(name, label=label, precision=precision))
     return specs
+
+
+def _names_a_folder(label: str) -> bool:
+    try:
+        size = len(os.fsencode(label))
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return label not in (".", "..") and not {"/", "\0"} & set(label) and size <= _LONGEST_LABEL
 
 
 def _label(what: str) -> str:

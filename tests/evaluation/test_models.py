@@ -42,8 +42,30 @@ def test_a_model_is_named_once_in_each_number_format():
     assert len(distinct(in_precisions(parsed("x=a"), ["fp32", "bf16"]))) == 2
 
 
-@pytest.mark.parametrize("label", [".", ".."])
-def test_a_label_is_the_name_of_a_folder(label):
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        (".", "'.'"),
+        ("..", "'..'"),
+        ("a\0b", r"'a\x00b'"),
+        ("\ud800", r"'\ud800'"),
+        ("ü" * 101, f"'{'ü' * 101}'"),
+    ],
+)
+def test_a_label_is_the_name_of_a_folder(label, shown):
     with pytest.raises(DataError) as error:
         ModelSpec.parse(f"{label}=bm25")
-    assert str(error.value) == f"'{label}=bm25': '{label}' is not a label: the model's results get a folder of that name"
+    assert str(error.value) == (
+        f"{shown[:-1]}=bm25': {shown} is not a label: the model's results get a folder of that name; write LABEL=MODEL with "
+        "another, of at most 200 bytes"
+    )
+    assert ModelSpec.parse("ü" * 100 + "=bm25").what == "bm25"
+
+
+@pytest.mark.parametrize("folder", [".", "./", "../..", "/", "models/" + "x" * 201])
+def test_a_folder_whose_name_cannot_be_a_label_needs_one(folder):
+    with pytest.raises(
+        DataError, match=r"is not a label: the model's results get a folder of that name; write LABEL=MODEL"
+    ):
+        ModelSpec.parse(folder)
+    assert ModelSpec.parse(f"mine={folder}").label == "mine"
