@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from rexplug_guided_mlm.shares import Shares
 
 _NEVER = 2**16 - 1
-"""The key of tokens that are not drawn."""
+"""The key of a token that must not be drawn: larger than every random key."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draw:
-    """What is drawn from, and how much of it.
+    """A row of which tokens are drawn, and how many of each sample.
 
     Args:
         batch: the row.

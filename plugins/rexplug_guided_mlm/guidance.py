@@ -15,7 +15,7 @@ _SALIENT, _RATE, _CAP = 0.13, 0.15, 0.5
 
 
 class GuidedByBudget(rexplug.MaskingPolicy):
-    """What `guided_mlm.guided` was: a share of the mask budget for salient spans. It only describes the masks of an earlier run."""
+    """The former `guided_mlm.guided`: a share of the mask budget goes to salient spans. It only describes an earlier run."""
 
     name: ClassVar[str] = "guided_mlm.guided"
     channels: ClassVar[tuple[str, ...]] = ("salience",)
@@ -27,7 +27,7 @@ class GuidedByBudget(rexplug.MaskingPolicy):
     """Share of the budget that went to salient spans."""
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
-        """Not possible any more.
+        """Refuse to choose tokens: these masks cannot be made any more.
 
         Raises:
             DataError: always.

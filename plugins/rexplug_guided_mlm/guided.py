@@ -53,7 +53,7 @@ class Guided(rexplug.MaskingPolicy):
         raise PydanticCustomError("guidance", "{message}", {"message": instead_of_guidance(options["guidance"])})
 
     def choose(self, batch: rexplug.TokenBatch, progress: float, generator: np.random.Generator) -> NDArray[np.bool_]:
-        """The part of the budget that falls to each sample, divided between its salient and its plain tokens."""
+        """As many tokens of each sample as its part of the budget, divided between its salient and its plain tokens."""
         import numpy as np
 
         salience = batch.channels["salience"]
@@ -87,6 +87,6 @@ def _is_uniform(levels: NDArray[np.uint8], batch: rexplug.TokenBatch) -> bool:
     """Whether all maskable tokens have the same salience; `levels` `[num_salient]` are those above 0."""
     import numpy as np
 
-    if len(levels) in (0, np.count_nonzero(batch.maskable)):
-        return not len(levels) or bool(levels.min() == levels.max())
-    return False
+    if not len(levels):
+        return True
+    return len(levels) == np.count_nonzero(batch.maskable) and bool(levels.min() == levels.max())

@@ -1,4 +1,4 @@
-"""Draws exactly so many tokens from each of many groups at once, vectorized, and rounds shares to whole numbers without bias."""
+"""Draws an exact number of tokens from each of many groups at once, vectorized, and rounds shares to whole numbers without bias."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEY_RANGE = 2**15
-"""Random keys are integers below this; as 16 bits leave room for more, a token that cannot be drawn has this key."""
+"""Random keys are integers below this. Their type has 16 bits, so that a token that must not be drawn can have a larger key."""
 
 
 def random_keys(count: int, generator: np.random.Generator) -> NDArray[np.uint16]:

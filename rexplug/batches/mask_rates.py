@@ -1,4 +1,4 @@
-"""How much of each source is masked, salient tokens and plain ones apart: what guided masking really does to a text."""
+"""Measures how much of each source guided masking masks, separately for salient and for plain tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.batches.masking import IGNORED
+from rexplug.batches.masking import IGNORED, stored_channels
 from rexplug.batches.position import PackedRow
 from rexplug.batches.stream import BatchStream
 from rexplug.components import MaskingPolicy, TokenBatch
@@ -77,7 +77,10 @@ def rates_by_source(
 
 
 class MaskRateCounter:
-    """Sums the mask rates of a stream's rows, up to `SAMPLED_TOKENS` tokens; of none if its masks are not guided by salience."""
+    """Sums the mask rates of a stream's rows until `SAMPLED_TOKENS` tokens are counted.
+
+    If the masks are not guided by salience, no row is counted.
+    """
 
     def __init__(self, stream: BatchStream) -> None:
         self._stream = stream
@@ -87,7 +90,7 @@ class MaskRateCounter:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing or enough was counted."""
+        """Whether further rows are ignored: enough tokens were counted, or the masks are not guided by salience."""
         return not self._guided or self._tokens >= SAMPLED_TOKENS
 
     def add(self, row: PackedRow) -> None:
@@ -134,7 +137,7 @@ def _first_row(policy: MaskingPolicy, store: TokenStore, context: int) -> TokenB
     """The first documents of a store as one row, each cut to one sample; None if it is empty or lacks a channel."""
     if "salience" not in policy.channels:
         return None
-    channels = {name: policy.scorers[0].channel if name == "salience" else name for name in policy.channels}
+    channels = stored_channels(policy)
     if not set(channels.values()) <= set(store.channels):
         return None
     lengths = np.minimum(store.lengths[:SAMPLED_TOKENS], context - 2).astype(np.int64)

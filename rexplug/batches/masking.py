@@ -22,6 +22,11 @@ _MAX_RUNS = 8
 """Special ids are found by comparing if they form at most so many runs of consecutive ids; otherwise in a table."""
 
 
+def stored_channels(policy: MaskingPolicy) -> dict[str, str]:
+    """The channels that a policy reads: name in its rows -> name in the token stores."""
+    return {name: policy.scorers[0].channel if name == "salience" else name for name in policy.channels}
+
+
 def row_generator(seed: int, phase: str, batch: int, row: int) -> np.random.Generator:
     """The random generator of one row: counter-based and keyed by the row's names, so that rows are independent."""
     return np.random.Generator(np.random.Philox(key=[key_of("mask", seed, phase), key_of(batch, row)]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rexplug.batches.masking import Masker
+from rexplug.batches.masking import Masker, stored_channels
 from rexplug.batches.mixing import integer_weights
 from rexplug.batches.packing import LOOK_AHEAD, Packer, Window
 from rexplug.batches.position import BatchPlan, GlobalBatch, Position, rank_rows, row_cost
@@ -91,10 +91,7 @@ class BatchStream:
     @cached_property
     def _channels(self) -> dict[str, str]:
         """Channel as the policy knows it -> channel of the store."""
-        return {
-            channel: self.masking.scorers[0].channel if channel == "salience" else channel
-            for channel in self.masking.channels
-        }
+        return stored_channels(self.masking)
 
     def identity(self) -> dict[str, Any]:
         """The inputs that decide the order of the samples, as JSON: positions of streams with another identity are not comparable.

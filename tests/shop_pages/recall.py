@@ -9,7 +9,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from shop_pages.pages import SHAPES, Truth
+from shop_pages.pages import SHAPES
+from shop_pages.parts import Truth
 
 from rexplug import Document, Shard
 from rexplug.corpus.sources import HtmlFiles

@@ -2,7 +2,8 @@ import json
 
 import pytest
 from pydantic import ValidationError
-from shop_pages.pages import CHAIR, DRILL, SHAPES, item, page, script
+from shop_pages.pages import SHAPES
+from shop_pages.parts import CHAIR, DRILL, item, page, script
 from shop_pages.recall import composed, in_metadata, in_text, read_pages, recall, write_pages
 
 from rexplug import Document, Shard
