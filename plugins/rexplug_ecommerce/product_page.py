@@ -21,7 +21,7 @@ class ProductPage(CorpusFilter):
 
     A rule, not a model: cheap, and every verdict can be explained. Our own choice of signals and thresholds. Phrases of 25
     languages count at once (`rexplug_ecommerce/languages`, a file for each), in a text in English those of English alone; case,
-    accents, full-width letters and the digits of any script make no difference. Words of Chinese, Japanese and Thai are those of ICU.
+    accents, full-width letters and digits of other scripts make no difference. Chinese, Japanese and Thai words are those of ICU.
     """
 
     name: ClassVar[str] = "ecommerce.product_page"
