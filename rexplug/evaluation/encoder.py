@@ -17,29 +17,33 @@ from torch import Tensor
 
 from rexplug.errors import NotApplicable
 from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens
-from rexplug.evaluation.loading import best_tokens, load_weights, longest_input
+from rexplug.evaluation.loading import best_tokens, load_weights, longest_input, num_segments
 from rexplug.evaluation.model_folder import (
     check_vocabulary,
+    folder_of,
     inspect_folder,
     load_modules,
     load_tokenizer,
     not_evaluable,
     translated_errors,
 )
+from rexplug.evaluation.model_usage import ModelUsage, Role
+from rexplug.evaluation.text_rows import RowMaker, prompt_length
 from rexplug.model.config_file import runs_packed
 from rexplug.model.precision import autocast_of
-from rexplug.recipe.evaluation import EvaluationPrecision
+from rexplug.recipe.evaluation import EvaluationPrecision, ModelOptions
 
 _MIN_DEVIATION = 0.02
 """Of directions that embeddings are whitened by, as a share of the first direction's standard deviation."""
 
 
 class HuggingFaceEncoder:
-    """An encoder that transformers loads, or a sentence-transformers model; implements `rexplug.Encoder`.
+    """An encoder that transformers loads, and modules of sentence-transformers after it; implements `rexplug.Encoder`.
 
     ModernBERT models run on our packed attention, without padding; others on padded batches of similar length. Both
-    give the same numbers. A sentence-transformers model pools and cuts texts as its own files say; embeddings of others
-    are means of their token vectors.
+    give the same numbers. A sentence-transformers model pools, prompts and cuts texts as its own files say; embeddings of
+    others are means of their token vectors. `rexplug.evaluation.sentence_transformer.load_encoder` compares the
+    embeddings with those of sentence-transformers.
 
     Weights, pooling and embeddings are fp32. With `precision` bf16 the matrix products of the encoder are in bf16, in
     evaluation and in fine-tunes; the words that a masked language model predicts are still ranked by logits in fp32.
@@ -51,6 +55,11 @@ class HuggingFaceEncoder:
         packed: whether a ModernBERT runs packed.
         precision: number format of the encoder's matrix products.
         device: where it runs; on the GPU if there is one.
+        options: how it is used where that differs from what its files say.
+
+    Attributes:
+        usage: prompts and similarity.
+        notes: what a user should know of how it is run.
 
     Raises:
         DataError: the model cannot be loaded.
@@ -65,27 +74,37 @@ class HuggingFaceEncoder:
         packed: bool = True,
         precision: EvaluationPrecision = "fp32",
         device: torch.device | None = None,
+        options: ModelOptions | None = None,
     ) -> None:
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
         self.folder = model
         self.precision: EvaluationPrecision = precision
+        self.notes: tuple[str, ...] = ()
         self._whitening: tuple[Tensor, Tensor] | None = None
+        options = options or ModelOptions()
         with translated_errors(model):
-            content = inspect_folder(model, tokenizer, weights=not random)
+            content = inspect_folder(folder_of(model), tokenizer, weights=not random)
             self._pooling = load_modules(content)
             self._model = load_weights(content.encoder, random=random)
-            self._tokenizer = load_tokenizer(tokenizer or content.encoder, lower_case=content.lower_case)
-            self._max_tokens = content.max_tokens
+            self._tokenizer = load_tokenizer(tokenizer or content.encoder, lower_case=content.input.lower_case)
+            self._max_tokens = options.max_tokens or content.input.max_tokens
             check_vocabulary(model, self._tokenizer, self._model.get_input_embeddings().weight.shape[0])
+        self.usage = content.usage.with_options(options)
+        self._maker = RowMaker(
+            self._tokenizer,
+            self.usage,
+            segments=num_segments(self._model),
+            pools_prompt=all(getattr(module, "include_prompt", True) for module in self._pooling),
+        )
         # Before any call, because one with truncation changes the tokenizer's own settings.
         self._tokenizer_text = self._tokenizer.backend_tokenizer.to_str()
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model.eval().to(self.device)
         for module in self._pooling:
             module.to(self.device)
-        self._batch_tokens = batch_tokens(self._model.config, self.device)
+        self._batch_tokens = options.batch_tokens or batch_tokens(self._model.config, self.device)
         self._packed = packed and runs_packed(self._model.config)
         if self._packed:
             from rexplug.model.attention import choose_backend
@@ -105,15 +124,18 @@ class HuggingFaceEncoder:
 
     @cached_property
     def revision(self) -> str:
-        """Hash of weights, tokenizer and pooling, with the number format after it unless that is fp32."""
+        """Hash of weights, tokenizer, pooling and usage, with the number format after it unless that is fp32."""
         digest = hashlib.sha256()
-        for name, values in sorted(self._model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        for module in (self._model, *self._pooling):
+            for name, values in sorted(module.state_dict().items()):
+                digest.update(name.encode())
+                digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         digest.update(self._tokenizer_text.encode())
         digest.update(repr(self._pooling).encode())
         if self._max_tokens is not None:
             digest.update(str(self._max_tokens).encode())
+        if self.usage != ModelUsage():
+            digest.update(repr(self.usage).encode())
         return digest.hexdigest()[:16] + ("" if self.precision == "fp32" else f"-{self.precision}")
 
     @property
@@ -126,6 +148,18 @@ class HuggingFaceEncoder:
         """Longest input in tokens: what the positions allow, or less where a sentence-transformers model states less."""
         longest = longest_input(self._model)
         return longest if self._max_tokens is None else min(longest, self._max_tokens)
+
+    def reading(self, max_tokens: int | None) -> Self:
+        """The same model with another longest input, as far as its positions reach; unchanged for None.
+
+        The weights are shared. What a sentence-transformers model states as its longest input does not bind.
+        """
+        if max_tokens is None:
+            return self
+        other = copy.copy(self)
+        other.__dict__.pop("revision", None)
+        other._max_tokens = max_tokens
+        return other
 
     @property
     def num_dimensions(self) -> int:
@@ -175,7 +209,13 @@ class HuggingFaceEncoder:
         self._whitening = (center.to(self.device), (directions.T / scale).to(self.device))
 
     def tokenize(
-        self, texts: Sequence[str], max_tokens: int = 512, pairs: Sequence[str] | None = None
+        self,
+        texts: Sequence[str],
+        max_tokens: int | None = 512,
+        pairs: Sequence[str] | None = None,
+        *,
+        role: Role | None = None,
+        prompt: str | None = None,
     ) -> list[NDArray[np.int64]]:
         """Token ids with special tokens, cut at `max_tokens` or at the model's longest input.
 
@@ -184,19 +224,24 @@ class HuggingFaceEncoder:
 
         Args:
             texts: the texts.
-            max_tokens: longest input.
+            max_tokens: longest input; the model's own for None.
             pairs: the second text of each, which follows the first one after a separator.
+            role: what the texts are in a retrieval task, which decides the prompt before them.
+            prompt: put before each text in place of that prompt.
         """
-        if not len(texts):
-            return []
-        limit = min(max_tokens, self.max_tokens)
-        second = None if pairs is None else list(pairs)
-        encoded = self._tokenizer(list(texts), second, truncation=True, max_length=limit)["input_ids"]
-        return [np.array(row or [self._pad], np.int64) for row in encoded]
+        limit = self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens)
+        return self._maker.rows(texts, limit, pairs, role, prompt)
 
-    def encode(self, texts: Sequence[str], max_tokens: int = 512) -> NDArray[np.float32]:
-        """Embeddings `[n, dimensions]` of the first `max_tokens` tokens of each text."""
-        return self.embed_rows(self.tokenize(texts, max_tokens))
+    def encode(
+        self,
+        texts: Sequence[str],
+        max_tokens: int | None = 512,
+        *,
+        role: Role | None = None,
+        prompt: str | None = None,
+    ) -> NDArray[np.float32]:
+        """Embeddings `[n, dimensions]` of the first `max_tokens` tokens of each text, prompts included; see `tokenize`."""
+        return self.embed_rows(self.tokenize(texts, max_tokens, role=role, prompt=prompt))
 
     def embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
         """Embeddings `[n, dimensions]` of token ids."""
@@ -250,14 +295,26 @@ class HuggingFaceEncoder:
         batch = TokenRows.on(self.device, rows)
         states = self._states(batch)
         if not self._pooling:
-            return self._whitened(batch.means(states))
-        padded = batch.pad(states)
-        features = {
-            "token_embeddings": padded, "attention_mask": batch.mask.long(), "cls_token_embeddings": padded[:, 0]
-        }  # fmt: skip
+            return self._whitened(batch.means(states)[:, : self.usage.dimensions])
+        padded, mask = batch.pad(states), batch.mask.long()
+        left_out = [prompt_length(row) for row in rows]
+        if len(set(left_out)) < 2:
+            return self._whitened(self._applied(padded, mask, left_out[0]))
+        # Queries and documents with prompts of different lengths, of which pooling takes one at a time.
+        parts, order = [], []
+        for length in sorted(set(left_out)):
+            indices = [index for index, of_row in enumerate(left_out) if of_row == length]
+            parts.append(self._applied(padded[indices], mask[indices], length))
+            order += indices
+        return self._whitened(torch.cat(parts)[np.argsort(order)])
+
+    def _applied(self, vectors: Tensor, mask: Tensor, prompt_length: int) -> Tensor:
+        """Embeddings `[n, dimensions]` by the model's modules from its token vectors, `[n, L, hidden]` with mask `[n, L]`."""
+        features: dict[str, Any] = {"token_embeddings": vectors, "attention_mask": mask, "prompt_length": prompt_length}
         for module in self._pooling:
             features = module(features)
-        return self._whitened(features["sentence_embedding"])
+        embeddings: Tensor = features["sentence_embedding"]
+        return embeddings[:, : self.usage.dimensions]
 
     def _states(self, batch: TokenRows, *, chosen: bool = False) -> Tensor:
         """Last hidden states of all tokens `[T, hidden]`, or (`chosen`) of those at `batch.positions`, `[m, hidden]`."""
@@ -269,8 +326,10 @@ class HuggingFaceEncoder:
                 packing = Packing(batch.cu_seqlens, len(batch.ids), self._backend, batch.lengths)
                 states = forward_packed(self._model, batch.ids, packing, batch.positions if chosen else None)
                 return states.float()
-            tokens = batch.pad(batch.ids, self._pad)
-            output = self._model.base_model(input_ids=tokens, attention_mask=batch.mask.long())
+            inputs = {"input_ids": batch.pad(batch.ids, self._maker.pad), "attention_mask": batch.mask.long()}
+            if batch.segments is not None:
+                inputs["token_type_ids"] = batch.pad(batch.segments)
+            output = self._model.base_model(**inputs)
             every: Tensor = batch.unpad(output.last_hidden_state).float()
             return every.index_select(0, batch.positions) if chosen else every
 
@@ -307,10 +366,6 @@ class HuggingFaceEncoder:
             for number, of_row in zip(numbers, np.split(predicted, ends), strict=True):
                 result[masked[number]] = of_row
         return result
-
-    @property
-    def _pad(self) -> int:
-        return int(self._tokenizer.pad_token_id or 0)
 
     def batches(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[list[int]]:
         """Batches of indices: rows of similar length, within a budget of tokens (padding included where rows are padded)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,13 @@ def longest_input(model: Any) -> int:
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
             return longest - int(module.padding_idx) - 1
     return longest
+
+
+def num_segments(model: Any) -> int:
+    """Segments of the input that a model tells apart, such as the two texts of a pair; 0 if it has no such embedding."""
+    known = getattr(model.config, "type_vocab_size", None)
+    reads = "token_type_ids" in signature(model.base_model.forward).parameters
+    return known if reads and isinstance(known, int) else 0
 
 
 def head_logits(model: Any, hidden: Tensor) -> Tensor:
