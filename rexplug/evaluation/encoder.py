@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rexplug.errors import NotApplicable
 from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens
+from rexplug.evaluation.embedding_modules import EmbeddingModules, add_weights
 from rexplug.evaluation.loading import best_tokens, load_weights, longest_input, num_segments
 from rexplug.evaluation.model_folder import (
     check_vocabulary,
@@ -28,13 +29,17 @@ from rexplug.evaluation.model_folder import (
     translated_errors,
 )
 from rexplug.evaluation.model_usage import ModelUsage, Role
-from rexplug.evaluation.text_rows import RowMaker, prompt_length
+from rexplug.evaluation.text_rows import RowMaker
 from rexplug.model.config_file import runs_packed
 from rexplug.model.precision import autocast_of
 from rexplug.recipe.evaluation import EvaluationPrecision, ModelOptions
 
 _MIN_DEVIATION = 0.02
 """Of directions that embeddings are whitened by, as a share of the first direction's standard deviation."""
+
+
+_SAME = {"fp32": 1e-4, "bf16": 3e-2}
+"""Largest difference of an embedding alone and beside a longer text, as a share of its largest value, that is rounding."""
 
 
 class HuggingFaceEncoder:
@@ -86,26 +91,23 @@ class HuggingFaceEncoder:
         options = options or ModelOptions()
         with translated_errors(model):
             content = inspect_folder(folder_of(model), tokenizer, weights=not random)
-            self._pooling = load_modules(content)
+            modules = load_modules(content)
             self._model = load_weights(content.encoder, random=random)
             self._tokenizer = load_tokenizer(tokenizer or content.encoder, lower_case=content.input.lower_case)
             self._max_tokens = options.max_tokens or content.input.max_tokens
             check_vocabulary(model, self._tokenizer, self._model.get_input_embeddings().weight.shape[0])
         self.usage = content.usage.with_options(options)
-        self._maker = RowMaker(
-            self._tokenizer,
-            self.usage,
-            segments=num_segments(self._model),
-            pools_prompt=all(getattr(module, "include_prompt", True) for module in self._pooling),
-        )
         # Before any call, because one with truncation changes the tokenizer's own settings.
         self._tokenizer_text = self._tokenizer.backend_tokenizer.to_str()
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model.eval().to(self.device)
-        for module in self._pooling:
-            module.to(self.device)
+        self._modules = EmbeddingModules(modules, self.usage.dimensions, self.device)
+        self._maker = RowMaker(
+            self._tokenizer, self.usage, segments=num_segments(self._model), pools_prompt=self._modules.pools_prompt
+        )
         self._batch_tokens = options.batch_tokens or batch_tokens(self._model.config, self.device)
         self._packed = packed and runs_packed(self._model.config)
+        self._reads_padding = False
         if self._packed:
             from rexplug.model.attention import choose_backend
             from rexplug.model.layers import disable_dropout
@@ -119,19 +121,22 @@ class HuggingFaceEncoder:
         how = "" if precision == "fp32" else f" in {precision}"
         with translated_errors(model, how):
             # Modules that do not fit together and weights that overflow fail now and not after hours.
-            if not np.isfinite(self.encode(["a"])).all():
+            alone = self.encode(["a"])
+            if not np.isfinite(alone).all():
                 raise not_evaluable(model, "its embeddings are not finite numbers", how)
+            if not self._packed:
+                beside_others = self.encode(["a", "a b c d e f g h i j k l"])[:1]
+                self._reads_padding = float(np.abs(alone - beside_others).max()) > _SAME[precision] * float(
+                    np.abs(alone).max()
+                )
 
     @cached_property
     def revision(self) -> str:
         """Hash of weights, tokenizer, pooling and usage, with the number format after it unless that is fp32."""
         digest = hashlib.sha256()
-        for module in (self._model, *self._pooling):
-            for name, values in sorted(module.state_dict().items()):
-                digest.update(name.encode())
-                digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        add_weights(digest, self._model)
         digest.update(self._tokenizer_text.encode())
-        digest.update(repr(self._pooling).encode())
+        self._modules.update(digest)
         if self._max_tokens is not None:
             digest.update(str(self._max_tokens).encode())
         if self.usage != ModelUsage():
@@ -192,7 +197,7 @@ class HuggingFaceEncoder:
         other = copy.copy(self)
         other.__dict__.pop("revision", None)
         other._model = copy.deepcopy(self._model)
-        other._pooling = copy.deepcopy(self._pooling)
+        other._modules = self._modules.clone()
         return other
 
     def whiten(self, rows: Sequence[NDArray[np.int64]]) -> None:
@@ -293,28 +298,7 @@ class HuggingFaceEncoder:
     def pooled(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
         """Embeddings `[n, dimensions]` of one batch; differentiable."""
         batch = TokenRows.on(self.device, rows)
-        states = self._states(batch)
-        if not self._pooling:
-            return self._whitened(batch.means(states)[:, : self.usage.dimensions])
-        padded, mask = batch.pad(states), batch.mask.long()
-        left_out = [prompt_length(row) for row in rows]
-        if len(set(left_out)) < 2:
-            return self._whitened(self._applied(padded, mask, left_out[0]))
-        # Queries and documents with prompts of different lengths, of which pooling takes one at a time.
-        parts, order = [], []
-        for length in sorted(set(left_out)):
-            indices = [index for index, of_row in enumerate(left_out) if of_row == length]
-            parts.append(self._applied(padded[indices], mask[indices], length))
-            order += indices
-        return self._whitened(torch.cat(parts)[np.argsort(order)])
-
-    def _applied(self, vectors: Tensor, mask: Tensor, prompt_length: int) -> Tensor:
-        """Embeddings `[n, dimensions]` by the model's modules from its token vectors, `[n, L, hidden]` with mask `[n, L]`."""
-        features: dict[str, Any] = {"token_embeddings": vectors, "attention_mask": mask, "prompt_length": prompt_length}
-        for module in self._pooling:
-            features = module(features)
-        embeddings: Tensor = features["sentence_embedding"]
-        return embeddings[:, : self.usage.dimensions]
+        return self._whitened(self._modules.embed(batch, rows, self._states(batch)))
 
     def _states(self, batch: TokenRows, *, chosen: bool = False) -> Tensor:
         """Last hidden states of all tokens `[T, hidden]`, or (`chosen`) of those at `batch.positions`, `[m, hidden]`."""
@@ -368,14 +352,17 @@ class HuggingFaceEncoder:
         return result
 
     def batches(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[list[int]]:
-        """Batches of indices: rows of similar length, within a budget of tokens (padding included where rows are padded)."""
+        """Batches of indices: rows of similar length, within a budget of tokens (padding included where rows are padded).
+
+        Rows of a model whose numbers depend on padding are batched with those of equal length alone.
+        """
         order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
         while order:
             batch = [order.pop()]
             longest = total = max(1, len(rows[batch[0]]))
             while order:
                 size = total + len(rows[order[-1]]) if self._packed else (len(batch) + 1) * longest
-                if size > self._batch_tokens:
+                if size > self._batch_tokens or (self._reads_padding and len(rows[order[-1]]) != longest):
                     break
                 total += len(rows[order[-1]])
                 batch.append(order.pop())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +27,7 @@ from rexplug.io.json_files import read_json_object, require_file
 from rexplug.io.tokenizer_files import DEFINITION, load_fast, read_config, read_definition, require_tokenizer
 from rexplug.model.checkpoint.inspection import evaluation_problem
 
+
 @dataclass(frozen=True)
 class ModelFolder:
     """The content of a model's folder.
@@ -42,8 +43,8 @@ class ModelFolder:
     folder: Path
     encoder: Path
     modules: tuple[Module, ...] = ()
-    input: InputOptions = InputOptions()
-    usage: ModelUsage = ModelUsage()
+    input: InputOptions = field(default_factory=InputOptions)
+    usage: ModelUsage = field(default_factory=ModelUsage)
 
     @property
     def is_sentence_transformer(self) -> bool:
@@ -91,9 +92,7 @@ def inspect_folder(model: Path, tokenizer: Path | None = None, *, weights: bool 
     """
     if not is_sentence_transformer(model):
         before_2_0 = model / "0_Transformer"
-        content = ModelFolder(
-            model, before_2_0 if before_2_0.is_dir() else model, usage=read_usage(model)
-        )
+        content = ModelFolder(model, before_2_0 if before_2_0.is_dir() else model, usage=read_usage(model))
     else:
         modules = read_modules(model, lambda encoder: _check_encoder(model, encoder, encoder, weights=weights))
         encoder = modules[0].folder

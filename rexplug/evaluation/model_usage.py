@@ -55,9 +55,13 @@ class ModelUsage:
     def with_options(self, options: ModelOptions) -> ModelUsage:
         """The same with the options that are given."""
         given = options.given
-        kept = {name: given[name] for name in ("prompt", "query_prompt", "document_prompt", "similarity") if name in given}
+        kept = {
+            name: given[name] for name in ("prompt", "query_prompt", "document_prompt", "similarity") if name in given
+        }
         roles = {
-            role: given[key] for role, key in (("query", "query_prompt"), ("document", "document_prompt")) if key in given
+            role: given[key]
+            for role, key in (("query", "query_prompt"), ("document", "document_prompt"))
+            if key in given
         }
         return replace(self, named={**self.named, **roles}, **kept)
 
@@ -74,7 +78,9 @@ def read_usage(folder: Path) -> ModelUsage:
     config = read_json_object(path)
     kind = config.get("model_type")
     if isinstance(kind, str) and kind in _OTHER_KINDS:
-        raise DataError(f"{path}: the model is a {kind}, which {_OTHER_KINDS[kind]}; evaluators need one vector of a text")
+        raise DataError(
+            f"{path}: the model is a {kind}, which {_OTHER_KINDS[kind]}; evaluators need one vector of a text"
+        )
     prompts = config.get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
         raise DataError(f"{path}: prompts is {brief(prompts)}; write a mapping of names to texts")
@@ -86,11 +92,13 @@ def read_usage(folder: Path) -> ModelUsage:
     if dimensions is not None and (not isinstance(dimensions, int) or isinstance(dimensions, bool) or dimensions < 1):
         raise DataError(f"{path}: truncate_dim is {brief(dimensions)}; write a positive whole number")
     similarity = config.get("similarity_fn_name")
+    # sentence-transformers writes an empty `document` beside a `passage`, which it then no longer finds by itself.
+    document = next((named[name] for name in _DOCUMENT_PROMPTS if named.get(name)), "")
     return ModelUsage(
         prompt="" if default is None else named.get(default, ""),
         query_prompt=named.get("query", ""),
-        document_prompt=next((named[name] for name in _DOCUMENT_PROMPTS if name in named), ""),
-        named=named,
+        document_prompt=document,
+        named={**named, "document": document} if document else named,
         # As in sentence-transformers: a name that it does not know means the default.
         similarity=similarity if similarity in get_args(Similarity) else "cosine",
         dimensions=dimensions,

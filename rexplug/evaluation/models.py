@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ class ModelSpec:
     label: str
     what: str
     precision: EvaluationPrecision = "fp32"
-    options: ModelOptions = ModelOptions()
+    options: ModelOptions = field(default_factory=ModelOptions)
 
     @classmethod
     def parse(cls, text: str) -> ModelSpec:

@@ -87,9 +87,7 @@ def read_modules(folder: Path, check_encoder: Callable[[Path], None]) -> tuple[M
     return tuple(modules)
 
 
-def _module(
-    path: Path, what: str, kind: str, place: Path, allowed: Sequence[str], root: Path, written: str
-) -> Module:
+def _module(path: Path, what: str, kind: str, place: Path, allowed: Sequence[str], root: Path, written: str) -> Module:
     """A module after the checks of its class, place and files."""
     package, _, name = kind.rpartition(".")
     if package.partition(".")[0] != "sentence_transformers" or name not in allowed:
@@ -136,7 +134,9 @@ def input_options(folder: Path) -> InputOptions:
     if not isinstance(lower_case, bool):
         raise DataError(f"{path}: do_lower_case is {brief(lower_case)}; write true or false")
     arguments = {
-        key: value for key, value in config.items() if key.endswith(("_args", "_kwargs")) and isinstance(value, dict) and value
+        key: value
+        for key, value in config.items()
+        if key.endswith(("_args", "_kwargs")) and isinstance(value, dict) and value
     }
     for key, value in arguments.items():
         attention = value.get("attn_implementation", value.get("_attn_implementation"))

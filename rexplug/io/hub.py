@@ -68,13 +68,9 @@ def cached_file(name: str, file: str, revision: str | None = None) -> Path | Non
 
 
 def cached_model(name: str) -> Path | None:
-    """The folder of a model on the hub, as far as it was downloaded before; its files may be links."""
-    for place in _places(name):
-        for file in ("modules.json", "config.json"):
-            path = cached_file(place, file)
-            if path is not None:
-                return path.parent
-    return None
+    """A file of a model on the hub that says what it is, if it was downloaded before."""
+    found = (cached_file(place, file) for place in _places(name) for file in ("modules.json", "config.json"))
+    return next((path for path in found if path is not None), None)
 
 
 def fetch_model(name: str) -> Path:
@@ -93,9 +89,7 @@ def fetch_model(name: str) -> Path:
     for place in _places(name):
         try:
             folder = Path(
-                snapshot_download(
-                    place, allow_patterns=list(_FILES_OF_MODELS), ignore_patterns=list(_OTHER_FORMATS)
-                )
+                snapshot_download(place, allow_patterns=list(_FILES_OF_MODELS), ignore_patterns=list(_OTHER_FORMATS))
             )
             if not any(folder.glob("*.safetensors")) and (folder / "config.json").exists():
                 snapshot_download(place, allow_patterns=["pytorch_model*.bin"])

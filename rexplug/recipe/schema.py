@@ -123,8 +123,8 @@ class Recipe(Section):
     evaluation: Evaluation = Evaluation()
     """How evaluators run the models."""
     baselines: tuple[Baseline, ...] = ()
-    """Other models that the evaluators run on: folders, hub names, `bm25`, `tfidf`, `random:FOLDER`; `label=` may precede. A mapping
-    sets how one is used: `{model: e5=intfloat/e5-base, query_prompt: "query: ", max_tokens: 256}`."""
+    """Other models that the evaluators run on: folders, hub names, `bm25`, `tfidf`, `random:FOLDER`; `label=` may precede. A
+    mapping sets how one is used: `{model: e5=intfloat/e5-base, query_prompt: "query: ", max_tokens: 256}`."""
     salience: tuple[Annotated[SalienceScorer, Use()], ...] = ()
     """Salience scorers besides those of the phases' masking. Evaluators tell salient words from others by the first one; if left
     out, by the last phase's."""
