@@ -8,7 +8,7 @@ Shapes: n rows of a batch, T their tokens, L tokens of the longest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -92,6 +92,15 @@ class TokenRows:
         joined = to_device(np.concatenate(parts).astype(np.int64, copy=False), device)
         ids, ends, flat_positions, flat_segments = joined.split(counts)
         return cls(ids, ends.int(), lengths, flat_positions, flat_segments if segments else None)
+
+    def each(self) -> Iterator[TokenRows]:
+        """Every row as a batch of its own, without chosen positions."""
+        none = self.positions[:0]
+        ids = self.ids.split(list(self.lengths))
+        segments = [None] * len(ids) if self.segments is None else self.segments.split(list(self.lengths))
+        for of_row, length, of_segments in zip(ids, self.lengths, segments, strict=True):
+            ends = torch.tensor([0, length], dtype=torch.int32, device=self.ids.device)
+            yield TokenRows(of_row, ends, [length], none, of_segments)
 
     @cached_property
     def _starts_and_lengths(self) -> tuple[Tensor, Tensor]:

@@ -310,12 +310,20 @@ class HuggingFaceEncoder:
                 packing = Packing(batch.cu_seqlens, len(batch.ids), self._backend, batch.lengths)
                 states = forward_packed(self._model, batch.ids, packing, batch.positions if chosen else None)
                 return states.float()
-            inputs = {"input_ids": batch.pad(batch.ids, self._maker.pad), "attention_mask": batch.mask.long()}
-            if batch.segments is not None:
-                inputs["token_type_ids"] = batch.pad(batch.segments)
-            output = self._model.base_model(**inputs)
-            every: Tensor = batch.unpad(output.last_hidden_state).float()
+            if self._reads_padding and len(set(batch.lengths)) > 1:
+                alone = [self._padded_states(row) for row in batch.each()]
+                every = torch.cat(alone)
+            else:
+                every = self._padded_states(batch)
             return every.index_select(0, batch.positions) if chosen else every
+
+    def _padded_states(self, batch: TokenRows) -> Tensor:
+        """Last hidden states of all tokens `[T, hidden]`, by transformers' own layers on padded rows."""
+        inputs = {"input_ids": batch.pad(batch.ids, self._maker.pad), "attention_mask": batch.mask.long()}
+        if batch.segments is not None:
+            inputs["token_type_ids"] = batch.pad(batch.segments)
+        states: Tensor = batch.unpad(self._model.base_model(**inputs).last_hidden_state).float()
+        return states
 
     def _autocast(self) -> AbstractContextManager[None]:
         return autocast_of(self.device, self.precision)
@@ -354,7 +362,7 @@ class HuggingFaceEncoder:
     def batches(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[list[int]]:
         """Batches of indices: rows of similar length, within a budget of tokens (padding included where rows are padded).
 
-        Rows of a model whose numbers depend on padding are batched with those of equal length alone.
+        Rows of a model whose numbers depend on padding (FNet, ConvBERT) are batched with those of equal length alone.
         """
         order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
         while order:

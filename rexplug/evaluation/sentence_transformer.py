@@ -169,6 +169,8 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         self._module = _load(content, device)
         first = self._module[0]
         self._model = first.model if type(first).__name__ == "Transformer" else None
+        self._encoders = [part for part in self._module.modules() if type(part).__name__ == "Transformer"]
+        self._stated = [part.max_seq_length for part in self._encoders]
         self._max_tokens = options.max_tokens
         self._batch_tokens = options.batch_tokens or CPU_TOKENS
         if self._model is not None:
@@ -204,11 +206,15 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
     @property
     def max_tokens(self) -> int:
         """Longest input in tokens; what the model states, or more where options ask for it and its positions reach."""
-        if self._max_tokens is not None:
-            return min(self._max_tokens, longest_input(self._model)) if self._model is not None else self._max_tokens
-        stated = self._module.max_seq_length
-        longest = int(min(_NO_LIMIT, stated)) if stated is not None else _NO_LIMIT
-        return min(longest, longest_input(self._model)) if self._model is not None else longest
+        return max(self._limits(_NO_LIMIT), default=_NO_LIMIT)
+
+    def _limits(self, asked: int) -> list[int]:
+        """Where each encoder of the model cuts texts: at `asked` tokens, or at its own longest input."""
+        limits = []
+        for encoder, stated in zip(self._encoders, self._stated, strict=True):
+            own = self._max_tokens or (_NO_LIMIT if stated is None else int(min(_NO_LIMIT, stated)))
+            limits.append(min(asked, own, longest_input(encoder.model)))
+        return limits
 
     @property
     def num_dimensions(self) -> int:
@@ -242,6 +248,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         other = copy.copy(self)
         other.__dict__.pop("revision", None)
         other._module = copy.deepcopy(self._module)
+        other._encoders = [part for part in other._module.modules() if type(part).__name__ == "Transformer"]
         if self._model is not None:
             other._model = other._module[0].model
         return other
@@ -307,11 +314,11 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         """
         raise NotApplicable("the model is run by sentence-transformers, without a masked-language-model head")
 
-    def _embed(self, texts: list[str], role: Role | None, prompt: str, limit: int | None) -> Tensor:
+    def _embed(self, texts: list[str], role: Role | None, prompt: str, limit: int) -> Tensor:
         task = {} if role is None else {"task": role}
-        features = self._module.preprocess(
-            texts, prompt=prompt or None, processing_kwargs={"text": {"max_length": limit}}, **task
-        )
+        for encoder, of_encoder in zip(self._encoders, self._limits(limit), strict=True):
+            encoder.max_seq_length = of_encoder
+        features = self._module.preprocess(texts, prompt=prompt or None, **task)
         on_device = {
             name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in features.items()
         }

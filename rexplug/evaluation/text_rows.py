@@ -19,7 +19,7 @@ class SourceText:
     text: str
     role: Role | None
     prompt: str
-    max_tokens: int | None
+    max_tokens: int
 
 
 class Row(NDArray[np.int64]):  # type: ignore[misc]
