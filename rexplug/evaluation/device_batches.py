@@ -8,7 +8,7 @@ Shapes: n rows of a batch, T their tokens, L tokens of the longest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -55,12 +55,16 @@ def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class TokenRows:
-    """The rows of a batch one after the other: token ids `[T]`, cumulative lengths `[n + 1]` int32, chosen positions `[m]`."""
+    """The rows of a batch one after the other: token ids `[T]`, cumulative lengths `[n + 1]` int32, chosen positions `[m]`.
+
+    `segments` `[T]` says which of two texts each token belongs to; None where every row is one text to the model.
+    """
 
     ids: Tensor
     cu_seqlens: Tensor
     lengths: Sequence[int]
     positions: Tensor
+    segments: Tensor | None = None
 
     @classmethod
     def on(
@@ -70,7 +74,7 @@ class TokenRows:
 
         Args:
             device: where they are needed.
-            rows: token ids of each row, `[n_i]`.
+            rows: token ids of each row, `[n_i]`, some with segments (`rexplug.evaluation.text_rows.Row`).
             positions: chosen positions of each row, `[m_i]`; none if left out.
         """
         lengths = [len(row) for row in rows]
@@ -78,10 +82,25 @@ class TokenRows:
         chosen = [
             np.asarray(of_row, np.int64) + start for of_row, start in zip(positions, cu_seqlens.tolist(), strict=False)
         ]
-        counts = [int(cu_seqlens[-1]), len(lengths) + 1, sum(map(len, chosen))]
-        joined = to_device(np.concatenate([*rows, cu_seqlens, *chosen]).astype(np.int64, copy=False), device)
-        ids, ends, flat_positions = joined.split(counts)
-        return cls(ids, ends.int(), lengths, flat_positions)
+        of_rows = [getattr(row, "segments", None) for row in rows]
+        segments = []
+        if any(of_row is not None for of_row in of_rows):
+            zeros = np.zeros(max(lengths), np.int64)
+            segments = [zeros[:n] if of_row is None else of_row for of_row, n in zip(of_rows, lengths, strict=True)]
+        counts = [int(cu_seqlens[-1]), len(lengths) + 1, sum(map(len, chosen)), sum(map(len, segments))]
+        parts = [np.asarray(part) for part in (*rows, cu_seqlens, *chosen, *segments)]
+        joined = to_device(np.concatenate(parts).astype(np.int64, copy=False), device)
+        ids, ends, flat_positions, flat_segments = joined.split(counts)
+        return cls(ids, ends.int(), lengths, flat_positions, flat_segments if segments else None)
+
+    def each(self) -> Iterator[TokenRows]:
+        """Every row as a batch of its own, without chosen positions."""
+        none = self.positions[:0]
+        ids = self.ids.split(list(self.lengths))
+        segments = [None] * len(ids) if self.segments is None else self.segments.split(list(self.lengths))
+        for of_row, length, of_segments in zip(ids, self.lengths, segments, strict=True):
+            ends = torch.tensor([0, length], dtype=torch.int32, device=self.ids.device)
+            yield TokenRows(of_row, ends, [length], none, of_segments)
 
     @cached_property
     def _starts_and_lengths(self) -> tuple[Tensor, Tensor]:

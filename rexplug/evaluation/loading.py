@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def load_weights(source: str | Path, *, random: bool = False) -> Any:
 
 
 def _load(source: str | Path, random: bool) -> Any:
-    from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
+    from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForTextEncoding
 
     problem = evaluation_problem(Path(source), random=random) if Path(source).is_dir() else None
     if problem is not None:
@@ -57,18 +58,22 @@ def _load(source: str | Path, random: bool) -> Any:
     except Exception as error:  # whatever transformers raises on a file that we did not write
         raise DataError(first_line(error)) from None
     has_head = any(name.endswith(_HEADS) for name in architectures)
+    # Of T5 and its like the encoder alone, as sentence-transformers loads them.
+    encoder_alone = config.is_encoder_decoder and type(config) in AutoModelForTextEncoding._model_mapping
+    without_head = AutoModelForTextEncoding if encoder_alone else AutoModel
+    model_class = AutoModelForMaskedLM if has_head else without_head
     # Weights that nobody uses, such as a pooler's, may be missing and are drawn: always the same, for the model's hash.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         if random:
             try:
-                return (AutoModelForMaskedLM if has_head else AutoModel).from_config(config, dtype=torch.float32)
+                return model_class.from_config(config, dtype=torch.float32)
             except Exception as error:
                 raise DataError(first_line(error)) from None
-        loaded = load_pretrained(AutoModelForMaskedLM if has_head else AutoModel, source)
+        loaded = load_pretrained(model_class, source)
         if has_head and lacks_head(loaded):
             _require_encoder(loaded)
-            loaded = load_pretrained(AutoModel, source)
+            loaded = load_pretrained(without_head, source)
         _require_encoder(loaded)
     return loaded.model
 
@@ -89,6 +94,13 @@ def longest_input(model: Any) -> int:
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
             return longest - int(module.padding_idx) - 1
     return longest
+
+
+def num_segments(model: Any) -> int:
+    """Segments of the input that a model tells apart, such as the two texts of a pair; 0 if it has no such embedding."""
+    known = getattr(model.config, "type_vocab_size", None)
+    reads = "token_type_ids" in signature(model.base_model.forward).parameters
+    return known if reads and isinstance(known, int) else 0
 
 
 def head_logits(model: Any, hidden: Tensor) -> Tensor:

