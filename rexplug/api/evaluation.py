@@ -149,9 +149,10 @@ def _of_suite(suite: StrPath, data: StrPath | None, only: Sequence[str], progres
 
 @explained
 def compare(models: RunLike | Sequence[ModelResults | RunLike], *, all_metrics: bool = False) -> Comparison:
-    """Say which differences between models are real; the first model is the reference.
+    """Test the differences between models; the first model is the reference.
 
-    Differences are tested on the same items: paired permutation test, Holm's correction over all of them.
+    Differences are tested on the same items: paired permutation test, Holm's correction over all of them. None is called real
+    where there is one training run of each model: another seed may turn it round (`ablate` varies seeds).
 
     Args:
         models: what `evaluate` returned, runs, or paths: `[LABEL=]PATH[@MOMENT]`, where PATH is a run (by default its last

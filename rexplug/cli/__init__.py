@@ -22,7 +22,7 @@ _COMMANDS = {
     "export": "Write a checkpoint of a run as a Hugging Face model.",
     "check": "Print the problems of a recipe.",
     "evaluate": "Measure any models on the same items.",
-    "compare": "Say which differences between runs or results are real.",
+    "compare": "Test the differences between runs or results on the same items.",
     "ablate": "Run variants of a recipe and compare them.",
     "report": "Write a run's report and model card again.",
     "verify": "Compare every file of a run with its checksum.",

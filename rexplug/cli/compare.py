@@ -1,4 +1,4 @@
-"""`rexplug compare`: say which differences between results are real."""
+"""`rexplug compare`: test the differences between results."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def evaluate(
     all_metrics: bool,
     quiet: bool,
 ) -> None:
-    """Measure MODELs on the same items, with 95 % intervals, and say which differences to the first one are real.
+    """Measure MODELs on the same items, with 95 % intervals, and test the differences to the first one.
 
     A MODEL is a folder, a name on the Hugging Face Hub, a run, bm25, tfidf, or random:FOLDER (the same architecture with
     random weights); LABEL= may precede it. Prompts, longest input and similarity are those of the model's own files; to set

@@ -2,7 +2,12 @@
 
 Intervals resample units (documents, queries; whole groups where items are not independent) and, where there are several
 fine-tunes or training runs, the runs as well: a difference between two training runs is not a difference between methods.
-P-values are those of a paired permutation test: if two models were alike, their scores of a unit could be swapped.
+P-values are those of a paired permutation test: if two models were alike, their scores of a unit could be swapped. Of rank
+correlations the ranks are swapped: cosines of two models may have other scales (one in a narrow cone, one not), and after a swap
+of these the scales would decide, not the models.
+
+A test on the items of one training run of each model says that these two models differ on such items. Whether two methods differ
+also depends on the seeds that they were trained with: a difference is called real only if several were varied.
 
 Of our own because scipy's `bootstrap` and `permutation_test` resample single items of one sample or of pairs, neither
 groups of items nor runs beside them, and scipy has no correction by Holm.
@@ -29,6 +34,8 @@ _CHUNK = 500
 """Permutations that are computed at once."""
 ALPHA = 0.05
 """Differences whose corrected p-value is at or above this are not called real."""
+NOT_VARIED = "differs on these items; seeds were not varied"
+"""What is said of a difference that the test confirms for one training run of each model."""
 Floats = NDArray[np.float64]
 
 
@@ -37,7 +44,8 @@ class Difference:
     """The difference between a metric of two models on the same items, with its 95 % interval and p-value.
 
     `seeds` tells in how many of the runs (paired by seed) the sign was that of the overall difference, e.g. (3, 3);
-    `p_holm` is corrected for the number of comparisons made together.
+    `p_holm` is corrected for the number of comparisons made together; `training_runs` is how many training runs of each model
+    the scores hold, by seed, fine-tunes of one run not counted.
     """
 
     value: float
@@ -47,6 +55,7 @@ class Difference:
     num_items: int
     seeds: tuple[int, int]
     p_holm: float = 1.0
+    training_runs: int = 1
 
     @property
     def shown_p(self) -> str:
@@ -54,9 +63,21 @@ class Difference:
         return "< 0.001" if self.p_holm < 0.001 else f"= {self.p_holm:.3f}"
 
     @property
-    def real(self) -> bool:
-        """Whether both speak for a difference: the interval, which covers the runs too, and the corrected test."""
+    def differs(self) -> bool:
+        """Whether both speak for a difference on such items: the interval, which covers the runs too, and the corrected test."""
         return self.p_holm < ALPHA and (self.low > 0 or self.high < 0)
+
+    @property
+    def real(self) -> bool:
+        """Whether the models differ, and more than one training run of each says so."""
+        return self.differs and self.training_runs > 1
+
+    @property
+    def verdict(self) -> str:
+        """What tables say of the difference."""
+        if not self.differs:
+            return "may be chance"
+        return "real" if self.real else NOT_VARIED
 
 
 def metric(scores: Scores, seed: int) -> Metric:
@@ -86,8 +107,14 @@ def value(scores: Scores) -> float:
     return _Units.of(scores).metric
 
 
-def compare(one: Scores, other: Scores, seed: int) -> Difference:
+def compare(one: Scores, other: Scores, seed: int, *, training_runs: int = 1) -> Difference:
     """`one` minus `other` on the items that both have.
+
+    Args:
+        one: scores of a model.
+        other: scores of the model that it is compared with.
+        seed: of resamples and permutations.
+        training_runs: how many training runs of each model the scores hold.
 
     Raises:
         DataError: they are of different kinds or have no items in common.
@@ -118,6 +145,7 @@ def compare(one: Scores, other: Scores, seed: int) -> Difference:
         _permutation_p(a, b, difference, generator),
         a.num_items,
         (int(sum(same_sign)), num_runs),
+        training_runs=training_runs,
     )
 
 
@@ -135,6 +163,8 @@ def holm(differences: Sequence[Difference]) -> list[Difference]:
 def _permutation_p(a: _Units, b: _Units, difference: float, generator: np.random.Generator) -> float:
     """Two-sided: how often swapping the two models' scores, unit by unit, gives as large a difference."""
     permutations = _PERMUTATIONS if a.targets is None else _RANK_PERMUTATIONS
+    if a.targets is not None:
+        a, b = a.ranked(), b.ranked()
     extreme = 0
     for start in range(0, permutations, _CHUNK):
         swaps = generator.random((min(_CHUNK, permutations - start), a.num_units)) < 0.5
@@ -213,6 +243,12 @@ class _Units:
             total = float((self.weights[run] * times).sum())
             ratios.append(float((self.values[run] * times).sum()) / total if total else 0.0)
         return float(np.mean(ratios))
+
+    def ranked(self) -> _Units:
+        """The same with the rank of each value among those of its run; rank correlations stay the same."""
+        from scipy.stats import rankdata
+
+        return replace(self, values=rankdata(self.values, axis=1))
 
     def swapped(self, other: _Units, swaps: NDArray[np.bool_]) -> Floats:
         """The metric with `other`'s scores at the units of each row of `swaps` `[permutations, units]`.

@@ -1,4 +1,4 @@
-"""Results of several models side by side, and which of their differences are real."""
+"""Results of several models side by side, and what their differences show."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class Cell:
     reason: str = ""
     """Why it has none."""
     difference: Difference | None = None
-    """Its difference to the reference: `value`, `low` and `high` (95 % interval), `p_holm` (corrected p-value), `num_items`;
-    None if it was not tested."""
+    """Its difference to the reference: `value`, `low` and `high` (95 % interval), `p_holm` (corrected p-value), `num_items`,
+    `training_runs` and `verdict` (`real`, `may be chance`, or `differs on these items; seeds were not varied`, which a single
+    training run of each model can show); None if it was not tested."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,21 @@ class Comparison:
         return [re.split(r"(?<=\.)(?=[a-z])", label) for label in labels]
 
     @property
+    def seeds_varied(self) -> bool:
+        """Whether a difference was tested over several training runs; without that none is called real."""
+        return any(d.training_runs > 1 for d in self._differences())
+
+    def _differences(self) -> list[Difference]:
+        return [cell.difference for row in self.rows for cell in row.cells if cell.difference is not None]
+
+    @property
     def num_tests(self) -> int:
         """Number of differences that were tested, for Holm's correction."""
-        return sum(cell.difference is not None for row in self.rows for cell in row.cells)
+        return len(self._differences())
 
     def findings(self) -> list[str]:
-        """A sentence per main metric and model: which differences are real, and which may be chance."""
+        """A sentence per main metric and model: which differences are real, which hold for these items alone, and which may
+        be chance."""
         sentences = []
         for row in self.rows:
             for label, cell in zip(self.models, row.cells, strict=True):
@@ -88,7 +98,7 @@ class Comparison:
                     sentences.append(f"{row.evaluator} {row.metric}: {label} is {word} {row.reference} by {interval}.")
                 else:
                     sentences.append(
-                        f"{row.evaluator} {row.metric}: {label} against {row.reference} {interval}: may be chance."
+                        f"{row.evaluator} {row.metric}: {label} against {row.reference} {interval}: {d.verdict}."
                     )
         return sentences
 
@@ -103,7 +113,7 @@ class Comparison:
                         {
                             "model": label, "metric": asdict(cell.metric) if cell.metric else None,
                             "reason": cell.reason or None,
-                            "difference": {**asdict(cell.difference), "real": cell.difference.real} if cell.difference else None,
+                            "difference": _difference_to_json(cell.difference),
                         }
                         for label, cell in zip(self.models, row.cells, strict=True)
                     ],
@@ -112,6 +122,12 @@ class Comparison:
             ],
             "findings": self.findings(), "notes": list(self.notes),
         }  # fmt: skip
+
+
+def _difference_to_json(difference: Difference | None) -> dict[str, Any] | None:
+    if difference is None:
+        return None
+    return {**asdict(difference), "real": difference.real, "verdict": difference.verdict}
 
 
 def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
@@ -143,7 +159,7 @@ def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
                 metrics[key] = asdict(Metric(float(np.mean(values)), num_items=first["metrics"][key]["num_items"]))
             metrics[key] |= {"spread": float(np.std(values, ddof=1)), "num_seeds": len(values)}
         results[name] = {**first, "metrics": metrics}
-    return ModelResults(label, results, scores)
+    return ModelResults(label, results, scores, len(runs))
 
 
 def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False) -> Comparison:
@@ -234,7 +250,8 @@ def _cell(model: ModelResults, reference: ModelResults, name: str, key: str, not
             f"{name} ran with other options on {model.label} than on {reference.label}; compared on common items."
         )
     try:
-        return replace(cell, difference=compare(scores, reference_scores, _SEED))
+        training_runs = min(model.training_runs, reference.training_runs)
+        return replace(cell, difference=compare(scores, reference_scores, _SEED, training_runs=training_runs))
     except DataError as error:
         notes.append(f"{name} {key}, {model.label}: {error}.")
         return cell

@@ -21,6 +21,8 @@ class ModelResults:
     label: str
     results: Mapping[str, Mapping[str, Any]]
     scores: Mapping[str, Mapping[str, Scores]]
+    training_runs: int = 1
+    """Training runs, with a seed each, that the scores were pooled from."""
 
 
 def find_all(arguments: Sequence[str]) -> list[ModelResults]:

@@ -137,7 +137,7 @@ def differences(
         if arm != baseline and seeds:
             for metric in metrics:
                 one, other = (together(scores[name], metric, seeds) for name in (arm, baseline))
-                found[arm, metric] = compare(one, other, _SEED)
+                found[arm, metric] = compare(one, other, _SEED, training_runs=len(seeds))
     return dict(zip(found, holm(list(found.values())), strict=True))
 
 

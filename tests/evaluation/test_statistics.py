@@ -65,10 +65,10 @@ def test_a_real_difference_is_detected_and_the_same_model_shows_none():
     low = (generator.random(500) < 0.5).astype(float)
     high = np.maximum(low, generator.random(500) < 0.1)
     comparisons = holm([compare(scores(high), scores(low), 0), compare(scores(low), scores(low), 0)])
-    assert comparisons[0].real
+    assert comparisons[0].differs
     assert comparisons[0].value == pytest.approx((high - low).mean())
     assert comparisons[0].low < comparisons[0].value < comparisons[0].high
-    assert not comparisons[1].real
+    assert not comparisons[1].differs
     assert (comparisons[1].value, comparisons[1].p) == (0.0, 1.0)
 
 
@@ -78,7 +78,7 @@ def test_pairing_finds_what_two_intervals_hide():
     high = low + 0.02 + generator.normal(0, 0.01, 200)
     one, other = metric(scores(high), 0), metric(scores(low), 0)
     assert one.low < other.high, "the intervals overlap"
-    assert holm([compare(scores(high), scores(low), 0)])[0].real
+    assert holm([compare(scores(high), scores(low), 0)])[0].differs
 
 
 def test_a_test_rejects_no_more_often_than_it_should():
@@ -91,9 +91,10 @@ def test_a_difference_that_one_run_makes_is_not_real():
     items = [str(i) for i in range(400)]
     low = np.random.default_rng(7).random(400)
     rows = [(low + shift).tolist() for shift in (0.3, -0.01, -0.02)]
-    comparison = holm([compare(Scores(items, rows), Scores(items, [low.tolist()] * 3), 0)])[0]
+    comparison = holm([compare(Scores(items, rows), Scores(items, [low.tolist()] * 3), 0, training_runs=3)])[0]
     assert comparison.seeds == (1, 3)
     assert comparison.p_holm < 0.05
+    assert not comparison.differs
     assert not comparison.real
 
 
@@ -125,7 +126,7 @@ def test_a_clear_difference_survives_a_table_of_many_tests():
     low = generator.random(100)
     clear = compare(scores(low + 0.3), scores(low), 0)
     rest = [compare(scores(generator.random(20)), scores(generator.random(20)), n) for n in range(60)]
-    assert holm([clear, *rest])[0].real
+    assert holm([clear, *rest])[0].differs
 
 
 def test_groups_are_swapped_whole_in_rank_correlations_too():
@@ -136,3 +137,64 @@ def test_groups_are_swapped_whole_in_rank_correlations_too():
     comparison = compare(scores(good, targets=targets, groups=groups), scores(bad, targets=targets, groups=groups), 0)
     assert comparison.p < 0.02
     assert comparison.low > 0.3
+
+
+def test_what_one_training_run_shows_is_not_called_real():
+    low = np.random.default_rng(12).random(300)
+    rows = {"values": [(low + shift).tolist() for shift in (0.1, 0.11, 0.12)]}
+    ids = [str(i) for i in range(300)]
+    base = Scores(ids, [low.tolist()] * 3)
+    # Three fine-tunes of one training run do not vary the run.
+    one, several = (holm([compare(Scores(ids, **rows), base, 0, training_runs=n)])[0] for n in (1, 3))
+    assert (one.differs, one.real, one.verdict) == (True, False, "differs on these items; seeds were not varied")
+    assert (several.differs, several.real, several.verdict) == (True, True, "real")
+    same = holm([compare(base, base, 0)])[0]
+    assert (same.differs, same.real, same.verdict) == (False, False, "may be chance")
+
+
+def simulated(generator, items, other_noise):
+    """Cosines of two models and the targets: one in a narrow cone, the other spread out; `other_noise` worsens the second."""
+    targets = generator.normal(size=items)
+    narrow = 0.95 + 0.01 * (targets + 0.8 * generator.normal(size=items))
+    wide = 0.3 * (targets + other_noise * generator.normal(size=items))
+    return scores(narrow, targets=targets.tolist()), scores(wide, targets=targets.tolist())
+
+
+def rejected(trials, items, other_noise):
+    """Share of simulated comparisons with p < 0.05."""
+    generator = np.random.default_rng(13)
+    return np.mean([compare(*simulated(generator, items, other_noise), n).p < 0.05 for n in range(trials)])
+
+
+def test_rank_correlations_of_models_with_other_scales_are_told_apart():
+    assert rejected(12, 150, 1.25) >= 0.6
+
+
+@pytest.mark.slow
+def test_power_and_error_of_the_test_of_rank_correlations():
+    assert rejected(60, 150, 1.25) >= 0.75
+    assert rejected(60, 150, 0.8) <= 0.12
+
+
+def called_different(runs, trials):
+    """Share of comparisons of equal methods that the test calls different: runs differ by chance as much as items do."""
+    generator = np.random.default_rng(14)
+    ids = [str(i) for i in range(300)]
+    found = 0
+    for number in range(trials):
+        items = generator.normal(size=300)
+        one, other = (
+            Scores(
+                ids,
+                [(items + 0.03 * generator.normal() + 0.5 * generator.normal(size=300)).tolist() for _ in range(runs)],
+            )
+            for _ in range(2)
+        )
+        found += holm([compare(one, other, number, training_runs=runs)])[0].differs
+    return found / trials
+
+
+@pytest.mark.slow
+def test_one_seed_calls_equal_methods_different_and_three_hardly_ever():
+    assert called_different(1, 150) >= 0.1
+    assert called_different(3, 150) <= 0.06

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from rexplug import DataError, Metric, Scores
 from rexplug.cli import cli
+from rexplug.cli.comparison import cell_text
 from rexplug.io.atomic import write_json
 from rexplug.report.compare import Comparison, compare_models, pooled, write_comparison
 from rexplug.report.results import find_all, find_results
@@ -38,12 +39,41 @@ def write(folder, values, *, evaluator="toy.search", metric="score", moment="las
     return folder
 
 
+def trained(folder, label, values, seeds=3):
+    """Several training runs of a method, pooled as an ablation pools them; they differ a little."""
+    runs = [write(folder / label / f"seed-{n}", np.asarray(values) + 0.001 * n) for n in range(seeds)]
+    return pooled(label, [find_results(f"x={run}")[0] for run in runs])
+
+
 @pytest.fixture
 def low():
     return np.random.default_rng(0).random(200) * 0.5
 
 
-def test_real_differences_are_found(tmp_path, low):
+NOT_VARIED = "differs on these items; seeds were not varied"
+
+
+def test_differences_over_several_seeds_are_called_real(tmp_path, low):
+    models = [trained(tmp_path, label, low + shift) for label, shift in (("a", 0.0), ("b", 0.1), ("c", -0.1))]
+    comparison = compare_models(models)
+    (row,) = comparison.rows
+    assert [cell.difference.verdict for cell in row.cells[1:]] == ["real", "real"]
+    assert comparison.findings()[0].startswith("toy.search score: b is above a by +0.100 (95 %: +0.100 to +0.100, p")
+    write_comparison(comparison, html=tmp_path / "c.html")
+    page = (tmp_path / "c.html").read_text()
+    assert 'class="n better"' in page
+    assert 'class="n worse"' in page
+    assert "the difference is called real" in page
+    assert [cell_text(cell).plain.split("\n")[0][-2:] for cell in row.cells[1:]] == [" +", " -"]
+    assert [str(cell_text(cell).style) for cell in row.cells] == ["", "green", "red"]
+
+
+def test_one_training_run_against_several_is_not_called_real(tmp_path, low):
+    (row,) = compare_models([trained(tmp_path, "a", low), trained(tmp_path, "b", low + 0.1, seeds=1)]).rows
+    assert row.cells[1].difference.verdict == NOT_VARIED
+
+
+def test_differences_of_single_training_runs_hold_for_these_items_alone(tmp_path, low):
     generator = np.random.default_rng(1)
     write(tmp_path / "all" / "a", low)
     write(tmp_path / "all" / "b", low + 0.1)
@@ -53,11 +83,19 @@ def test_real_differences_are_found(tmp_path, low):
     assert [model.label for model in models] == ["a", "b", "c", "d"]
     comparison = compare_models(models)
     (row,) = comparison.rows
-    assert [cell.difference is not None and cell.difference.real for cell in row.cells] == [False, True, False, False]
+    assert [cell.difference and cell.difference.verdict for cell in row.cells] == [
+        None,
+        NOT_VARIED,
+        "may be chance",
+        None,
+    ]
+    assert not any(cell.difference.real for cell in row.cells if cell.difference)
     assert row.cells[3].reason == "it cannot"
     assert comparison.num_tests == 2
     first, second = comparison.findings()
-    assert first.startswith("toy.search score: b is above a by +0.100 (95 %: +0.100 to +0.100, p < 0.001 after Holm)")
+    assert first == (
+        f"toy.search score: b against a +0.100 (95 %: +0.100 to +0.100, p < 0.001 after Holm): {NOT_VARIED}."
+    )
     assert second.endswith("may be chance.")
 
 
@@ -69,8 +107,11 @@ def test_page_and_json_hold_the_same(tmp_path, low):
     page, file = (tmp_path / "c.html").read_text(), json.loads((tmp_path / "c.json").read_text())
     assert "<i>" not in page
     assert "b&lt;i&gt;" in page
-    assert "real" in page
-    assert file["rows"][0]["cells"][1]["difference"]["real"] is True
+    assert NOT_VARIED in page
+    assert 'class="n better' not in page
+    assert "No difference is called real" in page
+    difference = file["rows"][0]["cells"][1]["difference"]
+    assert (difference["real"], difference["verdict"]) == (False, NOT_VARIED)
     assert file["findings"] == comparison.findings()
 
 
@@ -81,7 +122,7 @@ def test_the_reference_is_the_first_model_that_has_the_metric(tmp_path, low):
     models = [find_results(str(tmp_path / name))[0] for name in ("bm25", "a", "b")]
     (row,) = compare_models(models).rows
     assert row.reference == "a"
-    assert row.cells[2].difference.real
+    assert row.cells[2].difference.differs
 
 
 def test_a_run_gives_its_last_moment_or_the_one_asked_for(tmp_path, low):
@@ -175,7 +216,12 @@ def test_the_command_prints_table_and_findings(tmp_path, low):
         write(tmp_path / "all" / name, low + shift)
     done = CliRunner().invoke(cli, ["compare", str(tmp_path / "all"), "--html", str(tmp_path / "x.html")])
     assert done.exit_code == 0, done.output
-    assert "b is above a by +0.100" in done.output
+    assert f"b against a +0.100 (95 %: +0.100 to +0.100, p < 0.001 after Holm): {NOT_VARIED}." in done.output
+    assert " (+)\n" in done.output
+    assert (
+        "(+) and (-): on these items above or below the first model with the metric (paired, 1 tests, Holm); seeds"
+        in done.output
+    )
     assert (tmp_path / "x.html").is_file()
 
 
