@@ -36,9 +36,13 @@ def evaluate(
     seed: int | None = None,
     precision: str | Sequence[str] | None = None,
     options: Mapping[str, Any] | None = None,
+    fresh: bool = False,
     progress: Progress | None = None,
 ) -> list[ModelResults]:
-    """Measure models on the same items. Results are kept in `out/MODEL/EVALUATOR.json` and not computed again.
+    """Measure models on the same items.
+
+    Results are kept in `out/MODEL/EVALUATOR.json` and not computed again until something that decides them changes: files and
+    options of the model, options, code and data of the evaluator, held-out texts, rexplug's code of evaluations, a library.
 
     Args:
         models: runs, folders, hub names, `bm25`, `tfidf`, or `random:FOLDER` (the same architecture with random weights); a
@@ -56,6 +60,7 @@ def evaluate(
             both every model is measured in each, so that `compare` says what bf16 changes; labels in bf16 end with `-bf16`.
         options: how all encoders are used, where a mapping among `models` does not say otherwise: `prompt`, `query_prompt`,
             `document_prompt`, `max_tokens`, `similarity`, `batch_tokens`. What is left out is as the model's own files say.
+        fresh: compute every result again, also one that is stored and still valid.
         progress: receives what happens, also which evaluators of a suite are left out because their data is missing.
 
     Returns:
@@ -96,7 +101,7 @@ def evaluate(
         measured_on = evaluation_data_of(recipe, RunDirectory(root), reporter)
         for evaluator in evaluators:
             check_component(evaluator)
-    return evaluate_models(distinct(in_precisions(specs, precisions)), evaluators, measured_on, folder, reporter)
+    return evaluate_models(distinct(in_precisions(specs, precisions)), evaluators, measured_on, folder, reporter, fresh=fresh)
 
 
 def _precisions(value: str | Sequence[str] | None) -> list[EvaluationPrecision]:

@@ -47,6 +47,7 @@ from rexplug.cli import terminal
 @click.option(
     "--batch-tokens", type=click.IntRange(min=64), help="Tokens of a batch; by the device's memory by default."
 )
+@click.option("--fresh", is_flag=True, help="Compute every result again, also one that is stored and still valid.")
 @click.option("--all-metrics", is_flag=True, help="Show and compare every metric, not only the main ones.")
 @click.option("--quiet", is_flag=True, help="Print only errors and the table.")
 def evaluate(
@@ -65,6 +66,7 @@ def evaluate(
     max_tokens: int | None,
     similarity: str | None,
     batch_tokens: int | None,
+    fresh: bool,
     all_metrics: bool,
     quiet: bool,
 ) -> None:
@@ -109,6 +111,7 @@ def evaluate(
                 "similarity": similarity,
                 "batch_tokens": batch_tokens,
             },
+            fresh=fresh,
             progress=progress,
         )
     comparison = api.compare(results, all_metrics=all_metrics)

@@ -115,7 +115,7 @@ class EvaluationContext(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where the evaluator may keep files between calls."""
+        """Where the evaluator may keep files between calls; empty once anything that decides its result has changed."""
         ...
 
     @property

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,21 +26,17 @@ from rexplug.components import (
     TaggingTask,
 )
 from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError, brief
-from rexplug.io.atomic import write_json, write_text
+from rexplug.evaluation.identity import model_identity, result_key
+from rexplug.io.atomic import remove, write_json, write_text
+from rexplug.io.file_content import content_hashes, files_below
 from rexplug.plugins.calls import evaluate_model, owner, score_document
-from rexplug.plugins.declarations import input_files
+from rexplug.plugins.declarations import option_files
 from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
 from rexplug.run_directory import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rexplug.evaluation.models import Model
-
-FORMAT = 1
-"""Version of how results are computed and written; stored results of another version are not used."""
-_PACKAGES = ("torch", "transformers", "mteb", "scikit-learn")
+    from rexplug.evaluation.models import Model, ModelSpec
 
 
 class EvaluationObserver(Protocol):
@@ -77,13 +72,17 @@ class EvaluationData:
     tokenizer: Path | None = None
 
     def fingerprint(self) -> str:
-        """Hash of documents, seed and scorer."""
-        scorer = self.scorer.dump() if self.scorer else None
-        digest = hashlib.sha256(json.dumps([self.seed, scorer, PluginCode({}).of([self.scorer])]).encode())
+        """Hash of documents, seed and scorer, with the files that the scorer reads."""
+        content: list[Any] = [self.seed]
+        if self.scorer is not None:
+            content += [self.scorer.dump(), PluginCode({}).of([self.scorer]), content_hashes(option_files([self.scorer]))]
+            content += content_hashes(files_below(self.tokenizer), self.tokenizer) if self.tokenizer else []
+        digest = hashlib.sha256(json.dumps(content).encode())
         for name, documents in self.held_out.items():
             digest.update(name.encode())
             for document in documents:
-                digest.update(hashlib.sha256(f"{document.id}\n{document.text}".encode()).digest())
+                fields = [document.id, document.text, document.url, document.metadata]
+                digest.update(hashlib.sha256(json.dumps(fields, default=str).encode()).digest())
         return digest.hexdigest()[:16]
 
 
@@ -156,28 +155,32 @@ class Context:
 
 def evaluate(
     evaluators: Sequence[Evaluator],
-    load: Callable[[], Model],
+    spec: ModelSpec,
     data: EvaluationData,
     *,
     name: str,
     folder: Path,
     progress: Progress,
+    tokenizer: Path | None = None,
     observer: EvaluationObserver | None = None,
+    fresh: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Run every evaluator on a model.
 
     Writes `folder/<evaluator>.json`, and scores of single items to `folder/<evaluator>.scores`. A result that is stored there
-    already is used if model, evaluator, data and library versions are the same. A result whose evaluator does not apply to
-    the model holds `not_applicable`, the reason, instead of metrics.
+    already is used if nothing that decides it has changed (`rexplug.evaluation.identity`). A result whose evaluator does not
+    apply to the model holds `not_applicable`, the reason, instead of metrics.
 
     Args:
         evaluators: what is measured.
-        load: loads the model; not called if there are no evaluators.
+        spec: the model. One in a folder is not loaded if all results are stored.
         data: what it is measured on.
         name: of the model, or the moment in a run.
         folder: where results go.
         progress: updated after each evaluator.
+        tokenizer: the folder of the model's tokenizer, if it is not its own.
         observer: is told what is measured and how long it took.
+        fresh: compute every result, also one that is stored.
 
     Returns:
         Label of the evaluator -> the content of its file.
@@ -192,23 +195,29 @@ def evaluate(
     if not evaluators:
         return results
     progress.start(f"evaluate {name}", len(evaluators), "evaluators")
-    model = load()
-    for note in getattr(model, "notes", ()):
-        progress.note(f"{name}: {note}")
-    data_hash = data.fingerprint()
+    results_exist = not fresh and all((folder / f"{evaluator.label}.json").exists() for evaluator in evaluators)
+    # The files of a model of the hub are known once it is loaded; whether all results are stored, for one in a folder before.
+    model = None if results_exist and isinstance(spec.place, Path) else spec.load(tokenizer)
+    identity, data_hash = model_identity(spec, tokenizer), data.fingerprint()
     failed: dict[str, RexplugError] = {}
-    keys = {evaluator.label: _key(model, evaluator, data_hash) for evaluator in evaluators}
-    stored = _stored(folder, keys)
-    if observer is not None:
-        observer.before(model, [evaluator for evaluator in evaluators if evaluator.label not in stored])
+    keys = {evaluator.label: result_key(identity, evaluator, data_hash) for evaluator in evaluators}
+    stored = {} if fresh else _stored(folder, keys)
+    missing = [evaluator for evaluator in evaluators if evaluator.label not in stored]
+    if missing:
+        model = model or spec.load(tokenizer)
+        for note in getattr(model, "notes", ()):
+            progress.note(f"{name}: {note}")
+        if observer is not None:
+            observer.before(model, missing)
     for number, evaluator in enumerate(evaluators):
         label = evaluator.label
         if label in stored:
             results[label] = stored[label]
         else:
+            assert model is not None
             try:
                 with nullcontext() if model.precision is None else _exact_products():
-                    results[label] = _measure(evaluator, model, data, name, folder, keys[label])
+                    results[label] = _measure(evaluator, model, data, name, folder, keys[label], fresh)
             except RexplugError as error:
                 failed[label] = error
                 progress.update(number + 1)
@@ -246,10 +255,15 @@ def _main_metric(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _measure(
-    evaluator: Evaluator, model: Model, data: EvaluationData, name: str, folder: Path, key: str
+    evaluator: Evaluator, model: Model, data: EvaluationData, name: str, folder: Path, key: str, fresh: bool
 ) -> dict[str, Any]:
     started = time.monotonic()
-    context = Context(model, data, folder / "files" / evaluator.label)
+    # What mteb or a plugin keeps from one call to the next is of use only while the key is the same.
+    files = folder / "files" / evaluator.label
+    context = Context(model, data, files / key)
+    for path in files.iterdir() if files.is_dir() else ():
+        if fresh or path.name != key:
+            remove(path)
     context.folder.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {
         "evaluator": evaluator.name,
@@ -328,20 +342,3 @@ def read_scores(folder: Path, label: str) -> dict[str, Scores]:
         return {name: Scores(**fields) for name, fields in read_json(path)["scores"].items()}
     except (TypeError, KeyError):
         raise DataError(f"{path} holds no scores; remove it and evaluate again") from None
-
-
-def _key(model: Model, evaluator: Evaluator, data_hash: str) -> str:
-    """Hash of all that decides a result: model, evaluator with its options, code and files, data, and library versions."""
-    digest = hashlib.sha256()
-    versions = [FORMAT, *(version(package) for package in _PACKAGES)]
-    code = PluginCode({}).of([evaluator])
-    digest.update(json.dumps([model.revision, evaluator.dump(), code, data_hash, versions], sort_keys=True).encode())
-    for path in input_files(evaluator):
-        digest.update(str(path.name).encode())
-        digest.update(_file_hash(path))
-    return digest.hexdigest()[:16]
-
-
-def _file_hash(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

@@ -1,7 +1,8 @@
 """Runs mteb tasks on our models, without network and without output on the terminal.
 
-mteb takes a stored result instead of computing one where name and revision of model and task are the same: the revision
-of a model is the hash of its weights, that of a task the hash of its data.
+mteb takes a stored result instead of computing one where name and revision of model and task are the same. The revision of a
+model does not tell everything that decides its embeddings, so results and predictions are stored in a folder that the harness
+keeps apart by the key of our result (`rexplug.evaluation.identity`).
 """
 
 from __future__ import annotations

@@ -22,9 +22,16 @@ if TYPE_CHECKING:
 
 
 def evaluate_models(
-    names: Sequence[ModelSpec], evaluators: Sequence[Evaluator], data: EvaluationData, out: Path, progress: Progress
+    names: Sequence[ModelSpec],
+    evaluators: Sequence[Evaluator],
+    data: EvaluationData,
+    out: Path,
+    progress: Progress,
+    *,
+    fresh: bool = False,
 ) -> list[ModelResults]:
-    """Evaluate every model on the same items. Results are written to `out/<model>/`, and read from there if nothing changed.
+    """Evaluate every model on the same items. Results are written to `out/<model>/`, and read from there if nothing
+    that decides them changed (unless `fresh`).
 
     Raises:
         RexplugError: a model or data cannot be read.
@@ -34,8 +41,8 @@ def evaluate_models(
 
     for name in names:
         evaluate(
-            evaluators, name.load, data, name=name.label, folder=out / name.label, progress=progress,
-            observer=EvaluationForecast(name.label, progress),
+            evaluators, name, data, name=name.label, folder=out / name.label, progress=progress,
+            observer=EvaluationForecast(name.label, progress), fresh=fresh,
         )  # fmt: skip
     labels = {evaluator.label for evaluator in evaluators}
     models = []

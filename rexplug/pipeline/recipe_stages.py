@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rexplug.components import Component, Evaluator
+from rexplug.evaluation.identity import evaluation_code, library_versions, model_files
 from rexplug.evaluation.models import ModelSpec
 from rexplug.pipeline.stage_work import StageWork
 from rexplug.pipeline.stages import Stage
@@ -18,7 +20,7 @@ from rexplug.pipeline.stamps import (
     folder_stamps,
     source_stamps,
 )
-from rexplug.plugins.declarations import all_input_files, evaluator_label, file_versions, input_files
+from rexplug.plugins.declarations import all_input_files, evaluator_label, file_versions, input_files, option_files
 from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
@@ -71,16 +73,36 @@ class RecipeStages:
         work: Callable[[], Any],
         inputs: Mapping[str, Any],
         components: Iterable[Component | None] = (),
+        *,
+        core: bool = False,
+        elsewhere: Sequence[Path] = (),
         **options: Any,
     ) -> Stage:
-        """A stage whose result is decided by `inputs` and by the code of `components`."""
+        """A stage whose result is decided by `inputs`, by the code of `components` and by the files that their options name.
+
+        Args:
+            name: of the stage.
+            work: does it.
+            inputs: what decides the result.
+            components: the components that take part.
+            core: whether the core's code of evaluations decides the result too.
+            elsewhere: files that a stage before this one depends on already.
+            options: fields of the stage.
+        """
         used = list(components)
+
+        def code(plugins: PluginCode) -> dict[str, str]:
+            return {**plugins.of(used), **(evaluation_code() if core else {})}
+
         decisive = {
             **inputs,
-            "plugins": self._code.of(used),
+            "plugins": code(self._code),
             "format": FORMATS.get(name) or FORMATS[name.partition(".")[0]],
         }
-        return Stage(name, decisive, work, code=lambda: PluginCode(self._plugins).of(used), **options)
+        # Left out where there are none, so that stages from before they were looked at stay done.
+        if files := [path for path in option_files(used) if path not in elsewhere]:
+            decisive["option_files"] = file_stamps(files)
+        return Stage(name, decisive, work, code=lambda: code(PluginCode(self._plugins)), **options)
 
     def _relevance(self) -> list[Stage]:
         """The stage that trains the relevance classifier, if the recipe has one."""
@@ -180,6 +202,7 @@ class RecipeStages:
             # When training saves, evaluates or gives up does not change its result.
             {"phase": phase.fingerprint_options()},
             (phase.mixing, phase.masking),
+            elsewhere=option_files(self.recipe.scorers),
             after=(before,),
             outputs=(folder,),
             recorded=(folder / "positions.log",),
@@ -195,6 +218,7 @@ class RecipeStages:
             partial(self.work.evaluate, moment),
             self._evaluation_inputs(),
             [*self.recipe.evaluators, self.recipe.evaluation_scorer],
+            core=True,
             after=(after,),
             outputs=(folder,),
             recorded=(folder,),
@@ -206,13 +230,18 @@ class RecipeStages:
         recipe, run = self.recipe, self.run
         if not recipe.baselines:
             return []
-        models = [folder_stamps(ModelSpec.parse(baseline.model).what, MODEL_FILES) for baseline in recipe.baselines]
+        specs = [ModelSpec.of(baseline) for baseline in recipe.baselines]
+        # A model of the hub may be on this machine only after the stage.
+        models = [
+            file_stamps([path for _, path in model_files(spec)]) if isinstance(spec.place, Path) else {} for spec in specs
+        ]
         written = [baseline.model_dump(mode="json") for baseline in recipe.baselines]
         stage = self._stage(
             "evaluate.baselines",
             self.work.evaluate_baselines,
             {"baselines": written, "models": models, **self._evaluation_inputs()},
             [*recipe.evaluators, recipe.evaluation_scorer],
+            core=True,
             after=("tokenize",),
             outputs=(run.baselines,),
             recorded=(run.baselines,),
@@ -227,6 +256,7 @@ class RecipeStages:
             "evaluators": [evaluator.dump() for evaluator in evaluators],
             "files": [file_stamps(input_files(evaluator)) for evaluator in evaluators],
             "salience": scorer.dump() if scorer is not None else None,
+            "libraries": library_versions(),
         }
         # Left out where it is fp32, so that evaluations from before there was a choice stay done.
         if self.recipe.evaluation.precision != "fp32":

@@ -38,6 +38,12 @@ def allowed_changes(stage: Stage, recorded: Mapping[str, Any], allow: Sequence[s
 def describe_change(change: str) -> str:
     """A change of a stage's inputs as a clause that may follow "because"."""
     path, _, values = change.partition(": ")
+    if path == "plugins.rexplug":
+        return "rexplug's own code of evaluations changed"
+    if path.startswith("option_files"):
+        # Size and modification time of a file are compared one by one.
+        file = path.removeprefix("option_files").removeprefix(".").removesuffix(".0").removesuffix(".1")
+        return f"the file {file} changed" if file else "the files that options name are looked at"
     if path.startswith("plugins.") and "nothing" not in values.split(" -> "):
         return f"the code of plugin '{path.removeprefix('plugins.')}' changed ({values})"
     if path == "format":

@@ -178,8 +178,8 @@ class StageWork:
         try:
             results = evaluate(
                 self.recipe.evaluators,
-                lambda: ModelSpec(moment, str(checkpoint), self.recipe.evaluation.precision).load(self.run.tokenizer),
-                self.evaluation_data(), name=moment, folder=self.run.evaluation / moment, progress=self.progress,
+                ModelSpec(moment, str(checkpoint), self.recipe.evaluation.precision), self.evaluation_data(), name=moment,
+                folder=self.run.evaluation / moment, progress=self.progress, tokenizer=self.run.tokenizer,
             )  # fmt: skip
         except EvaluatorsFailed as error:
             raise EvaluatorsFailed(str(error), _main_metrics(error.results)) from None
@@ -197,7 +197,7 @@ class StageWork:
         for name in distinct(specs):
             try:
                 results: Mapping[str, Mapping[str, Any]] = evaluate(
-                    self.recipe.evaluators, name.load, data, name=name.label,
+                    self.recipe.evaluators, name, data, name=name.label,
                     folder=self.run.baselines / name.label, progress=self.progress,
                 )  # fmt: skip
             except RexplugError as error:

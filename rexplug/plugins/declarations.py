@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import BaseModel
+
 from rexplug.components import (
     Component,
     CorpusFilter,
@@ -22,7 +24,9 @@ from rexplug.components import (
     TokenBatch,
     TokenizedDocument,
 )
+from rexplug.components.base import components_in
 from rexplug.errors import PluginError, brief
+from rexplug.io.file_content import files_below
 from rexplug.plugins.calls import PluginCall, owner, require_array, require_document
 
 if TYPE_CHECKING:
@@ -54,6 +58,40 @@ def input_files(component: DocumentSource | Labeller | Evaluator) -> list[Path]:
         if not isinstance(path, Path):
             raise _unexpected(component, "inputs", paths, "a sequence of pathlib.Path")
     return paths
+
+
+def option_files(components: Iterable[Component | None]) -> list[Path]:
+    """The files that options name by their path: word lists, models, tables. Options of options count too.
+
+    Of a folder all files in it count. What a source, labeller or evaluator names in `inputs()` is left out, and so is a folder
+    with any of that: what it reads there is known. A path at which there is nothing is left out.
+    """
+    found: dict[Path, None] = {}
+    for component in components_in(components):
+        declared: set[Path] = set()
+        if isinstance(component, DocumentSource | Labeller | Evaluator):
+            declared = set(input_files(component))
+        for path in _paths_in(getattr(component, name, None) for name in type(component).model_fields):
+            if path in declared or any(path in other.parents for other in declared):
+                continue
+            if path.is_file():
+                found[path] = None
+            elif path.is_dir():
+                found |= dict.fromkeys(files_below(path))
+    return list(found)
+
+
+def _paths_in(values: Iterable[Any]) -> Iterator[Path]:
+    """The paths among values, their collections and their sections; components are left to `components_in`."""
+    for value in values:
+        if isinstance(value, Path):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _paths_in(value.values())
+        elif isinstance(value, list | tuple | set | frozenset):
+            yield from _paths_in(value)
+        elif isinstance(value, BaseModel) and not isinstance(value, Component):
+            yield from _paths_in(getattr(value, name, None) for name in type(value).model_fields)
 
 
 def file_versions(source: DocumentSource) -> dict[str, list[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -65,6 +65,15 @@ class PluginCode:
         if root not in self._hashes:
             self._hashes[root] = _files_hash(root)
         return self._hashes[root]
+
+
+def core_code(packages: Sequence[str]) -> str:
+    """Hash of the files of some packages of the core, such as `evaluation`."""
+    folder = Path(__file__).parents[1]
+    digest = hashlib.blake2b(digest_size=8)
+    for package in packages:
+        digest.update(_files_hash(folder / package).encode())
+    return digest.hexdigest()
 
 
 def _roots(component: type) -> Iterator[tuple[str, Path | type]]:

@@ -29,7 +29,7 @@ class Fixed(Evaluator):
 
 def run(evaluators, folder, tmp_path, documents):
     return evaluate(
-        evaluators, ModelSpec("initial", str(folder)).load, EvaluationData({"web": documents}, 3), name="initial",
+        evaluators, ModelSpec("initial", str(folder)), EvaluationData({"web": documents}, 3), name="initial",
         folder=tmp_path / "initial", progress=Silent(),
     )  # fmt: skip
 
@@ -118,7 +118,7 @@ def test_a_result_is_computed_once_until_something_changes(model_folder, tmp_pat
     run([Counted(file=file, value=0.25)], model_folder, tmp_path, documents[1:])  # other data
     assert len(Counted.calls) == 4
     evaluate(
-        [Counted(file=file, value=0.25)], ModelSpec("x", f"random:{model_folder}").load, EvaluationData({"web": documents[1:]}, 3),
+        [Counted(file=file, value=0.25)], ModelSpec("x", f"random:{model_folder}"), EvaluationData({"web": documents[1:]}, 3),
         name="x", folder=tmp_path / "initial", progress=Silent(),
     )  # fmt: skip
     assert len(Counted.calls) == 5  # another model
@@ -127,7 +127,7 @@ def test_a_result_is_computed_once_until_something_changes(model_folder, tmp_pat
 def test_a_result_in_bf16_is_another_result(model_folder, tmp_path, documents):
     def measure(precision):
         return evaluate(
-            [Fixed()], ModelSpec("x", str(model_folder), precision).load, EvaluationData({"web": documents}, 3), name="x",
+            [Fixed()], ModelSpec("x", str(model_folder), precision), EvaluationData({"web": documents}, 3), name="x",
             folder=tmp_path, progress=Silent(),
         )["toy.fixed"]  # fmt: skip
 
@@ -159,7 +159,7 @@ def test_products_are_exact_while_models_are_evaluated(model_folder, tmp_path, d
 
 def test_a_result_says_why_an_evaluator_does_not_apply(tmp_path, documents):
     results = evaluate(
-        [MaskedRecovery()], ModelSpec("bm25", "bm25").load, EvaluationData({"web": documents}, 3), name="bm25", folder=tmp_path,
+        [MaskedRecovery()], ModelSpec("bm25", "bm25"), EvaluationData({"web": documents}, 3), name="bm25", folder=tmp_path,
         progress=Silent(),
     )  # fmt: skip
     assert results["masked_recovery"]["not_applicable"] == "bm25 compares words; it has no tokens"

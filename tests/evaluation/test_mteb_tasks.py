@@ -23,7 +23,7 @@ def run(folder, model_folder, tmp_path):
     evaluator = Mteb(folder=folder)
     evaluator.check()
     found = evaluate(
-        [evaluator], ModelSpec("m", str(model_folder)).load, EvaluationData({}, 1), name="m", folder=tmp_path / "out",
+        [evaluator], ModelSpec("m", str(model_folder)), EvaluationData({}, 1), name="m", folder=tmp_path / "out",
         progress=Silent(),
     )  # fmt: skip
     return found[f"mteb.{folder.name}"]
