@@ -126,13 +126,32 @@ def built_in(code: str) -> Language:
     return read_language(_FOLDER / f"{code}.yaml")
 
 
-@cache
 def chosen(codes: tuple[str, ...], files: tuple[Path, ...]) -> Sequence[Language]:
-    """The languages with `codes` (all if empty), and those of the user's `files`.
+    """The languages with `codes` (all if empty), and those of the user's `files`, which are read again once they change.
 
     Raises:
         DataError: a file cannot be read.
     """
+    return _chosen(codes, files, versions_of(files))
+
+
+def versions_of(files: Sequence[Path]) -> tuple[tuple[int, int] | None, ...]:
+    """Size and modification time of each file, None for a missing one: what is kept of their content is good for these alone."""
+    return tuple(_version(path) for path in files)
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
+
+
+@cache
+def _chosen(
+    codes: tuple[str, ...], files: tuple[Path, ...], versions: tuple[tuple[int, int] | None, ...]
+) -> Sequence[Language]:
     return tuple(built_in(code) for code in codes or CODES) + tuple(read_language(path) for path in files)
 
 

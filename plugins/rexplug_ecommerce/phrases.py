@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from rexplug import fold
-from rexplug_ecommerce.language_files import CODES, Language, built_in, chosen
+from rexplug_ecommerce.language_files import CODES, Language, built_in, chosen, versions_of
 
 Kind = Literal["buy", "label", "price", "measure", "spam", "pitch", "customer", "merchandise", "other"]
 _Place = Literal["words", "bare label", "label", "before number", "after number"]
@@ -105,13 +105,22 @@ class PhraseFinder:
             yield Found(entry.kind, text[start:end])
 
 
-@cache
 def phrase_finder(codes: tuple[str, ...], files: tuple[Path, ...], kinds: tuple[Kind, ...]) -> PhraseFinder:
     """The finder of the phrases of some kinds in the languages with `codes` (all if empty) and those of the user's `files`.
 
     Raises:
         DataError: a file cannot be read.
     """
+    return _phrase_finder(codes, files, kinds, versions_of(files))
+
+
+@cache
+def _phrase_finder(
+    codes: tuple[str, ...],
+    files: tuple[Path, ...],
+    kinds: tuple[Kind, ...],
+    versions: tuple[tuple[int, int] | None, ...],
+) -> PhraseFinder:
     return PhraseFinder(chosen(codes, files), kinds)
 
 

@@ -101,7 +101,9 @@ def evaluate(
         measured_on = evaluation_data_of(recipe, RunDirectory(root), reporter)
         for evaluator in evaluators:
             check_component(evaluator)
-    return evaluate_models(distinct(in_precisions(specs, precisions)), evaluators, measured_on, folder, reporter, fresh=fresh)
+    return evaluate_models(
+        distinct(in_precisions(specs, precisions)), evaluators, measured_on, folder, reporter, fresh=fresh
+    )
 
 
 def _precisions(value: str | Sequence[str] | None) -> list[EvaluationPrecision]:

@@ -53,7 +53,7 @@ class Decontaminate(CorpusFilter):
 
     def matches(self, texts: Sequence[str]) -> list[list[Match]]:
         """For each text, what it shares with each evaluator of whose texts it holds too much."""
-        return _index(str(self.index)).matches(texts, _thresholds(self.options))
+        return _index(self.index).matches(texts, _thresholds(self.options))
 
 
 def _thresholds(options: Decontamination) -> Thresholds:
@@ -61,8 +61,14 @@ def _thresholds(options: Decontamination) -> Thresholds:
     return Thresholds(options.hits, options.share, fuzzy.share, fuzzy.shortest)
 
 
+def _index(folder: Path) -> Index:
+    """The index in a folder, read again once another was written there."""
+    stat = (folder / "about.json").stat()
+    return _index_of_version(str(folder), stat.st_ino, stat.st_mtime_ns)
+
+
 @lru_cache(maxsize=2)
-def _index(folder: str) -> Index:
+def _index_of_version(folder: str, inode: int, modified: int) -> Index:
     return Index(Path(folder))
 
 

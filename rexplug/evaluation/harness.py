@@ -75,7 +75,11 @@ class EvaluationData:
         """Hash of documents, seed and scorer, with the files that the scorer reads."""
         content: list[Any] = [self.seed]
         if self.scorer is not None:
-            content += [self.scorer.dump(), PluginCode({}).of([self.scorer]), content_hashes(option_files([self.scorer]))]
+            content += [
+                self.scorer.dump(),
+                PluginCode({}).of([self.scorer]),
+                content_hashes(option_files([self.scorer])),
+            ]
             content += content_hashes(files_below(self.tokenizer), self.tokenizer) if self.tokenizer else []
         digest = hashlib.sha256(json.dumps(content).encode())
         for name, documents in self.held_out.items():

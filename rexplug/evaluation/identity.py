@@ -90,7 +90,9 @@ def model_identity(spec: ModelSpec, tokenizer: Path | None = None) -> dict[str, 
         spec: the model; one of the hub must be on this machine, or its name alone identifies it.
         tokenizer: the folder of the tokenizer that it is loaded with, if it is not its own.
     """
-    use = {field.name: _plain(getattr(spec, field.name)) for field in fields(spec) if field.name not in ("label", "what")}
+    use = {
+        field.name: _plain(getattr(spec, field.name)) for field in fields(spec) if field.name not in ("label", "what")
+    }
     files = model_files(spec)
     return {
         **use,

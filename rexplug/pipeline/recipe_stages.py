@@ -233,7 +233,8 @@ class RecipeStages:
         specs = [ModelSpec.of(baseline) for baseline in recipe.baselines]
         # A model of the hub may be on this machine only after the stage.
         models = [
-            file_stamps([path for _, path in model_files(spec)]) if isinstance(spec.place, Path) else {} for spec in specs
+            file_stamps([path for _, path in model_files(spec)]) if isinstance(spec.place, Path) else {}
+            for spec in specs
         ]
         written = [baseline.model_dump(mode="json") for baseline in recipe.baselines]
         stage = self._stage(

@@ -73,7 +73,7 @@ class Boilerplate(CorpusFilter):
 
     def judge(self, document: Document) -> Verdict:
         """Reason: `only boilerplate`; otherwise the text without those lines."""
-        common = _common(str(self.common)) if self.common is not None else frozenset()
+        common = _common(self.common) if self.common is not None else frozenset()
         lines = document.text.splitlines()
         kept = [line for line in lines if not line.strip() or not self._is_boilerplate(line, common)]
         if len(kept) == len(lines):
@@ -95,6 +95,11 @@ def _key(line: str) -> str:
     return hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
+def _common(path: Path) -> frozenset[str]:
+    stat = path.stat()
+    return _common_of_version(str(path), stat.st_size, stat.st_mtime_ns)
+
+
 @lru_cache(maxsize=4)
-def _common(path: str) -> frozenset[str]:
+def _common_of_version(path: str, size: int, modified: int) -> frozenset[str]:
     return frozenset(Path(path).read_text(encoding="utf-8").split())

@@ -68,7 +68,7 @@ class Language(CorpusFilter):
         if self.detector == "langid":
             known = set(_langid().labels)
         else:
-            known = {label.removeprefix("__label__") for label in _model(str(self.model_path())).getLabels("strict")[0]}
+            known = {label.removeprefix("__label__") for label in _model(self.model_path()).getLabels("strict")[0]}
         for language in self.languages:
             if language not in known:
                 close = ", ".join(sorted(known)) if len(known) < 200 else "see its documentation"
@@ -81,7 +81,7 @@ class Language(CorpusFilter):
             shares = dict(_langid().rank(text))
             score = min(1.0, sum(shares.get(language, 0.0) for language in self.languages))
         else:
-            predictions = _model(str(self.model_path())).predict(text.replace("\n", " ") + "\n", -1, 0.0, "strict")
+            predictions = _model(self.model_path()).predict(text.replace("\n", " ") + "\n", -1, 0.0, "strict")
             labels_to_keep = {f"__label__{language}" for language in self.languages}
             score = max(
                 (min(1.0, float(share)) for share, label in predictions if label in labels_to_keep), default=0.0
@@ -98,8 +98,13 @@ def _langid() -> Any:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
+def _model(path: Path) -> Any:
+    stat = path.stat()
+    return _model_of_version(str(path), stat.st_size, stat.st_mtime_ns)
+
+
 @lru_cache(maxsize=4)
-def _model(path: str) -> Any:
+def _model_of_version(path: str, size: int, modified: int) -> Any:
     import fasttext
 
     try:
