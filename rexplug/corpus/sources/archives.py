@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 from rexplug.components import Document
 from rexplug.corpus.sources.charsets import content_type_charset, decoded
@@ -12,8 +12,11 @@ from rexplug.corpus.sources.files import ERROR, Piece, broken, document
 from rexplug.corpus.sources.html import MISSING, PageSource
 from rexplug.corpus.sources.http_bodies import UndecodableBody, body_of
 from rexplug.errors import RexplugError, one_line
-from rexplug.io.compression import READ_ERRORS, DamagedFile
+from rexplug.io.compression import COMPRESSED, READ_ERRORS, DamagedFile, decompressed
 
+_WHOLE = (".bz2", ".zst", ".xz")
+"""Endings of archives that are decompressed before their records are found; warcio decompresses gzip itself, record by record."""
+_WRONG_LENGTH = "a record whose Content-Length is wrong"
 _PAGES = ("text/html", "application/xhtml+xml")
 
 
@@ -21,26 +24,61 @@ class Warc(PageSource):
     """WARC and ARC files, plain or compressed: web pages (their main text, by trafilatura) and conversions to text."""
 
     name: ClassVar[str] = "warc"
-    suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("warc", "arc", "warc.wet") for b in ("", ".gz"))
+    suffixes: ClassVar[tuple[str, ...]] = tuple(
+        f".{a}{b}" for a in ("warc", "arc", "warc.wet") for b in ("", *COMPRESSED)
+    )
 
     def read(self, piece: Piece) -> Iterator[Document]:
-        """Yield a document per page; places are offsets of records in the file, as in crawl indexes."""
+        """Yield a document per page; places are offsets of records in the file, as in crawl indexes.
+
+        Of a file that is not compressed by gzip, or is compressed as a whole, they are offsets in the decompressed file.
+        """
+        path = piece.file.path
+        done = 0
+        with opened(path, decompress=path.lower().endswith(_WHOLE)) as raw:
+            try:
+                for number, page in self._pages(raw, piece):
+                    done = number
+                    yield from page
+                return
+            except _CompressedAsAWhole:
+                pass
+        with opened(path, decompress=False) as raw, decompressed(raw, ".gz") as file:
+            for number, page in self._pages(file, piece):
+                if number > done:
+                    yield from page
+
+    def _pages(self, raw: IO[bytes], piece: Piece) -> Iterator[tuple[int, list[Document]]]:
+        """Yield (number of the record, what it gives) of an open archive."""
         from warcio.archiveiterator import ArchiveIterator
         from warcio.exceptions import ArchiveLoadFailed
 
-        with opened(piece.file.path, decompress=False) as raw:
-            records = ArchiveIterator(raw)
-            reader = records.reader
-            reader.close_decompressor = lambda: None  # its state at the end is looked at below
-            try:
-                for record in _whole(records):
-                    if (page := self._record(record, piece, records.offset)) is not None:
-                        yield page
-            except ArchiveLoadFailed as error:
-                raise DamagedFile(one_line(error, 200)) from None
-            # warcio takes data that cannot be decompressed, and a file that breaks off, for the end.
-            if reader.decompressor is not None and not reader.decompressor.eof and reader.num_block_read:
-                raise DamagedFile("it breaks off inside a compressed record")
+        records = ArchiveIterator(raw)
+        records.INC_RECORD = ""  # its warning on standard error; counted below
+        reader = records.reader
+        reader.close_decompressor = lambda: None  # its state at the end is looked at below
+        number = num_wrong = 0
+        try:
+            for number, record in enumerate(_whole(records), 1):
+                page = self._record(record, piece, records.offset)
+                wrong = (
+                    [broken(piece.file, f"before {records.offset}", _WRONG_LENGTH)]
+                    if records.err_count > num_wrong
+                    else []
+                )
+                num_wrong = records.err_count
+                yield number, [*wrong, *([page] if page is not None else [])]
+        except ArchiveLoadFailed as error:
+            if "non-chunked gzip" in str(error):
+                raise _CompressedAsAWhole from None
+            raise DamagedFile(one_line(error, 200)) from None
+        # warcio takes data that cannot be decompressed, and a file that breaks off, for the end.
+        if reader.decompressor is not None and not reader.decompressor.eof and reader.num_block_read:
+            raise DamagedFile("it breaks off inside a compressed record")
+        if number and _limit(record) > 0:
+            raise DamagedFile(f"it breaks off inside the record at {records.offset}")
+        if not number and piece.file.size and reader.decompressor is None and reader.num_block_read:
+            raise DamagedFile("it does not begin with a record of WARC or ARC")
 
     def _record(self, record: Any, piece: Piece, offset: int) -> Document | None:
         """A record as a document; None for records that are not pages (requests, images, scripts, the crawler's notes)."""
@@ -61,7 +99,7 @@ class Warc(PageSource):
             return broken(piece.file, offset, str(error))
         if len(content) > self.longest:
             return broken(piece.file, offset, f"longer than {self.longest} bytes")
-        if record.raw_stream is not None and getattr(record.raw_stream, "limit", 0) > 0:
+        if _limit(record) > 0:
             raise DamagedFile(f"it breaks off inside the record at {offset}")
         charset = content_type_charset(content_type)
         url = headers.get_header("WARC-Target-URI") or headers.get_header("uri")
@@ -92,4 +130,17 @@ def _whole(records: Any) -> Iterator[Any]:
         except Exception as error:
             reason = one_line(f"{type(error).__name__}: {error}", 200)
             raise DamagedFile(f"the record after byte {records.offset} cannot be read: {reason}") from None
+        if record.format == "warc" and record.length is None:
+            raise DamagedFile(f"the record at {records.offset} has no Content-Length, so that its end cannot be found")
+        if record.format == "arc" and not str(record.rec_headers.get_header("length")).isdigit():
+            raise DamagedFile(f"what is at {records.offset} is no record of WARC or ARC")
         yield record
+
+
+def _limit(record: Any) -> int:
+    """How many bytes of a record were promised and did not come, once it was read to its end."""
+    return getattr(record.raw_stream, "limit", 0) if record.raw_stream is not None else 0
+
+
+class _CompressedAsAWhole(Exception):
+    """An archive is one gzip stream instead of one for each record."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 _MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[!?a-zA-Z]")
+_GZIP = b"\x1f\x8b\x08"
 _READ_SIZE = 1 << 16
 
 
@@ -27,7 +28,9 @@ def body_of(record: Any, most: int) -> bytes:
     stored = _without_chunks(record, most)
     if http is None or len(stored) >= most:
         return stored
-    codings = [name.strip().lower() for name in (http.get_header("Content-Encoding") or "").split(",")]
+    codings = [*_names(http, "content-encoding"), *_names(http, "transfer-encoding")]
+    if not any(name in _DECODERS for name in codings) and stored.startswith(_GZIP):
+        codings = ["gzip"]  # crawlers and servers forget to say it; no page begins so
     content = stored
     for name in reversed(codings):
         decode = _DECODERS.get(name)  # browsers take a body under a name that they do not know as it is
@@ -40,6 +43,12 @@ def body_of(record: Any, most: int) -> bytes:
                 return stored
             raise UndecodableBody(f"a body that is not {name}, which its Content-Encoding says") from error
     return content
+
+
+def _names(http: Any, header: str) -> list[str]:
+    """The values of a header, which may be written several times and hold several each, in lower case."""
+    values = ",".join(value for name, value in http.headers if name.lower() == header)
+    return [name.strip().lower() for name in values.split(",")]
 
 
 class _BrotliStream:
@@ -73,7 +82,7 @@ def _without_chunks(record: Any, most: int) -> bytes:
     from warcio.bufferedreaders import ChunkedDataReader
 
     raw, http = record.raw_stream, record.http_headers
-    is_chunked = http is not None and "chunked" in (http.get_header("Transfer-Encoding") or "").lower()
+    is_chunked = http is not None and "chunked" in _names(http, "transfer-encoding")
     stream = ChunkedDataReader(raw) if is_chunked else raw
     parts, missing = [], most
     while missing > 0 and (part := stream.read(min(missing, _READ_SIZE))):
