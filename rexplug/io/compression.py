@@ -24,8 +24,8 @@ LONGEST_LINE = 64_000_000
 """Characters of a line of a file that is read line by line."""
 _READ_SIZE = 1 << 16
 _SIGNATURES = {
-    b"\x1f\x8b\x08": "gzip (.gz)", b"BZh": "bzip2 (.bz2)", b"\x28\xb5\x2f\xfd": "zstd (.zst)", b"\xfd7zXZ\0": "xz (.xz)",
-    b"PK\x03\x04": "zip, which is not read",
+    b"\x1f\x8b\x08": "compressed by gzip (.gz)", b"BZh": "compressed by bzip2 (.bz2)", b"\x28\xb5\x2f\xfd": "compressed by zstd (.zst)",
+    b"\xfd7zXZ\0": "compressed by xz (.xz)", b"PK\x03\x04": "a zip archive", b"PAR1": "Parquet", b"ARROW1": "Arrow",
 }  # fmt: skip
 
 
@@ -68,8 +68,8 @@ def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
     return cast("IO[bytes]", io.BufferedReader(_BoundedStream(inner, raw), 1 << 20))
 
 
-def compression_of(head: bytes) -> str | None:
-    """How a file is compressed by its first 6 bytes, and the ending of a name that says so; None for a text."""
+def what_begins_with(head: bytes) -> str | None:
+    """What a file is by its first 6 bytes, if it is compressed or made of columns; None for a text."""
     return next((name for signature, name in _SIGNATURES.items() if head.startswith(signature)), None)
 
 

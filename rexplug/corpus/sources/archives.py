@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any, ClassVar
 
 from rexplug.components import Document
@@ -55,6 +55,7 @@ class Warc(PageSource):
 
         records = ArchiveIterator(raw)
         records.INC_RECORD = ""  # its warning on standard error; counted below
+        records.loader.parse_record_stream = _refusing_cut_headers(records.loader.parse_record_stream)
         reader = records.reader
         reader.close_decompressor = lambda: None  # its state at the end is looked at below
         number = num_wrong = 0
@@ -125,16 +126,32 @@ def _whole(records: Any) -> Iterator[Any]:
             record = next(records)
         except StopIteration:
             return
-        except (ArchiveLoadFailed, RexplugError, *READ_ERRORS):
+        except (ArchiveLoadFailed, DamagedFile, RexplugError, *READ_ERRORS):
             raise
         except Exception as error:
             reason = one_line(f"{type(error).__name__}: {error}", 200)
             raise DamagedFile(f"the record after byte {records.offset} cannot be read: {reason}") from None
+        if record.format == "warc" and not record.rec_headers.headers:
+            raise DamagedFile(f"what is at {records.offset} is no record of WARC or ARC")
         if record.format == "warc" and record.length is None:
             raise DamagedFile(f"the record at {records.offset} has no Content-Length, so that its end cannot be found")
         if record.format == "arc" and not str(record.rec_headers.get_header("length")).isdigit():
             raise DamagedFile(f"what is at {records.offset} is no record of WARC or ARC")
         yield record
+
+
+def _refusing_cut_headers(parse: Callable[..., Any]) -> Callable[..., Any]:
+    """warcio's parser of records, which takes a file that ends within a header for one that ends before it."""
+
+    def checked(stream: Any, line: bytes | None = None, *rest: Any) -> Any:
+        try:
+            return parse(stream, line, *rest)
+        except EOFError:
+            if line is None:
+                raise
+            raise DamagedFile("it breaks off inside the header of its last record") from None
+
+    return checked
 
 
 def _limit(record: Any) -> int:

@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 
 from rexplug.corpus.sources.local_files import LEFT_OUT, printable
 from rexplug.errors import DataError, RexplugError, one_line
-from rexplug.io.compression import COMPRESSED, READ_ERRORS, DamagedFile, StorageError, compression_of, decompressed
+from rexplug.io.compression import COMPRESSED, READ_ERRORS, DamagedFile, StorageError, decompressed, what_begins_with
 
 _READ_SIZE = 1 << 20
 """Bytes that are asked of the disk or the store at once."""
@@ -140,16 +140,16 @@ def opened(path: str, *, decompress: bool = True) -> Iterator[IO[bytes]]:
     """Open the bytes of a file, decompressed by its name.
 
     Raises:
-        DamagedFile: the file breaks off or cannot be decompressed, now or while it is open, or it is compressed and its name does
-            not say so. (Decompressors and parsers raise errors of their own that do not name the file.)
+        DamagedFile: the file breaks off or cannot be decompressed, now or while it is open, or it is compressed or Parquet and
+            its name does not say so. (Decompressors and parsers raise errors of their own that do not name the file.)
         StorageError: the disk or the store did not give the bytes: no damage of the file, so it may be tried again.
         DataError: the file is gone.
     """
     try:
         stored = io.BufferedReader(_Storage(path), _READ_SIZE)
-        if decompress and not path.lower().endswith(COMPRESSED) and (found := compression_of(stored.peek(6))):
+        if decompress and not path.lower().endswith(COMPRESSED) and (found := what_begins_with(stored.peek(6))):
             stored.close()
-            raise DamagedFile(f"its content is compressed by {found}, which its name does not say")
+            raise DamagedFile(f"its content is {found}, which its name does not say")
         with cast("IO[bytes]", stored) as raw, decompressed(raw, path if decompress else "") as file:
             yield file
     except StorageError:

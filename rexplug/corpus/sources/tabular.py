@@ -150,8 +150,8 @@ class Csv(Records):
                 yield from self._rows(file, delimiter, piece.file)
             except BadQuotes as error:
                 raise DamagedFile(
-                    f"{error} (where quotes have no meaning write `quotes: false`; where \\ stands before a quote inside of quotes "
-                    'write `escape: "\\\\"`)'
+                    f"{error}; where quotes have no meaning write `quotes: false`, where \\ stands before a quote inside of quotes "
+                    'write `escape: "\\\\"`'
                 ) from None
 
     def _rows(self, lines: Iterable[str], delimiter: str, file: InputFile) -> Iterator[Document]:

@@ -41,7 +41,7 @@ def test_json_with_a_byte_order_mark(tmp_path, encoding, layout):
     [
         ('{"text": "a b"},\n{"text": "c d"},\n', ["a b", "c d"]),
         ('{"text": "a b"},\n{"text": "c d",\n{"text": "e f"}\n', ["a b", "invalid JSON", "e f"]),
-        ('[null, {"text": "a b"}]', ["a b"]),
+        ('[null, {"text": "a b"}]', ["a value that is not a JSON object", "a b"]),
         ('["a", "b"],\n{"text": "a b"}\n', ["invalid JSON", "a b"]),
     ],
 )
@@ -62,23 +62,22 @@ def test_ids_and_addresses_that_are_records_or_lists(tmp_path):
 @pytest.mark.parametrize(
     ("compress", "name"),
     [
-        (gzip.compress, "gzip (.gz)"),
-        (bz2.compress, "bzip2 (.bz2)"),
-        (zstandard.compress, "zstd (.zst)"),
-        (lzma.compress, "xz (.xz)"),
+        (gzip.compress, "compressed by gzip (.gz)"),
+        (bz2.compress, "compressed by bzip2 (.bz2)"),
+        (zstandard.compress, "compressed by zstd (.zst)"),
+        (lzma.compress, "compressed by xz (.xz)"),
+        (lambda content: b"PAR1" + content, "Parquet"),
     ],
 )
 @pytest.mark.parametrize(
     ("source", "ending"), [(Jsonl, "jsonl"), (Jsonl, "jsonl.gzip"), (Csv, "csv"), (HtmlFiles, "html")]
 )
-def test_a_compressed_file_whose_name_does_not_say_so_is_named(tmp_path, compress, name, source, ending):
+def test_a_file_of_another_kind_than_its_name_says_is_named(tmp_path, compress, name, source, ending):
     file = tmp_path / f"a.{ending}"
     file.write_bytes(compress(LINES))
     with pytest.raises(DataError) as error:
         read(source(paths=str(file)))
-    assert str(error.value).startswith(
-        f"{file} is damaged: its content is compressed by {name}, which its name does not say; repair"
-    )
+    assert str(error.value).startswith(f"{file} is damaged: its content is {name}, which its name does not say; repair")
     assert read(source(paths=str(file), damaged="skip")) == ["a damaged file"]
 
 
