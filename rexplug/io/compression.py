@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +25,9 @@ LONGEST_LINE = 64_000_000
 """Characters of a line of a file that is read line by line."""
 _READ_SIZE = 1 << 16
 _SIGNATURES = {
-    b"\x1f\x8b\x08": "compressed by gzip (.gz)", b"BZh": "compressed by bzip2 (.bz2)", b"\x28\xb5\x2f\xfd": "compressed by zstd (.zst)",
-    b"\xfd7zXZ\0": "compressed by xz (.xz)", b"PK\x03\x04": "a zip archive", b"PAR1": "Parquet", b"ARROW1": "Arrow",
+    rb"\x1f\x8b\x08": "compressed by gzip (.gz)", rb"BZh[1-9]1A": "compressed by bzip2 (.bz2)",
+    rb"\x28\xb5\x2f\xfd": "compressed by zstd (.zst)", rb"\xfd7zXZ\0": "compressed by xz (.xz)",
+    rb"PK\x03\x04": "a zip archive", rb"PAR1\x15": "Parquet", rb"ARROW1": "Arrow",
 }  # fmt: skip
 
 
@@ -70,7 +72,7 @@ def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
 
 def what_begins_with(head: bytes) -> str | None:
     """What a file is by its first 6 bytes, if it is compressed or made of columns; None for a text."""
-    return next((name for signature, name in _SIGNATURES.items() if head.startswith(signature)), None)
+    return next((name for pattern, name in _SIGNATURES.items() if re.match(pattern, head)), None)
 
 
 class _BoundedStream(io.RawIOBase):

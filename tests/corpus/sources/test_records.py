@@ -66,7 +66,7 @@ def test_ids_and_addresses_that_are_records_or_lists(tmp_path):
         (bz2.compress, "compressed by bzip2 (.bz2)"),
         (zstandard.compress, "compressed by zstd (.zst)"),
         (lzma.compress, "compressed by xz (.xz)"),
-        (lambda content: b"PAR1" + content, "Parquet"),
+        (lambda content: b"PAR1\x15" + content, "Parquet"),
     ],
 )
 @pytest.mark.parametrize(
@@ -79,6 +79,12 @@ def test_a_file_of_another_kind_than_its_name_says_is_named(tmp_path, compress, 
         read(source(paths=str(file)))
     assert str(error.value).startswith(f"{file} is damaged: its content is {name}, which its name does not say; repair")
     assert read(source(paths=str(file), damaged="skip")) == ["a damaged file"]
+
+
+def test_a_text_may_begin_with_the_letters_of_another_kind(tmp_path):
+    (tmp_path / "a.csv").write_text("text,PAR1\nBZh 9,1\n")
+    (tmp_path / "b.csv").write_text("PAR1,text\n1,BZh 9\n")
+    assert read(Csv(paths=str(tmp_path))) == ["BZh 9", "BZh 9"]
 
 
 def test_numbers_of_single_precision_are_as_they_were_written(tmp_path):
