@@ -12,6 +12,8 @@ from typing import Any
 from rexplug.errors import DataError
 
 _WORD = "(yes|no|unsure)"
+_LONGEST = 100_000
+"""Characters at the end of a text that are read."""
 _DECORATION = re.compile(
     r"[*_`\"'#>“”‘’\u200b\u200e\u200f\u2060\ufeff]|\\boxed|(?m:^\s*```\w*\s*$)|(?m:^\s*[-•–—]\s+)|</?s>|<\|[a-z_]+\|>|<｜[^｜]{0,40}｜>",
     re.IGNORECASE,
@@ -20,9 +22,7 @@ _DECORATION = re.compile(
 _TAGGED = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.IGNORECASE | re.DOTALL)
 _THINK = "(?:seed:)?think|thinking|thoughts?|reasoning"
 _THOUGHTS = re.compile(rf"<({_THINK})>.*?</\1>|\[THINK\].*?\[/THINK\]|◁think▷.*?◁/think▷", re.IGNORECASE | re.DOTALL)
-_END_OF_THOUGHTS = re.compile(
-    rf".*(?:</(?:{_THINK})>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>)", re.IGNORECASE | re.DOTALL
-)
+_END_OF_THOUGHTS = re.compile(rf"</(?:{_THINK})>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE)
 """Many chat templates open the thoughts themselves, so that the answer has the closing tag alone."""
 _START_OF_THOUGHTS = re.compile(rf"<(?:{_THINK})>|\[THINK\]|◁think▷|<\|channel\|>analysis", re.IGNORECASE)
 _LEAD = (
@@ -69,7 +69,8 @@ def read_answer(text: str) -> str | None:
     JSON (`{"answer": "yes"`, even if the rest was cut off), and `<answer>yes</answer>`; each also after thoughts in `<think>` and
     the like. Thoughts that do not end hold no answer.
     """
-    text = _END_OF_THOUGHTS.sub("", _THOUGHTS.sub("", text), count=1)
+    text = _THOUGHTS.sub("", text[-_LONGEST:])
+    text = text[max((end.end() for end in _END_OF_THOUGHTS.finditer(text)), default=0) :]
     if _START_OF_THOUGHTS.search(text):
         return None
     if tagged := _TAGGED.findall(text):
@@ -78,17 +79,23 @@ def read_answer(text: str) -> str | None:
         values = {(field["quoted"] or field["bare"]).lower() for field in fields}
         found = {_MEANING.get(value, value) for value in values}
         return found.pop() if len(found) == 1 else None
-    plain = _DECORATION.sub("", text).strip()
+    # Blanks first: models repeat them without end at times, and the patterns would try every way to divide them.
+    plain = _collapsed(_DECORATION.sub("", _collapsed(text)))
     if plain.startswith("{") and '"' in text:  # JSON that was cut off: "no" may be the beginning of "not sure"
         return None
     found = {match[1].lower() for line in plain.splitlines() if (match := _LINE.fullmatch(line))}
     leading = _LEADING.match(plain)
     if leading:
         found.add(leading[1].lower())
-        again = re.match(rf"\W*(?:or|and|but)?\W*{_WORD}\s*(?:[.!?,;:(\n]|$)", leading[2], re.IGNORECASE)
+        again = re.match(rf"\W*+(?:(?:or|and|but)\b\W*+)?{_WORD}\s*(?:[.!?,;:(\n]|$)", leading[2], re.IGNORECASE)
         if again:
             found.add(again[1].lower())
     return found.pop() if len(found) == 1 else None
+
+
+def _collapsed(text: str) -> str:
+    """The lines of a text that are not blank, with single blanks."""
+    return "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
 
 
 class AnswerFile:

@@ -163,7 +163,7 @@ class Chat:
                     messages=self.messages(text),  # type: ignore[arg-type]
                     **self.request,
                 )
-            except ValueError as error:  # json and codecs: what came is no JSON, or only the beginning of it
+            except (ValueError, RecursionError) as error:  # what came is no JSON, or only the beginning of it
                 problem = f"a response that is not JSON: {error}"
                 continue
             choices = getattr(response, "choices", None)
@@ -184,7 +184,7 @@ class Chat:
             return self.hide(one_line(str(refusal or "refused by the endpoint's content filter"))), True
         content = getattr(message, "content", None)
         if isinstance(content, list):
-            content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+            content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
         text = self.hide(str(content or ""))
         if not text.strip() and ended == "length":
             text = "(cut off before its first word; reasoning models need more answer_tokens)"

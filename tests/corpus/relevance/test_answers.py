@@ -1,5 +1,7 @@
 """What counts as an answer of a language model."""
 
+import time
+
 import pytest
 
 from rexplug.corpus.relevance.answers import AnswerFile, Reply, read_answer
@@ -89,6 +91,33 @@ def test_answers_that_can_be_read(text, answer):
 )
 def test_anything_else_is_no_answer(text):
     assert read_answer(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "thoughts without an end " * 20_000,
+        "<think>" * 20_000,
+        "It sells." + "\n" * 200_000 + "kettles",
+        "It sells" + " " * 200_000 + "kettles",
+        "So" + " \t" * 100_000 + "the",
+        "```" * 50_000,
+        '{"answer": ' * 20_000,
+        "<answer>" * 20_000,
+    ],
+)
+def test_long_answers_take_no_time(text):
+    began = time.process_time()
+    assert read_answer(text) is None
+    assert time.process_time() - began < 2
+
+
+def test_the_end_of_a_long_answer_counts():
+    assert read_answer("<think>" + "hm, no. " * 50_000 + "</think>yes") == "yes"
+    assert read_answer("yes" + "\n " * 50_000) == "yes"
+    began = time.process_time()
+    assert read_answer("yes." + " ." * 40_000) == "yes"
+    assert time.process_time() - began < 2
 
 
 def test_replies_are_stored_and_read(tmp_path):
