@@ -63,6 +63,13 @@ def test_codings_in_other_headers_and_in_none(tmp_path):
     assert found == [(PAGE.decode(), None)] * 3
 
 
+def test_a_response_without_a_type_is_a_page_if_it_begins_like_one(tmp_path):
+    unnamed = [
+        record(body).replace(b"Content-Type: text/html", b"X-Powered-By: ink") for body in (PAGE, b"%PDF-1.4", b"")
+    ]
+    assert read(tmp_path, *unnamed, record(PAGE)) == [(PAGE.decode(), None)] * 2
+
+
 def test_what_follows_the_last_chunk_is_no_damage(tmp_path):
     body = chunked(PAGE) + b"Server-Timing: 5\r\n\r\n"
     assert read(tmp_path, record(body, "Transfer-Encoding: chunked"), record(PAGE)) == [(PAGE.decode(), None)] * 2

@@ -10,7 +10,7 @@ from rexplug.corpus.sources.charsets import content_type_charset, decoded
 from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import ERROR, Piece, broken, document
 from rexplug.corpus.sources.html import MISSING, PageSource
-from rexplug.corpus.sources.http_bodies import UndecodableBody, body_of
+from rexplug.corpus.sources.http_bodies import UndecodableBody, body_of, is_markup
 from rexplug.errors import RexplugError, one_line
 from rexplug.io.compression import COMPRESSED, READ_ERRORS, DamagedFile, decompressed
 
@@ -90,7 +90,9 @@ class Warc(PageSource):
         http = record.http_headers
         content_type = (http.get_header("Content-Type") if http else headers.get_header("Content-Type")) or ""
         mime = (headers.get_header("WARC-Identified-Payload-Type") or content_type.split(";")[0]).strip().lower()
-        if mime not in _PAGES and not (kind != "response" and mime == "text/plain"):
+        # As in browsers, a response without a type is a page if it begins like one.
+        unnamed = kind == "response" and not mime
+        if mime not in _PAGES and not unnamed and not (kind != "response" and mime == "text/plain"):
             return None
         if http and http.get_statuscode() and not http.get_statuscode().startswith("2"):
             return None
@@ -102,6 +104,8 @@ class Warc(PageSource):
             return broken(piece.file, offset, f"longer than {self.longest} bytes")
         if _limit(record) > 0:
             raise DamagedFile(f"it breaks off inside the record at {offset}")
+        if unnamed and not is_markup(content):
+            return None
         charset = content_type_charset(content_type)
         url = headers.get_header("WARC-Target-URI") or headers.get_header("uri")
         text, reason, data = (

@@ -16,6 +16,11 @@ class UndecodableBody(Exception):
     """A body is not what its Content-Encoding says."""
 
 
+def is_markup(content: bytes) -> bool:
+    """Whether a body begins with an element, a comment or a declaration of HTML or XML."""
+    return _MARKUP.match(content) is not None
+
+
 def body_of(record: Any, most: int) -> bytes:
     """The body of a record of warcio, decoded, at most `most` bytes of it; of a body that breaks off, what is there.
 
@@ -39,7 +44,7 @@ def body_of(record: Any, most: int) -> bytes:
         try:
             content = decode(content, most)
         except Exception as error:
-            if _MARKUP.match(stored) or not stored:
+            if is_markup(stored) or not stored:
                 return stored
             raise UndecodableBody(f"a body that is not {name}, which its Content-Encoding says") from error
     return content
