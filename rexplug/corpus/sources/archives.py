@@ -101,7 +101,7 @@ class Warc(PageSource):
         except UndecodableBody as error:
             return broken(piece.file, offset, str(error))
         if len(content) > self.longest:
-            return broken(piece.file, offset, f"longer than {self.longest} bytes")
+            return None if unnamed else broken(piece.file, offset, f"longer than {self.longest} bytes")
         if _limit(record) > 0:
             raise DamagedFile(f"it breaks off inside the record at {offset}")
         if unnamed and not is_markup(content):
