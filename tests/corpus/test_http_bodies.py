@@ -65,7 +65,8 @@ def test_codings_in_other_headers_and_in_none(tmp_path):
 
 def test_a_response_without_a_type_is_a_page_if_it_begins_like_one(tmp_path):
     unnamed = [
-        record(body).replace(b"Content-Type: text/html", b"X-Powered-By: ink") for body in (PAGE, b"%PDF-1.4", b"")
+        record(body).replace(b"Content-Type: text/html", b"X-Powered-By: ink press")
+        for body in (PAGE, b"%PDF-1.4", b"")
     ]
     assert read(tmp_path, *unnamed, record(PAGE)) == [(PAGE.decode(), None)] * 2
 

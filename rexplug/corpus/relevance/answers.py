@@ -69,8 +69,10 @@ def read_answer(text: str) -> str | None:
     JSON (`{"answer": "yes"`, even if the rest was cut off), and `<answer>yes</answer>`; each also after thoughts in `<think>` and
     the like. Thoughts that do not end hold no answer.
     """
-    text = _THOUGHTS.sub("", text[-_LONGEST:])
-    text = text[max((end.end() for end in _END_OF_THOUGHTS.finditer(text)), default=0) :]
+    text = text.strip()[-_LONGEST:]
+    last = _last_end(text)
+    text = _THOUGHTS.sub("", text[:last]) + text[last:]  # what is open at the last end is not searched for another
+    text = text[_last_end(text) :]
     if _START_OF_THOUGHTS.search(text):
         return None
     if tagged := _TAGGED.findall(text):
@@ -91,6 +93,11 @@ def read_answer(text: str) -> str | None:
         if again:
             found.add(again[1].lower())
     return found.pop() if len(found) == 1 else None
+
+
+def _last_end(text: str) -> int:
+    """Where the last thoughts end; 0 if none do."""
+    return max((match.end() for match in _END_OF_THOUGHTS.finditer(text)), default=0)
 
 
 def _collapsed(text: str) -> str:
