@@ -173,6 +173,9 @@ FILTERED = {
     [
         (400, {"error": FILTERED}),
         (403, {"error": {"message": "Your input was flagged", "code": 403}}),
+        (400, {"error": {"message": "Input may contain inappropriate content.", "code": "data_inspection_failed"}}),
+        (451, {}),
+        (413, b"Request Entity Too Large"),
         (
             400,
             {
