@@ -182,7 +182,8 @@ class CsvReader:
         try:
             return next(self._rows, None)
         except csv.Error as error:
-            problem, kind = str(error), BadQuotes
+            problem = str(error)
+            kind: type[DamagedFile] = BadQuotes
             if problem == "unexpected end of data":
                 problem = "a quote is not closed"
             elif problem.endswith("expected after '\"'"):

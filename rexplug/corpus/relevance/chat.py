@@ -24,7 +24,7 @@ _DOCUMENT_STATUS = frozenset({400, 403, 413, 422, 451})
 """What endpoints answer when they object to one document and not to the request as such."""
 _FILTERED = re.compile(
     r"content[ _-]?(filter|policy|management)|responsible[ _-]?ai|moderation|flagged|safety (system|policy|filter)"
-    r"|inappropriate|sensitive|data[ _-]?inspection",
+    r"|inappropriate content|sensitive (content|words?|information)|data[ _-]?inspection",
     re.IGNORECASE,
 )
 _TOO_LONG = re.compile(

@@ -109,7 +109,7 @@ def state_items(scripts: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
                 roots = [revived(root) for root in roots]
         elif not kind or "javascript" in kind or kind == "module":
             stream += _stream_parts(text)
-            roots = _assigned(text)
+            roots = list(_assigned(text))
         else:
             continue
         _add_products(found, roots)
