@@ -36,7 +36,7 @@ class C4Quality(CorpusFilter):
     max_word_length: int = Field(default=1000, ge=1)
     """Lines with a longer word are removed."""
     terminal_punctuation: bool = True
-    """Remove lines that do not end in . ? ! 。 । ؟ and the like or a quotation mark; not for pages of short lines, as shops have them."""
+    """Remove lines that do not end in . ? ! (or 。 । ؟ and the like) or in a quotation mark; not for pages of short lines."""
     remove_citations: bool = True
     """Remove [1], [edit] and [citation needed] from lines."""
     drop_lorem_ipsum: bool = True
