@@ -90,9 +90,9 @@ def test_a_menu_is_dropped_or_removed(language):
     removes = Boilerplate(language=language, max_documents=0)
     assert removes.judge(Document("1", menu)).reason == "only boilerplate"
     assert removes.judge(Document("1", f"{menu}\n{text}\n{menu}")).text == text
-    # Without the language only what English pages have is removed.
+    # Without the language only what looks English is removed: in German also a line with we in a word, and cookies.
     left = Boilerplate(max_documents=0).judge(Document("1", menu)).text
-    assert left == "\n".join(menu.split("\n")[:-2])
+    assert left == "\n".join(menu.split("\n")[: -3 if language == "de" else -2])
     assert reasons(language, menu)[:2] == ["gopher_short_doc", MENU_REASON[language]]
 
 
@@ -105,19 +105,16 @@ def test_repeated_lines_are_dropped(language):
     assert reasons(language, text)[1:] == ["char_dup_ratio", "dup_line_frac"]
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_repeated_words_are_dropped(language):
+@pytest.mark.parametrize(
+    ("language", "reason"),
+    [("de", "top_4_gram"), ("ja", "duplicated_5_n_grams"), ("ar", "top_4_gram"), ("hi", "top_4_gram")],
+)
+def test_repeated_words_are_dropped(language, reason):
     text = f"{PROSE[language]} {' '.join([REPEATED[language]] * 6)}"
-    assert reasons(language, text)[2] in (
-        "duplicated_5_n_grams",
-        "duplicated_6_n_grams",
-        "top_4_gram",
-        "top_2_gram",
-        "top_3_gram",
-    )
+    assert reasons(language, text) == ["", "", reason]
 
 
-@pytest.mark.parametrize(("language", "words"), [("de", 74), ("ja", 112), ("ar", 70), ("hi", 82)])
+@pytest.mark.parametrize(("language", "words"), [("de", 79), ("ja", 132), ("ar", 73), ("hi", 89)])
 def test_length_counts_the_words_of_the_script(language, words):
     document = Document("1", PROSE[language])
     assert Length(min_words=words, max_words=words).judge(document).score == words
