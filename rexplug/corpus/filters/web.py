@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -55,14 +56,14 @@ class C4Quality(CorpusFilter):
         sentences = 0
         for raw_line in document.text.splitlines():
             line = raw_line.strip()
-            words = line.split() if line.isascii() or not UNSPACED_CHARACTER.search(line) else split_words(line)
-            if len(line) > self.max_word_length and any(len(word) > self.max_word_length for word in words):
+            words = line.split()
+            if len(line) > self.max_word_length and self._has_long_word(line, words):
                 continue
             if self.remove_citations and "[" in line:
                 line = _CITATION.sub("", line)
             if self.terminal_punctuation and (line[-1:] not in _ENDS or line.endswith(_ELLIPSES)):
                 continue
-            if len(words) < self.min_words_per_line:
+            if len(words) < self.min_words_per_line and len(_unspaced_words(line)) < self.min_words_per_line:
                 continue
             lower = line.lower()
             if self.drop_lorem_ipsum and "lorem ipsum" in lower:
@@ -82,6 +83,17 @@ class C4Quality(CorpusFilter):
         if not text:
             return Verdict(False, "empty")
         return Verdict(True, text=text)
+
+    def _has_long_word(self, line: str, words: Sequence[str]) -> bool:
+        longest = self.max_word_length
+        return any(len(word) > longest for word in words) and (
+            any(len(word) > longest for word in _unspaced_words(line)) or not UNSPACED_CHARACTER.search(line)
+        )
+
+
+def _unspaced_words(line: str) -> list[str]:
+    """The words of a line with characters of a script without spaces; none of others."""
+    return split_words(line) if not line.isascii() and UNSPACED_CHARACTER.search(line) else []
 
 
 class FineWebQuality(ByLanguage):
