@@ -42,9 +42,7 @@ def test_parameters_of_the_published_shapes(size, encoder, with_head, without_em
     }[size.layers]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "in_all", "without_embedding"), [("small", 140e6, 42e6), ("base", 307e6, 110e6)]
-)
+@pytest.mark.parametrize(("name", "in_all", "without_embedding"), [("small", 140e6, 42e6), ("base", 307e6, 110e6)])
 def test_parameters_of_mmbert_are_those_of_its_readme(name, in_all, without_embedding):
     release = MODERNBERT.releases[f"jhu-clsp/mmBERT-{name}"]
     assert release.rows == 256_000

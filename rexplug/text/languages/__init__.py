@@ -58,7 +58,9 @@ def language_settings(code: str) -> Language:
         DataError: there is no file for it, or the file has a key that it should not have.
     """
     if code not in known_languages():
-        raise DataError(f"there are no settings for the language '{code}'; there are for {', '.join(known_languages())}")
+        raise DataError(
+            f"there are no settings for the language '{code}'; there are for {', '.join(known_languages())}"
+        )
     path = _FOLDER / f"{code}.yaml"
     try:
         return Language.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
