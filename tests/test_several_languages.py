@@ -46,7 +46,7 @@ PARTS = {
         ["दृश्य के लिए जानी जाती है।", "ने सभा में भाषण दिया।", "पतझड़ में देखी जाती है।"],
     ),
 }  # fmt: skip
-SIZES = {"de": 160, "ja": 120, "ar": 60, "hi": 30}
+SIZES = {"de": 160, "ja": 120, "ar": 80, "hi": 40}
 TOKENS = {f"{kind}_{language}": size for kind in ("web", "shop") for language, size in SIZES.items()}
 SETTINGS = ["phases.anneal.checkpoints.every_tokens=2k"]
 RECIPE = """
@@ -59,7 +59,7 @@ tokenizer: {{use: train, vocabulary: 900}}
 model: {{size: nano}}
 phases:
   - name: anneal
-    tokens: 24k
+    tokens: 100k
     context: 128
     batch_tokens: 512
     learning_rate: {{peak: 4e-3, schedule: linear}}
@@ -71,7 +71,7 @@ phases:
       domain_share: {{start: 0.3, end: 0.7}}
     masking:
       use: guided_mlm.guided
-      scorer: {{use: guided_mlm.contrastive, domain: [{shops}], general: [{webs}], prior: 100}}
+      scorer: {{use: guided_mlm.contrastive, domain: [{shops}], general: [{webs}], prior: 20, at_least: 2, share: 0.6}}
       rate: 0.3
       boost: 3
       unit: span
@@ -138,16 +138,16 @@ def test_tokens_of_each_language_follow_the_temperature(whole):
     schedule = recipe.phases[0].mixing
     wanted = {name: np.mean([schedule.weights(p)[name] for p in np.linspace(0, 1, 101)]) for name in TOKENS}
     assert {name: count / total for name, count in taken.items()} == pytest.approx(wanted, abs=0.012)
-    # Hindi is seen more often than its 8 % of the text.
-    assert (taken["shop_hi"] + taken["web_hi"]) / total > 0.13
+    # Hindi is seen more often than its tenth of the text.
+    assert (taken["shop_hi"] + taken["web_hi"]) / total > 0.15
 
 
 def test_words_of_shops_are_salient_in_every_language_and_words_of_the_language_are_not(whole):
     (path,) = (whole[1] / "fitted").rglob("contrastive.json")
     salient = set(json.loads(path.read_text()))
-    for words in ({"versandkostenfrei", "warenkorb"}, {"送料", "椅子"}, {"شحن", "السلة"}, {"डिलीवरी", "कुर्सी"}):
+    for words in ({"versandkostenfrei", "warenkorb"}, {"送料", "カート"}, {"شحن", "السلة"}, {"छूट", "कार्ट"}):
         assert words <= salient
-    for common in ({"der", "die", "im"}, {"の", "で", "は"}, {"في"}, {"है", "के", "में"}):
+    for common in ({"der", "die", "ist"}, {"で", "は"}, {"है", "के", "में"}):
         assert not common & salient
 
 
