@@ -30,7 +30,8 @@ class Memory:
     gradients: float
     moments: float
     copies: float
-    """Half-precision copies of weights, weights that FSDP gathers, temporaries of the optimizer."""
+    """Half-precision copies of weights, weights that FSDP gathers; on a CPU what temporaries of the optimizer take beyond the
+    activations and logits, which are gone when it works."""
     activations: float
     logits: float
     process: float
@@ -123,8 +124,11 @@ def training_memory(
     chunk = min(loss_chunk(max_logits, rows), masked) * rows
     # The gradient of the decoder's weights: beside a chunk in the forward pass, and twice at the start of the backward pass.
     decoder = FP32_BYTES * rows * hidden
+    activations = float(tokens * (shape.activation_bytes(device) + 12 * hidden) + masked * 16 * hidden)
+    logits = float(max(chunk * bytes_per_logit + decoder, 2 * decoder))
+    if not gpu and not sharded:
+        copies = max(0.0, copies - activations - logits)
     return Memory(
-        device, tokens, FP32_BYTES * held, FP32_BYTES * held, optimizer.moment_bytes * held, float(copies),
-        float(tokens * (shape.activation_bytes(device) + 12 * hidden) + masked * 16 * hidden),
-        float(max(chunk * bytes_per_logit + decoder, 2 * decoder)), process,
+        device, tokens, FP32_BYTES * held, FP32_BYTES * held, optimizer.moment_bytes * held, float(copies), activations,
+        logits, process,
     )  # fmt: skip

@@ -116,7 +116,10 @@ def test_a_decomposed_text_becomes_nfc_before_anything_looks_at_it(tmp_path):
 
 
 def test_composed_and_decomposed_files_give_the_same_corpus(tmp_path):
-    texts = [f"{name} aus K\u00f6ln verkauft T\u00fcren f\u00fcr 5 Euro" for name in ("J\u00f6rg", "Andr\u00e9", "Ren\u00e9e")]
+    texts = [
+        f"{name} aus K\u00f6ln verkauft T\u00fcren f\u00fcr 5 Euro"
+        for name in ("J\u00f6rg", "Andr\u00e9", "Ren\u00e9e")
+    ]
     for form in ("NFC", "NFD"):
         lines = [{"text": unicodedata.normalize(form, text), "sku": str(n)} for n, text in enumerate(texts)]
         write(tmp_path / form / "in" / "0.jsonl", lines)

@@ -97,9 +97,7 @@ def test_memory_of_a_base_model_part_by_part(tmp_path):
     assert allocated == pytest.approx(46.3 * 2**30, rel=0.03), "measured on an H200: docs/benchmarks/gpu.md"
 
 
-@pytest.mark.parametrize(
-    ("size", "parameters", "hidden"), [("small", 140_897_536, 384), ("base", 307_786_240, 768)]
-)
+@pytest.mark.parametrize(("size", "parameters", "hidden"), [("small", 140_897_536, 384), ("base", 307_786_240, 768)])
 def test_memory_of_mmbert_counts_its_vocabulary(tmp_path, size, parameters, hidden):
     name = f"jhu-clsp/mmBERT-{size}"
     path = tmp_path / "recipe.yaml"
@@ -114,6 +112,10 @@ def test_memory_of_mmbert_counts_its_vocabulary(tmp_path, size, parameters, hidd
     # 2,048 tokens are 2^29 logits; 64 tokens are more than 2^22, and fewer are never taken at a time.
     assert gpu.logits == 2048 * 256_000 * 2 + matrix
     assert cpu.logits == max(64 * 256_000 * 12 + matrix, 2 * matrix)
+    needed = 16 * parameters + max(8 * parameters, cpu.activations + cpu.logits)
+    assert cpu.total == pytest.approx(1.1 * needed + cpu.process), (
+        "the optimizer's temporaries come after a row's tensors"
+    )
 
 
 def test_memory_of_a_model_that_is_sharded_over_eight_gpus(tmp_path):
