@@ -20,8 +20,9 @@ from rexplug.model.packed import forward_packed, use_packed_attention, use_trans
 TOLERANCE = 1e-5
 ONNX_TOLERANCE = 1e-4
 _TEXT_TOKENS = 512
-_BATCH_LOGITS = 2**28
-"""Logits of the batch on which ONNX Runtime is compared (1 GiB); with a large vocabulary its texts are cut shorter."""
+_TEXT_LOGITS, _BATCH_LOGITS = 2**26, 2**28
+"""Logits of a text that are compared (512 MiB in fp64), and of ONNX Runtime's batch (1 GiB); with a large vocabulary texts are cut
+shorter."""
 
 
 def export(
@@ -54,7 +55,8 @@ def export(
         model = load_model(checkpoint)
         longest = min(longest or model.config.max_position_embeddings, model.config.max_position_embeddings)
         fast = load_fast(tokenizer)
-        rows = [fast(text, truncation=True, max_length=_TEXT_TOKENS)["input_ids"] for text in texts]
+        most = max(8, min(_TEXT_TOKENS, _TEXT_LOGITS // model.config.vocab_size))
+        rows = [fast(text, truncation=True, max_length=most)["input_ids"] for text in texts]
         trained = _packed_features(model, rows)
         use_transformers_attention(model, "sdpa")
         save_model(model, temporary)
