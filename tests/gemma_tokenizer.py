@@ -14,7 +14,7 @@ BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 CONFIG = {
     "tokenizer_class": "GemmaTokenizer", "cls_token": "<bos>", "bos_token": "<bos>", "sep_token": "<eos>",
     "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>",
-    "mask_token": {"content": "<mask>", "lstrip": True, "rstrip": False, "normalized": False, "single_word": False},
+    "mask_token": "<mask>",
     "extra_special_tokens": ["<start_of_turn>", "<end_of_turn>"],
 }  # fmt: skip
 

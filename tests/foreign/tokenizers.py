@@ -149,7 +149,7 @@ def gemma() -> Tokenizer:
     return as_gemma(fast)
 
 
-GEMMA_IDS = (278, 281, 273, 272, 274, 275)
+GEMMA_IDS = (277, 280, 273, 272, 274, 275)
 """Ids of `TEXT`: `Red`, `▁oak`, `,`, `▁`, `4`, `2`; the pieces begin after 7 special tokens, 3 added ones and 256 bytes."""
 
 
@@ -286,7 +286,7 @@ WORKING = [
         llama_ids(5), (0, 2, 1, 4), rebuilt=True,
     ),
     Case(
-        "mmbert", lambda f: save(f, gemma(), GEMMA_CONFIG), GEMMA_IDS, (2, 1, 0, 4), rebuilt=True,
+        "mmbert", lambda f: save(f, gemma(), GEMMA_CONFIG), GEMMA_IDS, (2, 1, 0, 4),
     ),
     Case("mmbert-without-config", lambda f: save(f, gemma()), GEMMA_IDS, (2, 1, 0, 4)),
     Case(

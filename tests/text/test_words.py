@@ -8,7 +8,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rexplug.text.words import lower_words, split_words, split_words_and_marks, word_bounds, word_spans, word_starts
+from rexplug.text.words import (
+    count_words,
+    lower_words,
+    split_words,
+    split_words_and_marks,
+    word_bounds,
+    word_spans,
+    word_starts,
+)
 
 TEXT = "Don't  e-mail: 12.5 ml_x, Größe ÅNGSTRÖM 東京 İstanbul ﬁne e\u0301 🙂\n\u2028½ ²"
 SCRIPTS = st.text(
@@ -92,3 +100,12 @@ def test_decomposed_accents_do_not_divide_words(text):
 )
 def test_filters_join_words_at_inner_apostrophes_and_hyphens_and_count_marks(text, expected):
     assert split_words_and_marks(text) == expected
+
+
+@given(SCRIPTS)
+@example("")
+@example("送料無料 カート")
+@example("\u0301a")
+def test_counting_words_is_counting_what_splitting_gives(text):
+    for each in (text, text * 40, f"oak chair {text}" * 60):
+        assert count_words(each) == len(split_words(each))

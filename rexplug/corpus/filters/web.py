@@ -15,7 +15,8 @@ from rexplug.text.sentences import TERMINATORS, count_sentences
 from rexplug.text.words import split_words
 
 _CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
-_ENDS = TERMINATORS.union("\"'」』")
+# Without the double marks of Latin script (‼ ⁇ ‽), which C4 and datatrove do not know.
+_ENDS = frozenset(end for end in TERMINATORS if not "\u2000" <= end <= "\u2eff").union("\"'」』")
 _ELLIPSES = ("...", "。。。")
 _POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 
@@ -36,7 +37,7 @@ class C4Quality(CorpusFilter):
     max_word_length: int = Field(default=1000, ge=1)
     """Lines with a longer word are removed."""
     terminal_punctuation: bool = True
-    """Remove lines that do not end in . ? ! 。 । ؟ and the like or a quotation mark; not for pages of short lines, as shops have them."""
+    """Remove lines that do not end in . ? ! (or 。 । ؟ and the like) or in a quotation mark; not for pages of short lines."""
     remove_citations: bool = True
     """Remove [1], [edit] and [citation needed] from lines."""
     drop_lorem_ipsum: bool = True

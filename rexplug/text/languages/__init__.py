@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, one_line
 
 _FOLDER = Path(__file__).parent
 
@@ -64,5 +64,8 @@ def language_settings(code: str) -> Language:
     path = _FOLDER / f"{code}.yaml"
     try:
         return Language.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise DataError(f"{path}: {error}") from None
+    except yaml.YAMLError as error:
+        raise DataError(f"{path} is no valid YAML: {one_line(error)}") from None
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise DataError(f"{path}: {'; '.join(problems)}") from None
