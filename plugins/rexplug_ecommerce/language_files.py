@@ -79,7 +79,9 @@ class Language(BaseModel):
         seen: set[str] = set()
         for phrase in phrases:
             if phrase != " ".join(phrase.split()):
-                raise ValueError(f"{phrase!r} has white space at an end or more than one blank; write one blank between words")
+                raise ValueError(
+                    f"{phrase!r} has white space at an end or more than one blank; write one blank between words"
+                )
             if phrase in seen:
                 raise ValueError(f"{phrase!r} is there twice; leave one")
             seen.add(phrase)

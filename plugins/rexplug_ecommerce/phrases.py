@@ -24,9 +24,8 @@ _ANYWHERE = re.compile(
     "\uac00-\ud7a3\uf900-\ufaff]"
 )
 """Letters of scripts without spaces between words, and of Korean, whose particles stand at the end of words."""
-_PREFIXES = {"\u0621": "والبلكف", "\u05d0": "והבלמשכ"}
+_PREFIXED = ((re.compile("[\u0621-\u064a]"), "والبلكف"), (re.compile("[\u05d0-\u05ea]"), "והבלמשכ"))
 """Letters that Arabic and Hebrew write together with the word after them (and, the, in, for, from)."""
-_SIGNS = ":=|\t"
 _BEFORE_LABELS = ";|,\u3001\u060c\u061b\u2022\u00b7\u30fb\u25a0\u25cf\u25aa\u25c6-*(\u3010\u300c["
 _AFTER_LABELS = ":=|\t\n\u3011\u300d\uff1a"
 
@@ -62,8 +61,10 @@ class PhraseFinder:
             key = fold(phrase.removesuffix("*"))
             entry = _Entry(len(key), kind, place, phrase.endswith("*"))
             others = entries.setdefault(key, [])
-            # A label of several languages counts by the rule of the first.
-            if kind in kinds and all(other.kind != kind for other in others):
+            # A phrase of several languages counts once, a label by the rule of the first; a currency may stand on either side.
+            if kind in kinds and all(
+                other.kind != kind or (kind == "price" and other.place != place) for other in others
+            ):
                 others.append(entry)
         self._automaton: Any = ahocorasick.Automaton()
         for key, several in entries.items():
@@ -166,7 +167,11 @@ def _stands_alone(text: str, start: int, end: int, entry: _Entry) -> bool:
     """Whether a phrase is whole words, and beside a number if it must be."""
     if entry.place == "after number":
         before = start - 1 if start and text[start - 1] == " " else start
-        return before > 0 and (text[before - 1].isdigit() or text[before - 2 : before] in (",-", ".-")) and _ends(text, end)
+        return (
+            before > 0
+            and (text[before - 1].isdigit() or text[before - 2 : before] in (",-", ".-"))
+            and _ends(text, end)
+        )
     if entry.place == "before number":
         after = end
         while after < end + 2 and text[after : after + 1] in (".", " "):
@@ -178,8 +183,8 @@ def _stands_alone(text: str, start: int, end: int, entry: _Entry) -> bool:
         return True
     if entry.place != "words":
         return False
-    for first, prefixes in _PREFIXES.items():
-        if first <= text[start] <= "\u05ea" if first == "\u05d0" else first <= text[start] <= "\u064a":
+    for script, prefixes in _PREFIXED:
+        if script.match(text[start]):
             before = start
             while before > max(0, start - 3) and text[before - 1] in prefixes:
                 before -= 1

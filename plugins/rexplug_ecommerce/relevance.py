@@ -19,7 +19,8 @@ class Retail(Labeller):
 
     Signs of retail (pitches, phrases of customers, merchandise, prices and the like) are weighed against signs of other text
     (narrative, reports, code, textbooks), per 100 words; clear cases are labelled, the others are left to the classifier. Words,
-    weights and thresholds are our choice, set on the dev half of the sets in docs/benchmarks/relevance.md.
+    weights and thresholds are our choice, set on the dev half of the sets in docs/benchmarks/relevance.md, which are English; for
+    the other languages (`rexplug_ecommerce/languages`) they have been tried on a few pages each, so measure them on your own.
     `{use: llm, follow: ecommerce.retail, ...}` asks a model instead.
     """
 

@@ -1,4 +1,4 @@
-"""Counts the signals of product pages in a text, for the product-page filter and the weak labels."""
+"""Counts the signals of product pages in a text of any language, for the product-page filter and the weak labels."""
 
 from __future__ import annotations
 

@@ -17,7 +17,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Spam(CorpusFilter):
-    """Drops pages with repeated lines, stuffed keywords or terms of casino, pharmacy, adult and loan spam."""
+    """Drops pages with repeated lines, stuffed keywords or terms of casino, pharmacy, adult and loan spam, in 25 languages.
+
+    In a text in English only English terms count. What is no keyword is told by the common words of English, and of the language
+    of which most occur in the text. Terms, common words and thresholds are our choice.
+    """
 
     name: ClassVar[str] = "ecommerce.spam"
 
@@ -53,8 +57,8 @@ class Spam(CorpusFilter):
         first = words[:500]
         if (distinct := len(set(first)) / len(first)) < self.min_distinct:
             return Verdict(False, "few distinct words", distinct)
-        if (share := _top_word(first, "en")) > self.max_top_word and (language := text_language(text)) is not None:
-            share = _top_word(first, language)
+        if (share := _top_word(first, built_in("en").common_words)) > self.max_top_word:
+            share = _top_word(first, self._common_words(text))
         if share > self.max_top_word:
             return Verdict(False, "stuffed keywords", share)
         return Verdict(True)
@@ -63,9 +67,13 @@ class Spam(CorpusFilter):
         """Raises: DataError: a file of `phrases` cannot be read."""
         chosen(self.languages, self.phrases)
 
+    def _common_words(self, text: str) -> frozenset[str]:
+        """The common words of the language of a text, and those of the user's files."""
+        own = chosen(self.languages or ("en",), self.phrases)[len(self.languages or ("en",)) :]
+        return built_in(text_language(text) or "en").common_words.union(*(language.common_words for language in own))
 
-def _top_word(words: Sequence[str], language: str) -> float:
-    """The share of the most frequent word that is neither a number nor one of the language's common words."""
-    common = built_in(language).common_words
+
+def _top_word(words: Sequence[str], common: frozenset[str]) -> float:
+    """The share of the most frequent word that is neither a number nor one of the common words."""
     counts = Counter(word for word in words if word not in common and not word[0].isdigit())
     return counts.most_common(1)[0][1] / len(words) if counts else 0.0
