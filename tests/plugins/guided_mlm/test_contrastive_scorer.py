@@ -49,7 +49,7 @@ def test_words_that_mark_the_domain_are_salient_and_shared_ones_are_not(tmp_path
 def test_each_language_is_compared_with_itself(tmp_path):
     german = ["Die wasserdichte Jacke und versandkostenfrei", "Die wasserdichten Stiefel und versandkostenfrei"] * 80
     general_german = ["Der Fluss und die alte Stadt", "Die alte Stadt und der Minister"] * 10
-    scorer = Contrastive(domain=("shop_en", "shop_de"), general=("web_en", "web_de"), share=1.0, prior=10)
+    scorer = Contrastive(domain=("shop_en", "shop_de"), general=("web_en", "web_de"), share=1.0, prior=30, at_least=2)
     assert scorer.needed_sources() == ("shop_en", "web_en", "shop_de", "web_de")
     sources = {"shop_en": RETAIL, "web_en": GENERAL, "shop_de": german, "web_de": general_german}
     pairs = scorer.fit(corpus(tmp_path, **sources))
@@ -60,7 +60,7 @@ def test_each_language_is_compared_with_itself(tmp_path):
     assert found == {"waterproof", "jacket", "free", "wasserdichte", "Jacke", "versandkostenfrei"}
     # All together, with more German in the shops than elsewhere, the words of the language itself would count.
     (tmp_path / "pooled").mkdir()
-    pooled = Contrastive(domain="shop", general="web", share=1.0, prior=10).fit(
+    pooled = Contrastive(domain="shop", general="web", share=1.0, prior=30, at_least=2).fit(
         corpus(tmp_path / "pooled", shop=RETAIL + german, web=GENERAL + general_german)
     )
     assert pooled.score(tokenized("und"))[0] > 0
