@@ -159,7 +159,12 @@ def test_a_checkpoint_with_its_config_trains_exports_and_is_evaluated(tmp_path, 
     )  # fmt: skip
     registry = load_plugins()
     recipe = load_recipe(
-        path, ["phases.anneal.tokens=4k", "phases.anneal.masking={use: guided_mlm.whole_word, rate: 0.3}"]
+        path,
+        [
+            "phases.anneal.tokens=60k",
+            "phases.anneal.learning_rate.peak=1e-2",
+            "phases.anneal.masking={use: guided_mlm.whole_word, rate: 0.3}",
+        ],
     )
     run = tmp_path / "run"
     values = run_recipe(recipe, run, Silent(), plugins=registry.versions(), command="").values
