@@ -48,21 +48,21 @@ PARTS = {
 }  # fmt: skip
 SIZES = {"de": 160, "ja": 120, "ar": 80, "hi": 40}
 TOKENS = {f"{kind}_{language}": size for kind in ("web", "shop") for language, size in SIZES.items()}
-SETTINGS = ["phases.anneal.checkpoints.every_tokens=2k"]
+SETTINGS = ["phases.anneal.checkpoints.every_tokens=20k"]
 RECIPE = """
 name: several-languages
 seed: 7
 sources:
 {sources}
 curation: {{deduplicate: exact, held_out: 0.15}}
-tokenizer: {{use: train, vocabulary: 900}}
+tokenizer: {{use: train, vocabulary: 1600}}
 model: {{size: nano}}
 phases:
   - name: anneal
-    tokens: 100k
+    tokens: 200k
     context: 128
     batch_tokens: 512
-    learning_rate: {{peak: 4e-3, schedule: linear}}
+    learning_rate: {{peak: 2e-3, schedule: linear}}
     mixing:
       use: annealing.temperature
       tokens: {tokens}
@@ -160,7 +160,6 @@ def test_masked_words_are_recovered_in_every_script(whole):
             np.mean([moment["metrics"][f"{kind}_{language}.words"]["value"] for kind in ("shop", "web")])
             for moment in (before, found)
         ]
-        print(language, values)
         assert values[1] > values[0] + 0.03, (language, values)
     words = [word["truth"] for example in found["examples"] for word in example["words"]]
     assert len(words) > 50
