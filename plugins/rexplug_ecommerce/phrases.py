@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rexplug import fold, lower_words
+from rexplug import fold
 from rexplug_ecommerce.language_files import CODES, Language, built_in, chosen
 
 Kind = Literal["buy", "label", "price", "measure", "spam", "pitch", "customer", "merchandise", "other"]
@@ -30,8 +30,9 @@ _BEFORE_LABELS = ";|,\u3001\u060c\u061b\u2022\u00b7\u30fb\u25a0\u25cf\u25aa\u25c
 _AFTER_LABELS = ":=|\t\n\u3011\u300d\uff1a"
 
 
+_LETTERS = re.compile(r"\w+")
 _BEGINNING = 4000
-"""Characters from which the language of a text is told."""
+"""Characters from which it is told whether a text is in English."""
 _FEWEST_COMMON = 5
 """Different common words of a language from which a text is taken to be in it."""
 
@@ -120,17 +121,21 @@ def finder_for(text: str, codes: tuple[str, ...], files: tuple[Path, ...], kinds
     Raises:
         DataError: a file cannot be read.
     """
-    if (not codes or "en" in codes) and text_language(text) == "en":
-        codes = ("en",)
+    if not codes or "en" in codes:
+        # Words of scripts without spaces stay together here: dividing them takes longer than all else, and none is English.
+        words = _LETTERS.findall(text[:_BEGINNING].lower())
+        codes = ("en",) if text_language(words) == "en" else codes
     return phrase_finder(codes, files, kinds)
 
 
-def text_language(text: str) -> str | None:
-    """The language of which most common words are in the beginning of a text, if there are enough; cheap, and no identification
-    of languages: it tells texts in sentences from lists of names and figures."""
+def text_language(words: Iterable[str]) -> str | None:
+    """The language of which most common words are among `words`, in lower case; None if there are too few.
+
+    Cheap, and no identification of languages: it tells sentences of a language from those of others and from names and figures.
+    """
     counts: Counter[str] = Counter()
     languages = _languages_of_words()
-    for word in set(lower_words(text[:_BEGINNING])):
+    for word in set(words):
         counts.update(languages.get(word, ()))
     (first, number), *others = [*counts.most_common(2), ("", 0)]
     return first if number >= _FEWEST_COMMON and number > others[0][1] else None

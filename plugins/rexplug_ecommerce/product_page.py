@@ -19,9 +19,9 @@ _REMAINS = re.compile(r"</?\w+[^<>]{0,80}>|&(?:nbsp|amp|quot|lt|gt);|\{\{|Ã[\x8
 class ProductPage(CorpusFilter):
     """Keeps a page with the signals of product pages: prices, buying phrases, attribute labels, article numbers, measures.
 
-    A rule, not a model: cheap, and every verdict can be explained. Our own choice of signals and thresholds. Phrases of 25 languages
-    count at once (`rexplug_ecommerce/languages`, a file for each), in a text in English those of English alone; case, accents,
-    full-width letters and the digits of any script make no difference. Words of Chinese, Japanese and Thai are those of ICU.
+    A rule, not a model: cheap, and every verdict can be explained. Our own choice of signals and thresholds. Phrases of 25
+    languages count at once (`rexplug_ecommerce/languages`, a file for each), in a text in English those of English alone; case,
+    accents, full-width letters and digits of other scripts make no difference. Chinese, Japanese and Thai words are those of ICU.
     """
 
     name: ClassVar[str] = "ecommerce.product_page"

@@ -58,7 +58,7 @@ class Spam(CorpusFilter):
         if (distinct := len(set(first)) / len(first)) < self.min_distinct:
             return Verdict(False, "few distinct words", distinct)
         if (share := _top_word(first, built_in("en").common_words)) > self.max_top_word:
-            share = _top_word(first, self._common_words(text))
+            share = _top_word(first, self._common_words(first))
         if share > self.max_top_word:
             return Verdict(False, "stuffed keywords", share)
         return Verdict(True)
@@ -67,10 +67,10 @@ class Spam(CorpusFilter):
         """Raises: DataError: a file of `phrases` cannot be read."""
         chosen(self.languages, self.phrases)
 
-    def _common_words(self, text: str) -> frozenset[str]:
-        """The common words of the language of a text, and those of the user's files."""
+    def _common_words(self, words: Sequence[str]) -> frozenset[str]:
+        """The common words of the language of a text with `words`, and those of the user's files."""
         own = chosen(self.languages or ("en",), self.phrases)[len(self.languages or ("en",)) :]
-        return built_in(text_language(text) or "en").common_words.union(*(language.common_words for language in own))
+        return built_in(text_language(words) or "en").common_words.union(*(language.common_words for language in own))
 
 
 def _top_word(words: Sequence[str], common: frozenset[str]) -> float:

@@ -76,7 +76,7 @@ def test_an_english_text_is_judged_by_english_phrases_alone():
         ("ราคา1,290บาท", 1), ("129 zł", 1), ("1 299 Kč", 1), ("1 299:-", 1), ("1.299,90 TL", 1), ("2 990 ₽", 1), ("350 руб.", 1),
         ("1 299 грн", 1), ("129.90 ש\"ח", 1), ("۱٬۲۹۰٬۰۰۰ تومان", 1), ("৳ ১,২৯৯", 1), ("Rp 399.000", 1), ("Rp399.000", 1),
         ("399.000đ", 1), ("20 Euro", 1), ("199元", 1), ("¥199", 1),
-        ("Euro 2024", 0), ("20 Europäer", 0), ("tausend Euro", 0), ("円", 0), ("Kč", 0), ("500 TLS", 0),
+        ("Euro 2024", 0), ("20 Europäer", 0), ("tausend Euro", 0), ("円", 0), ("Kč", 0), ("500 TLS", 0), ("Rs. 499", 1), ("RS232 serial", 0),
     ],
 )  # fmt: skip
 def test_prices_as_they_are_written_in_each_country(text, prices):
