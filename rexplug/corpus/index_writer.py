@@ -10,9 +10,10 @@ import numpy as np
 
 from rexplug.corpus.ngram_index import EDITED, VERSION, ngram_hashes, word_hashes
 from rexplug.corpus.rolling_hash import Hashes
-from rexplug.corpus.whole_texts import WholeTexts, has_unspaced
+from rexplug.corpus.whole_texts import WholeTexts
 from rexplug.io.atomic import replacing, write_json
 from rexplug.text.fold import fold
+from rexplug.text.words import has_unspaced
 
 
 class IndexWriter:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.corpus.rolling_hash import Hashes, powers, prefix_sums, window_hashes
-from rexplug.corpus.whole_texts import Found, WholeTexts, has_unspaced
+from rexplug.corpus.whole_texts import Found, WholeTexts
 from rexplug.errors import DataError
 from rexplug.run_directory import read_json
 from rexplug.text.fold import fold_with_places, folded_words
-from rexplug.text.words import word_spans
+from rexplug.text.words import has_unspaced, word_spans
 
 VERSION = 2
 """Of what the files of an index hold: it rises when texts are folded, divided or hashed in another way."""

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.corpus.rolling_hash import Hashes, powers, prefix_sums, window_hashes
-from rexplug.text.characters import IN_WORD, MARK, OTHER, SPACE, UNSPACED_CHARACTER, character_classes
+from rexplug.text.characters import IN_WORD, MARK, OTHER, SPACE, character_classes
+from rexplug.text.words import has_unspaced
 
 _BEGIN = 8
 """Letters at the beginning of a text that are looked up before all of it is compared; shorter texts are not searched for."""
@@ -78,11 +79,6 @@ def _shifted(values: NDArray[np.bool_]) -> NDArray[np.bool_]:
     before = np.zeros_like(values)
     before[1:] = values[:-1]
     return before
-
-
-def has_unspaced(text: str) -> bool:
-    """Whether a text has letters of a script without spaces between words."""
-    return not text.isascii() and UNSPACED_CHARACTER.search(text) is not None
 
 
 class WholeTexts:

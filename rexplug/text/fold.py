@@ -24,6 +24,9 @@ _ACCENTS = (
 )
 _INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
 _LEFT_OUT = re.compile(f"[{_ACCENTS}{_INVISIBLE}]+")
+ACCENTS = re.compile(f"[{_ACCENTS}]+")
+"""Marks in a decomposed text that `fold` leaves out."""
+_FORMS = re.compile("[\u3300-\u33ff\ufb50-\ufdff\ufe70-\ufefe\uff01-\uffef]+")
 _CLUSTER = re.compile(rf"[\x00-\x7f]|[^\x00-\x7f](?:[{_ACCENTS}{_INVISIBLE}\u1100-\u11ff\u3099\u309a\uff9e\uff9f]*)")
 """A character with what it may be composed with."""
 
@@ -36,6 +39,16 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     return _BEYOND_ASCII.sub(_fold_match, text.lower())
+
+
+def plain_forms(text: str) -> str:
+    """The text with plain characters for full-width and half-width ones, squared units (㎏) and shapes of Arabic letters."""
+    return text if text.isascii() else _FORMS.sub(lambda match: unicodedata.normalize("NFKC", match.group()), text)
+
+
+def ascii_digits(text: str) -> str:
+    """The text with ASCII digits for the decimal digits of other scripts."""
+    return text if text.isascii() else _DIGIT.sub(_ascii_digit, text)
 
 
 def folded_words(text: str) -> list[str]:
