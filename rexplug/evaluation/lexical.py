@@ -13,8 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from rexplug.errors import NotApplicable
-from rexplug.text.characters import BEYOND_PLAIN
-from rexplug.text.fold import fold, plain_forms
+from rexplug.text.fold import OTHER_SCRIPTS, fold, plain_forms
 from rexplug.text.words import has_unspaced, split_words
 
 if TYPE_CHECKING:
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WORD = re.compile(r"\w\w+")
-_OTHER_SCRIPT = re.compile("[\u0590-\u1cff\u2c60-\uffff\U00010000-\U0003ffff]")
-"""Letters, marks and digits of scripts other than Latin, Greek and Cyrillic, and full-width ones; other signs are not in words."""
+_OTHER_SCRIPT = re.compile(f"[\u0300-\u036f{OTHER_SCRIPTS}]")
+"""A letter, mark or digit of another script than Latin, Greek and Cyrillic, a full-width letter, or a decomposed accent."""
 
 LexicalKind = Literal["bm25", "tfidf"]
 LEXICAL_KINDS: tuple[LexicalKind, ...] = ("bm25", "tfidf")
@@ -37,10 +36,15 @@ def lexical_words(text: str) -> list[str]:
     and Cyrillic are folded, so that full-width letters and Arabic vowel points do not matter.
     """
     lower = text.lower()
-    if not _OTHER_SCRIPT.search(lower) and (lower.isascii() or not BEYOND_PLAIN.search(lower)):
+    if not _OTHER_SCRIPT.search(lower):
         return _WORD.findall(lower)
-    words = split_words(unicodedata.normalize("NFC", plain_forms(lower)))
-    return [fold(word) if _OTHER_SCRIPT.search(word) else word for word in words if len(word) > 1 or has_unspaced(word)]
+    words: list[str] = []
+    for word in split_words(unicodedata.normalize("NFC", plain_forms(lower))):
+        if _OTHER_SCRIPT.search(word):
+            words += [fold(word)] if len(word) > 1 or has_unspaced(word) else []
+        else:
+            words += _WORD.findall(word)
+    return words
 
 
 @dataclass(frozen=True)

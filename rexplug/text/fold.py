@@ -13,7 +13,11 @@ from functools import lru_cache
 
 from rexplug.text.words import lower_words, split_words
 
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+# Signs that are their own folded form, most of those in Western texts, are passed over: calling a function for each takes time.
+_SIGNS = "\u00a1-\u00a7\u00a9\u00ab\u00ac\u00ae\u00b0\u00b1\u00b6\u00b7\u00bb\u00bf\u00d7\u00f7\u2012-\u2016\u2018-\u2022\u20ac\u2212"
+_CHANGED = re.compile(f"[^\x00-\x7f{_SIGNS}]+")
+OTHER_SCRIPTS = "\u0590-\u1cff\u2c80-\u2dff\u3005-\ufdff\ufe70-\ufefc\uff01-\uffef\U00010000-\U0001efff\U00020000-\U0003ffff"
+"""Ranges with the letters, marks and digits of other scripts than Latin, Greek and Cyrillic, and with full-width characters."""
 _DIGIT = re.compile(r"[^\D0-9]")
 # Marks that writers leave out or that keyboards compose: accents of Latin, Greek and Cyrillic letters, vowel points of Hebrew and
 # Arabic, and the stroke that stretches Arabic words. Vowel signs of Indic and Thai letters and the voiced marks of Kana tell words
@@ -38,7 +42,7 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    return _BEYOND_ASCII.sub(_fold_match, text.lower())
+    return _CHANGED.sub(_fold_match, text.lower())
 
 
 def plain_forms(text: str) -> str:
@@ -53,7 +57,10 @@ def ascii_digits(text: str) -> str:
 
 def folded_words(text: str) -> list[str]:
     """The words of the folded text, in order."""
-    return lower_words(text) if text.isascii() else split_words(fold(text))
+    if text.isascii():
+        return lower_words(text)
+    folded = fold(text)
+    return lower_words(folded) if folded.isascii() else split_words(folded)
 
 
 def fold_with_places(text: str) -> tuple[str, list[int]]:

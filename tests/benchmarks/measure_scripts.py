@@ -1,6 +1,6 @@
 """Precision and recall of near-duplicate search on titles and texts of products in several scripts.
 
-    PYTHONPATH=tests python tests/benchmarks/measure_scripts.py [--verbose]
+PYTHONPATH=tests python tests/benchmarks/measure_scripts.py [--verbose]
 """
 
 import argparse

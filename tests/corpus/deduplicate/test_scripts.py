@@ -7,8 +7,8 @@ import pytest
 from product_scripts import SETTINGS, TITLES, cases, found, full_width, half_width
 
 from rexplug import Document
-from rexplug.corpus.deduplicate.keys import TEXT, KeyWriter, num_columns
 from rexplug.corpus.deduplicate.key_files import KeyFile
+from rexplug.corpus.deduplicate.keys import TEXT, KeyWriter, num_columns
 from rexplug.corpus.deduplicate.minhash import shingles
 from rexplug.corpus.deduplicate.normalize import numbers_in, simplified
 from rexplug.corpus.provenance import _similarity

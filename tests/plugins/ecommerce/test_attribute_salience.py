@@ -231,7 +231,11 @@ def test_precision_on_real_titles():
         ("ノルダ製の靴", {"brand": ("ノルダ",)}, [("ノルダ", "brand")]),
         ("โต๊ะไม้โอ๊คสีดำ", {"material": ("ไม้",), "category": ("โต๊ะ",)}, [("โต๊ะ", "category"), ("ไม้", "material")]),
         ("काला कुल काली मेज़", {"colour": ("काला", "कल"), "category": ("मेज़",)}, [("काला", "colour"), ("मेज़", "category")]),
-        ("طاولة سوداء وسوداء", {"colour": ("سوداء",), "category": ("طاولة",)}, [("طاولة", "category"), ("سوداء", "colour")]),
+        (
+            "طاولة سوداء وسوداء",
+            {"colour": ("سوداء",), "category": ("طاولة",)},
+            [("طاولة", "category"), ("سوداء", "colour")],
+        ),
     ],
 )
 def test_terms_are_whole_words_of_any_script(text, terms, expected):

@@ -4,6 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packed_rows import guided, row
 
+from rexplug import TokenBatch
+
 from rexplug_guided_mlm import Span, WholeWord
 
 rows = st.builds(
