@@ -24,14 +24,15 @@ _DIGIT = re.compile(r"[^\D0-9]")
 # apart and stay.
 _ACCENTS = (
     "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
-    "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f"
+    "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20dc\u20e1\u20e5-\u20f0\u2de0-\u2dff\ua66f\ua674-\ua67d\ua69e\ua69f\ufe00-\ufe0f\ufe20-\ufe2f"
 )
+_ENCLOSING = "\u20dd-\u20e0\u20e2-\u20e4"
 _INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
-_LEFT_OUT = re.compile(f"[{_ACCENTS}{_INVISIBLE}]+")
+_LEFT_OUT = re.compile(f"[{_ACCENTS}{_ENCLOSING}{_INVISIBLE}]+")
 ACCENTS = re.compile(f"[{_ACCENTS}]+")
-"""Marks in a decomposed text that `fold` leaves out."""
+"""Accents of a decomposed text."""
 _FORMS = re.compile("[\u3300-\u33ff\ufb50-\ufdff\ufe70-\ufefe\uff01-\uffef]+")
-_CLUSTER = re.compile(rf"[\x00-\x7f]|[^\x00-\x7f](?:[{_ACCENTS}{_INVISIBLE}\u1100-\u11ff\u3099\u309a\uff9e\uff9f]*)")
+_CLUSTER = re.compile(rf"[\x00-\x7f]|[^\x00-\x7f](?:[{_ACCENTS}{_ENCLOSING}{_INVISIBLE}\u1100-\u11ff\u3099\u309a\uff9e\uff9f]*)")
 """A character with what it may be composed with."""
 
 

@@ -41,7 +41,7 @@ def test_whole_words_are_masked(Oracle, Setting, fine, language):
 def test_long_documents_count_words(Oracle, Setting, fine, language):
     text = (TEXTS[language] + "\n") * 5
     setting = Setting(Oracle(fine, [text], max_tokens=8192), {"web": [Document("d", text)]})
-    options = {"edges": (0, 100, 200), "min_words": 5 * len(split_words(TEXTS[language]))}
+    options = {"rate": 0.9, "edges": (0, 100, 200), "min_words": 5 * len(split_words(TEXTS[language]))}
     assert LongDocuments(**options).evaluate(setting).metrics["0-100"].value == 1
 
 

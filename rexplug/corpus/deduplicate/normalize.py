@@ -32,6 +32,8 @@ _KEPT = {"\ue000": ".", "\ue001": "+"}
 _OTHER_SCRIPT = re.compile(f"[{OTHER_SCRIPTS}]")
 _JOINERS = re.compile("(?<=[\u0590-\u0dff])[\u200c\u200d]+")
 """Invisible characters in Arabic and Indic words, which writers leave out or set as a blank."""
+_MARKS = re.compile("[،؛؟٪।॥・]")
+"""Punctuation that datatrove's list lacks."""
 _SIGNS_IN_NUMBERS = str.maketrans("٫٬", ".,")
 _RESTORE = str.maketrans(_KEPT)
 
@@ -49,7 +51,7 @@ def simplified(text: str, numbers: Numbers = "zero") -> str:
     lower = text.lower()
     other = not lower.isascii() and _OTHER_SCRIPT.search(lower) is not None
     if other:
-        lower = _JOINERS.sub("", ascii_digits(plain_forms(lower)).translate(_SIGNS_IN_NUMBERS).lower())
+        lower = _MARKS.sub(" ", _JOINERS.sub("", ascii_digits(plain_forms(lower)).translate(_SIGNS_IN_NUMBERS).lower()))
     if numbers == "keep":
         lower = _protected(lower)
     else:
