@@ -159,7 +159,7 @@ class LexicalModel:
         import bm25s
 
         index = bm25s.BM25()
-        options = {"lower": False, "token_pattern": r"[^ ]+", "stopwords": "en", "show_progress": False}
+        options: dict[str, Any] = {"lower": False, "token_pattern": r"[^ ]+", "stopwords": "en", "show_progress": False}
         index.index(bm25s.tokenize([_spaced(text) for text in corpus], **options), show_progress=False)
         tokens = bm25s.tokenize([_spaced(text) for text in queries], **options, return_ids=False)
         vocabulary = index.vocab_dict

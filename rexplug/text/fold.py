@@ -14,9 +14,14 @@ from functools import lru_cache
 from rexplug.text.words import lower_words, split_words
 
 # Signs that are their own folded form, most of those in Western texts, are passed over: calling a function for each takes time.
-_SIGNS = "\u00a1-\u00a7\u00a9\u00ab\u00ac\u00ae\u00b0\u00b1\u00b6\u00b7\u00bb\u00bf\u00d7\u00f7\u2012-\u2016\u2018-\u2022\u20ac\u2212"
+_SIGNS = (
+    "\u00a1-\u00a7\u00a9\u00ab\u00ac\u00ae\u00b0\u00b1\u00b6\u00b7\u00bb\u00bf\u00d7\u00f7\u2012-\u2016\u2018-\u2022"
+    "\u20ac\u2212"
+)
 _CHANGED = re.compile(f"[^\x00-\x7f{_SIGNS}]+")
-OTHER_SCRIPTS = "\u0590-\u1cff\u2c80-\u2dff\u3005-\ufdff\ufe70-\ufefc\uff01-\uffef\U00010000-\U0001efff\U00020000-\U0003ffff"
+OTHER_SCRIPTS = (
+    "\u0590-\u1cff\u2c80-\u2dff\u3005-\ufdff\ufe70-\ufefc\uff01-\uffef\U00010000-\U0001efff\U00020000-\U0003ffff"
+)
 """Ranges with the letters, marks and digits of other scripts than Latin, Greek and Cyrillic, and with full-width characters."""
 _DIGIT = re.compile(r"[^\D0-9]")
 # Marks that writers leave out or that keyboards compose: accents of Latin, Greek and Cyrillic letters, vowel points of Hebrew and
@@ -24,7 +29,8 @@ _DIGIT = re.compile(r"[^\D0-9]")
 # apart and stay.
 _ACCENTS = (
     "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
-    "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20dc\u20e1\u20e5-\u20f0\u2de0-\u2dff\ua66f\ua674-\ua67d\ua69e\ua69f\ufe00-\ufe0f\ufe20-\ufe2f"
+    "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20dc\u20e1\u20e5-\u20f0"
+    "\u2de0-\u2dff\ua66f\ua674-\ua67d\ua69e\ua69f\ufe00-\ufe0f\ufe20-\ufe2f"
 )
 _ENCLOSING = "\u20dd-\u20e0\u20e2-\u20e4"
 _INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
@@ -32,7 +38,8 @@ _LEFT_OUT = re.compile(f"[{_ACCENTS}{_ENCLOSING}{_INVISIBLE}]+")
 ACCENTS = re.compile(f"[{_ACCENTS}]+")
 """Accents of a decomposed text."""
 _FORMS = re.compile("[\u3300-\u33ff\ufb50-\ufdff\ufe70-\ufefe\uff01-\uffef]+")
-_CLUSTER = re.compile(rf"[\x00-\x7f]|[^\x00-\x7f](?:[{_ACCENTS}{_ENCLOSING}{_INVISIBLE}\u1100-\u11ff\u3099\u309a\uff9e\uff9f]*)")
+_JOINED = f"{_ACCENTS}{_ENCLOSING}{_INVISIBLE}\u1100-\u11ff\u3099\u309a\uff9e\uff9f"
+_CLUSTER = re.compile(rf"[\x00-\x7f]|[^\x00-\x7f](?:[{_JOINED}]*)")
 """A character with what it may be composed with."""
 
 

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from packed_rows import guided, row
 
 from rexplug import TokenBatch
-
 from rexplug_guided_mlm import Span, WholeWord
 
 rows = st.builds(
