@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from rexplug.errors import NotApplicable
-from rexplug.text.fold import OTHER_SCRIPTS, fold, plain_forms
+from rexplug.text.fold import fold, has_other_script, plain_forms
 from rexplug.text.words import has_unspaced, split_words
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WORD = re.compile(r"\w\w+")
-_OTHER_SCRIPT = re.compile(f"[\u0300-\u036f{OTHER_SCRIPTS}]")
-"""A letter, mark or digit of another script than Latin, Greek and Cyrillic, a full-width letter, or a decomposed accent."""
+_ACCENT = re.compile("[\u0300-\u036f]")
 
 LexicalKind = Literal["bm25", "tfidf"]
 LEXICAL_KINDS: tuple[LexicalKind, ...] = ("bm25", "tfidf")
@@ -36,11 +35,11 @@ def lexical_words(text: str) -> list[str]:
     and Cyrillic are folded, so that full-width letters and Arabic vowel points do not matter.
     """
     lower = text.lower()
-    if not _OTHER_SCRIPT.search(lower):
+    if not has_other_script(lower) and not _ACCENT.search(lower):
         return _WORD.findall(lower)
     words: list[str] = []
     for word in split_words(unicodedata.normalize("NFC", plain_forms(lower))):
-        if _OTHER_SCRIPT.search(word):
+        if has_other_script(word) or _ACCENT.search(word):
             words += [fold(word)] if len(word) > 1 or has_unspaced(word) else []
         else:
             words += _WORD.findall(word)

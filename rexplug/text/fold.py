@@ -19,10 +19,8 @@ _SIGNS = (
     "\u20ac\u2212"
 )
 _CHANGED = re.compile(f"[^\x00-\x7f{_SIGNS}]+")
-OTHER_SCRIPTS = (
-    "\u0590-\u1cff\u2c80-\u2dff\u3005-\ufdff\ufe70-\ufefc\uff01-\uffef\U00010000-\U0001efff\U00020000-\U0003ffff"
-)
-"""Ranges with the letters, marks and digits of other scripts than Latin, Greek and Cyrillic, and with full-width characters."""
+_OTHER_SCRIPT = re.compile("[\u0590-\u1cff\u2c80-\u2dff\u3005-\ufdff\ufe70-\ufefc\uff01-\uffef]")
+_OTHER_SCRIPT_BEYOND = re.compile("[\U00010000-\U0001efff\U00020000-\U0003ffff]")
 _DIGIT = re.compile(r"[^\D0-9]")
 # Marks that writers leave out or that keyboards compose: accents of Latin, Greek and Cyrillic letters, vowel points of Hebrew and
 # Arabic, and the stroke that stretches Arabic words. Vowel signs of Indic and Thai letters and the voiced marks of Kana tell words
@@ -39,8 +37,8 @@ ACCENTS = re.compile(f"[{_ACCENTS}]+")
 """Accents of a decomposed text."""
 _FORMS = re.compile("[\u3300-\u33ff\ufb50-\ufdff\ufe70-\ufefe\uff01-\uffef]+")
 _JOINED = f"{_ACCENTS}{_ENCLOSING}{_INVISIBLE}\u1100-\u11ff\u3099\u309a\uff9e\uff9f"
-_CLUSTER = re.compile(rf"[\x00-\x7f]|[^\x00-\x7f](?:[{_JOINED}]*)")
-"""A character with what it may be composed with."""
+_CLUSTER = re.compile(rf"[^\x00-\x7f](?:[{_JOINED}]*)")
+"""A character beyond ASCII with what it may be composed with."""
 
 
 def fold(text: str) -> str:
@@ -51,6 +49,12 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     return _CHANGED.sub(_fold_match, text.lower())
+
+
+def has_other_script(text: str) -> bool:
+    """Whether a text has letters, marks or digits of other scripts than Latin, Greek and Cyrillic, or full-width characters."""
+    # Two patterns: a set that goes beyond the first 65,536 characters is several times slower.
+    return not text.isascii() and (_OTHER_SCRIPT.search(text) or _OTHER_SCRIPT_BEYOND.search(text)) is not None
 
 
 def plain_forms(text: str) -> str:
@@ -75,11 +79,17 @@ def fold_with_places(text: str) -> tuple[str, list[int]]:
     """The folded text, and for each of its characters where in the text it comes from; at last `len(text)`."""
     if text.isascii():
         return text.lower(), list(range(len(text) + 1))
-    folded, places = [], []
+    folded: list[str] = []
+    places: list[int] = []
+    at = 0
     for match in _CLUSTER.finditer(text):
-        part = fold(match[0])
-        folded.append(part)
-        places += [match.start()] * len(part)
+        start = match.start()
+        folded += (text[at:start].lower(), part := fold(match[0]))
+        places += range(at, start)
+        places += [start] * len(part)
+        at = match.end()
+    folded.append(text[at:].lower())
+    places += range(at, len(text))
     whole = fold(text)
     if "".join(folded) != whole:  # rare compositions of several letters: proportions are near enough for an excerpt
         places = [place * len(text) // len(whole) for place in range(len(whole))]

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Literal
 
 from rexplug.text.characters import UNSPACED_CHARACTER
-from rexplug.text.fold import ACCENTS, OTHER_SCRIPTS, ascii_digits, plain_forms
+from rexplug.text.fold import ACCENTS, ascii_digits, has_other_script, plain_forms
 from rexplug.text.words import has_unspaced
 
 Numbers = Literal["zero", "keep"]
@@ -29,7 +29,6 @@ _POINT_OF_NUMBER = re.compile(r"(?<=\d)[.,](?=\d)")
 _PLUS_OF_WORD = re.compile(r"(?<=\w)\+")
 _KEPT = {"\ue000": ".", "\ue001": "+"}
 """Characters that stand for a decimal point and a plus sign while punctuation is removed (of Unicode's private use area)."""
-_OTHER_SCRIPT = re.compile(f"[{OTHER_SCRIPTS}]")
 _JOINERS = re.compile("(?<=[\u0590-\u0dff])[\u200c\u200d]+")
 """Invisible characters in Arabic and Indic words, which writers leave out or set as a blank."""
 _MARKS = re.compile("[،؛؟٪।॥・]")
@@ -49,7 +48,7 @@ def simplified(text: str, numbers: Numbers = "zero") -> str:
     "64 GB" are equal) and without separators of thousands, and so does a plus sign after a word ("S10+", "DVD+RW").
     """
     lower = text.lower()
-    other = not lower.isascii() and _OTHER_SCRIPT.search(lower) is not None
+    other = has_other_script(lower)
     if other:
         lower = _MARKS.sub(" ", _JOINERS.sub("", ascii_digits(plain_forms(lower)).translate(_SIGNS_IN_NUMBERS).lower()))
     if numbers == "keep":
