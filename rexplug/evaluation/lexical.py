@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from rexplug.errors import NotApplicable
-from rexplug.text.fold import fold, has_other_script, plain_forms
+from rexplug.text.fold import fold, plain_forms
 from rexplug.text.words import has_unspaced, split_words
 
 if TYPE_CHECKING:
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WORD = re.compile(r"\w\w+")
-_ACCENT = re.compile("[\u0300-\u036f]")
+_BEYOND_LATIN = re.compile(
+    "[^\\x00-\u02ff\u0370-\u058f\u1d00-\u2c7f\u2e00-\u3004\u3300-\u33ff\ufb00-\ufb06\ufe00-\ufe6f\ufefd-\uff00\ufff0-\uffff"
+    "\U0001d400-\U0001d7ff\U0001f000-\U0001ffff\U00040000-\U0010ffff]"
+)
+"""A letter of another script than Latin, Greek and Cyrillic, a full-width letter, or a decomposed accent; not ligatures, squared
+units and letters of mathematics, which English texts hold too."""
 
 LexicalKind = Literal["bm25", "tfidf"]
 LEXICAL_KINDS: tuple[LexicalKind, ...] = ("bm25", "tfidf")
@@ -35,11 +40,11 @@ def lexical_words(text: str) -> list[str]:
     and Cyrillic are folded, so that full-width letters and Arabic vowel points do not matter.
     """
     lower = text.lower()
-    if not has_other_script(lower) and not _ACCENT.search(lower):
+    if lower.isascii() or not _BEYOND_LATIN.search(lower):
         return _WORD.findall(lower)
     words: list[str] = []
     for word in split_words(unicodedata.normalize("NFC", plain_forms(lower))):
-        if has_other_script(word) or _ACCENT.search(word):
+        if _BEYOND_LATIN.search(word):
             words += [fold(word)] if len(word) > 1 or has_unspaced(word) else []
         else:
             words += _WORD.findall(word)
