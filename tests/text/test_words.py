@@ -68,9 +68,10 @@ def test_all_functions_agree_on_words(text):
     assert not any(begins[start + 1 : end].any() for start, end in zip(starts, ends, strict=True))
 
 
-@given(st.text(st.characters(max_codepoint=0x2FF, exclude_characters="\u00ad"), max_size=60))
+@given(st.text(st.characters(max_codepoint=0x2FF, exclude_characters="\u00ad\u0130"), max_size=60))
 @example("Don't  e-mail: 12.5 ml_x, Größe ÅNGSTRÖM ½ ²")
 def test_words_of_latin_text_are_runs_of_letters_digits_and_underscores(text):
+    # (Without İ, whose small letter has a combining dot.)
     assert split_words(text) == re.findall(r"\w+", text)
     assert lower_words(text) == re.findall(r"\w+", text.lower())
     assert split_words_and_marks(text) == re.findall(r"\w+(?:['’\-]\w+)*|[^\w\s]", text)
