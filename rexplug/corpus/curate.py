@@ -27,6 +27,9 @@ from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
 from rexplug.run_directory import read_fitted, read_json
 
+_LAYOUT = 2
+"""Raised when the files between the jobs change, so that what another version left is not continued."""
+
 
 @dataclass(frozen=True)
 class _Unfiltered:
@@ -145,6 +148,7 @@ def _remove_outdated(
         "filters": {name: [corpus_filter.dump() for corpus_filter in chain] for name, chain in filters.items()},
         "curation": curation.fingerprint_options(),
         "seed": seed,
+        "layout": _LAYOUT,
     }
     fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
     record = corpus / ".work" / "fingerprint.json"
