@@ -27,6 +27,8 @@ _PHRASES = re.compile(
     re.IGNORECASE,
 )
 _LONGEST = 200
+_MOST_LINES = 2_000_000
+"""Lines that are counted at a time."""
 
 
 class Boilerplate(CorpusFilter):
@@ -60,11 +62,10 @@ class Boilerplate(CorpusFilter):
             return self
         counts: Counter[str] = Counter()
         for documents in corpus.documents.values():
-            for number, document in enumerate(islice(documents, self.documents), 1):
+            for document in islice(documents, self.documents):
                 counts.update({_key(line) for line in document.text.splitlines() if line.strip()})
-                if number % 2000 == 0 and len(counts) > 2_000_000:
-                    # Most lines occurred only once so far; forgetting those bounds the memory.
-                    counts = Counter({key: count for key, count in counts.items() if count > 1})
+                if len(counts) > _MOST_LINES:
+                    counts = _most_frequent(counts)
         common = sorted(key for key, count in counts.items() if count > self.max_documents)
         corpus.folder.mkdir(parents=True, exist_ok=True)
         path = corpus.folder / "common-lines.txt"
@@ -93,6 +94,16 @@ def _key(line: str) -> str:
     """A hash of the line that ignores digits, case and white space."""
     plain = re.sub(r"\d+", "0", " ".join(line.lower().split()))
     return hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+def _most_frequent(counts: Counter[str]) -> Counter[str]:
+    """The lines without the rarest, at most half of `_MOST_LINES`: most lines occurred once so far, and forgetting those bounds the
+    memory."""
+    least = 2
+    while len(counts) > _MOST_LINES // 2:
+        counts = Counter({key: count for key, count in counts.items() if count >= least})
+        least += 1
+    return counts
 
 
 @lru_cache(maxsize=4)
