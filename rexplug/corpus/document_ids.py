@@ -95,7 +95,7 @@ def find_repeated_id(
         progress: receives the progress.
         name: of the source, for messages.
     """
-    shards = [(ids, files) for ids, files in shards if ids.exists() and ids.stat().st_size]
+    shards = [(ids, inside) for ids, inside in shards if ids.exists() and ids.stat().st_size]
     if not shards:
         return None
     files = _merged_in_rounds([ids for ids, _ in shards], folder, executor, progress=progress, name=name)
@@ -112,11 +112,11 @@ def find_repeated_id(
     documents, example = sum(record["documents"] for record in found), np.uint64(found[0]["example"])
     places: list[str] = []
     id = ""
-    for ids, files in shards:
+    for ids, inside in shards:
         known = np.memmap(ids, np.uint64, "r")
         at = int(np.searchsorted(known, example))
         if at < len(known) and known[at] == example:
-            for id, place in _with_hash(files, example.tobytes()):
+            for id, place in _with_hash(inside, example.tobytes()):
                 places.append(place)
                 if len(places) == 2:
                     return RepeatedId(documents, id, tuple(places))
@@ -131,7 +131,7 @@ def _num_ranges(files: Sequence[Path]) -> int:
 
 def _range(files: Sequence[Path], part: int, count: int) -> Hashes:
     """The hashes of one of `count` ranges, not sorted; of sorted files."""
-    pieces = [np.zeros(0, np.uint64)]
+    pieces: list[Hashes] = [np.zeros(0, np.uint64)]
     for path in files:
         known = np.memmap(path, np.uint64, "r")
         start = int(np.searchsorted(known, np.uint64(2**64 * part // count))) if part else 0
