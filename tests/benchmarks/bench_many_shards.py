@@ -1,9 +1,10 @@
 """Seconds, memory and open files of a whole curation of many small shards, by step.
 
     python tests/benchmarks/bench_many_shards.py [--shards 2000 8000 40000] [--open-files 1024] [--workers 1]
+    python tests/benchmarks/bench_many_shards.py --shards 20 --documents 5000 --words 700
 
-Each shard has three short texts, the first of which is a text of the shard before with three words more. There is a filter and
-decontamination is off; the time is that of files, records and the search for duplicates, not of text.
+Each shard has three texts of 60 words (or as many as asked for); every tenth, the first at least, is a text of the shard before with
+three words more. There is one cheap filter and no decontamination: the time is that of files, records and duplicates.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ from rexplug.recipe.schema import Curation, Executor
 
 
 class MadeShards(DocumentSource):
-    """So many shards of three documents, which depend on the number of the shard alone."""
+    """So many shards of some documents, which depend on the number of the shard alone."""
 
     name: ClassVar[str] = "made_shards"
 
     shards: int
+    rows: int
+    words: int
 
     def num_shards(self) -> int:
         """As many as asked for."""
@@ -41,10 +44,10 @@ class MadeShards(DocumentSource):
 
     def documents(self, shard: Shard) -> Iterator[Document]:
         """The documents of one shard."""
-        for row in range(3):
-            near = bool(shard.index) and row == 0
-            draw = random.Random(3 * (shard.index - near) + (2 if near else row))
-            text = " ".join(draw.choices(WORDS, k=60))
+        for row in range(self.rows):
+            near = bool(shard.index) and row % 10 == 0
+            draw = random.Random((shard.index - near) * 1_000_003 + row + (1 if near else 0))
+            text = " ".join(draw.choices(WORDS, k=self.words))
             yield Document(f"{shard.index}-{row}", f"{text} seen once again" if near else text)
 
 
@@ -62,13 +65,14 @@ class Steps(Silent):
         return [(task, end - start) for (task, start), end in zip(self.began, ends, strict=True)]
 
 
-def one(shards: int, open_files: int, workers: int) -> None:
+def one(shards: int, options: argparse.Namespace) -> None:
+    open_files, workers = options.open_files, options.workers
     resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
     steps, files_open = Steps(), OpenFiles()
     with tempfile.TemporaryDirectory() as name:
         files_open.start()
         began = time.perf_counter()
-        source = MadeShards(shards=shards, filters=(Length(min_words=5),))
+        source = MadeShards(shards=shards, rows=options.documents, words=options.words, filters=(Length(min_words=5),))
         statistics = curate(
             {"web": source}, Curation(executor=Executor(workers=workers)), seed=1, corpus=Path(name) / "corpus",
             fitted=Path(name) / "fitted", progress=steps,
@@ -90,15 +94,18 @@ def main() -> None:
     parser.add_argument("--shards", type=int, nargs="+", default=[2000, 8000])
     parser.add_argument("--open-files", type=int, default=1024)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--documents", type=int, default=3)
+    parser.add_argument("--words", type=int, default=60)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        one(options.one, options.open_files, options.workers)
+        one(options.one, options)
         return
     for shards in options.shards:
         # A process of its own for each size, so that the peak of memory is its own.
         command = [sys.executable, __file__, "--one", str(shards)]
-        command += ["--open-files", str(options.open_files), "--workers", str(options.workers)]
+        for name in ("open_files", "workers", "documents", "words"):
+            command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
         subprocess.run(command, check=True)
 
 

@@ -114,8 +114,11 @@ class Chooser:
                 ordered.append(save_sorted(folder / f"by-length-{number:05d}.npy", found, "length"))
                 sizes = _counted(sizes, found["length"])
         for low, high in _ranges(sizes):
-            pieces = [_between(path, low, high) for path in ordered]
-            yield _sorted(np.concatenate(pieces), self.keep)
+            pieces = (_between(path, low, high) for path in ordered)
+            if low == high:  # the files, in the order of their shards, are in the order of documents of one length
+                yield from (_sorted(piece, self.keep) for piece in pieces)
+            else:
+                yield _sorted(np.concatenate([*pieces]), self.keep)
 
     def _instead(self, waiting: Sequence[Path], chosen: Sequence[Path], folder: Path) -> list[Path]:
         """Pairs of the documents that stay for now and of those that stay in place of their better ones."""
