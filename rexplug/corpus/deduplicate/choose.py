@@ -18,10 +18,9 @@ from rexplug.corpus.deduplicate.pairs import (
     EDGE,
     PAIR,
     Edges,
+    SortedFiles,
     best_first,
     distinct,
-    distinct_of_shards,
-    of_shards,
     save,
     save_sorted,
     without,
@@ -123,11 +122,12 @@ class Chooser:
     def _instead(self, waiting: Sequence[Path], chosen: Sequence[Path], folder: Path) -> list[Path]:
         """Pairs of the documents that stay for now and of those that stay in place of their better ones."""
         further = []
+        of_better, of_worse = SortedFiles(waiting, "better", EDGE), SortedFiles(chosen, "worse", EDGE)
         for number, (first, stop) in enumerate(self.groups):
-            edges = of_shards(waiting, "better", first, stop, EDGE)
+            edges = of_better.of_shards(first, stop)
             if not len(edges):
                 continue
-            drops = of_shards(chosen, "worse", first, stop, EDGE)
+            drops = of_worse.of_shards(first, stop)
             order = np.argsort(drops["worse"])
             pairs = np.zeros(len(edges), PAIR)
             pairs["worse"], pairs["length"] = edges["worse"], edges["length"]
@@ -140,10 +140,11 @@ class Chooser:
     def not_asked(self, pairs: Sequence[Path], asked: Sequence[Path], folder: Path) -> list[tuple[int, Path]]:
         """The pairs that are not among those that were asked for before: for each group that has some, its number and a file."""
         new = []
+        found_files, asked_files = SortedFiles(pairs, "worse", PAIR), SortedFiles(asked, "worse", PAIR)
         for number, (first, stop) in enumerate(self.groups):
-            found = distinct_of_shards(pairs, first, stop)
+            found = found_files.of_shards(first, stop)
             if len(found):
-                found = without(found, distinct_of_shards(asked, first, stop))
+                found = without(found, asked_files.of_shards(first, stop))
             if len(found):
                 path = folder / f"further-{number:05d}.npy"
                 save(path, found)
