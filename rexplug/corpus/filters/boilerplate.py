@@ -45,7 +45,7 @@ class Boilerplate(CorpusFilter):
     max_documents: Annotated[int, Field(ge=0)] = 20
     """Remove lines that occur in more documents of the sample than this; 0 counts nothing."""
     documents: Annotated[Quantity, Field(gt=0)] = 50_000
-    """Count lines over at most this many documents of each source."""
+    """Count lines over at most this many documents of each source, from eight places of it in turn."""
     common: Path | None = None
     """A file of hashes of common lines, as an earlier run wrote it, to use instead of counting."""
     min_words: Annotated[int, Field(ge=0)] = 1
