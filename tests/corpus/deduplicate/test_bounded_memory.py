@@ -80,14 +80,15 @@ def test_the_choice_in_files_is_that_of_the_plain_rule(tmp_path, monkeypatch, ke
     assert chooser.not_asked(further, new, tmp_path / "again") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", ["first", "longest"])
 def test_memory_of_the_choice_does_not_grow_with_the_pairs(tmp_path, monkeypatch, keep):
     """Four times the shards, each with as many pairs: without blocks it took four times the memory."""
-    monkeypatch.setattr(choose, "MOST_EDGES", 1000)
+    monkeypatch.setattr(choose, "MOST_EDGES", 2000)
     peaks = []
     for shards in (8, 32):
-        draw, rows = np.random.default_rng(1), 1000
-        edges, _ = random_edges(draw, shards * rows, rows, keep, shards * 1000)
+        draw, rows = np.random.default_rng(1), 2000
+        edges, _ = random_edges(draw, shards * rows, rows, keep, shards * 2000)
         groups = [(shard, shard + 1) for shard in range(shards)]
         files = in_files(edges, groups, tmp_path / str(shards))
         del edges
