@@ -74,7 +74,7 @@ def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[D
                 step = values.get("step")
                 hits: tuple[Mapping[str, Any], ...] = ()
                 if step == Decontaminate.name and (last := decontamination(recipe, run)) is not None:
-                    hits = tuple(hit for hit in list_hits(run.corpus, source, last) if hit["id"] == id)
+                    hits = tuple(list_hits(run.corpus, source, last, id))
                 yield DocumentOutcome(
                     source, part, document, path, values["row"], step, values.get("reason"), values.get("score"),
                     twin=_twin(run.corpus, document, values) if step == "deduplicate" else None,

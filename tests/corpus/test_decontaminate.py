@@ -11,8 +11,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rexplug import Document, Evaluator
-from rexplug.corpus.decontaminate import Decontaminate, build_index, evaluators_with_texts, is_current
+from rexplug.corpus.decontaminate import (
+    Decontaminate,
+    HitCounts,
+    build_index,
+    evaluators_with_texts,
+    is_current,
+    list_hits,
+)
 from rexplug.corpus.ngram_index import Index, Thresholds, ngram_hashes, word_hashes
+from rexplug.corpus.shard_jobs import DROP_COLUMNS
+from rexplug.document_files import DocumentWriter
 from rexplug.errors import DataError
 from rexplug.recipe.schema import Decontamination
 from rexplug.text.fold import fold
@@ -309,3 +318,28 @@ def test_windows_are_equal_where_the_words_are(words, length):
     assert len(hashes) == max(0, len(grams))
     assert len(set(hashes.tolist())) == len(set(grams))
     assert hashes.dtype == np.uint64
+
+
+def test_hits_are_counted_one_by_one_and_the_first_are_kept():
+    counts = HitCounts(2)
+    rows = [("a", "f:1", True), ("a", "f:1", False), ("b", "f:2", True), ("b", "f:2", True), ("a", "f:9", False)]
+    for id, place, edited in rows:
+        counts.add({"id": id, "place": place, "edited": edited, "evaluator": "x"})
+    found = counts.to_json()
+    assert (found["documents"], found["edited"]) == (3, 1)
+    assert [(hit["id"], hit["edited"]) for hit in found["hits"]] == [("a", True), ("a", False)]
+
+
+def test_the_hits_of_one_document_are_looked_up_alone(tmp_path, index, monkeypatch):
+    filter_ = Decontaminate(index=index)
+    path = tmp_path / "corpus" / "web" / "dropped" / "00000.parquet"
+    with DocumentWriter(path, **DROP_COLUMNS) as out:
+        for name, step in (("a", "decontaminate"), ("b", "decontaminate"), ("b", "length")):
+            out.write(Document(name, LONG, None, {"place": f"{name}.txt"}), step, "x", None)
+    assert [hit["id"] for hit in list_hits(tmp_path / "corpus", "web", filter_)] == ["a", "b"]
+    looked_up = []
+    matches = Decontaminate.matches
+    monkeypatch.setattr(Decontaminate, "matches", lambda self, texts: looked_up.extend(texts) or matches(self, texts))
+    [hit] = list_hits(tmp_path / "corpus", "web", filter_, "b")
+    assert (hit["id"], hit["place"], hit["text"]) == ("b", "b.txt", "long")
+    assert looked_up == [LONG]

@@ -79,8 +79,8 @@ class _File:
     def __init__(self, path: Path) -> None:
         self._values = np.memmap(path, "<u8", "r")
         count = int(self._values[-1])
-        self._places = np.array(self._values[-3 * count - 2 : -2 * count - 2])
-        self._ends = np.array(self._values[-2 * count - 2 : -1], np.int64)
+        self._places = np.asarray(self._values[-3 * count - 2 : -2 * count - 2])
+        self._ends = np.asarray(self._values[-2 * count - 2 : -1])
 
     def get(self, place: int) -> tuple[Hashes, Hashes]:
         at = 2 * int(np.searchsorted(self._places, np.uint64(place)))
