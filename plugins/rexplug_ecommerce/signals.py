@@ -5,51 +5,49 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+# A pattern that begins with a set of characters is tried only where one of them is; one that begins with \b or a choice is tried
+# at every character, which is most of the time. So those of prices, article numbers and measures take the first character of a
+# word, then check that no word character is before it, and name the rest.
+_STARTS_WORD = r"(?<!\w.)"
+
+_SIGNS = "$€£¥￥₹₽₩₺₴₫฿₪₱₦"
 # Codes that are words, or parts of words, in some language (TRY, RON) count only in capitals.
 _CAPITALS = (
     "AED", "AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "HUF", "ILS", "INR", "JPY", "KRW", "MXN", "NOK", "NZD", "PLN", "RON",
     "SAR", "SEK", "THB", "TRY", "UAH", "VND", "ZAR",
 )  # fmt: skip
-_CODES = f"(?-i:{'|'.join(_CAPITALS)})"
+_REST_OF_CODE = "|".join(f"(?<={code[0]}){code[1:]}" for code in _CAPITALS)
+_BEFORE_NUMBER = rf"(?<=[{_SIGNS}])|{_STARTS_WORD}(?:{_REST_OF_CODE}|(?i:(?<=U)SD|(?<=E)UR|(?<=G)BP))"
+_AFTER_NUMBER = rf"円|元|원|(?:{'|'.join(_CAPITALS)}|(?i:[€£₽₺₴₫₪]|USD|EUR|GBP|zł|kr|Kč|ر\.س|dollars|euros))(?!\w)"
 _PRICE = re.compile(
-    rf"(?:[$€£¥￥₹₽₩₺₴₫฿₪₱₦]|\b(?:USD|EUR|GBP|{_CODES}))\s?\d[\d.,]*|"
-    rf"\b\d+(?:[.,٫]\d{{2}})?\s?(?:円|元|원|(?:[€£₽₺₴₫₪]|USD|EUR|GBP|{_CODES}|zł|kr|Kč|ر\.س|dollars|euros)(?!\w))",
-    re.IGNORECASE,
+    rf"[{_SIGNS}\dUEGueg{''.join(sorted({code[0] for code in _CAPITALS}))}]"
+    rf"(?:(?:{_BEFORE_NUMBER})\s?\d[\d.,]*|(?<=\d){_STARTS_WORD}\d*(?:[.,٫]\d{{2}})?\s?(?:{_AFTER_NUMBER}))"
 )
 _BUY = re.compile(
     r"\b(?:add to (?:cart|basket|bag|wishlist)|buy now|in stock|out of stock|left in stock|free (?:delivery|shipping|"
     r"returns?)|ships (?:within|from|in)|on sale|checkout|order (?:now|today)|pay later|money.back|including vat|"
     r"(?:day|free) returns|warranty|verified purchase|out of 5 stars|customer reviews?|best ?seller|discount|"
-    r"special offer|shop now|compare price|filter by|sort by price|would buy|returned it|fast delivery)\b",
-    re.IGNORECASE,
+    r"special offer|shop now|compare price|filter by|sort by price|would buy|returned it|fast delivery)\b"
 )
-_ATTRIBUTE = re.compile(
-    r"(?:^|[;|,]\s*|\n)\s*(?:brand|manufacturer|series|model(?: number| no\.?)?|colou?r|size|material|"
+_LABEL = (
+    r"\s*(?:brand|manufacturer|series|model(?: number| no\.?)?|colou?r|size|material|"
     r"weight|dimensions|capacity|volume|category|"
     r"sku|ean|upc|asin|mpn|part number|item number|features?|price|condition|quantity|"
     r"product type|care instructions|country of origin|warranty|height|width|length|depth|diameter|power|voltage)"
-    r"\s*(?:[:|=]|\b)",
-    re.IGNORECASE,
+    r"\s*(?:[:|=]|\b)"
 )
+_FIRST_LABEL, _LABELS = re.compile(_LABEL), re.compile(rf"[;|,\n]{_LABEL}")
 _SKU = re.compile(
-    r"\b(?=[A-Z0-9/-]*\d)(?=[A-Z0-9/-]*[A-Z])[A-Z0-9]{1,6}(?:[-/][A-Z0-9]{1,8}){1,3}\b|"
-    r"\b[A-Z]{2,5}\d{2,6}[A-Z]{0,3}\b"
+    rf"[A-Z0-9]{_STARTS_WORD}(?:"
+    r"(?:(?<=\d)|(?=[A-Z0-9/-]*\d))(?:(?<=[A-Z])|(?=[A-Z0-9/-]*[A-Z]))[A-Z0-9]{0,5}(?:[-/][A-Z0-9]{1,8}){1,3}\b|"
+    r"(?<=[A-Z])[A-Z]{1,4}\d{2,6}[A-Z]{0,3}\b)"
 )
 _MEASURE = re.compile(
-    r"\b\d+(?:[.,]\d+)?\s?(?:mm|cm|m|km|inch(?:es)?|in|ft|g|kg|mg|lbs?|oz|ml|cl|l|litres?|liters?|W|kW|kWh|V|Ah|mAh|Wh|"
-    r"Hz|kHz|GHz|GB|TB|MB|dB|lm|K|Nm|rpm|bar|Pa|ohm|nits|pcs|pack)\b|\b\d+(?:[.,]\d+)?[\"″%]"
+    rf"\d{_STARTS_WORD}\d*(?:[.,]\d+)?"
+    r"(?:\s?(?:mm|cm|m|km|inch(?:es)?|in|ft|g|kg|mg|lbs?|oz|ml|cl|l|litres?|liters?|W|kW|kWh|V|Ah|mAh|Wh|"
+    r"Hz|kHz|GHz|GB|TB|MB|dB|lm|K|Nm|rpm|bar|Pa|ohm|nits|pcs|pack)\b|[\"″%])"
 )
 _WORD = re.compile(r"\w+")
-
-# Every phrase and price contains one of these, ignoring case; searching for them first is ten times as fast as matching everywhere.
-_BUY_PARTS = (
-    "add to", "buy", "stock", "free ", "return", "ships ", "sale", "checkout", "order ", "pay later", "money", "vat",
-    "warranty", "verified", "5 stars", "review", "best", "discount", "offer", "shop now", "price", "filter", "delivery",
-)  # fmt: skip
-_PRICE_PARTS = (
-    "$", "€", "£", "¥", "￥", "₹", "₽", "₩", "₺", "₴", "₫", "฿", "₪", "₱", "₦", "円", "元", "원", "zł", "kr", "kč", "ر.س",
-    "usd", "eur", "gbp", "dollars",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +78,13 @@ class Signals:
 
 def signals(text: str) -> Signals:
     """Count the signals in `text`."""
-    folded = text.casefold()
-    buys = any(part in folded for part in _BUY_PARTS)
-    priced = any(part in folded for part in _PRICE_PARTS) or any(code in text for code in _CAPITALS)
+    lower = text.lower()  # a pattern on it is three times as fast as one that ignores case
+    first = _FIRST_LABEL.match(lower)
     return Signals(
         words=len(_WORD.findall(text)),
-        prices=len(_PRICE.findall(text)) if priced else 0,
-        buy=len(_BUY.findall(text)) if buys else 0,
-        attributes=len(_ATTRIBUTE.findall(text)),
+        prices=len(_PRICE.findall(text)),
+        buy=len(_BUY.findall(lower)),
+        attributes=bool(first) + len(_LABELS.findall(lower, first.end() if first else 0)),
         skus=len(_SKU.findall(text)),
         measures=len(_MEASURE.findall(text)),
     )
