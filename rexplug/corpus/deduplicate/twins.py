@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rexplug.corpus.deduplicate.pairs import shard_bounds
 from rexplug.io.atomic import replacing, write_json
-from rexplug.io.tabular import open_parquet
+from rexplug.io.tabular import open_parquet, parquet_values
 
 SAME_URL, SAME_TEXT, NEAR = 0, 1, 2
 """Why a row is dropped; the files of dropped rows hold the number."""
@@ -147,14 +147,6 @@ def read_drops(path: Path) -> list[dict[str, Any]]:
 
 
 def ids_of(documents: Path, rows: NDArray[np.int64]) -> list[str]:
-    """The ids of some rows, which are ascending and may repeat; groups of rows without any are not read."""
-    first, ids = 0, []
+    """The ids of some rows, which are ascending and may repeat."""
     with open_parquet(documents) as reader:
-        for group in range(reader.num_row_groups):
-            count = reader.metadata.row_group(group).num_rows
-            low, high = np.searchsorted(rows, (first, first + count))
-            if high > low:
-                column = reader.read_row_group(group, columns=["id"])["id"]
-                ids += column.take(rows[low:high] - first).to_pylist()
-            first += count
-    return ids
+        return list(parquet_values(reader, "id", rows))
