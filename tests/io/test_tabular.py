@@ -3,6 +3,7 @@
 import datetime
 import io
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +19,7 @@ from rexplug.io.tabular import (
     json_records,
     open_parquet,
     parquet_records,
+    parquet_values,
     read_records,
 )
 
@@ -83,6 +85,14 @@ def test_parquet_records_of_some_row_groups(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DamagedFile), open_parquet(path):
         pass
+
+
+def test_parquet_values_of_some_rows(tmp_path):
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"n": list(range(10)), "text": list("abcdefghij")}), path, row_group_size=4)
+    with open_parquet(path) as reader:
+        assert list(parquet_values(reader, "text", np.array([0, 3, 3, 9]))) == ["a", "d", "d", "j"]
+        assert list(parquet_values(reader, "text", np.array([], np.int64))) == []
 
 
 def test_small_files_may_begin_with_a_byte_order_mark(tmp_path):

@@ -46,15 +46,14 @@ class C4Quality(CorpusFilter):
         kept = []
         sentences = 0
         for raw_line in document.text.splitlines():
-            line = raw_line.strip()
-            words = line.split()
-            if len(line) > self.max_word_length and any(len(word) > self.max_word_length for word in words):
+            line = whole_line = raw_line.strip()
+            if len(line) > self.max_word_length and any(len(word) > self.max_word_length for word in line.split()):
                 continue
             if self.remove_citations and "[" in line:
                 line = _CITATION.sub("", line)
             if self.terminal_punctuation and (not line.endswith((".", "?", "!", '"', "'")) or line.endswith("...")):
                 continue
-            if len(words) < self.min_words_per_line:
+            if len(whole_line.split(maxsplit=self.min_words_per_line)) < self.min_words_per_line:
                 continue
             lower = line.lower()
             if self.drop_lorem_ipsum and "lorem ipsum" in lower:
@@ -63,7 +62,10 @@ class C4Quality(CorpusFilter):
                 continue
             if self.drop_curly_brackets and "{" in line:
                 return Verdict(False, "curly_bracket")
-            if self.remove_policy and any(phrase in lower for phrase in _POLICY):
+            if self.remove_policy and (
+                ("policy" in lower or "cookies" in lower or "of use" in lower)
+                and any(phrase in lower for phrase in _POLICY)
+            ):
                 continue
             if self.min_sentences != -1:
                 sentences += max(1, len(SENTENCE.findall(line)))
