@@ -21,7 +21,7 @@ def brief(value: object) -> str:
     """The `repr` of a value for a message, cut at 120 characters; its type where `repr` raises."""
     try:
         text = repr(value)
-    except Exception:  # a class of others
+    except Exception:  # the `repr` of a class from a plugin or a library
         text = f"<{type(value).__name__} whose repr raises>"
     if len(text) <= _LONGEST_VALUE:
         return text

@@ -39,7 +39,7 @@ class MaskingPolicy(Component):
     channels: ClassVar[tuple[str, ...]] = ()
     """The channels that `choose` reads: `word_start`, `salience` or both."""
     retired: ClassVar[bool] = False
-    """Whether the policy only describes masks of earlier runs and chooses no more; reports do not show its masks."""
+    """Whether the policy only describes masks of earlier runs and can no longer choose any; reports do not show its masks."""
 
     rate: Ramp = Ramp(start=0.3, end=0.3)
     """Share of the tokens that is masked: a number, or `{start: 0.3, end: 0.15}` to change linearly over the phase."""

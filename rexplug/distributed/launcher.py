@@ -120,7 +120,7 @@ def _exit_code(codes: Sequence[int | None], signalled: bool, logs: Path) -> int:
     killed = next(((rank, code) for rank, code in enumerate(codes) if code is not None and code < 0), None)
     if killed is not None and not signalled:
         name = signal.Signals(-killed[1]).name
-        # So torch ends a rank in which NCCL failed or another rank did not come for half an hour.
+        # torch aborts a rank in which NCCL failed, or that waited half an hour for another rank.
         why = ", perhaps by NCCL's watchdog, whose message is in its output" if name == "SIGABRT" else ""
         raise DataError(
             f"rank {killed[0]} of {len(codes)} was ended by {name}{why}; the other ranks were stopped. The same command "

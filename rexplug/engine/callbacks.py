@@ -55,7 +55,6 @@ class TrainingCallback(Callback):
         self._num_masked = self._num_tokens = 0
         self._skipped_in_a_row = 0
         self._checkpoint_overdue = self._stop_all = False
-        self._requests = (False, False)
         self._compiles = self.job.hardware.compiled
 
     def fit_start(self, state: ComposerState, logger: Logger) -> None:
@@ -88,7 +87,7 @@ class TrainingCallback(Callback):
         """A batch without a masked token has no loss, and Composer would divide by zero."""
         zeros = (0.0,) * len(self.job.stream.sources)
         self._totals, self._gradient_norm = Totals(zeros, zeros, zeros), 0.0
-        self._settle(self._proposals(state).tolist())
+        self._check_ranks(self._max_over_ranks(state).tolist())
         self._skip_batch(
             state, "no token of the batch can be masked", stop=False,
             cure="these documents hold nothing but special tokens: filter them out, or use a tokenizer that knows their script",
@@ -103,7 +102,7 @@ class TrainingCallback(Callback):
         _packed_model(state).reset()
 
     def count(self) -> tuple[int, int]:
-        """Tokens of the present global batch, and how many of them are masked."""
+        """Tokens of the current global batch, and how many of them are masked."""
         return self._num_tokens, self._num_masked
 
     def after_train_batch(self, state: ComposerState, logger: Logger) -> None:
@@ -114,11 +113,11 @@ class TrainingCallback(Callback):
         totals = _packed_model(state).totals
         dist.all_reduce(totals, "SUM")
         norm = gradient_norm(state.model.parameters())
-        read = torch.cat([totals.flatten(), norm.double().view(1), self._proposals(state)]).tolist()
+        read = torch.cat([totals.flatten(), norm.double().view(1), self._max_over_ranks(state)]).tolist()
         size = totals.shape[1]
         self._totals = Totals(*(tuple(read[first : first + size]) for first in range(0, 3 * size, size)))
         self._gradient_norm = read[3 * size]
-        self._settle(read[3 * size + 1 :])
+        self._check_ranks(read[3 * size + 1 :])
         problem = self._problem(self._totals.loss)
         if problem is None:
             self._skipped_in_a_row = 0
@@ -160,40 +159,39 @@ class TrainingCallback(Callback):
             return f"the loss jumped to {loss:.3g} from about {usual:.3g}"
         return None
 
-    def _proposals(self, state: ComposerState) -> torch.Tensor:
-        """Where each rank is, and its requests to stop or to save: the greatest values of all ranks, for `_settle`.
+    def _max_over_ranks(self, state: ComposerState) -> torch.Tensor:
+        """The position of each rank in the stream, and its requests to stop or to save: maxima over ranks for `_check_ranks`.
 
-        On the device, where ranks share them; with one process empty.
+        On the device, where ranks share them; empty in a run of one process.
         """
-        self._requests = (
-            self.stop.received or distributed.launcher_died(),
-            self.metrics is not None and self.checkpointer.folder.overdue(),
-        )
+        self._stop_all = self.stop.received or distributed.launcher_died()
+        self._checkpoint_overdue = self.metrics is not None and self.checkpointer.folder.overdue()
         device = _packed_model(state).totals.device
         if dist.get_world_size() == 1:
             return torch.empty(0, dtype=torch.float64, device=device)
         about = state.batch["about"]
         step = [about["tokens"], self._learning_rate, *about["tokens_of"].values()]
+        requests = self._stop_all, self._checkpoint_overdue
         # Negated too, so that one MAX gives the largest and the smallest value of all ranks.
-        values = torch.tensor([*step, *(-value for value in step), *self._requests], dtype=torch.float64)
+        values = torch.tensor([*step, *(-value for value in step), *requests], dtype=torch.float64)
         values = values.to(device, non_blocking=True)
         dist.all_reduce(values, "MAX")
         return values
 
-    def _settle(self, greatest: list[float]) -> None:
-        """Check that all ranks are at the same step of the same stream, and take over a request of any of them.
+    def _check_ranks(self, maxima: list[float]) -> None:
+        """Check that all ranks are at the same step of the same stream, and adopt a request of any of them.
 
         Raises:
             DataError: they are not.
         """
-        if greatest:
-            *step, stop, overdue = greatest
-            if step[: len(step) // 2] != [-value for value in step[len(step) // 2 :]]:
-                raise DataError(
-                    "the ranks are not at the same step of the same stream; do they read the same run directory?"
-                )
-            self._requests = bool(stop), bool(overdue)
-        self._stop_all, self._checkpoint_overdue = self._requests
+        if not maxima:
+            return
+        *step, stop, overdue = maxima
+        if step[: len(step) // 2] != [-value for value in step[len(step) // 2 :]]:
+            raise DataError(
+                "the ranks are not at the same step of the same stream; do they read the same run directory?"
+            )
+        self._stop_all, self._checkpoint_overdue = bool(stop), bool(overdue)
 
     def batch_end(self, state: ComposerState, logger: Logger) -> None:
         """Update the state and write the step's metrics; save, evaluate and stop when it is time."""

@@ -2,8 +2,7 @@
 
 Two things in a step depend on the order in which blocks of a GPU finish: FlashAttention's backward pass, whose blocks add up
 gradients of queries, and torch-optimi's StableAdamW, whose blocks add up the mean that limits a step. Both ask torch's switch
-(`torch.are_deterministic_algorithms_enabled`), as torch's own operators and compiler do; so it is the one place where a run
-says what it wants.
+(`torch.are_deterministic_algorithms_enabled`), as torch's own operators and compiler do, so a run only has to set that.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from rexplug.engine.job import Evaluate, PhaseJob, PhaseState
 from rexplug.engine.loader import data_spec
 from rexplug.engine.loggers import make_loggers
 from rexplug.engine.metrics import MetricsFile, Throughput
-from rexplug.engine.sharding import keep_gradients, our_replicas
 from rexplug.engine.stop_request import StopRequest
 from rexplug.engine.trainer import PhaseTrainer
 from rexplug.errors import RunInterrupted
@@ -69,28 +68,25 @@ def fit(
             job, state, stop, checkpointer, evaluate, metrics, positions,
             Throughput(trainee.model.config, hardware.device, hardware.precision, distributed.world_size()),
         )  # fmt: skip
-        with our_replicas():
-            trainer = PhaseTrainer(
-                count=callback.count,
-                model=trainee.composer_model,
-                train_dataloader=data_spec(
-                    stream, state.position, distributed.rank(), distributed.world_size(), hardware.loader_workers
-                ),
-                optimizers=trainee.optimizer,
-                max_duration=f"{phase.tokens - state.tokens}tok",
-                device=composer_device(hardware.device, tf32=hardware.precision == "tf32"),
-                precision="amp_bf16" if hardware.precision == "bf16" and hardware.on_gpu else "fp32",
-                callbacks=[callback],
-                loggers=make_loggers(job.recipe, phase.name, job.run) if job.writes else [],
-                progress_bar=False,
-                log_to_console=False,
-                device_train_microbatch_size=hardware.rows_per_microbatch(phase, stream.row_tokens),
-                accumulate_train_batch_on_tokens=True,
-                seed=job.recipe.seed_of_training,
-                run_name=f"{job.recipe.name}-{phase.name}",
-            )
-        if trainee.parallel == "ddp":
-            keep_gradients(trainee.optimizer)
+        trainer = PhaseTrainer(
+            count=callback.count,
+            model=trainee.composer_model,
+            train_dataloader=data_spec(
+                stream, state.position, distributed.rank(), distributed.world_size(), hardware.loader_workers
+            ),
+            optimizers=trainee.optimizer,
+            max_duration=f"{phase.tokens - state.tokens}tok",
+            device=composer_device(hardware.device, tf32=hardware.precision == "tf32"),
+            precision="amp_bf16" if hardware.precision == "bf16" and hardware.on_gpu else "fp32",
+            callbacks=[callback],
+            loggers=make_loggers(job.recipe, phase.name, job.run) if job.writes else [],
+            progress_bar=False,
+            log_to_console=False,
+            device_train_microbatch_size=hardware.rows_per_microbatch(phase, stream.row_tokens),
+            accumulate_train_batch_on_tokens=True,
+            seed=job.recipe.seed_of_training,
+            run_name=f"{job.recipe.name}-{phase.name}",
+        )
         trainer.fit()
         trainer.close()
         if state.stopped and not stream.done(state.position):

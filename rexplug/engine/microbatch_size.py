@@ -193,7 +193,7 @@ def _largest_that_fits(
     model = load_model(start)
     use_packed_attention(model)
     model.to(device).train()
-    # Stand for the optimizer state; DDP's buckets hold the gradients themselves.
+    # As large as the optimizer state; gradients take no more with DDP, whose buckets hold the gradients themselves.
     copies = len(OPTIMIZERS[phase.optimizer.use].moments)
     reserved = [torch.zeros_like(parameter) for parameter in model.parameters() for _ in range(copies)]
     wrapped = PackedMaskedLM(model, len(stream.sources), hardware.backend, precision=hardware.precision)

@@ -77,10 +77,9 @@ def our_replicas() -> Iterator[None]:
         setattr(composer_trainer, name, original)
 
 
-def keep_gradients(optimizer: torch.optim.Optimizer) -> None:
-    """Have the optimizer set gradients to zero where Composer would drop them, which keeps them in DDP's buckets."""
-    zero_grad = partial(type(optimizer).zero_grad, optimizer, set_to_none=False)
-    optimizer.zero_grad = lambda set_to_none=True: zero_grad()  # type: ignore[method-assign]
+def zero_gradients(optimizer: torch.optim.Optimizer, model: torch.nn.Module) -> None:
+    """Drop the gradients of the last step; with DDP set them to zero instead, which keeps them in the buckets."""
+    optimizer.zero_grad(set_to_none=not isinstance(model, DistributedDataParallel))
 
 
 def shard(composer_model: PackedMaskedLM, device: torch.device, gathered: torch.dtype | None = None) -> None:

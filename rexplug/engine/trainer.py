@@ -1,4 +1,5 @@
-"""Composer's trainer without its reads of the device: each makes the host wait until a GPU has done all that it was given.
+"""Composer's trainer without its reads of the device: each makes the host wait until the GPU has finished
+all the work that it was given.
 
 In every step Composer reads back whether the loader has ended, the number of masked tokens, the loss (twice), and the time,
 samples and tokens of all ranks. All of it but the loss is known on the host, and the loss is read by `TrainingCallback`, once,
@@ -15,6 +16,7 @@ from composer import Trainer
 from composer.core import Event
 
 from rexplug import distributed
+from rexplug.engine.sharding import our_replicas, zero_gradients
 
 
 class PhaseTrainer(Trainer):
@@ -24,11 +26,12 @@ class PhaseTrainer(Trainer):
         """Set up as Composer does.
 
         Args:
-            count: tokens and masked tokens of the present global batch.
+            count: tokens and masked tokens of the current global batch.
             options: those of Composer's trainer.
         """
         self._count = count
-        super().__init__(**options)
+        with our_replicas():
+            super().__init__(**options)
 
     def _iter_dataloader(self, trainer_mode: Any) -> Iterator[Any]:
         """The batches; every rank has as many, so that none has to ask whether another has ended."""
@@ -43,7 +46,7 @@ class PhaseTrainer(Trainer):
             yield batch
 
     def _train_batch(self, use_grad_scaling: bool) -> None:
-        """Step every optimizer on the present batch; returns no loss, which Composer would read and log."""
+        """Step every optimizer on the current batch; returns no loss, which Composer would read and log."""
         microbatches = self._train_data_spec.split_batch(self.state.batch, self.state.device_train_microbatch_size)
         for optimizer in self.state.optimizers:
             optimizer.step(closure=lambda: self._train_microbatches(microbatches, {}))
@@ -52,10 +55,10 @@ class PhaseTrainer(Trainer):
     def _train_microbatches(
         self, microbatches: Sequence[Any], total_loss_dict: dict[str, Any], ddp_sync: bool = True
     ) -> None:
-        """Forward and backward pass of all microbatches, each weighed by its masked tokens."""
+        """Forward and backward pass of all microbatches, each weighted by its masked tokens."""
         self.engine.run_event(Event.BEFORE_TRAIN_BATCH)
         for optimizer in self.state.optimizers:
-            optimizer.zero_grad(set_to_none=True)
+            zero_gradients(optimizer, self.state.model)
         masked_per_rank = self._count()[1] / distributed.world_size()
         batch = self.state.batch
         for number, microbatch in enumerate(microbatches, 1):

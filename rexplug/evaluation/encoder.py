@@ -23,6 +23,7 @@ from rexplug.evaluation.model_folder import (
     inspect_folder,
     load_modules,
     load_tokenizer,
+    not_evaluable,
     translated_errors,
 )
 from rexplug.model.config_file import runs_packed
@@ -95,8 +96,12 @@ class HuggingFaceEncoder:
             # No dropout in fine-tunes either: the order of examples is all that is random in them.
             disable_dropout(self._model)
             use_packed_attention(self._model)
-        with translated_errors(model):
-            self.encode(["a"])  # modules that do not fit together fail now and not after hours
+        # Some models of transformers run in fp32 only, such as DeBERTa, whose masks overflow in bf16.
+        how = "" if precision == "fp32" else f" in {precision}"
+        with translated_errors(model, how):
+            # Modules that do not fit together and weights that overflow fail now and not after hours.
+            if not np.isfinite(self.encode(["a"])).all():
+                raise not_evaluable(model, "its embeddings are not finite numbers", how)
 
     @cached_property
     def revision(self) -> str:
@@ -174,6 +179,9 @@ class HuggingFaceEncoder:
     ) -> list[NDArray[np.int64]]:
         """Token ids with special tokens, cut at `max_tokens` or at the model's longest input.
 
+        A text without tokens (an empty one, where the tokenizer adds no special tokens) gets the padding token: embeddings are
+        means over tokens.
+
         Args:
             texts: the texts.
             max_tokens: longest input.
@@ -184,7 +192,7 @@ class HuggingFaceEncoder:
         limit = min(max_tokens, self.max_tokens)
         second = None if pairs is None else list(pairs)
         encoded = self._tokenizer(list(texts), second, truncation=True, max_length=limit)["input_ids"]
-        return [np.array(row, np.int64) for row in encoded]
+        return [np.array(row or [self._pad], np.int64) for row in encoded]
 
     def encode(self, texts: Sequence[str], max_tokens: int = 512) -> NDArray[np.float32]:
         """Embeddings `[n, dimensions]` of the first `max_tokens` tokens of each text."""

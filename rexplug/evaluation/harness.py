@@ -228,9 +228,8 @@ def _stored(folder: Path, keys: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def _exact_products() -> AbstractContextManager[None]:
-    from rexplug.evaluation.exact_products import (
-        exact_products,
-    )  # imports torch, which a lexical baseline does not need
+    # Imports torch, which a lexical baseline does not need.
+    from rexplug.evaluation.exact_products import exact_products
 
     return exact_products()
 

@@ -91,35 +91,20 @@ def longest_input(model: Any) -> int:
     return longest
 
 
-class _ComputedBase(torch.nn.Module):
-    """Takes the place of a model's encoder and returns hidden states that were computed before."""
-
-    def __init__(self, base: Any, hidden: Tensor) -> None:
-        super().__init__()
-        self.__dict__["base"] = base
-        self.__dict__["hidden"] = hidden
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["base"], name)
-
-    def forward(self, *_: Any, **__: Any) -> Any:
-        from transformers.modeling_outputs import BaseModelOutput
-
-        return BaseModelOutput(last_hidden_state=self.__dict__["hidden"])
-
-
 def head_logits(model: Any, hidden: Tensor) -> Tensor:
     """Logits `[n, vocabulary]` of a masked-LM head of any family for last hidden states `[n, hidden]`.
 
-    Families name the parts of their heads differently, but all apply them in the forward pass of the whole model: that
-    runs here with its encoder replaced.
+    Families name the parts of their heads differently, but all apply them in the forward pass of the whole model. That
+    runs here on one token, and a hook puts `hidden` in the place of the encoder's last hidden states: the encoder's output
+    keeps the other fields that the family reads, such as Longformer's `global_attentions`.
     """
-    base = model.base_model
-    model._modules[model.base_model_prefix] = _ComputedBase(base, hidden[None])
-    try:
-        output = model(input_ids=torch.zeros((1, len(hidden)), dtype=torch.long, device=hidden.device))
-    finally:
-        model._modules[model.base_model_prefix] = base
+
+    def replace(_module: Any, _inputs: Any, output: Any) -> Any:
+        output.last_hidden_state = hidden[None]
+        return output
+
+    with model.base_model.register_forward_hook(replace):
+        output = model(input_ids=torch.zeros((1, 1), dtype=torch.long, device=hidden.device))
     logits: Tensor = output.logits[0]
     return logits
 

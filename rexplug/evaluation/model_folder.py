@@ -68,9 +68,9 @@ def inspect_folder(model: Path | str, tokenizer: Path | None = None, *, weights:
     return content
 
 
-def not_evaluable(model: Path | str, problem: object) -> DataError:
-    """The error that refuses a model."""
-    return DataError(f"{model} is not a model that can be evaluated: {problem}")
+def not_evaluable(model: Path | str, problem: object, how: str = "") -> DataError:
+    """The error that refuses a model; `how` it would be evaluated where that matters, e.g. ` in bf16`."""
+    return DataError(f"{model} is not a model that can be evaluated{how}: {problem}")
 
 
 def load_tokenizer(place: Path | str, *, lower_case: bool = False) -> Any:
@@ -130,8 +130,8 @@ def check_vocabulary(model: Path | str, tokenizer: Any, num_embeddings: int) -> 
 
 
 @contextmanager
-def translated_errors(model: Path | str) -> Iterator[None]:
-    """Turn any exception that a library raises over a model's files into a `DataError` of one line that names the model."""
+def translated_errors(model: Path | str, how: str = "") -> Iterator[None]:
+    """Turn any exception that a library raises over a model into `not_evaluable`, on one line."""
     try:
         yield
     except (RexplugError, MemoryError):
@@ -142,7 +142,7 @@ def translated_errors(model: Path | str) -> Iterator[None]:
             raise
         message = one_line(error)
         kind = "" if isinstance(error, OSError | ValueError) and message else f"{type(error).__name__}: "
-        raise not_evaluable(model, f"{kind}{message}".rstrip(": ")) from error
+        raise not_evaluable(model, f"{kind}{message}".rstrip(": "), how) from error
 
 
 def _modules(folder: Path) -> ModelFolder:

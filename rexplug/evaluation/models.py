@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, brief
 from rexplug.evaluation.lexical import LEXICAL_KINDS, LexicalModel
 from rexplug.recipe.evaluation import EvaluationPrecision
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 _HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 """What names of models on the hub look like."""
+_LONGEST_LABEL = 200
+"""In bytes: the name of a folder has at most 255, and the number format and a number may follow."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,20 @@ class ModelSpec:
         """Parse `[LABEL=]WHAT`; without a label, one is made from the last telling part of the path.
 
         Raises:
-            DataError: there is nothing after the label.
+            DataError: there is nothing after the label, or the label cannot be a folder's name.
         """
         label, equals, what = text.partition("=")
         if not equals or "/" in label:
             label, what = "", text
         if not what.removeprefix("random:").strip():
             raise DataError(f"'{text}' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER")
-        return cls(label or _label(what), what)
+        label = label or _label(what)
+        if not _names_a_folder(label):
+            raise DataError(
+                f"{brief(text)}: {brief(label)} is not a label: the model's results get a folder of that name; write "
+                f"LABEL=MODEL with another, of at most {_LONGEST_LABEL} bytes"
+            )
+        return cls(label, what)
 
     def load(self, tokenizer: Path | None = None) -> Model:
         """Load the model under evaluation.
@@ -140,26 +150,37 @@ def distinct(names: list[ModelSpec]) -> list[ModelSpec]:
     Raises:
         DataError: a model is named twice in the same number format.
     """
-    uses: dict[str, int] = {}
+    taken: set[str] = set()
     specs: list[ModelSpec] = []
     for name in names:
         if any((name.what, name.precision) == (other.what, other.precision) for other in specs):
             raise DataError(f"the model {name.what} is named twice")
-        uses[name.label] = uses.get(name.label, 0) + 1
-        count = uses[name.label]
-        specs.append(name if count == 1 else replace(name, label=f"{name.label}-{count}"))
+        numbered = (f"{name.label}-{number}" for number in count(2))
+        label = next(label for label in chain([name.label], numbered) if label not in taken)
+        taken.add(label)
+        specs.append(replace(name, label=label))
     return specs
 
 
 def in_precisions(names: Sequence[ModelSpec], precisions: Sequence[EvaluationPrecision]) -> list[ModelSpec]:
     """Every model in each number format; labels of those in bf16 end with `-bf16`. A lexical baseline has no number format."""
-    return [
-        replace(name, precision=precision, label=name.label if precision == "fp32" else f"{name.label}-{precision}")
-        if name.what not in LEXICAL_KINDS
-        else name
-        for name in names
-        for precision in (precisions if name.what not in LEXICAL_KINDS else precisions[:1])
-    ]
+    specs: list[ModelSpec] = []
+    for name in names:
+        if name.what in LEXICAL_KINDS:
+            specs.append(name)
+            continue
+        for precision in precisions:
+            label = name.label if precision == "fp32" else f"{name.label}-{precision}"
+            specs.append(replace(name, label=label, precision=precision))
+    return specs
+
+
+def _names_a_folder(label: str) -> bool:
+    try:
+        size = len(os.fsencode(label))
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return label not in (".", "..") and not {"/", "\0"} & set(label) and size <= _LONGEST_LABEL
 
 
 def _label(what: str) -> str:

@@ -126,7 +126,7 @@ def choose_backend(
             for name in KERNELS
             if half_precision
             and find_kernel(name, device) is not None
-            and not (deterministic and not can_be_deterministic(name, device))
+            and (not deterministic or can_be_deterministic(name, device))
         ]
         if not usable:
             return "sdpa", "variable-length attention on a GPU needs bf16 and a torch that has it"

@@ -56,8 +56,8 @@ def compile_layers(model: Any, backend: str | Callable[..., Any] = "inductor") -
     """
     # All layers share the code of a few functions, compiled once per width of a row; torch gives up after eight versions.
     torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 64)
-    # Inside DDP torch would cut what lies between two attentions where a bucket of gradients is full. That is meant for models
-    # compiled as a whole; here each layer has its own backward call, between which buckets are sent anyway.
+    # Inside DDP torch would split the graph between two attentions where a bucket of gradients is full. That is meant for
+    # models compiled as a whole; here each layer has its own backward call, between which buckets are sent anyway.
     torch._dynamo.config.optimize_ddp = False
 
     def fixed_width(function: Callable[..., Any]) -> Any:

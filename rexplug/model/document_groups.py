@@ -69,7 +69,7 @@ class Group:
 
     @cached_property
     def mask_of_all(self) -> Tensor | None:
-        """The mask without queries that see no key, which slots of padding may be in a local layer: they see all keys."""
+        """The mask, except that a query without a visible key (a slot of padding in a local layer) sees all keys."""
         if self.mask is None or self.mask.shape[-2] == 1:
             return self.mask
         return self.mask.masked_fill((self.mask == float("-inf")).all(-1, keepdim=True), 0.0)

@@ -34,8 +34,8 @@ class SourceUse:
     """How a phase uses a source: its `shares` of tokens at `POINTS` moments, and its `tokens` in total.
 
     `epoch` is the number of tokens of one epoch at the phase's context, `epochs` how many of them the phase trains on; None
-    where unknown. `mask_rates` are what guided masks take of its first documents, at the start and at the end of the phase; empty
-    where the source is not tokenized, or masks are not guided.
+    where unknown. `mask_rates` are the shares of salient and of other tokens that are masked in its first documents, at the start
+    and at the end of the phase; empty where the source is not tokenized, or masks are not guided.
     """
 
     shares: tuple[float, ...]
@@ -151,7 +151,7 @@ def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: EncoderShape | 
 
 
 def _mask_rates(phase: Phase, size: SourceSize) -> tuple[MaskRates, ...]:
-    """What guided masks take of a source's salient and plain tokens, at the start and at the end of the phase."""
+    """The shares of a source's salient and plain tokens that guided masking masks, at the start and at the end of the phase."""
     if size.store is None or not phase.masking.scorers:
         return ()
     from rexplug.batches.mask_rates import rates_in_store

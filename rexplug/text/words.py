@@ -1,6 +1,8 @@
-"""Splits text into words by its characters: the same for every part of rexplug and for any tokenizer and script.
+"""Splits text into words: the same for every part of rexplug and for any tokenizer and script.
 
-A *word* is a run of letters, digits and underscores: what `\\w+` matches. Two callers need a little more:
+A *word* is a run of letters, digits and underscores (what `\\w+` matches) with their combining marks: accents, vowel signs of Indic
+scripts, invisible joiners. Runs in scripts that are written without spaces between words (Chinese, Japanese, Thai, Lao, Khmer,
+Burmese) are divided by the dictionaries of ICU, as in Unicode's Standard Annex 29. Two callers need a little more:
 
 - token stores and whole-word masking also count every other character that is not white space as a word by itself
   (`word_starts`), so that each token belongs to a word or is white space;
@@ -11,8 +13,22 @@ A *word* is a run of letters, digits and underscores: what `\\w+` matches. Two c
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate
 from typing import TYPE_CHECKING
+
+from rexplug.text.characters import (
+    BEYOND_PLAIN,
+    IN_WORD,
+    MARK,
+    OTHER,
+    SPACE,
+    UNSPACED,
+    UNSPACED_CHARACTER,
+    character_classes,
+    mark_ranges,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,19 +39,31 @@ _WORD = re.compile(r"\w+")
 _WORD_OR_MARK = re.compile(r"\w+(?:['’\-]\w+)*|[^\w\s]")
 _LOWER_ASCII = {code: chr(code).lower() if _WORD.match(chr(code)) else " " for code in range(128)}
 """ASCII: small letters, and a blank for characters that are in no word."""
-_SPACE, _IN_WORD, _OTHER = 0, 1, 2
+
+
+@cache
+def _word_with_marks() -> re.Pattern[str]:
+    return re.compile(rf"\w+(?:[{mark_ranges()}]+\w*)*")
+
+
+@cache
+def _word_with_marks_or_mark() -> re.Pattern[str]:
+    marks = mark_ranges()
+    return re.compile(rf"\w+(?:[{marks}]+\w*|['’\-]\w+)*|[^\w\s][{marks}]*")
 
 
 def split_words(text: str) -> list[str]:
     """The words of a text, in order."""
-    return _WORD.findall(text)
+    if text.isascii() or not BEYOND_PLAIN.search(text):
+        return _WORD.findall(text)
+    return _divided(_word_with_marks().findall(text), text)
 
 
 def lower_words(text: str) -> list[str]:
     """The words of the lower-cased text, in order."""
     if text.isascii():  # twice as fast as the pattern
         return text.translate(_LOWER_ASCII).split()
-    return _WORD.findall(text.lower())
+    return split_words(text.lower())
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
@@ -48,43 +76,22 @@ def word_bounds(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Starts and ends in characters of all words, both `[num_words]`, ends exclusive: `word_spans` as arrays."""
     import numpy as np
 
+    classes = _joined(character_classes(text), text)
     in_word = np.zeros(len(text) + 2, np.bool_)
-    np.equal(_character_classes(text), _IN_WORD, out=in_word[1:-1])
+    np.logical_or(classes == IN_WORD, classes == UNSPACED, out=in_word[1:-1])
     edges = np.flatnonzero(in_word[1:] != in_word[:-1])
-    return edges[::2], edges[1::2]
+    starts, ends = edges[::2], edges[1::2]
+    if not (classes == UNSPACED).any():
+        return starts, ends
+    cuts = _cuts(text, starts, ends, classes)
+    return np.union1d(starts, cuts), np.union1d(ends, cuts)
 
 
 def split_words_and_marks(text: str) -> list[str]:
     """Words, with inner apostrophes and hyphens (`don't`, `e-mail`), and punctuation marks one by one, in order."""
-    return _WORD_OR_MARK.findall(text)
-
-
-@cache
-def _class_of_character() -> NDArray[np.uint8]:
-    """The class of every code point, `[0x110000]`."""
-    import numpy as np
-
-    table = np.full(0x110000, _OTHER, np.uint8)
-    for code in range(0x110000):
-        char = chr(code)
-        if char.isalnum() or char == "_":
-            table[code] = _IN_WORD
-        elif char.isspace():
-            table[code] = _SPACE
-    return table
-
-
-def _character_classes(text: str) -> NDArray[np.uint8]:
-    """`_SPACE`, `_IN_WORD` or `_OTHER` for each character, `[len(text)]`."""
-    import numpy as np
-
-    codes = (
-        np.frombuffer(text.encode(), np.uint8)
-        if text.isascii()
-        else np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-    )
-    classes: NDArray[np.uint8] = _class_of_character()[codes]
-    return classes
+    if text.isascii() or not BEYOND_PLAIN.search(text):
+        return _WORD_OR_MARK.findall(text)
+    return _divided(_word_with_marks_or_mark().findall(text), text)
 
 
 def word_starts(text: str, offsets: NDArray[np.uint32] | NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -102,17 +109,98 @@ def word_starts(text: str, offsets: NDArray[np.uint32] | NDArray[np.int64]) -> N
     num_tokens = len(offsets)
     if num_tokens == 0:
         return np.zeros(0, np.bool_)
-    classes = np.append(_character_classes(text), np.uint8(_SPACE))
+    classes = np.append(character_classes(text), np.uint8(SPACE))
+    begins_word = _begins_word(classes, text)
     last = np.maximum(offsets[:, 1].astype(np.int64) - 1, 0)
     first = np.minimum(offsets[:, 0].astype(np.int64), last)
     # Skip white space at the start of a token: one character for most tokens, more for few.
-    on_space = np.flatnonzero((classes[first] == _SPACE) & (first < last))
+    on_space = np.flatnonzero((classes[first] == SPACE) & (first < last))
     while len(on_space):
         first[on_space] += 1
-        on_space = on_space[(classes[first[on_space]] == _SPACE) & (first[on_space] < last[on_space])]
-    before = np.where(first > 0, classes[first - 1], _SPACE)
-    begins = (classes[first] != _IN_WORD) | (before != _IN_WORD)
+        on_space = on_space[(classes[first[on_space]] == SPACE) & (first[on_space] < last[on_space])]
     same_character = np.zeros(num_tokens, np.bool_)
     same_character[1:] = first[1:] == first[:-1]
-    starts: NDArray[np.bool_] = begins & ~same_character
+    starts: NDArray[np.bool_] = begins_word[first] & ~same_character
     return starts
+
+
+def _begins_word(classes: NDArray[np.uint8], text: str) -> NDArray[np.bool_]:
+    """Which characters do not continue the word of the character before them, `[len(classes)]`; white space never does."""
+    import numpy as np
+
+    in_word = classes == IN_WORD
+    begins = np.ones(len(classes), np.bool_)
+    if classes.max() <= OTHER:
+        begins[1:] = ~(in_word[1:] & in_word[:-1])
+        return begins
+    joined = _joined(classes, text)
+    in_word = (joined == IN_WORD) | (joined == UNSPACED)
+    begins[1:] = ~(in_word[1:] & in_word[:-1])
+    # A mark continues what it belongs to, be it a letter or an emoji; after white space it is alone.
+    begins[1:] &= (classes[1:] != MARK) | (classes[:-1] == SPACE)
+    if (joined == UNSPACED).any():
+        edges = np.flatnonzero(np.diff(in_word, prepend=False, append=False))
+        begins[_cuts(text, edges[::2], edges[1::2], joined)] = True
+    return begins
+
+
+def _joined(classes: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    """The classes with those of marks replaced by that of the character that they belong to; after white space, `OTHER`."""
+    import numpy as np
+
+    if text.isascii() or not (marks := classes == MARK).any():
+        return classes
+    places = np.where(marks, -1, np.arange(len(classes)))
+    base = np.maximum.accumulate(places)
+    joined: NDArray[np.uint8] = classes[base]
+    joined[marks & ((base < 0) | (joined == SPACE))] = OTHER
+    return joined
+
+
+def _cuts(
+    text: str, starts: NDArray[np.int64], ends: NDArray[np.int64], classes: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """Where ICU divides the runs `starts` to `ends` that have characters of a script without spaces, in characters."""
+    import numpy as np
+
+    unspaced = np.concatenate([[0], np.cumsum(classes == UNSPACED)])
+    runs = np.flatnonzero(unspaced[ends] > unspaced[starts])
+    starts, ends = starts[runs], ends[runs]
+    parts = _segments([text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)])
+    cuts = [place for start, words in zip(starts.tolist(), parts, strict=True) for place in _inner_bounds(start, words)]
+    return np.array(cuts, np.int64)
+
+
+def _divided(words: list[str], text: str) -> list[str]:
+    """The words, those with characters of a script without spaces divided by ICU."""
+    if not UNSPACED_CHARACTER.search(text):
+        return words
+    parts = iter(_segments([word for word in words if _is_unspaced(word)]))
+    divided: list[str] = []
+    for word in words:
+        divided.extend(next(parts) if _is_unspaced(word) else (word,))
+    return divided
+
+
+def _is_unspaced(word: str) -> bool:
+    return not word.isascii() and UNSPACED_CHARACTER.search(word) is not None
+
+
+def _inner_bounds(start: int, words: Sequence[str]) -> list[int]:
+    """Where each word but the first begins, if the first begins at `start`."""
+    return list(accumulate(map(len, words[:-1]), initial=start))[1:]
+
+
+def _segments(runs: Sequence[str]) -> list[list[str]]:
+    """The words of each run."""
+    from icu4py.breakers import WordBreaker
+
+    # One call for all runs: setting up ICU takes as long as hundreds of characters. ICU always breaks at a line break, and
+    # what is on one side of it does not change the other.
+    parts: list[list[str]] = [[]]
+    for segment in WordBreaker("\n".join(runs), "en"):
+        if segment == "\n":
+            parts.append([])
+        else:
+            parts[-1].append(segment)
+    return parts[: len(runs)]

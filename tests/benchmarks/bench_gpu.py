@@ -24,6 +24,7 @@ from made_stream import recipe_of, special_of, stream_of, write_store
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.loader import to_tensors
 from rexplug.engine.optimizers.factory import build_optimizer
+from rexplug.engine.tensor_row import TensorRow
 from rexplug.model import build_model
 from rexplug.model.attention import choose_backend
 from rexplug.model.compile import compile_layers
@@ -54,6 +55,20 @@ def memory_gib(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
+def full_rows(
+    longest: int, width: int, median: float, *, vocabulary: int, device: torch.device, num_rows: int = 4
+) -> list[TensorRow]:
+    """Up to `num_rows` rows of `width` tokens on the device, of documents of log-normal lengths."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = write_store(Path(folder), 4 * width, median, longest, vocabulary)
+        stream = stream_of(
+            store, special_of(vocabulary), context=longest, row=width, batch=width, total=num_rows * width
+        )
+        rows = [row.to(device) for pair in stream.batches() for row in to_tensors(*pair)["rows"]]
+    # The stream's last row is partly empty, as the last of a phase is; among four rows its weight would be too large.
+    return [row for row in rows if row.num_tokens > FULL * width]
+
+
 def run(
     size: str,
     longest: int,
@@ -77,12 +92,7 @@ def run(
         compile_layers(model)
     wrapped = PackedMaskedLM(model, 1, backend, loss_kernel).to(device)
     optimizer = build_optimizer(model, recipe_of(width, width, 10**9).phases[0])
-    with tempfile.TemporaryDirectory() as folder:
-        store = write_store(Path(folder), 4 * width, median, longest, vocabulary)
-        stream = stream_of(store, special, context=longest, row=width, batch=width, total=4 * width)
-        rows = [row.to(device) for pair in stream.batches() for row in to_tensors(*pair)["rows"]]
-    # The stream's last row is partly empty, as the last of a phase is; among four rows its weight would be too large.
-    rows = [row for row in rows if row.num_tokens > FULL * width]
+    rows = full_rows(longest, width, median, vocabulary=vocabulary, device=device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     tokens = flops = 0.0

@@ -2,8 +2,8 @@
 
     PYTHONPATH=tests python tests/benchmarks/bench_product_pages.py
 
-Prints, for each field, the share of the pages that say it whose text and metadata have it: by trafilatura alone, and with
-`structured_data: true` and `ecommerce.product_text`. Then pages a second, in turns, medians of five.
+Prints, for each field, how many of the pages that state it have it in their text and metadata: by trafilatura alone, and with
+`structured_data: true` and `ecommerce.product_text`. Then pages per second, medians of five alternating rounds.
 """
 
 from __future__ import annotations

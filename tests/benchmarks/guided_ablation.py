@@ -17,7 +17,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rexplug.errors import RexplugError
 
@@ -65,23 +65,23 @@ ARMS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What differs between the arms, in the order in which they are trained: the most informative first."""
 BASELINE = "random 15 %"
+PRETRAINED = "pretrained"
+"""The name of the model that all arms continue, in results and tables."""
 
 
 def masking_of(arm: Mapping[str, Any]) -> MaskingPolicy:
     """The masking policy of an arm."""
-    from rexplug.components import MaskingPolicy
-    from rexplug.plugins.discovery import load_plugins
-
-    options = dict(arm["masking"])
-    name = options.pop("use")
-    if name == "span_guidance":
+    if arm["masking"]["use"] == "span_guidance":
         from span_guidance import SpanGuidance
 
         return SpanGuidance(rate=0.15)
-    registry = load_plugins()
-    # mypy takes no abstract class for a type, since one could call it; it is only looked up here.
-    policy = registry.find(MaskingPolicy, name)  # type: ignore[type-abstract]
-    return policy.model_validate(options, context={"components": registry})
+    from pydantic import TypeAdapter
+
+    from rexplug.components import MaskingPolicy, Use
+    from rexplug.plugins.discovery import load_plugins
+
+    adapter: TypeAdapter[MaskingPolicy] = TypeAdapter(Annotated[MaskingPolicy, Use()])
+    return adapter.validate_python(arm["masking"], context={"components": load_plugins()})
 
 
 def value_evaluators(data: Path) -> list[dict[str, Any]]:

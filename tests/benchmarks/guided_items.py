@@ -1,4 +1,4 @@
-"""What guided_ablation.py carries to a GPU machine: token stores and masked items, each made once, in compressed arrays.
+"""The packed corpus of guided_ablation.py for a GPU machine: token stores and masked items, each made once, in compressed arrays.
 
 Reading it needs neither the texts nor a scorer, and no library beyond numpy and rexplug's own stores.
 """
@@ -14,12 +14,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.evaluation.masked_words import MaskedText
+
+if TYPE_CHECKING:
+    from rexplug.components import EvaluationContext
+    from rexplug.evaluation.models import Model
 
 PARTS = ("dev", "test")
 DOCUMENTS = {"retail": 400, "general": 400}
@@ -111,6 +115,28 @@ class Packed:
         """The items of a set."""
         return Items(**{field: self.arrays[f"{name}.{field}"] for field in Items.__dataclass_fields__})
 
+    def lengths(self, source: str) -> NDArray[np.int64]:
+        """Tokens of each document of a source."""
+        return self.arrays[f"{source}.lengths"].astype(np.int64)
+
+    def write_store(self, source: str, folder: Path, count: int) -> None:
+        """Write the token store of a source with its first `count` documents."""
+        from rexplug.tokens.store import WORD_START, close_store, write_shard
+
+        ends = np.cumsum(self.lengths(source)[:count])
+
+        def split(values: NDArray[Any]) -> list[NDArray[Any]]:
+            return np.split(values[: ends[-1]], ends[:-1])
+
+        salience, vocabulary = self.about["salience"], self.about["vocabulary"]
+        write_shard(
+            folder, 0, tokens=split(self.arrays[f"{source}.tokens"]),
+            channels={WORD_START: split(np.unpackbits(self.arrays[f"{source}.word_start"])),
+                      salience: split(self.arrays[f"{source}.salience"])},
+            documents={"id": [str(number) for number in range(count)]}, vocabulary_size=vocabulary,
+        )  # fmt: skip
+        close_store(folder, 1, [WORD_START, salience], self.about["tokenizer"], vocabulary)
+
     def write_stores(self, folder: Path, share: float = 1.0) -> None:
         """Write the sources' token stores, or the first documents of each.
 
@@ -118,26 +144,8 @@ class Packed:
             folder: gets a folder per source.
             share: of the documents.
         """
-        from rexplug.tokens.store import WORD_START, close_store, write_shard
-
         for source in self.about["sources"]:
-            lengths = self.arrays[f"{source}.lengths"].astype(np.int64)
-            ends = np.cumsum(lengths)
-            count = max(1, round(share * len(lengths)))
-            total = int(ends[count - 1])
-
-            def split(values: NDArray[Any], ends: Any = ends[: count - 1], total: int = total) -> list[NDArray[Any]]:
-                return np.split(values[:total], ends)
-
-            starts = np.unpackbits(self.arrays[f"{source}.word_start"])
-            salience = self.about["salience"]
-            write_shard(
-                folder / source, 0, tokens=split(self.arrays[f"{source}.tokens"]),
-                channels={WORD_START: split(starts), salience: split(self.arrays[f"{source}.salience"])},
-                documents={"id": [str(number) for number in range(count)]},
-                vocabulary_size=self.about["vocabulary"],
-            )  # fmt: skip
-            close_store(folder / source, 1, [WORD_START, salience], self.about["tokenizer"], self.about["vocabulary"])
+            self.write_store(source, folder / source, max(1, round(share * len(self.lengths(source)))))
 
 
 def make_corpus(recipe: Mapping[str, Any], folder: Path) -> Path:
@@ -163,7 +171,8 @@ def pack(run_folder: Path, folder: Path) -> None:
 
     recipe, run = load_recipe(run_folder / "recipe.yaml"), RunDirectory(run_folder)
     arrays: dict[str, NDArray[Any]] = {}
-    salience = recipe.evaluation_scorer.channel  # type: ignore[union-attr]
+    assert recipe.evaluation_scorer is not None  # corpus_recipe() masks by a scorer
+    salience = recipe.evaluation_scorer.channel
     about: dict[str, Any] = {"sources": list(recipe.sources), "salience": salience, "sets": {}}
     for source in recipe.sources:
         store = TokenStore.open(run.tokens / source)
@@ -213,7 +222,8 @@ def _sets(recipe: Any, run: Any) -> dict[str, tuple[Items, dict[str, Any]]]:
     held_out = {name: list(read_documents(run.corpus / name / "held_out")) for name in recipe.sources}
     data = EvaluationData(held_out, recipe.seed, recipe.evaluation_scorer, run.tokenizer)
     with tempfile.TemporaryDirectory() as temporary:
-        context: Any = Context(None, data, Path(temporary))  # type: ignore[arg-type]
+        # Words are chosen without a model.
+        context = cast("EvaluationContext", Context(cast("Model", None), data, Path(temporary)))
         for source, documents in held_out.items():
             for part in PARTS:
                 chosen = [d for d in documents if split_of(d.text, dev=0.5, test=0.5) == part][: DOCUMENTS[source]]
@@ -256,11 +266,11 @@ def _sets(recipe: Any, run: Any) -> dict[str, tuple[Items, dict[str, Any]]]:
 
 
 def texts_in(documents: Mapping[str, Sequence[str]], texts: Sequence[str]) -> set[str]:
-    """Those of `texts` whose words occur in a document one after another, whatever is between them.
+    """Those of `texts` whose words occur in a document in a row; case and characters between words are ignored.
 
     Args:
         documents: texts by source.
-        texts: what is searched for.
+        texts: texts to search for.
     """
     import ahocorasick
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from guided_ablation import ARMS, BASELINE
+from guided_ablation import ARMS, BASELINE, PRETRAINED
 from guided_items import Packed
 from numpy.typing import NDArray
 
@@ -21,7 +21,6 @@ from rexplug.evaluation.recovery import Excerpt, word_scores
 from rexplug.evaluation.statistics import Difference, compare, holm, value
 from rexplug.evaluation.value_recovery import MaskedValue, value_scores
 
-PRETRAINED = "pretrained"
 GOLD, PLAIN = "titles.exact", "retail.plain"
 """The metrics of the plot: values that people annotated, and words of retail text that the scorer does not mark."""
 COLUMNS = {
@@ -76,7 +75,7 @@ def scores_of(packed: Packed, name: str, right: NDArray[np.bool_], num_rows: int
     items, about = packed.items(name), packed.about["sets"][name]
     source = name.split(".")[0]
     rows = list(items.rows())[:num_rows]
-    # Any other id stands for a wrong prediction.
+    # Any other id counts as a wrong prediction.
     predictions = [
         np.where(hits, row.truth, row.truth + 1)
         for row, hits in zip(rows, np.split(right, np.cumsum(items.counts[:num_rows])[:-1]), strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +25,16 @@ def special_of(vocabulary: int) -> SpecialTokens:
     return SpecialTokens(cls=1, sep=2, pad=3, mask=4, vocabulary_size=vocabulary, all=frozenset(range(5)))
 
 
+def store_tokens(folder: Path, tokens: Sequence[NDArray[np.uint32]], vocabulary: int) -> TokenStore:
+    """Write a token store of one shard from the token ids of each document; every token begins a word."""
+    write_shard(
+        folder, 0, tokens=tokens, channels={WORD_START: [np.ones(len(ids), np.uint8) for ids in tokens]},
+        documents={"id": [str(i) for i in range(len(tokens))]}, vocabulary_size=vocabulary,
+    )  # fmt: skip
+    close_store(folder, 1, [WORD_START], "made", vocabulary)
+    return TokenStore.open(folder)
+
+
 def write_store(folder: Path, total: int, median: float, longest: int, vocabulary: int) -> TokenStore:
     """Documents of about `total` tokens, of log-normal lengths with this median, frequent tokens and rare ones."""
     draw = np.random.default_rng(0)
@@ -34,12 +44,7 @@ def write_store(folder: Path, total: int, median: float, longest: int, vocabular
         # Two of them are [CLS] and [SEP], which the stream puts around it.
         tokens.append((5 + draw.zipf(1.3, size - 2) % (vocabulary - 5)).astype(np.uint32))
         total -= size
-    write_shard(
-        folder, 0, tokens=tokens, channels={WORD_START: [np.ones(len(ids), np.uint8) for ids in tokens]},
-        documents={"id": [str(i) for i in range(len(tokens))]}, vocabulary_size=vocabulary,
-    )  # fmt: skip
-    close_store(folder, 1, [WORD_START], "made", vocabulary)
-    return TokenStore.open(folder)
+    return store_tokens(folder, tokens, vocabulary)
 
 
 def stream_of(

@@ -78,7 +78,7 @@ def test_packed_wheels_unpack_to_what_pip_would_install_without_sources_and_head
 
 
 @pytest.mark.slow
-def test_large_libraries_are_packed_once_and_may_lie_in_another_folder(tmp_path: Path) -> None:
+def test_large_libraries_are_packed_once_and_may_be_in_another_folder(tmp_path: Path) -> None:
     wheels, packed, site = (tmp_path / name for name in ("wheels", "packed", "site"))
     wheels.mkdir()
     large = {f"two/{name}.so": bytes([number]) * 31_000_000 for number, name in enumerate("ab")}

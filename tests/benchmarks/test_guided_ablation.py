@@ -1,4 +1,4 @@
-"""The guided ablation's own parts: items survive packing, right bits become the evaluators' metrics, and arms are paired by seed."""
+"""The guided ablation: items are unchanged by packing, correct tokens give the evaluators' metrics, and arms are paired by seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests run on two ranks, a function at a time: `python on_two_ranks.py FUNCTION FOLDER` on each."""
+"""Checks that test_sharding.py runs on two ranks, one function per launch: `python on_two_ranks.py FUNCTION FOLDER`."""
 
 import sys
 from collections import Counter
@@ -150,8 +150,7 @@ def gradients_are_summed_once_per_step(bench):
         if event.name in ("gloo:all_reduce", "gloo:broadcast") and event.input_shapes[0]:
             sent[event.name, event.input_shapes[0][0]] += 1
     numbers = sum(size * times for (name, size), times in sent.items() if name == "gloo:all_reduce" and size > 1000)
-    steps, parameters = len(places), 0
-    model = model_of(bench)
+    steps, model = len(places), model_of(bench)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     assert steps == 12
     assert numbers == steps * parameters, "every gradient once a step, not once a row"

@@ -53,7 +53,7 @@ class Notes(Silent):
         if metrics:
             self.left -= 1
             if self.left == 0:
-                raise KeyError("stands for whatever ends a process")
+                raise KeyError("an error in place of a crash of the process")
 
 
 WIDE = {"tokens": 24_000, "batch_tokens": 8192, "checkpoints": {"every_tokens": 8000}}

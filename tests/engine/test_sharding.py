@@ -159,15 +159,22 @@ def test_composers_trainer_wraps_models_by_ours_inside_the_context_alone(shardin
     assert trainer.prepare_ddp_module is before
 
 
-def test_gradients_are_set_to_zero_where_they_are(sharding):
-    weight = torch.nn.Parameter(torch.ones(3))
-    optimizer = torch.optim.SGD([weight], lr=1.0)
-    sharding.keep_gradients(optimizer)
-    weight.sum().backward()
-    place = weight.grad.data_ptr()
-    optimizer.zero_grad(set_to_none=True)  # as Composer does
-    assert weight.grad.tolist() == [0, 0, 0]
-    assert weight.grad.data_ptr() == place
+def test_with_ddp_gradients_are_set_to_zero_in_place(sharding):
+    model = torch.nn.Linear(3, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        replica = sharding.replicate(model)
+        replica(torch.ones(1, 3)).sum().backward()
+        place = model.weight.grad.data_ptr()
+        assert model.weight.grad.tolist() == [[1, 1, 1]]
+        sharding.zero_gradients(optimizer, replica)
+        assert model.weight.grad.tolist() == [[0, 0, 0]]
+        assert model.weight.grad.data_ptr() == place
+        sharding.zero_gradients(optimizer, model)  # without DDP
+        assert model.weight.grad is None
+    finally:
+        dist.destroy_process_group()
 
 
 def test_ddp_does_not_cut_what_is_compiled_between_two_attentions(sharding):

@@ -1,8 +1,12 @@
 """The Hugging Face encoder: embeddings and predictions are those of the model, whatever the batches."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from rexplug import DataError, NotApplicable
 from rexplug.evaluation.encoder import HuggingFaceEncoder
@@ -139,6 +143,52 @@ def test_a_model_without_head_predicts_no_words(bert):
     with pytest.raises(NotApplicable) as caught:
         HuggingFaceEncoder(bert / "plain").predict_masked([np.array([1, 5, 2])], [np.array([1])])
     assert str(caught.value) == "the model has no masked-language-model head, so it predicts no words"
+
+
+def test_a_model_that_fails_in_bf16_is_refused_in_bf16_alone(tmp_path, model_folder):
+    from transformers import AutoTokenizer, DebertaConfig, DebertaModel
+
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    tokenizer.save_pretrained(tmp_path)
+    config = DebertaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=64, relative_attention=True, pos_att_type=["p2c", "c2p"],
+        pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    DebertaModel(config).save_pretrained(tmp_path)
+    assert HuggingFaceEncoder(tmp_path).encode(["oak"]).shape == (1, 32)
+    with pytest.raises(DataError) as refused:
+        HuggingFaceEncoder(tmp_path, precision="bf16")
+    assert str(refused.value) == (
+        f"{tmp_path} is not a model that can be evaluated in bf16: RuntimeError: value cannot be converted to type "
+        "at::BFloat16 without overflow"
+    )
+
+
+@pytest.mark.parametrize(("precision", "how"), [("fp32", ""), ("bf16", " in bf16")])
+def test_a_model_whose_embeddings_overflow_is_refused(precision, how, model_folder, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "model")
+    weights = load_file(model_folder / "model.safetensors")
+    weights["model.final_norm.weight"] = torch.full((32,), 3e38)
+    save_file(weights, tmp_path / "model/model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(DataError) as refused:
+        HuggingFaceEncoder(tmp_path / "model", precision=precision)
+    assert str(refused.value) == (
+        f"{tmp_path}/model is not a model that can be evaluated{how}: its embeddings are not finite numbers"
+    )
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_text_without_tokens_has_an_embedding(packed, model_folder, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "model")
+    definition = json.loads((model_folder / "tokenizer.json").read_text()) | {"post_processor": None}
+    (tmp_path / "model/tokenizer.json").write_text(json.dumps(definition))
+    encoder = HuggingFaceEncoder(tmp_path / "model", packed=packed)
+    assert encoder.tokenizer("")["input_ids"] == []
+    assert encoder.tokenize(["", "oak"])[0].tolist() == [encoder.tokenizer.pad_token_id]
+    alone, together = encoder.encode([""]), encoder.encode(["oak table", ""])
+    assert np.isfinite(alone).all()
+    np.testing.assert_allclose(together[1:], alone, atol=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Plans of tokenized sources say what guided masks take of each."""
+"""Plans say which shares of salient and of other tokens of each tokenized source are masked."""
 
 import os
 import re

@@ -17,64 +17,10 @@ TOKENS = rexplug.TokenizedDocument(
 ROW = rexplug.TokenBatch(np.zeros(4, np.int64), np.array([0, 4]), np.ones(4, np.bool_), {})
 
 
-def unused(self, *arguments):
-    raise NotImplementedError
-
-
-class Source(rexplug.DocumentSource):
-    """A source that returns or raises what a test says."""
-
-    name = "legal.toy"
-    documents = unused
-
-
-class Filter(rexplug.CorpusFilter):
-    name = "legal.toy"
-    judge = unused
-
-
-class Lab(rexplug.Labeller):
-    name = "legal.toy"
-    label = unused
-
-
-class Scorer(rexplug.SalienceScorer):
-    name = "legal.toy"
-    score = unused
-
-
-class Policy(rexplug.MaskingPolicy):
-    name = "legal.toy"
-    choose = unused
-
-
-class Measure(rexplug.Evaluator):
-    name = "legal.toy"
-    evaluate = unused
-
-
-CALLS = {
-    "check": (Source, declarations.check_component, ()),
-    "inputs": (Source, declarations.input_files, ()),
-    "stamps": (Source, declarations.file_versions, ()),
-    "num_shards": (Source, declarations.count_shards, ()),
-    "test_texts": (Measure, declarations.test_texts, ()),
-    "why_no_test_texts": (Measure, declarations.why_no_test_texts, ()),
-    "instruction": (Lab, declarations.labeller_instruction, ()),
-    "own_documents": (Lab, declarations.own_documents, ()),
-    "labelled_ids": (Lab, declarations.labelled_ids, ()),
-    "needed_sources": (Scorer, declarations.needed_sources, ()),
-    "explain": (Scorer, declarations.explain_salience, (TOKENS,)),
-    "salient_subset": (Policy, declarations.salient_subset, (ROW, 0.0, np.random.default_rng(0))),
-    "budget": (Policy, declarations.masking_budget, (ROW, 0.0)),
-    "fit": (Filter, declarations.fit_component, (rexplug.CorpusSample({}, Path(), 0),)),
-}
-
-
-def call(method, behaviour):
-    base, function, arguments = CALLS[method]
-    component = type("Toy", (base,), {"__module__": __name__, method: behaviour})()
-    return function(component, *arguments)
+def toy(base, **members):
+    """A component of a plugin with these methods and properties; its abstract methods are not called."""
+    unused = dict.fromkeys(base.__abstractmethods__, raising(AssertionError("not part of the test")))
+    return type("Toy", (base,), {"__module__": __name__, "name": "legal.toy", **unused, **members})()
 
 
 def raising(error):
@@ -82,6 +28,29 @@ def raising(error):
         raise error
 
     return behaviour
+
+
+CALLS = {
+    "check": (rexplug.DocumentSource, declarations.check_component, ()),
+    "inputs": (rexplug.DocumentSource, declarations.input_files, ()),
+    "stamps": (rexplug.DocumentSource, declarations.file_versions, ()),
+    "num_shards": (rexplug.DocumentSource, declarations.count_shards, ()),
+    "test_texts": (rexplug.Evaluator, declarations.test_texts, ()),
+    "why_no_test_texts": (rexplug.Evaluator, declarations.why_no_test_texts, ()),
+    "instruction": (rexplug.Labeller, declarations.labeller_instruction, ()),
+    "own_documents": (rexplug.Labeller, declarations.own_documents, ()),
+    "labelled_ids": (rexplug.Labeller, declarations.labelled_ids, ()),
+    "needed_sources": (rexplug.SalienceScorer, declarations.needed_sources, ()),
+    "explain": (rexplug.SalienceScorer, declarations.explain_salience, (TOKENS,)),
+    "salient_subset": (rexplug.MaskingPolicy, declarations.salient_subset, (ROW, 0.0, np.random.default_rng(0))),
+    "budget": (rexplug.MaskingPolicy, declarations.masking_budget, (ROW, 0.0)),
+    "fit": (rexplug.CorpusFilter, declarations.fit_component, (rexplug.CorpusSample({}, Path(), 0),)),
+}
+
+
+def call(method, behaviour):
+    base, function, arguments = CALLS[method]
+    return function(toy(base, **{method: behaviour}), *arguments)
 
 
 @pytest.mark.parametrize("method", CALLS)
@@ -132,19 +101,23 @@ def test_a_wrong_type_is_shown_with_what_was_expected(method, returned, shown, e
 
 @pytest.mark.parametrize(
     ("function", "base", "name"),
-    [(declarations.step_name, Filter, "step_name"), (declarations.evaluator_label, Measure, "label")],
+    [
+        (declarations.step_name, rexplug.CorpusFilter, "step_name"),
+        (declarations.evaluator_label, rexplug.Evaluator, "label"),
+    ],
 )
 def test_names(function, base, name):
-    assert function(base()) == "legal.toy"
+    assert function(toy(base)) == "legal.toy"
     with pytest.raises(PluginError) as caught:
-        function(type("Toy", (base,), {"__module__": __name__, name: property(lambda self: None)})())
+        function(toy(base, **{name: property(lambda self: None)}))
     assert str(caught.value) == f"legal.toy.{name} is None; expected a text"
     with pytest.raises(PluginError, match=rf"^legal\.toy\.{name}\(\) raised ValueError: x"):
-        function(type("Toy", (base,), {"__module__": __name__, name: property(raising(ValueError("x")))})())
+        function(toy(base, **{name: property(raising(ValueError("x")))}))
 
 
 def test_what_the_defaults_say():
-    source, labeller, scorer, policy = Source(), Lab(), Scorer(), Policy()
+    source, labeller, corpus_filter = toy(rexplug.DocumentSource), toy(rexplug.Labeller), toy(rexplug.CorpusFilter)
+    scorer, policy = toy(rexplug.SalienceScorer), toy(rexplug.MaskingPolicy)
     assert declarations.all_input_files([source, labeller]) == []
     assert declarations.file_versions(source) == {}
     assert declarations.count_shards(source) == 1
@@ -154,7 +127,8 @@ def test_what_the_defaults_say():
     assert declarations.needed_sources(scorer) == []
     assert declarations.masking_budget(policy, ROW, 0.0) == 1
     assert not declarations.salient_subset(policy, ROW, 0.0, np.random.default_rng(0)).any()
-    assert declarations.fit_component(Filter(), rexplug.CorpusSample({}, Path(), 0)) == (Filter(), Filter().dump())
+    fitted = declarations.fit_component(corpus_filter, rexplug.CorpusSample({}, Path(), 0))
+    assert fitted == (corpus_filter, corpus_filter.dump())
 
 
 def test_own_documents_of_a_labeller_are_checked_one_by_one():
@@ -169,8 +143,11 @@ def test_own_documents_of_a_labeller_are_checked_one_by_one():
     assert str(caught.value) == "legal.toy.own_documents() yielded {'id': 'op-2'}; expected a Document"
 
 
-class Locked(Filter):
+class Locked(rexplug.CorpusFilter):
     """A filter that keeps a lock, which no other process can get."""
+
+    name = "legal.toy"
+    judge = raising(AssertionError("not part of the test"))
 
     def check(self):
         self.__dict__["lock"] = threading.Lock()

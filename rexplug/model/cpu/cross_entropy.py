@@ -20,7 +20,7 @@ def cross_entropy(
     """The loss of each token, and whether its label is the most probable token.
 
     Args:
-        logits: `[m, V]` in fp32 or bf16, or more rows, which count for nothing. With `with_gradient` they become the gradient
+        logits: `[m, V]` in fp32 or bf16; further rows are ignored. With `with_gradient` they become the gradient
             of the summed loss, computed in fp32 and then rounded to their number format.
         labels: true ids, `[m]`.
         with_gradient: whether the gradient is wanted.

@@ -27,7 +27,8 @@ HERE, OUT = Path(__file__).parent, Path(os.environ.get("OUT", "."))
 LIMIT = float(os.environ.get("KIT_TRAINER_SECONDS", "150"))
 BASE, LONG, MICRO = (bench_gpu.CASES[number] for number in (0, 1, 2)) if not TINY else (bench_gpu.TINY[0],) * 3
 GIB = torch.cuda.get_device_properties(0).total_memory / 2**30 if GPU else 80.0
-PACKED = "flash_attention_4" if GPU else "documents"
+FLASH4 = "flash_attention_4"
+PACKED = FLASH4 if GPU else "documents"
 
 
 def tokens_of(gib_80: int) -> int:
@@ -51,10 +52,9 @@ def padded(
     }  # fmt: skip
 
 
-FLASH4 = "flash_attention_4"
 RUNS: list[dict[str, Any]] = (
     [
-        # The most informative first, since time may run out. Around FlashAttention 4's kernels the compiler leaves off, so that the whole
+        # The most informative first, since time may run out. FlashAttention 4's kernels break the compiler's graph, so that the whole
         # model is some 20 small graphs, however many layers it has; with torch's attention it would be one large one, hence layers.
         packed(BASE, 57_344, "whole", 60),
         padded(BASE, 49_152, None, 25),
@@ -90,26 +90,23 @@ class Run:
         )  # fmt: skip
 
     def finish(self, seconds: float) -> None:
-        """Let it go on, and wait; it has `seconds` from here on.
+        """Let it train, and wait for its end, at most `seconds`.
 
         Raises:
             TimeoutError: it was not done by then, and was ended.
             RuntimeError: it failed.
         """
         try:
-            said, _ = self.process.communicate("go\n", timeout=seconds)
+            output, _ = self.process.communicate("go\n", timeout=seconds)
         except subprocess.TimeoutExpired:
             self.end()
-            said, _ = self.process.communicate()
-            print(said)
+            output, _ = self.process.communicate()
+            print(output)
             raise TimeoutError(f"not done after {seconds:.0f} s") from None
-        print(
-            said
-            if self.process.returncode
-            else "\n".join(line for line in said.splitlines() if "RESULT" in line or "too large" in line)
-        )
         if self.process.returncode:
-            raise RuntimeError([line for line in said.splitlines() if line.strip()][-1])
+            print(output)
+            raise RuntimeError([line for line in output.splitlines() if line.strip()][-1])
+        print("\n".join(line for line in output.splitlines() if "RESULT" in line or "too large" in line))
 
     def end(self) -> None:
         if self.process.poll() is None:
@@ -128,11 +125,8 @@ def run_all() -> None:
     cases = [case for case in RUNS if usable(case)]
     if len(cases) < len(RUNS):
         print(f"flash-attn-4 is not installed or this GPU is too old for it: {len(RUNS) - len(cases)} runs left out")
-    cases = (
-        [cases[int(number)] for number in os.environ["KIT_TRAINER_RUNS"].split(",")]
-        if os.environ.get("KIT_TRAINER_RUNS")
-        else cases
-    )
+    if chosen := os.environ.get("KIT_TRAINER_RUNS"):
+        cases = [cases[int(number)] for number in chosen.split(",")]
     waiting = [Run(cases.pop(0))]
     try:
         while waiting:

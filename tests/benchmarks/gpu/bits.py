@@ -1,4 +1,4 @@
-"""Which parts of a step give other bits when they are repeated, what deterministic kernels cost, and whole runs compared to the bit.
+"""Which parts of a step are not reproducible bit by bit, the cost of deterministic kernels, and whole runs compared bit by bit.
 
 First parts alone (attention, embedding, choosing masked positions, head and loss, optimizer), then forward and backward pass of a
 whole model, each twice from the same state, with `model.deterministic` off and on; then runs through the engine: two undisturbed
@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from common import DEVICE, GPU, TINY, milliseconds, off, part, result, wait
 
 warnings.simplefilter("ignore")
+from bench_gpu import full_rows
 from engine_runs import (
     SIZE,
     VOCABULARY,
@@ -37,11 +38,10 @@ from engine_runs import (
     write_tokenizer,
 )  # fmt: skip
 from made_stream import recipe_of as bench_recipe
-from made_stream import special_of, stream_of, write_store
+from made_stream import special_of
 
 from rexplug.engine.composer_model import PackedMaskedLM
 from rexplug.engine.determinism import deterministic_algorithms
-from rexplug.engine.loader import to_tensors
 from rexplug.engine.optimizers.factory import build_optimizer
 from rexplug.engine.tensor_row import TensorRow
 from rexplug.model import build_model
@@ -57,7 +57,7 @@ KIND = torch.bfloat16 if GPU else torch.float32
 ROW = 1024 if TINY else 262_144  # the default of a small model: the same compiled kernels serve all parts
 SPECIAL = special_of(VOCABULARY)
 REPEATS = 2 if TINY else 4
-"""Repetitions that are compared with the first one: a rare difference shows with more."""
+"""Repetitions that are compared with the first one; more of them find rarer differences."""
 BACKENDS = [name for name in reversed(KERNELS) if GPU and find_kernel(name, DEVICE) is not None] or ["blocks"]
 if os.environ.get("KIT_BACKENDS"):
     BACKENDS = os.environ["KIT_BACKENDS"].split(",")
@@ -70,12 +70,8 @@ def switch(on: bool) -> contextlib.AbstractContextManager[None]:
 
 
 def rows_of(longest: int, width: int, median: float) -> list[TensorRow]:
-    """Full rows on the device, of documents of log-normal lengths."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = write_store(Path(folder), 4 * width, median, longest, VOCABULARY)
-        stream = stream_of(store, SPECIAL, context=longest, row=width, batch=width, total=3 * width)
-        rows = [row.to(DEVICE) for pair in stream.batches() for row in to_tensors(*pair)["rows"]]
-    return [row for row in rows if row.num_tokens > 0.9 * width]
+    """Full rows on the device."""
+    return full_rows(longest, width, median, vocabulary=VOCABULARY, device=DEVICE, num_rows=3)
 
 
 Tensors = dict[str, torch.Tensor]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 import time
@@ -49,6 +50,29 @@ def wait() -> None:
     """Wait for the device."""
     if GPU:
         torch.cuda.synchronize()
+
+
+@contextmanager
+def counted_waits() -> Iterator[collections.Counter[str]]:
+    """Count, by line of code, the calls that make the host wait for the GPU: reads, and copies of pageable memory.
+
+    The counter is filled when the context ends; without a GPU it stays empty.
+    """
+    places: collections.Counter[str] = collections.Counter()
+    if not GPU:
+        yield places
+        return
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield places
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for item in caught:
+        if "synchron" in str(item.message):
+            path = Path(item.filename)
+            places[f"{path.parent.name}/{path.name}:{item.lineno}"] += 1
 
 
 def milliseconds(call: Callable[[], Any], repeat: int = 10, warm: int = 3) -> float:

@@ -1,6 +1,7 @@
 """The engine as users run it, with rows of the default size: speed, host time, reads of the device, `auto`, and a full memory."""
 
 import collections
+import contextlib
 import shutil
 import tempfile
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import GPU, TINY, part, result
+from common import GPU, TINY, counted_waits, part, result
 
 warnings.simplefilter("ignore")
 from engine_runs import Watch, phase_of, recipe_of, report, train, write_documents, write_tokenizer
@@ -33,30 +34,24 @@ class Reads(Watch):
     def __init__(self) -> None:
         super().__init__()
         self.steps = 0
-        self.found: list[warnings.WarningMessage] = []
-        self._catching = warnings.catch_warnings(record=True)
+        self.places: collections.Counter[str] = collections.Counter()
+        self._counting = contextlib.ExitStack()
 
     def update(self, done: float, **metrics: float | str) -> None:
-        if not metrics or not GPU:
+        if not metrics:
             return
         self.steps += 1
         if self.steps == self.FIRST:
-            self.found = self._catching.__enter__() or []
-            warnings.simplefilter("always")
-            torch.cuda.set_sync_debug_mode("warn")
+            self.places = self._counting.enter_context(counted_waits())
         if self.steps == self.LAST:
-            torch.cuda.set_sync_debug_mode("default")
-            self._catching.__exit__(None, None, None)
+            self._counting.close()
 
-    def tell(self, size: str) -> None:
-        """The reads of a step."""
-        places = collections.Counter(
-            f"{Path(item.filename).parent.name}/{Path(item.filename).name}:{item.lineno}"
-            for item in self.found
-            if "synchron" in str(item.message)
-        )
-        steps = self.LAST - self.FIRST
-        result("reads", size=size, per_step=sum(places.values()) / steps, where=str(dict(places.most_common(8))))
+    def report(self, size: str) -> None:
+        """Write the number of reads per step."""
+        result(
+            "reads", size=size, per_step=sum(self.places.values()) / (self.LAST - self.FIRST),
+            where=str(dict(self.places.most_common(8))),
+        )  # fmt: skip
 
 
 def plan_of(size: str, **phase: Any) -> Recipe:
@@ -83,7 +78,7 @@ def main() -> None:
         with part(f"reads of the device, {size}"):
             progress = Reads()
             train(root / f"reads-{size}", plan_of(size), store, special, quiet=True, progress=progress)
-            progress.tell(size)
+            progress.report(size)
     size = SIZES[-1]
     for row in (DEFAULT_BATCH // 2, 2 * DEFAULT_BATCH):  # do rows above the default hide the host's time?
         with part(f"rows of {row}, {size}"):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import TINY, result
-from made_stream import Nothing, One
+from made_stream import Nothing, One, store_tokens
 
 from rexplug.batches import BatchStream
 from rexplug.batches.policies import RandomMasking
@@ -27,7 +27,7 @@ from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
 from rexplug.tokens.special import SpecialTokens
-from rexplug.tokens.store import WORD_START, TokenStore, close_store, write_shard
+from rexplug.tokens.store import TokenStore
 
 SIZE, VOCABULARY = ("nano", 512) if TINY else ("micro", 50_368)
 ROW = 1024 if TINY else 65_536
@@ -59,9 +59,9 @@ def write_tokenizer(folder: Path, vocabulary: int = VOCABULARY) -> Path:
     return folder
 
 
-def write_documents(folder: Path, total: int, seed: int = 0) -> TokenStore:
-    """Runs of the vocabulary, so that there is something to learn; lengths of which some fill 8,192."""
-    draw = np.random.default_rng(seed)
+def write_documents(folder: Path, total: int) -> TokenStore:
+    """Documents of about `total` tokens, in arithmetic sequences that a model can learn; some of them fill `LONG`."""
+    draw = np.random.default_rng(0)
     tokens = []
     while total > 0:
         size = int(np.clip(draw.lognormal(np.log(100 if TINY else 600), 0.9), 6, LONG))
@@ -69,16 +69,7 @@ def write_documents(folder: Path, total: int, seed: int = 0) -> TokenStore:
             (5 + (draw.integers(VOCABULARY - 5) + np.arange(size - 2) * 3) % min(500, VOCABULARY - 5)).astype(np.uint32)
         )
         total -= size
-    write_shard(
-        folder,
-        0,
-        tokens=tokens,
-        channels={WORD_START: [np.ones(len(ids), np.uint8) for ids in tokens]},
-        documents={"id": [f"{seed}-{i}" for i in range(len(tokens))]},
-        vocabulary_size=VOCABULARY,
-    )
-    close_store(folder, 1, [WORD_START], "made", VOCABULARY)
-    return TokenStore.open(folder)
+    return store_tokens(folder, tokens, VOCABULARY)
 
 
 def phase_of(name: str, context: int, tokens: int, **more: Any) -> dict[str, Any]:
@@ -127,21 +118,14 @@ class Watch(Silent):
                 os.kill(os.getpid(), signal.SIGTERM)
 
 
-def stream_of(found: Phase, store: TokenStore, special: SpecialTokens, seed: int = 1) -> BatchStream:
-    """The batches of a phase."""
+def stream_of(phase: Phase, stores: Mapping[str, TokenStore], special: SpecialTokens, seed: int) -> BatchStream:
+    """The batches of a phase, from the stores of the sources that its mixture has."""
     return BatchStream(
-        {"made": store},
-        special=special,
-        context=found.context,
-        row_tokens=found.row_tokens,
-        batch_tokens=lambda tokens: found.batch_tokens,
-        total_tokens=found.tokens,
-        min_tokens=found.min_tokens,
-        mixing=found.mixing,
-        masking=found.masking,
-        seed=seed,
-        phase=found.name,
-    )
+        {source: store for source, store in stores.items() if source in phase.mixing.weights(0.0)},
+        special=special, context=phase.context, row_tokens=phase.row_tokens, batch_tokens=phase.batch_tokens_at,
+        total_tokens=phase.tokens, min_tokens=phase.min_tokens, mixing=phase.mixing, masking=phase.masking, seed=seed,
+        phase=phase.name,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -185,7 +169,7 @@ def train(
 ) -> Finished:
     """Train the phases of a recipe; a phase named in `stop` is stopped after so many steps and resumed.
 
-    `quiet`: print no line of results; `progress`: what is told of every step, where nothing is stopped.
+    `quiet`: print no line of results; `progress`: receives every step, for runs that are not stopped.
     """
     run = RunDirectory(folder)
     before = run.checkpoints / "initial"
@@ -198,7 +182,7 @@ def train(
                 outcome = train_phase(
                     recipe=plan,
                     phase=phase,
-                    stream=stream_of(phase, store, special, stream_seed),
+                    stream=stream_of(phase, {"made": store}, special, stream_seed),
                     start=before,
                     run=run,
                     progress=progress or Watch(stop.get(phase.name) if attempt == 0 else None),

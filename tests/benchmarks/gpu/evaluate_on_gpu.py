@@ -4,13 +4,10 @@ A micro model (nano without a GPU) is trained for a few seconds on generated pro
 Reported: texts and tokens per second, times that the host waited for the GPU, and differences between number formats and devices.
 """
 
-import collections
 import os
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from common import DEVICE, GPU, TINY, part, result, wait
+from common import DEVICE, GPU, TINY, counted_waits, part, result, wait
 from made_stream import special_of
 from numpy.typing import NDArray
 
@@ -113,25 +110,6 @@ def made_model(folder: Path, texts: Sequence[str]) -> None:
             print(f"     trained step {step + 1}: loss {float(loss.detach()):.3f}")
     use_transformers_attention(model, "sdpa")
     model.cpu().save_pretrained(folder)
-
-
-@contextmanager
-def counted_waits() -> Iterator[collections.Counter[str]]:
-    """The places at which the host waited for the GPU: a read, or a copy of ordinary memory."""
-    places: collections.Counter[str] = collections.Counter()
-    if not GPU:
-        yield places
-        return
-    torch.cuda.set_sync_debug_mode("warn")
-    try:
-        with warnings.catch_warnings(record=True) as found:
-            warnings.simplefilter("always")
-            yield places
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    for item in found:
-        if "synchron" in str(item.message):
-            places[f"{Path(item.filename).parent.name}/{Path(item.filename).name}:{item.lineno}"] += 1
 
 
 def timed(what: str, call: Callable[[], Any], *, texts: int = 0, tokens: int = 0, **more: Any) -> Any:

@@ -35,7 +35,7 @@ def choose_lengths(work: Path, running: dict[str, int], deadline: float, of_size
     Args:
         work: where the workers write their speeds, and the choice goes.
         running: processes of each size that still run.
-        deadline: when all ends.
+        deadline: time at which all workers are killed.
         of_size: tokens of each size.
     """
     for size, count in running.items():
@@ -54,7 +54,7 @@ def choose_lengths(work: Path, running: dict[str, int], deadline: float, of_size
 
 
 def lead(options: argparse.Namespace) -> None:
-    """Unpack the data, start the workers, choose lengths, and end what is left at the end."""
+    """Unpack the data, start the workers, choose lengths, kill the workers that still run at the deadline, and print results."""
     deadline = time.time() + options.seconds
     work = Path(tempfile.mkdtemp(prefix="guided"))
     options.out.mkdir(parents=True, exist_ok=True)
@@ -105,9 +105,13 @@ def lead(options: argparse.Namespace) -> None:
         done = [line for line in lines if line["event"] == "arm" and line["size"] == size]
         for arm in dict.fromkeys(line["arm"] for line in done):
             of_arm = [line for line in done if line["arm"] == arm]
-            result("guided", size=size, arm=arm, seeds=len(of_arm), tokens=of_arm[0]["tokens"],
-                   loss=float(np.mean([line["loss"] for line in of_arm])), speed=float(np.median([line["speed"] for line in of_arm])),
-                   wall=float(np.median([line["wall"] for line in of_arm])), evaluation=float(np.median([line["evaluation"] for line in of_arm])))  # fmt: skip
+            medians = {
+                name: float(np.median([line[name] for line in of_arm])) for name in ("speed", "wall", "evaluation")
+            }
+            result(
+                "guided", size=size, arm=arm, seeds=len(of_arm), tokens=of_arm[0]["tokens"],
+                loss=float(np.mean([line["loss"] for line in of_arm])), **medians,
+            )  # fmt: skip
     failed = [line for line in lines if line["event"] == "failed"] or [
         code for code in codes.values() if code not in (0, None)
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MARGIN = 12
-"""Seconds kept for what is under way at the end."""
+"""Seconds reserved before the deadline, so that an arm in progress can finish."""
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,18 @@ import numpy as np
 import torch
 from common import DEVICE, GPU
 from common import TINY as IS_TINY
-from guided_ablation import ARMS, BASELINE
+from engine_runs import stream_of
+from guided_ablation import ARMS, BASELINE, PRETRAINED
 from guided_budgets import MARGIN, ROWS_OF_GENERAL, budgets, recipe
 from guided_items import Items, Packed
 
-from rexplug.batches import BatchStream
 from rexplug.engine import initial_checkpoint, train_phase
 from rexplug.model.attention import Packing, choose_backend
 from rexplug.model.build import load_model
 from rexplug.model.packed import forward_packed, use_packed_attention
 from rexplug.progress import Silent
+from rexplug.recipe import Recipe
+from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import TokenStore
@@ -50,21 +52,11 @@ class Worker:
         """Seconds until the end."""
         return self.deadline - MARGIN - time.time()
 
-    def stores(self) -> dict[str, Any]:
-        """The token stores of the sources."""
-        return {name: TokenStore.open(self.work / "stores" / name) for name in self.packed.about["sources"]}
-
-    def train(self, name: str, plan: Any, phase: Any, start: Path) -> tuple[Path, dict[str, Any]]:
-        """Train a phase; returns its last checkpoint and what the engine says of it."""
-        sources = [source for source in plan.sources if source in phase.mixing.weights(0.0)]
-        stores = self.stores()
+    def train(self, name: str, plan: Recipe, phase: Phase, start: Path) -> tuple[Path, dict[str, Any]]:
+        """Train a phase; returns its last checkpoint and the outcome that the engine reports."""
         run = RunDirectory(self.folder / name)
-        stream = BatchStream(
-            {source: stores[source] for source in sources}, special=SpecialTokens.read(self.packed.tokenizer),
-            context=phase.context, row_tokens=phase.row_tokens, batch_tokens=phase.batch_tokens_at,
-            total_tokens=phase.tokens, min_tokens=phase.min_tokens, mixing=phase.mixing, masking=phase.masking,
-            seed=plan.seed_of_training, phase=phase.name,
-        )  # fmt: skip
+        stores = {source: TokenStore.open(self.work / "stores" / source) for source in plan.sources}
+        stream = stream_of(phase, stores, SpecialTokens.read(self.packed.tokenizer), plan.seed_of_training)
         outcome = train_phase(recipe=plan, phase=phase, stream=stream, start=start, run=run, progress=Silent())
         return run.checkpoints / phase.name / "final", outcome
 
@@ -86,7 +78,7 @@ class Worker:
         if length > budget.first:
             plan = recipe(self.size, self.seed, ARMS[BASELINE], budget, length)
             checkpoint, outcome = self.train("pretrain", plan, plan.phases[0], root.checkpoints / "initial")
-        self.record("pretrained", checkpoint, outcome, 0.0)
+        self.record(PRETRAINED, checkpoint, outcome, wall=0.0, speed=self.speed("pretrain"))
         spent = 0.0
         for name, arm in ARMS.items():
             if self.left() < spent:
@@ -96,7 +88,7 @@ class Worker:
             try:
                 plan = recipe(self.size, self.seed, arm, budget, length)
                 path, outcome = self.train(name, plan, plan.phases[1], checkpoint)
-                self.record(name, path, outcome, time.time() - begun)
+                self.record(name, path, outcome, wall=time.time() - begun, speed=self.speed(name))
             except Exception as error:  # an arm that fails does not end the others
                 self.say("failed", arm=name, error=f"{type(error).__name__}: {error}")
             shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -124,14 +116,14 @@ class Worker:
             self.out / "guided.jsonl", event=event, size=self.size, seed=self.seed, left=round(self.left(), 1), **values
         )
 
-    def record(self, arm: str, checkpoint: Path, outcome: dict[str, Any], wall: float) -> None:
-        """Predict all items with a checkpoint and write a line with what was right."""
+    def record(self, arm: str, checkpoint: Path, outcome: dict[str, Any], *, wall: float, speed: float) -> None:
+        """Predict all items with a checkpoint and write a line with the bits of the correct ones."""
         begun = time.time()
         rows = self.rows()
         bits = predict(checkpoint, self.packed, rows)
         self.say(
             "arm", arm=arm, tokens=outcome["tokens"], steps=outcome["steps"], loss=outcome["loss"],
-            accuracy=outcome["accuracy"], epochs=outcome["epochs"], speed=self.speed_of(arm), wall=round(wall, 2),
+            accuracy=outcome["accuracy"], epochs=outcome["epochs"], speed=speed, wall=round(wall, 2),
             evaluation=round(time.time() - begun, 2), rows=rows, bits=bits,
         )  # fmt: skip
 
@@ -145,9 +137,6 @@ class Worker:
             else:
                 limits[name] = count if GPU else min(count, 40)
         return limits
-
-    def speed_of(self, arm: str) -> float:
-        return self.speed("pretrain" if arm == "pretrained" else arm)
 
 
 def predict(checkpoint: Path, packed: Packed, rows: dict[str, int]) -> dict[str, str]:

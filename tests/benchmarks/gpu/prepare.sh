@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run in the repository's root on a machine with a package index, for a GPU machine that has none:
 #
-#     bash tests/benchmarks/gpu/prepare.sh [--python-version 3.12] [--with-flash-attn-4] [--compile-with PYTHON] [--with-datatrove]
+#     bash tests/benchmarks/gpu/prepare.sh [--python-version 3.12] [--with-flash-attn-4] [--compile-with PYTHON]
 #                                          [--with-transformers] [--with-peers] [--before COMMIT] [--guided PACKED]
 #
 # Fills .gpu/ (ignored by git): the packages that training, batches, tokenization and the GPU benchmarks need beyond an image with
@@ -22,7 +22,6 @@ while [ $# -gt 0 ]; do
     case $1 in
         --python-version) python=$2; shift 2 ;;
         --with-transformers) more="$more transformers"; shift ;;  # 12 MB: the project's own version instead of 5.17.0
-        --with-datatrove) more="$more datatrove loguru humanize dill multiprocess pyahocorasick zstandard"; shift ;;
         --with-flash-attn-4)
             flash4=yes
             for part in "" -libs-base -libs-core -libs-cu13; do more="$more nvidia-cutlass-dsl$part==4.8.1"; done
@@ -39,10 +38,11 @@ done
 pip=(python3 -m pip); [ -x .venv/bin/pip ] && pip=(.venv/bin/python -m pip)
 
 # Of mosaicml's own needs these are imported by `import composer`; the rest (arrow, argcomplete, torch-optimizer, ...) is
-# not. Tested without network against torch 2.11.0, transformers 5.17.0 and numpy 2.5 on Python 3.12.
+# not. webencodings is imported by the plugin with the project's own components, such as the masking policy `random`.
+# Tested without network against torch 2.11.0, transformers 5.17.0 and numpy 2.5 on Python 3.12.
 names="pydantic pydantic-core typing-inspection annotated-types orjson
        mosaicml mosaicml-cli torch-optimi coolname backoff gql graphql-core questionary prompt-toolkit wcwidth
-       ruamel.yaml validators importlib-metadata tenacity websockets liger-kernel $more"
+       ruamel.yaml validators importlib-metadata tenacity websockets liger-kernel webencodings $more"
 wanted=()
 for name in $names; do
     # the versions that the repository's own constraints name

@@ -3,23 +3,19 @@
 import collections
 import gc
 import os
-import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import bench_gpu as b
 import torch
-from common import DEVICE, GPU, TINY, milliseconds, part, result
-from made_stream import recipe_of, special_of, stream_of, write_store
+from common import DEVICE, GPU, TINY, counted_waits, milliseconds, part, result
+from made_stream import recipe_of, special_of
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from rexplug.engine.composer_model import PackedMaskedLM
-from rexplug.engine.loader import to_tensors
 from rexplug.engine.optimizers.factory import build_optimizer
 from rexplug.engine.tensor_row import TensorRow
 from rexplug.model import build_model
@@ -49,11 +45,7 @@ def prepared(
         compile_layers(model)
     wrapped = PackedMaskedLM(model, 1, backend).to(DEVICE)
     optimizer = build_optimizer(model, recipe_of(width, width, 10**9).phases[0])
-    with tempfile.TemporaryDirectory() as folder:
-        store = write_store(Path(folder), 4 * width, median, longest, vocabulary)
-        stream = stream_of(store, special, context=longest, row=width, batch=width, total=3 * width)
-        rows = [row.to(DEVICE) for pair in stream.batches() for row in to_tensors(*pair)["rows"]]
-    rows = [row for row in rows if row.num_tokens > b.FULL * width]
+    rows = b.full_rows(longest, width, median, vocabulary=vocabulary, device=DEVICE, num_rows=3)
 
     def step(number: int) -> None:
         with torch.autocast(DEVICE.type, torch.bfloat16):
@@ -69,16 +61,8 @@ def waits(step: Step) -> None:
     """Calls that wait for the GPU within a step (a copy or a read): there should be none."""
     if not GPU:
         return
-    torch.cuda.set_sync_debug_mode("warn")
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
+    with counted_waits() as places:
         step(0)
-    torch.cuda.set_sync_debug_mode("default")
-    places = collections.Counter(
-        f"{Path(item.filename).parent.name}/{Path(item.filename).name}:{item.lineno}"
-        for item in found
-        if "synchron" in str(item.message)
-    )
     result("waits", count=sum(places.values()), where=str(dict(places.most_common(8))))
 
 

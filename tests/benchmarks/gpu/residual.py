@@ -11,9 +11,7 @@ difference with its 95 % interval.
 
 from __future__ import annotations
 
-import io
 import json
-import lzma
 import math
 import os
 import shutil
@@ -23,15 +21,15 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
 
 warnings.simplefilter("ignore")
 import numpy as np
 from common import TINY, part, result
 from engine_runs import SIZE, median_of, phase_of, recipe_of, train, write_documents, write_tokenizer
+from guided_items import Packed
 
 from rexplug.tokens.special import SpecialTokens
-from rexplug.tokens.store import WORD_START, TokenStore, close_store, write_shard
+from rexplug.tokens.store import TokenStore
 
 TOKENS = int(float(os.environ.get("KIT_RESIDUAL_TOKENS", "12288" if TINY else "24e6")))
 SEEDS = int(os.environ.get("KIT_RESIDUAL_SEEDS", "2" if TINY else "3"))
@@ -42,38 +40,27 @@ STUDENT = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365,
 """97.5 % quantile of Student's t for so many differences."""
 
 
-def packed_array(folder: Path, name: str) -> Any:
-    """An array of a packed corpus, from its pieces."""
-    pieces = sorted(folder.glob(f"{name}.*.npy.xz"), key=lambda path: int(path.name.split(".")[-3]))
-    return np.concatenate([np.load(io.BytesIO(lzma.decompress(path.read_bytes()))) for path in pieces])
-
-
 def prepare(root: Path) -> None:
     """Write the token store and the tokenizer that all processes read."""
+    store, tokenizer = root / "documents", root / "tokenizer"
     given = Path(os.environ.get("KIT_STORE") or Path(__file__).parent / "stores")
     if (given / "about.json.xz").is_file():
-        about = json.loads(lzma.decompress((given / "about.json.xz").read_bytes()))
-        source, vocabulary = about["sources"][0], about["vocabulary"]
-        lengths = packed_array(given, f"{source}.lengths").astype(np.int64)
+        packed = Packed.read(given, lambda name: name.count(".") == 1)
+        source = packed.about["sources"][0]
+        lengths = packed.lengths(source)
         count = min(len(lengths), int(np.searchsorted(np.cumsum(lengths), 1.05 * TOKENS)) + 1)
-        ends = np.cumsum(lengths[:count])
-        tokens = np.split(packed_array(given, f"{source}.tokens")[: ends[-1]], ends[:-1])
-        write_shard(
-            root / "documents", 0, tokens=tokens, channels={WORD_START: [np.ones(len(ids), np.uint8) for ids in tokens]},
-            documents={"id": [str(number) for number in range(count)]}, vocabulary_size=vocabulary,
-        )  # fmt: skip
-        close_store(root / "documents", 1, [WORD_START], about["tokenizer"], vocabulary)
-        shutil.copytree(given / "tokenizer", root / "tokenizer")
+        packed.write_store(source, store, count)
+        shutil.copytree(packed.tokenizer, tokenizer)
+        text = f"packed corpus {given.name}"
     elif os.environ.get("KIT_STORE"):
-        shutil.copytree(given, root / "documents", symlinks=True)
-        shutil.copytree(given.parent.parent / "tokenizer", root / "tokenizer")
+        shutil.copytree(given, store, symlinks=True)
+        shutil.copytree(given.parent.parent / "tokenizer", tokenizer)
+        text = str(given)
     else:
-        write_documents(root / "documents", int(1.05 * TOKENS))
-        write_tokenizer(root / "tokenizer")
-    print(
-        "     text:",
-        f"packed corpus {given.name}" if (given / "about.json.xz").is_file() else os.environ.get("KIT_STORE", "made"),
-    )
+        write_documents(store, int(1.05 * TOKENS))
+        write_tokenizer(tokenizer)
+        text = "made"
+    print("     text:", text)
 
 
 def worker(root: Path, seed: int) -> None:

@@ -1,8 +1,8 @@
 """Several ranks through the real engine: DDP and FSDP beside one process, a rank that is killed, and a resume by one process.
 
-With two GPUs or more every rank has one: speeds say how training scales. With one GPU two ranks share it and speak NCCL
+With two GPUs or more every rank has one: speeds say how training scales. With one GPU two ranks share it and use NCCL
 over the loopback interface, like two machines: all code of several GPUs runs, and speeds mean nothing. Without a GPU they are
-two processes that speak gloo.
+two processes that use gloo.
 """
 
 import json
@@ -45,11 +45,11 @@ KILLED_AT = STEPS - 1
 TOLERANCE = 2e-2 if GPU else 1e-4
 """How far losses may be from those of one process: in bf16 on a GPU two equal runs differ too."""
 MOST_SECONDS = 15.0
-"""In which all ranks have ended after one was killed."""
+"""Seconds within which all ranks must have ended after one was killed."""
 
 
 class Killing(Silent):
-    """Kills this process by SIGKILL after a step, and writes down when."""
+    """Kills this process by SIGKILL after a step, and writes the time into a file."""
 
     def __init__(self, step: int, moment: Path) -> None:
         self.left, self.moment = step, moment
@@ -75,7 +75,7 @@ def recipe(parallel: str) -> Recipe:
 
 
 def train(root: Path, name: str, parallel: str, kill: int = 0) -> None:
-    """Train, or go on with, the run `name`; with `kill`, this process dies after so many steps."""
+    """Train or resume the run `name`; with `kill`, this process is killed after so many steps."""
     plan, run = recipe(parallel), RunDirectory(root / name)
     stream = stream_of(
         TokenStore.open(root / "store"), special_of(VOCABULARY), context=ROW, row=ROW, batch=ROWS * ROW, total=TOKENS
@@ -141,7 +141,7 @@ def main() -> None:
             )  # fmt: skip
             assert apart(lines, alone) < TOLERANCE
             assert ended < MOST_SECONDS
-        with part("ranks: the killed run goes on in one process"):
+        with part("ranks: the killed run is resumed by one process"):
             train(root, "ddp", "auto")
             lines = lines_of(root, "ddp")
             result("ranks", kind=kind, resumed_losses_differ_by=apart(lines, alone), steps=len(lines))
@@ -160,7 +160,7 @@ def main() -> None:
 
 
 def rank_main(root: str, name: str, kill: str) -> None:
-    """What each rank of a launch runs."""
+    """Train in one rank of a launch, and exit with its code."""
     code = 0
     try:
         train(Path(root), name, name, int(kill) if distributed.rank() == 1 else 0)

@@ -1,7 +1,7 @@
 """One run of transformers' `Trainer` on the documents of `bench_gpu.py`: `beside_trainer.py` calls it with a case as JSON.
 
-It imports and prepares everything it can without the GPU, prints `prepared`, and goes on when it reads a line from its input: so the
-next run gets ready while the one before has the GPU to itself.
+It imports and prepares everything it can without the GPU, prints `prepared`, and trains once it reads a line from its input: so the
+next run prepares while the one before has the GPU to itself.
 
 Rows are `packed` (no padding: documents one after another, cut at the row's end; cumulative lengths and positions as from transformers'
 `DataCollatorWithFlattening`) or `padded` (batches of like length, padded to a multiple of 64). The speed is in real tokens a second,
@@ -154,7 +154,7 @@ def attend_documents(
     sliding_window: int | None = None,
     **named: Any,
 ) -> Any:
-    """For a machine without FlashAttention: one document after another by torch's attention, global."""
+    """Replacement for FlashAttention on a CPU: torch's attention on one document after another, global in all layers."""
     parts = [
         torch.nn.functional.scaled_dot_product_attention(
             query[:, :, begin:end], key[:, :, begin:end], value[:, :, begin:end], scale=scaling

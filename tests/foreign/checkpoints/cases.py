@@ -1,4 +1,4 @@
-"""What a case is: a checkpoint that rexplug did not make, and what `model.from` and an evaluation must make of it.
+"""A test case: a checkpoint that rexplug did not make, and the expected results of `model.from` and of an evaluation.
 
 The right answer is either numbers (those of the model in memory before it was saved, by transformers' own eager attention)
 or the sentence of the refusal.

@@ -125,6 +125,11 @@ def mpnet(folder):
     return write(folder, family("MPNetConfig", "MPNetForMaskedLM"))
 
 
+@other("longformer")
+def longformer(folder):
+    return write(folder, family("LongformerConfig", "LongformerForMaskedLM", attention_window=8))
+
+
 @other("deberta")
 def deberta(folder):
     return write(folder, family("DebertaConfig", "DebertaForMaskedLM"))

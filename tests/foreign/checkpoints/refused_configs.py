@@ -112,7 +112,7 @@ def a_size_in_words(folder):
 
 
 @case("norm_eps is nan, which is not a number that it can be")
-def an_eps_that_is_no_number(folder):
+def an_eps_that_is_not_a_number(folder):
     return edited(folder, norm_eps=math.nan)
 
 

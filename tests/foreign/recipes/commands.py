@@ -28,7 +28,7 @@ LONGEST = 4000
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command made of a recipe: exit code (1 for a traceback), output, message, seconds."""
+    """A command's answer to a recipe: exit code (1 for a traceback), output, message, seconds."""
 
     code: int
     output: str

@@ -47,7 +47,7 @@ def _nested(draw: random.Random) -> Any:
 
 
 def odd(draw: random.Random) -> Any:
-    """A value that does not belong where it will stand."""
+    """A value that is wrong, or at least unusual, at most places of a recipe."""
     kind = draw.randrange(10)
     if kind < 4:
         return draw.choice(NUMBERS)

@@ -6,6 +6,7 @@ import copy
 import random
 from collections.abc import Callable, Sequence
 from functools import cache
+from types import UnionType
 from typing import Any
 
 from foreign.recipes.odd_values import KEYS, NUMBERS, TEXTS, odd
@@ -28,11 +29,17 @@ def value_at(value: Any, path: Sequence[Any]) -> Any:
     return value
 
 
+def _paths_to(value: Any, kind: type | UnionType) -> list[tuple[Any, ...]]:
+    """The paths of all values of a type below `value`."""
+    return [path for path in paths_of(value) if isinstance(value_at(value, path), kind)]
+
+
 def _replace(draw: random.Random, value: Any) -> str:
     """Replace a value by an odd one."""
-    *head, last = draw.choice(paths_of(value) or [()]) or (None,)
-    if last is None:
+    paths = paths_of(value)
+    if not paths:
         return "nothing"
+    *head, last = draw.choice(paths)
     new = odd(draw)
     value_at(value, head)[last] = new
     return f"{[*head, last]} = {new!r:.80}" if not isinstance(new, int) else f"{[*head, last]} = a number"
@@ -40,7 +47,7 @@ def _replace(draw: random.Random, value: Any) -> str:
 
 def _scale(draw: random.Random, value: Any) -> str:
     """Replace a number by a multiple of itself or another number."""
-    paths = [path for path in paths_of(value) if isinstance(value_at(value, path), int | float)]
+    paths = _paths_to(value, int | float)
     if not paths:
         return "nothing"
     *head, last = draw.choice(paths)
@@ -57,7 +64,7 @@ def _scale(draw: random.Random, value: Any) -> str:
 
 def _retext(draw: random.Random, value: Any) -> str:
     """Replace a text by another."""
-    paths = [path for path in paths_of(value) if isinstance(value_at(value, path), str)]
+    paths = _paths_to(value, str)
     if not paths:
         return "nothing"
     *head, last = draw.choice(paths)
@@ -90,8 +97,7 @@ def _rename(draw: random.Random, value: Any) -> str:
 
 def _add(draw: random.Random, value: Any) -> str:
     """Add a key with an odd value to a mapping."""
-    paths = [(), *(path for path in paths_of(value) if isinstance(value_at(value, path), dict))]
-    path = draw.choice(paths)
+    path = draw.choice([(), *_paths_to(value, dict)])
     key, new = draw.choice(KEYS), odd(draw)
     if isinstance(value_at(value, path), dict):
         value_at(value, path)[key] = new
@@ -117,8 +123,7 @@ def _options() -> dict[str, tuple[str, ...]]:
 
 def _option(draw: random.Random, value: Any) -> str:
     """Set a known option of a section or component, to a plausible value or an odd one."""
-    paths = [(), *(path for path in paths_of(value) if isinstance(value_at(value, path), dict))]
-    path = draw.choice(paths)
+    path = draw.choice([(), *_paths_to(value, dict)])
     section = value_at(value, path)
     if not isinstance(section, dict):
         return "nothing"
@@ -143,12 +148,12 @@ def _swap(draw: random.Random, value: Any) -> str:
     (*head, last), other = draw.choice(paths), draw.choice(paths)
     new = copy.deepcopy(value_at(value, other))
     value_at(value, head)[last] = new
-    return f"{[*head, last]} = what stands at {list(other)}"
+    return f"{[*head, last]} = the value at {list(other)}"
 
 
 def _repeat(draw: random.Random, value: Any) -> str:
     """Repeat the items of a list."""
-    paths = [path for path in paths_of(value) if isinstance(value_at(value, path), list)]
+    paths = _paths_to(value, list)
     if not paths:
         return "nothing"
     path = draw.choice(paths)

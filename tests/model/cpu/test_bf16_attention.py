@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from model.helpers import relative_error
 
 from rexplug.model.attention import rotate
 from rexplug.model.cpu.block_attention import attend_blocks
@@ -36,10 +37,6 @@ def rotated_in_fp64(states, positions):
     return torch.cat([first * cosines - second * sines, second * cosines + first * sines], -1)
 
 
-def error(ours, wanted):
-    return float((ours.double() - wanted).norm() / wanted.norm())
-
-
 @pytest.mark.parametrize("rotated", [False, True])
 @pytest.mark.parametrize("half_window", [None, 64, 8])
 @pytest.mark.parametrize("lengths", [[5, 7, 6, 30, 31, 33, 60, 64, 58], [100, 128, 97, 256, 200], [300, 9, 280]])
@@ -54,10 +51,10 @@ def test_results_and_gradients_are_near_fp64(lengths, half_window, rotated):
     assert ours.dtype == torch.bfloat16
     in_fp64 = qkv.detach().double().requires_grad_()
     wanted = exact(in_fp64, lengths, half_window, rotated)
-    assert error(ours, wanted) < 4e-3
+    assert relative_error(ours, wanted) < 4e-3
     (got,) = torch.autograd.grad((ours * weight).sum(), qkv)
     (want,) = torch.autograd.grad((wanted * weight.double()).sum(), in_fp64)
-    assert error(got, want) < 6e-3
+    assert relative_error(got, want) < 6e-3
 
 
 def test_scores_are_not_rounded_to_bf16():
@@ -81,4 +78,4 @@ def test_rotation_is_in_fp32_at_late_positions():
     )
     with autocast_of(torch.device("cpu"), "bf16"):
         ours = attend_blocks(torch.cat([states, value], 1), (cosines, sines), AttentionPlan([200]), SCALE, None)
-    assert error(ours, fine.double()) < 4e-3
+    assert relative_error(ours, fine.double()) < 4e-3

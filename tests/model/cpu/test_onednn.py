@@ -3,20 +3,16 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from model.helpers import linear_inputs, random_tensor
 
 from rexplug.model.cpu.onednn import geglu, has_onednn, linear, pad_rows
-
-
-def made(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).requires_grad_()
 
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("rows", [1, 65])
 def test_linear_and_its_gradients(rows, bias, residual):
-    inputs = [made(rows, 24), made(40, 24, seed=1), made(40, seed=2) if bias else None]
-    inputs.append(made(rows, 40, seed=3) if residual else None)
+    inputs = linear_inputs(rows, 24, 40, bias=bias, residual=residual)
     given = [tensor for tensor in inputs if tensor is not None]
     expected = F.linear(*inputs[:3]) + (inputs[3] if residual else 0)
     ours = linear(*inputs)
@@ -32,14 +28,14 @@ def test_linear_and_its_gradients(rows, bias, residual):
 
 
 def test_the_residual_is_not_changed():
-    residual = made(4, 40)
+    residual = random_tensor(4, 40)
     before = residual.detach().clone()
-    linear(made(4, 24), made(40, 24), residual=residual)
+    linear(random_tensor(4, 24), random_tensor(40, 24), residual=residual)
     assert torch.equal(residual, before)
 
 
 def test_geglu_and_its_gradient():
-    x = made(7, 12)
+    x = random_tensor(7, 12)
     gate, value = x.chunk(2, -1)
     expected = F.gelu(gate) * value
     assert torch.allclose(geglu(x), expected, atol=1e-6)

@@ -1,0 +1,71 @@
+"""Models as they are named on the command line: every model has a label of its own, in each number format."""
+
+import pytest
+
+from rexplug import DataError
+from rexplug.evaluation import ModelSpec, distinct, in_precisions
+
+
+def parsed(*names):
+    return [ModelSpec.parse(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["x=a", "x=b", "x=c"], ["x", "x-2", "x-3"]),
+        (["x=a", "x=b", "x-2=c"], ["x", "x-2", "x-2-2"]),
+        (["x-2=c", "x=a", "x=b"], ["x-2", "x", "x-3"]),
+    ],
+)
+def test_no_two_models_share_a_label(names, labels):
+    assert [spec.label for spec in distinct(parsed(*names))] == labels
+
+
+def test_labels_in_bf16_do_not_meet_those_of_other_models():
+    specs = distinct(in_precisions(parsed("x=a", "x-bf16=b", "x-bf16-2=c", "bm25"), ["fp32", "bf16"]))
+    assert [(spec.label, spec.what, spec.precision) for spec in specs] == [
+        ("x", "a", "fp32"),
+        ("x-bf16", "a", "bf16"),
+        ("x-bf16-2", "b", "fp32"),
+        ("x-bf16-bf16", "b", "bf16"),
+        ("x-bf16-2-2", "c", "fp32"),
+        ("x-bf16-2-bf16", "c", "bf16"),
+        ("bm25", "bm25", "fp32"),
+    ]
+
+
+def test_a_model_is_named_once_in_each_number_format():
+    with pytest.raises(DataError) as error:
+        distinct(parsed("x=a", "y=a"))
+    assert str(error.value) == "the model a is named twice"
+    assert len(distinct(in_precisions(parsed("x=a"), ["fp32", "bf16"]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        (".", "'.'"),
+        ("..", "'..'"),
+        ("a\0b", r"'a\x00b'"),
+        ("\ud800", r"'\ud800'"),
+        ("ü" * 101, f"'{'ü' * 101}'"),
+    ],
+)
+def test_a_label_is_the_name_of_a_folder(label, shown):
+    with pytest.raises(DataError) as error:
+        ModelSpec.parse(f"{label}=bm25")
+    assert str(error.value) == (
+        f"{shown[:-1]}=bm25': {shown} is not a label: the model's results get a folder of that name; write LABEL=MODEL with "
+        "another, of at most 200 bytes"
+    )
+    assert ModelSpec.parse("ü" * 100 + "=bm25").what == "bm25"
+
+
+@pytest.mark.parametrize("folder", [".", "./", "../..", "/", "models/" + "x" * 201])
+def test_a_folder_whose_name_cannot_be_a_label_needs_one(folder):
+    with pytest.raises(
+        DataError, match=r"is not a label: the model's results get a folder of that name; write LABEL=MODEL"
+    ):
+        ModelSpec.parse(folder)
+    assert ModelSpec.parse(f"mine={folder}").label == "mine"
