@@ -1,9 +1,15 @@
-"""Counts the signals of product pages in a text, for the product-page filter and the weak labels."""
+"""Counts the signals of product pages in a text of any language, for the product-page filter and the weak labels."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
+
+from rexplug import split_words
+from rexplug_ecommerce.phrases import Kind, finder_for
 
 # A pattern that begins with a set of characters is tried only where one of them is; one that begins with \b or a choice is tried
 # at every character, which is most of the time. So those of prices, article numbers and measures take the first character of a
@@ -23,20 +29,6 @@ _PRICE = re.compile(
     rf"[{_SIGNS}\dUEGueg{''.join(sorted({code[0] for code in _CAPITALS}))}]"
     rf"(?:(?:{_BEFORE_NUMBER})\s?\d[\d.,]*|(?<=\d){_STARTS_WORD}\d*(?:[.,٫]\d{{2}})?\s?(?:{_AFTER_NUMBER}))"
 )
-_BUY = re.compile(
-    r"\b(?:add to (?:cart|basket|bag|wishlist)|buy now|in stock|out of stock|left in stock|free (?:delivery|shipping|"
-    r"returns?)|ships (?:within|from|in)|on sale|checkout|order (?:now|today)|pay later|money.back|including vat|"
-    r"(?:day|free) returns|warranty|verified purchase|out of 5 stars|customer reviews?|best ?seller|discount|"
-    r"special offer|shop now|compare price|filter by|sort by price|would buy|returned it|fast delivery)\b"
-)
-_LABEL = (
-    r"\s*(?:brand|manufacturer|series|model(?: number| no\.?)?|colou?r|size|material|"
-    r"weight|dimensions|capacity|volume|category|"
-    r"sku|ean|upc|asin|mpn|part number|item number|features?|price|condition|quantity|"
-    r"product type|care instructions|country of origin|warranty|height|width|length|depth|diameter|power|voltage)"
-    r"\s*(?:[:|=]|\b)"
-)
-_FIRST_LABEL, _LABELS = re.compile(_LABEL), re.compile(rf"[;|,\n]{_LABEL}")
 _SKU = re.compile(
     rf"[A-Z0-9]{_STARTS_WORD}(?:"
     r"(?:(?<=\d)|(?=[A-Z0-9/-]*\d))(?:(?<=[A-Z])|(?=[A-Z0-9/-]*[A-Z]))[A-Z0-9]{0,5}(?:[-/][A-Z0-9]{1,8}){1,3}\b|"
@@ -47,7 +39,13 @@ _MEASURE = re.compile(
     r"(?:\s?(?:mm|cm|m|km|inch(?:es)?|in|ft|g|kg|mg|lbs?|oz|ml|cl|l|litres?|liters?|W|kW|kWh|V|Ah|mAh|Wh|"
     r"Hz|kHz|GHz|GB|TB|MB|dB|lm|K|Nm|rpm|bar|Pa|ohm|nits|pcs|pack)\b|[\"″%])"
 )
-_WORD = re.compile(r"\w+")
+# Letters that stand beside numbers and Latin letters without a blank: Thai, Kana, Han, Hangul.
+_BESIDE = "\u0e00-\u0e7f\u3005\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
+_UNSPACED = re.compile(f"[{_BESIDE}]")
+_EDGE = re.compile(f"(?<=[{_BESIDE}])(?=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])|(?<=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])(?=[{_BESIDE}])")
+
+KINDS: tuple[Kind, ...] = ("buy", "label", "price", "measure")
+"""Kinds of phrases that are signals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +74,26 @@ class Signals:
         return 100 * sum(min(count, most) for count in counts) / self.words
 
 
-def signals(text: str) -> Signals:
-    """Count the signals in `text`."""
-    lower = text.lower()  # a pattern on it is three times as fast as one that ignores case
-    first = _FIRST_LABEL.match(lower)
+def signals(text: str, languages: tuple[str, ...] = (), phrases: tuple[Path, ...] = ()) -> Signals:
+    """Count the signals in `text`.
+
+    Args:
+        text: the text.
+        languages: codes of the languages whose phrases count; all if empty.
+        phrases: the user's files of phrases.
+
+    Raises:
+        DataError: one of the files cannot be read.
+    """
+    found = Counter(phrase.kind for phrase in finder_for(text, languages, phrases, KINDS).find(text))
+    words = len(split_words(text))
+    if _UNSPACED.search(text):
+        text = _EDGE.sub(" ", unicodedata.normalize("NFKC", text))
     return Signals(
-        words=len(_WORD.findall(text)),
-        prices=len(_PRICE.findall(text)),
-        buy=len(_BUY.findall(lower)),
-        attributes=bool(first) + len(_LABELS.findall(lower, first.end() if first else 0)),
+        words=words,
+        prices=len(_PRICE.findall(text)) + found["price"],
+        buy=found["buy"],
+        attributes=found["label"],
         skus=len(_SKU.findall(text)),
-        measures=len(_MEASURE.findall(text)),
+        measures=len(_MEASURE.findall(text)) + found["measure"],
     )

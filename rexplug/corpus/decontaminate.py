@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rexplug.components import CorpusFilter, Document, Evaluator, FineTuning, Verdict
-from rexplug.corpus.ngram_index import Index, IndexWriter, Match, Thresholds
+from rexplug.corpus.index_writer import IndexWriter
+from rexplug.corpus.ngram_index import VERSION, Index, Match, Thresholds
 from rexplug.document_files import files_in
 from rexplug.plugins.declarations import test_texts, why_no_test_texts
 from rexplug.recipe.schema import Decontamination, FuzzyMatches
@@ -24,6 +25,12 @@ def build_index(evaluators: Sequence[Evaluator], options: Decontamination, folde
         index.add(evaluator.label, ((str(key), text) for key, text in test_texts(evaluator).items()))
     index.write(folder)
     return folder
+
+
+def is_current(folder: Path) -> bool:
+    """Whether a folder holds an index of this version."""
+    about = folder / "about.json"
+    return about.exists() and read_json(about).get("version") == VERSION
 
 
 class Decontaminate(CorpusFilter):

@@ -13,6 +13,7 @@ from rexplug.corpus.decontaminate import (
     build_index,
     decontamination_summary,
     evaluators_with_texts,
+    is_current,
     list_hits,
     why_not_compared,
 )
@@ -33,7 +34,7 @@ def resolve_filters(recipe: Recipe, run: RunDirectory, progress: Progress) -> di
     for note in _notes(recipe):
         progress.note(note)
     last = decontamination(recipe, run)
-    if last is not None and not (last.index / "about.json").exists():
+    if last is not None and not is_current(last.index):
         evaluators = evaluators_with_texts(recipe.evaluators, recipe.curation.decontaminate)
         build_index(evaluators, recipe.curation.decontamination, last.index)
     return {

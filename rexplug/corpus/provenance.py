@@ -15,7 +15,7 @@ from rexplug.errors import DataError
 from rexplug.plugins.calls import judge_document
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
-from rexplug.text.words import lower_words
+from rexplug.text.fold import folded_words
 
 PARTS = ("kept", "held_out", "dropped")
 _SHINGLE = 5
@@ -138,7 +138,7 @@ def _similarity(text: str, other: str) -> float:
 
 
 def _shingles(text: str) -> frozenset[int]:
-    words = lower_words(text)
+    words = folded_words(text)
     return frozenset(hash(tuple(words[i : i + _SHINGLE])) for i in range(max(1, len(words) - _SHINGLE + 1)))
 
 
