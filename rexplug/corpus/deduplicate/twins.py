@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rexplug.corpus.deduplicate.pairs import EDGE, PAIR, of_shards, save_sorted, shard_bounds
 from rexplug.io.atomic import replacing, write_json
-from rexplug.io.tabular import open_parquet
+from rexplug.io.tabular import open_parquet, parquet_chunks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -192,16 +192,8 @@ def read_drops(path: Path) -> list[dict[str, Any]]:
 
 
 def _ids_of(documents: Path, rows: NDArray[np.int64]) -> pa.Array:
-    """The ids of some rows, which are ascending and may repeat; groups of rows without any are not read."""
+    """The ids of some rows, which are ascending and may repeat."""
     import pyarrow as pa
 
-    first, ids = 0, []
     with open_parquet(documents) as reader:
-        for group in range(reader.num_row_groups):
-            count = reader.metadata.row_group(group).num_rows
-            low, high = np.searchsorted(rows, (first, first + count))
-            if high > low:
-                column = reader.read_row_group(group, columns=["id"])["id"]
-                ids += column.take(pa.array(rows[low:high] - first)).chunks
-            first += count
-    return pa.concat_arrays(ids)
+        return pa.concat_arrays(list(parquet_chunks(reader, "id", rows)))
