@@ -45,6 +45,28 @@ def batch_tokens(config: Any, device: torch.device) -> int:
     return max(CPU_TOKENS, min(_GPU_TOKENS, 1 << int(max(fitting, 1.0)).bit_length() - 1))
 
 
+def batches_of(lengths: Sequence[int], budget: int, *, padded: bool, equal: bool = False) -> Iterator[list[int]]:
+    """Batches of row numbers, rows of similar length together and the longest first.
+
+    Args:
+        lengths: tokens of each row.
+        budget: tokens of a batch, padding included if rows are padded.
+        padded: whether they are.
+        equal: whether only rows of equal length may share a batch.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+    while order:
+        batch = [order.pop()]
+        longest = total = max(1, lengths[batch[0]])
+        while order:
+            size = (len(batch) + 1) * longest if padded else total + lengths[order[-1]]
+            if size > budget or (equal and lengths[order[-1]] != longest):
+                break
+            total += lengths[order[-1]]
+            batch.append(order.pop())
+        yield batch
+
+
 def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
     """An array as a tensor on a device. A GPU gets it from pinned memory: the host does not wait for the copy."""
     tensor = torch.from_numpy(np.ascontiguousarray(values))

@@ -10,7 +10,8 @@ import torch
 from rexplug import DataError, NotApplicable
 from rexplug.evaluation import ModelSpec
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.sentence_transformer import SentenceTransformerEncoder, load_encoder
+from rexplug.evaluation.load_encoder import load_encoder
+from rexplug.evaluation.sentence_transformer import SentenceTransformerEncoder
 from rexplug.recipe.evaluation import ModelOptions
 
 TEXTS = ["steel kettle", "the red shirt fits well", "a linen dress " * 60, "oak"]
