@@ -147,8 +147,7 @@ class HuggingFaceEncoder:
     @property
     def max_tokens(self) -> int:
         """Longest input in tokens: what the positions allow, or less where a sentence-transformers model states less."""
-        longest = longest_input(self._model)
-        return longest if self._max_tokens is None else min(longest, self._max_tokens)
+        return longest_input(self._model, self._max_tokens)
 
     def reading(self, max_tokens: int | None) -> Self:
         """The same model with another longest input, as far as its positions reach; unchanged for None.

@@ -66,8 +66,8 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         self._packed = self._reads_padding = False
         self._module = _load(content, device)
         first = self._module[0]
-        self._model = first.model if type(first).__name__ == "Transformer" else None
-        self._encoders = [part for part in self._module.modules() if type(part).__name__ == "Transformer"]
+        self._encoders = _encoders(self._module)
+        self._model = first.model if self._encoders[:1] == [first] else None
         self._stated = [part.max_seq_length for part in self._encoders]
         self._max_tokens = options.max_tokens
         self._batch_tokens = options.batch_tokens or CPU_TOKENS
@@ -110,8 +110,8 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         """Where each encoder of the model cuts texts: at `asked` tokens, or at its own longest input."""
         limits = []
         for encoder, stated in zip(self._encoders, self._stated, strict=True):
-            own = self._max_tokens or (_NO_LIMIT if stated is None else int(min(_NO_LIMIT, stated)))
-            limits.append(min(asked, own, longest_input(encoder.model)))
+            own = self._max_tokens or (stated if stated is not None and stated < _NO_LIMIT else None)
+            limits.append(min(asked, longest_input(encoder.model, own)))
         return limits
 
     @property
@@ -146,7 +146,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         other = copy.copy(self)
         other.__dict__.pop("revision", None)
         other._module = copy.deepcopy(self._module)
-        other._encoders = [part for part in other._module.modules() if type(part).__name__ == "Transformer"]
+        other._encoders = _encoders(other._module)
         if self._model is not None:
             other._model = other._module[0].model
         return other
@@ -224,6 +224,13 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         return embeddings.float()[:, : self.usage.dimensions]
 
 
+def _encoders(module: Any) -> list[Any]:
+    """The modules of a model that are encoders of transformers, also inside routers."""
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    return [part for part in module.modules() if isinstance(part, Transformer)]
+
+
 def _load(content: ModelFolder, device: torch.device) -> Any:
     """The model by sentence-transformers, in fp32; no code of its folder is run."""
     from sentence_transformers import SentenceTransformer
@@ -252,6 +259,6 @@ def _tokenizers(module: Any) -> Iterator[str]:
     """The definitions of all tokenizers in a model."""
     for part in module.modules():
         own = getattr(part, "tokenizer", None)
-        backend = getattr(own, "backend_tokenizer", own)
+        backend: Any = getattr(own, "backend_tokenizer", own)
         if hasattr(backend, "to_str"):
             yield backend.to_str()
