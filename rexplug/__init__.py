@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from rexplug.io.tabular import read_records
     from rexplug.plugins.hookspecs import hookimpl
     from rexplug.schedules import Ramp
+    from rexplug.text.fold import fold
     from rexplug.text.words import lower_words, split_words
 
 __all__ = [
@@ -102,6 +103,7 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "fold",
     "hookimpl",
     "load_recipe",
     "lower_words",
@@ -134,6 +136,7 @@ _MODULES = {
     "rexplug.io.tabular": ("read_records",),
     "rexplug.plugins.hookspecs": ("hookimpl",),
     "rexplug.schedules": ("Ramp",),
+    "rexplug.text.fold": ("fold",),
     "rexplug.text.words": ("lower_words", "split_words"),
 }  # fmt: skip
 """Module -> the public names that it defines."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from rexplug import fold
+from rexplug_ecommerce.language_files import ProductField, chosen
 from rexplug_ecommerce.money import amount, currency, written
 from rexplug_ecommerce.product_fields import Product, from_schema, from_state, gtin, plain, products_in
 
@@ -19,22 +21,16 @@ _OTHER_SUBJECTS = (
     "Article", "BlogPosting", "Course", "CreativeWork", "DiscussionForumPosting", "Event", "Festival", "HowTo", "JobPosting",
     "Movie", "MusicRecording", "QAPage", "Recipe", "Report", "TVSeries",
 )  # fmt: skip
-_LABELS = {
-    "brand": "brand|manufacturer|make|marke|hersteller|marque|fabricant|marca|fabricante|produttore|merk|merknaam|"
-    "märke|mærke|merke|marka|producent|značka|výrobce|бренд|марка|производитель|"
-    "ブランド|メーカー|品牌|브랜드|제조사|العلامة التجارية|الماركة|ब्रांड|ब्रैंड|निर्माता",
-    "sku": "sku|article number|article no|item number|item no|item code|product code|artikelnummer|artikel-nr|art.-nr|artikelnr|"
-    "bestellnummer|référence|ref|réf|referencia|codice articolo|codice prodotto|artikelnummer|varenummer|kod produktu|артикул|"
-    "商品番号|商品コード|商品编号|货号|상품코드|رقم المنتج|رمز المنتج|उत्पाद कोड",
-    "gtin": "gtin|gtin-13|gtin13|ean|ean-code|ean code|ean13|ean-13|upc|upc code|barcode|strichcode|isbn|isbn-13|jan|janコード|"
-    "code-barres|código de barras|codice ean|kod ean|штрихкод|条码|바코드|الباركود|बारकोड",
-    "mpn": "mpn|part number|manufacturer part number|model number|model no|modellnummer|herstellernummer|teilenummer|"
-    "référence fabricant|numéro de modèle|número de modelo|型番|型号|모델번호|رقم الموديل|मॉडल नंबर",
-    "category": "category|kategorie|catégorie|categoría|categoria|categorie|カテゴリ|类别|카테고리|الفئة|श्रेणी",
-    "availability": "availability|stock|verfügbarkeit|lieferbarkeit|disponibilité|disponibilidad|在庫|التوفر|उपलब्धता",
-    "price": "price|preis|prix|precio|prezzo|prijs|pris|cena|цена|価格|価格（税込）|价格|가격|السعر|मूल्य|कीमत",
-}  # fmt: skip
-"""Field -> how shops label it, in their languages."""
+_LABELS: Mapping[ProductField, str] = {
+    "brand": "brand|manufacturer|make|merke",
+    "sku": "sku|article number|article no|item number|item no|item code|product code|ref|réf",
+    "gtin": "gtin|gtin-13|gtin13|ean|ean code|ean13|ean-13|upc|upc code|barcode|isbn|isbn-13|jan",
+    "mpn": "mpn|part number|manufacturer part number|model number",
+    "category": "category",
+    "availability": "availability|stock",
+    "price": "price",
+}
+"""Field -> how shops label it, beyond `fields` in the language files."""
 
 
 def page_products(data: Mapping[str, Any]) -> tuple[Product | None, list[Product]]:
@@ -198,7 +194,7 @@ def _entries(data: Mapping[str, Any], name: str) -> list[Any]:
 
 def _take(product: Product, label: str, value: str, language: str) -> None:
     """Take a pair of label and value as the field that the label means, else as an attribute."""
-    name = _fields().get(unicodedata.normalize("NFKC", label).casefold().strip(" .:#"))
+    name = _fields().get(_plain_label(label))
     if name == "price":
         if product.price is None and (found := amount(value)) is not None:
             product.price, product.currency = written(found), currency(value, language)
@@ -212,9 +208,15 @@ def _take(product: Product, label: str, value: str, language: str) -> None:
 
 
 @cache
-def _fields() -> dict[str, str]:
-    return {
-        unicodedata.normalize("NFKC", label).casefold(): name
-        for name, labels in _LABELS.items()
-        for label in labels.split("|")
-    }
+def _fields() -> dict[str, ProductField]:
+    """Label -> the field that it means, in all languages."""
+    fields = {_plain_label(label): name for name, labels in _LABELS.items() for label in labels.split("|")}
+    for language in chosen((), ()):
+        for name, labels in language.fields.items():
+            for label in labels:
+                fields.setdefault(_plain_label(label), name)
+    return fields
+
+
+def _plain_label(label: str) -> str:
+    return fold(label).strip(" .:#")

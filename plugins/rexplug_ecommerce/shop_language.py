@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from rexplug_ecommerce.lexicons import BUILT_IN
+from rexplug_ecommerce.phrases import Kind, finder_for
 from rexplug_ecommerce.signals import signals
 
 # First words of phrases, and the pattern of what follows them (empty: the word is enough). Texts are read word by word; a pattern
@@ -64,6 +66,7 @@ _OTHER = (
 )
 _YEAR = re.compile(r"\b1[5-9]\d\d\b")
 _WORD = re.compile(r"\w+")
+_KINDS: tuple[Kind, ...] = ("pitch", "customer", "merchandise", "other")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,39 @@ class ShopLanguage:
         return retail - 0.9 * self.other
 
 
-def shop_language(text: str) -> ShopLanguage:
-    """Count the phrases in `text`."""
+def shop_language(text: str, languages: tuple[str, ...] = (), phrases: tuple[Path, ...] = ()) -> ShopLanguage:
+    """Count the phrases in `text`.
+
+    Args:
+        text: the text.
+        languages: codes of the languages whose phrases count; all if empty.
+        phrases: the user's files of phrases.
+
+    Raises:
+        DataError: one of the files cannot be read.
+    """
+    counts = dict.fromkeys(_KINDS, 0)
+    if not languages or "en" in languages:
+        _count_english(text, counts)
+    for found in finder_for(text, languages, phrases, _KINDS).find(text):
+        counts[found.kind] += 1
+    page = signals(text, languages, phrases)
+    per = 100 / max(1, page.words)
+    return ShopLanguage(
+        words=page.words,
+        pitch=per * counts["pitch"],
+        customer=per * counts["customer"],
+        merchandise=per * counts["merchandise"],
+        # Tables and code contain what looks like measures and model numbers; a very high density is not a sign of offers.
+        offer=min(page.density, 12.0),
+        other=per * (counts["other"] + len(_YEAR.findall(text))),
+    )
+
+
+def _count_english(text: str, counts: dict[Kind, int]) -> None:
     begins = _begins()
     ends = [0] * 4
-    counts = [0] * 4
-    words = 0
     for match in _WORD.finditer(text):
-        words += 1
         for kind, rest in begins.get(match[0].lower(), ()):
             if match.start() < ends[kind]:
                 continue  # within a phrase of this kind that was counted
@@ -102,18 +130,7 @@ def shop_language(text: str) -> ShopLanguage:
                     continue
                 end = phrase.end()
             ends[kind] = end
-            counts[kind] += 1
-    per = 100 / max(1, words)
-    pitch, customer, merchandise, other = counts
-    return ShopLanguage(
-        words=words,
-        pitch=per * pitch,
-        customer=per * customer,
-        merchandise=per * merchandise,
-        # Tables and code contain what looks like measures and model numbers; a very high density is not a sign of offers.
-        offer=min(signals(text).density, 12.0),
-        other=per * (other + len(_YEAR.findall(text))),
-    )
+            counts[_KINDS[kind]] += 1
 
 
 @cache

@@ -1,9 +1,15 @@
-"""Counts the signals of product pages in a text, for the product-page filter and the weak labels."""
+"""Counts the signals of product pages in a text of any language, for the product-page filter and the weak labels."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
+
+from rexplug import split_words
+from rexplug_ecommerce.phrases import Kind, finder_for
 
 # Codes that are words, or parts of words, in some language (TRY, RON) count only in capitals.
 _CAPITALS = (
@@ -16,21 +22,6 @@ _PRICE = re.compile(
     rf"\b\d+(?:[.,٫]\d{{2}})?\s?(?:円|元|원|(?:[€£₽₺₴₫₪]|USD|EUR|GBP|{_CODES}|zł|kr|Kč|ر\.س|dollars|euros)(?!\w))",
     re.IGNORECASE,
 )
-_BUY = re.compile(
-    r"\b(?:add to (?:cart|basket|bag|wishlist)|buy now|in stock|out of stock|left in stock|free (?:delivery|shipping|"
-    r"returns?)|ships (?:within|from|in)|on sale|checkout|order (?:now|today)|pay later|money.back|including vat|"
-    r"(?:day|free) returns|warranty|verified purchase|out of 5 stars|customer reviews?|best ?seller|discount|"
-    r"special offer|shop now|compare price|filter by|sort by price|would buy|returned it|fast delivery)\b",
-    re.IGNORECASE,
-)
-_ATTRIBUTE = re.compile(
-    r"(?:^|[;|,]\s*|\n)\s*(?:brand|manufacturer|series|model(?: number| no\.?)?|colou?r|size|material|"
-    r"weight|dimensions|capacity|volume|category|"
-    r"sku|ean|upc|asin|mpn|part number|item number|features?|price|condition|quantity|"
-    r"product type|care instructions|country of origin|warranty|height|width|length|depth|diameter|power|voltage)"
-    r"\s*(?:[:|=]|\b)",
-    re.IGNORECASE,
-)
 _SKU = re.compile(
     r"\b(?=[A-Z0-9/-]*\d)(?=[A-Z0-9/-]*[A-Z])[A-Z0-9]{1,6}(?:[-/][A-Z0-9]{1,8}){1,3}\b|"
     r"\b[A-Z]{2,5}\d{2,6}[A-Z]{0,3}\b"
@@ -39,17 +30,18 @@ _MEASURE = re.compile(
     r"\b\d+(?:[.,]\d+)?\s?(?:mm|cm|m|km|inch(?:es)?|in|ft|g|kg|mg|lbs?|oz|ml|cl|l|litres?|liters?|W|kW|kWh|V|Ah|mAh|Wh|"
     r"Hz|kHz|GHz|GB|TB|MB|dB|lm|K|Nm|rpm|bar|Pa|ohm|nits|pcs|pack)\b|\b\d+(?:[.,]\d+)?[\"″%]"
 )
-_WORD = re.compile(r"\w+")
+# Letters that stand beside numbers and Latin letters without a blank: Thai, Kana, Han, Hangul.
+_BESIDE = "\u0e00-\u0e7f\u3005\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
+_UNSPACED = re.compile(f"[{_BESIDE}]")
+_EDGE = re.compile(f"(?<=[{_BESIDE}])(?=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])|(?<=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])(?=[{_BESIDE}])")
 
-# Every phrase and price contains one of these, ignoring case; searching for them first is ten times as fast as matching everywhere.
-_BUY_PARTS = (
-    "add to", "buy", "stock", "free ", "return", "ships ", "sale", "checkout", "order ", "pay later", "money", "vat",
-    "warranty", "verified", "5 stars", "review", "best", "discount", "offer", "shop now", "price", "filter", "delivery",
-)  # fmt: skip
+# Every price contains one of these, ignoring case; searching for them first is ten times as fast as matching everywhere.
 _PRICE_PARTS = (
     "$", "€", "£", "¥", "￥", "₹", "₽", "₩", "₺", "₴", "₫", "฿", "₪", "₱", "₦", "円", "元", "원", "zł", "kr", "kč", "ر.س",
     "usd", "eur", "gbp", "dollars",
 )  # fmt: skip
+KINDS: tuple[Kind, ...] = ("buy", "label", "price", "measure")
+"""Kinds of phrases that are signals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +70,28 @@ class Signals:
         return 100 * sum(min(count, most) for count in counts) / self.words
 
 
-def signals(text: str) -> Signals:
-    """Count the signals in `text`."""
+def signals(text: str, languages: tuple[str, ...] = (), phrases: tuple[Path, ...] = ()) -> Signals:
+    """Count the signals in `text`.
+
+    Args:
+        text: the text.
+        languages: codes of the languages whose phrases count; all if empty.
+        phrases: the user's files of phrases.
+
+    Raises:
+        DataError: one of the files cannot be read.
+    """
+    found = Counter(phrase.kind for phrase in finder_for(text, languages, phrases, KINDS).find(text))
+    words = len(split_words(text))
+    if _UNSPACED.search(text):
+        text = _EDGE.sub(" ", unicodedata.normalize("NFKC", text))
     folded = text.casefold()
-    buys = any(part in folded for part in _BUY_PARTS)
     priced = any(part in folded for part in _PRICE_PARTS) or any(code in text for code in _CAPITALS)
     return Signals(
-        words=len(_WORD.findall(text)),
-        prices=len(_PRICE.findall(text)) if priced else 0,
-        buy=len(_BUY.findall(text)) if buys else 0,
-        attributes=len(_ATTRIBUTE.findall(text)),
+        words=words,
+        prices=(len(_PRICE.findall(text)) if priced else 0) + found["price"],
+        buy=found["buy"],
+        attributes=found["label"],
         skus=len(_SKU.findall(text)),
-        measures=len(_MEASURE.findall(text)),
+        measures=len(_MEASURE.findall(text)) + found["measure"],
     )

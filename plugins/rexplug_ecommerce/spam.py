@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from rexplug import CorpusFilter, Document, Verdict
-from rexplug_ecommerce.pages.word_lists import words as word_list
-
-_TERMS = re.compile(
-    r"\b(?:casinos?|jackpot|roulette|free spins|slot machines?|sports betting|viagra|cialis|tramadol|no prescription|"
-    r"buy pills|xxx|porn\w*|adult webcam|hot singles|escorts?|payday loans?|make money fast|get rich|"
-    r"guaranteed income|click here now|replica (?:watches|bags)|crypto giveaway)\b",
-    re.IGNORECASE,
-)
-# Every term contains one of these, ignoring case; searching for them first is ten times as fast as matching everywhere.
-_PARTS = (
-    "casino", "jackpot", "roulette", "free spins", "slot machine", "betting", "viagra", "cialis", "tramadol",
-    "prescription", "pills", "xxx", "porn", "webcam", "singles", "escort", "payday", "money fast", "get rich", "income",
-    "click here", "replica", "giveaway",
-)  # fmt: skip
-_WORD = re.compile(r"[^\W_]+")
-# Words that ordinary pages repeat.
-_COMMON = frozenset(
-    word_list(
-        """
-        the of and a to in is it for with on that this as are was be by at from or an not you your we our have has but
-        can will its their they he she his her i my all if which more one no so up out do does yes q
-        """
-    )
-)
+from rexplug import CorpusFilter, Document, Verdict, lower_words
+from rexplug_ecommerce.language_files import LanguageCodes, built_in, chosen
+from rexplug_ecommerce.phrases import finder_for, text_language
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Spam(CorpusFilter):
-    """Drops pages with repeated lines, stuffed keywords or terms of casino, pharmacy, adult and loan spam."""
+    """Drops pages with repeated lines, stuffed keywords or terms of casino, pharmacy, adult and loan spam, in 25 languages.
+
+    In a text in English only English terms count. What is no keyword is told by the common words of English, and of the language
+    of which most occur in the text. Terms, common words and thresholds are our choice.
+    """
 
     name: ClassVar[str] = "ecommerce.spam"
 
@@ -50,6 +33,10 @@ class Spam(CorpusFilter):
     """Smallest share of different words among the first 500; checked from 40 words on."""
     max_terms: Annotated[float, Field(ge=0)] = 1.0
     """Most spam terms per 100 words."""
+    languages: LanguageCodes = ()
+    """Languages whose spam terms and common words count, as codes of ISO 639-1; all that have a file if empty."""
+    phrases: tuple[Path, ...] = ()
+    """Further files of phrases, of your own, as those in `rexplug_ecommerce/languages`."""
 
     def judge(self, document: Document) -> Verdict:
         """Reasons: `repeated lines`, `spam terms`, `few distinct words`, `stuffed keywords`."""
@@ -57,11 +44,10 @@ class Spam(CorpusFilter):
         lines = [line for line in (line.strip() for line in text.splitlines()) if line]
         if len(lines) >= 8 and (share := 1 - len(set(lines)) / len(lines)) > self.max_repeated_lines:
             return Verdict(False, "repeated lines", share)
-        words = [word.lower() for word in _WORD.findall(text)]
+        words = lower_words(text.replace("_", " "))
         if not words:
             return Verdict(True)
-        folded = text.casefold()
-        matches = [term.lower() for term in _TERMS.findall(text)] if any(part in folded for part in _PARTS) else []
+        matches = [term.text for term in finder_for(text, self.languages, self.phrases, ("spam",)).find(text)]
         terms = 100 * len(matches) / len(words)
         # A page that is not about spam may still quote a term or two.
         if terms > self.max_terms and len(set(matches)) > 1:
@@ -71,7 +57,23 @@ class Spam(CorpusFilter):
         first = words[:500]
         if (distinct := len(set(first)) / len(first)) < self.min_distinct:
             return Verdict(False, "few distinct words", distinct)
-        counts = Counter(word for word in first if word not in _COMMON and not word[0].isdigit())
-        if counts and (share := counts.most_common(1)[0][1] / len(first)) > self.max_top_word:
+        if (share := _top_word(first, built_in("en").common_words)) > self.max_top_word:
+            share = _top_word(first, self._common_words(first))
+        if share > self.max_top_word:
             return Verdict(False, "stuffed keywords", share)
         return Verdict(True)
+
+    def check(self) -> None:
+        """Raises: DataError: a file of `phrases` cannot be read."""
+        chosen(self.languages, self.phrases)
+
+    def _common_words(self, words: Sequence[str]) -> frozenset[str]:
+        """The common words of the language of a text with `words`, and those of the user's files."""
+        own = chosen(self.languages or ("en",), self.phrases)[len(self.languages or ("en",)) :]
+        return built_in(text_language(words) or "en").common_words.union(*(language.common_words for language in own))
+
+
+def _top_word(words: Sequence[str], common: frozenset[str]) -> float:
+    """The share of the most frequent word that is neither a number nor one of the common words."""
+    counts = Counter(word for word in words if word not in common and not word[0].isdigit())
+    return counts.most_common(1)[0][1] / len(words) if counts else 0.0

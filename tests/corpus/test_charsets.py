@@ -51,6 +51,7 @@ def test_the_charset_of_a_header(header, charset):
         ('<meta data-charset="koi8-r" charset="windows-1251">', "windows-1251"),
         ('<?xml version="1.0" encoding="windows-1251"?>', "windows-1251"),
         ('<meta charset="utf-16">', "utf-8"),
+        ('<?xml version="1.0" encoding="UTF-16"?>', "utf-8"),
         ('<meta charset="unicode_escape">', "utf-8"),
         ("", "utf-8"),
     ],

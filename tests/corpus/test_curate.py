@@ -1,6 +1,7 @@
 """Curation on small files: reasons, duplicates, the split, any number of workers, continuing."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -93,6 +94,42 @@ def test_replacement_characters_are_counted_where_documents_are_read(folder):
     read, *others = run(folder, "a")["sources"]["web"]["steps"]
     assert (read["step"], read["replaced"]) == ("read", {"documents": 2, "characters": 3})
     assert all(step["replaced"] == {"documents": 0, "characters": 0} for step in others)
+
+
+def test_a_decomposed_text_becomes_nfc_before_anything_looks_at_it(tmp_path):
+    composed = "Gr\u00fc\u00dfe aus M\u00fcnchen \u304c und \uac00 sagt der Laden heute"
+    decomposed = unicodedata.normalize("NFD", composed)
+    assert decomposed != composed
+    # No NFKC: width, ligatures and superscripts are content. `\u0958` has no composed form in NFC.
+    kept = "\uff21\uff22\uff23 \ufb01n m\u00b2 \u0915\u093c hat f\u00fcnf W\u00f6rter"
+    write(tmp_path / "in" / "0.jsonl", [{"text": decomposed}, {"text": composed}, {"text": kept}])
+    result = run(tmp_path, "a", deduplicate="exact", decontaminate="none")["sources"]["web"]
+    (dropped,) = [step for step in result["steps"] if step["step"] == "deduplicate"]
+    assert dropped["reasons"] == {"exact duplicate": 1}
+    documents = [d for part in ("kept", "held_out") for d in read_documents(tmp_path / "a" / "corpus" / "web" / part)]
+    assert {document.text for document in documents} == {composed, kept}
+    # Ids say where a document was read, in the bytes of the file.
+    size = len(json.dumps({"text": decomposed}).encode()) + 1
+    assert {document.id for document in documents} <= {
+        f"0.jsonl:{offset}" for offset in (0, size, size + len(json.dumps({"text": composed}).encode()) + 1)
+    }
+
+
+def test_composed_and_decomposed_files_give_the_same_corpus(tmp_path):
+    texts = [
+        f"{name} aus K\u00f6ln verkauft T\u00fcren f\u00fcr 5 Euro"
+        for name in ("J\u00f6rg", "Andr\u00e9", "Ren\u00e9e")
+    ]
+    for form in ("NFC", "NFD"):
+        lines = [{"text": unicodedata.normalize(form, text), "sku": str(n)} for n, text in enumerate(texts)]
+        write(tmp_path / form / "in" / "0.jsonl", lines)
+        run(tmp_path / form, "a", source={"id": "sku"})
+    for part in ("kept", "held_out"):
+        first, second = (
+            [(d.id, d.text) for d in read_documents(tmp_path / form / "a" / "corpus" / "web" / part)]
+            for form in ("NFC", "NFD")
+        )
+        assert first == second
 
 
 @pytest.mark.slow

@@ -102,7 +102,7 @@ def test_short_rows_are_refused_unless_allowed(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.txt", b"a", "is not .jsonl, .csv or .tsv (.gz, .bz2 and .zst may follow)"),
+        ("x.txt", b"a", "is not .jsonl, .csv or .tsv (.gz, .bz2, .zst and .xz may follow)"),
         ("x.csv", None, "No such file or directory"),
         ("x.csv.gz", b"no gzip", "Not a gzipped file"),
         ("x.jsonl.zst", b"no zstd", "cannot read"),

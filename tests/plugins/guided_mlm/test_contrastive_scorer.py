@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 import rexplug
 from rexplug_guided_mlm import Contrastive
@@ -43,6 +44,34 @@ def test_words_that_mark_the_domain_are_salient_and_shared_ones_are_not(tmp_path
     assert scores.dtype == np.uint8
     found = {word for word, score in zip(words, scores, strict=True) if score}
     assert found == {"Waterproof", "jacket", "free", "shipping"}
+
+
+def test_each_language_is_compared_with_itself(tmp_path):
+    german = ["Die wasserdichte Jacke und versandkostenfrei", "Die wasserdichten Stiefel und versandkostenfrei"] * 80
+    general_german = ["Der Fluss und die alte Stadt", "Die alte Stadt und der Minister"] * 10
+    scorer = Contrastive(domain=("shop_en", "shop_de"), general=("web_en", "web_de"), share=1.0, prior=30, at_least=2)
+    assert scorer.needed_sources() == ("shop_en", "web_en", "shop_de", "web_de")
+    sources = {"shop_en": RETAIL, "web_en": GENERAL, "shop_de": german, "web_de": general_german}
+    pairs = scorer.fit(corpus(tmp_path, **sources))
+    line = "The waterproof jacket free. Die wasserdichte Jacke und versandkostenfrei"
+    found = {
+        word for word, value in zip(line.replace(".", " .").split(), pairs.score(tokenized(line)), strict=True) if value
+    }
+    assert found == {"waterproof", "jacket", "free", "wasserdichte", "Jacke", "versandkostenfrei"}
+    # All together, with more German in the shops than elsewhere, the words of the language itself would count.
+    (tmp_path / "pooled").mkdir()
+    pooled = Contrastive(domain="shop", general="web", share=1.0, prior=30, at_least=2).fit(
+        corpus(tmp_path / "pooled", shop=RETAIL + german, web=GENERAL + general_german)
+    )
+    assert pooled.score(tokenized("und"))[0] > 0
+    again = Contrastive.model_validate({key: value for key, value in pairs.dump().items() if key != "use"})
+    assert again == pairs
+
+
+@pytest.mark.parametrize(("domain", "general"), [(("a", "b"), ("c",)), ("a", ("c",)), (("a",), "c"), ((), ())])
+def test_lists_of_sources_go_together(domain, general):
+    with pytest.raises(ValidationError, match="two sources, or two lists of as many sources, pair by pair"):
+        Contrastive(domain=domain, general=general)
 
 
 def test_the_fitted_scorer_comes_back_from_its_options(tmp_path):
