@@ -115,7 +115,7 @@ def test_tags_far_from_the_start_count(encoder):
         return found
 
     task = TaggingTask("tags", texts(1), texts(2), texts(3))
-    whole = SMALL.model_copy(update={"modes": ("full",), "seeds": 1, "max_tokens": None})
+    whole = SMALL.model_copy(update={"modes": ("probe",), "seeds": 1, "max_tokens": None})
     assert min(len(row) for row in encoder.tokenize([text.text for text in task.test])) > 64
     assert finetune_tasks.tagging(task, encoder, whole, 0).metrics["f1"].value > 0.9
     cut = whole.model_copy(update={"max_tokens": 64})
