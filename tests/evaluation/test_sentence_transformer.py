@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from rexplug import DataError, NotApplicable
-from rexplug.evaluation import ModelSpec
+from rexplug.evaluation import EvaluationData, ModelSpec, evaluate
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.load_encoder import load_encoder
+from rexplug.evaluation.mteb_tasks import Mteb
 from rexplug.evaluation.sentence_transformer import SentenceTransformerEncoder
 from rexplug.recipe.evaluation import ModelOptions
 
@@ -159,6 +160,22 @@ def test_a_model_that_another_code_computes_is_run_by_sentence_transformers_and_
     with pytest.raises(NotApplicable) as refused:
         found.predict_masked([np.array([1, 5, 2])], [np.array([1])])
     assert str(refused.value) == "the model is run by sentence-transformers, without a masked-language-model head"
+
+
+def test_how_a_model_is_run_is_said_once(save, tmp_path, notes, write_task):
+    folder, _ = save(pooling())
+    described = folder / "sentence_bert_config.json"
+    described.write_text(json.dumps(json.loads(described.read_text()) | {"config_kwargs": {"num_hidden_layers": 1}}))
+    rows = [{"sentence1": "red", "sentence2": f"oak {number}", "score": number} for number in range(4)]
+    tasks = [write_task(tmp_path / name, "sts", test=rows) for name in ("one", "two")]
+    evaluate(
+        [Mteb(folder=task) for task in tasks], ModelSpec("m", str(folder)).load, EvaluationData({}, 1), name="m",
+        folder=tmp_path / "out", progress=notes,
+    )  # fmt: skip
+    (said,) = notes.lines
+    assert said.startswith(
+        "m: run by sentence-transformers, whose embeddings differ from those of rexplug's own code by "
+    )
 
 
 def test_layers_weighted_by_sentence_transformers(save, plain):
