@@ -101,8 +101,10 @@ class HuggingFaceEncoder:
         self._maker = RowMaker(
             self._tokenizer, self.usage, segments=num_segments(self._model), pools_prompt=self._modules.pools_prompt
         )
-        self._batch_tokens = options.batch_tokens or batch_tokens(self._model.config, self.device)
         self._packed = packed and runs_packed(self._model.config)
+        self._batch_tokens = options.batch_tokens or batch_tokens(
+            self._model.config, self.device, padded=not self._packed
+        )
         self._reads_padding = False
         if self._packed:
             from rexplug.model.attention import choose_backend

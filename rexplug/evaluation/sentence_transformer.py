@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rexplug.errors import NotApplicable
-from rexplug.evaluation.device_batches import CPU_TOKENS, batch_tokens
+from rexplug.evaluation.device_batches import CPU_PADDED_TOKENS, batch_tokens
 from rexplug.evaluation.embedding_modules import add_weights
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.loading import longest_input
@@ -70,13 +70,13 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         self._model = first.model if self._encoders[:1] == [first] else None
         self._stated = [part.max_seq_length for part in self._encoders]
         self._max_tokens = options.max_tokens
-        self._batch_tokens = options.batch_tokens or CPU_TOKENS
+        self._batch_tokens = options.batch_tokens or CPU_PADDED_TOKENS
         if self._model is not None:
             self._tokenizer = load_tokenizer(content.encoder, lower_case=content.input.lower_case)
             # transformers rebuilds some tokenizers from their vocabulary; the ids that the model learnt are tokenizer.json's.
             first.tokenizer._tokenizer = copy.deepcopy(self._tokenizer.backend_tokenizer)
             self._maker = RowMaker(self._tokenizer, self.usage)
-            self._batch_tokens = options.batch_tokens or batch_tokens(self._model.config, device)
+            self._batch_tokens = options.batch_tokens or batch_tokens(self._model.config, device, padded=True)
         how = "" if precision == "fp32" else f" in {precision}"
         if not np.isfinite(self.encode(["a"])).all():
             raise not_evaluable(model, "its embeddings are not finite numbers", how)
