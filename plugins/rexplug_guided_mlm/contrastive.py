@@ -144,8 +144,9 @@ class Contrastive(rexplug.SalienceScorer):
         """Start, end and lower-cased text of every word, each `[num_words]`."""
         starts, ends = document.word_bounds()
         text = document.text
-        if text.isascii() or len(text.lower()) == len(text):
-            return starts, ends, rexplug.lower_words(text)
+        words = rexplug.lower_words(text)
+        if text.isascii() or (len(words) == len(starts) and len(text.lower()) == len(text)):
+            return starts, ends, words
         # A few capitals become two characters in lower case, which may split a word.
         return starts, ends, [word.lower() for word in rexplug.split_words(text)]
 

@@ -15,8 +15,10 @@ from rexplug.errors import DataError, one_line
 from rexplug.io.compression import COMPRESSED, LONGEST_LINE, READ_ERRORS, DamagedFile, bounded_lines, open_text
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
+    from numpy.typing import NDArray
 
 KINDS = (".jsonl", ".csv", ".tsv")
 """Endings of the files that `read_records` reads; an ending of `COMPRESSED` may follow."""
@@ -231,6 +233,24 @@ def parquet_records(
         except (ValueError, OverflowError, LookupError):
             records = [_parquet_record(batch.slice(row, 1)) for row in range(len(batch))]
         yield from records
+
+
+def parquet_chunks(reader: pq.ParquetFile, column: str, rows: NDArray[np.int64]) -> Iterator[pa.Array]:
+    """Yield the values of a column at some rows, in chunks; groups of rows without any are not read.
+
+    Args:
+        reader: what `open_parquet` gave.
+        column: the column to read.
+        rows: `[n]` numbers of rows, ascending; they may repeat.
+    """
+    first = 0
+    for group in range(reader.num_row_groups):
+        count = reader.metadata.row_group(group).num_rows
+        low, high = rows.searchsorted((first, first + count))
+        if high > low:
+            values = reader.read_row_group(group, columns=[column])[column]
+            yield from values.take(rows[low:high] - first).chunks
+        first += count
 
 
 def _parquet_record(row: pa.RecordBatch) -> dict[str, Any] | BadRecord:

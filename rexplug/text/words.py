@@ -81,6 +81,11 @@ def count_words(text: str) -> int:
     return int(np.count_nonzero(in_word[1:] > in_word[:-1])) + int(in_word[:1].any())
 
 
+def has_unspaced(text: str) -> bool:
+    """Whether a text has letters of a script without spaces between words."""
+    return not text.isascii() and UNSPACED_CHARACTER.search(text) is not None
+
+
 def word_spans(text: str) -> list[tuple[int, int]]:
     """(start, end) in characters of each word, end exclusive, in order."""
     starts, ends = word_bounds(text)
@@ -190,15 +195,11 @@ def _divided(words: list[str], text: str) -> list[str]:
     """The words, those with characters of a script without spaces divided by ICU."""
     if not UNSPACED_CHARACTER.search(text):
         return words
-    parts = iter(_segments([word for word in words if _is_unspaced(word)]))
+    parts = iter(_segments([word for word in words if has_unspaced(word)]))
     divided: list[str] = []
     for word in words:
-        divided.extend(next(parts) if _is_unspaced(word) else (word,))
+        divided.extend(next(parts) if has_unspaced(word) else (word,))
     return divided
-
-
-def _is_unspaced(word: str) -> bool:
-    return not word.isascii() and UNSPACED_CHARACTER.search(word) is not None
 
 
 def _inner_bounds(start: int, words: Sequence[str]) -> list[int]:

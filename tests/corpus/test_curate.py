@@ -2,13 +2,14 @@
 
 import json
 import unicodedata
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from separate_shards import split_of
 
-from rexplug.components import CorpusFilter, Verdict
+from rexplug.components import CorpusFilter, Document, DocumentSource, Verdict
 from rexplug.corpus.curate import curate
 from rexplug.corpus.filters import Length
 from rexplug.corpus.sources import Jsonl
@@ -216,3 +217,48 @@ def test_a_damaged_file_is_named(tmp_path):
     path.write_bytes(b"no gzip")
     with pytest.raises(DataError, match=r"a.jsonl.gz is damaged: Not a gzipped file"):
         run(tmp_path, "a")
+
+
+class Numbered(DocumentSource):
+    """Forty shards of 300 documents, whose ids begin with the number of their shard; opened shards are noted in a file."""
+
+    name = "test.numbered"
+    opened: Path
+
+    def num_shards(self):
+        return 40
+
+    def documents(self, shard):
+        with self.opened.open("a") as file:
+            file.write(f"{shard.index}\n")
+        for row in range(300):
+            yield Document(f"{shard.index}-{row}", f"text {row} of shard {shard.index}")
+
+
+class Learning(CorpusFilter):
+    """Learns the ids of the first documents."""
+
+    name = "test.learning"
+    documents: int
+    seen: Path
+
+    def fit(self, corpus):
+        self.seen.write_text(" ".join(document.id for document in islice(corpus.documents["web"], self.documents)))
+        return self
+
+    def judge(self, document):
+        return Verdict(False, "all")
+
+
+@pytest.mark.parametrize(("documents", "shards"), [(100, 1), (2048, 8), (99_999, 40)])
+def test_a_filter_learns_from_places_all_over_the_source(tmp_path, documents, shards):
+    source = Numbered(opened=tmp_path / "opened", filters=(Learning(documents=documents, seen=tmp_path / "seen"),))
+    options = {"seed": 3, "corpus": tmp_path / "corpus", "fitted": tmp_path / "fitted", "progress": Silent()}
+    with pytest.raises(DataError, match="nothing is left"):
+        curate({"web": source}, Curation(deduplicate="none"), **options)
+    ids = (tmp_path / "seen").read_text().split()
+    assert len(set(ids)) == len(ids) == min(documents, 12_000)
+    places = {int(id.partition("-")[0]) for id in ids}
+    assert places == (set(range(0, 40, 5)) if shards == 8 else set(range(shards)))
+    opened = [int(line) for line in (tmp_path / "opened").read_text().split()]
+    assert len(opened) == shards + 40  # no more for the fit than it works on, and all of them for the curation

@@ -19,6 +19,8 @@ from rexplug.text.languages import language_settings
 from rexplug.text.words import count_words
 
 _LONGEST = 200
+_MOST_LINES = 2_000_000
+"""Lines that are counted at a time."""
 
 
 class Boilerplate(CorpusFilter):
@@ -37,7 +39,7 @@ class Boilerplate(CorpusFilter):
     max_documents: Annotated[int, Field(ge=0)] = 20
     """Remove lines that occur in more documents of the sample than this; 0 counts nothing."""
     documents: Annotated[Quantity, Field(gt=0)] = 50_000
-    """Count lines over at most this many documents of each source."""
+    """Count lines over at most this many documents of each source, from eight places of it in turn."""
     common: Path | None = None
     """A file of hashes of common lines, as an earlier run wrote it, to use instead of counting."""
     min_words: Annotated[int, Field(ge=0)] = 1
@@ -54,11 +56,10 @@ class Boilerplate(CorpusFilter):
             return self
         counts: Counter[str] = Counter()
         for documents in corpus.documents.values():
-            for number, document in enumerate(islice(documents, self.documents), 1):
+            for document in islice(documents, self.documents):
                 counts.update({_key(line) for line in document.text.splitlines() if line.strip()})
-                if number % 2000 == 0 and len(counts) > 2_000_000:
-                    # Most lines occurred only once so far; forgetting those bounds the memory.
-                    counts = Counter({key: count for key, count in counts.items() if count > 1})
+                if len(counts) > _MOST_LINES:
+                    counts = _most_frequent(counts)
         common = sorted(key for key, count in counts.items() if count > self.max_documents)
         corpus.folder.mkdir(parents=True, exist_ok=True)
         path = corpus.folder / "common-lines.txt"
@@ -97,6 +98,16 @@ def _key(line: str) -> str:
     """A hash of the line that ignores digits, case and white space."""
     plain = re.sub(r"\d+", "0", " ".join(line.lower().split()))
     return hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+def _most_frequent(counts: Counter[str]) -> Counter[str]:
+    """The lines without the rarest, at most half of `_MOST_LINES`: most lines occurred once so far, and forgetting those bounds the
+    memory."""
+    least = 2
+    while len(counts) > _MOST_LINES // 2:
+        counts = Counter({key: count for key, count in counts.items() if count >= least})
+        least += 1
+    return counts
 
 
 @lru_cache(maxsize=4)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -55,15 +54,15 @@ class C4Quality(CorpusFilter):
         kept = []
         sentences = 0
         for raw_line in document.text.splitlines():
-            line = raw_line.strip()
-            words = line.split()
-            if len(line) > self.max_word_length and self._has_long_word(line, words):
+            line = whole_line = raw_line.strip()
+            if len(line) > self.max_word_length and self._has_long_word(line):
                 continue
             if self.remove_citations and "[" in line:
                 line = _CITATION.sub("", line)
             if self.terminal_punctuation and (line[-1:] not in _ENDS or line.endswith(_ELLIPSES)):
                 continue
-            if len(words) < self.min_words_per_line and len(_unspaced_words(line)) < self.min_words_per_line:
+            least = self.min_words_per_line
+            if len(whole_line.split(maxsplit=least)) < least and len(_unspaced_words(line)) < least:
                 continue
             lower = line.lower()
             if self.drop_lorem_ipsum and "lorem ipsum" in lower:
@@ -72,7 +71,10 @@ class C4Quality(CorpusFilter):
                 continue
             if self.drop_curly_brackets and "{" in line:
                 return Verdict(False, "curly_bracket")
-            if self.remove_policy and any(phrase in lower for phrase in _POLICY):
+            if self.remove_policy and (
+                ("policy" in lower or "cookies" in lower or "of use" in lower)
+                and any(phrase in lower for phrase in _POLICY)
+            ):
                 continue
             if self.min_sentences != -1:
                 sentences += max(1, count_sentences(line))
@@ -84,9 +86,9 @@ class C4Quality(CorpusFilter):
             return Verdict(False, "empty")
         return Verdict(True, text=text)
 
-    def _has_long_word(self, line: str, words: Sequence[str]) -> bool:
+    def _has_long_word(self, line: str) -> bool:
         longest = self.max_word_length
-        return any(len(word) > longest for word in words) and (
+        return any(len(word) > longest for word in line.split()) and (
             any(len(word) > longest for word in _unspaced_words(line)) or not UNSPACED_CHARACTER.search(line)
         )
 

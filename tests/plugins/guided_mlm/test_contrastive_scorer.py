@@ -196,3 +196,49 @@ def test_on_real_text_words_of_the_domain_are_salient_and_general_ones_are_not(t
 
     # On documents that were not counted.
     assert salient(shop[half:]) > 4 * salient(wiki[1000:])
+
+
+SCRIPTS = {
+    "Japanese": (
+        ["防水ジャケットを送料無料でお届けします", "人気の防水ブーツ、送料無料です"],
+        ["古い町で川が流れています", "大臣は町の歴史を話しました"],
+        "古い町で防水ジャケットが送料無料",
+        {"防水", "ジャケット", "送料", "無料"},
+    ),
+    "Thai": (
+        ["แจ็คเก็ตกันน้ำราคาถูกจัดส่งฟรี", "รองเท้ากันน้ำจัดส่งฟรีทั่วประเทศ"],
+        ["แม่น้ำไหลผ่านเมืองเก่า", "รัฐมนตรีพูดถึงเมืองเก่า"],
+        "เมืองเก่าจัดส่งฟรี",
+        {"จัด", "ส่ง", "ฟรี"},
+    ),
+    "Arabic": (
+        ["معطف مقاوم للماء مع شحن مجاني", "حذاء مقاوم للماء مع شحن مجاني اليوم"],
+        ["يمر النهر عبر المدينة القديمة", "قال الوزير إن المدينة القديمة جميلة"],
+        "المدينة القديمة: شحن مجاني",
+        {"شحن", "مجاني"},
+    ),
+    "Hindi": (
+        ["पानी से बचाने वाली जैकेट मुफ़्त डिलीवरी के साथ", "जूते मुफ़्त डिलीवरी के साथ ख़रीदें"],
+        ["पुराने शहर से नदी बहती है", "मंत्री ने पुराने शहर की बात की"],
+        "पुराने शहर में मुफ़्त डिलीवरी",
+        {"मुफ़्त", "डिलीवरी"},
+    ),
+}
+
+
+@pytest.mark.parametrize("language", SCRIPTS)
+def test_scores_follow_the_words_of_any_script(tmp_path, language):
+    retail, general, text, salient = SCRIPTS[language]
+    scorer = Contrastive(domain="retail", general="web", share=1.0, prior=10, at_least=1.0)
+    scorer = scorer.fit(corpus(tmp_path, retail=retail * 40, web=general * 40))
+    letters = np.array([[n, n + 1] for n in range(len(text))], np.uint32)
+    document = rexplug.TokenizedDocument(
+        "1", text, np.zeros(len(text), np.uint32), letters, np.ones(len(text), np.bool_)
+    )
+    scores = scorer.score(document)
+    starts, ends = document.word_bounds()
+    words = list(zip(starts.tolist(), ends.tolist(), strict=True))
+    assert all(len(set(scores[start:end].tolist())) == 1 for start, end in words), "a word has one score"
+    assert {text[start:end] for start, end in words if scores[start]} == salient
+    assert not scores[[n for n in range(len(text)) if not any(a <= n < b for a, b in words)]].any()
+    assert {text[reason.start : reason.end] for reason in scorer.explain(document)} == salient
