@@ -18,6 +18,7 @@ from torch import Tensor
 from rexplug.errors import NotApplicable
 from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, batches_of
 from rexplug.evaluation.embedding_modules import EmbeddingModules, Whitening, add_weights
+from rexplug.evaluation.exact_products import exact_products
 from rexplug.evaluation.loading import best_tokens, load_weights, longest_input, num_segments
 from rexplug.evaluation.model_folder import (
     check_vocabulary,
@@ -117,7 +118,7 @@ class HuggingFaceEncoder:
             use_packed_attention(self._model)
         # Some models of transformers run in fp32 only, such as DeBERTa, whose masks overflow in bf16.
         how = "" if precision == "fp32" else f" in {precision}"
-        with translated_errors(model, how):
+        with translated_errors(model, how), exact_products():
             # Modules that do not fit together and weights that overflow fail now and not after hours.
             alone = self.encode(["a"])
             if not np.isfinite(alone).all():

@@ -15,6 +15,7 @@ import torch
 
 from rexplug.errors import DataError, one_line
 from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.exact_products import exact_products
 from rexplug.evaluation.model_folder import folder_of, inspect_folder, not_evaluable, translated_errors
 from rexplug.evaluation.model_usage import Role
 from rexplug.evaluation.sentence_transformer import SentenceTransformerEncoder
@@ -74,7 +75,8 @@ def load_encoder(
         return ours
     try:
         theirs = SentenceTransformerEncoder(model, content, device, precision, options)
-        difference = embedding_difference(ours, theirs)
+        with exact_products():
+            difference = embedding_difference(ours, theirs)
     except Exception as error:  # whatever the libraries raise where our code loads the model
         ours.notes += (
             f"sentence-transformers cannot load it ({one_line(error, 160)}), so that its embeddings are not compared with those",

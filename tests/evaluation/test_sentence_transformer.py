@@ -274,9 +274,16 @@ def test_what_is_wrong_in_the_description_is_said(save, config, problem):
     assert str(refused.value) == f"{path}: {problem}"
 
 
-def test_kernels_of_the_hub_are_not_run(save):
-    folder, _ = save(pooling())
-    path = folder / "sentence_bert_config.json"
+@pytest.mark.parametrize("routed", [False, True])
+def test_kernels_of_the_hub_are_not_run(save, plain, routed):
+    from sentence_transformers.sentence_transformer.modules import Router, Transformer
+
+    if routed:
+        route = [Transformer(str(plain)), pooling()]
+        folder, _ = save(first=Router.for_query_document(route, route))
+    else:
+        folder, _ = save(pooling())
+    path = next(folder.rglob("sentence_bert_config.json"))
     path.write_text(json.dumps({"model_kwargs": {"attn_implementation": "somebody/kernels"}}))
     with pytest.raises(DataError) as refused:
         load_encoder(folder)
