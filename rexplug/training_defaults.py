@@ -13,3 +13,13 @@ GPU_TOKENS = 65_536
 FSDP_MEMORY_SHARE = 0.25
 """`parallel: auto` shards weights, gradients and optimizer state above this share of a process's memory, and replicates them
 below; the rest is for activations. Our choice."""
+
+
+def loss_chunk(max_logits: int, rows: int) -> int:
+    """Masked tokens whose logits are held at a time: a multiple of 64, and 64 even where their logits are more than that.
+
+    Args:
+        max_logits: logits to hold at a time.
+        rows: rows of the embedding.
+    """
+    return max(64, max_logits // rows // 64 * 64)

@@ -183,7 +183,50 @@ class Curriculum(rexplug.MixingSchedule):
         return weights
 
 
+class Temperature(rexplug.MixingSchedule):
+    """Each source in proportion to a power of its size, so that languages with little text are seen more often than they occur.
+
+    With an exponent of 1 all text is equally likely to be read; with 0 all sources are. mmBERT (Marone et al. 2025, arXiv
+    2509.06888) goes down from 0.7 to 0.5 and 0.3 over its three phases. With `domain` the exponent applies within the domain
+    and within the rest, between which `domain_share` divides the tokens; that division is our choice.
+    """
+
+    name: ClassVar[str] = "annealing.temperature"
+
+    tokens: dict[str, Annotated[rexplug.Quantity, Field(gt=0)]] = Field(min_length=1)
+    """Source -> its size in tokens (or in another unit, the same for all sources)."""
+    exponent: rexplug.Ramp = rexplug.Ramp(start=0.7, end=0.7)
+    """The power of the sizes: a number from 0 to 1, or `{start: 0.7, end: 0.3}`, linearly over the phase."""
+    domain: tuple[str, ...] = ()
+    """Those of the sources that belong to the domain; none if left out."""
+    domain_share: rexplug.Ramp | None = None
+    """The domain's share of the tokens: a number, or `{start: 0.2, end: 0.9}`, linearly over the phase. Needed with `domain`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if unknown := sorted(set(self.domain) - set(self.tokens)):
+            raise PydanticCustomError("domain", "'{name}' is in domain and has no size in tokens", {"name": unknown[0]})
+        if bool(self.domain) != (self.domain_share is not None):
+            raise PydanticCustomError("domain", "'domain' and 'domain_share' go together: write both or neither", {})
+        if self.domain and set(self.domain) == set(self.tokens):
+            raise PydanticCustomError(
+                "domain", "all sources are in the domain; leave out 'domain' and 'domain_share'", {}
+            )
+        return self
+
+    def weights(self, progress: float) -> Mapping[str, float]:
+        """The shares at `progress`, which add up to 1."""
+        exponent = self.exponent.at(progress)
+        domain = 0.0 if self.domain_share is None else self.domain_share.at(progress)
+        weights = {}
+        for names, share in ((set(self.tokens) - set(self.domain), 1 - domain), (set(self.domain), domain)):
+            powers = {name: size**exponent for name, size in self.tokens.items() if name in names}
+            total = math.fsum(powers.values())
+            weights.update({name: share * power / total for name, power in powers.items()})
+        return {name: weights[name] for name in self.tokens}
+
+
 @rexplug.hookimpl
 def rexplug_mixing_schedules() -> list[type[rexplug.MixingSchedule]]:
     """The schedules of this plugin."""
-    return [Constant, Linear, Cosine, OneMinusSqrt, Stepwise, Curriculum]
+    return [Constant, Linear, Cosine, OneMinusSqrt, Stepwise, Curriculum, Temperature]

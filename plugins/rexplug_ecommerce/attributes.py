@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from rexplug import Reason, SalienceScorer, TokenizedDocument
+from rexplug import Reason, SalienceScorer, TokenizedDocument, split_words
 from rexplug_ecommerce.lexicons import BUILT_IN
 from rexplug_ecommerce.patterns import LABELS, AttributeValue, find_brand, find_numbers, normalised
 from rexplug_ecommerce.taxonomies import read_taxonomy, read_values
@@ -24,6 +25,12 @@ _COMPOUND = ("colour", "material")
 _SEPARATORS = frozenset(["/", " / ", "&", " & ", " and ", "-", ", "])
 """Separators between two colours, or two materials, that form one value: black/white."""
 _LABEL = "label"
+
+
+_THAI = "\u0e00"
+"""The first character of the first script without spaces in the order of Unicode; some later scripts have spaces."""
+_GLUED = re.compile("[^\x00-\u02ff\\W](?=[0-9])|[0-9A-Za-z](?=[^\x00-\u02ff\\W])")
+"""A letter of another script right before or after a number or a Latin letter: 容量64GB."""
 
 
 class Span(NamedTuple):
@@ -69,8 +76,6 @@ class AttributeSalience(SalienceScorer):
     @cached_property
     def _terms(self) -> Any:
         """An Aho-Corasick automaton: normalised term with a blank on both sides -> (length of the term, attribute)."""
-        import ahocorasick
-
         payloads: dict[str, tuple[int, str]] = {}
         values = [pair for path in self.values for pair in read_values(path)]
         for attribute in _ORDER:
@@ -86,14 +91,18 @@ class AttributeSalience(SalienceScorer):
                     payloads[key] = (len(key), attribute)
                     if attribute == "category" and not key.endswith("s"):
                         payloads.setdefault(key + "s", (len(key) + 1, attribute))
-        automaton = ahocorasick.Automaton()
         for label, (attribute_of_label, _) in LABELS.items():
             if attribute_of_label in self.attributes:
                 payloads.setdefault(label, (len(label), _LABEL))
-        for key, payload in payloads.items():
-            automaton.add_word(f" {key} ", payload)
-        automaton.make_automaton()
-        return automaton
+        return _automaton({f" {key} ": payload for key, payload in payloads.items()})
+
+    @cached_property
+    def _terms_without_spaces(self) -> Any:
+        """The same for terms with letters of scripts without spaces, as they are written; None if there are none."""
+        terms = {
+            key.strip(): payload for key, payload in self._terms.items() if payload[1] != _LABEL and max(key) >= _THAI
+        }
+        return _automaton(terms) if terms else None
 
     def spans(self, text: str) -> list[Span]:
         """The attribute values in `text`, in order; they do not overlap."""
@@ -101,7 +110,11 @@ class AttributeSalience(SalienceScorer):
 
     def _find(self, text: str) -> list[AttributeValue]:
         candidates = [value for value in find_numbers(text) if value[2] in self.attributes]
+        if _GLUED.search(text):
+            candidates += [value for value in find_numbers(_apart(text)) if value[2] in self.attributes]
         candidates += self._by_term(text)
+        if not text.isascii() and self._terms_without_spaces is not None:
+            candidates += self._between_words(text)
         # Of values that begin at one place the longest is taken; of equally long ones, that of the pattern.
         candidates.sort(key=lambda value: (value[0], -value[1]))
         chosen: list[AttributeValue] = []
@@ -130,8 +143,19 @@ class AttributeSalience(SalienceScorer):
                 match = value.match(text, end)
                 if match is not None:
                     yield *match.span(match.lastindex or 0), attribute
-            elif attribute != "brand" or text[start].isupper():
+            elif attribute != "brand" or _may_begin_brand(text[start]):
                 yield start, end, attribute
+
+    def _between_words(self, text: str) -> Iterator[AttributeValue]:
+        """Yield the terms in scripts without spaces that begin and end where words do."""
+        found = [
+            (last + 1 - length, last + 1, attribute)
+            for last, (length, attribute) in self._terms_without_spaces.iter(normalised(text))
+        ]
+        if found:
+            places = list(_word_places(text))
+            starts, ends = ({place[side] for place in places} for side in (0, 1))
+            yield from (value for value in found if value[0] in starts and value[1] in ends)
 
     def score(self, document: TokenizedDocument) -> NDArray[np.uint8]:
         """`[num_tokens]` 255 or 254 on the tokens of attribute values, 0 elsewhere."""
@@ -142,3 +166,38 @@ class AttributeSalience(SalienceScorer):
     def explain(self, document: TokenizedDocument) -> Sequence[Reason]:
         """The attribute of each marked value."""
         return [Reason(*span) for span in self.spans(document.text)]
+
+
+def _automaton(payloads: Mapping[str, tuple[int, str]]) -> Any:
+    import ahocorasick
+
+    automaton = ahocorasick.Automaton()
+    for key, payload in payloads.items():
+        automaton.add_word(key, payload)
+    automaton.make_automaton()
+    return automaton
+
+
+def _may_begin_brand(letter: str) -> bool:
+    """Whether a letter is a capital, or of a script without capitals."""
+    return letter.isupper() or (letter.isalpha() and letter.lower() == letter.upper())
+
+
+def _word_places(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of each word."""
+    at = 0
+    for word in split_words(text):
+        at = text.index(word, at)
+        yield at, at + len(word)
+        at += len(word)
+
+
+def _apart(text: str) -> str:
+    """The text with blanks for words without ASCII letters and digits, so that they do not touch a number."""
+    parts, at = [], 0
+    for start, end in _word_places(text):
+        parts.append(text[at:start])
+        word = text[start:end]
+        parts.append(word if any(letter.isascii() for letter in word) else " " * len(word))
+        at = end
+    return "".join([*parts, text[at:]])

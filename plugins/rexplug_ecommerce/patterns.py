@@ -7,6 +7,7 @@ of the regular expression engine.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
@@ -117,7 +118,7 @@ _NO_BRAND = frozenset(
 
 @cache
 def _plain() -> NDArray[np.uint32]:
-    """For each character its lower case, or a blank if it is not a letter or digit."""
+    """For each character its lower case, or a blank if it is neither a letter or digit nor a mark of one (a vowel sign)."""
     import numpy as np
 
     table = np.full(0x110000, ord(" "), np.uint32)
@@ -126,6 +127,8 @@ def _plain() -> NDArray[np.uint32]:
         if char.isalnum():
             # The lower case of a few capitals has several characters; those stay as they are.
             table[code] = ord(small) if len(small := char.lower()) == 1 else code
+        elif unicodedata.category(char) in ("Mn", "Mc") and unicodedata.name(char, "").find("VARIATION SELECTOR") < 0:
+            table[code] = code
     return table
 
 
@@ -133,7 +136,7 @@ _ASCII = {code: chr(code).lower() if chr(code).isalnum() else " " for code in ra
 
 
 def normalised(text: str) -> str:
-    """The text in lower case with a blank for every character that is not a letter or digit; as long as `text`."""
+    """The text in lower case with a blank for every character that is not a letter, digit or mark; as long as `text`."""
     import numpy as np
 
     if text.isascii():

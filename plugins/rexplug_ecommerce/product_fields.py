@@ -22,6 +22,8 @@ _ATTRIBUTES = (
     "color", "size", "material", "pattern", "model", "weight", "width", "height", "depth", "length", "countryOfOrigin", "audience",
     "energyConsumptionDetails", "numberOfItems",
 )  # fmt: skip
+_FOLDED_TYPES = frozenset(name.casefold() for name in _TYPES)
+_PRICES = ("price", "lowPrice", "minPrice", "hasCurrencyValue", "hasMinCurrencyValue", "highPrice")
 _GTINS = ("gtin", "gtin13", "gtin14", "gtin12", "gtin8", "ean", "ean13", "upc", "isbn", "barcode", "hasEAN_UCC-13")
 _TAG = re.compile(r"<(?:[a-zA-Z/!][^<>]{0,2000})>")
 
@@ -68,7 +70,7 @@ def products_in(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
         for item in value:
             yield from products_in(item, depth + 1)
     elif isinstance(value, dict):
-        if _TYPES & set(_list(value.get("type"))):
+        if any(isinstance(kind, str) and kind.casefold() in _FOLDED_TYPES for kind in _list(value.get("type"))):
             yield value
             return
         offered = value.get("itemOffered")
@@ -124,21 +126,20 @@ def _read_offer(product: Product, offer: Mapping[str, Any], language: str) -> No
         for s in _list(offer.get(key))
         if isinstance(s, dict)
     ]
+    specifications.sort(key=_is_another_price)
     for place in (offer, *specifications, *(o for o in _list(offer.get("offers")) if isinstance(o, dict))):
-        for key in ("price", "lowPrice", "minPrice", "hasCurrencyValue", "hasMinCurrencyValue", "highPrice"):
-            for value in _list(place.get(key)):
-                if product.price is None and (found := amount(value)) is not None:
-                    product.price = written(found)
-                    codes = (
-                        place.get("priceCurrency"),
-                        place.get("hasCurrency"),
-                        offer.get("priceCurrency"),
-                        place.get("currency"),
-                        value,
-                    )
-                    product.currency = next(
-                        (c for code in codes for one in _list(code) if (c := currency(one, language))), None
-                    )
+        codes = [
+            code
+            for value in (place.get("priceCurrency"), place.get("hasCurrency"), offer.get("priceCurrency"))
+            for code in [*_list(value), place.get("currency")]
+        ]
+        for value in (value for key in _PRICES for value in _list(place.get(key))):
+            if isinstance(value, dict):  # a `MonetaryAmount`
+                codes = [value.get("currency"), value.get("priceCurrency"), *codes]
+                value = value.get("value") if value.get("value") is not None else value.get("price")
+            code = next((c for one in [*codes, value] if (c := currency(one, language))), None)
+            if product.price is None and (found := amount(value, code)) is not None:
+                product.price, product.currency = written(found), code
     availability = _text(offer.get("availability"))
     if availability is None and _list(offer.get("offers")):
         availability = next(
@@ -151,6 +152,14 @@ def _read_offer(product: Product, offer: Mapping[str, Any], language: str) -> No
             setattr(product, name, _text(offer.get(name)))
     if product.gtin is None:
         product.gtin = next((code for key in _GTINS for value in _list(offer.get(key)) if (code := gtin(value))), None)
+
+
+def _is_another_price(specification: Mapping[str, Any]) -> bool:
+    """Whether a price specification is not what the product costs: a price per 100 ml, or one before a reduction."""
+    kinds = " ".join(str(specification.get(key) or "") for key in ("priceType", "name")).casefold()
+    return specification.get("referenceQuantity") is not None or any(
+        word in kinds for word in ("list", "strike", "retail", "msrp", "srp", "regular", "invoice")
+    )
 
 
 def from_state(item: Mapping[str, Any], language: str = "") -> Product:
@@ -264,8 +273,10 @@ def _attributes(value: Any) -> dict[str, str]:
 def gtin(value: Any) -> str | None:
     """A Global Trade Item Number (GTIN-8, -12, -13 or -14, ISBN-13) whose check digit is right; None otherwise.
 
-    The check digit is that of GS1: weights 3 and 1 from the right.
+    The check digit is that of GS1: weights 3 and 1 from the right. A number may lack zeros at its beginning.
     """
+    if isinstance(value, int) and 10**8 <= value < 10**11:
+        value = f"{value:012}"
     digits = (
         re.sub(r"[\s\u2010-\u2015-]", "", str(value))
         if isinstance(value, str | int) and not isinstance(value, bool)

@@ -11,7 +11,8 @@ from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 import rexplug
 
@@ -33,10 +34,11 @@ class Contrastive(rexplug.SalienceScorer):
 
     name: ClassVar[str] = "guided_mlm.contrastive"
 
-    domain: str
-    """The source of the vertical's text."""
-    general: str
-    """The source of general text to compare with."""
+    domain: str | tuple[str, ...]
+    """The source of the vertical's text, or the sources, e.g. one for each language."""
+    general: str | tuple[str, ...]
+    """The source of general text to compare with. With a list of domain sources a list as long: each is compared with the one
+    in its place, so that a word marks the domain and not the language. The words of all pairs are salient in every source."""
     prior: float = Field(default=1000.0, gt=0)
     """Weight of the prior, in words; a higher one requires more evidence."""
     at_least: float = Field(default=3.0, gt=0)
@@ -45,16 +47,32 @@ class Contrastive(rexplug.SalienceScorer):
     """Least log-odds of a salient word: how strongly it marks the domain; 1 is 2.7 times as frequent. Excludes words like
     `for`."""
     share: float = Field(default=0.25, gt=0, le=1)
-    """At most this share of the domain's running words is salient, those with the highest log-odds: masking cannot be guided
+    """At most this share of a domain source's running words is salient, those with the highest log-odds: masking cannot be guided
     by a salience that covers half of a text."""
     documents: int = Field(default=20_000, ge=1)
     """Words are counted in at most this many documents of each source."""
     table: Path | None = None
     """A fitted table (word -> z-score and log-odds, as JSON); computed from the corpus if left out."""
 
+    @model_validator(mode="after")
+    def _lists_go_together(self) -> Self:
+        lists = [None if isinstance(names, str) else len(names) for names in (self.domain, self.general)]
+        if lists[0] != lists[1] or 0 in lists:
+            raise PydanticCustomError(
+                "contrastive",
+                "'domain' and 'general' go together: two sources, or two lists of as many sources, pair by pair",
+                {},
+            )
+        return self
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        """Sources of the domain, each with the general one to compare it with."""
+        domain, general = ((names,) if isinstance(names, str) else names for names in (self.domain, self.general))
+        return list(zip(domain, general, strict=True))
+
     def needed_sources(self) -> Sequence[str]:
-        """The two sources, unless a table is given."""
-        return () if self.table is not None else (self.domain, self.general)
+        """The sources to compare, each once, unless a table is given."""
+        return () if self.table is not None else tuple(dict.fromkeys(name for pair in self._pairs() for name in pair))
 
     def fit(self, corpus: rexplug.CorpusSample) -> Self:
         """Count the words of both sources and write the table.
@@ -64,18 +82,20 @@ class Contrastive(rexplug.SalienceScorer):
         """
         if self.table is not None:
             return self
-        for source in (self.domain, self.general):
+        for source in self.needed_sources():
             if source not in corpus.documents:
                 raise rexplug.DataError(
                     f"{self.name}: there is no source '{source}'; the sources are {', '.join(corpus.documents)}"
                 )
-        domain, general = (self._count(corpus.documents[name]) for name in (self.domain, self.general))
-        if not domain or not general:
-            raise rexplug.DataError(f"{self.name}: '{self.domain}' or '{self.general}' holds no words to compare")
+        salient: dict[str, tuple[float, float]] = {}
+        for first, second in self._pairs():
+            domain, general = (self._count(corpus.documents[name]) for name in (first, second))
+            if not domain or not general:
+                raise rexplug.DataError(f"{self.name}: '{first}' or '{second}' holds no words to compare")
+            for word, values in self._salient_words(domain, general).items():
+                salient[word] = max(salient.get(word, values), values, key=lambda z_and_odds: z_and_odds[1])
         path = corpus.folder / "contrastive.json"
-        path.write_text(
-            json.dumps(self._salient_words(domain, general), ensure_ascii=False, sort_keys=True), encoding="utf-8"
-        )
+        path.write_text(json.dumps(salient, ensure_ascii=False, sort_keys=True), encoding="utf-8")
         return self.model_copy(update={"table": path})
 
     def _count(self, documents: Iterable[rexplug.Document]) -> Counter[str]:
@@ -124,8 +144,9 @@ class Contrastive(rexplug.SalienceScorer):
         """Start, end and lower-cased text of every word, each `[num_words]`."""
         starts, ends = document.word_bounds()
         text = document.text
-        if text.isascii() or len(text.lower()) == len(text):
-            return starts, ends, rexplug.lower_words(text)
+        words = rexplug.lower_words(text)
+        if text.isascii() or (len(words) == len(starts) and len(text.lower()) == len(text)):
+            return starts, ends, words
         # A few capitals become two characters in lower case, which may split a word.
         return starts, ends, [word.lower() for word in rexplug.split_words(text)]
 

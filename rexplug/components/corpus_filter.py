@@ -42,7 +42,8 @@ class CorpusSample:
     """Documents from which a component learns before it works."""
 
     documents: Mapping[str, Iterable[Document]]
-    """Source -> its documents; can be iterated over more than once."""
+    """Source -> its documents, read while they are iterated over, which may be done more than once: take as many as needed
+    (`itertools.islice`) and keep counts, not documents. Filters get them from eight places of the source in turn."""
     folder: Path
     """Where the component may write what it learnt."""
     seed: int

@@ -6,8 +6,10 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from rexplug.corpus.deduplicate import ShardFiles, find_duplicates
 from rexplug.corpus.document_ids import RepeatedId, find_repeated_id
 from rexplug.corpus.shard_jobs import SourceJob, filter_shard, finish_shard, shard_documents
 from rexplug.corpus.sources import ERROR
-from rexplug.corpus.statistics import merge_steps
+from rexplug.corpus.statistics import MergedSteps
 from rexplug.errors import DataError, brief
 from rexplug.executors import Job, run_jobs, shared_ray_cluster
 from rexplug.executors.datatrove_logging import silence_datatrove
@@ -26,6 +28,13 @@ from rexplug.plugins.declarations import count_shards, file_versions, fit_compon
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
 from rexplug.run_directory import read_fitted, read_json
+
+_LAYOUT = 2
+"""Raised when the files between the jobs change, so that what another version left is not continued."""
+
+
+_PLACES, _IN_A_ROW = 8, 256
+"""Shards that filters which learn from the corpus read at a time, and documents that are taken from each in turn."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +45,34 @@ class _Unfiltered:
 
     def __iter__(self) -> Iterator[Document]:
         count = count_shards(self.source)
-        for index in range(count):
-            for document in shard_documents(self.source, index, count):
-                if ERROR not in document.metadata:
-                    yield document
+        for document in _in_turn(shard_documents(self.source, index, count) for index in _spread(count)):
+            if ERROR not in document.metadata:
+                yield document
+
+
+def _spread(count: int) -> list[int]:
+    """The numbers of shards, neighbours as far apart as `_PLACES` allow: the first ones are from all over the source."""
+    distance = -(-count // _PLACES)
+    return [index for first in range(distance) for index in range(first, count, distance)]
+
+
+def _in_turn(shards: Iterable[Iterator[Document]]) -> Iterator[Document]:
+    """All documents of some shards, a few of each of `_PLACES` shards in turn; no more than these are open at a time.
+
+    A filter that learns from the first documents alone thus sees more of a source than its first file.
+    """
+    further = iter(shards)
+    turns = deque(islice(further, _PLACES))
+    while turns:
+        documents = turns.popleft()
+        taken = 0
+        for document in islice(documents, _IN_A_ROW):
+            taken += 1
+            yield document
+        if taken == _IN_A_ROW:
+            turns.append(documents)
+        else:
+            turns.extend(islice(further, 1))
 
 
 @shared_ray_cluster()
@@ -80,7 +113,7 @@ def curate(
         for name, job, index in shards
     ]
     run_jobs(jobs, curation.executor, logs=logs, progress=progress, task=f"curate {', '.join(source_jobs)}")
-    repeated = _repeated_ids(source_jobs, progress)
+    repeated = _repeated_ids(source_jobs, curation, progress)
     _duplicates(source_jobs, curation, progress)
     jobs = [
         Job(f"'{name}', part {index + 1} of {job.count}", finish_shard, (job.file, index), job.finished(index))
@@ -145,6 +178,7 @@ def _remove_outdated(
         "filters": {name: [corpus_filter.dump() for corpus_filter in chain] for name, chain in filters.items()},
         "curation": curation.fingerprint_options(),
         "seed": seed,
+        "layout": _LAYOUT,
     }
     fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
     record = corpus / ".work" / "fingerprint.json"
@@ -178,12 +212,15 @@ def _source_jobs(
     return source_jobs
 
 
-def _repeated_ids(source_jobs: Mapping[str, SourceJob], progress: Progress) -> dict[str, RepeatedId]:
+def _repeated_ids(
+    source_jobs: Mapping[str, SourceJob], curation: Curation, progress: Progress
+) -> dict[str, RepeatedId]:
     """The sources in which several documents have the same id; each is reported in a note."""
     repeated = {}
     for name, source_job in source_jobs.items():
         shards = [(source_job.ids(i), (source_job.passed(i), source_job.dropped(i))) for i in range(source_job.count)]
-        repeated_id = find_repeated_id(shards)
+        folder = source_job.folder / "repeated-ids"
+        repeated_id = find_repeated_id(shards, folder, curation.executor, progress=progress, name=name)
         if repeated_id is None:
             continue
         repeated[name] = repeated_id
@@ -218,37 +255,43 @@ def _duplicates(source_jobs: Mapping[str, SourceJob], curation: Curation, progre
 
 def _files_of(source_job: SourceJob) -> dict[str, dict[str, Any]]:
     """The checksums of a source's files, from the records of the workers that wrote them."""
-    records = [
-        read_json(path(index))
-        for path in (source_job.filtered, source_job.finished)
-        for index in range(source_job.count)
-    ]
-    files = {name: entry for record in records for name, entry in record["files"].items()}
+    files: dict[str, dict[str, Any]] = {}
+    for path in (source_job.filtered, source_job.finished):
+        for index in range(source_job.count):
+            files.update(read_json(path(index))["files"])
     return {name: files[name] for name in sorted(files)}
 
 
 def _source_statistics(name: str, source_job: SourceJob) -> dict[str, Any]:
-    """Add up the records of a source's shards.
+    """Add up the records of a source's shards; one record is in memory at a time.
 
     Raises:
         DataError: no document is left.
     """
-    records = [read_json(source_job.filtered(index)) for index in range(source_job.count)]
-    parts = [read_json(source_job.finished(index)) for index in range(source_job.count)]
-    # By place and not by name: a source may use one filter twice.
-    steps = [merge_steps(entries) for entries in zip(*(record["steps"] for record in records), strict=True)]
+    read = {"documents": 0, "bytes": 0}
+    counts = {"kept": {"documents": 0, "bytes": 0}, "held_out": {"documents": 0, "bytes": 0}}
+    filtered, deduplicated = MergedSteps(), MergedSteps()
+    for index in range(source_job.count):
+        record = read_json(source_job.filtered(index))
+        filtered.add(record["steps"])
+        _add_counts(read, record["read"])
+        record = read_json(source_job.finished(index))
+        deduplicated.add([record["step"]])
+        for part, count in counts.items():
+            _add_counts(count, record[part])
+    steps = filtered.to_json()
     if not steps[0]["reasons"]:
         del steps[0]
     if source_job.curation.deduplicate != "none" or source_job.curation.deduplicate_urls:
-        steps.append(merge_steps([part["step"] for part in parts]))
-    counts = {
-        part: {key: sum(record[part][key] for record in parts) for key in ("documents", "bytes")}
-        for part in ("kept", "held_out")
-    }
+        steps += deduplicated.to_json()
     if not counts["kept"]["documents"]:
         raise DataError(f"nothing is left of source '{name}'; its filters dropped: {_most_frequent_reasons(steps)}")
-    read = {key: sum(record["read"][key] for record in records) for key in ("documents", "bytes")}
     return {"synthetic": is_synthetic(source_job.source), "read": read, "steps": steps, **counts}
+
+
+def _add_counts(total: dict[str, int], part: Mapping[str, int]) -> None:
+    for key in total:
+        total[key] += part[key]
 
 
 def _most_frequent_reasons(steps: Sequence[Mapping[str, Any]]) -> str:

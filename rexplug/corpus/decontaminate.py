@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rexplug.components import CorpusFilter, Document, Evaluator, FineTuning, Verdict
-from rexplug.corpus.ngram_index import Index, IndexWriter, Match, Thresholds
+from rexplug.corpus.index_writer import IndexWriter
+from rexplug.corpus.ngram_index import VERSION, Index, Match, Thresholds
 from rexplug.document_files import files_in
 from rexplug.plugins.declarations import test_texts, why_no_test_texts
 from rexplug.recipe.schema import Decontamination, FuzzyMatches
@@ -24,6 +25,12 @@ def build_index(evaluators: Sequence[Evaluator], options: Decontamination, folde
         index.add(evaluator.label, ((str(key), text) for key, text in test_texts(evaluator).items()))
     index.write(folder)
     return folder
+
+
+def is_current(folder: Path) -> bool:
+    """Whether a folder holds an index of this version."""
+    about = folder / "about.json"
+    return about.exists() and read_json(about).get("version") == VERSION
 
 
 class Decontaminate(CorpusFilter):
@@ -72,22 +79,52 @@ def _index_of_version(folder: str, inode: int, modified: int) -> Index:
     return Index(Path(folder))
 
 
-def list_hits(corpus: Path, source: str, filter_: Decontaminate) -> Iterator[dict[str, Any]]:
-    """Yield every dropped document of a source with each evaluator's text that it matches."""
+def list_hits(corpus: Path, source: str, filter_: Decontaminate, id: str | None = None) -> Iterator[dict[str, Any]]:
+    """Yield every dropped document of a source (or those with an id) with each evaluator's text that it matches."""
     import pyarrow.dataset as ds
 
-    files = files_in(corpus / source / "dropped")
-    if not files:
-        return
-    rows = ds.dataset(files).to_batches(
-        columns=["id", "text", "metadata"], filter=ds.field("step") == Decontaminate.name
-    )
-    for batch in rows:
-        for row in batch.to_pylist():
-            [matches] = filter_.matches([row["text"]])
-            for match in matches:
-                place = json.loads(row["metadata"]).get("place")
-                yield {"source": source, "id": row["id"], "place": place, **vars(match)}
+    which = ds.field("step") == Decontaminate.name
+    if id is not None:
+        which &= ds.field("id") == id
+    for path in files_in(corpus / source / "dropped"):  # one file after the other: a dataset of all reads many ahead
+        for batch in ds.dataset(path).to_batches(columns=["id", "text", "metadata"], filter=which):
+            for row in batch.to_pylist():
+                [matches] = filter_.matches([row["text"]])
+                for match in matches:
+                    place = json.loads(row["metadata"]).get("place")
+                    yield {"source": source, "id": row["id"], "place": place, **vars(match)}
+
+
+class HitCounts:
+    """Counts the hits of a source, document by document, and keeps the first `shown`; the others are not held.
+
+    All hits of a document come one after the other.
+    """
+
+    def __init__(self, shown: int) -> None:
+        self._shown = shown
+        self._first: list[dict[str, Any]] = []
+        self._documents = 0
+        self._edited = 0
+        self._place: tuple[Any, Any] | None = None
+        self._only_edited = False
+
+    def add(self, hit: Mapping[str, Any]) -> None:
+        """Count a hit."""
+        if len(self._first) < self._shown:
+            self._first.append(dict(hit))
+        place = hit["id"], hit["place"]
+        if place != self._place:
+            self._place, self._only_edited = place, True
+            self._documents += 1
+            self._edited += 1
+        if self._only_edited and not hit["edited"]:
+            self._only_edited = False
+            self._edited -= 1
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of the source in `statistics.json`."""
+        return {"documents": self._documents, "edited": self._edited, "hits": self._first}
 
 
 def evaluators_with_texts(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> list[Evaluator]:
@@ -119,21 +156,14 @@ def text_options(evaluator: Evaluator) -> dict[str, Any]:
 
 
 def decontamination_summary(
-    index: Path | None, not_compared: Mapping[str, str], hits: Mapping[str, Sequence[Mapping[str, Any]]], shown: int
+    index: Path | None, not_compared: Mapping[str, str], hits: Mapping[str, HitCounts]
 ) -> dict[str, Any]:
-    """The entry in `statistics.json`: counts of the evaluators' texts, and the first `shown` hits of each source."""
+    """The entry in `statistics.json`: counts of the evaluators' texts, and of the hits of each source with the first of them."""
     about = read_json(index / "about.json") if index is not None else {"words": None, "evaluators": {}}
     return {
         "words": about["words"],
         "edited_words": about.get("edited"),
         "evaluators": about["evaluators"],
         "not_compared": dict(not_compared),
-        "sources": {
-            name: {
-                "documents": len(ids := {hit["id"] for hit in source_hits}),
-                "edited": len(ids - {hit["id"] for hit in source_hits if not hit["edited"]}),
-                "hits": [dict(hit) for hit in source_hits[:shown]],
-            }
-            for name, source_hits in hits.items()
-        },
+        "sources": {name: counts.to_json() for name, counts in hits.items()},
     }

@@ -14,9 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.errors import DataError
-from rexplug.io.atomic import replacing
+from rexplug.executors import Job, run_jobs
+from rexplug.io.atomic import replacing, write_json
 from rexplug.io.tabular import BadRecord, open_parquet, parquet_records
+from rexplug.progress import Progress
+from rexplug.recipe.schema import Executor
+from rexplug.run_directory import read_json
 
+Hashes = NDArray[np.uint64]
+
+MOST_FILES = 256
+"""Files that are merged into one, and that a job reads."""
 _BLOCK = 2**16
 _MOST_HASHES = 2**22
 """Hashes that are compared at a time: 32 MB."""
@@ -75,28 +83,40 @@ class RepeatedId:
         return {"documents": self.documents, "id": self.id, "places": list(self.places)}
 
 
-def find_repeated_id(shards: Sequence[tuple[Path, Sequence[Path]]]) -> RepeatedId | None:
+def find_repeated_id(
+    shards: Sequence[tuple[Path, Sequence[Path]]], folder: Path, executor: Executor, *, progress: Progress, name: str
+) -> RepeatedId | None:
     """The repeated ids of a source; None if all ids differ.
 
     Args:
         shards: for each shard, the file that its `IdHashWriter` wrote and the files that hold its documents.
+        folder: for what is written on the way.
+        executor: where the comparison runs.
+        progress: receives the progress.
+        name: of the source, for messages.
     """
-    shards = [(ids, files) for ids, files in shards if ids.exists() and ids.stat().st_size]
-    documents, example = 0, None
-    for hashes in _hashes_by_range([ids for ids, _ in shards]):
-        values, counts = np.unique(hashes, return_counts=True)
-        documents += int(counts[counts > 1].sum())
-        if example is None and (counts > 1).any():
-            example = values[counts > 1][0]
-    if example is None:
+    shards = [(ids, inside) for ids, inside in shards if ids.exists() and ids.stat().st_size]
+    if not shards:
         return None
+    files = _merged_in_rounds([ids for ids, _ in shards], folder, executor, progress=progress, name=name)
+    count = _num_ranges(files)
+    records = [folder / "compared" / f"{part:05d}.json" for part in range(count)]
+    jobs = [
+        Job(f"'{name}', ids, part {part + 1} of {count}", _count_repeated, (files, part, count, record), record)
+        for part, record in enumerate(records)
+    ]
+    run_jobs(jobs, executor, logs=folder / "logs", progress=progress, task=f"compare the ids of {name}")
+    found = [record for record in map(read_json, records) if record["documents"]]
+    if not found:
+        return None
+    documents, example = sum(record["documents"] for record in found), np.uint64(found[0]["example"])
     places: list[str] = []
     id = ""
-    for ids, files in shards:
+    for ids, inside in shards:
         known = np.memmap(ids, np.uint64, "r")
         at = int(np.searchsorted(known, example))
         if at < len(known) and known[at] == example:
-            for id, place in _with_hash(files, example.tobytes()):
+            for id, place in _with_hash(inside, example.tobytes()):
                 places.append(place)
                 if len(places) == 2:
                     return RepeatedId(documents, id, tuple(places))
@@ -104,20 +124,56 @@ def find_repeated_id(shards: Sequence[tuple[Path, Sequence[Path]]]) -> RepeatedI
     return RepeatedId(documents, id, tuple(places)) if documents > 2 else None
 
 
-def _hashes_by_range(files: Sequence[Path]) -> Iterator[NDArray[np.uint64]]:
-    """All hashes, range by range, as many at a time as fit into memory."""
-    total = sum(path.stat().st_size // 8 for path in files)
-    number = -(-total // _MOST_HASHES)
-    edges = [np.uint64(2**64 * part // number) for part in range(1, number)]
-    starts = [0] * len(files)
-    for part in range(number):
-        parts = []
-        for index, path in enumerate(files):
-            known = np.memmap(path, np.uint64, "r")
-            stop = int(np.searchsorted(known, edges[part])) if part < len(edges) else len(known)
-            parts.append(np.array(known[starts[index] : stop]))
-            starts[index] = stop
-        yield np.concatenate(parts)
+def _num_ranges(files: Sequence[Path]) -> int:
+    """Into how many ranges the hashes of files are divided, so that those of one fit into memory."""
+    return max(1, -(-sum(path.stat().st_size // 8 for path in files) // _MOST_HASHES))
+
+
+def _range(files: Sequence[Path], part: int, count: int) -> Hashes:
+    """The hashes of one of `count` ranges, not sorted; of sorted files."""
+    pieces: list[Hashes] = [np.zeros(0, np.uint64)]
+    for path in files:
+        known = np.memmap(path, np.uint64, "r")
+        start = int(np.searchsorted(known, np.uint64(2**64 * part // count))) if part else 0
+        stop = int(np.searchsorted(known, np.uint64(2**64 * (part + 1) // count))) if part + 1 < count else len(known)
+        pieces.append(np.array(known[start:stop]))
+    return np.concatenate(pieces)
+
+
+def _merged_in_rounds(
+    paths: Sequence[Path], folder: Path, executor: Executor, *, progress: Progress, name: str
+) -> list[Path]:
+    """At most `MOST_FILES` sorted files with the hashes of all; the files themselves if they are few."""
+    current, level = list(paths), 0
+    while len(current) > MOST_FILES:
+        groups = [current[start : start + MOST_FILES] for start in range(0, len(current), MOST_FILES)]
+        targets = [folder / f"merged-{level}" / f"{number:05d}.bin" for number in range(len(groups))]
+        jobs = [
+            Job(f"'{name}', merge the ids {target.stem}", _merge, (group, target), target)
+            for group, target in zip(groups, targets, strict=True)
+        ]
+        run_jobs(jobs, executor, logs=folder / "logs", progress=progress, task=f"merge the ids of {name}")
+        current, level = targets, level + 1
+    return current
+
+
+def _merge(sources: Sequence[Path], target: Path) -> int:
+    """Merge sorted files of hashes into one, range by range."""
+    count = _num_ranges(sources)
+    with replacing(target) as temporary, temporary.open("wb") as out:
+        for part in range(count):
+            out.write(np.sort(_range(sources, part, count)).tobytes())
+    return len(sources)
+
+
+def _count_repeated(files: Sequence[Path], part: int, count: int, record: Path) -> int:
+    """Write how many documents share a hash with another one, in one range of hashes, and an example."""
+    hashes = _range(files, part, count)
+    values, counts = np.unique(hashes, return_counts=True)
+    repeated = values[counts > 1]
+    example = int(repeated[0]) if len(repeated) else None
+    write_json(record, {"documents": int(counts[counts > 1].sum()), "example": example})
+    return len(hashes)
 
 
 def _with_hash(files: Sequence[Path], hash_bytes: bytes) -> Iterator[tuple[str, str]]:

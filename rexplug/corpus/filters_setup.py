@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,19 +11,23 @@ from urllib.parse import urlsplit
 from rexplug.components import CorpusFilter, DocumentSource
 from rexplug.corpus.decontaminate import (
     Decontaminate,
+    HitCounts,
     build_index,
     decontamination_summary,
     evaluators_with_texts,
+    is_current,
     list_hits,
     why_not_compared,
 )
 from rexplug.document_files import files_in
-from rexplug.io.atomic import write_json, write_text
+from rexplug.io.atomic import replacing, write_json
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory, read_json
 
 _SHOWN = 50
+_MOST_HOSTS = 1_000_000
+"""Hosts whose duplicates are counted at a time."""
 
 
 def resolve_filters(recipe: Recipe, run: RunDirectory, progress: Progress) -> dict[str, DocumentSource]:
@@ -33,7 +38,7 @@ def resolve_filters(recipe: Recipe, run: RunDirectory, progress: Progress) -> di
     for note in _notes(recipe):
         progress.note(note)
     last = decontamination(recipe, run)
-    if last is not None and not (last.index / "about.json").exists():
+    if last is not None and not is_current(last.index):
         evaluators = evaluators_with_texts(recipe.evaluators, recipe.curation.decontaminate)
         build_index(evaluators, recipe.curation.decontamination, last.index)
     return {
@@ -84,33 +89,39 @@ def finish_statistics(statistics: dict[str, Any], recipe: Recipe, run: RunDirect
     All hits go to `corpus/decontamination.jsonl`, the first of them to the statistics.
     """
     last = decontamination(recipe, run)
-    hits: dict[str, list[dict[str, Any]]] = {}
+    hits: dict[str, HitCounts] = {}
     for name, source in statistics["sources"].items():
         source["duplicates_by_domain"] = _duplicates_by_domain(run.corpus / name / "dropped")
-        if last is not None:
-            hits[name] = list(list_hits(run.corpus, name, last))
+    if last is not None:
+        hits = {name: HitCounts(_SHOWN) for name in statistics["sources"]}
+        with replacing(run.corpus / "decontamination.jsonl") as temporary, temporary.open("w", encoding="utf-8") as out:
+            for name, counts in hits.items():
+                for hit in list_hits(run.corpus, name, last):
+                    counts.add(hit)
+                    out.write(json.dumps(hit, ensure_ascii=False) + "\n")
     left_out = why_not_compared(recipe.evaluators, recipe.curation.decontaminate)
     if recipe.evaluators:
-        statistics["decontamination"] = decontamination_summary(last.index if last else None, left_out, hits, _SHOWN)
-    if last is not None:
-        lines = [json.dumps(hit, ensure_ascii=False) + "\n" for source_hits in hits.values() for hit in source_hits]
-        write_text(run.corpus / "decontamination.jsonl", "".join(lines))
+        statistics["decontamination"] = decontamination_summary(last.index if last else None, left_out, hits)
     write_json(run.corpus / "statistics.json", statistics)
     return statistics
 
 
 def _duplicates_by_domain(folder: Path, most: int = 20) -> dict[str, int]:
-    """Host -> number of dropped duplicates, the hosts with the most first."""
+    """Host -> number of dropped duplicates, the hosts with the most first.
+
+    Of a corpus with more than `_MOST_HOSTS` hosts the rarest are forgotten from time to time, so a count may be a little low.
+    """
     import pyarrow.dataset as ds
 
-    files = files_in(folder)
-    counts: dict[str, int] = {}
-    if files:
-        is_duplicate = ds.field("step") == "deduplicate"
-        for batch in ds.dataset(files).to_batches(columns=["url"], filter=is_duplicate):
-            for url in batch.column("url").to_pylist():
-                host = host_of(url)
-                counts[host] = counts.get(host, 0) + 1
+    is_duplicate = ds.field("step") == "deduplicate"
+    counts: Counter[str] = Counter()
+    for path in files_in(folder):  # one file after the other: a dataset of all reads many ahead
+        if not path.stem.endswith("-duplicates"):
+            continue
+        for batch in ds.dataset(path).to_batches(columns=["url"], filter=is_duplicate):
+            counts.update(map(host_of, batch.column("url").to_pylist()))
+        if len(counts) > _MOST_HOSTS:
+            counts = Counter(dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[: _MOST_HOSTS // 2]))
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])
 
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.corpus.rolling_hash import Hashes, powers, prefix_sums, window_hashes
-from rexplug.io.atomic import replacing, write_json
+from rexplug.corpus.whole_texts import Found, WholeTexts
+from rexplug.errors import DataError
 from rexplug.run_directory import read_json
-from rexplug.text.words import lower_words, word_spans
+from rexplug.text.fold import fold_with_places, folded_words
+from rexplug.text.words import has_unspaced, word_spans
+
+VERSION = 2
+"""Of what the files of an index hold: it rises when texts are folded, divided or hashed in another way."""
 
 _TABLE_BITS = (22, 26)
 """The fewest and the most bits of a hash that a table of look-ups tells apart: 4 to 64 MB."""
 _MOST_WORDS = 1_000_000
 """Words whose hashes are kept."""
-_EDITED = "edited"
+EDITED = "edited"
 """Name of the files with the n-grams for edited copies."""
 _STRETCH = 2
 """An edited copy of a text of n words is looked for in stretches of this many times n words of a document."""
@@ -43,8 +47,8 @@ _WORDS = _Words()
 
 
 def word_hashes(text: str) -> Hashes:
-    """A hash per word of the lower-cased text, `[num_words]`; punctuation is left out."""
-    words = lower_words(text)
+    """A hash per word of the folded text, `[num_words]`; punctuation is left out."""
+    words = folded_words(text)
     return np.fromiter(map(_WORDS.__getitem__, words), np.uint64, len(words))
 
 
@@ -52,7 +56,7 @@ def ngram_hashes(words: Hashes, length: int) -> Hashes:
     """A hash of every `length` words in a row, `[len(words) - length + 1]`; empty if there are fewer words."""
     if len(words) < length:
         return np.empty(0, np.uint64)
-    inverse, weights = powers(len(words) + 1)  # exchanged, so that an index of an earlier version stays valid
+    weights, inverse = powers(len(words) + 1)
     return window_hashes(prefix_sums(words, weights[:-1]), inverse, length)
 
 
@@ -79,7 +83,7 @@ class Match:
     num_hits: int
     """N-grams in common; distinct ones for an edited copy."""
     share: float
-    """Share of the document's n-grams that they are."""
+    """Share of the document's n-grams that they are; of its letters, for a text that was found letter by letter."""
     text_share: float
     """Share of the n-grams of the evaluator's text."""
     edited: bool
@@ -108,8 +112,7 @@ class _Table:
     def load(cls, folder: Path, name: str, length: int, num_texts: int) -> _Table:
         hashes = np.load(folder / f"hashes-{name}.npy", mmap_mode="r")
         owners = np.load(folder / f"owners-{name}.npy", mmap_mode="r")
-        path = folder / f"starts-{name}.npy"  # an index of an earlier version names one text for each n-gram
-        starts = np.load(path, mmap_mode="r") if path.exists() else np.arange(len(hashes) + 1)
+        starts = np.load(folder / f"starts-{name}.npy", mmap_mode="r")
         least, most = _TABLE_BITS
         bits = min(most, max(least, (8 * len(hashes)).bit_length()))
         common, shift = np.zeros(1 << bits, np.bool_), np.uint64(64 - bits)
@@ -180,16 +183,23 @@ class _Batch:
 
 
 class Index:
-    """The n-grams of the evaluators' texts, in the folder that `write_index` wrote."""
+    """The n-grams of the evaluators' texts, in the folder that `IndexWriter` of `index_writer` wrote.
+
+    Raises:
+        DataError: another version of rexplug wrote it.
+    """
 
     def __init__(self, folder: Path) -> None:
         about = read_json(folder / "about.json")
+        if about.get("version") != VERSION:
+            raise DataError(f"{folder} is of another version of rexplug; run the curation again")
         self.words: int = about["words"]
         self.texts: list[list[str]] = about["texts"]
         self._evaluators = np.array([evaluator for evaluator, _ in self.texts], object)
         self._tables = [_Table.load(folder, str(n), n, len(self.texts)) for n in about["lengths"]]
-        length = about.get("edited")
-        self._edited = None if length is None else _Table.load(folder, _EDITED, length, len(self.texts))
+        length = about["edited"]
+        self._edited = None if length is None else _Table.load(folder, EDITED, length, len(self.texts))
+        self._whole = WholeTexts.load(folder)
 
     def matches(self, texts: Sequence[str], thresholds: Thresholds) -> list[list[Match]]:
         """For each text, its matches by `thresholds`; exact ones before edited ones, most hits first."""
@@ -198,7 +208,14 @@ class Index:
         for table in self._tables:
             for document, (places, numbers) in batch.find(table).items():
                 exact[document].append((table, places, numbers))
-        found = [self._exact(text, hits, thresholds) if hits else [] for text, hits in zip(texts, exact, strict=True)]
+        found = [
+            self._exact(text, batch.num_words(number), hits, thresholds) if hits else []
+            for number, (text, hits) in enumerate(zip(texts, exact, strict=True))
+        ]
+        for text, matches in zip(texts, found, strict=True):
+            if len(self._whole) and has_unspaced(text):
+                known = {match.evaluator for match in matches}
+                matches += [match for match in self._copies(text) if match.evaluator not in known]
         if self._edited is not None:
             for document, (places, numbers) in batch.find(self._edited).items():
                 known = {match.evaluator for match in found[document]}
@@ -211,9 +228,25 @@ class Index:
                 ]
         return found
 
-    def _exact(self, text: str, hits: Sequence[tuple[_Table, Numbers, Numbers]], thresholds: Thresholds) -> list[Match]:
-        spans = word_spans(text.lower())
-        grams = max(1, len(spans) - self.words + 1)
+    def _copies(self, text: str) -> list[Match]:
+        """Short texts in scripts without spaces, of each evaluator the longest that the document holds."""
+        best: dict[str, Found] = {}
+        folded, places = fold_with_places(text)
+        for found in self._whole.find(folded):
+            evaluator = self.texts[found.owner][0]
+            best[evaluator] = max(best.get(evaluator, found), found, key=lambda one: (one.share, -one.owner))
+        return [
+            Match(
+                evaluator, self.texts[one.owner][1], 1, round(one.share, 4), 1.0, False,
+                text[places[one.start] : places[one.end]],
+            )
+            for evaluator, one in sorted(best.items())
+        ]  # fmt: skip
+
+    def _exact(
+        self, text: str, num_words: int, hits: Sequence[tuple[_Table, Numbers, Numbers]], thresholds: Thresholds
+    ) -> list[Match]:
+        grams = max(1, num_words - self.words + 1)
         places: dict[str, set[tuple[int, int]]] = {}
         best: dict[str, tuple[int, float, int, int, int]] = {}
         """Of the text with most hits: number and share of its n-grams, its number (negative), first place and length of one."""
@@ -228,14 +261,16 @@ class Index:
                 candidate = (len(own), share, -owner, int(at[own[0]]), table.length)
                 evaluator = self.texts[owner][0]
                 best[evaluator] = max(best.get(evaluator, candidate), candidate)
-        matches = []
+        matches: list[Match] = []
+        excerpt_of = None
         for evaluator, own_places in places.items():
             _, text_share, number, first, length = best[evaluator]
             share = min(1.0, len(own_places) / grams)
             whole = any(length < self.words for _, length in own_places)
             if not whole and (len(own_places) < thresholds.hits or max(share, text_share) < thresholds.share):
                 continue
-            excerpt = text[spans[first][0] : spans[first + length - 1][1]]
+            excerpt_of = excerpt_of or _Excerpts(text)
+            excerpt = excerpt_of(first, first + length)
             matches.append(
                 Match(
                     evaluator,
@@ -275,15 +310,29 @@ class Index:
                 evaluator = self.texts[owner][0]
                 candidate = (hits, hits / size, -owner, start, end)
                 best[evaluator] = max(best.get(evaluator, candidate), candidate)
-        spans = word_spans(text.lower()) if best else []
+        if not best:
+            return []
+        excerpt_of = _Excerpts(text)
         matches = [
             Match(
                 evaluator, self.texts[-number][1], hits, round(min(1.0, hits / grams), 4), round(text_share, 4), True,
-                text[spans[start][0] : spans[end + table.length - 1][1]],
+                excerpt_of(start, end + table.length),
             )
             for evaluator, (hits, text_share, number, start, end) in best.items()
         ]  # fmt: skip
         return sorted(matches, key=lambda match: (-match.num_hits, match.evaluator))
+
+
+class _Excerpts:
+    """Parts of a text by the numbers of the words of its folded form."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        folded, self._places = fold_with_places(text)
+        self._spans = word_spans(folded)
+
+    def __call__(self, first: int, stop: int) -> str:
+        return self._text[self._places[self._spans[first][0]] : self._places[self._spans[stop - 1][1]]]
 
 
 def _densest(places: Numbers, numbers: Numbers, stretch: int) -> tuple[int, int, int]:
@@ -302,65 +351,3 @@ def _densest(places: Numbers, numbers: Numbers, stretch: int) -> tuple[int, int,
             begin += 1
         best = max(best, (len(counts), int(places[begin]), int(places[end])), key=lambda found: found[0])
     return best
-
-
-class IndexWriter:
-    """Collects the n-grams of texts and writes them to a folder.
-
-    Args:
-        words: length of the n-grams; shorter texts are taken as a whole.
-        shortest: texts of fewer words are left out.
-        edited: length of the n-grams for edited copies and the fewest words of a text that is compared so; None for none.
-    """
-
-    def __init__(self, words: int, shortest: int, edited: tuple[int, int] | None) -> None:
-        self._words, self._shortest, self._edited = words, shortest, edited
-        self._texts: list[list[str]] = []
-        self._grams: dict[str, tuple[int, list[Hashes], list[int]]] = {str(words): (words, [], [])}
-        if edited is not None:
-            self._grams[_EDITED] = (edited[0], [], [])
-        self._counts: dict[str, dict[str, int]] = {}
-
-    def add(self, evaluator: str, texts: Iterable[tuple[str, str]]) -> None:
-        """Add an evaluator's texts, each with its name."""
-        count = self._counts[evaluator] = {"texts": 0, "whole": 0, "too_short": 0}
-        for key, text in texts:
-            words = word_hashes(text)
-            count["texts"] += 1
-            if len(words) < self._shortest:
-                count["too_short"] += 1
-                continue
-            length = min(self._words, len(words))
-            count["whole"] += length < self._words
-            self._add(str(length), length, words)
-            if self._edited is not None and len(words) >= self._edited[1]:
-                self._add(_EDITED, self._edited[0], words)
-            self._texts.append([evaluator, key])
-
-    def _add(self, name: str, length: int, words: Hashes) -> None:
-        _, hashes, owners = self._grams.setdefault(name, (length, [], []))
-        hashes.append(np.unique(ngram_hashes(words, length)))
-        owners.append(len(self._texts))
-
-    def write(self, folder: Path) -> None:
-        """Write the folder that `Index` reads."""
-        with replacing(folder) as temporary:
-            temporary.mkdir(parents=True)
-            for name, (_, parts, numbers) in self._grams.items():
-                every = np.concatenate([np.empty(0, np.uint64), *parts])
-                owners = np.repeat(np.array(numbers, np.uint32), [len(part) for part in parts])
-                order = np.argsort(every, kind="stable")
-                hashes, starts = np.unique(every[order], return_index=True)
-                np.save(temporary / f"hashes-{name}.npy", hashes)
-                np.save(temporary / f"starts-{name}.npy", np.append(starts, len(every)).astype(np.int64))
-                np.save(temporary / f"owners-{name}.npy", owners[order])
-            about: dict[str, Any] = {
-                "words": self._words,
-                "lengths": sorted(
-                    (length for name, (length, _, _) in self._grams.items() if name != _EDITED), reverse=True
-                ),
-                "edited": None if self._edited is None else self._edited[0],
-                "texts": self._texts,
-                "evaluators": self._counts,
-            }
-            write_json(temporary / "about.json", about)

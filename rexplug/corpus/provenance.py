@@ -15,7 +15,7 @@ from rexplug.errors import DataError
 from rexplug.plugins.calls import judge_document
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
-from rexplug.text.words import lower_words
+from rexplug.text.fold import folded_words
 
 PARTS = ("kept", "held_out", "dropped")
 _SHINGLE = 5
@@ -74,7 +74,7 @@ def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[D
                 step = values.get("step")
                 hits: tuple[Mapping[str, Any], ...] = ()
                 if step == Decontaminate.name and (last := decontamination(recipe, run)) is not None:
-                    hits = tuple(hit for hit in list_hits(run.corpus, source, last) if hit["id"] == id)
+                    hits = tuple(list_hits(run.corpus, source, last, id))
                 yield DocumentOutcome(
                     source, part, document, path, values["row"], step, values.get("reason"), values.get("score"),
                     twin=_twin(run.corpus, document, values) if step == "deduplicate" else None,
@@ -138,7 +138,7 @@ def _similarity(text: str, other: str) -> float:
 
 
 def _shingles(text: str) -> frozenset[int]:
-    words = lower_words(text)
+    words = folded_words(text)
     return frozenset(hash(tuple(words[i : i + _SHINGLE])) for i in range(max(1, len(words) - _SHINGLE + 1)))
 
 

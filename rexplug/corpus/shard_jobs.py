@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 import time
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -123,7 +124,7 @@ def _load_cached(path: str, modified: int, size: int) -> SourceJob:
 
 def shard_documents(source: DocumentSource, index: int, count: int) -> Iterator[Document]:
     """The documents of a shard, within its part of the source's `sample` and `limit`."""
-    documents: Iterator[Document] = map(_without_surrogates, read_documents(source, Shard(index, count)))
+    documents: Iterator[Document] = map(_valid_unicode, read_documents(source, Shard(index, count)))
     if source.sample is not None:
         threshold = source.sample * _NUM_DRAWS
         documents = (document for document in documents if draw(document.id) < threshold)
@@ -139,10 +140,12 @@ def draw(*key: object) -> int:
     return int.from_bytes(digest, "little")
 
 
-def _without_surrogates(document: Document) -> Document:
-    """The document, or a broken record in its place where a lone surrogate keeps it from being written as UTF-8.
+def _valid_unicode(document: Document) -> Document:
+    """The document with its text in NFC, or a broken record in its place where it cannot be written as UTF-8.
 
-    JSON can spell such characters (`\\ud800`), so they occur in files that are valid UTF-8.
+    NFC makes one spelling of characters that have several (an accented letter, or the letter and its accent), so that filters,
+    word lists and tokenizers see the same. Lone surrogates cannot be written; JSON can spell them (`\\ud800`), so they occur in
+    files that are valid UTF-8.
     """
     try:
         document.id.encode()
@@ -151,7 +154,9 @@ def _without_surrogates(document: Document) -> Document:
     except UnicodeEncodeError:
         name = document.id.encode("utf-8", "backslashreplace").decode()
         return Document(name, "", None, {**document.metadata, ERROR: "a lone surrogate, which is not valid Unicode"})
-    return document
+    if document.text.isascii() or unicodedata.is_normalized("NFC", document.text):
+        return document
+    return replace(document, text=unicodedata.normalize("NFC", document.text))
 
 
 def _batches(documents: Iterator[Document]) -> Iterator[list[Document]]:

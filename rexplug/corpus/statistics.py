@@ -80,21 +80,38 @@ class StepStatistics:
         }
 
 
-def merge_steps(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Merge the entries of the same step over several shards."""
-    total = StepStatistics(parts[0]["step"])
-    for part in parts:
-        total.seen += part["in"]
-        total.kept += part["kept"]
-        total.bytes_seen += part["bytes"]["in"]
-        total.bytes_kept += part["bytes"]["kept"]
-        total.changed += part["changed"]
-        for name in total.replaced:
-            total.replaced[name] += part["replaced"][name]
-        total.seconds += part["seconds"]
-        for reason, count in part["reasons"].items():
-            total.reasons[reason] = total.reasons.get(reason, 0) + count
-            examples = total.examples.setdefault(reason, [])
-            examples += part["examples"].get(reason, [])[: _EXAMPLES - len(examples)]
-        total.scores.merge(part["scores"])
-    return total.to_json()
+class MergedSteps:
+    """Adds up the entries of the steps of many shards, one shard at a time: memory does not grow with their number."""
+
+    def __init__(self) -> None:
+        self._totals: list[StepStatistics] = []
+
+    def add(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Add the steps of a shard, which are the same for all shards.
+
+        By place and not by name: a source may use one filter twice.
+        """
+        if not self._totals:
+            self._totals = [StepStatistics(entry["step"]) for entry in entries]
+        for total, part in zip(self._totals, entries, strict=True):
+            _add(total, part)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The entries in `statistics.json`."""
+        return [total.to_json() for total in self._totals]
+
+
+def _add(total: StepStatistics, part: dict[str, Any]) -> None:
+    total.seen += part["in"]
+    total.kept += part["kept"]
+    total.bytes_seen += part["bytes"]["in"]
+    total.bytes_kept += part["bytes"]["kept"]
+    total.changed += part["changed"]
+    for name in total.replaced:
+        total.replaced[name] += part["replaced"][name]
+    total.seconds += part["seconds"]
+    for reason, count in part["reasons"].items():
+        total.reasons[reason] = total.reasons.get(reason, 0) + count
+        examples = total.examples.setdefault(reason, [])
+        examples += part["examples"].get(reason, [])[: _EXAMPLES - len(examples)]
+    total.scores.merge(part["scores"])

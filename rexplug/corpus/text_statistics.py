@@ -6,7 +6,6 @@ properties of a word are looked up in a table, and the hashes of n-grams come fr
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,6 @@ from rexplug.text.words import split_words_and_marks
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 
 HAS_NON_PUNCTUATION, HAS_LETTER = 1, 2
 """Bits of a word's code: whether it has a character that is not punctuation, and a letter. The length is above them."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from rexplug.errors import DataError, brief
 from rexplug.io.tabular import column, read_records
+from rexplug.text.characters import BEYOND_PLAIN
+from rexplug.text.words import word_bounds
 
 NO_VALUE = "n/a"
 """How AE-110K and OA-Mine write that the text has no value of an attribute."""
@@ -99,11 +101,34 @@ def read_annotations(
 
 
 def whole_word_places(value: str, text: str) -> tuple[tuple[int, int], ...]:
-    """First character and end of each occurrence of `value` that does not continue a word: `Men` not in `Women's`."""
+    """First character and end of each occurrence of `value` that does not continue a word: `Men` not in `Women's`.
+
+    In scripts without spaces it must begin and end where a word of the text does.
+    """
+    if not text.isascii() and BEYOND_PLAIN.search(text):
+        return tuple(_places_between_words(value, text))
     pattern = rf"(?<!\w){re.escape(value)}" if re.match(r"\w", value) else re.escape(value)
     if re.search(r"\w$", value):
         pattern += r"(?!\w)"
     return tuple(match.span() for match in re.finditer(pattern, text))
+
+
+def _places_between_words(value: str, text: str) -> Iterator[tuple[int, int]]:
+    import numpy as np
+
+    starts, ends = word_bounds(text)
+    inside = np.zeros(len(text) + 1, np.bool_)
+    """Whether a word goes on from one character to the next."""
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        inside[start + 1 : end] = True
+    at = text.find(value)
+    while at >= 0:
+        end = at + len(value)
+        if not inside[at] and not inside[end]:
+            yield at, end
+            at = text.find(value, end)
+        else:
+            at = text.find(value, at + 1)
 
 
 def _field_values(content: Any) -> Iterator[str]:

@@ -14,6 +14,7 @@ from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import Predictor, predict_by_mode, tune_classifier
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.splits import Splits, first_text, second_text
+from rexplug.text.words import has_unspaced, lower_words
 
 _PENALTIES = (0.01, 0.1, 1.0, 10.0)
 """C of the logistic regressions, chosen on dev."""
@@ -101,10 +102,15 @@ def _lexical_vectors(splits: Splits, model: LexicalModel, pairs: bool) -> dict[s
     vectors = {}
     for name, examples in splits.items():
         compared = model.compare([e.text for e in examples], [second_text(e) for e in examples])
-        words = [(set(e.text.lower().split()), set(second_text(e).lower().split())) for e in examples]
+        words = [(_words(e.text), _words(second_text(e))) for e in examples]
         shared = [len(a & b) / max(1, len(a | b)) for a, b in words]
         vectors[name] = np.stack([compared, np.array(shared)], 1)
     return {**vectors, "dev+test": np.concatenate([vectors["dev"], vectors["test"]])}
+
+
+def _words(text: str) -> set[str]:
+    """The words of a text in lower case, divided at white space; in scripts without spaces, by ICU."""
+    return set(lower_words(text) if has_unspaced(text) else text.lower().split())
 
 
 def _regression(

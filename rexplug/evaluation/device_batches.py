@@ -20,6 +20,8 @@ from torch import Tensor
 
 CPU_TOKENS = 8192
 """Tokens of a batch on a CPU, whose caches hold little more."""
+CPU_PADDED_TOKENS = 2048
+"""The same for padded rows: all-MiniLM-L6-v2 embeds titles in two thirds of the time that batches of 8,192 take."""
 _GPU_TOKENS = 2**16
 """Tokens of a batch on a GPU, at most: launching the kernels of a batch takes as long however many tokens it has."""
 _SHARE = 1 / 32
@@ -27,7 +29,7 @@ _SHARE = 1 / 32
 _VALUES_PER_READ = 2**26
 
 
-def batch_tokens(config: Any, device: torch.device) -> int:
+def batch_tokens(config: Any, device: torch.device, *, padded: bool) -> int:
     """Tokens of a batch without gradients, padding included where rows are padded.
 
     On a GPU it depends on its memory and not on what is free of it, so that the same machine gives the same numbers.
@@ -35,14 +37,37 @@ def batch_tokens(config: Any, device: torch.device) -> int:
     Args:
         config: the model's config.
         device: where it runs.
+        padded: whether rows are padded to the longest of a batch.
     """
     if device.type != "cuda":
-        return CPU_TOKENS
+        return CPU_PADDED_TOKENS if padded else CPU_TOKENS
     hidden = int(getattr(config, "hidden_size", 1024))
     intermediate = getattr(config, "intermediate_size", None)
     values_of_token = 12 * hidden + 4 * (int(intermediate) if isinstance(intermediate, int) else 4 * hidden)
     fitting = torch.cuda.get_device_properties(device).total_memory * _SHARE / (4 * values_of_token)
     return max(CPU_TOKENS, min(_GPU_TOKENS, 1 << int(max(fitting, 1.0)).bit_length() - 1))
+
+
+def batches_of(lengths: Sequence[int], budget: int, *, padded: bool, equal: bool = False) -> Iterator[list[int]]:
+    """Batches of row numbers, rows of similar length together and the longest first.
+
+    Args:
+        lengths: tokens of each row.
+        budget: tokens of a batch, padding included if rows are padded.
+        padded: whether they are.
+        equal: whether only rows of equal length may share a batch.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+    while order:
+        batch = [order.pop()]
+        longest = total = max(1, lengths[batch[0]])
+        while order:
+            size = (len(batch) + 1) * longest if padded else total + lengths[order[-1]]
+            if size > budget or (equal and lengths[order[-1]] != longest):
+                break
+            total += lengths[order[-1]]
+            batch.append(order.pop())
+        yield batch
 
 
 def to_device(values: NDArray[Any], device: torch.device) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,31 @@ from torch import Tensor
 
 from rexplug.evaluation.device_batches import TokenRows
 from rexplug.evaluation.text_rows import prompt_length
+
+_MIN_DEVIATION = 0.02
+"""Of directions that embeddings are whitened by, as a share of the first direction's standard deviation."""
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """Gives all directions of embeddings equal weight: `center` `[dimensions]` is subtracted, `matrix` applied."""
+
+    center: Tensor
+    matrix: Tensor
+
+    @classmethod
+    def fit(cls, vectors: Tensor, device: torch.device) -> Whitening:
+        """The whitening of embeddings `[n, dimensions]`, on a device."""
+        center = vectors.mean(0)
+        _, singular_values, directions = torch.linalg.svd(vectors - center, full_matrices=False)
+        deviations = singular_values / len(vectors) ** 0.5
+        # Directions that hardly vary are noise, which dividing by their own deviation would amplify.
+        scale = deviations.clamp_min(float(deviations[0]) * _MIN_DEVIATION)
+        return cls(center.to(device), (directions.T / scale).to(device))
+
+    def __call__(self, embeddings: Tensor) -> Tensor:
+        """Whitened embeddings; differentiable."""
+        return (embeddings - self.center) @ self.matrix
 
 
 class EmbeddingModules:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rexplug.errors import NotApplicable
-from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens
-from rexplug.evaluation.embedding_modules import EmbeddingModules, add_weights
+from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, batches_of
+from rexplug.evaluation.embedding_modules import EmbeddingModules, Whitening, add_weights
+from rexplug.evaluation.exact_products import exact_products
 from rexplug.evaluation.loading import best_tokens, load_weights, longest_input, num_segments
 from rexplug.evaluation.model_folder import (
     check_vocabulary,
@@ -34,10 +35,6 @@ from rexplug.model.config_file import runs_packed
 from rexplug.model.precision import autocast_of
 from rexplug.recipe.evaluation import EvaluationPrecision, ModelOptions
 
-_MIN_DEVIATION = 0.02
-"""Of directions that embeddings are whitened by, as a share of the first direction's standard deviation."""
-
-
 _SAME = {"fp32": 1e-4, "bf16": 3e-2}
 """Largest difference of an embedding alone and beside a longer text, as a share of its largest value, that is rounding."""
 
@@ -47,7 +44,7 @@ class HuggingFaceEncoder:
 
     ModernBERT models run on our packed attention, without padding; others on padded batches of similar length. Both
     give the same numbers. A sentence-transformers model pools, prompts and cuts texts as its own files say; embeddings of
-    others are means of their token vectors. `rexplug.evaluation.sentence_transformer.load_encoder` compares the
+    others are means of their token vectors. `rexplug.evaluation.load_encoder` compares the
     embeddings with those of sentence-transformers.
 
     Weights, pooling and embeddings are fp32. With `precision` bf16 the matrix products of the encoder are in bf16, in
@@ -87,7 +84,7 @@ class HuggingFaceEncoder:
         self.folder = model
         self.precision: EvaluationPrecision = precision
         self.notes: tuple[str, ...] = ()
-        self._whitening: tuple[Tensor, Tensor] | None = None
+        self._whitening: Whitening | None = None
         options = options or ModelOptions()
         with translated_errors(model):
             content = inspect_folder(folder_of(model), tokenizer, weights=not random)
@@ -105,8 +102,10 @@ class HuggingFaceEncoder:
         self._maker = RowMaker(
             self._tokenizer, self.usage, segments=num_segments(self._model), pools_prompt=self._modules.pools_prompt
         )
-        self._batch_tokens = options.batch_tokens or batch_tokens(self._model.config, self.device)
         self._packed = packed and runs_packed(self._model.config)
+        self._batch_tokens = options.batch_tokens or batch_tokens(
+            self._model.config, self.device, padded=not self._packed
+        )
         self._reads_padding = False
         if self._packed:
             from rexplug.model.attention import choose_backend
@@ -119,7 +118,7 @@ class HuggingFaceEncoder:
             use_packed_attention(self._model)
         # Some models of transformers run in fp32 only, such as DeBERTa, whose masks overflow in bf16.
         how = "" if precision == "fp32" else f" in {precision}"
-        with translated_errors(model, how):
+        with translated_errors(model, how), exact_products():
             # Modules that do not fit together and weights that overflow fail now and not after hours.
             alone = self.encode(["a"])
             if not np.isfinite(alone).all():
@@ -151,8 +150,7 @@ class HuggingFaceEncoder:
     @property
     def max_tokens(self) -> int:
         """Longest input in tokens: what the positions allow, or less where a sentence-transformers model states less."""
-        longest = longest_input(self._model)
-        return longest if self._max_tokens is None else min(longest, self._max_tokens)
+        return longest_input(self._model, self._max_tokens)
 
     def reading(self, max_tokens: int | None) -> Self:
         """The same model with another longest input, as far as its positions reach; unchanged for None.
@@ -205,13 +203,7 @@ class HuggingFaceEncoder:
 
         Embeddings of a masked language model lie in a narrow cone, which a short fine-tune alone does not widen.
         """
-        vectors = torch.from_numpy(self.embed_rows(rows))
-        center = vectors.mean(0)
-        _, singular_values, directions = torch.linalg.svd(vectors - center, full_matrices=False)
-        deviations = singular_values / len(vectors) ** 0.5
-        # Directions that hardly vary are noise, which dividing by their own deviation would amplify.
-        scale = deviations.clamp_min(float(deviations[0]) * _MIN_DEVIATION)
-        self._whitening = (center.to(self.device), (directions.T / scale).to(self.device))
+        self._whitening = Whitening.fit(torch.from_numpy(self.embed_rows(rows)), self.device)
 
     def tokenize(
         self,
@@ -329,10 +321,7 @@ class HuggingFaceEncoder:
         return autocast_of(self.device, self.precision)
 
     def _whitened(self, embeddings: Tensor) -> Tensor:
-        if self._whitening is None:
-            return embeddings
-        center, matrix = self._whitening
-        return (embeddings - center) @ matrix
+        return embeddings if self._whitening is None else self._whitening(embeddings)
 
     def predict_masked(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
@@ -364,14 +353,6 @@ class HuggingFaceEncoder:
 
         Rows of a model whose numbers depend on padding (FNet, ConvBERT) are batched with those of equal length alone.
         """
-        order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
-        while order:
-            batch = [order.pop()]
-            longest = total = max(1, len(rows[batch[0]]))
-            while order:
-                size = total + len(rows[order[-1]]) if self._packed else (len(batch) + 1) * longest
-                if size > self._batch_tokens or (self._reads_padding and len(rows[order[-1]]) != longest):
-                    break
-                total += len(rows[order[-1]])
-                batch.append(order.pop())
-            yield batch
+        return batches_of(
+            [len(row) for row in rows], self._batch_tokens, padded=not self._packed, equal=self._reads_padding
+        )

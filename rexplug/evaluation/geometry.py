@@ -9,6 +9,7 @@ from pydantic import Field
 from rexplug.components import EvaluationContext, EvaluationResult, Scores
 from rexplug.errors import DataError
 from rexplug.evaluation.document_evaluator import DocumentEvaluator
+from rexplug.text.words import has_unspaced, word_spans
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,8 @@ class EmbeddingGeometry(DocumentEvaluator):
     name: ClassVar[str] = "embedding_geometry"
 
     words: int = Field(default=128, ge=_MIN_WORDS)
-    """Words of a document, from its start; its halves are embedded apart."""
+    """Words of a document, from its start; its halves are embedded apart. White space separates words, in scripts without spaces
+    ICU's dictionaries do."""
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """Measure `order` and `anisotropy`, raw and centred, with bootstrap intervals over documents.
@@ -40,10 +42,9 @@ class EmbeddingGeometry(DocumentEvaluator):
         halves: list[tuple[str, str, str, str]] = []
         for source, documents in documents_of.items():
             for document in documents:
-                words = document.text.split()[: self.words]
-                if len(words) >= _MIN_WORDS:
-                    middle = len(words) // 2
-                    halves.append((source, document.id, " ".join(words[:middle]), " ".join(words[middle:])))
+                both = _halves(document.text, self.words)
+                if both is not None:
+                    halves.append((source, document.id, *both))
         if len(halves) < 4:
             raise DataError(f"{self.label}: fewer than four documents have eight words")
         vectors = context.encoder.encode([half for _, _, *both in halves for half in both])
@@ -85,6 +86,17 @@ class EmbeddingGeometry(DocumentEvaluator):
             "source, and that nearer than one of another source."
         )
         return EvaluationResult(metrics, main="order", tables={"shape": rows}, notes=[note], scores=scores)
+
+
+def _halves(text: str, most: int) -> tuple[str, str] | None:
+    """The first and the second half of the first `most` words; None if there are too few."""
+    if has_unspaced(text):
+        spans = word_spans(text)[:most]
+        middle, end = len(spans) // 2, spans[-1][1]
+        return (text[: spans[middle][0]], text[spans[middle][0] : end]) if len(spans) >= _MIN_WORDS else None
+    words = text.split()[:most]
+    middle = len(words) // 2
+    return (" ".join(words[:middle]), " ".join(words[middle:])) if len(words) >= _MIN_WORDS else None
 
 
 def _partners(source_of: NDArray[np.str_], generator: np.random.Generator, *, same_source: bool) -> NDArray[np.int64]:

@@ -59,7 +59,8 @@ def _load(source: str | Path, random: bool) -> Any:
         raise DataError(first_line(error)) from None
     has_head = any(name.endswith(_HEADS) for name in architectures)
     # Of T5 and its like the encoder alone, as sentence-transformers loads them.
-    encoder_alone = config.is_encoder_decoder and type(config) in AutoModelForTextEncoding._model_mapping
+    with_decoder = config.is_encoder_decoder or any(name.endswith("EncoderModel") for name in architectures)
+    encoder_alone = with_decoder and type(config) in AutoModelForTextEncoding._model_mapping
     without_head = AutoModelForTextEncoding if encoder_alone else AutoModel
     model_class = AutoModelForMaskedLM if has_head else without_head
     # Weights that nobody uses, such as a pooler's, may be missing and are drawn: always the same, for the model's hash.
@@ -84,11 +85,20 @@ def _require_encoder(loaded: Loaded) -> None:
         raise DataError(problem)
 
 
-def longest_input(model: Any) -> int:
-    """The number of tokens that a model's positions allow, special tokens included."""
+def longest_input(model: Any, stated: int | None = None) -> int:
+    """The longest input of a model in tokens, special tokens included: what its positions allow, or `stated` if that is less.
+
+    A model without a limit of its own, such as T5 or XLNet, reads what is stated, or else 512.
+    """
+    positions = _positions(model)
+    return min((limit for limit in (positions, stated) if limit is not None), default=_DEFAULT_LONGEST)
+
+
+def _positions(model: Any) -> int | None:
+    """The number of tokens that a model's positions allow; None if there is no limit."""
     longest = getattr(model.config, "max_position_embeddings", None)
     if not isinstance(longest, int) or longest < 1:
-        return _DEFAULT_LONGEST
+        return None
     for name, module in model.base_model.named_modules():
         # Positions of RoBERTa and MPNet begin after the padding id.
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:

@@ -13,6 +13,7 @@ from pydantic import Field
 from rexplug.components import RetrievalCollection
 from rexplug.errors import DataError
 from rexplug.evaluation.beir import CANDIDATES, OPTIONAL_FILES, REQUIRED_FILES, read_collection
+from rexplug.io.compression import COMPRESSED
 from rexplug.io.tabular import KINDS, column, read_records
 from rexplug.recipe.load import load_section
 from rexplug.recipe.section import Section
@@ -26,7 +27,6 @@ _COLUMNS = {
     "classification": ("text", "label"),
 }
 _SPLITS = {"sts": ("test",), "pair_classification": ("test",), "classification": ("train", "test")}
-_COMPRESSED = ("", ".gz", ".zst")
 
 
 class TaskDescription(Section):
@@ -91,7 +91,7 @@ def read_task(folder: Path) -> LocalTask:
 
 def task_files(folder: Path) -> list[Path]:
     """The files of a task that exist."""
-    tables = [folder / f"{split}{kind}{c}" for split in ("train", "test") for kind in KINDS for c in _COMPRESSED]
+    tables = [folder / f"{split}{kind}{c}" for split in ("train", "test") for kind in KINDS for c in ("", *COMPRESSED)]
     named = [folder / name for name in (DESCRIPTION, *REQUIRED_FILES, *OPTIONAL_FILES)]
     return [path for path in dict.fromkeys([*named, *tables]) if path.is_file()]
 
@@ -101,7 +101,7 @@ def _table(folder: Path, split: str) -> Path:
     if len(tables) != 1:
         kinds = ", ".join(f"{split}{kind}" for kind in KINDS)
         problem = f"several files of the split {split}" if tables else f"no {split} split"
-        raise DataError(f"{folder} has {problem}; it is one of {kinds} (.gz and .zst may follow)")
+        raise DataError(f"{folder} has {problem}; it is one of {kinds} (.gz, .bz2, .zst and .xz may follow)")
     return tables[0]
 
 

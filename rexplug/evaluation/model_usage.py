@@ -91,7 +91,9 @@ def read_usage(folder: Path) -> ModelUsage:
     dimensions = config.get("truncate_dim")
     if dimensions is not None and (not isinstance(dimensions, int) or isinstance(dimensions, bool) or dimensions < 1):
         raise DataError(f"{path}: truncate_dim is {brief(dimensions)}; write a positive whole number")
-    similarity = config.get("similarity_fn_name")
+    known: tuple[Similarity, ...] = get_args(Similarity)
+    # As in sentence-transformers: a name that it does not know means the default.
+    similarity = next((name for name in known if name == config.get("similarity_fn_name")), known[0])
     # sentence-transformers writes an empty `document` beside a `passage`, which it then no longer finds by itself.
     document = next((named[name] for name in _DOCUMENT_PROMPTS if named.get(name)), "")
     return ModelUsage(
@@ -99,7 +101,6 @@ def read_usage(folder: Path) -> ModelUsage:
         query_prompt=named.get("query", ""),
         document_prompt=document,
         named={**named, "document": document} if document else named,
-        # As in sentence-transformers: a name that it does not know means the default.
-        similarity=similarity if similarity in get_args(Similarity) else "cosine",
+        similarity=similarity,
         dimensions=dimensions,
     )

@@ -93,7 +93,7 @@ class ModelSpec:
         for kind in LEXICAL_KINDS:
             if self.what == kind:
                 return LexicalModel(kind)
-        from rexplug.evaluation.sentence_transformer import load_encoder
+        from rexplug.evaluation.load_encoder import load_encoder
 
         place = self.place
         self._require_model(place)

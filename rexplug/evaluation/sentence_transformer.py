@@ -1,8 +1,4 @@
-"""Loads encoders as their makers use them: sentence-transformers models run in our code only where that is proven equal.
-
-Our code is faster for packed models, fine-tunes on token ids and fills masks. At load its embeddings of a few texts are
-compared with those of sentence-transformers; a model for which they differ is run by sentence-transformers.
-"""
+"""Models that sentence-transformers runs."""
 
 from __future__ import annotations
 
@@ -21,121 +17,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rexplug.errors import DataError, NotApplicable, one_line
-from rexplug.evaluation.device_batches import CPU_TOKENS, batch_tokens
+from rexplug.errors import NotApplicable
+from rexplug.evaluation.device_batches import CPU_PADDED_TOKENS, batch_tokens
 from rexplug.evaluation.embedding_modules import add_weights
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.loading import longest_input
 from rexplug.evaluation.model_folder import (
     ModelFolder,
-    folder_of,
-    inspect_folder,
     load_tokenizer,
     not_evaluable,
-    translated_errors,
 )
 from rexplug.evaluation.model_usage import Role
 from rexplug.evaluation.text_rows import RowMaker, SourceText, with_source
 from rexplug.model.checkpoint.loading import silence_transformers
 from rexplug.recipe.evaluation import EvaluationPrecision, ModelOptions
 
-_TOLERANCE = {"fp32": 1e-4, "bf16": 0.05}
-"""Largest difference of two embeddings that count as equal, as a share of the largest value in them."""
-_COMPARED = (
-    "a",
-    "Red oak table, 42 x 17.5 cm (with drawers)",
-    "Größe 42: ÉCLAIR, пальто, 東京 and naïve 🙂",
-    "what fits a small kitchen?",
-)
-_WORDS = "a steel kettle with a wooden handle and two red cotton towels "
-_LONGEST_COMPARED = 512
-"""Texts above a model's longest input are compared where that is at most so many tokens; of others the limit is compared."""
 _NO_LIMIT = 2**20
 """Longest input of models without one: of static embeddings."""
-
-
-def load_encoder(
-    model: str | Path,
-    tokenizer: Path | None = None,
-    *,
-    random: bool = False,
-    precision: EvaluationPrecision = "fp32",
-    options: ModelOptions | None = None,
-    device: torch.device | None = None,
-) -> HuggingFaceEncoder:
-    """Load an encoder; `notes` of it says if it is run in another way than others of its kind.
-
-    Args:
-        model: a folder or a hub name.
-        tokenizer: the tokenizer's folder, if it is not that of the weights.
-        random: draw the weights instead of loading them.
-        precision: number format of the encoder's matrix products.
-        options: how it is used where that differs from what its files say.
-        device: where it runs; on the GPU if there is one.
-
-    Raises:
-        DataError: the model cannot be loaded.
-    """
-    options = options or ModelOptions()
-    with translated_errors(model):
-        folder = folder_of(model)
-    with _named(model, folder):
-        content = inspect_folder(folder, tokenizer, weights=not random)
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not content.is_one_encoder:
-        if random:
-            raise not_evaluable(
-                f"random:{model}", "only the weights of a single encoder of transformers are drawn at random"
-            )
-        with translated_errors(model):
-            return SentenceTransformerEncoder(model, content, device, precision, options)
-    with _named(model, folder):
-        ours = HuggingFaceEncoder(folder, tokenizer, random=random, precision=precision, options=options, device=device)
-    if random or not content.is_sentence_transformer:
-        return ours
-    try:
-        theirs = SentenceTransformerEncoder(model, content, device, precision, options)
-        difference = embedding_difference(ours, theirs)
-    except Exception as error:  # whatever the libraries raise where our code loads the model
-        ours.notes += (
-            f"sentence-transformers cannot load it ({one_line(error, 160)}), so that its embeddings are not compared with those",
-        )
-        return ours
-    if difference <= _TOLERANCE[precision]:
-        return ours
-    theirs.notes += (
-        f"run by sentence-transformers, whose embeddings differ from those of rexplug's own code by {difference:.0e} of their "
-        "largest value",
-    )
-    return theirs
-
-
-@contextmanager
-def _named(model: str | Path, folder: Path) -> Iterator[None]:
-    """Messages name a model of the hub as the user does, and not its folder in the cache."""
-    try:
-        yield
-    except DataError as error:
-        raise DataError(str(error).replace(str(folder), str(model))) from None
-
-
-def embedding_difference(ours: HuggingFaceEncoder, theirs: SentenceTransformerEncoder) -> float:
-    """The largest difference of two encoders' embeddings of a few texts in every role, as a share of the largest value.
-
-    Infinite if their longest inputs or dimensions differ.
-    """
-    if ours.max_tokens != theirs.max_tokens:
-        return float("inf")
-    limit = ours.max_tokens
-    texts = [*_COMPARED, _WORDS * (2 + limit // 12)] if limit <= _LONGEST_COMPARED else [*_COMPARED, _WORDS * 20]
-    roles: list[Role | None] = [None, "query", "document"]
-    largest = 0.0
-    for role in roles if len({ours.usage.prompt_of(role) for role in roles}) > 1 else roles[:1]:
-        first, second = ours.encode(texts, None, role=role), theirs.encode(texts, None, role=role)
-        if first.shape != second.shape:
-            return float("inf")
-        largest = max(largest, float(np.abs(first - second).max() / max(1e-12, float(np.abs(second).max()))))
-    return largest if np.isfinite(largest) else float("inf")
 
 
 class SentenceTransformerEncoder(HuggingFaceEncoder):
@@ -168,17 +66,17 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         self._packed = self._reads_padding = False
         self._module = _load(content, device)
         first = self._module[0]
-        self._model = first.model if type(first).__name__ == "Transformer" else None
-        self._encoders = [part for part in self._module.modules() if type(part).__name__ == "Transformer"]
+        self._encoders = _encoders(self._module)
+        self._model = first.model if self._encoders[:1] == [first] else None
         self._stated = [part.max_seq_length for part in self._encoders]
         self._max_tokens = options.max_tokens
-        self._batch_tokens = options.batch_tokens or CPU_TOKENS
+        self._batch_tokens = options.batch_tokens or CPU_PADDED_TOKENS
         if self._model is not None:
             self._tokenizer = load_tokenizer(content.encoder, lower_case=content.input.lower_case)
             # transformers rebuilds some tokenizers from their vocabulary; the ids that the model learnt are tokenizer.json's.
             first.tokenizer._tokenizer = copy.deepcopy(self._tokenizer.backend_tokenizer)
             self._maker = RowMaker(self._tokenizer, self.usage)
-            self._batch_tokens = options.batch_tokens or batch_tokens(self._model.config, device)
+            self._batch_tokens = options.batch_tokens or batch_tokens(self._model.config, device, padded=True)
         how = "" if precision == "fp32" else f" in {precision}"
         if not np.isfinite(self.encode(["a"])).all():
             raise not_evaluable(model, "its embeddings are not finite numbers", how)
@@ -212,8 +110,8 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         """Where each encoder of the model cuts texts: at `asked` tokens, or at its own longest input."""
         limits = []
         for encoder, stated in zip(self._encoders, self._stated, strict=True):
-            own = self._max_tokens or (_NO_LIMIT if stated is None else int(min(_NO_LIMIT, stated)))
-            limits.append(min(asked, own, longest_input(encoder.model)))
+            own = self._max_tokens or (stated if stated is not None and stated < _NO_LIMIT else None)
+            limits.append(min(asked, longest_input(encoder.model, own)))
         return limits
 
     @property
@@ -248,7 +146,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         other = copy.copy(self)
         other.__dict__.pop("revision", None)
         other._module = copy.deepcopy(self._module)
-        other._encoders = [part for part in other._module.modules() if type(part).__name__ == "Transformer"]
+        other._encoders = _encoders(other._module)
         if self._model is not None:
             other._model = other._module[0].model
         return other
@@ -326,6 +224,13 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         return embeddings.float()[:, : self.usage.dimensions]
 
 
+def _encoders(module: Any) -> list[Any]:
+    """The modules of a model that are encoders of transformers, also inside routers."""
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    return [part for part in module.modules() if isinstance(part, Transformer)]
+
+
 def _load(content: ModelFolder, device: torch.device) -> Any:
     """The model by sentence-transformers, in fp32; no code of its folder is run."""
     from sentence_transformers import SentenceTransformer
@@ -354,6 +259,6 @@ def _tokenizers(module: Any) -> Iterator[str]:
     """The definitions of all tokenizers in a model."""
     for part in module.modules():
         own = getattr(part, "tokenizer", None)
-        backend = getattr(own, "backend_tokenizer", own)
+        backend: Any = getattr(own, "backend_tokenizer", own)
         if hasattr(backend, "to_str"):
             yield backend.to_str()

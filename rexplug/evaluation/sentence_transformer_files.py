@@ -46,12 +46,10 @@ class InputOptions:
     Attributes:
         max_tokens: longest input; None if none is stated.
         lower_case: whether texts are lower-cased first.
-        plain: whether token vectors are all that is asked of the encoder, without arguments of its own for model or config.
     """
 
     max_tokens: int | None = None
     lower_case: bool = False
-    plain: bool = True
 
 
 def is_sentence_transformer(folder: Path) -> bool:
@@ -84,6 +82,7 @@ def read_modules(folder: Path, check_encoder: Callable[[Path], None]) -> tuple[M
         for inner in _inside_of(modules[-1]):
             if inner.kind == "Transformer":
                 check_encoder(inner.folder)
+                input_options(inner.folder)
     return tuple(modules)
 
 
@@ -140,14 +139,13 @@ def input_options(folder: Path) -> InputOptions:
     }
     for key, value in arguments.items():
         attention = value.get("attn_implementation", value.get("_attn_implementation"))
-        if (isinstance(attention, str) and "/" in attention) or "use_kernels" in value or "kernel_config" in value:
+        if "/" in str(attention) or "use_kernels" in value or "kernel_config" in value:
             raise DataError(f"{path}: {key} asks for kernels from the hub, which are code that is not run")
     if longest is None and folder.is_dir():
         stated = read_config(folder).get("model_max_length") if (folder / CONFIG).exists() else None
         if isinstance(stated, int) and not isinstance(stated, bool) and 1 <= stated < _NO_LIMIT:
             longest = stated
-    only_vectors = config.get("transformer_task", "feature-extraction") == "feature-extraction"
-    return InputOptions(longest, lower_case, only_vectors and not arguments)
+    return InputOptions(longest, lower_case)
 
 
 def _check_config(kind: str, folder: Path) -> None:

@@ -22,7 +22,7 @@ class SourceText:
     max_tokens: int
 
 
-class Row(NDArray[np.int64]):  # type: ignore[misc]
+class Row(NDArray[np.int64]):
     """Token ids `[n]` of a text, special tokens included.
 
     Attributes:

@@ -10,9 +10,11 @@ import hashlib
 import json
 import logging
 import os
+import pickle
 import shutil
 import subprocess
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -44,16 +46,26 @@ def shared_ray_cluster() -> Iterator[None]:
 
 
 class DatatroveJobStep:
-    """The only step of a datatrove pipeline: runs every `ranks`-th job, in the folder in which the command was started."""
+    """The only step of a datatrove pipeline: runs every `ranks`-th job, in the folder in which the command was started.
 
-    def __init__(self, jobs: Sequence[Job], ranks: int) -> None:
-        self.parts = [list(jobs[rank::ranks]) for rank in range(ranks)]
-        self.folder = Path.cwd()
+    The jobs of each rank are in a file of their own under `folder`, so that a task reads its own and not those of all tasks.
+    """
+
+    def __init__(self, jobs: Sequence[Job], ranks: int, folder: Path) -> None:
+        self.parts = folder / "jobs"
+        self.parts.mkdir(parents=True, exist_ok=True)
+        for rank in range(ranks):
+            self._part(rank).write_bytes(pickle.dumps(list(jobs[rank::ranks])))
+        self.started_in = Path.cwd()
+
+    def _part(self, rank: int) -> Path:
+        return self.parts / f"{rank:05d}.pickle"
 
     def __call__(self, data: Any, rank: int = 0, world_size: int = 1) -> None:
         """Run the jobs of a rank; a failure is written beside the job's record, where the main process reads it."""
-        os.chdir(self.folder)
-        for job in self.parts[rank]:
+        os.chdir(self.started_in)
+        jobs: list[Job] = pickle.loads(self._part(rank).read_bytes())
+        for job in jobs:
             if job.record.exists():
                 continue
             try:
@@ -115,7 +127,7 @@ def _ray(jobs: Sequence[Job], executor: Executor, folder: Path) -> None:
             (_block.get() or here).callback(ray.shutdown)
         ranks = _ranks(jobs, executor)
         RayPipelineExecutor(
-            pipeline=[DatatroveJobStep(jobs, ranks)], tasks=ranks, workers=executor.workers, logging_dir=str(folder),
+            pipeline=[DatatroveJobStep(jobs, ranks, folder)], tasks=ranks, workers=executor.workers, logging_dir=str(folder),
             mem_per_cpu_gb=0.1,
         ).run()  # fmt: skip
 
@@ -141,7 +153,7 @@ def slurm_executor(jobs: Sequence[Job], executor: Executor, folder: Path) -> Any
     assert isinstance(options, Slurm)
     ranks = _ranks(jobs, executor)
     return SlurmPipelineExecutor(
-        pipeline=[DatatroveJobStep(jobs, ranks)], tasks=ranks, workers=executor.workers, time=options.time,
+        pipeline=[DatatroveJobStep(jobs, ranks, folder)], tasks=ranks, workers=executor.workers, time=options.time,
         partition=options.partition, cpus_per_task=options.cpus, mem_per_cpu_gb=options.memory_per_cpu, qos=options.qos,
         job_name="rexplug",
         env_command=options.setup or None, sbatch_args=dict(options.arguments), logging_dir=str(folder),
@@ -158,7 +170,13 @@ def _slurm(jobs: Sequence[Job], executor: Executor, folder: Path) -> None:
         slurm.run()
     except subprocess.CalledProcessError as error:
         raise DataError(f"sbatch refused the job ({error}); its script is {folder / 'launch_script.slurm'}") from None
-    while not all(job.record.exists() or _failure_file(job).exists() for job in jobs):
+    waiting = deque(jobs)
+    while True:
+        # Each finished job is looked at once in all, and of the others the first: a look at 40,000 files takes a shared disk long.
+        while waiting and (waiting[0].record.exists() or _failure_file(waiting[0]).exists()):
+            waiting.popleft()
+        if not waiting:
+            return
         queue = subprocess.run(
             ["squeue", "--noheader", "--jobs", str(slurm.job_id)], capture_output=True, text=True, check=False
         )

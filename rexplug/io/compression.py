@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import lzma
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +13,9 @@ from typing import IO, Any, cast
 
 from rexplug.errors import DataError
 
-COMPRESSED = (".gz", ".bz2", ".zst")
+COMPRESSED = (".gz", ".bz2", ".zst", ".xz")
 """Endings of names that say how a file is compressed."""
-READ_ERRORS = (OSError, EOFError, zlib.error)
+READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """What is raised where a file cannot be read, breaks off or cannot be decompressed."""
 MAX_RATIO = 1000
 """How many times its size a file may decompress to: text is at 3 to 10, log files of one repeated line at some hundreds."""
@@ -22,6 +24,11 @@ ALWAYS_ALLOWED = 100_000_000
 LONGEST_LINE = 64_000_000
 """Characters of a line of a file that is read line by line."""
 _READ_SIZE = 1 << 16
+_SIGNATURES = {
+    rb"\x1f\x8b\x08": "compressed by gzip (.gz)", rb"BZh[1-9]1A": "compressed by bzip2 (.bz2)",
+    rb"\x28\xb5\x2f\xfd": "compressed by zstd (.zst)", rb"\xfd7zXZ\0": "compressed by xz (.xz)",
+    rb"PK\x03\x04": "a zip archive", rb"PAR1\x15": "Parquet", rb"ARROW1": "Arrow",
+}  # fmt: skip
 
 
 class DecompressionBomb(OSError):
@@ -51,6 +58,8 @@ def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
         import bz2
 
         inner = bz2.BZ2File(raw)
+    elif name.endswith(".xz"):
+        inner = lzma.LZMAFile(raw)  # noqa: SIM115 (closed by `_BoundedStream`)
     elif name.endswith(".zst"):
         import pyarrow as pa
 
@@ -59,6 +68,11 @@ def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
     else:
         return raw
     return cast("IO[bytes]", io.BufferedReader(_BoundedStream(inner, raw), 1 << 20))
+
+
+def what_begins_with(head: bytes) -> str | None:
+    """What a file is by its first 6 bytes, if it is compressed or made of columns; None for a text."""
+    return next((name for pattern, name in _SIGNATURES.items() if re.match(pattern, head)), None)
 
 
 class _BoundedStream(io.RawIOBase):
@@ -73,8 +87,10 @@ class _BoundedStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the beginning of the buffer, 64 KiB at most: where a file breaks off, what was asked for at once is lost."""
-        count = int(self._inner.readinto(memoryview(buffer)[:_READ_SIZE]))
+        """Fill the beginning of the buffer by one read of 64 KiB at most: where a file breaks off, what was read before counts."""
+        data = self._inner.read1(min(len(buffer), _READ_SIZE))
+        count = len(data)
+        buffer[:count] = data
         self._num_bytes += count
         if self._num_bytes > ALWAYS_ALLOWED and self._num_bytes > MAX_RATIO * self._raw.tell():
             raise DecompressionBomb(f"it decompresses to more than {MAX_RATIO:,} times its size")
@@ -110,7 +126,7 @@ def bounded_lines(file: IO[str], path: Path) -> Iterator[str]:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (number, line without its end) of a text file in UTF-8; .gz, .bz2 and .zst are decompressed.
+    """Yield (number, line without its end) of a text file in UTF-8; .gz, .bz2, .zst and .xz are decompressed.
 
     Raises:
         DataError: the file cannot be read, is damaged or not text, or a line is too long.

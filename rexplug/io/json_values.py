@@ -16,7 +16,7 @@ from rexplug.io.streams import continued
 from rexplug.io.tabular import BadRecord, byte_lines, parse_json
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_ARRAY = re.compile(rb"\s*\[\s*(?:[\[{\]]|\Z)")
+_ARRAY = re.compile(rb"\s*\[\s*(?:[\[{\]]|null\s*,|\Z)")
 _QUOTE, _OPEN_ARRAY, _CLOSE_ARRAY = b'"[]'
 _OPENED_BY = {b: a for a, b in (b"{}", b"[]")}
 # From outside of a string up to the next bracket, over strings that are whole; and the rest of a string. Possessive: linear.

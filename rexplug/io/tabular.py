@@ -9,14 +9,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from rexplug.errors import DataError, one_line
 from rexplug.io.compression import COMPRESSED, LONGEST_LINE, READ_ERRORS, DamagedFile, bounded_lines, open_text
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
+    from numpy.typing import NDArray
 
 KINDS = (".jsonl", ".csv", ".tsv")
 """Endings of the files that `read_records` reads; an ending of `COMPRESSED` may follow."""
@@ -84,6 +86,9 @@ def json_records(
         if line.isspace() or not line:
             continue
         record = parse_json(line)
+        if isinstance(record, BadRecord) and (rest := line.rstrip())[-1:] in (",", b","):  # the elements of an array
+            value = parse_json(rest[:-1])
+            record = value if isinstance(value, dict) else record
         if not isinstance(record, dict | BadRecord):
             record = BadRecord("a line that is not a JSON object", 'expected an object like {"text": ...}')
         yield position, record
@@ -117,8 +122,12 @@ class CsvRow:
     num_fields: int
 
 
+class BadQuotes(DamagedFile):
+    """A quote in a table is not closed, or closes before the end of its field."""
+
+
 class CsvReader:
-    """Iterates over the rows of a table, blank lines left out.
+    """Iterates over the rows of a table, blank lines left out; empty fields beyond the columns are none.
 
     Args:
         lines: the text, line by line, with line ends as they are in the file.
@@ -127,6 +136,8 @@ class CsvReader:
             line that is not blank holds the names.
         longest: characters of the longest field; Python's own limit of 128 KiB is below the length of real documents.
         strict: whether a quote that is not closed, or text behind a closing quote, is damage.
+        quotes: whether quotes have a meaning.
+        escape: the character that takes the meaning of the one after it.
 
     Iterating raises `DamagedFile` where the table cannot be parsed; so does the constructor for the header line.
     """
@@ -138,12 +149,13 @@ class CsvReader:
         columns: Sequence[str] | None = None,
         longest: int = LONGEST_LINE,
         strict: bool = True,
+        quotes: bool = True,
+        escape: str | None = None,
     ) -> None:
         csv.field_size_limit(longest)  # of the process: the csv module has no limit per reader
-        if columns is None:
-            self._rows = csv.reader(lines, delimiter=delimiter, strict=strict)
-        else:
-            self._rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quotes and columns is None else csv.QUOTE_NONE
+        strict = strict and columns is None
+        self._rows = csv.reader(lines, delimiter=delimiter, strict=strict, quoting=quoting, escapechar=escape)
         self._num_read = 0
         self.columns = list(columns) if columns is not None else self._header()
         """Names of the columns; None if the file is empty."""
@@ -153,6 +165,8 @@ class CsvReader:
         missing = dict.fromkeys(columns)
         while (fields := self._next()) is not None:
             if fields:
+                while len(fields) > len(columns) and not fields[-1]:
+                    fields.pop()
                 self._num_read += 1
                 record: dict[str, str | None] = dict(zip(columns, fields, strict=False))
                 if len(fields) < len(columns):
@@ -171,11 +185,14 @@ class CsvReader:
             return next(self._rows, None)
         except csv.Error as error:
             problem = str(error)
+            kind: type[DamagedFile] = BadQuotes
             if problem == "unexpected end of data":
                 problem = "a quote is not closed"
             elif problem.endswith("expected after '\"'"):
                 problem = "text behind a closing quote, or a quote before it that is not closed"
-            raise DamagedFile(f"the row that begins at line {first_line}: {problem}") from None
+            else:
+                kind = DamagedFile
+            raise kind(f"the row that begins at line {first_line}: {problem}") from None
 
 
 @contextmanager
@@ -200,8 +217,9 @@ def parquet_records(
 ) -> Iterator[dict[str, Any] | BadRecord]:
     """Yield the rows of a Parquet file, in order, a few hundred in memory at a time.
 
-    A row with a value that Python cannot hold (text that is not UTF-8, which other writers do not check, or a date beyond the
-    year 9999) is a `BadRecord`.
+    A row with a value that Python cannot hold (text that is not UTF-8, which other writers do not check, a date beyond the year
+    9999, a time zone that is not known) is a `BadRecord`. Numbers of single precision become the shortest decimals that mean them:
+    12.3 is not 12.300000190734863.
 
     Args:
         reader: what `open_parquet` gave.
@@ -209,11 +227,30 @@ def parquet_records(
         row_groups: numbers of the row groups to read; all if left out.
     """
     for batch in reader.iter_batches(batch_size=256, columns=list(columns), row_groups=row_groups):
+        batch = _with_short_floats(batch)
         try:
             records: Iterable[dict[str, Any] | BadRecord] = batch.to_pylist()
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, LookupError):
             records = [_parquet_record(batch.slice(row, 1)) for row in range(len(batch))]
         yield from records
+
+
+def parquet_chunks(reader: pq.ParquetFile, column: str, rows: NDArray[np.int64]) -> Iterator[pa.Array]:
+    """Yield the values of a column at some rows, in chunks; groups of rows without any are not read.
+
+    Args:
+        reader: what `open_parquet` gave.
+        column: the column to read.
+        rows: `[n]` numbers of rows, ascending; they may repeat.
+    """
+    first = 0
+    for group in range(reader.num_row_groups):
+        count = reader.metadata.row_group(group).num_rows
+        low, high = rows.searchsorted((first, first + count))
+        if high > low:
+            values = reader.read_row_group(group, columns=[column])[column]
+            yield from values.take(rows[low:high] - first).chunks
+        first += count
 
 
 def _parquet_record(row: pa.RecordBatch) -> dict[str, Any] | BadRecord:
@@ -221,15 +258,26 @@ def _parquet_record(row: pa.RecordBatch) -> dict[str, Any] | BadRecord:
         record: dict[str, Any] = row.to_pylist()[0]
     except UnicodeDecodeError as error:
         return BadRecord("invalid UTF-8", f"not UTF-8: {error}")
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, LookupError) as error:
         return BadRecord("a value that cannot be read", one_line(error))
     return record
+
+
+def _with_short_floats(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with columns of single precision as the double precision numbers of the same shortest decimals."""
+    import pyarrow as pa
+
+    for index, column_type in enumerate(batch.schema.types):
+        if column_type == pa.float32():
+            column = batch.column(index).cast(pa.string()).cast(pa.float64())
+            batch = batch.set_column(index, batch.schema.names[index], column)
+    return batch
 
 
 def read_records(
     path: Path, columns: Sequence[str] | None = None, *, kind: str | None = None, short_rows: bool = False
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line, record) of a .jsonl, .csv or .tsv file; .gz, .bz2 and .zst may follow.
+    """Yield (line, record) of a .jsonl, .csv or .tsv file; .gz, .bz2, .zst and .xz may follow.
 
     Args:
         path: the file. A .csv whose first line has tabs and no comma is read as tab-separated.
@@ -243,7 +291,7 @@ def read_records(
     """
     kind = kind or kind_of(path)
     if kind not in KINDS:
-        raise DataError(f"{path} is not .jsonl, .csv or .tsv (.gz, .bz2 and .zst may follow)")
+        raise DataError(f"{path} is not .jsonl, .csv or .tsv (.gz, .bz2, .zst and .xz may follow)")
     try:
         with open_text(path) as file:
             lines = bounded_lines(file, path)

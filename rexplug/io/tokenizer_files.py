@@ -28,6 +28,7 @@ _VOCABULARIES = (
 _KEPT = ("padding_side", "truncation_side", "clean_up_tokenization_spaces")
 _BERT = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]", "unk": "[UNK]"}
 _ROBERTA = {"cls": "<s>", "sep": "</s>", "pad": "<pad>", "mask": "<mask>", "unk": "<unk>"}
+_GEMMA = {**_ROBERTA, "cls": "<bos>", "sep": "<eos>"}
 
 
 def read_definition(folder: Path) -> dict[str, Any]:
@@ -117,16 +118,16 @@ def read_config(folder: Path) -> dict[str, Any]:
 def special_tokens(folder: Path, definition: Mapping[str, Any]) -> dict[str, str]:
     """Role (`cls`, `mask`, ...) -> token, as the config names them; they need not be in the vocabulary.
 
-    A role that the config does not name has the token that BERT or RoBERTa use, if the vocabulary has it.
+    A role that the config does not name has the token that BERT, RoBERTa or Gemma use, if the vocabulary has it.
 
     Raises:
         DataError: a config file is damaged.
     """
     config = read_config(folder)
     known = vocabulary(definition)
-    conventions = (_BERT, _ROBERTA)
+    conventions = (_BERT, _ROBERTA, _GEMMA)
     if _ROBERTA["cls"] in json.dumps(definition.get("post_processor")):
-        conventions = (_ROBERTA, _BERT)
+        conventions = (_ROBERTA, _BERT, _GEMMA)
     tokens: dict[str, str] = {}
     for role in ROLES:
         key = f"{role}_token"

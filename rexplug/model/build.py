@@ -122,6 +122,8 @@ def _load(name: str, revision: str | None, special: SpecialIds, context: int, *,
     for key, value in special_id_values(special).items():
         if file.stated.get(key) is None:  # transformers' defaults are ids of its own vocabulary
             setattr(config, key, value if value < file.rows else None)
+        elif key == "cls_token_id":  # the tokenizer's, where the file has it as bos_token_id alone, as mmBERT's has
+            setattr(config, key, value)
     try:
         model, new_weights = load_masked_lm(
             MASKED_LM_CLASS, name, file, revision=revision, config=config, attn_implementation="sdpa"

@@ -20,6 +20,9 @@ from rexplug.model.packed import forward_packed, use_packed_attention, use_trans
 TOLERANCE = 1e-5
 ONNX_TOLERANCE = 1e-4
 _TEXT_TOKENS = 512
+_TEXT_LOGITS, _BATCH_LOGITS = 2**26, 2**28
+"""Logits of a text that are compared (512 MiB in fp64), and of ONNX Runtime's batch (1 GiB); with a large vocabulary texts are cut
+shorter."""
 
 
 def export(
@@ -52,8 +55,9 @@ def export(
         model = load_model(checkpoint)
         longest = min(longest or model.config.max_position_embeddings, model.config.max_position_embeddings)
         fast = load_fast(tokenizer)
-        rows = [fast(text, truncation=True, max_length=_TEXT_TOKENS)["input_ids"] for text in texts]
-        trained = _packed_logits(model, rows)
+        most = max(8, min(_TEXT_TOKENS, _TEXT_LOGITS // model.config.vocab_size))
+        rows = [fast(text, truncation=True, max_length=most)["input_ids"] for text in texts]
+        trained = _packed_features(model, rows)
         use_transformers_attention(model, "sdpa")
         save_model(model, temporary)
         write_portable(tokenizer, temporary, max_length=longest)
@@ -61,15 +65,23 @@ def export(
         reloaded = AutoModelForMaskedLM.from_pretrained(
             temporary, attn_implementation="sdpa", dtype=torch.float32, local_files_only=True
         ).eval()
-        unpacked = _logits(reloaded, rows)
-        packed = _packed_logits(reloaded, rows)
+        packed = _packed_features(reloaded, rows)
         use_transformers_attention(reloaded, "sdpa")
-        exact = _logits(reloaded.double(), rows)
-        largest = max(float(logits.abs().max()) for logits in trained)
+        largest, same, unpacked, exact = 0.0, 0.0, 0.0, 0.0
+        # Text by text: with a large vocabulary the logits of all texts would be several times as large as the model.
+        for row, before, after in zip(rows, trained, packed, strict=True):
+            logits = _decoded(model, before)
+            largest = max(largest, float(logits.abs().max()))
+            same = max(same, _difference(logits, _decoded(reloaded, after)))
+            unpacked = max(unpacked, _difference(logits, _logits(reloaded, row)))
+        packed = _packed_features(reloaded.double(), rows)
+        use_transformers_attention(reloaded, "sdpa")
+        for row, after in zip(rows, packed, strict=True):
+            exact = max(exact, _difference(_decoded(reloaded, after), _logits(reloaded, row)))
         differences = {
-            "packed, fp32": _difference(trained, packed),
-            "transformers, fp32, of the largest logit": _difference(trained, unpacked) / max(1.0, largest),
-            "transformers, fp64": _difference(_packed_logits(reloaded, rows), exact),
+            "packed, fp32": same,
+            "transformers, fp32, of the largest logit": unpacked / max(1.0, largest),
+            "transformers, fp64": exact,
         }
         parity: dict[str, Any] = {
             "transformers_from": oldest_transformers(model),
@@ -95,19 +107,27 @@ def oldest_transformers(model: Any) -> str:
     return "4.48" if transformers_4_fields(model.config) is not None else "5.1"
 
 
-def _logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-    """Logits `[n, vocabulary]` of every row, one at a time, by transformers' own layers."""
+def _logits(model: Any, row: Sequence[int]) -> torch.Tensor:
+    """Logits `[n, vocabulary]` of a row by transformers' own layers."""
     with torch.no_grad():
-        return [model(input_ids=torch.tensor([row])).logits[0] for row in rows]
+        logits: torch.Tensor = model(input_ids=torch.tensor([row])).logits[0]
+    return logits
 
 
-def _difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> float:
-    """The largest difference between the logits of any row."""
-    return max(float((a - b).abs().max()) for a, b in zip(first, second, strict=True))
+def _decoded(model: Any, features: torch.Tensor) -> torch.Tensor:
+    """Logits `[n, vocabulary]` of the decoder's input `[n, hidden]`."""
+    with torch.no_grad():
+        logits: torch.Tensor = model.decoder(features)
+    return logits
 
 
-def _packed_logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-    """Logits `[n, vocabulary]` of every row, all in one packed row as in training."""
+def _difference(first: torch.Tensor, second: torch.Tensor) -> float:
+    """The largest difference between the logits of a row."""
+    return float((first - second).abs_().max())
+
+
+def _packed_features(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+    """What the decoder takes, `[n, hidden]`, of every row, all in one packed row as in training."""
     model.eval()
     use_packed_attention(model)
     lengths = torch.tensor([len(row) for row in rows])
@@ -116,9 +136,8 @@ def _packed_logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tens
     packing = Packing(cu_seqlens, int(lengths.sum()), backend)
     tokens = torch.tensor([token for row in rows for token in row])
     with torch.no_grad():
-        hidden = forward_packed(model, tokens, packing)
-        logits: torch.Tensor = model.decoder(model.head(hidden))
-    return list(logits.split(lengths.tolist()))
+        features: torch.Tensor = model.head(forward_packed(model, tokens, packing))
+    return list(features.split(lengths.tolist()))
 
 
 def _write_sentence_transformer(folder: Path, config: Any, longest: int) -> None:
@@ -158,7 +177,8 @@ def export_onnx(folder: Path, *, sample_texts: Sequence[str]) -> dict[str, Any]:
     ).eval()
     fast = load_fast(folder)
     texts = [text for text in sample_texts if text.strip()] or ["rexplug"]
-    encoded = fast(texts, padding=True, truncation=True, max_length=_TEXT_TOKENS, return_tensors="pt")
+    most = max(8, min(_TEXT_TOKENS, _BATCH_LOGITS // (len(texts) * model.config.vocab_size)))
+    encoded = fast(texts, padding=True, truncation=True, max_length=most, return_tensors="pt")
     inputs = (encoded["input_ids"], encoded["attention_mask"])
     axes = {name: {0: "batch", 1: "length"} for name in ("input_ids", "attention_mask", "logits")}
     with replacing(folder / "model.onnx") as temporary:

@@ -77,6 +77,14 @@ class PublishedSpeed:
     source: str
 
 
+@dataclass(frozen=True)
+class Release:
+    """A published checkpoint: its shape, and the rows of its embedding."""
+
+    shape: EncoderShape
+    rows: int
+
+
 @dataclass(frozen=True, eq=False)
 class Family:
     """An encoder family: names, fields, sizes and constants that differ between families.
@@ -84,7 +92,8 @@ class Family:
     `model_type` is what config.json calls it, `title` what people do, `architecture` transformers' class of its masked
     language model. Every `global_every`-th layer is global, from the first on; local layers see `half_window` tokens to
     either side. `kinds` describes the `global` and the `local` layers. `honoured_activation` is the activation of
-    the MLP that our layers compute. `releases` are published checkpoints with their shape and `release_rows` embeddings.
+    the MLP that our layers compute. `releases` are published checkpoints by their names on the Hugging Face Hub; the
+    embeddings of the models in `speeds` have `speed_rows` rows.
     """
 
     model_type: str
@@ -98,9 +107,9 @@ class Family:
     honoured_activation: str
     rope: RopePractice
     sizes: Mapping[str, EncoderShape]
-    releases: Mapping[str, EncoderShape]
-    release_rows: int
+    releases: Mapping[str, Release]
     speeds: Sequence[PublishedSpeed]
+    speed_rows: int
 
 
 _FLAGS = {
@@ -149,6 +158,17 @@ _SIZES = {
     "large": _shape(28, 1024, 2624, 16),
 }
 _32M, _1B = _shape(10, 384, 576, 6), _shape(28, 1792, 3840, 28)
+_OLMO_ROWS, _GEMMA_ROWS = 50_368, 256_000
+"""Rows of the embedding with the tokenizer of ModernBERT and Ettin, and with that of Gemma 2, which mmBERT has."""
+_RELEASES = {
+    "jhu-clsp/ettin-encoder-17m": _SIZES["micro"], "jhu-clsp/ettin-encoder-32m": _32M,
+    "jhu-clsp/ettin-encoder-68m": _SIZES["mini"], "jhu-clsp/ettin-encoder-150m": _SIZES["base"],
+    "jhu-clsp/ettin-encoder-400m": _SIZES["large"], "jhu-clsp/ettin-encoder-1b": _1B,
+    "answerdotai/ModernBERT-base": _SIZES["base"], "answerdotai/ModernBERT-large": _SIZES["large"],
+    **{f"thebajajra/RexBERT-{name}": _SIZES[name] for name in ("micro", "mini", "base", "large")},
+}  # fmt: skip
+_MMBERT = {"jhu-clsp/mmBERT-small": _shape(22, 384, 1152, 6), "jhu-clsp/mmBERT-base": _SIZES["base"]}
+"""arXiv 2509.06888, JHU-CLSP/mmBERT `configs`."""
 
 MODERNBERT = Family(
     model_type="modernbert",
@@ -199,13 +219,9 @@ MODERNBERT = Family(
     sizes=_SIZES,
     # Their shape is published, so that a plan needs no file of theirs. All of them ended with a falling learning rate.
     releases={
-        "jhu-clsp/ettin-encoder-17m": _SIZES["micro"], "jhu-clsp/ettin-encoder-32m": _32M,
-        "jhu-clsp/ettin-encoder-68m": _SIZES["mini"], "jhu-clsp/ettin-encoder-150m": _SIZES["base"],
-        "jhu-clsp/ettin-encoder-400m": _SIZES["large"], "jhu-clsp/ettin-encoder-1b": _1B,
-        "answerdotai/ModernBERT-base": _SIZES["base"], "answerdotai/ModernBERT-large": _SIZES["large"],
-        **{f"thebajajra/RexBERT-{name}": _SIZES[name] for name in ("micro", "mini", "base", "large")},
+        **{name: Release(shape, _OLMO_ROWS) for name, shape in _RELEASES.items()},
+        **{name: Release(shape, _GEMMA_ROWS) for name, shape in _MMBERT.items()},
     },
-    release_rows=50_368,
     speeds=(
         PublishedSpeed(_SIZES["micro"], 985e3, "Ettin 17M, 4 H100, average of 2T tokens"),
         PublishedSpeed(_32M, 655e3, "Ettin 32M, 4 H100, average of 2T tokens"),
@@ -214,6 +230,7 @@ MODERNBERT = Family(
         PublishedSpeed(_SIZES["large"], 142e3, "ModernBERT-large, 8 H100, at 1,024"),
         PublishedSpeed(_1B, 64e3, "Ettin 1B, 4 H100, average of 2T tokens"),
     ),
+    speed_rows=_OLMO_ROWS,
 )  # fmt: skip
 
 DEFAULT_FAMILY = MODERNBERT
@@ -229,11 +246,11 @@ def find_family(model_type: Any) -> Family | None:
     return FAMILIES.get(model_type) if isinstance(model_type, str) else None
 
 
-def find_release(name: str | None) -> tuple[Family, EncoderShape] | None:
-    """Family and shape of a published checkpoint by its name on the Hugging Face Hub; None for other names."""
+def find_release(name: str | None) -> Release | None:
+    """A published checkpoint by its name on the Hugging Face Hub; None for other names."""
     for family in FAMILIES.values():
         if name is not None and name in family.releases:
-            return family, family.releases[name]
+            return family.releases[name]
     return None
 
 

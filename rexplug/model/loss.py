@@ -24,7 +24,7 @@ from rexplug.model.cpu.bf16_products import in_bf16
 from rexplug.model.cpu.cross_entropy import cross_entropy
 from rexplug.model.cpu.onednn import has_onednn, pad_rows, product, weight_gradient
 from rexplug.model.layers import HeadWeights, head_features
-from rexplug.training_defaults import LOGITS_CPU, LOGITS_FUSED, LOGITS_GPU
+from rexplug.training_defaults import LOGITS_CPU, LOGITS_FUSED, LOGITS_GPU, loss_chunk
 
 Kernel = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 """Takes logits `[m, V]` and labels `[m]`; returns the gradient of the summed loss (perhaps in the logits' memory), losses, hits."""
@@ -55,7 +55,7 @@ def masked_lm_loss(
     if max_logits is None:
         on_gpu = LOGITS_GPU if kernel == "pieces" else LOGITS_FUSED
         max_logits = on_gpu if hidden.is_cuda else LOGITS_CPU
-    chunk = max(64, max_logits // head.decoder.shape[0] // 64 * 64)
+    chunk = loss_chunk(max_logits, head.decoder.shape[0])
     apply: Callable[..., tuple[Tensor, Tensor, Tensor]] = _ChunkedLoss.apply
     return apply(features, head.decoder, head.decoder_bias, labels, chunk, kernel)
 

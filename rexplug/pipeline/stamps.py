@@ -10,8 +10,8 @@ from rexplug.components import DocumentSource
 from rexplug.plugins.declarations import file_versions, input_files
 
 FORMATS: Mapping[str, int] = {
-    "relevance": 1,
-    "curate": 1,
+    "relevance": 2,
+    "curate": 2,
     "tokenize": 1,
     "train.initial": 1,
     "train": 1,

@@ -153,7 +153,7 @@ def _share(shape: EncoderShape, tokens_per_second: float) -> float:
     """The share of an H100's peak at a published speed."""
     return (
         tokens_per_second
-        * shape.flops_per_token(DEFAULT_FAMILY.release_rows, attended=_CONTEXT, masked=_MASKED)
+        * shape.flops_per_token(DEFAULT_FAMILY.speed_rows, attended=_CONTEXT, masked=_MASKED)
         / GPUS["h100"].peak
     )
 

@@ -9,7 +9,7 @@ from rexplug.optimizers import FP32_BYTES, OPTIMIZERS
 from rexplug.planning.phases import PlannedPhase, make_plan
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
-from rexplug.training_defaults import CPU_TOKENS, FSDP_MEMORY_SHARE, LOGITS_CPU, LOGITS_FUSED
+from rexplug.training_defaults import CPU_TOKENS, FSDP_MEMORY_SHARE, LOGITS_CPU, LOGITS_FUSED, loss_chunk
 
 GIB = 2**30
 _CONTEXT_GPU = 0.6 * GIB
@@ -30,7 +30,8 @@ class Memory:
     gradients: float
     moments: float
     copies: float
-    """Half-precision copies of weights, weights that FSDP gathers, temporaries of the optimizer."""
+    """Half-precision copies of weights, weights that FSDP gathers; on a CPU what temporaries of the optimizer take beyond the
+    activations and logits, which are gone when it works."""
     activations: float
     logits: float
     process: float
@@ -120,9 +121,14 @@ def training_memory(
         layer, size = shape.without_embedding / shape.layers, 2 if gpu else FP32_BYTES
         copies = 2 * FP32_BYTES * (parameters - shape.without_embedding) + (3 * size + FP32_BYTES) * layer
     masked = max(1.0, phase.masked * tokens)
-    chunk = min(max_logits, masked * rows)
+    chunk = min(loss_chunk(max_logits, rows), masked) * rows
+    # The gradient of the decoder's weights: beside a chunk in the forward pass, and twice at the start of the backward pass.
+    decoder = FP32_BYTES * rows * hidden
+    activations = float(tokens * (shape.activation_bytes(device) + 12 * hidden) + masked * 16 * hidden)
+    logits = float(max(chunk * bytes_per_logit + decoder, 2 * decoder))
+    if not gpu and not sharded:
+        copies = max(0.0, copies - activations - logits)
     return Memory(
-        device, tokens, FP32_BYTES * held, FP32_BYTES * held, optimizer.moment_bytes * held, float(copies),
-        float(tokens * (shape.activation_bytes(device) + 12 * hidden) + masked * 16 * hidden),
-        float(chunk * bytes_per_logit + 4 * rows * hidden), process,
+        device, tokens, FP32_BYTES * held, FP32_BYTES * held, optimizer.moment_bytes * held, float(copies), activations,
+        logits, process,
     )  # fmt: skip

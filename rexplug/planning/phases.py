@@ -218,8 +218,7 @@ def _shape(recipe: Recipe, run: RunDirectory) -> tuple[EncoderShape | None, int 
     if config is None:
         release = find_release(name)
         if release is not None:
-            family, shape = release
-            return shape, family.release_rows, ""
+            return release.shape, release.rows, ""
         return None, None, f"{brief(name)} is neither a folder with a config.json nor in the local Hugging Face cache"
     stated = config if isinstance(config, Mapping) else {}
     family = find_family(stated.get("model_type")) or DEFAULT_FAMILY
@@ -242,7 +241,7 @@ def _vocabulary(recipe: Recipe, run: RunDirectory) -> tuple[int | None, str]:
         return SpecialTokens.read(path.parent).vocabulary_size, ""
     release = find_release(spec.from_)
     if release is not None:
-        return release[0].release_rows, ""
+        return release.rows, ""
     return None, f"the tokenizer {brief(spec.from_)} is neither a folder nor in the local Hugging Face cache"
 
 

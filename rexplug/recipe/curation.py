@@ -16,7 +16,7 @@ class MinHash(Section):
     """MinHash settings for near-duplicates: the more hashes per bucket, the more similar two documents must be."""
 
     words: int = Field(default=5, ge=1, le=1000)
-    """Words in a shingle."""
+    """Words in a shingle. A text of fewer words has none; in scripts without spaces, runs of four letters take their place."""
     buckets: int = Field(default=14, ge=1, le=1000)
     """Buckets; two documents whose hashes agree in one of them are compared."""
     hashes: int = Field(default=8, ge=1, le=1000)
@@ -114,7 +114,7 @@ class Decontamination(Section):
     """When a training document counts as containing text of an evaluator."""
 
     words: int = Field(default=13, ge=3, le=1000)
-    """Length of the word n-grams that are compared (lower case, without punctuation)."""
+    """Length of the word n-grams that are compared (case, accents and width aside, without punctuation)."""
     shortest: int = Field(default=8, ge=3, le=1000)
     """Evaluator texts of fewer than `words` words are searched for as a whole, down to this many words; shorter ones are too
     common."""
@@ -141,7 +141,7 @@ class Curation(Section):
     """From documents to corpus."""
 
     deduplicate: Literal["none", "exact", "minhash"] = "minhash"
-    """`exact` drops equal texts (case and white space ignored), `minhash` near-duplicates as well."""
+    """`exact` drops equal texts (case, accents, width and white space ignored), `minhash` near-duplicates as well."""
     deduplicate_urls: bool = False
     """Drop documents whose URL occurred before (scheme, www, fragment and tracking parameters ignored)."""
     deduplicate_across: bool = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import pickle
-import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -22,6 +21,7 @@ from rexplug.components import (
     TokenBatch,
     TokenizedDocument,
 )
+from rexplug.text.words import word_spans
 
 
 def _require_pickling(component: Component) -> None:
@@ -131,7 +131,7 @@ def check_salience_scorer(scorer: SalienceScorer, text: str, *, salient: Iterabl
         AssertionError: a score or a reason is another.
     """
     _require_pickling(scorer)
-    spans = [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
+    spans = _words_and_marks(text)
     document = TokenizedDocument(
         "check", text, np.arange(len(spans), dtype=np.uint32), np.array(spans, np.uint32).reshape(-1, 2),
         np.ones(len(spans), np.bool_),
@@ -150,6 +150,13 @@ def check_salience_scorer(scorer: SalienceScorer, text: str, *, salient: Iterabl
     for (start, end), value in zip(spans, values, strict=True):
         word = text[start:end]
         assert (value > 0) == (word in expected), f"{scorer.name} gives '{word}' {value}"
+
+
+def _words_and_marks(text: str) -> list[tuple[int, int]]:
+    """The places of words, and of every other character that is not white space, in order."""
+    words = word_spans(text)
+    between = set(range(len(text))).difference(*(range(start, end) for start, end in words))
+    return sorted([*words, *((at, at + 1) for at in between if not text[at].isspace())])
 
 
 def check_masking_policy(policy: MaskingPolicy, *, num_tokens: int = 512, seed: int = 0) -> None:

@@ -13,19 +13,34 @@ from functools import lru_cache
 
 from rexplug.text.words import lower_words, split_words
 
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+# Signs that are their own folded form, most of those in Western texts, are passed over: calling a function for each takes time.
+_SIGNS = (
+    "\u00a1-\u00a7\u00a9\u00ab\u00ac\u00ae\u00b0\u00b1\u00b6\u00b7\u00bb\u00bf\u00d7\u00f7\u2012-\u2016\u2018-\u2022"
+    "\u20ac\u2212"
+)
+_CHANGED = re.compile(f"[^\x00-\x7f{_SIGNS}]+")
+# What is not searched for is named: a set of many ranges beyond the first 65,536 characters is slower.
+_OTHER_SCRIPT = re.compile(
+    "[^\\x00-\u058f\u1d00-\u2c7f\u2e00-\u3004\ufe00-\ufe6f\ufefd-\uff00\ufff0-\uffff\U0001f000-\U0001ffff\U00040000-\U0010ffff]"
+)
 _DIGIT = re.compile(r"[^\D0-9]")
 # Marks that writers leave out or that keyboards compose: accents of Latin, Greek and Cyrillic letters, vowel points of Hebrew and
 # Arabic, and the stroke that stretches Arabic words. Vowel signs of Indic and Thai letters and the voiced marks of Kana tell words
 # apart and stay.
 _ACCENTS = (
     "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
-    "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f"
+    "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20dc\u20e1\u20e5-\u20f0"
+    "\u2de0-\u2dff\ua66f\ua674-\ua67d\ua69e\ua69f\ufe00-\ufe0f\ufe20-\ufe2f"
 )
+_ENCLOSING = "\u20dd-\u20e0\u20e2-\u20e4"
 _INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
-_LEFT_OUT = re.compile(f"[{_ACCENTS}{_INVISIBLE}]+")
-_CLUSTER = re.compile(rf"[\x00-\x7f]|[^\x00-\x7f](?:[{_ACCENTS}{_INVISIBLE}\u1100-\u11ff\u3099\u309a\uff9e\uff9f]*)")
-"""A character with what it may be composed with."""
+_LEFT_OUT = re.compile(f"[{_ACCENTS}{_ENCLOSING}{_INVISIBLE}]+")
+ACCENTS = re.compile(f"[{_ACCENTS}]+")
+"""Accents of a decomposed text."""
+_FORMS = re.compile("[\u3300-\u33ff\ufb50-\ufdff\ufe70-\ufefe\uff01-\uffef]+")
+_JOINED = f"{_ACCENTS}{_ENCLOSING}{_INVISIBLE}\u1100-\u11ff\u3099\u309a\uff9e\uff9f"
+_CLUSTER = re.compile(rf"[^\x00-\x7f](?:[{_JOINED}]*)")
+"""A character beyond ASCII with what it may be composed with."""
 
 
 def fold(text: str) -> str:
@@ -35,23 +50,47 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    return _BEYOND_ASCII.sub(_fold_match, text.lower())
+    return _CHANGED.sub(_fold_match, text.lower())
+
+
+def has_other_script(text: str) -> bool:
+    """Whether a text has letters, marks or digits of other scripts than Latin, Greek and Cyrillic, or full-width characters."""
+    return not text.isascii() and _OTHER_SCRIPT.search(text) is not None
+
+
+def plain_forms(text: str) -> str:
+    """The text with plain characters for full-width and half-width ones, squared units (㎏) and shapes of Arabic letters."""
+    return text if text.isascii() else _FORMS.sub(lambda match: unicodedata.normalize("NFKC", match.group()), text)
+
+
+def ascii_digits(text: str) -> str:
+    """The text with ASCII digits for the decimal digits of other scripts."""
+    return text if text.isascii() else _DIGIT.sub(_ascii_digit, text)
 
 
 def folded_words(text: str) -> list[str]:
     """The words of the folded text, in order."""
-    return lower_words(text) if text.isascii() else split_words(fold(text))
+    if text.isascii():
+        return lower_words(text)
+    folded = fold(text)
+    return lower_words(folded) if folded.isascii() else split_words(folded)
 
 
 def fold_with_places(text: str) -> tuple[str, list[int]]:
     """The folded text, and for each of its characters where in the text it comes from; at last `len(text)`."""
     if text.isascii():
         return text.lower(), list(range(len(text) + 1))
-    folded, places = [], []
+    folded: list[str] = []
+    places: list[int] = []
+    at = 0
     for match in _CLUSTER.finditer(text):
-        part = fold(match[0])
-        folded.append(part)
-        places += [match.start()] * len(part)
+        start = match.start()
+        folded += (text[at:start].lower(), part := fold(match[0]))
+        places += range(at, start)
+        places += [start] * len(part)
+        at = match.end()
+    folded.append(text[at:].lower())
+    places += range(at, len(text))
     whole = fold(text)
     if "".join(folded) != whole:  # rare compositions of several letters: proportions are near enough for an excerpt
         places = [place * len(text) // len(whole) for place in range(len(whole))]

@@ -39,6 +39,8 @@ _WORD = re.compile(r"\w+")
 _WORD_OR_MARK = re.compile(r"\w+(?:['’\-]\w+)*|[^\w\s]")
 _LOWER_ASCII = {code: chr(code).lower() if _WORD.match(chr(code)) else " " for code in range(128)}
 """ASCII: small letters, and a blank for characters that are in no word."""
+_SHORT = 600
+"""Characters below which splitting a text is faster than arrays of its characters."""
 
 
 @cache
@@ -64,6 +66,24 @@ def lower_words(text: str) -> list[str]:
     if text.isascii():  # twice as fast as the pattern
         return text.translate(_LOWER_ASCII).split()
     return split_words(text.lower())
+
+
+def count_words(text: str) -> int:
+    """The number of words, `len(split_words(text))`, at the speed of `str.split` or faster."""
+    if len(text) < _SHORT and text.isascii():
+        return len(text.translate(_LOWER_ASCII).split())
+    import numpy as np
+
+    classes = _joined(character_classes(text), text)
+    if (classes == UNSPACED).any():
+        return len(split_words(text))
+    in_word = classes == IN_WORD
+    return int(np.count_nonzero(in_word[1:] > in_word[:-1])) + int(in_word[:1].any())
+
+
+def has_unspaced(text: str) -> bool:
+    """Whether a text has letters of a script without spaces between words."""
+    return not text.isascii() and UNSPACED_CHARACTER.search(text) is not None
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
@@ -175,15 +195,11 @@ def _divided(words: list[str], text: str) -> list[str]:
     """The words, those with characters of a script without spaces divided by ICU."""
     if not UNSPACED_CHARACTER.search(text):
         return words
-    parts = iter(_segments([word for word in words if _is_unspaced(word)]))
+    parts = iter(_segments([word for word in words if has_unspaced(word)]))
     divided: list[str] = []
     for word in words:
-        divided.extend(next(parts) if _is_unspaced(word) else (word,))
+        divided.extend(next(parts) if has_unspaced(word) else (word,))
     return divided
-
-
-def _is_unspaced(word: str) -> bool:
-    return not word.isascii() and UNSPACED_CHARACTER.search(word) is not None
 
 
 def _inner_bounds(start: int, words: Sequence[str]) -> list[int]:

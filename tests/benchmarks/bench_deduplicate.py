@@ -16,6 +16,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,24 @@ def grow(documents: int, per_shard: int) -> None:
     )
 
 
+class OpenFiles(threading.Thread):
+    """Looks a hundred times a second how many files this process has open; `most` is the highest number."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.most = 0
+        self._end = threading.Event()
+
+    def run(self) -> None:
+        while not self._end.wait(0.01):
+            self.most = max(self.most, sum(1 for _ in Path("/proc/self/fd").iterdir()))
+
+    def stop(self) -> int:
+        self._end.set()
+        self.join()
+        return self.most
+
+
 def many(count: int, open_files: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
     draw = random.Random(1)
@@ -108,14 +127,18 @@ def many(count: int, open_files: int) -> None:
             f"{count} shards written in {time.perf_counter() - began:.0f} s, at most {open_files} open files",
             flush=True,
         )
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
+        files_open = OpenFiles()
+        files_open.start()
         find_duplicates(shards, curation, folder / "search", progress=Silent(), name="web")
+        most = files_open.stop()
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         found = sum(len(pq.read_table(each.drops)) for each in shards if each.drops.exists())
         merged = json.loads((folder / "search" / "merged-0" / "00000.json").read_text()) if count > 256 else {}
         print(
-            f"duplicates found in {time.perf_counter() - began:.0f} s, peak {peak:.0f} MB: {found} of {count - 1}; merged by "
-            f"{merged.get('files', 0)} files"
+            f"duplicates found in {seconds:.0f} s ({cpu:.0f} s of CPU), peak {peak:.0f} MB, at most {most} files open: {found} of "
+            f"{count - 1}; merged by {merged.get('files', 0)} files"
         )
 
 

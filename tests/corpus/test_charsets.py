@@ -7,7 +7,7 @@ import pytest
 from rexplug.components import Document, Shard
 from rexplug.corpus.sources import ERROR, Csv, HtmlFiles, TextFiles, Warc
 from rexplug.corpus.sources.charsets import codec_of, content_type_charset, decoded, decoded_as, decoded_page
-from rexplug.corpus.statistics import StepStatistics, merge_steps
+from rexplug.corpus.statistics import MergedSteps, StepStatistics
 
 SENTENCE = "<p>Der Stuhl ist aus massiver Eiche gebaut, trägt 120 Kilogramm und kostet 59 € – „günstig“ für ein Möbelstück.</p>"
 
@@ -51,6 +51,7 @@ def test_the_charset_of_a_header(header, charset):
         ('<meta data-charset="koi8-r" charset="windows-1251">', "windows-1251"),
         ('<?xml version="1.0" encoding="windows-1251"?>', "windows-1251"),
         ('<meta charset="utf-16">', "utf-8"),
+        ('<?xml version="1.0" encoding="UTF-16"?>', "utf-8"),
         ('<meta charset="unicode_escape">', "utf-8"),
         ("", "utf-8"),
     ],
@@ -142,10 +143,10 @@ def test_an_encoding_that_is_none_is_refused(encoding):
 
 
 def test_replacement_characters_are_counted():
-    parts = []
+    merged = MergedSteps()
     for texts in (["Gr\ufffd\ufffde", "x"], ["\ufffd"]):
         step = StepStatistics("read")
         for text in texts:
             step.count_replaced(Document("1", text))
-        parts.append(json.loads(json.dumps(step.to_json())))
-    assert merge_steps(parts)["replaced"] == {"documents": 2, "characters": 3}
+        merged.add([json.loads(json.dumps(step.to_json()))])
+    assert merged.to_json()[0]["replaced"] == {"documents": 2, "characters": 3}

@@ -1,13 +1,15 @@
 """Curation on small files: reasons, duplicates, the split, any number of workers, continuing."""
 
 import json
+import unicodedata
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from separate_shards import split_of
 
-from rexplug.components import CorpusFilter, Verdict
+from rexplug.components import CorpusFilter, Document, DocumentSource, Verdict
 from rexplug.corpus.curate import curate
 from rexplug.corpus.filters import Length
 from rexplug.corpus.sources import Jsonl
@@ -95,6 +97,42 @@ def test_replacement_characters_are_counted_where_documents_are_read(folder):
     assert all(step["replaced"] == {"documents": 0, "characters": 0} for step in others)
 
 
+def test_a_decomposed_text_becomes_nfc_before_anything_looks_at_it(tmp_path):
+    composed = "Gr\u00fc\u00dfe aus M\u00fcnchen \u304c und \uac00 sagt der Laden heute"
+    decomposed = unicodedata.normalize("NFD", composed)
+    assert decomposed != composed
+    # No NFKC: width, ligatures and superscripts are content. `\u0958` has no composed form in NFC.
+    kept = "\uff21\uff22\uff23 \ufb01n m\u00b2 \u0915\u093c hat f\u00fcnf W\u00f6rter"
+    write(tmp_path / "in" / "0.jsonl", [{"text": decomposed}, {"text": composed}, {"text": kept}])
+    result = run(tmp_path, "a", deduplicate="exact", decontaminate="none")["sources"]["web"]
+    (dropped,) = [step for step in result["steps"] if step["step"] == "deduplicate"]
+    assert dropped["reasons"] == {"exact duplicate": 1}
+    documents = [d for part in ("kept", "held_out") for d in read_documents(tmp_path / "a" / "corpus" / "web" / part)]
+    assert {document.text for document in documents} == {composed, kept}
+    # Ids say where a document was read, in the bytes of the file.
+    size = len(json.dumps({"text": decomposed}).encode()) + 1
+    assert {document.id for document in documents} <= {
+        f"0.jsonl:{offset}" for offset in (0, size, size + len(json.dumps({"text": composed}).encode()) + 1)
+    }
+
+
+def test_composed_and_decomposed_files_give_the_same_corpus(tmp_path):
+    texts = [
+        f"{name} aus K\u00f6ln verkauft T\u00fcren f\u00fcr 5 Euro"
+        for name in ("J\u00f6rg", "Andr\u00e9", "Ren\u00e9e")
+    ]
+    for form in ("NFC", "NFD"):
+        lines = [{"text": unicodedata.normalize(form, text), "sku": str(n)} for n, text in enumerate(texts)]
+        write(tmp_path / form / "in" / "0.jsonl", lines)
+        run(tmp_path / form, "a", source={"id": "sku"})
+    for part in ("kept", "held_out"):
+        first, second = (
+            [(d.id, d.text) for d in read_documents(tmp_path / form / "a" / "corpus" / "web" / part)]
+            for form in ("NFC", "NFD")
+        )
+        assert first == second
+
+
 @pytest.mark.slow
 def test_the_result_does_not_depend_on_the_number_of_workers(folder):
     run(folder, "one")
@@ -179,3 +217,48 @@ def test_a_damaged_file_is_named(tmp_path):
     path.write_bytes(b"no gzip")
     with pytest.raises(DataError, match=r"a.jsonl.gz is damaged: Not a gzipped file"):
         run(tmp_path, "a")
+
+
+class Numbered(DocumentSource):
+    """Forty shards of 300 documents, whose ids begin with the number of their shard; opened shards are noted in a file."""
+
+    name = "test.numbered"
+    opened: Path
+
+    def num_shards(self):
+        return 40
+
+    def documents(self, shard):
+        with self.opened.open("a") as file:
+            file.write(f"{shard.index}\n")
+        for row in range(300):
+            yield Document(f"{shard.index}-{row}", f"text {row} of shard {shard.index}")
+
+
+class Learning(CorpusFilter):
+    """Learns the ids of the first documents."""
+
+    name = "test.learning"
+    documents: int
+    seen: Path
+
+    def fit(self, corpus):
+        self.seen.write_text(" ".join(document.id for document in islice(corpus.documents["web"], self.documents)))
+        return self
+
+    def judge(self, document):
+        return Verdict(False, "all")
+
+
+@pytest.mark.parametrize(("documents", "shards"), [(100, 1), (2048, 8), (99_999, 40)])
+def test_a_filter_learns_from_places_all_over_the_source(tmp_path, documents, shards):
+    source = Numbered(opened=tmp_path / "opened", filters=(Learning(documents=documents, seen=tmp_path / "seen"),))
+    options = {"seed": 3, "corpus": tmp_path / "corpus", "fitted": tmp_path / "fitted", "progress": Silent()}
+    with pytest.raises(DataError, match="nothing is left"):
+        curate({"web": source}, Curation(deduplicate="none"), **options)
+    ids = (tmp_path / "seen").read_text().split()
+    assert len(set(ids)) == len(ids) == min(documents, 12_000)
+    places = {int(id.partition("-")[0]) for id in ids}
+    assert places == (set(range(0, 40, 5)) if shards == 8 else set(range(shards)))
+    opened = [int(line) for line in (tmp_path / "opened").read_text().split()]
+    assert len(opened) == shards + 40  # no more for the fit than it works on, and all of them for the curation

@@ -1,6 +1,7 @@
 """Training documents with texts of evaluators are found and listed, and no others."""
 
 import json
+import unicodedata
 from typing import ClassVar
 
 import numpy as np
@@ -10,9 +11,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rexplug import Document, Evaluator
-from rexplug.corpus.decontaminate import Decontaminate, build_index, evaluators_with_texts
+from rexplug.corpus.decontaminate import (
+    Decontaminate,
+    HitCounts,
+    build_index,
+    evaluators_with_texts,
+    is_current,
+    list_hits,
+)
 from rexplug.corpus.ngram_index import Index, Thresholds, ngram_hashes, word_hashes
+from rexplug.corpus.shard_jobs import DROP_COLUMNS
+from rexplug.document_files import DocumentWriter
+from rexplug.errors import DataError
 from rexplug.recipe.schema import Decontamination
+from rexplug.text.fold import fold
 
 LONG = "the quick brown fox jumps over the lazy dog while seven wizards box with twelve liquor jugs at dawn"
 SHORT = "a red steel kettle with a whistle for gas"
@@ -169,19 +181,128 @@ def test_a_part_of_a_long_text_is_an_edited_copy_too(tmp_path):
     assert filter_of(tmp_path, fuzzy={}).judge(Document("1", part)).reason == "edited text of toy.products"
 
 
-def test_an_index_of_an_earlier_version_gives_the_same_verdicts(tmp_path):
-    judge = filter_of(tmp_path).judge
-    folder = tmp_path / "products"
-    starts, owners = np.load(folder / "starts-13.npy"), np.load(folder / "owners-13.npy")
-    for path in folder.glob("starts-*"):
-        path.unlink()
-    np.save(folder / "owners-13.npy", owners[starts[:-1]])
+def test_an_index_of_another_version_is_not_used(tmp_path):
+    folder = filter_of(tmp_path).index
+    assert is_current(folder)
     about = json.loads((folder / "about.json").read_text())
-    (folder / "about.json").write_text(json.dumps({k: v for k, v in about.items() if k != "edited"}))
-    (tmp_path / "old").symlink_to(folder)
-    old = Decontaminate(index=tmp_path / "old").judge
-    for text in (PRODUCT, padded(BOILERPLATE), SHORT, "feature0 feature1"):
-        assert old(Document("1", text)) == judge(Document("1", text))
+    (folder / "about.json").write_text(json.dumps({**about, "version": 1}))
+    assert not is_current(folder)
+    assert not is_current(tmp_path / "none")
+    with pytest.raises(DataError, match="products is of another version of rexplug; run the curation again"):
+        Index(folder)
+
+
+SCRIPTS = {
+    "German": "Der große Küchenkessel aus gebürstetem Edelstahl hält den Tee für fünf Stunden heiß und pfeift höflich",
+    "Japanese": "軽くて丈夫なチタン製のガスバーナーは、カバンに入れて持ち運べるので一人のキャンプにも便利です",
+    "Thai": "หม้อหุงข้าวไฟฟ้าขนาดเล็กทำจากเหล็กกล้าไร้สนิม ใช้ง่าย ทำความสะอาดสะดวก เหมาะกับครอบครัวที่มีสมาชิกสองคน",
+    "Arabic": "إبريق كبير من الفولاذ المقاوم للصدأ يحفظ الشاي ساخنًا خمس ساعات ويناسب المطبخ الصغير والرحلات الطويلة",
+    "Hindi": "स्टेनलेस स्टील की बड़ी केतली जो चाय को पाँच घंटे तक गर्म रखती है और छोटी रसोई में भी आसानी से रखी जा सकती है",
+    "Greek": "Μεγάλος βραστήρας από ανοξείδωτο ατσάλι που κρατά το τσάι ζεστό πέντε ώρες και σφυρίζει όταν βράσει",
+    "Chinese": "轻便耐用的钛合金炉头可以放进背包里带着走，一个人露营时用它烧水做饭都很方便",
+}
+SHORT_SCRIPTS = {
+    "Japanese": "折りたたみ式の木製ガーデンテーブル 幅90cm",
+    "Thai": "เก้าอี้พับไม้ไผ่สำหรับสวนสีน้ำตาลเข้มรุ่นใหม่",
+    "Chinese": "可折叠竹制花园椅子深棕色新款两把",
+}
+AROUND = {
+    "German": ("Jetzt neu: ", ". Nur solange der Vorrat reicht."),
+    "Japanese": ("当店の新商品は", "と思いますので、ぜひお試しください"),
+    "Thai": ("สินค้าใหม่ของร้านเราคือ", "และจัดส่งฟรีทั่วประเทศ"),
+    "Arabic": ("جديد في متجرنا: ", " والتوصيل مجاني"),
+    "Hindi": ("हमारी दुकान में नया: ", " और डिलीवरी मुफ़्त है"),
+    "Greek": ("Νέο: ", ". Δωρεάν αποστολή."),
+    "Chinese": ("本店新品", "全国包邮欢迎选购"),
+}
+
+
+def without_accents(text):
+    kept = unicodedata.normalize("NFD", text).translate(dict.fromkeys([*range(0x300, 0x370), *range(0x64B, 0x660)]))
+    return unicodedata.normalize("NFC", kept)
+
+
+def full_width(text):
+    return "".join(chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in text)
+
+
+COPIES = {
+    "as it is": str,
+    "NFC": lambda text: unicodedata.normalize("NFC", text),
+    "NFD": lambda text: unicodedata.normalize("NFD", text),
+    "NFKD": lambda text: unicodedata.normalize("NFKD", text),
+    "without accents": without_accents,
+    "in capitals": str.upper,
+    "full-width": full_width,
+    "soft hyphens": lambda text: "\u00ad".join(text[n : n + 7] for n in range(0, len(text), 7)),
+}
+
+
+class Translated(Evaluator):
+    """Texts in several languages."""
+
+    name: ClassVar[str] = "toy.translated"
+
+    def evaluate(self, context):
+        raise NotImplementedError
+
+    def test_texts(self):
+        return {**SCRIPTS, **{f"short {name}": text for name, text in SHORT_SCRIPTS.items()}}
+
+
+@pytest.fixture(scope="module")
+def translated(tmp_path_factory):
+    return Decontaminate(index=build_index([Translated()], Decontamination(), tmp_path_factory.mktemp("any") / "index"))
+
+
+@pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES)
+@pytest.mark.parametrize("language", SCRIPTS)
+def test_copies_are_found_in_any_script_and_form(translated, language, copy):
+    text = copy(SCRIPTS[language])
+    before, after = AROUND[language]
+    [[match], [alone]] = translated.matches([before + text + after, text])
+    assert (match.evaluator, match.text) == (alone.evaluator, alone.text) == ("toy.translated", language)
+    assert match.excerpt in text
+    assert fold(match.excerpt) in fold(SCRIPTS[language])
+
+
+@pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES)
+@pytest.mark.parametrize("language", SHORT_SCRIPTS)
+def test_short_texts_without_spaces_are_found_whatever_is_around_them(translated, language, copy):
+    text = copy(SHORT_SCRIPTS[language])
+    for before in ("", *AROUND[language], "New: "):
+        for after in ("", AROUND[language][1], " 2026"):
+            [[match]] = translated.matches([before + text + after])
+            assert (match.text, match.excerpt) == (f"short {language}", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "折りたたみ式の木製ガーデンチェア 幅90cm",
+        "折りたたみ式の木製ガーデンテーブル 幅900cm",
+        "折りたたみ式の木製ガーデンテーブル 幅90cmx60",
+        "折りたたみ式の木製カーデンテーフル 幅90cm",
+        "เก้าอี้พับไม้ไผ่สำหรับสวนสีน้ำตาลเข้มรุ่นเก่า",
+        "可折叠竹制花园",
+        "इस केतली में चाय गर्म रहती है और यह छोटी रसोई में आसानी से रखी जा सकती है, पर बड़ी नहीं है",
+        "Der grosse Kuchenkessel aus Kupfer",
+    ],
+)
+def test_other_texts_of_these_scripts_stay(translated, text):
+    assert translated.judge(Document("1", text)).keep
+
+
+def test_texts_of_few_words_are_counted_in_any_script(tmp_path):
+    class Few(Asks):
+        def test_texts(self):
+            return {"title": "ワイヤレスイヤホンケース", "query": "ไม้โอ๊ค", **SHORT_SCRIPTS}
+
+    folder = build_index([Few()], Decontamination(), tmp_path / "index")
+    counts = json.loads((folder / "about.json").read_text())["evaluators"]["toy.asks"]
+    assert counts["texts"] == 5
+    assert counts["too_short"] == 2
+    assert Decontaminate(index=folder).judge(Document("1", "人気のワイヤレスイヤホンケースです")).keep
 
 
 def test_shortest_and_words_of_the_second_pass_go_together():
@@ -197,3 +318,28 @@ def test_windows_are_equal_where_the_words_are(words, length):
     assert len(hashes) == max(0, len(grams))
     assert len(set(hashes.tolist())) == len(set(grams))
     assert hashes.dtype == np.uint64
+
+
+def test_hits_are_counted_one_by_one_and_the_first_are_kept():
+    counts = HitCounts(2)
+    rows = [("a", "f:1", True), ("a", "f:1", False), ("b", "f:2", True), ("b", "f:2", True), ("a", "f:9", False)]
+    for id, place, edited in rows:
+        counts.add({"id": id, "place": place, "edited": edited, "evaluator": "x"})
+    found = counts.to_json()
+    assert (found["documents"], found["edited"]) == (3, 1)
+    assert [(hit["id"], hit["edited"]) for hit in found["hits"]] == [("a", True), ("a", False)]
+
+
+def test_the_hits_of_one_document_are_looked_up_alone(tmp_path, index, monkeypatch):
+    filter_ = Decontaminate(index=index)
+    path = tmp_path / "corpus" / "web" / "dropped" / "00000.parquet"
+    with DocumentWriter(path, **DROP_COLUMNS) as out:
+        for name, step in (("a", "decontaminate"), ("b", "decontaminate"), ("b", "length")):
+            out.write(Document(name, LONG, None, {"place": f"{name}.txt"}), step, "x", None)
+    assert [hit["id"] for hit in list_hits(tmp_path / "corpus", "web", filter_)] == ["a", "b"]
+    looked_up = []
+    matches = Decontaminate.matches
+    monkeypatch.setattr(Decontaminate, "matches", lambda self, texts: looked_up.extend(texts) or matches(self, texts))
+    [hit] = list_hits(tmp_path / "corpus", "web", filter_, "b")
+    assert (hit["id"], hit["place"], hit["text"]) == ("b", "b.txt", "long")
+    assert looked_up == [LONG]

@@ -11,6 +11,7 @@ from rexplug.corpus.curate import curate
 from rexplug.corpus.document_ids import IdHashWriter, find_repeated_id
 from rexplug.corpus.filters import Length
 from rexplug.corpus.sources import Jsonl
+from rexplug.progress import Silent
 from rexplug.recipe.schema import Curation, Executor
 
 
@@ -78,7 +79,14 @@ def test_many_ids_are_compared_a_range_at_a_time(tmp_path, monkeypatch):
             for number in part:
                 writer.add(str(number))
         shards.append(tmp_path / f"{shard}.bin")
-    parts = list(document_ids._hashes_by_range(shards))
+    count = document_ids._num_ranges(shards)
+    parts = [document_ids._range(shards, part, count) for part in range(count)]
     assert max(map(len, parts)) < 1200
     assert sum(map(len, parts)) == 40_500
-    assert find_repeated_id([(path, ()) for path in shards]).documents == 1000
+    files = [(path, ()) for path in shards]
+    found = find_repeated_id(files, tmp_path / "one", Executor(), progress=Silent(), name="web")
+    assert found.documents == 1000
+    # Files that are merged first, as there are more than may be open.
+    monkeypatch.setattr(document_ids, "MOST_FILES", 2)
+    assert find_repeated_id(files, tmp_path / "two", Executor(), progress=Silent(), name="web") == found
+    assert [len(list((tmp_path / "two").glob(f"merged-{level}/*.bin"))) for level in (0, 1)] == [3, 2]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,7 @@ from rexplug.corpus.filters import (
     Language,
     Length,
     PersonalData,
+    boilerplate,
     language,
 )
 from rexplug.corpus.sources import Jsonl
@@ -288,3 +290,26 @@ def test_the_example_in_the_guide_is_valid():
         found = registry.find(DocumentSource, options.pop("use"))
         assert found.model_validate(options, context={"components": registry})
     assert Curation.model_validate(example["curation"]).keep == "longest"
+
+
+def test_counting_lines_takes_memory_that_does_not_grow_with_the_documents(tmp_path, monkeypatch):
+    monkeypatch.setattr(boilerplate, "_MOST_LINES", 2000)
+    frame = "Free delivery on orders over 50 pounds at Chairs of Bath"
+
+    def pages(count):
+        for number in range(count):
+            letters = f"{number:05d}".translate(str.maketrans("0123456789", "abcdefghij"))  # digits are all the same
+            yield Document(
+                str(number), "\n".join([frame, *(f"{letters} {word}" for word in ["oak", "elm", "ash", "yew", "fir"])])
+            )
+
+    peaks = []
+    for count in (1000, 8000):
+        filter_ = Boilerplate(phrases=False, max_documents=20)
+        tracemalloc.start()
+        fitted = filter_.fit(CorpusSample({"web": pages(count)}, tmp_path / str(count), 1))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert fitted.judge(Document("x", f"{frame}\nabcde oak")).text == "abcde oak"
+        assert len(fitted.common.read_text().split()) == 1
+    assert peaks[1] < 1.3 * peaks[0]

@@ -52,6 +52,25 @@ def test_content_codings(tmp_path, coding):
     assert found == [(PAGE.decode(), None)] * 4
 
 
+def test_codings_in_other_headers_and_in_none(tmp_path):
+    zipped = gzip.compress(PAGE)
+    found = read(
+        tmp_path,
+        record(brotli.compress(zipped), "Content-Encoding: gzip", "Content-Encoding: br"),
+        record(chunked(zipped), "Transfer-Encoding: gzip, chunked"),
+        record(zipped),
+    )
+    assert found == [(PAGE.decode(), None)] * 3
+
+
+def test_a_response_without_a_type_is_a_page_if_it_begins_like_one(tmp_path):
+    unnamed = [
+        record(body).replace(b"Content-Type: text/html", b"X-Powered-By: ink press")
+        for body in (PAGE, b"%PDF-1.4", b"")
+    ]
+    assert read(tmp_path, *unnamed, record(PAGE)) == [(PAGE.decode(), None)] * 2
+
+
 def test_what_follows_the_last_chunk_is_no_damage(tmp_path):
     body = chunked(PAGE) + b"Server-Timing: 5\r\n\r\n"
     assert read(tmp_path, record(body, "Transfer-Encoding: chunked"), record(PAGE)) == [(PAGE.decode(), None)] * 2

@@ -108,16 +108,16 @@ def test_tags_far_from_the_start_count(encoder):
 
     def texts(number):
         found = []
-        for i, example in enumerate(classes(number)):
+        for i in range(40):
             colour = COLOURS[i % 4]
-            text = f"{'a steel thing of wood and more ' * 6}{example.text} in {colour}"
+            text = f"{'a thing of wood and more ' * 8}number {number * 100 + i} in {colour}"
             found.append(TaggedText(text, [(len(text) - len(colour), len(text), "colour")]))
         return found
 
     task = TaggingTask("tags", texts(1), texts(2), texts(3))
     whole = SMALL.model_copy(update={"modes": ("probe",), "seeds": 1, "max_tokens": None})
     assert min(len(row) for row in encoder.tokenize([text.text for text in task.test])) > 64
-    assert finetune_tasks.tagging(task, encoder, whole, 0).metrics["f1"].value == 1.0
+    assert finetune_tasks.tagging(task, encoder, whole, 0).metrics["f1"].value > 0.9
     cut = whole.model_copy(update={"max_tokens": 64})
     assert finetune_tasks.tagging(task, encoder, cut, 0).metrics["f1"].value == 0.0
 

@@ -64,5 +64,5 @@ def test_missing_files_are_named(tmp_path, write_task):
         read_task(folder)
     assert (
         str(caught.value)
-        == f"{folder} has no train split; it is one of train.jsonl, train.csv, train.tsv (.gz and .zst may follow)"
+        == f"{folder} has no train split; it is one of train.jsonl, train.csv, train.tsv (.gz, .bz2, .zst and .xz may follow)"
     )

@@ -76,7 +76,7 @@ def test_a_model_with_options():
     spec = ModelSpec.of(Baseline(model="e5=intfloat/e5-base", query_prompt="query: ", precision="bf16"))
     assert (spec.label, spec.what, spec.precision) == ("e5", "intfloat/e5-base", "bf16")
     with_more = spec.with_options(ModelOptions(query_prompt="q: ", max_tokens=64))
-    assert with_more.options.given == {"query_prompt": "query: ", "max_tokens": 64}
+    assert with_more.options.given == {"query_prompt": "query: ", "max_tokens": 64, "precision": "bf16"}
     assert ModelSpec.parse("bm25").with_options(ModelOptions(max_tokens=64)).options.given == {}
     assert spec.by_default("fp32").precision == "bf16"
     assert [found.precision for found in in_precisions([spec], ["fp32", "bf16"])] == ["bf16"]

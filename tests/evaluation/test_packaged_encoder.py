@@ -15,8 +15,8 @@ from scipy.stats import spearmanr
 from rexplug import Example, ExampleTask, FineTuning, RetrievalCollection
 from rexplug.evaluation import finetune_tasks
 from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.load_encoder import load_encoder
 from rexplug.evaluation.retrieval import evaluate_retrieval
-from rexplug.evaluation.sentence_transformer import load_encoder
 
 pytestmark = pytest.mark.slow
 DATA = Path(os.environ.get("REXPLUG_DATA", Path(__file__).parents[2] / "../shared/data"))

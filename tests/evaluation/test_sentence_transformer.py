@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from rexplug import DataError, NotApplicable
-from rexplug.evaluation import ModelSpec
+from rexplug.evaluation import EvaluationData, ModelSpec, evaluate
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.sentence_transformer import SentenceTransformerEncoder, load_encoder
+from rexplug.evaluation.load_encoder import load_encoder
+from rexplug.evaluation.mteb_tasks import Mteb
+from rexplug.evaluation.sentence_transformer import SentenceTransformerEncoder
 from rexplug.recipe.evaluation import ModelOptions
 
 TEXTS = ["steel kettle", "the red shirt fits well", "a linen dress " * 60, "oak"]
@@ -160,6 +162,22 @@ def test_a_model_that_another_code_computes_is_run_by_sentence_transformers_and_
     assert str(refused.value) == "the model is run by sentence-transformers, without a masked-language-model head"
 
 
+def test_how_a_model_is_run_is_said_once(save, tmp_path, notes, write_task):
+    folder, _ = save(pooling())
+    described = folder / "sentence_bert_config.json"
+    described.write_text(json.dumps(json.loads(described.read_text()) | {"config_kwargs": {"num_hidden_layers": 1}}))
+    rows = [{"sentence1": "red", "sentence2": f"oak {number}", "score": number} for number in range(4)]
+    tasks = [write_task(tmp_path / name, "sts", test=rows) for name in ("one", "two")]
+    evaluate(
+        [Mteb(folder=task) for task in tasks], ModelSpec("m", str(folder)), EvaluationData({}, 1), name="m",
+        folder=tmp_path / "out", progress=notes,
+    )  # fmt: skip
+    (said,) = notes.lines
+    assert said.startswith(
+        "m: run by sentence-transformers, whose embeddings differ from those of rexplug's own code by "
+    )
+
+
 def test_layers_weighted_by_sentence_transformers(save, plain):
     from sentence_transformers.sentence_transformer.modules import Transformer, WeightedLayerPooling
 
@@ -256,9 +274,16 @@ def test_what_is_wrong_in_the_description_is_said(save, config, problem):
     assert str(refused.value) == f"{path}: {problem}"
 
 
-def test_kernels_of_the_hub_are_not_run(save):
-    folder, _ = save(pooling())
-    path = folder / "sentence_bert_config.json"
+@pytest.mark.parametrize("routed", [False, True])
+def test_kernels_of_the_hub_are_not_run(save, plain, routed):
+    from sentence_transformers.sentence_transformer.modules import Router, Transformer
+
+    if routed:
+        route = [Transformer(str(plain)), pooling()]
+        folder, _ = save(first=Router.for_query_document(route, route))
+    else:
+        folder, _ = save(pooling())
+    path = next(folder.rglob("sentence_bert_config.json"))
     path.write_text(json.dumps({"model_kwargs": {"attn_implementation": "somebody/kernels"}}))
     with pytest.raises(DataError) as refused:
         load_encoder(folder)

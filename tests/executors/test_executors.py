@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from rexplug.corpus.filters import C4Quality, Length
 from rexplug.corpus.sources import Jsonl
 from rexplug.errors import DataError
 from rexplug.executors import Job, run_jobs
-from rexplug.executors.cluster import slurm_executor
+from rexplug.executors.cluster import DatatroveJobStep, slurm_executor
 from rexplug.io.atomic import write_json
 from rexplug.progress import Silent
 from rexplug.recipe.schema import Curation, Executor, MinHash, Slurm, Tokenizer
@@ -286,3 +287,18 @@ def test_a_bug_in_a_worker_shows_its_traceback(tmp_path):
     two = [Job(f"job {n}", boom, (), tmp_path / f"{n}") for n in range(2)]
     with pytest.raises(RuntimeError, match=r"(?s)job . failed:.*in boom.*ValueError: a bug in a filter"):
         run_jobs(two, Executor(workers=2), logs=tmp_path, progress=Silent(), task="x")
+
+
+def test_a_task_of_a_cluster_reads_its_own_jobs(tmp_path):
+    sizes = []
+    for count in (10, 1000):
+        jobs = [
+            Job(f"job {n}", write_record, (tmp_path / f"{count}-{n}.json",), tmp_path / f"{count}-{n}.json")
+            for n in range(count)
+        ]
+        step = DatatroveJobStep(jobs, 5, tmp_path / f"logs-{count}")
+        sizes.append(len(pickle.dumps(step)))
+        pickle.loads(pickle.dumps(step))(None, rank=3, world_size=5)
+        done = {int(path.stem.partition("-")[2]) for path in tmp_path.glob(f"{count}-*.json")}
+        assert done == set(range(3, count, 5))
+    assert sizes[1] <= sizes[0] + 10

@@ -7,6 +7,8 @@ from foreign.architectures import ARCHITECTURES, write
 
 from rexplug import NotApplicable
 from rexplug.evaluation import ModelSpec
+from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.load_encoder import load_encoder
 
 TEXTS = [
     "oak",
@@ -88,3 +90,20 @@ def test_the_second_text_of_a_pair_is_another_segment(architecture, folder):
         with torch.no_grad():
             rows.append(reference(**encoded)[0][0].numpy())
     np.testing.assert_allclose(found, np.concatenate(rows), atol=2e-5)
+
+
+@every
+def test_saved_by_sentence_transformers_it_gives_that_library_s_numbers(architecture, folder, tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    model = SentenceTransformer(
+        modules=[Transformer(str(folder)), Pooling(32, "mean")], device="cpu", prompts={"query": "red "}
+    )
+    model.max_seq_length = 32
+    model.save(str(tmp_path / "saved"), create_model_card=False)
+    found, theirs = load_encoder(tmp_path / "saved"), SentenceTransformer(str(tmp_path / "saved"), device="cpu")
+    assert (type(found), found.notes, found.max_tokens) == (HuggingFaceEncoder, (), 32)
+    for text, row, query in zip(TEXTS, found.encode(TEXTS), found.encode(TEXTS, role="query"), strict=True):
+        np.testing.assert_allclose(row, theirs.encode(text), atol=2e-5)
+        np.testing.assert_allclose(query, theirs.encode_query(text), atol=2e-5)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gemma_tokenizer import ADDED, BYTES, SPECIAL, as_gemma
+from gemma_tokenizer import CONFIG as GEMMA_CONFIG
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 TEXT = "Red oak, 42"
@@ -134,6 +136,21 @@ def llama(special: Sequence[str]) -> Tokenizer:
     fast.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     fast.add_special_tokens(list(special))
     return fast
+
+
+def gemma() -> Tokenizer:
+    """mmBERT's kind: `llama` with Gemma's special tokens and `<bos> text <eos>`; digits are tokens by themselves."""
+    pieces = [*SPECIAL, *ADDED, *BYTES, "R", "e", "d", "o", "a", "k", "▁", ",", "4", "2"]
+    merges = [("R", "e"), ("Re", "d"), ("o", "a"), ("oa", "k"), ("▁", "oak")]
+    vocabulary = numbered([*pieces, *("".join(pair) for pair in merges)])
+    fast = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    fast.add_special_tokens([AddedToken(token, lstrip=token == "<mask>") for token in SPECIAL])
+    fast.add_tokens([AddedToken(token, normalized=False) for token in ADDED])
+    return as_gemma(fast)
+
+
+GEMMA_IDS = (277, 280, 273, 272, 274, 275)
+"""Ids of `TEXT`: `Red`, `▁oak`, `,`, `▁`, `4`, `2`; the pieces begin after 7 special tokens, 3 added ones and 256 bytes."""
 
 
 def llama_ids(first: int) -> tuple[int, ...]:
@@ -269,6 +286,10 @@ WORKING = [
         llama_ids(5), (0, 2, 1, 4), rebuilt=True,
     ),
     Case(
+        "mmbert", lambda f: save(f, gemma(), GEMMA_CONFIG), GEMMA_IDS, (2, 1, 0, 4),
+    ),
+    Case("mmbert-without-config", lambda f: save(f, gemma()), GEMMA_IDS, (2, 1, 0, 4)),
+    Case(
         "word-level",
         lambda f: save(f, template((fast := words(), fast.add_special_tokens(list(BERT)))[0], "[CLS]", "[SEP]"), {}),
         (5, 6, 7, 8),
@@ -296,6 +317,15 @@ REFUSED = [
         "llama",
         lambda f: save(f, llama(("<unk>", "<s>", "</s>")), {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}),
         refused=f"the tokenizer in {{folder}} has no pad_token; {NEEDED}", evaluated=llama_ids(3),
+    ),
+    Case(
+        "gemma-2-itself",
+        lambda f: save(
+            f, (fast := gemma(), setattr(fast, "post_processor", processors.TemplateProcessing("<bos> $A", None, [("<bos>", 2)])))[0],
+            {},
+        ),
+        refused="the tokenizer in {folder} makes '<bos> a' of the text 'a', " + LAYOUT.format(wanted="<bos> a <eos>"),
+        evaluated=(2, *GEMMA_IDS),
     ),
     Case(
         "no-mask", lambda f: save(f, wordpiece(cased=True), {}, without("[MASK]")),

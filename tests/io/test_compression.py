@@ -2,7 +2,9 @@
 
 import bz2
 import gzip
+import hashlib
 import io
+import lzma
 import resource
 import sys
 
@@ -14,7 +16,7 @@ from rexplug.io import compression as module
 from rexplug.io.compression import DecompressionBomb, decompressed
 
 ZST = zstandard.ZstdCompressor(level=19)
-WAYS = {".gz": gzip.compress, ".bz2": bz2.compress, ".zst": ZST.compress}
+WAYS = {".gz": gzip.compress, ".bz2": bz2.compress, ".zst": ZST.compress, ".xz": lzma.compress}
 LINES = b"".join(b'{"text": "line %d"}\n' % number for number in range(3000))
 
 
@@ -42,6 +44,16 @@ def test_a_truncated_file_raises_instead_of_ending(ending):
     content = WAYS[ending](LINES)
     with pytest.raises((OSError, EOFError)), decompressed(io.BytesIO(content[:-7]), f"a{ending}") as file:
         file.read()
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz"])
+def test_what_comes_before_the_end_of_a_cut_file_is_read(ending):
+    noise = b"".join(b"%s\n" % hashlib.sha512(b"%d" % n).hexdigest().encode() for n in range(20_000))
+    content = WAYS[ending](noise)
+    read = []
+    with pytest.raises((OSError, EOFError)), decompressed(io.BytesIO(content[:-5]), f"a{ending}") as file:
+        read += iter(file.readline, None)
+    assert len(read) > (19_900 if ending != ".bz2" else 9_000)  # of bzip2 whole blocks of 900 kB
 
 
 @pytest.mark.parametrize("ending", [".bz2", ".zst"])

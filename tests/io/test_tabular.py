@@ -3,6 +3,7 @@
 import datetime
 import io
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ from rexplug.io.tabular import (
     byte_lines,
     json_records,
     open_parquet,
+    parquet_chunks,
     parquet_records,
     read_records,
 )
@@ -85,6 +87,15 @@ def test_parquet_records_of_some_row_groups(tmp_path):
         pass
 
 
+def test_parquet_chunks_of_some_rows(tmp_path):
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"n": list(range(10)), "text": list("abcdefghij")}), path, row_group_size=4)
+    with open_parquet(path) as reader:
+        chunks = parquet_chunks(reader, "text", np.array([0, 3, 3, 9]))
+        assert [text for chunk in chunks for text in chunk.to_pylist()] == ["a", "d", "d", "j"]
+        assert list(parquet_chunks(reader, "text", np.array([], np.int64))) == []
+
+
 def test_small_files_may_begin_with_a_byte_order_mark(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\n')
     (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfa\n1\n")
@@ -102,7 +113,7 @@ def test_short_rows_are_refused_unless_allowed(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.txt", b"a", "is not .jsonl, .csv or .tsv (.gz, .bz2 and .zst may follow)"),
+        ("x.txt", b"a", "is not .jsonl, .csv or .tsv (.gz, .bz2, .zst and .xz may follow)"),
         ("x.csv", None, "No such file or directory"),
         ("x.csv.gz", b"no gzip", "Not a gzipped file"),
         ("x.jsonl.zst", b"no zstd", "cannot read"),

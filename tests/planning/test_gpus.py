@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from small_recipe import small_recipe
 
 from rexplug.errors import RecipeError
 from rexplug.model.family import SIZES
@@ -91,9 +92,30 @@ def test_memory_of_a_base_model_part_by_part(tmp_path):
     assert (memory.weights, memory.gradients, memory.moments) == (4 * parameters, 4 * parameters, 8 * parameters)
     assert memory.copies == 2 * parameters, "gradients are in the buckets that are sent to other ranks"
     assert memory.activations == pytest.approx(tokens * (22 * (17 * 768 + 7 * 1152) + 12 * 768) + masked * 16 * 768)
-    assert memory.logits == 2**29 * 2 + 4 * 50_368 * 768
+    assert memory.logits == 10_624 * 50_368 * 2 + 4 * 50_368 * 768, "10,624 tokens: 2^29 logits, rounded down to 64s"
     allocated = memory.activations + memory.logits + memory.weights + memory.gradients + memory.moments
     assert allocated == pytest.approx(46.3 * 2**30, rel=0.03), "measured on an H200: docs/benchmarks/gpu.md"
+
+
+@pytest.mark.parametrize(("size", "parameters", "hidden"), [("small", 140_897_536, 384), ("base", 307_786_240, 768)])
+def test_memory_of_mmbert_counts_its_vocabulary(tmp_path, size, parameters, hidden):
+    name = f"jhu-clsp/mmBERT-{size}"
+    path = tmp_path / "recipe.yaml"
+    sources = "{web: {use: text, paths: nowhere}}"
+    path.write_text(small_recipe(sources, model=f"{{from: {name}}}", tokenizer=f"{{from: {name}}}"))
+    plan = make_plan(load_recipe(path, ["phases.anneal.microbatch_tokens=65536", "phases.anneal.batch_tokens=65536"]),
+                     RunDirectory(tmp_path / "run"))  # fmt: skip
+    assert (plan.rows, plan.parameters) == (256_000, parameters)
+    gpu, cpu = (training_memory(plan.shape, plan.rows, plan.phases[0], gpu=on_gpu) for on_gpu in (True, False))
+    matrix = 4 * 256_000 * hidden
+    assert gpu.weights == cpu.weights == 4 * parameters
+    # 2,048 tokens are 2^29 logits; 64 tokens are more than 2^22, and fewer are never taken at a time.
+    assert gpu.logits == 2048 * 256_000 * 2 + matrix
+    assert cpu.logits == max(64 * 256_000 * 12 + matrix, 2 * matrix)
+    needed = 16 * parameters + max(8 * parameters, cpu.activations + cpu.logits)
+    assert cpu.total == pytest.approx(1.1 * needed + cpu.process), (
+        "the optimizer's temporaries come after a row's tensors"
+    )
 
 
 def test_memory_of_a_model_that_is_sharded_over_eight_gpus(tmp_path):

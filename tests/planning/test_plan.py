@@ -26,11 +26,11 @@ RECIPE = ROOT / "recipes/ecommerce.yaml"
     ("size", "encoder", "with_head", "without_embedding"),
     [
         (SIZES["micro"], 16_797_440, 16_913_600, 3_902_976),
-        (MODERNBERT.releases["jhu-clsp/ettin-encoder-32m"], 31_883_136, 32_081_344, 12_541_440),
+        (MODERNBERT.releases["jhu-clsp/ettin-encoder-32m"].shape, 31_883_136, 32_081_344, 12_541_440),
         (SIZES["mini"], 68_144_640, 68_457_664, 42_355_712),
         (SIZES["base"], 149_014_272, 149_655_232, 110_330_880),
         (SIZES["large"], 394_781_696, 395_881_664, 343_203_840),
-        (MODERNBERT.releases["jhu-clsp/ettin-encoder-1b"], 1_028_050_688, 1_031_314_112, 937_789_440),
+        (MODERNBERT.releases["jhu-clsp/ettin-encoder-1b"].shape, 1_028_050_688, 1_031_314_112, 937_789_440),
     ],
 )
 def test_parameters_of_the_published_shapes(size, encoder, with_head, without_embedding):
@@ -40,6 +40,14 @@ def test_parameters_of_the_published_shapes(size, encoder, with_head, without_em
     assert [size.global_layers, size.layers - size.global_layers] == {
         7: [3, 4], 10: [4, 6], 19: [7, 12], 22: [8, 14], 28: [10, 18],
     }[size.layers]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "in_all", "without_embedding"), [("small", 140e6, 42e6), ("base", 307e6, 110e6)])
+def test_parameters_of_mmbert_are_those_of_its_readme(name, in_all, without_embedding):
+    release = MODERNBERT.releases[f"jhu-clsp/mmBERT-{name}"]
+    assert release.rows == 256_000
+    assert release.shape.encoder(release.rows) == pytest.approx(in_all, abs=0.6e6)
+    assert release.shape.without_embedding == pytest.approx(without_embedding, abs=0.6e6)
 
 
 def test_operations_of_base_at_1024_with_the_head_on_30_percent():

@@ -63,6 +63,9 @@ def place(tmp_path_factory):
         write_texts(folder / "data" / name, seed=number)
     (folder / "data" / "pages").mkdir()
     (folder / "data" / "pages" / "chair.html").write_text("<h1>A chair</h1><p>It is made of oak.</p>")
+    for language in ("en", "de", "ja", "ar", "hi"):
+        (folder / "data" / "shops" / language).mkdir(parents=True)
+        (folder / "data" / "shops" / language / "chair.html").write_text("<h1>A chair</h1><p>It is made of oak.</p>")
     return folder
 
 
@@ -71,7 +74,9 @@ def test_every_recipe_passes_check_without_a_network(path, place, monkeypatch, r
     monkeypatch.chdir(place)
     report = check_inputs(load_recipe(path, registry=registry))
     on_hub = {value.name for value in report.unchecked.values()}
-    assert bool(on_hub) == (path.stem.startswith("rexbert") or path.stem == "continue-from-encoder")
+    assert bool(on_hub) == (
+        path.stem.startswith("rexbert") or path.stem in ("continue-from-encoder", "ecommerce-multilingual")
+    )
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -130,6 +135,30 @@ def test_paper_recipes_have_the_published_numbers(size, registry):
         0.52,
         0.04,
     ]
+
+
+def test_the_multilingual_recipe_has_the_numbers_of_mmbert_where_it_says_so(registry):
+    recipe = load_recipe(ROOT / "recipes/ecommerce-multilingual.yaml", registry=registry)
+    assert recipe.model.from_ == recipe.tokenizer.from_ == "jhu-clsp/mmBERT-base"
+    (phase,) = recipe.phases
+    assert phase.context == 8192
+    assert phase.rope.model_dump() == {"global_theta": None, "local_theta": None}
+    assert (phase.learning_rate.schedule, phase.learning_rate.final) == ("one_minus_sqrt", 0.02)
+    assert phase.optimizer.model_dump() == {
+        "use": "stable_adamw", "betas": (0.9, 0.95), "eps": 1e-8, "weight_decay": 8e-5,
+    }  # fmt: skip
+    assert [phase.mixing.exponent.at(progress) for progress in (0.0, 1.0)] == [0.5, 0.3]
+    languages = {name.partition("_")[2] for name in recipe.sources}
+    assert set(recipe.sources) == {f"{kind}_{language}" for kind in ("web", "shop") for language in languages}
+    assert set(phase.mixing.tokens) == set(recipe.sources)
+    scorer = phase.masking.scorer
+    assert [pair[0].replace("shop", "web") == pair[1] for pair in zip(scorer.domain, scorer.general, strict=True)] == [
+        True
+    ] * len(languages)
+    for name, source in recipe.sources.items():
+        language = name.partition("_")[2]
+        assert {getattr(each, "language", language) for each in source.filters} == {language}, name
+        assert {getattr(each, "languages", (language,)) for each in source.filters} == {(language,)}, name
 
 
 def factor(phase, at):
@@ -283,6 +312,22 @@ def test_a_small_copy_continues_from_an_encoder_and_keeps_its_thetas(place, tmp_
         hashlib.sha256((each / "tokenizer.json").read_bytes()).digest() for each in (checkpoint, tmp_path / "run/model")
     ]
     assert same[0] == same[1]
+
+
+@pytest.mark.slow
+def test_a_small_copy_of_the_multilingual_recipe_runs(place, tmp_path, registry, checkpoint):
+    folders = {"web": "general", "shop": "retail"}
+    languages = ("en", "de", "ja", "ar", "hi")
+    sources = {f"{kind}_{language}": folder for kind, folder in folders.items() for language in languages}
+    for number, name in enumerate(sources):
+        write_texts(tmp_path / "data" / name, seed=number)
+    changes = files(tmp_path, **{name: name for name in sources})
+    manifest = run(
+        "ecommerce-multilingual", place, tmp_path / "run", registry, *changes, f"tokenizer.from={checkpoint}",
+        f"model.from={checkpoint}",
+    )  # fmt: skip
+    trained = manifest.values["stages"]["train.anneal"]["result"]
+    assert trained["rope_theta"] == {"global": 160_000.0, "local": 160_000.0}
 
 
 @pytest.mark.slow

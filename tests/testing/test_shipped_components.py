@@ -11,6 +11,12 @@ MIXTURES = {
     "annealing.constant": {"shares": {"web": 0.8, "shop": 0.2}},
     "annealing.stepwise": {"steps": [{"from": 0, "shares": {"web": 1}}, {"from": 0.7, "shares": {"shop": 2}}]},
     "annealing.curriculum": {"phase": "anneal", "general": "web", "domain": {"shop": 3}},
+    "annealing.temperature": {
+        "tokens": {"web": "2B", "shop": "10M"},
+        "exponent": {"start": 0.7, "end": 0.3},
+        "domain": ["shop"],
+        "domain_share": {"start": 0.1, "end": 0.9},
+    },
 }
 MOVING = {"start": {"web": 0.8, "shop": 0.2}, "end": {"shop": 0.9, "web": 0.1}}
 

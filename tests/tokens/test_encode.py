@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gemma_tokenizer import gemma_tokenizer
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -62,15 +63,18 @@ def unigram():
     return tokenizer, trainer
 
 
-KINDS = {"byte-level": byte_level, "composed": composed, "WordPiece": word_piece, "Unigram": unigram}
+KINDS = {"byte-level": byte_level, "composed": composed, "WordPiece": word_piece, "Unigram": unigram, "Gemma": None}
 
 
 @pytest.fixture(scope="module")
 def encoders(tmp_path_factory):
     found = {}
     for name, make in KINDS.items():
-        tokenizer, trainer = make()
-        tokenizer.train_from_iterator(CORPUS * 4, trainer)
+        if make is None:  # the first text only, so that many characters are bytes
+            tokenizer = gemma_tokenizer(CORPUS[:1] * 4, 380)
+        else:
+            tokenizer, trainer = make()
+            tokenizer.train_from_iterator(CORPUS * 4, trainer)
         folder = tmp_path_factory.mktemp("tokenizer")
         tokenizer.save(str(folder / "tokenizer.json"))
         found[name] = Encoder.load(folder)
@@ -120,7 +124,7 @@ def test_offsets_from_bytes_are_those_of_the_library(encoders, kind, text):
 
 
 def test_which_tokenizers_are_read_as_bytes(encoders):
-    assert [encoders[kind].num_bytes is not None for kind in KINDS] == [True, True, False, False]
+    assert [encoders[kind].num_bytes is not None for kind in KINDS] == [True, True, False, False, False]
 
 
 def test_a_blank_before_the_text_or_a_changed_text_takes_the_library_s_offsets(tmp_path):

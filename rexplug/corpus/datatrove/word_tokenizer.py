@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datatrove.utils.word_tokenizers import WordTokenizer
 
-from rexplug.corpus.text_statistics import SENTENCE
+from rexplug.text.sentences import sentence_spans
 from rexplug.text.words import split_words_and_marks
 
 
 class RegexWordTokenizer(WordTokenizer):
-    """Words, punctuation marks one by one, and sentences. Equal instances share datatrove's cache of splits."""
+    """Words, punctuation marks one by one, and sentences, in any script. Equal instances share datatrove's cache of splits."""
 
     def __init__(self) -> None:
         super().__init__("en")
@@ -26,7 +26,7 @@ class RegexWordTokenizer(WordTokenizer):
 
     def span_tokenize(self, text: str) -> list[tuple[int, int]]:
         """(start, end) of each sentence."""
-        return [match.span() for match in SENTENCE.finditer(text)]
+        return sentence_spans(text)
 
     def sent_tokenize(self, text: str) -> list[str]:
         """The sentences of a text."""

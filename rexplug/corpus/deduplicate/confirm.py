@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.corpus.deduplicate.pairs import PAIR, Pairs, distinct, nodes_file, save, shard_bounds
+from rexplug.corpus.deduplicate.compare import nodes_file
+from rexplug.corpus.deduplicate.pairs import EDGE, MOST_WAITING, Pairs, distinct_of_shards, save, shard_bounds
 from rexplug.corpus.deduplicate.shingle_store import (
     ShingleStore,
     each_has_others,
@@ -19,8 +20,8 @@ from rexplug.corpus.deduplicate.shingle_store import (
 from rexplug.io.atomic import write_json
 from rexplug.recipe.schema import MinHash
 
-EDGE = np.dtype([("worse", "<u8"), ("better", "<u8"), ("length", "<u4"), ("alike", "<f4")])
-"""A confirmed pair with its similarity."""
+_BLOCK = 2**16
+"""Pairs whose places are Python numbers at a time."""
 
 
 def write_candidates(
@@ -36,9 +37,7 @@ def write_candidates(
         folder: where the shingles go, one file for these shards.
         record: written last.
     """
-    candidates = np.unique(
-        np.concatenate([_of_shards(np.load(nodes_file(path), mmap_mode="r"), first, len(documents)) for path in pairs])
-    )
+    candidates = _candidates([nodes_file(path) for path in pairs], first, len(documents))
     write_shingles(documents, first, candidates, options, shingle_file(folder, first))
     write_json(record, {"candidates": len(candidates)})
     return len(candidates)
@@ -55,12 +54,7 @@ def confirm_pairs(pairs: Sequence[Path], first: int, size: int, options: MinHash
         folder: that of the shingles.
         target: the file to write; the record beside it is written last.
     """
-    found = [np.zeros(0, PAIR)]
-    for path in pairs:
-        known = np.load(path, mmap_mode="r")
-        low, high = shard_bounds(known["worse"], first, first + size)
-        found.append(np.array(known[low:high]))
-    compared = distinct(np.concatenate(found))
+    compared = distinct_of_shards(pairs, first, first + size)
     alike = _confirmed(compared, options, ShingleStore(folder, size))
     kept = ~np.isnan(alike)
     edges = np.zeros(int(kept.sum()), EDGE)
@@ -75,19 +69,30 @@ def confirm_pairs(pairs: Sequence[Path], first: int, size: int, options: MinHash
 def _confirmed(pairs: Pairs, options: MinHash, store: ShingleStore) -> NDArray[np.float32]:
     """The similarity of each pair, NaN where it is too low or the documents differ in what `differ` names."""
     alike = np.full(len(pairs), np.nan, np.float32)
-    worse, better = pairs["worse"].tolist(), pairs["better"].tolist()
     # Pairs with the same better document follow each other, so files are opened in their order.
-    for place in np.lexsort((pairs["worse"], pairs["better"])).tolist():
-        (a, marks_a), (b, marks_b) = store.get(better[place]), store.get(worse[place])
-        if options.differ != "none" and each_has_others(marks_a, marks_b):
-            continue
-        value = similarity(a, b)
-        if value >= options.similarity:
-            alike[place] = value
+    order = np.lexsort((pairs["worse"], pairs["better"]))
+    for start in range(0, len(order), _BLOCK):
+        rows = order[start : start + _BLOCK]
+        worse, better = pairs["worse"][rows].tolist(), pairs["better"][rows].tolist()
+        for row, a_place, b_place in zip(rows.tolist(), better, worse, strict=True):
+            (a, marks_a), (b, marks_b) = store.get(a_place), store.get(b_place)
+            if options.differ != "none" and each_has_others(marks_a, marks_b):
+                continue
+            value = similarity(a, b)
+            if value >= options.similarity:
+                alike[row] = value
     return alike
 
 
-def _of_shards(places: NDArray[np.uint64], first: int, count: int) -> NDArray[np.uint64]:
-    """The part of sorted places that lies in `count` shards from `first` on."""
-    low, high = shard_bounds(places, first, first + count)
-    return np.array(places[low:high])
+def _candidates(files: Sequence[Path], first: int, count: int) -> NDArray[np.uint64]:
+    """The distinct places of sorted files of them that lie in `count` shards from `first` on."""
+    found: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
+    waiting = 0
+    for path in files:
+        places = np.load(path, mmap_mode="r")
+        low, high = shard_bounds(places, first, first + count)
+        found.append(np.array(places[low:high]))
+        waiting += high - low
+        if waiting > MOST_WAITING:
+            found, waiting = [np.unique(np.concatenate(found))], 0
+    return np.unique(np.concatenate(found))

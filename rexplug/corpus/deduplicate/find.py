@@ -1,7 +1,8 @@
 """Finds the rows that are duplicates from the keys of documents, and the document that each of them repeats.
 
 The result is the same for any number of workers, and a step that was finished before is not repeated. The memory of a worker is
-bounded by a range of keys, or by the candidates of a few shards; this process holds the confirmed pairs.
+bounded by a range of keys, or by the duplicates of one group of shards; this process holds a bit for each document and the
+confirmed pairs of one group.
 """
 
 from __future__ import annotations
@@ -12,36 +13,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rexplug.corpus.deduplicate.choose import Edges, choose
-from rexplug.corpus.deduplicate.confirm import EDGE, confirm_pairs, write_candidates
+from rexplug.corpus.deduplicate.choose import Chooser
+from rexplug.corpus.deduplicate.compare import candidate_part, equal_part
+from rexplug.corpus.deduplicate.confirm import confirm_pairs, write_candidates
+from rexplug.corpus.deduplicate.document_bits import DocumentBits
 from rexplug.corpus.deduplicate.key_files import KeyFile, merged_in_rounds, num_ranges
 from rexplug.corpus.deduplicate.keys import FIRST_BUCKET, TEXT, URL, num_columns
-from rexplug.corpus.deduplicate.pairs import Pairs, candidate_part, distinct, equal_part, save
 from rexplug.corpus.deduplicate.twins import (
-    DROP,
+    LARGE_GROUP,
     NEAR,
     SAME_TEXT,
     SAME_URL,
-    Drops,
     ShardFiles,
-    ids_of,
     save_shards,
     write_drops,
     write_twin_ids,
+    write_twins,
 )
 from rexplug.errors import brief
 from rexplug.executors import Job, run_jobs
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
+from rexplug.run_directory import read_json
 
-_GROUPS = 256
-"""Groups of consecutive shards that are one job each, where there are more shards."""
+_MOST_GROUPS, _FEWEST_GROUPS, _GROUP_DOCUMENTS = 256, 16, 20_000
+"""Consecutive shards are put into groups, one job each: as many groups as shards, but not more than 256, nor more than are needed
+for this many documents each. Each group reads what others wrote, so small ones cost more than they spread."""
 _ROUNDS = 5
 """How often documents whose better ones are all dropped are compared with what stays in their place."""
-LARGE_GROUP = 100
-"""Near-duplicates of one document that are worth a look."""
 
 
 def find_duplicates(
@@ -58,7 +58,20 @@ def find_duplicates(
         progress: receives the notes and progress.
         name: of the sources, for messages.
     """
-    _Search(tuple(shards), curation, folder, progress, name).run()
+    columns = num_columns(curation)
+    # Every document has a hash of its text, unless texts are not compared; then addresses alone are.
+    column = URL if curation.deduplicate == "none" else TEXT
+    counts = np.array([KeyFile(shard.keys, columns).counts[column] for shard in shards], np.int64)
+    size = group_size(len(shards), int(counts.sum()))
+    groups = [(first, min(first + size, len(shards))) for first in range(0, len(shards), size)]
+    chooser = Chooser(counts, groups, curation.keep)
+    _Search(tuple(shards), curation, folder, progress, name, size, chooser).run()
+
+
+def group_size(num_shards: int, num_documents: int) -> int:
+    """The number of consecutive shards that one job works on."""
+    groups = min(num_shards, _MOST_GROUPS, max(_FEWEST_GROUPS, num_documents // _GROUP_DOCUMENTS))
+    return -(-num_shards // groups)
 
 
 @dataclass(frozen=True)
@@ -70,20 +83,22 @@ class _Search:
     folder: Path
     progress: Progress
     name: str
+    size: int
+    chooser: Chooser
 
     def run(self) -> None:
         files = merged_in_rounds(
             [shard.keys for shard in self.shards], num_columns(self.curation), self.folder, self.curation.executor,
             progress=self.progress, name=self.name,
         )  # fmt: skip
-        drops: Drops = np.zeros(0, DROP)
+        found: list[tuple[int, Sequence[Path]]] = []
         if self.curation.deduplicate_urls:
-            drops = self._equal(files, "url", URL, SAME_URL, drops)
+            found.append((SAME_URL, self._equal(files, "url", URL, found)))
         if self.curation.deduplicate != "none":
-            drops = self._equal(files, "text", TEXT, SAME_TEXT, drops)
+            found.append((SAME_TEXT, self._equal(files, "text", TEXT, found)))
         if self.curation.deduplicate == "minhash":
-            drops = self._near(files, drops)
-        self._write(drops)
+            found.append((NEAR, self._near(files, found)))
+        self._write(found)
 
     def _jobs(self, jobs: Sequence[Job], task: str) -> None:
         run_jobs(
@@ -92,7 +107,7 @@ class _Search:
         )  # fmt: skip
 
     def _ranges(
-        self, function: Callable[..., int], files: Sequence[Path], field: str, column: int, before: Path
+        self, function: Callable[..., int], files: Sequence[Path], field: str, column: int, before: Path | None
     ) -> tuple[list[Job], list[Path]]:
         """The jobs that compare a column of keys, one for each range of them, and the files that they write."""
         columns = num_columns(self.curation)
@@ -107,24 +122,36 @@ class _Search:
         ]  # fmt: skip
         return jobs, targets
 
-    def _equal(self, files: Sequence[Path], field: str, column: int, reason: int, drops: Drops) -> Drops:
-        before = self.folder / f"before-{field}.npy"
-        save(before, drops["place"])
-        jobs, targets = self._ranges(equal_part, files, field, column, before)
-        self._jobs(jobs, field)
-        pairs = np.concatenate([np.load(target) for target in targets])
-        return _with(drops, pairs, reason, np.full(len(pairs), np.nan if reason == SAME_URL else 1, np.float32))
+    def _dropped(self, found: Sequence[tuple[int, Sequence[Path]]], field: str) -> Path | None:
+        """The file of the documents that were dropped before a field is compared; None if nothing was compared before."""
+        if not found:
+            return None
+        dropped = DocumentBits.empty(self.chooser.counts)
+        for _, files in found:
+            for path in files:
+                dropped.add(np.load(path)["worse"])
+        target = self.folder / f"dropped-before-{field}.bits"
+        dropped.save(target)
+        return target
 
-    def _near(self, files: Sequence[Path], drops: Drops) -> Drops:
-        before = self.folder / "before-minhash.npy"
-        save(before, drops["place"])
+    def _equal(
+        self, files: Sequence[Path], field: str, column: int, found: Sequence[tuple[int, Sequence[Path]]]
+    ) -> list[Path]:
+        """Files of the pairs whose keys are equal, sorted by the worse document."""
+        jobs, targets = self._ranges(equal_part, files, f"equal-{field}", column, self._dropped(found, field))
+        self._jobs(jobs, field)
+        return targets
+
+    def _near(self, files: Sequence[Path], found: Sequence[tuple[int, Sequence[Path]]]) -> list[Path]:
+        """Files of the pairs by which near-duplicates are dropped, sorted by the worse document."""
+        before = self._dropped(found, "minhash")
         jobs, candidates = [], []
         for bucket in range(self.curation.minhash.buckets):
             of_bucket, targets = self._ranges(candidate_part, files, f"bucket-{bucket}", FIRST_BUCKET + bucket, before)
             jobs += of_bucket
             candidates += targets
         self._jobs(jobs, "minhash")
-        groups = self._groups()
+        groups = self.chooser.groups
         shingles, options = self.folder / "shingles", self.curation.minhash
         jobs = []
         for first, stop in groups:
@@ -133,98 +160,79 @@ class _Search:
             arguments = (documents, first, candidates, options, shingles, record)
             jobs.append(Job(f"{self.name}, shingles from shard {first + 1}", write_candidates, arguments, record))
         self._jobs(jobs, "shingles of candidates")
-        edges = self._confirmed(candidates, groups, "confirmed")
-        chosen, further = choose(edges, self.curation.keep)
-        asked = further[:0]
+        edges = [
+            [path] for path in self._confirmed([(number, candidates) for number in range(len(groups))], "confirmed")
+        ]
+        chosen, further = self.chooser.choose(edges, self.folder / "choice-0")
+        asked: list[Path] = []
         for number in range(1, _ROUNDS + 1):
-            further = _not_in(further, asked)
-            if not len(further):
+            folder = self.folder / f"choice-{number}"
+            new = self.chooser.not_asked(further, asked, folder)
+            if not new:
                 break
-            asked = distinct(np.concatenate([asked, further]))
-            path = self.folder / f"further-{number}.npy"
-            save(path, further)
-            more = self._confirmed([path], groups, f"confirmed-{number}")
-            if not len(more):
+            asked += [path for _, path in new]
+            confirmed = self._confirmed([(group, [path]) for group, path in new], f"confirmed-{number}")
+            if not any(len(np.load(path, mmap_mode="r")) for path in confirmed):
                 break
-            edges = np.concatenate([edges, more])
-            chosen, further = choose(edges, self.curation.keep)
-        return _with(drops, chosen, NEAR, chosen["alike"])
+            for (group, _), path in zip(new, confirmed, strict=True):
+                edges[group].append(path)
+            chosen, further = self.chooser.choose(edges, folder)
+        return chosen
 
-    def _confirmed(self, pairs: Sequence[Path], groups: Sequence[tuple[int, int]], field: str) -> Edges:
-        """The pairs of the files that are similar enough."""
+    def _confirmed(self, pairs: Sequence[tuple[int, Sequence[Path]]], field: str) -> list[Path]:
+        """The files of pairs that are similar enough, one for each of some groups and its files of pairs."""
         jobs, targets = [], []
-        for first, _ in groups:
+        for group, files in pairs:
+            first = self.chooser.groups[group][0]
             target = self.folder / field / f"{first:05d}.npy"
-            arguments = (pairs, first, self._size, self.curation.minhash, self.folder / "shingles", target)
+            arguments = (files, first, self.size, self.curation.minhash, self.folder / "shingles", target)
             title = f"{self.name}, pairs from shard {first + 1}"
             jobs.append(Job(title, confirm_pairs, arguments, target.with_suffix(".json")))
             targets.append(target)
         self._jobs(jobs, "similarity")
-        return np.concatenate([np.zeros(0, EDGE), *(np.load(target) for target in targets)])
+        return targets
 
-    def _groups(self) -> list[tuple[int, int]]:
-        """First and last, exclusive, of the shards that one job works on."""
-        return [(first, min(first + self._size, len(self.shards))) for first in range(0, len(self.shards), self._size)]
-
-    @property
-    def _size(self) -> int:
-        """Shards that one job works on."""
-        return max(1, -(-len(self.shards) // _GROUPS))
-
-    def _write(self, drops: Drops) -> None:
-        by_place, by_twin = self.folder / "drops.npy", self.folder / "drops-by-twin.npy"
+    def _write(self, found: Sequence[tuple[int, Sequence[Path]]]) -> None:
         shards = self.folder / "shards.pickle"
         save_shards(self.shards, shards)
-        save(by_place, drops)
-        save(by_twin, drops[np.argsort(drops["twin"], kind="stable")])
-        jobs, ids = [], []
-        for first, stop in self._groups():
-            target = self.folder / "twins" / f"{first:05d}.arrow"
-            arguments: tuple[Any, ...] = (shards, first, stop, by_twin, target)
-            record = target.with_suffix(".json")
-            jobs.append(Job(f"{self.name}, twins from shard {first + 1}", write_twin_ids, arguments, record))
-            ids.append(target)
-        self._jobs(jobs, "what is repeated")
-        jobs = []
-        for first, stop in self._groups():
-            record = self.folder / "written" / f"{first:05d}.json"
-            arguments = (shards, first, stop, by_place, ids, record)
-            jobs.append(Job(f"{self.name}, duplicates from shard {first + 1}", write_drops, arguments, record))
-        self._jobs(jobs, "what is dropped")
-        self._warn(drops)
+        by_place, by_twin, ids = (
+            [self.folder / field / f"{first:05d}{suffix}" for first, _ in self.chooser.groups]
+            for field, suffix in (("by-place", ".npy"), ("by-twin", ".npy"), ("twins", ".arrow"))
+        )
+        written = [self.folder / "written" / f"{first:05d}.json" for first, _ in self.chooser.groups]
+        groups = self.chooser.groups
+        together = zip(groups, by_place, by_twin, ids, written, strict=True)
+        twins, twin_ids, drops = [], [], []
+        for group, place_file, twin_file, id_file, record in together:
+            twins.append((found, *group, place_file, twin_file))
+            twin_ids.append((shards, *group, by_twin, id_file))
+            drops.append((shards, *group, place_file, ids, record))
+        self._per_group("duplicates", write_twins, twins, [path.with_suffix(".json") for path in by_twin])
+        self._per_group("what is repeated", write_twin_ids, twin_ids, [path.with_suffix(".json") for path in ids])
+        self._per_group("what is dropped", write_drops, drops, written)
+        self._warn([read_json(path.with_suffix(".json"))["large"] for path in ids])
 
-    def _warn(self, drops: Drops) -> None:
-        """Say which documents have a hundred near-duplicates or more: often a template that many different pages share."""
-        twins, counts = np.unique(drops["twin"][drops["reason"] == NEAR], return_counts=True)
-        large = np.flatnonzero(counts >= LARGE_GROUP)
-        if not len(large):
-            return
-        largest = large[np.lexsort((twins[large], -counts[large]))][:3]
-        examples = [
-            f"{brief(ids_of(shard.documents, np.array([int(twins[each]) & 0xFFFFFFFF]))[0])} ({counts[each]:,})"
-            for each in largest
-            for shard in [self.shards[int(twins[each]) >> 32]]
+    def _per_group(
+        self, task: str, function: Callable[..., int], arguments: Sequence[tuple[Any, ...]], records: Sequence[Path]
+    ) -> None:
+        """Run a job for each group of shards."""
+        jobs = [
+            Job(f"{self.name}, {task} from shard {first + 1}", function, given, record)
+            for (first, _), given, record in zip(self.chooser.groups, arguments, records, strict=True)
         ]
+        self._jobs(jobs, task)
+
+    def _warn(self, large: Sequence[dict[str, Any]]) -> None:
+        """Say which documents have a hundred near-duplicates or more: often a template that many different pages share."""
+        documents = sum(each["documents"] for each in large)
+        if not documents:
+            return
+        near_duplicates = sum(each["near_duplicates"] for each in large)
+        most = sorted((entry for each in large for entry in each["most"]), key=lambda entry: -entry[0])[:3]
+        examples = [f"{brief(id)} ({count:,})" for count, id in most]
         self.progress.note(
-            f"{self.name}: {len(large):,} {'document has' if len(large) == 1 else 'documents have'} {LARGE_GROUP} "
-            f"near-duplicates or more, {int(counts[large].sum()):,} in all; most: {', '.join(examples)}. Look at some with "
+            f"{self.name}: {documents:,} {'document has' if documents == 1 else 'documents have'} {LARGE_GROUP} "
+            f"near-duplicates or more, {near_duplicates:,} in all; most: {', '.join(examples)}. Look at some with "
             "`rexplug corpus why`; if they are different products, raise `curation.minhash.similarity`, or write "
             "`minhash: {numbers: keep, differ: words}`"
         )
-
-
-def _with(drops: Drops, pairs: NDArray[Any], reason: int, alike: NDArray[np.float32]) -> Drops:
-    """The drops and those of some pairs, sorted by place."""
-    new = np.zeros(len(pairs), DROP)
-    new["place"], new["twin"], new["reason"], new["alike"] = pairs["worse"], pairs["better"], reason, alike
-    both: Drops = np.concatenate([drops, new])
-    return both[np.argsort(both["place"], kind="stable")]
-
-
-def _not_in(pairs: Pairs, asked: Pairs) -> Pairs:
-    """The pairs that were not asked for before."""
-    if not len(asked):
-        return pairs
-    known = set(zip(asked["worse"].tolist(), asked["better"].tolist(), strict=True))
-    new = [pair not in known for pair in zip(pairs["worse"].tolist(), pairs["better"].tolist(), strict=True)]
-    return pairs[np.array(new, np.bool_)]

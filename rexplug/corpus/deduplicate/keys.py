@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rexplug.components import Document
 from rexplug.corpus.deduplicate.key_files import KEY, Keys, places, write_keys
 from rexplug.recipe.schema import Curation
+from rexplug.text.fold import fold
 
 TEXT, URL, FIRST_BUCKET = 0, 1, 2
 """Columns of a file of keys."""
@@ -55,7 +56,7 @@ class KeyWriter:
         """Compute the keys of the next document."""
         text = url = _NONE
         if self.curation.deduplicate != "none":
-            text = _digest(" ".join(document.text.lower().split()))
+            text = _digest(" ".join(fold(document.text).split()))
         if self.curation.deduplicate_urls and document.url:
             url = _digest(normalized_url(document.url))
         self._keys.append((text, url, min(len(document.text), 2**32 - 1)))

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from rexplug.corpus.deduplicate.normalize import simplified
 from rexplug.recipe.schema import MinHash
-from rexplug.text.words import split_words_and_marks
+from rexplug.text.words import has_unspaced, split_words, split_words_and_marks
 
 _PRIME = np.uint64((1 << 61) - 1)
 _ROWS = 1024
 """Shingles that are hashed at a time; this bounds the memory for a document of any length."""
 _MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
+_LETTERS = 4
+"""Letters in a shingle of a text in a script without spaces that has fewer words than a shingle."""
 _FINISH = np.uint64(0xBF58476D1CE4E5B9)
 
 
@@ -45,7 +47,7 @@ class Signatures:
         self._num_documents = 0
 
     def add(self, text: str) -> None:
-        """Compute the keys of the next document; one with fewer words than a shingle has none."""
+        """Compute the keys of the next document; one without shingles has none."""
         hashes = shingles(simplified(text, self.options.numbers), self.options.words)
         if len(hashes):
             self._keys.append(bucket_keys(self.signature(hashes)))
@@ -86,10 +88,15 @@ def bucket_keys(signature: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def shingles(simplified_text: str, words: int) -> NDArray[np.uint64]:
-    """The distinct hashes of all runs of `words` words of a simplified text, sorted."""
+    """The distinct hashes of all runs of `words` words of a simplified text, sorted.
+
+    A text with fewer words has none; if it is in a script without spaces, runs of letters take their place.
+    """
     import xxhash
 
     parts = split_words_and_marks(simplified_text)
+    if len(parts) < words and has_unspaced(simplified_text):
+        parts, words = list("".join(split_words(simplified_text))), _LETTERS
     if len(parts) < words:
         return np.zeros(0, np.uint64)
     joined = " ".join(parts).encode()

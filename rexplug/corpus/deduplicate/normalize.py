@@ -7,29 +7,50 @@ import unicodedata
 from functools import cache
 from typing import Literal
 
+from rexplug.text.characters import UNSPACED_CHARACTER
+from rexplug.text.fold import ACCENTS, ascii_digits, has_other_script, plain_forms
+from rexplug.text.words import has_unspaced
+
 Numbers = Literal["zero", "keep"]
 
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)?")
-_CURRENCY = r"[$€£¥₹₩₺₽]|\b(?:usd|eur|gbp|chf|cad|aud|sek|nok|dkk|pln|inr|cny|jpy)\b"
-_PRICE = re.compile(rf"(?:{_CURRENCY})\s?\d[\d.,]*|(?<!\w)\d[\d.,]*\s?(?:{_CURRENCY})")
+_BEGINS = rf"(?:(?<!\w)|(?<={UNSPACED_CHARACTER.pattern}))"
+"""Before a number: not inside a word; letters of scripts without spaces do not continue into a number."""
+_CURRENCY = r"[$€£¥₹₩₺₽₫₪₴₸₱฿]|\b(?:usd|eur|gbp|chf|cad|aud|sek|nok|dkk|pln|inr|cny|jpy)\b"
+_CURRENCY_AFTER = (
+    rf"{_CURRENCY}|[万億千]?(?:円|元|원)|บาท|ر\.س\.?|د\.إ\.?|(?:ريال|درهم|جنيه|تومان|रुपये|руб|грн|zł|kč|kr|tl)\b"
+)
+_PRICE = re.compile(rf"(?:{_CURRENCY})\s?[0-9][0-9.,]*|{_BEGINS}[0-9][0-9.,]*\s?(?:{_CURRENCY_AFTER})")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_NUMBER_BEFORE_UNIT = re.compile(r"(?<![\w.\-])(\d+(?:\.\d+)?)(?=[^\W\d_])")
+_NUMBER_BEFORE_UNIT = re.compile(
+    rf"(?:(?<![\w.\-])|(?<={UNSPACED_CHARACTER.pattern}))([0-9]+(?:\.[0-9]+)?)(?=[^\W\d_])"
+)
 _POINT_OF_NUMBER = re.compile(r"(?<=\d)[.,](?=\d)")
 _PLUS_OF_WORD = re.compile(r"(?<=\w)\+")
 _KEPT = {"\ue000": ".", "\ue001": "+"}
 """Characters that stand for a decimal point and a plus sign while punctuation is removed (of Unicode's private use area)."""
+_JOINERS = re.compile("(?<=[\u0590-\u0dff])[\u200c\u200d]+")
+"""Invisible characters in Arabic and Indic words, which writers leave out or set as a blank."""
+_MARKS = re.compile("[،؛؟٪।॥・]")
+"""Punctuation that datatrove's list lacks."""
+_SIGNS_IN_NUMBERS = str.maketrans("٫٬", ".,")
 _RESTORE = str.maketrans(_KEPT)
 
 
 def simplified(text: str, numbers: Numbers = "zero") -> str:
-    """The text in lower case, without punctuation and diacritics, with single blanks.
+    """The text in lower case, without punctuation and accents, with single blanks.
 
-    With `zero` every number becomes 0: datatrove's `simplify_text`, character for character. With `keep` only prices do;
-    other numbers stay, with their decimal point, apart from a unit that follows ("64GB" and "64 GB" are equal) and without
-    separators of thousands, and so does a plus sign after a word ("S10+", "DVD+RW").
+    With `zero` every number becomes 0: datatrove's `simplify_text`, character for character on text in Latin, Greek and Cyrillic
+    letters. In other scripts the marks that tell words apart stay (vowel signs, voiced Kana), which datatrove removes with the
+    accents, and full-width and half-width characters become plain ones.
+
+    With `keep` only prices become 0; other numbers stay, with their decimal point, apart from a unit that follows ("64GB" and
+    "64 GB" are equal) and without separators of thousands, and so does a plus sign after a word ("S10+", "DVD+RW").
     """
     lower = text.lower()
+    other = has_other_script(lower)
+    if other:
+        lower = _MARKS.sub(" ", _JOINERS.sub("", ascii_digits(plain_forms(lower)).translate(_SIGNS_IN_NUMBERS).lower()))
     if numbers == "keep":
         lower = _protected(lower)
     else:
@@ -38,13 +59,17 @@ def simplified(text: str, numbers: Numbers = "zero") -> str:
         return " ".join(lower.translate(_ascii()).split())
     plain = _punctuation().sub(" ", lower).strip()
     if not plain.isascii():
-        plain = _BEYOND_ASCII.sub(_without_marks, unicodedata.normalize("NFD", plain))
+        plain = ACCENTS.sub("", unicodedata.normalize("NFD", plain))
+        if other:
+            plain = unicodedata.normalize("NFC", plain)
     plain = plain.strip()
     return plain.translate(_RESTORE) if numbers == "keep" else plain
 
 
 def numbers_in(simplified_text: str) -> set[str]:
     """The words with a digit: capacities, sizes, model codes."""
+    if has_unspaced(simplified_text):  # "第3世代" holds the number 3
+        simplified_text = UNSPACED_CHARACTER.sub(" ", simplified_text)
     return {word for word in simplified_text.split() if any(character.isdecimal() for character in word)}
 
 
@@ -76,7 +101,3 @@ def _punctuation() -> re.Pattern[str]:
     from datatrove.utils.text import PUNCTUATION
 
     return re.compile(f"[{re.escape(PUNCTUATION)}\\s]+")
-
-
-def _without_marks(match: re.Match[str]) -> str:
-    return "".join(sign for sign in match.group() if unicodedata.category(sign) != "Mn")

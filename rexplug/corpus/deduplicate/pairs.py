@@ -1,4 +1,4 @@
-"""Jobs that compare sorted keys: equal keys are duplicates; documents that agree in a MinHash bucket are candidates."""
+"""Pairs of documents in files, sorted by one of the two: those of some shards are one piece of each file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.corpus.deduplicate.key_files import KeyFile, Keys, read_range
-from rexplug.io.atomic import replacing, write_json
+from rexplug.io.atomic import replacing
 
 PAIR = np.dtype([("worse", "<u8"), ("better", "<u8"), ("length", "<u4")])
 """Two places of which `better` is the one to keep, and the length of the other in characters."""
 Pairs = NDArray[np.void]
+EDGE = np.dtype([*PAIR.descr, ("alike", "<f4")])
+"""A confirmed pair with its similarity."""
+Edges = NDArray[np.void]
+
+MOST_WAITING = 2_000_000
+"""Pairs or places, with repetitions, that are held before these are removed."""
 
 
 def save(path: Path, values: NDArray[np.generic]) -> None:
@@ -23,80 +28,54 @@ def save(path: Path, values: NDArray[np.generic]) -> None:
         np.save(temporary, values)
 
 
-def equal_part(
-    files: Sequence[Path], num_columns: int, column: int, part: int, count: int, keep: str, before: Path, target: Path
-) -> int:
-    """Write pairs of each document whose key also occurs in a better one, and the best such, for one range of keys.
+def save_sorted(path: Path, records: NDArray[np.void], field: str) -> Path:
+    """Write records sorted by a field, so that `of_shards` finds those of some shards."""
+    save(path, records[np.argsort(records[field], kind="stable")])
+    return path
 
-    Args:
-        files: at most `MOST_FILES` files of keys.
-        num_columns: their columns.
-        column: the one to compare.
-        part: number of the range.
-        count: number of ranges.
-        keep: which of several equal documents is the best: the `first` or the `longest`.
-        before: file of sorted places that do not take part.
-        target: the file to write; the record beside it is written last.
+
+def of_shards(files: Sequence[Path], field: str, first: int, stop: int, dtype: np.dtype[np.void]) -> NDArray[np.void]:
+    """The records of which a field, by which the files are sorted, is a place in the shards `first` to `stop`; not sorted.
+
+    One file is open at a time, and of each only these records are read.
     """
-    keys, first = _runs(files, num_columns, column, part, count, keep, before)
-    worse = np.flatnonzero(first != np.arange(len(keys)))
-    pairs = _pairs(keys, worse, first[worse])
-    save(target, pairs)
-    write_json(target.with_suffix(".json"), {"keys": len(keys), "duplicates": len(pairs)})
-    return len(keys)
+    return np.concatenate([np.zeros(0, dtype), *(_piece(path, field, first, stop) for path in files)])
 
 
-def candidate_part(
-    files: Sequence[Path], num_columns: int, column: int, part: int, count: int, keep: str, before: Path, target: Path
-) -> int:
-    """Write the candidate pairs of one range of keys of a MinHash bucket, sorted, and the places that occur in them.
+class SortedFiles:
+    """Files of records sorted by the same field, for questions about many groups of shards: each is opened once and mapped."""
 
-    Each document is paired with the best of its group and with the one just better than itself: enough to find what repeats it
-    if the best one goes for another reason, and no more pairs than twice the documents. The arguments are those of `equal_part`.
-    """
-    keys, first = _runs(files, num_columns, column, part, count, keep, before)
-    worse = np.flatnonzero(first != np.arange(len(keys)))
-    pairs = distinct(np.concatenate([_pairs(keys, worse, first[worse]), _pairs(keys, worse, worse - 1)]))
-    save(nodes_file(target), np.unique(np.concatenate([pairs["worse"], pairs["better"]])))
-    save(target, pairs)
-    write_json(target.with_suffix(".json"), {"keys": len(keys), "pairs": len(pairs)})
-    return len(keys)
+    def __init__(self, files: Sequence[Path], field: str, dtype: np.dtype[np.void]) -> None:
+        self._known = [np.load(path, mmap_mode="r") for path in files]
+        self._field = field
+        self._none = np.zeros(0, dtype)
 
-
-def nodes_file(pairs: Path) -> Path:
-    """The file of all places that occur in a file of pairs, sorted."""
-    return pairs.with_name(f"{pairs.stem}-places.npy")
+    def of_shards(self, first: int, stop: int) -> NDArray[np.void]:
+        """The records of which the field is a place in the shards `first` to `stop`; not sorted."""
+        pieces = [self._none]
+        for known in self._known:
+            low, high = shard_bounds(known[self._field], first, stop)
+            if high > low:
+                pieces.append(np.array(known[low:high]))
+        return np.concatenate(pieces)
 
 
-def _runs(
-    files: Sequence[Path], num_columns: int, column: int, part: int, count: int, keep: str, before: Path
-) -> tuple[Keys, NDArray[np.int64]]:
-    """The keys of a range, equal ones side by side with the best first, and for each the index of the first of its run."""
-    keys = read_range([KeyFile(path, num_columns) for path in files], column, part, count)
-    keys = keys[~is_in(keys["place"], np.load(before, mmap_mode="r"))]
-    order = np.lexsort((*best_first(keep, keys["length"], keys["place"]), keys["low"], keys["high"]))
-    keys = keys[order]
-    again = (keys["high"][1:] == keys["high"][:-1]) & (keys["low"][1:] == keys["low"][:-1])
-    starts = np.arange(len(keys))
-    starts[1:][again] = 0
-    return keys, np.maximum.accumulate(starts) if len(starts) else starts
+def distinct_of_shards(files: Sequence[Path], first: int, stop: int) -> Pairs:
+    """The pairs whose worse document is in the shards `first` to `stop`, without repetitions; the files are sorted by it."""
+    found: list[Pairs] = [np.zeros(0, PAIR)]
+    waiting = 0
+    for path in files:
+        found.append(_piece(path, "worse", first, stop))
+        waiting += len(found[-1])
+        if waiting > MOST_WAITING:
+            found, waiting = [distinct(np.concatenate(found))], 0
+    return distinct(np.concatenate(found))
 
 
-def _pairs(keys: Keys, worse: NDArray[np.int64], better: NDArray[np.int64]) -> Pairs:
-    pairs = np.zeros(len(worse), PAIR)
-    pairs["worse"], pairs["better"] = keys["place"][worse], keys["place"][better]
-    pairs["length"] = keys["length"][worse]
-    return pairs
-
-
-def distinct(pairs: Pairs) -> Pairs:
-    """The pairs without repetitions, by the worse place and then the better one."""
-    ordered: Pairs = pairs[np.lexsort((pairs["better"], pairs["worse"]))]
-    if not len(ordered):
-        return ordered
-    new = (ordered["worse"][1:] != ordered["worse"][:-1]) | (ordered["better"][1:] != ordered["better"][:-1])
-    kept: Pairs = ordered[np.concatenate([[True], new])]
-    return kept
+def _piece(path: Path, field: str, first: int, stop: int) -> NDArray[np.void]:
+    known = np.load(path, mmap_mode="r")
+    low, high = shard_bounds(known[field], first, stop)
+    return np.array(known[low:high])
 
 
 def shard_bounds(places: NDArray[np.uint64], first: int, stop: int) -> tuple[int, int]:
@@ -105,13 +84,20 @@ def shard_bounds(places: NDArray[np.uint64], first: int, stop: int) -> tuple[int
     return low, high
 
 
-def is_in(values: NDArray[np.uint64], ordered: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which values occur in a sorted array; an array on disk is not read as a whole."""
-    if not len(ordered):
-        return np.zeros(len(values), np.bool_)
-    at = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    found: NDArray[np.bool_] = ordered[at] == values
-    return found
+def distinct(pairs: Pairs) -> Pairs:
+    """The pairs without repetitions, by the worse place and then the better one."""
+    return without(pairs, pairs[:0])
+
+
+def without(pairs: Pairs, known: Pairs) -> Pairs:
+    """The pairs that are not among the known ones, without repetitions, by the worse place and then the better one."""
+    both = np.concatenate([known, pairs])
+    order = np.lexsort((both["better"], both["worse"]))  # stable, so the known one of equal pairs goes first
+    ordered: Pairs = both[order]
+    new = order >= len(known)
+    new[1:] &= (ordered["worse"][1:] != ordered["worse"][:-1]) | (ordered["better"][1:] != ordered["better"][:-1])
+    kept: Pairs = ordered[new]
+    return kept
 
 
 def best_first(keep: str, lengths: NDArray[np.uint32], places: NDArray[np.uint64]) -> tuple[NDArray[np.generic], ...]:

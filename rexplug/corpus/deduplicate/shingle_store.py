@@ -14,7 +14,7 @@ from rexplug.corpus.deduplicate.minhash import shingles
 from rexplug.corpus.deduplicate.normalize import numbers_in, simplified
 from rexplug.corpus.deduplicate.pairs import shard_bounds
 from rexplug.io.atomic import replacing
-from rexplug.io.tabular import open_parquet
+from rexplug.io.tabular import open_parquet, parquet_chunks
 from rexplug.recipe.schema import MinHash
 from rexplug.text.words import split_words_and_marks
 
@@ -56,21 +56,14 @@ def _hashed(words: set[str]) -> Hashes:
 
 
 def _texts(documents: Sequence[Path], first: int, places: Hashes) -> Iterator[str]:
-    """The texts at some places; files and groups of rows without any are not read."""
+    """The texts at some places; files without any are not read."""
     for number, path in enumerate(documents, first):
         low, high = shard_bounds(places, number, number + 1)
         rows = (places[low:high] & np.uint64(2**32 - 1)).astype(np.int64)
-        if not len(rows):
-            continue
-        start = 0
-        with open_parquet(path) as reader:
-            for group in range(reader.num_row_groups):
-                count = reader.metadata.row_group(group).num_rows
-                low, high = np.searchsorted(rows, (start, start + count))
-                if high > low:
-                    column = reader.read_row_group(group, columns=["text"])["text"]
-                    yield from column.take(rows[low:high] - start).to_pylist()
-                start += count
+        if len(rows):
+            with open_parquet(path) as reader:
+                for texts in parquet_chunks(reader, "text", rows):
+                    yield from texts.to_pylist()
 
 
 class _File:
@@ -79,8 +72,8 @@ class _File:
     def __init__(self, path: Path) -> None:
         self._values = np.memmap(path, "<u8", "r")
         count = int(self._values[-1])
-        self._places = np.array(self._values[-3 * count - 2 : -2 * count - 2])
-        self._ends = np.array(self._values[-2 * count - 2 : -1], np.int64)
+        self._places = np.asarray(self._values[-3 * count - 2 : -2 * count - 2])
+        self._ends = np.asarray(self._values[-2 * count - 2 : -1])
 
     def get(self, place: int) -> tuple[Hashes, Hashes]:
         at = 2 * int(np.searchsorted(self._places, np.uint64(place)))

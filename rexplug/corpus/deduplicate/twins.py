@@ -7,20 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.corpus.deduplicate.pairs import shard_bounds
+from rexplug.corpus.deduplicate.pairs import EDGE, PAIR, of_shards, save_sorted, shard_bounds
 from rexplug.io.atomic import replacing, write_json
-from rexplug.io.tabular import open_parquet
+from rexplug.io.tabular import open_parquet, parquet_chunks
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SAME_URL, SAME_TEXT, NEAR = 0, 1, 2
 """Why a row is dropped; the files of dropped rows hold the number."""
 DROP = np.dtype([("place", "<u8"), ("reason", "u1"), ("twin", "<u8"), ("alike", "<f4")])
 """A dropped document, the one it repeats, and their similarity (NaN where only their URLs were compared)."""
 Drops = NDArray[np.void]
+LARGE_GROUP = 100
+"""Near-duplicates of one document that are worth a look."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,33 @@ def _load_cached(path: str, modified: int, size: int) -> list[ShardFiles]:
     return shards
 
 
-def write_twin_ids(shards_file: Path, first: int, stop: int, by_twin: Path, target: Path) -> int:
+def write_twins(
+    found: Sequence[tuple[int, Sequence[Path]]], first: int, stop: int, by_place: Path, by_twin: Path
+) -> int:
+    """Write the drops of the shards `first` to `stop` sorted by their places, and sorted by the places of their twins.
+
+    Args:
+        found: a reason, and files of pairs that were found for it, sorted by the worse document.
+        first: number of the first shard.
+        stop: number after the last.
+        by_place: a file to write.
+        by_twin: the other; the record beside it is written last.
+    """
+    parts = [np.zeros(0, DROP)]
+    for reason, files in found:
+        pairs = of_shards(files, "worse", first, stop, EDGE if reason == NEAR else PAIR)
+        part = np.zeros(len(pairs), DROP)
+        part["place"], part["twin"], part["reason"] = pairs["worse"], pairs["better"], reason
+        part["alike"] = pairs["alike"] if reason == NEAR else 1 if reason == SAME_TEXT else np.nan
+        parts.append(part)
+    drops = np.concatenate(parts)
+    save_sorted(by_place, drops, "place")
+    save_sorted(by_twin, drops, "twin")
+    write_json(by_twin.with_suffix(".json"), {"dropped": len(drops)})
+    return len(drops)
+
+
+def write_twin_ids(shards_file: Path, first: int, stop: int, by_twin: Sequence[Path], target: Path) -> int:
     """Write the ids of the documents in the shards `first` to `stop` that others repeat, with the place of each of the others.
 
     Each file of documents is opened once, however many shards repeat something in it.
@@ -59,43 +90,59 @@ def write_twin_ids(shards_file: Path, first: int, stop: int, by_twin: Path, targ
         shards_file: all shards that were compared, as `save_shards` wrote them.
         first: number of the first shard.
         stop: number after the last.
-        by_twin: file of all drops, sorted by the place of the twin.
-        target: the file to write, sorted by place; the record beside it is written last.
+        by_twin: files of drops, sorted by the place of the twin.
+        target: the file to write, sorted by place; the record beside it is written last. It says how many documents are
+            repeated by `LARGE_GROUP` near-duplicates or more.
     """
     import pyarrow as pa
 
     shards = _load_shards(shards_file)
-    known = np.load(by_twin, mmap_mode="r")
-    low, high = shard_bounds(known["twin"], first, stop)
-    here = np.array(known[low:high])
-    ids: list[str] = []
+    here = of_shards(by_twin, "twin", first, stop, DROP)
+    here = here[np.lexsort((here["place"], here["twin"]))]
+    ids: list[pa.Array] = []
     for number in range(first, stop):
         low, high = shard_bounds(here["twin"], number, number + 1)
         if high > low:
-            rows = (here["twin"][low:high] & np.uint64(2**32 - 1)).astype(np.int64)
-            ids += ids_of(shards[number].documents, rows)
+            ids.append(_ids_of(shards[number].documents, _rows(here["twin"][low:high])))
     order = np.argsort(here["place"], kind="stable")
-    table = pa.table({"place": here["place"][order], "id": pa.array(ids, pa.string()).take(order)})
+    column = pa.chunked_array(ids, pa.string()).combine_chunks() if ids else pa.array([], pa.string())
+    table = pa.table({"place": here["place"][order], "id": column.take(pa.array(order))})
     with replacing(target) as temporary, pa.ipc.new_file(temporary, table.schema) as writer:
         writer.write_table(table)
-    write_json(target.with_suffix(".json"), {"twins": len(here)})
+    write_json(target.with_suffix(".json"), {"twins": len(here), "large": _large_groups(here, shards)})
     return len(here)
 
 
-def _ids_by_place(files: Sequence[Path], first: int, stop: int) -> list[str]:
+def _large_groups(drops: Drops, shards: Sequence[ShardFiles]) -> dict[str, Any]:
+    """How many documents have many near-duplicates, how many these are in all, and the documents with the most."""
+    twins, counts = np.unique(drops["twin"][drops["reason"] == NEAR], return_counts=True)
+    large = np.flatnonzero(counts >= LARGE_GROUP)
+    most = [
+        [int(counts[each]), _ids_of(shards[int(twins[each]) >> 32].documents, _rows(twins[each : each + 1]))[0].as_py()]
+        for each in large[np.lexsort((twins[large], -counts[large]))][:3].tolist()
+    ]
+    return {"documents": len(large), "near_duplicates": int(counts[large].sum()), "most": most}
+
+
+def _rows(places: NDArray[np.uint64]) -> NDArray[np.int64]:
+    rows: NDArray[np.int64] = (places & np.uint64(2**32 - 1)).astype(np.int64)
+    return rows
+
+
+def _ids_by_place(files: Sequence[Path], first: int, stop: int) -> pa.Array:
     """The ids that the drops in the shards `first` to `stop` repeat, in the order of their places."""
     import pyarrow as pa
 
-    parts = []
+    places, ids = [np.zeros(0, np.uint64)], [pa.array([], pa.string())]
     for path in files:
         with pa.memory_map(str(path)) as file:
             table = pa.ipc.open_file(file).read_all()
             low, high = shard_bounds(table["place"].to_numpy(), first, stop)
-            part = table.slice(low, high - low)
-            parts.append((part["place"].to_numpy(), part["id"].to_pylist()))
-    places = np.concatenate([place for place, _ in parts])
-    ids = [id for _, part in parts for id in part]
-    return [ids[each] for each in np.argsort(places).tolist()]
+            if high > low:
+                part = table.take(pa.array(np.arange(low, high)))  # a copy: a slice would keep the file mapped
+                places.append(part["place"].to_numpy())
+                ids += part["id"].chunks
+    return pa.concat_arrays(ids).take(pa.array(np.argsort(np.concatenate(places))))
 
 
 def write_drops(shards_file: Path, first: int, stop: int, drops: Path, ids: Sequence[Path], record: Path) -> int:
@@ -105,7 +152,7 @@ def write_drops(shards_file: Path, first: int, stop: int, drops: Path, ids: Sequ
         shards_file: all shards that were compared, as `save_shards` wrote them.
         first: number of the first shard to write.
         stop: number after the last.
-        drops: file of all drops, sorted by place.
+        drops: file of their drops, sorted by place.
         ids: the files that `write_twin_ids` wrote.
         record: written last.
     """
@@ -113,9 +160,7 @@ def write_drops(shards_file: Path, first: int, stop: int, drops: Path, ids: Sequ
     import pyarrow.parquet as pq
 
     shards = _load_shards(shards_file)
-    known = np.load(drops, mmap_mode="r")
-    low, high = shard_bounds(known["place"], first, stop)
-    here = np.array(known[low:high])
+    here = np.load(drops)
     names = _ids_by_place(ids, first, stop)
     numbers = (here["twin"] >> np.uint64(32)).astype(np.int64)
     for number in range(first, stop):
@@ -124,9 +169,9 @@ def write_drops(shards_file: Path, first: int, stop: int, drops: Path, ids: Sequ
             part = here[low:high]
             table = pa.table(
                 {
-                    "row": (part["place"] & np.uint64(2**32 - 1)).astype(np.uint32),
+                    "row": _rows(part["place"]).astype(np.uint32),
                     "reason": part["reason"],
-                    "twin": pa.array(names[low:high], pa.string()),
+                    "twin": names.slice(low, high - low),
                     "twin_source": pa.array([shards[n].source for n in numbers[low:high]], pa.string()),
                     "alike": pa.array(part["alike"], from_pandas=True),
                 }
@@ -146,15 +191,9 @@ def read_drops(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def ids_of(documents: Path, rows: NDArray[np.int64]) -> list[str]:
-    """The ids of some rows, which are ascending and may repeat; groups of rows without any are not read."""
-    first, ids = 0, []
+def _ids_of(documents: Path, rows: NDArray[np.int64]) -> pa.Array:
+    """The ids of some rows, which are ascending and may repeat."""
+    import pyarrow as pa
+
     with open_parquet(documents) as reader:
-        for group in range(reader.num_row_groups):
-            count = reader.metadata.row_group(group).num_rows
-            low, high = np.searchsorted(rows, (first, first + count))
-            if high > low:
-                column = reader.read_row_group(group, columns=["id"])["id"]
-                ids += column.take(rows[low:high] - first).to_pylist()
-            first += count
-    return ids
+        return pa.concat_arrays(list(parquet_chunks(reader, "id", rows)))

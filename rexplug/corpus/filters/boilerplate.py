@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -13,20 +13,14 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field
 
 from rexplug.components import CorpusFilter, CorpusSample, Document, Quantity, Verdict
+from rexplug.corpus.filters.by_language import LanguageCode
 from rexplug.errors import DataError
+from rexplug.text.languages import language_settings
+from rexplug.text.words import count_words
 
-_PHRASES = re.compile(
-    r"(?:we|this (?:web)?site|by (?:continuing|using|browsing)).{0,60}\bcookies?\b|\baccept (?:all )?cookies\b|"
-    r"^\W*(?:privacy policy|terms (?:of use|of service|and conditions|& conditions)|cookie (?:policy|settings|preferences)|"
-    r"all rights reserved|skip to (?:main )?content|back to top|sign (?:in|up|out)|log (?:in|out)|register|my account|"
-    r"subscribe|sign up for (?:our|the) newsletter|follow us(?: on .{0,40})?|share (?:this|on)(?: .{0,30})?|tweet|"
-    r"read more|load more|show (?:more|less)|see more|view all|next(?: page)?|previous(?: page)?|home|menu|search|"
-    r"contact us|about us|site ?map|faq|help|close|cancel|submit|loading)\W*$|"
-    r"(?:©|\(c\)|\bcopyright\b).{0,60}\b(?:19|20)\d\d\b|\bjavascript\b.{0,60}\b(?:enable|disabled|required|browser)\b|"
-    r"\b(?:enable|requires?)\b.{0,30}\bjavascript\b",
-    re.IGNORECASE,
-)
 _LONGEST = 200
+_MOST_LINES = 2_000_000
+"""Lines that are counted at a time."""
 
 
 class Boilerplate(CorpusFilter):
@@ -38,12 +32,14 @@ class Boilerplate(CorpusFilter):
 
     name: ClassVar[str] = "lines.boilerplate"
 
+    language: LanguageCode = "en"
+    """Language of the pages, ISO 639-1; the phrases of English are always looked for, since pages of any language have them."""
     phrases: bool = True
     """Remove short lines that are a known phrase of navigation, consent or copyright."""
     max_documents: Annotated[int, Field(ge=0)] = 20
     """Remove lines that occur in more documents of the sample than this; 0 counts nothing."""
     documents: Annotated[Quantity, Field(gt=0)] = 50_000
-    """Count lines over at most this many documents of each source."""
+    """Count lines over at most this many documents of each source, from eight places of it in turn."""
     common: Path | None = None
     """A file of hashes of common lines, as an earlier run wrote it, to use instead of counting."""
     min_words: Annotated[int, Field(ge=0)] = 1
@@ -60,11 +56,10 @@ class Boilerplate(CorpusFilter):
             return self
         counts: Counter[str] = Counter()
         for documents in corpus.documents.values():
-            for number, document in enumerate(islice(documents, self.documents), 1):
+            for document in islice(documents, self.documents):
                 counts.update({_key(line) for line in document.text.splitlines() if line.strip()})
-                if number % 2000 == 0 and len(counts) > 2_000_000:
-                    # Most lines occurred only once so far; forgetting those bounds the memory.
-                    counts = Counter({key: count for key, count in counts.items() if count > 1})
+                if len(counts) > _MOST_LINES:
+                    counts = _most_frequent(counts)
         common = sorted(key for key, count in counts.items() if count > self.max_documents)
         corpus.folder.mkdir(parents=True, exist_ok=True)
         path = corpus.folder / "common-lines.txt"
@@ -79,14 +74,24 @@ class Boilerplate(CorpusFilter):
         if len(kept) == len(lines):
             return Verdict(True)
         text = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
-        if not text or len(text.split()) < self.min_words:
+        if not text or count_words(text) < self.min_words:
             return Verdict(False, "only boilerplate")
         return Verdict(True, text=text)
 
     def _is_boilerplate(self, line: str, common: frozenset[str]) -> bool:
-        if self.phrases and len(line) <= _LONGEST and _PHRASES.search(line.strip()):
+        if self.phrases and len(line) <= _LONGEST and _phrases(self.language).search(line.strip()):
             return True
         return bool(common) and _key(line) in common
+
+
+@cache
+def _phrases(language: str) -> re.Pattern[str]:
+    """Finds phrases of the language and of English in a line without white space around it."""
+    codes = ("en",) if language == "en" else (language, "en")
+    phrases = [language_settings(code).boilerplate for code in codes]
+    lines = "|".join(phrase for each in phrases for phrase in each.lines)
+    within = "|".join(phrase for each in phrases for phrase in each.within)
+    return re.compile(rf"^\W*(?:{lines})\W*$|{within}", re.IGNORECASE)
 
 
 def _key(line: str) -> str:
@@ -98,6 +103,16 @@ def _key(line: str) -> str:
 def _common(path: Path) -> frozenset[str]:
     stat = path.stat()
     return _common_of_version(str(path), stat.st_size, stat.st_mtime_ns)
+
+
+def _most_frequent(counts: Counter[str]) -> Counter[str]:
+    """The lines without the rarest, at most half of `_MOST_LINES`: most lines occurred once so far, and forgetting those bounds the
+    memory."""
+    least = 2
+    while len(counts) > _MOST_LINES // 2:
+        counts = Counter({key: count for key, count in counts.items() if count >= least})
+        least += 1
+    return counts
 
 
 @lru_cache(maxsize=4)

@@ -8,15 +8,23 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from rexplug.components import CorpusFilter, Document, Verdict
+from rexplug.components import Document, Verdict
+from rexplug.corpus.filters.by_language import ByLanguage
 
 _STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 _PARAGRAPHS = re.compile(r"\n{2,}")
 _LINES = re.compile(r"\n+")
+# English has those of datatrove's filter, for equal decisions.
+_ENGLISH_BULLETS, _BULLETS = ("•", "-"), ("•", "-", *"*·・･ㆍ●○■□◆◇▪▫▶★※")
+_ENGLISH_ELLIPSES, _ELLIPSES = ("...", "…"), ("...", "…", "⋯", "。。。", "・・・")
 
 
-class GopherQuality(CorpusFilter):
-    """Rae et al. 2021 (Gopher, appendix A.1.1): words, symbols, bullets and ellipses, stop words. A limit of 0 is off."""
+class GopherQuality(ByLanguage):
+    """Rae et al. 2021 (Gopher, appendix A.1.1): words, symbols, bullets and ellipses, stop words. A limit of 0 is off.
+
+    The defaults below are those for English; for another `language`, lengths of words, the share of words with a letter and
+    stop words have the values of FineWeb-2 (Penedo et al. 2025, arXiv 2506.20920).
+    """
 
     name: ClassVar[str] = "quality.gopher"
 
@@ -61,7 +69,7 @@ class GopherQuality(CorpusFilter):
                 return Verdict(False, "gopher_above_avg_threshold")
         if self.max_symbol_ratio and text.count("#") / num_words > self.max_symbol_ratio:
             return Verdict(False, "gopher_too_many_hashes")
-        if self.max_symbol_ratio and (text.count("...") + text.count("…")) / num_words > self.max_symbol_ratio:
+        if self.max_symbol_ratio and sum(map(text.count, self._ellipses)) / num_words > self.max_symbol_ratio:
             return Verdict(False, "gopher_too_many_ellipsis")
         if reason := self._lines(text.splitlines()):
             return Verdict(False, reason)
@@ -71,18 +79,27 @@ class GopherQuality(CorpusFilter):
             return Verdict(False, "gopher_enough_stop_words")
         return Verdict(True)
 
+    @property
+    def _ellipses(self) -> tuple[str, ...]:
+        return _ENGLISH_ELLIPSES if self.language == "en" else _ELLIPSES
+
     def _lines(self, lines: Sequence[str]) -> str:
-        bullets = sum(line.lstrip().startswith(("•", "-")) for line in lines)
+        marks = _ENGLISH_BULLETS if self.language == "en" else _BULLETS
+        bullets = sum(line.lstrip().startswith(marks) for line in lines)
         if self.max_bullet_lines and bullets / len(lines) > self.max_bullet_lines:
             return "gopher_too_many_bullets"
-        ellipses = sum(line.rstrip().endswith(("...", "…")) for line in lines)
+        ellipses = sum(line.rstrip().endswith(self._ellipses) for line in lines)
         if self.max_ellipsis_lines and ellipses / len(lines) > self.max_ellipsis_lines:
             return "gopher_too_many_end_ellipsis"
         return ""
 
 
-class GopherRepetition(CorpusFilter):
-    """Rae et al. 2021 (Gopher, table A1): repeated lines, paragraphs and n-grams. A limit of 0 is off."""
+class GopherRepetition(ByLanguage):
+    """Rae et al. 2021 (Gopher, table A1): repeated lines, paragraphs and n-grams. A limit of 0 is off.
+
+    The defaults below are those for English; for another `language` they are those of FineWeb-2 (Penedo et al. 2025, arXiv
+    2506.20920), which turns the limits for paragraphs and for characters in lines off.
+    """
 
     name: ClassVar[str] = "quality.repetition"
 

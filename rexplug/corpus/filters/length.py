@@ -7,10 +7,14 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from rexplug.components import CorpusFilter, Document, Quantity, Verdict
+from rexplug.text.words import count_words
 
 
 class Length(CorpusFilter):
-    """Keep documents of a reasonable length, in words between white space and in characters."""
+    """Keep documents of a reasonable length, in words and in characters.
+
+    What a word is in any script, those without spaces between words included, says `rexplug.text.words`.
+    """
 
     name: ClassVar[str] = "length"
 
@@ -25,7 +29,7 @@ class Length(CorpusFilter):
 
     def judge(self, document: Document) -> Verdict:
         """Reasons: `too short`, `too long`; the score is the number of words."""
-        words = len(document.text.split())
+        words = count_words(document.text)
         characters = len(document.text)
         if words < self.min_words or characters < self.min_characters:
             return Verdict(False, "too short", words)

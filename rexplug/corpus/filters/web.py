@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import ClassVar
 
 from pydantic import Field
 
 from rexplug.components import CorpusFilter, Document, Verdict
+from rexplug.corpus.filters.by_language import ByLanguage
 from rexplug.corpus.filters.gopher import duplicates
+from rexplug.text.characters import UNSPACED_CHARACTER
+from rexplug.text.sentences import TERMINATORS, count_sentences
+from rexplug.text.words import split_words
 
 _CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
+# Without the double marks of Latin script (‼ ⁇ ‽), which C4 and datatrove do not know.
+_ENDS = frozenset(end for end in TERMINATORS if not "\u2000" <= end <= "\u2eff").union("\"'」』")
+_ELLIPSES = ("...", "。。。")
 _POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 
 
 class C4Quality(CorpusFilter):
-    """C4's rules for lines and pages, with the decisions of datatrove's filter: bad lines are removed, bad pages are dropped."""
+    """C4's rules for lines and pages, with the decisions of datatrove's filter: bad lines are removed, bad pages are dropped.
+
+    Sentences and lines may end in the terminators of any script. Words are what is between white space, and in scripts without
+    spaces what `rexplug.text.words` says. Phrases of policies are English; FineWeb-2 uses no rules of C4 for other languages.
+    """
 
     name: ClassVar[str] = "quality.c4"
 
@@ -27,7 +37,7 @@ class C4Quality(CorpusFilter):
     max_word_length: int = Field(default=1000, ge=1)
     """Lines with a longer word are removed."""
     terminal_punctuation: bool = True
-    """Remove lines that do not end in . ? ! or a quotation mark; not for pages of short lines, as shops have them."""
+    """Remove lines that do not end in . ? ! (or 。 । ؟ and the like) or in a quotation mark; not for pages of short lines."""
     remove_citations: bool = True
     """Remove [1], [edit] and [citation needed] from lines."""
     drop_lorem_ipsum: bool = True
@@ -41,20 +51,18 @@ class C4Quality(CorpusFilter):
 
     def judge(self, document: Document) -> Verdict:
         """Reasons: `lorem_ipsum`, `curly_bracket`, `too_few_sentences`, `empty`."""
-        from rexplug.corpus.text_statistics import SENTENCE
-
         kept = []
         sentences = 0
         for raw_line in document.text.splitlines():
-            line = raw_line.strip()
-            words = line.split()
-            if len(line) > self.max_word_length and any(len(word) > self.max_word_length for word in words):
+            line = whole_line = raw_line.strip()
+            if len(line) > self.max_word_length and self._has_long_word(line):
                 continue
             if self.remove_citations and "[" in line:
                 line = _CITATION.sub("", line)
-            if self.terminal_punctuation and (not line.endswith((".", "?", "!", '"', "'")) or line.endswith("...")):
+            if self.terminal_punctuation and (line[-1:] not in _ENDS or line.endswith(_ELLIPSES)):
                 continue
-            if len(words) < self.min_words_per_line:
+            least = self.min_words_per_line
+            if len(whole_line.split(maxsplit=least)) < least and len(_unspaced_words(line)) < least:
                 continue
             lower = line.lower()
             if self.drop_lorem_ipsum and "lorem ipsum" in lower:
@@ -63,10 +71,13 @@ class C4Quality(CorpusFilter):
                 continue
             if self.drop_curly_brackets and "{" in line:
                 return Verdict(False, "curly_bracket")
-            if self.remove_policy and any(phrase in lower for phrase in _POLICY):
+            if self.remove_policy and (
+                ("policy" in lower or "cookies" in lower or "of use" in lower)
+                and any(phrase in lower for phrase in _POLICY)
+            ):
                 continue
             if self.min_sentences != -1:
-                sentences += max(1, len(SENTENCE.findall(line)))
+                sentences += max(1, count_sentences(line))
             kept.append(line)
         if sentences < self.min_sentences:
             return Verdict(False, "too_few_sentences")
@@ -75,9 +86,24 @@ class C4Quality(CorpusFilter):
             return Verdict(False, "empty")
         return Verdict(True, text=text)
 
+    def _has_long_word(self, line: str) -> bool:
+        longest = self.max_word_length
+        return any(len(word) > longest for word in line.split()) and (
+            any(len(word) > longest for word in _unspaced_words(line)) or not UNSPACED_CHARACTER.search(line)
+        )
 
-class FineWebQuality(CorpusFilter):
-    """FineWeb's rules for lines, with the decisions of datatrove's filter: punctuation, short and repeated lines, lists."""
+
+def _unspaced_words(line: str) -> list[str]:
+    """The words of a line with characters of a script without spaces; none of others."""
+    return split_words(line) if not line.isascii() and UNSPACED_CHARACTER.search(line) else []
+
+
+class FineWebQuality(ByLanguage):
+    """FineWeb's rules for lines, with the decisions of datatrove's filter: punctuation, short and repeated lines, lists.
+
+    The defaults below are those for English; for another `language` they are those of FineWeb-2 (Penedo et al. 2025, arXiv
+    2506.20920), which turns the limit for short lines off.
+    """
 
     name: ClassVar[str] = "quality.fineweb"
 
@@ -100,7 +126,7 @@ class FineWebQuality(CorpusFilter):
         lines = [line for line in text.split("\n") if line.strip()]
         if not lines:
             return Verdict(False, "empty")
-        if sum(line.endswith(_terminal()) for line in lines) / len(lines) < self.min_punctuated_lines:
+        if sum(line[-1] in TERMINATORS for line in lines) / len(lines) < self.min_punctuated_lines:
             return Verdict(False, "line_punct_ratio")
         if sum(len(line) <= self.short_line for line in lines) / len(lines) > self.max_short_lines:
             return Verdict(False, "short_line_ratio")
@@ -110,11 +136,3 @@ class FineWebQuality(CorpusFilter):
         if breaks / len(text_statistics_of(document).words) > self.max_newlines:
             return Verdict(False, "list_ratio")
         return Verdict(True)
-
-
-@lru_cache(maxsize=1)
-def _terminal() -> tuple[str, ...]:
-    from datatrove.utils.text import TERMINAL_PUNCTUATION
-
-    # The common ones first: most lines end in one of them, and endswith() tries in order.
-    return (".", "!", "?", *sorted(set(TERMINAL_PUNCTUATION) - {".", "!", "?"}))

@@ -12,28 +12,33 @@ from typing import Any
 from rexplug.errors import DataError
 
 _WORD = "(yes|no|unsure)"
-_DECORATION = re.compile(r"[*_`\"'#>“”‘’]|\\boxed|(?m:^\s*```\w*\s*$)")
-"""Markdown, quotes and the like around an answer."""
-_THOUGHTS = re.compile(
-    r"<(think|thinking|thoughts?|reasoning)>.*?</\1>|\[THINK\].*?\[/THINK\]", re.IGNORECASE | re.DOTALL
-)
-_END_OF_THOUGHTS = re.compile(r".*(?:</(?:think|thinking|thoughts?|reasoning)>|\[/THINK\])", re.IGNORECASE | re.DOTALL)
-"""Many chat templates open the thoughts themselves, so that the answer has the closing tag alone."""
-_START_OF_THOUGHTS = re.compile(r"<(?:think|thinking|thoughts?|reasoning)>|\[THINK\]", re.IGNORECASE)
-_LEAD = (
-    r"(?:(?:so|therefore|thus)?,?\s*(?:the|my)?\s*(?:final\s+)?(?:answer|label|verdict|decision|classification)(?:\s+is)?"
-    r"\s*[:=-]?\s*)"
-)
-_LINE = re.compile(rf"\s*{_LEAD}?[{{(]?{_WORD}[}})]?\s*[.!]*\s*", re.IGNORECASE)
-"""A line that consists of an answer."""
-_LEADING = re.compile(rf"\s*{_LEAD}?{_WORD}\s*(?:[.!,;:(\n]|\s[-–—]\s)(.*)", re.IGNORECASE | re.DOTALL)
-"""An answer at the start, with an explanation after it."""
-_FIELD = re.compile(
-    r'"(?:final_?answer|answer|label|is_?relevant|relevant|decision|verdict|result|response|classification|output)"\s*:\s*'
-    r'(?:"(yes|no|unsure|true|false)[.!]?"|(true|false)(?=[\s,}]))',
+_LONGEST = 100_000
+"""Characters at the end of a text that are read."""
+_DECORATION = re.compile(
+    r"[*_`\"'#>“”‘’\u200b\u200e\u200f\u2060\ufeff]|\\boxed|(?m:^\s*```\w*\s*$)|(?m:^\s*[-•–—]\s+)|</?s>|<\|[a-z_]+\|>|<｜[^｜]{0,40}｜>",
     re.IGNORECASE,
 )
-"""A field of JSON with an answer, complete even if the object is not."""
+"""Markdown, quotes, list marks, and marks of chat templates (`<|im_end|>`) that a server left in it."""
+_TAGGED = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.IGNORECASE | re.DOTALL)
+_THINK = "(?:seed:)?think|thinking|thoughts?|reasoning"
+_THOUGHTS = re.compile(rf"<({_THINK})>.*?</\1>|\[THINK\].*?\[/THINK\]|◁think▷.*?◁/think▷", re.IGNORECASE | re.DOTALL)
+_END_OF_THOUGHTS = re.compile(rf"</(?:{_THINK})>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE)
+"""Many chat templates open the thoughts themselves, so that the answer has the closing tag alone."""
+_START_OF_THOUGHTS = re.compile(rf"<(?:{_THINK})>|\[THINK\]|◁think▷|<\|channel\|>analysis", re.IGNORECASE)
+_LEAD = (
+    r"(?:(?:so|therefore|thus)?,?\s*(?:the|my)?\s*(?:final\s+)?"
+    r"(?:answer|label|verdict|decision|classification|response|output|result|relevant|a(?=\s*:))(?:\s+is)?\s*[:=-]?\s*)"
+)
+_LINE = re.compile(rf"\s*{_LEAD}?[{{(\[]?{_WORD}[}})\]]?\s*[.!。！]*\s*", re.IGNORECASE)
+"""A line that consists of an answer."""
+_LEADING = re.compile(rf"\s*{_LEAD}?{_WORD}\s*(?:[.!,;:(\n。！，；：（、]|\s[-–—]\s)(.*)", re.IGNORECASE | re.DOTALL)
+"""An answer at the start, with an explanation after it."""
+_FIELD = re.compile(
+    r'["\'](?:final_?answer|answer|label|is_?relevant|relevant|decision|verdict|result|response|classification|output)["\']\s*:\s*'
+    r'(?:(["\'])(?P<quoted>yes|no|unsure|true|false)[.!]?\1|(?P<bare>yes|no|unsure|true|false)(?=[\s,}]))',
+    re.IGNORECASE,
+)
+"""A field of JSON (or of a dictionary of Python) with an answer, complete even if the object is not."""
 _MEANING = {"true": "yes", "false": "no"}
 _TEXT_KEY = "said"
 """The key of a reply's text in the cache, which keeps its name: answers that were paid for stay readable."""
@@ -60,28 +65,44 @@ class Reply:
 def read_answer(text: str) -> str | None:
     """`yes`, `no` or `unsure`; None for anything else, and for more than one of them.
 
-    Read are the word alone, the word with an explanation after it (`Yes. It sells kettles.`), a line `Answer: yes`, and a field
-    of JSON (`{"answer": "yes"`, even if the rest was cut off); each also after thoughts in `<think>` and the like. Thoughts
-    that do not end hold no answer.
+    Read are the word alone, the word with an explanation after it (`Yes. It sells kettles.`), a line `Answer: yes`, a field of
+    JSON (`{"answer": "yes"`, even if the rest was cut off), and `<answer>yes</answer>`; each also after thoughts in `<think>` and
+    the like. Thoughts that do not end hold no answer.
     """
-    text = _END_OF_THOUGHTS.sub("", _THOUGHTS.sub("", text), count=1)
+    text = text.strip()[-_LONGEST:]
+    last = _last_end(text)
+    text = _THOUGHTS.sub("", text[:last]) + text[last:]  # what is open at the last end is not searched for another
+    text = text[_last_end(text) :]
     if _START_OF_THOUGHTS.search(text):
         return None
-    if "{" in text and (fields := _FIELD.findall(text)):
-        values = {(quoted or bare).lower() for quoted, bare in fields}
+    if tagged := _TAGGED.findall(text):
+        text = tagged[-1]
+    if "{" in text and (fields := list(_FIELD.finditer(text))):
+        values = {(field["quoted"] or field["bare"]).lower() for field in fields}
         found = {_MEANING.get(value, value) for value in values}
         return found.pop() if len(found) == 1 else None
-    plain = _DECORATION.sub("", text).strip()
+    # Blanks first: models repeat them without end at times, and the patterns would try every way to divide them.
+    plain = _collapsed(_DECORATION.sub("", _collapsed(text)))
     if plain.startswith("{") and '"' in text:  # JSON that was cut off: "no" may be the beginning of "not sure"
         return None
     found = {match[1].lower() for line in plain.splitlines() if (match := _LINE.fullmatch(line))}
     leading = _LEADING.match(plain)
     if leading:
         found.add(leading[1].lower())
-        again = re.match(rf"\W*(?:or|and|but)?\W*{_WORD}\s*(?:[.!?,;:(\n]|$)", leading[2], re.IGNORECASE)
+        again = re.match(rf"\W*+(?:(?:or|and|but)\b\W*+)?{_WORD}\s*(?:[.!?,;:(\n]|$)", leading[2], re.IGNORECASE)
         if again:
             found.add(again[1].lower())
     return found.pop() if len(found) == 1 else None
+
+
+def _last_end(text: str) -> int:
+    """Where the last thoughts end; 0 if none do."""
+    return max((match.end() for match in _END_OF_THOUGHTS.finditer(text)), default=0)
+
+
+def _collapsed(text: str) -> str:
+    """The lines of a text that are not blank, with single blanks."""
+    return "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
 
 
 class AnswerFile:

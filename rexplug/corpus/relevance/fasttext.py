@@ -13,26 +13,43 @@ import os
 import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError, RexplugError
 from rexplug.recipe.schema import Classifier
+from rexplug.text.characters import BEYOND_PLAIN, mark_ranges
+from rexplug.text.fold import plain_forms
+from rexplug.text.words import split_words_and_marks
 
 RELEVANT, OTHER = "relevant", "other"
 """The two labels of the classifiers that are trained here."""
 
-_TOKEN = re.compile(r"[^\W\d_]+|\d|[$€£¥%]")
+_SIGNS = "[$€£¥%₹₩₺₽₫₪₴₸₱฿]"
+_TOKEN = re.compile(rf"[^\W\d_]+|\d|{_SIGNS}")
 
 
 def normalised(text: str) -> str:
     """Lower-case words, digits as 0 and currency signs with one blank between them; what fastText sees.
 
-    Line breaks become blanks: fastText ends an example at one, and leaving them out glues words together.
+    Line breaks become blanks: fastText ends an example at one, and leaving them out glues words together. Words of scripts without
+    spaces are divided, marks belong to their words, and full-width characters and decomposed accents become plain ones.
     """
-    return " ".join("0" if token.isdigit() else token for token in _TOKEN.findall(text.lower()))
+    lower = plain_forms(text.lower())
+    if lower.isascii() or not BEYOND_PLAIN.search(lower):
+        tokens = _TOKEN.findall(lower)
+    else:
+        words = split_words_and_marks(unicodedata.normalize("NFC", lower))
+        tokens = [token for word in words for token in _token_with_marks().findall(word)]
+    return " ".join("0" if token.isdigit() else token for token in tokens)
+
+
+@cache
+def _token_with_marks() -> re.Pattern[str]:
+    return re.compile(rf"[^\W\d_](?:[^\W\d_]|[{mark_ranges()}])*|\d|{_SIGNS}")
 
 
 def train(lines: Sequence[tuple[str, bool]], options: Classifier, *, seed: int, folder: Path) -> Path:

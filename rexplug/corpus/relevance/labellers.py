@@ -30,7 +30,7 @@ Values = Annotated[
 
 
 class LabelFile(Labeller):
-    """Labels from a file of JSON lines or CSV (.gz, .bz2 or .zst may follow).
+    """Labels from a file of JSON lines or CSV (.gz, .bz2, .zst or .xz may follow).
 
     Rows with a text are the sample themselves; rows with an id alone label documents of the sources. A row without a label is
     left out.

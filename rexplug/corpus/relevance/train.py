@@ -20,6 +20,7 @@ from rexplug.io.atomic import write_json
 from rexplug.plugins.calls import label_candidates
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Audit, Relevance
+from rexplug.text.fold import fold
 
 _FEWEST = 10
 _EXAMPLES = 10
@@ -101,15 +102,15 @@ def train_relevance(
 
 
 def _labelled(candidates: Sequence[Candidate], labels: Sequence[bool | None]) -> list[Labelled]:
-    """The labelled documents, one per distinct line; those with contradicting labels are left out."""
+    """The labelled documents, one per distinct line, accents aside; those with contradicting labels are left out."""
     by_line: dict[str, Labelled | None] = {}
     for candidate, label in zip(candidates, labels, strict=True):
         line = normalised(candidate.document.text)
         if label is None or not line:
             continue
-        before = by_line.setdefault(line, Labelled(candidate, label, line))
+        before = by_line.setdefault(folded := fold(line), Labelled(candidate, label, line))
         if before is not None and before.relevant != label:
-            by_line[line] = None
+            by_line[folded] = None
     labelled = [example for example in by_line.values() if example is not None]
     counts = (sum(example.relevant for example in labelled), sum(not example.relevant for example in labelled))
     if min(counts) < _FEWEST:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator
+from typing import IO, Any, ClassVar
 
 from rexplug.components import Document
 from rexplug.corpus.sources.charsets import content_type_charset, decoded
 from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import ERROR, Piece, broken, document
 from rexplug.corpus.sources.html import MISSING, PageSource
-from rexplug.corpus.sources.http_bodies import UndecodableBody, body_of
+from rexplug.corpus.sources.http_bodies import UndecodableBody, body_of, is_markup
 from rexplug.errors import RexplugError, one_line
-from rexplug.io.compression import READ_ERRORS, DamagedFile
+from rexplug.io.compression import COMPRESSED, READ_ERRORS, DamagedFile, decompressed
 
+_WHOLE = (".bz2", ".zst", ".xz")
+"""Endings of archives that are decompressed before their records are found; warcio decompresses gzip itself, record by record."""
+_WRONG_LENGTH = "a record whose Content-Length is wrong"
 _PAGES = ("text/html", "application/xhtml+xml")
 
 
@@ -21,26 +24,62 @@ class Warc(PageSource):
     """WARC and ARC files, plain or compressed: web pages (their main text, by trafilatura) and conversions to text."""
 
     name: ClassVar[str] = "warc"
-    suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("warc", "arc", "warc.wet") for b in ("", ".gz"))
+    suffixes: ClassVar[tuple[str, ...]] = tuple(
+        f".{a}{b}" for a in ("warc", "arc", "warc.wet") for b in ("", *COMPRESSED)
+    )
 
     def read(self, piece: Piece) -> Iterator[Document]:
-        """Yield a document per page; places are offsets of records in the file, as in crawl indexes."""
+        """Yield a document per page; places are offsets of records in the file, as in crawl indexes.
+
+        Of a file that is not compressed by gzip, or is compressed as a whole, they are offsets in the decompressed file.
+        """
+        path = piece.file.path
+        done = 0
+        with opened(path, decompress=path.lower().endswith(_WHOLE)) as raw:
+            try:
+                for number, page in self._pages(raw, piece):
+                    done = number
+                    yield from page
+                return
+            except _CompressedAsAWhole:
+                pass
+        with opened(path, decompress=False) as raw, decompressed(raw, ".gz") as file:
+            for number, page in self._pages(file, piece):
+                if number > done:
+                    yield from page
+
+    def _pages(self, raw: IO[bytes], piece: Piece) -> Iterator[tuple[int, list[Document]]]:
+        """Yield (number of the record, what it gives) of an open archive."""
         from warcio.archiveiterator import ArchiveIterator
         from warcio.exceptions import ArchiveLoadFailed
 
-        with opened(piece.file.path, decompress=False) as raw:
-            records = ArchiveIterator(raw)
-            reader = records.reader
-            reader.close_decompressor = lambda: None  # its state at the end is looked at below
-            try:
-                for record in _whole(records):
-                    if (page := self._record(record, piece, records.offset)) is not None:
-                        yield page
-            except ArchiveLoadFailed as error:
-                raise DamagedFile(one_line(error, 200)) from None
-            # warcio takes data that cannot be decompressed, and a file that breaks off, for the end.
-            if reader.decompressor is not None and not reader.decompressor.eof and reader.num_block_read:
-                raise DamagedFile("it breaks off inside a compressed record")
+        records = ArchiveIterator(raw)
+        records.INC_RECORD = ""  # its warning on standard error; counted below
+        records.loader.parse_record_stream = _refusing_cut_headers(records.loader.parse_record_stream)
+        reader = records.reader
+        reader.close_decompressor = lambda: None  # its state at the end is looked at below
+        number = num_wrong = 0
+        try:
+            for number, record in enumerate(_whole(records), 1):
+                page = self._record(record, piece, records.offset)
+                wrong = (
+                    [broken(piece.file, f"before {records.offset}", _WRONG_LENGTH)]
+                    if records.err_count > num_wrong
+                    else []
+                )
+                num_wrong = records.err_count
+                yield number, [*wrong, *([page] if page is not None else [])]
+        except ArchiveLoadFailed as error:
+            if "non-chunked gzip" in str(error):
+                raise _CompressedAsAWhole from None
+            raise DamagedFile(one_line(error, 200)) from None
+        # warcio takes data that cannot be decompressed, and a file that breaks off, for the end.
+        if reader.decompressor is not None and not reader.decompressor.eof and reader.num_block_read:
+            raise DamagedFile("it breaks off inside a compressed record")
+        if number and _limit(record) > 0:
+            raise DamagedFile(f"it breaks off inside the record at {records.offset}")
+        if not number and piece.file.size and reader.decompressor is None and reader.num_block_read:
+            raise DamagedFile("it does not begin with a record of WARC or ARC")
 
     def _record(self, record: Any, piece: Piece, offset: int) -> Document | None:
         """A record as a document; None for records that are not pages (requests, images, scripts, the crawler's notes)."""
@@ -51,7 +90,9 @@ class Warc(PageSource):
         http = record.http_headers
         content_type = (http.get_header("Content-Type") if http else headers.get_header("Content-Type")) or ""
         mime = (headers.get_header("WARC-Identified-Payload-Type") or content_type.split(";")[0]).strip().lower()
-        if mime not in _PAGES and not (kind != "response" and mime == "text/plain"):
+        # As in browsers, a response without a type is a page if it begins like one.
+        unnamed = kind == "response" and not mime
+        if mime not in _PAGES and not unnamed and not (kind != "response" and mime == "text/plain"):
             return None
         if http and http.get_statuscode() and not http.get_statuscode().startswith("2"):
             return None
@@ -60,9 +101,11 @@ class Warc(PageSource):
         except UndecodableBody as error:
             return broken(piece.file, offset, str(error))
         if len(content) > self.longest:
-            return broken(piece.file, offset, f"longer than {self.longest} bytes")
-        if record.raw_stream is not None and getattr(record.raw_stream, "limit", 0) > 0:
+            return None if unnamed else broken(piece.file, offset, f"longer than {self.longest} bytes")
+        if _limit(record) > 0:
             raise DamagedFile(f"it breaks off inside the record at {offset}")
+        if unnamed and not is_markup(content):
+            return None
         charset = content_type_charset(content_type)
         url = headers.get_header("WARC-Target-URI") or headers.get_header("uri")
         text, reason, data = (
@@ -87,9 +130,38 @@ def _whole(records: Any) -> Iterator[Any]:
             record = next(records)
         except StopIteration:
             return
-        except (ArchiveLoadFailed, RexplugError, *READ_ERRORS):
+        except (ArchiveLoadFailed, DamagedFile, RexplugError, *READ_ERRORS):
             raise
         except Exception as error:
             reason = one_line(f"{type(error).__name__}: {error}", 200)
             raise DamagedFile(f"the record after byte {records.offset} cannot be read: {reason}") from None
+        if record.format == "warc" and not record.rec_headers.headers:
+            raise DamagedFile(f"what is at {records.offset} is no record of WARC or ARC")
+        if record.format == "warc" and record.length is None:
+            raise DamagedFile(f"the record at {records.offset} has no Content-Length, so that its end cannot be found")
+        if record.format == "arc" and not str(record.rec_headers.get_header("length")).isdigit():
+            raise DamagedFile(f"what is at {records.offset} is no record of WARC or ARC")
         yield record
+
+
+def _refusing_cut_headers(parse: Callable[..., Any]) -> Callable[..., Any]:
+    """warcio's parser of records, which takes a file that ends within a header for one that ends before it."""
+
+    def checked(stream: Any, line: bytes | None = None, *rest: Any) -> Any:
+        try:
+            return parse(stream, line, *rest)
+        except EOFError:
+            if line is None:
+                raise
+            raise DamagedFile("it breaks off inside the header of its last record") from None
+
+    return checked
+
+
+def _limit(record: Any) -> int:
+    """How many bytes of a record were promised and did not come, once it was read to its end."""
+    return getattr(record.raw_stream, "limit", 0) if record.raw_stream is not None else 0
+
+
+class _CompressedAsAWhole(Exception):
+    """An archive is one gzip stream instead of one for each record."""

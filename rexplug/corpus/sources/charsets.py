@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, Annotated
+from typing import IO, Annotated, cast
 
 import webencodings
 from pydantic import AfterValidator
@@ -75,7 +75,8 @@ def declared_charsets(page: bytes) -> Iterator[str]:
         # Bytes in which a `meta` element can be read are not UTF-16, whatever it says.
         yield "utf-8" if (codec_of(label) or "").startswith("utf-16") else label
     if declaration := _XML.match(head):
-        yield declaration.group(1).decode("ascii", "replace")
+        label = declaration.group(1).decode("ascii", "replace")
+        yield "utf-8" if (codec_of(label) or "").startswith("utf-16") else label
 
 
 def decoded_page(content: bytes, charset: str | None = None) -> str:
@@ -120,6 +121,30 @@ def text_stream(raw: IO[bytes], charset: str) -> io.TextIOWrapper:
             codec, head = of_mark, head[len(mark) :]
             break
     return io.TextIOWrapper(continued(head, raw), codec, errors=_errors(codec), newline="")
+
+
+def utf8_stream(file: IO[bytes]) -> IO[bytes]:
+    """The open bytes themselves, or those of the same text in UTF-8 if they begin with a byte-order mark of UTF-16."""
+    if cast("io.BufferedReader", file).peek(2)[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return file
+    return io.BufferedReader(_Recoded(io.TextIOWrapper(file, "utf-16", errors="replace", newline="")))
+
+
+class _Recoded(io.RawIOBase):
+    """The text of a stream as UTF-8."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+
+    def readable(self) -> bool:
+        """The stream can only be read."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill the beginning of the buffer; a character has 4 bytes at most."""
+        data = self._text.read(len(buffer) // 4).encode()
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _decode(content: bytes, codec: str) -> str:

@@ -58,9 +58,16 @@ class Fields(DocumentSource):
         if not has_words or not parts:
             parts, further[ERROR] = [], reason
         text = parts[0] if len(parts) == 1 else "\n\n".join(parts)
+        if isinstance(url, list):
+            url = next((address for address in url if isinstance(address, str)), None)
         return document(
-            file, place, text, str(url) if url else None, str(own_id) if own_id is not None else None, **further
+            file, place, text, _name(url) if url else None, _name(own_id) if own_id is not None else None, **further
         )
+
+
+def _name(value: Any) -> str:
+    """An id or address as text; of a record or list its entries, since Python's form of them depends on their types."""
+    return _in_line(value) if isinstance(value, Mapping | list) else str(value)
 
 
 def column_of(name: str, columns: Collection[str]) -> str | None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from rexplug.corpus.sources.local_files import printable
+from rexplug.corpus.sources.local_files import LEFT_OUT, printable
 from rexplug.errors import DataError, RexplugError, one_line
-from rexplug.io.compression import READ_ERRORS, DamagedFile, StorageError, decompressed
+from rexplug.io.compression import COMPRESSED, READ_ERRORS, DamagedFile, StorageError, decompressed, what_begins_with
 
 _READ_SIZE = 1 << 20
 """Bytes that are asked of the disk or the store at once."""
@@ -43,12 +43,21 @@ def remote_files(pattern: str, is_wanted: Callable[[str], bool]) -> Iterator[Rem
     Raises:
         DataError: the package for this kind of store is missing, or the store does not answer.
     """
+    if "::" in pattern:
+        raise DataError(
+            f"'{pattern}' is a chain of file systems (::), which are not read; write the address of the files"
+        )
     filesystem, path = _filesystem(pattern)
     scheme = pattern.split("://", 1)[0]
     try:
         if any(sign in path for sign in "*?["):
-            files = filesystem.glob(path, detail=True)
             root = path[: min(path.index(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
+            parts = path.removeprefix(root).strip("/").split("/")
+            files = {
+                place: details
+                for place, details in filesystem.glob(path, detail=True).items()
+                if not _is_left_out(place.removeprefix(root).strip("/").split("/"), parts)
+            }
         elif filesystem.isdir(path):
             root = path
             files = {
@@ -67,6 +76,11 @@ def remote_files(pattern: str, is_wanted: Callable[[str], bool]) -> Iterator[Rem
         raise DataError(f"'{pattern}' cannot be listed: {type(error).__name__}: {error}") from None
 
 
+def _is_left_out(names: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether one of the names below the root of a glob begins with a sign of `LEFT_OUT` and no part of the glob does."""
+    return any(name[:1] == sign for name in names for sign in LEFT_OUT if not any(part[:1] == sign for part in parts))
+
+
 def _version(filesystem: Any, place: str, details: dict[str, Any]) -> str:
     keys = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "created")
     return str(next((details[key] for key in keys if details.get(key)), None) or filesystem.ukey(place))
@@ -83,6 +97,8 @@ def _filesystem(address: str) -> tuple[Any, str]:
         filesystem, path = fsspec.core.url_to_fs(address)
     except (ImportError, ValueError) as error:
         raise DataError(f"'{address}' cannot be opened: {error}") from None
+    except Exception as error:  # each kind of store has errors of its own
+        raise DataError(f"'{address}' cannot be opened: {type(error).__name__}: {one_line(error)}") from None
     return filesystem, str(path)
 
 
@@ -124,14 +140,17 @@ def opened(path: str, *, decompress: bool = True) -> Iterator[IO[bytes]]:
     """Open the bytes of a file, decompressed by its name.
 
     Raises:
-        DamagedFile: the file breaks off or cannot be decompressed, now or while it is open. (Decompressors and parsers raise errors
-            of their own that do not name the file.)
+        DamagedFile: the file breaks off or cannot be decompressed, now or while it is open, or it is compressed or Parquet and
+            its name does not say so. (Decompressors and parsers raise errors of their own that do not name the file.)
         StorageError: the disk or the store did not give the bytes: no damage of the file, so it may be tried again.
         DataError: the file is gone.
     """
     try:
-        stored = cast("IO[bytes]", io.BufferedReader(_Storage(path), _READ_SIZE))
-        with stored as raw, decompressed(raw, path if decompress else "") as file:
+        stored = io.BufferedReader(_Storage(path), _READ_SIZE)
+        if decompress and not path.lower().endswith(COMPRESSED) and (found := what_begins_with(stored.peek(6))):
+            stored.close()
+            raise DamagedFile(f"its content is {found}, which its name does not say")
+        with cast("IO[bytes]", stored) as raw, decompressed(raw, path if decompress else "") as file:
             yield file
     except StorageError:
         raise

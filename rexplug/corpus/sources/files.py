@@ -18,6 +18,7 @@ from rexplug.corpus.sources.file_io import RemoteFile, is_remote, refuse_changed
 from rexplug.corpus.sources.local_files import LEFT_OUT, LocalFile, local_files, matches_only_folders, printable
 from rexplug.errors import DataError, brief
 from rexplug.io.compression import DamagedFile
+from rexplug.io.hub import is_folder
 
 MOST_FILES = 2000
 """Files in a shard, at most."""
@@ -100,6 +101,8 @@ class FileSource(DocumentSource):
         Raises:
             DataError: the operating system refuses: a name is too long, a folder may not be read.
         """
+        if not pattern.strip():
+            raise DataError(f"{self.name}: paths: a path is empty; the current folder is '.'")
         if is_remote(pattern):
             yield from ((file.path, file) for file in remote_files(pattern, self._is_wanted))
             return
@@ -152,7 +155,7 @@ class FileSource(DocumentSource):
         """What is wrong with a pattern that no file matches."""
         if is_remote(pattern):
             return "matches no file"
-        if Path(pattern).expanduser().is_dir():
+        if is_folder(str(Path(pattern).expanduser())):
             return (
                 f"holds no file that ends in {', '.join(self.suffixes)} (names that begin with '.' or '_' are left out)"
             )

@@ -8,11 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 _MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[!?a-zA-Z]")
+_GZIP = b"\x1f\x8b\x08"
 _READ_SIZE = 1 << 16
 
 
 class UndecodableBody(Exception):
     """A body is not what its Content-Encoding says."""
+
+
+def is_markup(content: bytes) -> bool:
+    """Whether a body begins with an element, a comment or a declaration of HTML or XML."""
+    return _MARKUP.match(content) is not None
 
 
 def body_of(record: Any, most: int) -> bytes:
@@ -27,7 +33,9 @@ def body_of(record: Any, most: int) -> bytes:
     stored = _without_chunks(record, most)
     if http is None or len(stored) >= most:
         return stored
-    codings = [name.strip().lower() for name in (http.get_header("Content-Encoding") or "").split(",")]
+    codings = [*_names(http, "content-encoding"), *_names(http, "transfer-encoding")]
+    if not any(name in _DECODERS for name in codings) and stored.startswith(_GZIP):
+        codings = ["gzip"]  # crawlers and servers forget to say it; no page begins so
     content = stored
     for name in reversed(codings):
         decode = _DECODERS.get(name)  # browsers take a body under a name that they do not know as it is
@@ -36,10 +44,16 @@ def body_of(record: Any, most: int) -> bytes:
         try:
             content = decode(content, most)
         except Exception as error:
-            if _MARKUP.match(stored) or not stored:
+            if is_markup(stored) or not stored:
                 return stored
             raise UndecodableBody(f"a body that is not {name}, which its Content-Encoding says") from error
     return content
+
+
+def _names(http: Any, header: str) -> list[str]:
+    """The values of a header, which may be written several times and hold several each, in lower case."""
+    values = ",".join(value for name, value in http.headers if name.lower() == header)
+    return [name.strip().lower() for name in values.split(",")]
 
 
 class _BrotliStream:
@@ -73,7 +87,7 @@ def _without_chunks(record: Any, most: int) -> bytes:
     from warcio.bufferedreaders import ChunkedDataReader
 
     raw, http = record.raw_stream, record.http_headers
-    is_chunked = http is not None and "chunked" in (http.get_header("Transfer-Encoding") or "").lower()
+    is_chunked = http is not None and "chunked" in _names(http, "transfer-encoding")
     stream = ChunkedDataReader(raw) if is_chunked else raw
     parts, missing = [], most
     while missing > 0 and (part := stream.read(min(missing, _READ_SIZE))):

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from rexplug.components import Document
-from rexplug.corpus.sources.charsets import Charset, text_stream
+from rexplug.corpus.sources.charsets import Charset, text_stream, utf8_stream
 from rexplug.corpus.sources.fields import Fields, column_of
 from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import FileSource, InputFile, Piece, broken
 from rexplug.errors import DataError
-from rexplug.io.compression import COMPRESSED, DamagedFile
+from rexplug.io.compression import COMPRESSED, LONGEST_LINE, DamagedFile
 from rexplug.io.json_values import has_a_record_per_line, json_texts
-from rexplug.io.tabular import BadRecord, CsvReader, byte_lines, json_records, open_parquet, parquet_records
+from rexplug.io.tabular import BadQuotes, BadRecord, CsvReader, byte_lines, json_records, open_parquet, parquet_records
 
 
 class Records(Fields, FileSource):
@@ -37,9 +38,10 @@ class Records(Fields, FileSource):
 
 
 class Jsonl(Records):
-    """JSON records, plain or compressed (.gz, .bz2, .zst): a record a line, an array of records, or records over several lines.
+    """JSON records, plain or compressed (.gz, .bz2, .zst, .xz): a record a line, an array, or records over several lines.
 
-    A record that cannot be read is counted and left out alone. Arrays are read as a stream, whatever their size.
+    A record that cannot be read is counted and left out alone. Arrays are read as a stream, whatever their size. UTF-8, or UTF-16
+    with a byte-order mark.
     """
 
     name: ClassVar[str] = "jsonl"
@@ -52,7 +54,7 @@ class Jsonl(Records):
         if file.path.lower().endswith(COMPRESSED) or file.size <= self.split:
             return (Piece(file),)
         with opened(file.path) as raw:
-            if not has_a_record_per_line(raw, self.longest):
+            if utf8_stream(raw) is not raw or not has_a_record_per_line(raw, self.longest):
                 return (Piece(file),)
         starts = range(0, file.size, self.split)
         return [Piece(file, start, start + self.split if start != starts[-1] else None) for start in starts]
@@ -63,7 +65,7 @@ class Jsonl(Records):
             if piece.start or piece.stop is not None:
                 texts = byte_lines(file, self.longest, piece.start, piece.stop)
             else:
-                texts = json_texts(file, self.longest)
+                texts = json_texts(utf8_stream(file), self.longest)
             for place, record in json_records(texts):
                 if isinstance(record, BadRecord):
                     yield broken(piece.file, place, record.reason)
@@ -112,14 +114,25 @@ class Parquet(Records):
                 yield document
 
 
+def _not_a_quote(sign: str) -> str:
+    if sign in '"\r\n\0':
+        raise ValueError("a quote, a line end or NUL cannot be this character")
+    return sign
+
+
 class Csv(Records):
-    """CSV files with a header line, plain or compressed (.gz, .bz2, .zst)."""
+    """CSV files with a header line, plain or compressed (.gz, .bz2, .zst, .xz)."""
 
     name: ClassVar[str] = "csv"
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{a}{b}" for a in ("csv", "tsv") for b in ("", *COMPRESSED))
 
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    delimiter: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_not_a_quote)] | None = None
     """What separates fields, one character; a tab for .tsv and a comma otherwise if left out."""
+    quotes: bool = True
+    """Whether `"` around a field has a meaning; false for tables (many .tsv) in which quotes are characters like others."""
+    escape: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_not_a_quote)] | None = None
+    """A character that takes the meaning of the one after it; `\\` for tables that write a quote inside quotes as `\\"`, as Spark
+    and MySQL do. If left out, a quote is written twice."""
     strict: bool = True
     """Whether a quote that is not closed, or text behind a closing quote, is damage (see `damaged`). False takes quotes as
     they come: one that is not closed takes all that follows into its field."""
@@ -133,12 +146,34 @@ class Csv(Records):
         is_tsv = ".tsv" in PurePosixPath(path.lower()).suffixes
         delimiter = self.delimiter or ("\t" if is_tsv else ",")
         with opened(path) as raw, text_stream(raw, self.encoding) as file:
-            reader = CsvReader(file, delimiter, longest=self.longest, strict=self.strict)
-            if reader.columns is None:
-                return
-            self._columns(reader.columns, piece.file)
-            for number, row in enumerate(reader, 1):
-                if row.num_fields > len(reader.columns):
-                    yield broken(piece.file, number, "a row with more fields than the header")
-                else:
-                    yield self.document(row.record, piece.file, number)
+            try:
+                yield from self._rows(file, delimiter, piece.file)
+            except BadQuotes as error:
+                raise DamagedFile(
+                    f"{error}; where quotes have no meaning write `quotes: false`, where \\ stands before a quote inside of quotes "
+                    'write `escape: "\\\\"`'
+                ) from None
+
+    def _rows(self, lines: Iterable[str], delimiter: str, file: InputFile) -> Iterator[Document]:
+        # A longer field than `longest` is found below, and costs its row alone.
+        reader = CsvReader(
+            lines, delimiter, longest=max(self.longest, LONGEST_LINE), strict=self.strict, quotes=self.quotes, escape=self.escape
+        )  # fmt: skip
+        columns = reader.columns
+        if columns is None:
+            return
+        if len(columns) == 1 and not self.has_text_column(columns):
+            for sign in ";\t|,":
+                if sign in columns[0]:
+                    raise DataError(
+                        f"{file.printed_path} has no column {' or '.join(self.text)}: its fields are not separated by "
+                        f"{delimiter!r}; write `delimiter: {json.dumps(sign)}`"
+                    )
+        self._columns(columns, file)
+        for number, row in enumerate(reader, 1):
+            if row.num_fields > len(columns):
+                yield broken(file, number, "a row with more fields than the header")
+                continue
+            document = self.document(row.record, file, number)
+            too_long = len(document.text) > self.longest
+            yield broken(file, number, f"longer than {self.longest} bytes") if too_long else document

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from rexplug.corpus.structured_data.framework_state import parsed_literal, revived, stream_rows
+from rexplug.corpus.structured_data.lenient_json import LARGEST_SCRIPT, first_value, loads_leniently
 from rexplug.corpus.structured_data.values import local_name
 
-LARGEST_SCRIPT = 5_000_000
-"""Characters of a script; a longer one is not read."""
 _MOST_ITEMS = 50
 _MOST_NODES = 200_000
 _MOST_REFERENCES = 2000
-_AROUND = "\ufeff \t\r\n;"
-_OPENING = re.compile(r"<!--[^{\[]{0,1000}?-->\s*|<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/|<!\[CDATA\[")
-_CLOSING = re.compile(r"(?:-->|//\s*\]\]>|/\*\s*\]\]>\s*\*/|\]\]>)\Z")
-# A string, or what is between strings: a comment; then a comma before a closing bracket. What is not closed goes to the end, so
-# that no place is read twice.
-_STRING = r'("(?:[^"\\]|\\.)*+(?:"|\\?\Z))'
-_COMMENT = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
-_COMMA = re.compile(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
 _STATE = re.compile(
-    r"(?:window|self|globalThis)\s*(?:\.\s*|\[\s*[\"'])(__\w{2,40}__|INITIAL_STATE)(?:[\"']\s*\])?\s*=\s*(?=[{\[])"
+    r"(?:window|self|globalThis)\s*(?:\.\s*|\[\s*[\"'])(__\w{2,40}__|INITIAL_STATE)(?:[\"']\s*\])?\s*=\s*(?:JSON\.parse\(\s*(?P<quote>[\"'])|(?=[{\[]))"
 )
+_STREAM = re.compile(r"__next_f\s*(?:=[^;]{0,60}\))?\.push\(\s*(?=\[)")
+_MOST_REPAIRS = 3
 _NAMES = ("name", "title", "productName", "displayName")
 _PRICES = (
     "price",
@@ -45,49 +38,6 @@ _LEFT_OUT = re.compile(
     r"image|media|video|thumbnail|href|slug|html|related|recommend|similar|upsell|crosssell|review(?!count)|seo|tracking|analytics",
     re.I,
 )
-
-
-def loads_leniently(script: str) -> list[Any]:
-    """The JSON values in a script; without those that cannot be read.
-
-    Comments, CDATA marks, commas before closing brackets, HTML entities, line breaks inside strings and several values in a row are
-    accepted, since pages have them and search engines accept most of them.
-    """
-    if len(script) > LARGEST_SCRIPT:
-        return []
-    text = script.strip(_AROUND)
-    if opening := _OPENING.match(text):
-        text = text[opening.end() :]
-    if closing := _CLOSING.search(text[-30:]):
-        text = text[: len(text) - len(closing.group())]
-    decoder = json.JSONDecoder(strict=False)
-    values, complete = _values(decoder, text)
-    for repair in (_repaired, lambda text: _repaired(html.unescape(text))):
-        if not complete or not values:
-            values, complete = _values(decoder, repair(text))
-    return values
-
-
-def _values(decoder: json.JSONDecoder, text: str) -> tuple[list[Any], bool]:
-    """The JSON values in a row at the start of a text, and whether the whole text was read."""
-    values: list[Any] = []
-    place = 0
-    while True:
-        while place < len(text) and (text[place].isspace() or text[place] in ",;"):
-            place += 1
-        if place == len(text):
-            return values, True
-        try:
-            value, place = decoder.raw_decode(text, place)
-        except (ValueError, RecursionError):
-            return values, False
-        values.append(value)
-
-
-def _repaired(text: str) -> str:
-    for pattern in (_COMMENT, _COMMA):
-        text = pattern.sub(lambda match: match.group(1) or "", text)
-    return text
 
 
 def linked_data(scripts: list[str]) -> list[dict[str, Any]]:
@@ -142,44 +92,68 @@ def _plain(value: Any, by_id: dict[str, dict[str, Any]], path: tuple[str, ...], 
 
 
 def state_items(scripts: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
-    """Objects that look like products in `__NEXT_DATA__`, other `application/json` scripts and assignments to `window.__STATE__`.
+    """Objects that look like products in the state that JavaScript frameworks write into a page.
 
-    An object looks like a product if it has a name and a price, or a name and two of brand, article number and the like. `scripts`
-    holds (type, id, text). The least deep come first.
+    That is `__NEXT_DATA__` and other `application/json` scripts, `__NUXT_DATA__`, assignments to `window.__STATE__` (also of
+    `JSON.parse("...")`) and the stream of Next.js (`self.__next_f.push`). An object looks like a product if it has a name and a
+    price, or a name and two of brand, article number and the like. `scripts` holds (type, id, text). The least deep come first.
     """
     found: list[dict[str, Any]] = []
+    stream: list[str] = []
     for kind, name, text in scripts:
         if len(text) > LARGEST_SCRIPT:
             continue
-        if kind == "application/json" or name == "__NEXT_DATA__":
+        if kind == "application/json" or name in ("__NEXT_DATA__", "__NUXT_DATA__"):
             roots = loads_leniently(text)
-        elif not kind or "javascript" in kind:
-            roots = [value for match in _STATE.finditer(text) for value in _first_value(text, match.end())]
+            if name == "__NUXT_DATA__":
+                roots = [revived(root) for root in roots]
+        elif not kind or "javascript" in kind or kind == "module":
+            stream += _stream_parts(text)
+            roots = list(_assigned(text))
         else:
             continue
-        for root in roots:
-            for item in _products(root):
-                if len(found) < _MOST_ITEMS:
-                    found.append(item)
+        _add_products(found, roots)
+    _add_products(found, stream_rows("".join(stream)[:LARGEST_SCRIPT]))
     return found
 
 
-def _first_value(text: str, place: int) -> Iterator[Any]:
-    try:
-        yield json.JSONDecoder(strict=False).raw_decode(text, place)[0]
-    except (ValueError, RecursionError):
-        return
+def _add_products(found: list[dict[str, Any]], roots: Iterable[Any]) -> None:
+    for root in roots:
+        for item in _products(root):
+            if len(found) < _MOST_ITEMS:
+                found.append(item)
+
+
+def _assigned(text: str) -> Iterator[Any]:
+    """The values that a script assigns to variables of state."""
+    for number, match in enumerate(_STATE.finditer(text)):
+        if match["quote"]:
+            yield from parsed_literal(text, match.start("quote"))
+        else:
+            # A repair copies the rest of the script.
+            yield from first_value(text, match.end(), repair=number < _MOST_REPAIRS)
+
+
+def _stream_parts(text: str) -> Iterator[str]:
+    """The parts of Next.js's stream that a script adds."""
+    for match in _STREAM.finditer(text):
+        for value in first_value(text, match.end(), repair=False):
+            if isinstance(value, list) and len(value) > 1 and isinstance(value[1], str):
+                yield value[1]
 
 
 def _products(root: Any) -> Iterator[dict[str, Any]]:
     queue: deque[Any] = deque([root])
+    entities: dict[str, Any] = {}
     for _ in range(_MOST_NODES):
         if not queue:
             return
         value = queue.popleft()
         if isinstance(value, dict):
+            if "ROOT_QUERY" in value:  # the cache of Apollo, whose entities refer to each other by key
+                entities = value
             if _looks_like_a_product(value):
-                yield _without_assets(value)
+                yield _without_assets(value, entities)
             else:
                 queue.extend(v for k, v in value.items() if isinstance(v, dict | list) and not _LEFT_OUT.search(k))
         elif isinstance(value, list):
@@ -194,12 +168,14 @@ def _looks_like_a_product(value: dict[str, Any]) -> bool:
     return sum(value.get(key) not in (None, "", [], {}) for key in _OTHERS) >= 2
 
 
-def _without_assets(value: Any, depth: int = 0) -> Any:
-    """The object without images, related products and the like."""
+def _without_assets(value: Any, entities: Mapping[str, Any], depth: int = 0) -> Any:
+    """The object without images, related products and the like; references to entities resolved."""
     if depth > 6:
         return None
     if isinstance(value, dict):
-        return {k: _without_assets(v, depth + 1) for k, v in value.items() if not _LEFT_OUT.search(k)}
+        if isinstance(reference := value.get("__ref"), str) and reference in entities:
+            return _without_assets(entities[reference], entities, depth + 1)
+        return {k: _without_assets(v, entities, depth + 1) for k, v in value.items() if not _LEFT_OUT.search(k)}
     if isinstance(value, list):
-        return [_without_assets(v, depth + 1) for v in value[:100]]
+        return [_without_assets(v, entities, depth + 1) for v in value[:100]]
     return html.unescape(value) if isinstance(value, str) and "&" in value else value

@@ -85,11 +85,14 @@ def tokenizer_problems(name: str, config: ConfigFile, special: SpecialIds, *, re
         return [
             f"model.resize_vocabulary: '{name}' has {rows} embeddings already and the tokenizer {tokens} tokens; leave it out"
         ]
+    # mmBERT's config.json gives the id of [SEP] as that of [CLS], and the one that its tokenizer puts first as bos_token_id.
+    first = special.cls in (config.stated.get("cls_token_id"), config.stated.get("bos_token_id"))
     return [
         f"model.from: '{name}' knows [{role.upper()}] as {config[key]}, but the tokenizer as {getattr(special, role)}; "
         f"use the checkpoint's own tokenizer (tokenizer: {{from: {name}}})"
         for role, key in (("cls", "cls_token_id"), ("sep", "sep_token_id"), ("pad", "pad_token_id"))
         if config.stated.get(key) is not None and config.stated[key] != getattr(special, role)
+        if role != "cls" or not first
     ]
 
 

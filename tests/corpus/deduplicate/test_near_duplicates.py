@@ -11,7 +11,7 @@ from separate_shards import split_of
 
 from rexplug.corpus.curate import curate
 from rexplug.corpus.deduplicate.choose import choose
-from rexplug.corpus.deduplicate.confirm import EDGE
+from rexplug.corpus.deduplicate.pairs import EDGE
 from rexplug.corpus.sources import Jsonl
 from rexplug.document_files import read_documents
 from rexplug.progress import Silent
@@ -113,14 +113,14 @@ def edges(*rows):
 
 
 def test_a_chain_does_not_vanish_into_its_first_document():
-    chosen, further = choose(edges((1, 0, 0.8), (2, 1, 0.8), (3, 2, 0.8)), "first")
+    [(chosen, waiting)] = choose([edges((1, 0, 0.8), (2, 1, 0.8), (3, 2, 0.8))], [4])
     assert chosen["worse"].tolist() == [1, 3]
     assert chosen["better"].tolist() == [0, 2]
-    assert [(int(pair["worse"]), int(pair["better"])) for pair in further] == [(2, 0)]
+    assert waiting["worse"].tolist() == [2]
 
 
 def test_the_most_similar_document_that_stays_is_named():
-    chosen, _ = choose(edges((2, 0, 0.8), (2, 1, 0.9), (3, 1, 0.7), (3, 2, 1.0)), "first")
+    [(chosen, _)] = choose([edges((2, 0, 0.8), (2, 1, 0.9), (3, 1, 0.7), (3, 2, 1.0))], [4])
     assert [(int(e["worse"]), int(e["better"])) for e in chosen] == [(2, 1), (3, 1)]
 
 
@@ -138,7 +138,8 @@ def test_the_same_result_for_any_number_of_workers_and_files_that_are_merged(tmp
     assert outcome(tmp_path / "b", shards, workers=2) == expected
     monkeypatch.setattr("rexplug.corpus.deduplicate.key_files.MOST_FILES", 3)
     monkeypatch.setattr("rexplug.corpus.deduplicate.key_files.MOST_KEYS", 16)
-    monkeypatch.setattr("rexplug.corpus.deduplicate.find._GROUPS", 4)
+    monkeypatch.setattr("rexplug.corpus.deduplicate.find._MOST_GROUPS", 4)
+    monkeypatch.setattr("rexplug.corpus.deduplicate.pairs.MOST_WAITING", 5)
     assert outcome(tmp_path / "c", shards) == expected
     assert {reason for reason, *_ in expected[1].values()} == {"near-duplicate", "exact duplicate"}
 

@@ -1,5 +1,7 @@
 """What counts as an answer of a language model."""
 
+import time
+
 import pytest
 
 from rexplug.corpus.relevance.answers import AnswerFile, Reply, read_answer
@@ -35,6 +37,21 @@ from rexplug.corpus.relevance.answers import AnswerFile, Reply, read_answer
         ('{"answer": "unsure", "reason": "The doc', "unsure"),
         ('{"reason": "sells kettles", "answer": "Yes."}', "yes"),
         ("```\nyes\n```", "yes"),
+        ("yes</s>", "yes"),
+        ("No<|im_end|>", "no"),
+        ("yes<｜end▁of▁sentence｜>", "yes"),
+        ("<|channel|>analysis<|message|>yes?<|end|><|start|>assistant<|channel|>final<|message|>no", "no"),
+        ("<answer>no</answer> because yes is wrong", "no"),
+        ("◁think▷no◁/think▷yes", "yes"),
+        ("<seed:think>no</seed:think>yes", "yes"),
+        ("Response: Yes", "yes"),
+        ("A: no", "no"),
+        ("- yes", "yes"),
+        ("[no]", "no"),
+        ("No。", "no"),
+        ("\ufeffYes\u200b", "yes"),
+        ("{'answer': 'yes'}", "yes"),
+        ('{"answer": yes}', "yes"),
     ],
 )
 def test_answers_that_can_be_read(text, answer):
@@ -60,6 +77,10 @@ def test_answers_that_can_be_read(text, answer):
         "<think>Is it about shops? Yes",
         "<think>\nyes\n",
         "[THINK] answer: yes",
+        "◁think▷ yes",
+        "<|channel|>analysis<|message|>yes",
+        "<answer>yes or no</answer>",
+        "{'answer': 'ye",
         '{"answer": "ye',
         '{"answer": "no',
         '{\n  "answer": "no',
@@ -70,6 +91,33 @@ def test_answers_that_can_be_read(text, answer):
 )
 def test_anything_else_is_no_answer(text):
     assert read_answer(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "thoughts without an end " * 20_000,
+        "<think>" * 20_000,
+        "It sells." + "\n" * 200_000 + "kettles",
+        "It sells" + " " * 200_000 + "kettles",
+        "So" + " \t" * 100_000 + "the",
+        "```" * 50_000,
+        '{"answer": ' * 20_000,
+        "<answer>" * 20_000,
+    ],
+)
+def test_long_answers_take_no_time(text):
+    began = time.process_time()
+    assert read_answer(text) is None
+    assert time.process_time() - began < 2
+
+
+def test_the_end_of_a_long_answer_counts():
+    assert read_answer("<think>" + "hm, no. " * 50_000 + "</think>yes") == "yes"
+    assert read_answer("yes" + "\n " * 50_000) == "yes"
+    began = time.process_time()
+    assert read_answer("yes." + " ." * 40_000) == "yes"
+    assert time.process_time() - began < 2
 
 
 def test_replies_are_stored_and_read(tmp_path):

@@ -146,6 +146,7 @@ def choice(message, ended="stop"):
         (choice(None), "a reply without a message: Choice("),
         (json.dumps(choice({"role": "assistant", "content": "yes"})).encode()[:90], "a response that is not JSON: "),
         (b"", "a response that is not JSON: "),
+        (b"[" * 100_000, "a response that is not JSON: "),
         (b"\xff\xfe\x00", "a response that is not JSON: "),
     ],
 )
@@ -172,6 +173,9 @@ FILTERED = {
     [
         (400, {"error": FILTERED}),
         (403, {"error": {"message": "Your input was flagged", "code": 403}}),
+        (400, {"error": {"message": "Input may contain inappropriate content.", "code": "data_inspection_failed"}}),
+        (451, {}),
+        (413, b"Request Entity Too Large"),
         (
             400,
             {
@@ -256,6 +260,9 @@ def test_a_paid_answer_survives_a_failed_second_try(endpoint, context):
 def test_content_in_parts_and_a_cut_off_answer(endpoint, context):
     endpoint.script = [(200, {}, choice({"role": "assistant", "content": [{"type": "text", "text": "yes"}]}))]
     assert llm(endpoint).label(candidates("a"), context) == [True]
+    parts = [{"type": "text", "text": {"value": "yes"}}, "yes", None]  # of no protocol that is known: asked once more
+    endpoint.script = [(200, {}, choice({"role": "assistant", "content": parts}))]
+    assert llm(endpoint).label(candidates("the price"), context) == [True]
     endpoint.script = [(200, {}, choice({"role": "assistant", "content": None}, "length"))] * 2
     with pytest.raises(DataError, match="cut off before its first word; reasoning models need more answer_tokens"):
         llm(endpoint).label(candidates("b"), context)

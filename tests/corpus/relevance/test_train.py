@@ -209,3 +209,35 @@ def test_a_model_of_another_label_and_no_model(sources, tmp_path):
         RelevanceFilter()
     with pytest.raises(ValueError, match="nothing fits"):
         RelevanceFilter(at_least=0.5, below=0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("ＵＳＢ充電器 2個 ￥1,299", "usb 充電器 0 個 ¥ 0 0 0 0"),
+        ("ﾃｰﾌﾞﾙをカートに入れる", "テーブル を カート に 入れる"),
+        ("कीमत ₹१२ है", "कीमत ₹ 0 0 है"),
+        ("أضف إلى السَّلَّة", "أضف إلى السَّلَّة"),
+        ("เก้าอี้ไม้ไผ่", "เก้าอี้ ไม้ไผ่"),
+        ("don't cafe\u0301 e-mail", "don t café e mail"),
+    ],
+)
+def test_lines_hold_the_words_of_any_script(text, line):
+    assert normalised(text) == line
+
+
+def test_copies_in_another_form_are_one_example(sources, tmp_path):
+    from rexplug import Candidate, Document
+    from rexplug.corpus.relevance.train import _labelled
+
+    def labelled(pairs):
+        fill = [(f"{word} number", word == "red") for word in ("red", "blue") for _ in range(1)]
+        fill += [(f"{'x' * n} {label}", label == "yes") for n in range(1, 12) for label in ("yes", "no")]
+        rows = [*pairs, *fill]
+        documents = [Candidate("web", Document(str(n), text)) for n, (text, _) in enumerate(rows)]
+        return {example.line for example in _labelled(documents, [label for _, label in rows])}
+
+    both = labelled([("ガラスの机", True), ("カ\u3099ラスの机", True), ("Café", True), ("CAFE\u0301", True)])
+    assert {"ガラス の 机", "café"} <= both
+    assert len(both) == 26
+    assert "café" not in labelled([("Café", True), ("cafe", False)])

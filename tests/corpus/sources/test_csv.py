@@ -58,6 +58,50 @@ def test_a_delimiter_is_one_character(delimiter):
         Csv(paths="x.csv", delimiter=delimiter)
 
 
+@pytest.mark.parametrize("delimiter", ['"', "\n", "\r", "\0"])
+def test_a_delimiter_that_cannot_be_one(delimiter):
+    for option in ("delimiter", "escape"):
+        with pytest.raises(ValidationError, match="a quote, a line end or NUL cannot be this character"):
+            Csv(paths="x.csv", **{option: delimiter})
+
+
+def test_quotes_without_a_meaning(tmp_path):
+    """As MS MARCO, ESCI and many others write tables with tabs."""
+    (tmp_path / "x.tsv").write_text('id\ttext\n1\t"Best" pipe\n2\t"5 inch\n3\tpipe 5"\n4\t"all"\n')
+    assert read(Csv(paths=str(tmp_path), quotes=False)) == ['"Best" pipe', '"5 inch', 'pipe 5"', '"all"']
+    with pytest.raises(DataError, match="where quotes have no meaning write `quotes: false`"):
+        read(Csv(paths=str(tmp_path)))
+
+
+def test_quotes_that_a_backslash_escapes(tmp_path):
+    """As Spark and MySQL write tables."""
+    (tmp_path / "x.csv").write_text(rows('"a \\"5 inch\\" pipe",10', "lamp,20"))
+    assert read(Csv(paths=str(tmp_path), escape="\\")) == ['a "5 inch" pipe', "lamp"]
+    with pytest.raises(DataError) as error:
+        read(Csv(paths=str(tmp_path)))
+    assert r'where \ stands before a quote inside of quotes write `escape: "\\"`' in str(error.value)
+
+
+def test_empty_fields_beyond_the_header_are_none(tmp_path):
+    (tmp_path / "x.csv").write_text(rows("oak chair,10,", "oak table,20,,", "lamp,30,x"))
+    assert read(Csv(paths=str(tmp_path))) == ["oak chair", "oak table", ""]
+
+
+def test_a_field_that_is_too_long_costs_its_row_alone(tmp_path):
+    (tmp_path / "x.csv").write_text(rows("oak chair,10", "a" * 5000 + ",20", "lamp,30"))
+    assert read(Csv(paths=str(tmp_path), longest=1000)) == ["oak chair", "", "lamp"]
+
+
+@pytest.mark.parametrize(("sign", "written"), [(";", '";"'), ("\t", r'"\t"'), ("|", '"|"')])
+def test_another_delimiter_is_named(tmp_path, sign, written):
+    (tmp_path / "x.csv").write_text(f"text{sign}price\noak chair{sign}10\n")
+    with pytest.raises(DataError) as error:
+        read(Csv(paths=str(tmp_path)))
+    assert str(error.value) == (
+        f"{tmp_path / 'x.csv'} has no column text: its fields are not separated by ','; write `delimiter: {written}`"
+    )
+
+
 def test_the_name_of_the_file_decides_and_not_that_of_its_folder(tmp_path):
     folder = tmp_path / "shop.tsv"
     folder.mkdir()

@@ -135,6 +135,37 @@ def test_object_stores_follow_the_rule(tmp_path):
     assert ids("memory://paths", "memory://paths/part.JSONL") == ["part.JSONL:0"]
 
 
+def test_globs_in_object_stores_follow_the_rule(tmp_path):
+    store = fsspec.filesystem("memory")
+    for name in ("a.jsonl", "_temporary/0/b.jsonl", ".hidden.jsonl", "sub/.x/c.jsonl"):
+        store.pipe(f"/_globs/{name}", b'{"text": "chair"}\n')
+    assert ids("memory://_globs/**/*.jsonl") == ["a.jsonl:0"]
+    assert ids("memory://_globs/_*/**/*.jsonl") == ["_temporary/0/b.jsonl:0"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("", "jsonl: paths: a path is empty; the current folder is '.'"),
+        (" ", "jsonl: paths: a path is empty; the current folder is '.'"),
+        ("a" * 5000, "matches no file"),
+        ("zip://a.jsonl::/nowhere/x.zip", "is a chain of file systems (::), which are not read"),
+        ("zip://a.jsonl", "'zip://a.jsonl' cannot be opened: "),
+    ],
+)
+def test_paths_that_lead_nowhere_are_refused_in_a_line(pattern, message):
+    with pytest.raises(DataError) as error:
+        Jsonl(paths=pattern).check()
+    assert message in str(error.value)
+
+
+def test_a_link_to_itself_is_refused(tmp_path):
+    write(tmp_path / "x.jsonl", "chair")
+    (tmp_path / "y.jsonl").symlink_to("y.jsonl")
+    with pytest.raises(DataError, match="y.jsonl is a link to a file that does not exist"):
+        ids(tmp_path)
+
+
 def test_small_files_share_a_shard(tmp_path):
     for number in range(2500):
         (tmp_path / f"{number:04}.jsonl").write_text('{"text": "chair"}\n')

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rexplug_annealing import Constant, Cosine, Curriculum, Linear, OneMinusSqrt, Stepwise
+from rexplug_annealing import Constant, Cosine, Curriculum, Linear, OneMinusSqrt, Stepwise, Temperature
 
 ENDS = {"start": {"web": 8, "retail": 2}, "end": {"retail": 0.9, "web": 0.1}}
 
@@ -122,3 +122,71 @@ def test_schedules_write_themselves_back(schedule):
     entry = schedule.dump()
     assert entry.pop("use") == schedule.name
     assert type(schedule).model_validate(entry) == schedule
+
+
+SIZES = {"en": "1B", "de": "100M", "hi": "1M"}
+
+
+def test_temperature_takes_sources_by_a_power_of_their_size():
+    assert Temperature(tokens=SIZES, exponent=1).weights(0.3) == pytest.approx(
+        {"en": 1000 / 1101, "de": 100 / 1101, "hi": 1 / 1101}
+    )
+    assert Temperature(tokens=SIZES, exponent=0).weights(0.3) == pytest.approx(dict.fromkeys(SIZES, 1 / 3))
+    half = Temperature(tokens=SIZES, exponent=0.5).weights(0)
+    assert half["en"] / half["hi"] == pytest.approx(1000**0.5)
+
+
+def test_temperature_changes_linearly():
+    schedule = Temperature(tokens=SIZES, exponent={"start": 0.7, "end": 0.3})
+    for progress, exponent in ((0, 0.7), (0.5, 0.5), (1, 0.3), (1.5, 0.3)):
+        assert schedule.weights(progress) == pytest.approx(Temperature(tokens=SIZES, exponent=exponent).weights(0))
+
+
+def test_temperature_within_the_domain_and_within_the_rest():
+    sizes = {"en": 1000, "en_shop": 40, "de": 10, "de_shop": 10}
+    schedule = Temperature(
+        tokens=sizes, exponent=0.5, domain=["en_shop", "de_shop"], domain_share={"start": 0.3, "end": 0.9}
+    )
+    for progress, share in ((0, 0.3), (0.5, 0.6), (1, 0.9)):
+        weights = schedule.weights(progress)
+        assert list(weights) == list(sizes)
+        assert sum(weights.values()) == pytest.approx(1)
+        assert weights["en_shop"] + weights["de_shop"] == pytest.approx(share)
+        assert weights["en_shop"] / weights["de_shop"] == pytest.approx(2)
+        assert weights["en"] / weights["de"] == pytest.approx(10)
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 10**15), min_size=1),
+    st.floats(0, 1), st.floats(0, 1), st.floats(0, 1),
+)  # fmt: skip
+def test_a_lower_exponent_never_takes_from_the_smallest_source(sizes, first, second, progress):
+    low, high = sorted((first, second))
+    smallest = min(sizes, key=lambda name: sizes[name])
+    even, steep = (Temperature(tokens=sizes, exponent=exponent).weights(progress) for exponent in (low, high))
+    assert sum(even.values()) == pytest.approx(1)
+    assert even[smallest] >= steep[smallest] - 1e-12
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"domain": ["fr"], "domain_share": 0.5}, "'fr' is in domain and has no size in tokens"),
+        ({"domain": ["de"]}, "'domain' and 'domain_share' go together: write both or neither"),
+        ({"domain_share": 0.5}, "'domain' and 'domain_share' go together: write both or neither"),
+        (
+            {"domain": ["en", "de", "hi"], "domain_share": 0.5},
+            "all sources are in the domain; leave out 'domain' and 'domain_share'",
+        ),
+    ],
+)
+def test_a_domain_that_does_not_fit_the_sizes(options, message):
+    with pytest.raises(ValidationError) as error:
+        Temperature(tokens=SIZES, **options)
+    assert [problem["msg"] for problem in error.value.errors()] == [message]
+
+
+@pytest.mark.parametrize("tokens", [{}, {"en": 0}, {"en": -1}])
+def test_sizes_are_above_zero(tokens):
+    with pytest.raises(ValidationError):
+        Temperature(tokens=tokens)

@@ -218,3 +218,32 @@ def test_precision_on_real_titles():
     ]
     assert total > 4000
     assert right / total > 0.9
+
+
+@pytest.mark.parametrize(
+    ("text", "terms", "expected"),
+    [
+        (
+            "黒檀風の黒い木製テーブル、容量64GBのタブレット付き",
+            {"colour": ("黒い",), "material": ("木",), "category": ("テーブル",)},
+            [("黒い", "colour"), ("テーブル", "category"), ("64GB", "measure")],
+        ),
+        ("ノルダ製の靴", {"brand": ("ノルダ",)}, [("ノルダ", "brand")]),
+        ("โต๊ะไม้โอ๊คสีดำ", {"material": ("ไม้",), "category": ("โต๊ะ",)}, [("โต๊ะ", "category"), ("ไม้", "material")]),
+        ("काला कुल काली मेज़", {"colour": ("काला", "कल"), "category": ("मेज़",)}, [("काला", "colour"), ("मेज़", "category")]),
+        (
+            "طاولة سوداء وسوداء",
+            {"colour": ("سوداء",), "category": ("طاولة",)},
+            [("طاولة", "category"), ("سوداء", "colour")],
+        ),
+    ],
+)
+def test_terms_are_whole_words_of_any_script(text, terms, expected):
+    assert found(text, terms=terms) == expected
+
+
+def test_a_mark_belongs_to_the_value():
+    text = "रंग काला मेज़"
+    letters = [(n, n + 1) for n in range(len(text))]
+    scores = AttributeSalience(terms={"colour": ("काला",)}).score(tokenized(text, letters))
+    assert [bool(score) for score in scores] == [text.index("काला") <= n < text.index(" मेज़") for n in range(len(text))]

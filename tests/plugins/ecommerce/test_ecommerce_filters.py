@@ -4,6 +4,7 @@ from pydantic import ValidationError
 from rexplug import Document, Shard
 from rexplug.testing import check_corpus_filter
 from rexplug_ecommerce import Domains, ProductPage, Retail, SamplePages, Spam
+from rexplug_ecommerce.signals import signals
 
 SHOP = "Acme kettle KT-200, steel\nBrand: Acme\nColour: red\nPrice: $29.99. In stock, free delivery. Capacity 1.7 l."
 ESSAY = "The committee met in the old library and argued for hours about the meaning of a poem nobody had read. " * 3
@@ -21,6 +22,31 @@ def test_product_page_keeps_offers_and_gives_reasons_for_drops():
     assert (thin.keep, thin.reason) == (False, "thin product signals")
     broken = ProductPage().judge(document("\n".join(f"<div><b>{line}</b></div>&nbsp;" for line in SHOP.splitlines())))
     assert (broken.keep, broken.reason) == (False, "broken text")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "count"),
+    [
+        ("prices", "$5, € 12,50, usd 7, TRY 80, 9.99 Eur, 80 SEK, 20zł and 300円", 8),
+        ("prices", "try 80, fusd 7, x5 EUR, 20 europe, TRY it, $ and 30", 0),
+        ("buy", "Add to Basket. IN STOCK; free returns, Bestseller, money-back", 5),
+        ("buy", "restock, in stocks, add to the basket", 0),
+        ("attributes", "Brand: Acme; Colour: red, size 9\nWeight | 2", 4),
+        ("attributes", "the brand: Acme", 0),
+        ("skus", "AB-12, 9X/77-B and WH1000XM", 3),
+        ("skus", "aAB-12, AB-CD, 12-34, A1000 and WH1000xm", 0),
+        ("measures", '5 mm, 2.5kg, 1,5 l, 40%, 27" and 3 GB', 6),
+        ("measures", "x5 mm, 5 mmm, 5 MM and kg", 0),
+    ],
+)
+def test_signals_are_whole_words(kind, text, count):
+    assert getattr(signals(text), kind) == count
+
+
+def test_spam_counts_the_first_500_words_however_long_they_are():
+    text = " ".join(f"supercalifragilistic{n % 20}" for n in range(500)) + " ".join(f" word{n}" for n in range(500))
+    verdict = Spam(min_distinct=0.05).judge(document(text))
+    assert (verdict.reason, verdict.score) == ("few distinct words", 20 / 500)
 
 
 @pytest.mark.parametrize(

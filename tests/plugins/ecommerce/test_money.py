@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from rexplug_ecommerce.money import amount, currency
+from rexplug_ecommerce.money import amount, currency, written
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,34 @@ def test_prices_as_shops_write_them(text, value, code):
 )
 def test_what_is_no_price(value):
     assert amount(value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "price"),
+    [
+        ("49.9900", None, "49.99"),
+        ("49.990000", "EUR", "49.99"),
+        ("1299.000", "USD", "1299.00"),
+        ("0.125", "EUR", "0.125"),
+        ("12.500", "KWD", "12.50"),
+        ("12.545", "KWD", "12.545"),
+        ("1.299", "EUR", "1299"),
+        ("1.290.000", "VND", "1290000"),
+        (1.299, "EUR", "1.299"),
+        (49.989999999999995, "EUR", "49.99"),
+        (1300.0, "EUR", "1300.00"),
+        (1299, "EUR", "1299"),
+        ("49.00", "EUR", "49.00"),
+        ("49.9", "EUR", "49.90"),
+    ],
+)
+def test_prices_as_machines_write_them(value, code, price):
+    assert written(amount(value, code)) == price
+
+
+def test_codes_that_are_words_count_alone():
+    assert (currency("GEL"), currency("IRR"), currency("ALL")) == ("GEL", "IRR", "ALL")
+    assert (currency("9.99 all in"), currency("top 12.50"), currency("all")) == (None, None, None)
 
 
 def test_numbers_are_prices():

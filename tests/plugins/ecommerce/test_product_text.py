@@ -14,6 +14,7 @@ from rexplug.document_files import read_documents
 from rexplug.recipe.schema import Curation
 from rexplug.testing import check_corpus_filter
 from rexplug_ecommerce import ProductPage, ProductText
+from rexplug_ecommerce.product_data import page_products
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +169,41 @@ def test_formats_complete_each_other_and_the_surer_one_wins():
     product = about(page(CHAIR, row, head + script(short))).metadata["product"]
     assert (product["price"], product["currency"], product["brand"]) == ("249.90", "EUR", "Other")
     assert product["attributes"] == {"Seat height": "42 cm"}
+
+
+def price_of(offers):
+    data = structured_data(page(CHAIR, head=script({"@type": "Product", "name": CHAIR.name, "offers": offers})))
+    product = page_products(data)[0]
+    return product.price, product.currency
+
+
+EURO = {"priceCurrency": "EUR"}
+PER_100_ML = {"price": "1.99", "referenceQuantity": {"value": "100", "unitCode": "MLT"}, **EURO}
+
+
+@pytest.mark.parametrize(
+    "offers",
+    [
+        {
+            "priceSpecification": [
+                {"priceType": "https://schema.org/ListPrice", "price": 59, **EURO},
+                {"price": 39.99, **EURO},
+            ]
+        },
+        {"priceSpecification": [{"priceType": "StrikethroughPrice", "price": 59, **EURO}, {"price": 39.99, **EURO}]},
+        {"priceSpecification": [PER_100_ML, {"price": "39.99", **EURO}]},
+        {"priceSpecification": {"priceType": "https://schema.org/ListPrice", "price": "39.9900", **EURO}},
+        {"price": {"@type": "MonetaryAmount", "value": "39.99", "currency": "EUR"}},
+        {"@type": "AggregateOffer", "lowPrice": "39,99", **EURO},
+    ],
+)
+def test_the_price_of_an_offer_is_what_the_product_costs(offers):
+    assert price_of(offers) == ("39.99", "EUR")
+
+
+def test_types_in_any_case_and_numbers_that_lost_their_zeros():
+    data = structured_data(page(CHAIR, head=script({"@type": "product", "name": CHAIR.name, "gtin12": 36000291452})))
+    assert page_products(data)[0].gtin == "036000291452"
 
 
 def test_codes_with_a_wrong_check_digit_and_placeholders_are_no_gtin():

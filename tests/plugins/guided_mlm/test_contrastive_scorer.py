@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 import rexplug
 from rexplug_guided_mlm import Contrastive
@@ -43,6 +44,34 @@ def test_words_that_mark_the_domain_are_salient_and_shared_ones_are_not(tmp_path
     assert scores.dtype == np.uint8
     found = {word for word, score in zip(words, scores, strict=True) if score}
     assert found == {"Waterproof", "jacket", "free", "shipping"}
+
+
+def test_each_language_is_compared_with_itself(tmp_path):
+    german = ["Die wasserdichte Jacke und versandkostenfrei", "Die wasserdichten Stiefel und versandkostenfrei"] * 80
+    general_german = ["Der Fluss und die alte Stadt", "Die alte Stadt und der Minister"] * 10
+    scorer = Contrastive(domain=("shop_en", "shop_de"), general=("web_en", "web_de"), share=1.0, prior=30, at_least=2)
+    assert scorer.needed_sources() == ("shop_en", "web_en", "shop_de", "web_de")
+    sources = {"shop_en": RETAIL, "web_en": GENERAL, "shop_de": german, "web_de": general_german}
+    pairs = scorer.fit(corpus(tmp_path, **sources))
+    line = "The waterproof jacket free. Die wasserdichte Jacke und versandkostenfrei"
+    found = {
+        word for word, value in zip(line.replace(".", " .").split(), pairs.score(tokenized(line)), strict=True) if value
+    }
+    assert found == {"waterproof", "jacket", "free", "wasserdichte", "Jacke", "versandkostenfrei"}
+    # All together, with more German in the shops than elsewhere, the words of the language itself would count.
+    (tmp_path / "pooled").mkdir()
+    pooled = Contrastive(domain="shop", general="web", share=1.0, prior=30, at_least=2).fit(
+        corpus(tmp_path / "pooled", shop=RETAIL + german, web=GENERAL + general_german)
+    )
+    assert pooled.score(tokenized("und"))[0] > 0
+    again = Contrastive.model_validate({key: value for key, value in pairs.dump().items() if key != "use"})
+    assert again == pairs
+
+
+@pytest.mark.parametrize(("domain", "general"), [(("a", "b"), ("c",)), ("a", ("c",)), (("a",), "c"), ((), ())])
+def test_lists_of_sources_go_together(domain, general):
+    with pytest.raises(ValidationError, match="two sources, or two lists of as many sources, pair by pair"):
+        Contrastive(domain=domain, general=general)
 
 
 def test_the_fitted_scorer_comes_back_from_its_options(tmp_path):
@@ -167,3 +196,49 @@ def test_on_real_text_words_of_the_domain_are_salient_and_general_ones_are_not(t
 
     # On documents that were not counted.
     assert salient(shop[half:]) > 4 * salient(wiki[1000:])
+
+
+SCRIPTS = {
+    "Japanese": (
+        ["防水ジャケットを送料無料でお届けします", "人気の防水ブーツ、送料無料です"],
+        ["古い町で川が流れています", "大臣は町の歴史を話しました"],
+        "古い町で防水ジャケットが送料無料",
+        {"防水", "ジャケット", "送料", "無料"},
+    ),
+    "Thai": (
+        ["แจ็คเก็ตกันน้ำราคาถูกจัดส่งฟรี", "รองเท้ากันน้ำจัดส่งฟรีทั่วประเทศ"],
+        ["แม่น้ำไหลผ่านเมืองเก่า", "รัฐมนตรีพูดถึงเมืองเก่า"],
+        "เมืองเก่าจัดส่งฟรี",
+        {"จัด", "ส่ง", "ฟรี"},
+    ),
+    "Arabic": (
+        ["معطف مقاوم للماء مع شحن مجاني", "حذاء مقاوم للماء مع شحن مجاني اليوم"],
+        ["يمر النهر عبر المدينة القديمة", "قال الوزير إن المدينة القديمة جميلة"],
+        "المدينة القديمة: شحن مجاني",
+        {"شحن", "مجاني"},
+    ),
+    "Hindi": (
+        ["पानी से बचाने वाली जैकेट मुफ़्त डिलीवरी के साथ", "जूते मुफ़्त डिलीवरी के साथ ख़रीदें"],
+        ["पुराने शहर से नदी बहती है", "मंत्री ने पुराने शहर की बात की"],
+        "पुराने शहर में मुफ़्त डिलीवरी",
+        {"मुफ़्त", "डिलीवरी"},
+    ),
+}
+
+
+@pytest.mark.parametrize("language", SCRIPTS)
+def test_scores_follow_the_words_of_any_script(tmp_path, language):
+    retail, general, text, salient = SCRIPTS[language]
+    scorer = Contrastive(domain="retail", general="web", share=1.0, prior=10, at_least=1.0)
+    scorer = scorer.fit(corpus(tmp_path, retail=retail * 40, web=general * 40))
+    letters = np.array([[n, n + 1] for n in range(len(text))], np.uint32)
+    document = rexplug.TokenizedDocument(
+        "1", text, np.zeros(len(text), np.uint32), letters, np.ones(len(text), np.bool_)
+    )
+    scores = scorer.score(document)
+    starts, ends = document.word_bounds()
+    words = list(zip(starts.tolist(), ends.tolist(), strict=True))
+    assert all(len(set(scores[start:end].tolist())) == 1 for start, end in words), "a word has one score"
+    assert {text[start:end] for start, end in words if scores[start]} == salient
+    assert not scores[[n for n in range(len(text)) if not any(a <= n < b for a, b in words)]].any()
+    assert {text[reason.start : reason.end] for reason in scorer.explain(document)} == salient

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packed_rows import guided, row
 
+from rexplug import TokenBatch
 from rexplug_guided_mlm import Span, WholeWord
 
 rows = st.builds(
@@ -102,3 +103,31 @@ def test_span_lengths_are_geometric_in_words():
     # At 2 % few spans touch. Chances of 1, 2, 3 and 4 words at p = 0.5, cut at 4: 1/2, 1/4, 1/8, 1/8.
     found = np.bincount(lengths, minlength=5)[1:5] / len(lengths)
     assert found == pytest.approx([0.5, 0.25, 0.125, 0.125], abs=0.04)
+
+
+TEXTS_OF_SCRIPTS = {
+    "Japanese": "軽くて丈夫な木製テーブルを送料無料でお届けします",
+    "Thai": "โต๊ะไม้โอ๊คแข็งแรงและน้ำหนักเบาจัดส่งฟรี",
+    "Hindi": "हल्की और मज़बूत लकड़ी की मेज़ मुफ़्त डिलीवरी के साथ",
+    "Arabic": "طَاوِلَة خشبية خفيفة ومتينة مع شحن مجاني",
+}
+
+
+@pytest.mark.parametrize("language", TEXTS_OF_SCRIPTS)
+@pytest.mark.parametrize("policy", [WholeWord(rate=0.3), Span(rate=0.3)], ids=["whole words", "spans"])
+def test_words_of_any_script_are_masked_whole(language, policy):
+    from rexplug.text.words import word_spans, word_starts
+
+    text = TEXTS_OF_SCRIPTS[language]
+    # Each byte is a token, as in byte-level BPE that has learnt nothing of the script.
+    places = np.repeat(np.arange(len(text)), [len(letter.encode()) for letter in text])
+    starts = word_starts(text, np.column_stack([places, places + 1]))
+    maskable = np.ones(len(places), np.bool_)
+    batch = TokenBatch(
+        np.arange(len(places)), np.array([0, len(places)]), maskable, {"word_start": starts.astype(np.uint8)}
+    )
+    for seed in range(20):
+        chosen = policy.choose(batch, 0.0, np.random.default_rng(seed))
+        shares = [chosen[(places >= start) & (places < end)].mean() for start, end in word_spans(text)]
+        assert sum(0 < share < 1 for share in shares) <= 1, "all but the last word are masked whole"
+        assert 1 in shares
