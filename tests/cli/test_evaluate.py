@@ -74,6 +74,8 @@ def test_any_models_on_the_same_items(model, tmp_path):
     again = call(*command)
     assert again.stdout == done.stdout
     assert (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns == before, "nothing is computed twice"
+    call(*command, "--fresh", "--only", "classification.toy")
+    assert (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns > before
 
 
 def test_how_models_are_used_is_said_on_the_command_line(model, tmp_path):

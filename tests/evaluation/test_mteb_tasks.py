@@ -97,8 +97,14 @@ def prompted(model_folder):
 
 
 def measure(evaluator, encoder, tmp_path):
+    class Loaded(ModelSpec):
+        """The model that is loaded already."""
+
+        def load(self, tokenizer=None):
+            return encoder
+
     return evaluate(
-        [evaluator], lambda: encoder, EvaluationData({}, 1), name="m", folder=tmp_path / "out", progress=Silent()
+        [evaluator], Loaded("m", str(encoder.folder)), EvaluationData({}, 1), name="m", folder=tmp_path / "out", progress=Silent()
     )[evaluator.label]  # fmt: skip
 
 
