@@ -26,7 +26,7 @@ from rexplug.components import (
     TaggingTask,
 )
 from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError, brief
-from rexplug.evaluation.identity import model_identity, result_key
+from rexplug.evaluation.identity import computed_by, model_identity, result_key
 from rexplug.io.atomic import remove, write_json, write_text
 from rexplug.io.file_content import content_hashes, files_below
 from rexplug.plugins.calls import evaluate_model, owner, score_document
@@ -276,6 +276,7 @@ def _measure(
         "moment": name,
         "revision": model.revision,
         "key": key,
+        "computed_by": computed_by(evaluator),
     }
     if model.precision is not None:
         content["precision"] = model.precision

@@ -106,10 +106,15 @@ def model_identity(spec: ModelSpec, tokenizer: Path | None = None) -> dict[str, 
 def result_key(identity: Mapping[str, Any], evaluator: Evaluator, data_hash: str) -> str:
     """Hash of all that decides a result: model, evaluator with its options, code and files, data, core and libraries."""
     content = [
-        FORMAT, identity, evaluator.dump(), PluginCode({}).of([evaluator]), evaluation_code(), library_versions(), data_hash,
+        FORMAT, identity, evaluator.dump(), computed_by(evaluator), data_hash,
         content_hashes([*input_files(evaluator), *option_files([evaluator])]),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def computed_by(evaluator: Evaluator) -> dict[str, str]:
+    """Hashes of the code that computes a result (the core's and the plugins'), and versions of libraries."""
+    return {**evaluation_code(), **PluginCode({}).of([evaluator]), **library_versions()}
 
 
 def _plain(value: Any) -> Any:

@@ -249,6 +249,11 @@ def _cell(model: ModelResults, reference: ModelResults, name: str, key: str, not
         notes.append(
             f"{name} ran with other options on {model.label} than on {reference.label}; compared on common items."
         )
+    if reference.results.get(name, {}).get("computed_by") != result.get("computed_by"):
+        notes.append(
+            f"{name} was computed by other code, or with other versions of libraries, on {model.label} than on "
+            f"{reference.label}; evaluate both again."
+        )
     try:
         training_runs = min(model.training_runs, reference.training_runs)
         return replace(cell, difference=compare(scores, reference_scores, _SEED, training_runs=training_runs))

@@ -256,3 +256,13 @@ def test_models_that_were_evaluated_in_bf16_are_named(tmp_path, low, formats, no
         write_json(path, {**json.loads(path.read_text()), "precision": precision})
     comparison = compare_models(find_all([str(tmp_path / "a"), str(tmp_path / "b")]))
     assert list(comparison.notes) == ([] if note is None else [note])
+
+
+def test_results_of_different_code_are_named(tmp_path, low):
+    for label, version in (("a", "2.11.0"), ("b", "2.12.0"), ("c", "2.11.0")):
+        path = write(tmp_path / label, low) / "toy.search.json"
+        write_json(path, {**json.loads(path.read_text()), "computed_by": {"rexplug": "1f", "torch": version}})
+    notes = compare_models(find_all([str(tmp_path / label) for label in "abc"])).notes
+    assert notes == [
+        "toy.search was computed by other code, or with other versions of libraries, on b than on a; evaluate both again."
+    ]
