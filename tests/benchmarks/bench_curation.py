@@ -42,6 +42,7 @@ from rexplug.corpus.sources import Jsonl
 from rexplug.document_files import read_documents
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.recipe.schema import Curation
+from rexplug.text.fold import has_other_script
 from rexplug_ecommerce.product_page import ProductPage
 from rexplug_ecommerce.spam import Spam
 
@@ -118,8 +119,8 @@ def ours(file: Path, folder: Path) -> set[str]:
     return {document.id for document in read_documents(folder / "work" / "passed")}
 
 
-def same_signatures(theirs: Path, own: Path) -> bool:
-    """Whether each bucket of datatrove's signatures has the keys of our file, for the same rows."""
+def different_signatures(theirs: Path, own: Path) -> set[int]:
+    """The rows of kept documents whose keys in our file are not those of datatrove's signatures."""
     from rexplug.corpus.deduplicate.key_files import KeyFile
     from rexplug.corpus.deduplicate.keys import FIRST_BUCKET, num_columns
     from rexplug.corpus.deduplicate.minhash import bucket_keys
@@ -127,14 +128,14 @@ def same_signatures(theirs: Path, own: Path) -> bool:
     options = Curation().minhash
     kind = np.dtype([("signature", "<u8", options.hashes), ("row", "<u4")])
     keys = KeyFile(own, num_columns(Curation()))
+    different: set[tuple[int, ...]] = set()
     for bucket in range(options.buckets):
         (path,) = (theirs / f"bucket_{bucket:03d}").iterdir()
-        stock = np.sort(np.fromfile(path, kind), order="row")
-        ours_ = np.sort(keys.read(FIRST_BUCKET + bucket, 0, int(keys.counts[FIRST_BUCKET + bucket])), order="place")
-        same = np.column_stack([ours_["high"], ours_["low"]]) == bucket_keys(stock["signature"])
-        if stock["row"].tolist() != ours_["place"].tolist() or not same.all():
-            return False
-    return True
+        stock = np.fromfile(path, kind)
+        ours_ = keys.read(FIRST_BUCKET + bucket, 0, int(keys.counts[FIRST_BUCKET + bucket]))
+        of_stock = zip(stock["row"].tolist(), *bucket_keys(stock["signature"]).T.tolist(), strict=True)
+        different |= set(of_stock) ^ set(zip(*(ours_[name].tolist() for name in ("place", "high", "low")), strict=True))
+    return {row for row, *_ in different}
 
 
 def memory(file: Path, folder: Path) -> None:
@@ -228,7 +229,12 @@ def compare(file: Path, folder: Path, number: int, rounds: int, *, spacy: bool) 
         )
     print(f"kept sets of 'datatrove, regex' and rexplug equal: {kept['datatrove, regex'] == kept['rexplug']}")
     (own,) = (folder / "rexplug" / "work" / "keys").iterdir()
-    print(f"MinHash signatures equal: {same_signatures(folder / 'datatrove, regex' / 'signatures', own)}")
+    different = different_signatures(folder / "datatrove, regex" / "signatures", own)
+    texts = [document.text for document in read_documents(folder / "rexplug" / "work" / "passed")]
+    other = sum(has_other_script(texts[row].lower()) for row in different)
+    print(
+        f"MinHash signatures equal for {len(texts) - len(different)} of {len(texts)} documents; {other} others have other scripts"
+    )
 
 
 if __name__ == "__main__":
