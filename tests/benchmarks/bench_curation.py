@@ -233,7 +233,8 @@ def compare(file: Path, folder: Path, number: int, rounds: int, *, spacy: bool) 
     texts = [document.text for document in read_documents(folder / "rexplug" / "work" / "passed")]
     other = sum(has_other_script(texts[row].lower()) for row in different)
     print(
-        f"MinHash signatures equal for {len(texts) - len(different)} of {len(texts)} documents; {other} others have other scripts"
+        f"MinHash signatures equal for {len(texts) - len(different)} of {len(texts)} documents; "
+        f"of the others, with letters of other scripts: {other}"
     )
 
 

@@ -52,7 +52,7 @@ class SortedFiles:
 
     def of_shards(self, first: int, stop: int) -> NDArray[np.void]:
         """The records of which the field is a place in the shards `first` to `stop`; not sorted."""
-        pieces = [self._none]
+        pieces: list[NDArray[np.void]] = [self._none]
         for known in self._known:
             low, high = shard_bounds(known[self._field], first, stop)
             if high > low:
