@@ -135,8 +135,8 @@ def text_language(words: Iterable[str]) -> str | None:
     """
     counts: Counter[str] = Counter()
     languages = _languages_of_words()
-    for word in set(words):
-        counts.update(languages.get(word, ()))
+    for word in languages.keys() & set(words):
+        counts.update(languages[word])
     (first, number), *others = [*counts.most_common(2), ("", 0)]
     return first if number >= _FEWEST_COMMON and number > others[0][1] else None
 
