@@ -119,8 +119,8 @@ def ours(file: Path, folder: Path) -> set[str]:
     return {document.id for document in read_documents(folder / "work" / "passed")}
 
 
-def different_signatures(theirs: Path, own: Path) -> set[int]:
-    """The rows of kept documents whose keys in our file are not those of datatrove's signatures."""
+def other_signatures(theirs: Path, own: Path) -> set[int]:
+    """The rows of the documents kept for which a bucket of datatrove's signatures has another key than our file, or none."""
     from rexplug.corpus.deduplicate.key_files import KeyFile
     from rexplug.corpus.deduplicate.keys import FIRST_BUCKET, num_columns
     from rexplug.corpus.deduplicate.minhash import bucket_keys
@@ -128,14 +128,17 @@ def different_signatures(theirs: Path, own: Path) -> set[int]:
     options = Curation().minhash
     kind = np.dtype([("signature", "<u8", options.hashes), ("row", "<u4")])
     keys = KeyFile(own, num_columns(Curation()))
-    different: set[tuple[int, ...]] = set()
+    others: set[int] = set()
     for bucket in range(options.buckets):
         (path,) = (theirs / f"bucket_{bucket:03d}").iterdir()
         stock = np.fromfile(path, kind)
         ours_ = keys.read(FIRST_BUCKET + bucket, 0, int(keys.counts[FIRST_BUCKET + bucket]))
-        of_stock = zip(stock["row"].tolist(), *bucket_keys(stock["signature"]).T.tolist(), strict=True)
-        different |= set(of_stock) ^ set(zip(*(ours_[name].tolist() for name in ("place", "high", "low")), strict=True))
-    return {row for row, *_ in different}
+        pairs = zip(stock["row"].tolist(), map(tuple, bucket_keys(stock["signature"]).tolist()), strict=True)
+        own_pairs = zip(
+            ours_["place"].tolist(), zip(ours_["high"].tolist(), ours_["low"].tolist(), strict=True), strict=True
+        )
+        others.update(row for row, _ in set(pairs) ^ set(own_pairs))
+    return others
 
 
 def memory(file: Path, folder: Path) -> None:
@@ -229,12 +232,12 @@ def compare(file: Path, folder: Path, number: int, rounds: int, *, spacy: bool) 
         )
     print(f"kept sets of 'datatrove, regex' and rexplug equal: {kept['datatrove, regex'] == kept['rexplug']}")
     (own,) = (folder / "rexplug" / "work" / "keys").iterdir()
-    different = different_signatures(folder / "datatrove, regex" / "signatures", own)
+    others = other_signatures(folder / "datatrove, regex" / "signatures", own)
     texts = [document.text for document in read_documents(folder / "rexplug" / "work" / "passed")]
-    other = sum(has_other_script(texts[row].lower()) for row in different)
+    scripts = sum(has_other_script(texts[row]) for row in others)
     print(
-        f"MinHash signatures equal for {len(texts) - len(different)} of {len(texts)} documents; "
-        f"of the others, with letters of other scripts: {other}"
+        f"MinHash signatures equal for {len(texts) - len(others)} of {len(texts)} documents; {scripts} of the others have letters "
+        "of other scripts than Latin, Greek and Cyrillic"
     )
 
 
