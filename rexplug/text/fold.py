@@ -33,7 +33,24 @@ _ACCENTS = (
     "\u2de0-\u2dff\ua66f\ua674-\ua67d\ua69e\ua69f\ufe00-\ufe0f\ufe20-\ufe2f"
 )
 _ENCLOSING = "\u20dd-\u20e0\u20e2-\u20e4"
-_INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\U000e0000-\U000e0fff"
+)
+"""Invisible characters (Unicode's Default_Ignorable_Code_Point), among them the selectors of variants of Han characters."""
+_PLAIN_LETTERS = str.maketrans(
+    {
+        "\u0142": "l",  # the stroke of these letters does not decompose, as accents do
+        "\u00f8": "o",
+        "\u0111": "d",
+        "\u0127": "h",
+        "\u0167": "t",
+        "\u0131": "i",  # dotless i, whose capital is that of i
+        "\u0649": "\u064a",  # Arabic yeh without dots, as Egypt writes it at the end of words
+        "\u06cc": "\u064a",  # Persian yeh and kaf, which Arabic keyboards lack
+        "\u06a9": "\u0643",
+    }
+)
 _LEFT_OUT = re.compile(f"[{_ACCENTS}{_ENCLOSING}{_INVISIBLE}]+")
 ACCENTS = re.compile(f"[{_ACCENTS}]+")
 """Accents of a decomposed text."""
@@ -110,7 +127,7 @@ def _fold_few(characters: str) -> str:
 def _fold(text: str) -> str:
     # Folding the case can bring characters that decompose, and decomposition capitals that fold.
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    plain = _LEFT_OUT.sub("", decomposed)
+    plain = _LEFT_OUT.sub("", decomposed).translate(_PLAIN_LETTERS)
     return plain if plain.isascii() else unicodedata.normalize("NFC", _DIGIT.sub(_ascii_digit, plain))
 
 
