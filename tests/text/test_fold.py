@@ -11,7 +11,9 @@ from rexplug.text.fold import fold, fold_with_places, folded_words
 TEXTS = st.text(
     st.one_of(
         st.characters(exclude_categories=["Cs"]),
-        st.sampled_from("東京ガがｶﾞヴไม้เก้าี่हिन्दी한글éÉßİıłŁøđΣςſﬁ½①ﷺ٣ـَىیک\U000e0100\u3164\u0301\u0345\u200d\u00ad_'-a1 \n"),
+        st.sampled_from(
+            "東京ガがｶﾞヴไม้เก้าี่हिन्दी한글éÉßİıłŁøđΣςſﬁ½①ﷺ٣ـَىیک\U000e0100\u3164\u0301\u0345\u200d\u00ad_'-a1 \n"
+        ),
     ),
     max_size=30,
 )

@@ -1,4 +1,4 @@
-"""The main text of a page by trafilatura, without two of its faults: lost joiners, and short pages given twice."""
+"""The main text of a page by trafilatura, without some of its faults: lost joiners, short pages given twice."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ def main_text(page: str, options: dict[str, Any]) -> str:
 
     trafilatura removes characters that are not printable, among them the joiners inside Persian and Indic words and emoji, so
     other characters stand for these meanwhile. Of a page whose text has fewer than 250 characters, which is a good deal in Chinese
-    or Japanese, it collects the paragraphs a second time; what the page does not repeat is not repeated.
+    or Japanese, it collects the paragraphs a second time; what the page does not repeat is not repeated. What it takes for the
+    main text depends on lengths, so the page is read in NFC.
     """
+    page = unicodedata.normalize("NFC", page)
     stand_in = _JOINERS.search(page) is not None and not any(letter in page for letter in _STAND_INS.values())
     text = trafilatura.extract(_JOINERS.sub(_stand_in, page) if stand_in else page, **options) or ""
     if stand_in:

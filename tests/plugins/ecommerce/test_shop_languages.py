@@ -177,6 +177,8 @@ def test_a_file_of_the_users_own(tmp_path):
         ("buy: [a]", "name: Field required"),
         ("name: A\nbuy: a", "buy: Input should be a valid tuple"),
         ("name: A\nbuy: [a, b, a]", "buy: 'a' is there twice; leave one"),
+        ("name: A\nspam: ['*']", "spam.0: '*' has no letter, digit or sign to look for"),
+        ("name: A\nfields: {brand: ['\u200b']}", "fields.brand.0: '\\u200b' has no letter, digit or sign to look for"),
         ("name: A\nbuy: [a, '']", "buy.1: String should have at least 1 character"),
         ("name: A\nbuy: ['a  b']", "buy: 'a  b' has white space at an end or more than one blank; write one blank between words"),
         ("name: A\nfields: {colour: [a]}", "fields.colour.[key]: Input should be 'brand', 'sku', "),
