@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share."""
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -16,6 +17,16 @@ def _own_measurements(tmp_path_factory):
         del os.environ["REXPLUG_CACHE"]
     else:
         os.environ["REXPLUG_CACHE"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hear_sighup():
+    """Under nohup, processes ignore SIGHUP and so would those that tests start."""
+    before = signal.getsignal(signal.SIGHUP)
+    if before == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -196,8 +197,8 @@ class QueryClassification(_OnTable):
 class AttributeTagging(_OnTable):
     """Brand, colour, size and other attributes in product titles: a token classification fine-tune, F1 over exact spans.
 
-    Rows hold `input` (the title) and `target_scores` (attribute -> value -> 1), as in AE-110K and OA-Mine; a value is
-    marked where it first occurs in the title; `n/a` is not a value.
+    Rows hold `input` (the title) and `target_scores` (attribute -> value -> 1), as in AE-110K and OA-Mine; a value is marked
+    where it first occurs in the title as whole words, or else the words that it is a part of; `n/a` is not a value.
     """
 
     name: ClassVar[str] = "ecommerce.attribute_tagging"
@@ -205,8 +206,8 @@ class AttributeTagging(_OnTable):
 
     attributes: int = Field(default=12, ge=1)
     """How many attributes are used: the most frequent ones."""
-    tuning: FineTuning = FineTuning(max_tokens=64, steps=100)
-    """Budget of the fine-tune."""
+    tuning: FineTuning = FineTuning(max_tokens=None, steps=100)
+    """Budget of the fine-tune. Titles are read whole: a tag that is cut off counts as missed, whatever the model knows."""
 
     def task(self) -> TaggingTask:
         """Titles with the spans of their attributes by split."""
@@ -226,14 +227,31 @@ class AttributeTagging(_OnTable):
 def _spans(text: str, targets: Mapping[str, Mapping[str, Any]]) -> list[tuple[int, int, str]]:
     """The spans of the values; longer ones are placed first, so that `red` does not cut `red patent`, and spans do not overlap."""
     spans: list[tuple[int, int, str]] = []
-    values = [(value, attribute) for attribute, names in targets.items() for value in names if value and value != "n/a"]
+    written = [(value.strip(), attribute) for attribute, names in targets.items() for value in names]
+    values = [(value, attribute) for value, attribute in written if value and value != "n/a"]
     for value, attribute in sorted(values, key=lambda pair: -len(pair[0])):
-        start = text.find(value)
-        while start >= 0 and any(start < b and start + len(value) > a for a, b, _ in spans):
-            start = text.find(value, start + 1)
-        if start >= 0:
-            spans.append((start, start + len(value), attribute))
+        found = [_whole_words(text, match.start(), match.end()) for match in re.finditer(re.escape(value), text)]
+        free = [(start, end) for start, end in found if not any(start < b and end > a for a, b, _ in spans)]
+        if free:
+            # The first place where the value is not a part of a longer word, or else the first one.
+            start, end = min(free, key=lambda place: place[1] - place[0])
+            spans.append((start, end, attribute))
     return sorted(spans)
+
+
+def _whole_words(text: str, start: int, end: int) -> tuple[int, int]:
+    """A span widened to whole words and numbers (`Men` in `Mens Jersey` to `Mens`), which are all that tokens may be."""
+
+    def joined(index: int) -> bool:
+        one, other = text[index - 1], text[index]
+        letters = one.lower() != one.upper() and other.lower() != other.upper()
+        return letters or (one.isdigit() and other.isdigit())
+
+    while start > 0 and joined(start):
+        start -= 1
+    while end < len(text) and joined(end):
+        end += 1
+    return start, end
 
 
 def _split(name: str, keyed: Sequence[tuple[str, Example]]) -> ExampleTask:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -122,10 +122,15 @@ def finder_for(text: str, codes: tuple[str, ...], files: tuple[Path, ...], kinds
         DataError: a file cannot be read.
     """
     if not codes or "en" in codes:
-        # Words of scripts without spaces stay together here: dividing them takes longer than all else, and none is English.
-        words = _LETTERS.findall(text[:_BEGINNING].lower())
-        codes = ("en",) if text_language(words) == "en" else codes
+        codes = ("en",) if _is_english(text[:_BEGINNING]) else codes
     return phrase_finder(codes, files, kinds)
+
+
+@lru_cache(maxsize=512)
+def _is_english(beginning: str) -> bool:
+    """Whether a text that begins so is in English; kept, since each filter asks it for the same few hundred documents."""
+    # Words of scripts without spaces stay together here: dividing them takes longer than all else, and none is English.
+    return text_language(_LETTERS.findall(beginning.lower())) == "en"
 
 
 def text_language(words: Iterable[str]) -> str | None:
@@ -135,8 +140,8 @@ def text_language(words: Iterable[str]) -> str | None:
     """
     counts: Counter[str] = Counter()
     languages = _languages_of_words()
-    for word in set(words):
-        counts.update(languages.get(word, ()))
+    for word in languages.keys() & set(words):
+        counts.update(languages[word])
     (first, number), *others = [*counts.most_common(2), ("", 0)]
     return first if number >= _FEWEST_COMMON and number > others[0][1] else None
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from rexplug.api.arguments import list_of, optional_path_of, path_of, progress_of, recipe_of, strings_of, whole_number
 from rexplug.api.explained import explained
@@ -15,15 +15,18 @@ from rexplug.errors import RecipeError, RexplugError
 from rexplug.progress import Progress
 
 if TYPE_CHECKING:
+    from rexplug.evaluation import ModelSpec
     from rexplug.recipe import Recipe
-    from rexplug.recipe.evaluation import EvaluationPrecision
+    from rexplug.recipe.evaluation import EvaluationPrecision, ModelOptions
     from rexplug.report.compare import Comparison
     from rexplug.report.results import ModelResults
+
+SectionT = TypeVar("SectionT", bound="ModelOptions")
 
 
 @explained
 def evaluate(
-    models: RunLike | Sequence[RunLike],
+    models: RunLike | Mapping[str, Any] | Sequence[RunLike | Mapping[str, Any]],
     suite: Recipe | StrPath,
     *,
     data: StrPath | None = None,
@@ -32,13 +35,16 @@ def evaluate(
     only: str | Sequence[str] = (),
     seed: int | None = None,
     precision: str | Sequence[str] | None = None,
+    options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> list[ModelResults]:
     """Measure models on the same items. Results are kept in `out/MODEL/EVALUATOR.json` and not computed again.
 
     Args:
         models: runs, folders, hub names, `bm25`, `tfidf`, or `random:FOLDER` (the same architecture with random weights); a
-            string may begin with `LABEL=`. One, or a list of them.
+            string may begin with `LABEL=`. A mapping, or its YAML, sets how one of them is used, as under
+            `baselines` of a recipe:
+            `{"model": "intfloat/e5-base", "query_prompt": "query: "}`. One, or a list of them.
         suite: a plugin's suite (`"ecommerce"`), the path of a YAML file that lists evaluators, or a recipe: its evaluators, on
             the texts that its run held out.
         data: the folder that `$DATA` stands for in a suite.
@@ -48,21 +54,26 @@ def evaluate(
         seed: seed of items and fine-tunes; the recipe's, or 17, if left out.
         precision: number format of the encoders' matrix products, `fp32` or `bf16`; the recipe's, or `fp32`, if left out. With
             both every model is measured in each, so that `compare` says what bf16 changes; labels in bf16 end with `-bf16`.
+        options: how all encoders are used, where a mapping among `models` does not say otherwise: `prompt`, `query_prompt`,
+            `document_prompt`, `max_tokens`, `similarity`, `batch_tokens`. What is left out is as the model's own files say.
         progress: receives what happens, also which evaluators of a suite are left out because their data is missing.
 
     Returns:
         Per model its label, `results` (evaluator -> result) and `scores` (evaluator -> metric -> scores of single items).
 
     Raises:
-        RecipeError: there is no such suite or evaluator, or the recipe has no evaluators.
+        RecipeError: there is no such suite or evaluator, the recipe has no evaluators, or an option does not exist.
         DataError: a model or data cannot be read, or a model is named twice.
     """
-    from rexplug.evaluation import EvaluationData, ModelSpec, distinct, in_precisions
+    from rexplug.evaluation import EvaluationData, distinct, in_precisions
     from rexplug.pipeline.evaluate_models import evaluate_models, evaluation_data_of, select_evaluators
+    from rexplug.recipe.evaluation import ModelOptions
     from rexplug.run_directory import RunDirectory
 
     reporter = progress_of(progress)
-    specs = distinct([ModelSpec.parse(_written(model)) for model in list_of("models", models, "models")])
+    for_all = _options("options", ModelOptions, {} if options is None else options)
+    written = [models] if isinstance(models, Mapping) else list_of("models", models, "models")
+    specs = distinct([_spec(number, model).with_options(for_all) for number, model in enumerate(written)])
     precisions = _precisions(precision)
     chosen, folder = strings_of("only", only), path_of("out", out)
     seed = whole_number("seed", seed, at_least=0) if seed is not None else None
@@ -98,6 +109,27 @@ def _precisions(value: str | Sequence[str] | None) -> list[EvaluationPrecision]:
         if name not in known:
             raise RexplugError(f"precision is {' or '.join(known)}, not '{name}'")
     return [name for name in known if name in written]
+
+
+def _spec(number: int, model: RunLike | Mapping[str, Any]) -> ModelSpec:
+    from rexplug.evaluation import ModelSpec
+    from rexplug.recipe.evaluation import Baseline
+    from rexplug.recipe.strict_yaml import parse_mapping
+
+    if isinstance(model, str) and model.lstrip().startswith("{"):  # as the command line has it
+        model = parse_mapping(model, f"models.{number}").value
+    if isinstance(model, Mapping):
+        return ModelSpec.of(_options(f"models.{number}", Baseline, model))
+    return ModelSpec.parse(_written(model))
+
+
+def _options(name: str, section: type[SectionT], values: Mapping[str, Any]) -> SectionT:
+    """Options after the checks of a recipe."""
+    from rexplug.recipe.load import validate_section
+
+    if not isinstance(values, Mapping):
+        raise RexplugError(f"{name} is a mapping, not {shown(values)}")
+    return validate_section(name, section, dict(values))
 
 
 def _written(model: RunLike) -> str:

@@ -30,6 +30,23 @@ from rexplug.cli import terminal
     help="Number format of the encoders' matrix products; that of the recipe, or fp32, by default. Given twice, with both: "
     "the table shows what bf16 changes in each metric.",
 )  # fmt: skip
+@click.option(
+    "--prompt", help="Put before texts that are neither queries nor documents, in place of the models' own default."
+)
+@click.option("--query-prompt", help="Put before queries in retrieval, in place of the models' own: 'query: '.")
+@click.option("--document-prompt", help="Put before documents in retrieval, in place of the models' own: 'passage: '.")
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=8),
+    help="Longest input, as far as positions reach, in place of the models' own.",
+)
+@click.option(
+    "--similarity", type=click.Choice(["cosine", "dot", "euclidean", "manhattan"]),
+    help="How embeddings are compared before a fine-tune, in place of the models' own.",
+)  # fmt: skip
+@click.option(
+    "--batch-tokens", type=click.IntRange(min=64), help="Tokens of a batch; by the device's memory by default."
+)
 @click.option("--all-metrics", is_flag=True, help="Show and compare every metric, not only the main ones.")
 @click.option("--quiet", is_flag=True, help="Print only errors and the table.")
 def evaluate(
@@ -42,13 +59,20 @@ def evaluate(
     only: tuple[str, ...],
     seed: int | None,
     precision: tuple[str, ...],
+    prompt: str | None,
+    query_prompt: str | None,
+    document_prompt: str | None,
+    max_tokens: int | None,
+    similarity: str | None,
+    batch_tokens: int | None,
     all_metrics: bool,
     quiet: bool,
 ) -> None:
     """Measure MODELs on the same items, with 95 % intervals, and say which differences to the first one are real.
 
     A MODEL is a folder, a name on the Hugging Face Hub, a run, bm25, tfidf, or random:FOLDER (the same architecture with
-    random weights); LABEL= may precede it.
+    random weights); LABEL= may precede it. Prompts, longest input and similarity are those of the model's own files; to set
+    them for one model of several, write it as in a recipe: '{model: intfloat/e5-base, query_prompt: "query: "}'.
     """
     from rexplug import api
     from rexplug.cli.comparison import print_comparison
@@ -77,6 +101,14 @@ def evaluate(
             only=only,
             seed=seed,
             precision=precision or None,
+            options={
+                "prompt": prompt,
+                "query_prompt": query_prompt,
+                "document_prompt": document_prompt,
+                "max_tokens": max_tokens,
+                "similarity": similarity,
+                "batch_tokens": batch_tokens,
+            },
             progress=progress,
         )
     comparison = api.compare(results, all_metrics=all_metrics)

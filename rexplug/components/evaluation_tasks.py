@@ -118,8 +118,8 @@ class FineTuning(Documented):
     """Learning rates to try with the first seed; the best one on dev is used for all seeds."""
     seeds: int = Field(default=2, ge=1)
     """Fine-tunes with different seeds; metrics are means over them, with their standard deviation."""
-    max_tokens: int = Field(default=128, ge=8)
-    """Longer texts are truncated, in fine-tuning and in testing."""
+    max_tokens: Annotated[int, Field(ge=8)] | None = 128
+    """Longer texts are truncated, in fine-tuning and in testing; with `null` only at the model's longest input."""
     examples: Annotated[Quantity, Field(ge=1)] = 4000
     """At most so many examples are fine-tuned on, and as many tested on; selected by a hash of their text."""
 

@@ -78,7 +78,10 @@ class Encoder(Protocol):
         ...
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Mean-pooled embeddings, `[len(texts), hidden]`; texts longer than `max_tokens` are truncated."""
+        """Embeddings as the model's makers compute them, `[len(texts), dimensions]`; longer texts than `max_tokens` are truncated.
+
+        Models that do not say how they pool are mean-pooled.
+        """
         ...
 
     def predict_masked(
@@ -124,11 +127,16 @@ class EvaluationContext(Protocol):
         """The salience of each character by the recipe's scorer, `[len(text)]` per text; None without a scorer."""
         ...
 
-    def retrieval(self, collection: RetrievalCollection, tuning: FineTuning | None = None) -> EvaluationResult:
-        """Rank with mteb; the main metric is `ndcg_at_10`.
+    def retrieval(
+        self, collection: RetrievalCollection, tuning: FineTuning | None = None, *, max_tokens: int | None = None
+    ) -> EvaluationResult:
+        """Rank with mteb; the main metric is `ndcg_at_10`. Queries and documents have the model's prompts before them.
 
         With `tuning` and `collection.training` the encoder is fine-tuned on these pairs first (in-batch negatives); metrics
         of the encoder before fine-tuning are added with the prefixes `raw.`, `centred.` and `whitened.`.
+
+        `max_tokens` is where texts are cut, as far as the model's positions reach; if left out, the limit of `tuning`, or 512,
+        at most the length that the model states.
         """
         ...
 

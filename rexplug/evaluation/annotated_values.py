@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rexplug.errors import DataError, brief
 from rexplug.io.tabular import column, read_records
 from rexplug.text.characters import BEYOND_PLAIN
@@ -116,6 +114,8 @@ def whole_word_places(value: str, text: str) -> tuple[tuple[int, int], ...]:
 
 
 def _places_between_words(value: str, text: str) -> Iterator[tuple[int, int]]:
+    import numpy as np
+
     starts, ends = word_bounds(text)
     inside = np.zeros(len(text) + 1, np.bool_)
     """Whether a word goes on from one character to the next."""

@@ -1,9 +1,11 @@
-"""Cosine similarity of paired embeddings."""
+"""Similarity of paired embeddings."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rexplug.recipe.evaluation import Similarity
 
 
 def paired_cosines(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -15,3 +17,16 @@ def paired_cosines(first: NDArray[np.float32], second: NDArray[np.float32]) -> N
     norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     cosines: NDArray[np.float32] = (first * second).sum(1) / np.maximum(norms, 1e-12)
     return cosines
+
+
+def paired_similarities(
+    first: NDArray[np.float32], second: NDArray[np.float32], similarity: Similarity
+) -> NDArray[np.float32]:
+    """How similar `first[i]` and `second[i]` are, `[n]`, both `[n, dimensions]`; of distances the negative value."""
+    if similarity == "cosine":
+        return paired_cosines(first, second)
+    if similarity == "dot":
+        products: NDArray[np.float32] = (first * second).sum(1)
+        return products
+    order = 2 if similarity == "euclidean" else 1
+    return np.asarray(-np.linalg.norm(first - second, ord=order, axis=1), np.float32)

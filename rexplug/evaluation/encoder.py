@@ -16,30 +16,36 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rexplug.errors import NotApplicable
-from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens
-from rexplug.evaluation.loading import best_tokens, load_weights, longest_input
+from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, batches_of
+from rexplug.evaluation.embedding_modules import EmbeddingModules, Whitening, add_weights
+from rexplug.evaluation.exact_products import exact_products
+from rexplug.evaluation.loading import best_tokens, load_weights, longest_input, num_segments
 from rexplug.evaluation.model_folder import (
     check_vocabulary,
+    folder_of,
     inspect_folder,
     load_modules,
     load_tokenizer,
     not_evaluable,
     translated_errors,
 )
+from rexplug.evaluation.model_usage import ModelUsage, Role
+from rexplug.evaluation.text_rows import RowMaker
 from rexplug.model.config_file import runs_packed
 from rexplug.model.precision import autocast_of
-from rexplug.recipe.evaluation import EvaluationPrecision
+from rexplug.recipe.evaluation import EvaluationPrecision, ModelOptions
 
-_MIN_DEVIATION = 0.02
-"""Of directions that embeddings are whitened by, as a share of the first direction's standard deviation."""
+_SAME = {"fp32": 1e-4, "bf16": 3e-2}
+"""Largest difference of an embedding alone and beside a longer text, as a share of its largest value, that is rounding."""
 
 
 class HuggingFaceEncoder:
-    """An encoder that transformers loads, or a sentence-transformers model; implements `rexplug.Encoder`.
+    """An encoder that transformers loads, and modules of sentence-transformers after it; implements `rexplug.Encoder`.
 
     ModernBERT models run on our packed attention, without padding; others on padded batches of similar length. Both
-    give the same numbers. A sentence-transformers model pools and cuts texts as its own files say; embeddings of others
-    are means of their token vectors.
+    give the same numbers. A sentence-transformers model pools, prompts and cuts texts as its own files say; embeddings of
+    others are means of their token vectors. `rexplug.evaluation.load_encoder` compares the
+    embeddings with those of sentence-transformers.
 
     Weights, pooling and embeddings are fp32. With `precision` bf16 the matrix products of the encoder are in bf16, in
     evaluation and in fine-tunes; the words that a masked language model predicts are still ranked by logits in fp32.
@@ -51,6 +57,11 @@ class HuggingFaceEncoder:
         packed: whether a ModernBERT runs packed.
         precision: number format of the encoder's matrix products.
         device: where it runs; on the GPU if there is one.
+        options: how it is used where that differs from what its files say.
+
+    Attributes:
+        usage: prompts and similarity.
+        notes: what a user should know of how it is run.
 
     Raises:
         DataError: the model cannot be loaded.
@@ -65,28 +76,37 @@ class HuggingFaceEncoder:
         packed: bool = True,
         precision: EvaluationPrecision = "fp32",
         device: torch.device | None = None,
+        options: ModelOptions | None = None,
     ) -> None:
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
         self.folder = model
         self.precision: EvaluationPrecision = precision
-        self._whitening: tuple[Tensor, Tensor] | None = None
+        self.notes: tuple[str, ...] = ()
+        self._whitening: Whitening | None = None
+        options = options or ModelOptions()
         with translated_errors(model):
-            content = inspect_folder(model, tokenizer, weights=not random)
-            self._pooling = load_modules(content)
+            content = inspect_folder(folder_of(model), tokenizer, weights=not random)
+            modules = load_modules(content)
             self._model = load_weights(content.encoder, random=random)
-            self._tokenizer = load_tokenizer(tokenizer or content.encoder, lower_case=content.lower_case)
-            self._max_tokens = content.max_tokens
+            self._tokenizer = load_tokenizer(tokenizer or content.encoder, lower_case=content.input.lower_case)
+            self._max_tokens = options.max_tokens or content.input.max_tokens
             check_vocabulary(model, self._tokenizer, self._model.get_input_embeddings().weight.shape[0])
+        self.usage = content.usage.with_options(options)
         # Before any call, because one with truncation changes the tokenizer's own settings.
         self._tokenizer_text = self._tokenizer.backend_tokenizer.to_str()
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model.eval().to(self.device)
-        for module in self._pooling:
-            module.to(self.device)
-        self._batch_tokens = batch_tokens(self._model.config, self.device)
+        self._modules = EmbeddingModules(modules, self.usage.dimensions, self.device)
+        self._maker = RowMaker(
+            self._tokenizer, self.usage, segments=num_segments(self._model), pools_prompt=self._modules.pools_prompt
+        )
         self._packed = packed and runs_packed(self._model.config)
+        self._batch_tokens = options.batch_tokens or batch_tokens(
+            self._model.config, self.device, padded=not self._packed
+        )
+        self._reads_padding = False
         if self._packed:
             from rexplug.model.attention import choose_backend
             from rexplug.model.layers import disable_dropout
@@ -98,22 +118,28 @@ class HuggingFaceEncoder:
             use_packed_attention(self._model)
         # Some models of transformers run in fp32 only, such as DeBERTa, whose masks overflow in bf16.
         how = "" if precision == "fp32" else f" in {precision}"
-        with translated_errors(model, how):
+        with translated_errors(model, how), exact_products():
             # Modules that do not fit together and weights that overflow fail now and not after hours.
-            if not np.isfinite(self.encode(["a"])).all():
+            alone = self.encode(["a"])
+            if not np.isfinite(alone).all():
                 raise not_evaluable(model, "its embeddings are not finite numbers", how)
+            if not self._packed:
+                beside_others = self.encode(["a", "a b c d e f g h i j k l"])[:1]
+                self._reads_padding = float(np.abs(alone - beside_others).max()) > _SAME[precision] * float(
+                    np.abs(alone).max()
+                )
 
     @cached_property
     def revision(self) -> str:
-        """Hash of weights, tokenizer and pooling, with the number format after it unless that is fp32."""
+        """Hash of weights, tokenizer, pooling and usage, with the number format after it unless that is fp32."""
         digest = hashlib.sha256()
-        for name, values in sorted(self._model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        add_weights(digest, self._model)
         digest.update(self._tokenizer_text.encode())
-        digest.update(repr(self._pooling).encode())
+        self._modules.update(digest)
         if self._max_tokens is not None:
             digest.update(str(self._max_tokens).encode())
+        if self.usage != ModelUsage():
+            digest.update(repr(self.usage).encode())
         return digest.hexdigest()[:16] + ("" if self.precision == "fp32" else f"-{self.precision}")
 
     @property
@@ -124,8 +150,19 @@ class HuggingFaceEncoder:
     @property
     def max_tokens(self) -> int:
         """Longest input in tokens: what the positions allow, or less where a sentence-transformers model states less."""
-        longest = longest_input(self._model)
-        return longest if self._max_tokens is None else min(longest, self._max_tokens)
+        return longest_input(self._model, self._max_tokens)
+
+    def reading(self, max_tokens: int | None) -> Self:
+        """The same model with another longest input, as far as its positions reach; unchanged for None.
+
+        The weights are shared. What a sentence-transformers model states as its longest input does not bind.
+        """
+        if max_tokens is None:
+            return self
+        other = copy.copy(self)
+        other.__dict__.pop("revision", None)
+        other._max_tokens = max_tokens
+        return other
 
     @property
     def num_dimensions(self) -> int:
@@ -158,7 +195,7 @@ class HuggingFaceEncoder:
         other = copy.copy(self)
         other.__dict__.pop("revision", None)
         other._model = copy.deepcopy(self._model)
-        other._pooling = copy.deepcopy(self._pooling)
+        other._modules = self._modules.clone()
         return other
 
     def whiten(self, rows: Sequence[NDArray[np.int64]]) -> None:
@@ -166,16 +203,16 @@ class HuggingFaceEncoder:
 
         Embeddings of a masked language model lie in a narrow cone, which a short fine-tune alone does not widen.
         """
-        vectors = torch.from_numpy(self.embed_rows(rows))
-        center = vectors.mean(0)
-        _, singular_values, directions = torch.linalg.svd(vectors - center, full_matrices=False)
-        deviations = singular_values / len(vectors) ** 0.5
-        # Directions that hardly vary are noise, which dividing by their own deviation would amplify.
-        scale = deviations.clamp_min(float(deviations[0]) * _MIN_DEVIATION)
-        self._whitening = (center.to(self.device), (directions.T / scale).to(self.device))
+        self._whitening = Whitening.fit(torch.from_numpy(self.embed_rows(rows)), self.device)
 
     def tokenize(
-        self, texts: Sequence[str], max_tokens: int = 512, pairs: Sequence[str] | None = None
+        self,
+        texts: Sequence[str],
+        max_tokens: int | None = 512,
+        pairs: Sequence[str] | None = None,
+        *,
+        role: Role | None = None,
+        prompt: str | None = None,
     ) -> list[NDArray[np.int64]]:
         """Token ids with special tokens, cut at `max_tokens` or at the model's longest input.
 
@@ -184,19 +221,24 @@ class HuggingFaceEncoder:
 
         Args:
             texts: the texts.
-            max_tokens: longest input.
+            max_tokens: longest input; the model's own for None.
             pairs: the second text of each, which follows the first one after a separator.
+            role: what the texts are in a retrieval task, which decides the prompt before them.
+            prompt: put before each text in place of that prompt.
         """
-        if not len(texts):
-            return []
-        limit = min(max_tokens, self.max_tokens)
-        second = None if pairs is None else list(pairs)
-        encoded = self._tokenizer(list(texts), second, truncation=True, max_length=limit)["input_ids"]
-        return [np.array(row or [self._pad], np.int64) for row in encoded]
+        limit = self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens)
+        return self._maker.rows(texts, limit, pairs, role, prompt)
 
-    def encode(self, texts: Sequence[str], max_tokens: int = 512) -> NDArray[np.float32]:
-        """Embeddings `[n, dimensions]` of the first `max_tokens` tokens of each text."""
-        return self.embed_rows(self.tokenize(texts, max_tokens))
+    def encode(
+        self,
+        texts: Sequence[str],
+        max_tokens: int | None = 512,
+        *,
+        role: Role | None = None,
+        prompt: str | None = None,
+    ) -> NDArray[np.float32]:
+        """Embeddings `[n, dimensions]` of the first `max_tokens` tokens of each text, prompts included; see `tokenize`."""
+        return self.embed_rows(self.tokenize(texts, max_tokens, role=role, prompt=prompt))
 
     def embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
         """Embeddings `[n, dimensions]` of token ids."""
@@ -248,16 +290,7 @@ class HuggingFaceEncoder:
     def pooled(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
         """Embeddings `[n, dimensions]` of one batch; differentiable."""
         batch = TokenRows.on(self.device, rows)
-        states = self._states(batch)
-        if not self._pooling:
-            return self._whitened(batch.means(states))
-        padded = batch.pad(states)
-        features = {
-            "token_embeddings": padded, "attention_mask": batch.mask.long(), "cls_token_embeddings": padded[:, 0]
-        }  # fmt: skip
-        for module in self._pooling:
-            features = module(features)
-        return self._whitened(features["sentence_embedding"])
+        return self._whitened(self._modules.embed(batch, rows, self._states(batch)))
 
     def _states(self, batch: TokenRows, *, chosen: bool = False) -> Tensor:
         """Last hidden states of all tokens `[T, hidden]`, or (`chosen`) of those at `batch.positions`, `[m, hidden]`."""
@@ -269,19 +302,26 @@ class HuggingFaceEncoder:
                 packing = Packing(batch.cu_seqlens, len(batch.ids), self._backend, batch.lengths)
                 states = forward_packed(self._model, batch.ids, packing, batch.positions if chosen else None)
                 return states.float()
-            tokens = batch.pad(batch.ids, self._pad)
-            output = self._model.base_model(input_ids=tokens, attention_mask=batch.mask.long())
-            every: Tensor = batch.unpad(output.last_hidden_state).float()
+            if self._reads_padding and len(set(batch.lengths)) > 1:
+                alone = [self._padded_states(row) for row in batch.each()]
+                every = torch.cat(alone)
+            else:
+                every = self._padded_states(batch)
             return every.index_select(0, batch.positions) if chosen else every
+
+    def _padded_states(self, batch: TokenRows) -> Tensor:
+        """Last hidden states of all tokens `[T, hidden]`, by transformers' own layers on padded rows."""
+        inputs = {"input_ids": batch.pad(batch.ids, self._maker.pad), "attention_mask": batch.mask.long()}
+        if batch.segments is not None:
+            inputs["token_type_ids"] = batch.pad(batch.segments)
+        states: Tensor = batch.unpad(self._model.base_model(**inputs).last_hidden_state).float()
+        return states
 
     def _autocast(self) -> AbstractContextManager[None]:
         return autocast_of(self.device, self.precision)
 
     def _whitened(self, embeddings: Tensor) -> Tensor:
-        if self._whitening is None:
-            return embeddings
-        center, matrix = self._whitening
-        return (embeddings - center) @ matrix
+        return embeddings if self._whitening is None else self._whitening(embeddings)
 
     def predict_masked(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
@@ -308,20 +348,11 @@ class HuggingFaceEncoder:
                 result[masked[number]] = of_row
         return result
 
-    @property
-    def _pad(self) -> int:
-        return int(self._tokenizer.pad_token_id or 0)
-
     def batches(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[list[int]]:
-        """Batches of indices: rows of similar length, within a budget of tokens (padding included where rows are padded)."""
-        order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
-        while order:
-            batch = [order.pop()]
-            longest = total = max(1, len(rows[batch[0]]))
-            while order:
-                size = total + len(rows[order[-1]]) if self._packed else (len(batch) + 1) * longest
-                if size > self._batch_tokens:
-                    break
-                total += len(rows[order[-1]])
-                batch.append(order.pop())
-            yield batch
+        """Batches of indices: rows of similar length, within a budget of tokens (padding included where rows are padded).
+
+        Rows of a model whose numbers depend on padding (FNet, ConvBERT) are batched with those of equal length alone.
+        """
+        return batches_of(
+            [len(row) for row in rows], self._batch_tokens, padded=not self._packed, equal=self._reads_padding
+        )

@@ -18,7 +18,7 @@ from rexplug.components import (
 )
 from rexplug.errors import DataError, NotApplicable
 from rexplug.evaluation.classifiers import class_scores
-from rexplug.evaluation.cosine import paired_cosines
+from rexplug.evaluation.cosine import paired_cosines, paired_similarities
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import Predictor, predict_by_mode, probe_similarity, tune_similarity, tune_tagger
 from rexplug.evaluation.lexical import LexicalModel
@@ -69,7 +69,8 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
     predictions, notes = predict_by_mode({"probe": probe, "full": full}, budget, on_dev, seed)
     center = np.concatenate(raw["train"]).mean(0)
     scores_of = {name.replace("*", "spearman"): scores(values) for name, values in predictions.items()}
-    scores_of["raw.spearman"] = scores([cosines(raw["test"])])
+    as_it_is = paired_similarities(*raw["test"], model.usage.similarity).astype(np.float64)
+    scores_of["raw.spearman"] = scores([as_it_is])
     scores_of["centred.spearman"] = scores([cosines([side - center for side in raw["test"]])])
     return _result(scores_of, task, budget, seed, notes)
 
@@ -148,7 +149,7 @@ def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> E
         encoded = model.tokenizer(
             [text.text for text in texts],
             truncation=True,
-            max_length=min(budget.max_tokens, model.max_tokens),
+            max_length=model.max_tokens if budget.max_tokens is None else min(budget.max_tokens, model.max_tokens),
             return_offsets_mapping=True,
         )
         rows[name] = [np.array(ids, np.int64) for ids in encoded["input_ids"]]

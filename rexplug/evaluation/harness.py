@@ -121,11 +121,13 @@ class Context:
             salience.append(marks)
         return salience
 
-    def retrieval(self, collection: RetrievalCollection, tuning: FineTuning | None = None) -> EvaluationResult:
+    def retrieval(
+        self, collection: RetrievalCollection, tuning: FineTuning | None = None, *, max_tokens: int | None = None
+    ) -> EvaluationResult:
         """Rank on mteb and score; see `EvaluationContext.retrieval`."""
         from rexplug.evaluation.retrieval import evaluate_retrieval
 
-        return evaluate_retrieval(collection, self.encoder, self.folder, self.seed, tuning)
+        return evaluate_retrieval(collection, self.encoder, self.folder, self.seed, tuning, max_tokens)
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
         """Measure degrees of similarity; see `EvaluationContext.similarity`."""
@@ -191,6 +193,8 @@ def evaluate(
         return results
     progress.start(f"evaluate {name}", len(evaluators), "evaluators")
     model = load()
+    for note in getattr(model, "notes", ()):
+        progress.note(f"{name}: {note}")
     data_hash = data.fingerprint()
     failed: dict[str, RexplugError] = {}
     keys = {evaluator.label: _key(model, evaluator, data_hash) for evaluator in evaluators}

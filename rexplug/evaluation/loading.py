@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def load_weights(source: str | Path, *, random: bool = False) -> Any:
 
 
 def _load(source: str | Path, random: bool) -> Any:
-    from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
+    from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForTextEncoding
 
     problem = evaluation_problem(Path(source), random=random) if Path(source).is_dir() else None
     if problem is not None:
@@ -57,18 +58,23 @@ def _load(source: str | Path, random: bool) -> Any:
     except Exception as error:  # whatever transformers raises on a file that we did not write
         raise DataError(first_line(error)) from None
     has_head = any(name.endswith(_HEADS) for name in architectures)
+    # Of T5 and its like the encoder alone, as sentence-transformers loads them.
+    with_decoder = config.is_encoder_decoder or any(name.endswith("EncoderModel") for name in architectures)
+    encoder_alone = with_decoder and type(config) in AutoModelForTextEncoding._model_mapping
+    without_head = AutoModelForTextEncoding if encoder_alone else AutoModel
+    model_class = AutoModelForMaskedLM if has_head else without_head
     # Weights that nobody uses, such as a pooler's, may be missing and are drawn: always the same, for the model's hash.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         if random:
             try:
-                return (AutoModelForMaskedLM if has_head else AutoModel).from_config(config, dtype=torch.float32)
+                return model_class.from_config(config, dtype=torch.float32)
             except Exception as error:
                 raise DataError(first_line(error)) from None
-        loaded = load_pretrained(AutoModelForMaskedLM if has_head else AutoModel, source)
+        loaded = load_pretrained(model_class, source)
         if has_head and lacks_head(loaded):
             _require_encoder(loaded)
-            loaded = load_pretrained(AutoModel, source)
+            loaded = load_pretrained(without_head, source)
         _require_encoder(loaded)
     return loaded.model
 
@@ -79,16 +85,32 @@ def _require_encoder(loaded: Loaded) -> None:
         raise DataError(problem)
 
 
-def longest_input(model: Any) -> int:
-    """The number of tokens that a model's positions allow, special tokens included."""
+def longest_input(model: Any, stated: int | None = None) -> int:
+    """The longest input of a model in tokens, special tokens included: what its positions allow, or `stated` if that is less.
+
+    A model without a limit of its own, such as T5 or XLNet, reads what is stated, or else 512.
+    """
+    positions = _positions(model)
+    return min((limit for limit in (positions, stated) if limit is not None), default=_DEFAULT_LONGEST)
+
+
+def _positions(model: Any) -> int | None:
+    """The number of tokens that a model's positions allow; None if there is no limit."""
     longest = getattr(model.config, "max_position_embeddings", None)
     if not isinstance(longest, int) or longest < 1:
-        return _DEFAULT_LONGEST
+        return None
     for name, module in model.base_model.named_modules():
         # Positions of RoBERTa and MPNet begin after the padding id.
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
             return longest - int(module.padding_idx) - 1
     return longest
+
+
+def num_segments(model: Any) -> int:
+    """Segments of the input that a model tells apart, such as the two texts of a pair; 0 if it has no such embedding."""
+    known = getattr(model.config, "type_vocab_size", None)
+    reads = "token_type_ids" in signature(model.base_model.forward).parameters
+    return known if reads and isinstance(known, int) else 0
 
 
 def head_logits(model: Any, hidden: Tensor) -> Tensor:

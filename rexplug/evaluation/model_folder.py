@@ -7,19 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rexplug.errors import DataError, RexplugError, brief, one_line
-from rexplug.io.json_files import read_json_file, read_json_object, require_file
+from rexplug.errors import DataError, RexplugError, one_line
+from rexplug.evaluation.model_usage import ModelUsage, read_usage
+from rexplug.evaluation.sentence_transformer_files import (
+    APPLIED,
+    InputOptions,
+    Module,
+    input_options,
+    is_sentence_transformer,
+    read_modules,
+)
+from rexplug.io.json_files import read_json_object, require_file
 from rexplug.io.tokenizer_files import DEFINITION, load_fast, read_config, read_definition, require_tokenizer
 from rexplug.model.checkpoint.inspection import evaluation_problem
-
-MODULES = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
-"""Modules of sentence-transformers that may follow the encoder of a model."""
 
 
 @dataclass(frozen=True)
@@ -27,45 +33,82 @@ class ModelFolder:
     """The content of a model's folder.
 
     Attributes:
-        encoder: the folder or hub name of the encoder.
-        modules: (class, folder) of the modules of a sentence-transformers model that follow its encoder.
-        max_tokens: the longest input that a sentence-transformers model states.
-        lower_case: whether it lower-cases its input.
+        folder: the folder itself.
+        encoder: the folder of the encoder.
+        modules: all modules of a sentence-transformers model; empty for other models.
+        input: how a sentence-transformers model says that its texts are read.
+        usage: its prompts and similarity.
     """
 
-    encoder: Path | str
-    modules: tuple[tuple[str, Path], ...] = ()
-    max_tokens: int | None = None
-    lower_case: bool = False
+    folder: Path
+    encoder: Path
+    modules: tuple[Module, ...] = ()
+    input: InputOptions = field(default_factory=InputOptions)
+    usage: ModelUsage = field(default_factory=ModelUsage)
+
+    @property
+    def is_sentence_transformer(self) -> bool:
+        """Whether sentence-transformers wrote it."""
+        return bool(self.modules)
+
+    @property
+    def is_one_encoder(self) -> bool:
+        """Whether it is an encoder of transformers, followed by nothing but modules that rexplug applies itself."""
+        if not self.modules:
+            return True
+        first, *later = self.modules
+        return first.kind == "Transformer" and all(module.kind in APPLIED for module in later)
 
 
-def inspect_folder(model: Path | str, tokenizer: Path | None = None, *, weights: bool = True) -> ModelFolder:
+def folder_of(model: Path | str) -> Path:
+    """The folder of a model: itself, or the copy of a hub name on this machine, which is fetched if there is none.
+
+    Raises:
+        DataError: it is a file.
+        OSError: the hub does not have it, or does not answer.
+        ValueError: it is not a valid name on the hub.
+    """
+    from rexplug.io.hub import fetch_model
+
+    folder = Path(model)
+    if folder.is_file():
+        raise DataError(f"{model} is a file; a model is a folder with config.json and weights, or a hub name")
+    return folder if folder.is_dir() else fetch_model(str(model))
+
+
+def inspect_folder(model: Path, tokenizer: Path | None = None, *, weights: bool = True) -> ModelFolder:
     """Check everything in a model's folder that can be checked without loading it.
 
     Args:
-        model: a folder or a hub name.
+        model: a folder.
         tokenizer: the tokenizer's folder, if it is not that of the weights.
         weights: whether the folder must hold weights.
 
     Returns:
-        The content of the folder; a hub name is returned unchecked, as the encoder.
+        The content of the folder.
 
     Raises:
         DataError: a file is missing or damaged, or the model wants to run code of its own.
     """
-    folder = Path(model)
-    if folder.is_file():
-        raise DataError(f"{model} is a file; a model is a folder with config.json and weights, or a hub name")
-    if not folder.is_dir():
-        return ModelFolder(model)
-    content = _modules(folder)
-    encoder = Path(content.encoder)
+    if not is_sentence_transformer(model):
+        before_2_0 = model / "0_Transformer"
+        content = ModelFolder(model, before_2_0 if before_2_0.is_dir() else model, usage=read_usage(model))
+    else:
+        modules = read_modules(model, lambda encoder: _check_encoder(model, encoder, encoder, weights=weights))
+        encoder = modules[0].folder
+        content = ModelFolder(model, encoder, modules, input_options(encoder), read_usage(model))
+    if not content.modules or content.modules[0].kind == "Transformer":
+        _check_encoder(model, content.encoder, tokenizer or content.encoder, weights=weights)
+    return content
+
+
+def _check_encoder(model: Path, encoder: Path, tokenizer: Path, *, weights: bool) -> None:
+    """Check the files of an encoder of transformers; `model` is the folder that a message names."""
     _check_type(encoder / "config.json")
     problem = evaluation_problem(encoder, random=not weights)
     if problem is not None:
         raise not_evaluable(model, problem)
-    _check_tokenizer(tokenizer or encoder)
-    return content
+    _check_tokenizer(tokenizer)
 
 
 def not_evaluable(model: Path | str, problem: object, how: str = "") -> DataError:
@@ -110,9 +153,9 @@ def load_modules(folder: ModelFolder) -> list[Any]:
     from sentence_transformers.sentence_transformer import modules
 
     loaded = []
-    for kind, path in folder.modules:
-        module = getattr(modules, kind).load(str(path), local_files_only=True, trust_remote_code=False)
-        loaded.append(module.eval())  # a Dropout is active otherwise
+    for module in folder.modules[1:]:
+        applied = getattr(modules, module.kind).load(str(module.folder), local_files_only=True, trust_remote_code=False)
+        loaded.append(applied.eval())  # a Dropout is active otherwise
     return loaded
 
 
@@ -143,62 +186,6 @@ def translated_errors(model: Path | str, how: str = "") -> Iterator[None]:
         message = one_line(error)
         kind = "" if isinstance(error, OSError | ValueError) and message else f"{type(error).__name__}: "
         raise not_evaluable(model, f"{kind}{message}".rstrip(": "), how) from error
-
-
-def _modules(folder: Path) -> ModelFolder:
-    """Read modules.json, if there is one; other classes than those of sentence-transformers are refused."""
-    path = folder / "modules.json"
-    if not path.exists() and not path.is_symlink():
-        before_2_0 = folder / "0_Transformer"
-        return ModelFolder(before_2_0 if before_2_0.is_dir() else folder)
-    entries = read_json_file(path)
-    if not isinstance(entries, list) or not entries:
-        raise DataError(f"{path} is not a list of modules")
-    modules = []
-    for number, entry in enumerate(entries):
-        kind, place = (entry.get("type"), entry.get("path", "")) if isinstance(entry, dict) else (None, None)
-        if not isinstance(kind, str) or not isinstance(place, str):
-            raise DataError(f"{path}: module {number} needs a `type` and a `path`, both texts")
-        package, _, name = kind.rpartition(".")
-        allowed = ("Transformer",) if number == 0 else MODULES
-        if package.partition(".")[0] != "sentence_transformers" or name not in allowed:
-            raise DataError(
-                f"{path}: module {number} is '{kind}', and only {' or '.join(allowed)} of sentence-transformers are allowed there: "
-                "no other code is run"
-            )
-        if Path(place).is_absolute() or not _inside(folder, folder / place):
-            raise DataError(f"{path}: module {number} is in '{place}', outside the model's folder")
-        if name in ("Pooling", "Dense", "LayerNorm", "Dropout"):
-            _check_module(name, folder / place)
-        modules.append((name, folder / place))
-    encoder = modules[0][1]
-    max_tokens, lower_case = _input_options(encoder / "sentence_bert_config.json")
-    return ModelFolder(encoder, tuple(modules[1:]), max_tokens, lower_case)
-
-
-def _input_options(path: Path) -> tuple[int | None, bool]:
-    """The longest input of a sentence-transformers model, and whether it lower-cases its input."""
-    config = read_json_object(path) if path.exists() or path.is_symlink() else {}
-    longest, lower_case = config.get("max_seq_length"), config.get("do_lower_case", False)
-    if longest is not None and (not isinstance(longest, int) or isinstance(longest, bool) or longest < 1):
-        raise DataError(f"{path}: max_seq_length is {brief(longest)}; write a positive whole number")
-    if not isinstance(lower_case, bool):
-        raise DataError(f"{path}: do_lower_case is {brief(lower_case)}; write true or false")
-    return longest, lower_case
-
-
-def _check_module(kind: str, folder: Path) -> None:
-    config = read_json_object(folder / "config.json")
-    activation = config.get("activation_function", "torch.nn.modules.linear.Identity")
-    if kind == "Dense" and not str(activation).startswith(("torch.nn.modules.activation.", "torch.nn.modules.linear.")):
-        raise DataError(f"{folder / 'config.json'}: the activation function '{activation}' is not one of torch.nn")
-
-
-def _inside(folder: Path, path: Path) -> bool:
-    try:
-        return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError, ValueError):  # links that form a circle
-        return False
 
 
 def _check_type(path: Path) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rexplug.errors import DataError, brief
 from rexplug.evaluation.lexical import LEXICAL_KINDS, LexicalModel
-from rexplug.recipe.evaluation import EvaluationPrecision
+from rexplug.recipe.evaluation import Baseline, EvaluationPrecision, ModelOptions
 
 if TYPE_CHECKING:
     from rexplug.evaluation.encoder import HuggingFaceEncoder
@@ -31,12 +31,13 @@ class ModelSpec:
     """A model as the command line names it: `[LABEL=]WHAT`.
 
     WHAT is a folder, a hub name, `bm25`, `tfidf`, or `random:` before a folder or hub name for the same architecture with
-    random weights. Encoders are run in `precision`.
+    random weights. Encoders are run in `precision`, and as `options` say.
     """
 
     label: str
     what: str
     precision: EvaluationPrecision = "fp32"
+    options: ModelOptions = field(default_factory=ModelOptions)
 
     @classmethod
     def parse(cls, text: str) -> ModelSpec:
@@ -58,6 +59,28 @@ class ModelSpec:
             )
         return cls(label, what)
 
+    @classmethod
+    def of(cls, model: Baseline) -> ModelSpec:
+        """A model as a recipe writes it, with its options.
+
+        Raises:
+            DataError: as `parse`, or a lexical baseline has options.
+        """
+        spec, options = cls.parse(model.model), model.given
+        if options and spec.what in LEXICAL_KINDS:
+            raise DataError(f"{spec.what} is not an encoder and has no option {next(iter(options))}; leave it out")
+        return replace(spec, precision=model.precision or spec.precision, options=ModelOptions(**options))
+
+    def by_default(self, precision: EvaluationPrecision) -> ModelSpec:
+        """The model in this number format, unless its options name one."""
+        return replace(self, precision=self.options.precision or precision)
+
+    def with_options(self, options: ModelOptions) -> ModelSpec:
+        """The model used as `options` say where its own options leave it open; a lexical baseline is as it was."""
+        if self.what in LEXICAL_KINDS:
+            return self
+        return replace(self, options=ModelOptions(**{**options.given, **self.options.given}))
+
     def load(self, tokenizer: Path | None = None) -> Model:
         """Load the model under evaluation.
 
@@ -70,13 +93,15 @@ class ModelSpec:
         for kind in LEXICAL_KINDS:
             if self.what == kind:
                 return LexicalModel(kind)
-        from rexplug.evaluation.encoder import HuggingFaceEncoder
+        from rexplug.evaluation.load_encoder import load_encoder
 
         place = self.place
         self._require_model(place)
         of_run = tokenizer_beside(place) if isinstance(place, Path) else None
         try:
-            return HuggingFaceEncoder(place, tokenizer or of_run, random=self.random, precision=self.precision)
+            return load_encoder(
+                place, tokenizer or of_run, random=self.random, precision=self.precision, options=self.options
+            )
         except DataError as error:
             if Path(place).exists():
                 raise
@@ -148,12 +173,12 @@ def distinct(names: list[ModelSpec]) -> list[ModelSpec]:
     """The same models with distinct labels: the second of a label gets `-2` at its end, and so on.
 
     Raises:
-        DataError: a model is named twice in the same number format.
+        DataError: a model is named twice in the same number format and with the same options.
     """
     taken: set[str] = set()
     specs: list[ModelSpec] = []
     for name in names:
-        if any((name.what, name.precision) == (other.what, other.precision) for other in specs):
+        if any(replace(name, label=other.label) == other for other in specs):
             raise DataError(f"the model {name.what} is named twice")
         numbered = (f"{name.label}-{number}" for number in count(2))
         label = next(label for label in chain([name.label], numbered) if label not in taken)
@@ -163,11 +188,14 @@ def distinct(names: list[ModelSpec]) -> list[ModelSpec]:
 
 
 def in_precisions(names: Sequence[ModelSpec], precisions: Sequence[EvaluationPrecision]) -> list[ModelSpec]:
-    """Every model in each number format; labels of those in bf16 end with `-bf16`. A lexical baseline has no number format."""
+    """Every model in each number format; labels of those in bf16 end with `-bf16`.
+
+    A lexical baseline has no number format, and a model whose options name one is in that alone.
+    """
     specs: list[ModelSpec] = []
     for name in names:
-        if name.what in LEXICAL_KINDS:
-            specs.append(name)
+        if name.what in LEXICAL_KINDS or name.options.precision is not None:
+            specs.append(name if name.options.precision is None else replace(name, precision=name.options.precision))
             continue
         for precision in precisions:
             label = name.label if precision == "fp32" else f"{name.label}-{precision}"

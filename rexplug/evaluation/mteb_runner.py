@@ -9,19 +9,33 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.errors import DataError
+from rexplug.evaluation.cosine import paired_similarities
 from rexplug.evaluation.lexical import LexicalModel
+from rexplug.evaluation.model_usage import Role
+from rexplug.recipe.evaluation import Similarity
 
-Encode = Callable[[Sequence[str]], NDArray[np.float32]]
-"""Texts -> embeddings, `[texts, dimensions]`."""
+
+class Encode(Protocol):
+    """Embeds texts."""
+
+    def __call__(self, texts: Sequence[str], *, role: Role | None, prompt: str | None) -> NDArray[np.float32]:
+        """Embeddings `[texts, dimensions]`.
+
+        Args:
+            texts: the texts.
+            role: what they are in a retrieval task; None in other tasks.
+            prompt: put before each of them; None for what the model puts before texts of this role.
+        """
+        ...
 
 
 @contextmanager
@@ -71,16 +85,54 @@ def run_task(task: Any, model: Any, folder: Path, predictions: Path | None = Non
     return scores
 
 
-def as_model(encode: Encode, *, name: str, revision: str, num_dimensions: int, max_tokens: int) -> Any:
-    """An mteb model around a function from texts to embeddings."""
+def as_model(
+    encode: Encode,
+    *,
+    name: str,
+    revision: str,
+    num_dimensions: int,
+    max_tokens: int,
+    similarity: Similarity = "cosine",
+    prompts: Mapping[str, str] | None = None,
+) -> Any:
+    """An mteb model around a function from texts to embeddings.
+
+    Args:
+        encode: the function.
+        name: of the model.
+        revision: of the model.
+        num_dimensions: of an embedding.
+        max_tokens: of a text.
+        similarity: how embeddings are compared.
+        prompts: prompts by name; mteb takes the one of its task, kind of task, or role of the text, in this order.
+    """
+    import torch
     from mteb.models.abs_encoder import AbsEncoder
 
     class Encoder(AbsEncoder):
         def __init__(self) -> None:
-            self.mteb_model_meta = _model_meta(name, revision, num_dimensions, max_tokens)
+            self.model_prompts: dict[str, str] = dict(prompts or {})
+            self.mteb_model_meta = _model_meta(name, revision, num_dimensions, max_tokens, similarity)
 
-        def encode(self, inputs: Any, **kwargs: Any) -> Any:
-            return encode([text for batch in inputs for text in batch["text"]])
+        def prompt_for(self, task_metadata: Any, prompt_type: Any = None) -> str | None:
+            named = self.get_prompt_name(task_metadata, prompt_type) if self.model_prompts else None
+            return None if named is None else self.model_prompts[named]
+
+        def encode(self, inputs: Any, *, task_metadata: Any, prompt_type: Any = None, **kwargs: Any) -> Any:
+            return encode(
+                [text for batch in inputs for text in batch["text"]],
+                role=None if prompt_type is None else prompt_type.value,
+                prompt=self.prompt_for(task_metadata, prompt_type),
+            )
+
+        def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+            if similarity in ("cosine", "dot"):
+                return super().similarity(embeddings1, embeddings2)
+            first, second = (torch.atleast_2d(torch.as_tensor(side)) for side in (embeddings1, embeddings2))
+            return -torch.cdist(first, second, p=2 if similarity == "euclidean" else 1)
+
+        def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+            return torch.from_numpy(paired_similarities(np.asarray(embeddings1), np.asarray(embeddings2), similarity))
 
     return Encoder()
 
@@ -89,7 +141,7 @@ def as_search(model: LexicalModel) -> Any:
     """An mteb search model around BM25 or TF-IDF."""
 
     class Search:
-        mteb_model_meta = _model_meta(f"rexplug/{model.kind}", model.revision, None, None)
+        mteb_model_meta = _model_meta(f"rexplug/{model.kind}", model.revision, None, None, "cosine")
 
         def index(self, corpus: Any, **kwargs: Any) -> None:
             self._corpus = {row["id"]: f"{row.get('title') or ''} {row['text']}".strip() for row in corpus}
@@ -105,17 +157,23 @@ def as_search(model: LexicalModel) -> Any:
     return Search()
 
 
-def _model_meta(name: str, revision: str, num_dimensions: int | None, max_tokens: int | None) -> Any:
+def _model_meta(
+    name: str, revision: str, num_dimensions: int | None, max_tokens: int | None, similarity: Similarity
+) -> Any:
     from mteb.models import ModelMeta
     from mteb.models.model_meta import ScoringFunction
 
+    functions = {
+        "cosine": ScoringFunction.COSINE, "dot": ScoringFunction.DOT_PRODUCT, "euclidean": ScoringFunction.EUCLIDEAN,
+        "manhattan": ScoringFunction.MANHATTAN,
+    }  # fmt: skip
     return ModelMeta.create_empty(
         {
             "name": name,
             "revision": revision,
             "embed_dim": num_dimensions,
             "max_tokens": max_tokens,
-            "similarity_fn_name": ScoringFunction.COSINE,
+            "similarity_fn_name": functions[similarity],
             "framework": ["PyTorch"],
         }
     )

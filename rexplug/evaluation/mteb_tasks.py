@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -14,6 +15,9 @@ from rexplug.components import EvaluationContext, EvaluationResult, Evaluator, M
 from rexplug.errors import DataError, NotApplicable, one_line
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.local_tasks import MAIN_SCORES, LocalTask, read_task, task_files
+
+DEFAULT_MAX_TOKENS = 512
+"""Where texts are cut if an evaluator does not say."""
 
 
 class Mteb(Evaluator):
@@ -31,8 +35,9 @@ class Mteb(Evaluator):
     """A folder with `task.yaml` and the task's data."""
     tasks: tuple[str, ...] = ()
     """Names of tasks that mteb ships, e.g. `ESCIReranking`."""
-    max_tokens: int = Field(default=512, ge=8)
-    """Longer texts are cut here."""
+    max_tokens: Annotated[int, Field(ge=8)] | None = None
+    """Texts are cut here, as far as the model's positions reach, whatever length it states itself. If left out, at the model's own
+    length, at most 512 tokens."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -144,33 +149,38 @@ def split_texts(data: Any, splits: Sequence[str], place: str = "") -> Iterator[t
             yield from split_texts(item, (), f"{place}.{number}")
 
 
-def _evaluate_local(task: LocalTask, max_tokens: int, context: EvaluationContext) -> EvaluationResult:
+def _evaluate_local(task: LocalTask, max_tokens: int | None, context: EvaluationContext) -> EvaluationResult:
     if task.collection is not None:
-        result = context.retrieval(task.collection)
+        result = context.retrieval(task.collection, max_tokens=max_tokens)
         note = ["The texts are synthetic."] if task.description.synthetic else []
         return EvaluationResult(result.metrics, main=result.main, notes=[*result.notes, *note], scores=result.scores)
     import numpy as np
 
-    from rexplug.evaluation.cosine import paired_cosines
+    from rexplug.evaluation.cosine import paired_similarities
     from rexplug.evaluation.mteb_runner import run_task
     from rexplug.evaluation.statistics import metric
 
-    encoder = _encoder(context)
-    cached: dict[str, Any] = {}
+    encoder, limit = _encoder(context, max_tokens)
+    cached: dict[Any, Any] = {}
 
-    def encode(texts: Sequence[str]) -> Any:
-        new = [text for text in dict.fromkeys(texts) if text not in cached]
-        cached.update(zip(new, encoder.encode(new, max_tokens), strict=True))
-        return np.stack([cached[text] for text in texts])
+    def encode(texts: Sequence[str], *, role: Any, prompt: str | None) -> Any:
+        new = [text for text in dict.fromkeys(texts) if (text, role, prompt) not in cached]
+        found = encoder.encode(new, limit, role=role, prompt=prompt)
+        cached.update(zip([(text, role, prompt) for text in new], found, strict=True))
+        return np.stack([cached[text, role, prompt] for text in texts])
 
     main = MAIN_SCORES[task.description.type]
-    mteb_scores = run_task(_as_mteb(task), _as_model(encoder, max_tokens, encode), context.folder)
+    of_mteb, model = _as_mteb(task), _as_model(encoder, limit, encode)
+    mteb_scores = run_task(of_mteb, model, context.folder)
     metrics = {main: Metric(float(mteb_scores["main_score"]), num_items=len(task.rows["test"]))}
     scores = {}
     if task.description.type == "sts":
         rows = task.rows["test"]
-        first, second = (encode([row[side] for row in rows]) for side in ("sentence1", "sentence2"))
-        cosines = np.round(paired_cosines(first, second), 6).tolist()
+        prompt = model.prompt_for(of_mteb.metadata)
+        first, second = (
+            encode([row[side] for row in rows], role=None, prompt=prompt) for side in ("sentence1", "sentence2")
+        )
+        cosines = np.round(paired_similarities(first, second, encoder.usage.similarity), 6).tolist()
         ids = [str(number) for number in range(len(rows))]
         scores[main] = Scores(ids, [cosines], targets=[row["score"] for row in rows])
         metrics[main] = metric(scores[main], context.seed)
@@ -180,11 +190,11 @@ def _evaluate_local(task: LocalTask, max_tokens: int, context: EvaluationContext
     return EvaluationResult(metrics, main=main, notes=notes, scores=scores)
 
 
-def _evaluate_named(names: Sequence[str], max_tokens: int, context: EvaluationContext) -> EvaluationResult:
+def _evaluate_named(names: Sequence[str], max_tokens: int | None, context: EvaluationContext) -> EvaluationResult:
     from rexplug.evaluation.mteb_runner import run_task
 
-    encoder = _encoder(context)
-    model = _as_model(encoder, max_tokens, lambda texts: encoder.encode(texts, max_tokens))
+    encoder, limit = _encoder(context, max_tokens)
+    model = _as_model(encoder, limit, partial(encoder.encode, max_tokens=limit))
     metrics = {}
     for name, task in zip(names, known_tasks(names), strict=True):
         try:
@@ -197,13 +207,15 @@ def _evaluate_named(names: Sequence[str], max_tokens: int, context: EvaluationCo
     return EvaluationResult(metrics, main=names[0], notes=["Embeddings are not fine-tuned."])
 
 
-def _encoder(context: EvaluationContext) -> Any:
+def _encoder(context: EvaluationContext, max_tokens: int | None) -> tuple[Any, int]:
+    """The encoder, and where texts are cut."""
     if isinstance(context.encoder, LexicalModel):
         raise NotApplicable(f"{context.encoder.kind} compares words; this mteb task needs embeddings")
-    return context.encoder
+    encoder: Any = context.encoder
+    return encoder.reading(max_tokens), max_tokens or DEFAULT_MAX_TOKENS
 
 
-def _as_model(encoder: Any, max_tokens: int, encode: Callable[[Sequence[str]], Any]) -> Any:
+def _as_model(encoder: Any, max_tokens: int, encode: Callable[..., Any]) -> Any:
     from rexplug.evaluation.mteb_runner import as_model
 
     return as_model(
@@ -212,6 +224,8 @@ def _as_model(encoder: Any, max_tokens: int, encode: Callable[[Sequence[str]], A
         revision=f"{encoder.revision}-{max_tokens}",
         num_dimensions=encoder.num_dimensions,
         max_tokens=min(max_tokens, encoder.max_tokens),
+        similarity=encoder.usage.similarity,
+        prompts=encoder.usage.named,
     )
 
 

@@ -22,8 +22,10 @@ from rexplug.errors import DataError
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import tune_ranking
 from rexplug.evaluation.lexical import LexicalModel
+from rexplug.evaluation.model_usage import Role
 from rexplug.evaluation.mteb_runner import as_model, as_search, run_task, silenced_mteb, task_metadata, task_name
 from rexplug.evaluation.statistics import metric
+from rexplug.recipe.evaluation import Similarity
 
 MAIN = "ndcg_at_10"
 _NOTE = (
@@ -31,10 +33,12 @@ _NOTE = (
     "which can score above a masked language model."
 )
 _MAX_TOKENS = 512
-"""Longer texts are cut here where no fine-tune sets a limit."""
+"""Longer texts are cut here where neither an evaluator nor a fine-tune sets a limit."""
 _DEV_QUERIES = 200
 """Training queries that the learning rate is chosen on, at most."""
 Vectors = NDArray[np.float32]
+Embedded = tuple[Vectors, Vectors]
+"""Embeddings of the documents and of the queries."""
 Ranking = Mapping[str, Mapping[str, float]]
 """Query id -> document id -> score."""
 
@@ -68,6 +72,7 @@ def evaluate_retrieval(
     folder: Path,
     seed: int,
     tuning: FineTuning | None = None,
+    max_tokens: int | None = None,
 ) -> EvaluationResult:
     """Rank and score; mteb's own result files and predictions go to `folder`.
 
@@ -77,6 +82,8 @@ def evaluate_retrieval(
         folder: where mteb's files go.
         seed: of the fine-tunes and the bootstrap.
         tuning: the budget of the fine-tune on `collection.training`; None for no fine-tune.
+        max_tokens: where texts are cut, as far as the model's positions reach, whatever length it states; None for the limit of
+            `tuning`, or 512, at most the model's own.
 
     Raises:
         DataError: mteb could not run the task or a metric is not finite.
@@ -85,22 +92,35 @@ def evaluate_retrieval(
     if isinstance(model, LexicalModel):
         ranking = _rank(collection, as_search(model), model.revision, folder)
         return _result(collection, {"": [ranking]}, seed, notes)
-    limit = tuning.max_tokens if tuning else _MAX_TOKENS
-    texts = list(dict.fromkeys([*collection.corpus.values(), *collection.queries.values()]))
-    corpus_size = len(dict.fromkeys(collection.corpus.values()))
+    model = model.reading(max_tokens)
+    limit = max_tokens or (tuning.max_tokens if tuning else _MAX_TOKENS)
+    documents, queries = (list(dict.fromkeys(texts.values())) for texts in (collection.corpus, collection.queries))
 
-    def rank(vectors: Vectors, variant: str) -> Ranking:
-        vector_of = dict(zip(texts, vectors, strict=True))
+    def embed(encoder: HuggingFaceEncoder) -> Embedded:
+        return encoder.encode(documents, limit, role="document"), encoder.encode(queries, limit, role="query")
+
+    def rank(embedded: Embedded, variant: str, similarity: Similarity = "cosine") -> Ranking:
+        of_documents, of_queries = (
+            dict(zip(texts, vectors, strict=True))
+            for texts, vectors in zip((documents, queries), embedded, strict=True)
+        )
+
+        def encode(texts: Sequence[str], *, role: Role | None, prompt: str | None) -> Vectors:
+            vector_of = of_queries if role == "query" else of_documents
+            return np.stack([vector_of[text] for text in texts])
+
         named = as_model(
-            lambda batch: np.stack([vector_of[text] for text in batch]),
+            encode,
             name="rexplug/encoder",
             revision=f"{model.revision}-{variant}",
-            num_dimensions=vectors.shape[1],
-            max_tokens=min(limit, model.max_tokens),
+            num_dimensions=embedded[0].shape[1],
+            max_tokens=model.max_tokens if limit is None else min(limit, model.max_tokens),
+            similarity=similarity,
         )
         return _rank(collection, named, f"{model.revision}-{variant}", folder)
 
-    raw = model.encode(texts, limit)
+    raw = embed(model)
+    similarity = model.usage.similarity
     rankings: dict[str, list[Ranking]] = {}
     if tuning is not None and collection.training:
         rankings[""] = []
@@ -108,18 +128,18 @@ def evaluate_retrieval(
         for number in range(tuning.seeds):
             tuned = _fine_tuned(collection.training, model, tuning, learning_rate, seed + number)
             key = f"tuned-{_hash([tuning.model_dump(), learning_rate, seed + number, collection.training])}"
-            rankings[""].append(rank(tuned.encode(texts, limit), key))
+            rankings[""].append(rank(embed(tuned), key))
         notes = [
             f"Fine-tuned before ranking: {tuning.steps} steps of {tuning.batch} pairs with in-batch negatives, learning rate "
             f"{learning_rate:g}, {len(collection.training):,} pairs; raw, centred and whitened are the encoder as it is.",
             *notes,
         ]
-        rankings["raw."] = [rank(raw, "raw")]
+        rankings["raw."] = [rank(raw, "raw", similarity)]
     else:
-        rankings[""] = [rank(raw, "raw")]
+        rankings[""] = [rank(raw, "raw", similarity)]
         notes = [_NOTE, *notes]
     for name, transform in (("centred", _centered), ("whitened", _whitened)):
-        rankings[f"{name}."] = [rank(transform(raw, raw[:corpus_size]), name)]
+        rankings[f"{name}."] = [rank((transform(raw[0], raw[0]), transform(raw[1], raw[0])), name)]
     return _result(collection, rankings, seed, notes)
 
 
@@ -218,7 +238,10 @@ def _as_mteb(collection: RetrievalCollection) -> Any:
 def _fine_tuned(
     pairs: Sequence[tuple[str, str]], model: HuggingFaceEncoder, budget: FineTuning, learning_rate: float, seed: int
 ) -> HuggingFaceEncoder:
-    queries, documents = (model.tokenize([pair[side] for pair in pairs], budget.max_tokens) for side in (0, 1))
+    roles: tuple[Role, Role] = ("query", "document")
+    queries, documents = (
+        model.tokenize([pair[side] for pair in pairs], budget.max_tokens, role=role) for side, role in enumerate(roles)
+    )
     query_texts = [query for query, _ in pairs]
     return tune_ranking(model, queries, documents, query_texts, budget, learning_rate=learning_rate, seed=seed)
 
@@ -238,7 +261,11 @@ def _choose_learning_rate(
 
     def mean_reciprocal_rank(learning_rate: float) -> float:
         tuned = _fine_tuned(train_pairs, model, budget, learning_rate, seed)
-        sides = [tuned.encode([pair[side] for pair in dev_pairs], budget.max_tokens) for side in (0, 1)]
+        roles: tuple[Role, Role] = ("query", "document")
+        sides = [
+            tuned.encode([pair[side] for pair in dev_pairs], budget.max_tokens, role=role)
+            for side, role in enumerate(roles)
+        ]
         one, two = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in sides)
         similarity = one @ two.T
         ranks = (similarity >= np.diag(similarity)[:, None]).sum(1)

@@ -1,6 +1,6 @@
 """Names on the Hugging Face hub: how they are written, which files of them are cached here, and whether the hub has them.
 
-Only `ask_hub` uses the network, for one small answer.
+Only `ask_hub` uses the network, for one small answer, and `fetch_model`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ _MAX_LENGTH = 200
 """Characters of a name; the hub allows 96 for the owner and as many for the repository."""
 _TIMEOUT = 10.0
 """Seconds to wait for an answer."""
+_FILES_OF_MODELS = ("*.json", "*.txt", "*.model", "*.codes", "*.safetensors", "*/pytorch_model.bin")
+"""What is fetched of a model: configs, tokenizers and weights."""
+_OTHER_FORMATS = ("onnx/*", "openvino/*", "coreml/*", "gguf/*", "runs/*", "checkpoint-*", "*/checkpoint-*")
+_OLD_OWNER = "sentence-transformers"
+"""Owner of the models that sentence-transformers knows by their names alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,45 @@ def cached_file(name: str, file: str, revision: str | None = None) -> Path | Non
 
     path = try_to_load_from_cache(name, file, revision=revision)
     return Path(path) if isinstance(path, str) else None
+
+
+def cached_model(name: str) -> Path | None:
+    """A file of a model on the hub that says what it is, if it was downloaded before."""
+    found = (cached_file(place, file) for place in _places(name) for file in ("modules.json", "config.json"))
+    return next((path for path in found if path is not None), None)
+
+
+def fetch_model(name: str) -> Path:
+    """The folder with the files of a model on the hub, downloaded if it is not on this machine.
+
+    A name without an owner that the hub does not have is looked for among the models of sentence-transformers too, as that
+    library does.
+
+    Raises:
+        OSError: the hub does not have the model, or does not answer.
+        ValueError: `name` is not a valid name on the hub.
+    """
+    from huggingface_hub import snapshot_download
+
+    first: Exception | None = None
+    for place in _places(name):
+        try:
+            folder = Path(
+                snapshot_download(place, allow_patterns=list(_FILES_OF_MODELS), ignore_patterns=list(_OTHER_FORMATS))
+            )
+            if not any(folder.glob("*.safetensors")) and (folder / "config.json").exists():
+                snapshot_download(place, allow_patterns=["pytorch_model*.bin"])
+        except Exception as error:  # whatever the hub's client raises, offline mode included
+            first = first or error
+        else:
+            return folder
+    assert first is not None
+    raise first
+
+
+def _places(name: str) -> tuple[str, ...]:
+    """The repositories that a name may mean."""
+    return (name,) if "/" in name else (name, f"{_OLD_OWNER}/{name}")
 
 
 def ask_hub(name: HubName) -> str | None:

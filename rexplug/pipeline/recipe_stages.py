@@ -206,11 +206,12 @@ class RecipeStages:
         recipe, run = self.recipe, self.run
         if not recipe.baselines:
             return []
-        models = [folder_stamps(ModelSpec.parse(name).what, MODEL_FILES) for name in recipe.baselines]
+        models = [folder_stamps(ModelSpec.parse(baseline.model).what, MODEL_FILES) for baseline in recipe.baselines]
+        written = [baseline.model_dump(mode="json") for baseline in recipe.baselines]
         stage = self._stage(
             "evaluate.baselines",
             self.work.evaluate_baselines,
-            {"baselines": list(recipe.baselines), "models": models, **self._evaluation_inputs()},
+            {"baselines": written, "models": models, **self._evaluation_inputs()},
             [*recipe.evaluators, recipe.evaluation_scorer],
             after=("tokenize",),
             outputs=(run.baselines,),

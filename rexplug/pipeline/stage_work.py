@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,10 +192,8 @@ class StageWork:
         metrics: dict[str, Any] = {}
         failed: list[str] = []
         data = self.evaluation_data()
-        specs = [
-            replace(ModelSpec.parse(baseline), precision=self.recipe.evaluation.precision)
-            for baseline in self.recipe.baselines
-        ]
+        precision = self.recipe.evaluation.precision
+        specs = [ModelSpec.of(baseline).by_default(precision) for baseline in self.recipe.baselines]
         for name in distinct(specs):
             try:
                 results: Mapping[str, Mapping[str, Any]] = evaluate(

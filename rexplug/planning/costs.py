@@ -247,9 +247,11 @@ def _add_training(
         add(f"evaluate.{phase.name}", evaluating, model, known=known)
     add("export", cost_key("export", shape), {"parameters": parameters}, known=known)
     if recipe.baselines:
-        words = sum(name.partition("=")[2] in LEXICAL_KINDS or name in LEXICAL_KINDS for name in recipe.baselines)
-        work = model | {"words": float(words), "models": float(len(recipe.baselines) - words)}
-        add("evaluate.baselines", cost_key("baselines", list(recipe.baselines), evaluating), work, known=known)
+        names = [baseline.model for baseline in recipe.baselines]
+        words = sum(name.partition("=")[2] in LEXICAL_KINDS or name in LEXICAL_KINDS for name in names)
+        work = model | {"words": float(words), "models": float(len(names) - words)}
+        written = [baseline.model_dump(mode="json") for baseline in recipe.baselines]
+        add("evaluate.baselines", cost_key("baselines", written, evaluating), work, known=known)
     add("report", cost_key("report", shape, len(recipe.phases)), {"steps": float(plan.steps)})
 
 

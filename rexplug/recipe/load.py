@@ -96,6 +96,24 @@ def load_section(
         raise _error(path, _problems(error, source, path, registry, section)) from None
 
 
+def validate_section(name: str, section: type[SectionT], value: dict[str, Any]) -> SectionT:
+    """Validate options that come from Python or the command line with the rules of recipes.
+
+    Args:
+        name: of the options, for messages.
+        section: the model to validate them with.
+        value: the options.
+
+    Raises:
+        RecipeError: with a line per problem, `name.option: message`.
+    """
+    try:
+        return section.model_validate(value)
+    except ValidationError as error:
+        problems = _problems(error, ParsedYaml(value, {}), Path(name), Registry(), section)
+        raise RecipeError("; ".join(problem.replace(f"{name}: ", f"{name}.", 1) for problem in problems)) from None
+
+
 def _error(path: Path, problems: Sequence[str]) -> RecipeError:
     count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
     shown = [f"  {problem}" for problem in problems[:_MOST_PROBLEMS]]

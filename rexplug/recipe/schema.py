@@ -26,13 +26,14 @@ from rexplug.recipe.curation import (
     Slurm,
     Threshold,
 )
-from rexplug.recipe.evaluation import Evaluation
+from rexplug.recipe.evaluation import Baseline, Evaluation
 from rexplug.recipe.model import Model, Tokenizer
 from rexplug.recipe.phase import BatchWarmup, Checkpoints, LearningRate, LossGuard, Optimizer, Phase, Rope
 from rexplug.recipe.section import LONGEST_NAME, Section
 
 __all__ = [
     "Audit",
+    "Baseline",
     "BatchWarmup",
     "Card",
     "Checkpoints",
@@ -121,8 +122,9 @@ class Recipe(Section):
     """What is measured, before the first phase and after each."""
     evaluation: Evaluation = Evaluation()
     """How evaluators run the models."""
-    baselines: tuple[str, ...] = ()
-    """Other models that the evaluators run on: folders, hub names, `bm25`, `tfidf`, `random:FOLDER`; `label=` may precede."""
+    baselines: tuple[Baseline, ...] = ()
+    """Other models that the evaluators run on: folders, hub names, `bm25`, `tfidf`, `random:FOLDER`; `label=` may precede. A
+    mapping sets how one is used: `{model: e5=intfloat/e5-base, query_prompt: "query: ", max_tokens: 256}`."""
     salience: tuple[Annotated[SalienceScorer, Use()], ...] = ()
     """Salience scorers besides those of the phases' masking. Evaluators tell salient words from others by the first one; if left
     out, by the last phase's."""

@@ -117,6 +117,26 @@ def test_incomparable_results_are_reported(places):
         (["bm25"], "ecommerce", {"data": "none"}, "no evaluator has its data; is --data the right folder?"),
         (["bm25"], "none.yaml", {}, "none.yaml: file not found"),
         (["bm25"], "ecommerce", {"precision": "fp16"}, "precision is fp32 or bf16, not 'fp16'"),
+        (
+            ["bm25"],
+            "ecommerce",
+            {"options": {"query_promt": "q"}},
+            "options.query_promt: unknown key; did you mean 'query_prompt'?",
+        ),
+        (
+            ["bm25"],
+            "ecommerce",
+            {"options": {"max_tokens": 4}},
+            "options.max_tokens: Input should be greater than or equal to 8",
+        ),
+        (["bm25"], "ecommerce", {"options": ["max_tokens"]}, "options is a mapping, not ['max_tokens']"),
+        ([{"query_prompt": "q"}], "ecommerce", {}, "models.0.model: is missing"),
+        (
+            ["{model: bm25, max_tokens: 64}"],
+            "ecommerce",
+            {},
+            "bm25 is not an encoder and has no option max_tokens; leave it out",
+        ),
     ],
 )
 def test_mistakes_are_named_before_anything_is_measured(models, suite, options, message, places):
@@ -155,6 +175,28 @@ def test_what_bf16_changes_is_shown_by_one_call(tmp_path, monkeypatch, model_fol
     (tmp_path / "evaluation/mine/embedding_geometry.json").unlink()
     rexplug.evaluate([f"mine={model_folder}", "bm25"], "suite.yaml", progress=notes)
     assert notes.lines[-1].endswith("in fp32 (1 of 1 evaluators measured here before)")
+
+
+def test_models_are_used_as_asked(tmp_path, monkeypatch, model_folder):
+    monkeypatch.chdir(tmp_path)
+    rows = [("red shirt", "red cotton", 3), ("soft shirt", "the number", 1), ("red is well", "is well " * 9, 2)] * 20
+    table = "".join(f"{one} {n},{two} {n},{score}\n" for n, (one, two, score) in enumerate(rows))
+    (tmp_path / "t.csv").write_text("sentence1,sentence2,score\n" + table)
+    budget = "{modes: [probe], steps: 2, batch: 8, seeds: 1, learning_rates: [1e-3]}"
+    (tmp_path / "suite.yaml").write_text(
+        f"evaluators: [{{use: similarity, title: toy, train: t.csv, tuning: {budget}}}]"
+    )
+    named = {"model": f"prompted={model_folder}", "prompt": "the number is "}
+    measured = rexplug.evaluate(
+        [f"plain={model_folder}", named, f"{{model: cut={model_folder}, max_tokens: 8}}"],
+        "suite.yaml",
+        options={"similarity": "dot"},
+    )
+    assert [model.label for model in measured] == ["plain", "prompted", "cut"]
+    plain, prompted, cut = (model.scores["similarity.toy"]["raw.spearman"].values[0] for model in measured)
+    assert plain != prompted
+    assert plain != cut
+    assert max(plain) > 1, "a product of embeddings and not their cosine"
 
 
 def test_a_recipe_without_evaluators_measures_nothing(tokenized_run):

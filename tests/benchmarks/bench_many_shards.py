@@ -57,7 +57,7 @@ class Steps(Silent):
     def __init__(self) -> None:
         self.began: list[tuple[str, float]] = []
 
-    def start(self, task: str, total: int | None = None, unit: str = "") -> None:
+    def start(self, task: str, total: float | None = None, unit: str = "") -> None:
         self.began.append((task, time.perf_counter()))
 
     def seconds(self) -> list[tuple[str, float]]:

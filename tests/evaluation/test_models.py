@@ -4,6 +4,7 @@ import pytest
 
 from rexplug import DataError
 from rexplug.evaluation import ModelSpec, distinct, in_precisions
+from rexplug.recipe.evaluation import Baseline, ModelOptions
 
 
 def parsed(*names):
@@ -69,3 +70,24 @@ def test_a_folder_whose_name_cannot_be_a_label_needs_one(folder):
     ):
         ModelSpec.parse(folder)
     assert ModelSpec.parse(f"mine={folder}").label == "mine"
+
+
+def test_a_model_with_options():
+    spec = ModelSpec.of(Baseline(model="e5=intfloat/e5-base", query_prompt="query: ", precision="bf16"))
+    assert (spec.label, spec.what, spec.precision) == ("e5", "intfloat/e5-base", "bf16")
+    with_more = spec.with_options(ModelOptions(query_prompt="q: ", max_tokens=64))
+    assert with_more.options.given == {"query_prompt": "query: ", "max_tokens": 64, "precision": "bf16"}
+    assert ModelSpec.parse("bm25").with_options(ModelOptions(max_tokens=64)).options.given == {}
+    assert spec.by_default("fp32").precision == "bf16"
+    assert [found.precision for found in in_precisions([spec], ["fp32", "bf16"])] == ["bf16"]
+
+
+def test_a_model_may_be_named_twice_with_other_options():
+    specs = [ModelSpec.of(Baseline(model="a")), ModelSpec.of(Baseline(model="a", query_prompt="query: "))]
+    assert [spec.label for spec in distinct(specs)] == ["a", "a-2"]
+
+
+def test_lexical_baselines_have_no_options():
+    with pytest.raises(DataError) as error:
+        ModelSpec.of(Baseline(model="bm25", query_prompt="query: "))
+    assert str(error.value) == "bm25 is not an encoder and has no option query_prompt; leave it out"

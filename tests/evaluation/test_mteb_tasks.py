@@ -1,7 +1,9 @@
 """mteb runs tasks in folders and its own."""
 
 import json
+from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from rexplug import DataError
@@ -72,3 +74,45 @@ def test_an_unknown_mteb_task_suggests_the_nearest():
     with pytest.raises(DataError) as caught:
         Mteb(tasks=("ESCIRerankin",)).check()
     assert str(caught.value) == "mteb has no task 'ESCIRerankin'; did you mean 'ESCIReranking'?"
+
+
+@pytest.fixture
+def prompted(model_folder):
+    """An encoder that states 64 tokens, with prompts for kinds of tasks, and what it is asked for."""
+    from rexplug.evaluation.encoder import HuggingFaceEncoder
+    from rexplug.evaluation.model_usage import ModelUsage
+
+    class Asked(HuggingFaceEncoder):
+        calls: ClassVar = []
+
+        def encode(self, texts, max_tokens=512, *, role=None, prompt=None):
+            self.calls.append((role, prompt, max_tokens, self.max_tokens))
+            return super().encode(texts, max_tokens, role=role, prompt=prompt)
+
+    encoder = Asked(model_folder)
+    encoder.usage = ModelUsage(prompt="the ", named={"STS": "alike? ", "query": "find "}, similarity="euclidean")
+    encoder._max_tokens = 64
+    encoder.calls.clear()
+    return encoder
+
+
+def measure(evaluator, encoder, tmp_path):
+    return evaluate(
+        [evaluator], lambda: encoder, EvaluationData({}, 1), name="m", folder=tmp_path / "out", progress=Silent()
+    )[evaluator.label]  # fmt: skip
+
+
+def test_prompts_are_those_for_the_kind_of_task_and_similarity_the_model_s(prompted, tmp_path, write_task):
+    folder = write_task(tmp_path / "alike", "sts", test=STS)
+    result = measure(Mteb(folder=folder), prompted, tmp_path)
+    assert set(prompted.calls) == {(None, "alike? ", 512, 64)}
+    one, two = prompted.encode([f"alike? {STS[1][side]}" for side in ("sentence1", "sentence2")], prompt="")
+    stored = json.loads((tmp_path / "out/mteb.alike.scores").read_text())["scores"][result["main"]]["values"][0]
+    assert stored[1] == pytest.approx(-float(np.linalg.norm(one - two)), abs=1e-5)
+
+
+@pytest.mark.parametrize(("asked", "read"), [(None, (512, 64)), (128, (128, 128)), (2048, (2048, 256))])
+def test_texts_are_read_up_to_the_asked_length(asked, read, prompted, tmp_path, write_task):
+    folder = write_task(tmp_path / "alike", "sts", test=STS)
+    measure(Mteb(folder=folder, max_tokens=asked), prompted, tmp_path)
+    assert {call[2:] for call in prompted.calls} == {read}

@@ -1,6 +1,7 @@
 """Retrieval and reranking on mteb, and the metrics of a ranking."""
 
 import json
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -128,3 +129,43 @@ def test_other_data_is_another_revision(collection):
         collection.name, {**collection.corpus, "d0": "changed"}, collection.queries, collection.relevance
     )
     assert revision(other) != revision(collection)
+
+
+@pytest.fixture
+def asked(model_folder):
+    """An encoder with 256 positions that states 64 tokens, and the (role, limit, longest input) of each call."""
+    from rexplug.evaluation.encoder import HuggingFaceEncoder
+    from rexplug.recipe.evaluation import ModelOptions
+
+    class Asked(HuggingFaceEncoder):
+        calls: ClassVar = []
+
+        def encode(self, texts, max_tokens=512, *, role=None, prompt=None):
+            self.calls.append((role, max_tokens, self.max_tokens))
+            return super().encode(texts, max_tokens, role=role, prompt=prompt)
+
+    encoder = Asked(model_folder, options=ModelOptions(max_tokens=64, query_prompt="red ", similarity="dot"))
+    encoder.calls.clear()
+    return encoder
+
+
+def predicted(folder):
+    (path,) = (folder / "predictions").glob("*-raw-*/**/*.json")
+    return json.loads(path.read_text())["default"]["test"]
+
+
+def test_queries_and_documents_have_their_prompts_and_similarity(asked, collection, tmp_path):
+    evaluate_retrieval(collection, asked, tmp_path, seed=0)
+    assert set(asked.calls) == {("document", 512, 64), ("query", 512, 64)}
+    query, document = next((query, document) for query, found in predicted(tmp_path).items() for document in found)
+    texts = [f"red {collection.queries[query]}", collection.corpus[document]]
+    one, two = asked.encode(texts)
+    assert predicted(tmp_path)[query][document] == pytest.approx(float(one @ two), rel=1e-5)
+
+
+def test_texts_are_read_up_to_the_asked_length(asked, collection, tmp_path):
+    evaluate_retrieval(collection, asked, tmp_path / "asked", seed=0, max_tokens=128)
+    assert set(asked.calls) == {("document", 128, 128), ("query", 128, 128)}
+    asked.calls.clear()
+    evaluate_retrieval(collection, asked, tmp_path / "more", seed=0, max_tokens=2048)
+    assert set(asked.calls) == {("document", 2048, 256), ("query", 2048, 256)}

@@ -286,7 +286,11 @@ def other_tokenizer(folder: Path) -> None:
     save(folder, fast, {})
 
 
-def code(kind: str, number: int = 1, wanted: str = "Pooling or Dense or Normalize or LayerNorm or Dropout") -> str:
+FIRST = "Transformer or StaticEmbedding or Router or Asym"
+LATER = "Pooling or Dense or Normalize or LayerNorm or Dropout or WeightedLayerPooling or Router or Asym"
+
+
+def code(kind: str, number: int = 1, wanted: str = LATER) -> str:
     return (
         f"{{folder}}/modules.json: module {number} is '{kind}', and only {wanted} of sentence-transformers are allowed there: no "
         "other code is run"
@@ -362,7 +366,7 @@ REFUSED = [
     Case("dense-without-weights", lambda f: (with_dense(f), removed("2_Dense/model.safetensors")(f)), refused=NOT_A_MODEL, seen=False),
     # Hostile.
     Case("any-class", evil_module("evil.Evil"), refused=code("evil.Evil")),
-    Case("any-class-first", evil_module("evil.Evil", "", 0), refused=code("evil.Evil", 0, "Transformer")),
+    Case("any-class-first", evil_module("evil.Evil", "", 0), refused=code("evil.Evil", 0, FIRST)),
     Case("a-function", evil_module("os.system"), refused=code("os.system")),
     Case("a-function-of-theirs", evil_module("sentence_transformers.util.import_from_string"), refused=code("sentence_transformers.util.import_from_string")),
     Case("a-look-alike", evil_module("sentence_transformers_.Pooling"), refused=code("sentence_transformers_.Pooling")),

@@ -20,6 +20,21 @@ def test_the_dump_is_the_same_recipe(load_toy, toy):
     assert dump_recipe(load_toy(text)) == text
 
 
+def test_baselines_are_names_or_mappings(load_toy, toy):
+    recipe = load_toy(
+        toy + "baselines: [bm25, {model: e5=intfloat/e5-base, query_prompt: 'query: ', max_tokens: 256}]\n"
+    )
+    assert [(baseline.model, baseline.given) for baseline in recipe.baselines] == [
+        ("bm25", {}),
+        ("e5=intfloat/e5-base", {"query_prompt": "query: ", "max_tokens": 256}),
+    ]
+    text = dump_recipe(recipe)
+    assert yaml.safe_load(text)["baselines"] == [
+        "bm25", {"model": "e5=intfloat/e5-base", "query_prompt": "query: ", "max_tokens": 256},
+    ]  # fmt: skip
+    assert load_toy(text) == recipe
+
+
 def test_the_dump_spells_defaults_out_and_keeps_the_order(load_toy, toy):
     text = dump_recipe(load_toy(toy))
     value = yaml.safe_load(text)

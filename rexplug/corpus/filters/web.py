@@ -71,10 +71,7 @@ class C4Quality(CorpusFilter):
                 continue
             if self.drop_curly_brackets and "{" in line:
                 return Verdict(False, "curly_bracket")
-            if self.remove_policy and (
-                ("policy" in lower or "cookies" in lower or "of use" in lower)
-                and any(phrase in lower for phrase in _POLICY)
-            ):
+            if self.remove_policy and any(phrase in lower for phrase in _POLICY):
                 continue
             if self.min_sentences != -1:
                 sentences += max(1, count_sentences(line))
@@ -88,7 +85,7 @@ class C4Quality(CorpusFilter):
 
     def _has_long_word(self, line: str) -> bool:
         longest = self.max_word_length
-        return any(len(word) > longest for word in line.split()) and (
+        return max(map(len, line.split()), default=0) > longest and (
             any(len(word) > longest for word in _unspaced_words(line)) or not UNSPACED_CHARACTER.search(line)
         )
 

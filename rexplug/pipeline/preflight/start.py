@@ -7,7 +7,7 @@ from pathlib import Path
 from rexplug.errors import DataError
 from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.evaluation.models import ModelSpec
-from rexplug.io.hub import HubName, cached_file, is_hub_name
+from rexplug.io.hub import HubName, cached_file, cached_model, is_hub_name
 from rexplug.io.tokenizer_files import require_tokenizer
 from rexplug.model.checkpoint.header import has_weights
 from rexplug.model.checkpoint.inspection import Inspection, inspect_checkpoint, require_unaltered, tokenizer_problems
@@ -30,7 +30,7 @@ def start_problems(recipe: Recipe, unchecked: dict[str, HubName]) -> list[str]:
     for index, baseline in enumerate(recipe.baselines):
         place = f"baselines.{index}"
         try:
-            model = ModelSpec.parse(baseline)
+            model = ModelSpec.of(baseline)
         except DataError as error:
             problems.append(f"{place}: {error}")
             continue
@@ -48,7 +48,7 @@ def start_problems(recipe: Recipe, unchecked: dict[str, HubName]) -> list[str]:
             )
         elif not is_hub_name(name):
             problems.append(f"{place}: the folder '{name}' does not exist")
-        elif cached_file(name, "config.json") is None:
+        elif cached_model(name) is None:
             unchecked[place] = HubName("model", name)
     return problems
 

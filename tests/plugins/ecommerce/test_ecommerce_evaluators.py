@@ -156,6 +156,48 @@ def test_attributes_are_marked_at_their_characters(tmp_path):
     assert text.spans[1][0] == 21, "the longer value has the first place"
 
 
+def test_values_are_whole_words(tmp_path):
+    title = "Mens 3D Printed Jersey for Men, 14 Pack "
+    values = {"Gender": {"Men": 1}, "Pattern": {"Print": 1}, "Count": {"14 Pack ": 1}, "Size": {"4": 1}}
+    task = AttributeTagging(data=jsonl(tmp_path / "a.jsonl", [{"input": title, "target_scores": values}])).task()
+    (text,) = [text for part in ("train", "dev", "test") for text in getattr(task, part)]
+    assert [(a, title[a:b], label) for a, b, label in text.spans] == [
+        (8, "Printed", "Pattern"),
+        (27, "Men", "Gender"),
+        (32, "14 Pack", "Count"),
+    ]
+
+
+@needs_data
+@pytest.mark.parametrize("table", ["oa-mine__train", "ae-110k__test"])
+def test_every_span_can_be_found_by_tags_of_tokens(table):
+    """Nothing is cut off, and spans end inside of a token only where it holds several punctuation marks, such as `),`."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    from rexplug.evaluation.spans import spans_of_tags, tags_of_spans
+
+    evaluator = AttributeTagging(data=DATA / f"attribute-extraction/{table}.jsonl.zst")
+    assert evaluator.tuning.max_tokens is None
+    task = evaluator.task()
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator([text.text for text in task.train], trainer)
+    labels = sorted({label for text in task.train for _, _, label in text.spans})
+    longest, lost = 0, []
+    for text in task.test:
+        spans = [span for span in text.spans if span[2] in labels]
+        offsets = tokenizer.encode(text.text).offsets
+        longest = max(longest, len(offsets))
+        found = spans_of_tags(text.text, offsets, tags_of_spans(spans, offsets, labels), labels)
+        lost += [text.text[start - 1 : end + 1] for start, end, _ in set(spans) - found]
+    assert longest > 64
+    assert len(lost) <= 1
+    assert all(text.endswith("),") for text in lost)
+
+
 def test_a_column_that_is_not_there_is_named(tmp_path):
     with gzip.open(tmp_path / "q.csv.gz", "wt") as file:
         file.write("query,class\na,b\n")

@@ -1,0 +1,107 @@
+"""What turns token vectors into an embedding: the mean, or the modules of a sentence-transformers model."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rexplug.evaluation.device_batches import TokenRows
+from rexplug.evaluation.text_rows import prompt_length
+
+_MIN_DEVIATION = 0.02
+"""Of directions that embeddings are whitened by, as a share of the first direction's standard deviation."""
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """Gives all directions of embeddings equal weight: `center` `[dimensions]` is subtracted, `matrix` applied."""
+
+    center: Tensor
+    matrix: Tensor
+
+    @classmethod
+    def fit(cls, vectors: Tensor, device: torch.device) -> Whitening:
+        """The whitening of embeddings `[n, dimensions]`, on a device."""
+        center = vectors.mean(0)
+        _, singular_values, directions = torch.linalg.svd(vectors - center, full_matrices=False)
+        deviations = singular_values / len(vectors) ** 0.5
+        # Directions that hardly vary are noise, which dividing by their own deviation would amplify.
+        scale = deviations.clamp_min(float(deviations[0]) * _MIN_DEVIATION)
+        return cls(center.to(device), (directions.T / scale).to(device))
+
+    def __call__(self, embeddings: Tensor) -> Tensor:
+        """Whitened embeddings; differentiable."""
+        return (embeddings - self.center) @ self.matrix
+
+
+class EmbeddingModules:
+    """Makes embeddings of token vectors.
+
+    Args:
+        modules: modules of sentence-transformers, applied in order; the mean if there are none.
+        dimensions: embeddings are cut after so many; None if they are not.
+        device: where they run.
+    """
+
+    def __init__(self, modules: Sequence[Any], dimensions: int | None, device: torch.device) -> None:
+        self._modules = [module.to(device) for module in modules]
+        self._dimensions = dimensions
+
+    @property
+    def pools_prompt(self) -> bool:
+        """Whether the tokens of a prompt count in pooling."""
+        return all(getattr(module, "include_prompt", True) for module in self._modules)
+
+    def update(self, digest: hashlib._Hash) -> None:
+        """Add what decides the embeddings to a hash."""
+        digest.update(repr(self._modules).encode())
+        for module in self._modules:
+            add_weights(digest, module)
+
+    def clone(self) -> EmbeddingModules:
+        """An independent copy."""
+        return copy.deepcopy(self)
+
+    def embed(self, batch: TokenRows, rows: Sequence[NDArray[np.int64]], states: Tensor) -> Tensor:
+        """Embeddings `[n, dimensions]`; differentiable.
+
+        Args:
+            batch: the rows on the device.
+            rows: the same rows, some of which know the length of their prompt.
+            states: their token vectors one after the other, `[T, hidden]`.
+        """
+        if not self._modules:
+            return batch.means(states)[:, : self._dimensions]
+        vectors, mask = batch.pad(states), batch.mask.long()
+        left_out = [prompt_length(row) for row in rows]
+        if len(set(left_out)) < 2:
+            return self._applied(vectors, mask, left_out[0])
+        # Queries and documents have prompts of different lengths, of which Pooling takes one at a time.
+        parts, order = [], []
+        for length in sorted(set(left_out)):
+            indices = [index for index, of_row in enumerate(left_out) if of_row == length]
+            parts.append(self._applied(vectors[indices], mask[indices], length))
+            order += indices
+        return torch.cat(parts)[np.argsort(order)]
+
+    def _applied(self, vectors: Tensor, mask: Tensor, prompt: int) -> Tensor:
+        features: dict[str, Any] = {"token_embeddings": vectors, "attention_mask": mask, "prompt_length": prompt}
+        for module in self._modules:
+            features = module(features)
+        embeddings: Tensor = features["sentence_embedding"]
+        return embeddings[:, : self._dimensions]
+
+
+def add_weights(digest: hashlib._Hash, module: torch.nn.Module) -> None:
+    """Add the names and values of a module's weights to a hash."""
+    for name, values in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())

@@ -1,0 +1,124 @@
+"""Texts as rows of token ids, with what a model reads beside the ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rexplug.evaluation.model_usage import ModelUsage, Role
+
+
+@dataclass(frozen=True)
+class SourceText:
+    """The text that a row was made of, for models that make their input themselves."""
+
+    text: str
+    role: Role | None
+    prompt: str
+    max_tokens: int
+
+
+class Row(NDArray[np.int64]):
+    """Token ids `[n]` of a text, special tokens included.
+
+    Attributes:
+        segments: which of two texts each token belongs to, `[n]`; None where the model does not read it.
+        prompt_length: tokens at the start that pooling leaves out.
+        source: the text itself; None where the model reads ids.
+    """
+
+    segments: NDArray[np.int64] | None
+    prompt_length: int
+    source: SourceText | None
+
+    def __array_finalize__(self, other: Any) -> None:
+        """Called by numpy for every new array of this class."""
+        self.segments = getattr(other, "segments", None)
+        self.prompt_length = getattr(other, "prompt_length", 0)
+        self.source = getattr(other, "source", None)
+
+
+def prompt_length(row: NDArray[np.int64]) -> int:
+    """Tokens at the start of a row that pooling leaves out."""
+    return int(getattr(row, "prompt_length", 0))
+
+
+@dataclass(frozen=True)
+class RowMaker:
+    """Makes rows of texts.
+
+    Attributes:
+        tokenizer: a fast tokenizer of transformers.
+        usage: the model's prompts.
+        segments: segments that the model tells apart; below two it reads none.
+        pools_prompt: whether the tokens of a prompt count in pooling.
+    """
+
+    tokenizer: Any
+    usage: ModelUsage
+    segments: int = 0
+    pools_prompt: bool = True
+
+    @property
+    def pad(self) -> int:
+        """The id of the padding token, or 0."""
+        return int(self.tokenizer.pad_token_id or 0)
+
+    def prompt(self, role: Role | None, prompt: str | None) -> str:
+        """What is put before a text: `prompt`, or if it is None what the model puts before texts of this role."""
+        return self.usage.prompt_of(role) if prompt is None else prompt
+
+    def rows(
+        self,
+        texts: Sequence[str],
+        limit: int,
+        pairs: Sequence[str] | None = None,
+        role: Role | None = None,
+        prompt: str | None = None,
+    ) -> list[NDArray[np.int64]]:
+        """Token ids with special tokens. A text without tokens gets the padding token: embeddings are means over tokens.
+
+        Args:
+            texts: the texts.
+            limit: tokens after which they are cut.
+            pairs: the second text of each; pairs have no prompt.
+            role: decides the prompt.
+            prompt: the prompt, if not that of the role.
+        """
+        if not len(texts):
+            return []
+        first, second, before = list(texts), None if pairs is None else list(pairs), ""
+        if pairs is None and (before := self.prompt(role, prompt)):
+            first = [before + text for text in first]
+        with_segments = second is not None and self.segments > 1
+        encoded = self.tokenizer(
+            first, second, truncation=True, max_length=limit, return_token_type_ids=with_segments or None
+        )
+        rows = [np.array(row or [self.pad], np.int64) for row in encoded["input_ids"]]
+        if with_segments:
+            return [_with(row, segments=of) for row, of in zip(rows, encoded["token_type_ids"], strict=True)]
+        left_out = 0 if self.pools_prompt or not before else self._length(before)
+        return [_with(row, prompt_length=left_out) for row in rows] if left_out else rows
+
+    def _length(self, prompt: str) -> int:
+        """Tokens of a prompt with the special tokens before it."""
+        ids = self.tokenizer(prompt)["input_ids"]
+        return len(ids) - (ids[-1] in self.tokenizer.all_special_ids) if ids else 0
+
+
+def with_source(row: NDArray[np.int64], source: SourceText) -> Row:
+    """A row that knows its text."""
+    result = row.view(Row)
+    result.source = source
+    return result
+
+
+def _with(row: NDArray[np.int64], *, segments: Sequence[int] | None = None, prompt_length: int = 0) -> Row:
+    result = row.view(Row)
+    result.segments = None if segments is None else np.array(segments or [0], np.int64)
+    result.prompt_length = prompt_length
+    return result
