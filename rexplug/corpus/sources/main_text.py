@@ -13,6 +13,8 @@ from lxml.html import HtmlElement
 _JOINERS = re.compile("\u200c|\u200d|&(?:zwn?j|#8204|#8205|#[xX]200[cCdD]);")
 # Visible letters that no page has (of Linear A), in place of the invisible joiners.
 _STAND_INS = {"\u200c": "\U00010600", "\u200d": "\U00010601"}
+_SHORT = 3000
+"""Characters of a text above which the second copy of 250 is not looked for, since the page is parsed once more for it."""
 _LEFT_OUT = re.compile(r"[\s|]+")
 
 
@@ -43,7 +45,7 @@ def _not_repeated(text: str, page: str) -> str:
     lines = text.split("\n")
     keys = [_key(line.removeprefix("- ")) for line in lines]
     repeated = {key for key, count in Counter(keys).items() if key and count > 1}
-    if not repeated:
+    if not repeated or len(text) > _SHORT:
         return text
     shown = _shown(page)
     left = {key: max(1, shown.count(key)) for key in repeated}
