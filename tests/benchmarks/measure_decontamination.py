@@ -11,6 +11,7 @@ import random
 import sys
 import tempfile
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ FIELDS = ("title", "bullet_points", "description", "brand", "color")
 OPTIONS: tuple[dict[str, Any], ...] = (
     *({"share": share} for share in (0, 0.1, 0.2, 0.5)),
     *({"fuzzy": fuzzy} for fuzzy in ({}, {"words": 5, "share": 0.5}, {"words": 3, "share": 0.5})),
+    {"share": 0.2, "fuzzy": {}},
 )
 TEXTS: dict[str, str] = {}
 
@@ -84,6 +86,7 @@ def main(data: Path) -> None:
     rng.shuffle(chosen)
     sets = {"other ESCI products": others, "Icecat": icecat}
     sets |= {name: [change(text) for text in chosen[:400]] for name, change in edits.items()}
+    sets["capitals, accents apart"] = [unicodedata.normalize("NFD", text.upper()) for text in chosen[:400]]
     for options in OPTIONS:
         block = Decontamination(**options)
         with tempfile.TemporaryDirectory() as folder:

@@ -56,6 +56,12 @@ def test_the_form_of_the_encoding_does_not_matter(text):
 
 
 @given(TEXTS)
+def test_other_words_beside_a_text_do_not_matter(text):
+    """Thai marks are reordered, so a text with them is folded in runs of characters; others are folded character by character."""
+    assert fold(f"ไม้ {text}") == f"ไม้ {fold(text)}"
+
+
+@given(TEXTS)
 def test_each_folded_character_has_its_place_in_the_text(text):
     folded, places = fold_with_places(text)
     assert folded == fold(text)

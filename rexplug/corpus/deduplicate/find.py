@@ -37,9 +37,9 @@ from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
 from rexplug.run_directory import read_json
 
-_MOST_GROUPS, _FEWEST_GROUPS, _GROUP_DOCUMENTS = 256, 16, 20_000
+_MOST_GROUPS, _FEWEST_GROUPS, _GROUP_DOCUMENTS = 256, 16, 200_000
 """Consecutive shards are put into groups, one job each: as many groups as shards, but not more than 256, nor more than are needed
-for this many documents each. Each group reads what others wrote, so small ones cost more than they spread."""
+for this many documents each. Each group opens what all others wrote, which takes longer than the work on a small group."""
 _ROUNDS = 5
 """How often documents whose better ones are all dropped are compared with what stays in their place."""
 

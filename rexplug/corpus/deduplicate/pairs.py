@@ -46,13 +46,13 @@ class SortedFiles:
     """Files of records sorted by the same field, for questions about many groups of shards: each is opened once and mapped."""
 
     def __init__(self, files: Sequence[Path], field: str, dtype: np.dtype[np.void]) -> None:
-        self._known = [np.load(path, mmap_mode="r") for path in files]
+        self._known = [_mapped(path) for path in files]
         self._field = field
         self._none = np.zeros(0, dtype)
 
     def of_shards(self, first: int, stop: int) -> NDArray[np.void]:
         """The records of which the field is a place in the shards `first` to `stop`; not sorted."""
-        pieces = [self._none]
+        pieces: list[NDArray[np.void]] = [self._none]
         for known in self._known:
             low, high = shard_bounds(known[self._field], first, stop)
             if high > low:
@@ -73,9 +73,14 @@ def distinct_of_shards(files: Sequence[Path], first: int, stop: int) -> Pairs:
 
 
 def _piece(path: Path, field: str, first: int, stop: int) -> NDArray[np.void]:
-    known = np.load(path, mmap_mode="r")
+    known = _mapped(path)
     low, high = shard_bounds(known[field], first, stop)
     return np.array(known[low:high])
+
+
+def _mapped(path: Path) -> NDArray[np.void]:
+    """The records of a file, which stay on disk; a plain array, of which single values are read faster than of a `memmap`."""
+    return np.asarray(np.load(path, mmap_mode="r"))
 
 
 def shard_bounds(places: NDArray[np.uint64], first: int, stop: int) -> tuple[int, int]:

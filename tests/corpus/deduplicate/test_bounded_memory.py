@@ -119,7 +119,7 @@ def test_a_bit_for_each_document(tmp_path):
 
 @pytest.mark.parametrize(
     ("shards", "documents", "size"),
-    [(1, 10, 1), (16, 100, 1), (2000, 6000, 125), (40_000, 120_000, 2500), (160, 8_000_000, 1), (40_000, 10**9, 157)],
+    [(1, 10, 1), (16, 100, 1), (2000, 6000, 125), (40_000, 120_000, 2500), (160, 8_000_000, 4), (40_000, 10**9, 157)],
 )
 def test_groups_of_shards(shards, documents, size):
     assert group_size(shards, documents) == size
