@@ -42,10 +42,12 @@ def _stand_in(match: re.Match[str]) -> str:
 
 def _not_repeated(text: str, page: str) -> str:
     """The text without lines that it has more often than the page."""
+    if len(text) > _SHORT:
+        return text
     lines = text.split("\n")
     keys = [_key(line.removeprefix("- ")) for line in lines]
     repeated = {key for key, count in Counter(keys).items() if key and count > 1}
-    if not repeated or len(text) > _SHORT:
+    if not repeated:
         return text
     shown = _shown(page)
     left = {key: max(1, shown.count(key)) for key in repeated}
