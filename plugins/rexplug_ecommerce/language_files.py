@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from rexplug import DataError
+from rexplug import DataError, fold
 
 _FOLDER = Path(__file__).parent / "languages"
 CODES = tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
@@ -30,7 +30,14 @@ LanguageCodes = Annotated[tuple[str, ...], AfterValidator(_known)]
 """Codes of languages that have a file; empty: all."""
 ProductField = Literal["brand", "sku", "gtin", "mpn", "category", "availability", "price"]
 
-Phrase = Annotated[str, Field(strict=True, min_length=1, max_length=80)]
+
+def _compared(phrase: str) -> str:
+    if not fold(phrase.removesuffix("*")).strip():
+        raise ValueError(f"{phrase!r} has no letter, digit or sign to look for")
+    return phrase
+
+
+Phrase = Annotated[str, Field(strict=True, min_length=1, max_length=80), AfterValidator(_compared)]
 Phrases = tuple[Phrase, ...]
 
 

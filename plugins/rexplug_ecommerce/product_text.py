@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator
 
-from rexplug import CorpusFilter, Document, Verdict
+from rexplug import CorpusFilter, Document, Verdict, fold
 from rexplug_ecommerce.product_data import page_products
 from rexplug_ecommerce.product_fields import Product
 
@@ -117,15 +117,15 @@ class ProductText(CorpusFilter):
 
 
 class _Stated:
-    """What a text states already, ignoring case and white space."""
+    """What a text states already, ignoring white space and what folding ignores: case, accents, width, invisible characters."""
 
     def __init__(self, text: str) -> None:
-        self._lines = [" ".join(line.casefold().split()) for line in text.splitlines() if line.strip()]
+        self._lines = [_plain(line) for line in text.splitlines() if line.strip()]
         self._whole = " ".join(self._lines)
 
     def pair(self, label: str, value: str) -> bool:
         """Whether a line has both, or one the label and the next the value; without a label whether the text has its beginning."""
-        label, value = " ".join(label.casefold().split()), " ".join(value.casefold().split())
+        label, value = _plain(label), _plain(value)
         if not label:
             return value[:150] in self._whole
         if value not in self._whole:
@@ -135,7 +135,11 @@ class _Stated:
 
     def code(self, value: str) -> bool:
         """Whether the text has an article number, whatever its label."""
-        return value.casefold() in self._whole
+        return _plain(value) in self._whole
+
+
+def _plain(text: str) -> str:
+    return " ".join(fold(text).split())
 
 
 def _price(product: Product) -> str:

@@ -20,7 +20,8 @@ class Spam(CorpusFilter):
     """Drops pages with repeated lines, stuffed keywords or terms of casino, pharmacy, adult and loan spam, in 25 languages.
 
     In a text in English only English terms count. What is no keyword is told by the common words of English, and of the language
-    of which most occur in the text. Terms, common words and thresholds are our choice.
+    of which most occur in the text, or of the `languages` that are named if the text has too few to tell. Terms, common words and
+    thresholds are our choice.
     """
 
     name: ClassVar[str] = "ecommerce.spam"
@@ -69,8 +70,11 @@ class Spam(CorpusFilter):
 
     def _common_words(self, words: Sequence[str]) -> frozenset[str]:
         """The common words of the language of a text with `words`, and those of the user's files."""
-        own = chosen(self.languages or ("en",), self.phrases)[len(self.languages or ("en",)) :]
-        return built_in(text_language(words) or "en").common_words.union(*(language.common_words for language in own))
+        named = self.languages or ("en",)
+        language = text_language(words)
+        codes = named if language is None else (language,)
+        own = chosen(named, self.phrases)[len(named) :]
+        return frozenset().union(*(each.common_words for each in (*map(built_in, codes), *own)))
 
 
 def _top_word(words: Sequence[str], common: frozenset[str]) -> float:

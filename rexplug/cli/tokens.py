@@ -104,4 +104,7 @@ def _text(store: TokenStore, document: int, tokenizer: Path | None, *, limit: in
     more = "" if len(ids) == int(store.lengths[document]) else " ..."
     if tokenizer is None:
         return " ".join(map(str, ids)) + more
-    return " ".join(api.decode(tokenizer, ids).split()) + more
+    text = api.decode(tokenizer, ids)
+    if more:
+        text = text.rstrip("\ufffd")  # the last character may consist of further tokens
+    return " ".join(text.split()) + more

@@ -17,7 +17,7 @@ from rexplug.run_directory import read_json
 from rexplug.text.fold import fold_with_places, folded_words
 from rexplug.text.words import has_unspaced, word_spans
 
-VERSION = 2
+VERSION = 3
 """Of what the files of an index hold: it rises when texts are folded, divided or hashed in another way."""
 
 _TABLE_BITS = (22, 26)

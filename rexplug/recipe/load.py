@@ -327,6 +327,8 @@ def _problems(
         elif details["type"] == "model_type":
             known = _known(path, {}, root) or []
             message = "write a mapping" + (f"; its keys are {', '.join(known)}" if known else "")
+        elif details["type"] in ("tuple_type", "list_type"):
+            message = "write a list, [a, b]"
         elif details["type"] == "too_short":
             message = "is empty"
         place = source.where(path) or str(file)

@@ -43,12 +43,23 @@ _ACCENTS = (
     "\u2de0-\u2dff\ua66f\ua674-\ua67d\ua69e\ua69f\ufe00-\ufe0f\ufe20-\ufe2f"
 )
 _ENCLOSING = "\u20dd-\u20e0\u20e2-\u20e4"
-_INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+)
+_INVISIBLE_BEYOND = "\U000e0000-\U000e0fff"
+"""Invisible characters (Unicode's Default_Ignorable_Code_Point), among them the selectors of variants of Han characters."""
+# The stroke of letters does not decompose, as accents do; dotless i has the capital of i; Egypt writes yeh at the end of words
+# without its dots; Arabic keyboards lack Persian yeh and kaf.
+_PLAIN_LETTERS = dict(
+    zip("\u0142\u00f8\u0111\u0127\u0167\u0131\u0649\u06cc\u06a9", "lodhti\u064a\u064a\u0643", strict=True)
+)
+_OTHER_LETTER = re.compile(f"[{''.join(_PLAIN_LETTERS)}]")
 _LEFT_OUT = re.compile(f"[{_ACCENTS}{_ENCLOSING}{_INVISIBLE}]+")
+_LEFT_OUT_BEYOND = re.compile(f"[{_INVISIBLE_BEYOND}]+")  # apart: together both are slower
 ACCENTS = re.compile(f"[{_ACCENTS}]+")
 """Accents of a decomposed text."""
 _FORMS = re.compile("[\u3300-\u33ff\ufb50-\ufdff\ufe70-\ufefe\uff01-\uffef]+")
-_JOINED = f"{_ACCENTS}{_ENCLOSING}{_INVISIBLE}\u1100-\u11ff\u3099\u309a\uff9e\uff9f"
+_JOINED = f"{_ACCENTS}{_ENCLOSING}{_INVISIBLE}{_INVISIBLE_BEYOND}\u1100-\u11ff\u3099\u309a\uff9e\uff9f"
 _CLUSTER = re.compile(rf"[^\x00-\x7f](?:[{_JOINED}]*)")
 """A character beyond ASCII with what it may be composed with."""
 
@@ -132,8 +143,15 @@ def _fold_short(characters: str) -> str:
 def _fold(text: str) -> str:
     # Folding the case can bring characters that decompose, and decomposition capitals that fold.
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    plain = _LEFT_OUT.sub("", decomposed)
-    return plain if plain.isascii() else unicodedata.normalize("NFC", _DIGIT.sub(_ascii_digit, plain))
+    plain = _LEFT_OUT_BEYOND.sub("", _LEFT_OUT.sub("", decomposed))
+    if plain.isascii():
+        return plain
+    plain = _OTHER_LETTER.sub(_plain_letter, plain)
+    return unicodedata.normalize("NFC", _DIGIT.sub(_ascii_digit, plain))
+
+
+def _plain_letter(match: re.Match[str]) -> str:
+    return _PLAIN_LETTERS[match[0]]
 
 
 def _ascii_digit(match: re.Match[str]) -> str:

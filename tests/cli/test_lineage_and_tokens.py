@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from rexplug.batches import PositionLog
 from rexplug.batches.history import FILE
@@ -229,3 +230,24 @@ def test_nothing_heavy_is_imported(run, arguments):
         [sys.executable, "-c", code, name, *rest], cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_text_is_not_cut_inside_a_character(call, tmp_path):
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({sign: number for number, sign in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    run = RunDirectory(tmp_path)
+    run.tokenizer.mkdir(parents=True)
+    tokenizer.save(str(run.tokenizer / "tokenizer.json"))
+    tokens = [np.array(tokenizer.encode("a" * n + "靴" * 300).ids, np.uint32) for n in range(3)]
+    write_shard(
+        run.tokens / "shoes", 0, tokens=tokens, vocabulary_size=256,
+        channels={WORD_START: [np.ones(len(t), np.uint8) for t in tokens]},
+        documents={"id": ["0", "1", "2"], "url": [None] * 3, "place": ["a:0", "a:1", "a:2"]},
+    )  # fmt: skip
+    close_store(run.tokens / "shoes", 1, [WORD_START], tokenizer_hash(run.tokenizer), 256)
+    code, out, _ = call("tokens", "show", tmp_path)
+    assert code == 0
+    assert out.count("靴 ...") >= 2
+    assert "\ufffd" not in out

@@ -266,6 +266,47 @@ def test_copies_are_found_in_any_script_and_form(translated, language, copy):
     assert fold(match.excerpt) in fold(SCRIPTS[language])
 
 
+WRITTEN_OTHERWISE = {
+    "Turkish in capitals": (
+        "Kışlık kaşmir hırka, ısı yalıtımlı astarı ve açık sarı kırpılmış yakasıyla hafif ve sıcak tutar",
+        "KIŞLIK KAŞMİR HIRKA, ISI YALITIMLI ASTARI VE AÇIK SARI KIRPILMIŞ YAKASIYLA HAFİF VE SICAK TUTAR",
+    ),
+    "Polish without strokes": (
+        "Ciepła wełniana czapka z łatwym do prania podszyciem, miękka i stała w kształcie, na chłodne dni",
+        "Ciepla welniana czapka z latwym do prania podszyciem, miekka i stala w ksztalcie, na chlodne dni",
+    ),
+    "Vietnamese without marks": (
+        "Đôi giày đi bộ được làm bằng da đà điểu, đế êm và nhẹ, đủ màu đen và đỏ cho cả gia đình",
+        "Doi giay di bo duoc lam bang da da dieu, de em va nhe, du mau den va do cho ca gia dinh",
+    ),
+    "Arabic as in Egypt": (
+        "حقيبة ظهر في اللون البني من علي بابا، تكفي لابتوب كبير وتصلح للسفر في الصيف والشتاء على حد سواء",
+        "حقيبة ظهر فى اللون البنى من على بابا، تكفى لابتوب كبير وتصلح للسفر فى الصيف والشتاء على حد سواء",
+    ),
+    "Persian on an Arabic keyboard": (
+        "کیف چرمی سبک با جیب‌های کوچک و بزرگ که برای کتاب و لپ‌تاپ ساخته شده و می‌توان آن را شست",
+        "كيف چرمي سبك با جيبهاي كوچك و بزرگ كه براي كتاب و لپتاپ ساخته شده و ميتوان آن را شست",
+    ),
+    "Japanese with selected variants": (
+        "葛飾区の職人が手作りした軽くて丈夫な革の財布は、邊さんの店でも買えるので贈り物にも便利です",
+        "葛\U000e0100飾区の職人が手作りした軽くて丈夫な革の財布は、邊\U000e0101さんの店でも買えるので贈り物にも便利です",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "copy"), WRITTEN_OTHERWISE.values(), ids=WRITTEN_OTHERWISE)
+def test_a_copy_as_others_write_the_language_is_found(tmp_path, text, copy):
+    class One(Asks):
+        def test_texts(self):
+            return {"text": text}
+
+    [[match], [other]] = Decontaminate(index=build_index([One()], Decontamination(), tmp_path / "index")).matches(
+        [copy, f"New! {copy} Yes."]
+    )
+    assert match.text == other.text == "text"
+    assert match.excerpt in copy
+
+
 @pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES)
 @pytest.mark.parametrize("language", SHORT_SCRIPTS)
 def test_short_texts_without_spaces_are_found_whatever_is_around_them(translated, language, copy):

@@ -55,6 +55,7 @@ def test_the_last_override_wins(load_toy, toy):
         ("sources.web.pagse=1", "sources.web.pagse: unknown key; did you mean 'pages'?"),
         ("seed=-1", "seed: Input should be greater than or equal to 0"),
         ("seed={}", "seed: Input should be a valid integer"),
+        ("baselines=bm25", "baselines: write a list, [a, b]"),
         ("phases.one.tokens=", "phases.0.tokens: None is not an amount; write a whole number, or one with k, M, B or T, "
          "like 8192, 64k, 1e9 or 350B"),
         ("phases.one.tokens=12:30", "phases.0.tokens: '12:30' is not an amount; write a whole number, or one with k, M, "

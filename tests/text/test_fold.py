@@ -11,7 +11,9 @@ from rexplug.text.fold import fold, fold_with_places, folded_words
 TEXTS = st.text(
     st.one_of(
         st.characters(exclude_categories=["Cs"]),
-        st.sampled_from("東京ガがｶﾞヴไม้เก้าี่हिन्दी한글éÉßİΣςſﬁ½①ﷺ٣ـَ\u0301\u0345\u200d\u00ad_'-a1 \n"),
+        st.sampled_from(
+            "東京ガがｶﾞヴไม้เก้าี่हिन्दी한글éÉßİıłŁøđΣςſﬁ½①ﷺ٣ـَىیک\U000e0100\u3164\u0301\u0345\u200d\u00ad_'-a1 \n"
+        ),
     ),
     max_size=30,
 )
@@ -26,12 +28,19 @@ TEXTS = st.text(
         ("ｶﾞｲﾄﾞ", "ガイド"),
         ("ガイドが", "ガイドが"),
         ("السَّلَّة", "السلة"),
-        ("إلى ١٢٩", "الى 129"),
+        ("إلى ١٢٩", "الي 129"),
         ("कीमत १,२९९", "कीमत 1,299"),
         ("ไม้", "ไม้"),
         ("İSTANBUL", "istanbul"),
         ("Do\u00adnau\u200b", "donau"),
         ("한글", "한글"),
+        ("ISPARTA ışık", "isparta isik"),
+        ("Wełna Øl Đồng", "welna ol dong"),
+        ("葛\U000e0100飾区", "葛飾区"),
+        ("ᠠ\u180bᠡ", "ᠠᠡ"),
+        ("ㅤ구매", "구매"),
+        ("فى المقهى", "في المقهي"),
+        ("کتابی", "كتابي"),
     ],
 )
 def test_folded_form(text, expected):

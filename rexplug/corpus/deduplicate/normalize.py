@@ -20,7 +20,8 @@ _CURRENCY = r"[$€£¥₹₩₺₽₫₪₴₸₱฿]|\b(?:usd|eur|gbp|chf|cad|
 _CURRENCY_AFTER = (
     rf"{_CURRENCY}|[万億千]?(?:円|元|원)|บาท|ر\.س\.?|د\.إ\.?|(?:ريال|درهم|جنيه|تومان|रुपये|руб|грн|zł|kč|kr|tl)\b"
 )
-_PRICE = re.compile(rf"(?:{_CURRENCY})\s?[0-9][0-9.,]*|{_BEGINS}[0-9][0-9.,]*\s?(?:{_CURRENCY_AFTER})")
+# An amount is short: after a sign the next digit begins another, and in "1.1.1.1..." each would be read to the end of the text.
+_PRICE = re.compile(rf"(?:{_CURRENCY})\s?[0-9][0-9.,]*|{_BEGINS}[0-9][0-9.,]{{0,30}}+\s?(?:{_CURRENCY_AFTER})")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _NUMBER_BEFORE_UNIT = re.compile(
     rf"(?:(?<![\w.\-])|(?<={UNSPACED_CHARACTER.pattern}))([0-9]+(?:\.[0-9]+)?)(?=[^\W\d_])"

@@ -124,7 +124,7 @@ def _serve() -> None:
     os.dup2(2, 1)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    import trafilatura
+    from rexplug.corpus.sources.main_text import main_text  # it imports trafilatura
 
     while True:
         try:
@@ -135,7 +135,7 @@ def _serve() -> None:
         text, reason, data = "", "", {}
         try:
             if options is not None:
-                text = (trafilatura.extract(page, **options) or "").strip()
+                text = main_text(page, options)
         except Exception as error:
             reason = f"extraction failed ({type(error).__name__})"
         if with_data:

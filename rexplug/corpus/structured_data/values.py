@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from typing import Any
 
 LONGEST_VALUE = 20_000
@@ -30,9 +31,16 @@ class Budget:
 
 
 def collapsed(text: str) -> str:
-    """One line of valid Unicode: white space as single spaces, half surrogate pairs and control characters replaced."""
+    """One line of valid Unicode, in NFC as all text: white space as single spaces, half surrogate pairs and control characters
+    replaced, invisible characters left out but for joiners, which Persian and Indic words and emoji need."""
     text = text[: 2 * LONGEST_VALUE].encode("utf-8", "replace").decode()
-    return _SPACE.sub(" ", "".join(c if c.isprintable() else " " for c in text)).strip()[:LONGEST_VALUE]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() or c in "\u200c\u200d" else _instead_of(c) for c in text)
+    return _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()[:LONGEST_VALUE]
+
+
+def _instead_of(character: str) -> str:
+    return "" if unicodedata.category(character) == "Cf" else " "
 
 
 def local_name(name: str) -> str:

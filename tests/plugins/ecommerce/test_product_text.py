@@ -74,6 +74,21 @@ def test_the_text_of_a_page():
     )
 
 
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ("Größe Übergrößen-Hemd", "Gro\u0308ße U\u0308bergro\u0308ßen-Hemd"),
+        ("Herrenwollsocken", "Herren\u00adwoll\u00adsocken"),
+        ("ワイヤレスイヤホン", "\uff9c\uff72\uff94\uff9a\uff7d\uff72\uff94\uff8e\uff9d"),
+        ("כובע צמר", "\u200fכובע צמר\u200e"),
+        ("میشود", "می\u200cشود"),
+    ],
+)
+def test_what_the_text_states_in_another_form_is_not_repeated(shown, said):
+    data = script({"@type": "Product", "name": said, "sku": "AB-12"})
+    assert about(f"<html><head>{data}</head><body></body></html>", shown).text == f"SKU: AB-12\n{shown}"
+
+
 def test_a_template_in_another_language():
     html = page(CHAIR, head=script(item(CHAIR)))
     template = "{text}\nMarke: {brand}\nPreis: {price}, Artikel {sku}\nHersteller-Nr.: {mpn}"

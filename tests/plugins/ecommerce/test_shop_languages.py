@@ -136,6 +136,15 @@ def test_only_the_languages_asked_for(tmp_path):
     )
 
 
+def test_common_words_of_the_languages_asked_for_are_no_keywords_where_a_text_has_too_few_to_tell():
+    parts = "रंग नीला, वज़न हल्का, तला मज़बूत, चमड़ा असली, कपड़ा मुलायम, आकार बड़ा, फीता लंबा, डिब्बा छोटा, पट्टा चौड़ा, दाम सही"
+    text = "\n".join(f"{part.strip()} {number} है।" for number, part in enumerate((parts + "," + parts).split(",")))
+    assert Spam(languages=("hi",)).judge(document(text)).keep
+    assert Spam(languages=("de", "hi")).judge(document(text)).keep
+    assert Spam(languages=("de",)).judge(document(text)).reason == "stuffed keywords"
+    assert Spam(languages=("hi",)).judge(document(text.replace("है", "जूता"))).reason == "stuffed keywords"
+
+
 def test_a_file_of_the_users_own(tmp_path):
     file = tmp_path / "fi.yaml"
     file.write_text(
@@ -168,6 +177,8 @@ def test_a_file_of_the_users_own(tmp_path):
         ("buy: [a]", "name: Field required"),
         ("name: A\nbuy: a", "buy: Input should be a valid tuple"),
         ("name: A\nbuy: [a, b, a]", "buy: 'a' is there twice; leave one"),
+        ("name: A\nspam: ['*']", "spam.0: '*' has no letter, digit or sign to look for"),
+        ("name: A\nfields: {brand: ['\u200b']}", "fields.brand.0: '\\u200b' has no letter, digit or sign to look for"),
         ("name: A\nbuy: [a, '']", "buy.1: String should have at least 1 character"),
         ("name: A\nbuy: ['a  b']", "buy: 'a  b' has white space at an end or more than one blank; write one blank between words"),
         ("name: A\nfields: {colour: [a]}", "fields.colour.[key]: Input should be 'brand', 'sku', "),
