@@ -26,7 +26,8 @@ class MinHash(Section):
     that sizes, capacities and model codes count, and keeps the plus sign of a word (`S10+`)."""
     differ: Literal["none", "numbers", "words"] = "none"
     """Two documents that each have a number (a word with a digit) or any word that the other lacks are different, however similar
-    they are otherwise. For records of products, which differ in a code, a size or a colour; not for running text."""
+    they are otherwise. For records of products, which differ in a code, a size or a colour; not for running text. With `words`,
+    titles (fewer than 16 different words) that share no article number must have the same words."""
     ignored: tuple[str, ...] = ()
     """Words that do not count for `differ: words`: those that shops write around a product, such as `buy` and `delivery`."""
     similarity: float = Field(default=0.7, ge=0, le=1)

@@ -21,6 +21,8 @@ from rexplug.text.words import split_words_and_marks
 Hashes = NDArray[np.uint64]
 _OPEN = 64
 """Files that are open at a time."""
+_SHORT = 16
+"""Different words of a text that is as long as a title."""
 
 
 def write_shingles(documents: Sequence[Path], first: int, places: Hashes, options: MinHash, target: Path) -> None:
@@ -45,10 +47,23 @@ def write_shingles(documents: Sequence[Path], first: int, places: Hashes, option
 
 
 def _marks(plain: str, options: MinHash) -> set[str]:
-    """The words by which documents are told apart."""
+    """The words by which documents are told apart.
+
+    A short text without an article number has one more, all its words together: in a title of ten words one more word is
+    another product (`white` and `white black`), unless both have the same number.
+    """
     if options.differ == "words":
-        return set(split_words_and_marks(plain)).difference(options.ignored)
+        words = set(split_words_and_marks(plain)).difference(options.ignored)
+        if len(words) < _SHORT and not any(map(_is_article_number, words)):
+            words.add(" ".join(sorted(words)))
+        return words
     return numbers_in(plain) if options.differ == "numbers" else set()
+
+
+def _is_article_number(word: str) -> bool:
+    """Whether a word tells a product: letters and digits (`gn4113`), or five digits in a row. Units are words by themselves."""
+    digits = sum(map(str.isdigit, word))
+    return digits >= 5 or (digits > 0 and len(word) >= 4 and any(map(str.isalpha, word)))
 
 
 def _hashed(words: set[str]) -> Hashes:

@@ -79,6 +79,31 @@ def test_products_that_differ_in_a_word_stay_if_words_tell_them_apart(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (
+            "1400rpm washing machine 9kg load class a white",
+            "1400rpm washing machine 9kg load class a white/black",
+            False,
+        ),
+        (
+            "fridge freezer 300 frost free in stainless steel",
+            "fridge freezer 300 frost free in stainless steel effect",
+            False,
+        ),
+        ("Xeon processor 2.93GHz 12MB cache tray", "Xeon processor 2.93GHz 12MB cache tray box", False),
+        ("apple iphone 7 plus 32gb rose gold", "Apple iPhone 7 Plus 32 GB, rose gold", True),
+        ("freezer GN4113 70cm frost free white", "freezer GN4113 70cm frost free", True),
+        ("washer dryer 7/5kg white 3093040", "washer dryer 7/5kg white 3093040 class b", True),
+    ],
+)
+def test_one_more_word_tells_titles_apart_unless_they_share_an_article_number(tmp_path, one, other, same):
+    options = MinHash(numbers="keep", differ="words", similarity=0.5, buckets=100, hashes=2)
+    kept, dropped, _ = run(tmp_path, [[one, other]], minhash=options)
+    assert (len(kept), len(dropped)) == ((1, 1) if same else (2, 0))
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"differ": "numbers"}, "'differ: numbers' needs 'numbers: keep'; with 'zero' all are 0"),
