@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rexplug.corpus.merge_rounds import merged_in_rounds
 from rexplug.errors import DataError
 from rexplug.executors import Job, run_jobs
 from rexplug.io.atomic import replacing, write_json
@@ -23,8 +24,6 @@ from rexplug.run_directory import read_json
 
 Hashes = NDArray[np.uint64]
 
-MOST_FILES = 256
-"""Files that are merged into one, and that a job reads."""
 _BLOCK = 2**16
 _MOST_HASHES = 2**22
 """Hashes that are compared at a time: 32 MB."""
@@ -98,7 +97,11 @@ def find_repeated_id(
     shards = [(ids, inside) for ids, inside in shards if ids.exists() and ids.stat().st_size]
     if not shards:
         return None
-    files = _merged_in_rounds([ids for ids, _ in shards], folder, executor, progress=progress, name=name)
+    files = merged_in_rounds(
+        [ids for ids, _ in shards],
+        lambda group, target: Job(f"'{name}', merge the ids {target.stem}", _merge, (group, target), target),
+        folder, executor, progress=progress, task=f"merge the ids of {name}",
+    )  # fmt: skip
     count = _num_ranges(files)
     records = [folder / "compared" / f"{part:05d}.json" for part in range(count)]
     jobs = [
@@ -138,23 +141,6 @@ def _range(files: Sequence[Path], part: int, count: int) -> Hashes:
         stop = int(np.searchsorted(known, np.uint64(2**64 * (part + 1) // count))) if part + 1 < count else len(known)
         pieces.append(np.array(known[start:stop]))
     return np.concatenate(pieces)
-
-
-def _merged_in_rounds(
-    paths: Sequence[Path], folder: Path, executor: Executor, *, progress: Progress, name: str
-) -> list[Path]:
-    """At most `MOST_FILES` sorted files with the hashes of all; the files themselves if they are few."""
-    current, level = list(paths), 0
-    while len(current) > MOST_FILES:
-        groups = [current[start : start + MOST_FILES] for start in range(0, len(current), MOST_FILES)]
-        targets = [folder / f"merged-{level}" / f"{number:05d}.bin" for number in range(len(groups))]
-        jobs = [
-            Job(f"'{name}', merge the ids {target.stem}", _merge, (group, target), target)
-            for group, target in zip(groups, targets, strict=True)
-        ]
-        run_jobs(jobs, executor, logs=folder / "logs", progress=progress, task=f"merge the ids of {name}")
-        current, level = targets, level + 1
-    return current
 
 
 def _merge(sources: Sequence[Path], target: Path) -> int:

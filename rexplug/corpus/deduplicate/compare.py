@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,29 +15,43 @@ from rexplug.corpus.deduplicate.pairs import PAIR, Pairs, best_first, distinct, 
 from rexplug.io.atomic import write_json
 
 
-def equal_part(
-    files: Sequence[Path],
-    num_columns: int,
-    column: int,
-    part: int,
-    count: int,
-    keep: str,
-    before: Path | None,
-    target: Path,
-) -> int:
-    """Write pairs of each document whose key also occurs in a better one, and the best such, for one range of keys.
+@dataclass(frozen=True)
+class KeyRange:
+    """One of `count` ranges of the keys in a column of some files.
 
-    Args:
-        files: at most `MOST_FILES` files of keys.
-        num_columns: their columns.
-        column: the one to compare.
-        part: number of the range.
-        count: number of ranges.
-        keep: which of several equal documents is the best: the `first` or the `longest`.
-        before: the `DocumentBits` of documents that do not take part; None if all do.
-        target: the file to write, sorted by the worse document; the record beside it is written last.
+    `files` are at most `MOST_FILES` of `merge_rounds`, each with `num_columns` columns; `part` is the number of the range. `keep`
+    says which of several equal documents is the best, the `first` or the `longest`; documents in the `DocumentBits` at `before`,
+    if there are any, do not take part.
     """
-    keys, first = _runs(files, num_columns, column, part, count, keep, before)
+
+    files: Sequence[Path]
+    num_columns: int
+    column: int
+    part: int
+    count: int
+    keep: str
+    before: Path | None
+
+    def runs(self) -> tuple[Keys, NDArray[np.int64]]:
+        """The keys, equal ones side by side with the best first, and for each the index of the first of its run."""
+        files = [KeyFile(path, self.num_columns) for path in self.files]
+        keys = read_range(files, self.column, self.part, self.count)
+        if self.before is not None:
+            keys = keys[~DocumentBits.load(self.before).contains(keys["place"])]
+        order = np.lexsort((*best_first(self.keep, keys["length"], keys["place"]), keys["low"], keys["high"]))
+        keys = keys[order]
+        again = (keys["high"][1:] == keys["high"][:-1]) & (keys["low"][1:] == keys["low"][:-1])
+        starts = np.arange(len(keys))
+        starts[1:][again] = 0
+        return keys, np.maximum.accumulate(starts) if len(starts) else starts
+
+
+def equal_part(key_range: KeyRange, target: Path) -> int:
+    """Write pairs of each document whose key also occurs in a better one, and the best such, sorted by the worse document.
+
+    The record beside `target` is written last.
+    """
+    keys, first = key_range.runs()
     worse = np.flatnonzero(first != np.arange(len(keys)))
     pairs = distinct(_pairs(keys, worse, first[worse]))
     save(target, pairs)
@@ -44,22 +59,14 @@ def equal_part(
     return len(keys)
 
 
-def candidate_part(
-    files: Sequence[Path],
-    num_columns: int,
-    column: int,
-    part: int,
-    count: int,
-    keep: str,
-    before: Path | None,
-    target: Path,
-) -> int:
-    """Write the candidate pairs of one range of keys of a MinHash bucket, sorted, and the places that occur in them.
+def candidate_part(key_range: KeyRange, target: Path) -> int:
+    """Write the candidate pairs of a range of keys of a MinHash bucket, sorted, and the places that occur in them.
 
     Each document is paired with the best of its group and with the one just better than itself: enough to find what repeats it
-    if the best one goes for another reason, and no more pairs than twice the documents. The arguments are those of `equal_part`.
+    if the best one goes for another reason, and no more pairs than twice the documents. The record beside `target` is written
+    last.
     """
-    keys, first = _runs(files, num_columns, column, part, count, keep, before)
+    keys, first = key_range.runs()
     worse = np.flatnonzero(first != np.arange(len(keys)))
     pairs = distinct(np.concatenate([_pairs(keys, worse, first[worse]), _pairs(keys, worse, worse - 1)]))
     save(nodes_file(target), np.unique(np.concatenate([pairs["worse"], pairs["better"]])))
@@ -71,21 +78,6 @@ def candidate_part(
 def nodes_file(pairs: Path) -> Path:
     """The file of all places that occur in a file of pairs, sorted."""
     return pairs.with_name(f"{pairs.stem}-places.npy")
-
-
-def _runs(
-    files: Sequence[Path], num_columns: int, column: int, part: int, count: int, keep: str, before: Path | None
-) -> tuple[Keys, NDArray[np.int64]]:
-    """The keys of a range, equal ones side by side with the best first, and for each the index of the first of its run."""
-    keys = read_range([KeyFile(path, num_columns) for path in files], column, part, count)
-    if before is not None:
-        keys = keys[~DocumentBits.load(before).contains(keys["place"])]
-    order = np.lexsort((*best_first(keep, keys["length"], keys["place"]), keys["low"], keys["high"]))
-    keys = keys[order]
-    again = (keys["high"][1:] == keys["high"][:-1]) & (keys["low"][1:] == keys["low"][:-1])
-    starts = np.arange(len(keys))
-    starts[1:][again] = 0
-    return keys, np.maximum.accumulate(starts) if len(starts) else starts
 
 
 def _pairs(keys: Keys, worse: NDArray[np.int64], better: NDArray[np.int64]) -> Pairs:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rexplug.corpus.deduplicate.choose import Chooser
-from rexplug.corpus.deduplicate.compare import candidate_part, equal_part
+from rexplug.corpus.deduplicate.compare import KeyRange, candidate_part, equal_part
 from rexplug.corpus.deduplicate.confirm import confirm_pairs, write_candidates
 from rexplug.corpus.deduplicate.document_bits import DocumentBits
 from rexplug.corpus.deduplicate.key_files import KeyFile, merged_in_rounds, num_ranges
@@ -116,7 +116,7 @@ class _Search:
         jobs = [
             Job(
                 f"{self.name}, {field}, part {part + 1} of {count}", function,
-                (files, columns, column, part, count, self.curation.keep, before, target), target.with_suffix(".json"),
+                (KeyRange(files, columns, column, part, count, self.curation.keep, before), target), target.with_suffix(".json"),
             )
             for part, target in enumerate(targets)
         ]  # fmt: skip

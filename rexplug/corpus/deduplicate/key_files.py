@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.executors import Job, run_jobs
+from rexplug.corpus import merge_rounds
+from rexplug.executors import Job
 from rexplug.io.atomic import replacing, write_json
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Executor
@@ -22,8 +23,6 @@ KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("place", "<u8"), ("length", "<
 """A key of 128 bits, the place of its document (number of the shard times 2 ** 32, plus row), its length in characters."""
 Keys = NDArray[np.void]
 
-MOST_FILES = 256
-"""Files that are merged into one, and that a later step reads."""
 MOST_KEYS = 2_000_000
 """Keys that are held in memory at a time."""
 
@@ -121,15 +120,11 @@ def merge_files(sources: Sequence[Path], num_columns: int, target: Path) -> int:
 def merged_in_rounds(
     paths: Sequence[Path], num_columns: int, folder: Path, executor: Executor, *, progress: Progress, name: str
 ) -> list[Path]:
-    """At most `MOST_FILES` files with the keys of all, in the same order; the files themselves if they are few."""
-    current, level = list(paths), 0
-    while len(current) > MOST_FILES:
-        groups = [current[start : start + MOST_FILES] for start in range(0, len(current), MOST_FILES)]
-        targets = [folder / f"merged-{level}" / f"{number:05d}.keys" for number in range(len(groups))]
-        jobs = [
-            Job(f"{name}, merge {target.stem}", merge_files, (group, num_columns, target), target.with_suffix(".json"))
-            for group, target in zip(groups, targets, strict=True)
-        ]
-        run_jobs(jobs, executor, logs=folder / "logs", progress=progress, task=f"merge the keys of {name}")
-        current, level = targets, level + 1
-    return current
+    """At most `merge_rounds.MOST_FILES` files with the keys of all, in the same order; the files themselves if they are few."""
+    return merge_rounds.merged_in_rounds(
+        paths,
+        lambda group, target: Job(
+            f"{name}, merge {target.stem}", merge_files, (group, num_columns, target), target.with_suffix(".json")
+        ),
+        folder, executor, progress=progress, task=f"merge the keys of {name}",
+    )  # fmt: skip

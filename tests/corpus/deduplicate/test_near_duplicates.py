@@ -161,7 +161,7 @@ def test_the_same_result_for_any_number_of_workers_and_files_that_are_merged(tmp
     shards = [texts[n::11] for n in range(11)]
     expected = outcome(tmp_path / "a", shards)
     assert outcome(tmp_path / "b", shards, workers=2) == expected
-    monkeypatch.setattr("rexplug.corpus.deduplicate.key_files.MOST_FILES", 3)
+    monkeypatch.setattr("rexplug.corpus.merge_rounds.MOST_FILES", 3)
     monkeypatch.setattr("rexplug.corpus.deduplicate.key_files.MOST_KEYS", 16)
     monkeypatch.setattr("rexplug.corpus.deduplicate.find._MOST_GROUPS", 4)
     monkeypatch.setattr("rexplug.corpus.deduplicate.pairs.MOST_WAITING", 5)
