@@ -1,4 +1,4 @@
-"""A small tokenizer of the kind that mmBERT has: Gemma 2's, BPE on characters with bytes for those that are not in the vocabulary."""
+"""A small tokenizer like Gemma 2's, which mmBERT uses: BPE on characters with byte fallback."""
 
 import json
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ CONFIG = {
 
 
 def as_gemma(fast: Tokenizer) -> Tokenizer:
-    """Give a BPE the steps around it: blanks become `▁`, bytes are put together again, `<bos> text <eos>`."""
+    """Add normalizer, decoder and post-processor to a BPE: spaces become `▁`, bytes are decoded, `<bos> text <eos>`."""
     fast.normalizer = normalizers.Replace(" ", "▁")
     fast.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
     fast.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
@@ -30,7 +30,7 @@ def as_gemma(fast: Tokenizer) -> Tokenizer:
 
 
 def gemma_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
-    """Trained on `texts` to `size` tokens, none of which goes beyond a blank."""
+    """Train a tokenizer of `size` tokens on `texts`; tokens do not cross spaces."""
     fast = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     fast.normalizer = normalizers.Replace(" ", "▁")
     fast.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")

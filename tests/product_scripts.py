@@ -154,7 +154,7 @@ def cases(kind: str, language: str) -> list[tuple[int, str, str]]:
 
 
 def found(rows: list[tuple[int, str, str]], folder: Path, options: MinHash) -> tuple[float, float, list[str]]:
-    """Precision and recall, and what was missed or wrong: a drop is right if an original of its product stays."""
+    """Precision, recall, and notes on missed and wrong drops: a drop is right if the original of its product is kept."""
     file = folder / "in.jsonl"
     file.write_text("".join(json.dumps({"id": str(n), "text": text}) + "\n" for n, (_, _, text) in enumerate(rows)))
     curate(

@@ -1,4 +1,4 @@
-"""From documents in four scripts to a model: tokenizer, temperature mixing, contrastive salience, recovery, and a run that was stopped."""
+"""A run on four scripts: tokenizer, temperature mixing, contrastive salience, masked recovery, and resuming after a stop."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from rexplug.text.words import split_words
 
 pytestmark = pytest.mark.slow
 
-# Language -> parts of sentences of shops, and of other text: both have the language's own words.
+# Language -> parts of sentences of shops, and of other text: both contain common words of the language.
 PARTS = {
     "de": (
         ["Der Stuhl", "Die Jacke", "Der Tisch", "Das Regal"], ["aus geölter Eiche", "in Größe vierzig", "mit Rückenlehne"],
@@ -138,7 +138,7 @@ def test_tokens_of_each_language_follow_the_temperature(whole):
     schedule = recipe.phases[0].mixing
     wanted = {name: np.mean([schedule.weights(p)[name] for p in np.linspace(0, 1, 101)]) for name in TOKENS}
     assert {name: count / total for name, count in taken.items()} == pytest.approx(wanted, abs=0.012)
-    # Hindi is seen more often than its tenth of the text.
+    # Hindi is a tenth of the text and is sampled more often than that.
     assert (taken["shop_hi"] + taken["web_hi"]) / total > 0.15
 
 

@@ -177,7 +177,7 @@ def test_what_bf16_changes_is_shown_by_one_call(tmp_path, monkeypatch, model_fol
     assert notes.lines[-1].endswith("in fp32 (1 of 1 evaluators measured here before)")
 
 
-def test_models_are_used_as_asked(tmp_path, monkeypatch, model_folder):
+def test_options_of_models_are_applied(tmp_path, monkeypatch, model_folder):
     monkeypatch.chdir(tmp_path)
     rows = [("red shirt", "red cotton", 3), ("soft shirt", "the number", 1), ("red is well", "is well " * 9, 2)] * 20
     table = "".join(f"{one} {n},{two} {n},{score}\n" for n, (one, two, score) in enumerate(rows))

@@ -120,7 +120,7 @@ def ours(file: Path, folder: Path) -> set[str]:
 
 
 def other_signatures(theirs: Path, own: Path) -> set[int]:
-    """The rows of the documents kept for which a bucket of datatrove's signatures has another key than our file, or none."""
+    """Rows of kept documents with a bucket whose key in datatrove's signatures is missing from our file or differs from it."""
     from rexplug.corpus.deduplicate.key_files import KeyFile
     from rexplug.corpus.deduplicate.keys import FIRST_BUCKET, num_columns
     from rexplug.corpus.deduplicate.minhash import bucket_keys

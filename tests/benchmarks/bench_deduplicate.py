@@ -92,7 +92,7 @@ def grow(documents: int, per_shard: int) -> None:
 
 
 class OpenFiles(threading.Thread):
-    """Looks a hundred times a second how many files this process has open; `most` is the highest number."""
+    """Counts the open files of this process a hundred times a second; `most` is the highest count."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -148,7 +148,7 @@ def many(count: int, open_files: int) -> None:
 
 
 def keys(files: list[Path]) -> None:
-    """Nanoseconds of CPU for a character, the best of five rounds in turns."""
+    """Nanoseconds of CPU time per character, the best of five alternating rounds."""
     for path in files:
         texts = [
             "\n".join(value for value in row.values() if isinstance(value, str))
@@ -164,7 +164,7 @@ def keys(files: list[Path]) -> None:
         characters = sum(map(len, texts))
         beyond = sum(not text.isascii() for text in texts)
         print(
-            f"{path.name}: {len(texts)} texts, {characters / 1e6:.1f} million characters, {beyond} texts not in ASCII alone; "
+            f"{path.name}: {len(texts)} texts, {characters / 1e6:.1f} million characters, {beyond} texts with non-ASCII characters; "
             + ", ".join(f"{name} {1e9 * seconds / characters:.1f} ns" for name, seconds in best.items()),
             flush=True,
         )

@@ -65,7 +65,7 @@ def full_rows(
             store, special_of(vocabulary), context=longest, row=width, batch=width, total=num_rows * width
         )
         rows = [row.to(device) for pair in stream.batches() for row in to_tensors(*pair)["rows"]]
-    # The stream's last row is partly empty, as the last of a phase is; among four rows its weight would be too large.
+    # The last row of a stream is partly empty; among only four rows it would weigh too much.
     return [row for row in rows if row.num_tokens > FULL * width]
 
 

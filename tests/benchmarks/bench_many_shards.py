@@ -30,7 +30,7 @@ from rexplug.recipe.schema import Curation, Executor
 
 
 class MadeShards(DocumentSource):
-    """So many shards of some documents, which depend on the number of the shard alone."""
+    """A source with a given number of shards; the documents of a shard depend only on its index."""
 
     name: ClassVar[str] = "made_shards"
 
@@ -39,7 +39,7 @@ class MadeShards(DocumentSource):
     words: int
 
     def num_shards(self) -> int:
-        """As many as asked for."""
+        """The number given in the options."""
         return self.shards
 
     def documents(self, shard: Shard) -> Iterator[Document]:
@@ -52,7 +52,7 @@ class MadeShards(DocumentSource):
 
 
 class Steps(Silent):
-    """Notes when each step began."""
+    """Records the start time of each step."""
 
     def __init__(self) -> None:
         self.began: list[tuple[str, float]] = []
@@ -102,7 +102,7 @@ def main() -> None:
         one(options.one, options)
         return
     for shards in options.shards:
-        # A process of its own for each size, so that the peak of memory is its own.
+        # Each size runs in a separate process, so that its peak memory is measured alone.
         command = [sys.executable, __file__, "--one", str(shards)]
         for name in ("open_files", "workers", "documents", "words"):
             command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]

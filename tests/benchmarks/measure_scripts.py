@@ -12,7 +12,9 @@ from product_scripts import SETTINGS, TITLES, cases, found
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--verbose", action="store_true", help="print what is missed and what is wrong")
+    parser.add_argument(
+        "--verbose", action="store_true", help="print the copies that were missed and the documents dropped wrongly"
+    )
     verbose = parser.parse_args().verbose
     print("| documents | language | settings | precision | recall |\n| --- | --- | --- | ---: | ---: |")
     for kind in ("titles", "texts"):

@@ -232,7 +232,7 @@ def test_nothing_heavy_is_imported(run, arguments):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_text_is_not_cut_inside_a_character(call, tmp_path):
+def test_decoded_text_is_not_cut_inside_a_character(call, tmp_path):
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({sign: number for number, sign in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

@@ -97,7 +97,7 @@ def test_replacement_characters_are_counted_where_documents_are_read(folder):
     assert all(step["replaced"] == {"documents": 0, "characters": 0} for step in others)
 
 
-def test_a_decomposed_text_becomes_nfc_before_anything_looks_at_it(tmp_path):
+def test_a_decomposed_text_becomes_nfc_before_filters_and_duplicates(tmp_path):
     composed = "Gr\u00fc\u00dfe aus M\u00fcnchen \u304c und \uac00 sagt der Laden heute"
     decomposed = unicodedata.normalize("NFD", composed)
     assert decomposed != composed
@@ -109,7 +109,7 @@ def test_a_decomposed_text_becomes_nfc_before_anything_looks_at_it(tmp_path):
     assert dropped["reasons"] == {"exact duplicate": 1}
     documents = [d for part in ("kept", "held_out") for d in read_documents(tmp_path / "a" / "corpus" / "web" / part)]
     assert {document.text for document in documents} == {composed, kept}
-    # Ids say where a document was read, in the bytes of the file.
+    # Ids contain the byte offset of a document in its file.
     size = len(json.dumps({"text": decomposed}).encode()) + 1
     assert {document.id for document in documents} <= {
         f"0.jsonl:{offset}" for offset in (0, size, size + len(json.dumps({"text": composed}).encode()) + 1)
@@ -220,7 +220,7 @@ def test_a_damaged_file_is_named(tmp_path):
 
 
 class Numbered(DocumentSource):
-    """Forty shards of 300 documents, whose ids begin with the number of their shard; opened shards are noted in a file."""
+    """Forty shards of 300 documents, whose ids begin with the number of their shard; opened shards are recorded in a file."""
 
     name = "test.numbered"
     opened: Path
@@ -261,4 +261,4 @@ def test_a_filter_learns_from_places_all_over_the_source(tmp_path, documents, sh
     places = {int(id.partition("-")[0]) for id in ids}
     assert places == (set(range(0, 40, 5)) if shards == 8 else set(range(shards)))
     opened = [int(line) for line in (tmp_path / "opened").read_text().split()]
-    assert len(opened) == shards + 40  # no more for the fit than it works on, and all of them for the curation
+    assert len(opened) == shards + 40  # the fit opens only the shards it reads; curation opens all

@@ -309,7 +309,7 @@ def test_a_copy_as_others_write_the_language_is_found(tmp_path, text, copy):
 
 @pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES)
 @pytest.mark.parametrize("language", SHORT_SCRIPTS)
-def test_short_texts_without_spaces_are_found_whatever_is_around_them(translated, language, copy):
+def test_short_texts_without_spaces_are_found_in_any_context(translated, language, copy):
     text = copy(SHORT_SCRIPTS[language])
     for before in ("", *AROUND[language], "New: "):
         for after in ("", AROUND[language][1], " 2026"):
@@ -330,7 +330,7 @@ def test_short_texts_without_spaces_are_found_whatever_is_around_them(translated
         "Der grosse Kuchenkessel aus Kupfer",
     ],
 )
-def test_other_texts_of_these_scripts_stay(translated, text):
+def test_other_texts_of_these_scripts_are_kept(translated, text):
     assert translated.judge(Document("1", text)).keep
 
 
@@ -371,7 +371,7 @@ def test_hits_are_counted_one_by_one_and_the_first_are_kept():
     assert [(hit["id"], hit["edited"]) for hit in found["hits"]] == [("a", True), ("a", False)]
 
 
-def test_the_hits_of_one_document_are_looked_up_alone(tmp_path, index, monkeypatch):
+def test_hits_of_one_document_are_read_without_those_of_others(tmp_path, index, monkeypatch):
     filter_ = Decontaminate(index=index)
     path = tmp_path / "corpus" / "web" / "dropped" / "00000.parquet"
     with DocumentWriter(path, **DROP_COLUMNS) as out:

@@ -298,7 +298,9 @@ def test_counting_lines_takes_memory_that_does_not_grow_with_the_documents(tmp_p
 
     def pages(count):
         for number in range(count):
-            letters = f"{number:05d}".translate(str.maketrans("0123456789", "abcdefghij"))  # digits are all the same
+            letters = f"{number:05d}".translate(
+                str.maketrans("0123456789", "abcdefghij")
+            )  # the filter treats all digits as equal
             yield Document(
                 str(number), "\n".join([frame, *(f"{letters} {word}" for word in ["oak", "elm", "ash", "yew", "fir"])])
             )

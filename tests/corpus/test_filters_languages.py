@@ -90,7 +90,7 @@ def test_a_menu_is_dropped_or_removed(language):
     removes = Boilerplate(language=language, max_documents=0)
     assert removes.judge(Document("1", menu)).reason == "only boilerplate"
     assert removes.judge(Document("1", f"{menu}\n{text}\n{menu}")).text == text
-    # Without the language only what looks English is removed: in German also a line with we in a word, and cookies.
+    # Without the language only English phrases match: in German also a line with "we" inside a word, and "cookies".
     left = Boilerplate(max_documents=0).judge(Document("1", menu)).text
     assert left == "\n".join(menu.split("\n")[: -3 if language == "de" else -2])
     assert reasons(language, menu)[:2] == ["gopher_short_doc", MENU_REASON[language]]
@@ -144,7 +144,7 @@ def test_bullets_and_ellipses_of_other_scripts():
     assert reasons("ja", cut)[0] == "gopher_too_many_end_ellipsis"
 
 
-def test_an_option_that_is_written_wins_over_the_language():
+def test_an_explicit_option_takes_precedence_over_the_language():
     written = GopherQuality(language="ja", max_average_word_length=9, stop_words=("椅子",))
     assert (written.max_average_word_length, written.stop_words) == (9, ("椅子",))
     assert written.min_alphabetic_words == GopherQuality(language="ja").min_alphabetic_words == 0.759

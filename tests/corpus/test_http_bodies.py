@@ -52,7 +52,7 @@ def test_content_codings(tmp_path, coding):
     assert found == [(PAGE.decode(), None)] * 4
 
 
-def test_codings_in_other_headers_and_in_none(tmp_path):
+def test_codings_in_other_headers_and_without_a_header(tmp_path):
     zipped = gzip.compress(PAGE)
     found = read(
         tmp_path,

@@ -145,7 +145,7 @@ def test_a_model_without_head_predicts_no_words(bert):
     assert str(caught.value) == "the model has no masked-language-model head, so it predicts no words"
 
 
-def test_a_model_that_fails_in_bf16_is_refused_in_bf16_alone(tmp_path, model_folder):
+def test_a_model_that_fails_in_bf16_is_refused_only_in_bf16(tmp_path, model_folder):
     from transformers import AutoTokenizer, DebertaConfig, DebertaModel
 
     tokenizer = AutoTokenizer.from_pretrained(model_folder)

@@ -103,8 +103,8 @@ def test_tags_are_learnt(encoder):
 
 
 @pytest.mark.slow
-def test_tags_far_from_the_start_count(encoder):
-    """Words at the end of a text of more than 64 tokens: all of them are found, or missed if the budget cuts them off."""
+def test_tags_beyond_64_tokens_are_scored(encoder):
+    """Tagged words at the end of a text of more than 64 tokens are found, or count as missed if `max_tokens` cuts them off."""
 
     def texts(number):
         found = []
@@ -122,7 +122,7 @@ def test_tags_far_from_the_start_count(encoder):
     assert finetune_tasks.tagging(task, encoder, cut, 0).metrics["f1"].value == 0.0
 
 
-def test_degrees_are_compared_as_the_model_compares(model_folder):
+def test_degrees_use_the_similarity_of_the_model(model_folder):
     from rexplug.recipe.evaluation import ModelOptions
 
     model = HuggingFaceEncoder(model_folder, options=ModelOptions(similarity="dot"))

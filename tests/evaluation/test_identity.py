@@ -1,4 +1,4 @@
-"""What decides a stored result, and what does not: a change of each computes it again, or does not."""
+"""Which changes make an evaluation compute a stored result again, and which do not."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ TEXTS = [
 
 
 class Words(SalienceScorer):
-    """Marks nothing; its words are in a file."""
+    """A scorer that marks nothing and names a file of words."""
 
     name: ClassVar[str] = "toy.words"
     words: Path
@@ -37,7 +37,7 @@ class Words(SalienceScorer):
 
 
 class Listed(CorpusFilter):
-    """Keeps everything; its list is a file."""
+    """A filter that keeps everything and names a file with a list."""
 
     name: ClassVar[str] = "toy.listed"
     lists: tuple[Path, ...] = ()
@@ -113,7 +113,7 @@ def encoder(model_folder, tmp_path):
 
 
 class Bench:
-    """Measures with two evaluators on a model; a call returns which of them ran."""
+    """Runs two evaluators on a model; a call returns the names of those that were not read from storage."""
 
     def __init__(self, folder, encoder):
         self.folder, self.spec = folder, ModelSpec("m", str(encoder))
@@ -181,7 +181,7 @@ def test_a_changed_file_of_a_model_computes_its_results_again(bench, encoder, na
     assert bench() == []
 
 
-def test_what_does_not_decide_the_embeddings_computes_nothing(bench, encoder, tmp_path):
+def test_changes_that_do_not_affect_embeddings_compute_nothing(bench, encoder, tmp_path):
     (encoder / "README.md").write_text("A better model.")
     (encoder / "optimizer.pt").write_text("state")
     (encoder / "checkpoint-5").mkdir()
@@ -198,7 +198,7 @@ def test_what_does_not_decide_the_embeddings_computes_nothing(bench, encoder, tm
     "options",
     [{"query_prompt": "q: "}, {"document_prompt": "d: "}, {"prompt": "p: "}, {"max_tokens": 32}, {"similarity": "dot"}],
 )
-def test_another_use_of_a_model_computes_its_results_again(bench, options):
+def test_other_options_of_a_model_compute_its_results_again(bench, options):
     bench.spec = bench.spec.with_options(ModelOptions(**options))
     assert bench() == ["counted", "other"]
 
@@ -211,7 +211,7 @@ def test_every_field_of_a_model_but_its_label_is_part_of_the_key(encoder):
     assert model_identity(spec) != model_identity(ModelSpec("m", str(encoder), "bf16"))
 
 
-def test_random_weights_do_not_depend_on_those_of_the_folder(bench, encoder):
+def test_random_weights_do_not_depend_on_the_weights_of_the_folder(bench, encoder):
     bench.spec = ModelSpec("m", f"random:{encoder}")
     assert bench() == ["counted", "other"]
     other_weights(encoder / "model.safetensors")
@@ -224,7 +224,7 @@ def test_random_weights_do_not_depend_on_those_of_the_folder(bench, encoder):
     ("file", "ran"),
     [
         ("data", ["counted"]),  # named by `inputs`
-        ("words", ["counted"]),  # named by an option alone
+        ("words", ["counted"]),  # named only by an option
         ("list", ["counted"]),  # of a filter of the evaluator's own texts
         ("salient", ["counted", "other"]),  # of the recipe's scorer
         ("tokenizer/tokenizer.json", ["counted", "other"]),  # whose tokens the scorer marks
@@ -247,7 +247,7 @@ def test_other_options_texts_and_seeds_compute_results_again(bench):
     assert bench() == ["counted", "other"]
 
 
-def test_fresh_computes_what_is_stored_and_keeps_no_files(bench, tmp_path):
+def test_fresh_recomputes_stored_results_and_removes_files(bench, tmp_path):
     (kept,) = (tmp_path / "out" / "files" / "toy.counted").iterdir()
     assert kept.name == bench.results["toy.counted"]["key"]
     (kept / "cached").write_text("")
@@ -329,7 +329,7 @@ def test_changed_code_of_harness_and_plugins_computes_results_again(tmp_path):
     assert run() == ""
 
 
-def test_all_code_that_evaluations_import_is_in_the_key_or_known_not_to_matter():
+def test_all_imported_code_is_in_the_key_or_listed_as_irrelevant():
     harmless = {
         "checksums", "document_files", "documented", "errors", "executors", "lazy", "optimizers", "plugins", "progress", "recipe",
         "run_directory", "schedules",
@@ -349,7 +349,7 @@ def test_versions_of_the_libraries_that_compute_results_are_in_the_key():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sts", "retrieval"])
-def test_mteb_gives_no_result_or_ranking_of_a_model_before_it_changed(encoder, tmp_path, write_task, kind):
+def test_mteb_does_not_reuse_results_or_rankings_of_a_changed_model(encoder, tmp_path, write_task, kind):
     from rexplug.evaluation.beir import RetrievalFolder
     from rexplug.evaluation.mteb_tasks import Mteb
 
@@ -372,7 +372,7 @@ def test_mteb_gives_no_result_or_ranking_of_a_model_before_it_changed(encoder, t
 
     before = measure(tmp_path / "out")
     config = json.loads((encoder / "config.json").read_text())
-    # The weights stay the same; two heads of attention become one.
+    # The weights stay the same; two attention heads become one.
     (encoder / "config.json").write_text(json.dumps({**config, "num_attention_heads": 1, "norm_eps": 0.5}))
     after = measure(tmp_path / "out")
     assert after == measure(tmp_path / "elsewhere")

@@ -1,4 +1,4 @@
-"""Models as they are named on the command line: every model has a label of its own, in each number format."""
+"""Names of models on the command line: labels are unique, also across number formats."""
 
 import pytest
 
@@ -19,11 +19,11 @@ def parsed(*names):
         (["x-2=c", "x=a", "x=b"], ["x-2", "x", "x-3"]),
     ],
 )
-def test_no_two_models_share_a_label(names, labels):
+def test_labels_of_models_are_unique(names, labels):
     assert [spec.label for spec in distinct(parsed(*names))] == labels
 
 
-def test_labels_in_bf16_do_not_meet_those_of_other_models():
+def test_labels_in_bf16_differ_from_those_of_other_models():
     specs = distinct(in_precisions(parsed("x=a", "x-bf16=b", "x-bf16-2=c", "bm25"), ["fp32", "bf16"]))
     assert [(spec.label, spec.what, spec.precision) for spec in specs] == [
         ("x", "a", "fp32"),
@@ -36,7 +36,7 @@ def test_labels_in_bf16_do_not_meet_those_of_other_models():
     ]
 
 
-def test_a_model_is_named_once_in_each_number_format():
+def test_a_model_may_be_named_only_once_per_number_format():
     with pytest.raises(DataError) as error:
         distinct(parsed("x=a", "y=a"))
     assert str(error.value) == "the model a is named twice"
@@ -53,7 +53,7 @@ def test_a_model_is_named_once_in_each_number_format():
         ("ü" * 101, f"'{'ü' * 101}'"),
     ],
 )
-def test_a_label_is_the_name_of_a_folder(label, shown):
+def test_a_label_must_be_a_valid_folder_name(label, shown):
     with pytest.raises(DataError) as error:
         ModelSpec.parse(f"{label}=bm25")
     assert str(error.value) == (

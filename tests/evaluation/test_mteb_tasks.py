@@ -78,7 +78,7 @@ def test_an_unknown_mteb_task_suggests_the_nearest():
 
 @pytest.fixture
 def prompted(model_folder):
-    """An encoder that states 64 tokens, with prompts for kinds of tasks, and what it is asked for."""
+    """An encoder that states 64 tokens, with prompts for kinds of tasks, and a record of its calls."""
     from rexplug.evaluation.encoder import HuggingFaceEncoder
     from rexplug.evaluation.model_usage import ModelUsage
 
@@ -108,7 +108,7 @@ def measure(evaluator, encoder, tmp_path):
     )[evaluator.label]  # fmt: skip
 
 
-def test_prompts_are_those_for_the_kind_of_task_and_similarity_the_model_s(prompted, tmp_path, write_task):
+def test_prompts_by_kind_of_task_and_similarity_of_the_model(prompted, tmp_path, write_task):
     folder = write_task(tmp_path / "alike", "sts", test=STS)
     result = measure(Mteb(folder=folder), prompted, tmp_path)
     assert set(prompted.calls) == {(None, "alike? ", 512, 64)}
@@ -118,7 +118,7 @@ def test_prompts_are_those_for_the_kind_of_task_and_similarity_the_model_s(promp
 
 
 @pytest.mark.parametrize(("asked", "read"), [(None, (512, 64)), (128, (128, 128)), (2048, (2048, 256))])
-def test_texts_are_read_up_to_the_asked_length(asked, read, prompted, tmp_path, write_task):
+def test_texts_are_read_up_to_max_tokens(asked, read, prompted, tmp_path, write_task):
     folder = write_task(tmp_path / "alike", "sts", test=STS)
     measure(Mteb(folder=folder, max_tokens=asked), prompted, tmp_path)
     assert {call[2:] for call in prompted.calls} == {read}

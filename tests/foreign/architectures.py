@@ -1,4 +1,4 @@
-"""Tiny models of many architectures, built from their configs as transformers builds them, with a tokenizer beside each."""
+"""Tiny models of many architectures, built from their configs by transformers, each saved with a tokenizer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROBERTA = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": 
 SIZE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
 LONG = {"max_position_embeddings": 64}
 AFTER_PAD = {"max_position_embeddings": 66, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
-"""Positions that begin after the padding id, 1: 64 remain."""
+"""Position ids begin after the padding id, 1, so 64 positions remain."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Models of many architectures give transformers' numbers, text by text, or say in one line what they cannot do."""
+"""Models of many architectures give the same numbers as transformers, text by text, or one line that says what is not supported."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def load(model_class, folder):
 
 
 @every
-def test_embeddings_are_those_of_transformers(architecture, folder):
+def test_embeddings_equal_those_of_transformers(architecture, folder):
     encoder = ModelSpec("m", str(folder)).load()
     assert encoder.max_tokens == architecture.longest
     reference = load("T5EncoderModel" if architecture.name == "T5" else "AutoModel", folder)
@@ -67,7 +67,7 @@ def test_masked_words_are_predicted_or_refused_in_one_line(architecture, folder)
 
 
 @every
-def test_without_its_head_it_embeds(architecture, tmp_path):
+def test_a_model_without_head_gives_the_same_embeddings(architecture, tmp_path):
     write(architecture, tmp_path, head=False)
     encoder = ModelSpec("m", str(tmp_path)).load()
     assert np.isfinite(encoder.encode(TEXTS)).all()
@@ -93,7 +93,7 @@ def test_the_second_text_of_a_pair_is_another_segment(architecture, folder):
 
 
 @every
-def test_saved_by_sentence_transformers_it_gives_that_library_s_numbers(architecture, folder, tmp_path):
+def test_a_model_saved_by_sentence_transformers_gives_the_same_embeddings(architecture, folder, tmp_path):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 

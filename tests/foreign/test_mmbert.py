@@ -1,4 +1,4 @@
-"""mmBERT's kind of tokenizer and checkpoint: words of any script, whole-word masking, training, export and evaluation."""
+"""Tokenizers and checkpoints like mmBERT's: words of any script, whole-word masking, training, export and evaluation."""
 
 import json
 import unicodedata
@@ -56,7 +56,7 @@ def test_decoding_gives_the_text_back(tokenizer, documents):
 
 
 def test_word_starts_are_those_of_the_text(documents):
-    """A token starts a word if the first character of it that is not white space begins one, and is no part of the token before."""
+    """A token starts a word if the first character of it that is not white space begins one, and is not part of the token before."""
     for document in documents:
         text = document.text
         inside = {place for start, end in word_spans(text) for place in range(start + 1, end)}

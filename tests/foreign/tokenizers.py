@@ -139,7 +139,7 @@ def llama(special: Sequence[str]) -> Tokenizer:
 
 
 def gemma() -> Tokenizer:
-    """mmBERT's kind: `llama` with Gemma's special tokens and `<bos> text <eos>`; digits are tokens by themselves."""
+    """A tokenizer like mmBERT's: `llama` with Gemma's special tokens and `<bos> text <eos>`; digits are tokens by themselves."""
     pieces = [*SPECIAL, *ADDED, *BYTES, "R", "e", "d", "o", "a", "k", "▁", ",", "4", "2"]
     merges = [("R", "e"), ("Re", "d"), ("o", "a"), ("oa", "k"), ("▁", "oak")]
     vocabulary = numbered([*pieces, *("".join(pair) for pair in merges)])

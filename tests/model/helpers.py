@@ -1,4 +1,4 @@
-"""Helpers of the model tests: special tokens of made-up tokenizers, random tensors, and how far a result is off."""
+"""Helpers of the model tests: special tokens of made-up tokenizers, random tensors, and the relative error of a result."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ SMALL = Special(300, cls=1, sep=2, pad=3)
 
 
 def random_tensor(*shape, seed=0):
-    """Normal numbers in fp32 that need a gradient."""
+    """Normally distributed fp32 numbers with `requires_grad`."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).requires_grad_()
 
 

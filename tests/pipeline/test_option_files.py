@@ -1,4 +1,4 @@
-"""Files that options name by their path: a changed one runs the stage again that read it, and no stage before it."""
+"""Files that options name by path: a changed file repeats the stage that reads it, and no stage before it."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from rexplug.run_directory import RunDirectory
 
 @pytest.fixture
 def again(tmp_path, monkeypatch, notes):
-    """Runs a recipe with a file of spam terms until the tokenizer; returns the notes on stages, and the kept documents."""
+    """Runs a recipe with a file of spam terms up to the tokenizer; returns the notes on stages and the kept documents."""
     monkeypatch.setenv("REXPLUG_CACHE", str(tmp_path / "measurements"))
     (tmp_path / "in").mkdir()
     for number in range(20):

@@ -109,7 +109,7 @@ def test_memory_of_mmbert_counts_its_vocabulary(tmp_path, size, parameters, hidd
     gpu, cpu = (training_memory(plan.shape, plan.rows, plan.phases[0], gpu=on_gpu) for on_gpu in (True, False))
     matrix = 4 * 256_000 * hidden
     assert gpu.weights == cpu.weights == 4 * parameters
-    # 2,048 tokens are 2^29 logits; 64 tokens are more than 2^22, and fewer are never taken at a time.
+    # 2,048 tokens are 2^29 logits; 64 tokens, the smallest chunk, are more than 2^22.
     assert gpu.logits == 2048 * 256_000 * 2 + matrix
     assert cpu.logits == max(64 * 256_000 * 12 + matrix, 2 * matrix)
     needed = 16 * parameters + max(8 * parameters, cpu.activations + cpu.logits)

@@ -137,7 +137,7 @@ def test_paper_recipes_have_the_published_numbers(size, registry):
     ]
 
 
-def test_the_multilingual_recipe_has_the_numbers_of_mmbert_where_it_says_so(registry):
+def test_the_multilingual_recipe_has_the_values_of_mmbert_where_it_claims_them(registry):
     recipe = load_recipe(ROOT / "recipes/ecommerce-multilingual.yaml", registry=registry)
     assert recipe.model.from_ == recipe.tokenizer.from_ == "jhu-clsp/mmBERT-base"
     (phase,) = recipe.phases

@@ -40,7 +40,7 @@ def write(folder, values, *, evaluator="toy.search", metric="score", moment="las
 
 
 def trained(folder, label, values, seeds=3):
-    """Several training runs of a method, pooled as an ablation pools them; they differ a little."""
+    """Several training runs of a method, pooled as an ablation pools them; with small differences between them."""
     runs = [write(folder / label / f"seed-{n}", np.asarray(values) + 0.001 * n) for n in range(seeds)]
     return pooled(label, [find_results(f"x={run}")[0] for run in runs])
 
@@ -73,7 +73,7 @@ def test_one_training_run_against_several_is_not_called_real(tmp_path, low):
     assert row.cells[1].difference.verdict == NOT_VARIED
 
 
-def test_differences_of_single_training_runs_hold_for_these_items_alone(tmp_path, low):
+def test_differences_of_single_training_runs_hold_only_for_these_items(tmp_path, low):
     generator = np.random.default_rng(1)
     write(tmp_path / "all" / "a", low)
     write(tmp_path / "all" / "b", low + 0.1)

@@ -20,7 +20,7 @@ def microdata_page(
     fields: frozenset[str] = ALL,
     site: str = "https://schema.org",
 ) -> tuple[str, Truth, frozenset[str]]:
-    """A page with the product's element, and what follows it; `more` are further attributes of that element."""
+    """A page with the product's element and the markup after it; `more` are further attributes of that element."""
     return page(t, f'<div itemscope itemtype="{site}/Product"{more}>{inside}</div>{after}'), t, fields
 
 

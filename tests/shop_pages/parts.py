@@ -155,5 +155,5 @@ def script(value: object, kind: str = "application/ld+json", more: str = "") -> 
 
 
 def with_data(truth: Truth, value: object, fields: frozenset[str] = ALL) -> tuple[str, Truth, frozenset[str]]:
-    """A page whose main part has no more than a heading and a button; the product is in JSON-LD."""
+    """A page whose main part has only a heading and a button; the product is in JSON-LD."""
     return page(truth, "<button>Add to cart</button>", script(value)), truth, fields

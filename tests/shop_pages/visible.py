@@ -1,4 +1,4 @@
-"""Shapes of pages whose product is only in what readers see: tables, lists and prices, in several languages."""
+"""Shapes of pages whose product is only in visible content: tables, lists and prices, in several languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folded form of a text does not depend on case, accents, width, digits or the form of its encoding."""
+"""The folded form of a text does not depend on case, accents, width, digits or Unicode normal form."""
 
 import unicodedata
 
@@ -56,13 +56,13 @@ def test_the_form_of_the_encoding_does_not_matter(text):
 
 
 @given(TEXTS)
-def test_other_words_beside_a_text_do_not_matter(text):
+def test_folding_does_not_depend_on_the_surrounding_text(text):
     """Thai marks are reordered, so a text with them is folded in runs of characters; others are folded character by character."""
     assert fold(f"ไม้ {text}") == f"ไม้ {fold(text)}"
 
 
 @given(TEXTS)
-def test_each_folded_character_has_its_place_in_the_text(text):
+def test_positions_of_folded_characters_in_the_text(text):
     folded, places = fold_with_places(text)
     assert folded == fold(text)
     assert len(places) == len(folded) + 1
@@ -70,7 +70,7 @@ def test_each_folded_character_has_its_place_in_the_text(text):
     assert places[-1] == len(text)
 
 
-def test_places_find_an_excerpt_again():
+def test_positions_locate_an_excerpt():
     text = "Ein CAFÉ in der Straße ﬁnden: ｶﾞｲﾄﾞ 東京"
     folded, places = fold_with_places(text)
     for word, original in (("cafe", "CAFÉ"), ("strasse", "Straße"), ("finden", "ﬁnden"), ("ガイド", "ｶﾞｲﾄﾞ")):

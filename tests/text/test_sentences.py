@@ -28,5 +28,5 @@ def test_terminators_are_those_of_datatrove():
     from datatrove.utils.text import TERMINAL_PUNCTUATION
 
     assert TERMINATORS == TERMINAL_PUNCTUATION
-    # Each of them is found in running text, whatever block it is in.
+    # Each is found in running text, in any Unicode block.
     assert [count_sentences(f"a{end} b") for end in sorted(TERMINATORS)] == [2] * len(TERMINATORS)

@@ -1,4 +1,4 @@
-"""Words of any script, and that all functions agree on them."""
+"""Words of any script, on which all functions agree."""
 
 import re
 import unicodedata
@@ -70,7 +70,7 @@ def test_all_functions_agree_on_words(text):
 
 @given(
     st.text(st.characters(max_codepoint=0x2FF, exclude_characters="\u00ad\u0130"), max_size=60)
-)  # the small letter of U+0130 has a mark
+)  # lower-cased U+0130 has a combining mark
 @example("Don't  e-mail: 12.5 ml_x, Größe ÅNGSTRÖM ½ ²")
 def test_words_of_latin_text_are_runs_of_letters_digits_and_underscores(text):
     assert split_words(text) == re.findall(r"\w+", text)

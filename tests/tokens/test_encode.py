@@ -70,7 +70,7 @@ KINDS = {"byte-level": byte_level, "composed": composed, "WordPiece": word_piece
 def encoders(tmp_path_factory):
     found = {}
     for name, make in KINDS.items():
-        if make is None:  # the first text only, so that many characters are bytes
+        if make is None:  # trained on the first text only, so that many characters fall back to bytes
             tokenizer = gemma_tokenizer(CORPUS[:1] * 4, 380)
         else:
             tokenizer, trainer = make()

@@ -54,7 +54,7 @@ def padded(
 
 RUNS: list[dict[str, Any]] = (
     [
-        # The most informative first, since time may run out. FlashAttention 4's kernels break the compiler's graph, so that the whole
+        # The most informative settings first, since time may run out. FlashAttention 4's kernels break the compiler's graph, so that the whole
         # model is some 20 small graphs, however many layers it has; with torch's attention it would be one large one, hence layers.
         packed(BASE, 57_344, "whole", 60),
         padded(BASE, 49_152, None, 25),
@@ -90,7 +90,7 @@ class Run:
         )  # fmt: skip
 
     def finish(self, seconds: float) -> None:
-        """Let it train, and wait for its end, at most `seconds`.
+        """Let the process train, and wait at most `seconds` for its end.
 
         Raises:
             TimeoutError: it was not done by then, and was ended.

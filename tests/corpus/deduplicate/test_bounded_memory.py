@@ -1,4 +1,4 @@
-"""Many shards and many pairs: the choice among pairs in files is that of a plain rule, in memory and open files that do not grow."""
+"""Many shards and many pairs: the choice among pairs in files equals that of a simple in-memory rule, with bounded memory and open files."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def random_edges(draw, documents, rows, keep, count):
     order = np.lexsort((np.arange(documents), -lengths)) if keep == "longest" else np.arange(documents)
     rank = np.argsort(order)
     pairs = np.unique(np.sort(draw.integers(0, documents, (count, 2)), axis=1), axis=0)
-    pairs = order[pairs[pairs[:, 0] != pairs[:, 1]]]  # the better one first
+    pairs = order[pairs[pairs[:, 0] != pairs[:, 1]]]  # the better document first
     edges = np.zeros(len(pairs), EDGE)
     edges["better"], edges["worse"] = places(pairs[:, 0], rows), places(pairs[:, 1], rows)
     edges["length"], edges["alike"] = lengths[pairs[:, 1]], draw.integers(70, 100, len(pairs)) / 100
@@ -33,7 +33,7 @@ def random_edges(draw, documents, rows, keep, count):
 
 
 def chosen_plainly(edges, rank):
-    """What is dropped in favour of what, and which further pairs are worth comparing; all in dictionaries."""
+    """Reference implementation in dictionaries: dropped documents with the document kept instead, and further pairs worth comparing."""
     of = {}
     for worse, better, _, alike in edges.tolist():
         of.setdefault(worse, []).append((alike, -rank[better], better))
@@ -48,7 +48,7 @@ def chosen_plainly(edges, rank):
 
 
 def in_files(edges, groups, folder):
-    """The edges as the jobs leave them: a file for each group of shards of the worse document."""
+    """Write the edges as the jobs do: one file per group of shards of the worse document."""
     files = []
     for first, stop in groups:
         shards = edges["worse"] >> np.uint64(32)
@@ -63,7 +63,7 @@ def joined(files, dtype):
 
 @pytest.mark.parametrize("keep", ["first", "longest"])
 @pytest.mark.parametrize("seed", range(8))
-def test_the_choice_in_files_is_that_of_the_plain_rule(tmp_path, monkeypatch, keep, seed):
+def test_the_choice_in_files_equals_the_reference(tmp_path, monkeypatch, keep, seed):
     monkeypatch.setattr(choose, "MOST_EDGES", 7)
     draw = np.random.default_rng(seed)
     shards, rows = int(draw.integers(1, 12)), int(draw.integers(2, 12))
@@ -83,7 +83,7 @@ def test_the_choice_in_files_is_that_of_the_plain_rule(tmp_path, monkeypatch, ke
 @pytest.mark.slow
 @pytest.mark.parametrize("keep", ["first", "longest"])
 def test_memory_of_the_choice_does_not_grow_with_the_pairs(tmp_path, monkeypatch, keep):
-    """Four times the shards, each with as many pairs: without blocks it took four times the memory."""
+    """Four times the shards, each with the same number of pairs: without blocks this took four times the memory."""
     monkeypatch.setattr(choose, "MOST_EDGES", 2000)
     peaks = []
     for shards in (8, 32):
@@ -101,7 +101,7 @@ def test_memory_of_the_choice_does_not_grow_with_the_pairs(tmp_path, monkeypatch
     assert peaks[1] < 1.5 * peaks[0]
 
 
-def test_a_bit_for_each_document(tmp_path):
+def test_dropped_documents_are_stored_as_bits(tmp_path):
     counts = [3, 0, 9, 20]
     every = np.concatenate([np.arange(n, dtype=np.uint64) | np.uint64(shard << 32) for shard, n in enumerate(counts)])
     chosen = every[[0, 2, 3, 11, 12, 31]]
@@ -121,13 +121,13 @@ def test_a_bit_for_each_document(tmp_path):
     ("shards", "documents", "size"),
     [(1, 10, 1), (16, 100, 1), (2000, 6000, 125), (40_000, 120_000, 2500), (160, 8_000_000, 4), (40_000, 10**9, 157)],
 )
-def test_groups_of_shards(shards, documents, size):
+def test_number_of_groups_of_shards(shards, documents, size):
     assert group_size(shards, documents) == size
 
 
 @pytest.mark.slow
 def test_three_hundred_shards_with_forty_open_files(tmp_path):
-    """More shards than are merged at a time; near-duplicates lie in neighbouring shards."""
+    """More shards than are merged at a time; near-duplicates are in neighbouring shards."""
     code = """
     import resource, sys
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""The normalised text of near-duplicates: prices, and time for texts that are all figures."""
+"""Normalised text for near-duplicates: prices, and linear time for texts that consist of digits."""
 
 import time
 
@@ -21,7 +21,7 @@ def test_prices_become_zero_and_other_numbers_stay(text, expected):
 
 
 @pytest.mark.parametrize("unit", ["1.", "1,", "1.,", "12 ", "鞋1.", "€1.", "1"])
-def test_time_grows_with_the_length_of_figures_without_end(unit):
+def test_time_is_linear_in_the_length_of_a_run_of_digits(unit):
     text = unit * (300_000 // len(unit))
     began = time.process_time()
     simplified(text, "keep")

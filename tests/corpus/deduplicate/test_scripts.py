@@ -1,4 +1,4 @@
-"""Copies in any script and form are duplicates; marks that tell words apart are kept."""
+"""Copies in any script and Unicode form are duplicates; marks that distinguish words are kept."""
 
 import unicodedata
 
@@ -15,7 +15,7 @@ from rexplug.corpus.provenance import _similarity
 from rexplug.recipe.schema import Curation
 
 RECALL = {("titles", "German"): 0.85, ("titles", "Arabic"): 0.85}
-"""Titles of fewer than five words have no shingles in scripts with spaces, so other marks in them are not found."""
+"""Titles of fewer than five words have no shingles in scripts with spaces, so copies with other marks are not found."""
 
 
 @pytest.mark.parametrize("kind", ["titles", "texts"])
@@ -45,7 +45,7 @@ def digests(texts, folder):
         "เก้าอี้ไม้ไผ่ 2 ตัว",
     ],
 )
-def test_texts_that_differ_in_form_alone_are_equal(tmp_path, text):
+def test_texts_that_differ_only_in_form_are_equal(tmp_path, text):
     forms = [
         text, unicodedata.normalize("NFD", text), unicodedata.normalize("NFKD", text), full_width(text), text.upper(),
         text.replace(" ", "\u3000 "), half_width(text), text.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")),
@@ -58,7 +58,7 @@ def test_texts_that_differ_in_form_alone_are_equal(tmp_path, text):
     ("one", "other"),
     [("ガラス", "カラス"), ("パン", "バン"), ("कल", "कुल"), ("मन", "मान"), ("ไม้", "ไม่"), ("แก้ว", "แกว")],
 )
-def test_marks_that_tell_words_apart_are_kept(tmp_path, one, other):
+def test_marks_that_distinguish_words_are_kept(tmp_path, one, other):
     assert len(set(digests([one, other], tmp_path))) == 2
     assert simplified(one) != simplified(other)
     for form in ("NFC", "NFD", "NFKC", "NFKD"):

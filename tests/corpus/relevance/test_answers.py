@@ -106,7 +106,7 @@ def test_anything_else_is_no_answer(text):
         "<answer>" * 20_000,
     ],
 )
-def test_long_answers_take_no_time(text):
+def test_long_answers_are_read_in_linear_time(text):
     began = time.process_time()
     assert read_answer(text) is None
     assert time.process_time() - began < 2

@@ -222,7 +222,7 @@ def test_a_model_of_another_label_and_no_model(sources, tmp_path):
         ("don't cafe\u0301 e-mail", "don t café e mail"),
     ],
 )
-def test_lines_hold_the_words_of_any_script(text, line):
+def test_lines_contain_the_words_of_any_script(text, line):
     assert normalised(text) == line
 
 

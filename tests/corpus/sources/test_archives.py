@@ -1,4 +1,4 @@
-"""Web archives that are compressed otherwise, cut off, or not what they should be."""
+"""Web archives with other compression, cut-off files, and files that are not archives."""
 
 import bz2
 import gzip
@@ -53,7 +53,7 @@ def read(tmp_path, content, name="a.warc", **options):
         ("a.warc.xz", lzma.compress(b"".join(RECORDS))),
     ],
 )
-def test_archives_however_compressed(tmp_path, name, content):
+def test_archives_in_every_compression(tmp_path, name, content):
     assert read(tmp_path, content, name) == ["0", "1", "2", "3", "4"]
 
 
@@ -68,7 +68,7 @@ def test_archives_however_compressed(tmp_path, name, content):
         (b"\r\n\r\n" + RECORDS[0], [], "is no record of WARC or ARC"),
     ],
 )
-def test_what_cannot_be_read_is_damage(tmp_path, content, kept, problem):
+def test_unreadable_archives_are_damage(tmp_path, content, kept, problem):
     with pytest.raises(DataError) as error:
         read(tmp_path, content)
     assert problem in str(error.value)

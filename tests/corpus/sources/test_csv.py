@@ -59,22 +59,22 @@ def test_a_delimiter_is_one_character(delimiter):
 
 
 @pytest.mark.parametrize("delimiter", ['"', "\n", "\r", "\0"])
-def test_a_delimiter_that_cannot_be_one(delimiter):
+def test_an_invalid_delimiter_is_refused(delimiter):
     for option in ("delimiter", "escape"):
         with pytest.raises(ValidationError, match="a quote, a line end or NUL cannot be this character"):
             Csv(paths="x.csv", **{option: delimiter})
 
 
-def test_quotes_without_a_meaning(tmp_path):
-    """As MS MARCO, ESCI and many others write tables with tabs."""
+def test_quotes_as_ordinary_characters(tmp_path):
+    """Tab-separated tables as in MS MARCO, ESCI and many other data sets."""
     (tmp_path / "x.tsv").write_text('id\ttext\n1\t"Best" pipe\n2\t"5 inch\n3\tpipe 5"\n4\t"all"\n')
     assert read(Csv(paths=str(tmp_path), quotes=False)) == ['"Best" pipe', '"5 inch', 'pipe 5"', '"all"']
     with pytest.raises(DataError, match="where quotes have no meaning write `quotes: false`"):
         read(Csv(paths=str(tmp_path)))
 
 
-def test_quotes_that_a_backslash_escapes(tmp_path):
-    """As Spark and MySQL write tables."""
+def test_quotes_escaped_by_a_backslash(tmp_path):
+    """Tables as Spark and MySQL write them."""
     (tmp_path / "x.csv").write_text(rows('"a \\"5 inch\\" pipe",10', "lamp,20"))
     assert read(Csv(paths=str(tmp_path), escape="\\")) == ['a "5 inch" pipe', "lamp"]
     with pytest.raises(DataError) as error:
@@ -87,7 +87,7 @@ def test_empty_fields_beyond_the_header_are_none(tmp_path):
     assert read(Csv(paths=str(tmp_path))) == ["oak chair", "oak table", ""]
 
 
-def test_a_field_that_is_too_long_costs_its_row_alone(tmp_path):
+def test_a_field_that_is_too_long_drops_only_its_row(tmp_path):
     (tmp_path / "x.csv").write_text(rows("oak chair,10", "a" * 5000 + ",20", "lamp,30"))
     assert read(Csv(paths=str(tmp_path), longest=1000)) == ["oak chair", "", "lamp"]
 

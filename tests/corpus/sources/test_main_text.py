@@ -1,4 +1,4 @@
-"""The main text of pages whose text is short, or has invisible joiners inside its words."""
+"""The main text of short pages and of pages with invisible joiners inside words."""
 
 import unicodedata
 
@@ -39,7 +39,7 @@ def test_a_short_product_page_is_read_once(tmp_path):
     assert text.count("14800円") == 1
 
 
-def test_decomposed_accents_do_not_change_what_is_the_main_text(tmp_path):
+def test_decomposed_accents_do_not_change_the_main_text(tmp_path):
     body = (
         f"<main><h1>ガラスのポット</h1><p>{DESCRIPTION * 3}</p><ul><li>カラー: グリーン</li><li>重量: 290g</li></ul>"
         "<p>14800円</p><p></p><button>カートに入れる</button></main>"
@@ -48,17 +48,17 @@ def test_decomposed_accents_do_not_change_what_is_the_main_text(tmp_path):
     assert text_of(tmp_path, unicodedata.normalize("NFD", body)) == composed
 
 
-def test_what_a_page_repeats_stays(tmp_path):
+def test_lines_that_a_page_repeats_are_kept(tmp_path):
     text = text_of(tmp_path, f"<main><p>{DESCRIPTION}</p><p>お買い得です。</p><p>{DESCRIPTION}</p></main>")
     assert text.count(DESCRIPTION) == 2
 
 
 @pytest.mark.parametrize("joiner", ["\u200c", "&zwnj;", "&#8204;", "&#x200C;"])
-def test_joiners_inside_words_stay(tmp_path, joiner):
+def test_joiners_inside_words_are_kept(tmp_path, joiner):
     persian = "این کفش برای دویدن در کوه ساخته شده و می‌توان آن را شست. " * 6
     text = text_of(tmp_path, f"<article><p>{persian.replace(chr(0x200C), joiner)}</p></article>")
     assert "می‌توان" in text
 
 
-def test_joined_emoji_stay(tmp_path):
+def test_joined_emoji_are_kept(tmp_path):
     assert "👩‍👩‍👧" in text_of(tmp_path, f"<article><p>{ARTICLE * 3} 👩‍👩‍👧 {ARTICLE}</p></article>")

@@ -135,7 +135,7 @@ def test_object_stores_follow_the_rule(tmp_path):
     assert ids("memory://paths", "memory://paths/part.JSONL") == ["part.JSONL:0"]
 
 
-def test_globs_in_object_stores_follow_the_rule(tmp_path):
+def test_globs_in_object_stores_skip_hidden_names_as_on_disk(tmp_path):
     store = fsspec.filesystem("memory")
     for name in ("a.jsonl", "_temporary/0/b.jsonl", ".hidden.jsonl", "sub/.x/c.jsonl"):
         store.pipe(f"/_globs/{name}", b'{"text": "chair"}\n')
@@ -153,7 +153,7 @@ def test_globs_in_object_stores_follow_the_rule(tmp_path):
         ("zip://a.jsonl", "'zip://a.jsonl' cannot be opened: "),
     ],
 )
-def test_paths_that_lead_nowhere_are_refused_in_a_line(pattern, message):
+def test_paths_without_files_are_refused_in_one_line(pattern, message):
     with pytest.raises(DataError) as error:
         Jsonl(paths=pattern).check()
     assert message in str(error.value)

@@ -26,7 +26,7 @@ def read(source):
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
 @pytest.mark.parametrize("layout", ["lines", "array"])
 def test_json_with_a_byte_order_mark(tmp_path, encoding, layout):
-    """As Windows writes it."""
+    """Files as Windows programs write them."""
     texts = [f"Stuhl {number} für draußen" for number in range(3000)]
     records = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
     content = "\r\n".join(records) if layout == "lines" else "[" + ",\r\n".join(records) + "]"
@@ -45,7 +45,7 @@ def test_json_with_a_byte_order_mark(tmp_path, encoding, layout):
         ('["a", "b"],\n{"text": "a b"}\n', ["invalid JSON", "a b"]),
     ],
 )
-def test_json_lines_with_commas_and_empty_places(tmp_path, content, texts):
+def test_json_lines_with_commas_and_empty_elements(tmp_path, content, texts):
     (tmp_path / "a.json").write_text(content)
     assert read(Jsonl(paths=str(tmp_path))) == texts
 
@@ -81,13 +81,13 @@ def test_a_file_of_another_kind_than_its_name_says_is_named(tmp_path, compress, 
     assert read(source(paths=str(file), damaged="skip")) == ["a damaged file"]
 
 
-def test_a_text_may_begin_with_the_letters_of_another_kind(tmp_path):
+def test_a_text_may_begin_with_the_signature_of_another_format(tmp_path):
     (tmp_path / "a.csv").write_text("text,PAR1\nBZh 9,1\n")
     (tmp_path / "b.csv").write_text("PAR1,text\n1,BZh 9\n")
     assert read(Csv(paths=str(tmp_path))) == ["BZh 9", "BZh 9"]
 
 
-def test_numbers_of_single_precision_are_as_they_were_written(tmp_path):
+def test_single_precision_numbers_keep_their_shortest_decimals(tmp_path):
     table = pa.table(
         {
             "text": ["kettle", "pot", "pan"],
@@ -103,7 +103,7 @@ def test_numbers_of_single_precision_are_as_they_were_written(tmp_path):
     ]
 
 
-def test_a_time_zone_that_is_not_known_costs_its_record(tmp_path):
+def test_an_unknown_time_zone_drops_its_record(tmp_path):
     table = pa.table({"text": ["kettle", "pot"], "t": pa.array([None, 1577934245], pa.timestamp("s", "Mars/Phobos"))})
     pq.write_table(table, tmp_path / "a.parquet")
     assert read(Parquet(paths=str(tmp_path))) == ["kettle", "pot"]

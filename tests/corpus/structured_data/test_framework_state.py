@@ -19,7 +19,7 @@ def literal(text, quote):
 
 
 def stream(value):
-    """As Next.js writes it: rows of JSON, cut anywhere, each part a string in a call."""
+    """The stream of Next.js: rows of JSON, split at any position, each part a string argument of a call."""
     rows = f'0:"$L1"\n1:I["app",[]]\n5:{json.dumps(["$", "main", None, {"product": value}])}\n'
     parts = [rows[start : start + 60] for start in range(0, len(rows), 60)]
     calls = [f"self.__next_f.push({json.dumps([1, part])})" for part in parts]
@@ -63,7 +63,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_the_product_of_a_state(name):
+def test_product_in_the_state_of_a_framework(name):
     data = structured_data(f"<html><body><h1>Steel kettle</h1>{STATES[name]}</body></html>")
     product, listed = page_products(data)
     assert (product.name, product.price, product.currency, product.sku, listed) == (
@@ -87,6 +87,6 @@ def test_hostile_scripts_are_read_in_bounded_time(script):
 
 
 @pytest.mark.parametrize("values", [[[0]], [{"a": 0}], [[1, 1], [0, 0]], ["x"], [], {"a": 1}, [[7]], [["Ref"]]])
-def test_flat_lists_that_lead_nowhere(values):
+def test_flat_lists_with_invalid_references(values):
     script = f'<script type="application/json" id="__NUXT_DATA__">{json.dumps(values)}</script>'
     assert structured_data(f"<html><body>{script}").get("state") is None

@@ -1,4 +1,4 @@
-"""Strings of structured data: white space, invisible characters, and the form of accents."""
+"""Strings of structured data: white space, invisible characters, and Unicode normalisation."""
 
 import pytest
 
@@ -19,5 +19,5 @@ from rexplug.corpus.structured_data.values import collapsed
         ("\ud800x", "?x"),
     ],
 )
-def test_collapsed(text, expected):
+def test_white_space_and_invisible_characters_collapse(text, expected):
     assert collapsed(text) == expected

@@ -151,7 +151,7 @@ def test_only_stable_adamw_has_another_implementation_where_bits_must_repeat(pha
         assert "mean_square" not in implementation.adapt_state(saved, gpu)
 
 
-def test_a_cpu_takes_its_own_optimizer_with_deterministic_algorithms_too(phase):
+def test_the_cpu_optimizer_is_used_with_deterministic_algorithms_too(phase):
     torch.use_deterministic_algorithms(True)
     try:
         assert type(build_optimizer(Two(), options(phase, 0.01))) is FusedStableAdamW

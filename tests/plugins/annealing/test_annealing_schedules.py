@@ -160,7 +160,7 @@ def test_temperature_within_the_domain_and_within_the_rest():
     st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 10**15), min_size=1),
     st.floats(0, 1), st.floats(0, 1), st.floats(0, 1),
 )  # fmt: skip
-def test_a_lower_exponent_never_takes_from_the_smallest_source(sizes, first, second, progress):
+def test_a_lower_exponent_never_reduces_the_share_of_the_smallest_source(sizes, first, second, progress):
     low, high = sorted((first, second))
     smallest = min(sizes, key=lambda name: sizes[name])
     even, steep = (Temperature(tokens=sizes, exponent=exponent).weights(progress) for exponent in (low, high))

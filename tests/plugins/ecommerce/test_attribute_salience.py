@@ -242,7 +242,7 @@ def test_terms_are_whole_words_of_any_script(text, terms, expected):
     assert found(text, terms=terms) == expected
 
 
-def test_a_mark_belongs_to_the_value():
+def test_a_combining_mark_belongs_to_the_value():
     text = "रंग काला मेज़"
     letters = [(n, n + 1) for n in range(len(text))]
     scores = AttributeSalience(terms={"colour": ("काला",)}).score(tokenized(text, letters))

@@ -171,7 +171,7 @@ def test_values_are_whole_words(tmp_path):
 @needs_data
 @pytest.mark.parametrize("table", ["oa-mine__train", "ae-110k__test"])
 def test_every_span_can_be_found_by_tags_of_tokens(table):
-    """Nothing is cut off, and spans end inside of a token only where it holds several punctuation marks, such as `),`."""
+    """Nothing is cut off, and spans end inside a token only where it consists of several punctuation marks, such as `),`."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     from rexplug.evaluation.spans import spans_of_tags, tags_of_spans

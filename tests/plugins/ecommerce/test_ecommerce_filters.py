@@ -43,7 +43,7 @@ def test_signals_are_whole_words(kind, text, count):
     assert getattr(signals(text), kind) == count
 
 
-def test_spam_counts_the_first_500_words_however_long_they_are():
+def test_spam_counts_the_first_500_words_of_any_length():
     text = " ".join(f"supercalifragilistic{n % 20}" for n in range(500)) + " ".join(f" word{n}" for n in range(500))
     verdict = Spam(min_distinct=0.05).judge(document(text))
     assert (verdict.reason, verdict.score) == ("few distinct words", 20 / 500)

@@ -84,7 +84,7 @@ def test_the_text_of_a_page():
         ("میشود", "می\u200cشود"),
     ],
 )
-def test_what_the_text_states_in_another_form_is_not_repeated(shown, said):
+def test_values_that_the_text_states_in_another_form_are_not_repeated(shown, said):
     data = script({"@type": "Product", "name": said, "sku": "AB-12"})
     assert about(f"<html><head>{data}</head><body></body></html>", shown).text == f"SKU: AB-12\n{shown}"
 

@@ -1,4 +1,4 @@
-"""Pages in many languages pass and fail the filters, and get their labels, without any option."""
+"""Filters and weak labels of pages in many languages, without any option."""
 
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def test_labels_need_a_value(text, count):
     ("text", "measures"),
     [("内容量500mlのボトル", 1), ("幅30cm×高さ20cm", 2), ("٥ كجم", 1), ("500 ग्राम", 1), ("5 граммофонов", 0)],
 )
-def test_measures_stand_beside_letters_and_in_any_digits(text, measures):
+def test_measures_next_to_letters_and_in_any_digits(text, measures):
     assert signals(text).measures == measures
 
 
@@ -136,7 +136,7 @@ def test_only_the_languages_asked_for(tmp_path):
     )
 
 
-def test_common_words_of_the_languages_asked_for_are_no_keywords_where_a_text_has_too_few_to_tell():
+def test_common_words_of_named_languages_are_not_keywords_in_short_texts():
     parts = "रंग नीला, वज़न हल्का, तला मज़बूत, चमड़ा असली, कपड़ा मुलायम, आकार बड़ा, फीता लंबा, डिब्बा छोटा, पट्टा चौड़ा, दाम सही"
     text = "\n".join(f"{part.strip()} {number} है।" for number, part in enumerate((parts + "," + parts).split(",")))
     assert Spam(languages=("hi",)).judge(document(text)).keep
@@ -196,7 +196,7 @@ def test_bad_files_of_phrases(tmp_path, text, message):
         read_language(tmp_path / "none.yaml")
 
 
-def test_words_that_yaml_reads_otherwise_are_words(tmp_path):
+def test_words_that_yaml_reads_as_other_types_are_words(tmp_path):
     file = tmp_path / "my.yaml"
     file.write_text("name: A\ncommon: [no, on, 5, null]", encoding="utf-8")
     assert read_language(file).common == ("no", "on", "5", "null")

@@ -58,7 +58,7 @@ def test_each_language_is_compared_with_itself(tmp_path):
         word for word, value in zip(line.replace(".", " .").split(), pairs.score(tokenized(line)), strict=True) if value
     }
     assert found == {"waterproof", "jacket", "free", "wasserdichte", "Jacke", "versandkostenfrei"}
-    # All together, with more German in the shops than elsewhere, the words of the language itself would count.
+    # If the lists were pooled, common German words would be salient, since the shops have more German than the other sources.
     (tmp_path / "pooled").mkdir()
     pooled = Contrastive(domain="shop", general="web", share=1.0, prior=30, at_least=2).fit(
         corpus(tmp_path / "pooled", shop=RETAIL + german, web=GENERAL + general_german)
@@ -69,7 +69,7 @@ def test_each_language_is_compared_with_itself(tmp_path):
 
 
 @pytest.mark.parametrize(("domain", "general"), [(("a", "b"), ("c",)), ("a", ("c",)), (("a",), "c"), ((), ())])
-def test_lists_of_sources_go_together(domain, general):
+def test_lists_of_sources_must_match(domain, general):
     with pytest.raises(ValidationError, match="two sources, or two lists of as many sources, pair by pair"):
         Contrastive(domain=domain, general=general)
 

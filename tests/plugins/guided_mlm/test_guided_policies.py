@@ -119,7 +119,7 @@ def test_words_of_any_script_are_masked_whole(language, policy):
     from rexplug.text.words import word_spans, word_starts
 
     text = TEXTS_OF_SCRIPTS[language]
-    # Each byte is a token, as in byte-level BPE that has learnt nothing of the script.
+    # Each byte is a token, as in byte-level BPE without merges for the script.
     places = np.repeat(np.arange(len(text)), [len(letter.encode()) for letter in text])
     starts = word_starts(text, np.column_stack([places, places + 1]))
     maskable = np.ones(len(places), np.bool_)
