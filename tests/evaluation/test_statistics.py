@@ -166,7 +166,7 @@ def rejected(trials, items, other_noise):
     return np.mean([compare(*simulated(generator, items, other_noise), n).p < 0.05 for n in range(trials)])
 
 
-def test_rank_correlations_of_models_with_different_scales_are_compared():
+def test_rank_correlations_show_a_difference_at_different_scales():
     assert rejected(12, 150, 1.25) >= 0.6
 
 

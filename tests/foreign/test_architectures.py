@@ -67,7 +67,7 @@ def test_masked_words_are_predicted_or_refused_in_one_line(architecture, folder)
 
 
 @every
-def test_a_model_without_head_gives_the_same_embeddings(architecture, tmp_path):
+def test_a_model_without_head_embeds_but_predicts_no_words(architecture, tmp_path):
     write(architecture, tmp_path, head=False)
     encoder = ModelSpec("m", str(tmp_path)).load()
     assert np.isfinite(encoder.encode(TEXTS)).all()

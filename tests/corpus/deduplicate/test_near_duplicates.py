@@ -97,7 +97,7 @@ def test_products_that_differ_in_a_word_stay_if_words_tell_them_apart(tmp_path):
         ("washer dryer 7/5kg white 3093040", "washer dryer 7/5kg white 3093040 class b", True),
     ],
 )
-def test_titles_with_another_word_differ_unless_they_share_an_article_number(tmp_path, one, other, same):
+def test_titles_with_an_additional_word_differ_unless_they_share_an_article_number(tmp_path, one, other, same):
     options = MinHash(numbers="keep", differ="words", similarity=0.5, buckets=100, hashes=2)
     kept, dropped, _ = run(tmp_path, [[one, other]], minhash=options)
     assert (len(kept), len(dropped)) == ((1, 1) if same else (2, 0))

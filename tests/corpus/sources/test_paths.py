@@ -153,7 +153,7 @@ def test_globs_in_object_stores_skip_hidden_names_as_on_disk(tmp_path):
         ("zip://a.jsonl", "'zip://a.jsonl' cannot be opened: "),
     ],
 )
-def test_paths_without_files_are_refused_in_one_line(pattern, message):
+def test_invalid_paths_are_refused_in_one_line(pattern, message):
     with pytest.raises(DataError) as error:
         Jsonl(paths=pattern).check()
     assert message in str(error.value)

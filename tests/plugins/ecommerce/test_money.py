@@ -60,7 +60,7 @@ def test_prices_as_machines_write_them(value, code, price):
     assert written(amount(value, code)) == price
 
 
-def test_currency_codes_that_are_words():
+def test_currency_codes_that_are_also_words_count_only_alone():
     assert (currency("GEL"), currency("IRR"), currency("ALL")) == ("GEL", "IRR", "ALL")
     assert (currency("9.99 all in"), currency("top 12.50"), currency("all")) == (None, None, None)
 
