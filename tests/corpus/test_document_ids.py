@@ -86,7 +86,7 @@ def test_many_ids_are_compared_a_range_at_a_time(tmp_path, monkeypatch):
     files = [(path, ()) for path in shards]
     found = find_repeated_id(files, tmp_path / "one", Executor(), progress=Silent(), name="web")
     assert found.documents == 1000
-    # Files that are merged first, as there are more than may be open.
+    # There are more files than may be open, so they are merged first.
     monkeypatch.setattr("rexplug.corpus.merge_rounds.MOST_FILES", 2)
     assert find_repeated_id(files, tmp_path / "two", Executor(), progress=Silent(), name="web") == found
     assert [len(list((tmp_path / "two").glob(f"merged-{level}/*.bin"))) for level in (0, 1)] == [3, 2]

@@ -156,7 +156,11 @@ def test_a_paid_answer_survives_a_failed_second_try(endpoint, context):
 def test_content_in_parts_and_a_cut_off_answer(endpoint, context):
     endpoint.script = [(200, {}, choice({"role": "assistant", "content": [{"type": "text", "text": "yes"}]}))]
     assert llm(endpoint).label(candidates("a"), context) == [True]
-    parts = [{"type": "text", "text": {"value": "yes"}}, "yes", None]  # of no protocol that is known: asked once more
+    parts = [
+        {"type": "text", "text": {"value": "yes"}},
+        "yes",
+        None,
+    ]  # not in any known protocol: the request is repeated once
     endpoint.script = [(200, {}, choice({"role": "assistant", "content": parts}))]
     assert llm(endpoint).label(candidates("the price"), context) == [True]
     endpoint.script = [(200, {}, choice({"role": "assistant", "content": None}, "length"))] * 2
