@@ -30,7 +30,7 @@ from rexplug.recipe.schema import Curation
 from rexplug.run_directory import read_fitted, read_json
 
 _LAYOUT = 2
-"""Raised when the files between the jobs change, so that what another version left is not continued."""
+"""Raised when the files between the jobs change, so that a curation is not continued from files of another version."""
 
 
 _PLACES, _IN_A_ROW = 8, 256

@@ -110,7 +110,7 @@ class HitCounts:
         self._only_edited = False
 
     def add(self, hit: Mapping[str, Any]) -> None:
-        """Count a hit."""
+        """Count a hit, and keep it if it is one of the first."""
         if len(self._first) < self._shown:
             self._first.append(dict(hit))
         place = hit["id"], hit["place"]

@@ -36,8 +36,8 @@ class Mteb(Evaluator):
     tasks: tuple[str, ...] = ()
     """Names of tasks that mteb ships, e.g. `ESCIReranking`."""
     max_tokens: Annotated[int, Field(ge=8)] | None = None
-    """Texts are cut here, as far as the model's positions reach, whatever length it states itself. If left out, at the model's own
-    length, at most 512 tokens."""
+    """Texts are cut here, as far as the model's positions reach, even beyond the length that it states itself. If left out, at
+    the model's own length, at most 512 tokens."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:

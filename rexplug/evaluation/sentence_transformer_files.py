@@ -1,4 +1,4 @@
-"""Reads the files that make a folder a sentence-transformers model, and refuses what would run code of the folder.
+"""Reads the files that make a folder a sentence-transformers model, and refuses models that would run code of the folder.
 
 Imports no torch, so that `rexplug check` can apply the same checks to baselines.
 """
@@ -28,7 +28,7 @@ _INPUT_FILES = tuple(
 )
 """Where an encoder's folder describes its input: the first that exists counts, as in sentence-transformers."""
 _NO_LIMIT = 1_000_000
-"""A longest input above this stands for none; transformers writes 10^30."""
+"""A longest input above this means that there is no limit; transformers writes 10^30."""
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,9 @@ def candidate_part(
 ) -> int:
     """Write the candidate pairs of one range of keys of a MinHash bucket, sorted, and the places that occur in them.
 
-    Each document is paired with the best of its group and with the one just better than itself: enough to find what repeats it
-    if the best one goes for another reason, and no more pairs than twice the documents. The arguments are those of `equal_part`.
+    Each document is paired with the best of its group and with the one just better than itself: enough to find its duplicates if
+    the best one is dropped for another reason, and no more pairs than twice the documents. The arguments are those of
+    `equal_part`.
     """
     keys, first = _runs(files, num_columns, column, part, count, keep, before)
     worse = np.flatnonzero(first != np.arange(len(keys)))

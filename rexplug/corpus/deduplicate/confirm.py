@@ -85,7 +85,7 @@ def _confirmed(pairs: Pairs, options: MinHash, store: ShingleStore) -> NDArray[n
 
 
 def _candidates(files: Sequence[Path], first: int, count: int) -> NDArray[np.uint64]:
-    """The distinct places of sorted files of them that lie in `count` shards from `first` on."""
+    """The distinct places of sorted files of them that are in the `count` shards beginning with `first`."""
     found: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
     waiting = 0
     for path in files:

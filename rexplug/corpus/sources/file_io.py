@@ -77,7 +77,7 @@ def remote_files(pattern: str, is_wanted: Callable[[str], bool]) -> Iterator[Rem
 
 
 def _is_left_out(names: Sequence[str], parts: Sequence[str]) -> bool:
-    """Whether one of the names below the root of a glob begins with a sign of `LEFT_OUT` and no part of the glob does."""
+    """Whether a name below the root of a glob begins with a character of `LEFT_OUT`, while no part of the glob does."""
     return any(name[:1] == sign for name in names for sign in LEFT_OUT if not any(part[:1] == sign for part in parts))
 
 
