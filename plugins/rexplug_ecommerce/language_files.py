@@ -69,7 +69,7 @@ class Language(BaseModel):
     spam: Phrases = ()
     """Terms of casino, pharmacy, adult and loan spam."""
     common: Phrases = ()
-    """Words that ordinary pages repeat, none with a meaning of its own; they are not stuffed keywords, and tell the language."""
+    """Function words that ordinary pages repeat; they do not count as stuffed keywords, and identify the language."""
     pitch: Phrases = ()
     """Phrases that praise or describe products."""
     customer: Phrases = ()

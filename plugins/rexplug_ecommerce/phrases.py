@@ -32,9 +32,9 @@ _AFTER_LABELS = ":=|\t\n\u3011\u300d\uff1a"
 
 _LETTERS = re.compile(r"\w+")
 _BEGINNING = 4000
-"""Characters from which it is told whether a text is in English."""
+"""Characters at the beginning of a text that decide whether it is in English."""
 _FEWEST_COMMON = 5
-"""Different common words of a language from which a text is taken to be in it."""
+"""Least number of different common words of a language in a text that counts as written in it."""
 
 
 class _Entry(NamedTuple):

@@ -51,7 +51,7 @@ class _Unfiltered:
 
 
 def _spread(count: int) -> list[int]:
-    """The numbers of shards, neighbours as far apart as `_PLACES` allow: the first ones are from all over the source."""
+    """The numbers of shards in an order that takes them from `_PLACES` parts of the source in turn."""
     distance = -(-count // _PLACES)
     return [index for first in range(distance) for index in range(first, count, distance)]
 

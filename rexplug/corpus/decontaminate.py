@@ -28,7 +28,7 @@ def build_index(evaluators: Sequence[Evaluator], options: Decontamination, folde
 
 
 def is_current(folder: Path) -> bool:
-    """Whether a folder holds an index of this version."""
+    """Whether a folder has an index of this version."""
     about = folder / "about.json"
     return about.exists() and read_json(about).get("version") == VERSION
 

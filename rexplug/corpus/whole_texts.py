@@ -75,7 +75,7 @@ class _Letters:
 
 
 def _shifted(values: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The values of the places before, false at the first."""
+    """The values shifted by one place: each is that of the place before, false at the first."""
     before = np.zeros_like(values)
     before[1:] = values[:-1]
     return before

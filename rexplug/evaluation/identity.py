@@ -42,7 +42,7 @@ _IGNORED_FILES = (
     ".pt", ".pth", ".distcp",  # states of an optimizer or trainer
 )  # fmt: skip
 _IGNORED_FOLDERS = ("onnx", "openvino", "coreml", "gguf", "runs", "logs", "checkpoint-", "__pycache__")
-"""Beginnings of names of folders that hold other formats, logs and models of their own."""
+"""Beginnings of names of folders with other formats, logs or other models."""
 
 
 def evaluation_code() -> dict[str, str]:
@@ -83,8 +83,8 @@ def model_files(spec: ModelSpec) -> list[tuple[Path, Path]]:
 def model_identity(spec: ModelSpec, tokenizer: Path | None = None) -> dict[str, Any]:
     """Everything that affects a model's embeddings and predictions: how it is used, and the content of its files.
 
-    Every field of `spec` counts but the label, so an option that is added to it does too. A model at another place with the
-    same files is the same model.
+    Every field of `spec` except the label counts, so that an option that is added to it counts too. A model at another place
+    with the same files is the same model.
 
     Args:
         spec: the model; one of the hub must be on this machine, or its name alone identifies it.

@@ -107,7 +107,7 @@ def _positions(model: Any) -> int | None:
 
 
 def num_segments(model: Any) -> int:
-    """Segments of the input that a model tells apart, such as the two texts of a pair; 0 if it has no such embedding."""
+    """Number of segment types (token type ids) of a model, such as the two texts of a pair; 0 if it has no such embedding."""
     known = getattr(model.config, "type_vocab_size", None)
     reads = "token_type_ids" in signature(model.base_model.forward).parameters
     return known if reads and isinstance(known, int) else 0

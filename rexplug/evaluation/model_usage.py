@@ -92,7 +92,7 @@ def read_usage(folder: Path) -> ModelUsage:
     if dimensions is not None and (not isinstance(dimensions, int) or isinstance(dimensions, bool) or dimensions < 1):
         raise DataError(f"{path}: truncate_dim is {brief(dimensions)}; write a positive whole number")
     known: tuple[Similarity, ...] = get_args(Similarity)
-    # As in sentence-transformers: a name that it does not know means the default.
+    # As in sentence-transformers: an unknown name means the default.
     similarity = next((name for name in known if name == config.get("similarity_fn_name")), known[0])
     # sentence-transformers writes an empty `document` beside a `passage`, which it then no longer finds by itself.
     document = next((named[name] for name in _DOCUMENT_PROMPTS if named.get(name)), "")

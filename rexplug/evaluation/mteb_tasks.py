@@ -17,7 +17,7 @@ from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.local_tasks import MAIN_SCORES, LocalTask, read_task, task_files
 
 DEFAULT_MAX_TOKENS = 512
-"""Where texts are cut if an evaluator does not say."""
+"""Where texts are cut if an evaluator does not set a limit."""
 
 
 class Mteb(Evaluator):

@@ -171,7 +171,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         elif pairs is not None:
             raise NotApplicable("the model is not a single transformers encoder, so it cannot read pairs of texts")
         else:
-            # Only the lengths matter, for batches: each module makes ids of its own.
+            # Only the lengths matter, for batches: each module tokenizes the texts itself.
             rows = [np.zeros(1 + min(len(text.split()), limit), np.int64) for text in texts]
         if pairs is not None:
             return rows

@@ -69,7 +69,7 @@ class Difference:
 
     @property
     def real(self) -> bool:
-        """Whether the models differ, and more than one training run of each says so."""
+        """Whether the models differ significantly over more than one training run of each."""
         return self.differs and self.training_runs > 1
 
     @property

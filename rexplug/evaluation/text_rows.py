@@ -54,7 +54,7 @@ class RowMaker:
     Attributes:
         tokenizer: a fast tokenizer of transformers.
         usage: the model's prompts.
-        segments: segments that the model tells apart; below two it reads none.
+        segments: number of segment types (token type ids) of the model; below two it does not read them.
         pools_prompt: whether the tokens of a prompt count in pooling.
     """
 

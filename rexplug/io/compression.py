@@ -70,7 +70,7 @@ def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
     return cast("IO[bytes]", io.BufferedReader(_BoundedStream(inner, raw), 1 << 20))
 
 
-def what_begins_with(head: bytes) -> str | None:
+def detected_format(head: bytes) -> str | None:
     """The kind of a file by its first 6 bytes, if it is compressed or columnar; None for a text."""
     return next((name for pattern, name in _SIGNATURES.items() if re.match(pattern, head)), None)
 

@@ -35,8 +35,8 @@ _OTHER_SCRIPT = re.compile(
 )
 _DIGIT = re.compile(r"[^\D0-9]")
 # Marks that writers leave out or that keyboards compose: accents of Latin, Greek and Cyrillic letters, vowel points of Hebrew and
-# Arabic, and the stroke that stretches Arabic words. Vowel signs of Indic and Thai letters and the voiced marks of Kana tell words
-# apart and stay.
+# Arabic, and the stroke that stretches Arabic words. Vowel signs of Indic and Thai letters and the voiced marks of Kana distinguish
+# words and stay.
 _ACCENTS = (
     "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
     "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20dc\u20e1\u20e5-\u20f0"

@@ -78,7 +78,7 @@ def test_any_models_on_the_same_items(model, tmp_path):
     assert (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns > before
 
 
-def test_how_models_are_used_is_said_on_the_command_line(model, tmp_path):
+def test_model_options_are_given_on_the_command_line(model, tmp_path):
     (tmp_path / "suite.yaml").write_text(
         "evaluators: [{use: similarity, title: toy, train: $DATA/t.csv, "
         "tuning: {modes: [probe], steps: 2, batch: 8, seeds: 1, learning_rates: [1e-3]}}]\n"

@@ -309,7 +309,7 @@ def test_a_copy_as_others_write_the_language_is_found(tmp_path, text, copy):
 
 @pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES)
 @pytest.mark.parametrize("language", SHORT_SCRIPTS)
-def test_short_texts_without_spaces_are_found_whatever_is_around_them(translated, language, copy):
+def test_short_texts_without_spaces_are_found_in_any_context(translated, language, copy):
     text = copy(SHORT_SCRIPTS[language])
     for before in ("", *AROUND[language], "New: "):
         for after in ("", AROUND[language][1], " 2026"):

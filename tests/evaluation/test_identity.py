@@ -181,7 +181,7 @@ def test_a_changed_file_of_a_model_computes_its_results_again(bench, encoder, na
     assert bench() == []
 
 
-def test_what_does_not_decide_the_embeddings_computes_nothing(bench, encoder, tmp_path):
+def test_changes_that_do_not_affect_embeddings_do_not_recompute(bench, encoder, tmp_path):
     (encoder / "README.md").write_text("A better model.")
     (encoder / "optimizer.pt").write_text("state")
     (encoder / "checkpoint-5").mkdir()
@@ -247,7 +247,7 @@ def test_other_options_texts_and_seeds_compute_results_again(bench):
     assert bench() == ["counted", "other"]
 
 
-def test_fresh_computes_what_is_stored_and_keeps_no_files(bench, tmp_path):
+def test_fresh_recomputes_stored_results_and_removes_cached_files(bench, tmp_path):
     (kept,) = (tmp_path / "out" / "files" / "toy.counted").iterdir()
     assert kept.name == bench.results["toy.counted"]["key"]
     (kept / "cached").write_text("")

@@ -124,7 +124,7 @@ def test_the_longest_input_is_the_model_s(save):
     same(ours.reading(512).encode(TEXTS), theirs.encode(TEXTS))
 
 
-def test_options_come_before_what_the_files_say(save):
+def test_options_take_precedence_over_the_models_files(save):
     folder, theirs = save(pooling(), prompts={"query": "query: "}, max_seq_length=16)
     options = ModelOptions(
         prompt="say: ", query_prompt="ask: ", document_prompt="", max_tokens=32, similarity="dot", batch_tokens=64
@@ -162,7 +162,7 @@ def test_a_model_that_another_code_computes_is_run_by_sentence_transformers_and_
     assert str(refused.value) == "the model is run by sentence-transformers, without a masked-language-model head"
 
 
-def test_how_a_model_is_run_is_said_once(save, tmp_path, notes, write_task):
+def test_a_note_on_how_a_model_is_run_is_shown_once(save, tmp_path, notes, write_task):
     folder, _ = save(pooling())
     described = folder / "sentence_bert_config.json"
     described.write_text(json.dumps(json.loads(described.read_text()) | {"config_kwargs": {"num_hidden_layers": 1}}))
@@ -208,7 +208,9 @@ def test_static_embeddings(static):
     assert str(refused.value) == "the model is not a single transformers encoder, so it has no token vectors"
     with pytest.raises(NotApplicable):
         found.tokenize(["oak"], pairs=["table"])
-    with pytest.raises(ValueError, match="the row has no text; use rows that this model's `tokenize` made of single texts"):
+    with pytest.raises(
+        ValueError, match="the row has no text; use rows that this model's `tokenize` made of single texts"
+    ):
         found.pooled([np.array([1, 2])])
     assert found.revision == load_encoder(folder).revision
     assert ModelSpec("m", str(folder)).check() is not None

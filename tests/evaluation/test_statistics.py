@@ -139,7 +139,7 @@ def test_groups_are_swapped_whole_in_rank_correlations_too():
     assert comparison.low > 0.3
 
 
-def test_what_one_training_run_shows_is_not_called_real():
+def test_a_difference_in_one_training_run_is_not_called_real():
     low = np.random.default_rng(12).random(300)
     rows = {"values": [(low + shift).tolist() for shift in (0.1, 0.11, 0.12)]}
     ids = [str(i) for i in range(300)]

@@ -47,7 +47,7 @@ def test_a_truncated_file_raises_instead_of_ending(ending):
 
 
 @pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz"])
-def test_what_comes_before_the_end_of_a_cut_file_is_read(ending):
+def test_data_before_the_end_of_a_truncated_file_is_read(ending):
     noise = b"".join(b"%s\n" % hashlib.sha512(b"%d" % n).hexdigest().encode() for n in range(20_000))
     content = WAYS[ending](noise)
     read = []

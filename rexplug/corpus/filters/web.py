@@ -15,7 +15,7 @@ from rexplug.text.sentences import TERMINATORS, count_sentences
 from rexplug.text.words import split_words
 
 _CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
-# Without the double marks of Latin script (‼ ⁇ ‽), which C4 and datatrove do not know.
+# Without the double marks of Latin script (‼ ⁇ ‽), which C4 and datatrove do not count as terminators.
 _ENDS = frozenset(end for end in TERMINATORS if not "\u2000" <= end <= "\u2eff").union("\"'」』")
 _ELLIPSES = ("...", "。。。")
 _POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")

@@ -155,7 +155,7 @@ class Csv(Records):
                 ) from None
 
     def _rows(self, lines: Iterable[str], delimiter: str, file: InputFile) -> Iterator[Document]:
-        # A longer field than `longest` is found below, and costs its row alone.
+        # A field longer than `longest` is found below, and only its row is left out.
         reader = CsvReader(
             lines, delimiter, longest=max(self.longest, LONGEST_LINE), strict=self.strict, quotes=self.quotes, escape=self.escape
         )  # fmt: skip

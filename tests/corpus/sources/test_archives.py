@@ -68,7 +68,7 @@ def test_archives_however_compressed(tmp_path, name, content):
         (b"\r\n\r\n" + RECORDS[0], [], "is not a WARC or ARC record"),
     ],
 )
-def test_what_cannot_be_read_is_damage(tmp_path, content, kept, problem):
+def test_unreadable_data_is_counted_as_damage(tmp_path, content, kept, problem):
     with pytest.raises(DataError) as error:
         read(tmp_path, content)
     assert problem in str(error.value)

@@ -39,7 +39,7 @@ def test_a_short_product_page_is_read_once(tmp_path):
     assert text.count("14800円") == 1
 
 
-def test_decomposed_accents_do_not_change_what_is_the_main_text(tmp_path):
+def test_decomposed_accents_do_not_change_the_main_text(tmp_path):
     body = (
         f"<main><h1>ガラスのポット</h1><p>{DESCRIPTION * 3}</p><ul><li>カラー: グリーン</li><li>重量: 290g</li></ul>"
         "<p>14800円</p><p></p><button>カートに入れる</button></main>"
@@ -48,7 +48,7 @@ def test_decomposed_accents_do_not_change_what_is_the_main_text(tmp_path):
     assert text_of(tmp_path, unicodedata.normalize("NFD", body)) == composed
 
 
-def test_what_a_page_repeats_stays(tmp_path):
+def test_lines_that_the_page_repeats_are_kept(tmp_path):
     text = text_of(tmp_path, f"<main><p>{DESCRIPTION}</p><p>お買い得です。</p><p>{DESCRIPTION}</p></main>")
     assert text.count(DESCRIPTION) == 2
 

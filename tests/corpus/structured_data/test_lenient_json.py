@@ -22,7 +22,7 @@ RIGHT = {"name": 'a 12" pipe', "offers": {"price": 49.99}}
         '/* the product */ {"name": "a 12\\" pipe", "offers": {"price": 49.99}} // end',
     ],
 )
-def test_faults_that_are_mended(script):
+def test_common_faults_are_repaired(script):
     assert loads_leniently(script) == [RIGHT]
 
 
@@ -36,17 +36,17 @@ def test_faults_that_are_mended(script):
         ('{"sizes": [1, 2,3], "a": 1,}', {"sizes": [1, 2, 3], "a": 1}),
     ],
 )
-def test_what_is_mended_and_what_is_left(script, value):
+def test_faulty_json_is_repaired(script, value):
     assert loads_leniently(script) == [value]
 
 
-def test_a_repair_does_not_break_what_was_right():
+def test_a_repair_does_not_break_valid_json():
     script = json.dumps({"name": "a 12&quot; pipe"})
     assert loads_leniently(script + "}") == [{"name": "a 12&quot; pipe"}]
 
 
 @pytest.mark.parametrize("script", ['{"a" "b"}', '{"a": "b', "{'a': 'b'}", "", "nothing"])
-def test_what_cannot_be_mended_gives_nothing(script):
+def test_json_that_cannot_be_repaired_gives_no_values(script):
     assert loads_leniently(script) == []
 
 

@@ -84,7 +84,7 @@ def test_the_text_of_a_page():
         ("میشود", "می\u200cشود"),
     ],
 )
-def test_what_the_text_states_in_another_form_is_not_repeated(shown, said):
+def test_facts_that_the_text_states_in_another_form_are_not_repeated(shown, said):
     data = script({"@type": "Product", "name": said, "sku": "AB-12"})
     assert about(f"<html><head>{data}</head><body></body></html>", shown).text == f"SKU: AB-12\n{shown}"
 
@@ -212,7 +212,7 @@ PER_100_ML = {"price": "1.99", "referenceQuantity": {"value": "100", "unitCode":
         {"@type": "AggregateOffer", "lowPrice": "39,99", **EURO},
     ],
 )
-def test_the_price_of_an_offer_is_what_the_product_costs(offers):
+def test_the_price_of_an_offer_is_the_current_price(offers):
     assert price_of(offers) == ("39.99", "EUR")
 
 
