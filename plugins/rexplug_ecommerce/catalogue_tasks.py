@@ -207,7 +207,7 @@ class AttributeTagging(_OnTable):
     attributes: int = Field(default=12, ge=1)
     """How many attributes are used: the most frequent ones."""
     tuning: FineTuning = FineTuning(max_tokens=None, steps=100)
-    """Budget of the fine-tune. Titles are read whole: a tag that is cut off counts as missed, whatever the model knows."""
+    """Budget of the fine-tune. Titles are read whole: a tag that is cut off always counts as missed."""
 
     def task(self) -> TaggingTask:
         """Titles with the spans of their attributes by split."""

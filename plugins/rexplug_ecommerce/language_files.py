@@ -1,4 +1,4 @@
-"""Reads what shops of a language write: a file for each language, in `languages/` or of the user's own."""
+"""Reads the phrases that shops of a language use: a file for each language, in `languages/` or of the user's own."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ Phrases = tuple[Phrase, ...]
 
 
 class Language(BaseModel):
-    """What shops, their customers and spammers of one language write. Case, accents and width do not matter.
+    """Phrases of shops, their customers and spammers in one language. Case, accents and width do not matter.
 
-    A phrase that ends in `*` stands for all words that begin so. In scripts without spaces between words, and in Korean, a phrase
-    counts wherever it stands; in others it must be whole words.
+    A phrase that ends in `*` matches all words with that beginning. In scripts without spaces between words, and in Korean, a
+    phrase counts everywhere; in others it must be whole words.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,9 +53,9 @@ class Language(BaseModel):
     name: Phrase
     """English name of the language."""
     buy: Phrases = ()
-    """What buttons, offers, terms of delivery and customers' ratings say: signs of a page where something is bought."""
+    """Phrases of buttons, offers, terms of delivery and customers' ratings: signs of a page where something is sold."""
     bare_labels: Phrases = ()
-    """Labels of attributes that count at the beginning of a line, or after `;`, `,` or `|`, whatever follows them."""
+    """Labels of attributes that count at the beginning of a line, or after `;`, `,` or `|`, with any text after them."""
     labels: Phrases = ()
     """Labels of attributes that count if a colon, `=`, `|`, a tabulator or the end of the line follows."""
     fields: Mapping[ProductField, Phrases] = {}
@@ -69,11 +69,11 @@ class Language(BaseModel):
     spam: Phrases = ()
     """Terms of casino, pharmacy, adult and loan spam."""
     common: Phrases = ()
-    """Words that ordinary pages repeat, none with a meaning of its own; they are not stuffed keywords, and tell the language."""
+    """Function words that ordinary pages repeat; they do not count as stuffed keywords, and identify the language."""
     pitch: Phrases = ()
-    """How products are praised and described."""
+    """Phrases that praise or describe products."""
     customer: Phrases = ()
-    """What customers write and ask."""
+    """Phrases of customers' reviews and questions."""
     merchandise: Phrases = ()
     """Names of things that shops sell, colours and materials."""
     other: Phrases = ()
@@ -90,13 +90,13 @@ class Language(BaseModel):
                     f"{phrase!r} has white space at an end or more than one blank; write one blank between words"
                 )
             if phrase in seen:
-                raise ValueError(f"{phrase!r} is there twice; leave one")
+                raise ValueError(f"{phrase!r} is repeated; remove one of them")
             seen.add(phrase)
         return phrases
 
     @cached_property
     def common_words(self) -> frozenset[str]:
-        """`common` in lower case."""
+        """The words of `common` in lower case."""
         return frozenset(word.lower() for word in self.common)
 
     def all_labels(self) -> Iterator[str]:
@@ -110,7 +110,7 @@ def read_language(path: Path) -> Language:
     """The language file at `path`.
 
     Raises:
-        DataError: it is missing, no YAML, or has an unknown key or a value of the wrong kind.
+        DataError: it is missing, is not valid YAML, or has an unknown key or a value of the wrong kind.
     """
     try:
         value = yaml.load(path.read_text(encoding="utf-8"), _Loader)
@@ -143,7 +143,7 @@ def chosen(codes: tuple[str, ...], files: tuple[Path, ...]) -> Sequence[Language
 
 
 def versions_of(files: Sequence[Path]) -> tuple[tuple[int, int] | None, ...]:
-    """Size and modification time of each file, None for a missing one: what is kept of their content is good for these alone."""
+    """Size and modification time of each file, None for a missing one; cached content is valid only for the same values."""
     return tuple(_version(path) for path in files)
 
 
@@ -162,14 +162,18 @@ def _chosen(
     return tuple(built_in(code) for code in codes or CODES) + tuple(read_language(path) for path in files)
 
 
-class _Loader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[misc]
-    """Reads every scalar as text (`no` and `on` are words here), and refuses a key that is there twice."""
+# The loader in C is several times as fast; PyYAML has it where it was built with libyaml.
+_BASE_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+class _Loader(_BASE_LOADER):
+    """Reads every scalar as text (`no` and `on` are words here), and refuses a repeated key."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """The mapping of a node."""
+        """Return the mapping of a node; a repeated key raises `YAMLError`."""
         keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.YAMLError(f"the key {key!r} is there twice")
+                raise yaml.YAMLError(f"the key {key!r} is repeated")
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping

@@ -11,7 +11,7 @@ from typing import Any
 # have more than three digits.
 _PLAIN = re.compile(r"\d+(?:\.(?:\d{1,2}|\d{4,20}))?|(?:0|\d{4,})\.\d{3}")
 _THREE_DECIMALS = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
-"""Currencies of a thousand parts, whose prices have three decimal places."""
+"""Currencies with a thousand subunits, whose prices have three decimal places."""
 _SYMBOLS = {
     "€": "EUR", "£": "GBP", "US$": "USD", "CA$": "CAD", "C$": "CAD", "A$": "AUD", "AU$": "AUD", "NZ$": "NZD", "HK$": "HKD",
     "S$": "SGD", "R$": "BRL", "₹": "INR", "RS": "INR", "₽": "RUB", "РУБ": "RUB", "₩": "KRW", "원": "KRW", "円": "JPY",

@@ -1,7 +1,7 @@
 """Finds the phrases of all languages in a text in one pass.
 
-An Aho-Corasick automaton reads the folded text; what it finds is then looked at where it stands. Thousands of phrases take hardly
-longer than one.
+An Aho-Corasick automaton reads the folded text; each match is then checked with the text around it. Thousands of phrases take
+hardly longer than one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ANYWHERE = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005\u3041-\u30ff\u3130-\u318f\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7a3\uf900-\ufaff]"
 )
-"""Letters of scripts without spaces between words, and of Korean, whose particles stand at the end of words."""
+"""Letters of scripts without spaces between words, and of Korean, whose particles are at the end of words."""
 _PREFIXED = ((re.compile("[\u0621-\u064a]"), "والبلكف"), (re.compile("[\u05d0-\u05ea]"), "והבלמשכ"))
 """Letters that Arabic and Hebrew write together with the word after them (and, the, in, for, from)."""
 _BEFORE_LABELS = ";|,\u3001\u060c\u061b\u2022\u00b7\u30fb\u25a0\u25cf\u25aa\u25c6-*(\u3010\u300c["
@@ -32,9 +32,9 @@ _AFTER_LABELS = ":=|\t\n\u3011\u300d\uff1a"
 
 _LETTERS = re.compile(r"\w+")
 _BEGINNING = 4000
-"""Characters from which it is told whether a text is in English."""
+"""Characters at the beginning of a text that decide whether it is in English."""
 _FEWEST_COMMON = 5
-"""Different common words of a language from which a text is taken to be in it."""
+"""Least number of different common words of a language in a text that counts as written in it."""
 
 
 class _Entry(NamedTuple):
@@ -45,7 +45,7 @@ class _Entry(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A phrase that was found: its kind, and what the folded text has there."""
+    """A phrase that was found: its kind, and the folded text that matched it."""
 
     kind: Kind
     text: str
@@ -62,7 +62,7 @@ class PhraseFinder:
             key = fold(phrase.removesuffix("*"))
             entry = _Entry(len(key), kind, place, phrase.endswith("*"))
             others = entries.setdefault(key, [])
-            # A phrase of several languages counts once, a label by the rule of the first; a currency may stand on either side.
+            # A phrase of several languages counts once, a label by the rule of the first; a currency may be on either side.
             if kind in kinds and all(
                 other.kind != kind or (kind == "price" and other.place != place) for other in others
             ):
@@ -137,7 +137,7 @@ def finder_for(text: str, codes: tuple[str, ...], files: tuple[Path, ...], kinds
 
 @lru_cache(maxsize=512)
 def _is_english(beginning: str) -> bool:
-    """Whether a text that begins so is in English; kept, since each filter asks it for the same few hundred documents."""
+    """Whether a text with this beginning is in English; cached, since each filter asks it for the same few hundred documents."""
     # Words of scripts without spaces stay together here: dividing them takes longer than all else, and none is English.
     return text_language(_LETTERS.findall(beginning.lower())) == "en"
 
@@ -145,7 +145,7 @@ def _is_english(beginning: str) -> bool:
 def text_language(words: Iterable[str]) -> str | None:
     """The language of which most common words are among `words`, in lower case; None if there are too few.
 
-    Cheap, and no identification of languages: it tells sentences of a language from those of others and from names and figures.
+    Cheap, not a full language identification: it tells sentences of one language from those of others, names and numbers.
     """
     counts: Counter[str] = Counter()
     languages = _languages_of_words()

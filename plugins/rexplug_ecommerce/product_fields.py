@@ -155,7 +155,7 @@ def _read_offer(product: Product, offer: Mapping[str, Any], language: str) -> No
 
 
 def _is_another_price(specification: Mapping[str, Any]) -> bool:
-    """Whether a price specification is not what the product costs: a price per 100 ml, or one before a reduction."""
+    """Whether a price specification is not the current price: a price per 100 ml, or one before a reduction."""
     kinds = " ".join(str(specification.get(key) or "") for key in ("priceType", "name")).casefold()
     return specification.get("referenceQuantity") is not None or any(
         word in kinds for word in ("list", "strike", "retail", "msrp", "srp", "regular", "invoice")

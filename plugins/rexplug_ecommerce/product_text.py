@@ -117,7 +117,7 @@ class ProductText(CorpusFilter):
 
 
 class _Stated:
-    """What a text states already, ignoring white space and what folding ignores: case, accents, width, invisible characters."""
+    """Statements that a text contains already; white space, case, accents, width and invisible characters are ignored."""
 
     def __init__(self, text: str) -> None:
         self._lines = [_plain(line) for line in text.splitlines() if line.strip()]

@@ -110,7 +110,7 @@ def shop_language(text: str, languages: tuple[str, ...] = (), phrases: tuple[Pat
         pitch=per * counts["pitch"],
         customer=per * counts["customer"],
         merchandise=per * counts["merchandise"],
-        # Tables and code contain what looks like measures and model numbers; a very high density is not a sign of offers.
+        # Tables and code contain text that looks like measures and model numbers; a very high density is not a sign of offers.
         offer=min(page.density, 12.0),
         other=per * (counts["other"] + len(_YEAR.findall(text))),
     )

@@ -11,9 +11,9 @@ from pathlib import Path
 from rexplug import split_words
 from rexplug_ecommerce.phrases import Kind, finder_for
 
-# A pattern that begins with a set of characters is tried only where one of them is; one that begins with \b or a choice is tried
-# at every character, which is most of the time. So those of prices, article numbers and measures take the first character of a
-# word, then check that no word character is before it, and name the rest.
+# A pattern that begins with a set of characters is tried only where one of them is; one that begins with \b or an alternation is
+# tried at every character, which takes most of the time. So the patterns of prices, article numbers and measures match the first
+# character of a word, then check that no word character is before it, and then match the rest.
 _STARTS_WORD = r"(?<!\w.)"
 
 _SIGNS = "$€£¥￥₹₽₩₺₴₫฿₪₱₦"
@@ -39,7 +39,7 @@ _MEASURE = re.compile(
     r"(?:\s?(?:mm|cm|m|km|inch(?:es)?|in|ft|g|kg|mg|lbs?|oz|ml|cl|l|litres?|liters?|W|kW|kWh|V|Ah|mAh|Wh|"
     r"Hz|kHz|GHz|GB|TB|MB|dB|lm|K|Nm|rpm|bar|Pa|ohm|nits|pcs|pack)\b|[\"″%])"
 )
-# Letters that stand beside numbers and Latin letters without a blank: Thai, Kana, Han, Hangul.
+# Letters that are written beside numbers and Latin letters without a blank: Thai, Kana, Han, Hangul.
 _BESIDE = "\u0e00-\u0e7f\u3005\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
 _UNSPACED = re.compile(f"[{_BESIDE}]")
 _EDGE = re.compile(f"(?<=[{_BESIDE}])(?=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])|(?<=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])(?=[{_BESIDE}])")

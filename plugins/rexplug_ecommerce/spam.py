@@ -19,9 +19,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Spam(CorpusFilter):
     """Drops pages with repeated lines, stuffed keywords or terms of casino, pharmacy, adult and loan spam, in 25 languages.
 
-    In a text in English only English terms count. What is no keyword is told by the common words of English, and of the language
-    of which most occur in the text, or of the `languages` that are named if the text has too few to tell. Terms, common words and
-    thresholds are our choice.
+    In a text in English only English terms count. Words that do not count as keywords are the common words of English and of the
+    language with most common words in the text, or of all `languages` if the text has too few of them to tell. Terms, common
+    words and thresholds are our choice.
     """
 
     name: ClassVar[str] = "ecommerce.spam"

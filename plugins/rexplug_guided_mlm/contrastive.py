@@ -91,7 +91,7 @@ class Contrastive(rexplug.SalienceScorer):
         for first, second in self._pairs():
             domain, general = (self._count(corpus.documents[name]) for name in (first, second))
             if not domain or not general:
-                raise rexplug.DataError(f"{self.name}: '{first}' or '{second}' holds no words to compare")
+                raise rexplug.DataError(f"{self.name}: '{first}' or '{second}' has no words to compare")
             for word, values in self._salient_words(domain, general).items():
                 salient[word] = max(salient.get(word, values), values, key=lambda z_and_odds: z_and_odds[1])
         path = corpus.folder / "contrastive.json"

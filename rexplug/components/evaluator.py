@@ -80,7 +80,7 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embeddings as the model's makers compute them, `[len(texts), dimensions]`; longer texts than `max_tokens` are truncated.
 
-        Models that do not say how they pool are mean-pooled.
+        Models whose files do not specify a pooling are mean-pooled.
         """
         ...
 

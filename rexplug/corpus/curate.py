@@ -30,7 +30,7 @@ from rexplug.recipe.schema import Curation
 from rexplug.run_directory import read_fitted, read_json
 
 _LAYOUT = 2
-"""Raised when the files between the jobs change, so that what another version left is not continued."""
+"""Raised when the files between the jobs change, so that a curation is not continued from files of another version."""
 
 
 _PLACES, _IN_A_ROW = 8, 256
@@ -51,7 +51,7 @@ class _Unfiltered:
 
 
 def _spread(count: int) -> list[int]:
-    """The numbers of shards, neighbours as far apart as `_PLACES` allow: the first ones are from all over the source."""
+    """The numbers of shards in an order that takes them from `_PLACES` parts of the source in turn."""
     distance = -(-count // _PLACES)
     return [index for first in range(distance) for index in range(first, count, distance)]
 

@@ -28,7 +28,7 @@ def build_index(evaluators: Sequence[Evaluator], options: Decontamination, folde
 
 
 def is_current(folder: Path) -> bool:
-    """Whether a folder holds an index of this version."""
+    """Whether a folder has an index of this version."""
     about = folder / "about.json"
     return about.exists() and read_json(about).get("version") == VERSION
 
@@ -110,7 +110,7 @@ class HitCounts:
         self._only_edited = False
 
     def add(self, hit: Mapping[str, Any]) -> None:
-        """Count a hit."""
+        """Count a hit, and keep it if it is one of the first."""
         if len(self._first) < self._shown:
             self._first.append(dict(hit))
         place = hit["id"], hit["place"]

@@ -89,7 +89,7 @@ def find_repeated_id(
 
     Args:
         shards: for each shard, the file that its `IdHashWriter` wrote and the files that hold its documents.
-        folder: for what is written on the way.
+        folder: for intermediate files.
         executor: where the comparison runs.
         progress: receives the progress.
         name: of the source, for messages.

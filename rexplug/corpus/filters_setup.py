@@ -109,7 +109,7 @@ def finish_statistics(statistics: dict[str, Any], recipe: Recipe, run: RunDirect
 def _duplicates_by_domain(folder: Path, most: int = 20) -> dict[str, int]:
     """Host -> number of dropped duplicates, the hosts with the most first.
 
-    Of a corpus with more than `_MOST_HOSTS` hosts the rarest are forgotten from time to time, so a count may be a little low.
+    In a corpus with more than `_MOST_HOSTS` hosts the rarest are removed from time to time, so a count may be a little low.
     """
     import pyarrow.dataset as ds
 

@@ -18,7 +18,7 @@ from rexplug.text.fold import fold_with_places, folded_words
 from rexplug.text.words import has_unspaced, word_spans
 
 VERSION = 3
-"""Of what the files of an index hold: it rises when texts are folded, divided or hashed in another way."""
+"""Version of an index's files; raised when texts are folded, divided or hashed in another way."""
 
 _TABLE_BITS = (22, 26)
 """The fewest and the most bits of a hash that a table of look-ups tells apart: 4 to 64 MB."""
@@ -83,7 +83,7 @@ class Match:
     num_hits: int
     """N-grams in common; distinct ones for an edited copy."""
     share: float
-    """Share of the document's n-grams that they are; of its letters, for a text that was found letter by letter."""
+    """The matched n-grams as a share of the document's; for a text that was found letter by letter, the share of its letters."""
     text_share: float
     """Share of the n-grams of the evaluator's text."""
     edited: bool

@@ -89,7 +89,7 @@ class MergedSteps:
     def add(self, entries: Sequence[dict[str, Any]]) -> None:
         """Add the steps of a shard, which are the same for all shards.
 
-        By place and not by name: a source may use one filter twice.
+        Steps are matched by position, not by name: a source may use one filter twice.
         """
         if not self._totals:
             self._totals = [StepStatistics(entry["step"]) for entry in entries]

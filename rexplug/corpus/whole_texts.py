@@ -1,4 +1,4 @@
-"""Texts of few words in scripts without spaces, looked for letter by letter: how they are divided depends on what is around them.
+"""Searches for short texts in scripts without spaces letter by letter, since their division into words depends on the context.
 
 A dictionary divides a run of letters as a whole, so the first and the last word of a short Japanese or Thai title can be others
 in the sentence that quotes it. Letters do not change.
@@ -28,7 +28,7 @@ class Found(NamedTuple):
     """A text that occurs in a document."""
 
     owner: int
-    """Its number."""
+    """The number of the text."""
     start: int
     """Its first character in the folded document."""
     end: int
@@ -38,7 +38,7 @@ class Found(NamedTuple):
 
 
 class _Letters:
-    """The letters, digits and marks of a folded text, without what is between them.
+    """The letters, digits and marks of a folded text, without white space and punctuation.
 
     Attributes:
         places: their places in the text, `[n]`.
@@ -75,7 +75,7 @@ class _Letters:
 
 
 def _shifted(values: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The values of the places before, false at the first."""
+    """The values shifted by one place: each is that of the place before, false at the first."""
     before = np.zeros_like(values)
     before[1:] = values[:-1]
     return before
@@ -102,7 +102,7 @@ class WholeTexts:
 
     @classmethod
     def load(cls, folder: Path) -> WholeTexts:
-        """What `save` wrote."""
+        """Load the texts that `save` wrote."""
         return cls(np.load(folder / _FILE))
 
     def save(self, folder: Path) -> None:

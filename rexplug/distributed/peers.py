@@ -1,4 +1,4 @@
-"""Ends a rank whose peers are gone while it waits for them in a call that never fails.
+"""Ends a rank whose peers have exited while it waits for them in a call that does not time out.
 
 A process that waits for a GPU does not notice that another rank died: within a machine NCCL waits until its timeout, half an
 hour. So every rank keeps a TCP connection to rank 0, which the operating system closes when a process ends, however it ends
@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from rexplug.distributed.environment import rank, world_size
 
 GRACE_SECONDS = 10.0
-"""How long a rank may continue after another one is gone."""
+"""How long a rank may continue after another one has exited."""
 _KEY = "rexplug/peers"
 _POLL_SECONDS = 0.5
 _KEEPALIVE = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4}

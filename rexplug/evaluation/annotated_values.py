@@ -118,7 +118,7 @@ def _places_between_words(value: str, text: str) -> Iterator[tuple[int, int]]:
 
     starts, ends = word_bounds(text)
     inside = np.zeros(len(text) + 1, np.bool_)
-    """Whether a word goes on from one character to the next."""
+    """Whether two neighbouring characters belong to the same word."""
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         inside[start + 1 : end] = True
     at = text.find(value)

@@ -22,7 +22,7 @@ def paired_cosines(first: NDArray[np.float32], second: NDArray[np.float32]) -> N
 def paired_similarities(
     first: NDArray[np.float32], second: NDArray[np.float32], similarity: Similarity
 ) -> NDArray[np.float32]:
-    """How similar `first[i]` and `second[i]` are, `[n]`, both `[n, dimensions]`; of distances the negative value."""
+    """Similarity of `first[i]` and `second[i]`, `[n]`, both `[n, dimensions]`; the negative value of a distance."""
     if similarity == "cosine":
         return paired_cosines(first, second)
     if similarity == "dot":

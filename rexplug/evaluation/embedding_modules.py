@@ -1,4 +1,4 @@
-"""What turns token vectors into an embedding: the mean, or the modules of a sentence-transformers model."""
+"""Turns token vectors into an embedding: by the mean, or by the modules of a sentence-transformers model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rexplug.evaluation.device_batches import TokenRows
 from rexplug.evaluation.text_rows import prompt_length
 
 _MIN_DEVIATION = 0.02
-"""Of directions that embeddings are whitened by, as a share of the first direction's standard deviation."""
+"""Least standard deviation of a direction that whitening uses, as a share of the first direction's."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class EmbeddingModules:
         return all(getattr(module, "include_prompt", True) for module in self._modules)
 
     def update(self, digest: hashlib._Hash) -> None:
-        """Add what decides the embeddings to a hash."""
+        """Add everything that changes the embeddings to a hash."""
         digest.update(repr(self._modules).encode())
         for module in self._modules:
             add_weights(digest, module)
 
     def clone(self) -> EmbeddingModules:
-        """An independent copy."""
+        """Return an independent copy, whose weights may be trained."""
         return copy.deepcopy(self)
 
     def embed(self, batch: TokenRows, rows: Sequence[NDArray[np.int64]], states: Tensor) -> Tensor:

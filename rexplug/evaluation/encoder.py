@@ -57,11 +57,11 @@ class HuggingFaceEncoder:
         packed: whether a ModernBERT runs packed.
         precision: number format of the encoder's matrix products.
         device: where it runs; on the GPU if there is one.
-        options: how it is used where that differs from what its files say.
+        options: settings that take precedence over those of its files.
 
     Attributes:
         usage: prompts and similarity.
-        notes: what a user should know of how it is run.
+        notes: remarks for the user on how the model is run.
 
     Raises:
         DataError: the model cannot be loaded.
@@ -155,7 +155,7 @@ class HuggingFaceEncoder:
     def reading(self, max_tokens: int | None) -> Self:
         """The same model with another longest input, as far as its positions reach; unchanged for None.
 
-        The weights are shared. What a sentence-transformers model states as its longest input does not bind.
+        The weights are shared. It may be above the longest input that a sentence-transformers model states.
         """
         if max_tokens is None:
             return self
@@ -223,7 +223,7 @@ class HuggingFaceEncoder:
             texts: the texts.
             max_tokens: longest input; the model's own for None.
             pairs: the second text of each, which follows the first one after a separator.
-            role: what the texts are in a retrieval task, which decides the prompt before them.
+            role: the role of the texts in a retrieval task (query or document), which decides the prompt before them.
             prompt: put before each text in place of that prompt.
         """
         limit = self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens)

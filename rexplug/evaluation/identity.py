@@ -1,4 +1,4 @@
-"""What decides the result of an evaluator on a model: content of files, options, code and versions of libraries.
+"""Everything that affects the result of an evaluator on a model: content of files, options, code and versions of libraries.
 
 A stored result is used again only under the same key. What is not in the key cannot be noticed to have changed, so a key rather
 holds too much: files of a model's folder count unless they are known not to matter.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Version of how results are written; stored results of another version are not used."""
 CODE = ("components", "evaluation", "io", "model", "text", "tokens")
-"""Packages of the core whose code decides what is measured: the harness, evaluators, and what reads and runs models."""
+"""Packages of the core whose code affects results: the harness, the evaluators, and the code that reads and runs models."""
 _LIBRARIES = (
     "bm25s", "datasets", "mteb", "numpy", "pytrec-eval-terrier", "safetensors", "scikit-learn", "scipy", "sentence-transformers",
     "tokenizers", "torch", "transformers",
@@ -42,11 +42,11 @@ _IGNORED_FILES = (
     ".pt", ".pth", ".distcp",  # states of an optimizer or trainer
 )  # fmt: skip
 _IGNORED_FOLDERS = ("onnx", "openvino", "coreml", "gguf", "runs", "logs", "checkpoint-", "__pycache__")
-"""Beginnings of names of folders that hold other formats, logs and models of their own."""
+"""Beginnings of names of folders with other formats, logs or other models."""
 
 
 def evaluation_code() -> dict[str, str]:
-    """`rexplug` -> hash of the code of the core that decides what is measured, as `PluginCode.of` gives it for plugins."""
+    """`rexplug` -> hash of the code of the core that affects results, as `PluginCode.of` gives it for plugins."""
     return {"rexplug": core_code(CODE)}
 
 
@@ -56,10 +56,10 @@ def library_versions() -> dict[str, str]:
 
 
 def model_files(spec: ModelSpec) -> list[tuple[Path, Path]]:
-    """The files that decide what a model computes, each after its folder; of a hub name those in the cache of this machine.
+    """The files that affect a model's output, each after its folder; of a hub name those in the cache of this machine.
 
     They are configs, weights (unless they are drawn at random), tokenizer, modules with their own configs and weights, and
-    whatever else lies there; descriptions, states of training and weights of other frameworks are left out.
+    all other files of the folder except descriptions, training states and weights of other frameworks.
     """
     if spec.what in LEXICAL_KINDS:
         return []
@@ -81,10 +81,10 @@ def model_files(spec: ModelSpec) -> list[tuple[Path, Path]]:
 
 
 def model_identity(spec: ModelSpec, tokenizer: Path | None = None) -> dict[str, Any]:
-    """What decides the embeddings and predictions of a model: how it is used, and the content of its files.
+    """Everything that affects a model's embeddings and predictions: how it is used, and the content of its files.
 
-    Every field of `spec` counts but the label, so an option that is added to it does too. A model at another place with the
-    same files is the same model.
+    Every field of `spec` except the label counts, so that an option that is added to it counts too. A model at another place
+    with the same files is the same model.
 
     Args:
         spec: the model; one of the hub must be on this machine, or its name alone identifies it.
@@ -104,7 +104,7 @@ def model_identity(spec: ModelSpec, tokenizer: Path | None = None) -> dict[str, 
 
 
 def result_key(identity: Mapping[str, Any], evaluator: Evaluator, data_hash: str) -> str:
-    """Hash of all that decides a result: model, evaluator with its options, code and files, data, core and libraries."""
+    """Hash of all that affects a result: model, evaluator with its options, code and files, data, core and libraries."""
     content = [
         FORMAT, identity, evaluator.dump(), computed_by(evaluator), data_hash,
         content_hashes([*input_files(evaluator), *option_files([evaluator])]),

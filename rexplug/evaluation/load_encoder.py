@@ -43,14 +43,14 @@ def load_encoder(
     options: ModelOptions | None = None,
     device: torch.device | None = None,
 ) -> HuggingFaceEncoder:
-    """Load an encoder; `notes` of it says if it is run in another way than others of its kind.
+    """Load an encoder; its `notes` say if it is run in another way than other models of its kind.
 
     Args:
         model: a folder or a hub name.
         tokenizer: the tokenizer's folder, if it is not that of the weights.
         random: draw the weights instead of loading them.
         precision: number format of the encoder's matrix products.
-        options: how it is used where that differs from what its files say.
+        options: settings that take precedence over those of its files.
         device: where it runs; on the GPU if there is one.
 
     Raises:
@@ -65,7 +65,7 @@ def load_encoder(
     if not content.is_one_encoder:
         if random:
             raise not_evaluable(
-                f"random:{model}", "only the weights of a single encoder of transformers are drawn at random"
+                f"random:{model}", "only the weights of a single transformers encoder can be drawn at random"
             )
         with translated_errors(model):
             return SentenceTransformerEncoder(model, content, device, precision, options)
@@ -77,7 +77,7 @@ def load_encoder(
         theirs = SentenceTransformerEncoder(model, content, device, precision, options)
         with exact_products():
             difference = embedding_difference(ours, theirs)
-    except Exception as error:  # whatever the libraries raise where our code loads the model
+    except Exception as error:  # libraries raise errors of many kinds where our code loads the model
         ours.notes += (
             f"sentence-transformers cannot load it ({one_line(error, 160)}), so that its embeddings are not compared with those",
         )

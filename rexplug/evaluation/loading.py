@@ -58,7 +58,7 @@ def _load(source: str | Path, random: bool) -> Any:
     except Exception as error:  # whatever transformers raises on a file that we did not write
         raise DataError(first_line(error)) from None
     has_head = any(name.endswith(_HEADS) for name in architectures)
-    # Of T5 and its like the encoder alone, as sentence-transformers loads them.
+    # Of encoder-decoder models such as T5 the encoder alone, as sentence-transformers loads them.
     with_decoder = config.is_encoder_decoder or any(name.endswith("EncoderModel") for name in architectures)
     encoder_alone = with_decoder and type(config) in AutoModelForTextEncoding._model_mapping
     without_head = AutoModelForTextEncoding if encoder_alone else AutoModel
@@ -86,9 +86,9 @@ def _require_encoder(loaded: Loaded) -> None:
 
 
 def longest_input(model: Any, stated: int | None = None) -> int:
-    """The longest input of a model in tokens, special tokens included: what its positions allow, or `stated` if that is less.
+    """The longest input of a model in tokens, special tokens included: its number of positions, or `stated` if that is less.
 
-    A model without a limit of its own, such as T5 or XLNet, reads what is stated, or else 512.
+    A model without a limit of its own, such as T5 or XLNet, reads the stated number, or else 512.
     """
     positions = _positions(model)
     return min((limit for limit in (positions, stated) if limit is not None), default=_DEFAULT_LONGEST)
@@ -107,7 +107,7 @@ def _positions(model: Any) -> int | None:
 
 
 def num_segments(model: Any) -> int:
-    """Segments of the input that a model tells apart, such as the two texts of a pair; 0 if it has no such embedding."""
+    """Number of segment types (token type ids) of a model, such as the two texts of a pair; 0 if it has no such embedding."""
     known = getattr(model.config, "type_vocab_size", None)
     reads = "token_type_ids" in signature(model.base_model.forward).parameters
     return known if reads and isinstance(known, int) else 0

@@ -53,7 +53,7 @@ class ModelFolder:
 
     @property
     def is_one_encoder(self) -> bool:
-        """Whether it is an encoder of transformers, followed by nothing but modules that rexplug applies itself."""
+        """Whether it is a transformers encoder, followed only by modules that rexplug applies itself."""
         if not self.modules:
             return True
         first, *later = self.modules
@@ -103,7 +103,7 @@ def inspect_folder(model: Path, tokenizer: Path | None = None, *, weights: bool 
 
 
 def _check_encoder(model: Path, encoder: Path, tokenizer: Path, *, weights: bool) -> None:
-    """Check the files of an encoder of transformers; `model` is the folder that a message names."""
+    """Check the files of a transformers encoder; `model` is the folder that a message names."""
     _check_type(encoder / "config.json")
     problem = evaluation_problem(encoder, random=not weights)
     if problem is not None:

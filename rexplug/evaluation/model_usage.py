@@ -1,4 +1,4 @@
-"""How a model is used: what is put before its texts, how long they may be, and how its embeddings are compared.
+"""How a model is used: the prompts before its texts, their longest length, and how its embeddings are compared.
 
 Read from the files of sentence-transformers models; no torch, so that `rexplug check` reads them too.
 """
@@ -15,12 +15,12 @@ from rexplug.io.json_files import read_json_object
 from rexplug.recipe.evaluation import ModelOptions, Similarity
 
 Role = Literal["query", "document"]
-"""What a text is in a retrieval task."""
+"""The role of a text in a retrieval task."""
 _FILE = "config_sentence_transformers.json"
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 """Names under which models keep the prompt of documents, in the order in which sentence-transformers looks for them."""
 _OTHER_KINDS = {
-    "CrossEncoder": "scores pairs of texts and embeds none",
+    "CrossEncoder": "scores pairs of texts and does not embed texts",
     "SparseEncoder": "embeds texts as weights of words",
     "MultiVectorEncoder": "embeds every token of a text",
 }
@@ -47,7 +47,7 @@ class ModelUsage:
     dimensions: int | None = None
 
     def prompt_of(self, role: Role | None) -> str:
-        """What is put before a text of this role."""
+        """The prompt before a text of this role."""
         if role is None:
             return self.prompt
         return self.query_prompt if role == "query" else self.document_prompt
@@ -70,7 +70,7 @@ def read_usage(folder: Path) -> ModelUsage:
     """The usage that the folder of a sentence-transformers model describes.
 
     Raises:
-        DataError: the file is damaged, or describes a model that gives no single embedding of a text.
+        DataError: the file is damaged, or describes a model that does not give a single embedding for a text.
     """
     path = folder / _FILE
     if not path.exists() and not path.is_symlink():
@@ -79,7 +79,7 @@ def read_usage(folder: Path) -> ModelUsage:
     kind = config.get("model_type")
     if isinstance(kind, str) and kind in _OTHER_KINDS:
         raise DataError(
-            f"{path}: the model is a {kind}, which {_OTHER_KINDS[kind]}; evaluators need one vector of a text"
+            f"{path}: the model is a {kind}, which {_OTHER_KINDS[kind]}; evaluators need one vector for each text"
         )
     prompts = config.get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
@@ -92,7 +92,7 @@ def read_usage(folder: Path) -> ModelUsage:
     if dimensions is not None and (not isinstance(dimensions, int) or isinstance(dimensions, bool) or dimensions < 1):
         raise DataError(f"{path}: truncate_dim is {brief(dimensions)}; write a positive whole number")
     known: tuple[Similarity, ...] = get_args(Similarity)
-    # As in sentence-transformers: a name that it does not know means the default.
+    # As in sentence-transformers: an unknown name means the default.
     similarity = next((name for name in known if name == config.get("similarity_fn_name")), known[0])
     # sentence-transformers writes an empty `document` beside a `passage`, which it then no longer finds by itself.
     document = next((named[name] for name in _DOCUMENT_PROMPTS if named.get(name)), "")

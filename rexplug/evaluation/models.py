@@ -76,7 +76,7 @@ class ModelSpec:
         return replace(self, precision=self.options.precision or precision)
 
     def with_options(self, options: ModelOptions) -> ModelSpec:
-        """The model used as `options` say where its own options leave it open; a lexical baseline is as it was."""
+        """The model with `options` for those that it does not set itself; a lexical baseline is returned unchanged."""
         if self.what in LEXICAL_KINDS:
             return self
         return replace(self, options=ModelOptions(**{**options.given, **self.options.given}))

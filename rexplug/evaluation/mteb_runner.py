@@ -26,15 +26,15 @@ from rexplug.recipe.evaluation import Similarity
 
 
 class Encode(Protocol):
-    """Embeds texts."""
+    """A function that embeds texts."""
 
     def __call__(self, texts: Sequence[str], *, role: Role | None, prompt: str | None) -> NDArray[np.float32]:
         """Embeddings `[texts, dimensions]`.
 
         Args:
             texts: the texts.
-            role: what they are in a retrieval task; None in other tasks.
-            prompt: put before each of them; None for what the model puts before texts of this role.
+            role: their role in a retrieval task (query or document); None in other tasks.
+            prompt: put before each of them; None for the model's own prompt for this role.
         """
         ...
 

@@ -17,7 +17,7 @@ from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.local_tasks import MAIN_SCORES, LocalTask, read_task, task_files
 
 DEFAULT_MAX_TOKENS = 512
-"""Where texts are cut if an evaluator does not say."""
+"""Where texts are cut if an evaluator does not set a limit."""
 
 
 class Mteb(Evaluator):
@@ -36,8 +36,8 @@ class Mteb(Evaluator):
     tasks: tuple[str, ...] = ()
     """Names of tasks that mteb ships, e.g. `ESCIReranking`."""
     max_tokens: Annotated[int, Field(ge=8)] | None = None
-    """Texts are cut here, as far as the model's positions reach, whatever length it states itself. If left out, at the model's own
-    length, at most 512 tokens."""
+    """Texts are cut here, as far as the model's positions reach, even beyond the length that it states itself. If left out, at
+    the model's own length, at most 512 tokens."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:

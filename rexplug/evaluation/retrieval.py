@@ -82,8 +82,8 @@ def evaluate_retrieval(
         folder: where mteb's files go.
         seed: of the fine-tunes and the bootstrap.
         tuning: the budget of the fine-tune on `collection.training`; None for no fine-tune.
-        max_tokens: where texts are cut, as far as the model's positions reach, whatever length it states; None for the limit of
-            `tuning`, or 512, at most the model's own.
+        max_tokens: where texts are cut, as far as the model's positions reach, even beyond the length that it states; None for
+            the limit of `tuning`, or 512, at most the model's own.
 
     Raises:
         DataError: mteb could not run the task or a metric is not finite.

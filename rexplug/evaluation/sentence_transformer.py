@@ -1,4 +1,4 @@
-"""Models that sentence-transformers runs."""
+"""Runs models by sentence-transformers, for those that rexplug's own code does not reproduce."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rexplug.evaluation.model_folder import (
     not_evaluable,
 )
 from rexplug.evaluation.model_usage import Role
-from rexplug.evaluation.text_rows import RowMaker, SourceText, with_source
+from rexplug.evaluation.text_rows import RowMaker, SourceText, source_of, with_source
 from rexplug.model.checkpoint.loading import silence_transformers
 from rexplug.recipe.evaluation import EvaluationPrecision, ModelOptions
 
@@ -39,14 +39,14 @@ _NO_LIMIT = 2**20
 class SentenceTransformerEncoder(HuggingFaceEncoder):
     """A model that sentence-transformers runs: routers, static embeddings, or one that our code does not reproduce.
 
-    Where its first module is an encoder of transformers, token vectors are that encoder's.
+    Where its first module is a transformers encoder, token vectors are that encoder's.
 
     Args:
         model: how the user names it.
         content: its folder.
         device: where it runs.
         precision: number format of its matrix products.
-        options: how it is used where that differs from what its files say.
+        options: settings that take precedence over those of its files.
     """
 
     def __init__(
@@ -95,15 +95,15 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         """The transformers tokenizer of the encoder.
 
         Raises:
-            NotApplicable: the model is no single encoder of transformers.
+            NotApplicable: the model is not a single transformers encoder.
         """
         if self._model is None:
-            raise NotApplicable("the model is no single encoder of transformers, so it has no vectors of tokens")
+            raise NotApplicable("the model is not a single transformers encoder, so it has no token vectors")
         return self._tokenizer
 
     @property
     def max_tokens(self) -> int:
-        """Longest input in tokens; what the model states, or more where options ask for it and its positions reach."""
+        """Longest input in tokens: the length that the model states, or more if options ask for it and its positions reach."""
         return max(self._limits(_NO_LIMIT), default=_NO_LIMIT)
 
     def _limits(self, asked: int) -> list[int]:
@@ -137,7 +137,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
 
     @property
     def module(self) -> torch.nn.Module:
-        """The network, for fine-tuning."""
+        """The network as a torch module, for fine-tuning."""
         network: torch.nn.Module = self._module
         return network
 
@@ -163,15 +163,15 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         """Rows of the texts; see `HuggingFaceEncoder.tokenize`.
 
         Raises:
-            NotApplicable: there are pairs, and the model is no single encoder of transformers.
+            NotApplicable: there are pairs, and the model is not a single transformers encoder.
         """
         limit = self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens)
         if self._model is not None:
             rows = self._maker.rows(texts, limit, pairs, role, prompt)
         elif pairs is not None:
-            raise NotApplicable("the model is no single encoder of transformers, so it reads no pairs of texts")
+            raise NotApplicable("the model is not a single transformers encoder, so it cannot read pairs of texts")
         else:
-            # Only the lengths matter, for batches: each module makes ids of its own.
+            # Only the lengths matter, for batches: each module tokenizes the texts itself.
             rows = [np.zeros(1 + min(len(text.split()), limit), np.int64) for text in texts]
         if pairs is not None:
             return rows
@@ -179,9 +179,13 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         return [with_source(row, SourceText(text, role, before, limit)) for row, text in zip(rows, texts, strict=True)]
 
     def pooled(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
-        """Embeddings `[n, dimensions]` of one batch of rows that `tokenize` made of single texts; differentiable."""
+        """Embeddings `[n, dimensions]` of one batch of rows that `tokenize` made of single texts; differentiable.
+
+        Raises:
+            ValueError: a row is not of this kind.
+        """
         alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-        sources: list[SourceText] = [row.source for row in rows]  # type: ignore[attr-defined]
+        sources = [source_of(row) for row in rows]
         for index, source in enumerate(sources):
             alike[source.role, source.prompt, source.max_tokens].append(index)
         parts, order = [], []
@@ -225,14 +229,14 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
 
 
 def _encoders(module: Any) -> list[Any]:
-    """The modules of a model that are encoders of transformers, also inside routers."""
+    """The modules of a model that are transformers encoders, also inside routers."""
     from sentence_transformers.sentence_transformer.modules import Transformer
 
     return [part for part in module.modules() if isinstance(part, Transformer)]
 
 
 def _load(content: ModelFolder, device: torch.device) -> Any:
-    """The model by sentence-transformers, in fp32; no code of its folder is run."""
+    """Load the model by sentence-transformers, in fp32; code in its folder is not run."""
     from sentence_transformers import SentenceTransformer
 
     with _silenced():

@@ -1,4 +1,4 @@
-"""Reads the files that make a folder a sentence-transformers model, and refuses what would run code of the folder.
+"""Reads the files that make a folder a sentence-transformers model, and refuses models that would run code of the folder.
 
 Imports no torch, so that `rexplug check` can apply the same checks to baselines.
 """
@@ -28,7 +28,7 @@ _INPUT_FILES = tuple(
 )
 """Where an encoder's folder describes its input: the first that exists counts, as in sentence-transformers."""
 _NO_LIMIT = 1_000_000
-"""A longest input above this stands for none; transformers writes 10^30."""
+"""A longest input above this means that there is no limit; transformers writes 10^30."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Module:
 
 @dataclass(frozen=True)
 class InputOptions:
-    """How an encoder's folder says that texts are read.
+    """The settings in an encoder's folder for its input texts.
 
     Attributes:
         max_tokens: longest input; None if none is stated.
@@ -87,7 +87,7 @@ def read_modules(folder: Path, check_encoder: Callable[[Path], None]) -> tuple[M
 
 
 def _module(path: Path, what: str, kind: str, place: Path, allowed: Sequence[str], root: Path, written: str) -> Module:
-    """A module after the checks of its class, place and files."""
+    """Return a module after checks of its class, location and files."""
     package, _, name = kind.rpartition(".")
     if package.partition(".")[0] != "sentence_transformers" or name not in allowed:
         raise DataError(
@@ -120,7 +120,7 @@ def _inside_of(module: Module) -> Iterator[Module]:
 
 
 def input_options(folder: Path) -> InputOptions:
-    """How the folder of an encoder says that texts are read.
+    """The settings in an encoder's folder for its input texts.
 
     Raises:
         DataError: a file is damaged, or wants to fetch code for the attention from the hub.
@@ -156,7 +156,7 @@ def _check_config(kind: str, folder: Path) -> None:
 
 
 def is_inside(folder: Path, path: Path) -> bool:
-    """Whether a path leads to a place in a folder, links followed."""
+    """Whether a path is inside a folder once links are resolved."""
     try:
         return path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError, ValueError):  # links that form a circle

@@ -35,7 +35,7 @@ _CHUNK = 500
 ALPHA = 0.05
 """Differences whose corrected p-value is at or above this are not called real."""
 NOT_VARIED = "differs on these items; seeds were not varied"
-"""What is said of a difference that the test confirms for one training run of each model."""
+"""The verdict on a difference that the test confirms for one training run of each model."""
 Floats = NDArray[np.float64]
 
 
@@ -69,12 +69,12 @@ class Difference:
 
     @property
     def real(self) -> bool:
-        """Whether the models differ, and more than one training run of each says so."""
+        """Whether the models differ significantly over more than one training run of each."""
         return self.differs and self.training_runs > 1
 
     @property
     def verdict(self) -> str:
-        """What tables say of the difference."""
+        """The verdict on the difference that tables show."""
         if not self.differs:
             return "may be chance"
         return "real" if self.real else NOT_VARIED

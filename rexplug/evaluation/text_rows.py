@@ -1,4 +1,4 @@
-"""Texts as rows of token ids, with what a model reads beside the ids."""
+"""Texts as rows of token ids, with the model's other inputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rexplug.evaluation.model_usage import ModelUsage, Role
 
 @dataclass(frozen=True)
 class SourceText:
-    """The text that a row was made of, for models that make their input themselves."""
+    """The text of a row, for models that tokenize by themselves."""
 
     text: str
     role: Role | None
@@ -54,7 +54,7 @@ class RowMaker:
     Attributes:
         tokenizer: a fast tokenizer of transformers.
         usage: the model's prompts.
-        segments: segments that the model tells apart; below two it reads none.
+        segments: number of segment types (token type ids) of the model; below two it does not read them.
         pools_prompt: whether the tokens of a prompt count in pooling.
     """
 
@@ -69,7 +69,7 @@ class RowMaker:
         return int(self.tokenizer.pad_token_id or 0)
 
     def prompt(self, role: Role | None, prompt: str | None) -> str:
-        """What is put before a text: `prompt`, or if it is None what the model puts before texts of this role."""
+        """The prompt before a text: `prompt`, or if it is None the model's own prompt for this role."""
         return self.usage.prompt_of(role) if prompt is None else prompt
 
     def rows(
@@ -111,10 +111,22 @@ class RowMaker:
 
 
 def with_source(row: NDArray[np.int64], source: SourceText) -> Row:
-    """A row that knows its text."""
+    """The row with its text attached."""
     result = row.view(Row)
     result.source = source
     return result
+
+
+def source_of(row: NDArray[np.int64]) -> SourceText:
+    """The text of a row that `with_source` made.
+
+    Raises:
+        ValueError: the row has no text.
+    """
+    source = row.source if isinstance(row, Row) else None
+    if source is None:
+        raise ValueError("the row has no text; use rows that this model's `tokenize` made of single texts")
+    return source
 
 
 def _with(row: NDArray[np.int64], *, segments: Sequence[int] | None = None, prompt_length: int = 0) -> Row:

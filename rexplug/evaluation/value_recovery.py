@@ -89,7 +89,7 @@ class ValueRecovery(Evaluator):
                     )
 
     def test_texts(self) -> Mapping[str, str]:
-        """All texts with values, those of `dev` too: results on `dev` choose what is reported on `test`."""
+        """All texts with values, those of `dev` too: results on `dev` choose the setting that is reported on `test`."""
         return {f"text {text_key(text)}": text for text in self._usable(self._read())}
 
     def select_texts(self) -> list[AnnotatedText]:

@@ -172,7 +172,7 @@ def _slurm(jobs: Sequence[Job], executor: Executor, folder: Path) -> None:
         raise DataError(f"sbatch refused the job ({error}); its script is {folder / 'launch_script.slurm'}") from None
     waiting = deque(jobs)
     while True:
-        # Each finished job is looked at once in all, and of the others the first: a look at 40,000 files takes a shared disk long.
+        # Each finished job is checked once, and of the others only the first: checking 40,000 files is slow on a shared disk.
         while waiting and (waiting[0].record.exists() or _failure_file(waiting[0]).exists()):
             waiting.popleft()
         if not waiting:

@@ -20,7 +20,7 @@ READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
 MAX_RATIO = 1000
 """How many times its size a file may decompress to: text is at 3 to 10, log files of one repeated line at some hundreds."""
 ALWAYS_ALLOWED = 100_000_000
-"""Bytes that any file may decompress to, whatever its size."""
+"""Bytes that a file of any size may decompress to."""
 LONGEST_LINE = 64_000_000
 """Characters of a line of a file that is read line by line."""
 _READ_SIZE = 1 << 16
@@ -70,8 +70,8 @@ def decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
     return cast("IO[bytes]", io.BufferedReader(_BoundedStream(inner, raw), 1 << 20))
 
 
-def what_begins_with(head: bytes) -> str | None:
-    """What a file is by its first 6 bytes, if it is compressed or made of columns; None for a text."""
+def detected_format(head: bytes) -> str | None:
+    """The kind of a file by its first 6 bytes, if it is compressed or columnar; None for a text."""
     return next((name for pattern, name in _SIGNATURES.items() if re.match(pattern, head)), None)
 
 
@@ -87,7 +87,7 @@ class _BoundedStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the beginning of the buffer by one read of 64 KiB at most: where a file breaks off, what was read before counts."""
+        """Fill the beginning of the buffer by one read of at most 64 KiB, so that the data before a truncation is returned."""
         data = self._inner.read1(min(len(buffer), _READ_SIZE))
         count = len(data)
         buffer[:count] = data

@@ -1,4 +1,4 @@
-"""What a file holds, as a hash: equal for equal content, wherever the file is and whenever it was written."""
+"""Hashes of files' content, which do not depend on where a file is or when it was written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def content_hashes(paths: Iterable[Path], root: Path | None = None) -> list[tupl
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files in a folder and the folders in it, but hidden ones, in order."""
+    """All files in a folder and the folders in it, except hidden ones, in order."""
     found = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 

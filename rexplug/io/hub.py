@@ -18,10 +18,10 @@ _MAX_LENGTH = 200
 _TIMEOUT = 10.0
 """Seconds to wait for an answer."""
 _FILES_OF_MODELS = ("*.json", "*.txt", "*.model", "*.codes", "*.safetensors", "*/pytorch_model.bin")
-"""What is fetched of a model: configs, tokenizers and weights."""
+"""Patterns of the files of a model that are downloaded: configs, tokenizers and weights."""
 _OTHER_FORMATS = ("onnx/*", "openvino/*", "coreml/*", "gguf/*", "runs/*", "checkpoint-*", "*/checkpoint-*")
 _OLD_OWNER = "sentence-transformers"
-"""Owner of the models that sentence-transformers knows by their names alone."""
+"""Owner of the models that sentence-transformers finds by a name without an owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def cached_file(name: str, file: str, revision: str | None = None) -> Path | Non
 
 
 def cached_model(name: str) -> Path | None:
-    """A file of a model on the hub that says what it is, if it was downloaded before."""
+    """A file that describes a model on the hub, if it was downloaded before."""
     found = (cached_file(place, file) for place in _places(name) for file in ("modules.json", "config.json"))
     return next((path for path in found if path is not None), None)
 
@@ -93,7 +93,7 @@ def fetch_model(name: str) -> Path:
             )
             if not any(folder.glob("*.safetensors")) and (folder / "config.json").exists():
                 snapshot_download(place, allow_patterns=["pytorch_model*.bin"])
-        except Exception as error:  # whatever the hub's client raises, offline mode included
+        except Exception as error:  # the hub's client raises errors of many kinds, offline mode included
             first = first or error
         else:
             return folder

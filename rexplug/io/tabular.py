@@ -222,7 +222,7 @@ def parquet_records(
     12.3 is not 12.300000190734863.
 
     Args:
-        reader: what `open_parquet` gave.
+        reader: the result of `open_parquet`.
         columns: the columns to read.
         row_groups: numbers of the row groups to read; all if left out.
     """
@@ -239,7 +239,7 @@ def parquet_chunks(reader: pq.ParquetFile, column: str, rows: NDArray[np.int64])
     """Yield the values of a column at some rows, in chunks; groups of rows without any are not read.
 
     Args:
-        reader: what `open_parquet` gave.
+        reader: the result of `open_parquet`.
         column: the column to read.
         rows: `[n]` numbers of rows, ascending; they may repeat.
     """

@@ -127,7 +127,7 @@ def _difference(first: torch.Tensor, second: torch.Tensor) -> float:
 
 
 def _packed_features(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-    """What the decoder takes, `[n, hidden]`, of every row, all in one packed row as in training."""
+    """The decoder's input `[n, hidden]` for every row, computed from one packed row as in training."""
     model.eval()
     use_packed_attention(model)
     lengths = torch.tensor([len(row) for row in rows])

@@ -83,7 +83,7 @@ class RecipeStages:
         Args:
             name: of the stage.
             work: does it.
-            inputs: what decides the result.
+            inputs: everything that changes the result.
             components: the components that take part.
             core: whether the core's code of evaluations decides the result too.
             elsewhere: files that a stage before this one depends on already.
@@ -99,7 +99,7 @@ class RecipeStages:
             "plugins": code(self._code),
             "format": FORMATS.get(name) or FORMATS[name.partition(".")[0]],
         }
-        # Left out where there are none, so that stages from before they were looked at stay done.
+        # Left out where there are none, so that finished stages of earlier versions, which did not record them, stay valid.
         if files := [path for path in option_files(used) if path not in elsewhere]:
             decisive["option_files"] = file_stamps(files)
         return Stage(name, decisive, work, code=lambda: code(PluginCode(self._plugins)), **options)

@@ -43,7 +43,7 @@ def describe_change(change: str) -> str:
     if path.startswith("option_files"):
         # Size and modification time of a file are compared one by one.
         file = path.removeprefix("option_files").removeprefix(".").removesuffix(".0").removesuffix(".1")
-        return f"the file {file} changed" if file else "the files that options name are looked at"
+        return f"the file {file} changed" if file else "files that options name are now compared"
     if path.startswith("plugins.") and "nothing" not in values.split(" -> "):
         return f"the code of plugin '{path.removeprefix('plugins.')}' changed ({values})"
     if path == "format":

@@ -30,8 +30,8 @@ class Memory:
     gradients: float
     moments: float
     copies: float
-    """Half-precision copies of weights, weights that FSDP gathers; on a CPU what temporaries of the optimizer take beyond the
-    activations and logits, which are gone when it works."""
+    """Half-precision copies of weights, weights that FSDP gathers; on a CPU also temporaries of the optimizer as far as they
+    are larger than activations and logits, which are freed before its step."""
     activations: float
     logits: float
     process: float

@@ -64,7 +64,7 @@ def option_files(components: Iterable[Component | None]) -> list[Path]:
     """The files that options name by their path: word lists, models, tables. Options of options count too.
 
     Of a folder all files in it count. What a source, labeller or evaluator names in `inputs()` is left out, and so is a folder
-    with any of that: what it reads there is known. A path at which there is nothing is left out.
+    with any such file: the component names the files that it reads. A path that does not exist is left out.
     """
     found: dict[Path, None] = {}
     for component in components_in(components):

@@ -26,7 +26,7 @@ class Evaluation(Section):
 
 
 class ModelOptions(Section):
-    """How a model is used where that differs from what its own files say."""
+    """Settings of a model that take precedence over those of its own files."""
 
     prompt: str | None = None
     """Put before a text that is neither a query nor a document; the model's default prompt if left out."""
@@ -35,9 +35,9 @@ class ModelOptions(Section):
     document_prompt: str | None = None
     """Put before a document of such a task; the model's prompt named `document`, `passage` or `corpus` if left out."""
     max_tokens: int | None = Field(default=None, ge=8)
-    """Longest input in tokens, as far as the model's positions reach; what its files say if left out."""
+    """Longest input in tokens, as far as the model's positions reach; that of its files if left out."""
     similarity: Similarity | None = None
-    """How its embeddings are compared before a fine-tune; what its files say, or `cosine`, if left out."""
+    """How its embeddings are compared before a fine-tune; as its files say, or `cosine`, if left out."""
     precision: EvaluationPrecision | None = None
     """Number format of its matrix products; `evaluation.precision` if left out."""
     batch_tokens: int | None = Field(default=None, ge=64)
@@ -62,11 +62,11 @@ class Baseline(ModelOptions):
 
     @model_serializer(mode="wrap")
     def _as_written(self, write: SerializerFunctionWrapHandler) -> Any:
-        """The name alone where there are no options, as recipes have always been written."""
+        """Write the name alone where there are no options, as in older recipes."""
         return {"model": self.model, **self.given} if self.given else self.model
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """A text or a mapping."""
+        """Accept the name alone or a mapping with options."""
         mapping = super().__get_pydantic_json_schema__(schema, handler)
         return {"anyOf": [{"type": "string"}, mapping]}

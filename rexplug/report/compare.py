@@ -1,4 +1,4 @@
-"""Results of several models side by side, and what their differences show."""
+"""Results of several models side by side, and whether their differences are significant."""
 
 from __future__ import annotations
 

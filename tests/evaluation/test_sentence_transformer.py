@@ -204,10 +204,14 @@ def test_static_embeddings(static):
     same(found.encode(TEXTS), theirs.encode(TEXTS))
     assert found.notes == ()
     with pytest.raises(NotApplicable) as refused:
-        found.tokenizer  # noqa: B018
-    assert str(refused.value) == "the model is no single encoder of transformers, so it has no vectors of tokens"
+        _ = found.tokenizer
+    assert str(refused.value) == "the model is not a single transformers encoder, so it has no token vectors"
     with pytest.raises(NotApplicable):
         found.tokenize(["oak"], pairs=["table"])
+    with pytest.raises(
+        ValueError, match="the row has no text; use rows that this model's `tokenize` made of single texts"
+    ):
+        found.pooled([np.array([1, 2])])
     assert found.revision == load_encoder(folder).revision
     assert ModelSpec("m", str(folder)).check() is not None
 
@@ -259,7 +263,8 @@ def test_a_router_with_code_of_its_own_is_refused(save, plain):
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
-        ({"model_type": "CrossEncoder"}, "the model is a CrossEncoder, which scores pairs of texts and embeds none; evaluators need one vector of a text"),
+        ({"model_type": "CrossEncoder"}, "the model is a CrossEncoder, which scores pairs of texts and does not embed texts; "
+         "evaluators need one vector for each text"),
         ({"prompts": ["a"]}, "prompts is ['a']; write a mapping of names to texts"),
         ({"default_prompt_name": "web"}, "default_prompt_name is 'web', and prompts has none of that name"),
         ({"truncate_dim": 0}, "truncate_dim is 0; write a positive whole number"),

@@ -108,6 +108,6 @@ def test_filters_join_words_at_inner_apostrophes_and_hyphens_and_count_marks(tex
 @example("")
 @example("送料無料 カート")
 @example("\u0301a")
-def test_counting_words_is_counting_what_splitting_gives(text):
+def test_word_count_equals_the_number_of_split_words(text):
     for each in (text, text * 40, f"oak chair {text}" * 60):
         assert count_words(each) == len(split_words(each))

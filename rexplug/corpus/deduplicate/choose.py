@@ -35,7 +35,7 @@ def choose(blocks: Iterable[Edges], counts: Sequence[int] | NDArray[np.int64]) -
 
     Documents are taken best first. One with an edge to a document that stays is dropped, in favour of the most similar of
     those. So a chain of documents, each a little unlike the last, does not vanish into its first. A document all of whose
-    better ones are dropped stays for now: whether it repeats what stays in their place has to be asked.
+    better ones are dropped stays for now: it has to be compared with the documents that stay in their place.
 
     Args:
         blocks: confirmed pairs, each once, the better worse document first; all edges of a worse document in one block.

@@ -62,8 +62,8 @@ def equal_part(key_range: KeyRange, target: Path) -> int:
 def candidate_part(key_range: KeyRange, target: Path) -> int:
     """Write the candidate pairs of a range of keys of a MinHash bucket, sorted, and the places that occur in them.
 
-    Each document is paired with the best of its group and with the one just better than itself: enough to find what repeats it
-    if the best one goes for another reason, and no more pairs than twice the documents. The record beside `target` is written
+    Each document is paired with the best of its group and with the one just better than itself: enough to find its duplicates if
+    the best one is dropped for another reason, and no more pairs than twice the documents. The record beside `target` is written
     last.
     """
     keys, first = key_range.runs()

@@ -21,7 +21,7 @@ from rexplug.io.atomic import write_json
 from rexplug.recipe.schema import MinHash
 
 _BLOCK = 2**16
-"""Pairs whose places are Python numbers at a time."""
+"""Pairs whose places are converted to Python numbers at a time."""
 
 
 def write_candidates(
@@ -85,7 +85,7 @@ def _confirmed(pairs: Pairs, options: MinHash, store: ShingleStore) -> NDArray[n
 
 
 def _candidates(files: Sequence[Path], first: int, count: int) -> NDArray[np.uint64]:
-    """The distinct places of sorted files of them that lie in `count` shards from `first` on."""
+    """The distinct places, from sorted files of places, that are in the `count` shards beginning with `first`."""
     found: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
     waiting = 0
     for path in files:

@@ -1,4 +1,4 @@
-"""One bit for each document of many shards: the memory of what was dropped is an eighth of a byte for each document."""
+"""One bit for each document of many shards: the set of dropped documents takes an eighth of a byte for each document."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class DocumentBits:
         return self.starts[(places >> np.uint64(32)).astype(np.int64)] + rows
 
     def add(self, places: NDArray[np.uint64]) -> None:
-        """Put documents into the set."""
+        """Add documents to the set."""
         numbers = self.number(places)
         np.bitwise_or.at(self.bits, numbers >> 3, (1 << (numbers & 7)).astype(np.uint8))
 
@@ -49,7 +49,7 @@ class DocumentBits:
         return found
 
     def save(self, path: Path) -> None:
-        """Write the set in one step."""
+        """Write the set to a file, which is complete or does not exist."""
         with replacing(path) as temporary, temporary.open("wb") as file:
             file.write(np.array([len(self.starts)], "<i8").tobytes())
             file.write(self.starts.astype("<i8").tobytes())
@@ -57,7 +57,7 @@ class DocumentBits:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The set that `save` wrote; its bits stay on disk, and what is looked at is read."""
+        """The set that `save` wrote; its bits stay on disk and are read when they are looked up."""
         count = int(np.fromfile(path, "<i8", 1)[0])
         starts = np.fromfile(path, "<i8", count, offset=8)
         if not starts[-1]:

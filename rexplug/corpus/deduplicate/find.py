@@ -39,7 +39,7 @@ from rexplug.run_directory import read_json
 
 _MOST_GROUPS, _FEWEST_GROUPS, _GROUP_DOCUMENTS = 256, 16, 200_000
 """Consecutive shards are put into groups, one job each: as many groups as shards, but not more than 256, nor more than are needed
-for this many documents each. Each group opens what all others wrote, which takes longer than the work on a small group."""
+for this many documents each. Each group opens the files of all others, which takes longer than the work on a small group."""
 _ROUNDS = 5
 """How often documents whose better ones are all dropped are compared with what stays in their place."""
 
@@ -208,8 +208,8 @@ class _Search:
             twin_ids.append((shards, *group, by_twin, id_file))
             drops.append((shards, *group, place_file, ids, record))
         self._per_group("duplicates", write_twins, twins, [path.with_suffix(".json") for path in by_twin])
-        self._per_group("what is repeated", write_twin_ids, twin_ids, [path.with_suffix(".json") for path in ids])
-        self._per_group("what is dropped", write_drops, drops, written)
+        self._per_group("ids of kept documents", write_twin_ids, twin_ids, [path.with_suffix(".json") for path in ids])
+        self._per_group("dropped documents", write_drops, drops, written)
         self._warn([read_json(path.with_suffix(".json"))["large"] for path in ids])
 
     def _per_group(

@@ -47,7 +47,7 @@ def write_shingles(documents: Sequence[Path], first: int, places: Hashes, option
 
 
 def _marks(plain: str, options: MinHash) -> set[str]:
-    """The words by which documents are told apart.
+    """The words that distinguish documents.
 
     A short text without an article number has one more, all its words together: in a title of ten words one more word is
     another product (`white` and `white black`), unless both have the same number.
@@ -61,7 +61,7 @@ def _marks(plain: str, options: MinHash) -> set[str]:
 
 
 def _is_article_number(word: str) -> bool:
-    """Whether a word tells a product: letters and digits (`gn4113`), or five digits in a row. Units are words by themselves."""
+    """Whether a word identifies a product: letters and digits (`gn4113`), or five digits in a row. Units are separate words."""
     digits = sum(map(str.isdigit, word))
     return digits >= 5 or (digits > 0 and len(word) >= 4 and any(map(str.isalpha, word)))
 

@@ -25,7 +25,7 @@ DROP = np.dtype([("place", "<u8"), ("reason", "u1"), ("twin", "<u8"), ("alike", 
 """A dropped document, the one it repeats, and their similarity (NaN where only their URLs were compared)."""
 Drops = NDArray[np.void]
 LARGE_GROUP = 100
-"""Near-duplicates of one document that are worth a look."""
+"""Near-duplicates of one document from which the group is reported."""
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def _common(path: Path) -> frozenset[str]:
 
 
 def _most_frequent(counts: Counter[str]) -> Counter[str]:
-    """The lines without the rarest, at most half of `_MOST_LINES`: most lines occurred once so far, and forgetting those bounds the
+    """The lines without the rarest, at most half of `_MOST_LINES`: most lines occurred once so far, and removing those bounds the
     memory."""
     least = 2
     while len(counts) > _MOST_LINES // 2:

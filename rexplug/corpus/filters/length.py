@@ -13,7 +13,7 @@ from rexplug.text.words import count_words
 class Length(CorpusFilter):
     """Keep documents of a reasonable length, in words and in characters.
 
-    What a word is in any script, those without spaces between words included, says `rexplug.text.words`.
+    Words are those of `rexplug.text.words`, which divides all scripts, those without spaces between words included.
     """
 
     name: ClassVar[str] = "length"

@@ -15,7 +15,7 @@ from rexplug.text.sentences import TERMINATORS, count_sentences
 from rexplug.text.words import split_words
 
 _CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
-# Without the double marks of Latin script (‼ ⁇ ‽), which C4 and datatrove do not know.
+# Without the double marks of Latin script (‼ ⁇ ‽), which C4 and datatrove do not count as terminators.
 _ENDS = frozenset(end for end in TERMINATORS if not "\u2000" <= end <= "\u2eff").union("\"'」』")
 _ELLIPSES = ("...", "。。。")
 _POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
@@ -24,8 +24,9 @@ _POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "u
 class C4Quality(CorpusFilter):
     """C4's rules for lines and pages, with the decisions of datatrove's filter: bad lines are removed, bad pages are dropped.
 
-    Sentences and lines may end in the terminators of any script. Words are what is between white space, and in scripts without
-    spaces what `rexplug.text.words` says. Phrases of policies are English; FineWeb-2 uses no rules of C4 for other languages.
+    Sentences and lines may end in the terminators of any script. Words are separated by white space; in scripts without
+    spaces they are those of `rexplug.text.words`. Phrases of policies are English; FineWeb-2 does not use C4's
+    rules for other languages.
     """
 
     name: ClassVar[str] = "quality.c4"
@@ -37,7 +38,8 @@ class C4Quality(CorpusFilter):
     max_word_length: int = Field(default=1000, ge=1)
     """Lines with a longer word are removed."""
     terminal_punctuation: bool = True
-    """Remove lines that do not end in . ? ! (or 。 । ؟ and the like) or in a quotation mark; not for pages of short lines."""
+    """Remove lines that do not end in . ? ! (or their equivalents such as 。 । ؟) or in a quotation mark; not for pages of short
+    lines."""
     remove_citations: bool = True
     """Remove [1], [edit] and [citation needed] from lines."""
     drop_lorem_ipsum: bool = True

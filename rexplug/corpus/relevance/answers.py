@@ -59,19 +59,19 @@ class Reply:
     refused: bool = False
     """Whether the endpoint declined to judge this document: its content filter, or its length."""
     final: bool = True
-    """Whether the same request would get the same again: such replies are kept."""
+    """Whether the same request would get the same reply again; such replies are stored."""
 
 
 def read_answer(text: str) -> str | None:
     """`yes`, `no` or `unsure`; None for anything else, and for more than one of them.
 
     Read are the word alone, the word with an explanation after it (`Yes. It sells kettles.`), a line `Answer: yes`, a field of
-    JSON (`{"answer": "yes"`, even if the rest was cut off), and `<answer>yes</answer>`; each also after thoughts in `<think>` and
-    the like. Thoughts that do not end hold no answer.
+    JSON (`{"answer": "yes"`, even if the rest was cut off), and `<answer>yes</answer>`; each also after thoughts in `<think>` or
+    a similar tag. Thoughts that do not end have no answer.
     """
     text = text.strip()[-_LONGEST:]
     last = _last_end(text)
-    text = _THOUGHTS.sub("", text[:last]) + text[last:]  # what is open at the last end is not searched for another
+    text = _THOUGHTS.sub("", text[:last]) + text[last:]  # thoughts after the last closing mark are not searched again
     text = text[_last_end(text) :]
     if _START_OF_THOUGHTS.search(text):
         return None

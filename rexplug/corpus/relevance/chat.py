@@ -164,7 +164,7 @@ class Chat:
                     messages=self.messages(text),  # type: ignore[arg-type]
                     **self.request,
                 )
-            except (ValueError, RecursionError) as error:  # what came is no JSON, or only the beginning of it
+            except (ValueError, RecursionError) as error:  # the response is not JSON, or is cut off
                 problem = f"a response that is not JSON: {error}"
                 continue
             choices = getattr(response, "choices", None)

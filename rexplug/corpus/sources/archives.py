@@ -49,7 +49,7 @@ class Warc(PageSource):
                     yield from page
 
     def _pages(self, raw: IO[bytes], piece: Piece) -> Iterator[tuple[int, list[Document]]]:
-        """Yield (number of the record, what it gives) of an open archive."""
+        """Yield (number of the record, its page, and an entry for damage if it has any) of an open archive."""
         from warcio.archiveiterator import ArchiveIterator
         from warcio.exceptions import ArchiveLoadFailed
 
@@ -57,7 +57,7 @@ class Warc(PageSource):
         records.INC_RECORD = ""  # its warning on standard error; counted below
         records.loader.parse_record_stream = _refusing_cut_headers(records.loader.parse_record_stream)
         reader = records.reader
-        reader.close_decompressor = lambda: None  # its state at the end is looked at below
+        reader.close_decompressor = lambda: None  # kept open, since its state at the end is checked below
         number = num_wrong = 0
         try:
             for number, record in enumerate(_whole(records), 1):
@@ -73,7 +73,7 @@ class Warc(PageSource):
             if "non-chunked gzip" in str(error):
                 raise _CompressedAsAWhole from None
             raise DamagedFile(one_line(error, 200)) from None
-        # warcio takes data that cannot be decompressed, and a file that breaks off, for the end.
+        # warcio treats data that cannot be decompressed, and a truncated file, as the end of the file.
         if reader.decompressor is not None and not reader.decompressor.eof and reader.num_block_read:
             raise DamagedFile("it breaks off inside a compressed record")
         if number and _limit(record) > 0:
@@ -136,16 +136,16 @@ def _whole(records: Any) -> Iterator[Any]:
             reason = one_line(f"{type(error).__name__}: {error}", 200)
             raise DamagedFile(f"the record after byte {records.offset} cannot be read: {reason}") from None
         if record.format == "warc" and not record.rec_headers.headers:
-            raise DamagedFile(f"what is at {records.offset} is no record of WARC or ARC")
+            raise DamagedFile(f"the data at {records.offset} is not a WARC or ARC record")
         if record.format == "warc" and record.length is None:
             raise DamagedFile(f"the record at {records.offset} has no Content-Length, so that its end cannot be found")
         if record.format == "arc" and not str(record.rec_headers.get_header("length")).isdigit():
-            raise DamagedFile(f"what is at {records.offset} is no record of WARC or ARC")
+            raise DamagedFile(f"the data at {records.offset} is not a WARC or ARC record")
         yield record
 
 
 def _refusing_cut_headers(parse: Callable[..., Any]) -> Callable[..., Any]:
-    """warcio's parser of records, which takes a file that ends within a header for one that ends before it."""
+    """warcio's parser of records, with an error for a file that ends within a header; warcio takes that for its end."""
 
     def checked(stream: Any, line: bytes | None = None, *rest: Any) -> Any:
         try:
@@ -159,7 +159,7 @@ def _refusing_cut_headers(parse: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _limit(record: Any) -> int:
-    """How many bytes of a record were promised and did not come, once it was read to its end."""
+    """The number of bytes that are missing from a record's stated length, once it was read to its end."""
     return getattr(record.raw_stream, "limit", 0) if record.raw_stream is not None else 0
 
 

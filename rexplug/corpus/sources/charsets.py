@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, Annotated, cast
+from typing import IO, Annotated, Any, cast
 
 import webencodings
 from pydantic import AfterValidator
@@ -140,7 +140,7 @@ class _Recoded(io.RawIOBase):
         """The stream can only be read."""
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         """Fill the beginning of the buffer; a character has 4 bytes at most."""
         data = self._text.read(len(buffer) // 4).encode()
         buffer[: len(data)] = data

@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 
 from rexplug.corpus.sources.local_files import LEFT_OUT, printable
 from rexplug.errors import DataError, RexplugError, one_line
-from rexplug.io.compression import COMPRESSED, READ_ERRORS, DamagedFile, StorageError, decompressed, what_begins_with
+from rexplug.io.compression import COMPRESSED, READ_ERRORS, DamagedFile, StorageError, decompressed, detected_format
 
 _READ_SIZE = 1 << 20
 """Bytes that are asked of the disk or the store at once."""
@@ -77,7 +77,7 @@ def remote_files(pattern: str, is_wanted: Callable[[str], bool]) -> Iterator[Rem
 
 
 def _is_left_out(names: Sequence[str], parts: Sequence[str]) -> bool:
-    """Whether one of the names below the root of a glob begins with a sign of `LEFT_OUT` and no part of the glob does."""
+    """Whether a name below the root of a glob begins with a character of `LEFT_OUT`, while no part of the glob does."""
     return any(name[:1] == sign for name in names for sign in LEFT_OUT if not any(part[:1] == sign for part in parts))
 
 
@@ -147,7 +147,7 @@ def opened(path: str, *, decompress: bool = True) -> Iterator[IO[bytes]]:
     """
     try:
         stored = io.BufferedReader(_Storage(path), _READ_SIZE)
-        if decompress and not path.lower().endswith(COMPRESSED) and (found := what_begins_with(stored.peek(6))):
+        if decompress and not path.lower().endswith(COMPRESSED) and (found := detected_format(stored.peek(6))):
             stored.close()
             raise DamagedFile(f"its content is {found}, which its name does not say")
         with cast("IO[bytes]", stored) as raw, decompressed(raw, path if decompress else "") as file:

@@ -35,7 +35,7 @@ def body_of(record: Any, most: int) -> bytes:
         return stored
     codings = [*_names(http, "content-encoding"), *_names(http, "transfer-encoding")]
     if not any(name in _DECODERS for name in codings) and stored.startswith(_GZIP):
-        codings = ["gzip"]  # crawlers and servers forget to say it; no page begins so
+        codings = ["gzip"]  # some crawlers and servers omit the header; no page begins with these bytes
     content = stored
     for name in reversed(codings):
         decode = _DECODERS.get(name)  # browsers take a body under a name that they do not know as it is

@@ -100,7 +100,7 @@ def local_files(pattern: str, suffixes: tuple[str, ...]) -> Iterator[LocalFile]:
             continue
         if os.path.isfile(place.real):
             yield _file(place, fixed)
-        elif not os.path.exists(place.real):  # of a link to itself that is the link
+        elif not os.path.exists(place.real):  # for a link to itself, `real` is the link
             raise _dangling(place.path)
 
 

@@ -22,9 +22,9 @@ def main_text(page: str, options: dict[str, Any]) -> str:
     """The main text of a page; `options` are those of `trafilatura.extract`.
 
     trafilatura removes characters that are not printable, among them the joiners inside Persian and Indic words and emoji, so
-    other characters stand for these meanwhile. Of a page whose text has fewer than 250 characters, which is a good deal in Chinese
-    or Japanese, it collects the paragraphs a second time; what the page does not repeat is not repeated. What it takes for the
-    main text depends on lengths, so the page is read in NFC.
+    other characters replace these during the extraction. Of a page whose text has fewer than 250 characters, which is a good deal
+    in Chinese or Japanese, it collects the paragraphs a second time; lines that the page does not repeat are kept once. Its choice
+    of the main text depends on lengths, so the page is read in NFC.
     """
     page = unicodedata.normalize("NFC", page)
     stand_in = _JOINERS.search(page) is not None and not any(letter in page for letter in _STAND_INS.values())
@@ -62,7 +62,7 @@ def _not_repeated(text: str, page: str) -> str:
 
 
 def _shown(page: str) -> str:
-    """What a page shows, without white space."""
+    """The visible text of a page, without white space."""
     tree: HtmlElement | None = trafilatura.load_html(page)
     if tree is None:
         return ""

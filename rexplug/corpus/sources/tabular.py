@@ -40,7 +40,7 @@ class Records(Fields, FileSource):
 class Jsonl(Records):
     """JSON records, plain or compressed (.gz, .bz2, .zst, .xz): a record a line, an array, or records over several lines.
 
-    A record that cannot be read is counted and left out alone. Arrays are read as a stream, whatever their size. UTF-8, or UTF-16
+    A record that cannot be read is counted and left out alone. Arrays of any size are read as a stream. UTF-8, or UTF-16
     with a byte-order mark.
     """
 
@@ -150,12 +150,12 @@ class Csv(Records):
                 yield from self._rows(file, delimiter, piece.file)
             except BadQuotes as error:
                 raise DamagedFile(
-                    f"{error}; where quotes have no meaning write `quotes: false`, where \\ stands before a quote inside of quotes "
+                    f"{error}; where quotes have no meaning write `quotes: false`, where \\ is before a quote inside of quotes "
                     'write `escape: "\\\\"`'
                 ) from None
 
     def _rows(self, lines: Iterable[str], delimiter: str, file: InputFile) -> Iterator[Document]:
-        # A longer field than `longest` is found below, and costs its row alone.
+        # A field longer than `longest` is found below, and only its row is left out.
         reader = CsvReader(
             lines, delimiter, longest=max(self.longest, LONGEST_LINE), strict=self.strict, quotes=self.quotes, escape=self.escape
         )  # fmt: skip

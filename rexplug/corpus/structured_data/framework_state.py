@@ -42,9 +42,9 @@ def stream_rows(stream: str) -> Iterator[Any]:
 
 
 def revived(values: Any) -> Any:
-    """The state that Nuxt 3 writes as a flat list, in which a number stands for the value at that place of the list.
+    """The state that Nuxt 3 writes as a flat list, in which a number is the index of a value in the list.
 
-    Lists that begin with a name (`["Reactive", 1]`) stand for objects of a class.
+    Lists that begin with a name (`["Reactive", 1]`) represent objects of a class.
     """
     left = _MOST_NODES
 

@@ -12,8 +12,8 @@ LARGEST_SCRIPT = 5_000_000
 _AROUND = "\ufeff \t\r\n;"
 _OPENING = re.compile(r"<!--[^{\[]{0,1000}?-->\s*|<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/|<!\[CDATA\[")
 _CLOSING = re.compile(r"(?:-->|//\s*\]\]>|/\*\s*\]\]>\s*\*/|\]\]>)\Z")
-# A string, or what is between strings: a comment; then a comma before a closing bracket or another comma. What is not closed goes
-# to the end, so that no place is read twice.
+# A string or a comment; or a comma before a closing bracket or another comma. A string or comment that is not closed extends to
+# the end of the text, so that no place is read twice.
 _STRING = r'("(?:[^"\\]|\\.)*+(?:"|\\?\Z))'
 _COMMENT = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _COMMA = re.compile(rf"{_STRING}|,(?=\s*[}}\],])", re.DOTALL)
@@ -48,7 +48,7 @@ def loads_leniently(script: str) -> list[Any]:
         if complete and values:
             break
         more, complete = _values(decoder, repair(text))
-        # A repair can break what was right: the quote in `12&quot; pipe` ends a string once it is unescaped.
+        # A repair can break valid JSON: the quote in `12&quot; pipe` ends a string once it is unescaped.
         values = more if len(more) > len(values) or complete else values
     return values
 
@@ -59,7 +59,7 @@ def first_value(text: str, place: int, repair: bool) -> list[Any]:
     Args:
         text: the script.
         place: where the value begins.
-        repair: whether to try once more with the literals of JavaScript replaced, which copies what follows.
+        repair: whether to try once more with the literals of JavaScript replaced, which copies the rest of the text.
     """
     decoder = json.JSONDecoder(strict=False)
     try:
@@ -89,7 +89,7 @@ def _without_fault(match: re.Match[str]) -> str:
 
 
 def _with_escaped_quotes(text: str) -> str:
-    """The text with quotes escaped that end no string, since what follows them cannot follow a string."""
+    """Escape the quotes that do not end a string: those whose next character cannot follow a string."""
     parts = []
     done, inside = 0, False
     for match in _QUOTE.finditer(text):

@@ -96,7 +96,8 @@ def state_items(scripts: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
 
     That is `__NEXT_DATA__` and other `application/json` scripts, `__NUXT_DATA__`, assignments to `window.__STATE__` (also of
     `JSON.parse("...")`) and the stream of Next.js (`self.__next_f.push`). An object looks like a product if it has a name and a
-    price, or a name and two of brand, article number and the like. `scripts` holds (type, id, text). The least deep come first.
+    price, or a name and two of brand, article number and similar fields. `scripts` has (type, id, text). The least deep come
+    first.
     """
     found: list[dict[str, Any]] = []
     stream: list[str] = []
@@ -169,7 +170,7 @@ def _looks_like_a_product(value: dict[str, Any]) -> bool:
 
 
 def _without_assets(value: Any, entities: Mapping[str, Any], depth: int = 0) -> Any:
-    """The object without images, related products and the like; references to entities resolved."""
+    """The object without images, related products and other parts that do not describe it; references to entities resolved."""
     if depth > 6:
         return None
     if isinstance(value, dict):

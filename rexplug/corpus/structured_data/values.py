@@ -32,7 +32,7 @@ class Budget:
 
 def collapsed(text: str) -> str:
     """One line of valid Unicode, in NFC as all text: white space as single spaces, half surrogate pairs and control characters
-    replaced, invisible characters left out but for joiners, which Persian and Indic words and emoji need."""
+    replaced, invisible characters left out except joiners, which Persian and Indic words and emoji need."""
     text = text[: 2 * LONGEST_VALUE].encode("utf-8", "replace").decode()
     if not text.isprintable():
         text = "".join(c if c.isprintable() or c in "\u200c\u200d" else _instead_of(c) for c in text)

@@ -1,4 +1,4 @@
-"""What quality filters need to know of a language: a YAML file for each, named by its code of ISO 639-1.
+"""Settings of quality filters for each language: a YAML file for each, named by its code of ISO 639-1.
 
 A file has the name of the language, under `options` the defaults of filters for it (filter -> option -> value), and under
 `boilerplate` regular expressions for lines of navigation, consent and copyright: `lines` for phrases that are a whole line,
@@ -25,18 +25,18 @@ class BoilerplatePhrases(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     lines: list[str]
-    """Phrases that are boilerplate where they are a whole line, but for punctuation around them."""
+    """Phrases that are boilerplate where they are a whole line, apart from punctuation around them."""
     within: list[str] = Field(default=[])
     """Phrases that make a short line boilerplate wherever they are in it."""
 
 
 class Language(BaseModel):
-    """What quality filters need to know of a language."""
+    """The settings of quality filters for a language."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str
-    """Its English name."""
+    """The English name of the language."""
     options: dict[str, dict[str, Any]] = Field(default={})
     """Name of a filter -> the defaults of its options for this language, where they differ from those for English."""
     boilerplate: BoilerplatePhrases
@@ -65,7 +65,7 @@ def language_settings(code: str) -> Language:
     try:
         return Language.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
-        raise DataError(f"{path} is no valid YAML: {one_line(error)}") from None
+        raise DataError(f"{path} is not valid YAML: {one_line(error)}") from None
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
         raise DataError(f"{path}: {'; '.join(problems)}") from None

@@ -64,8 +64,8 @@ def test_archives_in_every_compression(tmp_path, name, content):
         (RECORDS[0] + RECORDS[1][:60], ["0"], "it breaks off inside the header of its last record"),
         (RECORDS[0][:60], [], "it does not begin with a record of WARC or ARC"),
         (RECORDS[0] + record(1, kind="request")[:-20], ["0"], "it breaks off inside the record at"),
-        (b"<html><body>an error page of a proxy, not an archive</body></html>", [], "is no record of WARC or ARC"),
-        (b"\r\n\r\n" + RECORDS[0], [], "is no record of WARC or ARC"),
+        (b"<html><body>an error page of a proxy, not an archive</body></html>", [], "is not a WARC or ARC record"),
+        (b"\r\n\r\n" + RECORDS[0], [], "is not a WARC or ARC record"),
     ],
 )
 def test_unreadable_archives_are_damage(tmp_path, content, kept, problem):

@@ -79,7 +79,7 @@ def test_quotes_escaped_by_a_backslash(tmp_path):
     assert read(Csv(paths=str(tmp_path), escape="\\")) == ['a "5 inch" pipe', "lamp"]
     with pytest.raises(DataError) as error:
         read(Csv(paths=str(tmp_path)))
-    assert r'where \ stands before a quote inside of quotes write `escape: "\\"`' in str(error.value)
+    assert r'where \ is before a quote inside of quotes write `escape: "\\"`' in str(error.value)
 
 
 def test_empty_fields_beyond_the_header_are_none(tmp_path):

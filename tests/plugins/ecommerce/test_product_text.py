@@ -212,7 +212,7 @@ PER_100_ML = {"price": "1.99", "referenceQuantity": {"value": "100", "unitCode":
         {"@type": "AggregateOffer", "lowPrice": "39,99", **EURO},
     ],
 )
-def test_the_price_of_an_offer_is_what_the_product_costs(offers):
+def test_the_price_of_an_offer_is_the_current_price(offers):
     assert price_of(offers) == ("39.99", "EUR")
 
 

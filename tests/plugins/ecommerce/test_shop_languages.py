@@ -172,11 +172,11 @@ def test_a_file_of_the_users_own(tmp_path):
     ("text", "message"),
     [
         ("name: [", "cannot be read: while parsing"),
-        ("name: A\nname: B", "cannot be read: the key 'name' is there twice"),
+        ("name: A\nname: B", "cannot be read: the key 'name' is repeated"),
         ("name: A\nwords: [a]", "words: Extra inputs are not permitted; keys are name, buy, bare_labels, labels, fields, "),
         ("buy: [a]", "name: Field required"),
         ("name: A\nbuy: a", "buy: Input should be a valid tuple"),
-        ("name: A\nbuy: [a, b, a]", "buy: 'a' is there twice; leave one"),
+        ("name: A\nbuy: [a, b, a]", "buy: 'a' is repeated; remove one of them"),
         ("name: A\nspam: ['*']", "spam.0: '*' has no letter, digit or sign to look for"),
         ("name: A\nfields: {brand: ['\u200b']}", "fields.brand.0: '\\u200b' has no letter, digit or sign to look for"),
         ("name: A\nbuy: [a, '']", "buy.1: String should have at least 1 character"),

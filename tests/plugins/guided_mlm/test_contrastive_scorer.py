@@ -121,7 +121,7 @@ def test_mistakes_are_named(tmp_path):
     assert str(refused.value) == "guided_mlm.contrastive: there is no source 'retial'; the sources are retail, web"
     with pytest.raises(rexplug.DataError) as refused:
         Contrastive(domain="retail", general="web").fit(corpus(tmp_path, retail=RETAIL, web=["..."]))
-    assert str(refused.value) == "guided_mlm.contrastive: 'retail' or 'web' holds no words to compare"
+    assert str(refused.value) == "guided_mlm.contrastive: 'retail' or 'web' has no words to compare"
     with pytest.raises(rexplug.DataError) as refused:
         Contrastive(domain="retail", general="web").score(tokenized("waterproof"))
     assert str(refused.value) == "guided_mlm.contrastive must be fitted before it scores"
