@@ -143,8 +143,8 @@ def split_of(key: str, *, dev: float = 0.1, test: float = 0.2) -> Literal["train
 class Scores:
     """The scores of single items that a metric is computed from, so that models can be compared on the same items.
 
-    The metric is the mean over seeds of sum(values) / sum(weights); or, with `targets`, of Spearman's correlation of values
-    and targets.
+    The metric is the mean over seeds of sum(values) / sum(weights), or of its exponential; or, with `targets`, of Spearman's
+    correlation of values and targets.
     """
 
     ids: Sequence[str]
@@ -157,3 +157,5 @@ class Scores:
     """`[items]`, the true degrees of similarity."""
     groups: Sequence[str] | None = field(default=None)
     """`[items]`; items of one group are resampled together."""
+    exponential: bool = False
+    """Whether the metric is the exponential of sum(values) / sum(weights), as a perplexity is of losses."""
