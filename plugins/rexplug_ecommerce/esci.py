@@ -23,6 +23,8 @@ from rexplug import (
 
 GAINS = {"E": 3, "S": 2, "C": 1, "I": 0}
 """Relevance grades of exact, substitute, complement and irrelevant."""
+_KDD_CUP = {GAINS["E"]: 100, GAINS["S"]: 10, GAINS["C"]: 1}
+"""Gains of the KDD Cup 2022 (arXiv 2206.06588): E 1, S 0.1, C 0.01, I 0; here times 100, since trec_eval counts in whole numbers."""
 DEGREES = {"E": 1.0, "S": 0.66, "C": 0.33, "I": 0.0}
 """Degrees of similarity of the same labels (bajajra/RexBERT `eval/train_st.py`)."""
 _KEYS = ("asin", "product_id", "id")
@@ -114,6 +116,9 @@ class EsciSearch(_OnEsci):
     """Search among the judged products with ESCI's queries, graded exact 3, substitute 2, complement 1, irrelevant 0.
 
     Products without a judgment for a query count as irrelevant; with `rerank` only the judged products of each query are ranked.
+    nDCG is measured with two kinds of gains: `ndcg_at_10` with the grades above, and with those of the KDD Cup 2022 (exact 1,
+    substitute 0.1, complement 0.01): `ndcg_kddcup` of all judged products, as in the Cup's Task 1, when it reranks, and
+    `ndcg_at_10_kddcup` when it searches.
     Encoders are first fine-tuned on the exact products of the train queries; metrics without fine-tuning are reported too.
     """
 
@@ -164,8 +169,9 @@ class EsciSearch(_OnEsci):
         ]
         name = f"Esci-{self.split}{'-rerank' if self.rerank else ''}"
         return RetrievalCollection(
-            name, corpus, queries, relevance, candidates=candidates if self.rerank else None, training=training
-        )
+            name, corpus, queries, relevance, candidates=candidates if self.rerank else None, training=training,
+            gains={"kddcup": _KDD_CUP},
+        )  # fmt: skip
 
     def test_texts(self) -> Mapping[str, str]:
         """The products, their first field (the title) alone, and the queries of the dev and test splits."""

@@ -31,6 +31,9 @@ class RetrievalCollection:
     """Query id -> the ids of the documents to rank; the whole corpus is ranked if None."""
     training: Sequence[tuple[str, str]] = ()
     """(query, relevant text) pairs to fine-tune on; none of their queries is among `queries`."""
+    gains: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    """Name -> grade -> gain, for nDCG with other gains than the grades: `ndcg_NAME` of the whole ranking of the candidates, or
+    `ndcg_at_10_NAME` of a ranking of the corpus. Whole numbers: only their ratios matter. Grades that are left out gain nothing."""
 
     def texts(self) -> dict[str, str]:
         """Id -> text of all documents and queries, for decontamination."""
@@ -143,8 +146,8 @@ def split_of(key: str, *, dev: float = 0.1, test: float = 0.2) -> Literal["train
 class Scores:
     """The scores of single items that a metric is computed from, so that models can be compared on the same items.
 
-    The metric is the mean over seeds of sum(values) / sum(weights), or of its exponential; or, with `targets`, of Spearman's
-    correlation of values and targets.
+    The metric is the mean over seeds of sum(values) / sum(weights); or, with `targets`, of Spearman's correlation of values
+    and targets.
     """
 
     ids: Sequence[str]
@@ -157,5 +160,3 @@ class Scores:
     """`[items]`, the true degrees of similarity."""
     groups: Sequence[str] | None = field(default=None)
     """`[items]`; items of one group are resampled together."""
-    exponential: bool = False
-    """Whether the metric is the exponential of sum(values) / sum(weights), as a perplexity is of losses."""

@@ -183,7 +183,6 @@ class _Units:
         targets: `[items]` of rank correlations; None otherwise.
         unit_of: `[items]`, the number of the unit that each item belongs to.
         num_units: how many units there are.
-        exponential: whether the metric is the exponential of the mean.
     """
 
     values: Floats
@@ -191,7 +190,6 @@ class _Units:
     targets: Floats | None
     unit_of: NDArray[np.int64]
     num_units: int
-    exponential: bool = False
 
     @classmethod
     def of(cls, scores: Scores) -> _Units:
@@ -202,9 +200,9 @@ class _Units:
         targets = None if scores.targets is None else np.asarray(scores.targets, np.float64)
         if scores.groups is None:
             unit_of = np.arange(values.shape[1])
-            return cls(values, weights, targets, unit_of, len(unit_of), scores.exponential)
+            return cls(values, weights, targets, unit_of, len(unit_of))
         names, unit_of = np.unique(np.asarray(scores.groups, object).astype(str), return_inverse=True)
-        return cls(values, weights, targets, unit_of.astype(np.int64), len(names), scores.exponential)
+        return cls(values, weights, targets, unit_of.astype(np.int64), len(names))
 
     @property
     def num_items(self) -> int:
@@ -244,7 +242,7 @@ class _Units:
         for run in runs:
             total = float((self.weights[run] * times).sum())
             ratios.append(float((self.values[run] * times).sum()) / total if total else 0.0)
-        return float(np.mean(np.exp(ratios) if self.exponential else ratios))
+        return float(np.mean(ratios))
 
     def ranked(self) -> _Units:
         """The same with the rank of each value among those of its run; rank correlations stay the same."""
@@ -273,7 +271,7 @@ class _Units:
                 for mine, others in ((self.values, other.values), (self.weights, other.weights))
             )
             ratios.append(np.divide(total, weight, out=np.zeros_like(total), where=weight > 1e-12))
-        return np.asarray(np.mean(np.exp(ratios) if self.exponential else ratios, 0), np.float64)
+        return np.asarray(np.mean(ratios, 0), np.float64)
 
 
 def _common_items(one: Scores, other: Scores) -> tuple[_Units, _Units]:
@@ -295,7 +293,6 @@ def _take(scores: Scores, items: Sequence[int]) -> Scores:
         None if scores.weights is None else [take(row) for row in scores.weights],
         None if scores.targets is None else take(scores.targets),
         None if scores.groups is None else [scores.groups[i] for i in items],
-        scores.exponential,
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import exp
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from rexplug.components import Document, Encoder, EvaluationContext, EvaluationResult, Scores
+from rexplug.components import Document, Encoder, EvaluationContext, EvaluationResult, Metric, Scores
 from rexplug.errors import DataError, NotApplicable
 from rexplug.evaluation.document_evaluator import DocumentEvaluator
 
@@ -32,8 +33,8 @@ class ValidationLoss(DocumentEvaluator):
     on the seed and the text alone, so that models with one tokenizer see the same ones. `loss_per_byte` divides by the bytes of
     the masked tokens.
 
-    `pseudo_perplexity` (Salazar et al., 2020, arXiv 1910.14659) is the exponential of the mean of -log P of each token when it is
-    masked. By default the later tokens of its word are masked with it (PLL-word-l2r: Kauf and Ivanova, 2023, arXiv 2305.10588):
+    `pseudo_loss` is the mean of -log P of each token when it is masked, in nats, and `pseudo_perplexity` its exponential (Salazar
+    et al., 2020, arXiv 1910.14659). By default the later tokens of its word are masked with it (PLL-word-l2r: Kauf and Ivanova, 2023, arXiv 2305.10588):
     words that a tokenizer splits would seem easy otherwise. `pseudo_bits_per_byte` is the same loss in bits per byte of
     text, on the same words for every tokenizer; compare models with different tokenizers by it.
     """
@@ -79,7 +80,11 @@ class ValidationLoss(DocumentEvaluator):
                 raise DataError(f"{self.label}: no document of '{source}' has text")
             for name, score in self._of_source(excerpts, context.encoder, unknown):
                 scores[f"{source}.{name}"] = score
-        metrics = {name: metric(score, context.seed) for name, score in scores.items()}
+        metrics = {}
+        for name, score in scores.items():
+            metrics[name] = metric(score, context.seed)
+            if name.endswith(".pseudo_loss"):
+                metrics[f"{name.removesuffix('loss')}perplexity"] = _exponential(metrics[name])
         notes = ["Lower is better. Losses by token compare models that share a tokenizer."]
         if self.pseudo_words != 0:
             masked_too = (
@@ -106,8 +111,14 @@ class ValidationLoss(DocumentEvaluator):
         chosen = _choose_words(excerpts, self.pseudo_words)
         totals = _sums(_word_targets(excerpts, chosen, encoder, self.word_pieces == "l2r"), encoder, unknown)
         if totals.losses:
-            yield "pseudo_perplexity", totals.by_token(exponential=True)
+            yield "pseudo_loss", totals.by_token()
             yield "pseudo_bits_per_byte", totals.by_byte(unit=_NATS_PER_BIT)
+
+
+def _exponential(of: Metric) -> Metric:
+    """The exponential of a metric and of its interval, whose ends are quantiles and so keep their order."""
+    low, high = (None if end is None else exp(end) for end in (of.low, of.high))
+    return replace(of, value=exp(of.value), low=low, high=high)
 
 
 @dataclass
@@ -183,10 +194,10 @@ class _Sums:
     tokens: Mapping[str, float]
     num_bytes: Mapping[str, float]
 
-    def by_token(self, *, exponential: bool = False) -> Scores:
-        """Mean loss of a token, or its exponential."""
+    def by_token(self) -> Scores:
+        """Mean loss of a token, in nats."""
         ids = list(self.losses)
-        return Scores(ids, [list(self.losses.values())], [[self.tokens[i] for i in ids]], exponential=exponential)
+        return Scores(ids, [list(self.losses.values())], [[self.tokens[i] for i in ids]])
 
     def by_byte(self, unit: float = 1.0) -> Scores:
         """Mean loss of a byte in units of this many nats."""

@@ -270,7 +270,7 @@ def _joined(scores: Sequence[Scores], what: str) -> Scores:
     if first.weights is not None:
         weights = [row for of_run in scores for row in of_run.weights or ()]
     values = [row for of_run in scores for row in of_run.values]
-    return replace(first, values=values, weights=weights)
+    return Scores(first.ids, values, weights, first.targets, first.groups)
 
 
 def _repeated(labels: Sequence[str]) -> str:

@@ -134,7 +134,7 @@ def test_the_share_of_masked_tokens_is_the_rate(Setting, Oracle, coarse):
     assert 5 * len("word1") <= result.metrics["web.pseudo_bits_per_byte"].num_items <= 5 * len("word10")
 
 
-def test_paired_differences_of_perplexity_are_tested_as_perplexities(Setting, Oracle, documents, coarse):
+def test_differences_of_models_are_tested_by_document(Setting, Oracle, documents, coarse):
     class Surer(Oracle):
         def token_log_probs(self, rows, positions, targets):
             return [0.5 * log_probs for log_probs in super().token_log_probs(rows, positions, targets)]
@@ -143,9 +143,9 @@ def test_paired_differences_of_perplexity_are_tested_as_perplexities(Setting, Or
         ValidationLoss(pseudo_words=None).evaluate(Setting(kind(coarse), {"web": documents})).scores
         for kind in (Oracle, Surer)
     )
-    difference = compare(other["web.pseudo_perplexity"], one["web.pseudo_perplexity"], 1)
-    assert difference.value == pytest.approx(2 - 4)
-    assert [difference.low, difference.high] == pytest.approx([-2, -2])
+    difference = compare(other["web.pseudo_loss"], one["web.pseudo_loss"], 1)
+    assert [difference.value, difference.low, difference.high] == pytest.approx([-math.log(2)] * 3)
+    assert difference.num_items == sum(one["web.pseudo_loss"].weights[0])
 
 
 @pytest.mark.parametrize(
