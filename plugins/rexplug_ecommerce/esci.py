@@ -24,7 +24,8 @@ from rexplug import (
 GAINS = {"E": 3, "S": 2, "C": 1, "I": 0}
 """Relevance grades of exact, substitute, complement and irrelevant."""
 _KDD_CUP = {GAINS["E"]: 100, GAINS["S"]: 10, GAINS["C"]: 1}
-"""Gains of the KDD Cup 2022 (arXiv 2206.06588): E 1, S 0.1, C 0.01, I 0; here times 100, since trec_eval counts in whole numbers."""
+"""Gains of the KDD Cup 2022 (arXiv 2206.06588) by grade: E 1, S 0.1, C 0.01, I 0; times 100, since trec_eval takes whole numbers.
+The paper's, not those of the dataset's `ranking/prepare_trec_eval_files.py`, which gives S 0.01 and C 0.1."""
 DEGREES = {"E": 1.0, "S": 0.66, "C": 0.33, "I": 0.0}
 """Degrees of similarity of the same labels (bajajra/RexBERT `eval/train_st.py`)."""
 _KEYS = ("asin", "product_id", "id")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import exp
 from itertools import islice
+from math import exp
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
@@ -34,9 +34,9 @@ class ValidationLoss(DocumentEvaluator):
     the masked tokens.
 
     `pseudo_loss` is the mean of -log P of each token when it is masked, in nats, and `pseudo_perplexity` its exponential (Salazar
-    et al., 2020, arXiv 1910.14659). By default the later tokens of its word are masked with it (PLL-word-l2r: Kauf and Ivanova, 2023, arXiv 2305.10588):
-    words that a tokenizer splits would seem easy otherwise. `pseudo_bits_per_byte` is the same loss in bits per byte of
-    text, on the same words for every tokenizer; compare models with different tokenizers by it.
+    et al., 2020, arXiv 1910.14659). By default the later tokens of its word are masked with it (PLL-word-l2r: Kauf and Ivanova,
+    2023, arXiv 2305.10588): words that a tokenizer splits would seem easy otherwise. `pseudo_bits_per_byte` is the same loss in
+    bits per byte of text, on the same words for every tokenizer; compare models with different tokenizers by it.
     """
 
     name: ClassVar[str] = "validation_loss"
