@@ -11,7 +11,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from rexplug import Shard
+from rexplug import Document, Shard
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.published_protocol import published_accuracy
 from rexplug.evaluation.statistics import value
@@ -22,13 +22,15 @@ SIZE = {
     "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 96,
     "max_position_embeddings": 160, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3,
 }  # fmt: skip
-SEEDS = range(8)
+SEEDS = range(12)
+"""About 150,000 chosen tokens in all: the standard error of a difference is 0.15 points."""
 STEPS = 150
 
 
 @pytest.fixture(scope="module")
 def pages():
-    return list(SamplePages(pages=520).documents(Shard(0, 1)))
+    pages = SamplePages(pages=640).documents(Shard(0, 1))
+    return [Document(page.id, page.text[:1200]) for page in pages]
 
 
 def tokenizer_of(texts, pieces):
@@ -93,7 +95,7 @@ def accuracy_by_hand(model, blocks, collate, seed):
 def test_top_k_accuracy_is_that_of_the_published_protocol(pages, tmp_path, family, pieces):
     import transformers
 
-    held_out, texts = pages[:120], [page.text for page in pages[120:]]
+    held_out, texts = pages[:240], [page.text for page in pages[240:]]
     tokenizer = tokenizer_of(texts, pieces)
     special = {"cls_token_id": 2, "sep_token_id": 3, "local_attention": 32} if family == "ModernBert" else {}
     torch.manual_seed(0)
