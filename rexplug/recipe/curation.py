@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from rexplug.components import Labeller, Quantity, Use
@@ -144,8 +144,8 @@ class Decontamination(Section):
 
 
 class Suites(Section):
-    """Suites whose texts are kept out of training text, as are those of the recipe's own evaluators. Under
-    `curation.decontaminate`; `suite` alone stands for the default options."""
+    """Suites whose texts are kept out of training text, as are those of the recipe's own evaluators; `decontaminate: suite` stands
+    for the default options."""
 
     suite: Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])] = ()
     """Plugins that ship a suite (`ecommerce`), and paths of YAML files with `evaluators:`. If left out, those of all plugins of
@@ -159,7 +159,7 @@ def _as_suites(value: Any) -> Any:
     """Suites written as `suite`, and an override of one of their options (`curation.decontaminate.data=DIR`)."""
     if value == "suite":
         return {}
-    if isinstance(value, str) and value not in ("evaluators", "none"):
+    if value not in ("evaluators", "none") and not isinstance(value, list | tuple | dict | Suites):
         raise PydanticCustomError(
             "decontaminate",
             "write 'evaluators', 'none', 'suite', a list of evaluators, or suites as {suite: NAME, data: DIR}",
@@ -177,6 +177,13 @@ def _as_suites(value: Any) -> Any:
     return value
 
 
+def _form(value: Any) -> str:
+    """Which of the forms of `decontaminate` a value has."""
+    if isinstance(value, dict | Suites):
+        return "[suites]"
+    return "[word]" if isinstance(value, str) else "[names]"
+
+
 class Curation(Section):
     """From documents to corpus."""
 
@@ -191,7 +198,10 @@ class Curation(Section):
     minhash: MinHash = MinHash()
     """Options of `deduplicate: minhash`."""
     decontaminate: Annotated[
-        Literal["evaluators", "none"] | Suites | tuple[str, ...],
+        Annotated[Literal["evaluators", "none"], Tag("[word]")]
+        | Annotated[Suites, Tag("[suites]")]
+        | Annotated[tuple[str, ...], Tag("[names]")],
+        Discriminator(_form),
         BeforeValidator(
             _as_suites, json_schema_input_type=Literal["evaluators", "none", "suite"] | Suites | tuple[str, ...]
         ),
