@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rexplug.evaluation.text_tokens import TextTokens
 
 _MAX_TOKENS = 1024
+"""Of a document of few words: strings without a word's end can have any number of tokens."""
+_TOKENS_PER_WORD = 4
 _ROWS = 4096
 """Rows that are in memory at once."""
 _NATS_PER_BIT = 0.6931471805599453
@@ -139,6 +141,7 @@ class _Excerpt:
         words: the word of each character, `[len(text)]`.
         chances: a random number for each character; a token is masked if that of its first one is low, `[len(text)]`.
         order: a random number for each word; the lowest are chosen for pseudo-perplexity, `[words]`.
+        max_tokens: it is cut at so many tokens, or where the model's input ends.
     """
 
     document_id: str
@@ -146,12 +149,13 @@ class _Excerpt:
     words: NDArray[np.int64]
     chances: NDArray[np.float64]
     order: NDArray[np.float64]
+    max_tokens: int
 
     def tokens(self, encoder: Encoder) -> TextTokens:
         """Its tokens."""
         from rexplug.evaluation.text_tokens import TextTokens
 
-        return TextTokens.of(self.text, self.words, encoder.tokenizer, min(encoder.max_tokens, _MAX_TOKENS))
+        return TextTokens.of(self.text, self.words, encoder.tokenizer, min(encoder.max_tokens, self.max_tokens))
 
 
 def _excerpts(documents: Sequence[Document], limit: int, context: EvaluationContext) -> list[_Excerpt]:
@@ -168,11 +172,9 @@ def _excerpts(documents: Sequence[Document], limit: int, context: EvaluationCont
         text = document.text[: spans[-1][1]]
         words = words_of_characters(text)
         generator = document_generator(context.seed, document.id)
-        excerpts.append(
-            _Excerpt(
-                document.id, text, words, generator.random(len(text)), generator.random(int(words.max(initial=-1)) + 1)
-            )
-        )
+        chances, order = generator.random(len(text)), generator.random(int(words.max(initial=-1)) + 1)
+        max_tokens = max(_MAX_TOKENS, _TOKENS_PER_WORD * limit)
+        excerpts.append(_Excerpt(document.id, text, words, chances, order, max_tokens))
     return excerpts
 
 
