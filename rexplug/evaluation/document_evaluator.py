@@ -113,7 +113,7 @@ class DocumentEvaluator(Evaluator):
             raise DataError(
                 f"{self.label}: there are no held-out documents; evaluate with the recipe of a run, or give it 'files' or 'texts'"
             )
-        selected = {
+        selected: dict[str, Sequence[Document]] = {
             name: [document for document in context.held_out[name] if self._in_part(document)][: self.documents]
             for name in self._names(context.held_out)
         }
