@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rexplug.errors import PluginError
@@ -34,12 +35,22 @@ def option_docs(component: type[Component]) -> Mapping[str, str]:
 
 
 def find_components(name: str) -> list[type[Component]]:
-    """The components of that name, or those of the plugin of that name.
+    """The components of that name, or those of the plugin of that name or in that file (`./legal.py`).
 
     Raises:
         PluginError: there is none; the message says what exists, or why the plugin did not load.
     """
     registry = installed_plugins()
+    if name.endswith(".py") or "/" in name:
+        from rexplug.plugins.discovery import add_plugin_file
+        from rexplug.plugins.files import PluginFile
+
+        file = PluginFile(Path(name).absolute())
+        try:
+            add_plugin_file(registry, file)
+        except PluginError as error:
+            raise PluginError(f"{name} did not load: {error}") from None
+        name = file.name
     named = [entry.component for entry in registry.entries.values() if name in (entry.component.name, entry.plugin)]
     if named:
         return named

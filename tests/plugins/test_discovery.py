@@ -167,7 +167,7 @@ def test_strict_makes_a_failure_fatal(monkeypatch):
     with pytest.raises(PluginError) as caught:
         load_plugins({"pharma": SimpleNamespace()}, installed=False)
     assert str(caught.value) == (
-        "plugin 'pharma' did not load: plugin 'pharma' implements no hook; "
+        "plugin 'pharma' did not load: plugin 'pharma' offers nothing; "
         "mark functions like rexplug_corpus_filters() with @rexplug.hookimpl"
     )
 
