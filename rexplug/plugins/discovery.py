@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from importlib.metadata import entry_points
 
@@ -64,7 +64,9 @@ def add_plugin_file(registry: Registry, file: PluginFile) -> None:
 def _require_other_name(registry: Registry, plugin: Plugin) -> None:
     taken = registry.plugins.get(plugin.name)
     if taken is not None:
-        places = [other.distribution or (str(other.file) if other.file else "this process") for other in (taken, plugin)]
+        places = [
+            other.distribution or (str(other.file) if other.file else "this process") for other in (taken, plugin)
+        ]
         raise PluginError(f"two plugins are called '{plugin.name}': one from {places[0]}, one from {places[1]}")
 
 
@@ -101,10 +103,7 @@ def _register(registry: Registry, plugin: Plugin, target: object) -> None:
         )
     trial = Registry(dict(registry.entries))
     offered = []
-    for hook, given, component in [
-        *_listed(plugin.name, listed),
-        *((hook, f"{hook}()", component) for hook in KINDS if hook in implemented for component in _returned(plugin.name, manager, hook)),
-    ]:
+    for hook, given, component in [*_listed(plugin.name, listed), *_returned(plugin.name, manager, implemented)]:
         trial.check(plugin.name, hook, component, given)
         trial.add(plugin.name, hook, component)
         offered.append((hook, component))
@@ -131,12 +130,15 @@ def _listed(plugin: str, listed: object) -> Iterator[tuple[str, str, type]]:
         yield hook, LIST, component
 
 
-def _returned(plugin: str, manager: pluggy.PluginManager, hook: str) -> Iterator[object]:
-    """What a plugin returns from a hook."""
-    for classes in getattr(manager.hook, hook)():
-        if not isinstance(classes, list | tuple):
-            raise PluginError(f"plugin '{plugin}', {hook}() returned {classes!r}; it returns a list of classes")
-        yield from classes
+def _returned(
+    plugin: str, manager: pluggy.PluginManager, implemented: Collection[str]
+) -> Iterator[tuple[str, str, type]]:
+    """The classes that a plugin returns from its hooks, each with the hook."""
+    for hook in (hook for hook in KINDS if hook in implemented):
+        for classes in getattr(manager.hook, hook)():
+            if not isinstance(classes, list | tuple):
+                raise PluginError(f"plugin '{plugin}', {hook}() returned {classes!r}; it returns a list of classes")
+            yield from ((hook, f"{hook}()", component) for component in classes)
 
 
 def _reason(plugin: str, target: object, error: pluggy.PluginValidationError) -> str:

@@ -25,6 +25,8 @@ from rexplug.plugins.fingerprint import files_hash
 
 _PREFIX = "rexplug_file_"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_paths: dict[str, str] = {}
+"""Name of an imported module -> where a file of that content was seen last."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class PluginFile:
         name = f"{_PREFIX}{self.name}_{files_hash(self.path)[:12]}"
         if name not in sys.modules:
             _execute(name, self.path)
+        _paths[name] = str(self.path)
         return sys.modules[name]
 
 
@@ -107,11 +110,7 @@ def _line(error: BaseException, path: Path) -> str:
 
 def loaded_files() -> dict[str, str]:
     """Name of the module -> path, of the plugin files that this process imported."""
-    return {
-        name: str(Path(file).parent if Path(file).name == "__init__.py" else file)
-        for name, module in list(sys.modules.items())
-        if name.startswith(_PREFIX) and "." not in name and (file := getattr(module, "__file__", None))
-    }
+    return dict(_paths)
 
 
 def unpickle(data: bytes, files: Mapping[str, str]) -> Any:

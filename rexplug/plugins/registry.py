@@ -150,4 +150,6 @@ class Registry:
 
     def versions(self) -> Mapping[str, str]:
         """Plugin -> version, for manifests and fingerprints."""
-        return {plugin.name: plugin.version or ("file" if plugin.file else "unknown") for plugin in self.plugins.values()}
+        return {
+            plugin.name: plugin.version or ("file" if plugin.file else "unknown") for plugin in self.plugins.values()
+        }

@@ -63,9 +63,7 @@ def load_suite(name: str, data: Path | None, registry: Registry) -> Suite:
 def _path(name: str, registry: Registry) -> Path:
     if name.endswith((".yaml", ".yml")):
         return Path(name)
-    shipped = {
-        plugin: folder / FILE for plugin, folder in registry.folders().items() if (folder / FILE).is_file()
-    }
+    shipped = {plugin: folder / FILE for plugin, folder in registry.folders().items() if (folder / FILE).is_file()}
     if name not in shipped:
         raise RecipeError(
             f"--suite {name}: no plugin of that name ships a suite; write the path of a YAML file or one "

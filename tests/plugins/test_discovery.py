@@ -168,7 +168,8 @@ def test_strict_makes_a_failure_fatal(monkeypatch):
         load_plugins({"pharma": SimpleNamespace()}, installed=False)
     assert str(caught.value) == (
         "plugin 'pharma' did not load: plugin 'pharma' offers nothing; "
-        "mark functions like rexplug_corpus_filters() with @rexplug.hookimpl"
+        "list its classes, COMPONENTS = [...], or return them from functions like rexplug_corpus_filters() that are marked with "
+        "@rexplug.hookimpl"
     )
 
 
