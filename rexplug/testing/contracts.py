@@ -5,15 +5,20 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import tempfile
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from rexplug.components import (
+    Candidate,
     Component,
     CorpusFilter,
     Document,
     DocumentSource,
+    Labeller,
+    LabellingContext,
     MaskingPolicy,
     MixingSchedule,
     SalienceScorer,
@@ -21,6 +26,7 @@ from rexplug.components import (
     TokenBatch,
     TokenizedDocument,
 )
+from rexplug.progress import Silent
 from rexplug.text.words import word_spans
 
 
@@ -93,6 +99,40 @@ def check_corpus_filter(
         assert component.judge_batch([document]) == [verdict], (
             f"{component.name} changes '{document.id}' otherwise in bulk"
         )
+
+
+def check_labeller(
+    labeller: Labeller,
+    *,
+    relevant: Iterable[Document] = (),
+    irrelevant: Iterable[Document] = (),
+    undecided: Iterable[Document] = (),
+) -> None:
+    """Check the labels of documents: as stated, one for each, the same for any order and after pickling.
+
+    Args:
+        labeller: the labeller.
+        relevant: documents that it labels True.
+        irrelevant: documents that it labels False.
+        undecided: documents that it labels None.
+
+    Raises:
+        AssertionError: a label is another.
+    """
+    _require_pickling(labeller)
+    again: Labeller = pickle.loads(pickle.dumps(labeller))
+    expected = [
+        (d, label) for label, documents in ((True, relevant), (False, irrelevant), (None, undecided)) for d in documents
+    ]
+    for order in (expected, expected[::-1]):
+        candidates = [Candidate("check", copy.deepcopy(document)) for document, _ in order]
+        with tempfile.TemporaryDirectory() as folder:
+            labels = again.label(candidates, LabellingContext(Path(folder), 0, Silent()))
+        assert isinstance(labels, list), f"{labeller.name} returned {type(labels).__name__}, not a list"
+        assert len(labels) == len(order), f"{labeller.name} returned {len(labels)} labels for {len(order)} documents"
+        for (document, label), given, candidate in zip(order, labels, candidates, strict=True):
+            assert given is label, f"{labeller.name} labels document '{document.id}' {given!r}, not {label}"
+            assert candidate.document == document, f"{labeller.name} changed document '{document.id}'"
 
 
 def check_mixing_schedule(schedule: MixingSchedule, *, sources: Iterable[str]) -> None:
