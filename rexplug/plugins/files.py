@@ -130,7 +130,7 @@ def unpickle(data: bytes, files: Mapping[str, str]) -> Any:
     try:
         return pickle.loads(data)
     except ModuleNotFoundError as error:
-        if error.name not in files:
+        if error.name is None or error.name not in files:
             raise
         raise PluginError(
             f"{files[error.name]} was changed or removed while a run was using it; start the command again"
