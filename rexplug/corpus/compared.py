@@ -10,7 +10,8 @@ from typing import Any
 from rexplug.components import Evaluator, FineTuning
 from rexplug.errors import DataError, RexplugError, one_line
 from rexplug.plugins.declarations import check_component, evaluator_label, why_no_test_texts
-from rexplug.plugins.discovery import load_plugins
+from rexplug.plugins.discovery import add_plugin_file, load_plugins
+from rexplug.plugins.files import PluginFile
 from rexplug.recipe import Recipe
 from rexplug.recipe.curation import Suites
 from rexplug.recipe.suite import load_suite, suites_in_use
@@ -69,6 +70,8 @@ def compared(recipe: Recipe) -> Compared:
 def _of_suites(suites: Suites, recipe: Recipe) -> Iterator[tuple[str, Evaluator]]:
     """Each evaluator of the suites after the suite's name."""
     registry = load_plugins()
+    for path in recipe.plugins:
+        add_plugin_file(registry, PluginFile(Path(path)))
     names = suites.suite or suites_in_use(recipe, registry)
     if not names:
         raise DataError(

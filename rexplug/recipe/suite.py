@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,13 +82,7 @@ def suites_in_use(recipe: Recipe, registry: Registry) -> list[str]:
 
 def _shipped(registry: Registry) -> dict[str, Path]:
     """Plugin -> its suite."""
-    shipped = {}
-    for entry in registry.entries.values():
-        package = entry.component.__module__.partition(".")[0]
-        file = files(package) / FILE
-        if package != "rexplug" and isinstance(file, Path) and file.is_file():
-            shipped[entry.plugin] = file
-    return shipped
+    return {plugin: folder / FILE for plugin, folder in registry.folders().items() if (folder / FILE).is_file()}
 
 
 def _path(name: str, registry: Registry, option: str) -> Path:
