@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,10 @@ def compared(recipe: Recipe) -> Compared:
         label: evaluator for evaluator in recipe.evaluators if (label := evaluator_label(evaluator)) not in left_out
     }
     without_data: list[str] = []
+    complete: set[str] = set()
     for suite, evaluator in _of_suites(suites, recipe) if suites else ():
         if any(text_options(evaluator) == text_options(own) for own in evaluators.values()):
+            complete.add(suite)
             continue
         name = f"{evaluator_label(evaluator)} (suite {suite})"
         try:
@@ -61,9 +63,10 @@ def compared(recipe: Recipe) -> Compared:
         if (why := why_no_test_texts(evaluator)) is not None:
             left_out[name] = why
         else:
+            complete.add(suite)
             evaluators[name] = evaluator
     if suites is not None:
-        _require_data(suites, evaluators, without_data, left_out)
+        _require_data(suites, complete, without_data, left_out)
     return Compared(evaluators, left_out, without_data)
 
 
@@ -86,19 +89,19 @@ def _of_suites(suites: Suites, recipe: Recipe) -> Iterator[tuple[str, Evaluator]
 
 
 def _require_data(
-    suites: Suites, evaluators: Mapping[str, Evaluator], without_data: Sequence[str], left_out: Mapping[str, str]
+    suites: Suites, complete: Collection[str], without_data: Sequence[str], left_out: Mapping[str, str]
 ) -> None:
-    """Check that of each suite some evaluator has its data.
+    """Check that every suite with missing data is among those of which an evaluator has its data (`complete`).
 
     Raises:
         DataError: of one none has.
     """
     for name in without_data:
-        suite = name.partition(" (suite ")[2]
-        if not any(other.endswith(f" (suite {suite}") for other in evaluators):
+        suite = name.partition(" (suite ")[2].removesuffix(")")
+        if suite not in complete:
             where = "" if suites.data is None else f" in {suites.data}"
             raise DataError(
-                f"{_PLACE}: no evaluator of the suite {suite.removesuffix(')')} has its data{where}; is `data` the right folder? "
+                f"{_PLACE}: no evaluator of the suite {suite} has its data{where}; is `data` the right folder? "
                 f"{name}: {left_out[name]}"
             )
 
