@@ -56,6 +56,10 @@ class Head:
         center, scale = _center_and_scale(features)
         return cls(center, scale, weight.to(center.device), torch.zeros(num_outputs, device=center.device))
 
+    def to(self, device: torch.device) -> Head:
+        """The same on a device."""
+        return Head(*(values.to(device) for values in (self.center, self.scale, self.weight, self.bias)))
+
     def trainable(self) -> Head:
         """A copy whose weights are parameters."""
         weight, bias = (nn.Parameter(values.detach().clone()) for values in (self.weight, self.bias))
@@ -213,17 +217,22 @@ class Tagger:
 
 
 def probe_tagger(
-    encoder: HuggingFaceEncoder, rows: Rows, tags: list[NDArray[np.int64]], num_tags: int, *, batch: int, seed: int
+    encoder: HuggingFaceEncoder,
+    fixed: Sequence[Tensor],
+    tags: list[NDArray[np.int64]],
+    num_tags: int,
+    *,
+    batch: int,
+    seed: int,
 ) -> FineTune[Tagger]:
-    """Train a linear head on the tokens' vectors alone; `tags[i]` `[tokens]` as in `tune_tagger`."""
-    fixed = encoder.token_vectors(rows)
-    head = Head.drawn(torch.cat(fixed), num_tags, seed).trainable()
+    """Train a linear head on fixed token vectors; `tags[i]` `[tokens]` are those of `fixed[i]` `[tokens, hidden]`."""
+    head = Head.drawn(torch.cat(list(fixed)), num_tags, seed).trainable()
 
     def loss(indices: list[int]) -> Tensor:
         return _tag_loss(head, torch.cat([fixed[i] for i in indices]), tags, indices)
 
     return FineTune(
-        Tagger(encoder, head), head.parameters, loss, len(rows), steps=_HEAD_STEPS, batch=batch,
+        Tagger(encoder, head), head.parameters, loss, len(fixed), steps=_HEAD_STEPS, batch=batch,
         learning_rate=_HEAD_LEARNING_RATE, seed=seed,
     )  # fmt: skip
 

@@ -45,38 +45,44 @@ class DevRanking:
 def train_and_dev(collection: RetrievalCollection, budget: FineTuning) -> tuple[list[Pair], DevRanking | None]:
     """The pairs to fine-tune on and the dev ranking; None if there are fewer than two queries for it.
 
-    Without dev pairs of the collection's own, a fifth of its training queries is taken, by a hash of their text. Queries are
-    taken until their relevant texts are as many as the budget's dev examples; other training texts fill up the texts to rank.
+    Without dev pairs of the collection's own, a fifth of its training queries is taken, by a hash of their text.
     """
     training, dev = list(collection.training), list(collection.dev)
     if not dev:
         queries = _by_hash(query for query, _ in training)
         held_out = set(queries[: len(queries) // 5])
-        dev = [pair for pair in training if pair[0] in held_out]
         if len(held_out) < _LEAST_QUERIES:
             return training, None
+        dev = [pair for pair in training if pair[0] in held_out]
         training = [pair for pair in training if pair[0] not in held_out]
+    ranking = ranking_of(dev, [text for _, text in training], budget.dev_examples)
+    return training, ranking if len(ranking.queries) >= _LEAST_QUERIES else None
+
+
+def ranking_of(pairs: Sequence[Pair], others: Sequence[str], limit: int) -> DevRanking:
+    """Queries of the pairs, and `limit` texts to rank for them: those of the pairs, and others as far as there is room.
+
+    Queries are taken in the order of a hash, as long as there is room for the texts that are relevant to them (two at least).
+    """
     relevant: dict[str, set[str]] = {}
-    for query, text in dev:
+    for query, text in pairs:
         relevant.setdefault(query, set()).add(text)
     documents: dict[str, int] = {}
-    chosen: list[str] = []
+    queries: list[str] = []
     for query in _by_hash(relevant):
-        if len(chosen) >= _LEAST_QUERIES and len(documents.keys() | relevant[query]) > budget.dev_examples:
+        if len(queries) >= _LEAST_QUERIES and len(documents.keys() | relevant[query]) > limit:
             break
-        chosen.append(query)
+        queries.append(query)
         for text in sorted(relevant[query]):
             documents.setdefault(text, len(documents))
-    if len(chosen) < _LEAST_QUERIES:
-        return training, None
-    for text in _by_hash(text for _, text in training):
-        if len(documents) >= budget.dev_examples:
+    for text in _by_hash(others):
+        if len(documents) >= limit:
             break
         documents.setdefault(text, len(documents))
-    matrix = np.zeros((len(chosen), len(documents)), bool)
-    for number, query in enumerate(chosen):
+    matrix = np.zeros((len(queries), len(documents)), bool)
+    for number, query in enumerate(queries):
         matrix[number, [documents[text] for text in relevant[query]]] = True
-    return training, DevRanking(chosen, list(documents), matrix)
+    return DevRanking(queries, list(documents), matrix)
 
 
 def _by_hash(texts: Iterable[str]) -> list[str]:

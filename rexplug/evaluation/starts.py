@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from rexplug.evaluation.embedding_modules import Transform
 
 StartName = Literal["raw", "centred", "whitened"]
-STARTS: tuple[StartName, ...] = ("raw", "centred", "whitened")
 SAMPLE = 500
 """Training texts of each side whose embeddings centring and whitening are fitted on, at most."""
 T = TypeVar("T")
@@ -26,7 +25,7 @@ class Start:
     Attributes:
         name: its name.
         transform: what is applied to each embedding; None for none.
-        score: the model's score on dev before any training; 0 if it was not measured.
+        score: the model's score before any training.
         note: which one it is and why, for the reader.
     """
 
@@ -40,6 +39,7 @@ def choose_start(
     option: StartName | Literal["auto"],
     sample: NDArray[np.float32],
     rate: Callable[[Transform | None], float],
+    where: str = "on dev",
 ) -> Start:
     """The start with the best score before any training; `option` unless that is `auto`.
 
@@ -49,16 +49,25 @@ def choose_start(
     Args:
         option: the option `start` of the fine-tune.
         sample: embeddings of training texts `[n, dimensions]` that centring and whitening are fitted on.
-        rate: score on dev of the embeddings with a transform; None for none.
+        rate: score of the embeddings with a transform; None for none.
+        where: what they are scored on, as the note says it.
     """
-    vectors = torch.from_numpy(sample)
-    names = STARTS if option == "auto" else (option,)
-    transforms = {name: _fitted(name, vectors) for name in names}
+    transforms = starts(sample)
+    if option != "auto":
+        transforms = {option: transforms[option]}
     scores = {name: rate(transform) for name, transform in transforms.items()}
     best = max(scores, key=scores.__getitem__)
     measured = ", ".join(f"{name} {score:.3f}" for name, score in scores.items())
-    chosen = "chosen on dev, before training" if option == "auto" else "as the option `start` says; on dev"
-    return Start(best, transforms[best], scores[best], f"Embeddings at the start: {best} ({chosen}: {measured}).")
+    chosen = "chosen" if option == "auto" else "as the option `start` says;"
+    return Start(
+        best, transforms[best], scores[best], f"Start of the fine-tune: {best} ({chosen} {where}: {measured})."
+    )
+
+
+def starts(sample: NDArray[np.float32]) -> dict[StartName, Transform | None]:
+    """Each start, fitted on the embeddings of training texts `[n, dimensions]`."""
+    vectors = torch.from_numpy(sample)
+    return {"raw": None, "centred": Transform.centring(vectors), "whitened": Transform.whitening(vectors)}
 
 
 def transformed(vectors: NDArray[np.float32], transform: Transform | None) -> NDArray[np.float32]:
@@ -71,9 +80,3 @@ def spread_sample(items: Sequence[T], limit: int = SAMPLE) -> list[T]:
     if len(items) <= limit:
         return list(items)
     return [items[index * len(items) // limit] for index in range(limit)]
-
-
-def _fitted(name: StartName, vectors: torch.Tensor) -> Transform | None:
-    if name == "raw":
-        return None
-    return Transform.centring(vectors) if name == "centred" else Transform.whitening(vectors)

@@ -9,7 +9,7 @@ model as it is counts as step 0 of each fine-tune, dev is measured several times
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -121,7 +121,7 @@ def fine_tune(
     begin: Callable[[float, int], FineTune[T]],
     use: Callable[[FineTune[T]], P],
     on_dev: Callable[[T], float] | None,
-    untuned: Callable[[], tuple[float, P]],
+    untuned: tuple[float, P],
     budget: FineTuning,
     seed: int,
 ) -> Outcome[P]:
@@ -141,7 +141,7 @@ def fine_tune(
     """
     if on_dev is None:
         return _without_dev(begin, use, budget, seed)
-    score, untuned_result = untuned()
+    score, untuned_result = untuned
     steps = checkpoints(budget)
     results: list[P] = []
     notes: list[str] = []
@@ -177,6 +177,16 @@ def fine_tune(
             f"With {not_helped} of {budget.seeds} seeds fine-tuning did not help on dev; the untuned encoder counts there."
         )
     return Outcome(results, notes, table)
+
+
+def by_mode(budget: FineTuning, results: Mapping[str, P]) -> dict[str, P]:
+    """Results by the name of their metrics, in which `*` takes the metric's place: `*` of the budget's first mode, and `mode.*`.
+
+    After a full fine-tune the probe's are always kept: they are those of the encoder before it.
+    """
+    first = budget.modes[0]
+    others = [mode for mode in results if mode != first and (mode in budget.modes or mode == "probe")]
+    return {"*": results[first], **{f"{mode}.*": results[mode] for mode in others}}
 
 
 def checkpoints(budget: FineTuning) -> list[int]:
