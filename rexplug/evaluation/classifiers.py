@@ -104,12 +104,18 @@ def class_scores(
     rows["dev+test"] = [*rows["dev"], *rows["test"]]
     sampled = sample_of(splits.dev, budget.dev_examples)
     dev_rows, sampled_labels = [rows["dev"][i] for i in sampled], [dev_labels[i] for i in sampled]
-    head = _pair_head(model, rows["train"], train_classes, len(classes)) if pairs else _head(fitted, center, scale)
+    head = (
+        _pair_head(model, rows["train"], train_classes, len(classes))
+        if pairs
+        else _head(fitted[int(__import__("os").environ.get("C6_HEAD", "0")) % 4], center, scale)
+    )
+    if __import__("os").environ.get("C6_HEAD") == "9":
+        head = None
 
     def begin(learning_rate: float, seed: int) -> FineTune[Classifier]:
         return tune_classifier(
             model, rows["train"], train_classes, len(classes), budget, learning_rate=learning_rate, seed=seed,
-            feature="mean" if pairs else "embedding", head=head.to(model.device),
+            feature="mean" if pairs else "embedding", head=head and head.to(model.device),
         )  # fmt: skip
 
     outcome = fine_tune(
@@ -200,12 +206,6 @@ def _regression(
         scores[:, fitted.classes_] = fitted.predict_log_proba(vectors[split])
         return scores
 
-    best: tuple[float, Any] | None = None
-    for penalty in _PENALTIES:
-        fitted = LogisticRegression(C=penalty, max_iter=300).fit(vectors["train"], classes)
-        reached = on_dev(predict(fitted, "dev"))
-        if best is None or reached > best[0]:
-            best = (reached, fitted)
-    assert best is not None
-    chosen = best[1]
-    return chosen, lambda split: predict(chosen, split)
+    fitted = [LogisticRegression(C=penalty, max_iter=300).fit(vectors["train"], classes) for penalty in _PENALTIES]
+    chosen = max(fitted, key=lambda regression: on_dev(predict(regression, "dev")))
+    return fitted, lambda split: predict(chosen, split)
