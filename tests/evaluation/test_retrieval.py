@@ -152,7 +152,7 @@ def test_search_and_reranking_of_the_same_texts_share_a_fine_tune(model_folder, 
     assert "chosen on dev" in search.notes[1], "two of twelve training queries"
     clones = Counted.clones
     assert clones >= 2, "one for each learning rate"
-    reranking = RetrievalCollection("rerank", **texts, candidates={word: words for word in words})
+    reranking = RetrievalCollection("rerank", **texts, candidates=dict.fromkeys(words, words))
     reranked = evaluate_retrieval(reranking, model, tmp_path, 3, tuning)
     assert Counted.clones == clones
     assert reranked.metrics["ndcg_at_10"].value == search.metrics["ndcg_at_10"].value
