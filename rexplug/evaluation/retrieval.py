@@ -11,21 +11,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rexplug.components import EvaluationResult, FineTuning, RetrievalCollection, Scores
 from rexplug.errors import DataError
+from rexplug.evaluation.embedding_modules import Transform
 from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.finetune import Rows, tune_ranking
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.model_usage import Role
 from rexplug.evaluation.mteb_runner import as_model, as_search, run_task, silenced_mteb, task_metadata, task_name
-from rexplug.evaluation.starts import transformed
+from rexplug.evaluation.ranking_choice import ranking_of, train_and_dev
+from rexplug.evaluation.starts import choose_start, spread_sample, transformed
 from rexplug.evaluation.statistics import metric
-from rexplug.evaluation.tuned_retrieval import Embedded, Vectors, embed, fine_tuned_embeddings
+from rexplug.evaluation.tuning import FineTune, Outcome, fine_tune
 from rexplug.recipe.evaluation import Similarity
 
 MAIN = "ndcg_at_10"
@@ -36,6 +40,9 @@ _NOTE = (
 )
 _MAX_TOKENS = 512
 """Longer texts are cut here where neither an evaluator nor a fine-tune sets a limit."""
+Vectors = NDArray[np.float32]
+Embedded = tuple[Vectors, Vectors]
+"""Embeddings of the documents and of the queries."""
 Ranking = Mapping[str, Mapping[str, float]]
 """Query id -> document id -> score."""
 
@@ -95,6 +102,9 @@ def evaluate_retrieval(
     limit = max_tokens or (tuning.max_tokens if tuning else _MAX_TOKENS)
     documents, queries = (list(dict.fromkeys(texts.values())) for texts in (collection.corpus, collection.queries))
 
+    def embed(encoder: HuggingFaceEncoder) -> Embedded:
+        return encoder.encode(documents, limit, role="document"), encoder.encode(queries, limit, role="query")
+
     def rank(embedded: Embedded, variant: str, similarity: Similarity = "cosine") -> Ranking:
         of_documents, of_queries = (
             dict(zip(texts, vectors, strict=True))
@@ -115,24 +125,21 @@ def evaluate_retrieval(
         )
         return _rank(collection, named, f"{model.revision}-{variant}", folder)
 
-    raw = embed(model, documents, queries, limit)
+    raw = embed(model)
     rankings: dict[str, list[Ranking]] = {"raw.": [rank(raw, "raw", model.usage.similarity)]}
     table: list[dict[str, Any]] = []
     if tuning is not None and collection.training:
-        tuned = fine_tuned_embeddings(collection, model, tuning, seed, documents, queries, limit)
+        tuner = _Tuner(collection, model, tuning)
         before = rankings["raw."][0]
-        if (start := tuned.start.transform) is not None:
-            before = rank((transformed(raw[0], start), transformed(raw[1], start)), f"untuned-{tuned.key}")
-        after = [
-            before if embedded is None else rank(embedded, f"tuned-{tuned.key}-{number}")
-            for number, embedded in enumerate(tuned.outcome.results)
-        ]
-        rankings = {"": after, _UNTUNED: [before], **rankings}
-        table = tuned.outcome.table
+        if (start := tuner.start.transform) is not None:
+            before = rank((transformed(raw[0], start), transformed(raw[1], start)), f"untuned-{tuner.key()}")
+        choice = tuner.run(lambda tune: rank(embed(tune.model), f"tuned-{tuner.key(tune)}"), before, seed)
+        rankings = {"": choice.results, _UNTUNED: [before], **rankings}
+        table = choice.table
         notes = [
             f"Fine-tuned before ranking: {tuning.steps} steps of {tuning.batch} pairs with in-batch negatives, "
-            f"{tuned.num_pairs:,} pairs; untuned, raw, centred and whitened are the encoder before that.",
-            tuned.start.note, *tuned.outcome.notes, *notes,
+            f"{len(tuner.training):,} pairs; untuned, raw, centred and whitened are the encoder before that.",
+            tuner.start.note, *choice.notes, *notes,
         ]  # fmt: skip
     else:
         rankings[""] = rankings.pop("raw.")
@@ -241,6 +248,62 @@ def _as_mteb(collection: RetrievalCollection) -> Any:
     return LocalRetrieval()
 
 
+class _Tuner:
+    """Fine-tunes a model on the training pairs of a collection.
+
+    Attributes:
+        training: the pairs that are trained on.
+        start: the embeddings that fine-tunes start from.
+    """
+
+    def __init__(self, collection: RetrievalCollection, model: HuggingFaceEncoder, budget: FineTuning) -> None:
+        self._model, self._budget = model, budget
+        self.training, dev = train_and_dev(collection, budget)
+        self._queries, self._documents = (self._rows([pair[side] for pair in self.training], side) for side in (0, 1))
+        self._has_dev = dev is not None
+        # Before any training the training pairs are as good as others.
+        self._dev = dev or ranking_of(self.training, (), budget.dev_examples)
+        self._dev_rows = self._rows(self._dev.queries, 0), self._rows(self._dev.documents, 1)
+        sample = model.embed_rows([*spread_sample(self._queries), *spread_sample(self._documents)])
+        before = self._embed_dev(model)
+
+        def rate(transform: Transform | None) -> float:
+            similarity = model.usage.similarity if transform is None else "cosine"
+            queries, documents = (transformed(side, transform) for side in before)
+            return self._dev.score(queries, documents, similarity)
+
+        self.start = choose_start(budget.start, sample, rate, "on dev" if dev else "on the training pairs")
+
+    def run(
+        self, use: Callable[[FineTune[HuggingFaceEncoder]], Ranking], before: Ranking, seed: int
+    ) -> Outcome[Ranking]:
+        """Fine-tune with every seed; `before` is the ranking of the model as it is."""
+        on_dev = self._on_dev if self._has_dev else None
+        return fine_tune(self._begin, use, on_dev, (self.start.score, before), self._budget, seed)
+
+    def key(self, tune: FineTune[HuggingFaceEncoder] | None = None) -> str:
+        """A name for the state of a fine-tune, or of the start."""
+        state = [] if tune is None else [tune.learning_rate, tune.seed, tune.step]
+        return _hash([self._budget.model_dump(), self.start.name, state, self.training])
+
+    def _begin(self, learning_rate: float, seed: int) -> FineTune[HuggingFaceEncoder]:
+        return tune_ranking(
+            self._model, self._queries, self._documents, self.training, self._budget, learning_rate=learning_rate,
+            seed=seed, transform=self.start.transform,
+        )  # fmt: skip
+
+    def _on_dev(self, encoder: HuggingFaceEncoder) -> float:
+        return self._dev.score(*self._embed_dev(encoder))
+
+    def _embed_dev(self, encoder: HuggingFaceEncoder) -> Embedded:
+        queries, documents = self._dev_rows
+        return encoder.embed_rows(queries), encoder.embed_rows(documents)
+
+    def _rows(self, texts: Sequence[str], side: int) -> Rows:
+        roles: tuple[Role, Role] = ("query", "document")
+        return self._model.tokenize(texts, self._budget.max_tokens, role=roles[side])
+
+
 def _centered(vectors: Vectors, corpus: Vectors) -> Vectors:
     return np.asarray(vectors - corpus.mean(0), np.float32)
 
@@ -251,3 +314,7 @@ def _whitened(vectors: Vectors, corpus: Vectors) -> Vectors:
     _, singular_values, directions = np.linalg.svd(corpus - center, full_matrices=False)
     kept = singular_values > singular_values[0] * 1e-4
     return np.asarray((vectors - center) @ (directions[kept].T / singular_values[kept]), np.float32)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
