@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rexplug.components import FineTuning
+from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.device_batches import to_device
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 
@@ -41,6 +42,7 @@ def train(
     batch: int,
     learning_rate: float,
     seed: int,
+    activity: Activity | None = None,
 ) -> None:
     """AdamW with gradients clipped at norm 1; linear warm-up over a tenth of the steps, then linear decay to 0.
 
@@ -52,20 +54,22 @@ def train(
         batch: examples in a step.
         learning_rate: its peak.
         seed: of the order of examples.
+        activity: counts the steps.
     """
-    # On a GPU one kernel for all weights; on a CPU torch's default.
-    fused = True if parameters[0].is_cuda else None
-    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01, fused=fused)
+    # One pass over all weights and moments: half the time of a step of few tokens is the optimizer's otherwise.
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01, fused=True)
     warmup = max(1, steps // 10)
-    for step, indices in enumerate(_batches(num_examples, batch, steps, seed)):
-        factor = min((step + 1) / warmup, (steps - step) / max(1, steps - warmup + 1))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate * factor
-        value = loss(indices)
-        optimizer.zero_grad()
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+    with (activity or Activity()).training(steps) as done:
+        for step, indices in enumerate(_batches(num_examples, batch, steps, seed)):
+            factor = min((step + 1) / warmup, (steps - step) / max(1, steps - warmup + 1))
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * factor
+            value = loss(indices)
+            optimizer.zero_grad()
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            done()
 
 
 def _batches(num_examples: int, batch: int, steps: int, seed: int) -> Iterator[list[int]]:
@@ -309,8 +313,9 @@ def _train_all(
         parameter for module in (tuned.module, *heads) for parameter in module.parameters() if parameter.requires_grad
     ]
     train(
-        parameters, loss, num_examples, steps=budget.steps, batch=budget.batch, learning_rate=learning_rate, seed=seed
-    )
+        parameters, loss, num_examples, steps=budget.steps, batch=budget.batch, learning_rate=learning_rate, seed=seed,
+        activity=tuned.activity,
+    )  # fmt: skip
 
 
 def _head(size: int, num_outputs: int, seed: int) -> nn.Linear:
