@@ -56,8 +56,9 @@ def train(
         seed: of the order of examples.
         activity: counts the steps.
     """
-    # One pass over all weights and moments: half the time of a step of few tokens is the optimizer's otherwise.
-    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01, fused=True)
+    # One pass over all weights and moments; half the time of a step of few tokens is the optimizer's otherwise.
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01, fused=fused)
     warmup = max(1, steps // 10)
     with (activity or Activity()).training(steps) as done:
         for step, indices in enumerate(_batches(num_examples, batch, steps, seed)):
