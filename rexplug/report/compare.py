@@ -14,7 +14,7 @@ from rexplug.components import Metric, Scores
 from rexplug.errors import DataError
 from rexplug.evaluation.statistics import ALPHA, Difference, compare, holm, metric
 from rexplug.io.atomic import write_json, write_text
-from rexplug.report.costs import Cost, budget_notes, cost_notes, cost_of
+from rexplug.report.costs import Cost, budget_notes, cost_notes, cost_of, mean_cost
 from rexplug.report.results import ModelResults
 from rexplug.report.templates import template
 
@@ -166,8 +166,7 @@ def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
             else:
                 metrics[key] = asdict(Metric(float(np.mean(values)), num_items=first["metrics"][key]["num_items"]))
             metrics[key] |= {"spread": float(np.std(values, ddof=1)), "num_seeds": len(values)}
-        costs = {"seconds": float(np.mean([result.get("seconds", 0.0) for result in of_runs]))}
-        results[name] = {**first, "metrics": metrics, **costs}
+        results[name] = {**first, "metrics": metrics, **mean_cost(of_runs)}
     return ModelResults(label, results, scores, len(runs))
 
 

@@ -60,6 +60,16 @@ def cost_of(model: ModelResults, evaluator: str) -> Cost | None:
     )
 
 
+def mean_cost(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The fields of several runs' results of an evaluator that `cost_of` reads, their mean."""
+    names = ("texts", "reading_seconds")
+    works = [result["work"] for result in results if "work" in result]
+    return {
+        "seconds": sum(float(result.get("seconds", 0.0)) for result in results) / len(results),
+        "work": {name: sum(work.get(name, 0) for work in works) / len(results) for name in names},
+    }
+
+
 def cost_notes(models: Sequence[ModelResults], costs: Mapping[str, Sequence[Cost | None]]) -> list[str]:
     """Where seconds and texts per second were measured, and which of them were stored earlier."""
     found: dict[str, dict[str, None]] = {}
