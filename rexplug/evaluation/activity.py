@@ -66,15 +66,20 @@ class Activity:
         yield batch
         self.reading_seconds += time.perf_counter() - started
 
-    @contextmanager
-    def training(self, num_steps: int) -> Iterator[Callable[[], None]]:
-        """While all weights are fine-tuned; the function is called after each step. The encoder counts the tokens."""
+    def begin_fine_tune(self) -> int:
+        """Count a fine-tune of all weights; returns its number."""
         self.fine_tunes += 1
-        number, done, started = self.fine_tunes, 0, time.perf_counter()
+        return self.fine_tunes
 
-        def step() -> None:
-            nonlocal done
-            done += 1
+    @contextmanager
+    def training(self, number: int) -> Iterator[Callable[[int, int], None]]:
+        """While a fine-tune runs; the function is called after each step with its number and that of all steps.
+
+        The encoder counts the tokens.
+        """
+        started = time.perf_counter()
+
+        def step(done: int, num_steps: int) -> None:
             self.steps += 1
             self._tell(f"fine-tune {number}, step {done:,} of {num_steps:,}")
 

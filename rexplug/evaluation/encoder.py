@@ -18,9 +18,9 @@ from torch import Tensor
 from rexplug.errors import NotApplicable
 from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, batches_of, similar_lengths
-from rexplug.evaluation.embedding_modules import EmbeddingModules, Whitening, add_weights
+from rexplug.evaluation.embedding_modules import EmbeddingModules, Transform, add_weights
 from rexplug.evaluation.exact_products import exact_products
-from rexplug.evaluation.kept_arrays import KeptArrays, rows_key
+from rexplug.evaluation.kept import Kept, rows_key
 from rexplug.evaluation.loading import best_tokens, load_weights, longest_input, num_segments
 from rexplug.evaluation.model_folder import (
     check_vocabulary,
@@ -87,9 +87,9 @@ class HuggingFaceEncoder:
         self.folder = model
         self.precision: EvaluationPrecision = precision
         self.notes: tuple[str, ...] = ()
-        self._whitening: Whitening | None = None
+        self._transform: Transform | None = None
         self.activity = Activity()
-        self.kept: KeptArrays | None = KeptArrays()
+        self.kept: Kept | None = Kept()
         options = options or ModelOptions()
         with translated_errors(model):
             content = inspect_folder(folder_of(model), tokenizer, weights=not random)
@@ -209,13 +209,11 @@ class HuggingFaceEncoder:
         other.kept = None
         return other
 
-    def whiten(self, rows: Sequence[NDArray[np.int64]]) -> None:
-        """Fit a whitening transform on the embeddings of `rows` and apply it to every embedding from now on.
-
-        Embeddings of a masked language model lie in a narrow cone, which a short fine-tune alone does not widen.
-        """
-        self.kept = None
-        self._whitening = Whitening.fit(torch.from_numpy(self.embed_rows(rows)), self.device)
+    def clone_with(self, transform: Transform | None) -> Self:
+        """An independent copy, with a transform that is applied to each of its embeddings from now on."""
+        other = self.clone()
+        other._transform = None if transform is None else transform.to(self.device)
+        return other
 
     def tokenize(
         self,
@@ -256,7 +254,7 @@ class HuggingFaceEncoder:
         """Embeddings `[n, dimensions]` of token ids; those of the same rows in an earlier call if the model keeps them."""
         if self.kept is None or not rows:
             return self._embed_rows(rows)
-        return self.kept.get(rows_key(rows), lambda: (self._embed_rows(rows),))[0]
+        return self.kept.get(rows_key(rows), lambda: self._embed_rows(rows), lambda kept: [kept]).copy()
 
     def _embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
         computed = self.compute(rows, lambda indices: self.pooled([rows[i] for i in indices]).float())
@@ -309,7 +307,7 @@ class HuggingFaceEncoder:
     def pooled(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
         """Embeddings `[n, dimensions]` of one batch; differentiable."""
         batch = TokenRows.on(self.device, rows)
-        return self._whitened(self._modules.embed(batch, rows, self._states(batch)))
+        return self._transformed(self._modules.embed(batch, rows, self._states(batch)))
 
     def _states(self, batch: TokenRows, *, chosen: bool = False) -> Tensor:
         """Last hidden states of all tokens `[T, hidden]`, or (`chosen`) of those at `batch.positions`, `[m, hidden]`."""
@@ -350,8 +348,8 @@ class HuggingFaceEncoder:
     def _autocast(self) -> AbstractContextManager[None]:
         return autocast_of(self.device, self.precision)
 
-    def _whitened(self, embeddings: Tensor) -> Tensor:
-        return embeddings if self._whitening is None else self._whitening(embeddings)
+    def _transformed(self, embeddings: Tensor) -> Tensor:
+        return embeddings if self._transform is None else self._transform(embeddings)
 
     def predict_masked(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1

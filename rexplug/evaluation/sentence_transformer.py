@@ -22,7 +22,7 @@ from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.device_batches import CPU_PADDED_TOKENS, batch_tokens
 from rexplug.evaluation.embedding_modules import add_weights
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.kept_arrays import KeptArrays
+from rexplug.evaluation.kept import Kept
 from rexplug.evaluation.loading import longest_input
 from rexplug.evaluation.model_folder import (
     ModelFolder,
@@ -64,8 +64,8 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         self.device = device
         self.notes = ()
         self.usage = content.usage.with_options(options)
-        self._whitening = None
-        self.activity, self.kept = Activity(), KeptArrays()
+        self._transform = None
+        self.activity, self.kept = Activity(), Kept()
         self._packed = self._reads_padding = False
         self._module = _load(content, device)
         first = self._module[0]
@@ -205,7 +205,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
                 parts.append(self._embed([sources[index].text for index in indices], role, prompt, limit))
                 order += indices
         together = torch.cat(parts)
-        return self._whitened(together if len(parts) == 1 else together[np.argsort(order)])
+        return self._transformed(together if len(parts) == 1 else together[np.argsort(order)])
 
     def token_vectors(self, rows: Sequence[NDArray[np.int64]]) -> list[Tensor]:
         """Last hidden states of each row, `[n_i, hidden]`; its embedding `[1, dimensions]` where there are none."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.finetune import train
+from rexplug.evaluation.tuning import FineTune
 from rexplug.evaluation.workload import Workload, weighted_tokens
 
 _TEXT = "a steel kettle with a wooden handle and two red cotton towels for a small kitchen"
@@ -54,7 +54,7 @@ def measure_speed(model: HuggingFaceEncoder, *, training: bool) -> Speed:
             return tuned.means([batch[i] for i in indices]).square().mean()
 
         started = time.perf_counter()
-        train(parameters, loss, num, steps=1, batch=num, learning_rate=0.0, seed=0)
+        FineTune(tuned, parameters, loss, num, steps=1, batch=num, learning_rate=0.0, seed=0).run()
         _wait(tuned.device)
         return time.perf_counter() - started
 

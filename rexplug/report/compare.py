@@ -15,7 +15,7 @@ from rexplug.errors import DataError
 from rexplug.evaluation.statistics import ALPHA, Difference, compare, holm, metric
 from rexplug.io.atomic import write_json, write_text
 from rexplug.report.costs import Cost, budget_notes, cost_notes, cost_of, mean_cost
-from rexplug.report.results import ModelResults
+from rexplug.report.results import ModelResults, headlines
 from rexplug.report.templates import template
 
 _SEED = 17
@@ -190,7 +190,7 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
     costs = {name: [cost_of(model, name) for model in models] for name in names}
     notes: list[str] = [*_number_formats(models), *budget_notes(models, costs)]
     for name in names:
-        mains = [model.results[name]["main"] for model in models if "main" in model.results.get(name, {})]
+        mains = [key for model in models for key in headlines(model.results.get(name, {}))]
         keys = list(dict.fromkeys(k for m in models for k in m.results.get(name, {}).get("metrics", {})))
         if not every_metric:
             keys = [key for key in keys if key in mains or key.endswith((".words", ".salient", ".plain"))]

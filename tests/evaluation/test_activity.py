@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 from transformers import BertConfig, BertForMaskedLM
 
 from rexplug.evaluation import EvaluationData, ModelSpec, evaluate
 from rexplug.evaluation.activity import Activity
+from rexplug.evaluation.embedding_modules import Transform
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.examples import Classification
 from rexplug.evaluation.geometry import EmbeddingGeometry
-from rexplug.evaluation.kept_arrays import KeptArrays, rows_key
+from rexplug.evaluation.kept import Kept, rows_key
 from rexplug.evaluation.text_rows import Row
 from rexplug.progress import Silent
 
@@ -44,8 +46,8 @@ def test_kept_embeddings_can_be_changed(encoder):
 
 def test_whitened_embeddings_are_not_those_before(encoder):
     raw = encoder.encode(TEXTS)
-    encoder.whiten(encoder.tokenize(TEXTS))
-    assert not np.allclose(encoder.encode(TEXTS), raw)
+    whitened = encoder.clone_with(Transform.whitening(torch.from_numpy(raw)))
+    assert not np.allclose(whitened.encode(TEXTS), raw)
 
 
 def test_what_happens_is_said(encoder):
@@ -54,14 +56,16 @@ def test_what_happens_is_said(encoder):
     with activity.reading(300) as batch:
         batch(200, 1000)
         batch(100, 400)
-    with activity.training(2) as step:
-        step()
-        step()
+    first, other = activity.begin_fine_tune(), activity.begin_fine_tune()
+    for number, done in ((first, 1), (other, 1), (first, 2)):
+        with activity.training(number) as step:
+            step(done, 2)
     assert said == [
-        "200 of 300 texts read", "300 of 300 texts read", "fine-tune 1, step 1 of 2", "fine-tune 1, step 2 of 2",
+        "200 of 300 texts read", "300 of 300 texts read", "fine-tune 1, step 1 of 2", "fine-tune 2, step 1 of 2",
+        "fine-tune 1, step 2 of 2",
     ]  # fmt: skip
     counts = activity.counts()
-    assert (counts["texts"], counts["tokens"], counts["fine_tunes"], counts["steps"]) == (300, 1400, 1, 2)
+    assert (counts["texts"], counts["tokens"], counts["fine_tunes"], counts["steps"]) == (300, 1400, 2, 3)
     activity.reset()
     assert not any(activity.counts().values())
 
@@ -71,11 +75,11 @@ def test_arrays_are_kept_within_a_size():
 
     def make(name):
         computed.append(name)
-        return (np.ones(250, np.float32),)  # 1,000 bytes
+        return np.ones(250, np.float32)  # 1,000 bytes
 
-    kept = KeptArrays(max_bytes=2500)
+    kept = Kept(max_bytes=2500)
     for name in ("a", "b", "a", "c", "a", "b"):
-        kept.get(name, lambda name=name: make(name))
+        kept.get(name, lambda name=name: make(name), lambda array: [array])
     assert computed == ["a", "b", "c", "b"], "b was not used for longest when c came"
 
 
@@ -126,8 +130,6 @@ def test_progress_is_shown_within_an_evaluator(model_folder, tmp_path, documents
 
 
 def test_rows_of_other_lengths_in_a_batch_change_nothing(tmp_path, coarse):
-    import torch
-
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(coarse), hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
