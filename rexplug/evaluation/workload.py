@@ -27,13 +27,15 @@ from rexplug.components import (
 )
 from rexplug.errors import NotApplicable
 from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.model_usage import Role
+from rexplug.evaluation.ranking_choice import ranking_of, train_and_dev
 from rexplug.evaluation.splits import first_text, limited_splits, second_text
+from rexplug.evaluation.starts import SAMPLE
 from rexplug.evaluation.statistics import resamples_of
+from rexplug.evaluation.tuning import checkpoints
 
 if TYPE_CHECKING:
     from rexplug.evaluation.harness import EvaluationData
-
-STATISTICS_TEXTS = 500
 
 
 @dataclass
@@ -112,15 +114,19 @@ class _CountingContext:
         self._read(documents, queries)
         if tuning is None or not collection.training:
             raise _Counted
+        training, dev = train_and_dev(collection, tuning)
+        roles: tuple[Role, Role] = ("query", "document")
         sides = [
-            _Rows.of(model, [pair[side] for pair in collection.training], tuning.max_tokens, role=role)
-            for side, role in enumerate(("query", "document"))
+            _Rows.of(model, [pair[side] for pair in training], tuning.max_tokens, role=role)
+            for side, role in enumerate(roles)
         ]
-        several = len(tuning.learning_rates) > 1
-        runs = tuning.seeds + (len(tuning.learning_rates) if several else 0)
-        self._train(tuning, runs, *sides)
-        for _ in range(tuning.seeds):
-            self._read(documents, queries)
+        chosen_on = dev or ranking_of(training, (), tuning.dev_examples)
+        on_dev = [
+            _Rows.of(model, texts, tuning.max_tokens, role=role)
+            for texts, role in zip((chosen_on.queries, chosen_on.documents), roles, strict=True)
+        ]
+        self._read(*on_dev, *(side.at_most(SAMPLE) for side in sides))
+        self._fine_tune(tuning, sides, on_dev if dev else [], [documents, queries])
         raise _Counted
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
@@ -132,8 +138,12 @@ class _CountingContext:
             ]
             for name, examples in splits.items()
         }
-        self._read(*rows["train"], *rows["dev"], *rows["test"])
-        self._full(tuning, rows["train"], rows["dev"], rows["test"])
+        dev = [side.at_most(int(tuning.dev_examples)) for side in rows["dev"]]
+        self._read(*dev, *rows["test"], *(side.at_most(SAMPLE) for side in rows["train"]))
+        if "probe" in tuning.modes:
+            self._read(*rows["train"])
+        if "full" in tuning.modes:
+            self._fine_tune(tuning, rows["train"], dev, rows["test"])
         raise _Counted
 
     def classification(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
@@ -147,13 +157,14 @@ class _CountingContext:
     def tagging(self, task: TaggingTask, tuning: FineTuning) -> EvaluationResult:
         splits = limited_splits(task, tuning)
         rows = {
-            name: [_Rows.of(self.model, [e.text for e in examples], tuning.max_tokens)]
+            name: _Rows.of(self.model, [e.text for e in examples], tuning.max_tokens)
             for name, examples in splits.items()
         }
-        if "probe" in tuning.modes:
-            for _ in range(tuning.seeds):
-                self._read(*rows["train"], *rows["test"])
-        self._full(tuning, rows["train"], rows["dev"], rows["test"])
+        self._read(rows["train"], *[rows["test"]] * tuning.seeds)
+        if "full" in tuning.modes:
+            dev = rows["dev"].at_most(int(tuning.dev_examples))
+            self._read(dev)
+            self._fine_tune(tuning, [rows["train"]], [dev], [rows["test"]])
         raise _Counted
 
     def _classify(self, task: ExampleTask, tuning: FineTuning, *, pairs: bool) -> None:
@@ -161,43 +172,33 @@ class _CountingContext:
         rows = {}
         for name, examples in splits.items():
             first, second = [first_text(e) for e in examples], [second_text(e) for e in examples]
-            rows[name] = [_Rows.of(self.model, first, tuning.max_tokens, second if pairs else None)]
-            if "probe" in tuning.modes:
-                self._read(
-                    *(
-                        _Rows.of(self.model, side, tuning.max_tokens)
-                        for side in ((first, second) if pairs else (first,))
-                    )
-                )
-        tested = [*rows["dev"], *rows["test"]] if pairs else rows["test"]
-        self._full(tuning, rows["train"], rows["dev"], tested)
-
-    def _full(self, tuning: FineTuning, train: Sequence[_Rows], dev: Sequence[_Rows], tested: Sequence[_Rows]) -> None:
-        """Fine-tunes of all weights: one for each rate with the first seed, and one for each other seed with the best rate."""
+            rows[name] = _Rows.of(self.model, first, tuning.max_tokens, second if pairs else None)
+            self._read(*(_Rows.of(self.model, side, tuning.max_tokens) for side in (first, second)[: 1 + pairs]))
         if "full" not in tuning.modes:
             return
-        rates = len(tuning.learning_rates)
-        self._train(tuning, rates + tuning.seeds - 1, *train)
-        for _ in range(rates if rates > 1 else 0):
-            self._read(*dev)
-        for _ in range(tuning.seeds):
-            self._read(*tested)
+        if pairs:
+            self._read(rows["train"].at_most(SAMPLE))
+        tested = [rows["dev"], rows["test"]] if pairs else [rows["test"]]
+        self._fine_tune(tuning, [rows["train"]], [rows["dev"].at_most(int(tuning.dev_examples))], tested)
+
+    def _fine_tune(
+        self, tuning: FineTuning, train: Sequence[_Rows], dev: Sequence[_Rows], tested: Sequence[_Rows]
+    ) -> None:
+        """Fine-tunes as `tuning.fine_tune` runs them, none of them stopped early; without dev nothing is chosen."""
+        stops = checkpoints(tuning)
+        dropped = len(tuning.learning_rates) - 1 if dev else 0
+        steps = tuning.seeds * tuning.steps + dropped * stops[0]
+        self.work.fine_tunes += tuning.seeds + dropped
+        self.work.steps += steps
+        for rows in train:
+            batch = min(tuning.batch, rows.count)
+            self.work.trained += steps * batch * rows.tokens / max(1, rows.count)
+        self._read(*[*dev] * (tuning.seeds * len(stops) + dropped), *[*tested] * tuning.seeds)
 
     def _read(self, *several: _Rows) -> None:
         for rows in several:
             self.work.texts += rows.count
             self.work.read += rows.tokens
-
-    def _train(self, tuning: FineTuning, runs: int, *sides: _Rows) -> None:
-        self.work.fine_tunes += runs
-        self.work.steps += runs * tuning.steps
-        for rows in sides:
-            if rows.count:
-                batch = min(tuning.batch, rows.count)
-                self.work.trained += runs * tuning.steps * batch * rows.tokens / rows.count
-                # Embeddings are whitened, or scaled, by some texts before each.
-                self.work.texts += runs * min(STATISTICS_TEXTS, rows.count)
-                self.work.read += runs * min(STATISTICS_TEXTS, rows.count) * rows.tokens / rows.count
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,10 @@ class _Rows:
     ) -> _Rows:
         rows = model.tokenize(texts, max_tokens, pairs, **options)
         return cls(len(rows), weighted_tokens(rows, model))
+
+    def at_most(self, count: int) -> _Rows:
+        """As many of the rows, of average length."""
+        return self if self.count <= count else _Rows(count, self.tokens * count / self.count)
 
 
 def weighted_tokens(rows: Sequence[NDArray[np.int64]], model: HuggingFaceEncoder) -> float:
