@@ -6,6 +6,7 @@ The evaluator is run with a context that counts and computes nothing. Its tasks 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ class Workload:
     fine_tunes: int = 0
     steps: int = 0
     trained: float = 0.0
+    shared: str = ""
+    """Evaluators with the same value share their fine-tunes and embeddings: only the first of them computes them."""
     seconds: float = 0.0
     """Time besides the network's: reading data, regressions, rankings, resamples."""
 
@@ -128,6 +131,8 @@ class _CountingContext:
         ]
         self._embed(*on_dev, *(side.at_most(SAMPLE) for side in sides))
         self._fine_tune(tuning, sides, on_dev if dev else [], [documents, queries], self._embed)
+        texts = [list(collection.corpus.values()), list(collection.queries.values()), training]
+        self.work.shared = hashlib.sha256(repr((tuning, limit, texts)).encode()).hexdigest()
         raise _Counted
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
