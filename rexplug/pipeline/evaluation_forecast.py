@@ -129,7 +129,7 @@ def _in_words(work: Workload | None, *, measured_before: bool) -> str:
     else:
         known = f"{work.texts:,} texts" + (f" as {work.shared}" if work.shared and not work.steps else "")
         if work.fine_tunes:
-            known += f", {work.fine_tunes} fine-tunes of {work.steps // work.fine_tunes:,} steps"
+            known += f", {work.fine_tunes} fine-tunes, {work.steps:,} steps in all"
     return f"{known}; measured here before" if measured_before else known
 
 
