@@ -344,6 +344,6 @@ def read_scores(folder: Path, label: str) -> dict[str, Scores]:
     if not path.exists():
         return {}
     try:
-        return {name: Scores(**fields) for name, fields in read_json(path)["scores"].items()}
-    except (TypeError, KeyError):
+        return {name: Scores.from_json(fields) for name, fields in read_json(path)["scores"].items()}
+    except (AttributeError, KeyError, TypeError):
         raise DataError(f"{path} holds no scores; remove it and evaluate again") from None
