@@ -31,10 +31,14 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         reasons |= {cell.reason: None for cell in row.cells if cell.reason}
     console.print(table)
     if comparison.num_tests:
-        signs = "+ and -: really" if comparison.seeds_varied else "(+) and (-): on these items"
+        signs = [
+            *(["+ and -: really"] if comparison.any_real else []),
+            *(["(+) and (-): on these items"] if comparison.any_not_varied else []),
+        ]
+        above = f"{', '.join(signs)} above or below the first model with the metric; " if signs else ""
+        seeds = "; seeds were not varied" if comparison.any_not_varied else ""
         console.print(
-            f"\n{signs} above or below the first model with the metric (paired, {comparison.num_tests} tests, Holm)"
-            f"{'' if comparison.seeds_varied else '; seeds were not varied'}; ~: may be chance; brackets: 95 % interval; "
+            f"\n{above}paired, {comparison.num_tests} tests, Holm{seeds}; ~: may be chance; brackets: 95 % interval; "
             "±: over fine-tunes or runs",
             style="dim", soft_wrap=True,
         )  # fmt: skip
@@ -49,19 +53,10 @@ def cell_text(cell: Cell) -> Text:
     if cell.metric is None:
         return Text("–", "dim")
     metric = cell.metric
-    sign = _sign(cell)
+    sign = "" if cell.difference is None else cell.difference.sign
     text = f"{metric.value:.3f} {sign}".rstrip()
     if metric.low is not None and metric.high is not None:
         text += f"\n[{metric.low:.2f}-{metric.high:.2f}]"
     if metric.spread is not None:
         text += f" ±{metric.spread:.2f}"
     return Text(text, {"+": "green", "-": "red"}.get(sign, ""))
-
-
-def _sign(cell: Cell) -> str:
-    """`+` or `-` for a real difference, in brackets where seeds were not varied, `~` for one that may be chance."""
-    difference = cell.difference
-    if difference is None or not difference.differs:
-        return "" if difference is None else "~"
-    sign = "+" if difference.value > 0 else "-"
-    return sign if difference.real else f"({sign})"

@@ -183,5 +183,8 @@ class Scores:
             TypeError: the content is something else.
         """
         parts = content.get("parts")
-        given = {**content, "parts": None if parts is None else {name: cls.from_json(part) for name, part in parts.items()}}
+        given = {
+            **content,
+            "parts": None if parts is None else {name: cls.from_json(part) for name, part in parts.items()},
+        }
         return cls(**given)

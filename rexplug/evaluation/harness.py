@@ -221,7 +221,9 @@ def evaluate(
             assert model is not None
             try:
                 with nullcontext() if model.precision is None else _exact_products():
-                    results[label] = _measure(evaluator, model, data, name, folder, keys[label], fresh)
+                    results[label] = _measure(
+                        evaluator, model, data, name, folder, keys[label], fresh, spec.trained_here
+                    )
             except RexplugError as error:
                 failed[label] = error
                 progress.update(number + 1)
@@ -259,7 +261,14 @@ def _main_metric(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _measure(
-    evaluator: Evaluator, model: Model, data: EvaluationData, name: str, folder: Path, key: str, fresh: bool
+    evaluator: Evaluator,
+    model: Model,
+    data: EvaluationData,
+    name: str,
+    folder: Path,
+    key: str,
+    fresh: bool,
+    trained_here: bool,
 ) -> dict[str, Any]:
     started = time.monotonic()
     # What mteb or a plugin keeps from one call to the next is of use only while the key is the same.
@@ -275,6 +284,7 @@ def _measure(
         "options": evaluator.dump(),
         "moment": name,
         "revision": model.revision,
+        "trained_here": trained_here,
         "key": key,
         "computed_by": computed_by(evaluator),
     }

@@ -35,9 +35,7 @@ def average_precision(values: Floats, targets: Floats) -> Floats:
     places = np.arange(1, labels.shape[1] + 1)
     precision = np.take_along_axis(labels.cumsum(1) / places, last_of_ties, 1)
     positives = labels.sum(1)
-    result: Floats = np.divide(
-        (labels * precision).sum(1), positives, out=np.zeros(len(labels)), where=positives > 0
-    )
+    result: Floats = np.divide((labels * precision).sum(1), positives, out=np.zeros(len(labels)), where=positives > 0)
     return result
 
 

@@ -136,7 +136,9 @@ class Recorder:
         return self._of_others(predicted, rows)
 
     def _of_others(self, predicted: Any, rows: Any) -> Scores:
-        raise NoItemScores(f"there are no scores of single items for '{self._main}' of a task of type {self.task.metadata.type}")
+        raise NoItemScores(
+            f"there are no scores of single items for '{self._main}' of a task of type {self.task.metadata.type}"
+        )
 
     def _query_scores(
         self, scores: Mapping[str, Mapping[str, float]], qrels: Any, results: Mapping[str, Mapping[str, float]]
@@ -150,15 +152,15 @@ class Recorder:
         if measure != "mrr":
             return {query: float(of_query[f"{_TREC_NAMES[measure]}_{depth}"]) for query, of_query in scores.items()}
         first = 1 if self.task.skip_first_result else 0
-        return {
-            query: _reciprocal_rank(results[query], qrels[query], first, depth) for query in scores
-        }
+        return {query: _reciprocal_rank(results[query], qrels[query], first, depth) for query in scores}
 
     def _of_degrees(self, predicted: Mapping[str, Any], rows: Any) -> Scores:
         keys = {"cosine_spearman": "cosine_scores", "spearman": "similarity_scores"}
         if self._main not in keys:
             return self._of_others(predicted, rows)
-        return Scores(_numbers(rows), [_rounded(predicted[keys[self._main]])], targets=[float(v) for v in rows["score"]])
+        return Scores(
+            _numbers(rows), [_rounded(predicted[keys[self._main]])], targets=[float(v) for v in rows["score"]]
+        )
 
     def _of_pairs(self, predicted: Mapping[str, Any], rows: Any) -> Scores:
         """By the similarity that mteb reports: the one with the best score."""
@@ -222,7 +224,10 @@ class Recorder:
         numbered = rows.add_column("place in the split", list(range(len(rows))))
         if task.max_eval_samples is not None and len(rows) > task.max_eval_samples:
             numbered = _multilabel_subsampling(
-                DatasetDict({"test": numbered}), seed=task.seed, label=task.label_column_name, n_samples=task.max_eval_samples
+                DatasetDict({"test": numbered}),
+                seed=task.seed,
+                label=task.label_column_name,
+                n_samples=task.max_eval_samples,
             )["test"]
         true = MultiLabelBinarizer().fit_transform(numbered[task.label_column_name])
         ids = [str(place) for place in numbered["place in the split"]]

@@ -83,7 +83,11 @@ def _unknown(name: str, names: Sequence[str]) -> str:
         name.lower(), lowered, n=1, cutoff=0.4
     )
     found = [f"'{lowered[key]}'" for key in close]
-    hint = f"; did you mean {' or '.join([', '.join(found[:-1]), found[-1]] if len(found) > 1 else found)}?" if found else ""
+    hint = (
+        f"; did you mean {' or '.join([', '.join(found[:-1]), found[-1]] if len(found) > 1 else found)}?"
+        if found
+        else ""
+    )
     return f"mteb has no task '{name}'{hint}"
 
 

@@ -53,7 +53,9 @@ class Mteb(Evaluator):
             )
         if self.folder is not None and (chosen := self.languages or self.subsets or self.splits):
             name = next(name for name in ("languages", "subsets", "splits") if getattr(self, name) == chosen)
-            raise PydanticCustomError("mteb", "'{name}' selects from mteb's own tasks; a 'folder' has none", {"name": name})
+            raise PydanticCustomError(
+                "mteb", "'{name}' selects from mteb's own tasks; a 'folder' has none", {"name": name}
+            )
         if repeated := [name for name in self.tasks if self.tasks.count(name) > 1]:
             raise PydanticCustomError("mteb", "the task '{name}' is named twice", {"name": repeated[0]})
         return self

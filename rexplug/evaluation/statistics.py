@@ -77,6 +77,15 @@ class Difference:
             return "may be chance"
         return "real" if self.real else NOT_VARIED
 
+    @property
+    def sign(self) -> str:
+        """The verdict as a sign: `+` or `-` for a real difference, in brackets where seeds were not varied, `~` for one that may be
+        chance."""
+        if not self.differs:
+            return "~"
+        sign = "+" if self.value > 0 else "-"
+        return sign if self.real else f"({sign})"
+
 
 def metric(scores: Scores, seed: int) -> Metric:
     """The metric of `scores` with its interval, its spread over fine-tunes and the number of items."""
