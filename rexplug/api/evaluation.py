@@ -202,8 +202,9 @@ def write_comparison(
 ) -> None:
     """Write a comparison as a self-contained page, as JSON, as CSV, or as a table in Markdown or LaTeX.
 
-    The CSV has a line per model and metric. The tables have a row per metric and a column per model; the best value of a row is bold
-    where the test confirms it: where it is really better than the first model's, or the first model is really better than all others.
+    The CSV has a line per model and metric. The tables have a row per metric and a column per model; the best value of a row is
+    bold where the test confirms it: where it is really better than the first model's, or the first model's is really better than
+    all others.
 
     Raises:
         DataError: one of the paths cannot be written.

@@ -1,8 +1,8 @@
 """Measures of predictions against targets, of many resamples at once.
 
-Each takes values `[n, items]` and the targets `[items]` and returns `[n]`. The definitions are those of scipy and scikit-learn, which
-mteb uses; they are written again for many rows because resampling asks for thousands: `scipy.stats.spearmanr` computes a p-value with
-each correlation (two times as long for 4,000 items, forty times for 60), and scikit-learn takes one row at a time.
+Each takes values `[n, items]` and the targets `[items]` and returns `[n]`. The definitions are those of scipy and scikit-learn,
+which mteb uses; they are written again for many rows because resampling asks for thousands: `scipy.stats.spearmanr` computes a
+p-value with each correlation (two times as long for 4,000 items, forty times for 60), and scikit-learn takes one row at a time.
 """
 
 from __future__ import annotations

@@ -183,34 +183,18 @@ class Recorder:
     def _of_classes(self, predicted: Sequence[Sequence[Any]], rows: Any) -> Scores:
         """One row per experiment of mteb, each with other training texts."""
         task = self.task
-        labels = list(rows[task.label_column_name])
-        if self._main not in ("accuracy", "f1"):
+        true = list(rows[task.label_column_name])
+        if self._main not in ("accuracy", "f1") or task.is_cross_validation:
             return self._of_others(predicted, rows)
-        if not task.is_cross_validation:
-            return self._of_predictions(_numbers(rows), predicted, labels, labels)
-        from sklearn.model_selection import KFold
-
-        folds = KFold(n_splits=task.n_splits, shuffle=True, random_state=task.seed).split(range(len(labels)))
-        return Scores(
-            parts={
-                f"fold {number}": self._of_predictions(
-                    [str(place) for place in places], [of_fold], [labels[place] for place in places], labels
-                )
-                for number, ((_, places), of_fold) in enumerate(zip(folds, predicted, strict=True), 1)
-            }
-        )
-
-    def _of_predictions(
-        self, ids: Sequence[str], predicted: Sequence[Sequence[Any]], true: Sequence[Any], labels: Sequence[Any]
-    ) -> Scores:
         if self._main == "accuracy":
             right = [[float(a == b) for a, b in zip(row, true, strict=True)] for row in predicted]
-            return Scores(ids, right)
-        # A class that is never right has no number in the data: classes are numbered by their names, of all models alike.
-        others = sorted({label for row in predicted for label in row} - set(labels), key=str)
-        number_of = {label: number for number, label in enumerate([*sorted(set(labels), key=str), *others])}
-        classes = [[float(number_of[label]) for label in row] for row in predicted]
-        return Scores(ids, classes, targets=[float(number_of[label]) for label in true], measure="macro_f1")
+            return Scores(_numbers(rows), right)
+        # Classes are numbered by their names, so that they have the same numbers for all models.
+        others = {label for row in predicted for label in row} - set(true)
+        names = [*sorted(set(true), key=str), *sorted(others, key=str)]
+        number_of = {label: float(number) for number, label in enumerate(names)}
+        classes = [[number_of[label] for label in row] for row in predicted]
+        return Scores(_numbers(rows), classes, targets=[number_of[label] for label in true], measure="macro_f1")
 
     def _of_label_sets(self, predicted: Sequence[Sequence[Sequence[int]]], rows: Any) -> Scores:
         """Whether all labels of a text are right, in each experiment."""

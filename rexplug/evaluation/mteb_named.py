@@ -125,7 +125,7 @@ def texts_of(tasks: Sequence[Any]) -> dict[str, str]:
         DataError: the data of a task cannot be loaded.
     """
     texts: dict[str, str] = {}
-    for task in [part for task in tasks for part in _tasks_of(task)]:
+    for task in [part for named in tasks for part in _tasks_of(named)]:
         name = task.metadata.name
         try:
             with silenced_mteb():

@@ -33,6 +33,7 @@ class Sample:
 
     @classmethod
     def of(cls, scores: Scores) -> Sample:
+        """The scores as a sample."""
         if scores.parts is None:
             return cls([(1.0, Units.of(scores))])
         share = 1.0 / len(scores.parts)
@@ -127,6 +128,7 @@ class Units:
 
     @classmethod
     def of(cls, scores: Scores) -> Units:
+        """The scores of items, without parts."""
         values = np.atleast_2d(np.asarray(scores.values, np.float64))
         weights = (
             np.ones_like(values) if scores.weights is None else np.atleast_2d(np.asarray(scores.weights, np.float64))
@@ -183,8 +185,8 @@ class Units:
     def permuted(self, other: Units, generator: np.random.Generator, number: int) -> Floats:
         """Differences after swapping the two models' scores, unit by unit.
 
-        The ranks are swapped where only the order counts. Clusters of two models cannot be swapped, since they have no names in common:
-        in place of a permutation the bootstrap's differences are taken, less the difference itself.
+        The ranks are swapped where only the order counts. Clusters of two models cannot be swapped, since they have no names in
+        common: in place of permutations the bootstrap's differences are taken, less the difference itself.
         """
         if self.measure == "v_measure":
             of_one, of_other = Sample([(1.0, self)]), Sample([(1.0, other)])
