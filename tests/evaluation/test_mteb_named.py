@@ -165,7 +165,7 @@ def test_pairs_are_ranked_by_the_similarity_that_mteb_reports(dataset, run, of_m
         "labels": [int(row["score"] > 2) for row in rows],
     }
     dataset(
-        "SprintDuplicateQuestions", {"default": {"test": [{k if k == "labels" else k: v for k, v in one_row.items()}]}}
+        "SprintDuplicateQuestions", {"default": {"test": [one_row]}}
     )
     result = run(Mteb(tasks=("SprintDuplicateQuestions",)), model_folder)
     found = result["metrics"]["SprintDuplicateQuestions"]
