@@ -164,9 +164,7 @@ def test_pairs_are_ranked_by_the_similarity_that_mteb_reports(dataset, run, of_m
         **{side: [row[f"sentence{n}"] for row in rows] for n, side in ((1, "sentence1"), (2, "sentence2"))},
         "labels": [int(row["score"] > 2) for row in rows],
     }
-    dataset(
-        "SprintDuplicateQuestions", {"default": {"test": [one_row]}}
-    )
+    dataset("SprintDuplicateQuestions", {"default": {"test": [one_row]}})
     result = run(Mteb(tasks=("SprintDuplicateQuestions",)), model_folder)
     found = result["metrics"]["SprintDuplicateQuestions"]
     assert found["num_items"] == 60

@@ -71,7 +71,9 @@ def test_runs_without_labels_stay_models_of_their_own(runs):
 def test_the_folder_of_a_variant_stands_for_its_seeds(tmp_path, low):
     for number in (17, 18, 19):
         for name, shift in (("masking=random", 0.0), ("masking=guided", 0.1)):
-            write_run(tmp_path / name / f"seed-{number}", low + shift + 0.001 * number, number, moments=("pretrain", "anneal"))
+            write_run(
+                tmp_path / name / f"seed-{number}", low + shift + 0.001 * number, number, moments=("pretrain", "anneal")
+            )
     first, second = find_models([str(tmp_path / "masking=random"), f"mine={tmp_path}/masking=guided@pretrain"])
     assert (first.label, first.training_runs, first.results["toy.search"]["moment"]) == ("masking=random", 3, "anneal")
     assert (second.label, second.training_runs, second.results["toy.search"]["moment"]) == ("mine", 3, "pretrain")
@@ -91,7 +93,10 @@ def test_several_seeds_against_a_model_without_seeds_can_be_real(runs, low):
         "not about how they were trained."
     )
     assert verdicts(str(runs / "out" / "bm25"), *of_b) == (["real"], [note.format("bm25")])
-    assert verdicts(str(runs / "out" / "bm25"), str(runs / "out" / "minilm")) == (["real"], [note.format("bm25, minilm")])
+    assert verdicts(str(runs / "out" / "bm25"), str(runs / "out" / "minilm")) == (
+        ["real"],
+        [note.format("bm25, minilm")],
+    )
     one_seed = ["differs on these items; seeds were not varied"]
     assert verdicts(str(runs / "out" / "bm25"), of_b[0]) == (one_seed, [])
     assert verdicts(f"a={runs}/a-0", *of_b) == (one_seed, [])
@@ -138,6 +143,9 @@ def test_the_command_pools_and_writes_tables(runs):
     done = CliRunner().invoke(cli, ["compare", *arguments, *options])
     assert done.exit_code == 0, done.output
     assert "b is above a by +0.100" in done.output
-    assert "+ and -: really above or below the first model with the metric; paired, 1 tests, Holm; ~: may be" in done.output
+    assert (
+        "+ and -: really above or below the first model with the metric; paired, 1 tests, Holm; ~: may be"
+        in done.output
+    )
     assert "seeds were not varied" not in done.output
     assert all(path.stat().st_size for path in files.values())

@@ -53,7 +53,12 @@ def test_csv_has_a_line_per_model_and_metric(comparison):
     }  # fmt: skip
     tested = rows[1]
     assert (tested["model"], tested["spread"], tested["runs"], tested["seconds"]) == ("my_run|a", "0.012", "3", "")
-    assert (tested["compared_with"], tested["difference"], tested["p"], tested["verdict"]) == ("bm25", "0.1", "0.0001", "real")
+    assert (tested["compared_with"], tested["difference"], tested["p"], tested["verdict"]) == (
+        "bm25",
+        "0.1",
+        "0.0001",
+        "real",
+    )
     assert rows[2]["verdict"] == "may be chance"
     assert rows[4]["verdict"] == "differs on these items; seeds were not varied"
     assert (rows[5]["value"], rows[5]["reason"]) == ("", "it cannot")
@@ -71,7 +76,9 @@ def test_markdown_is_a_github_table_with_bold_only_where_the_test_confirms(compa
     columns = {len(re.findall(r"(?<!\\)\|", line)) for line in lines[:5]}
     assert columns == {5}
     assert lines[5] == ""
-    assert lines[6].startswith("- Paired permutation tests on the same items, 4 corrected together (Holm). + and -: really above")
+    assert lines[6].startswith(
+        "- Paired permutation tests on the same items, 4 corrected together (Holm). + and -: really above"
+    )
     assert r"A note with \_signs\_ & 5 %." in lines[7]
 
 
@@ -132,7 +139,10 @@ def test_latex_parses_and_is_bold_only_where_the_test_confirms(comparison):
     text = as_latex(comparison)
     check_latex(text)
     assert text.count(r"\textbf{") == 2
-    assert r"\quad ndcg\_at\_10 & 0.500 & \textbf{0.600}\textsuperscript{+} & 0.520\textsuperscript{\textasciitilde{}} \\" in text
+    assert (
+        r"\quad ndcg\_at\_10 & 0.500 & \textbf{0.600}\textsuperscript{+} & 0.520\textsuperscript{\textasciitilde{}} \\"
+        in text
+    )
     assert r" & {\footnotesize [0.450, 0.550]} & {\footnotesize [0.550, 0.650] $\pm$0.012} &  \\" in text
     assert r"metric & bm25 & my\_run\textbar{}a & b \& 50\% \\" in text
     assert r"\multicolumn{4}{l}{\textit{validation\_loss}} \\" in text
@@ -150,7 +160,9 @@ def test_everything_that_means_something_to_latex_is_escaped():
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_latex_compiles(comparison, tmp_path):
-    text = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + as_latex(comparison) + "\\end{document}\n"
+    text = (
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + as_latex(comparison) + "\\end{document}\n"
+    )
     (tmp_path / "t.tex").write_text(text)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
