@@ -19,6 +19,8 @@ from rexplug.run_directory import read_json
 
 MEAN = "mean"
 """The metric of several tasks: the mean of their main scores, as in mteb's tables."""
+_DONE = "done"
+"""The folder of tasks that are measured, while others are not."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,7 @@ def evaluate_named(tasks: Sequence[Any], model: Any, context: EvaluationContext)
         notes += together.notes(MEAN)
         if together.scores is not None:
             scores[MEAN] = together.scores
+    remove(context.folder / _DONE)
     tables = {"Subsets": rows} if len(rows) > len(tasks) else {}
     return EvaluationResult(metrics, main=main, tables=tables, notes=notes, scores=scores)
 
@@ -208,11 +211,6 @@ def measure_task(task: Any, model: Any, context: EvaluationContext) -> Measured:
         DataError: the data cannot be loaded, or mteb could not run the task.
     """
     name = task.metadata.name
-    stored = context.folder / "items" / f"{name}.json"
-    if stored.exists():
-        content = read_json(stored)
-        scores = None if content["scores"] is None else Scores.from_json(content["scores"])
-        return Measured(**{**content, "scores": scores})
     try:
         with silenced_mteb():
             task.load_data()
@@ -233,19 +231,24 @@ def measure_task(task: Any, model: Any, context: EvaluationContext) -> Measured:
         for split, of_split in result.scores.items()
         for of_subset in of_split
     ]
-    measured = Measured(float(np.mean([row["main score"] for row in rows])), scores, reason, rows)
-    # What is not done when a run is stopped is done by the next one; predictions are in the scores.
-    write_json(stored, {**vars(measured), "scores": None if scores is None else asdict(scores)})
-    remove(recorder.folder)
+    remove(recorder.folder)  # what is needed of the predictions is in the scores
     task.unload_data()
-    return measured
+    return Measured(float(np.mean([row["main score"] for row in rows])), scores, reason, rows)
 
 
 def _measure_named(task: Any, model: Any, context: EvaluationContext) -> Measured:
-    if not task.is_aggregate:
-        return measure_task(task, model, context)
-    names = [inner.metadata.name for inner in task.tasks]
-    return _mean_of([_measure_named(inner, model, context) for inner in task.tasks], names)
+    """The main score of a task; what an evaluation that was stopped has measured is not measured again."""
+    if task.is_aggregate:
+        names = [inner.metadata.name for inner in task.tasks]
+        return _mean_of([_measure_named(inner, model, context) for inner in task.tasks], names)
+    stored = context.folder / _DONE / f"{task.metadata.name}.json"
+    if stored.exists():
+        content = read_json(stored)
+        scores = None if content["scores"] is None else Scores.from_json(content["scores"])
+        return Measured(**{**content, "scores": scores})
+    measured = measure_task(task, model, context)
+    write_json(stored, {**vars(measured), "scores": None if measured.scores is None else asdict(measured.scores)})
+    return measured
 
 
 def _mean_of(measured: Sequence[Measured], names: Sequence[str]) -> Measured:
