@@ -177,31 +177,17 @@ def evaluate_named(tasks: Sequence[Any], model: Any, context: EvaluationContext)
     Raises:
         DataError: the data of a task cannot be loaded, or mteb could not run it.
     """
-    metrics: dict[str, Metric] = {}
-    scores: dict[str, Scores] = {}
-    notes = ["Embeddings are not fine-tuned."]
-    rows: list[Mapping[str, Any]] = []
-    for task in tasks:
-        name = task.metadata.name
-        measured = _measure_named(task, model, context)
-        metrics[name] = measured.metric(context.seed)
-        notes += measured.notes(name)
-        rows += measured.rows
-        if measured.scores is not None:
-            scores[name] = measured.scores
-    main = next(iter(metrics))
+    names = [task.metadata.name for task in tasks]
+    measured = {name: _measure_named(task, model, context) for name, task in zip(names, tasks, strict=True)}
+    rows = [row for one in measured.values() for row in one.rows]
     if len(tasks) > 1:
-        together: Measured = _mean_of(
-            [Measured(metrics[name].value, scores.get(name), f"{name} has none", ()) for name in metrics], list(metrics)
-        )
-        main = MEAN
-        metrics = {MEAN: together.metric(context.seed), **metrics}
-        notes += together.notes(MEAN)
-        if together.scores is not None:
-            scores[MEAN] = together.scores
+        measured = {MEAN: _mean_of(list(measured.values()), names), **measured}
+    metrics = {name: one.metric(context.seed) for name, one in measured.items()}
+    scores = {name: one.scores for name, one in measured.items() if one.scores is not None}
+    notes = ["Embeddings are not fine-tuned.", *(note for name, one in measured.items() for note in one.notes(name))]
     remove(context.folder / _DONE)
     tables = {"Subsets": rows} if len(rows) > len(tasks) else {}
-    return EvaluationResult(metrics, main=main, tables=tables, notes=notes, scores=scores)
+    return EvaluationResult(metrics, main=next(iter(metrics)), tables=tables, notes=notes, scores=scores)
 
 
 def measure_task(task: Any, model: Any, context: EvaluationContext) -> Measured:
@@ -258,6 +244,6 @@ def _mean_of(measured: Sequence[Measured], names: Sequence[str]) -> Measured:
     parts: dict[str, Scores] = {}
     for name, one in zip(names, measured, strict=True):
         if one.scores is None:
-            return Measured(main_score, None, one.reason, rows)
+            return Measured(main_score, None, f"{name} has none", rows)
         parts[name] = one.scores
     return Measured(main_score, Scores(parts=parts), "", rows)

@@ -1,6 +1,7 @@
 """mteb's own tasks by name, on data of a local folder that has the layout of the task's data on the hub."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -202,6 +203,17 @@ def test_several_tasks_and_their_mean(dataset, run, model_folder, tmp_path):
     other = run(Mteb(tasks=names), f"random:{model_folder}", name="random")
     difference = compare(read_scores(tmp_path / "out" / "random", other["label"])["mean"], scores["mean"], 0)
     assert difference.value == pytest.approx(other["metrics"]["mean"]["value"] - metrics["mean"]["value"], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_what_is_measured_when_a_task_fails_is_not_measured_again(dataset, run, model_folder):
+    evaluator = Mteb(tasks=("STSBenchmark", "BIOSSES"))
+    data = dataset("STSBenchmark", TASKS["STSBenchmark"])
+    with pytest.raises(DataError, match="the data of mteb's task 'BIOSSES' cannot be loaded: .*HF_HUB_OFFLINE=0"):
+        run(evaluator, model_folder)
+    shutil.rmtree(data)
+    dataset("BIOSSES", {"default": {"test": degrees(30, 7)}})
+    assert run(evaluator, model_folder)["metrics"]["mean"]["num_items"] == 70
 
 
 @pytest.mark.slow
