@@ -35,11 +35,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             *(["+ and -: really"] if comparison.any_real else []),
             *(["(+) and (-): on these items"] if comparison.any_not_varied else []),
         ]
-        above = f"{', '.join(signs)} above or below the first model with the metric; " if signs else ""
+        tested = f"paired, {comparison.num_tests} tests, Holm"
+        above = f"{', '.join(signs)} above or below the first model with the metric ({tested})" if signs else tested
         seeds = "; seeds were not varied" if comparison.any_not_varied else ""
         console.print(
-            f"\n{above}paired, {comparison.num_tests} tests, Holm{seeds}; ~: may be chance; brackets: 95 % interval; "
-            "±: over fine-tunes or runs",
+            f"\n{above}{seeds}; ~: may be chance; brackets: 95 % interval; ±: over fine-tunes or runs",
             style="dim", soft_wrap=True,
         )  # fmt: skip
     for line in [*reasons, *comparison.notes]:

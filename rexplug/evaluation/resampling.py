@@ -75,7 +75,8 @@ class Sample:
     def permuted(self, other: Sample, generator: np.random.Generator, number: int) -> Floats:
         """`number` differences to `other` as they would be if the two were alike."""
         pairs = zip(self.parts, other.parts, strict=True)
-        return np.sum([share * a.permuted(b, generator, number) for (share, a), (_, b) in pairs], axis=0)
+        permuted = [share * a.permuted(b, generator, number) for (share, a), (_, b) in pairs]
+        return np.asarray(np.sum(permuted, axis=0), np.float64)
 
     def _resampled(self, generator: np.random.Generator, other: Sample | None) -> float:
         """The metric of a resample, less that of `other` if there is one."""

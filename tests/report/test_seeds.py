@@ -144,7 +144,7 @@ def test_the_command_pools_and_writes_tables(runs):
     assert done.exit_code == 0, done.output
     assert "b is above a by +0.100" in done.output
     assert (
-        "+ and -: really above or below the first model with the metric; paired, 1 tests, Holm; ~: may be"
+        "+ and -: really above or below the first model with the metric (paired, 1 tests, Holm); ~: may be"
         in done.output
     )
     assert "seeds were not varied" not in done.output
