@@ -168,7 +168,7 @@ class Recorder:
         measures: dict[str, Measure] = {"ap": "average_precision", "accuracy": "best_accuracy"}
         if name not in measures or (kind != "max" and kind not in _SIMILARITIES):
             return self._of_others(predicted, rows)
-        labels = rows[self.task.label_column_name]
+        labels = list(rows[self.task.label_column_name])
         if len(rows) == 1 and isinstance(labels[0], list):  # all pairs in one row, as in mteb's first version
             labels = labels[0]
         targets = [float(label) for label in labels]
@@ -253,7 +253,7 @@ class Recorder:
             limit = int(task.max_fraction_of_documents_to_embed * len(rows))
         if limit is not None:
             places = self._random.sample(range(len(rows)), k=min(len(rows), limit))
-        column = rows[task.label_column_name]
+        column = list(rows[task.label_column_name])
         labels = [column[place] if isinstance(column[place], list) else [column[place]] for place in places]
         levels = {}
         for level, (name, experiments) in enumerate(predicted.items()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -60,6 +61,8 @@ def find_tasks(
                 task = mteb.get_task(name)
             except KeyError:
                 raise DataError(_unknown(name, [task.metadata.name for task in mteb.get_tasks()])) from None
+            if task.is_aggregate:  # its tasks are objects of the class, which would keep what is selected and recorded
+                task = deepcopy(task)
             if task.metadata.modalities != ["text"]:
                 others = ", ".join(kind for kind in task.metadata.modalities if kind != "text")
                 raise DataError(f"mteb's task '{name}' is about {others}; only tasks about text can be run")
@@ -212,6 +215,8 @@ def measure_task(task: Any, model: Any, context: EvaluationContext) -> Measured:
         scores = recorder.item_scores(result.scores)
     except NoItemScores as missing:
         scores, reason = None, str(missing)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # of a task with a layout of its own
+        scores, reason = None, f"its predictions or data are laid out in another way ({one_line(error, 100)})"
     rows = [
         {"task": name, "split": split, "subset": of_subset["hf_subset"], "main score": float(of_subset["main_score"])}
         for split, of_split in result.scores.items()
