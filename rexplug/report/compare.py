@@ -14,7 +14,8 @@ from rexplug.components import Metric, Scores
 from rexplug.errors import DataError
 from rexplug.evaluation.statistics import ALPHA, Difference, compare, holm, metric
 from rexplug.io.atomic import write_json, write_text
-from rexplug.report.results import ModelResults
+from rexplug.report.costs import Cost, budget_notes, cost_notes, cost_of, mean_cost
+from rexplug.report.results import ModelResults, headlines
 from rexplug.report.templates import template
 
 _SEED = 17
@@ -70,9 +71,10 @@ class Comparison:
     """One per metric: `evaluator`, `metric`, `main` (whether summaries show it), `cells` (a `Cell` per model, in the order of
     `models`), `reference` (the first model that has the metric) and `lower_is_better`."""
     notes: Sequence[str] = field(default=())
-    """Which differences were not tested, and why."""
-    seconds: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
-    """Evaluator -> seconds that it took on each model, in the order of `models`."""
+    """Which differences were not tested, and why; where and how models were measured."""
+    costs: Mapping[str, Sequence[Cost | None]] = field(default_factory=dict)
+    """Evaluator -> what it took on each model, in the order of `models`: `seconds`, `texts_per_second`, `device`, `precision`,
+    `budget` and `stored`; None where it has no metrics."""
 
     @property
     def varied(self) -> str | None:
@@ -142,6 +144,10 @@ class Comparison:
                 }
                 for row in self.rows
             ],
+            "costs": {
+                name: [cost.to_json() if cost is not None else None for cost in of_models]
+                for name, of_models in self.costs.items()
+            },
             "findings": self.findings(), "notes": list(self.notes),
         }  # fmt: skip
 
@@ -181,7 +187,7 @@ def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
             else:
                 metrics[key] = asdict(Metric(float(np.mean(values)), num_items=first["metrics"][key]["num_items"]))
             metrics[key] |= {"spread": float(np.std(values, ddof=1)), "num_seeds": len(values)}
-        results[name] = {**first, "metrics": metrics}
+        results[name] = {**first, "metrics": metrics, **mean_cost(of_runs)}
     return ModelResults(label, results, scores, len(runs))
 
 
@@ -202,9 +208,14 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
     if not names:
         raise DataError("there are no results to compare")
     rows: list[Row] = []
-    notes: list[str] = [*_number_formats(models), *(note for model in models for note in model.notes)]
+    costs = {name: [cost_of(model, name) for model in models] for name in names}
+    notes: list[str] = [
+        *_number_formats(models),
+        *budget_notes(models, costs),
+        *(note for model in models for note in model.notes),
+    ]
     for name in names:
-        mains = [model.results[name]["main"] for model in models if "main" in model.results.get(name, {})]
+        mains = [key for model in models for key in headlines(model.results.get(name, {}))]
         keys = list(dict.fromkeys(k for m in models for k in m.results.get(name, {}).get("metrics", {})))
         if not every_metric:
             parts = {part for model in models for key in mains for part in _parts(model.scores.get(name, {}).get(key))}
@@ -230,8 +241,8 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
         )
         for row in rows
     ]
-    seconds = {name: [model.results.get(name, {}).get("seconds") for model in models] for name in names}
-    return Comparison(labels, rows, list(dict.fromkeys([*notes, *_taken_as_they_are(models, rows)])), seconds)
+    notes += [*_taken_as_they_are(models, rows), *cost_notes(models, costs)]
+    return Comparison(labels, rows, list(dict.fromkeys(notes)), costs)
 
 
 def write_comparison(
@@ -295,7 +306,8 @@ def _cell(model: ModelResults, reference: ModelResults, name: str, key: str, not
     if scores is None or reference_scores is None:
         notes.append(f"{name} {key} has no scores of single items, so that differences in it were not tested.")
         return cell
-    if reference.results.get(name, {}).get("options") != result.get("options"):
+    same_budget = reference.results.get(name, {}).get("budget") == result.get("budget")
+    if same_budget and reference.results.get(name, {}).get("options") != result.get("options"):
         notes.append(
             f"{name} ran with other options on {model.label} than on {reference.label}; compared on common items."
         )

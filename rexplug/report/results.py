@@ -23,6 +23,8 @@ class ModelResults:
     scores: Mapping[str, Mapping[str, Scores]]
     training_runs: int = 1
     """Training runs, with a seed each, that the scores were pooled from."""
+    stored: frozenset[str] = frozenset()
+    """Evaluators whose results `evaluate` found and did not compute."""
     notes: Sequence[str] = ()
     """What readers of a comparison must know about the model."""
 
@@ -31,6 +33,12 @@ class ModelResults:
         """Whether the model is that of a run, which could be trained with other seeds; older results do not say it and count as
         such. Other models (published ones, baselines that compare words, random weights) are taken as they are."""
         return any(result.get("trained_here", True) for result in self.results.values())
+
+
+def headlines(result: Mapping[str, Any]) -> list[str]:
+    """The metrics of a result that tables show first: the main one and those that stand beside it; none if it does not apply."""
+    names = [result.get("main"), *result.get("headlines", ())]
+    return [name for name in names if name in result.get("metrics", {})]
 
 
 def find_all(arguments: Sequence[str]) -> list[ModelResults]:

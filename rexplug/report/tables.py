@@ -44,7 +44,8 @@ def as_csv(comparison: Comparison) -> str:
     for row in comparison.rows:
         for number, (label, cell) in enumerate(zip(comparison.models, row.cells, strict=True)):
             metric, d = cell.metric, cell.difference
-            seconds = comparison.seconds.get(row.evaluator, ())
+            costs = comparison.costs.get(row.evaluator, ())
+            cost = costs[number] if number < len(costs) else None
             writer.writerow(
                 [
                     label, row.evaluator, row.metric, "yes" if row.main else "no",
@@ -52,7 +53,7 @@ def as_csv(comparison: Comparison) -> str:
                         metric.value, _given(metric.low), _given(metric.high), _given(metric.spread),
                         _given(metric.num_seeds), _given(metric.num_items),
                     ]),
-                    _given(seconds[number] if number < len(seconds) else None),
+                    "" if cost is None else cost.seconds,
                     "" if d is None else row.reference,
                     *(["", "", "", "", "", ""] if d is None else [d.value, d.low, d.high, d.p, d.p_holm, d.verdict]),
                     cell.reason,

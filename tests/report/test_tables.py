@@ -11,6 +11,7 @@ import pytest
 from rexplug import Metric
 from rexplug.evaluation.statistics import Difference
 from rexplug.report.compare import Cell, Comparison, Row
+from rexplug.report.costs import Cost
 from rexplug.report.tables import COLUMNS, as_csv, as_latex, as_markdown, latex
 
 
@@ -39,7 +40,7 @@ def comparison():
             Row("validation_loss", "loss", True, [Cell(None, "no"), cell(2.0), cell(3.0, difference(1.0))], "my_run|a", True),
         ],
         ["A note with _signs_ & 5 %."],
-        seconds={"ecommerce.esci": [1.5, None, 3.25]},
+        costs={"ecommerce.esci": [Cost(1.5, None, "cpu", "", "standard", False), None, None]},
     )  # fmt: skip
 
 
