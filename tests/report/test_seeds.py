@@ -26,7 +26,7 @@ def write(folder, values, *, revision, trained_here=True, moment="anneal"):
         folder / "toy.search.json",
         {
             "evaluator": "toy.search", "label": "toy.search", "options": {}, "moment": moment, "revision": revision,
-            "trained_here": trained_here, "main": "score", "metrics": {"score": metric}, "notes": [], "seconds": 2.5,
+            "trained_here": trained_here, "main": "score", "metrics": {"score": metric}, "notes": [],
         },
     )  # fmt: skip
     items = {"ids": [str(i) for i in range(values.shape[1])], "values": values.tolist()}
