@@ -84,9 +84,10 @@ def _tasks_of(task: Any) -> Sequence[Any]:
 
 def _unknown(name: str, names: Sequence[str]) -> str:
     lowered = {known.lower(): known for known in names}
-    close = difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.75) or difflib.get_close_matches(
-        name.lower(), lowered, n=1, cutoff=0.4
-    )
+    # A slip of the pen has one meaning; a name from memory may have several.
+    attempts = ((1, 0.9), (3, 0.75), (1, 0.5))
+    tried = (difflib.get_close_matches(name.lower(), lowered, n=count, cutoff=cutoff) for count, cutoff in attempts)
+    close = next((names for names in tried if names), [])
     found = [f"'{lowered[key]}'" for key in close]
     hint = (
         f"; did you mean {' or '.join([', '.join(found[:-1]), found[-1]] if len(found) > 1 else found)}?"
