@@ -13,6 +13,11 @@ from rexplug.report.compare import compare_models
 from rexplug.report.seeds import find_models
 
 
+def notes_of(comparison):
+    """The notes on models and seeds, without those on time."""
+    return [note for note in comparison.notes if not note.startswith("Time: ")]
+
+
 @pytest.fixture
 def low():
     return np.random.default_rng(0).random(200) * 0.5
@@ -86,7 +91,7 @@ def test_several_seeds_against_a_model_without_seeds_can_be_real(runs, low):
 
     def verdicts(*arguments):
         comparison = compare_models(find_models(arguments))
-        return [cell.difference.verdict for cell in comparison.rows[0].cells[1:]], list(comparison.notes)
+        return [cell.difference.verdict for cell in comparison.rows[0].cells[1:]], notes_of(comparison)
 
     note = (
         "Not trained here and taken as they are, without seeds to vary: {}. What is said about them is about these models, "
@@ -130,7 +135,7 @@ def test_what_is_not_a_run_with_another_seed_is_not_pooled(runs, low):
 def test_recipes_that_differ_in_more_than_the_seed_are_named(runs, low):
     write_run(runs / "a-9", low, 9, steps=20, masking="random")
     comparison = compare_models(find_models([f"a={runs}/a-0", f"a={runs}/a-9", f"b={runs}/b-0"]))
-    assert list(comparison.notes) == [
+    assert notes_of(comparison) == [
         f"a: the recipes of a={runs}/a-0 and a={runs}/a-9 differ in more than the seed: phases.anneal.steps, "
         "phases.anneal.masking."
     ]
