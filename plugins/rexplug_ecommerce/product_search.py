@@ -32,9 +32,10 @@ class ProductSearch(Evaluator):
     """Number of queries."""
     seed: Annotated[int, Field(ge=0)] = 1
     """Decides which products and queries are drawn; every model gets the same."""
-    pairs: Annotated[Quantity, Field(ge=0)] = 1000
-    """How many pairs of a query and a matching product, of another catalogue, to fine-tune on before searching; 0 for none."""
-    tuning: FineTuning = FineTuning(steps=50, learning_rates=(2e-3,), seeds=1, max_tokens=40)
+    pairs: Annotated[Quantity, Field(ge=0)] = 1250
+    """How many pairs of a query and a matching product, of another catalogue, to fine-tune on before searching, a fifth of them to
+    choose by; 0 for none."""
+    tuning: FineTuning = FineTuning(steps=50, seeds=1, max_tokens=40)
     """The fine-tune before searching."""
 
     def collection(self) -> RetrievalCollection:

@@ -27,7 +27,14 @@ from rexplug.api.corpus import (
 from rexplug.api.evaluation import compare, evaluate, write_comparison
 from rexplug.api.folders import RunLike, StrPath
 from rexplug.api.lineage import DocumentSteps, StepDocuments, documents_of_step, steps_of_document
-from rexplug.api.plugins import component_kinds, find_components, installed_plugins, new_plugin, option_docs
+from rexplug.api.plugins import (
+    check_plugin,
+    component_kinds,
+    find_components,
+    installed_plugins,
+    new_plugin,
+    option_docs,
+)
 from rexplug.api.recipes import check, default_run_dir, dump_recipe, load_recipe, plan, recipe_schema
 from rexplug.api.results import Run, SourceCounts, StageRecord, open_run
 from rexplug.api.runs import (
@@ -61,6 +68,7 @@ if TYPE_CHECKING:
         StageForecast,
     )
     from rexplug.planning.sources import BYTES_PER_TOKEN
+    from rexplug.plugins.registry import Registry
     from rexplug.recipe import Recipe
     from rexplug.report.compare import Cell, Comparison
     from rexplug.report.preview import PhasePreview, RowPreview, SamplePreview
@@ -90,6 +98,7 @@ __all__ = [
     "PreflightReport",
     "Progress",
     "Recipe",
+    "Registry",
     "RowPreview",
     "Run",
     "RunInterrupted",
@@ -107,6 +116,7 @@ __all__ = [
     "TokenStore",
     "ablate",
     "check",
+    "check_plugin",
     "compare",
     "component_kinds",
     "corpus_report",
@@ -149,6 +159,7 @@ __getattr__ = lazy_names(__name__, {
         "Disk", "StageForecast", "Forecast", "SourceSize", "Memory", "GpuForecast", "Plan", "PlannedPhase", "SourceUse",
     ),
     "rexplug.planning.sources": ("BYTES_PER_TOKEN",),
+    "rexplug.plugins.registry": ("Registry",),
     "rexplug.recipe": ("Recipe",),
     "rexplug.report.compare": ("Cell", "Comparison"),
     "rexplug.batches.mask_rates": ("MaskRates",),

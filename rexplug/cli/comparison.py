@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -22,20 +23,26 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     table.columns[0].no_wrap = True
     table.columns[0].min_width = max(len(row.evaluator) for row in comparison.rows)
     reasons: dict[str, None] = {}
-    last = ""
-    for row in comparison.rows:
-        if row.evaluator != last:
-            table.add_row(Text(row.evaluator, "bold"))
-            last = row.evaluator
-        table.add_row(f"  {row.metric}", *(cell_text(cell) for cell in row.cells))
-        reasons |= {cell.reason: None for cell in row.cells if cell.reason}
+    for evaluator, rows in groupby(comparison.rows, lambda row: row.evaluator):
+        table.add_row(Text(evaluator, "bold"))
+        for row in rows:
+            table.add_row(f"  {row.metric}", *(cell_text(cell) for cell in row.cells))
+            reasons |= {cell.reason: None for cell in row.cells if cell.reason}
+        costs = comparison.costs.get(evaluator, ())
+        if any(costs):
+            shown = (cost.shown.replace(", ", "\n") if cost is not None else "" for cost in costs)
+            table.add_row("  time", *shown, style="dim")
     console.print(table)
     if comparison.num_tests:
-        signs = "+ and -: really" if comparison.seeds_varied else "(+) and (-): on these items"
+        signs = [
+            *(["+ and -: really"] if comparison.any_real else []),
+            *(["(+) and (-): on these items"] if comparison.any_not_varied else []),
+        ]
+        tested = f"paired, {comparison.num_tests} tests, Holm"
+        above = f"{', '.join(signs)} above or below the first model with the metric ({tested})" if signs else tested
+        seeds = "; seeds were not varied" if comparison.any_not_varied else ""
         console.print(
-            f"\n{signs} above or below the first model with the metric (paired, {comparison.num_tests} tests, Holm)"
-            f"{'' if comparison.seeds_varied else '; seeds were not varied'}; ~: may be chance; brackets: 95 % interval; "
-            "±: over fine-tunes or runs",
+            f"\n{above}{seeds}; ~: may be chance; brackets: 95 % interval; ±: over fine-tunes or runs",
             style="dim", soft_wrap=True,
         )  # fmt: skip
     for line in [*reasons, *comparison.notes]:
@@ -49,19 +56,10 @@ def cell_text(cell: Cell) -> Text:
     if cell.metric is None:
         return Text("–", "dim")
     metric = cell.metric
-    sign = _sign(cell)
+    sign = "" if cell.difference is None else cell.difference.sign
     text = f"{metric.value:.3f} {sign}".rstrip()
     if metric.low is not None and metric.high is not None:
         text += f"\n[{metric.low:.2f}-{metric.high:.2f}]"
     if metric.spread is not None:
         text += f" ±{metric.spread:.2f}"
     return Text(text, {"+": "green", "-": "red"}.get(sign, ""))
-
-
-def _sign(cell: Cell) -> str:
-    """`+` or `-` for a real difference, in brackets where seeds were not varied, `~` for one that may be chance."""
-    difference = cell.difference
-    if difference is None or not difference.differs:
-        return "" if difference is None else "~"
-    sign = "+" if difference.value > 0 else "-"
-    return sign if difference.real else f"({sign})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field
 
@@ -34,6 +34,9 @@ class RetrievalCollection:
     gains: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     """Name -> grade -> gain, for nDCG with other gains than the grades: `ndcg_NAME` of the whole ranking of the candidates, or
     `ndcg_at_10_NAME` of a ranking of the corpus. Whole numbers: only their ratios matter. Grades that are left out gain nothing."""
+    dev: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Query text -> document id -> grade, to choose by, of queries that are neither in `queries` nor in `training`; documents of
+    grade 0 are those that are hard to tell from relevant ones. If left out, a fifth of the queries of `training`."""
 
     def texts(self) -> dict[str, str]:
         """Id -> text of all documents and queries, for decontamination."""
@@ -67,7 +70,7 @@ class TaggedText:
 
 @dataclass(frozen=True)
 class ExampleTask:
-    """Labelled examples: to fine-tune on (`train`), to select learning rates by (`dev`) and to report (`test`)."""
+    """Labelled examples: to fine-tune on (`train`), to choose by (`dev`) and to report (`test`)."""
 
     name: str
     train: Sequence[Example]
@@ -85,7 +88,7 @@ class ExampleTask:
 
 @dataclass(frozen=True)
 class TaggingTask:
-    """Tagged texts: to fine-tune on (`train`), to select learning rates by (`dev`) and to report (`test`)."""
+    """Tagged texts: to fine-tune on (`train`), to choose by (`dev`) and to report (`test`)."""
 
     name: str
     train: Sequence[TaggedText]
@@ -106,25 +109,59 @@ def _distinct(texts: Iterable[tuple[str, str | None]]) -> dict[str, str]:
     return {text_id: text for text, text_id in ids.items()}
 
 
+Budget = Literal["quick", "standard", "full"]
+"""How much an evaluation may take: fine-tunes, items and resamples of intervals."""
+
+
 class FineTuning(Documented):
-    """The budget of a fine-tune, the same for every model. Learning rates are selected on dev, never on test."""
+    """The budget of a fine-tune, the same for every model.
+
+    What suits a model is chosen on dev, never on test: the embeddings that it starts from, the learning rate, the step, and
+    whether to fine-tune at all.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     modes: tuple[Literal["probe", "full"], ...] = Field(default=("full", "probe"), min_length=1)
     """`full` trains all weights, `probe` only a head on the frozen encoder; the first mode gives the main metric."""
+    start: Literal["auto", "raw", "centred", "whitened"] = "auto"
+    """Embeddings that retrieval and similarity are fine-tuned from: as the model computes them, minus their mean, or whitened;
+    `auto` takes what is best on dev before training. Classes and tags start from the probe's head."""
     steps: int = Field(default=60, ge=1)
     """Steps of the optimizer; the learning rate warms up over the first tenth and then falls linearly to 0."""
     batch: int = Field(default=32, ge=2)
     """Examples per optimizer step."""
-    learning_rates: tuple[float, ...] = Field(default=(1e-4, 1e-3), min_length=1)
-    """Learning rates to try with the first seed; the best one on dev is used for all seeds."""
+    learning_rates: tuple[float, ...] = Field(default=(2e-5, 2e-4, 2e-3), min_length=1)
+    """Learning rates to try with the first seed up to the first checkpoint; the best one on dev is used for all seeds."""
+    checkpoints: int = Field(default=4, ge=1)
+    """How often dev is measured on the way, the last time at the end; the best checkpoint is used, or the untuned model if it is
+    better than all. A fine-tune that falls at two checkpoints in a row is stopped."""
     seeds: int = Field(default=2, ge=1)
     """Fine-tunes with different seeds; metrics are means over them, with their standard deviation."""
     max_tokens: Annotated[int, Field(ge=8)] | None = 128
     """Longer texts are truncated, in fine-tuning and in testing; with `null` only at the model's longest input."""
     examples: Annotated[Quantity, Field(ge=1)] = 4000
     """At most so many examples are fine-tuned on, and as many tested on; selected by a hash of their text."""
+    dev_examples: Annotated[Quantity, Field(ge=2)] = 300
+    """At most so many examples of dev are measured at a checkpoint (texts to rank, in retrieval); selected by a hash."""
+
+    def at_budget(self, budget: Budget) -> Self:
+        """The fine-tune at another budget than `standard`, for which it was written.
+
+        `quick`: a third of the steps, one seed, the first mode, two checkpoints, at most 500 examples and 200 of dev. `full`: three
+        times the steps, at least five seeds, five times the examples.
+        """
+        if budget == "standard":
+            return self
+        if budget == "quick":
+            changed = {
+                "steps": max(1, round(self.steps / 3)), "seeds": 1, "modes": self.modes[:1],
+                "examples": min(int(self.examples), 500), "dev_examples": min(int(self.dev_examples), 200),
+                "checkpoints": min(self.checkpoints, 2),
+            }  # fmt: skip
+        else:
+            changed = {"steps": 3 * self.steps, "seeds": max(5, self.seeds), "examples": 5 * int(self.examples)}
+        return type(self).model_validate({**self.model_dump(), **changed})
 
 
 def split_of(key: str, *, dev: float = 0.1, test: float = 0.2) -> Literal["train", "dev", "test"]:
@@ -142,21 +179,52 @@ def split_of(key: str, *, dev: float = 0.1, test: float = 0.2) -> Literal["train
     return "dev" if place < test + dev else "train"
 
 
+Measure = Literal["mean", "spearman", "average_precision", "best_accuracy", "macro_f1", "v_measure"]
+"""How a metric is computed from the scores of its items."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """The scores of single items that a metric is computed from, so that models can be compared on the same items.
 
-    The metric is the mean over seeds of sum(values) / sum(weights); or, with `targets`, of Spearman's correlation of values
-    and targets.
+    The metric is the mean over seeds of `measure`, or the mean of the metrics of `parts`.
     """
 
-    ids: Sequence[str]
+    ids: Sequence[str] = ()
     """`[items]`, the ids of the items."""
-    values: Sequence[Sequence[float]]
+    values: Sequence[Sequence[float]] = ()
     """`[seeds][items]`; one row without fine-tuning."""
     weights: Sequence[Sequence[float]] | None = None
     """`[seeds][items]`; 1 if left out."""
     targets: Sequence[float] | None = None
-    """`[items]`, the true degrees of similarity."""
+    """`[items]`, what is right: degrees of similarity, 1 for positives and 0 for the others, or numbers of classes."""
     groups: Sequence[str] | None = field(default=None)
     """`[items]`; items of one group are resampled together."""
+    measure: Measure | None = None
+    """`mean` is sum(values) / sum(weights). The others compare values with targets: `spearman` (the default with `targets`),
+    `average_precision` and `best_accuracy` of values as similarities, `macro_f1` of values as classes, `v_measure` of values as
+    clusters."""
+    parts: Mapping[str, Scores] | None = None
+    """Name -> scores of a part (a task, a subset) of which the metric is the mean; there are no items beside them."""
+    training_runs: Sequence[int] | None = None
+    """`[seeds]`, the number of the training run that each row belongs to; rows of a run are resampled together. All rows are
+    those of one run if left out."""
+
+    @property
+    def measured_by(self) -> Measure:
+        """The measure, with its default."""
+        return self.measure or ("mean" if self.targets is None else "spearman")
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Scores:
+        """Scores from what `dataclasses.asdict` made of them.
+
+        Raises:
+            TypeError: the content is something else.
+        """
+        parts = content.get("parts")
+        given = {
+            **content,
+            "parts": None if parts is None else {name: cls.from_json(part) for name, part in parts.items()},
+        }
+        return cls(**given)

@@ -6,12 +6,12 @@ import hashlib
 import heapq
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from rexplug.components import Document, DocumentSource, EvaluationContext, Evaluator, Shard, Use, split_of
+from rexplug.components import Budget, Document, DocumentSource, EvaluationContext, Evaluator, Shard, Use, split_of
 from rexplug.corpus.sources import Csv, FileSource, HtmlFiles, Jsonl, Parquet, TextFiles
 from rexplug.errors import DataError
 from rexplug.io.hub import HubName
@@ -54,6 +54,11 @@ class DocumentEvaluator(Evaluator):
                     {"path": path, "known": ", ".join(dict.fromkeys(_plain_suffixes()))},
                 )
         return value
+
+    def at_budget(self, budget: Budget) -> Self:
+        """A third of the documents for `quick`, three times as many for `full`."""
+        documents = {"quick": -(-self.documents // 3), "standard": self.documents, "full": 3 * self.documents}
+        return super().at_budget(budget).model_copy(update={"documents": documents[budget]})
 
     @property
     def needs_held_out(self) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from rexplug import Document, Evaluator
 from rexplug.corpus.compared import text_options, why_not_compared
 from rexplug.corpus.decontaminate import Decontaminate, build_index
-from rexplug.evaluation.mteb_tasks import split_texts
+from rexplug.evaluation.mteb_named import split_texts
 from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe.schema import Decontamination
 
