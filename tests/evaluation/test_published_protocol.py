@@ -135,5 +135,5 @@ def test_top_k_accuracy_is_that_of_the_published_protocol(pages, tmp_path, famil
     ours = [published_accuracy("web", held_out, encoder, seed=seed) for seed in SEEDS]
     for top, by_hand in zip((1, 3, 5), expected.tolist(), strict=True):
         found = sum(value(scores[f"web.published_acc@{top}"]) for scores in ours) / len(SEEDS)
-        assert by_hand > 0.05, "better than a guess"
+        assert by_hand > 0.1, "the model has learnt something"
         assert found == pytest.approx(by_hand, abs=0.005)
