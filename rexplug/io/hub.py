@@ -6,6 +6,7 @@ Only `ask_hub` uses the network, for one small answer, and `fetch_model`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -73,11 +74,16 @@ def cached_model(name: str) -> Path | None:
     return next((path for path in found if path is not None), None)
 
 
-def fetch_model(name: str) -> Path:
+def fetch_model(name: str, *, more: Sequence[str] = (), weights: bool = True) -> Path:
     """The folder with the files of a model on the hub, downloaded if it is not on this machine.
 
     A name without an owner that the hub does not have is looked for among the models of sentence-transformers too, as that
     library does.
+
+    Args:
+        name: the model's name.
+        more: patterns of further files.
+        weights: whether the weights of the encoder are needed.
 
     Raises:
         OSError: the hub does not have the model, or does not answer.
@@ -91,8 +97,10 @@ def fetch_model(name: str) -> Path:
             folder = Path(
                 snapshot_download(place, allow_patterns=list(_FILES_OF_MODELS), ignore_patterns=list(_OTHER_FORMATS))
             )
-            if not any(folder.glob("*.safetensors")) and (folder / "config.json").exists():
+            if weights and not any(folder.glob("*.safetensors")) and (folder / "config.json").exists():
                 snapshot_download(place, allow_patterns=["pytorch_model*.bin"])
+            if more:
+                snapshot_download(place, allow_patterns=list(more))
         except Exception as error:  # the hub's client raises errors of many kinds, offline mode included
             first = first or error
         else:
