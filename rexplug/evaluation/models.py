@@ -76,9 +76,13 @@ class ModelSpec:
             raise DataError(f"{spec.what} is not an encoder and has no option {next(iter(options))}; leave it out")
         for option in options:
             if spec.is_embeddings and option not in _OPTIONS_OF_EMBEDDINGS:
-                raise DataError(f"{spec.what} holds embeddings that are computed already, so {option} changes nothing; leave it out")
+                raise DataError(
+                    f"{spec.what} holds embeddings that are computed already, so {option} changes nothing; leave it out"
+                )
             if option == "precision" and (spec.is_onnx or "file" in options):
-                raise DataError(f"{spec.what}: an ONNX graph has the number format that it was written in; leave precision out")
+                raise DataError(
+                    f"{spec.what}: an ONNX graph has the number format that it was written in; leave precision out"
+                )
         label = spec.label
         if not model.model.startswith(f"{label}="):
             if model.file is not None and not spec.is_onnx:

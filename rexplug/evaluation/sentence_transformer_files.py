@@ -81,9 +81,7 @@ def is_sentence_transformer(folder: Path) -> bool:
     return path.exists() or path.is_symlink()
 
 
-def read_modules(
-    folder: Path, check_encoder: Callable[[Path], None], *, trusted: bool = False
-) -> tuple[Module, ...]:
+def read_modules(folder: Path, check_encoder: Callable[[Path], None], *, trusted: bool = False) -> tuple[Module, ...]:
     """The modules of a model in order, with those of a router in its place but not inside it.
 
     Args:

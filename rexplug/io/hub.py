@@ -18,7 +18,8 @@ _MAX_LENGTH = 200
 """Characters of a name; the hub allows 96 for the owner and as many for the repository."""
 _TIMEOUT = 10.0
 """Seconds to wait for an answer."""
-_FILES_OF_MODELS = ("*.json", "*.txt", "*.model", "*.codes", "*.safetensors", "*/pytorch_model.bin")
+_WEIGHTS = "*.safetensors"
+_FILES_OF_MODELS = ("*.json", "*.txt", "*.model", "*.codes", "*.metadata", _WEIGHTS, "*/pytorch_model.bin")
 """Patterns of the files of a model that are downloaded: configs, tokenizers and weights."""
 _OTHER_FORMATS = ("onnx/*", "openvino/*", "coreml/*", "gguf/*", "runs/*", "checkpoint-*", "*/checkpoint-*")
 _OLD_OWNER = "sentence-transformers"
@@ -92,11 +93,11 @@ def fetch_model(name: str, *, more: Sequence[str] = (), weights: bool = True) ->
     from huggingface_hub import snapshot_download
 
     first: Exception | None = None
+    # Of a model whose encoder is an ONNX graph the weights of modules after it alone, which are in folders of their own.
+    patterns = [f"*/{name}" if name == _WEIGHTS and not weights else name for name in _FILES_OF_MODELS]
     for place in _places(name):
         try:
-            folder = Path(
-                snapshot_download(place, allow_patterns=list(_FILES_OF_MODELS), ignore_patterns=list(_OTHER_FORMATS))
-            )
+            folder = Path(snapshot_download(place, allow_patterns=patterns, ignore_patterns=list(_OTHER_FORMATS)))
             if weights and not any(folder.glob("*.safetensors")) and (folder / "config.json").exists():
                 snapshot_download(place, allow_patterns=["pytorch_model*.bin"])
             if more:
