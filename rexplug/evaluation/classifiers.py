@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rexplug.components import FineTuning
 from rexplug.errors import NotApplicable
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.finetune import Predictor, predict_by_mode, tune_classifier
+from rexplug.evaluation.finetune import NOT_TRAINABLE, Predictor, predict_by_mode, tune_classifier
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.splits import Splits, first_text, second_text
 from rexplug.text.words import has_unspaced, lower_words
@@ -51,15 +51,14 @@ def class_scores(
         vectors = _lexical_vectors(splits, model, pairs)
         predict = _regression(vectors, train_classes, len(classes), on_dev)
         return {"*": [predict(split)]}, []
-    rows = {
-        name: model.tokenize(
-            [first_text(e) for e in examples], budget.max_tokens, [second_text(e) for e in examples] if pairs else None
-        )
-        for name, examples in splits.items()
-    }
-    rows["dev+test"] = [*rows["dev"], *rows["test"]]
+    rows: dict[str, Any] = {}
 
     def full(learning_rate: float, seed: int) -> Predictor:
+        if not rows:
+            for name, examples in splits.items():
+                pair_with = [second_text(e) for e in examples] if pairs else None
+                rows[name] = model.tokenize([first_text(e) for e in examples], budget.max_tokens, pair_with)
+            rows["dev+test"] = [*rows["dev"], *rows["test"]]
         logits = tune_classifier(
             model, rows["train"], train_classes, len(classes), budget, learning_rate=learning_rate, seed=seed
         )
@@ -74,7 +73,9 @@ def class_scores(
             )
         return regression[0]
 
-    return predict_by_mode({"probe": probe, "full": full}, budget, on_dev, seed, split)
+    modes = {"probe": probe, "full": full} if model.trainable else {"probe": probe}
+    predictions, notes = predict_by_mode(modes, budget, on_dev, seed, split)
+    return predictions, notes if model.trainable else [NOT_TRAINABLE, *notes]
 
 
 def _probe_vectors(splits: Splits, model: HuggingFaceEncoder, budget: FineTuning, pairs: bool) -> dict[str, Any]:

@@ -177,6 +177,10 @@ class HuggingFaceEncoder:
         other._max_tokens = max_tokens
         return other
 
+    def copy(self) -> Self:
+        """The same model with the same weights, whose attributes may be set."""
+        return copy.copy(self)
+
     def cut_after(self, dimensions: int) -> Self:
         """The same model with embeddings cut after so many dimensions, in place of the number that its files state.
 

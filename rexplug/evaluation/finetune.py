@@ -26,6 +26,7 @@ _HEAD_LEARNING_RATE = 1e-2
 _HEAD_STEPS = 300
 _STATISTICS_TEXTS = 500
 """Texts (of either side) whose mean and directions embeddings are whitened or scaled by before a fine-tune, at most."""
+NOT_TRAINABLE = "The model cannot be fine-tuned: metrics are of the model as it is, and of probes on its embeddings."
 Rows = list[NDArray[np.int64]]
 """Token ids of texts, special tokens included."""
 Predictor = Callable[[str], Any]
@@ -271,7 +272,8 @@ def predict_by_mode(
 ) -> tuple[dict[str, list[Any]], list[str]]:
     """Predictions on a split, a list over seeds for each mode of the budget, and notes for the reader.
 
-    The key of the first mode is `*`, that of others `mode.*`; the metric's name takes the place of the star.
+    The key of the first mode is `*`, that of others `mode.*`; the metric's name takes the place of the star. Modes without a
+    fine-tune are left out; if all are, those that there are take their place, under `mode.*`.
 
     Args:
         fine_tunes: mode -> (learning rate, seed) -> predictor.
@@ -282,13 +284,13 @@ def predict_by_mode(
     """
     predictions: dict[str, list[Any]] = {}
     notes = []
-    for number, mode in enumerate(budget.modes):
+    for mode in [mode for mode in budget.modes if mode in fine_tunes] or fine_tunes:
         fine_tune = fine_tunes[mode]
         rates = budget.learning_rates if mode == "full" else budget.learning_rates[:1]
         first = {rate: fine_tune(rate, seed) for rate in rates}
         best = max(rates, key=lambda rate: on_dev(first[rate]("dev"))) if len(rates) > 1 else rates[0]
         predictors = [first[best], *(fine_tune(best, seed + offset) for offset in range(1, budget.seeds))]
-        predictions["*" if number == 0 else f"{mode}.*"] = [predict(split) for predict in predictors]
+        predictions["*" if mode == budget.modes[0] else f"{mode}.*"] = [predict(split) for predict in predictors]
         if mode == "full" and len(rates) > 1:
             notes.append(
                 f"Full fine-tune: learning rate {best:g} of {', '.join(f'{r:g}' for r in rates)}, chosen on dev."

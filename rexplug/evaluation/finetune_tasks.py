@@ -20,7 +20,15 @@ from rexplug.errors import DataError, NotApplicable
 from rexplug.evaluation.classifiers import class_scores
 from rexplug.evaluation.cosine import paired_cosines, paired_similarities
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.finetune import Predictor, predict_by_mode, probe_similarity, tune_similarity, tune_tagger
+from rexplug.evaluation.finetune import (
+    NOT_TRAINABLE,
+    Predictor,
+    predict_by_mode,
+    probe_similarity,
+    tune_similarity,
+    tune_tagger,
+)
+from rexplug.evaluation.late_interaction import LateInteractionEncoder
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.spans import spans_of_tags, tags_of_spans
 from rexplug.evaluation.splits import first_text, item_groups, item_ids, limited_splits, second_text, text_key
@@ -42,6 +50,9 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
     if isinstance(model, LexicalModel):
         compared = model.compare([e.text for e in splits.test], [str(e.second) for e in splits.test])
         return _result({"spearman": scores([compared])}, task, budget, seed)
+    if isinstance(model, LateInteractionEncoder):
+        compared = model.compare([first_text(e) for e in splits.test], [second_text(e) for e in splits.test])
+        return _result({"raw.spearman": scores([compared])}, task, budget, seed, [NOT_TRAINABLE])
     rows = {
         name: (
             model.tokenize([first_text(e) for e in examples], budget.max_tokens),
@@ -66,12 +77,16 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
     def on_dev(cosines: Floats) -> float:
         return value(Scores(item_ids(splits.dev), [cosines.tolist()], targets=labels["dev"].tolist()))
 
-    predictions, notes = predict_by_mode({"probe": probe, "full": full}, budget, on_dev, seed)
+    modes = {"probe": probe, "full": full} if model.trainable else {"probe": probe}
+    predictions, notes = predict_by_mode(modes, budget, on_dev, seed)
     center = np.concatenate(raw["train"]).mean(0)
     scores_of = {name.replace("*", "spearman"): scores(values) for name, values in predictions.items()}
     as_it_is = paired_similarities(*raw["test"], model.usage.similarity).astype(np.float64)
     scores_of["raw.spearman"] = scores([as_it_is])
     scores_of["centred.spearman"] = scores([cosines([side - center for side in raw["test"]])])
+    if not model.trainable:
+        scores_of = {"raw.spearman": scores_of.pop("raw.spearman"), **scores_of}
+        notes = [NOT_TRAINABLE, *notes]
     return _result(scores_of, task, budget, seed, notes)
 
 
@@ -180,8 +195,11 @@ def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> E
     def on_dev(counted: tuple[list[float], list[float]]) -> float:
         return sum(counted[0]) / max(1.0, sum(counted[1]))
 
-    modes = {"probe": fine_tune(frozen=True), "full": fine_tune(frozen=False)}
+    modes = {"probe": fine_tune(frozen=True)}
+    if model.trainable:
+        modes["full"] = fine_tune(frozen=False)
     predictions, notes = predict_by_mode(modes, budget, on_dev, seed)
+    notes = notes if model.trainable else [NOT_TRAINABLE, *notes]
     ids = [text_key(text.text) for text in splits.test]
     scores = {
         name.replace("*", "f1"): Scores(ids, [hits for hits, _ in of_seeds], [counts for _, counts in of_seeds])

@@ -16,9 +16,9 @@ import torch
 from rexplug.errors import DataError, one_line
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.exact_products import exact_products
+from rexplug.evaluation.late_interaction import LateInteractionEncoder
 from rexplug.evaluation.model_folder import folder_of, inspect_folder, not_evaluable, translated_errors
 from rexplug.evaluation.model_usage import Role
-from rexplug.evaluation.late_interaction import LateInteractionEncoder
 from rexplug.evaluation.onnx_encoder import OnnxEncoder
 from rexplug.evaluation.onnx_export import quantised
 from rexplug.evaluation.onnx_files import find_graph

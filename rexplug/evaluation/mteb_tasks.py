@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from rexplug.components import EvaluationContext, EvaluationResult, Evaluator, Metric, Scores
 from rexplug.errors import DataError, NotApplicable, one_line
+from rexplug.evaluation.late_interaction import LateInteractionEncoder
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.local_tasks import MAIN_SCORES, LocalTask, read_task, task_files
 
@@ -193,10 +194,16 @@ def _evaluate_local(task: LocalTask, max_tokens: int | None, context: Evaluation
 def _evaluate_named(names: Sequence[str], max_tokens: int | None, context: EvaluationContext) -> EvaluationResult:
     from rexplug.evaluation.mteb_runner import run_task
 
-    encoder, limit = _encoder(context, max_tokens)
-    model = _as_model(encoder, limit, partial(encoder.encode, max_tokens=limit))
+    late = context.encoder if isinstance(context.encoder, LateInteractionEncoder) else None
+    if late is not None:
+        model = late.as_search("rexplug/late-interaction", late.revision)
+    else:
+        encoder, limit = _encoder(context, max_tokens)
+        model = _as_model(encoder, limit, partial(encoder.encode, max_tokens=limit))
     metrics = {}
     for name, task in zip(names, known_tasks(names), strict=True):
+        if late is not None and not _ranks(task):
+            raise NotApplicable(f"a late-interaction model ranks texts, and {name} needs a single embedding of a text")
         try:
             mteb_scores = run_task(task, model, context.folder)
         except DataError as error:
@@ -211,8 +218,16 @@ def _encoder(context: EvaluationContext, max_tokens: int | None) -> tuple[Any, i
     """The encoder, and where texts are cut."""
     if isinstance(context.encoder, LexicalModel):
         raise NotApplicable(f"{context.encoder.kind} compares words; this mteb task needs embeddings")
+    if isinstance(context.encoder, LateInteractionEncoder):
+        raise NotApplicable("a late-interaction model ranks texts; this mteb task needs a single embedding of a text")
     encoder: Any = context.encoder
     return encoder.reading(max_tokens), max_tokens or DEFAULT_MAX_TOKENS
+
+
+def _ranks(task: Any) -> bool:
+    from mteb.abstasks.retrieval import AbsTaskRetrieval
+
+    return isinstance(task, AbsTaskRetrieval)
 
 
 def _as_model(encoder: Any, max_tokens: int, encode: Callable[..., Any]) -> Any:

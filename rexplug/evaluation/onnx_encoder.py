@@ -76,9 +76,9 @@ class OnnxEncoder(HuggingFaceEncoder):
         segments = num_segments(self._model) if self._graph.reads_segments else 0
         self._maker = RowMaker(self._tokenizer, self.usage, segments=segments, pools_prompt=self._modules.pools_prompt)
         self._batch_tokens = options.batch_tokens or batch_tokens(self._model.config, self.device, padded=True)
-        if self._graph.logits is None or self._graph.tokens is not None:
-            if not np.isfinite(self.encode(["a"])).all():
-                raise not_evaluable(model, "its embeddings are not finite numbers")
+        embeds = self._graph.tokens is not None or self._graph.sentence is not None
+        if embeds and not np.isfinite(self.encode(["a"])).all():
+            raise not_evaluable(model, "its embeddings are not finite numbers")
 
     @cached_property
     def revision(self) -> str:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from rexplug.components import EvaluationResult, FineTuning, RetrievalCollection, Scores
 from rexplug.errors import DataError
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.finetune import tune_ranking
+from rexplug.evaluation.finetune import NOT_TRAINABLE, tune_ranking
+from rexplug.evaluation.late_interaction import LateInteractionEncoder
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.model_usage import Role
 from rexplug.evaluation.mteb_runner import as_model, as_search, run_task, silenced_mteb, task_metadata, task_name
@@ -92,6 +93,12 @@ def evaluate_retrieval(
     if isinstance(model, LexicalModel):
         ranking = _rank(collection, as_search(model), model.revision, folder)
         return _result(collection, {"": [ranking]}, seed, notes)
+    # Metrics of the model as it is are `raw.` wherever others are fine-tuned, so that like is compared with like.
+    untuned = "raw." if tuning is not None and collection.training else ""
+    if isinstance(model, LateInteractionEncoder):
+        search = model.as_search("rexplug/late-interaction", model.revision)
+        ranking = _rank(collection, search, model.revision, folder)
+        return _result(collection, {untuned: [ranking]}, seed, [NOT_TRAINABLE, *notes])
     model = model.reading(max_tokens)
     limit = max_tokens or (tuning.max_tokens if tuning else _MAX_TOKENS)
     documents, queries = (list(dict.fromkeys(texts.values())) for texts in (collection.corpus, collection.queries))
@@ -122,7 +129,7 @@ def evaluate_retrieval(
     raw = embed(model)
     similarity = model.usage.similarity
     rankings: dict[str, list[Ranking]] = {}
-    if tuning is not None and collection.training:
+    if tuning is not None and collection.training and model.trainable:
         rankings[""] = []
         learning_rate = _choose_learning_rate(collection, model, tuning, seed)
         for number in range(tuning.seeds):
@@ -136,8 +143,8 @@ def evaluate_retrieval(
         ]
         rankings["raw."] = [rank(raw, "raw", similarity)]
     else:
-        rankings[""] = [rank(raw, "raw", similarity)]
-        notes = [_NOTE, *notes]
+        rankings[untuned] = [rank(raw, "raw", similarity)]
+        notes = [_NOTE if model.trainable else NOT_TRAINABLE, *notes]
     for name, transform in (("centred", _centered), ("whitened", _whitened)):
         rankings[f"{name}."] = [rank((transform(raw[0], raw[0]), transform(raw[1], raw[0])), name)]
     return _result(collection, rankings, seed, notes)
@@ -155,7 +162,7 @@ def _result(
                 values = [query_scores(collection, run, measure.trec_name, measure.depth) for run in runs]
                 scores[prefix + name] = Scores(list(collection.queries), values)
     metrics = {name: metric(score, seed) for name, score in scores.items()}
-    return EvaluationResult(metrics, main=MAIN, notes=notes, scores=scores)
+    return EvaluationResult(metrics, main=next(iter(metrics)), notes=notes, scores=scores)
 
 
 def query_scores(

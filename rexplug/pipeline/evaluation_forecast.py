@@ -33,7 +33,7 @@ class EvaluationForecast:
 
     def before(self, model: Model, evaluators: Sequence[Evaluator]) -> None:
         """Note the time that the evaluators are expected to take, and what that rests on."""
-        if isinstance(model, LexicalModel) or not evaluators:
+        if isinstance(model, LexicalModel) or not evaluators or not model.num_parameters:
             return
         machine, work = _machine_of(model), _work_of(model)
         gpu = gpu_of_device(machine.gpu)
@@ -56,7 +56,7 @@ class EvaluationForecast:
 
     def after(self, model: Model, evaluator: Evaluator, seconds: float) -> None:
         """Append what an evaluator took to the history."""
-        if isinstance(model, LexicalModel) or seconds <= 0:
+        if isinstance(model, LexicalModel) or seconds <= 0 or not model.num_parameters:
             return
         stage, key = _stage_and_key(evaluator, model)
         measurement = Measurement(
