@@ -67,8 +67,8 @@ def evaluate(
         options: how all encoders are used, where a mapping among `models` does not say otherwise: `prompt`, `query_prompt`,
             `document_prompt`, `max_tokens`, `similarity`, `batch_tokens`, `trust_remote_code`. What is left out is as the model's
             own files say.
-        save_embeddings: a folder; the embeddings of each model are written there, as `LABEL.parquet` with the columns `text`, `role`
-            and `embedding`. All results are computed again, since stored ones embed nothing.
+        save_embeddings: a folder; the embeddings of each model are written there, as `LABEL.parquet` with the columns `text`,
+            `role` and `embedding`. All results are computed again, since stored ones embed nothing.
         fresh: compute every result again, also one that is stored and still valid.
         progress: receives what happens, also which evaluators of a suite are left out because their data is missing.
 

@@ -2,8 +2,8 @@
 
 A folder holds files of any of these kinds, read in the order of their names:
 
-- `.parquet`, and `.jsonl` (also compressed as .gz, .bz2, .zst, .xz): a column `text`, a column `embedding` with a list of numbers, and
-  perhaps a column `role`: `query`, `document`, or null for any.
+- `.parquet`, and `.jsonl` (also compressed as .gz, .bz2, .zst, .xz): a column `text`, a column `embedding` with a list of
+  numbers, and perhaps a column `role`: `query`, `document`, or null for any.
 - `.npz`: arrays `texts` `[n]` and `embeddings` `[n, dimensions]`, perhaps `roles` `[n]` (numpy.savez).
 """
 
@@ -70,7 +70,8 @@ def read_embeddings(folder: Path) -> dict[Key, NDArray[np.float32]]:
             dimensions = dimensions or len(embedding)
             if len(embedding) != dimensions:
                 raise DataError(
-                    f"{path}: row {number}: the embedding of {brief(text)} has {len(embedding)} dimensions, others have {dimensions}"
+                    f"{path}: row {number}: the embedding of {brief(text)} has {len(embedding)} dimensions, others have "
+                    f"{dimensions}"
                 )
             found[text, role or ""] = embedding
     if not found:

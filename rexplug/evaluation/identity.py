@@ -33,8 +33,8 @@ FORMAT = 2
 CODE = ("components", "evaluation", "io", "model", "text", "tokens")
 """Packages of the core whose code affects results: the harness, the evaluators, and the code that reads and runs models."""
 _LIBRARIES = (
-    "bm25s", "datasets", "mteb", "numpy", "onnxruntime", "pytrec-eval-terrier", "safetensors", "scikit-learn", "scipy", "sentence-transformers",
-    "tokenizers", "torch", "transformers",
+    "bm25s", "datasets", "mteb", "numpy", "onnxruntime", "pytrec-eval-terrier", "safetensors", "scikit-learn", "scipy",
+    "sentence-transformers", "tokenizers", "torch", "transformers",
 )  # fmt: skip
 _WEIGHTS = (".safetensors", ".bin")
 _IGNORED_FILES = (

@@ -1,7 +1,7 @@
 """Late-interaction models (ColBERT, PyLate): every token of a text has a vector, and texts are compared by MaxSim.
 
-sentence-transformers runs them (`MultiVectorEncoder`), which also reads folders of PyLate and of Stanford's ColBERT; mteb searches with
-them. They embed no text as a single vector, so that evaluators that need one do not apply.
+sentence-transformers runs them (`MultiVectorEncoder`), which also reads folders of PyLate and of Stanford's ColBERT; mteb searches
+with them. They embed no text as a single vector, so that evaluators that need one do not apply.
 """
 
 from __future__ import annotations

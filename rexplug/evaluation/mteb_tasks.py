@@ -13,7 +13,6 @@ from pydantic_core import PydanticCustomError
 
 from rexplug.components import EvaluationContext, EvaluationResult, Evaluator, Metric, Scores
 from rexplug.errors import DataError, NotApplicable, one_line
-from rexplug.evaluation.late_interaction import LateInteractionEncoder
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.local_tasks import MAIN_SCORES, LocalTask, read_task, task_files
 
@@ -192,6 +191,7 @@ def _evaluate_local(task: LocalTask, max_tokens: int | None, context: Evaluation
 
 
 def _evaluate_named(names: Sequence[str], max_tokens: int | None, context: EvaluationContext) -> EvaluationResult:
+    from rexplug.evaluation.late_interaction import LateInteractionEncoder
     from rexplug.evaluation.mteb_runner import run_task
 
     late = context.encoder if isinstance(context.encoder, LateInteractionEncoder) else None
@@ -218,6 +218,8 @@ def _encoder(context: EvaluationContext, max_tokens: int | None) -> tuple[Any, i
     """The encoder, and where texts are cut."""
     if isinstance(context.encoder, LexicalModel):
         raise NotApplicable(f"{context.encoder.kind} compares words; this mteb task needs embeddings")
+    from rexplug.evaluation.late_interaction import LateInteractionEncoder
+
     if isinstance(context.encoder, LateInteractionEncoder):
         raise NotApplicable("a late-interaction model ranks texts; this mteb task needs a single embedding of a text")
     encoder: Any = context.encoder

@@ -20,6 +20,7 @@ from rexplug.evaluation.loading import load_weights, num_segments
 from rexplug.evaluation.model_folder import ModelFolder
 from rexplug.evaluation.onnx_encoder import OnnxEncoder
 from rexplug.evaluation.onnx_graph import OnnxGraph
+from rexplug.model.onnx_outputs import EncoderOutputs
 from rexplug.recipe.evaluation import ModelOptions
 
 _OPSET = 17
@@ -79,7 +80,7 @@ def export_graph(model: Any, path: Path) -> None:
     try:
         with torch.no_grad(), _silenced():
             torch.onnx.export(
-                _Outputs(model, len(outputs) > 1), tuple(_inputs(names, largest_id, *_SHAPES[0])), str(path),
+                EncoderOutputs(model, *outputs), tuple(_inputs(names, largest_id, *_SHAPES[0])), str(path),
                 input_names=names, output_names=outputs, dynamic_axes=axes, opset_version=_OPSET, dynamo=False,
             )  # fmt: skip
     except Exception as error:  # the tracer raises errors of many kinds
@@ -90,10 +91,10 @@ def export_graph(model: Any, path: Path) -> None:
     for shape in _SHAPES:
         inputs = _inputs(names, largest_id, *shape)
         with torch.no_grad():
-            expected = _Outputs(model, False)(*inputs).numpy()
+            (expected,) = EncoderOutputs(model, "last_hidden_state")(*inputs)
         arrays = [tensor.numpy() for tensor in inputs]
         found = graph.run("last_hidden_state", arrays[0], arrays[1], arrays[2] if len(arrays) > 2 else None)
-        difference = float(np.abs(found - expected).max() / max(1e-12, float(np.abs(expected).max())))
+        difference = float(np.abs(found - expected.numpy()).max()) / max(1e-12, float(expected.abs().max()))
         if not difference <= _TOLERANCE:
             raise DataError(
                 f"its ONNX graph computes other token vectors (difference {difference:.0e} of the largest value)"
@@ -107,31 +108,6 @@ def _inputs(names: list[str], largest_id: int, texts: int, tokens: int) -> list[
     mask = torch.ones(texts, tokens, dtype=torch.long)
     mask[1:2, -3:] = 0
     return [ids, mask, torch.zeros_like(ids)][: len(names)]
-
-
-class _Outputs(torch.nn.Module):
-    """A model as it is traced: token vectors, and logits."""
-
-    def __init__(self, model: Any, with_logits: bool) -> None:
-        super().__init__()
-        self.model = model
-        self._with_logits = with_logits
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Any:
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if token_type_ids is not None:
-            inputs["token_type_ids"] = token_type_ids
-        if not self._with_logits:
-            return self.model.base_model(**inputs).last_hidden_state
-        states: list[Tensor] = []
-        hook = self.model.base_model.register_forward_hook(
-            lambda _module, _inputs, output: states.append(output.last_hidden_state)
-        )
-        try:
-            logits = self.model(**inputs).logits
-        finally:
-            hook.remove()
-        return states[0], logits
 
 
 def _has_head(model: Any) -> bool:

@@ -34,7 +34,8 @@ def evaluate_models(
     """Evaluate every model on the same items. Results are written to `out/<model>/`, and read from there if nothing
     that decides them changed (unless `fresh`).
 
-    With `save_embeddings` everything is computed, and the embeddings of each model are written to `save_embeddings/<model>.parquet`.
+    With `save_embeddings` everything is computed, and the embeddings of each model are written to
+    `save_embeddings/<model>.parquet`.
 
     Raises:
         RexplugError: a model or data cannot be read.
