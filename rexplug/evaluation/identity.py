@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from rexplug.components import Evaluator
+from rexplug.errors import DataError
 from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.evaluation.models import tokenizer_beside
 from rexplug.evaluation.onnx_files import find_graph, graph_files
@@ -85,7 +87,8 @@ def model_files(spec: ModelSpec) -> list[tuple[Path, Path]]:
         and not any(part.lower().startswith(_IGNORED_FOLDERS) for part in path.relative_to(folder).parts[:-1])
     ]
     if spec.graph is not None and folders:
-        files += [(folders[0], path) for path in graph_files(find_graph(folders[0], spec.graph))]
+        with suppress(DataError):  # loading the model reports it
+            files += [(folders[0], path) for path in graph_files(find_graph(folders[0], spec.graph))]
     return list(dict.fromkeys(files))
 
 

@@ -141,9 +141,12 @@ class LateInteractionEncoder(HuggingFaceEncoder):
 
     def as_search(self, name: str, revision: str) -> Any:
         """The model as mteb searches with it."""
-        from mteb.models.sentence_transformer_wrapper import MultiVectorWrapper
+        from rexplug.evaluation.mteb_runner import silenced_mteb
 
-        search = MultiVectorWrapper(self._module)
+        with silenced_mteb():
+            from mteb.models.sentence_transformer_wrapper import MultiVectorWrapper
+
+            search = MultiVectorWrapper(self._module)
         search.mteb_model_meta = search.mteb_model_meta.model_copy(update={"name": name, "revision": revision})
         return search
 

@@ -106,7 +106,7 @@ def test_options_of_models_on_the_command_line(model, tmp_path):
         (["bm25"], "write either --recipe R (its evaluators and held-out texts) or --suite NAME"),
         (
             ["x=", "--suite", "ecommerce"],
-            "'x=' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
+            "'x=' does not name a model; write a folder, a hub name, bm25, tfidf, random:FOLDER, onnx:FOLDER or embeddings:FOLDER",
         ),
         (["bm25", "bm25", "--suite", "ecommerce"], "the model bm25 is named twice"),
         (
