@@ -79,7 +79,7 @@ def test_several_numbers_of_dimensions_in_one_table(matryoshka, suite):
         assert all(np.abs(cosines - stored).min() < 1e-5 for stored in stored["values"][0])
     # `@` in a path of `compare` is not taken for a moment of a run.
     compared = api.compare([str(suite["out"] / "model@32"), str(suite["out"] / "model@8")])
-    assert compared.labels == ["model@32", "model@8"]
+    assert list(compared.models) == ["model@32", "model@8"]
 
 
 def test_texts_are_embedded_once(matryoshka):

@@ -16,6 +16,7 @@ from rexplug import (
     RetrievalCollection,
     TaggedText,
     TaggingTask,
+    api,
 )
 from rexplug.evaluation import ModelSpec, finetune_tasks, in_precisions
 from rexplug.evaluation.identity import model_files, model_identity
@@ -118,6 +119,23 @@ def test_int8_of_a_folder_with_weights_alone(plain, model_folder, kind):
     assert cosines(int8.encode(TEXTS), weights.encode(TEXTS)).min() > 0.98
     assert np.abs(int8.encode(TEXTS) - weights.encode(TEXTS)).max() > 1e-5
     assert int8.revision.endswith("-int8")
+
+
+def test_int8_beside_fp32_in_a_table(plain, tmp_path):
+    rows = "".join(f"thing {n % 10} {n // 10},red thing {n % 7},{n % 5}\n" for n in range(60))
+    (tmp_path / "t.csv").write_text("sentence1,sentence2,score\n" + rows)
+    budget = "{modes: [full], steps: 2, batch: 8, seeds: 1, learning_rates: [1e-3]}"
+    (tmp_path / "suite.yaml").write_text(
+        f"evaluators: [{{use: similarity, title: toy, train: $DATA/t.csv, tuning: {budget}}}]\n"
+    )
+    results = api.evaluate(
+        f"m={plain}", tmp_path / "suite.yaml", data=tmp_path, out=tmp_path / "out", precision=["fp32", "int8"]
+    )
+    compared = api.compare(results)
+    assert list(compared.models) == ["m", "m-int8"]
+    shown = {row.metric: [cell.value is not None for cell in row.cells] for row in compared.rows}
+    assert shown == {"spearman": [True, False], "raw.spearman": [True, True]}
+    assert "Evaluated with matrix products in int8: m-int8. The others are in fp32." in compared.notes
 
 
 def test_masked_words_by_the_graph_of_rexplug_export(model_folder, tmp_path):

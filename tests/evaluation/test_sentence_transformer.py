@@ -238,7 +238,7 @@ def test_a_config_that_asks_for_tuples(save, plain, tmp_path):
     (folder / "config.json").write_text(json.dumps({**config, "return_dict": False}))
     same(load_encoder(folder).encode(TEXTS), load_encoder(plain).encode(TEXTS))
     expected = save(pooling())[0]
-    stored, theirs = save(pooling(), encoder=folder, name="with-tuples")
+    stored, _ = save(pooling(), encoder=folder, name="with-tuples")
     assert json.loads((stored / "config.json").read_text())["return_dict"] is False
     found = load_encoder(stored)
     assert found.notes == ()
