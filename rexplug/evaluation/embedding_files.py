@@ -119,7 +119,7 @@ def _of_parquet(path: Path) -> Iterator[tuple[Any, Any, Any]]:
 
 
 def _of_lines(path: Path) -> Iterator[tuple[Any, Any, Any]]:
-    for record in read_records(path):
+    for _, record in read_records(path):
         _columns(path, list(record))
         yield record["text"], record.get("role"), record["embedding"]
 

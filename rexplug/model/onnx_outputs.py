@@ -18,6 +18,8 @@ class EncoderOutputs(torch.nn.Module):
         super().__init__()
         self.model = model
         self._names = names
+        # torch.onnx.export puts the model back into this module's mode, and in training dropout is active.
+        self.eval()
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None

@@ -25,13 +25,13 @@ def suite(tmp_path):
     rows = "".join(f"thing {n % 10} {n // 10},red thing {n % 7},{n % 5}\n" for n in range(60))
     (tmp_path / "t.csv").write_text("sentence1,sentence2,score\n" + rows)
     search = tmp_path / "search"
-    (search / "qrels").mkdir(parents=True)
+    search.mkdir()
     corpus = {"a": "red oak table", "b": "steel kettle", "c": "linen dress", "d": "thing 3 4"}
     queries = {"1": "oak", "2": "kettle", "3": "steel kettle"}
     for name, texts in (("corpus", corpus), ("queries", queries)):
         lines = [json.dumps({"_id": key, "text": text}) for key, text in texts.items()]
         (search / f"{name}.jsonl").write_text("\n".join(lines))
-    (search / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\n1\ta\t1\n2\tb\t1\n3\tb\t1\n")
+    (search / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\n1\ta\t1\n2\tb\t1\n3\tb\t1\n")
     (tmp_path / "suite.yaml").write_text(SUITE)
     return {"suite": tmp_path / "suite.yaml", "data": tmp_path}
 
