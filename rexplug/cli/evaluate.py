@@ -36,6 +36,11 @@ from rexplug.cli import terminal
     "texts are embedded once.",
 )  # fmt: skip
 @click.option(
+    "--budget", type=click.Choice(["quick", "standard", "full"]),
+    help="How much evaluators may take: steps and seeds of fine-tunes, items, resamples. That of the recipe or suite, or "
+    "standard, by default.",
+)  # fmt: skip
+@click.option(
     "--prompt", help="Put before texts that are neither queries nor documents, in place of the models' own default."
 )
 @click.option("--query-prompt", help="Put before queries in retrieval, in place of the models' own: 'query: '.")
@@ -76,6 +81,7 @@ def evaluate(
     seed: int | None,
     precision: tuple[str, ...],
     dimensions: tuple[int, ...],
+    budget: str | None,
     prompt: str | None,
     query_prompt: str | None,
     document_prompt: str | None,
@@ -124,6 +130,7 @@ def evaluate(
             precision=precision or None,
             dimensions=dimensions or None,
             save_embeddings=save_embeddings,
+            budget=budget,
             options={
                 "prompt": prompt,
                 "query_prompt": query_prompt,

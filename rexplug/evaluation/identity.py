@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from rexplug.components import Evaluator
+from rexplug.components import Budget, Evaluator
 from rexplug.errors import DataError
 from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.evaluation.models import tokenizer_beside
@@ -117,10 +117,10 @@ def model_identity(spec: ModelSpec, tokenizer: Path | None = None, device: str =
     }
 
 
-def result_key(identity: Mapping[str, Any], evaluator: Evaluator, data_hash: str) -> str:
-    """Hash of all that affects a result: model, evaluator with its options, code and files, data, core and libraries."""
+def result_key(identity: Mapping[str, Any], evaluator: Evaluator, data_hash: str, budget: Budget = "standard") -> str:
+    """Hash of all that affects a result: model, evaluator with its options, code and files, budget, data, core and libraries."""
     content = [
-        FORMAT, identity, evaluator.dump(), computed_by(evaluator), data_hash,
+        FORMAT, identity, budget, evaluator.dump(), computed_by(evaluator), data_hash,
         content_hashes([*input_files(evaluator), *option_files([evaluator])]),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rexplug.errors import DataError, NotApplicable
+from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.embedding_modules import add_weights
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.model_folder import ModelFolder, not_evaluable
@@ -48,6 +49,7 @@ class LateInteractionEncoder(HuggingFaceEncoder):
     """
 
     trainable: ClassVar[bool] = False
+    tokenizes = False
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class LateInteractionEncoder(HuggingFaceEncoder):
         self.folder = model
         self.precision = precision
         self.device = device
+        self.activity, self.kept = Activity(), None
         self.notes = ("late interaction: texts are compared by MaxSim over the vectors of their tokens",)
         with silenced():
             self._module = MultiVectorEncoder(
@@ -110,6 +113,11 @@ class LateInteractionEncoder(HuggingFaceEncoder):
         return self.num_parameters - int(self._module[0].model.get_input_embeddings().weight.numel())
 
     @property
+    def predicts_words(self) -> bool:
+        """Never: it has no masked-language-model head."""
+        return False
+
+    @property
     def max_tokens(self) -> int:
         """Longest document in tokens."""
         first = self._module[0]
@@ -139,7 +147,7 @@ class LateInteractionEncoder(HuggingFaceEncoder):
         )
         return np.asarray(scores.cpu(), np.float64)
 
-    def as_search(self, name: str, revision: str) -> Any:
+    def as_search(self, name: str) -> Any:
         """The model as mteb searches with it."""
         from rexplug.evaluation.mteb_runner import silenced_mteb
 
@@ -147,15 +155,16 @@ class LateInteractionEncoder(HuggingFaceEncoder):
             from mteb.models.sentence_transformer_wrapper import MultiVectorWrapper
 
             search = MultiVectorWrapper(self._module)
-        search.mteb_model_meta = search.mteb_model_meta.model_copy(update={"name": name, "revision": revision})
+        search.mteb_model_meta = search.mteb_model_meta.model_copy(update={"name": name, "revision": self.revision})
         return search
 
     def _vectors(self, texts: Sequence[str], role: Role) -> list[NDArray[np.float32]]:
         encode = self._module.encode_query if role == "query" else self._module.encode_document
-        with silenced():
+        with silenced(), self.activity.reading(len(texts)) as read:
             vectors: list[NDArray[np.float32]] = encode(
                 list(texts), batch_size=_BATCH, show_progress_bar=False, convert_to_numpy=True
             )
+            read(len(vectors), sum(map(len, vectors)))
         return vectors
 
     @property

@@ -196,7 +196,7 @@ def _evaluate_named(names: Sequence[str], max_tokens: int | None, context: Evalu
 
     late = context.encoder if isinstance(context.encoder, LateInteractionEncoder) else None
     if late is not None:
-        model = late.as_search("rexplug/late-interaction", late.revision)
+        model = late.as_search("rexplug/late-interaction")
     else:
         encoder, limit = _encoder(context, max_tokens)
         model = _as_model(encoder, limit, partial(encoder.encode, max_tokens=limit))

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rexplug.errors import NotApplicable
+from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.device_batches import TokenRows, batch_tokens
 from rexplug.evaluation.embedding_modules import EmbeddingModules
 from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.kept import Kept
 from rexplug.evaluation.loading import num_segments
 from rexplug.evaluation.model_folder import ModelFolder, check_vocabulary, load_modules, load_tokenizer, not_evaluable
 from rexplug.evaluation.onnx_graph import NO_VECTORS, OnnxGraph
@@ -58,7 +60,8 @@ class OnnxEncoder(HuggingFaceEncoder):
         self.folder = model
         self.precision = precision
         self.notes = ()
-        self._whitening = None
+        self._transform = None
+        self.activity, self.kept = Activity(), Kept()
         self._packed = self._reads_padding = False
         if not content.is_one_encoder:
             raise not_evaluable(
@@ -76,8 +79,8 @@ class OnnxEncoder(HuggingFaceEncoder):
         segments = num_segments(self._model) if self._graph.reads_segments else 0
         self._maker = RowMaker(self._tokenizer, self.usage, segments=segments, pools_prompt=self._modules.pools_prompt)
         self._batch_tokens = options.batch_tokens or batch_tokens(self._model.config, self.device, padded=True)
-        embeds = self._graph.tokens is not None or self._graph.sentence is not None
-        if embeds and not np.isfinite(self.encode(["a"])).all():
+        self.tokenizes = self._graph.tokens is not None or self._graph.sentence is not None
+        if self.tokenizes and not np.isfinite(self.encode(["a"])).all():
             raise not_evaluable(model, "its embeddings are not finite numbers")
 
     @cached_property
@@ -88,6 +91,11 @@ class OnnxEncoder(HuggingFaceEncoder):
         digest.update(self._tokenizer_text.encode())
         self._modules.update(digest)
         return digest.hexdigest()[:16] + ("" if self.precision == "fp32" else f"-{self.precision}")
+
+    @property
+    def predicts_words(self) -> bool:
+        """Whether the graph has logits."""
+        return self._graph.logits is not None
 
     @property
     def module(self) -> torch.nn.Module:
@@ -101,7 +109,7 @@ class OnnxEncoder(HuggingFaceEncoder):
     def clone(self) -> Self:
         """The same model; it has no weights that could be trained."""
         other = copy.copy(self)
-        other.cache = other.log = None
+        other.kept = other.log = None
         return other
 
     def whole(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
@@ -115,7 +123,7 @@ class OnnxEncoder(HuggingFaceEncoder):
         found = self._run(self._graph.sentence, TokenRows.on(self.device, rows))
         return torch.from_numpy(np.asarray(found, np.float32))
 
-    def _padded_states(self, batch: TokenRows) -> Tensor:
+    def _padded_together(self, batch: TokenRows) -> Tensor:
         if self._graph.tokens is None:
             raise NotApplicable(NO_VECTORS)
         found = self._run(self._graph.tokens, batch)
@@ -134,16 +142,21 @@ class OnnxEncoder(HuggingFaceEncoder):
         Raises:
             NotApplicable: the graph has no logits.
         """
-        if self._graph.logits is None:
+        logits_of = self._graph.logits
+        if logits_of is None:
             raise NotApplicable("the ONNX graph has no output logits, so the model predicts no words")
         result: list[NDArray[np.int64]] = [np.zeros((0, top), np.int64)] * len(rows)
         masked = [index for index, of_row in enumerate(positions) if len(of_row)]
-        for numbers in self.batches([rows[index] for index in masked]):
-            indices = [masked[number] for number in numbers]
-            logits = self._run(self._graph.logits, TokenRows.on(self.device, [rows[index] for index in indices]))
-            for index, of_row in zip(indices, logits, strict=True):
-                chosen = torch.from_numpy(np.asarray(of_row[positions[index]], np.float32))
-                result[index] = chosen.topk(top, -1).indices.numpy()
+
+        def best(indices: list[int]) -> Tensor:
+            logits = self._run(logits_of, TokenRows.on(self.device, [rows[i] for i in indices]))
+            chosen = [of_row[positions[i]] for i, of_row in zip(indices, logits, strict=True)]
+            return torch.from_numpy(np.asarray(np.concatenate(chosen), np.float32)).topk(top, -1).indices
+
+        for numbers, predicted in self.compute([rows[i] for i in masked], lambda of: best([masked[n] for n in of])):
+            ends = np.cumsum([len(positions[masked[n]]) for n in numbers])[:-1]
+            for number, of_row in zip(numbers, np.split(predicted, ends), strict=True):
+                result[masked[number]] = of_row
         return result
 
 

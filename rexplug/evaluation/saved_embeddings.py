@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rexplug.errors import DataError, NotApplicable, brief
+from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.embedding_files import read_embeddings
 from rexplug.evaluation.encoder import HuggingFaceEncoder, cut_usage
 from rexplug.evaluation.model_usage import ModelUsage, Role
@@ -40,12 +41,14 @@ class SavedEmbeddings(HuggingFaceEncoder):
     """
 
     trainable: ClassVar[bool] = False
+    tokenizes = False
 
     def __init__(self, folder: Path, options: ModelOptions) -> None:
         self.folder = folder
         self.precision = "fp32"
         self.notes = ()
-        self._whitening = None
+        self._transform = None
+        self.activity, self.kept = Activity(), None
         self.device = torch.device("cpu")
         self._embeddings = read_embeddings(folder)
         self.usage = ModelUsage().with_options(options)
@@ -69,6 +72,11 @@ class SavedEmbeddings(HuggingFaceEncoder):
             NotApplicable: always.
         """
         self._refuse("it has no tokenizer")
+
+    @property
+    def predicts_words(self) -> bool:
+        """Never: there is no model."""
+        return False
 
     @property
     def max_tokens(self) -> int:

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rexplug.errors import NotApplicable
+from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.device_batches import CPU_PADDED_TOKENS, batch_tokens
 from rexplug.evaluation.embedding_modules import add_weights
 from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.kept import Kept
 from rexplug.evaluation.loading import SEED, longest_input
 from rexplug.evaluation.model_folder import (
     ModelFolder,
@@ -65,7 +67,8 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         self.device = device
         self.notes = ()
         self.usage = content.usage.with_options(options)
-        self._whitening = None
+        self._transform = None
+        self.activity, self.kept = Activity(), Kept()
         self._packed = self._reads_padding = False
         self._module = _load(content, device)
         if random:
@@ -141,6 +144,11 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         return self.num_parameters - sum(int(table.weight.numel()) for table in tables)
 
     @property
+    def predicts_words(self) -> bool:
+        """False: sentence-transformers loads no masked-LM head."""
+        return False
+
+    @property
     def module(self) -> torch.nn.Module:
         """The network as a torch module, for fine-tuning."""
         network: torch.nn.Module = self._module
@@ -150,9 +158,10 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         """An independent copy whose weights may be trained; its revision is computed from them."""
         other = copy.copy(self)
         other.__dict__.pop("revision", None)
+        other.kept = None
         other._module = copy.deepcopy(self._module)
         other._encoders = _encoders(other._module)
-        other.cache = other.log = None
+        other.log = None
         if self._model is not None:
             other._model = other._module[0].model
         return other
@@ -192,6 +201,8 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         """
         alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
         sources = [source_of(row) for row in rows]
+        if torch.is_grad_enabled():
+            self.activity.trained_tokens += sum(map(len, rows))
         for index, source in enumerate(sources):
             alike[source.role, source.prompt, source.max_tokens].append(index)
         parts, order = [], []

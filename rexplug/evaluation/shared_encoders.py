@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rexplug.evaluation.encoder import HuggingFaceEncoder
     from rexplug.evaluation.models import Model, ModelSpec
 
+_KEPT_BYTES = 2**30
+"""Embeddings that are kept for the next numbers of dimensions, at most."""
 _SHARED = "embedded once for all its numbers of dimensions; the seconds of later ones are without that"
 
 
@@ -56,15 +58,15 @@ class SharedEncoders:
         return path
 
     def _cut(self, spec: ModelSpec, tokenizer: Path | None) -> HuggingFaceEncoder:
-        from rexplug.evaluation.embedding_cache import EmbeddingCache
         from rexplug.evaluation.encoder import HuggingFaceEncoder
+        from rexplug.evaluation.kept import Kept
 
         key = _without_dimensions(spec)
         if self._whole is None or self._whole[0] != key:
             self._whole = None  # frees its memory before the next one is loaded
             whole = key.load(tokenizer)
             assert isinstance(whole, HuggingFaceEncoder)
-            whole.cache = EmbeddingCache()
+            whole.kept = Kept(_KEPT_BYTES)
             whole.notes += (_SHARED,)
             self._whole = key, whole
         number = spec.options.dimensions

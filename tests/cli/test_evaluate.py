@@ -131,6 +131,10 @@ def test_dimensions_and_saved_embeddings_on_the_command_line(model, tmp_path):
             ["x=", "--suite", "ecommerce"],
             "'x=' does not name a model; write a folder, a hub name, bm25, tfidf, random:FOLDER, onnx:FOLDER or embeddings:FOLDER",
         ),
+        (
+            ["bm25", "--suite", "ecommerce", "--budget", "fast"],
+            "Invalid value for '--budget': 'fast' is not one of 'quick', 'standard', 'full'.",
+        ),
         (["bm25", "bm25", "--suite", "ecommerce"], "the model bm25 is named twice"),
         (
             ["{model: embeddings:x, prompt: 'a '}", "--suite", "ecommerce"],

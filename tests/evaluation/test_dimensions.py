@@ -7,7 +7,6 @@ import pytest
 
 from rexplug import DataError, api
 from rexplug.evaluation import ModelSpec, in_dimensions
-from rexplug.evaluation.embedding_cache import EmbeddingCache
 from rexplug.evaluation.load_encoder import load_encoder
 from rexplug.recipe.evaluation import Baseline, ModelOptions
 
@@ -82,20 +81,11 @@ def test_several_numbers_of_dimensions_in_one_table(matryoshka, suite):
 
 
 def test_texts_are_embedded_once(matryoshka):
-    """The model at other numbers of dimensions takes from the cache; a fine-tuned copy does not."""
-    asked = []
-
-    class Counting(EmbeddingCache):
-        def of(self, rows, embed):
-            return super().of(rows, lambda new: (asked.append(len(new)), embed(new))[1])
-
-    whole = load_encoder(matryoshka)
+    whole = load_encoder(matryoshka, options=ModelOptions(dimensions=32))
     expected = whole.encode(TEXTS)
-    whole.cache = Counting()
-    np.testing.assert_array_equal(whole.encode(TEXTS), expected)
     cut = whole.cut_after(8)
-    np.testing.assert_array_equal(cut.encode(["oak", *TEXTS, "pine"])[1:5], expected[:, :8])
-    assert asked == [4, 1, 1], "`cut_after` embeds one text to learn the number of dimensions"
-    cut.clone().encode(TEXTS)
-    assert asked == [4, 1, 1]
-    assert whole.encode([]).shape[0] == 0
+    whole.activity.reset()
+    np.testing.assert_array_equal(cut.encode(TEXTS), expected[:, :8])
+    assert cut.activity.texts == 0, "embeddings are kept before they are cut"
+    assert cut.clone().encode(TEXTS).shape == (4, 8)
+    assert cut.activity.texts == 4, "a copy that may be fine-tuned keeps none"

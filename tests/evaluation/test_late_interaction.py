@@ -166,14 +166,14 @@ def test_search_and_reranking_by_mteb(late, scores, tmp_path, candidates):
     found = evaluate_retrieval(collection, model, tmp_path, 0)
     assert (found.main, found.metrics["ndcg_at_10"].value) == ("ndcg_at_10", 1.0)
     found = evaluate_retrieval(collection, model, tmp_path, 0, BUDGET)
-    assert (found.main, found.metrics["raw.ndcg_at_10"].value) == ("raw.ndcg_at_10", 1.0)
+    assert (found.main, found.metrics["untuned.ndcg_at_10"].value) == ("untuned.ndcg_at_10", 1.0)
 
 
 def test_similarity_of_pairs(late, scores):
     pairs = [Example(QUERIES[q], scores[q][d], CORPUS[d]) for q in QUERIES for d in CORPUS]
     found = finetune_tasks.similarity(ExampleTask("s", pairs, pairs, pairs), load_encoder(late), BUDGET, 0)
-    assert (found.main, list(found.metrics)) == ("raw.spearman", ["raw.spearman"])
-    assert found.metrics["raw.spearman"].value == pytest.approx(1.0, abs=1e-6)
+    assert (found.main, list(found.metrics)) == ("untuned.spearman", ["untuned.spearman"])
+    assert found.metrics["untuned.spearman"].value == pytest.approx(1.0, abs=1e-6)
 
 
 def test_evaluators_that_need_one_embedding_do_not_apply(late):

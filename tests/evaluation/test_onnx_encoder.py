@@ -134,7 +134,7 @@ def test_int8_beside_fp32_in_a_table(plain, tmp_path):
     compared = api.compare(results)
     assert list(compared.models) == ["m", "m-int8"]
     shown = {row.metric: [cell.value is not None for cell in row.cells] for row in compared.rows}
-    assert shown == {"spearman": [True, False], "raw.spearman": [True, True]}
+    assert shown == {"spearman": [True, False], "untuned.spearman": [True, True]}
     assert "Evaluated with matrix products in int8: m-int8. The others are in fp32." in compared.notes
 
 
@@ -169,7 +169,8 @@ def test_evaluators_that_fine_tune_measure_what_needs_no_gradients(exported, tmp
     note = "The model cannot be fine-tuned: metrics are of the model as it is, and of probes on its embeddings."
     pairs = [Example(f"thing {n % 5}", float(n % 4), f"red thing {n % 3}") for n in range(24)]
     found = finetune_tasks.similarity(ExampleTask("s", pairs, pairs, pairs), model, BUDGET, 0)
-    assert (found.main, list(found.metrics)) == ("raw.spearman", ["raw.spearman", "probe.spearman", "centred.spearman"])
+    names = ["untuned.spearman", "probe.spearman", "raw.spearman", "centred.spearman", "whitened.spearman"]
+    assert (found.main, list(found.metrics)) == (names[0], names)
     assert found.notes[0] == note
     texts = [Example(f"{word} {n}", word) for word in ("red", "oak") for n in range(8)]
     found = finetune_tasks.classification(ExampleTask("c", texts, texts, texts), model, BUDGET, 0)
@@ -184,7 +185,7 @@ def test_evaluators_that_fine_tune_measure_what_needs_no_gradients(exported, tmp
         "r", {"a": "red oak", "b": "linen dress"}, {"q": "oak"}, {"q": {"a": 1}}, training=[("oak", "red oak")] * 4
     )
     found = evaluate_retrieval(collection, model, tmp_path, 0, BUDGET)
-    assert found.main == "raw.ndcg_at_10"
+    assert found.main == "untuned.ndcg_at_10"
     with pytest.raises(NotApplicable) as refused:
         _ = model.module
     assert str(refused.value) == "the model is an ONNX graph, which has no gradients, so it cannot be fine-tuned"
