@@ -189,7 +189,8 @@ class HuggingFaceEncoder:
         """The same model with embeddings cut after so many dimensions, in place of the number that its files state.
 
         The weights and the kept embeddings are shared. As in sentence-transformers the rest is not normalised again, which the
-        cosine does anyway; embeddings of length 1 that are compared by dot product are compared by cosine, which is the same before.
+        cosine does anyway; embeddings of length 1 that are compared by dot product are compared by cosine, which is the same
+        before.
 
         Raises:
             DataError: embeddings have fewer dimensions.

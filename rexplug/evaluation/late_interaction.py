@@ -235,6 +235,19 @@ class LateInteractionEncoder(HuggingFaceEncoder):
         """
         self._refuse()
 
+    def token_log_probs(
+        self,
+        rows: Sequence[NDArray[np.int64]],
+        positions: Sequence[NDArray[np.int64]],
+        targets: Sequence[NDArray[np.int64]],
+    ) -> list[NDArray[np.float32]]:
+        """Not available.
+
+        Raises:
+            NotApplicable: always.
+        """
+        self._refuse()
+
     def _refuse(self) -> NoReturn:
         raise NotApplicable(
             "a late-interaction model ranks and compares texts; it has no single embedding and no masked-LM head"

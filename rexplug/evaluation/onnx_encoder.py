@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -142,20 +142,51 @@ class OnnxEncoder(HuggingFaceEncoder):
         Raises:
             NotApplicable: the graph has no logits.
         """
-        logits_of = self._graph.logits
-        if logits_of is None:
+        return self._of_logits(
+            rows, positions, lambda logits, _: logits.topk(top, -1).indices, np.zeros((0, top), np.int64)
+        )
+
+    def token_log_probs(
+        self,
+        rows: Sequence[NDArray[np.int64]],
+        positions: Sequence[NDArray[np.int64]],
+        targets: Sequence[NDArray[np.int64]],
+    ) -> list[NDArray[np.float32]]:
+        """Natural logarithm of the probability of `targets[i]` at `positions[i]` of each row, `[len(positions[i])]`.
+
+        Raises:
+            NotApplicable: the graph has no logits.
+        """
+
+        def of_targets(logits: Tensor, chosen: list[int]) -> Tensor:
+            ids = torch.from_numpy(np.concatenate([targets[i] for i in chosen]).astype(np.int64))
+            return logits.log_softmax(-1).gather(-1, ids[:, None])[:, 0]
+
+        return self._of_logits(rows, positions, of_targets, np.zeros(0, np.float32))
+
+    def _of_logits(
+        self,
+        rows: Sequence[NDArray[np.int64]],
+        positions: Sequence[NDArray[np.int64]],
+        function: Callable[[Tensor, list[int]], Tensor],
+        nothing: NDArray[Any],
+    ) -> list[NDArray[Any]]:
+        """What a function makes of the logits at `positions` of some rows `[m, vocabulary]` and the numbers of these rows."""
+        output = self._graph.logits
+        if output is None:
             raise NotApplicable("the ONNX graph has no output logits, so the model predicts no words")
-        result: list[NDArray[np.int64]] = [np.zeros((0, top), np.int64)] * len(rows)
+        result = [nothing] * len(rows)
         masked = [index for index, of_row in enumerate(positions) if len(of_row)]
 
-        def best(indices: list[int]) -> Tensor:
-            logits = self._run(logits_of, TokenRows.on(self.device, [rows[i] for i in indices]))
-            chosen = [of_row[positions[i]] for i, of_row in zip(indices, logits, strict=True)]
-            return torch.from_numpy(np.asarray(np.concatenate(chosen), np.float32)).topk(top, -1).indices
+        def at(numbers: list[int]) -> Tensor:
+            chosen = [masked[n] for n in numbers]
+            logits = self._run(output, TokenRows.on(self.device, [rows[i] for i in chosen]))
+            at_positions = [of_row[positions[i]] for i, of_row in zip(chosen, logits, strict=True)]
+            return function(torch.from_numpy(np.asarray(np.concatenate(at_positions), np.float32)), chosen)
 
-        for numbers, predicted in self.compute([rows[i] for i in masked], lambda of: best([masked[n] for n in of])):
+        for numbers, computed in self.compute([rows[i] for i in masked], at):
             ends = np.cumsum([len(positions[masked[n]]) for n in numbers])[:-1]
-            for number, of_row in zip(numbers, np.split(predicted, ends), strict=True):
+            for number, of_row in zip(numbers, np.split(computed, ends), strict=True):
                 result[masked[number]] = of_row
         return result
 

@@ -198,6 +198,19 @@ class SavedEmbeddings(HuggingFaceEncoder):
         """
         self._refuse("it predicts no words")
 
+    def token_log_probs(
+        self,
+        rows: Sequence[NDArray[np.int64]],
+        positions: Sequence[NDArray[np.int64]],
+        targets: Sequence[NDArray[np.int64]],
+    ) -> list[NDArray[np.float32]]:
+        """Not available.
+
+        Raises:
+            NotApplicable: always.
+        """
+        self._refuse("it predicts no words")
+
     def _find(self, text: str, role: Role | None) -> NDArray[np.float32] | None:
         for key in dict.fromkeys((role or "", "", "document", "query")):
             if (text, key) in self._embeddings:

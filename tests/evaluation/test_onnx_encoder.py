@@ -139,6 +139,8 @@ def test_int8_beside_fp32_in_a_table(plain, tmp_path):
 
 
 def test_masked_words_by_the_graph_of_rexplug_export(model_folder, tmp_path):
+    from transformers import AutoModelForMaskedLM
+
     from rexplug.model.export import export_onnx
 
     folder = tmp_path / "model"
@@ -155,6 +157,15 @@ def test_masked_words_by_the_graph_of_rexplug_export(model_folder, tmp_path):
         )
     ]
     assert np.mean(same) > 0.99, "close logits may change places"
+    targets = [row[at] for row, at in zip(rows, positions, strict=True)]
+    one = np.concatenate(found.token_log_probs(rows, positions, targets))
+    reference = AutoModelForMaskedLM.from_pretrained(model_folder).eval()
+    with torch.no_grad():
+        expected = [
+            reference(input_ids=torch.from_numpy(row)[None]).logits[0].log_softmax(-1)[at, row[at]].numpy()
+            for row, at in zip(rows, positions, strict=True)
+        ]
+    np.testing.assert_allclose(one, np.concatenate(expected), atol=1e-3)
 
 
 def test_a_graph_without_logits_predicts_no_words(exported):
