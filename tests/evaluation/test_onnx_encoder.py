@@ -133,7 +133,7 @@ def test_int8_beside_fp32_in_a_table(plain, tmp_path):
     )
     compared = api.compare(results)
     assert list(compared.models) == ["m", "m-int8"]
-    shown = {row.metric: [cell.value is not None for cell in row.cells] for row in compared.rows}
+    shown = {row.metric: [cell.metric is not None for cell in row.cells] for row in compared.rows}
     assert shown == {"spearman": [True, False], "untuned.spearman": [True, True]}
     assert "Evaluated with matrix products in int8: m-int8. The others are in fp32." in compared.notes
 
