@@ -162,7 +162,7 @@ def test_masked_words_by_the_graph_of_rexplug_export(model_folder, tmp_path):
     reference = AutoModelForMaskedLM.from_pretrained(model_folder).eval()
     with torch.no_grad():
         expected = [
-            reference(input_ids=torch.from_numpy(row)[None]).logits[0].log_softmax(-1)[at, row[at]].numpy()
+            reference(input_ids=torch.from_numpy(row.copy())[None]).logits[0].log_softmax(-1)[at, row[at]].numpy()
             for row, at in zip(rows, positions, strict=True)
         ]
     np.testing.assert_allclose(one, np.concatenate(expected), atol=1e-3)
