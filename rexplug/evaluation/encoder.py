@@ -22,7 +22,7 @@ from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, 
 from rexplug.evaluation.embedding_log import EmbeddingLog
 from rexplug.evaluation.embedding_modules import EmbeddingModules, Transform, add_weights
 from rexplug.evaluation.exact_products import exact_products
-from rexplug.evaluation.kept import Kept, rows_key
+from rexplug.evaluation.kept import Kept, distinct_rows, rows_key
 from rexplug.evaluation.loading import best_tokens, load_weights, longest_input, num_segments
 from rexplug.evaluation.model_folder import (
     check_vocabulary,
@@ -292,12 +292,16 @@ class HuggingFaceEncoder:
         return self.embed_rows(self.tokenize(texts, max_tokens, role=role, prompt=prompt))
 
     def embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Embeddings `[n, dimensions]` of token ids; those of the same rows in an earlier call if the model keeps them."""
+        """Embeddings `[n, dimensions]` of token ids, each distinct row computed once.
+
+        Those of the same rows in an earlier call are used again if the model keeps them.
+        """
+        distinct, place_of = distinct_rows(rows)
         if self.kept is None or not rows:
-            return self._computed(rows, self.pooled)
+            return self._computed(distinct, self.pooled)[place_of]
         # Kept before they are cut: models that differ only in that share them.
-        whole = self.kept.get(rows_key(rows), lambda: self._computed(rows, self.whole), lambda kept: [kept])
-        embeddings = whole[:, : self.usage.dimensions].copy()
+        whole = self.kept.get(rows_key(distinct), lambda: self._computed(distinct, self.whole), lambda kept: [kept])
+        embeddings: NDArray[np.float32] = whole[place_of, : self.usage.dimensions]
         if self.log is not None:
             self.log.add(rows, embeddings)
         return embeddings
