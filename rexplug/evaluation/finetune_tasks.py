@@ -22,6 +22,7 @@ from rexplug.evaluation.cosine import paired_cosines, paired_similarities
 from rexplug.evaluation.embedding_modules import Transform
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import Rows, Tagger, probe_similarity, probe_tagger, tune_similarity, tune_tagger
+from rexplug.evaluation.late_interaction import LateInteractionEncoder
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.spans import spans_of_tags, tags_of_spans
 from rexplug.evaluation.splits import (
@@ -35,7 +36,7 @@ from rexplug.evaluation.splits import (
 )
 from rexplug.evaluation.starts import choose_start, spread_sample, starts, transformed
 from rexplug.evaluation.statistics import metric, value
-from rexplug.evaluation.tuning import FineTune, Outcome, by_mode, fine_tune
+from rexplug.evaluation.tuning import NOT_TRAINABLE, FineTune, Outcome, by_mode, fine_tune
 
 Model = HuggingFaceEncoder | LexicalModel
 Floats = NDArray[np.float64]
@@ -58,6 +59,9 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
         baseline = model.compare([e.text for e in splits.test], [str(e.second) for e in splits.test])
         # Nothing is fine-tuned, so that both figures are the same; either can be compared with an encoder's.
         return _result({name: scores([baseline]) for name in ("spearman", "untuned.spearman")}, seed)
+    if isinstance(model, LateInteractionEncoder):
+        maxsim = model.compare([first_text(e) for e in splits.test], [second_text(e) for e in splits.test])
+        return _result({"untuned.spearman": scores([maxsim])}, seed, [NOT_TRAINABLE])
     rows: dict[str, tuple[Rows, Rows]] = {
         name: (
             model.tokenize([first_text(e) for e in examples], budget.max_tokens),
@@ -116,8 +120,12 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
         return outcome.results
 
     runs = {"probe": probe, "full": full}
-    found = by_mode(budget, {mode: runs[mode]() for mode in dict.fromkeys(budget.modes)})
-    found["untuned.*"] = [compared(test, start.transform)]
+    untuned = {"untuned.*": [compared(test, start.transform)]}
+    if model.trainable:
+        found = {**by_mode(budget, {mode: runs[mode]() for mode in dict.fromkeys(budget.modes)}), **untuned}
+    else:
+        notes.insert(0, NOT_TRAINABLE)
+        found = {**untuned, **(by_mode(budget, {"probe": probe()}) if "probe" in budget.modes else {})}
     for name, transform in starts(sample).items():
         found[f"{name}.*"] = [compared(test, transform)]
     scores_of = {name.replace("*", "spearman"): scores(values) for name, values in found.items()}
@@ -259,8 +267,8 @@ def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> E
     ]
     del fixed
     results = {"probe": [on_test(tagger) for tagger in probes]}
-    outcome: Outcome[tuple[list[float], list[float]]] = Outcome([], [], [])
-    if "full" in budget.modes:
+    outcome: Outcome[tuple[list[float], list[float]]] = Outcome([], [] if model.trainable else [NOT_TRAINABLE], [])
+    if "full" in budget.modes and model.trainable:
 
         def begin(learning_rate: float, seed: int) -> FineTune[Tagger]:
             return tune_tagger(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from rexplug.components import (
 from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError, brief
 from rexplug.evaluation.activity import Activity, EvaluatorProgress, device_of
 from rexplug.evaluation.identity import computed_by, model_identity, result_key
+from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.evaluation.statistics import resamples_of
 from rexplug.io.atomic import remove, write_json, write_text
 from rexplug.io.file_content import content_hashes, files_below
@@ -177,6 +178,7 @@ def evaluate(
     budget: Budget = "standard",
     processor: str = "",
     fresh: bool = False,
+    load: Callable[[ModelSpec, Path | None], Model] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Run every evaluator on a model.
 
@@ -196,6 +198,7 @@ def evaluate(
         budget: how much the evaluators may take; `standard` is what their options say.
         processor: the name of this machine's, for the results of models that do not run on a GPU.
         fresh: compute every result, also one that is stored.
+        load: loads the model in place of `ModelSpec.load`.
 
     Returns:
         Label of the evaluator -> the content of its file.
@@ -212,15 +215,16 @@ def evaluate(
     evaluators = [evaluator.at_budget(budget) for evaluator in evaluators]
     results_exist = not fresh and all((folder / f"{evaluator.label}.json").exists() for evaluator in evaluators)
     # The files of a model of the hub are known once it is loaded; whether all results are stored, for one in a folder before.
-    model = None if results_exist and isinstance(spec.place, Path) else spec.load(tokenizer)
-    identity, data_hash = model_identity(spec, tokenizer), data.fingerprint()
+    load = load or (lambda spec, tokenizer: spec.load(tokenizer))
+    model = None if results_exist and isinstance(spec.place, Path) else load(spec, tokenizer)
+    identity, data_hash = model_identity(spec, tokenizer, _device_of(spec)), data.fingerprint()
     failed: dict[str, RexplugError] = {}
     keys = {evaluator.label: result_key(identity, evaluator, data_hash, budget) for evaluator in evaluators}
     stored = {} if fresh else _stored(folder, keys)
     missing = [evaluator for evaluator in evaluators if evaluator.label not in stored]
     expected: Mapping[str, float] = {}
     if missing:
-        model = model or spec.load(tokenizer)
+        model = model or load(spec, tokenizer)
         for note in getattr(model, "notes", ()):
             progress.note(f"{name}: {note}")
         if observer is not None:
@@ -271,6 +275,15 @@ def _exact_products() -> AbstractContextManager[None]:
     from rexplug.evaluation.exact_products import exact_products
 
     return exact_products()
+
+
+def _device_of(spec: ModelSpec) -> str:
+    """The kind of device that a model runs on; empty for baselines and embeddings, which are the same on all."""
+    if spec.what in LEXICAL_KINDS or spec.is_embeddings:
+        return ""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _main_metrics(result: Mapping[str, Any]) -> dict[str, float]:

@@ -259,14 +259,17 @@ def write_comparison(
 
 
 def _number_formats(models: Sequence[ModelResults]) -> list[str]:
-    """A note on the models that were evaluated in bf16, if there are any."""
-    in_bf16 = [
-        model.label for model in models if any(result.get("precision") == "bf16" for result in model.results.values())
-    ]
-    if not in_bf16:
+    """A note on the models that were evaluated in bf16 or int8, if there are any."""
+    labels: dict[str, list[str]] = {}
+    for model in models:
+        formats = {str(result.get("precision")) for result in model.results.values()} & {"bf16", "int8"}
+        for name in formats:
+            labels.setdefault(name, []).append(model.label)
+    if not labels:
         return []
-    others = " The others are in fp32." if len(in_bf16) < len(models) else ""
-    return [f"Evaluated with matrix products in bf16: {', '.join(in_bf16)}.{others}"]
+    others = " The others are in fp32." if sum(map(len, labels.values())) < len(models) else ""
+    named = "; ".join(f"in {name}: {', '.join(labels[name])}" for name in sorted(labels))
+    return [f"Evaluated with matrix products {named}.{others}"]
 
 
 def _taken_as_they_are(models: Sequence[ModelResults], rows: Sequence[Row]) -> list[str]:

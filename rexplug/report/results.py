@@ -87,7 +87,7 @@ def _folders_above(argument: str, model: ModelResults) -> tuple[str, ...]:
     parts = Path(name).resolve().parts[1:]
     if label:
         return ()
-    return parts[:-1] if parts and parts[-1] == model.label.partition("@")[0] else parts
+    return parts[:-1] if parts and parts[-1] in (model.label, model.label.partition("@")[0]) else parts
 
 
 def split_argument(argument: str) -> tuple[str, str, str]:
@@ -95,6 +95,8 @@ def split_argument(argument: str) -> tuple[str, str, str]:
     label, equals, rest = argument.partition("=")
     if not equals or "/" in label or Path(argument.partition("@")[0]).is_dir():
         label, rest = "", argument
+    if Path(rest).is_dir():  # `minilm@256`, as the results of cut embeddings are named
+        return label, rest, ""
     name, _, moment = rest.partition("@")
     return label, name, moment
 
