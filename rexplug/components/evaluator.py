@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from rexplug.components.base import Component
 from rexplug.components.document import Document
+from rexplug.components.evaluated_items import EvaluatedItem
 from rexplug.components.evaluation_tasks import (
     ExampleTask,
     FineTuning,
@@ -57,6 +58,8 @@ class EvaluationResult:
     """What a reader must know, for example that the data are synthetic."""
     scores: Mapping[str, Scores] = field(default_factory=dict)
     """Name of a metric -> the scores of its items, for paired comparisons of models."""
+    items: Sequence[EvaluatedItem] = ()
+    """What the model made of single items, for reading. At most 1,000 are stored, the same ones for every model."""
 
 
 class Encoder(Protocol):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.components import (
+    EvaluatedItem,
     EvaluationResult,
     ExampleTask,
     FineTuning,
@@ -21,6 +22,7 @@ from rexplug.evaluation.classifiers import class_scores
 from rexplug.evaluation.cosine import paired_cosines, paired_similarities
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import Predictor, predict_by_mode, probe_similarity, tune_similarity, tune_tagger
+from rexplug.evaluation.items import class_items, degree_items, span_items
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.spans import spans_of_tags, tags_of_spans
 from rexplug.evaluation.splits import first_text, item_groups, item_ids, limited_splits, second_text, text_key
@@ -28,6 +30,14 @@ from rexplug.evaluation.statistics import metric, value
 
 Model = HuggingFaceEncoder | LexicalModel
 Floats = NDArray[np.float64]
+
+
+class SpanCounts(NamedTuple):
+    """Per text: twice the correct spans, true and predicted spans, and the predicted ones."""
+
+    hits: list[float]
+    counts: list[float]
+    guesses: list[set[tuple[int, int, str]]]
 
 
 def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -> EvaluationResult:
@@ -41,7 +51,9 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
 
     if isinstance(model, LexicalModel):
         compared = model.compare([e.text for e in splits.test], [str(e.second) for e in splits.test])
-        return _result({"spearman": scores([compared])}, task, budget, seed)
+        of_model = scores([compared])
+        items = degree_items(item_ids(splits.test), splits.test, of_model)
+        return _result({"spearman": of_model}, task, budget, seed, items=items)
     rows = {
         name: (
             model.tokenize([first_text(e) for e in examples], budget.max_tokens),
@@ -72,7 +84,8 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
     as_it_is = paired_similarities(*raw["test"], model.usage.similarity).astype(np.float64)
     scores_of["raw.spearman"] = scores([as_it_is])
     scores_of["centred.spearman"] = scores([cosines([side - center for side in raw["test"]])])
-    return _result(scores_of, task, budget, seed, notes)
+    items = degree_items(item_ids(splits.test), splits.test, next(iter(scores_of.values())))
+    return _result(scores_of, task, budget, seed, notes, items=items)
 
 
 def classification(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -> EvaluationResult:
@@ -83,6 +96,7 @@ def classification(task: ExampleTask, model: Model, budget: FineTuning, seed: in
     truth = [str(example.label) for example in splits.test]
     scores: dict[str, Scores] = {}
     macro_f1: dict[str, Metric] = {}
+    items: list[EvaluatedItem] = []
     for mode, of_seeds in predictions.items():
         guesses = [[classes[i] for i in scores_of_seed.argmax(1)] for scores_of_seed in of_seeds]
         correct = [[float(g == t) for g, t in zip(guess, truth, strict=True)] for guess in guesses]
@@ -90,9 +104,11 @@ def classification(task: ExampleTask, model: Model, budget: FineTuning, seed: in
         macro_f1[mode.replace("*", "macro_f1")] = _mean_over_seeds(
             [_macro_f1(guess, truth) for guess in guesses], len(truth)
         )
+        ids = item_ids(splits.test)
+        items = items or class_items(ids, splits.test, guesses[0], scores[mode.replace("*", "accuracy")])
     sizes = {"train": len(splits.train), "dev": len(splits.dev), "test": len(truth)}
     tables = {"classes": [{"classes": len(classes), **sizes}]}
-    return _result(scores, task, budget, seed, notes, macro_f1, tables)
+    return _result(scores, task, budget, seed, notes, macro_f1, tables, items)
 
 
 def pair_classification(
@@ -116,19 +132,23 @@ def pair_classification(
     column = classes.index(positive)
     ids, groups = item_ids(splits.test), item_groups(splits.test)
     scores: dict[str, Scores] = {}
+    items: list[EvaluatedItem] = []
     for mode, of_seeds in predictions.items():
         hits, counts, correct = [], [], []
+        first_guess: list[str] = []
         for scores_of_seed in of_seeds:
             margin = scores_of_seed[:, column] - scores_of_seed[:, 1 - column]
             dev_margin, test_margin = margin[: len(splits.dev)], margin[len(splits.dev) :]
             guess = test_margin >= best_threshold(dev_margin, dev_truth)
+            first_guess = first_guess or [positive if yes else classes[1 - column] for yes in guess]
             # F1 as a ratio of sums over items: twice the true positives, and the positives of guess and truth.
             hits.append((2.0 * (guess & truth)).tolist())
             counts.append((2.0 * (guess & truth) + (guess ^ truth)).tolist())
             correct.append((guess == truth).astype(float).tolist())
         scores[mode.replace("*", "f1")] = Scores(ids, hits, counts, groups=groups)
         scores[mode.replace("*", "accuracy")] = Scores(ids, correct, groups=groups)
-    return _result(scores, task, budget, seed, notes)
+        items = items or class_items(ids, splits.test, first_guess, scores[mode.replace("*", "accuracy")])
+    return _result(scores, task, budget, seed, notes, items=items)
 
 
 def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> EvaluationResult:
@@ -159,13 +179,14 @@ def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> E
         for text, text_offsets in zip(splits.train, offsets["train"], strict=True)
     ]
 
-    def count_spans(split: str, predicted: Sequence[NDArray[np.int64]]) -> tuple[list[float], list[float]]:
-        hits, counts = [], []
+    def count_spans(split: str, predicted: Sequence[NDArray[np.int64]]) -> SpanCounts:
+        hits, counts, guesses = [], [], []
         for text, text_offsets, tags in zip(getattr(splits, split), offsets[split], predicted, strict=True):
             true, guess = set(text.spans), spans_of_tags(text.text, text_offsets, tags, labels)
             hits.append(2.0 * len(true & guess))
             counts.append(float(len(true) + len(guess)))
-        return hits, counts
+            guesses.append(guess)
+        return SpanCounts(hits, counts, guesses)
 
     def fine_tune(frozen: bool) -> Callable[[float, int], Predictor]:
         def run(learning_rate: float, seed: int) -> Predictor:
@@ -177,17 +198,19 @@ def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> E
 
         return run
 
-    def on_dev(counted: tuple[list[float], list[float]]) -> float:
-        return sum(counted[0]) / max(1.0, sum(counted[1]))
+    def on_dev(counted: SpanCounts) -> float:
+        return sum(counted.hits) / max(1.0, sum(counted.counts))
 
     modes = {"probe": fine_tune(frozen=True), "full": fine_tune(frozen=False)}
     predictions, notes = predict_by_mode(modes, budget, on_dev, seed)
     ids = [text_key(text.text) for text in splits.test]
     scores = {
-        name.replace("*", "f1"): Scores(ids, [hits for hits, _ in of_seeds], [counts for _, counts in of_seeds])
+        name.replace("*", "f1"): Scores(ids, [of.hits for of in of_seeds], [of.counts for of in of_seeds])
         for name, of_seeds in predictions.items()
     }
-    return _result(scores, task, budget, seed, notes)
+    main, first = next(iter(scores.values())), next(iter(predictions.values()))[0]
+    items = span_items(splits.test, lambda number: sorted(first.guesses[number]), main)
+    return _result(scores, task, budget, seed, notes, items=items)
 
 
 def _result(
@@ -198,11 +221,12 @@ def _result(
     notes: Sequence[str] = (),
     more_metrics: Mapping[str, Metric] | None = None,
     tables: Mapping[str, Any] | None = None,
+    items: Sequence[EvaluatedItem] = (),
 ) -> EvaluationResult:
     metrics = {name: metric(score, seed) for name, score in scores.items()}
     return EvaluationResult(
         {**metrics, **(more_metrics or {})}, main=next(iter(metrics)), scores=scores, notes=list(notes),
-        tables=tables or {},
+        tables=tables or {}, items=items,
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from rexplug.components import EvaluationResult, FineTuning, RetrievalCollection
 from rexplug.errors import DataError
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import tune_ranking
+from rexplug.evaluation.items import ranking_items
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.model_usage import Role
 from rexplug.evaluation.mteb_runner import as_model, as_search, run_task, silenced_mteb, task_metadata, task_name
@@ -155,7 +156,8 @@ def _result(
                 values = [query_scores(collection, run, measure.trec_name, measure.depth) for run in runs]
                 scores[prefix + name] = Scores(list(collection.queries), values)
     metrics = {name: metric(score, seed) for name, score in scores.items()}
-    return EvaluationResult(metrics, main=MAIN, notes=notes, scores=scores)
+    items = ranking_items(collection, rankings[""][0], scores[MAIN])
+    return EvaluationResult(metrics, main=MAIN, notes=notes, scores=scores, items=items)
 
 
 def query_scores(
