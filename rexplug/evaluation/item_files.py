@@ -38,12 +38,12 @@ def items_path(folder: Path, label: str) -> Path:
     return folder / f"{label}.items"
 
 
-def stored_ids(ids: Iterable[str]) -> set[str]:
+def stored_ids(ids: Iterable[str], limit: int = MAX_ITEMS) -> set[str]:
     """The ids of the items that are stored: by a hash of the id, so that they are the same ones for every model."""
-    distinct = dict.fromkeys(ids)
-    if len(distinct) <= MAX_ITEMS:
-        return set(distinct)
-    return set(sorted(distinct, key=lambda key: hashlib.blake2b(key.encode("utf-8", "replace")).digest())[:MAX_ITEMS])
+    distinct = set(ids)
+    if len(distinct) <= limit:
+        return distinct
+    return set(sorted(distinct, key=lambda key: hashlib.blake2b(key.encode("utf-8", "replace")).digest())[:limit])
 
 
 def write_items(folder: Path, label: str, key: str, items: Sequence[EvaluatedItem]) -> int:

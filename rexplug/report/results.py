@@ -23,6 +23,8 @@ class ModelResults:
     scores: Mapping[str, Mapping[str, Scores]]
     training_runs: int = 1
     """Training runs, with a seed each, that the scores were pooled from."""
+    folder: Path | None = None
+    """The folder of the results, with the items of each evaluator; of pooled runs that of the first one."""
 
 
 def find_all(arguments: Sequence[str]) -> list[ModelResults]:
@@ -113,7 +115,7 @@ def load_results(folder: Path, label: str) -> ModelResults:
     for path in _result_files(folder):
         content = read_json(path)
         results[str(content.get("label", content["evaluator"]))] = content
-    return ModelResults(label, results, {name: read_scores(folder, name) for name in results})
+    return ModelResults(label, results, {name: read_scores(folder, name) for name in results}, folder=folder)
 
 
 def _moments(run: RunDirectory) -> list[str]:
