@@ -20,6 +20,8 @@ _PANELS = 3
 """Panels beside each other."""
 _ROW = 0.2
 """Inches for a line of a panel."""
+_TITLES = {1: 70, 2: 34, 3: 21}
+"""Characters of a panel's title, by the number of panels beside each other."""
 _SPAN = 1.96 * 2
 """Standard errors in a 95 % interval of a normal distribution."""
 _GREY = "#6b7280"
@@ -135,15 +137,16 @@ def _differences(comparison: Plotted) -> Any:
     if not of_model:
         return None
     rows = [row for row in comparison.rows if any(row is r for _, tested in of_model for r, _ in tested)]
-    references = {row.reference for row in rows}
+    # Rows with another reference get a star.
+    starred = [row.reference != comparison.models[0] for row in rows]
     names = [
-        _short(row) + (f" (to {_cut(row.reference, 16)})" if row.reference != comparison.models[0] else "")
-        for row in rows
+        _cut(f"{row.evaluator} {row.metric}", 44) + (" *" if star else "")
+        for row, star in zip(rows, starred, strict=True)
     ]
     ends = [end for _, tested in of_model for _, d in tested for end in (d.low, d.high, d.value)]
     low, high = min(0.0, *ends), max(0.0, *ends)
     margin = 0.06 * (high - low or 1.0)
-    figure, panels = _grid(len(of_model), len(rows), head=0.45)
+    figure, panels = _grid(len(of_model), len(rows), head=0.32, foot=0.3, more=0.45)
     for number, (panel, (label, tested)) in enumerate(zip(panels, of_model, strict=True)):
         panel.axvline(0, color="#000000", linewidth=0.8)
         for row, difference in tested:
@@ -157,11 +160,12 @@ def _differences(comparison: Plotted) -> Any:
             )  # fmt: skip
         panel.set_xlim(low - margin, high + margin)
         _lines(panel, names if number % _PANELS == 0 else None, len(rows))
-        panel.set_title(_cut(label, 30 if len(of_model) > 1 else 60), fontsize=_FONT + 1, loc="left", fontweight="bold")
-        to = f"difference to {_cut(comparison.models[0], 26)}" if len(references) == 1 else "difference"
-        panel.set_xlabel(to, fontsize=_FONT)
+        limit = _TITLES[min(len(of_model), _PANELS)]
+        panel.set_title(_cut(label, limit), fontsize=_FONT + 1, loc="left", fontweight="bold")
     found = {_verdict(difference) for _, tested in of_model for _, difference in tested}
     _verdict_legend(figure, [name for name in _VERDICTS if name in found])
+    star = "; * to the first model that has the metric" if any(starred) else ""
+    figure.supxlabel(f"Differences to {_cut(comparison.models[0], 60)}{star}", fontsize=_FONT, x=0.01, ha="left")
     return figure
 
 
@@ -319,11 +323,14 @@ def _label_points(figure: Any, axes: Any, points: Sequence[tuple[float, float, f
             shown.remove()
 
 
-def _grid(num_panels: int, num_lines: int, *, head: float, foot: float = 0.42) -> tuple[Any, list[Any]]:
-    """A figure with panels of `num_lines` lines, as many beside each other as fit; `head` and `foot` in inches."""
+def _grid(num_panels: int, num_lines: int, *, head: float, foot: float, more: float = 0.1) -> tuple[Any, list[Any]]:
+    """A figure with panels of `num_lines` lines, as many beside each other as fit.
+
+    Inches for the `head` and `foot` of each panel, and for `more` around all of them.
+    """
     columns = min(_PANELS, num_panels)
     of_rows = math.ceil(num_panels / columns)
-    figure = plots.new_figure(_WIDTH, of_rows * (_ROW * num_lines + head + foot) + 0.15)
+    figure = plots.new_figure(_WIDTH, of_rows * (_ROW * num_lines + head + foot) + more)
     grid = figure.subplots(of_rows, columns, squeeze=False)
     panels = list(grid.flat)
     for panel in panels[num_panels:]:
@@ -355,10 +362,6 @@ def _verdict_legend(figure: Any, names: Sequence[str]) -> None:
         for name in names
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper left", ncols=4, frameon=False, fontsize=_FONT)
-
-
-def _short(row: _Row) -> str:
-    return _cut(f"{row.evaluator} {row.metric}".strip(), 46)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -4,7 +4,7 @@
   const byId = (id) => document.getElementById(id);
   const index = JSON.parse(byId("index").textContent);
   const PAGE = 40;
-  const controls = { evaluator: byId("evaluator"), q: byId("query"), a: byId("a"), b: byId("b"), show: byId("show"), sort: byId("sort"), part: byId("part") };
+  const controls = { evaluator: byId("evaluator"), q: byId("query"), a: byId("a"), b: byId("b"), show: byId("show"), sort: byId("sort"), part: byId("part"), documents: byId("documents") };
   const loaded = new Map();
   let rows = [], shown = 0, data = null;
 
@@ -33,19 +33,21 @@
   const score = (item, model) => (answer(item, model) ? answer(item, model).v : null);
   const documentOf = (place) => data.documents[place][1];
 
-  function searchable(item) {
-    if (item.search === undefined) {
+  // Of an item what a search looks at: ids, texts and labels, or its documents as well.
+  function searchable(item, withDocuments) {
+    const name = withDocuments ? "everything" : "words";
+    if (item[name] === undefined) {
       const parts = [item.id, item.t, item.s, item.e, item.part];
       for (const [, , label] of item.x || []) parts.push(label);
       for (const one of Object.values(item.m)) {
         parts.push(one.p);
-        for (const [place] of [...(one.r || []), ...(one.k || [])]) parts.push(data.documents[place][0], documentOf(place));
+        if (withDocuments) for (const [place] of [...(one.r || []), ...(one.k || [])]) parts.push(data.documents[place][0], documentOf(place));
         for (const [, , label] of one.g || []) parts.push(label);
         for (const [, , word] of one.w || []) parts.push(word);
       }
-      item.search = parts.filter((part) => part !== undefined && part !== null).join("\n").toLowerCase();
+      item[name] = parts.filter((part) => part !== undefined && part !== null).join("\n").toLowerCase();
     }
-    return item.search;
+    return item[name];
   }
 
   // What is chosen.
@@ -57,7 +59,7 @@
     }));
     select.value = entries.some(([value]) => value === chosen) ? chosen : entries.length ? entries[0][0] : "";
   }
-  const state = () => Object.fromEntries(Object.entries(controls).map(([name, control]) => [name, control.value]));
+  const state = () => Object.fromEntries(Object.entries(controls).map(([name, control]) => [name, control.type === "checkbox" ? (control.checked ? "yes" : "") : control.value]));
 
   function open(wanted) {
     const labels = index.evaluators.map((evaluator) => evaluator.label);
@@ -84,6 +86,8 @@
     controls.part.parentElement.hidden = parts.length < 2;
     if (parts.length < 2) controls.part.value = "";
     if (wanted.q !== undefined) controls.q.value = wanted.q;
+    controls.documents.checked = Boolean(wanted.documents);
+    controls.documents.parentElement.hidden = data.documents.length === 0;
     legend();
     update();
   }
@@ -101,7 +105,7 @@
   function matches(item, now, words) {
     if (now.part && item.part !== now.part) return false;
     if (words.length) {
-      const searched = searchable(item);
+      const searched = searchable(item, now.documents && data.documents.length > 0);
       if (!words.every((word) => searched.includes(word))) return false;
     }
     const one = answer(item, now.modelA), other = now.two ? answer(item, now.modelB) : null;
@@ -154,7 +158,7 @@
     const stored = entry.total > data.items.length ? ", a sample of " + count(entry.total) : "";
     const compared = now.two ? [now.modelA, now.modelB] : [now.modelA];
     byId("status").textContent = (rows.length < data.items.length ? count(rows.length) + " of " : "") + plural(data.items.length, "item") + stored + ". " + entry.metric + ": " + compared.map(metric).join(", ") + ".";
-    const wanted = new URLSearchParams(Object.entries({ evaluator: now.evaluator, q: now.q, a: now.a, b: now.b, show: now.show, sort: now.sort, part: now.part }).filter(([, value]) => value));
+    const wanted = new URLSearchParams(Object.entries({ evaluator: now.evaluator, q: now.q, a: now.a, b: now.b, show: now.show, sort: now.sort, part: now.part, documents: now.documents }).filter(([, value]) => value));
     try { history.replaceState(null, "", "#" + wanted); } catch { /* some browsers refuse this for files */ }
   }
 
@@ -200,7 +204,8 @@
     if (item.x) whole.append(...marked(item.t, item.x.map(([from, to, label]) => [from, to, "true", label])));
     else if (masked) whole.append(...marked(item.t, masked.w.map(([from, to]) => [from, to, "masked", ""])));
     else whole.append(item.t);
-    target.append(whole);
+    // The head shows a short text whole.
+    if (item.x || masked || item.s || item.t.length > 100) target.append(whole);
     if (item.s) target.append(text("div", "text", item.s));
     const facts = make("p", "soft");
     if (item.part) facts.append(item.part + " · ");
@@ -211,7 +216,7 @@
     models.forEach((model, place) => {
       const it = answer(item, model), other = answer(item, models[1 - place]);
       const side = make("section", "", make("h3", "", letters[place] + ": ", text("span", "", index.models[model]), " ", make("small", "", it ? number(it.v) : "has no such item")));
-      if (it) fill(side, item, it, other);
+      if (it) fill(side, item, it, other, letters[1 - place]);
       sides.append(side);
     });
     target.append(sides);
@@ -219,11 +224,12 @@
     return target;
   }
 
-  function fill(side, item, it, other) {
+  function fill(side, item, it, other, otherLetter) {
     if (it.p !== undefined) side.append(make("p", "", "predicted: ", text("span", "chip label " + (it.c === undefined ? "gn" : it.c ? "yes" : "no"), shownValue(it.p))));
     if (it.r) {
-      const theirs = new Set(other && other.r ? other.r.map(([place]) => place) : []);
-      side.append(make("ol", "ranks", ...it.r.map(([place, grade, value], rank) => ranked(rank + 1, grade, place, [value === null ? "" : shownValue(value), other && other.r && !theirs.has(place) ? "not in the other’s first " + other.r.length : ""]))));
+      const theirs = new Map((other && other.r ? other.r : []).map(([place], rank) => [place, rank + 1]));
+      const there = (place) => (!other || !other.r ? "" : theirs.has(place) ? otherLetter + ": rank " + theirs.get(place) : "not in " + otherLetter + "’s first " + other.r.length);
+      side.append(make("ol", "ranks", ...it.r.map(([place, grade, value], rank) => ranked(rank + 1, grade, place, [value === null ? "" : shownValue(value), there(place)]))));
       if (!it.r.length) side.append(make("p", "soft", "no document was found"));
     }
     if (it.k && it.k.length) {
@@ -288,7 +294,7 @@
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
   controls.evaluator.addEventListener("change", () => open({ ...state(), part: "" }));
   controls.a.addEventListener("change", () => open(state()));
-  for (const name of ["b", "show", "sort", "part"]) controls[name].addEventListener("change", update);
+  for (const name of ["b", "show", "sort", "part", "documents"]) controls[name].addEventListener("change", update);
   let waiting = 0;
   controls.q.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(update, 120); });
   byId("more").addEventListener("click", () => {
