@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -120,17 +120,18 @@ def _ranked_to_json(document: RankedDocument, documents: dict[str, str]) -> list
 
 
 def _from_json(row: Mapping[str, Any], documents: Mapping[str, str]) -> EvaluatedItem:
-    item = EvaluatedItem(**{name: value for name, value in row.items() if name not in ("ranking", "missed", "words")})
+    fields = dict(row)
     for name in ("expected_spans", "predicted_spans"):
         if name in row:
-            item = replace(item, **{name: [(int(a), int(b), str(label)) for a, b, label in row[name]]})
-    ranked = {
-        name: [RankedDocument(key, documents[key], grade, score, rank) for key, grade, score, rank in row[name]]
-        for name in ("ranking", "missed")
-        if name in row
-    }
-    words = {"words": [MaskedWord(*word) for word in row["words"]]} if "words" in row else {}
-    return replace(item, **ranked, **words)
+            fields[name] = [(int(start), int(end), str(label)) for start, end, label in row[name]]
+    for name in ("ranking", "missed"):
+        if name in row:
+            fields[name] = [
+                RankedDocument(key, documents[key], grade, score, rank) for key, grade, score, rank in row[name]
+            ]
+    if "words" in row:
+        fields["words"] = [MaskedWord(*word) for word in row["words"]]
+    return EvaluatedItem(**fields)
 
 
 def _cut(text: str, limit: int) -> str:

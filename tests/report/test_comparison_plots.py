@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from rexplug import Metric
 from rexplug.evaluation.statistics import Difference
@@ -54,9 +55,9 @@ def texts_of(figure):
     """The drawn texts of a figure with their boxes in pixels; empty ones are left out."""
     FigureCanvasAgg(figure).draw()
     found = []
-    for text in figure.findobj(match=lambda artist: hasattr(artist, "get_text")):
+    for text in dict.fromkeys(figure.findobj(match=Text)):
         if text.get_visible() and text.get_text().strip() and text.get_window_extent().width > 0:
-            found.append((text.get_text(), text.get_window_extent()))
+            found.append((text.get_text().replace("\\$", "$"), text.get_window_extent()))
     return found
 
 
