@@ -193,6 +193,9 @@ def write_comparison(
 ) -> None:
     """Write a comparison as a self-contained page, as JSON, or both.
 
+    Beside the page: what the models made of single items (`items.html` beside `comparison.html`, else `PAGE-items.html`), and the
+    plots as SVG and PNG in `PAGE-plots`.
+
     Raises:
         DataError: one of the paths cannot be written.
     """

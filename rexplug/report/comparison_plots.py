@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,16 +55,19 @@ def write_comparison_plots(comparison: Plotted, page: Path) -> dict[str, str]:
         Name -> SVG, to be part of the page.
     """
     folder = page.with_name(f"{page.stem}-plots")
-    figures = draw_comparison(comparison)
-    if not figures:
-        remove(folder)
-        return {}
-    svgs = {name: plots.svg(figure) for name, figure in figures.items()}
-    with replacing(folder) as temporary:
-        temporary.mkdir()
-        for name, figure in figures.items():
-            (temporary / f"{name}.svg").write_text(svgs[name].replace("<svg ", _STANDALONE, 1), encoding="utf-8")
-            figure.savefig(temporary / f"{name}.png", dpi=150, facecolor="white", metadata={"Software": None})
+    # A label in letters that matplotlib's font lacks has boxes in the PNG; the SVG leaves the font to the browser.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        figures = draw_comparison(comparison)
+        if not figures:
+            remove(folder)
+            return {}
+        svgs = {name: plots.svg(figure) for name, figure in figures.items()}
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            for name, figure in figures.items():
+                (temporary / f"{name}.svg").write_text(svgs[name].replace("<svg ", _STANDALONE, 1), encoding="utf-8")
+                figure.savefig(temporary / f"{name}.png", dpi=150, facecolor="white", metadata={"Software": None})
     return svgs
 
 

@@ -127,6 +127,13 @@ def test_files_are_written_beside_the_page_and_are_the_same_each_time(tmp_path):
     assert not folder.exists()
 
 
+def test_labels_in_letters_that_the_font_lacks_give_no_warning(tmp_path, recwarn):
+    named = replace(comparison(2, 1), models=("bm25", "模型 <b>"))
+    svgs = write_comparison_plots(named, tmp_path / "comparison.html")
+    assert "模型 &lt;b&gt;" in svgs["scores"]
+    assert not recwarn.list
+
+
 def phases(*lengths):
     """Steps of phases, of one step for each of their tokens' thousands."""
     steps, total = [], 0
