@@ -124,29 +124,6 @@ class SameDrug(rexplug.Evaluator):
 # -- end same_drug --
 
 
-# -- start hooks --
-@rexplug.hookimpl
-def rexplug_document_sources() -> list[type[rexplug.DocumentSource]]:
-    """The plugin's document sources."""
-    return [Leaflets]
-
-
-@rexplug.hookimpl
-def rexplug_corpus_filters() -> list[type[rexplug.CorpusFilter]]:
-    """The plugin's filters."""
-    return [HasDosage]
-
-
-@rexplug.hookimpl
-def rexplug_salience_scorers() -> list[type[rexplug.SalienceScorer]]:
-    """The plugin's salience scorers."""
-    return [Doses]
-
-
-@rexplug.hookimpl
-def rexplug_evaluators() -> list[type[rexplug.Evaluator]]:
-    """The plugin's evaluators."""
-    return [SameDrug]
-
-
-# -- end hooks --
+# -- start components --
+COMPONENTS = [Leaflets, HasDosage, Doses, SameDrug]
+# -- end components --
