@@ -47,11 +47,13 @@ if TYPE_CHECKING:
         TaggingTask,
         TokenBatch,
         TokenizedDocument,
+        Unreadable,
         Use,
         Verdict,
         random_tokens,
         split_of,
     )
+    from rexplug.corpus.sources.files import FileSource, InputFile, Piece
     from rexplug.errors import DataError, NotApplicable, PluginError, RecipeError, RexplugError
     from rexplug.io.compression import read_lines
     from rexplug.io.hub import HubName
@@ -76,8 +78,10 @@ __all__ = [
     "Evaluator",
     "Example",
     "ExampleTask",
+    "FileSource",
     "FineTuning",
     "HubName",
+    "InputFile",
     "Labeller",
     "LabellingContext",
     "MaskedWord",
@@ -85,6 +89,7 @@ __all__ = [
     "Metric",
     "MixingSchedule",
     "NotApplicable",
+    "Piece",
     "PluginError",
     "Quantity",
     "Ramp",
@@ -102,6 +107,7 @@ __all__ = [
     "TaggingTask",
     "TokenBatch",
     "TokenizedDocument",
+    "Unreadable",
     "Use",
     "Verdict",
     "__version__",
@@ -134,8 +140,9 @@ _MODULES = {
         "EvaluatedItem", "EvaluationContext", "EvaluationResult", "Evaluator", "Example", "ExampleTask", "FineTuning",
         "Labeller", "LabellingContext", "MaskedWord", "MaskingPolicy", "Metric", "MixingSchedule", "Quantity",
         "RankedDocument", "Reason", "RetrievalCollection", "SalienceScorer", "Scores", "Shard", "TaggedText",
-        "TaggingTask", "TokenBatch", "TokenizedDocument", "Use", "Verdict", "random_tokens", "split_of",
+        "TaggingTask", "TokenBatch", "TokenizedDocument", "Unreadable", "Use", "Verdict", "random_tokens", "split_of",
     ),
+    "rexplug.corpus.sources.files": ("FileSource", "InputFile", "Piece"),
     "rexplug.errors": ("DataError", "NotApplicable", "PluginError", "RecipeError", "RexplugError"),
     "rexplug.io.compression": ("read_lines",),
     "rexplug.io.hub": ("HubName",),

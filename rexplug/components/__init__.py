@@ -2,10 +2,11 @@
 
 from rexplug.components.base import NAME_PATTERN, Component, Components, Use
 from rexplug.components.corpus_filter import CorpusFilter, CorpusSample, Verdict
-from rexplug.components.document import Document
+from rexplug.components.document import Document, Unreadable
 from rexplug.components.document_source import DocumentSource, Shard
 from rexplug.components.evaluated_items import EvaluatedItem, MaskedWord, RankedDocument
 from rexplug.components.evaluation_tasks import (
+    Budget,
     Example,
     ExampleTask,
     FineTuning,
@@ -24,6 +25,7 @@ from rexplug.components.salience_scorer import Reason, SalienceScorer, Tokenized
 
 __all__ = [
     "NAME_PATTERN",
+    "Budget",
     "Candidate",
     "Component",
     "Components",
@@ -56,6 +58,7 @@ __all__ = [
     "TaggingTask",
     "TokenBatch",
     "TokenizedDocument",
+    "Unreadable",
     "Use",
     "Verdict",
     "parse_quantity",

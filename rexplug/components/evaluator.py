@@ -6,12 +6,13 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from rexplug.components.base import Component
 from rexplug.components.document import Document
 from rexplug.components.evaluated_items import EvaluatedItem
 from rexplug.components.evaluation_tasks import (
+    Budget,
     ExampleTask,
     FineTuning,
     RetrievalCollection,
@@ -60,6 +61,8 @@ class EvaluationResult:
     """Name of a metric -> the scores of its items, for paired comparisons of models."""
     items: Sequence[EvaluatedItem] = ()
     """What the model made of single items, for reading. At most 1,000 are stored, the same ones for every model."""
+    headlines: Sequence[str] = ()
+    """Names of metrics that tables show beside the main one, as large; for example that of the encoder before a fine-tune."""
 
 
 class Encoder(Protocol):
@@ -135,8 +138,9 @@ class EvaluationContext(Protocol):
     ) -> EvaluationResult:
         """Rank with mteb; the main metric is `ndcg_at_10`. Queries and documents have the model's prompts before them.
 
-        With `tuning` and `collection.training` the encoder is fine-tuned on these pairs first (in-batch negatives); metrics
-        of the encoder before fine-tuning are added with the prefixes `raw.`, `centred.` and `whitened.`.
+        With `tuning` and `collection.training` the encoder is fine-tuned on these pairs first (in-batch negatives);
+        `untuned.ndcg_at_10` is that of the encoder before the fine-tune, from the start chosen on dev. Metrics of its embeddings
+        as they are, minus the corpus mean and whitened are added with the prefixes `raw.`, `centred.` and `whitened.`.
 
         `max_tokens` is where texts are cut, as far as the model's positions reach; if left out, the limit of `tuning`, or 512,
         at most the length that the model states.
@@ -144,19 +148,25 @@ class EvaluationContext(Protocol):
         ...
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
-        """Degrees of similarity of pairs: CoSENT fine-tune; `spearman` of cosines and labels on test."""
+        """Degrees of similarity of pairs: CoSENT fine-tune; `spearman` of cosines and labels on test.
+
+        `untuned.spearman` is that before the fine-tune.
+        """
         ...
 
     def classification(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
-        """Classes of texts: `accuracy` and `macro_f1` on test."""
+        """Classes of texts: `accuracy` and `macro_f1` on test; with the prefix `probe.` of a head on the frozen encoder."""
         ...
 
     def pair_classification(self, task: ExampleTask, tuning: FineTuning, positive: str) -> EvaluationResult:
-        """Whether two texts belong together: `f1` of the class `positive` and `accuracy` on test."""
+        """Whether two texts belong together: `f1` of the class `positive` and `accuracy` on test.
+
+        With the prefix `probe.` they are those of a head on the frozen encoder's embeddings of both.
+        """
         ...
 
     def tagging(self, task: TaggingTask, tuning: FineTuning) -> EvaluationResult:
-        """Labelled spans: `f1` over spans that must match exactly, on test."""
+        """Labelled spans: `f1` over spans that must match exactly, on test; `probe.f1` with a head on the frozen encoder."""
         ...
 
 
@@ -174,6 +184,15 @@ class Evaluator(Component):
     def needs_held_out(self) -> bool:
         """Whether it needs documents that the run holds out; `check` refuses a recipe that holds out none."""
         return False
+
+    def at_budget(self, budget: Budget) -> Self:
+        """This evaluator at a budget, of which `standard` is what its options say; options that are a `FineTuning` are scaled.
+
+        An evaluator with other options that decide its cost overrides this.
+        """
+        options = {name: getattr(self, name) for name in type(self).model_fields}
+        tunings = {name: of.at_budget(budget) for name, of in options.items() if isinstance(of, FineTuning)}
+        return self.model_copy(update=tunings) if budget != "standard" and tunings else self
 
     @abstractmethod
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:

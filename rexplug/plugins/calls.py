@@ -44,6 +44,7 @@ from rexplug.components import (
     Shard,
     TokenBatch,
     TokenizedDocument,
+    Unreadable,
     Verdict,
 )
 from rexplug.errors import PluginError, RexplugError, brief, error_text
@@ -159,8 +160,21 @@ def read_documents(source: DocumentSource, shard: Shard) -> Iterator[Document]:
     """
     with PluginCall(source, "documents", shard):
         for document in source.documents(shard):
+            if isinstance(document, Unreadable):
+                yield _unreadable(source, document)
+                continue
             require_document(source, "documents", document)
             yield document
+
+
+def _unreadable(source: DocumentSource, record: Unreadable) -> Document:
+    """The document that stands for a record that a source could not read."""
+    for field in ("id", "reason", "place"):
+        if not isinstance(value := getattr(record, field), str):
+            raise PluginError(
+                f"{owner(source)}{source.name}.documents() yielded an Unreadable with the {field} {brief(value)}; expected a str"
+            )
+    return record.document()
 
 
 def require_document(component: Component, method: str, document: object) -> None:
@@ -357,6 +371,11 @@ def evaluate_model(evaluator: Evaluator, context: EvaluationContext) -> Evaluati
         raise PluginError(
             f"{where}: the main metric '{result.main}' is not among {', '.join(result.metrics) or 'its metrics (none)'}"
         )
+    for name in result.headlines:
+        if name not in result.metrics:
+            raise PluginError(
+                f"{where}: '{name}' of its headlines is not among its metrics: {', '.join(result.metrics)}"
+            )
     for item in result.items:
         if not isinstance(item, EvaluatedItem):
             raise PluginError(f"{where}: one of the items is {brief(item)}; expected an EvaluatedItem")

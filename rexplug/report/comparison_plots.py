@@ -36,7 +36,7 @@ def draw_comparison(comparison: Plotted) -> dict[str, Any]:
     """Name -> figure of each plot that there are results for; none for a single model.
 
     `differences`: a forest plot, a panel for each model. `scores`: a panel for each metric, a bar for each model. `speed`:
-    quality against documents a second, or seconds where results do not tell.
+    quality against texts a second, or seconds where results do not tell.
     """
     if len(comparison.models) < 2:
         return {}

@@ -10,8 +10,9 @@ from typing import Any
 from rexplug.phase_stream import phase_stream
 from rexplug.recipe import Recipe
 from rexplug.report.compare import Comparison, compare_models
+from rexplug.report.costs import cost_of
 from rexplug.report.plan_vs_actual import PlanVsActual, plan_vs_actual
-from rexplug.report.results import ModelResults, load_results
+from rexplug.report.results import ModelResults, headlines, load_results
 from rexplug.run_directory import RunDirectory, read_json, read_metrics
 
 
@@ -111,6 +112,11 @@ class Contents:
         names = list(dict.fromkeys(name for result in results.values() for name in result["metrics"]))
         return [(name, [results.get(m, {}).get("metrics", {}).get(name) for m in self.moments]) for name in names]
 
+    def cost(self, evaluator: str, moment: str) -> str:
+        """Seconds of an evaluation, and the texts that the model read in a second; empty where it was not measured."""
+        found = cost_of(ModelResults(moment, {evaluator: self.evaluations[evaluator].get(moment, {})}, {}), evaluator)
+        return found.shown if found is not None else ""
+
     @cached_property
     def plan_vs_actual(self) -> PlanVsActual:
         """The plan beside the measurements."""
@@ -176,20 +182,21 @@ class Contents:
         return compare_models(self.compared_models) if len(self.compared_models) > 1 else None
 
     def main_metrics(self) -> list[dict[str, str]]:
-        """The main metric of each evaluator before training and after the last phase, formatted."""
+        """The main metrics of each evaluator before training and after the last phase, formatted."""
         formatted = []
         for name, results in self.evaluations.items():
             first, last = (
                 results[m] for m in (min(results, key=self.moments.index), max(results, key=self.moments.index))
             )
-            before, after = first["metrics"].get(last["main"]), last["metrics"][last["main"]]
-            interval = f" (95 %: {after['low']:.3f}–{after['high']:.3f})" if after["low"] is not None else ""
-            formatted.append(
-                {
-                    "name": f"{name}: {last['main']}",
-                    "before": f"{before['value']:.3f}" if before else "–",
-                    "after": f"{after['value']:.3f}",
-                    "interval": interval,
-                }
-            )
+            for metric in headlines(last):
+                before, after = first["metrics"].get(metric), last["metrics"][metric]
+                interval = f" (95 %: {after['low']:.3f}–{after['high']:.3f})" if after["low"] is not None else ""
+                formatted.append(
+                    {
+                        "name": f"{name}: {metric}",
+                        "before": f"{before['value']:.3f}" if before else "–",
+                        "after": f"{after['value']:.3f}",
+                        "interval": interval,
+                    }
+                )
         return formatted

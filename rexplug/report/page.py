@@ -13,6 +13,7 @@ from rexplug.report.comparison_plots import write_comparison_plots
 from rexplug.report.contents import Contents
 from rexplug.report.items import item_links, write_items_page
 from rexplug.report.preview import PhasePreview, previews
+from rexplug.report.results import headlines
 from rexplug.report.templates import template
 from rexplug.run_directory import RunDirectory
 
@@ -54,9 +55,9 @@ def _plots(contents: Contents) -> dict[str, str]:
         svgs["relevance"] = plots.relevance(contents.relevance["curve"], contents.relevance["threshold"])
     main_metrics: dict[str, Sequence[Mapping[str, Any] | None]] = {}
     for evaluator, results in contents.evaluations.items():
-        main = next(iter(results.values()))["main"]
+        shown = headlines(next(iter(results.values())))
         for name, values in contents.metric_rows(evaluator):
-            if name == main or name.endswith((".words", ".salient", ".plain")):
+            if name in shown or name.endswith((".words", ".salient", ".plain")):
                 main_metrics[f"{evaluator}: {name}"] = values
     if main_metrics and len(contents.moments) > 1:
         svgs["evaluation"] = plots.evaluation(contents.moments, main_metrics)

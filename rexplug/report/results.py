@@ -23,8 +23,16 @@ class ModelResults:
     scores: Mapping[str, Mapping[str, Scores]]
     training_runs: int = 1
     """Training runs, with a seed each, that the scores were pooled from."""
+    stored: frozenset[str] = frozenset()
+    """Evaluators whose results `evaluate` found and did not compute."""
     folder: Path | None = None
     """The folder of the results, with the items of each evaluator; of pooled runs that of the first one."""
+
+
+def headlines(result: Mapping[str, Any]) -> list[str]:
+    """The metrics of a result that tables show first: the main one and those that stand beside it; none if it does not apply."""
+    names = [result.get("main"), *result.get("headlines", ())]
+    return [name for name in names if name in result.get("metrics", {})]
 
 
 def find_all(arguments: Sequence[str]) -> list[ModelResults]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rexplug.report import plots
+from rexplug.report.costs import Cost, cost_of
 from rexplug.report.plotted import FONT, WIDTH, Plotted, cut_label
 
 _SPAN = 1.96 * 2
@@ -19,8 +20,8 @@ def draw_speed(comparison: Plotted) -> Any:
         return None
     rows = [row for row in comparison.rows if row.main and row.metric and all(cell.metric for cell in row.cells)]
     rows = list({row.evaluator: row for row in reversed(rows)}.values())[::-1]
-    results = [[model.results[row.evaluator] for row in rows] for model in comparison.results]
-    speeds, what, fast_is_high = _speeds(results)
+    costs = [[cost_of(model, row.evaluator) for row in rows] for model in comparison.results]
+    speeds, what, fast_is_high = _speeds(costs)
     if not rows or not speeds:
         return None
     figure = plots.new_figure(WIDTH, 3.9)
@@ -49,24 +50,22 @@ def draw_speed(comparison: Plotted) -> Any:
     return figure
 
 
-def _speeds(results: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[list[float], str, bool]:
+def _speeds(costs: Sequence[Sequence[Cost | None]]) -> tuple[list[float], str, bool]:
     """Per model its speed, what that is, and whether faster is higher; empty where results do not tell."""
-    if not results or not results[0]:
+    known = [[cost for cost in of_model if cost is not None] for of_model in costs]
+    if not known or not known[0] or any(len(of_model) < len(costs[0]) for of_model in known):
         return [], "", True
-    rated = [
-        place
-        for place in range(len(results[0]))
-        if all(of_model[place].get("documents_per_second") for of_model in results)
-    ]
-    if rated:
+    rates = [[cost.texts_per_second for cost in of_model] for of_model in known]
+    rated = [[of_model[place] for of_model in rates] for place in range(len(rates[0]))]
+    complete = [[rate for rate in of_place if rate] for of_place in rated]
+    complete = [of_place for of_place in complete if len(of_place) == len(known)]
+    if complete:
         means = [
-            math.exp(sum(math.log(of_model[place]["documents_per_second"]) for place in rated) / len(rated))
-            for of_model in results
+            math.exp(sum(math.log(of_place[number]) for of_place in complete) / len(complete))
+            for number in range(len(known))
         ]
-        return means, "documents a second" + (" (geometric mean)" if len(rated) > 1 else ""), True
-    if any(of_model.get("seconds") is None for of_results in results for of_model in of_results):
-        return [], "", True
-    totals = [max(0.01, float(sum(of_model["seconds"] for of_model in of_results))) for of_results in results]
+        return means, "texts a second" + (" (geometric mean)" if len(complete) > 1 else ""), True
+    totals = [max(0.01, sum(cost.seconds for cost in of_model)) for of_model in known]
     return totals, "seconds of the evaluation, fine-tunes included (right is faster)", False
 
 

@@ -6,7 +6,7 @@ import torch
 
 from rexplug.components import FineTuning
 from rexplug.evaluation import device_batches, finetune
-from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens
+from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, similar_lengths
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.loading import best_tokens
 
@@ -53,6 +53,28 @@ def test_results_are_read_together(monkeypatch):
         np.testing.assert_array_equal(array, value.numpy())
 
 
+@pytest.mark.parametrize(
+    ("lengths", "groups"),
+    [
+        ([], [[]]),
+        ([7, 7, 8], [[0, 1, 2]]),
+        ([5, 100, 6, 98, 5], [[0, 4, 2], [3, 1]]),
+        ([1, 1000, 2, 200, 3, 210], [[0, 2, 4], [3, 5], [1]]),
+    ],
+)
+def test_rows_of_similar_length_are_padded_together(lengths, groups):
+    assert similar_lengths(lengths) == groups
+
+
+def test_groups_of_rows_are_put_together_again():
+    batch = TokenRows.on(CPU, ROWS)
+    groups = [[1, 3], [0, 2]]
+    parts = [batch.select(group) for group in groups]
+    assert [part.lengths for part in parts] == [[1, 3], [5, 9]]
+    assert parts[0].ids.tolist() == [*ROWS[1], *ROWS[3]]
+    assert batch.joined([part.ids for part in parts], groups).tolist() == batch.ids.tolist()
+
+
 def test_a_cpu_takes_small_batches():
     assert batch_tokens(None, CPU, padded=False) == 8192
     assert batch_tokens(None, CPU, padded=True) == 2048
@@ -75,14 +97,15 @@ def test_embeddings_and_predictions_read_nothing_from_the_device(without_values)
     assert best_tokens(without_values.module, states, 2, without_values._autocast).shape == (3, 2)
 
 
-def test_fine_tunes_read_nothing_from_the_device(without_values, monkeypatch):
+def test_fine_tunes_read_nothing_from_the_device(without_values):
     rows = [np.arange(5, 5 + n, dtype=np.int64) for n in range(3, 11)]
     budget = FineTuning(steps=2, batch=4)
     options = {"learning_rate": 1e-3, "seed": 1}
-    monkeypatch.setattr(HuggingFaceEncoder, "whiten", lambda self, rows: None)  # reads the embeddings once
-    finetune.tune_similarity(without_values, rows, rows, np.linspace(0, 1, 8), budget, **options)
-    finetune.tune_ranking(without_values, rows, rows, list("aabcdefg"), budget, **options)
-    finetune.tune_classifier(without_values, rows, np.arange(8) % 2, 2, budget, **options)
+    finetune.tune_similarity(without_values, rows, rows, np.linspace(0, 1, 8), budget, **options).run()
+    pairs = list(zip("aabcdefg", "hijklmno", strict=True))
+    finetune.tune_ranking(without_values, rows, rows, pairs, budget, **options).run()
+    finetune.tune_classifier(without_values, rows, np.arange(8) % 2, 2, budget, **options).run()
     tags = [np.arange(len(row)) % 3 for row in rows]
-    for frozen in (True, False):
-        finetune.tune_tagger(without_values, rows, tags, 3, budget, frozen=frozen, **options)
+    fixed = without_values.token_vectors(rows)
+    tagger = finetune.probe_tagger(without_values, fixed, tags, 3, batch=4, seed=1).run()
+    finetune.tune_tagger(without_values, rows, tags, tagger.head, budget, **options).run()

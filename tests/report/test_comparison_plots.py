@@ -43,7 +43,13 @@ def comparison(num_models, num_metrics, *, training_runs=1, missing=(), rate=Tru
     results = [
         ModelResults(
             name,
-            {row.evaluator: {"seconds": 2.0 + 50 * place, **({"documents_per_second": 4000 / (1 + place)} if rate else {})} for row in rows},
+            {
+                row.evaluator: {
+                    "metrics": {}, "seconds": 2.0 + 50 * place,
+                    "work": {"texts": 4000, "reading_seconds": 1.0 + place} if rate else {},
+                }
+                for row in rows
+            },
             {},
         )
         for place, name in enumerate(names)
@@ -92,9 +98,9 @@ def test_the_forest_plot_names_verdicts_and_reference():
     assert "Differences to bm25; * to the first model that has the metric" in starred
 
 
-def test_speed_is_documents_a_second_or_else_seconds():
+def test_speed_is_texts_a_second_or_else_seconds():
     rated = words_of(draw_comparison(comparison(3, 4))["speed"])
-    assert {"documents a second (geometric mean)", "mean of 4 main metrics", *NAMES[:3]} <= set(rated)
+    assert {"texts a second (geometric mean)", "mean of 4 main metrics", *NAMES[:3]} <= set(rated)
     timed = words_of(draw_comparison(comparison(3, 1, rate=False))["speed"])
     assert "seconds of the evaluation, fine-tunes included (right is faster)" in timed
 
