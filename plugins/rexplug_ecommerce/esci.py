@@ -151,7 +151,7 @@ class EsciSearch(_OnEsci):
             if any(grades.values()):
                 key = hashlib.sha256(query.encode()).hexdigest()[:12]
                 queries[key] = query
-                relevance[key] = {product: grade for product, grade in grades.items() if grade}
+                relevance[key] = grades
                 candidates[key] = list(grades)
         if not queries:
             raise DataError(

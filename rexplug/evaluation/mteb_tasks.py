@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -121,7 +122,7 @@ def _evaluate_local(task: LocalTask, max_tokens: int | None, context: Evaluation
     if task.collection is not None:
         result = context.retrieval(task.collection, max_tokens=max_tokens)
         note = ["The texts are synthetic."] if task.description.synthetic else []
-        return EvaluationResult(result.metrics, main=result.main, notes=[*result.notes, *note], scores=result.scores)
+        return replace(result, notes=[*result.notes, *note])
     from rexplug.evaluation.mteb_named import measure_task
 
     encoder, limit = _encoder(context, max_tokens)

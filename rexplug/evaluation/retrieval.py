@@ -23,6 +23,7 @@ from rexplug.errors import DataError
 from rexplug.evaluation.embedding_modules import Transform
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import Rows, tune_ranking
+from rexplug.evaluation.items import ranking_items
 from rexplug.evaluation.late_interaction import LateInteractionEncoder
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.model_usage import Role
@@ -193,6 +194,7 @@ def _result(
     return EvaluationResult(
         metrics, main=main, headlines=[_UNTUNED + MAIN] if "" in rankings and _UNTUNED in rankings else [], notes=notes,
         scores=scores, tables={"fine-tuning, on dev": table} if table else {},
+        items=ranking_items(collection, next(iter(rankings.values()))[0], scores[main]),
     )  # fmt: skip
 
 

@@ -69,7 +69,9 @@ def test_any_models_on_the_same_items(model, tmp_path):
     assert "bm25 ranks; tfidf is the baseline that classifies" in done.stdout
     table = json.loads((tmp_path / "out/comparison.json").read_text())
     assert table["models"] == ["tfidf", "mine", f"random-{model.name}", "bm25"]
-    assert "<table" in (tmp_path / "out/comparison.html").read_text()
+    assert 'href="items.html#evaluator=classification.toy"' in (tmp_path / "out/comparison.html").read_text()
+    assert "thing of red number" in (tmp_path / "out/items.html").read_text()
+    assert (tmp_path / "out/comparison-plots/differences.png").exists()
     before = (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns
     again = call(*command)
     found = json.loads((tmp_path / "out/comparison.json").read_text())

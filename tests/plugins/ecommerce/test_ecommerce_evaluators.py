@@ -56,7 +56,9 @@ def test_esci_grades_and_pairs_to_learn_from(tmp_path):
     dev, train = (query_of(EsciSearch(**files), part) for part in ("dev", "train"))
     files = write(tmp_path, f"query,docId,esci_label\n{dev},A,E\n{dev},B,I\n{train},B,E\n{train},A,S\n")
     collection = EsciSearch(**files, split="dev").collection()
-    assert list(collection.relevance.values()) == [{"A": 3}]
+    assert list(collection.relevance.values()) == [{"A": 3, "B": 0}], (
+        "judged and irrelevant is not the same as not judged"
+    )
     assert collection.corpus == {"A": "Red shoe\nAcme", "B": "Sock"}
     assert collection.training == [(train, "Sock")], "exact products of train queries alone"
     assert collection.candidates is None
