@@ -23,6 +23,9 @@ from rexplug import (
 
 GAINS = {"E": 3, "S": 2, "C": 1, "I": 0}
 """Relevance grades of exact, substitute, complement and irrelevant."""
+_KDD_CUP = {GAINS["E"]: 100, GAINS["S"]: 10, GAINS["C"]: 1}
+"""Gains of the KDD Cup 2022 (arXiv 2206.06588) by grade: E 1, S 0.1, C 0.01, I 0; times 100, since trec_eval takes whole numbers.
+The paper's, not those of the dataset's `ranking/prepare_trec_eval_files.py`, which gives S 0.01 and C 0.1."""
 DEGREES = {"E": 1.0, "S": 0.66, "C": 0.33, "I": 0.0}
 """Degrees of similarity of the same labels (bajajra/RexBERT `eval/train_st.py`)."""
 _KEYS = ("asin", "product_id", "id")
@@ -114,6 +117,9 @@ class EsciSearch(_OnEsci):
     """Search among the judged products with ESCI's queries, graded exact 3, substitute 2, complement 1, irrelevant 0.
 
     Products without a judgment for a query count as irrelevant; with `rerank` only the judged products of each query are ranked.
+    nDCG is measured with two kinds of gains: `ndcg_at_10` with the grades above, and with those of the KDD Cup 2022 (exact 1,
+    substitute 0.1, complement 0.01): `ndcg_kddcup` of all judged products, as in the Cup's Task 1, when it reranks, and
+    `ndcg_at_10_kddcup` when it searches.
     Encoders are fine-tuned on the exact products of the train queries; the figure without fine-tuning stands beside.
     """
 
@@ -171,6 +177,7 @@ class EsciSearch(_OnEsci):
         return RetrievalCollection(
             name, corpus, queries, relevance, candidates=candidates if self.rerank else None, training=training,
             dev=dev,
+            gains={"kddcup": _KDD_CUP},
         )  # fmt: skip
 
     def test_texts(self) -> Mapping[str, str]:

@@ -34,6 +34,9 @@ class RetrievalCollection:
     dev: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Query text -> document id -> grade, to choose by, of queries that are neither in `queries` nor in `training`; documents of
     grade 0 are those that are hard to tell from relevant ones. If left out, a fifth of the queries of `training`."""
+    gains: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    """Name -> grade -> gain, for nDCG with other gains than the grades: `ndcg_NAME` of the whole ranking of the candidates, or
+    `ndcg_at_10_NAME` of a ranking of the corpus. Whole numbers: only their ratios matter. Grades that are left out gain nothing."""
 
     def texts(self) -> dict[str, str]:
         """Id -> text of all documents and queries, for decontamination."""

@@ -347,6 +347,7 @@ def _measure(
                 "tables": {title: [dict(row) for row in rows] for title, rows in result.tables.items()},
                 "examples": [dict(example) for example in result.examples],
                 "notes": list(result.notes),
+                **({"lower_is_better": list(result.lower_is_better)} if result.lower_is_better else {}),
             },
             evaluator,
         )

@@ -50,10 +50,11 @@ Ranking = Mapping[str, Mapping[str, float]]
 
 
 class _Measure(NamedTuple):
-    """A measure of trec_eval, on the first `depth` documents of each ranking."""
+    """A measure of trec_eval, on the first `depth` documents of each ranking, with `gains` by grade in place of the grades."""
 
     trec_name: str
     depth: int | None = None
+    gains: Mapping[int, int] | None = None
 
 
 _RETRIEVAL_MEASURES = {
@@ -182,12 +183,12 @@ def _result(
     table: Sequence[Mapping[str, Any]] = (),
 ) -> EvaluationResult:
     """Metrics of the rankings by prefix of their names: all measures without a prefix, the main one with."""
-    measures = _RETRIEVAL_MEASURES if collection.candidates is None else _RERANKING_MEASURES
+    measures = _measures(collection)
     scores = {}
     for prefix, runs in rankings.items():
         for name, measure in measures.items():
-            if not prefix or name == MAIN:
-                values = [query_scores(collection, run, measure.trec_name, measure.depth) for run in runs]
+            if not prefix or name == MAIN or measure.gains:
+                values = [query_scores(collection, run, *measure) for run in runs]
                 scores[prefix + name] = Scores(list(collection.queries), values)
     metrics = {name: metric(score, seed) for name, score in scores.items()}
     main = MAIN if MAIN in metrics else _UNTUNED + MAIN  # of a model that cannot be fine-tuned
@@ -198,8 +199,23 @@ def _result(
     )  # fmt: skip
 
 
+def _measures(collection: RetrievalCollection) -> dict[str, _Measure]:
+    """Metric -> its measure; those with the collection's own gains are named after these."""
+    if collection.candidates is None:
+        return _RETRIEVAL_MEASURES | {
+            f"{MAIN}_{name}": _Measure("ndcg_cut_10", 10, gains) for name, gains in collection.gains.items()
+        }
+    return _RERANKING_MEASURES | {
+        f"ndcg_{name}": _Measure("ndcg", gains=gains) for name, gains in collection.gains.items()
+    }
+
+
 def query_scores(
-    collection: RetrievalCollection, ranking: Ranking, trec_name: str, depth: int | None = None
+    collection: RetrievalCollection,
+    ranking: Ranking,
+    trec_name: str,
+    depth: int | None = None,
+    gains: Mapping[int, int] | None = None,
 ) -> list[float]:
     """A measure of trec_eval (by pytrec_eval, which mteb uses too) for each query, in their order, `[queries]`.
 
@@ -208,11 +224,14 @@ def query_scores(
         ranking: documents of equal score keep the order that they have here.
         trec_name: as pytrec_eval names it, e.g. `ndcg_cut_10`.
         depth: documents of each query that are looked at; all if None.
+        gains: grade -> gain, in place of the grades.
     """
     import pytrec_eval
 
     relevance = {
-        query: {document: int(grade) for document, grade in grades.items()}
+        query: {
+            document: int(grade) if gains is None else gains.get(int(grade), 0) for document, grade in grades.items()
+        }
         for query, grades in collection.relevance.items()
     }
     # Ranks in place of scores: trec_eval would order documents of equal score by their ids.

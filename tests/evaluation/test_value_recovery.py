@@ -146,7 +146,7 @@ def test_fields_of_a_catalogue_are_values_where_the_text_has_them(tmp_path, Orac
 def test_training_text_with_a_text_of_either_part_is_dropped(tmp_path, rows):
     for part in ("dev", "test"):
         evaluator = ValueRecovery(paths=rows, part=part)
-        index = build_index([evaluator], Decontamination(words=8, shortest=4), tmp_path / part)
+        index = build_index({evaluator.label: evaluator}, Decontamination(words=8, shortest=4), tmp_path / part)
         judge = Decontaminate(index=index).judge
         for text in TEXTS:
             assert judge(Document("page", f"New: {text.upper()}! Buy now.")).reason == "text of value_recovery"

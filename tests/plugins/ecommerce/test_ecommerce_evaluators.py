@@ -1,5 +1,6 @@
 import gzip
 import json
+import math
 import os
 from pathlib import Path
 
@@ -65,6 +66,40 @@ def test_esci_grades_and_pairs_to_learn_from(tmp_path):
     again = EsciSearch(**files, split="dev", rerank=True)
     assert list(again.collection().candidates.values()) == [["A", "B"]]
     assert (EsciSearch(**files).label, again.label) == ("ecommerce.esci", "ecommerce.esci.rerank")
+
+
+@pytest.mark.slow
+def test_ndcg_of_the_kdd_cup_by_hand(tmp_path):
+    """BM25 ranks by the words in common: here a substitute, an exact one, an irrelevant one, a complement, an exact one."""
+    from rexplug.evaluation.harness import Context, EvaluationData
+    from rexplug.evaluation.lexical import LexicalModel
+
+    files = write(tmp_path, "query,docId,esci_label\n")
+    query = query_of(EsciSearch(**files), "test")
+    words = query.split()
+    titles = {
+        "s": " ".join(words), "e1": f"{words[0]} {words[1]} lamp", "i": f"{words[0]} oak lamp",
+        "c": f"{words[0]} oak lamp stand for halls", "e2": "green sandal",
+    }  # fmt: skip
+    products = "asin,title,brand\n" + "".join(f"{key},{title},\n" for key, title in titles.items())
+    judgments = "query,docId,esci_label\n" + "".join(f"{query},{key},{key[0].upper()}\n" for key in titles)
+    files = write(tmp_path, judgments, products)
+
+    def metrics(rerank):
+        context = Context(LexicalModel("bm25"), EvaluationData({}, 1), tmp_path / str(rerank))
+        return EsciSearch(**files, split="test", rerank=rerank).evaluate(context).metrics
+
+    def ndcg(exact, substitute, complement):
+        dcg = substitute + exact / math.log2(3) + complement / math.log2(5) + exact / math.log2(6)
+        return dcg / (exact + exact / math.log2(3) + substitute / 2 + complement / math.log2(5))
+
+    found = metrics(rerank=True)
+    assert found["ndcg_kddcup"].value == pytest.approx(ndcg(1, 0.1, 0.01), abs=1e-5)
+    assert found["ndcg_at_10"].value == pytest.approx(ndcg(3, 2, 1), abs=1e-5)
+    assert "ndcg_at_10_kddcup" not in found
+    searched = metrics(rerank=False)
+    assert searched["ndcg_at_10_kddcup"].value == pytest.approx(ndcg(1, 0.1, 0.01), abs=1e-5)
+    assert "ndcg_kddcup" not in searched
 
 
 def test_esci_labels_are_degrees(tmp_path):
