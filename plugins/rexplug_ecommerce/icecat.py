@@ -30,7 +30,11 @@ class IcecatSearch(JudgedProducts):
     """
 
     name: ClassVar[str] = "ecommerce.icecat"
-    judgment_columns: ClassVar[tuple[tuple[str, ...], ...]] = (("query",), ("docid", "docId", "product_id"), ("rating",))
+    judgment_columns: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("query",),
+        ("docid", "docId", "product_id"),
+        ("rating",),
+    )
 
     judgments: Path
     """Judgments as .jsonl or .csv (.gz or .zst too), with `query`, `docid` or `product_id`, and `rating` (0 to 3)."""
@@ -87,9 +91,11 @@ class IcecatSearch(JudgedProducts):
         return RetrievalCollection(f"Icecat-{self.split}", corpus, queries, relevance, training=training)
 
     def test_texts(self) -> Mapping[str, str]:
-        """The judged products, their first field (the title) alone, and the queries of the split."""
+        """The judged products, their first field (the title) alone, and the queries of the dev and test splits."""
         texts = self.collection().texts()
-        return texts | {f"{key}, {self.fields[0]}": text.split("\n")[0] for key, text in texts.items() if "\n" in text}
+        texts |= {f"{key}, {self.fields[0]}": text.split("\n")[0] for key, text in texts.items() if "\n" in text}
+        queries = {query for query, _, _ in self.ratings() if self.part_of(query) != "train"}
+        return texts | {f"query '{query}'": query for query in sorted(queries - set(texts.values()))}
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """The main metric is `ndcg_at_10`."""
