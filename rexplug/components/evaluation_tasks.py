@@ -31,6 +31,8 @@ class RetrievalCollection:
     """Query id -> the ids of the documents to rank; the whole corpus is ranked if None."""
     training: Sequence[tuple[str, str]] = ()
     """(query, relevant text) pairs to fine-tune on; none of their queries is among `queries`."""
+    dev: Sequence[tuple[str, str]] = ()
+    """(query, relevant text) pairs to choose by, of other queries than both; a fifth of the queries of `training` if left out."""
 
     def texts(self) -> dict[str, str]:
         """Id -> text of all documents and queries, for decontamination."""
@@ -64,7 +66,7 @@ class TaggedText:
 
 @dataclass(frozen=True)
 class ExampleTask:
-    """Labelled examples: to fine-tune on (`train`), to select learning rates by (`dev`) and to report (`test`)."""
+    """Labelled examples: to fine-tune on (`train`), to choose by (`dev`) and to report (`test`)."""
 
     name: str
     train: Sequence[Example]
@@ -82,7 +84,7 @@ class ExampleTask:
 
 @dataclass(frozen=True)
 class TaggingTask:
-    """Tagged texts: to fine-tune on (`train`), to select learning rates by (`dev`) and to report (`test`)."""
+    """Tagged texts: to fine-tune on (`train`), to choose by (`dev`) and to report (`test`)."""
 
     name: str
     train: Sequence[TaggedText]
@@ -104,24 +106,36 @@ def _distinct(texts: Iterable[tuple[str, str | None]]) -> dict[str, str]:
 
 
 class FineTuning(Documented):
-    """The budget of a fine-tune, the same for every model. Learning rates are selected on dev, never on test."""
+    """The budget of a fine-tune, the same for every model.
+
+    What suits a model is chosen on dev, never on test: the embeddings that it starts from, the learning rate, the step, and
+    whether to fine-tune at all.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     modes: tuple[Literal["probe", "full"], ...] = Field(default=("full", "probe"), min_length=1)
     """`full` trains all weights, `probe` only a head on the frozen encoder; the first mode gives the main metric."""
+    start: Literal["auto", "raw", "centred", "whitened"] = "auto"
+    """Embeddings that retrieval and similarity are fine-tuned from: as the model computes them, minus their mean, or whitened;
+    `auto` takes what is best on dev before training. Classes and tags start from the probe's head."""
     steps: int = Field(default=60, ge=1)
     """Steps of the optimizer; the learning rate warms up over the first tenth and then falls linearly to 0."""
     batch: int = Field(default=32, ge=2)
     """Examples per optimizer step."""
-    learning_rates: tuple[float, ...] = Field(default=(1e-4, 1e-3), min_length=1)
-    """Learning rates to try with the first seed; the best one on dev is used for all seeds."""
+    learning_rates: tuple[float, ...] = Field(default=(5e-5, 3e-4, 2e-3), min_length=1)
+    """Learning rates to try with the first seed up to the first checkpoint; the best one on dev is used for all seeds."""
+    checkpoints: int = Field(default=4, ge=1)
+    """How often dev is measured on the way, the last time at the end; the best checkpoint is used, or the untuned model if it is
+    better than all. A fine-tune that falls at two checkpoints in a row is stopped."""
     seeds: int = Field(default=2, ge=1)
     """Fine-tunes with different seeds; metrics are means over them, with their standard deviation."""
     max_tokens: Annotated[int, Field(ge=8)] | None = 128
     """Longer texts are truncated, in fine-tuning and in testing; with `null` only at the model's longest input."""
     examples: Annotated[Quantity, Field(ge=1)] = 4000
     """At most so many examples are fine-tuned on, and as many tested on; selected by a hash of their text."""
+    dev_examples: Annotated[Quantity, Field(ge=2)] = 500
+    """At most so many examples of dev are measured at a checkpoint (texts to rank, in retrieval); selected by a hash."""
 
 
 def split_of(key: str, *, dev: float = 0.1, test: float = 0.2) -> Literal["train", "dev", "test"]:

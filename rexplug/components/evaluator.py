@@ -57,6 +57,8 @@ class EvaluationResult:
     """What a reader must know, for example that the data are synthetic."""
     scores: Mapping[str, Scores] = field(default_factory=dict)
     """Name of a metric -> the scores of its items, for paired comparisons of models."""
+    headlines: Sequence[str] = ()
+    """Names of metrics that tables show beside the main one, as large; for example that of the encoder before a fine-tune."""
 
 
 class Encoder(Protocol):
@@ -132,8 +134,9 @@ class EvaluationContext(Protocol):
     ) -> EvaluationResult:
         """Rank with mteb; the main metric is `ndcg_at_10`. Queries and documents have the model's prompts before them.
 
-        With `tuning` and `collection.training` the encoder is fine-tuned on these pairs first (in-batch negatives); metrics
-        of the encoder before fine-tuning are added with the prefixes `raw.`, `centred.` and `whitened.`.
+        With `tuning` and `collection.training` the encoder is fine-tuned on these pairs first (in-batch negatives);
+        `untuned.ndcg_at_10` is that of the encoder before the fine-tune, from the start chosen on dev. Metrics of its embeddings
+        as they are, minus the corpus mean and whitened are added with the prefixes `raw.`, `centred.` and `whitened.`.
 
         `max_tokens` is where texts are cut, as far as the model's positions reach; if left out, the limit of `tuning`, or 512,
         at most the length that the model states.
@@ -141,19 +144,25 @@ class EvaluationContext(Protocol):
         ...
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
-        """Degrees of similarity of pairs: CoSENT fine-tune; `spearman` of cosines and labels on test."""
+        """Degrees of similarity of pairs: CoSENT fine-tune; `spearman` of cosines and labels on test.
+
+        `untuned.spearman` is that before the fine-tune.
+        """
         ...
 
     def classification(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
-        """Classes of texts: `accuracy` and `macro_f1` on test."""
+        """Classes of texts: `accuracy` and `macro_f1` on test; with the prefix `probe.` of a head on the frozen encoder."""
         ...
 
     def pair_classification(self, task: ExampleTask, tuning: FineTuning, positive: str) -> EvaluationResult:
-        """Whether two texts belong together: `f1` of the class `positive` and `accuracy` on test."""
+        """Whether two texts belong together: `f1` of the class `positive` and `accuracy` on test.
+
+        With the prefix `probe.` they are those of a head on the frozen encoder's embeddings of both.
+        """
         ...
 
     def tagging(self, task: TaggingTask, tuning: FineTuning) -> EvaluationResult:
-        """Labelled spans: `f1` over spans that must match exactly, on test."""
+        """Labelled spans: `f1` over spans that must match exactly, on test; `probe.f1` with a head on the frozen encoder."""
         ...
 
 

@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from rexplug.components import FineTuning
 from rexplug.errors import NotApplicable
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.finetune import Predictor, predict_by_mode, tune_classifier
+from rexplug.evaluation.finetune import Classifier, Head, Rows, tune_classifier
 from rexplug.evaluation.lexical import LexicalModel
-from rexplug.evaluation.splits import Splits, first_text, second_text
+from rexplug.evaluation.splits import Splits, first_text, sample_of, second_text
+from rexplug.evaluation.starts import spread_sample
+from rexplug.evaluation.tuning import FineTune, by_mode, fine_tune
 from rexplug.text.words import has_unspaced, lower_words
 
 _PENALTIES = (0.01, 0.1, 1.0, 10.0)
 """C of the logistic regressions, chosen on dev."""
+_PAIR_PENALTY = 0.1
+"""C of the regression that the head on pairs starts from."""
+Scores = NDArray[np.float32]
+Floats = NDArray[np.float32]
+Predictor = Callable[[str], Scores]
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Class scores of a task's items.
+
+    Attributes:
+        by_mode: mode, as `by_mode` names it -> scores of each seed, `[n, classes]`.
+        notes: what was chosen, for the reader.
+        table: measurements on dev.
+    """
+
+    by_mode: dict[str, list[Scores]]
+    notes: Sequence[str] = ()
+    table: Sequence[Mapping[str, Any]] = ()
 
 
 def class_scores(
@@ -26,31 +50,51 @@ def class_scores(
     model: HuggingFaceEncoder | LexicalModel,
     budget: FineTuning,
     seed: int,
+    rate: Callable[[Scores, Sequence[str]], float],
     *,
     pairs: bool,
-) -> tuple[dict[str, list[NDArray[np.float32]]], list[str]]:
-    """Class scores `[n, classes]` of the test items, or for pairs of the dev items and then the test items.
+) -> ClassScores:
+    """Class scores of the test items, or for pairs of the dev items and then the test items.
 
-    Returns:
-        Mode (as `predict_by_mode` names it) -> scores of each seed, and notes for the reader.
+    A full fine-tune is compared on dev with the probe, a logistic regression on the frozen encoder, which is part of the result
+    too. A fine-tune on single texts starts from the probe's weights, one on pairs, which reads both texts at once, from those of
+    a regression on up to 500 training pairs (linear probing, then fine-tuning: arXiv 2202.10054).
+
+    Args:
+        splits: the examples.
+        classes: names of the classes.
+        model: the model.
+        budget: the budget of the fine-tune.
+        seed: the first seed.
+        rate: (scores, true classes) of dev examples -> what is chosen by, higher is better.
+        pairs: whether the items are pairs of texts.
 
     Raises:
         NotApplicable: the model is BM25 and the items are single texts.
     """
     number_of = {name: number for number, name in enumerate(classes)}
     train_classes = np.array([number_of[str(example.label)] for example in splits.train])
-    dev_classes = np.array([number_of.get(str(example.label), -1) for example in splits.dev])
+    dev_labels = [str(example.label) for example in splits.dev]
     split = "dev+test" if pairs else "test"
 
-    def on_dev(scores: NDArray[np.float32]) -> float:
-        return float((scores.argmax(1) == dev_classes).mean()) if len(dev_classes) else 0.0
+    def accuracy(scores: Scores) -> float:
+        return float(
+            np.mean([classes[best] == label for best, label in zip(scores.argmax(1), dev_labels, strict=True)])
+        )
+
+    def regression(vectors: Mapping[str, Any]) -> tuple[Any, Predictor]:
+        return _regression(vectors, train_classes, len(classes), accuracy)
 
     if isinstance(model, LexicalModel):
         if model.kind == "bm25" and not pairs:
             raise NotApplicable("bm25 ranks; tfidf is the baseline that classifies")
-        vectors = _lexical_vectors(splits, model, pairs)
-        predict = _regression(vectors, train_classes, len(classes), on_dev)
-        return {"*": [predict(split)]}, []
+        scores = regression(_lexical_vectors(splits, model, pairs))[1](split)
+        # The baseline has one way to classify, which either figure of an encoder can be compared with.
+        return ClassScores(by_mode(budget, {mode: [scores] for mode in (*budget.modes, "probe")}))
+    vectors, center, scale = _probe_vectors(splits, model, budget, pairs)
+    fitted, probe = regression(vectors)
+    if "full" not in budget.modes:
+        return ClassScores({"*": [probe(split)]})
     rows = {
         name: model.tokenize(
             [first_text(e) for e in examples], budget.max_tokens, [second_text(e) for e in examples] if pairs else None
@@ -58,27 +102,59 @@ def class_scores(
         for name, examples in splits.items()
     }
     rows["dev+test"] = [*rows["dev"], *rows["test"]]
+    sampled = sample_of(splits.dev, budget.dev_examples)
+    dev_rows, sampled_labels = [rows["dev"][i] for i in sampled], [dev_labels[i] for i in sampled]
+    head = _pair_head(model, rows["train"], train_classes, len(classes)) if pairs else _head(fitted, center, scale)
 
-    def full(learning_rate: float, seed: int) -> Predictor:
-        logits = tune_classifier(
-            model, rows["train"], train_classes, len(classes), budget, learning_rate=learning_rate, seed=seed
-        )
-        return lambda split: logits(rows[split])
+    def begin(learning_rate: float, seed: int) -> FineTune[Classifier]:
+        return tune_classifier(
+            model, rows["train"], train_classes, len(classes), budget, learning_rate=learning_rate, seed=seed,
+            feature="mean" if pairs else "embedding", head=head.to(model.device),
+        )  # fmt: skip
 
-    regression: list[Predictor] = []
+    outcome = fine_tune(
+        begin,
+        lambda tune: tune.model.logits(rows[split]),
+        lambda classifier: rate(classifier.logits(dev_rows), sampled_labels),
+        (rate(probe("dev")[sampled], sampled_labels), probe(split)),
+        budget,
+        seed,
+    )
+    results = {"full": outcome.results, "probe": [probe(split)]}
+    return ClassScores(by_mode(budget, results), outcome.notes, outcome.table)
 
-    def probe(learning_rate: float, seed: int) -> Predictor:
-        if not regression:  # a regression on fixed vectors has one solution: all seeds share it
-            regression.append(
-                _regression(_probe_vectors(splits, model, budget, pairs), train_classes, len(classes), on_dev)
-            )
-        return regression[0]
 
-    return predict_by_mode({"probe": probe, "full": full}, budget, on_dev, seed, split)
+def _head(fitted: Any, center: Floats, scale: Floats) -> Head:
+    """The weights of a logistic regression on scaled features as a head."""
+    weight, bias = fitted.coef_, fitted.intercept_
+    if len(weight) == 1:  # of two classes scikit-learn keeps the difference
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return Head(*(torch.from_numpy(np.asarray(values, np.float32)) for values in (center, scale, weight, bias)))
 
 
-def _probe_vectors(splits: Splits, model: HuggingFaceEncoder, budget: FineTuning, pairs: bool) -> dict[str, Any]:
-    """Scaled embeddings by split; of pairs those of both texts, their distance and their product side by side."""
+def _pair_head(model: HuggingFaceEncoder, rows: Rows, classes: NDArray[np.int64], num_classes: int) -> Head:
+    """A regression on the mean token vectors of some training pairs; random weights if they lack a class."""
+    from sklearn.linear_model import LogisticRegression
+
+    sample = spread_sample(range(len(rows)))
+    computed = model.compute([rows[i] for i in sample], lambda of: model.means([rows[sample[i]] for i in of]))
+    vectors = np.zeros((len(sample), computed[0][1].shape[1]), np.float32)
+    for indices, of_batch in computed:
+        vectors[indices] = of_batch
+    center, scale = vectors.mean(0), vectors.std(0) + 1e-6
+    if len(np.unique(classes[sample])) < num_classes:
+        return Head.drawn(torch.from_numpy(vectors), num_classes, 0)
+    fitted = LogisticRegression(C=_PAIR_PENALTY, max_iter=300).fit((vectors - center) / scale, classes[sample])
+    return _head(fitted, center, scale)
+
+
+def _probe_vectors(
+    splits: Splits, model: HuggingFaceEncoder, budget: FineTuning, pairs: bool
+) -> tuple[dict[str, Any], Floats, Floats]:
+    """Scaled embeddings by split, their mean and their deviation before scaling.
+
+    Of pairs the embeddings of both texts, their distance and their product stand side by side.
+    """
     vectors = {}
     for name, examples in splits.items():
         sides = [
@@ -91,7 +167,7 @@ def _probe_vectors(splits: Splits, model: HuggingFaceEncoder, budget: FineTuning
         vectors[name] = np.concatenate(sides, 1)
     center, scale = vectors["train"].mean(0), vectors["train"].std(0) + 1e-6
     scaled = {name: (values - center) / scale for name, values in vectors.items()}
-    return {**scaled, "dev+test": np.concatenate([scaled["dev"], scaled["test"]])}
+    return {**scaled, "dev+test": np.concatenate([scaled["dev"], scaled["test"]])}, center, scale
 
 
 def _lexical_vectors(splits: Splits, model: LexicalModel, pairs: bool) -> dict[str, Any]:
@@ -114,12 +190,12 @@ def _words(text: str) -> set[str]:
 
 
 def _regression(
-    vectors: Mapping[str, Any], classes: NDArray[np.int64], num_classes: int, on_dev: Callable[[Any], float]
-) -> Predictor:
-    """Logistic regression, its penalty chosen on dev; the predictor gives class scores `[n, num_classes]`."""
+    vectors: Mapping[str, Any], classes: NDArray[np.int64], num_classes: int, on_dev: Callable[[Scores], float]
+) -> tuple[Any, Predictor]:
+    """Logistic regression, its penalty chosen on dev, and its predictor: split -> class scores `[n, num_classes]`."""
     from sklearn.linear_model import LogisticRegression
 
-    def predict(fitted: Any, split: str) -> NDArray[np.float32]:
+    def predict(fitted: Any, split: str) -> Scores:
         scores = np.full((vectors[split].shape[0], num_classes), -np.inf, np.float32)
         scores[:, fitted.classes_] = fitted.predict_log_proba(vectors[split])
         return scores
@@ -131,4 +207,5 @@ def _regression(
         if best is None or reached > best[0]:
             best = (reached, fitted)
     assert best is not None
-    return lambda split: predict(best[1], split)
+    chosen = best[1]
+    return chosen, lambda split: predict(chosen, split)

@@ -30,3 +30,19 @@ def paired_similarities(
         return products
     order = 2 if similarity == "euclidean" else 1
     return np.asarray(-np.linalg.norm(first - second, ord=order, axis=1), np.float32)
+
+
+def similarity_matrix(
+    queries: NDArray[np.float32], documents: NDArray[np.float32], similarity: Similarity
+) -> NDArray[np.float32]:
+    """Similarity of each query `[q, dimensions]` and document `[d, dimensions]`, `[q, d]`; the negative value of a distance."""
+    if similarity in ("cosine", "dot"):
+        if similarity == "cosine":
+            queries, documents = (
+                side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12) for side in (queries, documents)
+            )
+        products: NDArray[np.float32] = queries @ documents.T
+        return products
+    from scipy.spatial.distance import cdist
+
+    return np.asarray(-cdist(queries, documents, "euclidean" if similarity == "euclidean" else "cityblock"), np.float32)

@@ -21,25 +21,35 @@ _MIN_DEVIATION = 0.02
 
 
 @dataclass(frozen=True)
-class Whitening:
-    """Gives all directions of embeddings equal weight: `center` `[dimensions]` is subtracted, `matrix` applied."""
+class Transform:
+    """A fixed map of embeddings: `center` `[dimensions]` is subtracted, `matrix` applied if there is one."""
 
     center: Tensor
-    matrix: Tensor
+    matrix: Tensor | None = None
 
     @classmethod
-    def fit(cls, vectors: Tensor, device: torch.device) -> Whitening:
-        """The whitening of embeddings `[n, dimensions]`, on a device."""
+    def centring(cls, vectors: Tensor) -> Transform:
+        """Subtracts the mean of embeddings `[n, dimensions]`."""
+        return cls(vectors.mean(0))
+
+    @classmethod
+    def whitening(cls, vectors: Tensor) -> Transform:
+        """Gives all directions of embeddings `[n, dimensions]` equal weight."""
         center = vectors.mean(0)
         _, singular_values, directions = torch.linalg.svd(vectors - center, full_matrices=False)
         deviations = singular_values / len(vectors) ** 0.5
         # Directions that hardly vary are noise, which dividing by their own deviation would amplify.
         scale = deviations.clamp_min(float(deviations[0]) * _MIN_DEVIATION)
-        return cls(center.to(device), (directions.T / scale).to(device))
+        return cls(center, directions.T / scale)
+
+    def to(self, device: torch.device) -> Transform:
+        """The same on a device."""
+        return Transform(self.center.to(device), None if self.matrix is None else self.matrix.to(device))
 
     def __call__(self, embeddings: Tensor) -> Tensor:
-        """Whitened embeddings; differentiable."""
-        return (embeddings - self.center) @ self.matrix
+        """Transformed embeddings; differentiable."""
+        centred = embeddings - self.center
+        return centred if self.matrix is None else centred @ self.matrix
 
 
 class EmbeddingModules:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rexplug.errors import NotApplicable
 from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, batches_of
-from rexplug.evaluation.embedding_modules import EmbeddingModules, Whitening, add_weights
+from rexplug.evaluation.embedding_modules import EmbeddingModules, Transform, add_weights
 from rexplug.evaluation.exact_products import exact_products
 from rexplug.evaluation.loading import best_tokens, load_weights, longest_input, num_segments
 from rexplug.evaluation.model_folder import (
@@ -84,7 +84,7 @@ class HuggingFaceEncoder:
         self.folder = model
         self.precision: EvaluationPrecision = precision
         self.notes: tuple[str, ...] = ()
-        self._whitening: Whitening | None = None
+        self._transform: Transform | None = None
         options = options or ModelOptions()
         with translated_errors(model):
             content = inspect_folder(folder_of(model), tokenizer, weights=not random)
@@ -198,12 +198,11 @@ class HuggingFaceEncoder:
         other._modules = self._modules.clone()
         return other
 
-    def whiten(self, rows: Sequence[NDArray[np.int64]]) -> None:
-        """Fit a whitening transform on the embeddings of `rows` and apply it to every embedding from now on.
-
-        Embeddings of a masked language model lie in a narrow cone, which a short fine-tune alone does not widen.
-        """
-        self._whitening = Whitening.fit(torch.from_numpy(self.embed_rows(rows)), self.device)
+    def clone_with(self, transform: Transform | None) -> Self:
+        """An independent copy, with a transform that is applied to each of its embeddings from now on."""
+        other = self.clone()
+        other._transform = None if transform is None else transform.to(self.device)
+        return other
 
     def tokenize(
         self,
@@ -290,7 +289,7 @@ class HuggingFaceEncoder:
     def pooled(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
         """Embeddings `[n, dimensions]` of one batch; differentiable."""
         batch = TokenRows.on(self.device, rows)
-        return self._whitened(self._modules.embed(batch, rows, self._states(batch)))
+        return self._transformed(self._modules.embed(batch, rows, self._states(batch)))
 
     def _states(self, batch: TokenRows, *, chosen: bool = False) -> Tensor:
         """Last hidden states of all tokens `[T, hidden]`, or (`chosen`) of those at `batch.positions`, `[m, hidden]`."""
@@ -320,8 +319,8 @@ class HuggingFaceEncoder:
     def _autocast(self) -> AbstractContextManager[None]:
         return autocast_of(self.device, self.precision)
 
-    def _whitened(self, embeddings: Tensor) -> Tensor:
-        return embeddings if self._whitening is None else self._whitening(embeddings)
+    def _transformed(self, embeddings: Tensor) -> Tensor:
+        return embeddings if self._transform is None else self._transform(embeddings)
 
     def predict_masked(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1

@@ -1,13 +1,10 @@
-"""Fine-tunes with a fixed budget: one small training loop, and the losses and heads that use it.
-
-The loop is ours and not a trainer's, so that every model gets the same examples in the same order for the same number of
-steps, on packed rows where it can; a fine-tune is a function of (model, examples, budget, seed).
-"""
+"""Losses and heads of fine-tunes, each as a `FineTune` that runs in parts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -17,66 +14,65 @@ from torch import Tensor, nn
 
 from rexplug.components import FineTuning
 from rexplug.evaluation.device_batches import to_device
+from rexplug.evaluation.embedding_modules import Transform
 from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.tuning import FineTune
 
 _LOSS_SCALE = 20.0
 """Of cosines, as in sentence-transformers' CoSENTLoss and MultipleNegativesRankingLoss."""
 _HEAD_LEARNING_RATE = 1e-2
-"""Of a probe's head: a few thousand weights on fixed vectors need no sweep."""
+"""Of a probe's head: a few thousand weights on fixed vectors need no choice."""
 _HEAD_STEPS = 300
 _STATISTICS_TEXTS = 500
-"""Texts (of either side) whose mean and directions embeddings are whitened or scaled by before a fine-tune, at most."""
+"""Texts whose mean and deviation features are scaled by before a head that is not given, at most."""
 Rows = list[NDArray[np.int64]]
 """Token ids of texts, special tokens included."""
-Predictor = Callable[[str], Any]
-"""Split (`train`, `dev`, `test`) -> predictions for its examples."""
+Feature = Literal["embedding", "mean"]
+"""What a classifier's head reads."""
+T = TypeVar("T")
 
 
-def train(
-    parameters: Sequence[nn.Parameter],
-    loss: Callable[[list[int]], Tensor],
-    num_examples: int,
-    *,
-    steps: int,
-    batch: int,
-    learning_rate: float,
-    seed: int,
-) -> None:
-    """AdamW with gradients clipped at norm 1; linear warm-up over a tenth of the steps, then linear decay to 0.
+@dataclass(frozen=True)
+class Head:
+    """A linear head on features that are scaled by their mean and standard deviation.
 
-    Args:
-        parameters: what is trained.
-        loss: indices of a batch's examples -> loss.
-        num_examples: how many examples there are.
-        steps: steps of the optimizer.
-        batch: examples in a step.
-        learning_rate: its peak.
-        seed: of the order of examples.
+    Attributes:
+        center: `[features]`.
+        scale: `[features]`.
+        weight: `[outputs, features]`.
+        bias: `[outputs]`.
     """
-    # On a GPU one kernel for all weights; on a CPU torch's default.
-    fused = True if parameters[0].is_cuda else None
-    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01, fused=fused)
-    warmup = max(1, steps // 10)
-    for step, indices in enumerate(_batches(num_examples, batch, steps, seed)):
-        factor = min((step + 1) / warmup, (steps - step) / max(1, steps - warmup + 1))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate * factor
-        value = loss(indices)
-        optimizer.zero_grad()
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
 
+    center: Tensor
+    scale: Tensor
+    weight: Tensor
+    bias: Tensor
 
-def _batches(num_examples: int, batch: int, steps: int, seed: int) -> Iterator[list[int]]:
-    """Epoch after epoch in a new order; a batch that an epoch does not fill is filled from the next."""
-    generator = np.random.default_rng([seed, num_examples])
-    pending: list[int] = []
-    for _ in range(steps):
-        while len(pending) < min(batch, num_examples):
-            pending += generator.permutation(num_examples).tolist()
-        yield pending[:batch]
-        pending = pending[batch:]
+    @classmethod
+    def drawn(cls, features: Tensor, num_outputs: int, seed: int) -> Head:
+        """A head with random weights for such features `[n, features]`, on their device."""
+        size = features.shape[1]
+        weight = torch.randn(num_outputs, size, generator=torch.Generator().manual_seed(seed)) * 0.02
+        center, scale = _center_and_scale(features)
+        return cls(center, scale, weight.to(center.device), torch.zeros(num_outputs, device=center.device))
+
+    def to(self, device: torch.device) -> Head:
+        """The same on a device."""
+        return Head(*(values.to(device) for values in (self.center, self.scale, self.weight, self.bias)))
+
+    def trainable(self) -> Head:
+        """A copy whose weights are parameters."""
+        weight, bias = (nn.Parameter(values.detach().clone()) for values in (self.weight, self.bias))
+        return Head(self.center, self.scale, weight, bias)
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The weights of a trainable head."""
+        return [values for values in (self.weight, self.bias) if isinstance(values, nn.Parameter)]
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Outputs `[n, outputs]` of features `[n, features]`; differentiable."""
+        return F.linear((features - self.center) / self.scale, self.weight, self.bias)
 
 
 def tune_similarity(
@@ -88,18 +84,20 @@ def tune_similarity(
     *,
     learning_rate: float,
     seed: int,
-) -> HuggingFaceEncoder:
-    """A copy fine-tuned with CoSENT, on pairs `first[i]`, `second[i]` whose degree of similarity is `labels[i]`."""
-    tuned = encoder.clone()
-    tuned.whiten([*first[:_STATISTICS_TEXTS], *second[:_STATISTICS_TEXTS]])
+    transform: Transform | None = None,
+) -> FineTune[HuggingFaceEncoder]:
+    """Fine-tune a copy with CoSENT, on pairs `first[i]`, `second[i]` whose degree of similarity is `labels[i]`.
+
+    `transform` is applied to embeddings in the fine-tune and after it.
+    """
+    tuned = encoder.clone_with(transform)
 
     def loss(indices: list[int]) -> Tensor:
         vectors = F.normalize(tuned.pooled([first[i] for i in indices] + [second[i] for i in indices]), dim=-1)
         one, two = vectors.chunk(2)
         return cosent((one * two).sum(-1), to_device(labels[indices], one.device))
 
-    _train_all(tuned, loss, len(first), budget, learning_rate, seed)
-    return tuned
+    return _of_all_weights(tuned, tuned, loss, len(first), budget, learning_rate, seed)
 
 
 def cosent(similarity: Tensor, labels: Tensor) -> Tensor:
@@ -117,33 +115,63 @@ def tune_ranking(
     encoder: HuggingFaceEncoder,
     queries: Rows,
     documents: Rows,
-    query_texts: Sequence[str],
+    pairs: Sequence[tuple[str, str]],
     budget: FineTuning,
     *,
     learning_rate: float,
     seed: int,
-) -> HuggingFaceEncoder:
-    """A copy fine-tuned with in-batch negatives, on pairs of `queries[i]` and its relevant `documents[i]`.
+    transform: Transform | None = None,
+) -> FineTune[HuggingFaceEncoder]:
+    """Fine-tune a copy with in-batch negatives, on pairs of `queries[i]` and its relevant `documents[i]`.
 
-    Pairs with equal `query_texts` share a query: their documents are not negatives of each other.
+    `pairs` are their texts: documents of the same query, and other places of the same document, are no negatives.
+    `transform` is applied to embeddings in the fine-tune and after it.
     """
-    tuned = encoder.clone()
-    tuned.whiten([*queries[:_STATISTICS_TEXTS], *documents[:_STATISTICS_TEXTS]])
-    query_numbers = np.unique(np.asarray(query_texts, object).astype(str), return_inverse=True)[1]
+    tuned = encoder.clone_with(transform)
+    query_numbers, document_numbers = (_numbers([pair[side] for pair in pairs]) for side in (0, 1))
 
     def loss(indices: list[int]) -> Tensor:
         vectors = F.normalize(tuned.pooled([queries[i] for i in indices] + [documents[i] for i in indices]), dim=-1)
         query_vectors, document_vectors = vectors.chunk(2)
         scores = query_vectors @ document_vectors.T * _LOSS_SCALE
-        numbers = to_device(query_numbers[indices], scores.device)
-        own = torch.eye(len(indices), dtype=torch.bool, device=scores.device)
-        same_query = (numbers[:, None] == numbers[None, :]) & ~own
-        return F.cross_entropy(
-            scores.masked_fill(same_query, float("-inf")), torch.arange(len(indices), device=scores.device)
-        )
+        same = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+        for numbers in (query_numbers, document_numbers):
+            of_batch = to_device(numbers[indices], scores.device)
+            same |= of_batch[:, None] == of_batch[None, :]
+        same &= ~torch.eye(len(indices), dtype=torch.bool, device=scores.device)
+        truth = torch.arange(len(indices), device=scores.device)
+        return F.cross_entropy(scores.masked_fill(same, float("-inf")), truth)
 
-    _train_all(tuned, loss, len(queries), budget, learning_rate, seed)
-    return tuned
+    return _of_all_weights(tuned, tuned, loss, len(queries), budget, learning_rate, seed)
+
+
+class Classifier:
+    """Class scores by a linear head on a feature of each text.
+
+    Args:
+        encoder: computes the features.
+        head: the head.
+        feature: `embedding` as the model computes it, or `mean` of the token vectors, which pairs of texts have too.
+    """
+
+    def __init__(self, encoder: HuggingFaceEncoder, head: Head, feature: Feature) -> None:
+        self.encoder, self.head, self._feature = encoder, head, feature
+
+    def scores(self, batch: Rows) -> Tensor:
+        """Class scores `[n, classes]` of one batch; differentiable."""
+        return self.head(features(self.encoder, batch, self._feature))
+
+    def logits(self, rows: Rows) -> NDArray[np.float32]:
+        """Class scores `[n, classes]` of texts."""
+        result = np.zeros((len(rows), len(self.head.bias)), np.float32)
+        for indices, of_batch in self.encoder.compute(rows, lambda of: self.scores([rows[i] for i in of])):
+            result[indices] = of_batch
+        return result
+
+
+def features(encoder: HuggingFaceEncoder, batch: Rows, feature: Feature) -> Tensor:
+    """What a classifier's head reads of each text of a batch, `[n, features]`; differentiable."""
+    return encoder.pooled(batch) if feature == "embedding" else encoder.means(batch)
 
 
 def tune_classifier(
@@ -155,81 +183,80 @@ def tune_classifier(
     *,
     learning_rate: float,
     seed: int,
-) -> Callable[[Rows], NDArray[np.float32]]:
-    """Fine-tune all weights and a linear head on the mean of the token vectors; returns rows -> logits `[n, classes]`."""
+    feature: Feature = "mean",
+    head: Head | None = None,
+) -> FineTune[Classifier]:
+    """Fine-tune all weights of a copy and a linear head, which starts from `head`, or from random weights."""
     tuned = encoder.clone()
-    head = _head(tuned.num_dimensions, num_classes, seed).to(tuned.device)
-    center, scale = _center_and_scale(
-        torch.stack([vectors.mean(0) for vectors in tuned.token_vectors(rows[:_STATISTICS_TEXTS])])
-    )
-
-    def scores(batch: Rows) -> Tensor:
-        logits: Tensor = head((tuned.means(batch) - center) / scale)
-        return logits
+    if head is None:
+        with torch.no_grad():
+            head = Head.drawn(features(tuned, rows[:_STATISTICS_TEXTS], feature), num_classes, seed)
+    classifier = Classifier(tuned, head.trainable(), feature)
 
     def loss(indices: list[int]) -> Tensor:
-        return F.cross_entropy(scores([rows[i] for i in indices]), to_device(classes[indices], tuned.device))
+        return F.cross_entropy(classifier.scores([rows[i] for i in indices]), to_device(classes[indices], tuned.device))
 
-    _train_all(tuned, loss, len(rows), budget, learning_rate, seed, head)
+    return _of_all_weights(classifier, tuned, loss, len(rows), budget, learning_rate, seed, classifier.head)
 
-    def logits(texts: Rows) -> NDArray[np.float32]:
-        result = np.zeros((len(texts), num_classes), np.float32)
-        for indices, of_batch in tuned.compute(texts, lambda indices: scores([texts[i] for i in indices])):
-            result[indices] = of_batch
-        return result
 
-    return logits
+class Tagger:
+    """A tag of every token, by a linear head on token vectors."""
+
+    def __init__(self, encoder: HuggingFaceEncoder, head: Head) -> None:
+        self.encoder, self.head = encoder, head
+
+    def tags(self, rows: Rows) -> list[NDArray[np.int64]]:
+        """The tag of each token of each row."""
+        predicted: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(rows)
+        found = self.encoder.compute(rows, lambda of: self.head(self.encoder.hidden([rows[i] for i in of])).argmax(-1))
+        for indices, of_batch in found:
+            ends = np.cumsum([len(rows[i]) for i in indices])[:-1]
+            for index, of_text in zip(indices, np.split(of_batch, ends), strict=True):
+                predicted[index] = of_text
+        return predicted
+
+
+def probe_tagger(
+    encoder: HuggingFaceEncoder,
+    fixed: Sequence[Tensor],
+    tags: list[NDArray[np.int64]],
+    num_tags: int,
+    *,
+    batch: int,
+    seed: int,
+) -> FineTune[Tagger]:
+    """Train a linear head on fixed token vectors; `tags[i]` `[tokens]` are those of `fixed[i]` `[tokens, hidden]`."""
+    head = Head.drawn(torch.cat(list(fixed)), num_tags, seed).trainable()
+
+    def loss(indices: list[int]) -> Tensor:
+        return _tag_loss(head, torch.cat([fixed[i] for i in indices]), tags, indices)
+
+    return FineTune(
+        Tagger(encoder, head), head.parameters, loss, len(fixed), steps=_HEAD_STEPS, batch=batch,
+        learning_rate=_HEAD_LEARNING_RATE, seed=seed,
+    )  # fmt: skip
 
 
 def tune_tagger(
     encoder: HuggingFaceEncoder,
     rows: Rows,
     tags: list[NDArray[np.int64]],
-    num_tags: int,
+    head: Head,
     budget: FineTuning,
     *,
     learning_rate: float,
     seed: int,
-    frozen: bool,
-) -> Callable[[Rows], list[NDArray[np.int64]]]:
-    """Fine-tune a linear head on every token, with all weights or (`frozen`) alone.
+) -> FineTune[Tagger]:
+    """Fine-tune all weights of a copy and a linear head on every token, which starts from `head`.
 
-    `tags[i]` `[tokens]` are the tags of `rows[i]`; tokens with tag -1 do not count. Returns rows -> tag of each token.
+    `tags[i]` `[tokens]` are the tags of `rows[i]`; tokens with tag -1 do not count.
     """
-    tuned = encoder.clone()
-    head = _head(tuned.num_dimensions, num_tags, seed).to(tuned.device)
-    fixed = encoder.token_vectors(rows) if frozen else None
-    sample = fixed if fixed is not None else encoder.token_vectors(rows[:_STATISTICS_TEXTS])
-    center, scale = _center_and_scale(torch.cat(sample))
-
-    def scores(vectors: Tensor) -> Tensor:
-        logits: Tensor = head((vectors - center) / scale)
-        return logits
+    tagger = Tagger(encoder.clone(), head.trainable())
 
     def loss(indices: list[int]) -> Tensor:
-        vectors = torch.cat([fixed[i] for i in indices]) if fixed else tuned.hidden([rows[i] for i in indices])
-        truth = to_device(np.concatenate([tags[i] for i in indices]), tuned.device)
-        return F.cross_entropy(scores(vectors), truth, ignore_index=-1)
+        return _tag_loss(tagger.head, tagger.encoder.hidden([rows[i] for i in indices]), tags, indices)
 
-    if frozen:
-        train(
-            list(head.parameters()), loss, len(rows), steps=_HEAD_STEPS, batch=budget.batch,
-            learning_rate=_HEAD_LEARNING_RATE, seed=seed,
-        )  # fmt: skip
-    else:
-        _train_all(tuned, loss, len(rows), budget, learning_rate, seed, head)
-
-    def predict(texts: Rows) -> list[NDArray[np.int64]]:
-        predicted: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(texts)
-        for indices, of_batch in tuned.compute(
-            texts, lambda of: scores(tuned.hidden([texts[i] for i in of])).argmax(-1)
-        ):
-            ends = np.cumsum([len(texts[i]) for i in indices])[:-1]
-            for index, of_text in zip(indices, np.split(of_batch, ends), strict=True):
-                predicted[index] = of_text
-        return predicted
-
-    return predict
+    return _of_all_weights(tagger, tagger.encoder, loss, len(rows), budget, learning_rate, seed, tagger.head)
 
 
 def probe_similarity(
@@ -252,7 +279,9 @@ def probe_similarity(
     # Lower than a head's: the map starts from the identity, not from random weights.
     learning_rate = _HEAD_LEARNING_RATE / 10
     parameters = list(linear.parameters())
-    train(parameters, loss, len(one), steps=_HEAD_STEPS, batch=batch, learning_rate=learning_rate, seed=seed)
+    FineTune(
+        linear, parameters, loss, len(one), steps=_HEAD_STEPS, batch=batch, learning_rate=learning_rate, seed=seed
+    ).run()
 
     def mapped(values: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.no_grad():
@@ -262,64 +291,34 @@ def probe_similarity(
     return mapped
 
 
-def predict_by_mode(
-    fine_tunes: Mapping[str, Callable[[float, int], Predictor]],
-    budget: FineTuning,
-    on_dev: Callable[[Any], float],
-    seed: int,
-    split: str = "test",
-) -> tuple[dict[str, list[Any]], list[str]]:
-    """Predictions on a split, a list over seeds for each mode of the budget, and notes for the reader.
-
-    The key of the first mode is `*`, that of others `mode.*`; the metric's name takes the place of the star.
-
-    Args:
-        fine_tunes: mode -> (learning rate, seed) -> predictor.
-        budget: modes, learning rates and number of seeds.
-        on_dev: rates predictions on dev, from which the learning rate is chosen with the first seed.
-        seed: the first seed.
-        split: the split.
-    """
-    predictions: dict[str, list[Any]] = {}
-    notes = []
-    for number, mode in enumerate(budget.modes):
-        fine_tune = fine_tunes[mode]
-        rates = budget.learning_rates if mode == "full" else budget.learning_rates[:1]
-        first = {rate: fine_tune(rate, seed) for rate in rates}
-        best = max(rates, key=lambda rate: on_dev(first[rate]("dev"))) if len(rates) > 1 else rates[0]
-        predictors = [first[best], *(fine_tune(best, seed + offset) for offset in range(1, budget.seeds))]
-        predictions["*" if number == 0 else f"{mode}.*"] = [predict(split) for predict in predictors]
-        if mode == "full" and len(rates) > 1:
-            notes.append(
-                f"Full fine-tune: learning rate {best:g} of {', '.join(f'{r:g}' for r in rates)}, chosen on dev."
-            )
-    return predictions, notes
-
-
-def _train_all(
+def _of_all_weights(
+    model: T,
     tuned: HuggingFaceEncoder,
     loss: Callable[[list[int]], Tensor],
     num_examples: int,
     budget: FineTuning,
     learning_rate: float,
     seed: int,
-    *heads: nn.Module,
-) -> None:
-    parameters = [
-        parameter for module in (tuned.module, *heads) for parameter in module.parameters() if parameter.requires_grad
-    ]
-    train(
-        parameters, loss, num_examples, steps=budget.steps, batch=budget.batch, learning_rate=learning_rate, seed=seed
-    )
+    *heads: Head,
+) -> FineTune[T]:
+    parameters = [parameter for parameter in tuned.module.parameters() if parameter.requires_grad]
+    for head in heads:
+        parameters += head.parameters
+    return FineTune(
+        model, parameters, loss, num_examples, steps=budget.steps, batch=budget.batch, learning_rate=learning_rate,
+        seed=seed,
+    )  # fmt: skip
 
 
-def _head(size: int, num_outputs: int, seed: int) -> nn.Linear:
-    head = nn.Linear(size, num_outputs)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        head.weight.copy_(torch.randn(num_outputs, size, generator=generator) * 0.02)
-        head.bias.zero_()
-    return head
+def _tag_loss(head: Head, vectors: Tensor, tags: list[NDArray[np.int64]], indices: list[int]) -> Tensor:
+    truth = to_device(np.concatenate([tags[i] for i in indices]), vectors.device)
+    return F.cross_entropy(head(vectors), truth, ignore_index=-1)
+
+
+def _numbers(texts: Sequence[Hashable]) -> NDArray[np.int64]:
+    """A number for each text, equal for equal texts."""
+    number_of = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    return np.array([number_of[text] for text in texts], np.int64)
 
 
 def _center_and_scale(vectors: Tensor) -> tuple[Tensor, Tensor]:

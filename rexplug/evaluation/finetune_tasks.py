@@ -1,8 +1,8 @@
-"""The fine-tuned tasks: prepare, choose the learning rate on dev, fine-tune with several seeds, score the test items."""
+"""The fine-tuned tasks: prepare, choose on dev, fine-tune with several seeds, score the test items."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,28 @@ from rexplug.components import (
 from rexplug.errors import DataError, NotApplicable
 from rexplug.evaluation.classifiers import class_scores
 from rexplug.evaluation.cosine import paired_cosines, paired_similarities
+from rexplug.evaluation.embedding_modules import Transform
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.finetune import Predictor, predict_by_mode, probe_similarity, tune_similarity, tune_tagger
+from rexplug.evaluation.finetune import Rows, Tagger, probe_similarity, probe_tagger, tune_similarity, tune_tagger
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.spans import spans_of_tags, tags_of_spans
-from rexplug.evaluation.splits import first_text, item_groups, item_ids, limited_splits, second_text, text_key
+from rexplug.evaluation.splits import (
+    first_text,
+    item_groups,
+    item_ids,
+    limited_splits,
+    sample_of,
+    second_text,
+    text_key,
+)
+from rexplug.evaluation.starts import choose_start, spread_sample, starts, transformed
 from rexplug.evaluation.statistics import metric, value
+from rexplug.evaluation.tuning import FineTune, Outcome, by_mode, fine_tune
 
 Model = HuggingFaceEncoder | LexicalModel
 Floats = NDArray[np.float64]
+Sides = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Embeddings of the first and of the second texts of pairs."""
 
 
 def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -> EvaluationResult:
@@ -40,9 +53,10 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
         return Scores(item_ids(splits.test), rounded, targets=targets, groups=item_groups(splits.test))
 
     if isinstance(model, LexicalModel):
-        compared = model.compare([e.text for e in splits.test], [str(e.second) for e in splits.test])
-        return _result({"spearman": scores([compared])}, task, budget, seed)
-    rows = {
+        baseline = model.compare([e.text for e in splits.test], [str(e.second) for e in splits.test])
+        # Nothing is fine-tuned, so that both figures are the same; either can be compared with an encoder's.
+        return _result({name: scores([baseline]) for name in ("spearman", "untuned.spearman")}, seed)
+    rows: dict[str, tuple[Rows, Rows]] = {
         name: (
             model.tokenize([first_text(e) for e in examples], budget.max_tokens),
             model.tokenize([second_text(e) for e in examples], budget.max_tokens),
@@ -50,40 +64,81 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
         for name, examples in splits.items()
     }
     labels = {name: np.array([float(e.label) for e in examples]) for name, examples in splits.items()}
-    raw = {name: (model.embed_rows(first), model.embed_rows(second)) for name, (first, second) in rows.items()}
+    sampled = sample_of(splits.dev, budget.dev_examples)
+    first_of_dev, second_of_dev = rows["dev"]
+    rows["dev"] = [first_of_dev[i] for i in sampled], [second_of_dev[i] for i in sampled]
+    dev_ids, dev_labels = item_ids([splits.dev[i] for i in sampled]), labels["dev"][sampled].tolist()
 
-    def cosines(sides: Sequence[NDArray[np.float32]]) -> Floats:
-        return paired_cosines(sides[0], sides[1]).astype(np.float64)
-
-    def probe(learning_rate: float, seed: int) -> Predictor:
-        mapped = probe_similarity(*raw["train"], labels["train"], batch=budget.batch, seed=seed)
-        return lambda split: cosines([mapped(side) for side in raw[split]])
-
-    def full(learning_rate: float, seed: int) -> Predictor:
-        tuned = tune_similarity(model, *rows["train"], labels["train"], budget, learning_rate=learning_rate, seed=seed)
-        return lambda split: cosines([tuned.embed_rows(side) for side in rows[split]])
+    def embed(encoder: HuggingFaceEncoder, split: str) -> Sides:
+        first, second = rows[split]
+        return encoder.embed_rows(first), encoder.embed_rows(second)
 
     def on_dev(cosines: Floats) -> float:
-        return value(Scores(item_ids(splits.dev), [cosines.tolist()], targets=labels["dev"].tolist()))
+        return value(Scores(dev_ids, [cosines.tolist()], targets=dev_labels))
 
-    predictions, notes = predict_by_mode({"probe": probe, "full": full}, budget, on_dev, seed)
-    center = np.concatenate(raw["train"]).mean(0)
-    scores_of = {name.replace("*", "spearman"): scores(values) for name, values in predictions.items()}
-    as_it_is = paired_similarities(*raw["test"], model.usage.similarity).astype(np.float64)
-    scores_of["raw.spearman"] = scores([as_it_is])
-    scores_of["centred.spearman"] = scores([cosines([side - center for side in raw["test"]])])
-    return _result(scores_of, task, budget, seed, notes)
+    def compared(sides: Sides, transform: Transform | None) -> Floats:
+        if transform is None:
+            return paired_similarities(*sides, model.usage.similarity).astype(np.float64)
+        first, second = sides
+        return _cosines((transformed(first, transform), transformed(second, transform)))
+
+    dev, test = embed(model, "dev"), embed(model, "test")
+    sample = model.embed_rows([row for side in rows["train"] for row in spread_sample(side)])
+    start = choose_start(budget.start, sample, lambda transform: on_dev(compared(dev, transform)))
+    notes: list[str] = [start.note]
+    table: list[Mapping[str, Any]] = []
+
+    def probe() -> list[Floats]:
+        train = embed(model, "train")
+        seeds = range(seed, seed + budget.seeds)
+        maps = [probe_similarity(*train, labels["train"], batch=budget.batch, seed=number) for number in seeds]
+        return [_cosines((mapped(test[0]), mapped(test[1]))) for mapped in maps]
+
+    def full() -> list[Floats]:
+        def begin(learning_rate: float, seed: int) -> FineTune[HuggingFaceEncoder]:
+            return tune_similarity(
+                model, *rows["train"], labels["train"], budget, learning_rate=learning_rate, seed=seed,
+                transform=start.transform,
+            )  # fmt: skip
+
+        outcome = fine_tune(
+            begin,
+            lambda tune: _cosines(embed(tune.model, "test")),
+            lambda tuned: on_dev(_cosines(embed(tuned, "dev"))),
+            (start.score, compared(test, start.transform)),
+            budget,
+            seed,
+        )
+        notes.extend(outcome.notes)
+        table.extend(outcome.table)
+        return outcome.results
+
+    runs = {"probe": probe, "full": full}
+    found = by_mode(budget, {mode: runs[mode]() for mode in dict.fromkeys(budget.modes)})
+    found["untuned.*"] = [compared(test, start.transform)]
+    for name, transform in starts(sample).items():
+        found[f"{name}.*"] = [compared(test, transform)]
+    scores_of = {name.replace("*", "spearman"): scores(values) for name, values in found.items()}
+    return _result(scores_of, seed, notes, table)
+
+
+def _cosines(sides: Sides) -> Floats:
+    return paired_cosines(*sides).astype(np.float64)
 
 
 def classification(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -> EvaluationResult:
     """Accuracy and macro F1 on test; see `EvaluationContext.classification`."""
     splits = limited_splits(task, budget)
     classes = sorted({str(example.label) for example in splits.train})
-    predictions, notes = class_scores(splits, classes, model, budget, seed, pairs=False)
+
+    def accuracy(scores: NDArray[np.float32], labels: Sequence[str]) -> float:
+        return float(np.mean([classes[best] == label for best, label in zip(scores.argmax(1), labels, strict=True)]))
+
+    found = class_scores(splits, classes, model, budget, seed, accuracy, pairs=False)
     truth = [str(example.label) for example in splits.test]
     scores: dict[str, Scores] = {}
     macro_f1: dict[str, Metric] = {}
-    for mode, of_seeds in predictions.items():
+    for mode, of_seeds in found.by_mode.items():
         guesses = [[classes[i] for i in scores_of_seed.argmax(1)] for scores_of_seed in of_seeds]
         correct = [[float(g == t) for g, t in zip(guess, truth, strict=True)] for guess in guesses]
         scores[mode.replace("*", "accuracy")] = Scores(item_ids(splits.test), correct, groups=item_groups(splits.test))
@@ -92,7 +147,7 @@ def classification(task: ExampleTask, model: Model, budget: FineTuning, seed: in
         )
     sizes = {"train": len(splits.train), "dev": len(splits.dev), "test": len(truth)}
     tables = {"classes": [{"classes": len(classes), **sizes}]}
-    return _result(scores, task, budget, seed, notes, macro_f1, tables)
+    return _result(scores, seed, found.notes, found.table, macro_f1, tables)
 
 
 def pair_classification(
@@ -109,17 +164,27 @@ def pair_classification(
         raise DataError(
             f"{task.name}: expected two classes, one of them '{positive}', in train; found {', '.join(classes)}"
         )
-    predictions, notes = class_scores(splits, classes, model, budget, seed, pairs=True)
+    column = classes.index(positive)
+
+    def margins(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        margin: NDArray[np.float32] = scores[:, column] - scores[:, 1 - column]
+        return margin
+
+    def best_f1(scores: NDArray[np.float32], labels: Sequence[str]) -> float:
+        truth, margin = np.array(labels) == positive, margins(scores)
+        guess = margin >= best_threshold(margin, truth)
+        return float(2 * (guess & truth).sum() / max(1, guess.sum() + truth.sum()))
+
+    found = class_scores(splits, classes, model, budget, seed, best_f1, pairs=True)
     dev_truth, truth = (
         np.array([str(example.label) == positive for example in examples]) for examples in (splits.dev, splits.test)
     )
-    column = classes.index(positive)
     ids, groups = item_ids(splits.test), item_groups(splits.test)
     scores: dict[str, Scores] = {}
-    for mode, of_seeds in predictions.items():
+    for mode, of_seeds in found.by_mode.items():
         hits, counts, correct = [], [], []
         for scores_of_seed in of_seeds:
-            margin = scores_of_seed[:, column] - scores_of_seed[:, 1 - column]
+            margin = margins(scores_of_seed)
             dev_margin, test_margin = margin[: len(splits.dev)], margin[len(splits.dev) :]
             guess = test_margin >= best_threshold(dev_margin, dev_truth)
             # F1 as a ratio of sums over items: twice the true positives, and the positives of guess and truth.
@@ -128,7 +193,7 @@ def pair_classification(
             correct.append((guess == truth).astype(float).tolist())
         scores[mode.replace("*", "f1")] = Scores(ids, hits, counts, groups=groups)
         scores[mode.replace("*", "accuracy")] = Scores(ids, correct, groups=groups)
-    return _result(scores, task, budget, seed, notes)
+    return _result(scores, seed, found.notes, found.table)
 
 
 def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> EvaluationResult:
@@ -159,50 +224,68 @@ def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> E
         for text, text_offsets in zip(splits.train, offsets["train"], strict=True)
     ]
 
-    def count_spans(split: str, predicted: Sequence[NDArray[np.int64]]) -> tuple[list[float], list[float]]:
+    def count_spans(
+        split: str, places: Sequence[int], predicted: Sequence[NDArray[np.int64]]
+    ) -> tuple[list[float], list[float]]:
         hits, counts = [], []
-        for text, text_offsets, tags in zip(getattr(splits, split), offsets[split], predicted, strict=True):
-            true, guess = set(text.spans), spans_of_tags(text.text, text_offsets, tags, labels)
+        for place, tags in zip(places, predicted, strict=True):
+            text = getattr(splits, split)[place]
+            true, guess = set(text.spans), spans_of_tags(text.text, offsets[split][place], tags, labels)
             hits.append(2.0 * len(true & guess))
             counts.append(float(len(true) + len(guess)))
         return hits, counts
 
-    def fine_tune(frozen: bool) -> Callable[[float, int], Predictor]:
-        def run(learning_rate: float, seed: int) -> Predictor:
-            predict = tune_tagger(
-                model, rows["train"], train_tags, 2 * len(labels) + 1, budget, learning_rate=learning_rate, seed=seed,
-                frozen=frozen,
-            )  # fmt: skip
-            return lambda split: count_spans(split, predict(rows[split]))
+    sampled = sample_of(splits.dev, budget.dev_examples)
+    dev_rows, every = [rows["dev"][i] for i in sampled], range(len(splits.test))
 
-        return run
+    def on_dev(tagger: Tagger) -> float:
+        hits, counts = count_spans("dev", sampled, tagger.tags(dev_rows))
+        return sum(hits) / max(1.0, sum(counts))
 
-    def on_dev(counted: tuple[list[float], list[float]]) -> float:
-        return sum(counted[0]) / max(1.0, sum(counted[1]))
+    def on_test(tagger: Tagger) -> tuple[list[float], list[float]]:
+        return count_spans("test", every, tagger.tags(rows["test"]))
 
-    modes = {"probe": fine_tune(frozen=True), "full": fine_tune(frozen=False)}
-    predictions, notes = predict_by_mode(modes, budget, on_dev, seed)
+    fixed = model.token_vectors(rows["train"])
+    probes = [
+        probe_tagger(model, fixed, train_tags, 2 * len(labels) + 1, batch=budget.batch, seed=seed + number).run()
+        for number in range(budget.seeds)
+    ]
+    del fixed
+    results = {"probe": [on_test(tagger) for tagger in probes]}
+    outcome: Outcome[tuple[list[float], list[float]]] = Outcome([], [], [])
+    if "full" in budget.modes:
+
+        def begin(learning_rate: float, seed: int) -> FineTune[Tagger]:
+            return tune_tagger(
+                model, rows["train"], train_tags, probes[0].head, budget, learning_rate=learning_rate, seed=seed
+            )
+
+        untuned = on_dev(probes[0]), results["probe"][0]
+        outcome = fine_tune(begin, lambda tune: on_test(tune.model), on_dev, untuned, budget, seed)
+        results["full"] = outcome.results
     ids = [text_key(text.text) for text in splits.test]
     scores = {
         name.replace("*", "f1"): Scores(ids, [hits for hits, _ in of_seeds], [counts for _, counts in of_seeds])
-        for name, of_seeds in predictions.items()
+        for name, of_seeds in by_mode(budget, results).items()
     }
-    return _result(scores, task, budget, seed, notes)
+    return _result(scores, seed, outcome.notes, outcome.table)
 
 
 def _result(
     scores: Mapping[str, Scores],
-    task: ExampleTask | TaggingTask,
-    budget: FineTuning,
     seed: int,
     notes: Sequence[str] = (),
+    on_dev: Sequence[Mapping[str, Any]] = (),
     more_metrics: Mapping[str, Metric] | None = None,
     tables: Mapping[str, Any] | None = None,
 ) -> EvaluationResult:
+    """The first of the scores is the main metric; the same of the frozen encoder stands beside it."""
     metrics = {name: metric(score, seed) for name, score in scores.items()}
+    main = next(iter(metrics))
     return EvaluationResult(
-        {**metrics, **(more_metrics or {})}, main=next(iter(metrics)), scores=scores, notes=list(notes),
-        tables=tables or {},
+        {**metrics, **(more_metrics or {})}, main=main, scores=scores, notes=list(notes),
+        headlines=[name for name in (f"untuned.{main}", f"probe.{main}") if name in metrics][:1],
+        tables={**(tables or {}), **({"fine-tuning, on dev": on_dev} if on_dev else {})},
     )  # fmt: skip
 
 

@@ -228,7 +228,7 @@ def evaluate(
                 continue
             if observer is not None:
                 observer.after(model, evaluator, results[label]["seconds"])
-        progress.update(number + 1, **_main_metric(results[label]))
+        progress.update(number + 1, **_main_metrics(results[label]))
     if failed:
         if len(evaluators) == 1:
             raise failed[evaluators[0].label]
@@ -251,11 +251,12 @@ def _exact_products() -> AbstractContextManager[None]:
     return exact_products()
 
 
-def _main_metric(result: Mapping[str, Any]) -> dict[str, float]:
-    """Name -> value of a result's main metric; empty if the evaluator does not apply."""
+def _main_metrics(result: Mapping[str, Any]) -> dict[str, float]:
+    """Name -> value of a result's main metric and those beside it; empty if the evaluator does not apply."""
     if "not_applicable" in result:
         return {}
-    return {f"{result['label']} {result['main']}": result["metrics"][result["main"]]["value"]}
+    names = [result["main"], *result.get("headlines", ())]
+    return {f"{result['label']} {name}": result["metrics"][name]["value"] for name in names}
 
 
 def _measure(
@@ -290,6 +291,7 @@ def _measure(
         content |= _plain(
             {
                 "main": result.main,
+                "headlines": list(result.headlines),
                 "metrics": {metric_name: asdict(metric) for metric_name, metric in result.metrics.items()},
                 "tables": {title: [dict(row) for row in rows] for title, rows in result.tables.items()},
                 "examples": [dict(example) for example in result.examples],

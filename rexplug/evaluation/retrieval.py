@@ -1,16 +1,17 @@
 """Retrieval and reranking: ranked by mteb, scored per query so that models can be compared on the same queries.
 
-A masked language model's mean-pooled embeddings lie in a narrow cone (cosines near 1) and rank badly, often below those
-of random weights, which compare little more than words in common. So the main metric is that of the model after a short
-contrastive fine-tune with a fixed budget. Metrics of the model as it is are reported beside it: raw, centred (the mean of
-the corpus is subtracted) and whitened.
+The main metric is that of the model after a short contrastive fine-tune with a fixed budget, and that of the model before it
+stands beside it. A masked language model's mean-pooled embeddings lie in a narrow cone (cosines near 1) and rank badly, often
+below those of random weights, which compare little more than words in common; a sentence encoder's are good as they are, and
+a fine-tune can spoil them. So what it starts from, and whether it helps, is chosen on dev. Metrics of the embeddings as they
+are, centred (the mean of the corpus is subtracted) and whitened are reported too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,23 +20,26 @@ from numpy.typing import NDArray
 
 from rexplug.components import EvaluationResult, FineTuning, RetrievalCollection, Scores
 from rexplug.errors import DataError
+from rexplug.evaluation.embedding_modules import Transform
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.finetune import tune_ranking
+from rexplug.evaluation.finetune import Rows, tune_ranking
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.model_usage import Role
 from rexplug.evaluation.mteb_runner import as_model, as_search, run_task, silenced_mteb, task_metadata, task_name
+from rexplug.evaluation.ranking_choice import ranking_of, train_and_dev
+from rexplug.evaluation.starts import choose_start, spread_sample, transformed
 from rexplug.evaluation.statistics import metric
+from rexplug.evaluation.tuning import FineTune, Outcome, fine_tune
 from rexplug.recipe.evaluation import Similarity
 
 MAIN = "ndcg_at_10"
+_UNTUNED = "untuned."
 _NOTE = (
     "Embeddings are not fine-tuned for similarity. An untrained encoder compares little more than the words in common, "
     "which can score above a masked language model."
 )
 _MAX_TOKENS = 512
 """Longer texts are cut here where neither an evaluator nor a fine-tune sets a limit."""
-_DEV_QUERIES = 200
-"""Training queries that the learning rate is chosen on, at most."""
 Vectors = NDArray[np.float32]
 Embedded = tuple[Vectors, Vectors]
 """Embeddings of the documents and of the queries."""
@@ -89,9 +93,11 @@ def evaluate_retrieval(
         DataError: mteb could not run the task or a metric is not finite.
     """
     notes = ["The catalogue and the queries are synthetic."] if collection.synthetic else []
+    is_tuned = tuning is not None and bool(collection.training)
     if isinstance(model, LexicalModel):
         ranking = _rank(collection, as_search(model), model.revision, folder)
-        return _result(collection, {"": [ranking]}, seed, notes)
+        # Nothing is fine-tuned, so that both figures are the same; either can be compared with an encoder's.
+        return _result(collection, {prefix: [ranking] for prefix in ("", _UNTUNED)[: 1 + is_tuned]}, seed, notes)
     model = model.reading(max_tokens)
     limit = max_tokens or (tuning.max_tokens if tuning else _MAX_TOKENS)
     documents, queries = (list(dict.fromkeys(texts.values())) for texts in (collection.corpus, collection.queries))
@@ -120,31 +126,35 @@ def evaluate_retrieval(
         return _rank(collection, named, f"{model.revision}-{variant}", folder)
 
     raw = embed(model)
-    similarity = model.usage.similarity
-    rankings: dict[str, list[Ranking]] = {}
+    rankings: dict[str, list[Ranking]] = {"raw.": [rank(raw, "raw", model.usage.similarity)]}
+    table: list[dict[str, Any]] = []
     if tuning is not None and collection.training:
-        rankings[""] = []
-        learning_rate = _choose_learning_rate(collection, model, tuning, seed)
-        for number in range(tuning.seeds):
-            tuned = _fine_tuned(collection.training, model, tuning, learning_rate, seed + number)
-            key = f"tuned-{_hash([tuning.model_dump(), learning_rate, seed + number, collection.training])}"
-            rankings[""].append(rank(embed(tuned), key))
+        tuner = _Tuner(collection, model, tuning)
+        before = rankings["raw."][0]
+        if (start := tuner.start.transform) is not None:
+            before = rank((transformed(raw[0], start), transformed(raw[1], start)), f"untuned-{tuner.key()}")
+        choice = tuner.run(lambda tune: rank(embed(tune.model), f"tuned-{tuner.key(tune)}"), before, seed)
+        rankings = {"": choice.results, _UNTUNED: [before], **rankings}
+        table = choice.table
         notes = [
-            f"Fine-tuned before ranking: {tuning.steps} steps of {tuning.batch} pairs with in-batch negatives, learning rate "
-            f"{learning_rate:g}, {len(collection.training):,} pairs; raw, centred and whitened are the encoder as it is.",
-            *notes,
-        ]
-        rankings["raw."] = [rank(raw, "raw", similarity)]
+            f"Fine-tuned before ranking: {tuning.steps} steps of {tuning.batch} pairs with in-batch negatives, "
+            f"{len(tuner.training):,} pairs; untuned, raw, centred and whitened are the encoder before that.",
+            tuner.start.note, *choice.notes, *notes,
+        ]  # fmt: skip
     else:
-        rankings[""] = [rank(raw, "raw", similarity)]
+        rankings[""] = rankings.pop("raw.")
         notes = [_NOTE, *notes]
     for name, transform in (("centred", _centered), ("whitened", _whitened)):
         rankings[f"{name}."] = [rank((transform(raw[0], raw[0]), transform(raw[1], raw[0])), name)]
-    return _result(collection, rankings, seed, notes)
+    return _result(collection, rankings, seed, notes, table)
 
 
 def _result(
-    collection: RetrievalCollection, rankings: Mapping[str, Sequence[Ranking]], seed: int, notes: Sequence[str]
+    collection: RetrievalCollection,
+    rankings: Mapping[str, Sequence[Ranking]],
+    seed: int,
+    notes: Sequence[str],
+    table: Sequence[Mapping[str, Any]] = (),
 ) -> EvaluationResult:
     """Metrics of the rankings by prefix of their names: all measures without a prefix, the main one with."""
     measures = _RETRIEVAL_MEASURES if collection.candidates is None else _RERANKING_MEASURES
@@ -155,7 +165,10 @@ def _result(
                 values = [query_scores(collection, run, measure.trec_name, measure.depth) for run in runs]
                 scores[prefix + name] = Scores(list(collection.queries), values)
     metrics = {name: metric(score, seed) for name, score in scores.items()}
-    return EvaluationResult(metrics, main=MAIN, notes=notes, scores=scores)
+    return EvaluationResult(
+        metrics, main=MAIN, headlines=[_UNTUNED + MAIN] if _UNTUNED in rankings else [], notes=notes, scores=scores,
+        tables={"fine-tuning, on dev": table} if table else {},
+    )  # fmt: skip
 
 
 def query_scores(
@@ -235,43 +248,60 @@ def _as_mteb(collection: RetrievalCollection) -> Any:
     return LocalRetrieval()
 
 
-def _fine_tuned(
-    pairs: Sequence[tuple[str, str]], model: HuggingFaceEncoder, budget: FineTuning, learning_rate: float, seed: int
-) -> HuggingFaceEncoder:
-    roles: tuple[Role, Role] = ("query", "document")
-    queries, documents = (
-        model.tokenize([pair[side] for pair in pairs], budget.max_tokens, role=role) for side, role in enumerate(roles)
-    )
-    query_texts = [query for query, _ in pairs]
-    return tune_ranking(model, queries, documents, query_texts, budget, learning_rate=learning_rate, seed=seed)
+class _Tuner:
+    """Fine-tunes a model on the training pairs of a collection.
 
+    Attributes:
+        training: the pairs that are trained on.
+        start: the embeddings that fine-tunes start from.
+    """
 
-def _choose_learning_rate(
-    collection: RetrievalCollection, model: HuggingFaceEncoder, budget: FineTuning, seed: int
-) -> float:
-    """The learning rate whose fine-tune best finds the documents of training queries that it was not shown."""
-    if len(budget.learning_rates) == 1:
-        return budget.learning_rates[0]
-    queries = sorted({query for query, _ in collection.training}, key=lambda text: _hash([text]))
-    dev_queries = set(queries[: max(1, min(_DEV_QUERIES, len(queries) // 5))])
-    train_pairs = [pair for pair in collection.training if pair[0] not in dev_queries]
-    dev_pairs = list({pair[0]: pair for pair in collection.training if pair[0] in dev_queries}.values())
-    if len(train_pairs) < 2 or len(dev_pairs) < 2:
-        return budget.learning_rates[0]
+    def __init__(self, collection: RetrievalCollection, model: HuggingFaceEncoder, budget: FineTuning) -> None:
+        self._model, self._budget = model, budget
+        self.training, dev = train_and_dev(collection, budget)
+        self._queries, self._documents = (self._rows([pair[side] for pair in self.training], side) for side in (0, 1))
+        self._has_dev = dev is not None
+        # Before any training the training pairs are as good as others.
+        self._dev = dev or ranking_of(self.training, (), budget.dev_examples)
+        self._dev_rows = self._rows(self._dev.queries, 0), self._rows(self._dev.documents, 1)
+        sample = model.embed_rows([*spread_sample(self._queries), *spread_sample(self._documents)])
+        before = self._embed_dev(model)
 
-    def mean_reciprocal_rank(learning_rate: float) -> float:
-        tuned = _fine_tuned(train_pairs, model, budget, learning_rate, seed)
+        def rate(transform: Transform | None) -> float:
+            similarity = model.usage.similarity if transform is None else "cosine"
+            queries, documents = (transformed(side, transform) for side in before)
+            return self._dev.score(queries, documents, similarity)
+
+        self.start = choose_start(budget.start, sample, rate, "on dev" if dev else "on the training pairs")
+
+    def run(
+        self, use: Callable[[FineTune[HuggingFaceEncoder]], Ranking], before: Ranking, seed: int
+    ) -> Outcome[Ranking]:
+        """Fine-tune with every seed; `before` is the ranking of the model as it is."""
+        on_dev = self._on_dev if self._has_dev else None
+        return fine_tune(self._begin, use, on_dev, (self.start.score, before), self._budget, seed)
+
+    def key(self, tune: FineTune[HuggingFaceEncoder] | None = None) -> str:
+        """A name for the state of a fine-tune, or of the start."""
+        state = [] if tune is None else [tune.learning_rate, tune.seed, tune.step]
+        return _hash([self._budget.model_dump(), self.start.name, state, self.training])
+
+    def _begin(self, learning_rate: float, seed: int) -> FineTune[HuggingFaceEncoder]:
+        return tune_ranking(
+            self._model, self._queries, self._documents, self.training, self._budget, learning_rate=learning_rate,
+            seed=seed, transform=self.start.transform,
+        )  # fmt: skip
+
+    def _on_dev(self, encoder: HuggingFaceEncoder) -> float:
+        return self._dev.score(*self._embed_dev(encoder))
+
+    def _embed_dev(self, encoder: HuggingFaceEncoder) -> Embedded:
+        queries, documents = self._dev_rows
+        return encoder.embed_rows(queries), encoder.embed_rows(documents)
+
+    def _rows(self, texts: Sequence[str], side: int) -> Rows:
         roles: tuple[Role, Role] = ("query", "document")
-        sides = [
-            tuned.encode([pair[side] for pair in dev_pairs], budget.max_tokens, role=role)
-            for side, role in enumerate(roles)
-        ]
-        one, two = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in sides)
-        similarity = one @ two.T
-        ranks = (similarity >= np.diag(similarity)[:, None]).sum(1)
-        return float((1 / ranks).mean())
-
-    return max(budget.learning_rates, key=mean_reciprocal_rank)
+        return self._model.tokenize(texts, self._budget.max_tokens, role=roles[side])
 
 
 def _centered(vectors: Vectors, corpus: Vectors) -> Vectors:

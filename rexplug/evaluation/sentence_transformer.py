@@ -62,7 +62,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         self.device = device
         self.notes = ()
         self.usage = content.usage.with_options(options)
-        self._whitening = None
+        self._transform = None
         self._packed = self._reads_padding = False
         self._module = _load(content, device)
         first = self._module[0]
@@ -194,7 +194,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
                 parts.append(self._embed([sources[index].text for index in indices], role, prompt, limit))
                 order += indices
         together = torch.cat(parts)
-        return self._whitened(together if len(parts) == 1 else together[np.argsort(order)])
+        return self._transformed(together if len(parts) == 1 else together[np.argsort(order)])
 
     def token_vectors(self, rows: Sequence[NDArray[np.int64]]) -> list[Tensor]:
         """Last hidden states of each row, `[n_i, hidden]`; its embedding `[1, dimensions]` where there are none."""

@@ -35,16 +35,28 @@ def limited_splits(task: ExampleTask | TaggingTask, budget: FineTuning) -> Split
         if not examples:
             raise DataError(f"{task.name}: there are no examples in {name}")
         if len(examples) > budget.examples:
-            in_order = sorted(examples, key=lambda e: text_key(f"{e.text}\n{getattr(e, 'second', '')}"))
+            in_order = sorted(examples, key=_hash_of)
             splits.append(in_order[: budget.examples])
         else:
             splits.append(examples)
     return Splits(*splits)
 
 
+def sample_of(examples: Sequence[Any], limit: int) -> list[int]:
+    """The places of at most `limit` examples, chosen by a hash of their text."""
+    if len(examples) <= limit:
+        return list(range(len(examples)))
+    by_hash = sorted(range(len(examples)), key=lambda place: _hash_of(examples[place]))
+    return sorted(by_hash[:limit])
+
+
 def text_key(text: str) -> str:
     """A short hash of a text, by which stored scores of the same item are found again."""
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _hash_of(example: Any) -> str:
+    return text_key(f"{example.text}\n{getattr(example, 'second', '')}")
 
 
 def item_ids(examples: Sequence[Example]) -> list[str]:

@@ -356,4 +356,7 @@ def evaluate_model(evaluator: Evaluator, context: EvaluationContext) -> Evaluati
         raise PluginError(
             f"{where}: the main metric '{result.main}' is not among {', '.join(result.metrics) or 'its metrics (none)'}"
         )
+    for name in result.headlines:
+        if name not in result.metrics:
+            raise PluginError(f"{where}: '{name}' of its headlines is not among its metrics: {', '.join(result.metrics)}")
     return result

@@ -11,6 +11,7 @@ from rexplug.recipe import Recipe
 from rexplug.report.contents import Contents
 from rexplug.report.markdown import cell, front_matter
 from rexplug.report.plan_vs_actual import markdown_lines
+from rexplug.report.results import headlines
 from rexplug.run_directory import RunDirectory, read_json
 
 
@@ -193,7 +194,9 @@ def _model_index(contents: Contents) -> dict[str, Any]:
             {
                 "task": {"type": "fill-mask"},
                 "dataset": {"type": "held-out", "name": evaluator},
-                "metrics": [{"type": last["main"], "value": round(float(last["metrics"][last["main"]]["value"]), 4)}],
+                "metrics": [
+                    {"type": name, "value": round(float(last["metrics"][name]["value"]), 4)} for name in headlines(last)
+                ],
             }
         )
     return {"model-index": [{"name": contents.recipe.name, "results": entries}]} if entries else {}

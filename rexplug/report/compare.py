@@ -14,7 +14,7 @@ from rexplug.components import Metric, Scores
 from rexplug.errors import DataError
 from rexplug.evaluation.statistics import ALPHA, Difference, compare, holm, metric
 from rexplug.io.atomic import write_json, write_text
-from rexplug.report.results import ModelResults
+from rexplug.report.results import ModelResults, headlines
 from rexplug.report.templates import template
 
 _SEED = 17
@@ -181,7 +181,7 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
     rows: list[Row] = []
     notes: list[str] = _number_formats(models)
     for name in names:
-        mains = [model.results[name]["main"] for model in models if "main" in model.results.get(name, {})]
+        mains = [key for model in models for key in headlines(model.results.get(name, {}))]
         keys = list(dict.fromkeys(k for m in models for k in m.results.get(name, {}).get("metrics", {})))
         if not every_metric:
             keys = [key for key in keys if key in mains or key.endswith((".words", ".salient", ".plain"))]

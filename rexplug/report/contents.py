@@ -11,7 +11,7 @@ from rexplug.phase_stream import phase_stream
 from rexplug.recipe import Recipe
 from rexplug.report.compare import Comparison, compare_models
 from rexplug.report.plan_vs_actual import PlanVsActual, plan_vs_actual
-from rexplug.report.results import load_results
+from rexplug.report.results import headlines, load_results
 from rexplug.run_directory import RunDirectory, read_json, read_metrics
 
 
@@ -173,20 +173,21 @@ class Contents:
         return compare_models([load_results(folder, name) for name, folder in folders])
 
     def main_metrics(self) -> list[dict[str, str]]:
-        """The main metric of each evaluator before training and after the last phase, formatted."""
+        """The main metrics of each evaluator before training and after the last phase, formatted."""
         formatted = []
         for name, results in self.evaluations.items():
             first, last = (
                 results[m] for m in (min(results, key=self.moments.index), max(results, key=self.moments.index))
             )
-            before, after = first["metrics"].get(last["main"]), last["metrics"][last["main"]]
-            interval = f" (95 %: {after['low']:.3f}–{after['high']:.3f})" if after["low"] is not None else ""
-            formatted.append(
-                {
-                    "name": f"{name}: {last['main']}",
-                    "before": f"{before['value']:.3f}" if before else "–",
-                    "after": f"{after['value']:.3f}",
-                    "interval": interval,
-                }
-            )
+            for metric in headlines(last):
+                before, after = first["metrics"].get(metric), last["metrics"][metric]
+                interval = f" (95 %: {after['low']:.3f}–{after['high']:.3f})" if after["low"] is not None else ""
+                formatted.append(
+                    {
+                        "name": f"{name}: {metric}",
+                        "before": f"{before['value']:.3f}" if before else "–",
+                        "after": f"{after['value']:.3f}",
+                        "interval": interval,
+                    }
+                )
         return formatted

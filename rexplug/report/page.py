@@ -11,6 +11,7 @@ from rexplug.recipe import Recipe, dump_recipe
 from rexplug.report import plots
 from rexplug.report.contents import Contents
 from rexplug.report.preview import PhasePreview, previews
+from rexplug.report.results import headlines
 from rexplug.report.templates import template
 from rexplug.run_directory import RunDirectory
 
@@ -48,9 +49,9 @@ def _plots(contents: Contents) -> dict[str, str]:
         svgs["relevance"] = plots.relevance(contents.relevance["curve"], contents.relevance["threshold"])
     main_metrics: dict[str, Sequence[Mapping[str, Any] | None]] = {}
     for evaluator, results in contents.evaluations.items():
-        main = next(iter(results.values()))["main"]
+        shown = headlines(next(iter(results.values())))
         for name, values in contents.metric_rows(evaluator):
-            if name == main or name.endswith((".words", ".salient", ".plain")):
+            if name in shown or name.endswith((".words", ".salient", ".plain")):
                 main_metrics[f"{evaluator}: {name}"] = values
     if main_metrics and len(contents.moments) > 1:
         svgs["evaluation"] = plots.evaluation(contents.moments, main_metrics)

@@ -25,6 +25,12 @@ class ModelResults:
     """Training runs, with a seed each, that the scores were pooled from."""
 
 
+def headlines(result: Mapping[str, Any]) -> list[str]:
+    """The metrics of a result that tables show first: the main one and those that stand beside it; none if it does not apply."""
+    names = [result.get("main"), *result.get("headlines", ())]
+    return [name for name in names if name in result.get("metrics", {})]
+
+
 def find_all(arguments: Sequence[str]) -> list[ModelResults]:
     """The results of `find_results` for each argument.
 
