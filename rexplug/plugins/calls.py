@@ -358,5 +358,7 @@ def evaluate_model(evaluator: Evaluator, context: EvaluationContext) -> Evaluati
         )
     for name in result.headlines:
         if name not in result.metrics:
-            raise PluginError(f"{where}: '{name}' of its headlines is not among its metrics: {', '.join(result.metrics)}")
+            raise PluginError(
+                f"{where}: '{name}' of its headlines is not among its metrics: {', '.join(result.metrics)}"
+            )
     return result

@@ -103,6 +103,7 @@ def test_icecat_grades_and_pairs_to_learn_from(tmp_path):
     assert list(collection.relevance.values()) == [{"1": 3, "2": 1}]
     assert collection.corpus == {"1": "Ink\nBlack ink", "2": "Toner"}, "judged products alone"
     assert collection.training == [(train, "Toner")], "products of grade 3 of train queries alone"
+    assert collection.dev == []
 
 
 def test_icecat_reports_what_is_wrong(tmp_path):
