@@ -13,7 +13,10 @@ class Progress(Protocol):
         """Begin a task, e.g. `start("pretrain", total=1_000_000, unit="tokens")`; this ends the task before."""
 
     def update(self, done: float, **metrics: float | str) -> None:
-        """Report how much of the task is done (absolute, in its unit) and a few metrics, e.g. `loss=3.21`."""
+        """Report how much of the task is done (absolute, in its unit) and a few metrics, e.g. `loss=3.21`.
+
+        Metrics stay shown until they are reported again; one that is an empty text is no longer shown.
+        """
 
     def note(self, text: str) -> None:
         """Report a line that is worth keeping and not progress."""

@@ -15,6 +15,7 @@ from rexplug.errors import RecipeError, RexplugError
 from rexplug.progress import Progress
 
 if TYPE_CHECKING:
+    from rexplug.components import Budget
     from rexplug.evaluation import ModelSpec
     from rexplug.recipe import Recipe
     from rexplug.recipe.evaluation import EvaluationPrecision, ModelOptions
@@ -35,6 +36,7 @@ def evaluate(
     only: str | Sequence[str] = (),
     seed: int | None = None,
     precision: str | Sequence[str] | None = None,
+    budget: str | None = None,
     options: Mapping[str, Any] | None = None,
     fresh: bool = False,
     progress: Progress | None = None,
@@ -58,6 +60,8 @@ def evaluate(
         seed: seed of items and fine-tunes; the recipe's, or 17, if left out.
         precision: number format of the encoders' matrix products, `fp32` or `bf16`; the recipe's, or `fp32`, if left out. With
             both every model is measured in each, so that `compare` says what bf16 changes; labels in bf16 end with `-bf16`.
+        budget: `quick`, `standard` or `full`: how much evaluators may take (steps and seeds of fine-tunes, items, resamples); that
+            of the recipe or suite, or `standard`, if left out. Results of two budgets are not comparable.
         options: how all encoders are used, where a mapping among `models` does not say otherwise: `prompt`, `query_prompt`,
             `document_prompt`, `max_tokens`, `similarity`, `batch_tokens`. What is left out is as the model's own files say.
         fresh: compute every result again, also one that is stored and still valid.
@@ -80,10 +84,12 @@ def evaluate(
     written = [models] if isinstance(models, Mapping) else list_of("models", models, "models")
     specs = distinct([_spec(number, model).with_options(for_all) for number, model in enumerate(written)])
     precisions = _precisions(precision)
+    level = _budget(budget)
     chosen, folder = strings_of("only", only), path_of("out", out)
     seed = whole_number("seed", seed, at_least=0) if seed is not None else None
     if isinstance(suite, str | os.PathLike):
-        evaluators = _of_suite(suite, data, chosen, reporter)
+        evaluators, of_suite = _of_suite(suite, data, chosen, reporter)
+        level = level or of_suite
         measured_on = EvaluationData({}, 17 if seed is None else seed)
         precisions = precisions or ["fp32"]
     else:
@@ -97,12 +103,13 @@ def evaluate(
             )
         evaluators = select_evaluators(recipe.evaluators, chosen)
         precisions = precisions or [recipe.evaluation.precision]
+        level = level or recipe.evaluation.budget
         root = open_run(run_dir).folder if run_dir is not None else default_run_dir(recipe)
         measured_on = evaluation_data_of(recipe, RunDirectory(root), reporter)
         for evaluator in evaluators:
             check_component(evaluator)
     return evaluate_models(
-        distinct(in_precisions(specs, precisions)), evaluators, measured_on, folder, reporter, fresh=fresh
+        distinct(in_precisions(specs, precisions)), evaluators, measured_on, folder, reporter, budget=level, fresh=fresh
     )
 
 
@@ -116,6 +123,18 @@ def _precisions(value: str | Sequence[str] | None) -> list[EvaluationPrecision]:
         if name not in known:
             raise RexplugError(f"precision is {' or '.join(known)}, not '{name}'")
     return [name for name in known if name in written]
+
+
+def _budget(value: str | None) -> Budget | None:
+    from rexplug.components import Budget
+
+    known: tuple[Budget, ...] = get_args(Budget)
+    for level in known:
+        if value == level:
+            return level
+    if value is None:
+        return None
+    raise RexplugError(f"budget is {', '.join(known[:-1])} or {known[-1]}, not {shown(value)}")
 
 
 def _spec(number: int, model: RunLike | Mapping[str, Any]) -> ModelSpec:
@@ -145,13 +164,15 @@ def _written(model: RunLike) -> str:
     return str(folder_of(model)) if isinstance(model, HasFolder) else str(os.fspath(model))
 
 
-def _of_suite(suite: StrPath, data: StrPath | None, only: Sequence[str], progress: Progress) -> list[Any]:
+def _of_suite(
+    suite: StrPath, data: StrPath | None, only: Sequence[str], progress: Progress
+) -> tuple[list[Any], Budget]:
     from rexplug.pipeline.evaluate_models import evaluators_with_data, select_evaluators
     from rexplug.plugins.discovery import load_plugins
     from rexplug.recipe import load_suite
 
     loaded = load_suite(os.fspath(suite), optional_path_of("data", data), load_plugins())
-    return evaluators_with_data(select_evaluators(loaded.evaluators, only), progress)
+    return evaluators_with_data(select_evaluators(loaded.evaluators, only), progress), loaded.budget
 
 
 @explained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -22,13 +23,15 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     table.columns[0].no_wrap = True
     table.columns[0].min_width = max(len(row.evaluator) for row in comparison.rows)
     reasons: dict[str, None] = {}
-    last = ""
-    for row in comparison.rows:
-        if row.evaluator != last:
-            table.add_row(Text(row.evaluator, "bold"))
-            last = row.evaluator
-        table.add_row(f"  {row.metric}", *(cell_text(cell) for cell in row.cells))
-        reasons |= {cell.reason: None for cell in row.cells if cell.reason}
+    for evaluator, rows in groupby(comparison.rows, lambda row: row.evaluator):
+        table.add_row(Text(evaluator, "bold"))
+        for row in rows:
+            table.add_row(f"  {row.metric}", *(cell_text(cell) for cell in row.cells))
+            reasons |= {cell.reason: None for cell in row.cells if cell.reason}
+        costs = comparison.costs.get(evaluator, ())
+        if any(costs):
+            shown = (cost.shown.replace(", ", "\n") if cost is not None else "" for cost in costs)
+            table.add_row("  time", *shown, style="dim")
     console.print(table)
     if comparison.num_tests:
         signs = "+ and -: really" if comparison.seeds_varied else "(+) and (-): on these items"

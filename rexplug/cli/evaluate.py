@@ -31,6 +31,11 @@ from rexplug.cli import terminal
     "the table shows what bf16 changes in each metric.",
 )  # fmt: skip
 @click.option(
+    "--budget", type=click.Choice(["quick", "standard", "full"]),
+    help="How much evaluators may take: steps and seeds of fine-tunes, items, resamples. That of the recipe or suite, or "
+    "standard, by default.",
+)  # fmt: skip
+@click.option(
     "--prompt", help="Put before texts that are neither queries nor documents, in place of the models' own default."
 )
 @click.option("--query-prompt", help="Put before queries in retrieval, in place of the models' own: 'query: '.")
@@ -60,6 +65,7 @@ def evaluate(
     only: tuple[str, ...],
     seed: int | None,
     precision: tuple[str, ...],
+    budget: str | None,
     prompt: str | None,
     query_prompt: str | None,
     document_prompt: str | None,
@@ -103,6 +109,7 @@ def evaluate(
             only=only,
             seed=seed,
             precision=precision or None,
+            budget=budget,
             options={
                 "prompt": prompt,
                 "query_prompt": query_prompt,

@@ -64,7 +64,7 @@ class TerminalProgress:
         """Show how much of the task is done."""
         if self._task is None:
             return
-        self._metrics |= metrics
+        self._metrics = {name: value for name, value in (self._metrics | metrics).items() if value != ""}
         total = self._bar.tasks[0].total
         if self._first is None:
             # The first report of a continued task counts what an earlier process did; the rate must not.
@@ -91,11 +91,13 @@ class TerminalProgress:
         task, parts, rate = self._bar.tasks[0], [], self._rate(done)
         if task.total:
             parts.append(f"{min(1.0, done / task.total):4.0%}")
-            parts.append(f"{amount(done)}/{amount(task.total)} {self._unit}".rstrip())
+            if self._unit:
+                parts.append(f"{amount(done)}/{amount(task.total)} {self._unit}")
         elif done:
             parts.append(f"{amount(done)} {self._unit}".rstrip())
         if rate > 0 and done:
-            parts.append(f"{amount(rate)} {self._unit or 'items'}/s")
+            if self._unit or not task.total:
+                parts.append(f"{amount(rate)} {self._unit or 'items'}/s")
             if task.total and done < task.total and (task.elapsed or 0.0) > 2:
                 parts.append(f"{duration((task.total - done) / rate)} left")
         return "  ".join([*parts, *self._named_metrics()])

@@ -5,6 +5,7 @@ from rexplug.components.corpus_filter import CorpusFilter, CorpusSample, Verdict
 from rexplug.components.document import Document
 from rexplug.components.document_source import DocumentSource, Shard
 from rexplug.components.evaluation_tasks import (
+    Budget,
     Example,
     ExampleTask,
     FineTuning,
@@ -23,6 +24,7 @@ from rexplug.components.salience_scorer import Reason, SalienceScorer, Tokenized
 
 __all__ = [
     "NAME_PATTERN",
+    "Budget",
     "Candidate",
     "Component",
     "Components",

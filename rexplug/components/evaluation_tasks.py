@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field
 
@@ -105,6 +105,11 @@ def _distinct(texts: Iterable[tuple[str, str | None]]) -> dict[str, str]:
     return {text_id: text for text, text_id in ids.items()}
 
 
+Budget = Literal["quick", "standard", "full"]
+"""How much an evaluation may take: fine-tunes, items and resamples of intervals."""
+_QUICK_EXAMPLES = 1000
+
+
 class FineTuning(Documented):
     """The budget of a fine-tune, the same for every model.
 
@@ -136,6 +141,23 @@ class FineTuning(Documented):
     """At most so many examples are fine-tuned on, and as many tested on; selected by a hash of their text."""
     dev_examples: Annotated[Quantity, Field(ge=2)] = 500
     """At most so many examples of dev are measured at a checkpoint (texts to rank, in retrieval); selected by a hash."""
+
+    def at_budget(self, budget: Budget) -> Self:
+        """The fine-tune at another budget than `standard`, for which it was written.
+
+        `quick`: a third of the steps, one seed, the first mode, at most 1,000 examples. `full`: three times the steps, at least
+        five seeds, five times the examples.
+        """
+        if budget == "standard":
+            return self
+        if budget == "quick":
+            changed = {
+                "steps": max(1, round(self.steps / 3)), "seeds": 1, "modes": self.modes[:1],
+                "examples": min(int(self.examples), _QUICK_EXAMPLES),
+            }  # fmt: skip
+        else:
+            changed = {"steps": 3 * self.steps, "seeds": max(5, self.seeds), "examples": 5 * int(self.examples)}
+        return type(self).model_validate({**self.model_dump(), **changed})
 
 
 def split_of(key: str, *, dev: float = 0.1, test: float = 0.2) -> Literal["train", "dev", "test"]:

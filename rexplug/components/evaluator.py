@@ -6,11 +6,12 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from rexplug.components.base import Component
 from rexplug.components.document import Document
 from rexplug.components.evaluation_tasks import (
+    Budget,
     ExampleTask,
     FineTuning,
     RetrievalCollection,
@@ -180,6 +181,15 @@ class Evaluator(Component):
     def needs_held_out(self) -> bool:
         """Whether it needs documents that the run holds out; `check` refuses a recipe that holds out none."""
         return False
+
+    def at_budget(self, budget: Budget) -> Self:
+        """This evaluator at a budget, of which `standard` is what its options say; options that are a `FineTuning` are scaled.
+
+        An evaluator with other options that decide its cost overrides this.
+        """
+        options = {name: getattr(self, name) for name in type(self).model_fields}
+        tunings = {name: of.at_budget(budget) for name, of in options.items() if isinstance(of, FineTuning)}
+        return self.model_copy(update=tunings) if budget != "standard" and tunings else self
 
     @abstractmethod
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:

@@ -22,6 +22,8 @@ CPU_TOKENS = 8192
 """Tokens of a batch on a CPU, whose caches hold little more."""
 CPU_PADDED_TOKENS = 2048
 """The same for padded rows: all-MiniLM-L6-v2 embeds titles in two thirds of the time that batches of 8,192 take."""
+CALL_TOKENS = 64
+"""Tokens that a CPU reads in the time that one more call of a model takes, gradients included; fewer for large models."""
 _GPU_TOKENS = 2**16
 """Tokens of a batch on a GPU, at most: launching the kernels of a batch takes as long however many tokens it has."""
 _SHARE = 1 / 32
@@ -68,6 +70,34 @@ def batches_of(lengths: Sequence[int], budget: int, *, padded: bool, equal: bool
             total += lengths[order[-1]]
             batch.append(order.pop())
         yield batch
+
+
+def similar_lengths(lengths: Sequence[int]) -> list[list[int]]:
+    """Row numbers in groups, rows of similar length together, so that their padding and the calls take least time.
+
+    Args:
+        lengths: tokens of each row.
+    """
+    longest = max(lengths, default=0)
+    if len(lengths) * longest - sum(lengths) <= CALL_TOKENS:
+        return [list(range(len(lengths)))]
+    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+    # Groups end where the length changes; `cost[e]` is the least for the first `ends[e]` rows in the order of their length.
+    ends = [i for i in range(1, len(order)) if lengths[order[i - 1]] != lengths[order[i]]] + [len(order)]
+    cost, first_of = [0.0], [0]
+    for number, end in enumerate(ends):
+        longest = lengths[order[end - 1]]
+        costs = [cost[s] + CALL_TOKENS + (end - (ends[s - 1] if s else 0)) * longest for s in range(number + 1)]
+        start = min(range(len(costs)), key=costs.__getitem__)
+        cost.append(costs[start])
+        first_of.append(start)
+    groups = []
+    number = len(ends)
+    while number:
+        start = first_of[number]
+        groups.append(order[ends[start - 1] if start else 0 : ends[number - 1]])
+        number = start
+    return groups[::-1]
 
 
 def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
@@ -117,6 +147,23 @@ class TokenRows:
         joined = to_device(np.concatenate(parts).astype(np.int64, copy=False), device)
         ids, ends, flat_positions, flat_segments = joined.split(counts)
         return cls(ids, ends.int(), lengths, flat_positions, flat_segments if segments else None)
+
+    def select(self, rows: Sequence[int]) -> TokenRows:
+        """Some of the rows, without chosen positions."""
+        ids = self.ids.split(list(self.lengths))
+        segments = None if self.segments is None else self.segments.split(list(self.lengths))
+        lengths = [self.lengths[row] for row in rows]
+        ends = torch.from_numpy(np.cumsum([0, *lengths])).int().to(self.ids.device)
+        of_rows = None if segments is None else torch.cat([segments[row] for row in rows])
+        return TokenRows(torch.cat([ids[row] for row in rows]), ends, lengths, self.positions[:0], of_rows)
+
+    def joined(self, values: Sequence[Tensor], groups: Sequence[Sequence[int]]) -> Tensor:
+        """Values of the tokens of groups of rows, as `select` gives them, in the order of all tokens `[T, ...]`."""
+        parts: list[Tensor] = [self.ids] * len(self.lengths)
+        for of_group, rows in zip(values, groups, strict=True):
+            for row, part in zip(rows, of_group.split([self.lengths[row] for row in rows]), strict=True):
+                parts[row] = part
+        return torch.cat(parts)
 
     def each(self) -> Iterator[TokenRows]:
         """Every row as a batch of its own, without chosen positions."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from rexplug.components import Document, DocumentSource, EvaluationContext, Evaluator, Shard, Use, split_of
+from rexplug.components import Budget, Document, DocumentSource, EvaluationContext, Evaluator, Shard, Use, split_of
 from rexplug.errors import DataError
 from rexplug.io.hub import HubName
 from rexplug.plugins.calls import read_documents
@@ -27,6 +27,11 @@ class DocumentEvaluator(Evaluator):
     """Half of the documents, by a hash of their text: `dev` to choose by, `test` to report what was chosen."""
     texts: dict[str, Annotated[DocumentSource, Use()]] = Field(default_factory=dict)
     """Name -> source of documents to measure on in place of a run's held-out ones; no model must have trained on them."""
+
+    def at_budget(self, budget: Budget) -> Self:
+        """A third of the documents for `quick`, three times as many for `full`."""
+        documents = {"quick": -(-self.documents // 3), "standard": self.documents, "full": 3 * self.documents}
+        return super().at_budget(budget).model_copy(update={"documents": documents[budget]})
 
     @property
     def needs_held_out(self) -> bool:

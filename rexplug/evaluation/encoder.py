@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rexplug.errors import NotApplicable
-from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, batches_of
+from rexplug.evaluation.activity import Activity
+from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, batches_of, similar_lengths
 from rexplug.evaluation.embedding_modules import EmbeddingModules, Transform, add_weights
 from rexplug.evaluation.exact_products import exact_products
+from rexplug.evaluation.kept import Kept, rows_key
 from rexplug.evaluation.loading import best_tokens, load_weights, longest_input, num_segments
 from rexplug.evaluation.model_folder import (
     check_vocabulary,
@@ -62,6 +64,7 @@ class HuggingFaceEncoder:
     Attributes:
         usage: prompts and similarity.
         notes: remarks for the user on how the model is run.
+        activity: what it has read and trained; shared with its copies.
 
     Raises:
         DataError: the model cannot be loaded.
@@ -85,6 +88,8 @@ class HuggingFaceEncoder:
         self.precision: EvaluationPrecision = precision
         self.notes: tuple[str, ...] = ()
         self._transform: Transform | None = None
+        self.activity = Activity()
+        self.kept: Kept | None = Kept()
         options = options or ModelOptions()
         with translated_errors(model):
             content = inspect_folder(folder_of(model), tokenizer, weights=not random)
@@ -175,6 +180,11 @@ class HuggingFaceEncoder:
         return sum(parameter.numel() for parameter in self._model.parameters())
 
     @property
+    def predicts_words(self) -> bool:
+        """Whether it has a masked-language-model head."""
+        return hasattr(self._model, "get_output_embeddings") and self._model.get_output_embeddings() is not None
+
+    @property
     def device_name(self) -> str:
         """The GPU's name; empty for a CPU."""
         return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
@@ -196,6 +206,7 @@ class HuggingFaceEncoder:
         other.__dict__.pop("revision", None)
         other._model = copy.deepcopy(self._model)
         other._modules = self._modules.clone()
+        other.kept = None
         return other
 
     def clone_with(self, transform: Transform | None) -> Self:
@@ -240,7 +251,12 @@ class HuggingFaceEncoder:
         return self.embed_rows(self.tokenize(texts, max_tokens, role=role, prompt=prompt))
 
     def embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Embeddings `[n, dimensions]` of token ids."""
+        """Embeddings `[n, dimensions]` of token ids; those of the same rows in an earlier call if the model keeps them."""
+        if self.kept is None or not rows:
+            return self._embed_rows(rows)
+        return self.kept.get(rows_key(rows), lambda: self._embed_rows(rows), lambda kept: [kept]).copy()
+
+    def _embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
         computed = self.compute(rows, lambda indices: self.pooled([rows[i] for i in indices]).float())
         if not computed:
             return np.zeros((0, self.num_dimensions), np.float32)
@@ -262,17 +278,19 @@ class HuggingFaceEncoder:
             The numbers of each batch's rows, and the tensor as an array. The device is read once for many batches.
         """
         results = Results()
-        with torch.no_grad():
+        with torch.no_grad(), self.activity.reading(len(rows)) as read:
             for indices in self.batches(rows):
                 results.add(indices, function(indices))
-        return results.arrays()
+                read(len(indices), sum(len(rows[i]) for i in indices))
+            return results.arrays()
 
     def token_vectors(self, rows: Sequence[NDArray[np.int64]]) -> list[Tensor]:
         """Last hidden states of each row, `[n_i, hidden]`, on the device; not differentiable."""
         result: list[Tensor] = [torch.empty(0)] * len(rows)
-        with torch.no_grad():
+        with torch.no_grad(), self.activity.reading(len(rows)) as read:
             for indices in self.batches(rows):
                 batch = [rows[i] for i in indices]
+                read(len(batch), sum(map(len, batch)))
                 for index, vectors in zip(indices, self.hidden(batch).split([len(row) for row in batch]), strict=True):
                     result[index] = vectors
         return result
@@ -293,6 +311,8 @@ class HuggingFaceEncoder:
 
     def _states(self, batch: TokenRows, *, chosen: bool = False) -> Tensor:
         """Last hidden states of all tokens `[T, hidden]`, or (`chosen`) of those at `batch.positions`, `[m, hidden]`."""
+        if torch.is_grad_enabled():
+            self.activity.trained_tokens += sum(batch.lengths)
         with self._autocast():
             if self._packed:
                 from rexplug.model.attention import Packing
@@ -309,7 +329,16 @@ class HuggingFaceEncoder:
             return every.index_select(0, batch.positions) if chosen else every
 
     def _padded_states(self, batch: TokenRows) -> Tensor:
-        """Last hidden states of all tokens `[T, hidden]`, by transformers' own layers on padded rows."""
+        """Last hidden states of all tokens `[T, hidden]`, by transformers' own layers on padded rows.
+
+        On a CPU rows of similar length are padded together: a query would take as long as the document beside it.
+        """
+        if self.device.type == "cpu" and len(groups := similar_lengths(batch.lengths)) > 1:
+            states = [self._padded_together(batch.select(group)) for group in groups]
+            return batch.joined(states, groups)
+        return self._padded_together(batch)
+
+    def _padded_together(self, batch: TokenRows) -> Tensor:
         inputs = {"input_ids": batch.pad(batch.ids, self._maker.pad), "attention_mask": batch.mask.long()}
         if batch.segments is not None:
             inputs["token_type_ids"] = batch.pad(batch.segments)
@@ -330,7 +359,7 @@ class HuggingFaceEncoder:
         Raises:
             NotApplicable: the model has no masked-language-model head.
         """
-        if not hasattr(self._model, "get_output_embeddings") or self._model.get_output_embeddings() is None:
+        if not self.predicts_words:
             raise NotApplicable("the model has no masked-language-model head, so it predicts no words")
         result: list[NDArray[np.int64]] = [np.zeros((0, top), np.int64)] * len(rows)
 

@@ -306,7 +306,7 @@ def _of_all_weights(
         parameters += head.parameters
     return FineTune(
         model, parameters, loss, num_examples, steps=budget.steps, batch=budget.batch, learning_rate=learning_rate,
-        seed=seed,
+        seed=seed, activity=tuned.activity,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.components import (
+    Budget,
     Document,
     EvaluationResult,
     Evaluator,
@@ -26,7 +27,9 @@ from rexplug.components import (
     TaggingTask,
 )
 from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError, brief
+from rexplug.evaluation.activity import Activity, EvaluatorProgress, device_of
 from rexplug.evaluation.identity import computed_by, model_identity, result_key
+from rexplug.evaluation.statistics import resamples_of
 from rexplug.io.atomic import remove, write_json, write_text
 from rexplug.io.file_content import content_hashes, files_below
 from rexplug.plugins.calls import evaluate_model, owner, score_document
@@ -42,8 +45,12 @@ if TYPE_CHECKING:
 class EvaluationObserver(Protocol):
     """Is told what is measured on a model, and how long it took."""
 
-    def before(self, model: Model, evaluators: Sequence[Evaluator]) -> None:
-        """The model is loaded; `evaluators` run now, the results of the others are stored already."""
+    def before(self, model: Model, evaluators: Sequence[Evaluator], data: EvaluationData) -> Mapping[str, float]:
+        """The model is loaded; `evaluators` run now, the results of the others are stored already.
+
+        Returns:
+            Label of the evaluator -> seconds that it is expected to take, as far as that is known.
+        """
         ...
 
     def after(self, model: Model, evaluator: Evaluator, seconds: float) -> None:
@@ -167,6 +174,8 @@ def evaluate(
     progress: Progress,
     tokenizer: Path | None = None,
     observer: EvaluationObserver | None = None,
+    budget: Budget = "standard",
+    processor: str = "",
     fresh: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Run every evaluator on a model.
@@ -181,9 +190,11 @@ def evaluate(
         data: what it is measured on.
         name: of the model, or the moment in a run.
         folder: where results go.
-        progress: updated after each evaluator.
+        progress: told what an evaluator is doing, and what it measured.
         tokenizer: the folder of the model's tokenizer, if it is not its own.
         observer: is told what is measured and how long it took.
+        budget: how much the evaluators may take; `standard` is what their options say.
+        processor: the name of this machine's, for the results of models that do not run on a GPU.
         fresh: compute every result, also one that is stored.
 
     Returns:
@@ -198,37 +209,44 @@ def evaluate(
     results: dict[str, dict[str, Any]] = {}
     if not evaluators:
         return results
-    progress.start(f"evaluate {name}", len(evaluators), "evaluators")
+    evaluators = [evaluator.at_budget(budget) for evaluator in evaluators]
     results_exist = not fresh and all((folder / f"{evaluator.label}.json").exists() for evaluator in evaluators)
     # The files of a model of the hub are known once it is loaded; whether all results are stored, for one in a folder before.
     model = None if results_exist and isinstance(spec.place, Path) else spec.load(tokenizer)
     identity, data_hash = model_identity(spec, tokenizer), data.fingerprint()
     failed: dict[str, RexplugError] = {}
-    keys = {evaluator.label: result_key(identity, evaluator, data_hash) for evaluator in evaluators}
+    keys = {evaluator.label: result_key(identity, evaluator, data_hash, budget) for evaluator in evaluators}
     stored = {} if fresh else _stored(folder, keys)
     missing = [evaluator for evaluator in evaluators if evaluator.label not in stored]
+    expected: Mapping[str, float] = {}
     if missing:
         model = model or spec.load(tokenizer)
         for note in getattr(model, "notes", ()):
             progress.note(f"{name}: {note}")
         if observer is not None:
-            observer.before(model, missing)
-    for number, evaluator in enumerate(evaluators):
+            expected = observer.before(model, missing, data)
+    shown = EvaluatorProgress(progress, name, [evaluator.label for evaluator in evaluators], stored, expected)
+    for evaluator in evaluators:
         label = evaluator.label
         if label in stored:
             results[label] = stored[label]
         else:
             assert model is not None
+            conditions = {"budget": budget, "device": device_of(model, processor)}
             try:
-                with nullcontext() if model.precision is None else _exact_products():
-                    results[label] = _measure(evaluator, model, data, name, folder, keys[label], fresh)
+                with (
+                    nullcontext() if model.precision is None else _exact_products(),
+                    resamples_of(budget),
+                    shown.during(label, model),
+                ):
+                    results[label] = _measure(evaluator, model, data, name, folder, keys[label], fresh, conditions)
             except RexplugError as error:
                 failed[label] = error
-                progress.update(number + 1)
+                shown.after(label)
                 continue
             if observer is not None:
                 observer.after(model, evaluator, results[label]["seconds"])
-        progress.update(number + 1, **_main_metrics(results[label]))
+        shown.after(label, _main_metrics(results[label]))
     if failed:
         if len(evaluators) == 1:
             raise failed[evaluators[0].label]
@@ -260,7 +278,14 @@ def _main_metrics(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _measure(
-    evaluator: Evaluator, model: Model, data: EvaluationData, name: str, folder: Path, key: str, fresh: bool
+    evaluator: Evaluator,
+    model: Model,
+    data: EvaluationData,
+    name: str,
+    folder: Path,
+    key: str,
+    fresh: bool,
+    conditions: Mapping[str, Any],
 ) -> dict[str, Any]:
     started = time.monotonic()
     # What mteb or a plugin keeps from one call to the next is of use only while the key is the same.
@@ -278,6 +303,7 @@ def _measure(
         "revision": model.revision,
         "key": key,
         "computed_by": computed_by(evaluator),
+        **conditions,
     }
     if model.precision is not None:
         content["precision"] = model.precision
@@ -300,6 +326,8 @@ def _measure(
             evaluator,
         )
     content["seconds"] = round(time.monotonic() - started, 2)
+    if isinstance(activity := getattr(model, "activity", None), Activity):
+        content["work"] = activity.counts()
     # Scores are long and for machines only, hence compact and in a file of their own; that file is written first, so that
     # a result is never without its scores.
     scores_content = {

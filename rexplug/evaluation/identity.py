@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from rexplug.components import Evaluator
+from rexplug.components import Budget, Evaluator
 from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.evaluation.models import tokenizer_beside
 from rexplug.io.file_content import content_hashes, files_below
@@ -103,10 +103,10 @@ def model_identity(spec: ModelSpec, tokenizer: Path | None = None) -> dict[str, 
     }
 
 
-def result_key(identity: Mapping[str, Any], evaluator: Evaluator, data_hash: str) -> str:
-    """Hash of all that affects a result: model, evaluator with its options, code and files, data, core and libraries."""
+def result_key(identity: Mapping[str, Any], evaluator: Evaluator, data_hash: str, budget: Budget = "standard") -> str:
+    """Hash of all that affects a result: model, evaluator with its options, code and files, budget, data, core and libraries."""
     content = [
-        FORMAT, identity, evaluator.dump(), computed_by(evaluator), data_hash,
+        FORMAT, identity, budget, evaluator.dump(), computed_by(evaluator), data_hash,
         content_hashes([*input_files(evaluator), *option_files([evaluator])]),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

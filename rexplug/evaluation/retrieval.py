@@ -133,8 +133,18 @@ def evaluate_retrieval(
         before = rankings["raw."][0]
         if (start := tuner.start.transform) is not None:
             before = rank((transformed(raw[0], start), transformed(raw[1], start)), f"untuned-{tuner.key()}")
-        choice = tuner.run(lambda tune: rank(embed(tune.model), f"tuned-{tuner.key(tune)}"), before, seed)
-        rankings = {"": choice.results, _UNTUNED: [before], **rankings}
+        key = f"tuned-{tuner.key([limit, seed, documents, queries])}"
+
+        def tune() -> Outcome[Embedded | None]:
+            return tuner.run(lambda tune: embed(tune.model), seed)
+
+        # Search and reranking of the same texts share their fine-tunes.
+        choice = tune() if model.kept is None else model.kept.get(key, tune, _arrays)
+        tuned = [
+            before if embedded is None else rank(embedded, f"{key}-{number}")
+            for number, embedded in enumerate(choice.results)
+        ]
+        rankings = {"": tuned, _UNTUNED: [before], **rankings}
         table = choice.table
         notes = [
             f"Fine-tuned before ranking: {tuning.steps} steps of {tuning.batch} pairs with in-batch negatives, "
@@ -274,17 +284,16 @@ class _Tuner:
 
         self.start = choose_start(budget.start, sample, rate, "on dev" if dev else "on the training pairs")
 
-    def run(
-        self, use: Callable[[FineTune[HuggingFaceEncoder]], Ranking], before: Ranking, seed: int
-    ) -> Outcome[Ranking]:
-        """Fine-tune with every seed; `before` is the ranking of the model as it is."""
+    def run(self, use: Callable[[FineTune[HuggingFaceEncoder]], Embedded], seed: int) -> Outcome[Embedded | None]:
+        """Fine-tune with every seed; the result of a seed is None where the model as it is was better on dev."""
         on_dev = self._on_dev if self._has_dev else None
-        return fine_tune(self._begin, use, on_dev, (self.start.score, before), self._budget, seed)
+        untuned: tuple[float, Embedded | None] = self.start.score, None
+        return fine_tune(self._begin, use, on_dev, untuned, self._budget, seed)
 
-    def key(self, tune: FineTune[HuggingFaceEncoder] | None = None) -> str:
-        """A name for the state of a fine-tune, or of the start."""
-        state = [] if tune is None else [tune.learning_rate, tune.seed, tune.step]
-        return _hash([self._budget.model_dump(), self.start.name, state, self.training])
+    def key(self, state: Sequence[Any] = ()) -> str:
+        """A hash of the fine-tune's data and options, and of anything else."""
+        dev = [list(self._dev.queries), list(self._dev.documents)]
+        return _hash([self._budget.model_dump(), self.start.name, list(state), self.training, dev])
 
     def _begin(self, learning_rate: float, seed: int) -> FineTune[HuggingFaceEncoder]:
         return tune_ranking(
@@ -302,6 +311,10 @@ class _Tuner:
     def _rows(self, texts: Sequence[str], side: int) -> Rows:
         roles: tuple[Role, Role] = ("query", "document")
         return self._model.tokenize(texts, self._budget.max_tokens, role=roles[side])
+
+
+def _arrays(outcome: Outcome[Embedded | None]) -> list[Vectors]:
+    return [side for embedded in outcome.results if embedded is not None for side in embedded]
 
 
 def _centered(vectors: Vectors, corpus: Vectors) -> Vectors:

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rexplug.errors import NotApplicable
+from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.device_batches import CPU_PADDED_TOKENS, batch_tokens
 from rexplug.evaluation.embedding_modules import add_weights
 from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.kept import Kept
 from rexplug.evaluation.loading import longest_input
 from rexplug.evaluation.model_folder import (
     ModelFolder,
@@ -63,6 +65,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         self.notes = ()
         self.usage = content.usage.with_options(options)
         self._transform = None
+        self.activity, self.kept = Activity(), Kept()
         self._packed = self._reads_padding = False
         self._module = _load(content, device)
         first = self._module[0]
@@ -136,6 +139,11 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         return self.num_parameters - sum(int(table.weight.numel()) for table in tables)
 
     @property
+    def predicts_words(self) -> bool:
+        """False: sentence-transformers loads no masked-LM head."""
+        return False
+
+    @property
     def module(self) -> torch.nn.Module:
         """The network as a torch module, for fine-tuning."""
         network: torch.nn.Module = self._module
@@ -145,6 +153,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         """An independent copy whose weights may be trained; its revision is computed from them."""
         other = copy.copy(self)
         other.__dict__.pop("revision", None)
+        other.kept = None
         other._module = copy.deepcopy(self._module)
         other._encoders = _encoders(other._module)
         if self._model is not None:
@@ -186,6 +195,8 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         """
         alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
         sources = [source_of(row) for row in rows]
+        if torch.is_grad_enabled():
+            self.activity.trained_tokens += sum(map(len, rows))
         for index, source in enumerate(sources):
             alike[source.role, source.prompt, source.max_tokens].append(index)
         parts, order = [], []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -47,9 +47,13 @@ def prompt_length(row: NDArray[np.int64]) -> int:
     return int(getattr(row, "prompt_length", 0))
 
 
+_KEPT_TOKENS = 2**23
+"""Tokens of kept rows, at most: 64 MiB."""
+
+
 @dataclass(frozen=True)
 class RowMaker:
-    """Makes rows of texts.
+    """Makes rows of texts, each text once: evaluators tokenize the same texts for every fine-tune.
 
     Attributes:
         tokenizer: a fast tokenizer of transformers.
@@ -62,6 +66,7 @@ class RowMaker:
     usage: ModelUsage
     segments: int = 0
     pools_prompt: bool = True
+    _kept: dict[Any, NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def pad(self) -> int:
@@ -94,15 +99,33 @@ class RowMaker:
         first, second, before = list(texts), None if pairs is None else list(pairs), ""
         if pairs is None and (before := self.prompt(role, prompt)):
             first = [before + text for text in first]
-        with_segments = second is not None and self.segments > 1
+        asked = [(text, None if second is None else second[i], limit, before) for i, text in enumerate(first)]
+        missing = list(dict.fromkeys(key for key in asked if key not in self._kept))
+        made = dict(zip(missing, self._tokenized(missing, limit, before), strict=True)) if missing else {}
+        rows = [made[key] if key in made else self._kept[key] for key in asked]
+        if sum(map(len, self._kept.values())) + sum(map(len, made.values())) > _KEPT_TOKENS:
+            self._kept.clear()
+        self._kept.update(made)
+        return rows
+
+    def _tokenized(
+        self, texts: Sequence[tuple[str, str | None, int, str]], limit: int, before: str
+    ) -> list[NDArray[np.int64]]:
+        """Rows of texts (with `before` at their start) and second texts; they may not be written to."""
+        first, second = [text for text, *_ in texts], [other for _, other, *_ in texts]
+        pairs = second if second[0] is not None else None
+        with_segments = pairs is not None and self.segments > 1
         encoded = self.tokenizer(
-            first, second, truncation=True, max_length=limit, return_token_type_ids=with_segments or None
+            first, pairs, truncation=True, max_length=limit, return_token_type_ids=with_segments or None
         )
         rows = [np.array(row or [self.pad], np.int64) for row in encoded["input_ids"]]
         if with_segments:
-            return [_with(row, segments=of) for row, of in zip(rows, encoded["token_type_ids"], strict=True)]
-        left_out = 0 if self.pools_prompt or not before else self._length(before)
-        return [_with(row, prompt_length=left_out) for row in rows] if left_out else rows
+            rows = [_with(row, segments=of) for row, of in zip(rows, encoded["token_type_ids"], strict=True)]
+        elif left_out := 0 if self.pools_prompt or not before else self._length(before):
+            rows = [_with(row, prompt_length=left_out) for row in rows]
+        for row in rows:
+            row.setflags(write=False)
+        return rows
 
     def _length(self, prompt: str) -> int:
         """Tokens of a prompt with the special tokens before it."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from rexplug.components import FineTuning
+from rexplug.evaluation.activity import Activity
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -37,6 +38,7 @@ class FineTune(Generic[T]):
         batch: examples in a step.
         learning_rate: its peak.
         seed: of the order of examples.
+        activity: counts the steps; None for a head on fixed vectors.
 
     Attributes:
         step: steps done.
@@ -54,14 +56,17 @@ class FineTune(Generic[T]):
         batch: int,
         learning_rate: float,
         seed: int,
+        activity: Activity | None = None,
     ) -> None:
         self.model = model
+        self._activity = activity or Activity()
+        self._number = self._activity.begin_fine_tune()
         self.steps, self.learning_rate, self.seed = steps, learning_rate, seed
         self.step = 0
         self.on_dev: dict[int, float] = {}
         self._parameters, self._loss = list(parameters), loss
-        # On a GPU one kernel for all weights; on a CPU torch's default.
-        fused = True if self._parameters[0].is_cuda else None
+        # One pass over all weights and moments; half the time of a step of few tokens is the optimizer's otherwise.
+        fused = self._parameters[0].device.type in ("cpu", "cuda")
         self._optimizer = torch.optim.AdamW(self._parameters, lr=learning_rate, weight_decay=0.01, fused=fused)
         self._batches = _batches(num_examples, batch, steps, seed)
         self._best: list[Tensor] = []
@@ -69,16 +74,18 @@ class FineTune(Generic[T]):
     def run(self, until: int | None = None) -> T:
         """Train up to a step, the last one if left out; returns the model."""
         warmup = max(1, self.steps // 10)
-        while self.step < (self.steps if until is None else until):
-            factor = min((self.step + 1) / warmup, (self.steps - self.step) / max(1, self.steps - warmup + 1))
-            for group in self._optimizer.param_groups:
-                group["lr"] = self.learning_rate * factor
-            value = self._loss(next(self._batches))
-            self._optimizer.zero_grad()
-            value.backward()
-            torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
-            self._optimizer.step()
-            self.step += 1
+        with self._activity.training(self._number) as done:
+            while self.step < (self.steps if until is None else until):
+                factor = min((self.step + 1) / warmup, (self.steps - self.step) / max(1, self.steps - warmup + 1))
+                for group in self._optimizer.param_groups:
+                    group["lr"] = self.learning_rate * factor
+                value = self._loss(next(self._batches))
+                self._optimizer.zero_grad()
+                value.backward()
+                torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
+                self._optimizer.step()
+                self.step += 1
+                done(self.step, self.steps)
         return self.model
 
     def measure(self, on_dev: Callable[[T], float]) -> None:

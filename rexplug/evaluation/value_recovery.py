@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field
 
-from rexplug.components import EvaluationContext, EvaluationResult, Evaluator, Scores, split_of
+from rexplug.components import Budget, EvaluationContext, EvaluationResult, Evaluator, Scores, split_of
 from rexplug.errors import DataError
 from rexplug.evaluation.annotated_values import AnnotatedText, Annotations, Value, read_annotations
 from rexplug.evaluation.splits import text_key
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rexplug.evaluation.masked_words import MaskedText
 
 _EXAMPLES = 6
+_QUICK_VALUES = 500
+"""Values of the budget `quick` where all are used otherwise."""
 _MAX_TOKENS = 512
 
 
@@ -62,6 +64,15 @@ class ValueRecovery(Evaluator):
     """Words of the shortest text: little can be inferred from fewer."""
     attributes: int = Field(default=8, ge=0)
     """How many attributes have a metric of their own: the most frequent ones. The table lists all."""
+
+    def at_budget(self, budget: Budget) -> Self:
+        """A third of the values of `limit`, or 500, for `quick`; three times as many for `full`."""
+        limits = {
+            "quick": _QUICK_VALUES if self.limit is None else -(-self.limit // 3),
+            "standard": self.limit,
+            "full": None if self.limit is None else 3 * self.limit,
+        }
+        return super().at_budget(budget).model_copy(update={"limit": limits[budget]})
 
     @property
     def label(self) -> str:

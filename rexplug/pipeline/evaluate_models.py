@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexplug.components import Evaluator
+from rexplug.components import Budget, Evaluator
 from rexplug.errors import DataError, RexplugError
 from rexplug.pipeline.evaluation_forecast import EvaluationForecast
 from rexplug.pipeline.manifest import Manifest
 from rexplug.pipeline.stage_work import StageWork
+from rexplug.planning.hardware import processor_name
 from rexplug.plugins.declarations import check_component
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
@@ -28,9 +29,10 @@ def evaluate_models(
     out: Path,
     progress: Progress,
     *,
+    budget: Budget = "standard",
     fresh: bool = False,
 ) -> list[ModelResults]:
-    """Evaluate every model on the same items. Results are written to `out/<model>/`, and read from there if nothing
+    """Evaluate every model on the same items, at a budget. Results are written to `out/<model>/`, and read from there if nothing
     that decides them changed (unless `fresh`).
 
     Raises:
@@ -39,17 +41,21 @@ def evaluate_models(
     from rexplug.evaluation import evaluate
     from rexplug.report.results import load_results
 
+    computed: dict[str, set[str]] = {}
     for name in names:
+        observer = EvaluationForecast(name.label, progress)
         evaluate(
             evaluators, name, data, name=name.label, folder=out / name.label, progress=progress,
-            observer=EvaluationForecast(name.label, progress), fresh=fresh,
+            observer=observer, budget=budget, processor=processor_name(), fresh=fresh,
         )  # fmt: skip
+        computed[name.label] = observer.finished
     labels = {evaluator.label for evaluator in evaluators}
     models = []
     for name in names:
         loaded = load_results(out / name.label, name.label)
         kept = {label: result for label, result in loaded.results.items() if label in labels}
-        models.append(type(loaded)(name.label, kept, loaded.scores))
+        stored = frozenset(kept) - computed[name.label]
+        models.append(type(loaded)(name.label, kept, loaded.scores, stored=stored))
     return models
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING
@@ -12,60 +12,119 @@ from rexplug.evaluation.lexical import LexicalModel
 from rexplug.pipeline.manifest import now
 from rexplug.pipeline.stage_changes import duration
 from rexplug.planning import Hardware, Measurement, MeasurementHistory
-from rexplug.planning.costs import evaluated_on, evaluator_work, seconds_of
+from rexplug.planning.costs import evaluator_work, seconds_of
 from rexplug.planning.gpus import gpu_of_device
-from rexplug.planning.history import NONE, cost_key
+from rexplug.planning.history import cost_key
 from rexplug.progress import Progress
 
 if TYPE_CHECKING:
     from rexplug.evaluation.encoder import HuggingFaceEncoder
+    from rexplug.evaluation.harness import EvaluationData
     from rexplug.evaluation.models import Model
+    from rexplug.evaluation.workload import Workload
+
+_LARGEST_CORRECTION = 3.0
+"""Earlier evaluations change a forecast by this factor at most: the machine may have had other load."""
 
 
 @dataclass
 class EvaluationForecast:
-    """Says before the evaluators run on a model how long they take, from evaluations on the same device, and records them."""
+    """Says before the evaluators run on a model how long they take, and records what they took.
+
+    The work of each evaluator is counted, and the speed of the model on this machine measured in a moment. Where the evaluator ran
+    here before, the forecast is corrected by what it took then.
+    """
 
     label: str
     """The model's label."""
     progress: Progress
     history: MeasurementHistory = field(default_factory=MeasurementHistory.read)
+    finished: set[str] = field(default_factory=set)
+    """Labels of the evaluators that ran."""
+    _forecast: dict[str, float] = field(default_factory=dict)
+    """Label -> seconds, before the correction."""
 
-    def before(self, model: Model, evaluators: Sequence[Evaluator]) -> None:
-        """Note the time that the evaluators are expected to take, and what that rests on."""
+    def before(self, model: Model, evaluators: Sequence[Evaluator], data: EvaluationData) -> Mapping[str, float]:
+        """Note the time that the evaluators are expected to take; returns label -> seconds."""
         if isinstance(model, LexicalModel) or not evaluators:
-            return
-        machine, work = _machine_of(model), _work_of(model)
-        gpu = gpu_of_device(machine.gpu)
-        seconds, num_measured = 0.0, 0
+            return {}
+        from rexplug.evaluation.speed import measure_speed
+        from rexplug.evaluation.workload import workload_of
+
+        self.progress.start(f"forecast {self.label}")
+        machine = _machine_of(model)
+        works = {evaluator.label: workload_of(evaluator, model, data) for evaluator in evaluators}
+        speed = measure_speed(model, training=any(work is not None and work.steps for work in works.values()))
+        expected, basis = {}, {}
         for evaluator in evaluators:
-            default = seconds_of("evaluator", work, machine, gpu)
-            stage, key = _stage_and_key(evaluator, model)
-            measurements, match = self.history.closest(stage, key, machine, work["parameters"])
-            # Measurements of other evaluators say little about this one.
-            ratios = [m.seconds / seconds_of(m.stage, m.work, m.machine, gpu) for m in measurements if m.stage == stage]
-            seconds += default * (median(ratios) if ratios else 1.0)
-            num_measured += bool(ratios) and match is not NONE
-        rest = len(evaluators) - num_measured
-        basis = f"{num_measured} of {len(evaluators)} evaluators measured here before"
-        if rest and machine.gpu:
-            basis += f"; {evaluated_on(machine.gpu, gpu, model.precision)}"
-        elif rest:
-            basis += "; the others by default, within 3x"
-        self.progress.note(f"  {self.label}: about {duration(seconds)} on {machine} in {model.precision} ({basis})")
+            work, label = works[evaluator.label], evaluator.label
+            self._forecast[label] = speed.seconds(work) if work is not None else _default(model, machine)
+            factor = self._correction(evaluator, model, machine)
+            expected[label] = self._forecast[label] * (factor or 1.0)
+            basis[label] = _in_words(work, measured_before=factor is not None)
+        training = f", fine-tunes on {_rate(speed.trained)}" if speed.step_seconds or speed.trained < 1e9 else ""
+        lines = [
+            f"  {self.label}: about {duration(sum(expected.values()))} on {machine} in {model.precision}; it reads "
+            f"{_rate(speed.read)}{training}"
+        ]
+        width = max(map(len, expected))
+        lines += [
+            f"    {label:<{width}}  {duration(seconds):>12}  {basis[label]}" for label, seconds in expected.items()
+        ]
+        self.progress.note("\n".join(lines))
+        return expected
 
     def after(self, model: Model, evaluator: Evaluator, seconds: float) -> None:
         """Append what an evaluator took to the history."""
+        self.finished.add(evaluator.label)
         if isinstance(model, LexicalModel) or seconds <= 0:
             return
         stage, key = _stage_and_key(evaluator, model)
+        work = _work_of(model)
+        if evaluator.label in self._forecast:
+            work["forecast_seconds"] = self._forecast[evaluator.label]
         measurement = Measurement(
-            at=now(), stage=stage, cost_key=key, machine=_machine_of(model), work=_work_of(model), seconds=seconds
+            at=now(), stage=stage, cost_key=key, machine=_machine_of(model), work=work, seconds=seconds
         )
         try:
             MeasurementHistory.append(measurement)
         except OSError as error:
             self.progress.note(f"  note: the time of '{evaluator.label}' could not be recorded ({error.strerror})")
+
+    def _correction(self, evaluator: Evaluator, model: HuggingFaceEncoder, machine: Hardware) -> float | None:
+        """What this evaluator took on this machine before, as a multiple of its forecasts; None if it did not run here."""
+        stage, key = _stage_and_key(evaluator, model)
+        ratios = [
+            measured.seconds / forecast
+            for measured in self.history.measurements
+            if measured.stage == stage
+            and measured.cost_key == key
+            and measured.machine == machine
+            and (forecast := measured.work.get("forecast_seconds", 0.0)) > 0
+        ]
+        if not ratios:
+            return None
+        return min(_LARGEST_CORRECTION, max(1 / _LARGEST_CORRECTION, median(ratios[-3:])))
+
+
+def _in_words(work: Workload | None, *, measured_before: bool) -> str:
+    if work is None:
+        known = "not counted, by default within 3x"
+    elif not work.texts:
+        known = "does not apply"
+    else:
+        known = f"{work.texts:,} texts"
+        if work.fine_tunes:
+            known += f", {work.fine_tunes} fine-tunes of {work.steps // work.fine_tunes:,} steps"
+    return f"{known}; measured here before" if measured_before else known
+
+
+def _rate(tokens: float) -> str:
+    return f"{tokens:,.0f} tokens/s"
+
+
+def _default(model: HuggingFaceEncoder, machine: Hardware) -> float:
+    return seconds_of("evaluator", _work_of(model), machine, gpu_of_device(machine.gpu))
 
 
 def _stage_and_key(evaluator: Evaluator, model: HuggingFaceEncoder) -> tuple[str, str]:

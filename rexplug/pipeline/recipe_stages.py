@@ -259,7 +259,9 @@ class RecipeStages:
             "salience": scorer.dump() if scorer is not None else None,
             "libraries": library_versions(),
         }
-        # Left out where it is fp32, so that evaluations from before there was a choice stay done.
+        # Left out where they are the defaults, so that evaluations from before there was a choice stay done.
         if self.recipe.evaluation.precision != "fp32":
             inputs["precision"] = self.recipe.evaluation.precision
+        if self.recipe.evaluation.budget != "standard":
+            inputs["budget"] = self.recipe.evaluation.budget
         return inputs

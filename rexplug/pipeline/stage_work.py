@@ -16,6 +16,7 @@ from rexplug.errors import RexplugError
 from rexplug.evaluation.models import ModelSpec
 from rexplug.io.atomic import remove, replacing, write_text
 from rexplug.pipeline.stages import Incomplete
+from rexplug.planning.hardware import processor_name
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
@@ -180,6 +181,7 @@ class StageWork:
                 self.recipe.evaluators,
                 ModelSpec(moment, str(checkpoint), self.recipe.evaluation.precision), self.evaluation_data(), name=moment,
                 folder=self.run.evaluation / moment, progress=self.progress, tokenizer=self.run.tokenizer,
+                budget=self.recipe.evaluation.budget, processor=processor_name(),
             )  # fmt: skip
         except EvaluatorsFailed as error:
             raise EvaluatorsFailed(str(error), _main_metrics(error.results)) from None
@@ -198,7 +200,8 @@ class StageWork:
             try:
                 results: Mapping[str, Mapping[str, Any]] = evaluate(
                     self.recipe.evaluators, name, data, name=name.label,
-                    folder=self.run.baselines / name.label, progress=self.progress,
+                    folder=self.run.baselines / name.label, progress=self.progress, budget=self.recipe.evaluation.budget,
+                    processor=processor_name(),
                 )  # fmt: skip
             except RexplugError as error:
                 failed.append(f"{name.label}: {error}")

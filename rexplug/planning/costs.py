@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from rexplug.components import Budget
 from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.planning.gpus import Gpu, evaluation_rate, share_of_peak
 from rexplug.planning.hardware import Hardware
@@ -38,6 +39,8 @@ RELEVANCE_DOCUMENTS = 130.0
 """Documents per second that are read, labelled and trained on by fastText."""
 EVALUATOR_TOKENS = 50e3
 """Tokens of training that take as long as an evaluator does on average."""
+BUDGET_WORK: dict[Budget, float] = {"quick": 0.2, "standard": 1.0, "full": 6.0}
+"""What evaluators take at each budget, as a multiple of `standard`."""
 EVALUATOR_SECONDS = 2.0
 """Time of an evaluator that does not depend on the model."""
 EXPORT_SECONDS, REPORT_SECONDS, INITIAL_SECONDS, IMPORT_SECONDS, BASELINE_SECONDS = 2.0, 3.0, 4.0, 4.0, 0.5
@@ -143,7 +146,7 @@ def _threads_flops(machine: Hardware, *, bf16: bool) -> float:
 
 
 def _evaluation(work: Mapping[str, float], machine: Hardware, gpu: Gpu | None) -> float:
-    flops = EVALUATOR_TOKENS * work["flops_per_token"]
+    flops = EVALUATOR_TOKENS * work["flops_per_token"] * work.get("budget", 1.0)
     bf16 = bool(work.get("bf16", 0.0))
     rate = evaluation_rate(gpu, work["share"], bf16=bf16) if gpu is not None else _threads_flops(machine, bf16=bf16)
     return work["evaluators"] * (EVALUATOR_SECONDS + flops / rate)
@@ -223,7 +226,11 @@ def _add_training(
     precision = recipe.evaluation.precision
     if precision == "bf16":
         model["bf16"] = 1.0
-    evaluating = cost_key("evaluate", shape, evaluators, curated, *([precision] if precision != "fp32" else []))
+    budget = recipe.evaluation.budget
+    if budget != "standard":
+        model["budget"] = BUDGET_WORK[budget]
+    others = [other for other, default in ((precision, "fp32"), (budget, "standard")) if other != default]
+    evaluating = cost_key("evaluate", shape, evaluators, curated, *others)
     add("train.initial", cost_key("initial", shape), {"parameters": parameters}, known=known)
     add("evaluate.initial", evaluating, model, known=known)
     for number, (phase, planned) in enumerate(zip(recipe.phases, plan.phases, strict=True)):

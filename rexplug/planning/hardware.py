@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -41,6 +41,11 @@ class Hardware:
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         return self.gpu or ", ".join(part for part in (self.processor, threads, self.bf16) if part)
+
+
+def processor_name() -> str:
+    """This machine without its GPU: processor, threads, and the instructions that it multiplies bf16 matrices with."""
+    return str(replace(Hardware.find(), gpu=""))
 
 
 def _processor() -> str:

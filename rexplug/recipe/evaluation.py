@@ -8,6 +8,7 @@ from pydantic import Field, GetJsonSchemaHandler, SerializerFunctionWrapHandler,
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from rexplug.components import Budget
 from rexplug.recipe.section import Section
 
 EvaluationPrecision = Literal["fp32", "bf16"]
@@ -23,6 +24,9 @@ class Evaluation(Section):
     """Number format of the encoder's matrix products in evaluators and in their fine-tunes. With `bf16` a GPU uses its tensor cores
     and the attention kernels of training; of CPUs only those with AVX512-BF16 or AMX gain. `rexplug evaluate --precision fp32
     --precision bf16` shows what it changes in each metric. Weights, losses and embeddings are fp32 in both."""
+    budget: Budget = "standard"
+    """How much evaluators may take: `standard` is what their options say; `quick` has fewer steps, seeds, items and resamples,
+    `full` more. Results of two budgets are not comparable."""
 
 
 class ModelOptions(Section):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from rexplug.components import Evaluator, Use
+from rexplug.components import Budget, Evaluator, Use
 from rexplug.errors import RecipeError
 from rexplug.plugins.registry import Registry
 from rexplug.recipe.load import load_section
@@ -23,6 +23,8 @@ class Suite(Section):
 
     description: str = ""
     """What the suite is for."""
+    budget: Budget = "standard"
+    """How much they may take, unless the command says otherwise: `quick`, `standard` or `full`."""
     evaluators: tuple[Annotated[Evaluator, Use()], ...] = Field(min_length=1)
     """The evaluators; in their options `$DATA` stands for the folder given with `--data`."""
 

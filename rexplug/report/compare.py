@@ -14,6 +14,7 @@ from rexplug.components import Metric, Scores
 from rexplug.errors import DataError
 from rexplug.evaluation.statistics import ALPHA, Difference, compare, holm, metric
 from rexplug.io.atomic import write_json, write_text
+from rexplug.report.costs import Cost, budget_notes, cost_notes, cost_of, mean_cost
 from rexplug.report.results import ModelResults, headlines
 from rexplug.report.templates import template
 
@@ -55,7 +56,10 @@ class Comparison:
     """One per metric: `evaluator`, `metric`, `main` (whether summaries show it), `cells` (a `Cell` per model, in the order of
     `models`) and `reference` (the first model that has the metric)."""
     notes: Sequence[str] = field(default=())
-    """Which differences were not tested, and why."""
+    """Which differences were not tested, and why; where and how models were measured."""
+    costs: Mapping[str, Sequence[Cost | None]] = field(default_factory=dict)
+    """Evaluator -> what it took on each model, in the order of `models`: `seconds`, `texts_per_second`, `device`, `precision`,
+    `budget` and `stored`; None where it has no metrics."""
 
     @property
     def varied(self) -> str | None:
@@ -120,6 +124,10 @@ class Comparison:
                 }
                 for row in self.rows
             ],
+            "costs": {
+                name: [cost.to_json() if cost is not None else None for cost in of_models]
+                for name, of_models in self.costs.items()
+            },
             "findings": self.findings(), "notes": list(self.notes),
         }  # fmt: skip
 
@@ -158,7 +166,7 @@ def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
             else:
                 metrics[key] = asdict(Metric(float(np.mean(values)), num_items=first["metrics"][key]["num_items"]))
             metrics[key] |= {"spread": float(np.std(values, ddof=1)), "num_seeds": len(values)}
-        results[name] = {**first, "metrics": metrics}
+        results[name] = {**first, "metrics": metrics, **mean_cost(of_runs)}
     return ModelResults(label, results, scores, len(runs))
 
 
@@ -179,7 +187,8 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
     if not names:
         raise DataError("there are no results to compare")
     rows: list[Row] = []
-    notes: list[str] = _number_formats(models)
+    costs = {name: [cost_of(model, name) for model in models] for name in names}
+    notes: list[str] = [*_number_formats(models), *budget_notes(models, costs)]
     for name in names:
         mains = [key for model in models for key in headlines(model.results.get(name, {}))]
         keys = list(dict.fromkeys(k for m in models for k in m.results.get(name, {}).get("metrics", {})))
@@ -203,7 +212,7 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
         )
         for row in rows
     ]
-    return Comparison(labels, rows, list(dict.fromkeys(notes)))
+    return Comparison(labels, rows, list(dict.fromkeys([*notes, *cost_notes(models, costs)])), costs)
 
 
 def write_comparison(
@@ -245,7 +254,8 @@ def _cell(model: ModelResults, reference: ModelResults, name: str, key: str, not
     if scores is None or reference_scores is None:
         notes.append(f"{name} {key} has no scores of single items, so that differences in it were not tested.")
         return cell
-    if reference.results.get(name, {}).get("options") != result.get("options"):
+    same_budget = reference.results.get(name, {}).get("budget") == result.get("budget")
+    if same_budget and reference.results.get(name, {}).get("options") != result.get("options"):
         notes.append(
             f"{name} ran with other options on {model.label} than on {reference.label}; compared on common items."
         )

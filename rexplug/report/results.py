@@ -23,6 +23,8 @@ class ModelResults:
     scores: Mapping[str, Mapping[str, Scores]]
     training_runs: int = 1
     """Training runs, with a seed each, that the scores were pooled from."""
+    stored: frozenset[str] = frozenset()
+    """Evaluators whose results `evaluate` found and did not compute."""
 
 
 def headlines(result: Mapping[str, Any]) -> list[str]:

@@ -108,6 +108,10 @@ def test_options_of_models_on_the_command_line(model, tmp_path):
             ["x=", "--suite", "ecommerce"],
             "'x=' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
         ),
+        (
+            ["bm25", "--suite", "ecommerce", "--budget", "fast"],
+            "Invalid value for '--budget': 'fast' is not one of 'quick', 'standard', 'full'.",
+        ),
         (["bm25", "bm25", "--suite", "ecommerce"], "the model bm25 is named twice"),
         (
             ["{model: x, query_promt: 'query: '}", "--suite", "ecommerce"],

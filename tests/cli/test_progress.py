@@ -66,6 +66,18 @@ def test_a_task_without_total_or_unit(log, clock):
     assert lines() == ["  count  40  2 items/s  file a.txt", "  count: 20 s, file a.txt", "  report: 0.0 s"]
 
 
+def test_a_task_with_a_share_and_what_happens_now(log, clock):
+    progress, lines = log
+    with progress:
+        progress.start("evaluate m", 1.0)
+        clock[0] += 20
+        progress.update(0.25, now="search: fine-tune 1, step 3 of 9")
+        progress.update(1.0, now="", score=0.5)
+    assert lines() == [
+        "  evaluate m   25%  60 s left  now search: fine-tune 1, step 3 of 9", "  evaluate m: 20 s, score 0.5",
+    ]  # fmt: skip
+
+
 def test_quiet_prints_nothing(clock):
     file = io.StringIO()
     with TerminalProgress(quiet=True, console=Console(file=file, force_terminal=True)) as progress:

@@ -6,7 +6,7 @@ import torch
 
 from rexplug.components import FineTuning
 from rexplug.evaluation import device_batches, finetune
-from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens
+from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, similar_lengths
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.loading import best_tokens
 
@@ -51,6 +51,28 @@ def test_results_are_read_together(monkeypatch):
     assert [indices for indices, _ in arrays] == [[0], [1], [2], [3]]
     for (_, array), value in zip(arrays, values, strict=True):
         np.testing.assert_array_equal(array, value.numpy())
+
+
+@pytest.mark.parametrize(
+    ("lengths", "groups"),
+    [
+        ([], [[]]),
+        ([7, 7, 8], [[0, 1, 2]]),
+        ([5, 100, 6, 98, 5], [[0, 4, 2], [3, 1]]),
+        ([1, 1000, 2, 200, 3, 210], [[0, 2, 4], [3, 5], [1]]),
+    ],
+)
+def test_rows_of_similar_length_are_padded_together(lengths, groups):
+    assert similar_lengths(lengths) == groups
+
+
+def test_groups_of_rows_are_put_together_again():
+    batch = TokenRows.on(CPU, ROWS)
+    groups = [[1, 3], [0, 2]]
+    parts = [batch.select(group) for group in groups]
+    assert [part.lengths for part in parts] == [[1, 3], [5, 9]]
+    assert parts[0].ids.tolist() == [*ROWS[1], *ROWS[3]]
+    assert batch.joined([part.ids for part in parts], groups).tolist() == batch.ids.tolist()
 
 
 def test_a_cpu_takes_small_batches():

@@ -1,0 +1,58 @@
+"""Embeddings of earlier calls, so that evaluators which need the same ones compute them once; in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rexplug.evaluation.text_rows import Row
+
+_MAX_BYTES = 2**28
+T = TypeVar("T")
+
+
+class Kept:
+    """Values by the key of what they were computed from; those not used for longest are dropped.
+
+    Whole results are kept and not single rows: the last bits of an embedding depend on the texts beside it in a batch, and a
+    result must not depend on what was evaluated before. Values must not be changed.
+
+    Args:
+        max_bytes: size of all arrays in them, at most.
+    """
+
+    def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._values: OrderedDict[str, tuple[Any, int]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: str, compute: Callable[[], T], arrays: Callable[[T], Iterable[NDArray[Any]]]) -> T:
+        """The value under a key, computed if it is not kept; `arrays` gives those in a value."""
+        if key in self._values:
+            self._values.move_to_end(key)
+            kept: T = self._values[key][0]
+            return kept
+        value = compute()
+        size = sum(array.nbytes for array in arrays(value))
+        self._values[key] = value, size
+        self._bytes += size
+        while self._bytes > self._max_bytes:
+            self._bytes -= self._values.popitem(last=False)[1][1]
+        return value
+
+
+def rows_key(rows: Sequence[NDArray[np.int64]]) -> str:
+    """Hash of everything in some rows that affects their embeddings."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(np.array([len(row) for row in rows], np.int64).tobytes())
+    for row in rows:
+        digest.update(row.tobytes())
+        if isinstance(row, Row):
+            digest.update(repr((row.prompt_length, row.source)).encode())
+            digest.update(b"" if row.segments is None else row.segments.tobytes())
+    return digest.hexdigest()

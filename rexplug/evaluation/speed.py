@@ -1,0 +1,70 @@
+"""How fast a model reads and trains on this machine, measured in a moment."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.tuning import FineTune
+from rexplug.evaluation.workload import Workload, weighted_tokens
+
+_TEXT = "a steel kettle with a wooden handle and two red cotton towels for a small kitchen"
+_FEW, _MANY = 8, 64
+"""Texts of the two steps whose times are compared."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a model does in a second; tokens are weighted as in `Workload`."""
+
+    read: float
+    """Tokens without gradients."""
+    trained: float = float("inf")
+    """Tokens of a step of a fine-tune."""
+    step_seconds: float = 0.0
+    """Time of a step besides that of its tokens: mostly the optimizer's."""
+
+    def seconds(self, work: Workload) -> float:
+        """How long a workload takes."""
+        return work.seconds + work.read / self.read + work.trained / self.trained + work.steps * self.step_seconds
+
+
+def measure_speed(model: HuggingFaceEncoder, *, training: bool) -> Speed:
+    """Read some batches, and (`training`) take a few steps of a fine-tune that is thrown away."""
+    texts = [_TEXT] * max(_MANY, min(512, 8192 // len(_TEXT.split())))
+    rows = model.tokenize(texts)
+    function = lambda indices: model.pooled([rows[i] for i in indices])  # noqa: E731
+    model.compute(rows[:_FEW], function)
+    started = time.perf_counter()
+    model.compute(rows, function)
+    read = weighted_tokens(rows, model) / (time.perf_counter() - started)
+    if not training:
+        return Speed(read)
+    tuned = model.clone()
+    parameters = [parameter for parameter in tuned.module.parameters() if parameter.requires_grad]
+
+    def seconds(num: int) -> float:
+        batch = rows[:num]
+
+        def loss(indices: list[int]) -> Tensor:
+            return tuned.means([batch[i] for i in indices]).square().mean()
+
+        started = time.perf_counter()
+        FineTune(tuned, parameters, loss, num, steps=1, batch=num, learning_rate=0.0, seed=0).run()
+        _wait(tuned.device)
+        return time.perf_counter() - started
+
+    seconds(_FEW)  # the first step allocates
+    few, many = seconds(_FEW), seconds(_MANY)
+    tokens = weighted_tokens(rows[:1], model)
+    rate = (_MANY - _FEW) * tokens / max(many - few, 1e-4)
+    return Speed(read, rate, max(0.0, few - _FEW * tokens / rate))
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,262 @@
+"""How much work an evaluator is: texts that a model will read and steps of fine-tunes, counted before it runs.
+
+The evaluator is run with a context that counts and computes nothing. Its tasks are counted as `finetune_tasks`, `classifiers` and
+`retrieval` do them; tokenized texts are kept by the encoder, so that tokenizing them here takes no extra time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rexplug.components import (
+    Document,
+    EvaluationResult,
+    Evaluator,
+    ExampleTask,
+    FineTuning,
+    RetrievalCollection,
+    TaggingTask,
+)
+from rexplug.errors import NotApplicable
+from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.model_usage import Role
+from rexplug.evaluation.ranking_choice import ranking_of, train_and_dev
+from rexplug.evaluation.splits import first_text, limited_splits, second_text
+from rexplug.evaluation.starts import SAMPLE
+from rexplug.evaluation.statistics import resamples_of
+from rexplug.evaluation.tuning import checkpoints
+
+if TYPE_CHECKING:
+    from rexplug.evaluation.harness import EvaluationData
+
+
+@dataclass
+class Workload:
+    """What a model will do for an evaluator.
+
+    `read` and `trained` count tokens, weighted so that the same number takes the same time: attention makes tokens of long texts
+    dearer, and the prediction of a masked token costs as much as the layers do for some tokens.
+    """
+
+    texts: int = 0
+    read: float = 0.0
+    fine_tunes: int = 0
+    steps: int = 0
+    trained: float = 0.0
+    seconds: float = 0.0
+    """Time besides the network's: reading data, regressions, rankings, resamples."""
+
+
+def workload_of(evaluator: Evaluator, model: HuggingFaceEncoder, data: EvaluationData) -> Workload | None:
+    """Count the work of an evaluator; None if it is not known, as for tasks that mteb runs on its own."""
+    work = Workload()
+    started = time.monotonic()
+    with TemporaryDirectory(prefix="rexplug-") as folder:
+        context = _CountingContext(model, data, Path(folder), work)
+        try:
+            with resamples_of("quick"):
+                evaluator.evaluate(context)
+        except NotApplicable:
+            return Workload()
+        except Exception:  # an evaluator may do anything with results that are none
+            if not (work.texts or work.steps):
+                return None
+    if not (work.texts or work.steps):
+        return None
+    # It reads its data again when it runs.
+    work.seconds += time.monotonic() - started
+    return work
+
+
+class _Counted(Exception):
+    """Ends an evaluator whose task has been counted."""
+
+
+@dataclass
+class _CountingContext:
+    """An `EvaluationContext` that counts."""
+
+    model: HuggingFaceEncoder
+    data: EvaluationData
+    folder: Path
+    work: Workload
+
+    @property
+    def encoder(self) -> _CountingEncoder:
+        return _CountingEncoder(self.model, self.work)
+
+    @property
+    def held_out(self) -> Mapping[str, Sequence[Document]]:
+        return self.data.held_out
+
+    @property
+    def seed(self) -> int:
+        return self.data.seed
+
+    def salience(self, texts: Sequence[str]) -> None:
+        """None: which words are salient does not change the work."""
+
+    def retrieval(
+        self, collection: RetrievalCollection, tuning: FineTuning | None = None, *, max_tokens: int | None = None
+    ) -> EvaluationResult:
+        model = self.model.reading(max_tokens)
+        limit = max_tokens or (tuning.max_tokens if tuning else 512)
+        documents = _Rows.of(model, list(dict.fromkeys(collection.corpus.values())), limit, role="document")
+        queries = _Rows.of(model, list(dict.fromkeys(collection.queries.values())), limit, role="query")
+        self._read(documents, queries)
+        if tuning is None or not collection.training:
+            raise _Counted
+        training, dev = train_and_dev(collection, tuning)
+        roles: tuple[Role, Role] = ("query", "document")
+        sides = [
+            _Rows.of(model, [pair[side] for pair in training], tuning.max_tokens, role=role)
+            for side, role in enumerate(roles)
+        ]
+        chosen_on = dev or ranking_of(training, (), tuning.dev_examples)
+        on_dev = [
+            _Rows.of(model, texts, tuning.max_tokens, role=role)
+            for texts, role in zip((chosen_on.queries, chosen_on.documents), roles, strict=True)
+        ]
+        self._read(*on_dev, *(side.at_most(SAMPLE) for side in sides))
+        self._fine_tune(tuning, sides, on_dev if dev else [], [documents, queries])
+        raise _Counted
+
+    def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
+        splits = limited_splits(task, tuning)
+        rows = {
+            name: [
+                _Rows.of(self.model, [text_of(e) for e in examples], tuning.max_tokens)
+                for text_of in (first_text, second_text)
+            ]
+            for name, examples in splits.items()
+        }
+        dev = [side.at_most(int(tuning.dev_examples)) for side in rows["dev"]]
+        self._read(*dev, *rows["test"], *(side.at_most(SAMPLE) for side in rows["train"]))
+        if "probe" in tuning.modes:
+            self._read(*rows["train"])
+        if "full" in tuning.modes:
+            self._fine_tune(tuning, rows["train"], dev, rows["test"])
+        raise _Counted
+
+    def classification(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
+        self._classify(task, tuning, pairs=False)
+        raise _Counted
+
+    def pair_classification(self, task: ExampleTask, tuning: FineTuning, positive: str) -> EvaluationResult:
+        self._classify(task, tuning, pairs=True)
+        raise _Counted
+
+    def tagging(self, task: TaggingTask, tuning: FineTuning) -> EvaluationResult:
+        splits = limited_splits(task, tuning)
+        rows = {
+            name: _Rows.of(self.model, [e.text for e in examples], tuning.max_tokens)
+            for name, examples in splits.items()
+        }
+        self._read(rows["train"], *[rows["test"]] * tuning.seeds)
+        if "full" in tuning.modes:
+            dev = rows["dev"].at_most(int(tuning.dev_examples))
+            self._read(dev)
+            self._fine_tune(tuning, [rows["train"]], [dev], [rows["test"]])
+        raise _Counted
+
+    def _classify(self, task: ExampleTask, tuning: FineTuning, *, pairs: bool) -> None:
+        splits = limited_splits(task, tuning)
+        rows = {}
+        for name, examples in splits.items():
+            first, second = [first_text(e) for e in examples], [second_text(e) for e in examples]
+            rows[name] = _Rows.of(self.model, first, tuning.max_tokens, second if pairs else None)
+            self._read(*(_Rows.of(self.model, side, tuning.max_tokens) for side in (first, second)[: 1 + pairs]))
+        if "full" not in tuning.modes:
+            return
+        if pairs:
+            self._read(rows["train"].at_most(SAMPLE))
+        tested = [rows["dev"], rows["test"]] if pairs else [rows["test"]]
+        self._fine_tune(tuning, [rows["train"]], [rows["dev"].at_most(int(tuning.dev_examples))], tested)
+
+    def _fine_tune(
+        self, tuning: FineTuning, train: Sequence[_Rows], dev: Sequence[_Rows], tested: Sequence[_Rows]
+    ) -> None:
+        """Fine-tunes as `tuning.fine_tune` runs them, none of them stopped early; without dev nothing is chosen."""
+        stops = checkpoints(tuning)
+        dropped = len(tuning.learning_rates) - 1 if dev else 0
+        steps = tuning.seeds * tuning.steps + dropped * stops[0]
+        self.work.fine_tunes += tuning.seeds + dropped
+        self.work.steps += steps
+        for rows in train:
+            batch = min(tuning.batch, rows.count)
+            self.work.trained += steps * batch * rows.tokens / max(1, rows.count)
+        self._read(*[*dev] * (tuning.seeds * len(stops) + dropped), *[*tested] * tuning.seeds)
+
+    def _read(self, *several: _Rows) -> None:
+        for rows in several:
+            self.work.texts += rows.count
+            self.work.read += rows.tokens
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A number of texts and their tokens, weighted."""
+
+    count: int
+    tokens: float
+
+    @classmethod
+    def of(
+        cls,
+        model: HuggingFaceEncoder,
+        texts: Sequence[str],
+        max_tokens: int | None,
+        pairs: Sequence[str] | None = None,
+        **options: Any,
+    ) -> _Rows:
+        rows = model.tokenize(texts, max_tokens, pairs, **options)
+        return cls(len(rows), weighted_tokens(rows, model))
+
+    def at_most(self, count: int) -> _Rows:
+        """As many of the rows, of average length."""
+        return self if self.count <= count else _Rows(count, self.tokens * count / self.count)
+
+
+def weighted_tokens(rows: Sequence[NDArray[np.int64]], model: HuggingFaceEncoder) -> float:
+    """Tokens of rows, each row with its share of attention: n tokens of a layer with h dimensions cost as 1 + n / 6h each."""
+    lengths = np.array([len(row) for row in rows], np.float64)
+    return float((lengths * (1 + lengths / (6 * model.num_dimensions))).sum())
+
+
+class _CountingEncoder:
+    """A `rexplug.Encoder` that counts the texts and predicts nothing; anything else is the model's."""
+
+    def __init__(self, model: HuggingFaceEncoder, work: Workload) -> None:
+        self._model, self._work = model, work
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("reading", "clone", "compute", "embed_rows", "token_vectors", "hidden", "means", "pooled"):
+            raise _Counted
+        return getattr(self._model, name)
+
+    def encode(self, texts: Sequence[str], max_tokens: int | None = 512, **options: Any) -> NDArray[np.float32]:
+        rows = self._model.tokenize(texts, max_tokens, **options)
+        self._work.texts += len(rows)
+        self._work.read += weighted_tokens(rows, self._model)
+        return np.random.default_rng(0).standard_normal((len(rows), self._model.num_dimensions)).astype(np.float32)
+
+    def predict_masked(
+        self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
+    ) -> list[NDArray[np.int64]]:
+        model = self._model
+        if not model.predicts_words:
+            raise NotApplicable("the model has no masked-language-model head")
+        masked = [row for row, of_row in zip(rows, positions, strict=True) if len(of_row)]
+        self._work.texts += len(masked)
+        self._work.read += weighted_tokens(masked, model)
+        vocabulary = model.num_parameters - model.num_parameters_without_embedding
+        self._work.read += sum(map(len, positions)) * vocabulary / max(1, model.num_parameters_without_embedding)
+        return [np.zeros((len(of_row), top), np.int64) for of_row in positions]

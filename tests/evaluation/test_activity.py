@@ -1,0 +1,143 @@
+"""What an encoder counts and says while it works, and what it does not compute twice."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertForMaskedLM
+
+from rexplug.evaluation import EvaluationData, ModelSpec, evaluate
+from rexplug.evaluation.activity import Activity
+from rexplug.evaluation.embedding_modules import Transform
+from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.examples import Classification
+from rexplug.evaluation.geometry import EmbeddingGeometry
+from rexplug.evaluation.kept import Kept, rows_key
+from rexplug.evaluation.text_rows import Row
+from rexplug.progress import Silent
+
+TEXTS = ["a red shirt", "a steel kettle with a wooden handle", "oak"]
+
+
+@pytest.fixture
+def encoder(model_folder):
+    encoder = HuggingFaceEncoder(model_folder)
+    encoder.activity.reset()
+    return encoder
+
+
+def test_texts_are_counted_once(encoder):
+    first = encoder.encode(TEXTS)
+    activity = encoder.activity
+    assert (activity.texts, activity.tokens) == (3, sum(map(len, encoder.tokenize(TEXTS))))
+    assert activity.texts_per_second == pytest.approx(3 / activity.reading_seconds)
+    np.testing.assert_array_equal(encoder.encode(TEXTS), first)
+    assert activity.texts == 3, "the same embeddings are kept"
+    encoder.encode(TEXTS[:2])
+    assert activity.texts == 5
+    encoder.clone().encode(TEXTS)
+    assert activity.texts == 8, "a copy may have other weights; it counts with the model that it was made of"
+
+
+def test_kept_embeddings_can_be_changed(encoder):
+    first = encoder.encode(TEXTS)
+    encoder.encode(TEXTS)[:] = 0
+    np.testing.assert_array_equal(encoder.encode(TEXTS), first)
+
+
+def test_whitened_embeddings_are_not_those_before(encoder):
+    raw = encoder.encode(TEXTS)
+    whitened = encoder.clone_with(Transform.whitening(torch.from_numpy(raw)))
+    assert not np.allclose(whitened.encode(TEXTS), raw)
+
+
+def test_what_happens_is_said(encoder):
+    said = []
+    activity = Activity(listener=said.append)
+    with activity.reading(300) as batch:
+        batch(200, 1000)
+        batch(100, 400)
+    first, other = activity.begin_fine_tune(), activity.begin_fine_tune()
+    for number, done in ((first, 1), (other, 1), (first, 2)):
+        with activity.training(number) as step:
+            step(done, 2)
+    assert said == [
+        "200 of 300 texts read", "300 of 300 texts read", "fine-tune 1, step 1 of 2", "fine-tune 2, step 1 of 2",
+        "fine-tune 1, step 2 of 2",
+    ]  # fmt: skip
+    counts = activity.counts()
+    assert (counts["texts"], counts["tokens"], counts["fine_tunes"], counts["steps"]) == (300, 1400, 2, 3)
+    activity.reset()
+    assert not any(activity.counts().values())
+
+
+def test_arrays_are_kept_within_a_size():
+    computed = []
+
+    def make(name):
+        computed.append(name)
+        return np.ones(250, np.float32)  # 1,000 bytes
+
+    kept = Kept(max_bytes=2500)
+    for name in ("a", "b", "a", "c", "a", "b"):
+        kept.get(name, lambda name=name: make(name), lambda array: [array])
+    assert computed == ["a", "b", "c", "b"], "b was not used for longest when c came"
+
+
+def test_rows_have_the_same_key_only_if_their_embeddings_are_the_same():
+    plain = np.arange(4)
+    with_prompt, pair = np.arange(4).view(Row), np.arange(4).view(Row)
+    with_prompt.prompt_length = 2
+    pair.segments = np.array([0, 0, 1, 1])
+    keys = [rows_key(rows) for rows in ([plain], [plain, plain], [plain[:2], plain[2:]], [with_prompt], [pair])]
+    assert len(set(keys)) == len(keys)
+    assert rows_key([np.arange(4)]) == keys[0]
+
+
+class Said(Silent):
+    """Remembers updates."""
+
+    def __init__(self):
+        self.updates = []
+
+    def update(self, done, **metrics):
+        self.updates.append((done, metrics))
+
+
+def test_progress_is_shown_within_an_evaluator(model_folder, tmp_path, documents):
+    progress = Said()
+    rows = "".join(f"{c} {n},{c}\n" for n in range(30) for c in ("red", "oak"))
+    (tmp_path / "t.csv").write_text("text,label\n" + rows)
+    tuning = {"steps": 2, "batch": 8, "seeds": 1, "learning_rates": [1e-3], "max_tokens": 16}
+    evaluators = [EmbeddingGeometry(), Classification.model_validate({"train": tmp_path / "t.csv", "tuning": tuning})]
+    spec, data = ModelSpec("m", str(model_folder)), EvaluationData({"web": documents}, 3)
+    results = evaluate(evaluators, spec, data, name="m", folder=tmp_path / "m", progress=progress, processor="a CPU")
+    said = [metrics.get("now") for _, metrics in progress.updates]
+    assert said[0] == "embedding_geometry (1 of 2)"
+    assert "embedding_geometry (1 of 2): 8 of 8 texts read" in said
+    assert "classification (2 of 2): fine-tune 1, step 2 of 2" in said
+    shares = [done for done, _ in progress.updates]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    result = results["embedding_geometry"]
+    assert (result["budget"], result["device"]) == ("standard", "a CPU")
+    assert result["work"]["texts"] == 8
+    assert results["classification"]["work"]["steps"] == 2
+    again = Said()
+    assert results == evaluate(
+        evaluators, spec, data, name="m", folder=tmp_path / "m", progress=again, processor="other"
+    )
+    assert [done for done, _ in again.updates] == [0.5, 1.0], "both are stored"
+
+
+def test_rows_of_other_lengths_in_a_batch_change_nothing(tmp_path, coarse):
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(coarse), hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
+    )  # fmt: skip
+    BertForMaskedLM(config).save_pretrained(tmp_path)
+    coarse.save_pretrained(tmp_path)
+    encoder = HuggingFaceEncoder(tmp_path)
+    rows = encoder.tokenize(["oak " * n for n in (1, 40, 3, 90, 2, 88, 41)])
+    together = encoder.hidden(rows)
+    alone = torch.cat([encoder.hidden([row]) for row in rows])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
