@@ -97,14 +97,15 @@ def test_embeddings_and_predictions_read_nothing_from_the_device(without_values)
     assert best_tokens(without_values.module, states, 2, without_values._autocast).shape == (3, 2)
 
 
-def test_fine_tunes_read_nothing_from_the_device(without_values, monkeypatch):
+def test_fine_tunes_read_nothing_from_the_device(without_values):
     rows = [np.arange(5, 5 + n, dtype=np.int64) for n in range(3, 11)]
     budget = FineTuning(steps=2, batch=4)
     options = {"learning_rate": 1e-3, "seed": 1}
-    monkeypatch.setattr(HuggingFaceEncoder, "whiten", lambda self, rows: None)  # reads the embeddings once
-    finetune.tune_similarity(without_values, rows, rows, np.linspace(0, 1, 8), budget, **options)
-    finetune.tune_ranking(without_values, rows, rows, list("aabcdefg"), budget, **options)
-    finetune.tune_classifier(without_values, rows, np.arange(8) % 2, 2, budget, **options)
+    finetune.tune_similarity(without_values, rows, rows, np.linspace(0, 1, 8), budget, **options).run()
+    pairs = list(zip("aabcdefg", "hijklmno", strict=True))
+    finetune.tune_ranking(without_values, rows, rows, pairs, budget, **options).run()
+    finetune.tune_classifier(without_values, rows, np.arange(8) % 2, 2, budget, **options).run()
     tags = [np.arange(len(row)) % 3 for row in rows]
-    for frozen in (True, False):
-        finetune.tune_tagger(without_values, rows, tags, 3, budget, frozen=frozen, **options)
+    fixed = without_values.token_vectors(rows)
+    tagger = finetune.probe_tagger(without_values, fixed, tags, 3, batch=4, seed=1).run()
+    finetune.tune_tagger(without_values, rows, tags, tagger.head, budget, **options).run()

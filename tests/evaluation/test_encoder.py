@@ -101,12 +101,17 @@ def test_a_clone_may_be_trained(model_folder):
 
 
 def test_whitened_embeddings_have_mean_zero_and_unit_variance(model_folder):
-    encoder = HuggingFaceEncoder(model_folder).clone()
+    from rexplug.evaluation.embedding_modules import Transform
+
+    encoder = HuggingFaceEncoder(model_folder)
     rows = encoder.tokenize([f"{a} {b}" for a in ("red", "blue", "oak") for b in ("shirt", "kettle", "table", "dress")])
-    encoder.whiten(rows)
-    vectors = encoder.embed_rows(rows)
+    before = encoder.embed_rows(rows)
+    vectors = encoder.clone_with(Transform.whitening(torch.from_numpy(before))).embed_rows(rows)
     np.testing.assert_allclose(vectors.mean(0), 0, atol=1e-4)
     assert vectors[:, 0].std() == pytest.approx(1, abs=1e-3)
+    centred = encoder.clone_with(Transform.centring(torch.from_numpy(before))).embed_rows(rows)
+    np.testing.assert_allclose(centred, before - before.mean(0), atol=1e-6)
+    np.testing.assert_array_equal(encoder.embed_rows(rows), before)
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +226,8 @@ def test_a_fine_tune_in_bf16_keeps_weights_in_fp32(in_bf16):
 
     rows = in_bf16.tokenize([f"{a} {b}" for a in ("red", "blue", "oak") for b in ("shirt", "kettle", "table")])
     budget = FineTuning(steps=3, batch=4)
-    tuned = tune_ranking(in_bf16, rows, rows, [str(n) for n in range(9)], budget, learning_rate=1e-3, seed=1)
+    texts = [(str(n), str(n)) for n in range(9)]
+    tuned = tune_ranking(in_bf16, rows, rows, texts, budget, learning_rate=1e-3, seed=1).run()
     assert {weight.dtype for weight in tuned.module.parameters()} == {torch.float32}
     assert tuned.precision == "bf16"
     assert tuned.revision != in_bf16.revision

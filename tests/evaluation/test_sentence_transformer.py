@@ -223,11 +223,15 @@ def test_static_embeddings_are_fine_tuned(static):
     found = load_encoder(static[0])
     rows = found.tokenize([f"{a} {b}" for a in ("red", "blue", "oak") for b in ("shirt", "kettle", "table")])
     budget = FineTuning(steps=3, batch=4)
-    tuned = tune_ranking(found, rows, rows, [str(n) for n in range(9)], budget, learning_rate=1e-2, seed=1)
+    texts = [(str(n), str(n)) for n in range(9)]
+    tuned = tune_ranking(found, rows, rows, texts, budget, learning_rate=1e-2, seed=1).run()
     assert tuned.revision != found.revision
     classes = np.arange(9) // 3
-    logits = tune_classifier(found, rows, classes, 3, FineTuning(steps=60, batch=9), learning_rate=1e-2, seed=1)(rows)
-    assert (logits.argmax(1) == classes).all()
+    budget = FineTuning(steps=60, batch=9)
+    for feature in ("mean", "embedding"):
+        options = {"learning_rate": 1e-2, "seed": 1, "feature": feature}
+        classifier = tune_classifier(found, rows, classes, 3, budget, **options).run()
+        assert (classifier.logits(rows).argmax(1) == classes).all()
 
 
 def test_a_router_uses_different_modules_for_queries_and_documents(save, static, plain):

@@ -25,6 +25,7 @@ from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.exact_products import exact_products
 from rexplug.evaluation.finetune import tune_classifier, tune_ranking
 from rexplug.evaluation.recovery import MaskedRecovery
+from rexplug.evaluation.tuning import FineTune
 from rexplug.model import build_model
 from rexplug.model.attention import Packing, choose_backend
 from rexplug.model.loss import masked_lm_loss
@@ -129,6 +130,11 @@ def timed(what: str, call: Callable[[], Any], *, texts: int = 0, tokens: int = 0
         memory_gib=torch.cuda.max_memory_allocated() / 2**30 if GPU else 0.0, **more,
     )  # fmt: skip
     return made
+
+
+def fine_tuned(tune: Callable[..., FineTune[Any]], *arguments: Any) -> Any:
+    """What a fine-tune of `finetune` ends with."""
+    return tune(*arguments, learning_rate=1e-3, seed=17).run()
 
 
 def cosines(one: Vectors, two: Vectors) -> Vectors:
@@ -251,16 +257,7 @@ with exact_products():
             trained = sum(map(len, sides[0])) + sum(map(len, sides[1]))
             tuned = timed(
                 f"fine-tune for ranking {precision}",
-                partial(
-                    tune_ranking,
-                    encoder,
-                    sides[0],
-                    sides[1],
-                    [pair[0] for pair in pairs],
-                    budget,
-                    learning_rate=1e-3,
-                    seed=17,
-                ),
+                partial(fine_tuned, tune_ranking, encoder, *sides, pairs, budget),
                 texts=2 * steps * 32,
                 tokens=trained * steps * 32 // len(pairs),
                 steps=steps,
@@ -269,20 +266,11 @@ with exact_products():
                 "evaluate", what=f"retrieval {precision}, fine-tuned",
                 ndcg_at_10=ndcg(tuned.encode(queries), tuned.encode(corpus), search),
             )  # fmt: skip
-            logits = timed(
+            classifier = timed(
                 f"fine-tune for classes {precision}",
-                partial(
-                    tune_classifier,
-                    encoder,
-                    rows[:split],
-                    classes[:split],
-                    len(names),
-                    budget,
-                    learning_rate=1e-3,
-                    seed=17,
-                ),
+                partial(fine_tuned, tune_classifier, encoder, rows[:split], classes[:split], len(names), budget),
                 texts=steps * 32,
                 tokens=tokens * steps * 32 // len(rows),
             )
-            right = (logits(rows[split:]).argmax(1) == classes[split:]).mean()
+            right = (classifier.logits(rows[split:]).argmax(1) == classes[split:]).mean()
             result("evaluate", what=f"classes {precision}", accuracy=float(right), classes=len(names))
