@@ -111,7 +111,8 @@ def recipe_page() -> str:
     lines.append(
         "Besides these keys, a file may have `extends: OTHER.yaml` (mappings are merged, everything else is replaced) and "
         "`defaults:`, options of every phase that does not set them itself. Paths are relative to the current directory, "
-        "`extends` to the file. A file may have at most 1,000,000 characters, 20,000 values (those that an alias repeats "
+        "`extends` and `plugins` to the file, and `$RECIPE_DIR` at the beginning of a path is the file's folder. "
+        "A file may have at most 1,000,000 characters, 20,000 values (those that an alias repeats "
         "count again) and 100 levels. `rexplug show RECIPE` prints a recipe with all defaults.\n"
     )
     done: set[type[BaseModel]] = set()

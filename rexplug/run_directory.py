@@ -145,6 +145,11 @@ class RunDirectory:
         return self.root / "recipe.yaml"
 
     @property
+    def plugins(self) -> Path:
+        """`plugins/`: copies of the plugin files that the recipe names."""
+        return self.root / "plugins"
+
+    @property
     def manifest(self) -> Path:
         """`run.json`: versions, plugins, host, stage fingerprints, timings."""
         return self.root / "run.json"

@@ -27,7 +27,7 @@ from rexplug.api.corpus import (
 from rexplug.api.evaluation import compare, evaluate, write_comparison
 from rexplug.api.folders import RunLike, StrPath
 from rexplug.api.lineage import DocumentSteps, StepDocuments, documents_of_step, steps_of_document
-from rexplug.api.plugins import component_kinds, find_components, installed_plugins, option_docs
+from rexplug.api.plugins import component_kinds, find_components, installed_plugins, new_plugin, option_docs
 from rexplug.api.recipes import check, default_run_dir, dump_recipe, load_recipe, plan, recipe_schema
 from rexplug.api.results import Run, SourceCounts, StageRecord, open_run
 from rexplug.api.runs import (
@@ -122,6 +122,7 @@ __all__ = [
     "installed_plugins",
     "length_quantiles",
     "load_recipe",
+    "new_plugin",
     "open_run",
     "open_stream",
     "open_token_stores",

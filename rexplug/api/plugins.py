@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rexplug.api.arguments import path_of, strings_of
+from rexplug.api.explained import explained
+from rexplug.api.folders import StrPath
 from rexplug.errors import PluginError
 
 if TYPE_CHECKING:
@@ -34,12 +38,22 @@ def option_docs(component: type[Component]) -> Mapping[str, str]:
 
 
 def find_components(name: str) -> list[type[Component]]:
-    """The components of that name, or those of the plugin of that name.
+    """The components of that name, or those of the plugin of that name or in that file (`./legal.py`).
 
     Raises:
         PluginError: there is none; the message says what exists, or why the plugin did not load.
     """
     registry = installed_plugins()
+    if name.endswith(".py") or "/" in name:
+        from rexplug.plugins.discovery import add_plugin_file
+        from rexplug.plugins.files import PluginFile
+
+        file = PluginFile(Path(name).absolute())
+        try:
+            add_plugin_file(registry, file)
+        except PluginError as error:
+            raise PluginError(f"{name} did not load: {error}") from None
+        name = file.name
     named = [entry.component for entry in registry.entries.values() if name in (entry.component.name, entry.plugin)]
     if named:
         return named
@@ -48,3 +62,26 @@ def find_components(name: str) -> list[type[Component]]:
             raise PluginError(f"plugin '{failure.plugin}' did not load: {failure.reason}")
     names = sorted({entry.component.name for entry in registry.entries.values()})
     raise PluginError(f"no plugin or component is called '{name}'; there are {', '.join(names)}")
+
+
+@explained
+def new_plugin(name: str, folder: StrPath, components: Sequence[str] | None = None) -> list[Path]:
+    """Write the distribution of a plugin: components, recipe, sample documents, tests, packaging, CI.
+
+    Args:
+        name: the plugin's name, with which the names of its components begin.
+        folder: must not exist, or be empty.
+        components: the kinds to write, of `source`, `filter`, `labeller`, `mixing`, `masking`, `scorer` and `evaluator`; all if
+            left out.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        RexplugError: the name or a kind is not possible, or the folder is not empty.
+    """
+    from rexplug.new_plugin import KINDS, write_plugin
+
+    return write_plugin(
+        name, path_of("folder", folder), KINDS if components is None else strings_of("components", components)
+    )

@@ -84,7 +84,7 @@ class MaskRateCounter:
 
     def __init__(self, stream: BatchStream) -> None:
         self._stream = stream
-        self._guided = "salience" in stream.masking.channels
+        self._guided = "salience" in stream.masking.row_channels
         self._tokens = 0
         self._rates = [NO_TOKENS] * len(stream.sources)
 
@@ -135,7 +135,7 @@ def rates_in_store(
 
 def _first_row(policy: MaskingPolicy, store: TokenStore, context: int) -> TokenBatch | None:
     """The first documents of a store as one row, each cut to one sample; None if it is empty or lacks a channel."""
-    if "salience" not in policy.channels:
+    if "salience" not in policy.row_channels:
         return None
     channels = stored_channels(policy)
     if not set(channels.values()) <= set(store.channels):

@@ -24,7 +24,7 @@ _MAX_RUNS = 8
 
 def stored_channels(policy: MaskingPolicy) -> dict[str, str]:
     """The channels that a policy reads: name in its rows -> name in the token stores."""
-    return {name: policy.scorers[0].channel if name == "salience" else name for name in policy.channels}
+    return {name: policy.scorers[0].channel if name == "salience" else name for name in policy.row_channels}
 
 
 def row_generator(seed: int, phase: str, batch: int, row: int) -> np.random.Generator:

@@ -33,6 +33,7 @@ _COMMANDS = {
     "tokens": "Show what is in the token stores of a run.",
     "lineage": "List the documents of a step, or the steps of a document.",
     "plugins": "List plugins, components and their options.",
+    "new-plugin": "Write the distribution of a plugin, to change.",
     "schema": "Print the JSON Schema of recipes.",
 }
 """Command -> what `rexplug --help` says of it; kept here so that help imports no command."""
@@ -63,7 +64,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"rexplug.cli.{name}"), name)
+        module = name.replace("-", "_")
+        command = getattr(importlib.import_module(f"rexplug.cli.{module}"), module)
         assert isinstance(command, click.Command)
         return command
 

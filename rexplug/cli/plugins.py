@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name", required=False)
 def plugins(name: str | None) -> None:
-    """List plugins and components, or the options of the component (or of all components of the plugin) NAME."""
+    """List plugins and components, or the options of NAME: a component, or all components of a plugin or a file (./legal.py)."""
     from rexplug import api
 
     if name is not None:

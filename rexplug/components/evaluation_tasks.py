@@ -107,7 +107,6 @@ def _distinct(texts: Iterable[tuple[str, str | None]]) -> dict[str, str]:
 
 Budget = Literal["quick", "standard", "full"]
 """How much an evaluation may take: fine-tunes, items and resamples of intervals."""
-_QUICK_EXAMPLES = 1000
 
 
 class FineTuning(Documented):
@@ -145,15 +144,16 @@ class FineTuning(Documented):
     def at_budget(self, budget: Budget) -> Self:
         """The fine-tune at another budget than `standard`, for which it was written.
 
-        `quick`: a third of the steps, one seed, the first mode, at most 1,000 examples. `full`: three times the steps, at least
-        five seeds, five times the examples.
+        `quick`: a third of the steps, one seed, the first mode, two checkpoints, at most 500 examples and 200 of dev. `full`: three
+        times the steps, at least five seeds, five times the examples.
         """
         if budget == "standard":
             return self
         if budget == "quick":
             changed = {
                 "steps": max(1, round(self.steps / 3)), "seeds": 1, "modes": self.modes[:1],
-                "examples": min(int(self.examples), _QUICK_EXAMPLES),
+                "examples": min(int(self.examples), 500), "dev_examples": min(int(self.dev_examples), 200),
+                "checkpoints": min(self.checkpoints, 2),
             }  # fmt: skip
         else:
             changed = {"steps": 3 * self.steps, "seeds": max(5, self.seeds), "examples": 5 * int(self.examples)}

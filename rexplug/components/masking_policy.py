@@ -37,7 +37,8 @@ class MaskingPolicy(Component):
 
     kind: ClassVar[str] = "masking policy"
     channels: ClassVar[tuple[str, ...]] = ()
-    """The channels that `choose` reads: `word_start`, `salience` or both."""
+    """The channels that `choose` reads: `word_start`, `salience` or both. A policy with a salience scorer among its options reads
+    `salience` without naming it here."""
     retired: ClassVar[bool] = False
     """Whether the policy only describes masks of earlier runs and can no longer choose any; reports do not show its masks."""
 
@@ -74,6 +75,12 @@ class MaskingPolicy(Component):
 
         maskable = int(np.count_nonzero(batch.maskable))
         return min(maskable, max(1, round(self.rate.at(progress) * maskable)))
+
+    @property
+    def row_channels(self) -> tuple[str, ...]:
+        """The channels of the rows that `choose` gets."""
+        implied = ("salience",) if self.scorers and "salience" not in self.channels else ()
+        return (*self.channels, *implied)
 
     @property
     def scorers(self) -> tuple[SalienceScorer, ...]:

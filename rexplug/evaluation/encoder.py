@@ -20,7 +20,7 @@ from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, batches_of, similar_lengths
 from rexplug.evaluation.embedding_modules import EmbeddingModules, Transform, add_weights
 from rexplug.evaluation.exact_products import exact_products
-from rexplug.evaluation.kept import Kept, rows_key
+from rexplug.evaluation.kept import Kept, distinct_rows, rows_key
 from rexplug.evaluation.loading import best_tokens, load_weights, longest_input, num_segments
 from rexplug.evaluation.model_folder import (
     check_vocabulary,
@@ -251,10 +251,15 @@ class HuggingFaceEncoder:
         return self.embed_rows(self.tokenize(texts, max_tokens, role=role, prompt=prompt))
 
     def embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Embeddings `[n, dimensions]` of token ids; those of the same rows in an earlier call if the model keeps them."""
+        """Embeddings `[n, dimensions]` of token ids, each distinct row computed once.
+
+        Those of the same rows in an earlier call are used again if the model keeps them.
+        """
+        distinct, place_of = distinct_rows(rows)
         if self.kept is None or not rows:
-            return self._embed_rows(rows)
-        return self.kept.get(rows_key(rows), lambda: self._embed_rows(rows), lambda kept: [kept]).copy()
+            return self._embed_rows(distinct)[place_of]
+        kept = self.kept.get(rows_key(distinct), lambda: self._embed_rows(distinct), lambda kept: [kept])
+        return kept[place_of]
 
     def _embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
         computed = self.compute(rows, lambda indices: self.pooled([rows[i] for i in indices]).float())

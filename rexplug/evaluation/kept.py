@@ -51,8 +51,28 @@ def rows_key(rows: Sequence[NDArray[np.int64]]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     digest.update(np.array([len(row) for row in rows], np.int64).tobytes())
     for row in rows:
-        digest.update(row.tobytes())
-        if isinstance(row, Row):
-            digest.update(repr((row.prompt_length, row.source)).encode())
-            digest.update(b"" if row.segments is None else row.segments.tobytes())
+        for part in _parts(row):
+            digest.update(part)
     return digest.hexdigest()
+
+
+def distinct_rows(rows: Sequence[NDArray[np.int64]]) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+    """The distinct rows, and for each row the place of its like among them, `[n]`."""
+    places: dict[tuple[bytes, ...], int] = {}
+    distinct: list[NDArray[np.int64]] = []
+    place_of = np.zeros(len(rows), np.int64)
+    for number, row in enumerate(rows):
+        key = _parts(row)
+        if key not in places:
+            places[key] = len(distinct)
+            distinct.append(row)
+        place_of[number] = places[key]
+    return distinct, place_of
+
+
+def _parts(row: NDArray[np.int64]) -> tuple[bytes, ...]:
+    """Everything in a row that affects its embedding."""
+    if not isinstance(row, Row):
+        return (row.tobytes(),)
+    segments = b"" if row.segments is None else row.segments.tobytes()
+    return row.tobytes(), repr((row.prompt_length, row.source)).encode(), segments

@@ -6,8 +6,9 @@ The evaluator is run with a context that counts and computes nothing. Its tasks 
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,9 +28,10 @@ from rexplug.components import (
 )
 from rexplug.errors import NotApplicable
 from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.kept import distinct_rows
 from rexplug.evaluation.model_usage import Role
 from rexplug.evaluation.ranking_choice import ranking_of, train_and_dev
-from rexplug.evaluation.splits import first_text, limited_splits, second_text
+from rexplug.evaluation.splits import first_text, limited_splits, sample_of, second_text
 from rexplug.evaluation.starts import SAMPLE
 from rexplug.evaluation.statistics import resamples_of
 from rexplug.evaluation.tuning import checkpoints
@@ -51,6 +53,8 @@ class Workload:
     fine_tunes: int = 0
     steps: int = 0
     trained: float = 0.0
+    shared: str = ""
+    """Evaluators with the same value share their fine-tunes and embeddings: only the first of them computes them."""
     seconds: float = 0.0
     """Time besides the network's: reading data, regressions, rankings, resamples."""
 
@@ -111,7 +115,7 @@ class _CountingContext:
         limit = max_tokens or (tuning.max_tokens if tuning else 512)
         documents = _Rows.of(model, list(dict.fromkeys(collection.corpus.values())), limit, role="document")
         queries = _Rows.of(model, list(dict.fromkeys(collection.queries.values())), limit, role="query")
-        self._read(documents, queries)
+        self._embed(documents, queries)
         if tuning is None or not collection.training:
             raise _Counted
         training, dev = train_and_dev(collection, tuning)
@@ -125,25 +129,27 @@ class _CountingContext:
             _Rows.of(model, texts, tuning.max_tokens, role=role)
             for texts, role in zip((chosen_on.queries, chosen_on.documents), roles, strict=True)
         ]
-        self._read(*on_dev, *(side.at_most(SAMPLE) for side in sides))
-        self._fine_tune(tuning, sides, on_dev if dev else [], [documents, queries])
+        self._embed(*on_dev, *(side.at_most(SAMPLE) for side in sides))
+        self._fine_tune(tuning, sides, on_dev if dev else [], [documents, queries], self._embed)
+        texts = [list(collection.corpus.values()), list(collection.queries.values()), training]
+        self.work.shared = hashlib.sha256(repr((tuning, limit, texts)).encode()).hexdigest()
         raise _Counted
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
         splits = limited_splits(task, tuning)
+        sampled = [splits.dev[place] for place in sample_of(splits.dev, int(tuning.dev_examples))]
         rows = {
             name: [
                 _Rows.of(self.model, [text_of(e) for e in examples], tuning.max_tokens)
                 for text_of in (first_text, second_text)
             ]
-            for name, examples in splits.items()
+            for name, examples in (("train", splits.train), ("dev", sampled), ("test", splits.test))
         }
-        dev = [side.at_most(int(tuning.dev_examples)) for side in rows["dev"]]
-        self._read(*dev, *rows["test"], *(side.at_most(SAMPLE) for side in rows["train"]))
+        self._embed(*rows["dev"], *rows["test"], *(side.at_most(SAMPLE) for side in rows["train"]))
         if "probe" in tuning.modes:
-            self._read(*rows["train"])
+            self._embed(*rows["train"])
         if "full" in tuning.modes:
-            self._fine_tune(tuning, rows["train"], dev, rows["test"])
+            self._fine_tune(tuning, rows["train"], rows["dev"], rows["test"], self._embed)
         raise _Counted
 
     def classification(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
@@ -164,7 +170,7 @@ class _CountingContext:
         if "full" in tuning.modes:
             dev = rows["dev"].at_most(int(tuning.dev_examples))
             self._read(dev)
-            self._fine_tune(tuning, [rows["train"]], [dev], [rows["test"]])
+            self._fine_tune(tuning, [rows["train"]], [dev], [rows["test"]], self._read)
         raise _Counted
 
     def _classify(self, task: ExampleTask, tuning: FineTuning, *, pairs: bool) -> None:
@@ -173,16 +179,22 @@ class _CountingContext:
         for name, examples in splits.items():
             first, second = [first_text(e) for e in examples], [second_text(e) for e in examples]
             rows[name] = _Rows.of(self.model, first, tuning.max_tokens, second if pairs else None)
-            self._read(*(_Rows.of(self.model, side, tuning.max_tokens) for side in (first, second)[: 1 + pairs]))
+            self._embed(*(_Rows.of(self.model, side, tuning.max_tokens) for side in (first, second)[: 1 + pairs]))
         if "full" not in tuning.modes:
             return
         if pairs:
             self._read(rows["train"].at_most(SAMPLE))
         tested = [rows["dev"], rows["test"]] if pairs else [rows["test"]]
-        self._fine_tune(tuning, [rows["train"]], [rows["dev"].at_most(int(tuning.dev_examples))], tested)
+        dev = rows["dev"].at_most(int(tuning.dev_examples))
+        self._fine_tune(tuning, [rows["train"]], [dev], tested, self._read)
 
     def _fine_tune(
-        self, tuning: FineTuning, train: Sequence[_Rows], dev: Sequence[_Rows], tested: Sequence[_Rows]
+        self,
+        tuning: FineTuning,
+        train: Sequence[_Rows],
+        dev: Sequence[_Rows],
+        tested: Sequence[_Rows],
+        read: Callable[..., None],
     ) -> None:
         """Fine-tunes as `tuning.fine_tune` runs them, none of them stopped early; without dev nothing is chosen."""
         stops = checkpoints(tuning)
@@ -193,20 +205,28 @@ class _CountingContext:
         for rows in train:
             batch = min(tuning.batch, rows.count)
             self.work.trained += steps * batch * rows.tokens / max(1, rows.count)
-        self._read(*[*dev] * (tuning.seeds * len(stops) + dropped), *[*tested] * tuning.seeds)
+        read(*[*dev] * (tuning.seeds * len(stops) + dropped), *[*tested] * tuning.seeds)
 
     def _read(self, *several: _Rows) -> None:
         for rows in several:
             self.work.texts += rows.count
             self.work.read += rows.tokens
 
+    def _embed(self, *several: _Rows) -> None:
+        """Texts that are embedded, each distinct one once."""
+        for rows in several:
+            self.work.texts += rows.distinct
+            self.work.read += rows.distinct_tokens
+
 
 @dataclass(frozen=True)
 class _Rows:
-    """A number of texts and their tokens, weighted."""
+    """A number of texts and their tokens, weighted, and of those that are distinct."""
 
     count: int
     tokens: float
+    distinct: int
+    distinct_tokens: float
 
     @classmethod
     def of(
@@ -218,11 +238,15 @@ class _Rows:
         **options: Any,
     ) -> _Rows:
         rows = model.tokenize(texts, max_tokens, pairs, **options)
-        return cls(len(rows), weighted_tokens(rows, model))
+        distinct, _ = distinct_rows(rows)
+        return cls(len(rows), weighted_tokens(rows, model), len(distinct), weighted_tokens(distinct, model))
 
     def at_most(self, count: int) -> _Rows:
         """As many of the rows, of average length."""
-        return self if self.count <= count else _Rows(count, self.tokens * count / self.count)
+        if self.count <= count:
+            return self
+        share = count / self.count
+        return _Rows(count, self.tokens * share, round(self.distinct * share), self.distinct_tokens * share)
 
 
 def weighted_tokens(rows: Sequence[NDArray[np.int64]], model: HuggingFaceEncoder) -> float:
@@ -244,8 +268,9 @@ class _CountingEncoder:
 
     def encode(self, texts: Sequence[str], max_tokens: int | None = 512, **options: Any) -> NDArray[np.float32]:
         rows = self._model.tokenize(texts, max_tokens, **options)
-        self._work.texts += len(rows)
-        self._work.read += weighted_tokens(rows, self._model)
+        distinct, _ = distinct_rows(rows)
+        self._work.texts += len(distinct)
+        self._work.read += weighted_tokens(distinct, self._model)
         return np.random.default_rng(0).standard_normal((len(rows), self._model.num_dimensions)).astype(np.float32)
 
     def predict_masked(

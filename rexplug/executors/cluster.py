@@ -25,6 +25,7 @@ from typing import Any
 from rexplug.errors import DataError
 from rexplug.executors.job import Failure, Job, ReportDone
 from rexplug.io.atomic import write_json
+from rexplug.plugins.files import loaded_files, unpickle
 from rexplug.recipe.schema import Executor, Slurm
 from rexplug.run_directory import read_json
 
@@ -57,6 +58,7 @@ class DatatroveJobStep:
         for rank in range(ranks):
             self._part(rank).write_bytes(pickle.dumps(list(jobs[rank::ranks])))
         self.started_in = Path.cwd()
+        self.plugin_files = loaded_files()
 
     def _part(self, rank: int) -> Path:
         return self.parts / f"{rank:05d}.pickle"
@@ -64,7 +66,7 @@ class DatatroveJobStep:
     def __call__(self, data: Any, rank: int = 0, world_size: int = 1) -> None:
         """Run the jobs of a rank; a failure is written beside the job's record, where the main process reads it."""
         os.chdir(self.started_in)
-        jobs: list[Job] = pickle.loads(self._part(rank).read_bytes())
+        jobs: list[Job] = unpickle(self._part(rank).read_bytes(), self.plugin_files)
         for job in jobs:
             if job.record.exists():
                 continue

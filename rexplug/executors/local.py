@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import connection, get_context, parent_process
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from rexplug.errors import DataError
 from rexplug.executors.job import Failure, Job, ReportDone
 from rexplug.io.compression import StorageError
+from rexplug.plugins.files import loaded_files, unpickle
 
 
 def run_in_this_process(jobs: Sequence[Job], retries: int, report: ReportDone) -> None:
@@ -39,7 +40,7 @@ class _Worker:
     def __init__(self) -> None:
         context = get_context("spawn")
         self.connection, other_end = context.Pipe()
-        self.process = context.Process(target=_serve, args=(other_end,))
+        self.process = context.Process(target=_serve, args=(other_end, loaded_files()))
         self.process.start()
         other_end.close()
         self.job: int | None = None
@@ -55,7 +56,7 @@ class _Worker:
             self.process.kill()
         else:
             with suppress(OSError):  # it may be gone already
-                self.connection.send(None)
+                self.connection.send_bytes(b"")
         self.process.join()
         self.connection.close()
 
@@ -126,12 +127,12 @@ def _answer(worker: _Worker) -> int | Failure | None:
     return Failure.death(worker.process.exitcode)
 
 
-def _serve(jobs: Any) -> None:
+def _serve(jobs: Any, plugin_files: Mapping[str, str]) -> None:
     """Run the jobs that come over the connection, in a worker process."""
     _end_with_parent()
-    while (job := jobs.recv()) is not None:
+    while message := jobs.recv_bytes():
         try:
-            jobs.send(job.run())
+            jobs.send(unpickle(message, plugin_files).run())
         except Exception as error:
             jobs.send(Failure.of(error))
 

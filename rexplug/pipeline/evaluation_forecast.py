@@ -49,15 +49,18 @@ class EvaluationForecast:
         if isinstance(model, LexicalModel) or not evaluators:
             return {}
         from rexplug.evaluation.speed import measure_speed
-        from rexplug.evaluation.workload import workload_of
+        from rexplug.evaluation.workload import Workload, workload_of
 
         self.progress.start(f"forecast {self.label}")
         machine = _machine_of(model)
         works = {evaluator.label: workload_of(evaluator, model, data) for evaluator in evaluators}
         speed = measure_speed(model, training=any(work is not None and work.steps for work in works.values()))
         expected, basis = {}, {}
+        first_of: dict[str, str] = {}
         for evaluator in evaluators:
             work, label = works[evaluator.label], evaluator.label
+            if work is not None and work.shared and first_of.setdefault(work.shared, label) != label:
+                work = Workload(work.texts, seconds=work.seconds, shared=first_of[work.shared])
             self._forecast[label] = speed.seconds(work) if work is not None else _default(model, machine)
             factor = self._correction(evaluator, model, machine)
             expected[label] = self._forecast[label] * (factor or 1.0)
@@ -113,7 +116,7 @@ def _in_words(work: Workload | None, *, measured_before: bool) -> str:
     elif not work.texts:
         known = "does not apply"
     else:
-        known = f"{work.texts:,} texts"
+        known = f"{work.texts:,} texts" + (f" as {work.shared}" if work.shared and not work.steps else "")
         if work.fine_tunes:
             known += f", {work.fine_tunes} fine-tunes of {work.steps // work.fine_tunes:,} steps"
     return f"{known}; measured here before" if measured_before else known

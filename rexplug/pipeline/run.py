@@ -10,6 +10,7 @@ from rexplug.io.atomic import write_text
 from rexplug.pipeline.damage import explain_damage
 from rexplug.pipeline.forecast_log import ForecastRecorder
 from rexplug.pipeline.manifest import Manifest, host, locked, now, versions
+from rexplug.pipeline.plugin_copies import PluginCopies
 from rexplug.pipeline.preflight.inputs import check_inputs
 from rexplug.pipeline.recipe_stages import RecipeStages
 from rexplug.pipeline.run_folder import remove_run_outputs, require_inputs_elsewhere, require_run_folder
@@ -62,6 +63,8 @@ def run_recipe(
         progress.note(line)
     require_run_folder(run, fresh=fresh)
     require_inputs_elsewhere(recipe, run)
+    copies = PluginCopies.of(recipe)
+    plugins = {**plugins, **copies.versions}
     with locked(run):
         if fresh:
             remove_run_outputs(run)
@@ -71,7 +74,7 @@ def run_recipe(
         def begin() -> None:
             nonlocal started
             started = True
-            write_text(run.recipe, dump_recipe(recipe))
+            write_text(run.recipe, dump_recipe(copies.write(run.plugins)))
             manifest.update(
                 rexplug=__version__, recipe=recipe.name, description=recipe.description, seed=recipe.seed,
                 command=command, versions=versions(), plugins=dict(plugins), host=host(), started=now(), status="running",

@@ -1,21 +1,28 @@
-"""Loads plugins from entry points into a registry. A broken plugin is left out and listed, and does not stop the others."""
+"""Loads plugins from entry points, and from files that a recipe names, into a registry.
+
+A broken installed plugin is left out and listed, and does not stop the others.
+"""
 
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from importlib.metadata import entry_points
 
 import pluggy
 
-from rexplug.errors import PluginError, error_text
+from rexplug.errors import PluginError, brief, error_text
+from rexplug.plugins.files import PluginFile
 from rexplug.plugins.hookspecs import GROUP, KINDS, specifications
 from rexplug.plugins.registry import LoadFailure, Plugin, Registry
 
 STRICT = "REXPLUG_STRICT"
 """Environment variable; `1` makes the first broken plugin fatal."""
+LIST = "COMPONENTS"
+"""The name of a plugin's list of component classes."""
 
 
 def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool = True) -> Registry:
@@ -32,9 +39,7 @@ def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool =
     strict = os.environ.get(STRICT) == "1"
     for plugin, load in _candidates(extra or {}, installed):
         try:
-            if plugin.name in registry.plugins:
-                places = [other.distribution or "this process" for other in (registry.plugins[plugin.name], plugin)]
-                raise PluginError(f"two plugins are called '{plugin.name}': one from {places[0]}, one from {places[1]}")
+            _require_other_name(registry, plugin)
             _register(registry, plugin, load())
         except (Exception, SystemExit) as error:  # importing a plugin runs its code, which may raise anything
             reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error_text(error)}"
@@ -42,6 +47,27 @@ def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool =
                 raise PluginError(f"plugin '{plugin.name}' did not load: {reason}") from error
             registry.failures.append(LoadFailure(plugin.name, reason, plugin.distribution))
     return registry
+
+
+def add_plugin_file(registry: Registry, file: PluginFile) -> None:
+    """Load the plugin in a file and add its components to the registry.
+
+    Raises:
+        PluginError: the file is missing or its plugin is broken.
+    """
+    file.require()
+    plugin = Plugin(file.name, file=file.path)
+    _require_other_name(registry, plugin)
+    _register(registry, plugin, file.load())
+
+
+def _require_other_name(registry: Registry, plugin: Plugin) -> None:
+    taken = registry.plugins.get(plugin.name)
+    if taken is not None:
+        places = [
+            other.distribution or (str(other.file) if other.file else "this process") for other in (taken, plugin)
+        ]
+        raise PluginError(f"two plugins are called '{plugin.name}': one from {places[0]}, one from {places[1]}")
 
 
 def _candidates(extra: Mapping[str, object], installed: bool) -> Iterator[tuple[Plugin, Callable[[], object]]]:
@@ -69,27 +95,50 @@ def _register(registry: Registry, plugin: Plugin, target: object) -> None:
     except pluggy.PluginValidationError as error:
         raise PluginError(_reason(plugin.name, target, error)) from None
     implemented = {caller.name for caller in manager.get_hookcallers(target) or ()}
-    if not implemented:
+    listed = getattr(target, LIST, None)
+    if not implemented and listed is None:
         raise PluginError(
-            f"plugin '{plugin.name}' implements no hook; mark functions like rexplug_corpus_filters() with @rexplug.hookimpl"
+            f"plugin '{plugin.name}' offers nothing; list its classes, {LIST} = [...], or return them from functions like "
+            "rexplug_corpus_filters() that are marked with @rexplug.hookimpl"
         )
     trial = Registry(dict(registry.entries))
     offered = []
-    for hook in KINDS:
-        if hook not in implemented:
-            continue
-        for classes in getattr(manager.hook, hook)():
-            if not isinstance(classes, list | tuple):
-                raise PluginError(
-                    f"plugin '{plugin.name}', {hook}() returned {classes!r}; it returns a list of classes"
-                )
-            for component in classes:
-                trial.check(plugin.name, hook, component)
-                trial.add(plugin.name, hook, component)
-                offered.append((hook, component))
+    for hook, given, component in [*_listed(plugin.name, listed), *_returned(plugin.name, manager, implemented)]:
+        trial.check(plugin.name, hook, component, given)
+        trial.add(plugin.name, hook, component)
+        offered.append((hook, component))
     registry.plugins[plugin.name] = plugin
     for hook, component in offered:
         registry.add(plugin.name, hook, component)
+
+
+def _listed(plugin: str, listed: object) -> Iterator[tuple[str, str, type]]:
+    """The classes in a plugin's `COMPONENTS`, each with the hook of its base class."""
+    if listed is None:
+        return
+    if not isinstance(listed, list | tuple):
+        raise PluginError(f"plugin '{plugin}', {LIST} is {brief(listed)}; write a list of classes")
+    for component in listed:
+        if not inspect.isclass(component):
+            raise PluginError(f"plugin '{plugin}', {LIST} holds {brief(component)}, which is not a class")
+        hook = next((hook for hook, kind in KINDS.items() if issubclass(component, kind)), None)
+        if hook is None:
+            kinds = ", ".join(kind.__name__ for kind in KINDS.values())
+            raise PluginError(
+                f"plugin '{plugin}', {LIST} holds {component.__name__}, which is no component; it subclasses one of {kinds}"
+            )
+        yield hook, LIST, component
+
+
+def _returned(
+    plugin: str, manager: pluggy.PluginManager, implemented: Collection[str]
+) -> Iterator[tuple[str, str, type]]:
+    """The classes that a plugin returns from its hooks, each with the hook."""
+    for hook in (hook for hook in KINDS if hook in implemented):
+        for classes in getattr(manager.hook, hook)():
+            if not isinstance(classes, list | tuple):
+                raise PluginError(f"plugin '{plugin}', {hook}() returned {classes!r}; it returns a list of classes")
+            yield from ((hook, f"{hook}()", component) for component in classes)
 
 
 def _reason(plugin: str, target: object, error: pluggy.PluginValidationError) -> str:

@@ -63,7 +63,7 @@ class PluginCode:
         if not isinstance(root, Path):
             return _text_hash(root)
         if root not in self._hashes:
-            self._hashes[root] = _files_hash(root)
+            self._hashes[root] = files_hash(root)
         return self._hashes[root]
 
 
@@ -72,7 +72,7 @@ def core_code(packages: Sequence[str]) -> str:
     folder = Path(__file__).parents[1]
     digest = hashlib.blake2b(digest_size=8)
     for package in packages:
-        digest.update(_files_hash(folder / package).encode())
+        digest.update(files_hash(folder / package).encode())
     return digest.hexdigest()
 
 
@@ -113,19 +113,23 @@ def _modules_in(folder: Path, module: ModuleType, seen: dict[str, Path]) -> Iter
             yield from _modules_in(folder, other, seen)
 
 
-def _files_hash(root: Path) -> str:
+def files_hash(root: Path) -> str:
     """A hash of the name and content of a file, or of all files below a folder."""
     digest = hashlib.blake2b(digest_size=16)
-    files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
-    for path in files:
-        name = path.relative_to(root.parent)
-        if any(part.startswith(".") or part.endswith(_IGNORED) for part in name.parts):
-            continue
+    for path in code_files(root):
         with path.open("rb") as file:
             content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
-        digest.update(f"{name.as_posix()}\n".encode("utf-8", "surrogateescape"))
+        digest.update(f"{path.relative_to(root.parent).as_posix()}\n".encode("utf-8", "surrogateescape"))
         digest.update(content)
     return digest.hexdigest()
+
+
+def code_files(root: Path) -> Iterator[Path]:
+    """The file, or the files below a folder in order, that belong to a plugin's code: neither hidden nor compiled ones."""
+    for path in [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file()):
+        parts = path.relative_to(root.parent).parts
+        if not any(part.startswith(".") or part.endswith(_IGNORED) for part in parts):
+            yield path
 
 
 def _text_hash(component: type) -> str:

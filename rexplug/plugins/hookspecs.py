@@ -1,8 +1,8 @@
 """The hook points: one per kind of component, without arguments, each returning classes.
 
-A plugin is a module (or object) under the entry-point group `rexplug` that implements some of these functions,
-marked with `rexplug.hookimpl`. A hook is called once, when plugins are loaded; the recipe names the classes that it uses, and
-the engine calls their methods directly.
+A plugin is a module (or object) under the entry-point group `rexplug`, or a file that a recipe names. It lists its classes in
+`COMPONENTS`, or implements some of these functions, marked with `rexplug.hookimpl`. A hook is called once, when plugins are loaded;
+the recipe names the classes that it uses, and the engine calls their methods directly.
 """
 
 from __future__ import annotations

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rexplug.components import NAME_PATTERN, Component
 from rexplug.components.base import ComponentT
@@ -28,11 +30,19 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A loaded plugin, and the distribution that it was installed with, if any."""
+    """A loaded plugin, and the distribution that it was installed with or the file that a recipe named, if any."""
 
     name: str
     distribution: str | None = None
     version: str | None = None
+    file: Path | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from: `rexplug-legal 0.1.0`, or the path of the file."""
+        if self.file is not None:
+            return str(self.file)
+        return f"{self.distribution} {self.version}" if self.distribution else "this process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +62,15 @@ class Registry:
     plugins: dict[str, Plugin] = field(default_factory=dict)
     failures: list[LoadFailure] = field(default_factory=list)
 
-    def check(self, plugin: str, hook: str, component: object) -> None:
-        """Check that a class which a hook returned may be registered.
+    def check(self, plugin: str, hook: str, component: object, given: str = "") -> None:
+        """Check that a class which a plugin gave for a hook may be registered; `given` is how, the hook if left out.
 
         Raises:
             PluginError: it is not a subclass of the hook's base class, is abstract, has a wrong or taken name, or has options that
                 could not be written to a recipe and read back.
         """
         kind = KINDS[hook]
-        where = f"plugin '{plugin}', {hook}() offers"
+        where = f"plugin '{plugin}', {given or f'{hook}()'} offers"
         if not inspect.isclass(component) or not issubclass(component, kind):
             raise PluginError(f"{where} {component!r}, which is not a subclass of {kind.__name__}")
         missing = sorted(getattr(component, "__abstractmethods__", ()))
@@ -124,6 +134,22 @@ class Registry:
         """The components of a kind, sorted by name."""
         return sorted((e for (of, _), e in self.entries.items() if of is kind), key=lambda entry: entry.component.name)
 
+    def copy(self) -> Registry:
+        """A registry of the same content; adding to one does not change the other."""
+        return Registry(dict(self.entries), dict(self.plugins), list(self.failures))
+
+    def folders(self) -> dict[str, Path]:
+        """Plugin -> the folder of its package, where recipes and suites lie; without plugins that are a single module."""
+        folders: dict[str, Path] = {}
+        for entry in self.entries.values():
+            package = entry.component.__module__.partition(".")[0]
+            file = getattr(sys.modules.get(package), "__file__", None)
+            if package != "rexplug" and file is not None and Path(file).name == "__init__.py":
+                folders.setdefault(entry.plugin, Path(file).parent)
+        return folders
+
     def versions(self) -> Mapping[str, str]:
         """Plugin -> version, for manifests and fingerprints."""
-        return {plugin.name: plugin.version or "unknown" for plugin in self.plugins.values()}
+        return {
+            plugin.name: plugin.version or ("file" if plugin.file else "unknown") for plugin in self.plugins.values()
+        }

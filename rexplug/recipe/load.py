@@ -14,6 +14,7 @@ from rexplug.components import Component
 from rexplug.errors import DataError, RecipeError, brief
 from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.registry import Registry
+from rexplug.recipe.locate import recipe_file, resolve_folder, with_plugin_files
 from rexplug.recipe.schema import Phase, Recipe
 from rexplug.recipe.strict_yaml import DEEPEST, KeyPath, ParsedYaml, parse, parse_file, parse_mapping, sound_text
 from rexplug.run_directory import RunDirectory, repair_hint
@@ -36,7 +37,7 @@ def load_recipe(
     """Read, merge, override and validate a recipe.
 
     Args:
-        path: the YAML file.
+        path: the YAML file, or the name of a recipe that rexplug or a plugin ships.
         overrides: `dotted.path=value`; list items are named by number, by `name` or by `use`.
         registry: the installed components; loaded if left out.
         text: the YAML in place of a file; `path` then only names it in messages.
@@ -47,9 +48,14 @@ def load_recipe(
         RecipeError: with a line per problem, `file:line: path: message`.
     """
     registry = registry or load_plugins()
-    source = _extended(path, parse_file(path) if text is None else parse_mapping(text, str(path)))
+    path = path if text is not None else recipe_file(path, registry)
+    source = parse_file(path) if text is None else parse_mapping(text, str(path))
+    resolve_folder(source, path.parent)
+    source = _extended(path, source, registry)
     problems = _apply_defaults(source, str(path))
     problems += [problem for override in overrides if (problem := _override(source, override))]
+    registry, broken = with_plugin_files(source, registry, str(path))
+    problems += broken
     if problems:
         raise _error(path, problems)
     try:
@@ -122,7 +128,7 @@ def _error(path: Path, problems: Sequence[str]) -> RecipeError:
     return RecipeError("\n".join([f"{path} has {count}:", *shown]))
 
 
-def _extended(path: Path, source: ParsedYaml) -> ParsedYaml:
+def _extended(path: Path, source: ParsedYaml, registry: Registry) -> ParsedYaml:
     """A parsed file, merged over the one that its `extends:` names: mappings are merged, other values replace those of the base."""
     base_name = source.value.pop("extends", None)
     if base_name is None:
@@ -131,7 +137,11 @@ def _extended(path: Path, source: ParsedYaml) -> ParsedYaml:
     if not isinstance(base_name, str):
         raise RecipeError(f"{where}: extends: write the path of one recipe")
     try:
-        base = parse_file(path.parent / base_name)
+        base_file = path.parent / base_name
+        if not base_file.is_file() and not base_file.suffix:
+            base_file = recipe_file(Path(base_name), registry)
+        base = parse_file(base_file)
+        resolve_folder(base, base_file.parent)
     except RecipeError as error:
         raise RecipeError(f"{where}: extends: {error}") from None
     if "extends" in base.value:

@@ -104,6 +104,9 @@ class Recipe(Section):
     training_seed: int | None = Field(default=None, ge=0, lt=2**32)
     """Seed of initial weights, order and masks in place of `seed`, so that runs with different training seeds share corpus,
     tokens and held-out texts."""
+    plugins: tuple[str, ...] = ()
+    """Plugins in files, besides the installed ones: Python modules, or folders with an `__init__.py`; relative to the recipe's own
+    folder. A run keeps copies of them."""
     sources: dict[
         Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=LONGEST_NAME)], Annotated[DocumentSource, Use()]
     ] = Field(min_length=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,12 +65,7 @@ def load_suite(name: str, data: Path | None, registry: Registry) -> Suite:
 def _path(name: str, registry: Registry) -> Path:
     if name.endswith((".yaml", ".yml")):
         return Path(name)
-    shipped = {}
-    for entry in registry.entries.values():
-        package = entry.component.__module__.partition(".")[0]
-        file = files(package) / FILE
-        if package != "rexplug" and isinstance(file, Path) and file.is_file():
-            shipped[entry.plugin] = file
+    shipped = {plugin: folder / FILE for plugin, folder in registry.folders().items() if (folder / FILE).is_file()}
     if name not in shipped:
         raise RecipeError(
             f"--suite {name}: no plugin of that name ships a suite; write the path of a YAML file or one "

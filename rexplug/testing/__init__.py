@@ -3,6 +3,7 @@
 from rexplug.testing.contracts import (
     check_corpus_filter,
     check_document_source,
+    check_labeller,
     check_masking_policy,
     check_mixing_schedule,
     check_salience_scorer,
@@ -11,6 +12,7 @@ from rexplug.testing.contracts import (
 __all__ = [
     "check_corpus_filter",
     "check_document_source",
+    "check_labeller",
     "check_masking_policy",
     "check_mixing_schedule",
     "check_salience_scorer",

@@ -5,15 +5,21 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import tempfile
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rexplug.components import (
+    Candidate,
     Component,
     CorpusFilter,
     Document,
     DocumentSource,
+    Labeller,
+    LabellingContext,
     MaskingPolicy,
     MixingSchedule,
     SalienceScorer,
@@ -21,6 +27,7 @@ from rexplug.components import (
     TokenBatch,
     TokenizedDocument,
 )
+from rexplug.progress import Silent
 from rexplug.text.words import word_spans
 
 
@@ -95,6 +102,40 @@ def check_corpus_filter(
         )
 
 
+def check_labeller(
+    labeller: Labeller,
+    *,
+    relevant: Iterable[Document] = (),
+    irrelevant: Iterable[Document] = (),
+    undecided: Iterable[Document] = (),
+) -> None:
+    """Check the labels of documents: as stated, one for each, the same for any order and after pickling.
+
+    Args:
+        labeller: the labeller.
+        relevant: documents that it labels True.
+        irrelevant: documents that it labels False.
+        undecided: documents that it labels None.
+
+    Raises:
+        AssertionError: a label is another.
+    """
+    _require_pickling(labeller)
+    again: Labeller = pickle.loads(pickle.dumps(labeller))
+    expected = [
+        (d, label) for label, documents in ((True, relevant), (False, irrelevant), (None, undecided)) for d in documents
+    ]
+    for order in (expected, expected[::-1]):
+        candidates = [Candidate("check", copy.deepcopy(document)) for document, _ in order]
+        with tempfile.TemporaryDirectory() as folder:
+            labels = again.label(candidates, LabellingContext(Path(folder), 0, Silent()))
+        assert isinstance(labels, list), f"{labeller.name} returned {type(labels).__name__}, not a list"
+        assert len(labels) == len(order), f"{labeller.name} returned {len(labels)} labels for {len(order)} documents"
+        for (document, label), given, candidate in zip(order, labels, candidates, strict=True):
+            assert given is label, f"{labeller.name} labels document '{document.id}' {given!r}, not {label}"
+            assert candidate.document == document, f"{labeller.name} changed document '{document.id}'"
+
+
 def check_mixing_schedule(schedule: MixingSchedule, *, sources: Iterable[str]) -> None:
     """Check that weights are finite, at least 0 and not all 0, and belong to the same known sources at any progress.
 
@@ -162,30 +203,61 @@ def _words_and_marks(text: str) -> list[tuple[int, int]]:
 def check_masking_policy(policy: MaskingPolicy, *, num_tokens: int = 512, seed: int = 0) -> None:
     """Check that a policy masks exactly its budget, no special tokens, and the same tokens for the same generator.
 
+    As in training, the arrays of the row are read-only, and it has only the channels that the policy says it reads.
+
     Args:
-        policy: the masking policy; it is tried at progress 0, 0.5 and 1.
-        num_tokens: length of the row, which is random.
-        seed: seed of the row and of the generator.
+        policy: the masking policy; it is tried at progress 0, 0.5 and 1, on a row with and without salient tokens.
+        num_tokens: length of the rows, which are random.
+        seed: seed of the rows and of the generator.
 
     Raises:
         AssertionError: it does not.
     """
     _require_pickling(policy)
-    generator = np.random.default_rng(seed)
+    again: MaskingPolicy = pickle.loads(pickle.dumps(policy))
+    for share in (0.2, 0.0):
+        row = _random_row(policy, num_tokens, share, np.random.default_rng(seed))
+        for progress in (0.0, 0.5, 1.0):
+            chosen = _chosen(policy, row, progress, seed)
+            assert chosen.dtype == np.bool_, f"{policy.name} returned {chosen.dtype}, not bool"
+            assert chosen.shape == (num_tokens,), f"{policy.name} returned shape {chosen.shape} for {num_tokens} tokens"
+            assert not (chosen & ~row.maskable).any(), f"{policy.name} masked a special token"
+            budget = policy.budget(row, progress)
+            assert chosen.sum() == budget, f"{policy.name} masked {chosen.sum()} tokens instead of {budget}"
+            salient = policy.salient_subset(row, progress, np.random.default_rng(seed))
+            assert not (salient & ~chosen).any(), (
+                f"{policy.name}.salient_subset() has tokens that choose() does not choose"
+            )
+            same = _chosen(again, row, progress, seed)
+            assert (chosen == same).all(), f"{policy.name} chooses differently with the same generator"
+
+
+def _random_row(policy: MaskingPolicy, num_tokens: int, salient: float, generator: np.random.Generator) -> TokenBatch:
+    """A row of two samples with the channels that a policy reads; a share of the tokens is salient."""
     maskable = np.ones(num_tokens, np.bool_)
     cu_seqlens = np.array([0, num_tokens // 3, num_tokens])
     maskable[cu_seqlens[:-1]] = maskable[cu_seqlens[1:] - 1] = False
-    salience = np.where(generator.random(num_tokens) < 0.2, 255, 0).astype(np.uint8)
-    channels = {"word_start": (generator.random(num_tokens) < 0.7).astype(np.uint8), "salience": salience * maskable}
-    batch = TokenBatch(generator.integers(10, 1000, num_tokens), cu_seqlens, maskable, channels)
-    for progress in (0.0, 0.5, 1.0):
-        chosen = policy.choose(batch, progress, np.random.default_rng(seed))
-        assert chosen.dtype == np.bool_, f"{policy.name} returned {chosen.dtype}, not bool"
-        assert chosen.shape == (num_tokens,), f"{policy.name} returned shape {chosen.shape} for {num_tokens} tokens"
-        assert not (chosen & ~maskable).any(), f"{policy.name} masked a special token"
-        budget = policy.budget(batch, progress)
-        assert chosen.sum() == budget, f"{policy.name} masked {chosen.sum()} tokens instead of {budget}"
-        salient = policy.salient_subset(batch, progress, np.random.default_rng(seed))
-        assert not (salient & ~chosen).any(), f"{policy.name}.salient_subset() has tokens that choose() does not choose"
-        again = policy.choose(batch, progress, np.random.default_rng(seed))
-        assert (chosen == again).all(), f"{policy.name} chooses differently with the same generator"
+    values = {
+        "word_start": (generator.random(num_tokens) < 0.7).astype(np.uint8),
+        "salience": np.where(generator.random(num_tokens) < salient, 255, 0).astype(np.uint8) * maskable,
+    }
+    channels = {name: values[name] for name in policy.row_channels}
+    row = TokenBatch(generator.integers(10, 1000, num_tokens), cu_seqlens, maskable, channels)
+    for array in (row.token_ids, row.cu_seqlens, row.maskable, *channels.values()):
+        array.flags.writeable = False
+    return row
+
+
+def _chosen(policy: MaskingPolicy, row: TokenBatch, progress: float, seed: int) -> NDArray[np.bool_]:
+    try:
+        return policy.choose(row, progress, np.random.default_rng(seed))
+    except KeyError as error:
+        if error.args and error.args[0] in ("word_start", "salience"):
+            raise AssertionError(
+                f"{policy.name} reads the channel {error}, which its `channels` does not name"
+            ) from None
+        raise
+    except ValueError as error:
+        if "read-only" in str(error):
+            raise AssertionError(f"{policy.name} writes to the row, whose arrays are read-only: {error}") from None
+        raise

@@ -70,6 +70,7 @@ def test_a_task_with_a_share_and_what_happens_now(log, clock):
     progress, lines = log
     with progress:
         progress.start("evaluate m", 1.0)
+        progress.update(0.0, now="search")
         clock[0] += 20
         progress.update(0.25, now="search: fine-tune 1, step 3 of 9")
         progress.update(1.0, now="", score=0.5)

@@ -20,7 +20,7 @@ def test_the_changelog_has_the_version():
 
 
 def test_entry_points_are_packaged_and_import():
-    packaged = {Path(path).name for path in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
+    packaged = {Path(path).name for path in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]}
     for module in PROJECT["project"]["entry-points"]["rexplug"].values():
         assert import_module(module)
         assert module.split(".")[0] in packaged

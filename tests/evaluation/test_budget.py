@@ -18,8 +18,10 @@ WRITTEN = FineTuning(steps=100, seeds=2, examples=4000)
 def test_fine_tunes_are_scaled():
     assert WRITTEN.at_budget("standard") == WRITTEN
     quick, full = WRITTEN.at_budget("quick"), WRITTEN.at_budget("full")
-    assert (quick.steps, quick.seeds, quick.modes, quick.examples) == (33, 1, ("full",), 1000)
+    assert (quick.steps, quick.seeds, quick.modes, quick.examples) == (33, 1, ("full",), 500)
     assert (full.steps, full.seeds, full.modes, full.examples) == (300, 5, ("full", "probe"), 20000)
+    assert (quick.dev_examples, quick.checkpoints) == (200, 2)
+    assert (full.dev_examples, full.checkpoints) == (WRITTEN.dev_examples, WRITTEN.checkpoints)
     for scaled in (quick, full):
         assert (scaled.batch, scaled.learning_rates, scaled.max_tokens) == (32, WRITTEN.learning_rates, 128)
 

@@ -36,7 +36,7 @@ def examples(number, *, pairs=False, degrees=False):
     for i in range(24):
         one, two = COLOURS[i % 4], COLOURS[i // 2 % 4]
         label = float(one == two) if degrees else str(int(one == two)) if pairs else one
-        found.append(Example(f"the {one} thing {number} {i}", label, f"a {two} thing {i}" if pairs else None))
+        found.append(Example(f"the {one} thing {number} {i}", label, f"a {two} thing {number} {i}" if pairs else None))
     return found
 
 

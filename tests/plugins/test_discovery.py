@@ -167,8 +167,9 @@ def test_strict_makes_a_failure_fatal(monkeypatch):
     with pytest.raises(PluginError) as caught:
         load_plugins({"pharma": SimpleNamespace()}, installed=False)
     assert str(caught.value) == (
-        "plugin 'pharma' did not load: plugin 'pharma' implements no hook; "
-        "mark functions like rexplug_corpus_filters() with @rexplug.hookimpl"
+        "plugin 'pharma' did not load: plugin 'pharma' offers nothing; "
+        "list its classes, COMPONENTS = [...], or return them from functions like rexplug_corpus_filters() that are marked with "
+        "@rexplug.hookimpl"
     )
 
 

@@ -91,7 +91,7 @@ def test_unknown_hook():
 
 def test_no_hook_at_all():
     assert reason(pharma=SimpleNamespace()) == (
-        "plugin 'pharma' implements no hook; mark functions like rexplug_corpus_filters() with @rexplug.hookimpl"
+        "plugin 'pharma' offers nothing; list its classes, COMPONENTS = [...], or return them from functions like rexplug_corpus_filters() that are marked with @rexplug.hookimpl"
     )
 
 

@@ -42,6 +42,7 @@ def test_the_dump_spells_defaults_out_and_keeps_the_order(load_toy, toy):
         "name",
         "description",
         "seed",
+        "plugins",
         "sources",
         "curation",
         "tokenizer",

@@ -95,7 +95,7 @@ def test_what_did_not_load_is_cited(tmp_path, monkeypatch, toy):
         load_recipe(Path("r.yaml"), (), registry)
     assert str(caught.value).splitlines()[1] == (
         "  r.yaml:2: sources.web: no DocumentSource is called 'pharma.pages' (installed: none); plugin 'pharma' did not "
-        "load: plugin 'pharma' implements no hook; mark functions like rexplug_corpus_filters() with @rexplug.hookimpl"
+        "load: plugin 'pharma' offers nothing; list its classes, COMPONENTS = [...], or return them from functions like rexplug_corpus_filters() that are marked with @rexplug.hookimpl"
     )
 
 

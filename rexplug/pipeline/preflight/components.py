@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from rexplug.components import MaskingPolicy, TokenBatch
+from rexplug.components import MaskingPolicy
 from rexplug.errors import PluginError, RexplugError
 from rexplug.plugins.declarations import input_files, is_synthetic, needed_sources, step_name
-from rexplug.plugins.fingerprint import comes_with_rexplug
 from rexplug.recipe import Recipe
 
 
@@ -44,10 +43,7 @@ def _property_problems(recipe: Recipe) -> Iterator[str]:
 
 
 def _policy_problems(policy: MaskingPolicy) -> Iterator[str]:
-    """Whether a policy gets the channels that it reads, and masks a row of random tokens.
-
-    Policies that ship with rexplug are not tried: the contract tests do that, and `check` need not load numpy.
-    """
+    """Whether a policy gets the channels that it reads."""
     if policy.retired:
         yield (
             f"{policy.name} has options of an earlier version, which only describe how a run was masked; load the recipe from its "
@@ -61,31 +57,6 @@ def _policy_problems(policy: MaskingPolicy) -> Iterator[str]:
         if channel not in ("word_start", "salience"):
             yield f"{policy.name} reads the channel '{channel}'; a policy may read word_start and salience"
             return
-    if comes_with_rexplug(policy):
-        return
-    import numpy as np
-
-    from rexplug.batches.masking import Masker
-    from rexplug.tokens.special import SpecialTokens
-
-    size = 96
-    cu_seqlens = np.array([0, size // 3, size])
-    maskable = np.ones(size, np.bool_)
-    maskable[cu_seqlens[:-1]] = maskable[cu_seqlens[1:] - 1] = False
-    generator = np.random.default_rng(0)
-    values = {"word_start": generator.random(size) < 0.7, "salience": (generator.random(size) < 0.2) & maskable}
-    channels = {name: values[name].astype(np.uint8) for name in policy.channels}
-    row = TokenBatch(generator.integers(10, 100, size), cu_seqlens, maskable, channels)
-    masker = Masker(policy, SpecialTokens(1, 2, 0, 3, 128, frozenset(range(4))))
-    try:
-        for progress in (0.0, 1.0):
-            masker.choose(row, progress, np.random.default_rng(0))
-    except RexplugError as error:
-        missing = error.__cause__
-        if isinstance(missing, KeyError) and missing.args[0] in values:
-            yield f"{policy.name} reads the channel {missing}, which its `channels` does not name"
-        else:
-            yield str(error)
 
 
 def _evaluator_problems(recipe: Recipe) -> Iterator[str]:

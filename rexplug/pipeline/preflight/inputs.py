@@ -11,6 +11,7 @@ from rexplug.io.hub import HubName, HubUnreachable, ask_hub
 from rexplug.pipeline.preflight.components import component_problems
 from rexplug.pipeline.preflight.report import PreflightReport
 from rexplug.pipeline.preflight.start import start_notes, start_problems
+from rexplug.pipeline.preflight.trials import trial_problems
 from rexplug.plugins.declarations import check_component
 from rexplug.recipe import Recipe
 from rexplug.recipe.notes import recipe_notes
@@ -50,6 +51,7 @@ def preflight(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
             unchecked[place] = name
     problems += _relevance_problems(recipe)
     problems += component_problems(recipe)
+    problems += trial_problems(recipe)
     try:
         problems += start_problems(recipe, unchecked)
     except OSError as error:

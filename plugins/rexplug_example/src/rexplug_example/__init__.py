@@ -81,23 +81,6 @@ class Doses(rexplug.SalienceScorer):
         return scores
 
 
-# -- start hooks --
-@rexplug.hookimpl
-def rexplug_document_sources() -> list[type[rexplug.DocumentSource]]:
-    """The plugin's document sources."""
-    return [Leaflets]
-
-
-@rexplug.hookimpl
-def rexplug_corpus_filters() -> list[type[rexplug.CorpusFilter]]:
-    """The plugin's filters."""
-    return [HasDosage]
-
-
-@rexplug.hookimpl
-def rexplug_salience_scorers() -> list[type[rexplug.SalienceScorer]]:
-    """The plugin's salience scorers."""
-    return [Doses]
-
-
-# -- end hooks --
+# -- start components --
+COMPONENTS = [Leaflets, HasDosage, Doses]
+# -- end components --
