@@ -27,7 +27,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         table.add_row(Text(evaluator, "bold"))
         for row in rows:
             table.add_row(f"  {row.metric}", *(cell_text(cell) for cell in row.cells))
-            reasons |= {cell.reason: None for cell in row.cells if cell.reason}
+            reasons |= {f"{row.evaluator}: {cell.reason}": None for cell in row.cells if cell.reason}
         costs = comparison.costs.get(evaluator, ())
         if any(costs):
             shown = (cost.shown.replace(", ", "\n") if cost is not None else "" for cost in costs)

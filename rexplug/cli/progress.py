@@ -104,7 +104,7 @@ class TerminalProgress:
 
     def _named_metrics(self) -> list[str]:
         return [
-            f"{name} {value if isinstance(value, str) else f'{value:.4g}'}" for name, value in self._metrics.items()
+            f"{name} {value if isinstance(value, str) else _figure(value)}" for name, value in self._metrics.items()
         ]
 
     def _close(self) -> None:
@@ -125,6 +125,11 @@ class TerminalProgress:
     def _print(self, text: str, style: str) -> None:
         if not self.quiet:
             self.console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _figure(value: float) -> str:
+    """Four digits, but whole numbers in full: a count is read without an exponent."""
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e12 else f"{value:.4g}"
 
 
 def amount(value: float) -> str:

@@ -98,7 +98,7 @@ def test_tags_are_learnt(encoder):
     result = finetune_tasks.tagging(task, encoder, SMALL, 0)
     assert result.metrics["f1"].value > 0.8
     assert set(result.metrics) == {"f1", "probe.f1"}
-    with pytest.raises(NotApplicable, match="bm25 compares words; it labels none"):
+    with pytest.raises(NotApplicable, match="bm25 compares words and does not tag them"):
         finetune_tasks.tagging(task, LexicalModel("bm25"), SMALL, 0)
 
 
@@ -161,4 +161,4 @@ def test_bm25_does_not_classify():
     task = ExampleTask("colours", classes(1), classes(2), classes(3))
     with pytest.raises(NotApplicable) as caught:
         finetune_tasks.classification(task, LexicalModel("bm25"), SMALL, 0)
-    assert str(caught.value) == "bm25 ranks; tfidf is the baseline that classifies"
+    assert str(caught.value) == "bm25 ranks texts and does not classify them; tfidf is the lexical baseline that does"
