@@ -128,7 +128,7 @@ class EsciSearch(JudgedProducts):
     """Rank only the judged products of each query."""
     fields: tuple[str, ...] = ("title", "brand", "color")
     """Fields of a product that make its text; in the file they may begin with `product_`."""
-    tuning: FineTuning = FineTuning(steps=100, seeds=1, max_tokens=48)
+    tuning: FineTuning = FineTuning(steps=100, seeds=1, max_tokens=48, dev_examples=500)
     """The fine-tune before ranking."""
 
     @property

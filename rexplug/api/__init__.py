@@ -27,7 +27,14 @@ from rexplug.api.corpus import (
 from rexplug.api.evaluation import compare, evaluate, write_comparison
 from rexplug.api.folders import RunLike, StrPath
 from rexplug.api.lineage import DocumentSteps, StepDocuments, documents_of_step, steps_of_document
-from rexplug.api.plugins import component_kinds, find_components, installed_plugins, new_plugin, option_docs
+from rexplug.api.plugins import (
+    check_plugin,
+    component_kinds,
+    find_components,
+    installed_plugins,
+    new_plugin,
+    option_docs,
+)
 from rexplug.api.recipes import check, default_run_dir, dump_recipe, load_recipe, plan, recipe_schema
 from rexplug.api.results import Run, SourceCounts, StageRecord, open_run
 from rexplug.api.runs import (
@@ -107,6 +114,7 @@ __all__ = [
     "TokenStore",
     "ablate",
     "check",
+    "check_plugin",
     "compare",
     "component_kinds",
     "corpus_report",

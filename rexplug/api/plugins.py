@@ -85,3 +85,23 @@ def new_plugin(name: str, folder: StrPath, components: Sequence[str] | None = No
     return write_plugin(
         name, path_of("folder", folder), KINDS if components is None else strings_of("components", components)
     )
+
+
+def check_plugin(plugin: str) -> list[str]:
+    """Try every component of a plugin on made-up data (`rexplug.testing.check_plugin`).
+
+    Args:
+        plugin: the name of an installed plugin, or the path of a file (`./legal.py`).
+
+    Returns:
+        A line for each component: whether it was tried, and why not.
+
+    Raises:
+        PluginError: with a line for each breach of a contract.
+    """
+    from rexplug import testing
+
+    try:
+        return testing.check_plugin(plugin)
+    except AssertionError as error:
+        raise PluginError(str(error)) from None

@@ -34,6 +34,7 @@ _COMMANDS = {
     "lineage": "List the documents of a step, or the steps of a document.",
     "plugins": "List plugins, components and their options.",
     "new-plugin": "Write the distribution of a plugin, to change.",
+    "plugin-test": "Check that the components of a plugin keep their contracts.",
     "schema": "Print the JSON Schema of recipes.",
 }
 """Command -> what `rexplug --help` says of it; kept here so that help imports no command."""

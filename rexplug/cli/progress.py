@@ -103,9 +103,9 @@ class TerminalProgress:
         return "  ".join([*parts, *self._named_metrics()])
 
     def _named_metrics(self) -> list[str]:
-        return [
-            f"{name} {value if isinstance(value, str) else _figure(value)}" for name, value in self._metrics.items()
-        ]
+        """Texts, which say what happens, before numbers, of which there may be many."""
+        shown = sorted(self._metrics.items(), key=lambda metric: not isinstance(metric[1], str))
+        return [f"{name} {value if isinstance(value, str) else _figure(value)}" for name, value in shown]
 
     def _close(self) -> None:
         """End the current task with a line that says what it took."""

@@ -138,7 +138,7 @@ class FineTuning(Documented):
     """Longer texts are truncated, in fine-tuning and in testing; with `null` only at the model's longest input."""
     examples: Annotated[Quantity, Field(ge=1)] = 4000
     """At most so many examples are fine-tuned on, and as many tested on; selected by a hash of their text."""
-    dev_examples: Annotated[Quantity, Field(ge=2)] = 500
+    dev_examples: Annotated[Quantity, Field(ge=2)] = 300
     """At most so many examples of dev are measured at a checkpoint (texts to rank, in retrieval); selected by a hash."""
 
     def at_budget(self, budget: Budget) -> Self:

@@ -21,9 +21,8 @@ from rexplug.evaluation.tuning import FineTune, by_mode, fine_tune
 from rexplug.text.words import has_unspaced, lower_words
 
 _PENALTIES = (0.01, 0.1, 1.0, 10.0)
-"""C of the logistic regressions, chosen on dev."""
-_PAIR_PENALTY = 0.1
-"""C of the regression that the head on pairs starts from."""
+"""C of the logistic regressions, chosen on dev. Heads of fine-tunes start from the first: with weights that are certain of the
+training examples nothing is left to learn from them."""
 Scores = NDArray[np.float32]
 Floats = NDArray[np.float32]
 Predictor = Callable[[str], Scores]
@@ -57,8 +56,8 @@ def class_scores(
     """Class scores of the test items, or for pairs of the dev items and then the test items.
 
     A full fine-tune is compared on dev with the probe, a logistic regression on the frozen encoder, which is part of the result
-    too. A fine-tune on single texts starts from the probe's weights, one on pairs, which reads both texts at once, from those of
-    a regression on up to 500 training pairs (linear probing, then fine-tuning: arXiv 2202.10054).
+    too. A fine-tune starts from the weights of such a regression (linear probing, then fine-tuning: arXiv 2202.10054): on single
+    texts from one on the embeddings that the probe reads, on pairs, which are read as one input, on mean token vectors.
 
     Args:
         splits: the examples.
@@ -92,7 +91,7 @@ def class_scores(
         # The baseline has one way to classify, which either figure of an encoder can be compared with.
         return ClassScores(by_mode(budget, {mode: [scores] for mode in (*budget.modes, "probe")}))
     vectors, center, scale = _probe_vectors(splits, model, budget, pairs)
-    fitted, probe = regression(vectors)
+    weakest, probe = regression(vectors)
     if "full" not in budget.modes:
         return ClassScores({"*": [probe(split)]})
     rows = {
@@ -104,7 +103,7 @@ def class_scores(
     rows["dev+test"] = [*rows["dev"], *rows["test"]]
     sampled = sample_of(splits.dev, budget.dev_examples)
     dev_rows, sampled_labels = [rows["dev"][i] for i in sampled], [dev_labels[i] for i in sampled]
-    head = _pair_head(model, rows["train"], train_classes, len(classes)) if pairs else _head(fitted, center, scale)
+    head = _pair_head(model, rows["train"], train_classes, len(classes)) if pairs else _head(weakest, center, scale)
 
     def begin(learning_rate: float, seed: int) -> FineTune[Classifier]:
         return tune_classifier(
@@ -144,7 +143,7 @@ def _pair_head(model: HuggingFaceEncoder, rows: Rows, classes: NDArray[np.int64]
     center, scale = vectors.mean(0), vectors.std(0) + 1e-6
     if len(np.unique(classes[sample])) < num_classes:
         return Head.drawn(torch.from_numpy(vectors), num_classes, 0)
-    fitted = LogisticRegression(C=_PAIR_PENALTY, max_iter=300).fit((vectors - center) / scale, classes[sample])
+    fitted = LogisticRegression(C=_PENALTIES[0], max_iter=300).fit((vectors - center) / scale, classes[sample])
     return _head(fitted, center, scale)
 
 
@@ -192,7 +191,10 @@ def _words(text: str) -> set[str]:
 def _regression(
     vectors: Mapping[str, Any], classes: NDArray[np.int64], num_classes: int, on_dev: Callable[[Scores], float]
 ) -> tuple[Any, Predictor]:
-    """Logistic regression, its penalty chosen on dev, and its predictor: split -> class scores `[n, num_classes]`."""
+    """The most regularised logistic regression, and the predictor of the one whose penalty is best on dev.
+
+    A predictor makes class scores `[n, num_classes]` of a split.
+    """
     from sklearn.linear_model import LogisticRegression
 
     def predict(fitted: Any, split: str) -> Scores:
@@ -200,12 +202,6 @@ def _regression(
         scores[:, fitted.classes_] = fitted.predict_log_proba(vectors[split])
         return scores
 
-    best: tuple[float, Any] | None = None
-    for penalty in _PENALTIES:
-        fitted = LogisticRegression(C=penalty, max_iter=300).fit(vectors["train"], classes)
-        reached = on_dev(predict(fitted, "dev"))
-        if best is None or reached > best[0]:
-            best = (reached, fitted)
-    assert best is not None
-    chosen = best[1]
-    return chosen, lambda split: predict(chosen, split)
+    fitted = [LogisticRegression(C=penalty, max_iter=300).fit(vectors["train"], classes) for penalty in _PENALTIES]
+    chosen = max(fitted, key=lambda regression: on_dev(predict(regression, "dev")))
+    return fitted[0], lambda split: predict(chosen, split)

@@ -116,6 +116,8 @@ class _CountingContext:
         documents = _Rows.of(model, list(dict.fromkeys(collection.corpus.values())), limit, role="document")
         queries = _Rows.of(model, list(dict.fromkeys(collection.queries.values())), limit, role="query")
         self._embed(documents, queries)
+        texts = list(collection.corpus.values()), list(collection.queries.values()), collection.training
+        self.work.shared = hashlib.sha256(repr((tuning, limit, texts)).encode()).hexdigest()
         if tuning is None or not collection.training:
             raise _Counted
         training, dev = train_and_dev(collection, tuning)
@@ -131,8 +133,6 @@ class _CountingContext:
         ]
         self._embed(*on_dev, *(side.at_most(SAMPLE) for side in sides))
         self._fine_tune(tuning, sides, on_dev if dev else [], [documents, queries], self._embed)
-        texts = [list(collection.corpus.values()), list(collection.queries.values()), training]
-        self.work.shared = hashlib.sha256(repr((tuning, limit, texts)).encode()).hexdigest()
         raise _Counted
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:

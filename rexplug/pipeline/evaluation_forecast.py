@@ -8,6 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from rexplug.components import Evaluator
+from rexplug.errors import one_line
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.pipeline.manifest import now
 from rexplug.pipeline.stage_changes import duration
@@ -48,10 +49,19 @@ class EvaluationForecast:
         """Note the time that the evaluators are expected to take; returns label -> seconds."""
         if isinstance(model, LexicalModel) or not evaluators:
             return {}
+        self.progress.start(f"forecast {self.label}")
+        try:
+            return self._expect(model, evaluators, data)
+        except Exception as error:  # an evaluation does not fail for want of a forecast
+            self.progress.note(f"  {self.label}: no forecast of the time ({one_line(error, 120)})")
+            return {}
+
+    def _expect(
+        self, model: HuggingFaceEncoder, evaluators: Sequence[Evaluator], data: EvaluationData
+    ) -> dict[str, float]:
         from rexplug.evaluation.speed import measure_speed
         from rexplug.evaluation.workload import Workload, workload_of
 
-        self.progress.start(f"forecast {self.label}")
         machine = _machine_of(model)
         works = {evaluator.label: workload_of(evaluator, model, data) for evaluator in evaluators}
         speed = measure_speed(model, training=any(work is not None and work.steps for work in works.values()))
@@ -66,9 +76,10 @@ class EvaluationForecast:
             expected[label] = self._forecast[label] * (factor or 1.0)
             basis[label] = _in_words(work, measured_before=factor is not None)
         training = f", fine-tunes on {_rate(speed.trained)}" if speed.step_seconds or speed.trained < 1e9 else ""
+        early = "; less where a fine-tune is stopped early" if training else ""
         lines = [
             f"  {self.label}: about {duration(sum(expected.values()))} on {machine} in {model.precision}; it reads "
-            f"{_rate(speed.read)}{training}"
+            f"{_rate(speed.read)}{training}{early}"
         ]
         width = max(map(len, expected))
         lines += [
@@ -118,7 +129,7 @@ def _in_words(work: Workload | None, *, measured_before: bool) -> str:
     else:
         known = f"{work.texts:,} texts" + (f" as {work.shared}" if work.shared and not work.steps else "")
         if work.fine_tunes:
-            known += f", {work.fine_tunes} fine-tunes of {work.steps // work.fine_tunes:,} steps"
+            known += f", {work.fine_tunes} fine-tunes, {work.steps:,} steps in all"
     return f"{known}; measured here before" if measured_before else known
 
 

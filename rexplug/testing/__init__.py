@@ -8,6 +8,7 @@ from rexplug.testing.contracts import (
     check_mixing_schedule,
     check_salience_scorer,
 )
+from rexplug.testing.plugin import check_plugin
 
 __all__ = [
     "check_corpus_filter",
@@ -15,5 +16,6 @@ __all__ = [
     "check_labeller",
     "check_masking_policy",
     "check_mixing_schedule",
+    "check_plugin",
     "check_salience_scorer",
 ]

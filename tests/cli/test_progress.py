@@ -81,10 +81,11 @@ def test_a_task_with_a_share_and_what_happens_now(log, clock):
         progress.start("evaluate m", 1.0)
         progress.update(0.0, now="search")
         clock[0] += 20
-        progress.update(0.25, now="search: fine-tune 1, step 3 of 9")
+        progress.update(0.25, first=0.1, now="search: fine-tune 1, step 3 of 9")
         progress.update(1.0, now="", score=0.5)
     assert lines() == [
-        "  evaluate m   25%  60 s left  now search: fine-tune 1, step 3 of 9", "  evaluate m: 20 s, score 0.5",
+        "  evaluate m   25%  60 s left  now search: fine-tune 1, step 3 of 9  first 0.1",
+        "  evaluate m: 20 s, first 0.1, score 0.5",
     ]  # fmt: skip
 
 

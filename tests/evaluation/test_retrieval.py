@@ -94,6 +94,7 @@ def test_bm25_ranks_by_words_and_reranking_ranks_candidates_alone(tmp_path):
     )
     result = evaluate_retrieval(collection, LexicalModel("bm25"), tmp_path / "all", seed=0)
     assert result.metrics["ndcg_at_10"].value == 1.0
+    assert result.headlines == []
     assert set(result.metrics) == {"ndcg_at_10", "recall_at_10", "recall_at_100", "mrr_at_10"}
     few = RetrievalCollection("few", corpus, {"q": "steel kettle"}, {"q": {"c": 1}}, candidates={"q": ["a", "c"]})
     result = evaluate_retrieval(few, LexicalModel("tfidf"), tmp_path / "few", seed=0)
@@ -115,13 +116,38 @@ def test_a_model_is_fine_tuned_before_ranking_and_also_ranked_untuned(model_fold
     tuning = FineTuning(steps=15, batch=6, learning_rates=(1e-3, 3e-3), seeds=2, max_tokens=16)
     before = model.revision
     result = evaluate_retrieval(collection, model, tmp_path, 3, tuning)
-    assert {"ndcg_at_10", "raw.ndcg_at_10", "centred.ndcg_at_10", "whitened.ndcg_at_10"} <= set(result.metrics)
+    assert result.headlines == ["untuned.ndcg_at_10"]
+    assert {"ndcg_at_10", "untuned.ndcg_at_10", "raw.ndcg_at_10", "centred.ndcg_at_10", "whitened.ndcg_at_10"} <= set(
+        result.metrics
+    )
     assert result.metrics["ndcg_at_10"].num_seeds == 2
     assert len(result.scores["ndcg_at_10"].values) == 2
     assert result.metrics["ndcg_at_10"].value > result.metrics["raw.ndcg_at_10"].value
     assert result.notes[0].startswith("Fine-tuned before ranking: 15 steps of 6 pairs")
     del model.revision
     assert model.revision == before, "the model under evaluation stays as it is"
+
+
+@pytest.mark.slow
+def test_a_fine_tune_is_chosen_on_a_fifth_of_the_training_queries(model_folder, tmp_path):
+    from rexplug import FineTuning
+    from rexplug.evaluation.encoder import HuggingFaceEncoder
+
+    words = [f"{colour} {thing}" for colour in ("red", "blue", "oak") for thing in ("shirt", "kettle", "door", "belt")]
+    collection = RetrievalCollection(
+        "chosen", {word: f"a {word} for every day" for word in words}, {word: f"{word} please" for word in words},
+        {word: {word: 1} for word in words}, training=[(f"some {word}", f"{word} goods") for word in words],
+    )  # fmt: skip
+    model, tuning = HuggingFaceEncoder(model_folder), FineTuning(steps=8, batch=6, seeds=1, learning_rates=(30.0,))
+    result = evaluate_retrieval(collection, model, tmp_path, 3, tuning)
+    assert result.notes[0].startswith(
+        "Fine-tuned before ranking: 8 steps of 6 pairs with in-batch negatives, 10 pairs;"
+    )
+    assert "chosen on dev" in result.notes[1]
+    assert result.notes[2].startswith("Fine-tuning did not help on dev (")
+    assert result.metrics["ndcg_at_10"] == result.metrics["untuned.ndcg_at_10"]
+    scores = {row["steps"]: row["dev"] for row in result.tables["fine-tuning, on dev"]}
+    assert max(scores, key=scores.get) == 0
 
 
 def test_other_data_is_another_revision(collection):

@@ -1,0 +1,224 @@
+"""`check_plugin` on plugins that break their contracts: each breach is told in a sentence."""
+
+import pytest
+
+import rexplug_ecommerce
+from rexplug.testing import check_plugin
+
+HEAD = '''\
+from typing import Annotated, ClassVar
+
+import numpy as np
+import rexplug
+
+CALLS = []
+
+
+class Filter(rexplug.CorpusFilter):
+    """A filter."""
+
+    name: ClassVar[str] = "toy.filter"
+
+    def judge(self, document):
+        return rexplug.Verdict(len(document.text) > 10, "short")
+
+
+class Scorer(rexplug.SalienceScorer):
+    """A scorer."""
+
+    name: ClassVar[str] = "toy.scorer"
+
+    def score(self, document):
+        return np.zeros(len(document.token_ids), np.uint8)
+
+
+class Policy(rexplug.MaskingPolicy):
+    """A policy."""
+
+    name: ClassVar[str] = "toy.policy"
+
+    def choose(self, batch, progress, generator):
+        return rexplug.random_tokens(batch.maskable, self.budget(batch, progress), generator)
+
+
+class Source(rexplug.DocumentSource):
+    """A source."""
+
+    name: ClassVar[str] = "toy.source"
+
+    def documents(self, shard):
+        for number in range(shard.index, 9, shard.count):
+            yield rexplug.Document(str(number), f"text {number}")
+
+
+class Schedule(rexplug.MixingSchedule):
+    """A schedule."""
+
+    name: ClassVar[str] = "toy.schedule"
+
+    def weights(self, progress):
+        return {"web": 1.0}
+'''
+FILTER = "\nclass Broken(Filter):\n    '''A broken filter.'''\n\n    name: ClassVar[str] = 'toy.broken'\n"
+SCORER = FILTER.replace("Filter", "Scorer").replace("filter", "scorer")
+POLICY = FILTER.replace("Filter", "Policy").replace("filter", "policy")
+SOURCE = FILTER.replace("Filter", "Source").replace("filter", "source")
+SCHEDULE = FILTER.replace("Filter", "Schedule").replace("filter", "schedule")
+JUDGE = "    def judge(self, document):\n        "
+SCORE = "    def score(self, document):\n        "
+CHOOSE = "    def choose(self, batch, progress, generator):\n        "
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """Checks a plugin of these classes."""
+
+    def check(code="", listed="Filter, Scorer, Policy, Source, Schedule"):
+        (tmp_path / "toy.py").write_text(HEAD + code + f"\nCOMPONENTS = [{listed}]\n")
+        return check_plugin(tmp_path / "toy.py")
+
+    return check
+
+
+@pytest.mark.slow
+def test_a_plugin_that_keeps_its_contracts(toy):
+    assert toy() == [f"toy.{name}: tried" for name in ("filter", "scorer", "policy", "source", "schedule")]
+
+
+@pytest.mark.slow
+def test_examples_stand_for_components_with_required_options(toy):
+    code = (
+        FILTER
+        + "    least: int\n    'Fewest characters.'\n\n"
+        + JUDGE
+        + "return rexplug.Verdict(len(document.text) > self.least, 'x')\n"
+    )
+    assert toy(code, "Broken") == ["toy.broken: not tried: it has required options; add one to EXAMPLES"]
+    assert toy(code + "\nEXAMPLES = [Broken(least=3)]\n", "Broken") == ["toy.broken: tried"]
+
+
+BREACHES = {
+    "no docstring": (
+        FILTER.replace("'''A broken filter.'''", ""),
+        "toy.broken has no docstring; `rexplug plugins` shows its first line",
+    ),
+    "undocumented option": (
+        FILTER + "    least: int = 3\n",
+        "toy.broken: the option 'least' has no documentation; write a string under it",
+    ),
+    "state between calls": (
+        FILTER + JUDGE + "CALLS.append(1)\n        return rexplug.Verdict(len(CALLS) < 5, 'enough')\n",
+        "toy.broken decides otherwise a second time on",
+    ),
+    "chance": (
+        FILTER + JUDGE + "return rexplug.Verdict(np.random.default_rng().random() < 0.5, 'chance')\n",
+        "toy.broken decides otherwise",
+    ),
+    "hash of a text": (
+        FILTER + JUDGE + "return rexplug.Verdict(hash(document.text) % 2 == 0, 'hash')\n",
+        "toy.broken decides otherwise in another process on",
+    ),
+    "other verdicts in bulk": (
+        FILTER + "    def judge_batch(self, documents):\n        return [rexplug.Verdict(True) for _ in documents]\n",
+        "toy.broken decides otherwise in bulk on 'x'",
+    ),
+    "too few verdicts": (
+        FILTER + "    def judge_batch(self, documents):\n        return []\n",
+        "toy.broken.judge_batch() returned 0 values, or other values than verdicts, for 11 documents; expected a Verdict per document",
+    ),
+    "no verdict": (
+        FILTER + JUDGE + "return True\n",
+        "toy.broken.judge() returned True for document '0'; expected a Verdict",
+    ),
+    "an empty text": (
+        FILTER + JUDGE + "return rexplug.Verdict(document.text.split()[0] != '')\n",
+        "toy.broken.judge() raised IndexError on document '3': list index out of range",
+    ),
+    "exit": (FILTER + JUDGE + "raise SystemExit(1)\n", "toy.broken.judge() raised SystemExit on document '0': 1"),
+    "not pickled": (
+        FILTER + "    def __reduce__(self):\n        raise TypeError('no')\n",
+        "toy.broken cannot be pickled for worker processes: no",
+    ),
+    "wrong type of scores": (
+        SCORER + SCORE + "return np.zeros(len(document.token_ids))\n",
+        "toy.broken.score() returned float64 [",
+    ),
+    "scores of the wrong length": (
+        SCORER + SCORE + "return np.zeros(3, np.uint8)\n",
+        "toy.broken.score() returned uint8 [3] for document '0'; expected uint8 [",
+    ),
+    "writes to the document": (
+        SCORER + SCORE + "document.token_ids[:] = 0\n        return np.zeros(len(document.token_ids), np.uint8)\n",
+        "toy.broken.score() raised ValueError on document '0': assignment destination is read-only",
+    ),
+    "one token at least": (
+        SCORER + SCORE + "document.token_ids[0]\n        return np.zeros(len(document.token_ids), np.uint8)\n",
+        "toy.broken.score() raised IndexError on document '3'",
+    ),
+    "an undeclared channel": (
+        POLICY + CHOOSE + "return batch.channels['word_start'] > 0\n",
+        "toy.broken reads the channel 'word_start', which its `channels` does not name",
+    ),
+    "special tokens": (
+        POLICY + CHOOSE + "return np.ones(len(batch.token_ids), bool)\n",
+        "toy.broken masked a special token",
+    ),
+    "too many tokens": (
+        POLICY + CHOOSE + "return batch.maskable.copy()\n",
+        "toy.broken masked 508 tokens instead of 152",
+    ),
+    "writes to the row": (
+        POLICY + CHOOSE + "batch.maskable[:5] = False\n        return batch.maskable\n",
+        "toy.broken writes to the row, whose arrays are read-only: assignment destination is read-only",
+    ),
+    "own randomness": (
+        POLICY
+        + CHOOSE
+        + "return rexplug.random_tokens(batch.maskable, self.budget(batch, progress), np.random.default_rng())\n",
+        "toy.broken chooses differently with the same generator",
+    ),
+    "documents twice": (
+        SOURCE + "    def documents(self, shard):\n        yield rexplug.Document('1', 'one')\n",
+        "toy.broken yields an id twice with 2 shards",
+    ),
+    "no documents": (
+        SOURCE + "    def documents(self, shard):\n        raise ZeroDivisionError('none')\n",
+        "toy.broken raised ZeroDivisionError: none",
+    ),
+    "negative weights": (
+        SCHEDULE + "    def weights(self, progress):\n        return {'web': 1 - 2 * progress}\n",
+        "toy.broken gives every source 0 at 0.5",
+    ),
+    "a name of another plugin": (
+        FILTER.replace("toy.broken", "other.broken"),
+        "toy.py did not load: plugin 'toy', COMPONENTS offers Broken named 'other.broken'; its names begin with 'toy.'",
+    ),
+    "a set among the options": (
+        FILTER + "    words: set[str] = {'a'}\n    'Words.'\n",
+        "toy.py did not load: plugin 'toy', COMPONENTS offers Broken, whose option 'words' is a set, whose order changes from process "
+        "to process; make it a tuple",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("breach", BREACHES)
+def test_a_breach_is_told(toy, breach):
+    code, message = BREACHES[breach]
+    with pytest.raises(AssertionError) as error:
+        toy(code, "Broken")
+    assert message in str(error.value).splitlines()[0]
+
+
+@pytest.mark.slow
+def test_our_own_plugin_keeps_its_contracts():
+    tried = check_plugin(rexplug_ecommerce)
+    assert "ecommerce.attributes: tried" in tried
+    assert "ecommerce.product_page: tried" in tried
+
+
+def test_an_unknown_plugin():
+    with pytest.raises(
+        AssertionError, match=r"^no plugin is called 'legal'; there are annealing, core, ecommerce, guided_mlm"
+    ):
+        check_plugin("legal")
