@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import typing
 from collections.abc import Iterable, Iterator
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel
 from reference_pages import one_line, options_of, signature, written_parameters
@@ -144,11 +146,23 @@ def fields_of(thing: type) -> Iterator[str]:
 
 
 def written_type(annotation: Any) -> str:
-    """A type as the code writes it."""
+    """A type as a reader would write it: what validates it, in `Annotated`, is left out."""
     if isinstance(annotation, str):
         return annotation
-    plain = isinstance(annotation, type) and not getattr(annotation, "__args__", ())
-    return annotation.__name__ if plain else str(annotation).replace("typing.", "")
+    arguments = getattr(annotation, "__args__", ())
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        return written_type(arguments[0])
+    if annotation is type(None):
+        return "None"
+    if annotation is ...:
+        return "..."
+    if origin in (Union, UnionType):
+        return " | ".join(map(written_type, arguments))
+    if origin is Literal:
+        return f"Literal[{', '.join(map(repr, arguments))}]"
+    name = getattr(origin or annotation, "__name__", str(annotation).replace("typing.", ""))
+    return f"{name}[{', '.join(map(written_type, arguments))}]" if arguments else name
 
 
 def members(thing: type) -> Iterator[str]:

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         StageForecast,
     )
     from rexplug.planning.sources import BYTES_PER_TOKEN
+    from rexplug.plugins.registry import Registry
     from rexplug.recipe import Recipe
     from rexplug.report.compare import Cell, Comparison
     from rexplug.report.preview import PhasePreview, RowPreview, SamplePreview
@@ -97,6 +98,7 @@ __all__ = [
     "PreflightReport",
     "Progress",
     "Recipe",
+    "Registry",
     "RowPreview",
     "Run",
     "RunInterrupted",
@@ -157,6 +159,7 @@ __getattr__ = lazy_names(__name__, {
         "Disk", "StageForecast", "Forecast", "SourceSize", "Memory", "GpuForecast", "Plan", "PlannedPhase", "SourceUse",
     ),
     "rexplug.planning.sources": ("BYTES_PER_TOKEN",),
+    "rexplug.plugins.registry": ("Registry",),
     "rexplug.recipe": ("Recipe",),
     "rexplug.report.compare": ("Cell", "Comparison"),
     "rexplug.batches.mask_rates": ("MaskRates",),

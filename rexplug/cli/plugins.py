@@ -11,12 +11,15 @@ import click
 from rexplug.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from rexplug.api import Component
+    from rexplug.api import Component, Registry
 
 
 @click.command()
 @click.argument("name", required=False)
-def plugins(name: str | None) -> None:
+@click.option(
+    "--trace", is_flag=True, help="Show where each component comes from and how long each plugin's import took."
+)
+def plugins(name: str | None, trace: bool) -> None:
     """List plugins and components, or the options of NAME: a component, or all components of a plugin or a file (./legal.py)."""
     from rexplug import api
 
@@ -26,6 +29,9 @@ def plugins(name: str | None) -> None:
             echo()
         return
     registry = api.installed_plugins()
+    if trace:
+        echo("\n".join(_trace(registry)))
+        return
     echo("Plugins")
     width = 2 + max(map(len, registry.plugins))
     for plugin in registry.plugins.values():
@@ -42,6 +48,30 @@ def plugins(name: str | None) -> None:
             origin = f" (from {failure.distribution})" if failure.distribution else ""
             echo(f"  {failure.plugin}{origin}: {failure.reason}")
     echo("\nOptions of a component: rexplug plugins NAME")
+
+
+_SLOW = 0.3
+"""Seconds of an import from which on every command is noticeably slower."""
+
+
+def _trace(registry: Registry) -> Iterator[str]:
+    """Each plugin with its origin, the time of its import and its components by class and file."""
+    for plugin in registry.plugins.values():
+        yield f"{plugin.name}: {plugin.origin}, imported in {plugin.seconds * 1000:,.0f} ms"
+        if plugin.seconds > _SLOW and plugin.name != "core":
+            yield (
+                f"  slow: every command imports it; import what is heavy (torch, transformers) inside the methods that use it "
+                f"(python -X importtime -c 'import {_module(registry, plugin.name)}')"
+            )
+        for entry in registry.entries.values():
+            if entry.plugin == plugin.name:
+                yield f"  {entry.component.name}: {entry.component.__module__}.{entry.component.__qualname__}"
+    for failure in registry.failures:
+        yield f"{failure.plugin}: did not load: {failure.reason}"
+
+
+def _module(registry: Registry, plugin: str) -> str:
+    return next(e.component.__module__.partition(".")[0] for e in registry.entries.values() if e.plugin == plugin)
 
 
 def _plural(noun: str) -> str:

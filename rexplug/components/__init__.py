@@ -2,7 +2,7 @@
 
 from rexplug.components.base import NAME_PATTERN, Component, Components, Use
 from rexplug.components.corpus_filter import CorpusFilter, CorpusSample, Verdict
-from rexplug.components.document import Document
+from rexplug.components.document import Document, Unreadable
 from rexplug.components.document_source import DocumentSource, Shard
 from rexplug.components.evaluation_tasks import (
     Budget,
@@ -54,6 +54,7 @@ __all__ = [
     "TaggingTask",
     "TokenBatch",
     "TokenizedDocument",
+    "Unreadable",
     "Use",
     "Verdict",
     "parse_quantity",

@@ -9,6 +9,26 @@ from typing import Any, TypeVar, cast
 T = TypeVar("T")
 
 
+ERROR = "rexplug_error"
+"""Metadata key of a record that could not be read; curation drops it with this reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What a source yields in place of a document that it cannot read; curation counts it as dropped, with the reason."""
+
+    id: str
+    """Identifies the record, as the id of a document would."""
+    reason: str
+    """The reason in a few words, without details of the record: records of the same reason are counted together."""
+    place: str = ""
+    """Where the source read it."""
+
+    def document(self) -> Document:
+        """The empty document that stands for it in curation."""
+        return Document(self.id, "", None, {**({"place": self.place} if self.place else {}), ERROR: self.reason})
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One text and where it came from."""

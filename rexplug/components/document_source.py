@@ -12,7 +12,7 @@ from pydantic import Field
 
 from rexplug.components.base import Component, Use
 from rexplug.components.corpus_filter import CorpusFilter
-from rexplug.components.document import Document
+from rexplug.components.document import Document, Unreadable
 from rexplug.components.quantities import Quantity
 
 
@@ -39,8 +39,11 @@ class DocumentSource(Component):
     """The licence of the texts, as the Hugging Face hub spells it (`cc-by-4.0`); shown on the dataset card."""
 
     @abstractmethod
-    def documents(self, shard: Shard) -> Iterator[Document]:
-        """The documents of `shard`, always the same in the same order; all shards together yield every document once."""
+    def documents(self, shard: Shard) -> Iterator[Document | Unreadable]:
+        """The documents of `shard`, always the same in the same order; all shards together yield every document once.
+
+        In place of one that cannot be read `Unreadable` is yielded; an exception ends the curation.
+        """
 
     def num_shards(self) -> int:
         """The number of shards into which the source divides: the units of parallel work and of resuming after a stop."""

@@ -17,6 +17,7 @@ from rexplug.pipeline.run_folder import remove_run_outputs, require_inputs_elsew
 from rexplug.pipeline.run_stages import run_stages
 from rexplug.pipeline.stage_work import StageWork, write_documents
 from rexplug.pipeline.stages import Incomplete
+from rexplug.plugins.discovery import distributions
 from rexplug.progress import Progress, Silent
 from rexplug.recipe import Recipe, dump_recipe, load_run_recipe
 from rexplug.run_directory import RunDirectory
@@ -77,7 +78,8 @@ def run_recipe(
             write_text(run.recipe, dump_recipe(copies.write(run.plugins)))
             manifest.update(
                 rexplug=__version__, recipe=recipe.name, description=recipe.description, seed=recipe.seed,
-                command=command, versions=versions(), plugins=dict(plugins), host=host(), started=now(), status="running",
+                command=command, versions=versions(), plugins=dict(plugins), distributions=distributions(),
+                host=host(), started=now(), status="running",
             )  # fmt: skip
 
         stages = RecipeStages(recipe, run, progress, plugins)

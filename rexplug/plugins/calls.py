@@ -43,6 +43,7 @@ from rexplug.components import (
     Shard,
     TokenBatch,
     TokenizedDocument,
+    Unreadable,
     Verdict,
 )
 from rexplug.errors import PluginError, RexplugError, brief, error_text
@@ -158,8 +159,21 @@ def read_documents(source: DocumentSource, shard: Shard) -> Iterator[Document]:
     """
     with PluginCall(source, "documents", shard):
         for document in source.documents(shard):
+            if isinstance(document, Unreadable):
+                yield _unreadable(source, document)
+                continue
             require_document(source, "documents", document)
             yield document
+
+
+def _unreadable(source: DocumentSource, record: Unreadable) -> Document:
+    """The document that stands for a record that a source could not read."""
+    for field in ("id", "reason", "place"):
+        if not isinstance(value := getattr(record, field), str):
+            raise PluginError(
+                f"{owner(source)}{source.name}.documents() yielded an Unreadable with the {field} {brief(value)}; expected a str"
+            )
+    return record.document()
 
 
 def require_document(component: Component, method: str, document: object) -> None:

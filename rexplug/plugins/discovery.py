@@ -8,7 +8,9 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import entry_points
 
@@ -23,6 +25,9 @@ STRICT = "REXPLUG_STRICT"
 """Environment variable; `1` makes the first broken plugin fatal."""
 LIST = "COMPONENTS"
 """The name of a plugin's list of component classes."""
+API_VERSION = 1
+"""The version of what plugins use: base classes, hooks, public names. They stay as long as the version does. A plugin that needs
+another one says so (`PLUGIN_API = 2` in its module) and is refused where it is not there."""
 
 
 def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool = True) -> Registry:
@@ -40,13 +45,20 @@ def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool =
     for plugin, load in _candidates(extra or {}, installed):
         try:
             _require_other_name(registry, plugin)
-            _register(registry, plugin, load())
+            started = time.perf_counter()
+            target = load()
+            _register(registry, replace(plugin, seconds=time.perf_counter() - started), target)
         except (Exception, SystemExit) as error:  # importing a plugin runs its code, which may raise anything
             reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error_text(error)}"
             if strict:
                 raise PluginError(f"plugin '{plugin.name}' did not load: {reason}") from error
             registry.failures.append(LoadFailure(plugin.name, reason, plugin.distribution))
     return registry
+
+
+def distributions() -> dict[str, str]:
+    """Installed plugin -> the distribution that brings it, as pip names it."""
+    return {point.name: point.dist.name for point in entry_points(group=GROUP) if point.dist is not None}
 
 
 def add_plugin_file(registry: Registry, file: PluginFile) -> None:
@@ -87,6 +99,13 @@ def _same(target: object) -> object:
 
 def _register(registry: Registry, plugin: Plugin, target: object) -> None:
     """Add all components of a plugin to the registry, or none where one of them breaks the contract."""
+    needed = getattr(target, "PLUGIN_API", API_VERSION)
+    if needed != API_VERSION:
+        newer = isinstance(needed, int) and needed > API_VERSION
+        raise PluginError(
+            f"plugin '{plugin.name}' needs plugin API {needed}, but this rexplug has {API_VERSION}; install a "
+            f"{'newer rexplug' if newer else 'newer version of the plugin'}"
+        )
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(specifications())
     try:

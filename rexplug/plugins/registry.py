@@ -36,6 +36,8 @@ class Plugin:
     distribution: str | None = None
     version: str | None = None
     file: Path | None = None
+    seconds: float = field(default=0.0, compare=False)
+    """How long the import of its module took, with what that imports first."""
 
     @property
     def origin(self) -> str:

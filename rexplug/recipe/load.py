@@ -17,7 +17,7 @@ from rexplug.plugins.registry import Registry
 from rexplug.recipe.locate import recipe_file, resolve_folder, with_plugin_files
 from rexplug.recipe.schema import Phase, Recipe
 from rexplug.recipe.strict_yaml import DEEPEST, KeyPath, ParsedYaml, parse, parse_file, parse_mapping, sound_text
-from rexplug.run_directory import RunDirectory, repair_hint
+from rexplug.run_directory import RunDirectory, read_json, repair_hint
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
 _MOST_PROBLEMS = 50
@@ -73,7 +73,25 @@ def load_run_recipe(run: RunDirectory) -> Recipe:
     """
     if not run.recipe.is_file():
         raise DataError(f"{run.recipe} is missing; {repair_hint(run.recipe)}")
-    return load_recipe(run.recipe, earlier_run=True)
+    registry = load_plugins()
+    try:
+        return load_recipe(run.recipe, registry=registry, earlier_run=True)
+    except RecipeError as error:
+        missing = _missing_plugins(run, registry)
+        raise RecipeError("\n".join([str(error), *missing])) from None
+
+
+def _missing_plugins(run: RunDirectory, registry: Registry) -> list[str]:
+    """A line for each plugin that was installed when the run was made and is not now: how to install it."""
+    recorded = read_json(run.manifest) if run.manifest.is_file() else {}
+    versions, distributions = recorded.get("plugins", {}), recorded.get("distributions", {})
+    lines = []
+    for name in sorted(set(versions) - set(registry.plugins)):
+        if name in distributions and versions[name] != "file":
+            lines.append(f"the run was made with plugin '{name}': pip install {distributions[name]}=={versions[name]}")
+        elif versions[name] != "file":
+            lines.append(f"the run was made with plugin '{name}', which is not installed")
+    return lines
 
 
 def load_section(

@@ -27,6 +27,7 @@ from rexplug.components import (
     TokenBatch,
     TokenizedDocument,
 )
+from rexplug.plugins.calls import read_documents
 from rexplug.progress import Silent
 from rexplug.text.words import word_spans
 
@@ -48,7 +49,7 @@ def check_document_source(source: DocumentSource, *, shards: Sequence[int] = (1,
     _require_pickling(source)
     expected: dict[str, str] | None = None
     for count in shards:
-        documents = [d for index in range(count) for d in source.documents(Shard(index, count))]
+        documents = [d for index in range(count) for d in read_documents(source, Shard(index, count))]
         texts = {document.id: document.text for document in documents}
         assert len(texts) == len(documents), f"{source.name} yields an id twice with {count} shards"
         assert expected is None or texts == expected, f"{source.name} yields other documents with {count} shards"

@@ -189,3 +189,18 @@ def test_options_that_pydantic_cannot_build_are_the_plugins_failure():
         "PydanticSchemaGenerationError: Unable to generate pydantic-core schema"
     )
     assert not registry.entries
+
+
+@pytest.mark.parametrize(
+    ("needed", "install"),
+    [(2, "a newer rexplug"), (0, "a newer version of the plugin"), ("x", "a newer version of the plugin")],
+)
+def test_a_plugin_for_another_version_of_the_contract_is_refused(needed, install):
+    registry = load_plugins({"pharma": SimpleNamespace(PLUGIN_API=needed, COMPONENTS=[])}, installed=False)
+    assert [failure.reason for failure in registry.failures] == [
+        f"plugin 'pharma' needs plugin API {needed}, but this rexplug has 1; install {install}"
+    ]
+
+
+def test_the_time_of_an_import_is_kept():
+    assert load_plugins().plugins["ecommerce"].seconds > 0

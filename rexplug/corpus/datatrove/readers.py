@@ -15,10 +15,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from rexplug.components import Document, DocumentSource, Shard
+from rexplug.components.document import ERROR
 from rexplug.components.quantities import Positive
 from rexplug.corpus.datatrove.blocks import block_call, checked_options, find_block
 from rexplug.corpus.datatrove.named_block import NamedBlock
-from rexplug.corpus.sources.files import ERROR
 from rexplug.corpus.sources.http_bodies import mend_brotli_of_warcio
 from rexplug.errors import DataError, error_text, one_line
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any, ClassVar
 
 from rexplug.components import Document
+from rexplug.components.document import ERROR
 from rexplug.corpus.sources.charsets import content_type_charset, decoded
 from rexplug.corpus.sources.file_io import opened
-from rexplug.corpus.sources.files import ERROR, Piece, broken, document
+from rexplug.corpus.sources.files import Piece, broken, document
 from rexplug.corpus.sources.html import MISSING, PageSource
 from rexplug.corpus.sources.http_bodies import UndecodableBody, body_of, is_markup
 from rexplug.errors import RexplugError, one_line

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from rexplug.components import Document, DocumentSource
-from rexplug.corpus.sources.files import ERROR, InputFile, Names, document
+from rexplug.components.document import ERROR
+from rexplug.corpus.sources.files import InputFile, Names, document
 
 _PAIRS = ({"key", "value"}, {"name", "value"})
 """Fields of the records in a list that stands for a map: as Spark and Avro write maps, and shops write properties."""

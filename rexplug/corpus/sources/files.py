@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import IO, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from rexplug.components import Document, DocumentSource, Shard
+from rexplug.components import Document, DocumentSource, Shard, Unreadable
+from rexplug.components.document import ERROR
 from rexplug.components.quantities import Positive
-from rexplug.corpus.sources.file_io import RemoteFile, is_remote, refuse_changed, remote_files
+from rexplug.corpus.sources.file_io import RemoteFile, is_remote, opened, refuse_changed, remote_files
 from rexplug.corpus.sources.local_files import LEFT_OUT, LocalFile, local_files, matches_only_folders, printable
 from rexplug.errors import DataError, brief
 from rexplug.io.compression import DamagedFile
@@ -24,8 +26,6 @@ MOST_FILES = 2000
 """Files in a shard, at most."""
 _GROUP_BYTES = 4_000_000
 """Bytes up to which small files of records are put together: few enough that some hundred megabytes keep many workers busy."""
-ERROR = "rexplug_error"
-"""Metadata key of a record that could not be read; curation drops it with this reason."""
 
 
 def _as_tuple(value: Any) -> Any:
@@ -39,12 +39,16 @@ Names = Annotated[
 
 @dataclass(frozen=True, slots=True, order=True)
 class InputFile:
-    """A file: its path, what the ids of its documents begin with (not a path of this machine), size in bytes, version."""
+    """A file of a source."""
 
     path: str
+    """Its path or address."""
     id: str
+    """What the ids of its documents begin with; the same on every machine."""
     size: int
+    """Its bytes, compressed as they are."""
     version: str
+    """Changes when the file does."""
 
     @property
     def printed_path(self) -> str:
@@ -54,12 +58,16 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a file: bytes (or row groups) from `start` up to `stop`, None for the end; `first` counts rows before."""
+    """A file, or a part of one, that one job reads."""
 
     file: InputFile
+    """The file."""
     start: int = 0
+    """The first byte (or row group, in Parquet) of the part."""
     stop: int | None = None
+    """One past its last; None for the end of the file."""
     first: int = 0
+    """The number of rows before the part."""
 
 
 class FileSource(DocumentSource):
@@ -163,13 +171,13 @@ class FileSource(DocumentSource):
             return f"matches only folders; '{pattern.rstrip('/')}/**' is all files in them"
         return "matches no file"
 
-    def documents(self, shard: Shard) -> Iterator[Document]:
+    def documents(self, shard: Shard) -> Iterator[Document | Unreadable]:
         """The documents of every `count`-th shard."""
         for pieces in self.shards[shard.index :: shard.count]:
             for piece in pieces:
                 yield from self._read_with_damage(piece)
 
-    def _read_with_damage(self, piece: Piece) -> Iterator[Document]:
+    def _read_with_damage(self, piece: Piece) -> Iterator[Document | Unreadable]:
         """The documents of a piece; damage is refused with the file's name or becomes the last record of the file."""
         try:
             yield from self.read(piece)
@@ -187,8 +195,31 @@ class FileSource(DocumentSource):
             refuse_changed(piece.file.path, piece.file.size, piece.file.version)
 
     @abstractmethod
-    def read(self, piece: Piece) -> Iterator[Document]:
-        """The documents of a piece of a file; raises `DamagedFile` where it cannot be read further."""
+    def read(self, piece: Piece) -> Iterator[Document | Unreadable]:
+        """The documents of a piece of a file, and `Unreadable` in place of a record that cannot be read.
+
+        An error of `open` while it is read passes: `damaged` says what follows.
+        """
+
+    def open(self, piece: Piece) -> AbstractContextManager[IO[bytes]]:
+        """The bytes of the file of a piece, decompressed as its name says, from a disk or an object store."""
+        return opened(piece.file.path)
+
+    def document_at(
+        self,
+        file: InputFile,
+        place: int | str,
+        text: str,
+        url: str | None = None,
+        id: str | None = None,
+        **metadata: Any,
+    ) -> Document:
+        """A document that was read at a place (line, row, offset) of a file; its id is file and place if `id` is left out."""
+        return document(file, place, text, url, id, **metadata)
+
+    def unreadable_at(self, file: InputFile, place: int | str, reason: str) -> Unreadable:
+        """What stands for a record at a place of a file that cannot be read."""
+        return Unreadable(f"{file.id}:{place}", reason, f"{file.printed_path}:{place}")
 
 
 def grouped(pieces: Iterable[Piece], num_bytes: int, num_files: int) -> tuple[tuple[Piece, ...], ...]:

@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import ClassVar
 
 from rexplug.components import Document
+from rexplug.components.document import ERROR
 from rexplug.corpus.sources.charsets import Charset, decoded, decoded_as, decoded_page
 from rexplug.corpus.sources.file_io import opened
-from rexplug.corpus.sources.files import ERROR, MOST_FILES, FileSource, Piece, broken, document, grouped
+from rexplug.corpus.sources.files import MOST_FILES, FileSource, Piece, broken, document, grouped
 from rexplug.corpus.sources.html import PageSource
 from rexplug.corpus.sources.html_worker import Extracted
 from rexplug.io.compression import COMPRESSED
