@@ -1,18 +1,14 @@
 """`rexplug peek` as a user meets it."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
+from command_line import rexplug
 
 
-def rexplug(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-c", "from rexplug.cli import main; main()", *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "160"},
-    )  # fmt: skip
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
 
 
 def test_a_run_shows_its_rows(tokenized_run, tmp_path):

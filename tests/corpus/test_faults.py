@@ -42,9 +42,9 @@ def run(source, folder, **options):
     )
 
 
-def test_a_document_of_50_megabytes_is_quarantined_by_default(tmp_path):
+def test_a_document_of_21_megabytes_is_quarantined_by_default(tmp_path):
     with (tmp_path / "a.jsonl").open("w") as file:
-        for text in ("before", "x" * 50_000_000, "after"):
+        for text in ("before", "x" * 21_000_000, "after"):
             file.write(json.dumps({"text": text}) + "\n")
     statistics = run(Jsonl(paths=str(tmp_path / "a.jsonl")), tmp_path)
     assert statistics["sources"]["web"]["steps"][0]["reasons"] == {"longer than 20000000 bytes": 1}
@@ -77,12 +77,12 @@ def peak(folder, longest="20M"):
 
 
 @pytest.mark.slow
-def test_a_document_of_50_megabytes_goes_through_every_filter_if_asked(tmp_path):
+def test_a_document_of_25_megabytes_goes_through_every_filter_if_asked(tmp_path):
     draw = random.Random(1)
-    text = prose(draw, 1_150_000)
-    assert len(text) > 50_000_000
+    text = prose(draw, 575_000)
+    assert len(text) > 25_000_000
     (tmp_path / "a.jsonl").write_text(json.dumps({"text": text}) + "\n" + json.dumps({"text": text[:3000]}) + "\n")
-    assert peak(tmp_path, longest="100M") < 6000
+    assert peak(tmp_path, longest="100M") < 3300
     statistics = json.loads((tmp_path / "corpus" / "statistics.json").read_text())["sources"]["web"]
     assert statistics["read"] == {"documents": 2, "bytes": len(text) + 3000}
     dropped = sum(sum(step["reasons"].values()) for step in statistics["steps"])

@@ -43,6 +43,14 @@ def pages(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def two_pages(pages):
+    """Two of the files: on a cluster, each job of each round starts a process that imports everything."""
+    for number in (2, 3):
+        (pages / "in" / f"{number}.jsonl").unlink()
+    return pages
+
+
 def curated(folder, executor, out):
     (folder / out).mkdir()
     source = Jsonl(
@@ -70,7 +78,8 @@ def test_any_number_of_local_workers(pages):
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 @pytest.mark.filterwarnings("ignore")
-def test_ray(pages):
+def test_ray(two_pages):
+    pages = two_pages
     # In a process of its own: Ray leaves threads and sockets behind that other tests would see.
     code = f"""
         import sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parent.parent)]!r}
@@ -137,7 +146,8 @@ SLURM = {"use": "slurm", "workers": 2, "slurm": {"partition": "cpu", "poll_secon
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
-def test_slurm(pages):
+def test_slurm(two_pages):
+    pages = two_pages
     executor = Executor.model_validate(SLURM)
     assert curated(pages, executor, "slurm") == curated(pages, Executor(workers=1), "one")
     (pages / "in" / "5.jsonl.gz").write_bytes(b"no gzip")
@@ -158,7 +168,8 @@ def tokenized(folder, executor, out):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
-def test_tokenization_runs_where_curation_does(pages):
+def test_tokenization_runs_where_curation_does(two_pages):
+    pages = two_pages
     curated(pages, Executor(workers=1), "one")
     here = tokenized(pages, Executor(workers=1), "here")
     there = tokenized(pages, Executor.model_validate(SLURM), "there")

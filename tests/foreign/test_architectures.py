@@ -21,10 +21,24 @@ MASKED = "a small steel kettle with a wooden handle"
 every = pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda architecture: architecture.name)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The folder of a model, which is written once and not to be changed."""
+    folders = {}
+
+    def written(architecture, head):
+        key = architecture.name, head
+        if key not in folders:
+            folders[key] = tmp_path_factory.mktemp(architecture.name)
+            write(architecture, folders[key], head=head)
+        return folders[key]
+
+    return written
+
+
 @pytest.fixture
-def folder(architecture, tmp_path):
-    write(architecture, tmp_path / "model", head=architecture.fills_masks)
-    return tmp_path / "model"
+def folder(architecture, written):
+    return written(architecture, head=architecture.fills_masks)
 
 
 def load(model_class, folder):
@@ -67,9 +81,8 @@ def test_masked_words_are_predicted_or_refused_in_one_line(architecture, folder)
 
 
 @every
-def test_a_model_without_head_embeds_but_predicts_no_words(architecture, tmp_path):
-    write(architecture, tmp_path, head=False)
-    encoder = ModelSpec("m", str(tmp_path)).load()
+def test_a_model_without_head_embeds_but_predicts_no_words(architecture, written):
+    encoder = ModelSpec("m", str(written(architecture, head=False))).load()
     assert np.isfinite(encoder.encode(TEXTS)).all()
     with pytest.raises(NotApplicable) as refused:
         encoder.predict_masked(encoder.tokenize(["oak table"]), [np.array([1])])

@@ -48,12 +48,12 @@ def test_a_truncated_file_raises_instead_of_ending(ending):
 
 @pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz"])
 def test_a_cut_file_is_read_up_to_its_end(ending):
-    noise = b"".join(b"%s\n" % hashlib.sha512(b"%d" % n).hexdigest().encode() for n in range(20_000))
+    noise = b"".join(b"%s\n" % hashlib.sha512(b"%d" % n).hexdigest().encode() for n in range(8_000))
     content = WAYS[ending](noise)
     read = []
     with pytest.raises((OSError, EOFError)), decompressed(io.BytesIO(content[:-5]), f"a{ending}") as file:
         read += iter(file.readline, None)
-    assert len(read) > (19_900 if ending != ".bz2" else 9_000)  # bzip2 is read in whole blocks of 900 kB
+    assert len(read) > (7_900 if ending != ".bz2" else 6_000)  # bzip2 is read in whole blocks of 900 kB
 
 
 @pytest.mark.parametrize("ending", [".bz2", ".zst"])

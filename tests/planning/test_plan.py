@@ -1,13 +1,12 @@
 """Plans agree with what a run then does."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import ROOT, rexplug
 
 from rexplug.cli.costs import Price
 from rexplug.cli.sparkline import sparkline
@@ -18,7 +17,6 @@ from rexplug.planning import make_plan
 from rexplug.recipe import load_recipe
 from rexplug.run_directory import RunDirectory
 
-ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes/ecommerce.yaml"
 
 
@@ -133,16 +131,6 @@ def test_sparklines():
     assert sparkline([0, 0], 2, top=0) == "  "
 
 
-def rexplug(*arguments, cwd=ROOT, env=None):
-    return subprocess.run(
-        [sys.executable, "-c", "from rexplug.cli import main; main()", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env=os.environ | (env or {}),
-    )
-
-
 def test_the_command_draws_it(tokenized_run):
     path, _, run = tokenized_run
     done = rexplug("plan", str(path), "--run-dir", str(run.root))
@@ -165,7 +153,7 @@ def test_nothing_is_known_before_curation(tmp_path):
 def test_the_command_shows_what_stages_take_and_the_basis_of_the_estimate(tokenized_run, tmp_path):
     path, _, run = tokenized_run
     (tmp_path / "measurements.jsonl").write_text('{"stage": "curate", "sec')
-    done = rexplug("plan", str(path), "--run-dir", str(run.root), env={"REXPLUG_CACHE": str(tmp_path)})
+    done = rexplug("plan", str(path), "--run-dir", str(run.root), REXPLUG_CACHE=str(tmp_path))
     (train,) = [line.split() for line in done.stdout.splitlines() if line.startswith("  train.anneal")]
     assert train[-3:] == ["default,", "within", "3x"]
     assert f"{tmp_path}/measurements.jsonl: 1 of 1 lines are damaged" in done.stdout

@@ -1,11 +1,9 @@
 """Plans say which shares of salient and of other tokens of each tokenized source are masked."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
+from command_line import rexplug
 
 from rexplug.batches.policies import RandomMasking
 from rexplug.planning import make_plan
@@ -36,10 +34,7 @@ def test_unknown_sources_and_random_masks_have_none(tokenized_run, tmp_path):
 
 def test_the_plan_prints_them(tokenized_run, tmp_path):
     path, _, run = tokenized_run
-    done = subprocess.run(
-        [sys.executable, "-c", "from rexplug.cli import main; main()", "plan", str(path), "--run-dir", str(run.root)],
-        cwd=tmp_path, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"},
-    )  # fmt: skip
+    done = rexplug("plan", path, "--run-dir", run.root, cwd=tmp_path, COLUMNS="200")
     assert done.returncode == 0, done.stderr
     span = r"[\d.]+% to [\d.]+%"
     line = rf" +(web|shop): {span} of the salient tokens masked \([\d.]+% of all tokens are salient\), {span} of the others"

@@ -152,7 +152,7 @@ def test_the_most_similar_document_that_stays_is_named():
 def test_the_same_result_for_any_number_of_workers_and_files_that_are_merged(tmp_path, monkeypatch):
     random.seed(1)
     texts = []
-    for _ in range(60):
+    for _ in range(25):
         words = random.choices(WORDS, k=60)
         texts.append(" ".join(words))
         texts += [" ".join([*words[:58], *random.choices(WORDS, k=2)])] * random.randrange(3)
@@ -162,7 +162,7 @@ def test_the_same_result_for_any_number_of_workers_and_files_that_are_merged(tmp
     expected = outcome(tmp_path / "a", shards)
     assert outcome(tmp_path / "b", shards, workers=2) == expected
     monkeypatch.setattr("rexplug.corpus.merge_rounds.MOST_FILES", 3)
-    monkeypatch.setattr("rexplug.corpus.deduplicate.key_files.MOST_KEYS", 16)
+    monkeypatch.setattr("rexplug.corpus.deduplicate.key_files.MOST_KEYS", 50)
     monkeypatch.setattr("rexplug.corpus.deduplicate.find._MOST_GROUPS", 4)
     monkeypatch.setattr("rexplug.corpus.deduplicate.pairs.MOST_WAITING", 5)
     assert outcome(tmp_path / "c", shards) == expected

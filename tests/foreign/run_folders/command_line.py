@@ -5,11 +5,10 @@ A command that reads a damaged run must work (exit code 0) or end in one message
 
 from __future__ import annotations
 
-import contextlib
-import io
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from command_line import rexplug
 
 
 @dataclass(frozen=True)
@@ -42,16 +41,5 @@ class Answer:
 
 def call(*arguments: str) -> Answer:
     """Run a command in this process, as the console script does."""
-    from rexplug import cli
-
-    out, err = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["rexplug", *arguments]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                code = cli._run()
-            except SystemExit as error:
-                code = int(error.code or 0)
-    finally:
-        sys.argv = before
-    return Answer(code, out.getvalue(), err.getvalue())
+    done = rexplug(*arguments)
+    return Answer(done.returncode, done.stdout, done.stderr)
