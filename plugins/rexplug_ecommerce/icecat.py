@@ -42,7 +42,7 @@ class IcecatSearch(JudgedProducts):
     """`dev` to choose by, `test` to report; a fine-tune is chosen on dev queries for `test`, on train queries for `dev`."""
     fields: tuple[str, ...] = ("title", "short_description")
     """Fields of a product that make its text."""
-    tuning: FineTuning = FineTuning(steps=100, seeds=1, max_tokens=64)
+    tuning: FineTuning = FineTuning(steps=100, seeds=1, max_tokens=64, dev_examples=500)
     """The fine-tune before ranking."""
 
     def ratings(self) -> list[tuple[str, str, int]]:
@@ -83,14 +83,17 @@ class IcecatSearch(JudgedProducts):
             raise DataError(
                 f"{self.name}: no {self.split} query of {self.judgments} has a relevant product in {self.products}"
             )
-        best: dict[str, list[tuple[str, str]]] = {"train": [], "dev": [], "test": []}
+        training: list[tuple[str, str]] = []
+        dev: dict[str, dict[str, int]] = {}
         for query, product, grade in ratings:
-            if grade == HIGHEST and product in corpus:
-                best[self.part_of(query)].append((query, corpus[product]))
-        return RetrievalCollection(
-            f"Icecat-{self.split}", corpus, queries, relevance, training=best["train"],
-            dev=best["dev"] if self.split == "test" else (),
-        )  # fmt: skip
+            part = self.part_of(query)
+            if product not in corpus:
+                continue
+            if part == "train" and grade == HIGHEST:
+                training.append((query, corpus[product]))
+            elif part == "dev" and self.split == "test":
+                dev.setdefault(query, {})[product] = grade
+        return RetrievalCollection(f"Icecat-{self.split}", corpus, queries, relevance, training=training, dev=dev)
 
     def test_texts(self) -> Mapping[str, str]:
         """The judged products, their first field (the title) alone, and the queries of the dev and test splits."""

@@ -31,8 +31,9 @@ class RetrievalCollection:
     """Query id -> the ids of the documents to rank; the whole corpus is ranked if None."""
     training: Sequence[tuple[str, str]] = ()
     """(query, relevant text) pairs to fine-tune on; none of their queries is among `queries`."""
-    dev: Sequence[tuple[str, str]] = ()
-    """(query, relevant text) pairs to choose by, of other queries than both; a fifth of the queries of `training` if left out."""
+    dev: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Query text -> document id -> grade, to choose by, of queries that are neither in `queries` nor in `training`; documents of
+    grade 0 are those that are hard to tell from relevant ones. If left out, a fifth of the queries of `training`."""
 
     def texts(self) -> dict[str, str]:
         """Id -> text of all documents and queries, for decontamination."""
@@ -127,7 +128,7 @@ class FineTuning(Documented):
     """Steps of the optimizer; the learning rate warms up over the first tenth and then falls linearly to 0."""
     batch: int = Field(default=32, ge=2)
     """Examples per optimizer step."""
-    learning_rates: tuple[float, ...] = Field(default=(5e-5, 3e-4, 2e-3), min_length=1)
+    learning_rates: tuple[float, ...] = Field(default=(2e-5, 2e-4, 2e-3), min_length=1)
     """Learning rates to try with the first seed up to the first checkpoint; the best one on dev is used for all seeds."""
     checkpoints: int = Field(default=4, ge=1)
     """How often dev is measured on the way, the last time at the end; the best checkpoint is used, or the untuned model if it is

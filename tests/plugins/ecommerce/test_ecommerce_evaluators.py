@@ -94,16 +94,16 @@ def test_esci_says_what_is_wrong(tmp_path):
 def test_icecat_grades_and_pairs_to_learn_from(tmp_path):
     products = "id,title,short_description\n1,Ink,Black ink\n2,Toner,\n3,Paper,A4\n"
     files = write(tmp_path, "query,docid,rating\n", products)
-    test, train = (query_of(IcecatSearch(**files), part) for part in ("test", "train"))
-    files = write(
-        tmp_path, f"query,docid,rating\n{test},1,3\n{test},2,1\n{train},1,0\n{train},1,2\n{train},2,3\n", products
-    )
+    test, dev, train = (query_of(IcecatSearch(**files), part) for part in ("test", "dev", "train"))
+    rows = [(test, 1, 3), (test, 2, 1), (dev, 1, 2), (dev, 2, 0), (train, 1, 0), (train, 1, 2), (train, 2, 3)]
+    files = write(tmp_path, "query,docid,rating\n" + "".join(f"{q},{p},{grade}\n" for q, p, grade in rows), products)
     collection = IcecatSearch(**files, split="test").collection()
     assert list(collection.queries.values()) == [test]
     assert list(collection.relevance.values()) == [{"1": 3, "2": 1}]
     assert collection.corpus == {"1": "Ink\nBlack ink", "2": "Toner"}, "judged products alone"
     assert collection.training == [(train, "Toner")], "products of grade 3 of train queries alone"
-    assert collection.dev == []
+    assert collection.dev == {dev: {"1": 2, "2": 0}}
+    assert IcecatSearch(**files, split="dev").collection().dev == {}, "never the queries that are reported"
 
 
 def test_icecat_reports_what_is_wrong(tmp_path):
