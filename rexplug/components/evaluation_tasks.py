@@ -126,7 +126,7 @@ class FineTuning(Documented):
     """`full` trains all weights, `probe` only a head on the frozen encoder; the first mode gives the main metric."""
     start: Literal["auto", "raw", "centred", "whitened"] = "auto"
     """Embeddings that retrieval and similarity are fine-tuned from: as the model computes them, minus their mean, or whitened;
-    `auto` takes what is best on dev before training. Classes and tags start from the probe's head."""
+    `auto` takes what is clearly best on dev before training. Classes and tags start from the probe's head."""
     steps: int = Field(default=60, ge=1)
     """Steps of the optimizer; the learning rate warms up over the first tenth and then falls linearly to 0."""
     batch: int = Field(default=32, ge=2)

@@ -239,7 +239,7 @@ def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> E
         DataError: no text of train has a span.
     """
     if isinstance(model, LexicalModel):
-        raise NotApplicable(f"{model.kind} compares words; it labels none")
+        raise NotApplicable(f"{model.kind} compares words and does not tag them")
     splits = limited_splits(task, budget)
     labels = sorted({label for text in splits.train for _, _, label in text.spans})
     if not labels:

@@ -143,7 +143,7 @@ def test_tags_are_learnt(encoder):
     hits = [2.0 * len(set(item.expected_spans) & set(item.predicted_spans)) for item in result.items]
     assert hits == result.scores["f1"].values[0], "spans are those of the first fine-tune"
     assert result.headlines == ["probe.f1"]
-    with pytest.raises(NotApplicable, match="bm25 compares words; it labels none"):
+    with pytest.raises(NotApplicable, match="bm25 compares words and does not tag them"):
         finetune_tasks.tagging(task, LexicalModel("bm25"), SMALL, 0)
 
 
@@ -206,4 +206,4 @@ def test_bm25_does_not_classify():
     task = ExampleTask("colours", classes(1), classes(2), classes(3))
     with pytest.raises(NotApplicable) as caught:
         finetune_tasks.classification(task, LexicalModel("bm25"), SMALL, 0)
-    assert str(caught.value) == "bm25 ranks; tfidf is the baseline that classifies"
+    assert str(caught.value) == "bm25 ranks texts and does not classify them; tfidf is the lexical baseline that does"
