@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rexplug import api
     from rexplug.api import Recipe, Run, check, compare, evaluate, load_recipe, open_run, open_stream, plan, run
     from rexplug.components import (
+        Budget,
         Candidate,
         Component,
         CorpusFilter,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from rexplug.text.words import lower_words, split_words
 
 __all__ = [
+    "Budget",
     "Candidate",
     "Component",
     "CorpusFilter",
@@ -136,7 +138,7 @@ _MODULES = {
         "run",
     ),
     "rexplug.components": (
-        "Candidate", "Component", "CorpusFilter", "CorpusSample", "Document", "DocumentSource", "Encoder",
+        "Budget", "Candidate", "Component", "CorpusFilter", "CorpusSample", "Document", "DocumentSource", "Encoder",
         "EvaluatedItem", "EvaluationContext", "EvaluationResult", "Evaluator", "Example", "ExampleTask", "FineTuning",
         "Labeller", "LabellingContext", "MaskedWord", "MaskingPolicy", "Metric", "MixingSchedule", "Quantity",
         "RankedDocument", "Reason", "RetrievalCollection", "SalienceScorer", "Scores", "Shard", "TaggedText",

@@ -6,6 +6,7 @@ from rexplug.plugins.discovery import API_VERSION
 from rexplug.plugins.hookspecs import KINDS
 
 PLUGIN_NAMES = [
+    "Budget",
     "Candidate",
     "Component",
     "CorpusFilter",
