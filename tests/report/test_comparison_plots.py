@@ -60,9 +60,18 @@ def comparison(num_models, num_metrics, *, training_runs=1, missing=(), rate=Tru
 def texts_of(figure):
     """The drawn texts of a figure with their boxes in pixels; empty ones are left out."""
     FigureCanvasAgg(figure).draw()
+    undrawn = set()  # labels of ticks beyond the limits of an axis
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        undrawn |= {id(tick.label1) for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high}
     found = []
     for text in dict.fromkeys(figure.findobj(match=Text)):
-        if text.get_visible() and text.get_text().strip() and text.get_window_extent().width > 0:
+        if (
+            id(text) not in undrawn
+            and text.get_visible()
+            and text.get_text().strip()
+            and text.get_window_extent().width > 0
+        ):
             found.append((text.get_text().replace("\\$", "$"), text.get_window_extent()))
     return found
 
