@@ -292,7 +292,7 @@ class _Tuner:
 
     def key(self, state: Sequence[Any] = ()) -> str:
         """A hash of the fine-tune's data and options, and of anything else."""
-        dev = [list(self._dev.queries), list(self._dev.documents)]
+        dev = [list(self._dev.queries), list(self._dev.documents), self._dev.grades.tolist()]
         return _hash([self._budget.model_dump(), self.start.name, list(state), self.training, dev])
 
     def _begin(self, learning_rate: float, seed: int) -> FineTune[HuggingFaceEncoder]:
