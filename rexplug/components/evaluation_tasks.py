@@ -148,15 +148,18 @@ class FineTuning(Documented):
     def at_budget(self, budget: Budget) -> Self:
         """The fine-tune at another budget than `standard`, for which it was written.
 
-        `quick`: a third of the steps, one seed, the first mode, two checkpoints, at most 500 examples and 200 of dev. `full`: three
-        times the steps, at least five seeds, five times the examples.
+        `quick`: a third of the steps, one seed, the first mode, two checkpoints, at most 500 examples and 200 of dev (as many as
+        before where more than the default are asked for: a dozen dev queries need their texts). `full`: three times the steps,
+        at least five seeds, five times the examples.
         """
         if budget == "standard":
             return self
         if budget == "quick":
+            default = type(self).model_fields["dev_examples"].default
+            dev = int(self.dev_examples)
             changed = {
                 "steps": max(1, round(self.steps / 3)), "seeds": 1, "modes": self.modes[:1],
-                "examples": min(int(self.examples), 500), "dev_examples": min(int(self.dev_examples), 200),
+                "examples": min(int(self.examples), 500), "dev_examples": dev if dev > default else min(dev, 200),
                 "checkpoints": min(self.checkpoints, 2),
             }  # fmt: skip
         else:
