@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import exp
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field
 
-from rexplug.components import Document, Encoder, EvaluationContext, EvaluationResult, Metric, Scores
+from rexplug.components import Budget, Document, Encoder, EvaluationContext, EvaluationResult, Metric, Scores
 from rexplug.errors import DataError, NotApplicable
 from rexplug.evaluation.document_evaluator import DocumentEvaluator
 
@@ -56,6 +56,14 @@ class ValidationLoss(DocumentEvaluator):
     """What is masked beside a token for pseudo-perplexity: `l2r` the later tokens of its word, `alone` nothing, as first
     published."""
 
+    def at_budget(self, budget: Budget) -> Self:
+        """A third of the documents and words for `quick`, three times as many for `full`."""
+        scaled = super().at_budget(budget)
+        if not self.pseudo_words:
+            return scaled
+        words = {"quick": -(-self.pseudo_words // 3), "standard": self.pseudo_words, "full": 3 * self.pseudo_words}
+        return scaled.model_copy(update={"pseudo_words": words[budget]})
+
     @property
     def label(self) -> str:
         """`validation_loss.<title>`; the name alone without a title."""
@@ -99,7 +107,10 @@ class ValidationLoss(DocumentEvaluator):
                 "token for unknown text."
             )
         main = f"{list(documents_of)[-1]}.loss"
-        return EvaluationResult(metrics, main=main, notes=notes, scores=scores, lower_is_better=tuple(metrics))
+        shown = [name for name in scores if name.endswith((".loss", ".pseudo_bits_per_byte")) and name != main]
+        return EvaluationResult(
+            metrics, main=main, notes=notes, scores=scores, headlines=shown, lower_is_better=tuple(metrics)
+        )
 
     def _of_source(
         self, excerpts: Sequence[_Excerpt], encoder: Encoder, unknown: _Share
