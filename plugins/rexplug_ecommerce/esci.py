@@ -42,8 +42,11 @@ class Judgment:
     label: str
 
 
-class _OnEsci(Evaluator):
-    """Base class of evaluators on ESCI judgments; queries are divided into test, dev and train by a hash of their text."""
+class JudgedProducts(Evaluator):
+    """Base class of evaluators on judgments of products; queries are divided into test, dev and train by a hash of their text."""
+
+    judgment_columns: ClassVar[tuple[tuple[str, ...], ...]] = (("query",), _JUDGED, ("esci_label",))
+    """Names that the columns of query, product and judgment may have."""
 
     products: Path
     """Products as .jsonl or .csv (.gz or .zst too), with `asin` or `product_id`, and `title` or `product_title`."""
@@ -66,7 +69,7 @@ class _OnEsci(Evaluator):
         """
         for path, columns in (
             (self.products, (_KEYS, _TITLES)),
-            (self.judgments, (("query",), _JUDGED, ("esci_label",))),
+            (self.judgments, self.judgment_columns),
         ):
             first = next(read_records(path), None)
             if first is None:
@@ -113,7 +116,7 @@ class _OnEsci(Evaluator):
         )
 
 
-class EsciSearch(_OnEsci):
+class EsciSearch(JudgedProducts):
     """Search among the judged products with ESCI's queries, graded exact 3, substitute 2, complement 1, irrelevant 0.
 
     Products without a judgment for a query count as irrelevant; with `rerank` only the judged products of each query are ranked.
@@ -157,7 +160,7 @@ class EsciSearch(_OnEsci):
             if any(grades.values()):
                 key = hashlib.sha256(query.encode()).hexdigest()[:12]
                 queries[key] = query
-                relevance[key] = {product: grade for product, grade in grades.items() if grade}
+                relevance[key] = grades
                 candidates[key] = list(grades)
         if not queries:
             raise DataError(
@@ -176,8 +179,8 @@ class EsciSearch(_OnEsci):
         name = f"Esci-{self.split}{'-rerank' if self.rerank else ''}"
         return RetrievalCollection(
             name, corpus, queries, relevance, candidates=candidates if self.rerank else None, training=training,
-            gains={"kddcup": _KDD_CUP},
             dev=dev,
+            gains={"kddcup": _KDD_CUP},
         )  # fmt: skip
 
     def test_texts(self) -> Mapping[str, str]:
@@ -192,7 +195,7 @@ class EsciSearch(_OnEsci):
         return context.retrieval(self.collection(), self.tuning)
 
 
-class EsciSimilarity(_OnEsci):
+class EsciSimilarity(JudgedProducts):
     """How well cosines of queries and product titles follow ESCI's labels: E 1, S 0.66, C 0.33, I 0.
 
     The data and labels of bajajra/RexBERT `eval/train_st.py` (CoSENT), with queries split three ways: the published script

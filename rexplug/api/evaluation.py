@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rexplug.components import Budget
     from rexplug.evaluation import ModelSpec
     from rexplug.recipe import Recipe
-    from rexplug.recipe.evaluation import EvaluationPrecision, ModelOptions
+    from rexplug.recipe.evaluation import ModelOptions, ModelPrecision
     from rexplug.report.compare import Comparison
     from rexplug.report.results import ModelResults
 
@@ -36,8 +36,10 @@ def evaluate(
     only: str | Sequence[str] = (),
     seed: int | None = None,
     precision: str | Sequence[str] | None = None,
+    dimensions: int | Sequence[int] | None = None,
     budget: str | None = None,
     options: Mapping[str, Any] | None = None,
+    save_embeddings: StrPath | None = None,
     fresh: bool = False,
     progress: Progress | None = None,
 ) -> list[ModelResults]:
@@ -47,8 +49,9 @@ def evaluate(
     options of the model, options, code and data of the evaluator, held-out texts, rexplug's code of evaluations, a library.
 
     Args:
-        models: runs, folders, hub names, `bm25`, `tfidf`, or `random:FOLDER` (the same architecture with random weights); a
-            string may begin with `LABEL=`. A mapping, or its YAML, sets how one of them is used, as under
+        models: runs, folders, hub names, `bm25`, `tfidf`, `random:FOLDER` (the same architecture with random weights),
+            `onnx:FOLDER` (its ONNX graph, or the path of one) or `embeddings:FOLDER` (computed elsewhere); a string may begin
+            with `LABEL=`. A mapping, or its YAML, sets how one of them is used, as under
             `baselines` of a recipe:
             `{"model": "intfloat/e5-base", "query_prompt": "query: "}`. One, or a list of them.
         suite: a plugin's suite (`"ecommerce"`), the path of a YAML file that lists evaluators, or a recipe: its evaluators, on
@@ -58,12 +61,18 @@ def evaluate(
         out: where results go.
         only: names or labels of evaluators; all if empty.
         seed: seed of items and fine-tunes; the recipe's, or 17, if left out.
-        precision: number format of the encoders' matrix products, `fp32` or `bf16`; the recipe's, or `fp32`, if left out. With
-            both every model is measured in each, so that `compare` says what bf16 changes; labels in bf16 end with `-bf16`.
+        precision: number format of the encoders' matrix products, `fp32`, `bf16` or `int8`; the recipe's, or `fp32`, if left
+            out. With several every model is measured in each, so that `compare` says what a format changes; labels in another
+            than fp32 end with it (`-bf16`).
+        dimensions: embeddings are cut after so many dimensions. With several every model is measured with each, and labels end
+            with the number (`minilm@256`).
         budget: `quick`, `standard` or `full`: how much evaluators may take (steps and seeds of fine-tunes, items, resamples); that
             of the recipe or suite, or `standard`, if left out. Results of two budgets are not comparable.
         options: how all encoders are used, where a mapping among `models` does not say otherwise: `prompt`, `query_prompt`,
-            `document_prompt`, `max_tokens`, `similarity`, `batch_tokens`. What is left out is as the model's own files say.
+            `document_prompt`, `max_tokens`, `similarity`, `batch_tokens`, `trust_remote_code`. What is left out is as the model's
+            own files say.
+        save_embeddings: a folder; the embeddings of each model are written there, as `LABEL.parquet` with the columns `text`,
+            `role` and `embedding`. All results are computed again, since stored ones embed nothing.
         fresh: compute every result again, also one that is stored and still valid.
         progress: receives what happens, also which evaluators of a suite are left out because their data is missing.
 
@@ -74,7 +83,7 @@ def evaluate(
         RecipeError: there is no such suite or evaluator, the recipe has no evaluators, or an option does not exist.
         DataError: a model or data cannot be read, or a model is named twice.
     """
-    from rexplug.evaluation import EvaluationData, distinct, in_precisions
+    from rexplug.evaluation import EvaluationData, distinct, in_dimensions, in_precisions
     from rexplug.pipeline.evaluate_models import evaluate_models, evaluation_data_of, select_evaluators
     from rexplug.recipe.evaluation import ModelOptions
     from rexplug.run_directory import RunDirectory
@@ -84,6 +93,8 @@ def evaluate(
     written = [models] if isinstance(models, Mapping) else list_of("models", models, "models")
     specs = distinct([_spec(number, model).with_options(for_all) for number, model in enumerate(written)])
     precisions = _precisions(precision)
+    specs = in_dimensions(specs, _dimensions(dimensions))
+    saved_in = optional_path_of("save_embeddings", save_embeddings)
     level = _budget(budget)
     chosen, folder = strings_of("only", only), path_of("out", out)
     seed = whole_number("seed", seed, at_least=0) if seed is not None else None
@@ -109,19 +120,26 @@ def evaluate(
         for evaluator in evaluators:
             check_component(evaluator)
     return evaluate_models(
-        distinct(in_precisions(specs, precisions)), evaluators, measured_on, folder, reporter, budget=level, fresh=fresh
-    )
+        distinct(in_precisions(specs, precisions)), evaluators, measured_on, folder, reporter, budget=level, fresh=fresh,
+        save_embeddings=saved_in,
+    )  # fmt: skip
 
 
-def _precisions(value: str | Sequence[str] | None) -> list[EvaluationPrecision]:
+def _dimensions(value: int | Sequence[int] | None) -> list[int]:
+    """Numbers of dimensions without repetitions, in the given order; none if left out."""
+    written = [] if value is None else [value] if isinstance(value, int) else list_of("dimensions", value, "numbers")
+    return list(dict.fromkeys(whole_number("dimensions", number, at_least=1) for number in written))
+
+
+def _precisions(value: str | Sequence[str] | None) -> list[ModelPrecision]:
     """Number formats without repetitions; none if left out."""
-    from rexplug.recipe.evaluation import EvaluationPrecision
+    from rexplug.recipe.evaluation import ModelPrecision
 
-    known: tuple[EvaluationPrecision, ...] = get_args(EvaluationPrecision)
+    known: tuple[ModelPrecision, ...] = get_args(ModelPrecision)
     written = [] if value is None else strings_of("precision", value)
     for name in written:
         if name not in known:
-            raise RexplugError(f"precision is {' or '.join(known)}, not '{name}'")
+            raise RexplugError(f"precision is {', '.join(known[:-1])} or {known[-1]}, not '{name}'")
     return [name for name in known if name in written]
 
 
@@ -226,6 +244,9 @@ def write_comparison(
     The CSV has a line per model and metric. The tables have a row per metric and a column per model; the best value of a row is
     bold where the test confirms it: where it is really better than the first model's, or the first model's is really better than
     all others.
+
+    Beside the page: what the models made of single items (`items.html` beside `comparison.html`, else `PAGE-items.html`), and the
+    plots as SVG and PNG in `PAGE-plots`.
 
     Raises:
         DataError: one of the paths cannot be written.

@@ -27,9 +27,14 @@ from rexplug.cli.comparison_files import comparison_tables
     "--seed", type=click.IntRange(min=0), help="Seed of items and fine-tunes; that of the recipe, or 17, by default."
 )
 @click.option(
-    "--precision", multiple=True, type=click.Choice(["fp32", "bf16"]),
-    help="Number format of the encoders' matrix products; that of the recipe, or fp32, by default. Given twice, with both: "
-    "the table shows what bf16 changes in each metric.",
+    "--precision", multiple=True, type=click.Choice(["fp32", "bf16", "int8"]),
+    help="Number format of the encoders' matrix products; that of the recipe, or fp32, by default. Given several times, with "
+    "each: the table shows what a format changes. int8: exported to ONNX, weights quantised, run on the CPU, not fine-tuned.",
+)  # fmt: skip
+@click.option(
+    "--dimensions", multiple=True, type=click.IntRange(min=1),
+    help="Cut embeddings after so many dimensions, as those of Matryoshka models may be. Given several times, with each: the "
+    "texts are embedded once.",
 )  # fmt: skip
 @click.option(
     "--budget", type=click.Choice(["quick", "standard", "full"]),
@@ -53,6 +58,16 @@ from rexplug.cli.comparison_files import comparison_tables
 @click.option(
     "--batch-tokens", type=click.IntRange(min=64), help="Tokens of a batch; by the device's memory by default."
 )
+@click.option(
+    "--trust-remote-code", is_flag=True, default=None,
+    help="Run the Python code in the folders or hub repositories of the models, with your rights; models that need it are "
+    "refused otherwise.",
+)  # fmt: skip
+@click.option(
+    "--save-embeddings", type=click.Path(path_type=Path), metavar="DIR",
+    help="Write the embeddings of every model to DIR/LABEL.parquet (text, role, embedding), which embeddings:DIR reads; computes "
+    "every result again.",
+)  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Compute every result again, also one that is stored and still valid.")
 @comparison_tables
 @click.option("--all-metrics", is_flag=True, help="Show and compare every metric, not only the main ones.")
@@ -67,6 +82,7 @@ def evaluate(
     only: tuple[str, ...],
     seed: int | None,
     precision: tuple[str, ...],
+    dimensions: tuple[int, ...],
     budget: str | None,
     prompt: str | None,
     query_prompt: str | None,
@@ -74,6 +90,8 @@ def evaluate(
     max_tokens: int | None,
     similarity: str | None,
     batch_tokens: int | None,
+    trust_remote_code: bool | None,
+    save_embeddings: Path | None,
     fresh: bool,
     all_metrics: bool,
     quiet: bool,
@@ -81,8 +99,9 @@ def evaluate(
 ) -> None:
     """Measure MODELs on the same items, with 95 % intervals, and test the differences to the first one.
 
-    A MODEL is a folder, a name on the Hugging Face Hub, a run, bm25, tfidf, or random:FOLDER (the same architecture with
-    random weights); LABEL= may precede it. Prompts, longest input and similarity are those of the model's own files; to set
+    A MODEL is a folder, a name on the Hugging Face Hub, a run, bm25, tfidf, random:FOLDER (the same architecture with
+    random weights), onnx:FOLDER or onnx:FILE.onnx (its ONNX graph), or embeddings:FOLDER (computed elsewhere); LABEL= may precede
+    it. Prompts, longest input and similarity are those of the model's own files; to set
     them for one model of several, write it as in a recipe: '{model: intfloat/e5-base, query_prompt: "query: "}'.
     """
     from rexplug import api
@@ -112,6 +131,8 @@ def evaluate(
             only=only,
             seed=seed,
             precision=precision or None,
+            dimensions=dimensions or None,
+            save_embeddings=save_embeddings,
             budget=budget,
             options={
                 "prompt": prompt,
@@ -120,6 +141,7 @@ def evaluate(
                 "max_tokens": max_tokens,
                 "similarity": similarity,
                 "batch_tokens": batch_tokens,
+                "trust_remote_code": trust_remote_code or None,
             },
             fresh=fresh,
             progress=progress,

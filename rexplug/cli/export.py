@@ -17,7 +17,11 @@ from rexplug.cli.terminal import echo
 @click.option(
     "--to", "target", type=click.Path(path_type=Path), help="The folder to write; RUN/exports/PHASE-STEP by default."
 )
-@click.option("--onnx", is_flag=True, help="Also write model.onnx and compare its logits (needs the extra `onnx`).")
+@click.option(
+    "--onnx",
+    is_flag=True,
+    help="Also write model.onnx (logits, last_hidden_state) and compare its outputs (needs the extra `onnx`).",
+)
 def export(run: Path, checkpoint: str | None, target: Path | None, onnx: bool) -> None:
     """Write a checkpoint of the run in directory RUN as a Hugging Face model, and compare its logits with those of training."""
     from rexplug import api

@@ -8,15 +8,17 @@ from rexplug.lazy import lazy_names
 
 if TYPE_CHECKING:
     from rexplug.evaluation.harness import EvaluationData, EvaluatorsFailed, evaluate, read_scores
-    from rexplug.evaluation.models import ModelSpec, distinct, in_precisions
+    from rexplug.evaluation.models import ModelSpec, distinct, in_dimensions, in_precisions
 
-__all__ = ["EvaluationData", "EvaluatorsFailed", "ModelSpec", "distinct", "evaluate", "in_precisions", "read_scores"]
+__all__ = [
+    "EvaluationData", "EvaluatorsFailed", "ModelSpec", "distinct", "evaluate", "in_dimensions", "in_precisions", "read_scores",
+]  # fmt: skip
 
 # The modules with evaluators are imported whenever plugins are listed, which must not import numpy or torch.
 __getattr__ = lazy_names(
     __name__,
     {
         "rexplug.evaluation.harness": ("EvaluationData", "EvaluatorsFailed", "evaluate", "read_scores"),
-        "rexplug.evaluation.models": ("ModelSpec", "distinct", "in_precisions"),
+        "rexplug.evaluation.models": ("ModelSpec", "distinct", "in_dimensions", "in_precisions"),
     },
 )

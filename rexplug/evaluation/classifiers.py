@@ -17,7 +17,7 @@ from rexplug.evaluation.finetune import Classifier, Head, Rows, tune_classifier
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.splits import Splits, first_text, sample_of, second_text
 from rexplug.evaluation.starts import spread_sample
-from rexplug.evaluation.tuning import FineTune, by_mode, fine_tune
+from rexplug.evaluation.tuning import NOT_TRAINABLE, FineTune, by_mode, fine_tune
 from rexplug.text.words import has_unspaced, lower_words
 
 _PENALTIES = (0.01, 0.1, 1.0, 10.0)
@@ -86,12 +86,14 @@ def class_scores(
 
     if isinstance(model, LexicalModel):
         if model.kind == "bm25" and not pairs:
-            raise NotApplicable("bm25 ranks; tfidf is the baseline that classifies")
+            raise NotApplicable("bm25 ranks texts and does not classify them; tfidf is the lexical baseline that does")
         scores = regression(_lexical_vectors(splits, model, pairs))[1](split)
         # The baseline has one way to classify, which either figure of an encoder can be compared with.
         return ClassScores(by_mode(budget, {mode: [scores] for mode in (*budget.modes, "probe")}))
     vectors, center, scale = _probe_vectors(splits, model, budget, pairs)
     weakest, probe = regression(vectors)
+    if not model.trainable:
+        return ClassScores(by_mode(budget, {"probe": [probe(split)]}), [NOT_TRAINABLE])
     if "full" not in budget.modes:
         return ClassScores({"*": [probe(split)]})
     rows = {

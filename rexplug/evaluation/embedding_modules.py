@@ -57,13 +57,11 @@ class EmbeddingModules:
 
     Args:
         modules: modules of sentence-transformers, applied in order; the mean if there are none.
-        dimensions: embeddings are cut after so many; None if they are not.
         device: where they run.
     """
 
-    def __init__(self, modules: Sequence[Any], dimensions: int | None, device: torch.device) -> None:
+    def __init__(self, modules: Sequence[Any], device: torch.device) -> None:
         self._modules = [module.to(device) for module in modules]
-        self._dimensions = dimensions
 
     @property
     def pools_prompt(self) -> bool:
@@ -89,7 +87,7 @@ class EmbeddingModules:
             states: their token vectors one after the other, `[T, hidden]`.
         """
         if not self._modules:
-            return batch.means(states)[:, : self._dimensions]
+            return batch.means(states)
         vectors, mask = batch.pad(states), batch.mask.long()
         left_out = [prompt_length(row) for row in rows]
         if len(set(left_out)) < 2:
@@ -107,7 +105,7 @@ class EmbeddingModules:
         for module in self._modules:
             features = module(features)
         embeddings: Tensor = features["sentence_embedding"]
-        return embeddings[:, : self._dimensions]
+        return embeddings
 
 
 def add_weights(digest: hashlib._Hash, module: torch.nn.Module) -> None:

@@ -6,18 +6,20 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rexplug.errors import NotApplicable
+from rexplug.errors import DataError, NotApplicable
 from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, batches_of, similar_lengths, to_device
+from rexplug.evaluation.embedding_log import EmbeddingLog
 from rexplug.evaluation.embedding_modules import EmbeddingModules, Transform, add_weights
 from rexplug.evaluation.exact_products import exact_products
 from rexplug.evaluation.kept import Kept, distinct_rows, rows_key
@@ -33,11 +35,13 @@ from rexplug.evaluation.model_folder import (
     translated_errors,
 )
 from rexplug.evaluation.model_usage import ModelUsage, Role
-from rexplug.evaluation.text_rows import RowMaker
+from rexplug.evaluation.text_rows import RowMaker, SourceText, with_source
 from rexplug.model.config_file import runs_packed
 from rexplug.model.precision import autocast_of
-from rexplug.recipe.evaluation import EvaluationPrecision, ModelOptions
+from rexplug.recipe.evaluation import ModelOptions, ModelPrecision
 
+_LENGTH_TOLERANCE = 1e-3
+"""Difference from 1 of the length of an embedding that counts as normalised."""
 _SAME = {"fp32": 1e-4, "bf16": 3e-2}
 """Largest difference of an embedding alone and beside a longer text, as a share of its largest value, that is rounding."""
 
@@ -65,11 +69,18 @@ class HuggingFaceEncoder:
     Attributes:
         usage: prompts and similarity.
         notes: remarks for the user on how the model is run.
+        trainable: whether it can be fine-tuned.
+        tokenizes: whether it embeds token ids, so that the time that it takes can be forecast.
+        log: receives texts and their embeddings, if it is given.
         activity: what it has read and trained; shared with its copies.
 
     Raises:
         DataError: the model cannot be loaded.
     """
+
+    trainable: ClassVar[bool] = True
+    tokenizes: bool = True
+    log: EmbeddingLog | None = None
 
     def __init__(
         self,
@@ -78,7 +89,7 @@ class HuggingFaceEncoder:
         *,
         random: bool = False,
         packed: bool = True,
-        precision: EvaluationPrecision = "fp32",
+        precision: ModelPrecision = "fp32",
         device: torch.device | None = None,
         options: ModelOptions | None = None,
     ) -> None:
@@ -86,16 +97,17 @@ class HuggingFaceEncoder:
 
         disable_progress_bar()
         self.folder = model
-        self.precision: EvaluationPrecision = precision
+        self.precision: ModelPrecision = precision
         self.notes: tuple[str, ...] = ()
         self._transform: Transform | None = None
         self.activity = Activity()
         self.kept: Kept | None = Kept()
         options = options or ModelOptions()
         with translated_errors(model):
-            content = inspect_folder(folder_of(model), tokenizer, weights=not random)
+            trusted = bool(options.trust_remote_code)
+            content = inspect_folder(folder_of(model, trusted=trusted), tokenizer, weights=not random, trusted=trusted)
             modules = load_modules(content)
-            self._model = load_weights(content.encoder, random=random)
+            self._model = load_weights(content.encoder, random=random, trusted=trusted)
             self._tokenizer = load_tokenizer(tokenizer or content.encoder, lower_case=content.input.lower_case)
             self._max_tokens = options.max_tokens or content.input.max_tokens
             check_vocabulary(model, self._tokenizer, self._model.get_input_embeddings().weight.shape[0])
@@ -104,7 +116,7 @@ class HuggingFaceEncoder:
         self._tokenizer_text = self._tokenizer.backend_tokenizer.to_str()
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model.eval().to(self.device)
-        self._modules = EmbeddingModules(modules, self.usage.dimensions, self.device)
+        self._modules = EmbeddingModules(modules, self.device)
         self._maker = RowMaker(
             self._tokenizer, self.usage, segments=num_segments(self._model), pools_prompt=self._modules.pools_prompt
         )
@@ -170,9 +182,34 @@ class HuggingFaceEncoder:
         other._max_tokens = max_tokens
         return other
 
+    def copy(self) -> Self:
+        """The same model with the same weights, whose attributes may be set."""
+        return copy.copy(self)
+
+    def cut_after(self, dimensions: int) -> Self:
+        """The same model with embeddings cut after so many dimensions, in place of the number that its files state.
+
+        The weights and the kept embeddings are shared. As in sentence-transformers the rest is not normalised again, which the
+        cosine does anyway; embeddings of length 1 that are compared by dot product are compared by cosine, which is the same
+        before.
+
+        Raises:
+            DataError: embeddings have fewer dimensions.
+        """
+        other = copy.copy(self)
+        other.__dict__.pop("revision", None)
+        other.usage = replace(self.usage, dimensions=None)
+        (whole,) = other.encode(["a"])
+        if dimensions > len(whole):
+            raise DataError(
+                f"{self.folder}: dimensions is {dimensions}, and its embeddings have {len(whole)}; write 1 to {len(whole)}"
+            )
+        other.usage = cut_usage(self.usage, dimensions, whole)
+        return other
+
     @property
     def num_dimensions(self) -> int:
-        """Dimensions of a token vector, and of an embedding unless a module of the model changes them."""
+        """Dimensions of a token vector, and of an embedding unless it is cut or a module of the model changes them."""
         return int(self._model.config.hidden_size)
 
     @property
@@ -207,7 +244,7 @@ class HuggingFaceEncoder:
         other.__dict__.pop("revision", None)
         other._model = copy.deepcopy(self._model)
         other._modules = self._modules.clone()
-        other.kept = None
+        other.kept = other.log = None
         return other
 
     def clone_with(self, transform: Transform | None) -> Self:
@@ -238,7 +275,11 @@ class HuggingFaceEncoder:
             prompt: put before each text in place of that prompt.
         """
         limit = self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens)
-        return self._maker.rows(texts, limit, pairs, role, prompt)
+        rows = self._maker.rows(texts, limit, pairs, role, prompt)
+        if self.log is None or pairs is not None:
+            return rows
+        before = self._maker.prompt(role, prompt)
+        return [with_source(row, SourceText(text, role, before, limit)) for row, text in zip(rows, texts, strict=True)]
 
     def encode(
         self,
@@ -258,12 +299,19 @@ class HuggingFaceEncoder:
         """
         distinct, place_of = distinct_rows(rows)
         if self.kept is None or not rows:
-            return self._embed_rows(distinct)[place_of]
-        kept = self.kept.get(rows_key(distinct), lambda: self._embed_rows(distinct), lambda kept: [kept])
-        return kept[place_of]
+            return self._computed(distinct, self.pooled)[place_of]
+        # Kept before they are cut: models that differ only in that share them.
+        whole = self.kept.get(rows_key(distinct), lambda: self._computed(distinct, self.whole), lambda kept: [kept])
+        embeddings: NDArray[np.float32] = whole[place_of, : self.usage.dimensions]
+        if self.log is not None:
+            self.log.add(rows, embeddings)
+        return embeddings
 
-    def _embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-        computed = self.compute(rows, lambda indices: self.pooled([rows[i] for i in indices]).float())
+    def _computed(
+        self, rows: Sequence[NDArray[np.int64]], embed: Callable[[list[NDArray[np.int64]]], Tensor]
+    ) -> NDArray[np.float32]:
+        """What `embed` makes of batches of the rows, `[n, dimensions]`."""
+        computed = self.compute(rows, lambda indices: embed([rows[i] for i in indices]).float())
         if not computed:
             return np.zeros((0, self.num_dimensions), np.float32)
         result = np.zeros((len(rows), computed[0][1].shape[1]), np.float32)
@@ -312,8 +360,12 @@ class HuggingFaceEncoder:
 
     def pooled(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
         """Embeddings `[n, dimensions]` of one batch; differentiable."""
+        return self._transformed(self.whole(rows)[:, : self.usage.dimensions])
+
+    def whole(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
+        """Embeddings of one batch before they are cut; differentiable."""
         batch = TokenRows.on(self.device, rows)
-        return self._transformed(self._modules.embed(batch, rows, self._states(batch)))
+        return self._modules.embed(batch, rows, self._states(batch))
 
     def _states(self, batch: TokenRows, *, chosen: bool = False) -> Tensor:
         """Last hidden states of all tokens `[T, hidden]`, or (`chosen`) of those at `batch.positions`, `[m, hidden]`."""
@@ -430,3 +482,13 @@ class HuggingFaceEncoder:
         return batches_of(
             [len(row) for row in rows], self._batch_tokens, padded=not self._packed, equal=self._reads_padding
         )
+
+
+def cut_usage(usage: ModelUsage, dimensions: int, whole: NDArray[np.float32]) -> ModelUsage:
+    """The usage of embeddings that are cut after so many dimensions; `whole` is one of them before, `[dimensions]`.
+
+    Embeddings of length 1 that are compared by dot product are compared by cosine: before the cut that is the same.
+    """
+    of_length_1 = abs(float(np.linalg.norm(whole)) - 1) < _LENGTH_TOLERANCE
+    similarity = "cosine" if usage.similarity == "dot" and of_length_1 else usage.similarity
+    return replace(usage, dimensions=dimensions, similarity=similarity)

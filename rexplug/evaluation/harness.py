@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rexplug.components import (
     Budget,
     Document,
+    EvaluatedItem,
     EvaluationResult,
     Evaluator,
     ExampleTask,
@@ -29,6 +30,8 @@ from rexplug.components import (
 from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError, brief
 from rexplug.evaluation.activity import Activity, EvaluatorProgress, device_of
 from rexplug.evaluation.identity import computed_by, model_identity, result_key
+from rexplug.evaluation.item_files import items_path, write_items
+from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.evaluation.statistics import resamples_of
 from rexplug.io.atomic import remove, write_json, write_text
 from rexplug.io.file_content import content_hashes, files_below
@@ -177,12 +180,14 @@ def evaluate(
     budget: Budget = "standard",
     processor: str = "",
     fresh: bool = False,
+    load: Callable[[ModelSpec, Path | None], Model] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Run every evaluator on a model.
 
-    Writes `folder/<evaluator>.json`, and scores of single items to `folder/<evaluator>.scores`. A result that is stored there
-    already is used if nothing that decides it has changed (`rexplug.evaluation.identity`). A result whose evaluator does not
-    apply to the model holds `not_applicable`, the reason, instead of metrics.
+    Writes `folder/<evaluator>.json`, scores of single items to `folder/<evaluator>.scores`, and items for reading to
+    `folder/<evaluator>.items`. A result that is stored there already is used if nothing that decides it has changed
+    (`rexplug.evaluation.identity`). A result whose evaluator does not apply to the model holds `not_applicable`, the reason,
+    instead of metrics.
 
     Args:
         evaluators: what is measured.
@@ -196,6 +201,7 @@ def evaluate(
         budget: how much the evaluators may take; `standard` is what their options say.
         processor: the name of this machine's, for the results of models that do not run on a GPU.
         fresh: compute every result, also one that is stored.
+        load: loads the model in place of `ModelSpec.load`.
 
     Returns:
         Label of the evaluator -> the content of its file.
@@ -212,15 +218,16 @@ def evaluate(
     evaluators = [evaluator.at_budget(budget) for evaluator in evaluators]
     results_exist = not fresh and all((folder / f"{evaluator.label}.json").exists() for evaluator in evaluators)
     # The files of a model of the hub are known once it is loaded; whether all results are stored, for one in a folder before.
-    model = None if results_exist and isinstance(spec.place, Path) else spec.load(tokenizer)
-    identity, data_hash = model_identity(spec, tokenizer), data.fingerprint()
+    load = load or (lambda spec, tokenizer: spec.load(tokenizer))
+    model = None if results_exist and isinstance(spec.place, Path) else load(spec, tokenizer)
+    identity, data_hash = model_identity(spec, tokenizer, _device_of(spec)), data.fingerprint()
     failed: dict[str, RexplugError] = {}
     keys = {evaluator.label: result_key(identity, evaluator, data_hash, budget) for evaluator in evaluators}
     stored = {} if fresh else _stored(folder, keys)
     missing = [evaluator for evaluator in evaluators if evaluator.label not in stored]
     expected: Mapping[str, float] = {}
     if missing:
-        model = model or spec.load(tokenizer)
+        model = model or load(spec, tokenizer)
         for note in getattr(model, "notes", ()):
             progress.note(f"{name}: {note}")
         if observer is not None:
@@ -263,7 +270,11 @@ def _stored(folder: Path, keys: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """The stored results by evaluator whose key is still the same."""
     results = {label: folder / f"{label}.json" for label in keys}
     contents = {label: read_json(path) for label, path in results.items() if path.exists()}
-    return {label: content for label, content in contents.items() if content.get("key") == keys[label]}
+    return {
+        label: content
+        for label, content in contents.items()
+        if content.get("key") == keys[label] and (not content.get("items") or items_path(folder, label).exists())
+    }
 
 
 def _exact_products() -> AbstractContextManager[None]:
@@ -271,6 +282,15 @@ def _exact_products() -> AbstractContextManager[None]:
     from rexplug.evaluation.exact_products import exact_products
 
     return exact_products()
+
+
+def _device_of(spec: ModelSpec) -> str:
+    """The kind of device that a model runs on; empty for baselines and embeddings, which are the same on all."""
+    if spec.what in LEXICAL_KINDS or spec.is_embeddings:
+        return ""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _main_metrics(result: Mapping[str, Any]) -> dict[str, float]:
@@ -312,12 +332,13 @@ def _measure(
     if model.precision is not None:
         content["precision"] = model.precision
     scores: Mapping[str, Scores] = {}
+    items: Sequence[EvaluatedItem] = ()
     try:
         result = evaluate_model(evaluator, context)
     except NotApplicable as reason:
         content |= {"not_applicable": str(reason)}
     else:
-        scores = result.scores
+        scores, items = result.scores, result.items
         content |= _plain(
             {
                 "main": result.main,
@@ -333,13 +354,16 @@ def _measure(
     content["seconds"] = round(time.monotonic() - started, 2)
     if isinstance(activity := getattr(model, "activity", None), Activity):
         content["work"] = activity.counts()
-    # Scores are long and for machines only, hence compact and in a file of their own; that file is written first, so that
-    # a result is never without its scores.
+    # Scores and items are long, hence compact and in files of their own; these are written first, so that a result is never
+    # without them.
     scores_content = {
         metric_name: {field: _plain(value, evaluator) for field, value in asdict(score).items() if value is not None}
         for metric_name, score in scores.items()
     }
     write_text(scores_path(folder, evaluator.label), json.dumps({"key": key, "scores": scores_content}))
+    content["items"] = write_items(folder, evaluator.label, key, items) if items else 0
+    if not items:
+        remove(items_path(folder, evaluator.label))
     write_json(folder / f"{evaluator.label}.json", content)
     return content
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from rexplug.components import Budget, Evaluator
+from rexplug.errors import DataError
 from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.evaluation.models import tokenizer_beside
+from rexplug.evaluation.onnx_files import find_graph, graph_files
 from rexplug.io.file_content import content_hashes, files_below
 from rexplug.io.hub import cached_model
 from rexplug.plugins.declarations import input_files, option_files
@@ -29,11 +32,11 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 """Version of how results are written; stored results of another version are not used."""
-CODE = ("components", "evaluation", "io", "model", "text", "tokens")
+CODE = ("components", "corpus", "evaluation", "io", "model", "text", "tokens")
 """Packages of the core whose code affects results: the harness, the evaluators, and the code that reads and runs models."""
 _LIBRARIES = (
-    "bm25s", "datasets", "mteb", "numpy", "pytrec-eval-terrier", "safetensors", "scikit-learn", "scipy", "sentence-transformers",
-    "tokenizers", "torch", "transformers",
+    "bm25s", "datasets", "mteb", "numpy", "onnxruntime", "pytrec-eval-terrier", "safetensors", "scikit-learn", "scipy",
+    "sentence-transformers", "tokenizers", "torch", "transformers",
 )  # fmt: skip
 _WEIGHTS = (".safetensors", ".bin")
 _IGNORED_FILES = (
@@ -59,7 +62,8 @@ def model_files(spec: ModelSpec) -> list[tuple[Path, Path]]:
     """The files that affect a model's output, each after its folder; of a hub name those in the cache of this machine.
 
     They are configs, weights (unless they are drawn at random), tokenizer, modules with their own configs and weights, and
-    all other files of the folder except descriptions, training states and weights of other frameworks.
+    all other files of the folder except descriptions, training states and weights of other frameworks; of an ONNX model also its
+    graph, of a model that may run code of its own also its code.
     """
     if spec.what in LEXICAL_KINDS:
         return []
@@ -70,17 +74,25 @@ def model_files(spec: ModelSpec) -> list[tuple[Path, Path]]:
     else:
         beside = tokenizer_beside(place)
         folders = [place] if beside is None else [place, beside]
-    ignored = (*_IGNORED_FILES, *(_WEIGHTS if spec.random else ()))
-    return [
+    if spec.is_embeddings:
+        return [(folder, path) for folder in folders for path in files_below(folder)]
+    ignored = {*_IGNORED_FILES, *(_WEIGHTS if spec.random else ())} - (
+        {".py"} if spec.options.trust_remote_code else set()
+    )
+    files = [
         (folder, path)
         for folder in folders
         for path in files_below(folder)
         if path.suffix.lower() not in ignored
         and not any(part.lower().startswith(_IGNORED_FOLDERS) for part in path.relative_to(folder).parts[:-1])
     ]
+    if spec.graph is not None and folders:
+        with suppress(DataError):  # loading the model reports it
+            files += [(folders[0], path) for path in graph_files(find_graph(folders[0], spec.graph))]
+    return list(dict.fromkeys(files))
 
 
-def model_identity(spec: ModelSpec, tokenizer: Path | None = None) -> dict[str, Any]:
+def model_identity(spec: ModelSpec, tokenizer: Path | None = None, device: str = "") -> dict[str, Any]:
     """Everything that affects a model's embeddings and predictions: how it is used, and the content of its files.
 
     Every field of `spec` except the label counts, so that an option that is added to it counts too. A model at another place
@@ -89,6 +101,7 @@ def model_identity(spec: ModelSpec, tokenizer: Path | None = None) -> dict[str, 
     Args:
         spec: the model; one of the hub must be on this machine, or its name alone identifies it.
         tokenizer: the folder of the tokenizer that it is loaded with, if it is not its own.
+        device: the kind of device that it runs on (`cpu`, `cuda`), whose arithmetic differs; empty where it does not matter.
     """
     use = {
         field.name: _plain(getattr(spec, field.name)) for field in fields(spec) if field.name not in ("label", "what")
@@ -97,6 +110,7 @@ def model_identity(spec: ModelSpec, tokenizer: Path | None = None) -> dict[str, 
     return {
         **use,
         "random": spec.random,
+        "device": device,
         "name": "" if files else spec.what,
         "files": [entry for folder, path in files for entry in content_hashes([path], folder)],
         "tokenizer": [] if tokenizer is None else content_hashes(files_below(tokenizer), tokenizer),

@@ -16,10 +16,14 @@ import torch
 from rexplug.errors import DataError, one_line
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.exact_products import exact_products
+from rexplug.evaluation.late_interaction import LateInteractionEncoder
 from rexplug.evaluation.model_folder import folder_of, inspect_folder, not_evaluable, translated_errors
 from rexplug.evaluation.model_usage import Role
+from rexplug.evaluation.onnx_encoder import OnnxEncoder
+from rexplug.evaluation.onnx_export import quantised
+from rexplug.evaluation.onnx_files import find_graph
 from rexplug.evaluation.sentence_transformer import SentenceTransformerEncoder
-from rexplug.recipe.evaluation import EvaluationPrecision, ModelOptions
+from rexplug.recipe.evaluation import ModelOptions, ModelPrecision
 
 _TOLERANCE = {"fp32": 1e-4, "bf16": 0.05}
 """Largest difference of two embeddings that count as equal, as a share of the largest value in them."""
@@ -39,9 +43,10 @@ def load_encoder(
     tokenizer: Path | None = None,
     *,
     random: bool = False,
-    precision: EvaluationPrecision = "fp32",
+    precision: ModelPrecision = "fp32",
     options: ModelOptions | None = None,
     device: torch.device | None = None,
+    graph: str | None = None,
 ) -> HuggingFaceEncoder:
     """Load an encoder; its `notes` say if it is run in another way than other models of its kind.
 
@@ -52,23 +57,48 @@ def load_encoder(
         precision: number format of the encoder's matrix products.
         options: settings that take precedence over those of its files.
         device: where it runs; on the GPU if there is one.
+        graph: an ONNX graph in the folder that is run in place of the weights; empty for the usual place.
 
     Raises:
         DataError: the model cannot be loaded.
     """
     options = options or ModelOptions()
+    encoder = _load(model, tokenizer, random, precision, options, device, graph)
+    return encoder if options.dimensions is None else encoder.cut_after(options.dimensions)
+
+
+def _load(
+    model: str | Path,
+    tokenizer: Path | None,
+    random: bool,
+    precision: ModelPrecision,
+    options: ModelOptions,
+    device: torch.device | None,
+    graph: str | None,
+) -> HuggingFaceEncoder:
+    """The encoder with all dimensions of its embeddings, or those that its files state."""
+    trusted = bool(options.trust_remote_code)
     with translated_errors(model):
-        folder = folder_of(model)
+        folder = folder_of(model, graph=graph, trusted=trusted)
     with _named(model, folder):
-        content = inspect_folder(folder, tokenizer, weights=not random)
+        content = inspect_folder(folder, tokenizer, weights=not random and graph is None, trusted=trusted)
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not content.is_one_encoder:
-        if random:
+    if content.is_late_interaction:
+        if random or graph is not None or precision == "int8":
             raise not_evaluable(
-                f"random:{model}", "only the weights of a single transformers encoder can be drawn at random"
+                model, "a late-interaction model is run with its own weights, in fp32 or bf16 and not as an ONNX graph"
             )
         with translated_errors(model):
-            return SentenceTransformerEncoder(model, content, device, precision, options)
+            return LateInteractionEncoder(model, content, device, precision, options)
+    if graph is not None:
+        with _named(model, folder), translated_errors(model):
+            return OnnxEncoder(model, content, find_graph(folder, graph), tokenizer, options)
+    if precision == "int8":
+        with _named(model, folder), translated_errors(model, " in int8"):
+            return quantised(model, content, tokenizer, options, random=random)
+    if not content.is_one_encoder:
+        with translated_errors(model):
+            return SentenceTransformerEncoder(model, content, device, precision, options, random=random)
     with _named(model, folder):
         ours = HuggingFaceEncoder(folder, tokenizer, random=random, precision=precision, options=options, device=device)
     if random or not content.is_sentence_transformer:

@@ -13,14 +13,15 @@ from rexplug.evaluation.model_folder import not_evaluable
 from rexplug.model.checkpoint.inspection import evaluation_problem
 from rexplug.model.checkpoint.loading import Loaded, encoder_problem, lacks_head, load_pretrained
 
-_SEED = 7919
+SEED = 7919
+"""Of weights that are drawn at random."""
 _HEADS = ("ForMaskedLM", "ForPreTraining")
 """Ends of the names of classes with a masked-LM head."""
 _DEFAULT_LONGEST = 512
 """Longest input of a model whose config names no limit."""
 
 
-def load_weights(source: str | Path, *, random: bool = False) -> Any:
+def load_weights(source: str | Path, *, random: bool = False, trusted: bool = False) -> Any:
     """Load a model in fp32, with its masked-LM head if it has one.
 
     A model whose config names a masked-LM head that its files lack is loaded without: it embeds, but predicts no words.
@@ -28,28 +29,33 @@ def load_weights(source: str | Path, *, random: bool = False) -> Any:
     Args:
         source: a folder or a hub name.
         random: draw all weights instead of loading them.
+        trusted: whether code in its folder may be run.
 
     Raises:
         DataError: it cannot be loaded, a weight of the encoder is missing, or one that belongs to it is left over.
     """
     try:
-        return _load(source, random)
+        model = _load(source, random, trusted)
     except DataError as error:
         raise not_evaluable(source, error) from None
+    model.config.return_dict = True  # a config may ask for tuples in place of named outputs
+    return model
 
 
-def _load(source: str | Path, random: bool) -> Any:
+def _load(source: str | Path, random: bool, trusted: bool) -> Any:
     from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForTextEncoding
 
     problem = evaluation_problem(Path(source), random=random) if Path(source).is_dir() else None
     if problem is not None:
         raise DataError(problem)
     try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=trusted)
         architectures = [str(name) for name in config.architectures or ()]
     except Exception as error:  # whatever transformers raises on a file that we did not write
         raise DataError(first_line(error)) from None
     has_head = any(name.endswith(_HEADS) for name in architectures)
+    if trusted and has_head and (auto_map := getattr(config, "auto_map", None)):
+        has_head = "AutoModelForMaskedLM" in auto_map
     # Of encoder-decoder models such as T5 the encoder alone, as sentence-transformers loads them.
     with_decoder = config.is_encoder_decoder or any(name.endswith("EncoderModel") for name in architectures)
     encoder_alone = with_decoder and type(config) in AutoModelForTextEncoding._model_mapping
@@ -57,16 +63,16 @@ def _load(source: str | Path, random: bool) -> Any:
     model_class = AutoModelForMaskedLM if has_head else without_head
     # Weights that nobody uses, such as a pooler's, may be missing and are drawn: always the same, for the model's hash.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_SEED)
+        torch.manual_seed(SEED)
         if random:
             try:
-                return model_class.from_config(config, dtype=torch.float32)
+                return model_class.from_config(config, dtype=torch.float32, trust_remote_code=trusted)
             except Exception as error:
                 raise DataError(first_line(error)) from None
-        loaded = load_pretrained(model_class, source)
+        loaded = load_pretrained(model_class, source, trusted=trusted)
         if has_head and lacks_head(loaded):
             _require_encoder(loaded)
-            loaded = load_pretrained(without_head, source)
+            loaded = load_pretrained(without_head, source, trusted=trusted)
         _require_encoder(loaded)
     return loaded.model
 

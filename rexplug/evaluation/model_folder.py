@@ -20,6 +20,7 @@ from rexplug.evaluation.sentence_transformer_files import (
     InputOptions,
     Module,
     input_options,
+    is_late_interaction,
     is_sentence_transformer,
     read_modules,
 )
@@ -38,6 +39,8 @@ class ModelFolder:
         modules: all modules of a sentence-transformers model; empty for other models.
         input: how a sentence-transformers model says that its texts are read.
         usage: its prompts and similarity.
+        is_late_interaction: whether it embeds every token of a text, to be compared by MaxSim.
+        trusted: whether code in the folder may be run.
     """
 
     folder: Path
@@ -45,6 +48,8 @@ class ModelFolder:
     modules: tuple[Module, ...] = ()
     input: InputOptions = field(default_factory=InputOptions)
     usage: ModelUsage = field(default_factory=ModelUsage)
+    is_late_interaction: bool = False
+    trusted: bool = False
 
     @property
     def is_sentence_transformer(self) -> bool:
@@ -60,8 +65,13 @@ class ModelFolder:
         return first.kind == "Transformer" and all(module.kind in APPLIED for module in later)
 
 
-def folder_of(model: Path | str) -> Path:
+def folder_of(model: Path | str, *, graph: str | None = None, trusted: bool = False) -> Path:
     """The folder of a model: itself, or the copy of a hub name on this machine, which is fetched if there is none.
+
+    Args:
+        model: a folder or a hub name.
+        graph: an ONNX graph that is needed in place of the weights; empty for the usual place.
+        trusted: whether Python code is fetched too.
 
     Raises:
         DataError: it is a file.
@@ -73,16 +83,24 @@ def folder_of(model: Path | str) -> Path:
     folder = Path(model)
     if folder.is_file():
         raise DataError(f"{model} is a file; a model is a folder with config.json and weights, or a hub name")
-    return folder if folder.is_dir() else fetch_model(str(model))
+    if folder.is_dir():
+        return folder
+    from rexplug.evaluation.onnx_files import hub_patterns
+
+    more = [*([] if graph is None else hub_patterns(graph)), *(["*.py"] if trusted else [])]
+    return fetch_model(str(model), more=more, weights=graph is None)
 
 
-def inspect_folder(model: Path, tokenizer: Path | None = None, *, weights: bool = True) -> ModelFolder:
+def inspect_folder(
+    model: Path, tokenizer: Path | None = None, *, weights: bool = True, trusted: bool = False
+) -> ModelFolder:
     """Check everything in a model's folder that can be checked without loading it.
 
     Args:
         model: a folder.
         tokenizer: the tokenizer's folder, if it is not that of the weights.
         weights: whether the folder must hold weights.
+        trusted: whether code in the folder may be run, so that classes are not checked.
 
     Returns:
         The content of the folder.
@@ -90,21 +108,28 @@ def inspect_folder(model: Path, tokenizer: Path | None = None, *, weights: bool 
     Raises:
         DataError: a file is missing or damaged, or the model wants to run code of its own.
     """
+    late = is_late_interaction(model)
+
+    def check(encoder: Path, tokenizer: Path) -> None:
+        _check_encoder(model, encoder, tokenizer, weights=weights, trusted=trusted)
+
     if not is_sentence_transformer(model):
         before_2_0 = model / "0_Transformer"
-        content = ModelFolder(model, before_2_0 if before_2_0.is_dir() else model, usage=read_usage(model))
+        encoder = before_2_0 if before_2_0.is_dir() else model
+        content = ModelFolder(model, encoder, usage=read_usage(model), is_late_interaction=late, trusted=trusted)
     else:
-        modules = read_modules(model, lambda encoder: _check_encoder(model, encoder, encoder, weights=weights))
+        modules = read_modules(model, lambda encoder: check(encoder, encoder), trusted=trusted)
         encoder = modules[0].folder
-        content = ModelFolder(model, encoder, modules, input_options(encoder), read_usage(model))
+        content = ModelFolder(model, encoder, modules, input_options(encoder), read_usage(model), late, trusted)
     if not content.modules or content.modules[0].kind == "Transformer":
-        _check_encoder(model, content.encoder, tokenizer or content.encoder, weights=weights)
+        check(content.encoder, tokenizer or content.encoder)
     return content
 
 
-def _check_encoder(model: Path, encoder: Path, tokenizer: Path, *, weights: bool) -> None:
+def _check_encoder(model: Path, encoder: Path, tokenizer: Path, *, weights: bool, trusted: bool) -> None:
     """Check the files of a transformers encoder; `model` is the folder that a message names."""
-    _check_type(encoder / "config.json")
+    if not trusted:
+        _check_type(encoder / "config.json")
     problem = evaluation_problem(encoder, random=not weights)
     if problem is not None:
         raise not_evaluable(model, problem)
@@ -200,7 +225,8 @@ def _check_type(path: Path) -> None:
         return
     if config.get("auto_map"):
         raise DataError(
-            f"{path}: the model wants to run code of its own (auto_map); only classes of transformers are loaded"
+            f"{path}: the model wants to run code of its own (auto_map); only classes of transformers are loaded, unless "
+            "trust_remote_code allows it"
         )
     if not isinstance(kind, str):
         raise DataError(f"{path} does not name a model type (model_type)")

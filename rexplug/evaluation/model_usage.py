@@ -22,7 +22,6 @@ _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 _OTHER_KINDS = {
     "CrossEncoder": "scores pairs of texts and does not embed texts",
     "SparseEncoder": "embeds texts as weights of words",
-    "MultiVectorEncoder": "embeds every token of a text",
 }
 
 

@@ -23,13 +23,15 @@ from rexplug.errors import DataError
 from rexplug.evaluation.embedding_modules import Transform
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import Rows, tune_ranking
+from rexplug.evaluation.items import ranking_items
+from rexplug.evaluation.late_interaction import LateInteractionEncoder
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.model_usage import Role
 from rexplug.evaluation.mteb_runner import as_model, as_search, run_task, silenced_mteb, task_metadata, task_name
 from rexplug.evaluation.ranking_choice import graded_pairs, ranking_of, train_and_dev
 from rexplug.evaluation.starts import choose_start, spread_sample, transformed
 from rexplug.evaluation.statistics import metric
-from rexplug.evaluation.tuning import FineTune, Outcome, fine_tune
+from rexplug.evaluation.tuning import NOT_TRAINABLE, FineTune, Outcome, fine_tune
 from rexplug.recipe.evaluation import Similarity
 
 MAIN = "ndcg_at_10"
@@ -99,6 +101,15 @@ def evaluate_retrieval(
         ranking = _rank(collection, as_search(model), model.revision, folder)
         # Nothing is fine-tuned, so that both figures are the same; either can be compared with an encoder's.
         return _result(collection, {prefix: [ranking] for prefix in ("", _UNTUNED)[: 1 + is_tuned]}, seed, notes)
+    if isinstance(model, LateInteractionEncoder):
+        search, num_texts = (
+            model.as_search("rexplug/late-interaction"),
+            len(collection.corpus) + len(collection.queries),
+        )
+        with model.activity.reading(num_texts) as read:
+            ranking = _rank(collection, search, model.revision, folder)
+            read(num_texts, 0)
+        return _result(collection, {_UNTUNED if is_tuned else "": [ranking]}, seed, [NOT_TRAINABLE, *notes])
     model = model.reading(max_tokens)
     limit = max_tokens or (tuning.max_tokens if tuning else _MAX_TOKENS)
     documents, queries = (list(dict.fromkeys(texts.values())) for texts in (collection.corpus, collection.queries))
@@ -129,32 +140,36 @@ def evaluate_retrieval(
     raw = embed(model)
     rankings: dict[str, list[Ranking]] = {"raw.": [rank(raw, "raw", model.usage.similarity)]}
     table: list[dict[str, Any]] = []
-    if tuning is not None and collection.training:
+    if tuning is None or not collection.training:
+        rankings[""] = rankings.pop("raw.")
+        notes = [_NOTE if model.trainable else NOT_TRAINABLE, *notes]
+    else:
         tuner = _Tuner(collection, model, tuning)
         before = rankings["raw."][0]
         if (start := tuner.start.transform) is not None:
             before = rank((transformed(raw[0], start), transformed(raw[1], start)), f"untuned-{tuner.key()}")
-        key = f"tuned-{tuner.key([limit, seed, documents, queries])}"
+        rankings = {_UNTUNED: [before], **rankings}
+        if model.trainable:
+            key = f"tuned-{tuner.key([limit, seed, model.usage.dimensions, documents, queries])}"
 
-        def tune() -> Outcome[Embedded | None]:
-            return tuner.run(lambda tune: embed(tune.model), seed)
+            def tune() -> Outcome[Embedded | None]:
+                return tuner.run(lambda tune: embed(tune.model), seed)
 
-        # Search and reranking of the same texts share their fine-tunes.
-        choice = tune() if model.kept is None else model.kept.get(key, tune, _arrays)
-        tuned = [
-            before if embedded is None else rank(embedded, f"{key}-{number}")
-            for number, embedded in enumerate(choice.results)
-        ]
-        rankings = {"": tuned, _UNTUNED: [before], **rankings}
-        table = choice.table
-        notes = [
-            f"Fine-tuned before ranking: {tuning.steps} steps of {tuning.batch} pairs with in-batch negatives, "
-            f"{len(tuner.training):,} pairs; untuned, raw, centred and whitened are the encoder before that.",
-            tuner.start.note, *choice.notes, *notes,
-        ]  # fmt: skip
-    else:
-        rankings[""] = rankings.pop("raw.")
-        notes = [_NOTE, *notes]
+            # Search and reranking of the same texts share their fine-tunes.
+            choice = tune() if model.kept is None else model.kept.get(key, tune, _arrays)
+            tuned = [
+                before if embedded is None else rank(embedded, f"{key}-{number}")
+                for number, embedded in enumerate(choice.results)
+            ]
+            rankings = {"": tuned, **rankings}
+            table = choice.table
+            described = (
+                f"Fine-tuned before ranking: {tuning.steps} steps of {tuning.batch} pairs with in-batch negatives, "
+                f"{len(tuner.training):,} pairs; untuned, raw, centred and whitened are the encoder before that."
+            )
+            notes = [described, tuner.start.note, *choice.notes, *notes]
+        else:
+            notes = [NOT_TRAINABLE, tuner.start.note, *notes]
     for name, transform in (("centred", _centered), ("whitened", _whitened)):
         rankings[f"{name}."] = [rank((transform(raw[0], raw[0]), transform(raw[1], raw[0])), name)]
     return _result(collection, rankings, seed, notes, table)
@@ -176,9 +191,11 @@ def _result(
                 values = [query_scores(collection, run, *measure) for run in runs]
                 scores[prefix + name] = Scores(list(collection.queries), values)
     metrics = {name: metric(score, seed) for name, score in scores.items()}
+    main = MAIN if MAIN in metrics else _UNTUNED + MAIN  # of a model that cannot be fine-tuned
     return EvaluationResult(
-        metrics, main=MAIN, headlines=[_UNTUNED + MAIN] if _UNTUNED in rankings else [], notes=notes, scores=scores,
-        tables={"fine-tuning, on dev": table} if table else {},
+        metrics, main=main, headlines=[_UNTUNED + MAIN] if "" in rankings and _UNTUNED in rankings else [], notes=notes,
+        scores=scores, tables={"fine-tuning, on dev": table} if table else {},
+        items=ranking_items(collection, next(iter(rankings.values()))[0], scores[main]),
     )  # fmt: skip
 
 

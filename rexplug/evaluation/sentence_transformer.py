@@ -23,7 +23,7 @@ from rexplug.evaluation.device_batches import CPU_PADDED_TOKENS, batch_tokens
 from rexplug.evaluation.embedding_modules import add_weights
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.kept import Kept
-from rexplug.evaluation.loading import longest_input
+from rexplug.evaluation.loading import SEED, longest_input
 from rexplug.evaluation.model_folder import (
     ModelFolder,
     load_tokenizer,
@@ -32,7 +32,7 @@ from rexplug.evaluation.model_folder import (
 from rexplug.evaluation.model_usage import Role
 from rexplug.evaluation.text_rows import RowMaker, SourceText, source_of, with_source
 from rexplug.model.checkpoint.loading import silence_transformers
-from rexplug.recipe.evaluation import EvaluationPrecision, ModelOptions
+from rexplug.recipe.evaluation import ModelOptions, ModelPrecision
 
 _NO_LIMIT = 2**20
 """Longest input of models without one: of static embeddings."""
@@ -51,6 +51,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         device: where it runs.
         precision: number format of its matrix products.
         options: settings that take precedence over those of its files.
+        random: draw the weights instead of loading them.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         model: str | Path,
         content: ModelFolder,
         device: torch.device,
-        precision: EvaluationPrecision,
+        precision: ModelPrecision,
         options: ModelOptions,
+        *,
+        random: bool = False,
     ) -> None:
         self.folder = model
         self.precision = precision
@@ -70,6 +73,8 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         self.activity, self.kept = Activity(), Kept()
         self._packed = self._reads_padding = False
         self._module = _load(content, device)
+        if random:
+            draw_weights(self._module)
         first = self._module[0]
         self._encoders = _encoders(self._module)
         self._model = first.model if self._encoders[:1] == [first] else None
@@ -158,6 +163,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         other.kept = None
         other._module = copy.deepcopy(self._module)
         other._encoders = _encoders(other._module)
+        other.log = None
         if self._model is not None:
             other._model = other._module[0].model
         return other
@@ -189,8 +195,8 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         before = self.usage.prompt_of(role) if prompt is None else prompt
         return [with_source(row, SourceText(text, role, before, limit)) for row, text in zip(rows, texts, strict=True)]
 
-    def pooled(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
-        """Embeddings `[n, dimensions]` of one batch of rows that `tokenize` made of single texts; differentiable.
+    def whole(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
+        """Embeddings of one batch of rows that `tokenize` made of single texts, before they are cut; differentiable.
 
         Raises:
             ValueError: a row is not of this kind.
@@ -207,7 +213,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
                 parts.append(self._embed([sources[index].text for index in indices], role, prompt, limit))
                 order += indices
         together = torch.cat(parts)
-        return self._transformed(together if len(parts) == 1 else together[np.argsort(order)])
+        return together if len(parts) == 1 else together[np.argsort(order)]
 
     def token_vectors(self, rows: Sequence[NDArray[np.int64]]) -> list[Tensor]:
         """Last hidden states of each row, `[n_i, hidden]`; its embedding `[1, dimensions]` where there are none."""
@@ -251,7 +257,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
             name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in features.items()
         }
         embeddings: Tensor = self._module(on_device, **task)["sentence_embedding"]
-        return embeddings.float()[:, : self.usage.dimensions]
+        return embeddings.float()
 
 
 def _encoders(module: Any) -> list[Any]:
@@ -265,15 +271,29 @@ def _load(content: ModelFolder, device: torch.device) -> Any:
     """Load the model by sentence-transformers, in fp32; code in its folder is not run."""
     from sentence_transformers import SentenceTransformer
 
-    with _silenced():
+    with silenced():
         return SentenceTransformer(
-            str(content.folder), device=str(device), trust_remote_code=False, local_files_only=True,
+            str(content.folder), device=str(device), trust_remote_code=content.trusted, local_files_only=not content.trusted,
             model_kwargs={"dtype": torch.float32},
         ).eval()  # fmt: skip
 
 
+def draw_weights(module: Any) -> None:
+    """Draw all weights of a model as those of a new one, always the same."""
+    encoders = {id(part.model): part for part in _encoders(module)}
+    inside = {id(inner) for part in encoders.values() for inner in part.modules()}
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(SEED)
+        for encoder in encoders.values():
+            new = type(encoder.model)(encoder.model.config).to(next(encoder.model.parameters()).dtype)
+            encoder.model.load_state_dict(new.state_dict())
+        for part in module.modules():
+            if id(part) not in inside and hasattr(part, "reset_parameters"):
+                part.reset_parameters()
+
+
 @contextmanager
-def _silenced() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Without log messages of sentence-transformers and transformers."""
     logger = logging.getLogger("sentence_transformers")
     level = logger.level

@@ -21,6 +21,10 @@ _FIRST = ("Transformer", "StaticEmbedding", "Router", "Asym")
 """Modules that may be the first of a model."""
 _LATER = (*APPLIED, "WeightedLayerPooling", "Router", "Asym")
 """Modules that may follow."""
+_OF_TOKENS = ("Dense", "Normalize", "LayerNorm", "Dropout", "MultiVectorMask", "HierarchicalTokenPooling")
+"""Modules that may follow the encoder of a late-interaction model."""
+_PYLATE_DENSE = "pylate.models.Dense.Dense"
+"""A module of PyLate that sentence-transformers reads as its own Dense; no code of PyLate is imported."""
 _ROUTERS = ("Router", "Asym")
 _INPUT_FILES = tuple(
     f"sentence_{kind}_config.json"
@@ -52,18 +56,38 @@ class InputOptions:
     lower_case: bool = False
 
 
+def is_late_interaction(folder: Path) -> bool:
+    """Whether a folder holds a late-interaction model: of sentence-transformers, of PyLate, or of Stanford's ColBERT.
+
+    They embed every token of a text and are compared by MaxSim.
+    """
+    kind = _if_object(folder / "config_sentence_transformers.json").get("model_type")
+    if isinstance(kind, str):
+        return kind in ("MultiVectorEncoder", "ColBERT")
+    modules = read_json_file(folder / "modules.json") if (folder / "modules.json").is_file() else None
+    if isinstance(modules, list):
+        return any(isinstance(entry, dict) and entry.get("type") == _PYLATE_DENSE for entry in modules)
+    architectures = _if_object(folder / "config.json").get("architectures")
+    return isinstance(architectures, list) and "HF_ColBERT" in architectures
+
+
+def _if_object(path: Path) -> dict[str, Any]:
+    return read_json_object(path) if path.is_file() else {}
+
+
 def is_sentence_transformer(folder: Path) -> bool:
     """Whether a folder lists the modules of a sentence-transformers model."""
     path = folder / "modules.json"
     return path.exists() or path.is_symlink()
 
 
-def read_modules(folder: Path, check_encoder: Callable[[Path], None]) -> tuple[Module, ...]:
+def read_modules(folder: Path, check_encoder: Callable[[Path], None], *, trusted: bool = False) -> tuple[Module, ...]:
     """The modules of a model in order, with those of a router in its place but not inside it.
 
     Args:
         folder: the model's folder.
         check_encoder: checks the folder of an encoder that is inside of a router.
+        trusted: whether modules may be of any class, also of code in the folder.
 
     Raises:
         DataError: a file is missing or damaged, or a module is of another class than those of sentence-transformers.
@@ -73,11 +97,15 @@ def read_modules(folder: Path, check_encoder: Callable[[Path], None]) -> tuple[M
     if not isinstance(entries, list) or not entries:
         raise DataError(f"{path} is not a list of modules")
     modules = []
+    later = _OF_TOKENS if is_late_interaction(folder) else _LATER
     for number, entry in enumerate(entries):
         kind, place = (entry.get("type"), entry.get("path", "")) if isinstance(entry, dict) else (None, None)
         if not isinstance(kind, str) or not isinstance(place, str):
             raise DataError(f"{path}: module {number} needs a `type` and a `path`, both texts")
-        allowed = _LATER if number else _FIRST
+        if trusted:
+            modules.append(Module(kind.rpartition(".")[2], folder / place))
+            continue
+        allowed = later if number else _FIRST
         modules.append(_module(path, f"module {number}", kind, folder / place, allowed, folder, place))
         for inner in _inside_of(modules[-1]):
             if inner.kind == "Transformer":
@@ -89,7 +117,8 @@ def read_modules(folder: Path, check_encoder: Callable[[Path], None]) -> tuple[M
 def _module(path: Path, what: str, kind: str, place: Path, allowed: Sequence[str], root: Path, written: str) -> Module:
     """Return a module after checks of its class, location and files."""
     package, _, name = kind.rpartition(".")
-    if package.partition(".")[0] != "sentence_transformers" or name not in allowed:
+    of_pylate = kind == _PYLATE_DENSE and "MultiVectorMask" in allowed
+    if not of_pylate and (package.partition(".")[0] != "sentence_transformers" or name not in allowed):
         raise DataError(
             f"{path}: {what} is '{kind}', and only {' or '.join(allowed)} of sentence-transformers are allowed there: "
             "no other code is run"

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from rexplug.components import FineTuning
 from rexplug.evaluation.activity import Activity
 
+NOT_TRAINABLE = "The model cannot be fine-tuned: metrics are of the model as it is, and of probes on its embeddings."
 T = TypeVar("T")
 P = TypeVar("P")
 
@@ -189,11 +190,13 @@ def fine_tune(
 def by_mode(budget: FineTuning, results: Mapping[str, P]) -> dict[str, P]:
     """Results by the name of their metrics, in which `*` takes the metric's place: `*` of the budget's first mode, and `mode.*`.
 
-    After a full fine-tune the probe's are always kept: they are those of the encoder before it.
+    After a full fine-tune the probe's are always kept: they are those of the encoder before it. Of a model that cannot be
+    fine-tuned `full` is missing, and the probe's do not take its name.
     """
     first = budget.modes[0]
     others = [mode for mode in results if mode != first and (mode in budget.modes or mode == "probe")]
-    return {"*": results[first], **{f"{mode}.*": results[mode] for mode in others}}
+    named = {"*": results[first]} if first in results else {}
+    return {**named, **{f"{mode}.*": results[mode] for mode in others}}
 
 
 def checkpoints(budget: FineTuning) -> list[int]:

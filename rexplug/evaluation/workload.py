@@ -281,7 +281,7 @@ class _CountingEncoder:
     def predict_masked(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
     ) -> list[NDArray[np.int64]]:
-        self._count(rows, positions)
+        self._count_predictions(rows, positions)
         return [np.zeros((len(of_row), top), np.int64) for of_row in positions]
 
     def token_log_probs(
@@ -290,11 +290,10 @@ class _CountingEncoder:
         positions: Sequence[NDArray[np.int64]],
         targets: Sequence[NDArray[np.int64]],
     ) -> list[NDArray[np.float32]]:
-        self._count(rows, positions)
-        return [np.zeros(len(of_row), np.float32) for of_row in positions]
+        self._count_predictions(rows, positions)
+        return [np.zeros(len(of_row), np.float32) for of_row in targets]
 
-    def _count(self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]]) -> None:
-        """Add a pass over all rows, and the logits at the positions."""
+    def _count_predictions(self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]]) -> None:
         model = self._model
         if not model.predicts_words:
             raise NotApplicable("the model has no masked-language-model head")

@@ -6,6 +6,7 @@ Only `ask_hub` uses the network, for one small answer, and `fetch_model`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,8 @@ _MAX_LENGTH = 200
 """Characters of a name; the hub allows 96 for the owner and as many for the repository."""
 _TIMEOUT = 10.0
 """Seconds to wait for an answer."""
-_FILES_OF_MODELS = ("*.json", "*.txt", "*.model", "*.codes", "*.safetensors", "*/pytorch_model.bin")
+_WEIGHTS = "*.safetensors"
+_FILES_OF_MODELS = ("*.json", "*.txt", "*.model", "*.codes", "*.metadata", _WEIGHTS, "*/pytorch_model.bin")
 """Patterns of the files of a model that are downloaded: configs, tokenizers and weights."""
 _OTHER_FORMATS = ("onnx/*", "openvino/*", "coreml/*", "gguf/*", "runs/*", "checkpoint-*", "*/checkpoint-*")
 _OLD_OWNER = "sentence-transformers"
@@ -73,11 +75,16 @@ def cached_model(name: str) -> Path | None:
     return next((path for path in found if path is not None), None)
 
 
-def fetch_model(name: str) -> Path:
+def fetch_model(name: str, *, more: Sequence[str] = (), weights: bool = True) -> Path:
     """The folder with the files of a model on the hub, downloaded if it is not on this machine.
 
     A name without an owner that the hub does not have is looked for among the models of sentence-transformers too, as that
     library does.
+
+    Args:
+        name: the model's name.
+        more: patterns of further files.
+        weights: whether the weights of the encoder are needed.
 
     Raises:
         OSError: the hub does not have the model, or does not answer.
@@ -86,13 +93,15 @@ def fetch_model(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     first: Exception | None = None
+    # Of a model whose encoder is an ONNX graph the weights of modules after it alone, which are in folders of their own.
+    patterns = [f"*/{name}" if name == _WEIGHTS and not weights else name for name in _FILES_OF_MODELS]
     for place in _places(name):
         try:
-            folder = Path(
-                snapshot_download(place, allow_patterns=list(_FILES_OF_MODELS), ignore_patterns=list(_OTHER_FORMATS))
-            )
-            if not any(folder.glob("*.safetensors")) and (folder / "config.json").exists():
+            folder = Path(snapshot_download(place, allow_patterns=patterns, ignore_patterns=list(_OTHER_FORMATS)))
+            if weights and not any(folder.glob("*.safetensors")) and (folder / "config.json").exists():
                 snapshot_download(place, allow_patterns=["pytorch_model*.bin"])
+            if more:
+                snapshot_download(place, allow_patterns=list(more))
         except Exception as error:  # the hub's client raises errors of many kinds, offline mode included
             first = first or error
         else:

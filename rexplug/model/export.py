@@ -15,6 +15,7 @@ from rexplug.io.tokenizer_files import load_fast, write_portable
 from rexplug.model.attention import Packing, choose_backend
 from rexplug.model.build import load_model, save_model
 from rexplug.model.config_file import transformers_4_fields
+from rexplug.model.onnx_outputs import EncoderOutputs
 from rexplug.model.packed import forward_packed, use_packed_attention, use_transformers_attention
 
 TOLERANCE = 1e-5
@@ -160,11 +161,11 @@ def _write_sentence_transformer(folder: Path, config: Any, longest: int) -> None
 def export_onnx(folder: Path, *, sample_texts: Sequence[str]) -> dict[str, Any]:
     """Write `model.onnx` beside an exported model, and `onnx_parity.json`, whose content is returned.
 
-    Inputs are `input_ids` and `attention_mask`, `[batch, length]` int64 of any size; the output is `logits`. ONNX Runtime's
-    logits on a CPU are compared with those of transformers, on a padded batch of the texts.
+    Inputs are `input_ids` and `attention_mask`, `[batch, length]` int64 of any size; outputs are `logits` and `last_hidden_state`.
+    What ONNX Runtime computes on a CPU is compared with transformers, on a padded batch of the texts.
 
     Raises:
-        DataError: the extra is not installed, or the logits differ by more than 1e-4 of the largest one.
+        DataError: the extra is not installed, or an output differs by more than 1e-4 of its largest value.
     """
     try:
         import onnxruntime
@@ -180,43 +181,36 @@ def export_onnx(folder: Path, *, sample_texts: Sequence[str]) -> dict[str, Any]:
     most = max(8, min(_TEXT_TOKENS, _BATCH_LOGITS // (len(texts) * model.config.vocab_size)))
     encoded = fast(texts, padding=True, truncation=True, max_length=most, return_tensors="pt")
     inputs = (encoded["input_ids"], encoded["attention_mask"])
-    axes = {name: {0: "batch", 1: "length"} for name in ("input_ids", "attention_mask", "logits")}
+    outputs = ("logits", "last_hidden_state")
+    axes = {name: {0: "batch", 1: "length"} for name in ("input_ids", "attention_mask", *outputs)}
+    traced = EncoderOutputs(model, *outputs)
     with replacing(folder / "model.onnx") as temporary:
         with torch.no_grad(), warnings.catch_warnings():
             # Tracing warns wherever a shape may be fixed; the comparison below shows whether one is.
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                _Logits(model), inputs, str(temporary), input_names=["input_ids", "attention_mask"],
-                output_names=["logits"], dynamic_axes=axes, opset_version=17, dynamo=False,
+                traced, inputs, str(temporary), input_names=["input_ids", "attention_mask"],
+                output_names=list(outputs), dynamic_axes=axes, opset_version=17, dynamo=False,
             )  # fmt: skip
         session = onnxruntime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
-        differences, largest = [], 1.0
+        differences, largest = [0.0, 0.0], [1.0, 1.0]
         # Traced at one shape, compared at three: the batch, one text alone, and shorter texts.
         shorter = max(2, inputs[0].shape[1] // 2)
         for ids, mask in (inputs, [tensor[:1] for tensor in inputs], [tensor[:, :shorter] for tensor in inputs]):
             with torch.no_grad():
-                expected = model(input_ids=ids, attention_mask=mask).logits
-            (logits,) = session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
+                expected = traced(ids, mask)
+            found = session.run(list(outputs), {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
             attended = mask.bool()
-            differences.append(float((torch.from_numpy(logits) - expected)[attended].abs().max()))
-            largest = max(largest, float(expected[attended].abs().max()))
-        parity = {"max_difference": max(differences) / largest, "tolerance": ONNX_TOLERANCE, "largest_logit": largest}
-        if not parity["max_difference"] <= ONNX_TOLERANCE:
-            raise DataError(
-                f"ONNX Runtime's logits differ by {parity['max_difference']:.1e} of the largest; at most {ONNX_TOLERANCE} is "
-                "allowed"
-            )
+            for number, (by_runtime, by_torch) in enumerate(zip(found, expected, strict=True)):
+                difference = float((torch.from_numpy(by_runtime) - by_torch)[attended].abs().max())
+                differences[number] = max(differences[number], difference)
+                largest[number] = max(largest[number], float(by_torch[attended].abs().max()))
+        shares = [difference / value for difference, value in zip(differences, largest, strict=True)]
+        parity = {"max_difference": max(shares), "tolerance": ONNX_TOLERANCE, "largest_logit": largest[0]}
+        for name, share in zip(("logits", "token vectors"), shares, strict=True):
+            if not share <= ONNX_TOLERANCE:
+                raise DataError(
+                    f"ONNX Runtime's {name} differ by {share:.1e} of the largest; at most {ONNX_TOLERANCE} is allowed"
+                )
     write_json(folder / "onnx_parity.json", parity)
     return parity
-
-
-class _Logits(torch.nn.Module):
-    """A model with two inputs and one output, as it is traced."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-        return logits

@@ -31,24 +31,33 @@ def evaluate_models(
     *,
     budget: Budget = "standard",
     fresh: bool = False,
+    save_embeddings: Path | None = None,
 ) -> list[ModelResults]:
     """Evaluate every model on the same items, at a budget. Results are written to `out/<model>/`, and read from there if nothing
     that decides them changed (unless `fresh`).
+
+    With `save_embeddings` everything is computed, and the embeddings of each model are written to
+    `save_embeddings/<model>.parquet`.
 
     Raises:
         RexplugError: a model or data cannot be read.
     """
     from rexplug.evaluation import evaluate
+    from rexplug.evaluation.shared_encoders import SharedEncoders
     from rexplug.report.results import load_results
 
+    encoders = SharedEncoders(names, save_embeddings)
     computed: dict[str, set[str]] = {}
     for name in names:
         observer = EvaluationForecast(name.label, progress)
         evaluate(
             evaluators, name, data, name=name.label, folder=out / name.label, progress=progress,
-            observer=observer, budget=budget, processor=processor_name(), fresh=fresh,
+            observer=observer, budget=budget, processor=processor_name(), fresh=fresh or save_embeddings is not None,
+            load=encoders.load,
         )  # fmt: skip
         computed[name.label] = observer.finished
+        if (saved := encoders.save(name)) is not None:
+            progress.note(f"{name.label}: embeddings are in {saved}")
     labels = {evaluator.label for evaluator in evaluators}
     models = []
     for name in names:

@@ -47,7 +47,7 @@ class EvaluationForecast:
 
     def before(self, model: Model, evaluators: Sequence[Evaluator], data: EvaluationData) -> Mapping[str, float]:
         """Note the time that the evaluators are expected to take; returns label -> seconds."""
-        if isinstance(model, LexicalModel) or not evaluators:
+        if isinstance(model, LexicalModel) or not evaluators or not model.tokenizes:
             return {}
         self.progress.start(f"forecast {self.label}")
         try:
@@ -64,6 +64,10 @@ class EvaluationForecast:
 
         machine = _machine_of(model)
         works = {evaluator.label: workload_of(evaluator, model, data) for evaluator in evaluators}
+        if not model.trainable:
+            for work in works.values():
+                if work is not None:
+                    work.fine_tunes = work.steps = 0
         speed = measure_speed(model, training=any(work is not None and work.steps for work in works.values()))
         expected, basis = {}, {}
         first_of: dict[str, str] = {}
@@ -91,7 +95,7 @@ class EvaluationForecast:
     def after(self, model: Model, evaluator: Evaluator, seconds: float) -> None:
         """Append what an evaluator took to the history."""
         self.finished.add(evaluator.label)
-        if isinstance(model, LexicalModel) or seconds <= 0:
+        if isinstance(model, LexicalModel) or not model.tokenizes or seconds <= 0:
             return
         stage, key = _stage_and_key(evaluator, model)
         work = _work_of(model)

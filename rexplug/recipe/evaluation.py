@@ -13,6 +13,8 @@ from rexplug.recipe.section import Section
 
 EvaluationPrecision = Literal["fp32", "bf16"]
 """Number formats that encoders are evaluated in."""
+ModelPrecision = Literal["fp32", "bf16", "int8"]
+"""Number formats of a single model: int8 is for inference alone."""
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 """How embeddings are compared, by sentence-transformers' names; of distances the negative value."""
 
@@ -42,8 +44,16 @@ class ModelOptions(Section):
     """Longest input in tokens, as far as the model's positions reach; that of its files if left out."""
     similarity: Similarity | None = None
     """How its embeddings are compared before a fine-tune; as its files say, or `cosine`, if left out."""
-    precision: EvaluationPrecision | None = None
-    """Number format of its matrix products; `evaluation.precision` if left out."""
+    dimensions: int | None = Field(default=None, ge=1)
+    """Embeddings are cut after so many dimensions, as those of Matryoshka models may be (`truncate_dim` of
+    sentence-transformers); all of them, or the model's own `truncate_dim`, if left out."""
+    file: str | None = None
+    """An ONNX graph in the model's folder that ONNX Runtime runs in place of the weights, e.g. `onnx/model_qint8_avx512.onnx`."""
+    trust_remote_code: bool | None = None
+    """Run the Python code in the model's folder or hub repository, with your rights; such a model is refused if left out."""
+    precision: ModelPrecision | None = None
+    """Number format of its matrix products; `evaluation.precision` if left out. `int8`: the model is exported to ONNX, its weights
+    are quantised and ONNX Runtime runs it on the CPU (dynamic quantisation); it cannot be fine-tuned."""
     batch_tokens: int | None = Field(default=None, ge=64)
     """Tokens of a batch of texts, padding included; by the device's memory if left out."""
 
@@ -57,7 +67,7 @@ class Baseline(ModelOptions):
     """Another model that the evaluators run on: its name alone, or a mapping with the name and options."""
 
     model: str
-    """A folder, a hub name, `bm25`, `tfidf` or `random:FOLDER`; `label=` may precede."""
+    """A folder, a hub name, `bm25`, `tfidf`, `random:FOLDER`, `onnx:FOLDER` or `embeddings:FOLDER`; `label=` may precede."""
 
     @model_validator(mode="before")
     @classmethod

@@ -27,6 +27,8 @@ class ModelResults:
     """Evaluators whose results `evaluate` found and did not compute."""
     notes: Sequence[str] = ()
     """What readers of a comparison must know about the model."""
+    folder: Path | None = None
+    """The folder of the results, with the items of each evaluator; of pooled runs that of the first one."""
 
     @property
     def trained_here(self) -> bool:
@@ -87,7 +89,7 @@ def _folders_above(argument: str, model: ModelResults) -> tuple[str, ...]:
     parts = Path(name).resolve().parts[1:]
     if label:
         return ()
-    return parts[:-1] if parts and parts[-1] == model.label.partition("@")[0] else parts
+    return parts[:-1] if parts and parts[-1] in (model.label, model.label.partition("@")[0]) else parts
 
 
 def split_argument(argument: str) -> tuple[str, str, str]:
@@ -95,6 +97,8 @@ def split_argument(argument: str) -> tuple[str, str, str]:
     label, equals, rest = argument.partition("=")
     if not equals or "/" in label or Path(argument.partition("@")[0]).is_dir():
         label, rest = "", argument
+    if Path(rest).is_dir():  # `minilm@256`, as the results of cut embeddings are named
+        return label, rest, ""
     name, _, moment = rest.partition("@")
     return label, name, moment
 
@@ -144,7 +148,7 @@ def load_results(folder: Path, label: str) -> ModelResults:
     for path in _result_files(folder):
         content = read_json(path)
         results[str(content.get("label", content["evaluator"]))] = content
-    return ModelResults(label, results, {name: read_scores(folder, name) for name in results})
+    return ModelResults(label, results, {name: read_scores(folder, name) for name in results}, folder=folder)
 
 
 def _moments(run: RunDirectory) -> list[str]:

@@ -66,10 +66,15 @@ def test_any_models_on_the_same_items(model, tmp_path):
     done = call(*command)
     assert "similarity.none is left out: cannot read" in done.stderr
     assert "classification.toy" in done.stdout
-    assert "bm25 ranks; tfidf is the baseline that classifies" in done.stdout
+    assert (
+        "\nclassification.toy: bm25 ranks texts and does not classify them; tfidf is the lexical baseline that does"
+        in done.stdout
+    )
     table = json.loads((tmp_path / "out/comparison.json").read_text())
     assert table["models"] == ["tfidf", "mine", f"random-{model.name}", "bm25"]
-    assert "<table" in (tmp_path / "out/comparison.html").read_text()
+    assert 'href="items.html#evaluator=classification.toy"' in (tmp_path / "out/comparison.html").read_text()
+    assert "thing of red number" in (tmp_path / "out/items.html").read_text()
+    assert (tmp_path / "out/comparison-plots/differences.png").exists()
     before = (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns
     again = call(*command)
     found = json.loads((tmp_path / "out/comparison.json").read_text())
@@ -105,19 +110,46 @@ def test_options_of_models_on_the_command_line(model, tmp_path):
         assert all(np.abs(expected - product).min() < 1e-4 for product in products)
 
 
+def test_dimensions_and_saved_embeddings_on_the_command_line(model, tmp_path):
+    rows = "".join(f"thing {n % 10} {n // 10},red thing {n % 7},{n % 5}\n" for n in range(60))
+    (tmp_path / "t.csv").write_text("sentence1,sentence2,score\n" + rows)
+    (tmp_path / "suite.yaml").write_text(
+        "evaluators: [{use: similarity, title: toy, train: $DATA/t.csv, "
+        "tuning: {modes: [probe], steps: 2, batch: 8, seeds: 1, learning_rates: [1e-3]}}]\n"
+    )
+    where = ["--suite", tmp_path / "suite.yaml", "--data", tmp_path, "--out", tmp_path / "out"]
+    asked = ["--dimensions", "8", "--dimensions", "4", "--save-embeddings", tmp_path / "saved"]
+    done = call("evaluate", f"m={model}", "bm25", *asked, *where)
+    assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == ["m@4.parquet", "m@8.parquet"]
+    assert f"m@4: embeddings are in {tmp_path}/saved/m@4.parquet" in " ".join(done.stdout.split())
+    one = tmp_path / "one"
+    one.mkdir()
+    (tmp_path / "saved/m@4.parquet").rename(one / "m.parquet")
+    call("evaluate", f"embeddings:{one}", *where)
+    four, saved = (
+        json.loads((tmp_path / f"out/{label}/similarity.toy.json").read_text())["metrics"]["raw.spearman"]["value"]
+        for label in ("m@4", "one")
+    )
+    assert saved == pytest.approx(four, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["bm25"], "write either --recipe R (its evaluators and held-out texts) or --suite NAME"),
         (
             ["x=", "--suite", "ecommerce"],
-            "'x=' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
+            "'x=' does not name a model; write a folder, a hub name, bm25, tfidf, random:FOLDER, onnx:FOLDER or embeddings:FOLDER",
         ),
         (
             ["bm25", "--suite", "ecommerce", "--budget", "fast"],
             "Invalid value for '--budget': 'fast' is not one of 'quick', 'standard', 'full'.",
         ),
         (["bm25", "bm25", "--suite", "ecommerce"], "the model bm25 is named twice"),
+        (
+            ["{model: embeddings:x, prompt: 'a '}", "--suite", "ecommerce"],
+            "embeddings:x holds embeddings that are computed already, so prompt changes nothing; leave it out",
+        ),
         (
             ["{model: x, query_promt: 'query: '}", "--suite", "ecommerce"],
             "models.0.query_promt: unknown key; did you mean 'query_prompt'?",

@@ -54,6 +54,16 @@ def esci(folder):
     return {"products": folder / "products.jsonl", "judgments": folder / "judgments.jsonl"}
 
 
+def icecat(folder):
+    write(folder / "products.jsonl", [
+        {"id": f"p{n}", "title": words("title", n, 10), "short_description": words("about", n, 9)} for n in range(40)
+    ])  # fmt: skip
+    write(folder / "ratings.jsonl", [
+        {"query": words("query", n, 9), "docid": f"p{n}", "rating": 3} for n in range(40)
+    ])  # fmt: skip
+    return {"products": folder / "products.jsonl", "judgments": folder / "ratings.jsonl"}
+
+
 def own_texts(folder):
     write(folder / "texts.jsonl", [{"text": words("held", n)} for n in range(9)])
     return {"texts": {"own": {"use": "jsonl", "paths": str(folder / "texts.jsonl")}}, "documents": 3}
@@ -122,6 +132,7 @@ CASES = {
     "ecommerce.esci": esci,
     "ecommerce.esci rerank": lambda f: {**esci(f), "rerank": True},
     "ecommerce.esci_similarity": esci,
+    "ecommerce.icecat": icecat,
     "ecommerce.product_search": lambda f: {"products": 20, "queries": 5},
     "ecommerce.product_matching": matching,
     "ecommerce.product_classification": lambda f: table(

@@ -74,6 +74,41 @@ def model_folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory, model_folder):
+    """A random BERT with 64 positions and its tokenizer."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("plain")
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=64, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def save(plain, tmp_path):
+    """Saves a model of sentence-transformers with modules after a BERT, as that library does; returns folder and model."""
+
+    def save(*later, encoder=plain, first=None, name="model", max_seq_length=None, **options):
+        from sentence_transformers import SentenceTransformer
+        from sentence_transformers.sentence_transformer.modules import Transformer
+
+        model = SentenceTransformer(modules=[first or Transformer(str(encoder)), *later], device="cpu", **options)
+        if max_seq_length is not None:
+            model.max_seq_length = max_seq_length
+        model.save(str(tmp_path / name), create_model_card=False)
+        return tmp_path / name, SentenceTransformer(str(tmp_path / name), device="cpu")
+
+    return save
+
+
 @dataclass
 class Oracle:
     """Knows the texts and so predicts every masked token in them; with `always_wrong` none."""

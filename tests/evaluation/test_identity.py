@@ -196,7 +196,14 @@ def test_changes_that_do_not_affect_embeddings_compute_nothing(bench, encoder, t
 
 @pytest.mark.parametrize(
     "options",
-    [{"query_prompt": "q: "}, {"document_prompt": "d: "}, {"prompt": "p: "}, {"max_tokens": 32}, {"similarity": "dot"}],
+    [
+        {"query_prompt": "q: "},
+        {"document_prompt": "d: "},
+        {"prompt": "p: "},
+        {"max_tokens": 32},
+        {"similarity": "dot"},
+        {"dimensions": 4},
+    ],
 )
 def test_other_options_of_a_model_compute_its_results_again(bench, options):
     bench.spec = bench.spec.with_options(ModelOptions(**options))
@@ -205,10 +212,22 @@ def test_other_options_of_a_model_compute_its_results_again(bench, options):
 
 def test_every_field_of_a_model_but_its_label_is_part_of_the_key(encoder):
     spec = ModelSpec("m", str(encoder))
-    assert set(model_identity(spec)) == {"precision", "options", "random", "name", "files", "tokenizer"}
+    assert set(model_identity(spec)) == {
+        "precision", "options", "random", "device", "name", "files", "tokenizer",
+    }  # fmt: skip
     assert model_identity(spec)["options"] == ModelOptions().model_dump(mode="json")
     assert model_identity(spec) == model_identity(ModelSpec("other", str(encoder)))
     assert model_identity(spec) != model_identity(ModelSpec("m", str(encoder), "bf16"))
+    assert model_identity(spec, device="cpu") != model_identity(spec, device="cuda")
+
+
+def test_code_of_a_model_is_part_of_the_key_where_it_may_be_run(encoder):
+    trusted = ModelSpec("m", str(encoder), options=ModelOptions(trust_remote_code=True))
+    before = [model_identity(spec)["files"] for spec in (ModelSpec("m", str(encoder)), trusted)]
+    (encoder / "modeling.py").write_text("x = 1\n")
+    after = [model_identity(spec)["files"] for spec in (ModelSpec("m", str(encoder)), trusted)]
+    assert before[0] == after[0]
+    assert before[1] != after[1]
 
 
 def test_random_weights_do_not_depend_on_the_weights_of_the_folder(bench, encoder):

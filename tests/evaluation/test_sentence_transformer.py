@@ -13,44 +13,10 @@ from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.load_encoder import load_encoder
 from rexplug.evaluation.mteb_tasks import Mteb
 from rexplug.evaluation.sentence_transformer import SentenceTransformerEncoder
-from rexplug.recipe.evaluation import ModelOptions
+from rexplug.recipe.evaluation import Baseline, ModelOptions
 
 TEXTS = ["steel kettle", "the red shirt fits well", "a linen dress " * 60, "oak"]
 MODULES = "sentence_transformers.sentence_transformer.modules"
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory, model_folder):
-    """A random BERT with 64 positions and its tokenizer."""
-    from transformers import AutoTokenizer, BertConfig, BertModel
-
-    folder = tmp_path_factory.mktemp("plain")
-    tokenizer = AutoTokenizer.from_pretrained(model_folder)
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(1)
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=64, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture
-def save(plain, tmp_path):
-    """Saves a model of sentence-transformers with modules after a BERT, as that library does; returns folder and model."""
-
-    def save(*later, encoder=plain, first=None, name="model", max_seq_length=None, **options):
-        from sentence_transformers import SentenceTransformer
-        from sentence_transformers.sentence_transformer.modules import Transformer
-
-        model = SentenceTransformer(modules=[first or Transformer(str(encoder)), *later], device="cpu", **options)
-        if max_seq_length is not None:
-            model.max_seq_length = max_seq_length
-        model.save(str(tmp_path / name), create_model_card=False)
-        return tmp_path / name, SentenceTransformer(str(tmp_path / name), device="cpu")
-
-    return save
 
 
 def pooling(mode="mean", **options):
@@ -249,6 +215,75 @@ def test_a_router_uses_different_modules_for_queries_and_documents(save, static,
     same(found.encode(TEXTS, role="document"), theirs.encode_document(TEXTS))
     queries, documents = found.tokenize(TEXTS, role="query"), found.tokenize(TEXTS, role="document")
     same(found.embed_rows([*documents, *queries])[4:], theirs.encode_query(TEXTS))
+
+
+@pytest.mark.parametrize("kind", ["static", "router"])
+def test_random_weights_of_static_embeddings_and_routers(save, static, plain, kind):
+    from sentence_transformers.sentence_transformer.modules import Router, Transformer
+
+    folder, _ = static
+    if kind == "router":
+        router = Router.for_query_document([Transformer(str(plain)), pooling()], [Transformer(str(plain)), pooling()])
+        folder, _ = save(first=router, name="router")
+    trained, random = load_encoder(folder), ModelSpec.parse(f"random:{folder}").load()
+    assert type(random) is SentenceTransformerEncoder
+    assert random.revision == ModelSpec.parse(f"random:{folder}").load().revision != trained.revision
+    assert random.num_parameters == trained.num_parameters
+    for role in ("query", "document"):
+        one, two = trained.encode(TEXTS, role=role), random.encode(TEXTS, role=role)
+        assert one.shape == two.shape
+        assert np.abs(one - two).max() > 0.1
+
+
+def test_a_config_that_asks_for_tuples(save, plain, tmp_path):
+    folder = tmp_path / "tuples"
+    shutil.copytree(plain, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "return_dict": False}))
+    same(load_encoder(folder).encode(TEXTS), load_encoder(plain).encode(TEXTS))
+    expected = save(pooling())[0]
+    stored, _ = save(pooling(), encoder=folder, name="with-tuples")
+    assert json.loads((stored / "config.json").read_text())["return_dict"] is False
+    found = load_encoder(stored)
+    assert found.notes == ()
+    same(found.encode(TEXTS), load_encoder(expected).encode(TEXTS))
+
+
+CODE = """
+from transformers import BertConfig, BertModel
+
+class ShopConfig(BertConfig):
+    model_type = "shop"
+
+class ShopModel(BertModel):
+    config_class = ShopConfig
+
+    def forward(self, *args, **kwargs):
+        output = super().forward(*args, **kwargs)
+        output.last_hidden_state = -output.last_hidden_state
+        return output
+"""
+
+
+def test_code_of_a_model_runs_where_it_is_trusted(plain, tmp_path, monkeypatch):
+    folder = tmp_path / "shop"
+    shutil.copytree(plain, folder)
+    config = json.loads((folder / "config.json").read_text())
+    auto = {"AutoConfig": "shop_code.ShopConfig", "AutoModel": "shop_code.ShopModel"}
+    (folder / "config.json").write_text(
+        json.dumps({**config, "model_type": "shop", "architectures": ["ShopModel"], "auto_map": auto})
+    )
+    (folder / "shop_code.py").write_text(CODE)
+    with pytest.raises(DataError) as refused:
+        load_encoder(folder)
+    assert str(refused.value) == (
+        f"{folder}/config.json: the model wants to run code of its own (auto_map); only classes of transformers are loaded, "
+        "unless trust_remote_code allows it"
+    )
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    spec = ModelSpec.of(Baseline(model=str(folder), trust_remote_code=True))
+    spec.check()
+    same(spec.load().encode(TEXTS), -load_encoder(plain).encode(TEXTS))
 
 
 def test_a_router_with_code_of_its_own_is_refused(save, plain):

@@ -52,9 +52,16 @@ def test_always_right_scores_one_and_always_wrong_scores_zero(Oracle, Setting, c
 
 
 def test_values_of_a_text_are_one_item(Oracle, Setting, coarse, rows):
-    scores = ValueRecovery(paths=rows).evaluate(Setting(Oracle(coarse, TEXTS), {})).scores["exact"]
+    result = ValueRecovery(paths=rows).evaluate(Setting(Oracle(coarse, TEXTS), {}))
+    scores = result.scores["exact"]
     assert len(scores.ids) == len(set(scores.ids)) == 4
     assert sorted(scores.weights[0]) == [1, 1, 2, 2]
+    assert [item.id for item in result.items] == scores.ids
+    table = next(item for item in result.items if item.text == TEXTS[3])
+    assert [(table.text[word.start : word.end], word.correct) for word in table.words] == [
+        ("Acme", True),
+        ("oak", True),
+    ]
 
 
 def test_one_value_is_masked_at_a_time_wherever_it_occurs(fine, rows):

@@ -250,12 +250,19 @@ def test_logits_that_differ_stop_the_export_and_leave_nothing(tmp_path, exported
 
 
 @pytest.mark.slow
+def session_of(folder):
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+
+
 def test_onnx_gives_the_same_logits_at_any_shape(exported):
     pytest.importorskip("onnxruntime")
     from rexplug.model.export import export_onnx
 
     folder, _ = exported
     parity = export_onnx(folder / "model", sample_texts=TEXTS)
+    assert [output.name for output in session_of(folder / "model").get_outputs()] == ["logits", "last_hidden_state"]
     assert parity["max_difference"] <= 1e-4
     assert json.loads((folder / "model" / "onnx_parity.json").read_text()) == parity
     assert (folder / "model" / "model.onnx").stat().st_size > 1_000_000

@@ -49,14 +49,15 @@ def silence_transformers() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-def load_pretrained(model_class: Any, source: str | Path, **options: Any) -> Loaded:
+def load_pretrained(model_class: Any, source: str | Path, *, trusted: bool = False, **options: Any) -> Loaded:
     """Load a model in fp32; the caller judges what is missing or left over.
 
-    Only tensors are unpickled, and no code of the checkpoint runs.
+    Only tensors are unpickled, and no code of the checkpoint runs unless it is trusted.
 
     Args:
         model_class: one of transformers' classes.
         source: a folder, or a name on the Hugging Face Hub.
+        trusted: whether code of the checkpoint may be run.
         options: for transformers' `from_pretrained`.
 
     Raises:
@@ -67,7 +68,7 @@ def load_pretrained(model_class: Any, source: str | Path, **options: Any) -> Loa
         with silence_transformers():
             model, info = model_class.from_pretrained(
                 source, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
-                trust_remote_code=False, **options,
+                trust_remote_code=trusted, **options,
             )  # fmt: skip
     except (MemoryError, torch.OutOfMemoryError, RexplugError):
         raise

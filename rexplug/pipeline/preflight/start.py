@@ -34,10 +34,11 @@ def start_problems(recipe: Recipe, unchecked: dict[str, HubName]) -> list[str]:
         except DataError as error:
             problems.append(f"{place}: {error}")
             continue
-        name, folder = model.what.removeprefix("random:"), model.place
+        folder = model.place
+        name = str(folder)
         if name in LEXICAL_KINDS:
             continue
-        if isinstance(folder, Path):
+        if isinstance(folder, Path) or model.is_embeddings:
             try:
                 model.check()
             except DataError as error:

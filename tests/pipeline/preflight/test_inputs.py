@@ -80,7 +80,22 @@ def test_all_problems_are_reported_at_once(place, look):
         f"tokenizer.from: the folder '{place}/none' does not exist",
         f"model.from: the folder '{place}/empty' has no config.json",
         "baselines.0: the folder './none/such' does not exist",
-        "baselines.1: 'x=' does not name a model; write a folder, a hub name, bm25, tfidf or random:FOLDER",
+        "baselines.1: 'x=' does not name a model; write a folder, a hub name, bm25, tfidf, random:FOLDER, onnx:FOLDER or embeddings:FOLDER",
+    ]
+
+
+def test_baselines_of_other_kinds(place, look):
+    folder = checkpoint(tokenizer(place / "encoder"))
+    saved = place / "saved"
+    saved.mkdir()
+    (saved / "e.jsonl").write_text('{"text": "oak", "embedding": [1, 2]}')
+    assert look(f"baselines=['embeddings:{saved}', {{model: {folder}, dimensions: 8}}]").lines() == []
+    assert complaints(
+        look, f"baselines=['embeddings:{place}/none', 'onnx:{folder}', {{model: 'onnx:{folder}', precision: int8}}]"
+    ) == [
+        f"baselines.0: embeddings:{place}/none: there is no such folder",
+        f"baselines.1: {folder} has no onnx/model.onnx; there is no .onnx file in it",
+        f"baselines.2: onnx:{folder}: an ONNX graph has the number format that it was written in; leave precision out",
     ]
 
 
