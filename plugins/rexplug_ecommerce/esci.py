@@ -125,7 +125,7 @@ class EsciSearch(_OnEsci):
     """Rank only the judged products of each query."""
     fields: tuple[str, ...] = ("title", "brand", "color")
     """Fields of a product that make its text; in the file they may begin with `product_`."""
-    tuning: FineTuning = FineTuning(steps=100, seeds=1, max_tokens=48, dev_examples=500)
+    tuning: FineTuning = FineTuning(steps=100, seeds=1, max_tokens=64, dev_examples=500)
     """The fine-tune before ranking."""
 
     @property
@@ -157,14 +157,20 @@ class EsciSearch(_OnEsci):
             raise DataError(
                 f"{self.name}: no {self.split} query of {self.judgments} has a relevant product in {self.products}"
             )
-        exact: dict[str, list[tuple[str, str]]] = {"train": [], "dev": [], "test": []}
+        training: list[tuple[str, str]] = []
+        dev: dict[str, dict[str, int]] = {}
         for judgment in judgments:
-            if judgment.label == "E" and judgment.product in corpus:
-                exact[self.part_of(judgment.query)].append((judgment.query, corpus[judgment.product]))
+            part = self.part_of(judgment.query)
+            if judgment.product not in corpus:
+                continue
+            if part == "train" and judgment.label == "E":
+                training.append((judgment.query, corpus[judgment.product]))
+            elif part == "dev" and self.split == "test":
+                dev.setdefault(judgment.query, {})[judgment.product] = GAINS[judgment.label]
         name = f"Esci-{self.split}{'-rerank' if self.rerank else ''}"
         return RetrievalCollection(
-            name, corpus, queries, relevance, candidates=candidates if self.rerank else None, training=exact["train"],
-            dev=exact["dev"] if self.split == "test" else (),
+            name, corpus, queries, relevance, candidates=candidates if self.rerank else None, training=training,
+            dev=dev,
         )  # fmt: skip
 
     def test_texts(self) -> Mapping[str, str]:

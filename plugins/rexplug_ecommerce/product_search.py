@@ -32,8 +32,9 @@ class ProductSearch(Evaluator):
     """Number of queries."""
     seed: Annotated[int, Field(ge=0)] = 1
     """Decides which products and queries are drawn; every model gets the same."""
-    pairs: Annotated[Quantity, Field(ge=0)] = 1000
-    """How many pairs of a query and a matching product, of another catalogue, to fine-tune on before searching; 0 for none."""
+    pairs: Annotated[Quantity, Field(ge=0)] = 1250
+    """How many pairs of a query and a matching product, of another catalogue, to fine-tune on before searching, a fifth of them to
+    choose by; 0 for none."""
     tuning: FineTuning = FineTuning(steps=50, seeds=1, max_tokens=40)
     """The fine-tune before searching."""
 
@@ -56,15 +57,13 @@ class ProductSearch(Evaluator):
             queries=queries,
             relevance=relevance,
             synthetic=True,
-            training=(training := self._pairs(1, self.pairs, set(queries.values()))),
-            dev=self._pairs(2, self.pairs // 5, {*queries.values(), *(query for query, _ in training)}),
+            training=self._training(set(queries.values())),
         )
 
-    def _pairs(self, part: int, number: int, queries: set[str]) -> list[tuple[str, str]]:
-        """Pairs of a query, none of `queries`, and a product that it was made from."""
-        chance = Chance(_KEY + self.seed, part)
+    def _training(self, queries: set[str]) -> list[tuple[str, str]]:
+        chance = Chance(_KEY + self.seed, 1)
         pairs = []
-        for _ in range(number):
+        for _ in range(self.pairs):
             product = make_product(chance)
             query = query_text(product, chance.some(_ATTRIBUTES, chance.between(1, 3)), chance)
             if query not in queries:

@@ -198,11 +198,12 @@ def compare(models: RunLike | Sequence[ModelResults | RunLike], *, all_metrics: 
     """Test the differences between models; the first model is the reference.
 
     Differences are tested on the same items: paired permutation test, Holm's correction over all of them. None is called real
-    where there is one training run of each model: another seed may turn it round (`ablate` varies seeds).
+    where there is one training run of a model that was trained here: another seed may turn it round (`ablate` varies seeds).
 
     Args:
         models: what `evaluate` returned, runs, or paths: `[LABEL=]PATH[@MOMENT]`, where PATH is a run (by default its last
-            model) or a folder of results.
+            model) or a folder of results. Runs of the same LABEL are training runs of one model with other seeds, as are those in
+            the folder of an ablation's variant: their scores are pooled.
         all_metrics: compare every metric, not only the main ones.
 
     Returns:
@@ -212,29 +213,47 @@ def compare(models: RunLike | Sequence[ModelResults | RunLike], *, all_metrics: 
         DataError: there are no results at a path, or models were measured on different items.
     """
     from rexplug.report.compare import compare_models
-    from rexplug.report.results import ModelResults, find_all
+    from rexplug.report.results import ModelResults
+    from rexplug.report.seeds import find_models
 
     models = [models] if isinstance(models, ModelResults) else list_of("models", models, "results and runs")
     if any(isinstance(model, ModelResults) for model in models):
         results = [
             result
             for model in models
-            for result in ([model] if isinstance(model, ModelResults) else find_all([_written(model)]))
+            for result in ([model] if isinstance(model, ModelResults) else find_models([_written(model)]))
         ]
     else:  # labels of paths are made distinct among themselves
-        results = find_all([_written(model) for model in models if not isinstance(model, ModelResults)])
+        results = find_models([_written(model) for model in models if not isinstance(model, ModelResults)])
     return compare_models(results, every_metric=all_metrics)
 
 
 @explained
 def write_comparison(
-    comparison: Comparison, *, html: StrPath | None = None, json: StrPath | None = None, title: str = ""
+    comparison: Comparison,
+    *,
+    html: StrPath | None = None,
+    json: StrPath | None = None,
+    csv: StrPath | None = None,
+    markdown: StrPath | None = None,
+    latex: StrPath | None = None,
+    title: str = "",
 ) -> None:
-    """Write a comparison as a self-contained page, as JSON, or both.
+    """Write a comparison as a self-contained page, as JSON, as CSV, or as a table in Markdown or LaTeX.
+
+    The CSV has a line per model and metric. The tables have a row per metric and a column per model; the best value of a row is
+    bold where the test confirms it: where it is really better than the first model's, or the first model's is really better than
+    all others.
 
     Raises:
         DataError: one of the paths cannot be written.
     """
     from rexplug.report.compare import write_comparison as write
+    from rexplug.report.tables import write_tables
 
-    write(comparison, html=optional_path_of("html", html), json=optional_path_of("json", json), title=title)
+    page, file = optional_path_of("html", html), optional_path_of("json", json)
+    tables = {
+        name: optional_path_of(name, path) for name, path in (("csv", csv), ("markdown", markdown), ("latex", latex))
+    }
+    write(comparison, html=page, json=file, title=title)
+    write_tables(comparison, **tables)

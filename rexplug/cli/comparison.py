@@ -34,11 +34,15 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             table.add_row("  time", *shown, style="dim")
     console.print(table)
     if comparison.num_tests:
-        signs = "+ and -: really" if comparison.seeds_varied else "(+) and (-): on these items"
+        signs = [
+            *(["+ and -: really"] if comparison.any_real else []),
+            *(["(+) and (-): on these items"] if comparison.any_not_varied else []),
+        ]
+        tested = f"paired, {comparison.num_tests} tests, Holm"
+        above = f"{', '.join(signs)} above or below the first model with the metric ({tested})" if signs else tested
+        seeds = "; seeds were not varied" if comparison.any_not_varied else ""
         console.print(
-            f"\n{signs} above or below the first model with the metric (paired, {comparison.num_tests} tests, Holm)"
-            f"{'' if comparison.seeds_varied else '; seeds were not varied'}; ~: may be chance; brackets: 95 % interval; "
-            "±: over fine-tunes or runs",
+            f"\n{above}{seeds}; ~: may be chance; brackets: 95 % interval; ±: over fine-tunes or runs",
             style="dim", soft_wrap=True,
         )  # fmt: skip
     for line in [*reasons, *comparison.notes]:
@@ -52,19 +56,10 @@ def cell_text(cell: Cell) -> Text:
     if cell.metric is None:
         return Text("–", "dim")
     metric = cell.metric
-    sign = _sign(cell)
+    sign = "" if cell.difference is None else cell.difference.sign
     text = f"{metric.value:.3f} {sign}".rstrip()
     if metric.low is not None and metric.high is not None:
         text += f"\n[{metric.low:.2f}-{metric.high:.2f}]"
     if metric.spread is not None:
         text += f" ±{metric.spread:.2f}"
     return Text(text, {"+": "green", "-": "red"}.get(sign, ""))
-
-
-def _sign(cell: Cell) -> str:
-    """`+` or `-` for a real difference, in brackets where seeds were not varied, `~` for one that may be chance."""
-    difference = cell.difference
-    if difference is None or not difference.differs:
-        return "" if difference is None else "~"
-    sign = "+" if difference.value > 0 else "-"
-    return sign if difference.real else f"({sign})"

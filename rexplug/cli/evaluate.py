@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from rexplug.cli import terminal
+from rexplug.cli.comparison_files import comparison_tables
 
 
 @click.command()
@@ -68,6 +69,7 @@ from rexplug.cli import terminal
     "every result again.",
 )  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Compute every result again, also one that is stored and still valid.")
+@comparison_tables
 @click.option("--all-metrics", is_flag=True, help="Show and compare every metric, not only the main ones.")
 @click.option("--quiet", is_flag=True, help="Print only errors and the table.")
 def evaluate(
@@ -93,6 +95,7 @@ def evaluate(
     fresh: bool,
     all_metrics: bool,
     quiet: bool,
+    **tables: Path | None,
 ) -> None:
     """Measure MODELs on the same items, with 95 % intervals, and test the differences to the first one.
 
@@ -145,7 +148,7 @@ def evaluate(
         )
     comparison = api.compare(results, all_metrics=all_metrics)
     page, file = out / "comparison.html", out / "comparison.json"
-    api.write_comparison(comparison, html=page, json=file, title="Evaluation")
+    api.write_comparison(comparison, html=page, json=file, title="Evaluation", **tables)
     console = terminal.console()
     print_comparison(comparison, console)
     console.print(f"  page:       {page}\n  results:    {out}/MODEL/EVALUATOR.json", soft_wrap=True)

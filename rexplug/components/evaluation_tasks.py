@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field
 
@@ -31,8 +31,9 @@ class RetrievalCollection:
     """Query id -> the ids of the documents to rank; the whole corpus is ranked if None."""
     training: Sequence[tuple[str, str]] = ()
     """(query, relevant text) pairs to fine-tune on; none of their queries is among `queries`."""
-    dev: Sequence[tuple[str, str]] = ()
-    """(query, relevant text) pairs to choose by, of other queries than both; a fifth of the queries of `training` if left out."""
+    dev: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Query text -> document id -> grade, to choose by, of queries that are neither in `queries` nor in `training`; documents of
+    grade 0 are those that are hard to tell from relevant ones. If left out, a fifth of the queries of `training`."""
 
     def texts(self) -> dict[str, str]:
         """Id -> text of all documents and queries, for decontamination."""
@@ -127,7 +128,7 @@ class FineTuning(Documented):
     """Steps of the optimizer; the learning rate warms up over the first tenth and then falls linearly to 0."""
     batch: int = Field(default=32, ge=2)
     """Examples per optimizer step."""
-    learning_rates: tuple[float, ...] = Field(default=(5e-5, 3e-4, 2e-3), min_length=1)
+    learning_rates: tuple[float, ...] = Field(default=(2e-5, 2e-4, 2e-3), min_length=1)
     """Learning rates to try with the first seed up to the first checkpoint; the best one on dev is used for all seeds."""
     checkpoints: int = Field(default=4, ge=1)
     """How often dev is measured on the way, the last time at the end; the best checkpoint is used, or the untuned model if it is
@@ -175,21 +176,52 @@ def split_of(key: str, *, dev: float = 0.1, test: float = 0.2) -> Literal["train
     return "dev" if place < test + dev else "train"
 
 
+Measure = Literal["mean", "spearman", "average_precision", "best_accuracy", "macro_f1", "v_measure"]
+"""How a metric is computed from the scores of its items."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """The scores of single items that a metric is computed from, so that models can be compared on the same items.
 
-    The metric is the mean over seeds of sum(values) / sum(weights); or, with `targets`, of Spearman's correlation of values
-    and targets.
+    The metric is the mean over seeds of `measure`, or the mean of the metrics of `parts`.
     """
 
-    ids: Sequence[str]
+    ids: Sequence[str] = ()
     """`[items]`, the ids of the items."""
-    values: Sequence[Sequence[float]]
+    values: Sequence[Sequence[float]] = ()
     """`[seeds][items]`; one row without fine-tuning."""
     weights: Sequence[Sequence[float]] | None = None
     """`[seeds][items]`; 1 if left out."""
     targets: Sequence[float] | None = None
-    """`[items]`, the true degrees of similarity."""
+    """`[items]`, what is right: degrees of similarity, 1 for positives and 0 for the others, or numbers of classes."""
     groups: Sequence[str] | None = field(default=None)
     """`[items]`; items of one group are resampled together."""
+    measure: Measure | None = None
+    """`mean` is sum(values) / sum(weights). The others compare values with targets: `spearman` (the default with `targets`),
+    `average_precision` and `best_accuracy` of values as similarities, `macro_f1` of values as classes, `v_measure` of values as
+    clusters."""
+    parts: Mapping[str, Scores] | None = None
+    """Name -> scores of a part (a task, a subset) of which the metric is the mean; there are no items beside them."""
+    training_runs: Sequence[int] | None = None
+    """`[seeds]`, the number of the training run that each row belongs to; rows of a run are resampled together. All rows are
+    those of one run if left out."""
+
+    @property
+    def measured_by(self) -> Measure:
+        """The measure, with its default."""
+        return self.measure or ("mean" if self.targets is None else "spearman")
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Scores:
+        """Scores from what `dataclasses.asdict` made of them.
+
+        Raises:
+            TypeError: the content is something else.
+        """
+        parts = content.get("parts")
+        given = {
+            **content,
+            "parts": None if parts is None else {name: cls.from_json(part) for name, part in parts.items()},
+        }
+        return cls(**given)

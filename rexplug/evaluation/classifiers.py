@@ -201,7 +201,8 @@ def _regression(
 
     def predict(fitted: Any, split: str) -> Scores:
         scores = np.full((vectors[split].shape[0], num_classes), -np.inf, np.float32)
-        scores[:, fitted.classes_] = fitted.predict_log_proba(vectors[split])
+        with np.errstate(divide="ignore"):  # a probability may be 0
+            scores[:, fitted.classes_] = fitted.predict_log_proba(vectors[split])
         return scores
 
     fitted = [LogisticRegression(C=penalty, max_iter=300).fit(vectors["train"], classes) for penalty in _PENALTIES]

@@ -236,7 +236,11 @@ def evaluate(
             results[label] = stored[label]
         else:
             assert model is not None
-            conditions = {"budget": budget, "device": device_of(model, processor)}
+            conditions = {
+                "budget": budget,
+                "device": device_of(model, processor),
+                "trained_here": spec.trained_here,
+            }
             try:
                 with (
                     nullcontext() if model.precision is None else _exact_products(),
@@ -387,6 +391,6 @@ def read_scores(folder: Path, label: str) -> dict[str, Scores]:
     if not path.exists():
         return {}
     try:
-        return {name: Scores(**fields) for name, fields in read_json(path)["scores"].items()}
-    except (TypeError, KeyError):
+        return {name: Scores.from_json(fields) for name, fields in read_json(path)["scores"].items()}
+    except (AttributeError, KeyError, TypeError):
         raise DataError(f"{path} holds no scores; remove it and evaluate again") from None

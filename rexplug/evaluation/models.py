@@ -153,6 +153,14 @@ class ModelSpec:
         return self.what.startswith("random:")
 
     @property
+    def trained_here(self) -> bool:
+        """Whether the model is that of a run, which could be trained with another seed; all others are taken as they are."""
+        if self.what in LEXICAL_KINDS or self.random or not isinstance(self.place, Path):
+            return False
+        folder = self.place.resolve()
+        return any((parent / "run.json").exists() for parent in (folder, *folder.parents))
+
+    @property
     def is_embeddings(self) -> bool:
         """Whether it is a folder with embeddings."""
         return self.what.startswith("embeddings:")

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, one_line
 from rexplug.evaluation.cosine import paired_similarities
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.model_usage import Role
@@ -56,11 +56,21 @@ def silenced_mteb() -> Iterator[None]:
         yield
 
 
-def run_task(task: Any, model: Any, folder: Path, predictions: Path | None = None) -> dict[str, Any]:
-    """Run one task; mteb's own result files go to `folder`. Returns the scores of its (first) evaluation split.
+def run_task(task: Any, model: Any, folder: Path, predictions: Path | None = None, *, fresh: bool = False) -> Any:
+    """Run one task; mteb's own result files go to `folder`.
+
+    Args:
+        task: an object of one of mteb's classes.
+        model: one of mteb's kind.
+        folder: for results; one that is there already is used.
+        predictions: a folder for predictions; None for none.
+        fresh: run the task also if its result is there.
+
+    Returns:
+        mteb's `TaskResult`.
 
     Raises:
-        DataError: mteb could not run the task or its main score is not finite.
+        DataError: mteb could not run the task or a main score is not finite.
     """
     with silenced_mteb():
         import mteb
@@ -70,6 +80,7 @@ def run_task(task: Any, model: Any, folder: Path, predictions: Path | None = Non
             model,
             [task],
             cache=ResultCache(cache_path=folder),
+            overwrite_strategy="always" if fresh else "only-missing",
             co2_tracker=False,
             show_progress_bar=False,
             prediction_folder=predictions,
@@ -79,11 +90,15 @@ def run_task(task: Any, model: Any, folder: Path, predictions: Path | None = Non
         )
     name = task.metadata.name
     if result.exceptions:
-        raise DataError(f"mteb could not run '{name}': {result.exceptions[0].exception}")
-    scores: dict[str, Any] = next(iter(result.task_results[0].scores.values()))[0]
-    if not np.isfinite(scores["main_score"]):
-        raise DataError(f"'{name}': mteb's main score is {scores['main_score']}; the embeddings may all be alike")
-    return scores
+        raise DataError(f"mteb could not run '{name}': {one_line(result.exceptions[0].exception)}")
+    found = result.task_results[0]
+    for of_split in found.scores.values():
+        for scores in of_split:
+            if not np.isfinite(scores["main_score"]):
+                raise DataError(
+                    f"'{name}': mteb's main score is {scores['main_score']}; the embeddings may all be alike"
+                )
+    return found
 
 
 def as_model(

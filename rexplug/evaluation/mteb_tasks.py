@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -11,10 +10,11 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from rexplug.components import EvaluationContext, EvaluationResult, Evaluator, Metric, Scores
-from rexplug.errors import DataError, NotApplicable, one_line
+from rexplug.components import EvaluationContext, EvaluationResult, Evaluator
+from rexplug.errors import NotApplicable
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.local_tasks import MAIN_SCORES, LocalTask, read_task, task_files
+from rexplug.recipe.evaluation import Similarity
 
 DEFAULT_MAX_TOKENS = 512
 """Where texts are cut if an evaluator does not set a limit."""
@@ -34,7 +34,13 @@ class Mteb(Evaluator):
     folder: Path | None = None
     """A folder with `task.yaml` and the task's data."""
     tasks: tuple[str, ...] = ()
-    """Names of tasks that mteb ships, e.g. `ESCIReranking`."""
+    """Names of tasks that mteb ships, e.g. `ESCIReranking`; of several the main metric is their mean, as in mteb's tables."""
+    languages: tuple[str, ...] = ()
+    """Only the subsets in one of these languages, as mteb writes them (`eng`, `eng-Latn`); all if left out."""
+    subsets: tuple[str, ...] = ()
+    """Only these subsets of multilingual tasks, e.g. `de-en`; all if left out."""
+    splits: tuple[str, ...] = ()
+    """Only these of the splits that mteb evaluates; all if left out."""
     max_tokens: Annotated[int, Field(ge=8)] | None = None
     """Texts are cut here, as far as the model's positions reach, even beyond the length that it states itself. If left out, at
     the model's own length, at most 512 tokens."""
@@ -45,19 +51,28 @@ class Mteb(Evaluator):
             raise PydanticCustomError(
                 "mteb", "write either 'folder' (a local task) or 'tasks' (names of mteb's own)", {}
             )
+        if self.folder is not None and (chosen := self.languages or self.subsets or self.splits):
+            name = next(name for name in ("languages", "subsets", "splits") if getattr(self, name) == chosen)
+            raise PydanticCustomError(
+                "mteb", "'{name}' selects from mteb's own tasks; a 'folder' has none", {"name": name}
+            )
+        if repeated := [name for name in self.tasks if self.tasks.count(name) > 1]:
+            raise PydanticCustomError("mteb", "the task '{name}' is named twice", {"name": repeated[0]})
         return self
 
     @property
     def label(self) -> str:
-        """`mteb.<folder>` or `mteb.<first task>`."""
-        return f"{self.name}.{self.folder.name if self.folder is not None else self.tasks[0]}"
+        """`mteb.<folder>` or `mteb.<first task>`, with what is selected from the tasks: `mteb.STS22-eng`."""
+        if self.folder is not None:
+            return f"{self.name}.{self.folder.name}"
+        return f"{self.name}.{'-'.join([self.tasks[0], *self.languages, *self.subsets, *self.splits])}"
 
     def check(self) -> None:
         """Check that the folder holds a task, or that mteb knows the names."""
         if self.folder is not None:
             read_task(self.folder)
         else:
-            known_tasks(self.tasks)
+            self._named()
 
     def inputs(self) -> Sequence[Path]:
         """The files of a local task."""
@@ -65,88 +80,38 @@ class Mteb(Evaluator):
 
     def test_texts(self) -> Mapping[str, str]:
         """The texts of a local task's test split, or of the splits that mteb evaluates of its own tasks."""
-        return read_task(self.folder).texts() if self.folder is not None else known_texts(self.tasks)
+        if self.folder is not None:
+            return read_task(self.folder).texts()
+        from rexplug.evaluation.mteb_named import texts_of
+
+        return texts_of(self._named())
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
         """Measure the main score of each task.
 
         Raises:
             DataError: a task is unknown, its data cannot be read, or mteb could not run it.
-            NotApplicable: the model has no embeddings and the task is not about ranking.
+            NotApplicable: the model has no embeddings and a task is not about ranking.
         """
         if self.folder is not None:
             return _evaluate_local(read_task(self.folder), self.max_tokens, context)
-        return _evaluate_named(self.tasks, self.max_tokens, context)
+        from rexplug.evaluation.mteb_named import evaluate_named, is_ranking
+        from rexplug.evaluation.mteb_runner import as_search
 
+        named = self._named()
+        if all(is_ranking(task) for task in named):
+            from rexplug.evaluation.late_interaction import LateInteractionEncoder
 
-def known_tasks(names: Sequence[str]) -> list[Any]:
-    """mteb's tasks of these names.
+            if isinstance(context.encoder, LexicalModel):
+                return evaluate_named(named, as_search(context.encoder), context)
+            if isinstance(context.encoder, LateInteractionEncoder):
+                return evaluate_named(named, context.encoder.as_search("rexplug/late-interaction"), context)
+        return evaluate_named(named, _as_model(*_encoder(context, self.max_tokens)), context)
 
-    Raises:
-        DataError: mteb has none of that name; the message names the nearest.
-    """
-    from rexplug.evaluation.mteb_runner import silenced_mteb
+    def _named(self) -> list[Any]:
+        from rexplug.evaluation.mteb_named import find_tasks
 
-    tasks = []
-    with silenced_mteb():
-        import mteb
-
-        for name in names:
-            try:
-                tasks.append(mteb.get_task(name))
-            except KeyError:
-                all_names = [task.metadata.name for task in mteb.get_tasks()]
-                close = difflib.get_close_matches(name, all_names, n=1, cutoff=0.4)
-                hint = f"; did you mean '{close[0]}'?" if close else ""
-                raise DataError(f"mteb has no task '{name}'{hint}") from None
-    return tasks
-
-
-def known_texts(names: Sequence[str]) -> dict[str, str]:
-    """The texts that mteb evaluates of its own tasks; loads their data.
-
-    Raises:
-        DataError: a task is unknown, or its data cannot be loaded.
-    """
-    from rexplug.evaluation.mteb_runner import silenced_mteb
-
-    texts: dict[str, str] = {}
-    for name, task in zip(names, known_tasks(names), strict=True):
-        try:
-            with silenced_mteb():
-                task.load_data()
-        except Exception as error:  # whatever the hub's clients raise
-            raise DataError(
-                f"mteb: the data of '{name}' cannot be loaded, so no training text can be compared with it: "
-                f"{one_line(error, 200)} (HF_HUB_OFFLINE=0 lets it load; curation.decontaminate may name the other "
-                "evaluators alone)"
-            ) from None
-        texts |= {f"{name} {key}": text for key, text in split_texts(task.dataset, task.eval_splits)}
-    return texts
-
-
-def split_texts(data: Any, splits: Sequence[str], place: str = "") -> Iterator[tuple[str, str]]:
-    """The texts of more than one word in the data of an mteb task, each with its place.
-
-    Args:
-        data: mappings of subsets, splits and columns, tables of datasets, lists and texts, nested in any way.
-        splits: on the level that has one of these keys, the others are left out.
-        place: of `data`, first part of the places.
-    """
-    if isinstance(data, Mapping):
-        for key in [key for key in data if key in splits] or list(data):
-            if key not in ("relevant_docs", "top_ranked"):
-                yield from split_texts(data[key], splits, f"{place}{key}/")
-    elif isinstance(data, str):
-        if len(data.split()) > 1:
-            yield place, data
-    elif data is not None and hasattr(data, "column_names"):
-        for number, row in enumerate(data):
-            for name in row:
-                yield from split_texts(row[name], (), f"{place}{number}.{name}")
-    elif isinstance(data, list):
-        for number, item in enumerate(data):
-            yield from split_texts(item, (), f"{place}.{number}")
+        return find_tasks(self.tasks, self.languages, self.subsets, self.splits)
 
 
 def _evaluate_local(task: LocalTask, max_tokens: int | None, context: EvaluationContext) -> EvaluationResult:
@@ -154,64 +119,16 @@ def _evaluate_local(task: LocalTask, max_tokens: int | None, context: Evaluation
         result = context.retrieval(task.collection, max_tokens=max_tokens)
         note = ["The texts are synthetic."] if task.description.synthetic else []
         return EvaluationResult(result.metrics, main=result.main, notes=[*result.notes, *note], scores=result.scores)
-    import numpy as np
-
-    from rexplug.evaluation.cosine import paired_similarities
-    from rexplug.evaluation.mteb_runner import run_task
-    from rexplug.evaluation.statistics import metric
+    from rexplug.evaluation.mteb_named import measure_task
 
     encoder, limit = _encoder(context, max_tokens)
-    cached: dict[Any, Any] = {}
-
-    def encode(texts: Sequence[str], *, role: Any, prompt: str | None) -> Any:
-        new = [text for text in dict.fromkeys(texts) if (text, role, prompt) not in cached]
-        found = encoder.encode(new, limit, role=role, prompt=prompt)
-        cached.update(zip([(text, role, prompt) for text in new], found, strict=True))
-        return np.stack([cached[text, role, prompt] for text in texts])
-
     main = MAIN_SCORES[task.description.type]
-    of_mteb, model = _as_mteb(task), _as_model(encoder, limit, encode)
-    mteb_scores = run_task(of_mteb, model, context.folder)
-    metrics = {main: Metric(float(mteb_scores["main_score"]), num_items=len(task.rows["test"]))}
-    scores = {}
-    if task.description.type == "sts":
-        rows = task.rows["test"]
-        prompt = model.prompt_for(of_mteb.metadata)
-        first, second = (
-            encode([row[side] for row in rows], role=None, prompt=prompt) for side in ("sentence1", "sentence2")
-        )
-        cosines = np.round(paired_similarities(first, second, encoder.usage.similarity), 6).tolist()
-        ids = [str(number) for number in range(len(rows))]
-        scores[main] = Scores(ids, [cosines], targets=[row["score"] for row in rows])
-        metrics[main] = metric(scores[main], context.seed)
-    notes = ["Embeddings are not fine-tuned; mteb fits what the task needs on top of them."]
+    measured = measure_task(_as_mteb(task, encoder.usage.similarity), _as_model(encoder, limit), context)
+    notes = ["Embeddings are not fine-tuned; mteb fits what the task needs on top of them.", *measured.notes(main)]
     if task.description.synthetic:
         notes.append("The texts are synthetic.")
-    return EvaluationResult(metrics, main=main, notes=notes, scores=scores)
-
-
-def _evaluate_named(names: Sequence[str], max_tokens: int | None, context: EvaluationContext) -> EvaluationResult:
-    from rexplug.evaluation.late_interaction import LateInteractionEncoder
-    from rexplug.evaluation.mteb_runner import run_task
-
-    late = context.encoder if isinstance(context.encoder, LateInteractionEncoder) else None
-    if late is not None:
-        model = late.as_search("rexplug/late-interaction")
-    else:
-        encoder, limit = _encoder(context, max_tokens)
-        model = _as_model(encoder, limit, partial(encoder.encode, max_tokens=limit))
-    metrics = {}
-    for name, task in zip(names, known_tasks(names), strict=True):
-        if late is not None and not _ranks(task):
-            raise NotApplicable(f"a late-interaction model ranks texts, and {name} needs a single embedding of a text")
-        try:
-            mteb_scores = run_task(task, model, context.folder)
-        except DataError as error:
-            raise DataError(
-                f"{error}; mteb's own tasks need their data from the hub or in its local cache (HF_HUB_OFFLINE=0 lets it load)"
-            ) from None
-        metrics[name] = Metric(float(mteb_scores["main_score"]))
-    return EvaluationResult(metrics, main=names[0], notes=["Embeddings are not fine-tuned."])
+    scores = {} if measured.scores is None else {main: measured.scores}
+    return EvaluationResult({main: measured.metric(context.seed)}, main=main, notes=notes, scores=scores)
 
 
 def _encoder(context: EvaluationContext, max_tokens: int | None) -> tuple[Any, int]:
@@ -226,17 +143,11 @@ def _encoder(context: EvaluationContext, max_tokens: int | None) -> tuple[Any, i
     return encoder.reading(max_tokens), max_tokens or DEFAULT_MAX_TOKENS
 
 
-def _ranks(task: Any) -> bool:
-    from mteb.abstasks.retrieval import AbsTaskRetrieval
-
-    return isinstance(task, AbsTaskRetrieval)
-
-
-def _as_model(encoder: Any, max_tokens: int, encode: Callable[..., Any]) -> Any:
+def _as_model(encoder: Any, max_tokens: int) -> Any:
     from rexplug.evaluation.mteb_runner import as_model
 
     return as_model(
-        encode,
+        partial(encoder.encode, max_tokens=max_tokens),
         name="rexplug/encoder",
         revision=f"{encoder.revision}-{max_tokens}",
         num_dimensions=encoder.num_dimensions,
@@ -246,8 +157,8 @@ def _as_model(encoder: Any, max_tokens: int, encode: Callable[..., Any]) -> Any:
     )
 
 
-def _as_mteb(task: LocalTask) -> Any:
-    """A task with tables as an object of mteb's class for its kind."""
+def _as_mteb(task: LocalTask, similarity: Similarity) -> Any:
+    """A task with tables as an object of mteb's class for its kind; degrees of similarity are compared with the model's own."""
     from rexplug.evaluation.mteb_runner import silenced_mteb, task_metadata, task_name
 
     kind = task.description.type
@@ -271,7 +182,7 @@ def _as_mteb(task: LocalTask) -> Any:
         mteb_type,
         task_name(task.name.replace("-", "_")),
         task.description.description or f"Local task {task.name}.",
-        MAIN_SCORES[kind],
+        "spearman" if kind == "sts" and similarity != "cosine" else MAIN_SCORES[kind],
         task.revision,
         task.description.language,
     )

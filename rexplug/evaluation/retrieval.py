@@ -27,7 +27,7 @@ from rexplug.evaluation.late_interaction import LateInteractionEncoder
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.model_usage import Role
 from rexplug.evaluation.mteb_runner import as_model, as_search, run_task, silenced_mteb, task_metadata, task_name
-from rexplug.evaluation.ranking_choice import ranking_of, train_and_dev
+from rexplug.evaluation.ranking_choice import graded_pairs, ranking_of, train_and_dev
 from rexplug.evaluation.starts import choose_start, spread_sample, transformed
 from rexplug.evaluation.statistics import metric
 from rexplug.evaluation.tuning import NOT_TRAINABLE, FineTune, Outcome, fine_tune
@@ -287,7 +287,7 @@ class _Tuner:
         self._queries, self._documents = (self._rows([pair[side] for pair in self.training], side) for side in (0, 1))
         self._has_dev = dev is not None
         # Before any training the training pairs are as good as others.
-        self._dev = dev or ranking_of(self.training, (), budget.dev_examples)
+        self._dev = dev or ranking_of(graded_pairs(self.training), (), budget.dev_examples)
         self._dev_rows = self._rows(self._dev.queries, 0), self._rows(self._dev.documents, 1)
         sample = model.embed_rows([*spread_sample(self._queries), *spread_sample(self._documents)])
         before = self._embed_dev(model)
@@ -307,7 +307,7 @@ class _Tuner:
 
     def key(self, state: Sequence[Any] = ()) -> str:
         """A hash of the fine-tune's data and options, and of anything else."""
-        dev = [list(self._dev.queries), list(self._dev.documents)]
+        dev = [list(self._dev.queries), list(self._dev.documents), self._dev.grades.tolist()]
         return _hash([self._budget.model_dump(), self.start.name, list(state), self.training, dev])
 
     def _begin(self, learning_rate: float, seed: int) -> FineTune[HuggingFaceEncoder]:

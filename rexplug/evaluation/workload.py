@@ -30,7 +30,7 @@ from rexplug.errors import NotApplicable
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.kept import distinct_rows
 from rexplug.evaluation.model_usage import Role
-from rexplug.evaluation.ranking_choice import ranking_of, train_and_dev
+from rexplug.evaluation.ranking_choice import graded_pairs, ranking_of, train_and_dev
 from rexplug.evaluation.splits import first_text, limited_splits, sample_of, second_text
 from rexplug.evaluation.starts import SAMPLE
 from rexplug.evaluation.statistics import resamples_of
@@ -116,7 +116,7 @@ class _CountingContext:
         documents = _Rows.of(model, list(dict.fromkeys(collection.corpus.values())), limit, role="document")
         queries = _Rows.of(model, list(dict.fromkeys(collection.queries.values())), limit, role="query")
         self._embed(documents, queries)
-        texts = list(collection.corpus.values()), list(collection.queries.values()), collection.training
+        texts = list(collection.corpus.values()), list(collection.queries.values()), collection.training, collection.dev
         self.work.shared = hashlib.sha256(repr((tuning, limit, texts)).encode()).hexdigest()
         if tuning is None or not collection.training:
             raise _Counted
@@ -126,7 +126,7 @@ class _CountingContext:
             _Rows.of(model, [pair[side] for pair in training], tuning.max_tokens, role=role)
             for side, role in enumerate(roles)
         ]
-        chosen_on = dev or ranking_of(training, (), tuning.dev_examples)
+        chosen_on = dev or ranking_of(graded_pairs(training), (), tuning.dev_examples)
         on_dev = [
             _Rows.of(model, texts, tuning.max_tokens, role=role)
             for texts, role in zip((chosen_on.queries, chosen_on.documents), roles, strict=True)
@@ -250,9 +250,14 @@ class _Rows:
 
 
 def weighted_tokens(rows: Sequence[NDArray[np.int64]], model: HuggingFaceEncoder) -> float:
-    """Tokens of rows, each row with its share of attention: n tokens of a layer with h dimensions cost as 1 + n / 6h each."""
+    """Tokens of rows, each row with its share of attention: n tokens of a layer with h dimensions cost as 1 + n / 6h each.
+
+    Layers with local attention count only their other products.
+    """
     lengths = np.array([len(row) for row in rows], np.float64)
-    return float((lengths * (1 + lengths / (6 * model.num_dimensions))).sum())
+    kinds: Sequence[str] = getattr(getattr(model.module, "config", None), "layer_types", None) or ["full_attention"]
+    share = kinds.count("full_attention") / len(kinds)
+    return float((lengths * (1 + share * lengths / (6 * model.num_dimensions))).sum())
 
 
 class _CountingEncoder:

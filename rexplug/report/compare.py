@@ -31,8 +31,8 @@ class Cell:
     """Why it has none."""
     difference: Difference | None = None
     """Its difference to the reference: `value`, `low` and `high` (95 % interval), `p_holm` (corrected p-value), `num_items`,
-    `training_runs` and `verdict` (`real`, `may be chance`, or `differs on these items; seeds were not varied`, which a single
-    training run of each model can show); None if it was not tested."""
+    `training_runs` and `verdict` (`real`, `may be chance`, or `differs on these items; seeds were not varied`, which is what a
+    single training run of a model can show); None if it was not tested."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,21 @@ class Row:
     main: bool
     cells: Sequence[Cell]
     reference: str
+    lower_is_better: bool = False
+
+    def best(self) -> int | None:
+        """The place of the model that is best by the tests, or None: the best value, if it is really better than the reference,
+        or if it is the reference and really better than all others."""
+        sign = -1 if self.lower_is_better else 1
+        values = {place: sign * cell.metric.value for place, cell in enumerate(self.cells) if cell.metric is not None}
+        tested = {place: cell.difference for place, cell in enumerate(self.cells) if cell.difference is not None}
+        if len(values) < 2:
+            return None
+        best = max(values, key=values.__getitem__)
+        if best in tested:
+            return best if tested[best].real else None
+        others = [place for place in values if place != best]
+        return best if all(place in tested and tested[place].real for place in others) else None
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ class Comparison:
     """The labels of the models; the first one is the reference."""
     rows: Sequence[Row]
     """One per metric: `evaluator`, `metric`, `main` (whether summaries show it), `cells` (a `Cell` per model, in the order of
-    `models`) and `reference` (the first model that has the metric)."""
+    `models`), `reference` (the first model that has the metric) and `lower_is_better`."""
     notes: Sequence[str] = field(default=())
     """Which differences were not tested, and why; where and how models were measured."""
     costs: Mapping[str, Sequence[Cost | None]] = field(default_factory=dict)
@@ -75,9 +90,14 @@ class Comparison:
         return [re.split(r"(?<=\.)(?=[a-z])", label) for label in labels]
 
     @property
-    def seeds_varied(self) -> bool:
-        """Whether a difference was tested over several training runs; without that none is called real."""
-        return any(d.training_runs > 1 for d in self._differences())
+    def any_real(self) -> bool:
+        """Whether a difference is called real."""
+        return any(d.real for d in self._differences())
+
+    @property
+    def any_not_varied(self) -> bool:
+        """Whether a difference would be called real if seeds had been varied."""
+        return any(d.differs and not d.real for d in self._differences())
 
     def _differences(self) -> list[Difference]:
         return [cell.difference for row in self.rows for cell in row.cells if cell.difference is not None]
@@ -151,12 +171,13 @@ def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
     for name, first in runs[0].results.items():
         of_runs = [run.results[name] for run in runs if "metrics" in run.results.get(name, {})]
         if len(of_runs) < len(runs):
-            results[name] = first
-            continue
+            if not of_runs:
+                results[name] = first
+            continue  # what was not measured on all runs says nothing about the others
         scores[name] = {
             key: _joined([run.scores[name][key] for run in runs], f"{label}: {name} {key}")
             for key in runs[0].scores.get(name, {})
-            if all(key in run.scores[name] for run in runs)
+            if all(key in run.scores.get(name, {}) for run in runs)
         }
         metrics = {}
         for key in first["metrics"]:
@@ -188,16 +209,24 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
         raise DataError("there are no results to compare")
     rows: list[Row] = []
     costs = {name: [cost_of(model, name) for model in models] for name in names}
-    notes: list[str] = [*_number_formats(models), *budget_notes(models, costs)]
+    notes: list[str] = [
+        *_number_formats(models),
+        *budget_notes(models, costs),
+        *(note for model in models for note in model.notes),
+    ]
     for name in names:
         mains = [key for model in models for key in headlines(model.results.get(name, {}))]
         keys = list(dict.fromkeys(k for m in models for k in m.results.get(name, {}).get("metrics", {})))
         if not every_metric:
-            keys = [key for key in keys if key in mains or key.endswith((".words", ".salient", ".plain"))]
+            parts = {part for model in models for key in mains for part in _parts(model.scores.get(name, {}).get(key))}
+            keys = [
+                key for key in keys if key in mains or key in parts or key.endswith((".words", ".salient", ".plain"))
+            ]
         for key in keys:
             reference = next(model for model in models if key in model.results.get(name, {}).get("metrics", {}))
             cells = [_cell(model, reference, name, key, notes) for model in models]
-            rows.append(Row(name, key, key in mains, cells, reference.label))
+            rising = key not in reference.results[name].get("lower_is_better", ())
+            rows.append(Row(name, key, key in mains, cells, reference.label, not rising))
         if not keys:
             cells = [_cell(model, models[0], name, "", notes) for model in models]
             rows.append(Row(name, "", True, cells, labels[0]))
@@ -212,7 +241,8 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
         )
         for row in rows
     ]
-    return Comparison(labels, rows, list(dict.fromkeys([*notes, *cost_notes(models, costs)])), costs)
+    notes += [*_taken_as_they_are(models, rows), *cost_notes(models, costs)]
+    return Comparison(labels, rows, list(dict.fromkeys(notes)), costs)
 
 
 def write_comparison(
@@ -242,6 +272,28 @@ def _number_formats(models: Sequence[ModelResults]) -> list[str]:
     return [f"Evaluated with matrix products {named}.{others}"]
 
 
+def _taken_as_they_are(models: Sequence[ModelResults], rows: Sequence[Row]) -> list[str]:
+    """A note on models that were not trained here, if a difference with one of them is called real."""
+    fixed = {model.label for model in models if not model.trained_here}
+    named: set[str] = set()
+    for row in rows:
+        for model, cell in zip(models, row.cells, strict=True):
+            if cell.difference is not None and cell.difference.real:
+                named |= {model.label, row.reference} & fixed
+    if not named:
+        return []
+    labels = ", ".join(model.label for model in models if model.label in named)
+    return [
+        f"Not trained here and taken as they are, without seeds to vary: {labels}. What is said about them is about these models, "
+        "not about how they were trained."
+    ]
+
+
+def _parts(scores: Scores | None) -> Sequence[str]:
+    """The names of the parts of which a metric is the mean; metrics of these names are shown with it."""
+    return () if scores is None or scores.parts is None else tuple(scores.parts)
+
+
 def _cell(model: ModelResults, reference: ModelResults, name: str, key: str, notes: list[str]) -> Cell:
     result = model.results.get(name)
     if result is None:
@@ -268,7 +320,8 @@ def _cell(model: ModelResults, reference: ModelResults, name: str, key: str, not
             f"{reference.label}; evaluate both again."
         )
     try:
-        training_runs = min(model.training_runs, reference.training_runs)
+        trained = [measured.training_runs for measured in (model, reference) if measured.trained_here]
+        training_runs = min(trained, default=None)
         return replace(cell, difference=compare(scores, reference_scores, _SEED, training_runs=training_runs))
     except DataError as error:
         notes.append(f"{name} {key}, {model.label}: {error}.")
@@ -276,14 +329,24 @@ def _cell(model: ModelResults, reference: ModelResults, name: str, key: str, not
 
 
 def _joined(scores: Sequence[Scores], what: str) -> Scores:
+    """The scores of several training runs as those of one model."""
     first = scores[0]
+    if first.parts is not None:
+        if any(of_run.parts is None or list(of_run.parts) != list(first.parts) for of_run in scores):
+            raise DataError(f"{what}: the runs were measured on different tasks and cannot be pooled")
+        parts = {
+            name: _joined([of_run.parts[name] for of_run in scores if of_run.parts is not None], what)
+            for name in first.parts
+        }
+        return replace(first, parts=parts)
     if any(list(of_run.ids) != list(first.ids) for of_run in scores):
         raise DataError(f"{what}: the runs were measured on different items and cannot be pooled")
     weights = None
     if first.weights is not None:
         weights = [row for of_run in scores for row in of_run.weights or ()]
     values = [row for of_run in scores for row in of_run.values]
-    return Scores(first.ids, values, weights, first.targets, first.groups)
+    numbers = [number for number, of_run in enumerate(scores) for _ in of_run.values]
+    return replace(first, values=values, weights=weights, training_runs=numbers)
 
 
 def _repeated(labels: Sequence[str]) -> str:

@@ -25,6 +25,14 @@ class ModelResults:
     """Training runs, with a seed each, that the scores were pooled from."""
     stored: frozenset[str] = frozenset()
     """Evaluators whose results `evaluate` found and did not compute."""
+    notes: Sequence[str] = ()
+    """What readers of a comparison must know about the model."""
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether the model is that of a run, which could be trained with other seeds; older results do not say it and count as
+        such. Other models (published ones, baselines that compare words, random weights) are taken as they are."""
+        return any(result.get("trained_here", True) for result in self.results.values())
 
 
 def headlines(result: Mapping[str, Any]) -> list[str]:
@@ -42,7 +50,21 @@ def find_all(arguments: Sequence[str]) -> list[ModelResults]:
     Raises:
         DataError: there are none below one of the arguments.
     """
-    labelled = [(model, _folders_above(argument, model)) for argument in arguments for model in find_results(argument)]
+    return [model for models in find_each(arguments) for model in models]
+
+
+def find_each(arguments: Sequence[str]) -> list[list[ModelResults]]:
+    """The results of each argument, with labels as those of `find_all`.
+
+    Raises:
+        DataError: there are none below one of the arguments.
+    """
+    found = [find_results(argument) for argument in arguments]
+    labelled = [
+        (model, _folders_above(argument, model))
+        for argument, models in zip(arguments, found, strict=True)
+        for model in models
+    ]
     depth = 0
     while True:
         depth += 1
@@ -54,20 +76,21 @@ def find_all(arguments: Sequence[str]) -> list[ModelResults]:
             for model, above in labelled
         ]
         if longer == labelled:
-            return [model for model, _ in labelled]
+            rest = iter(model for model, _ in labelled)
+            return [[next(rest) for _ in models] for models in found]
         labelled = longer
 
 
 def _folders_above(argument: str, model: ModelResults) -> tuple[str, ...]:
     """Names of the folders above a model whose label was made from its folder; empty if the label was given."""
-    label, name, _ = _split_argument(argument)
+    label, name, _ = split_argument(argument)
     parts = Path(name).resolve().parts[1:]
     if label:
         return ()
     return parts[:-1] if parts and parts[-1] in (model.label, model.label.partition("@")[0]) else parts
 
 
-def _split_argument(argument: str) -> tuple[str, str, str]:
+def split_argument(argument: str) -> tuple[str, str, str]:
     """Label, path and moment of `[LABEL=]PATH[@MOMENT]`, empty if left out; folders may have a `=` in their names."""
     label, equals, rest = argument.partition("=")
     if not equals or "/" in label or Path(argument.partition("@")[0]).is_dir():
@@ -87,7 +110,7 @@ def find_results(argument: str) -> list[ModelResults]:
     Raises:
         DataError: there are none.
     """
-    label, name, moment = _split_argument(argument)
+    label, name, moment = split_argument(argument)
     path = Path(name)
     if not path.is_dir():
         raise DataError(f"{name}: there is no such folder; give runs or folders that `rexplug evaluate` wrote")

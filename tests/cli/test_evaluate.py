@@ -72,7 +72,12 @@ def test_any_models_on_the_same_items(model, tmp_path):
     assert "<table" in (tmp_path / "out/comparison.html").read_text()
     before = (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns
     again = call(*command)
-    assert again.stdout == done.stdout
+    found = json.loads((tmp_path / "out/comparison.json").read_text())
+    assert (found["rows"], found["findings"]) == (table["rows"], table["findings"])
+    stored = [cost["stored"] for cost in found["costs"]["classification.toy"] if cost]
+    assert stored == [True] * 3
+    assert not any(cost["stored"] for cost in table["costs"]["classification.toy"] if cost)
+    assert "*: stored by an earlier evaluation, whose machine may have had other load." in again.stdout
     assert (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns == before, "nothing is computed twice"
     call(*command, "--fresh", "--only", "classification.toy")
     assert (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns > before

@@ -12,7 +12,7 @@ from rexplug.corpus.decontaminate import (
     text_options,
     why_not_compared,
 )
-from rexplug.evaluation.mteb_tasks import split_texts
+from rexplug.evaluation.mteb_named import split_texts
 from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe.schema import Decontamination
 

@@ -105,7 +105,7 @@ def test_the_page_on_python_shows_every_section_of_its_test():
 
 def test_fields_of_results_and_of_what_plugins_build_are_listed():
     text = (ROOT / "docs/reference/python-api.md").read_text()
-    assert "- `ids: Sequence[str]`: `[items]`, the ids of the items.\n" in text
+    assert "- `ids: Sequence[str] = ()`: `[items]`, the ids of the items.\n" in text
     assert (
         "- `value: float`: The metric on all items.\n- `low: float | None = None`: Lower end of" in text
     )  # a dataclass without methods

@@ -82,6 +82,16 @@ def test_a_model_with_options():
     assert [found.precision for found in in_precisions([spec], ["fp32", "bf16"])] == ["bf16"]
 
 
+def test_only_models_of_runs_were_trained_here(tmp_path):
+    for folder in ("run/checkpoints/anneal/final", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "config.json").write_text("{}")
+    (tmp_path / "run" / "run.json").write_text("{}")
+    of_run, elsewhere = tmp_path / "run/checkpoints/anneal/final", tmp_path / "elsewhere"
+    names = [str(of_run), str(elsewhere), f"random:{of_run}", "bm25", "intfloat/e5-base"]
+    assert [ModelSpec.parse(name).trained_here for name in names] == [True, False, False, False, False]
+
+
 def test_a_model_may_be_named_twice_with_other_options():
     specs = [ModelSpec.of(Baseline(model="a")), ModelSpec.of(Baseline(model="a", query_prompt="query: "))]
     assert [spec.label for spec in distinct(specs)] == ["a", "a-2"]

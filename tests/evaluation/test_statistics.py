@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from rexplug import DataError, Scores
-from rexplug.evaluation.statistics import compare, holm, metric, spearman, value
+from rexplug.evaluation.measures import spearman
+from rexplug.evaluation.statistics import compare, holm, metric, value
 
 
 def scores(values, **more):
