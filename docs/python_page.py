@@ -34,6 +34,7 @@ FIRST = (
 )
 """The names to begin with, in the order in which a user needs them."""
 CONSTANTS = {
+    "Budget": "How much time an evaluation may take: `quick`, `standard` or `full`.",
     "Quantity": "The type of an option that is a number of tokens or documents: a whole number, also written as `64k` or `350B`.",
     "hookimpl": "The decorator that marks a function of a plugin as the implementation of a hook.",
 }

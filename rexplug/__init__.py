@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rexplug import api
     from rexplug.api import Recipe, Run, check, compare, evaluate, load_recipe, open_run, open_stream, plan, run
     from rexplug.components import (
+        Budget,
         Candidate,
         Component,
         CorpusFilter,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         Document,
         DocumentSource,
         Encoder,
+        EvaluatedItem,
         EvaluationContext,
         EvaluationResult,
         Evaluator,
@@ -31,10 +33,12 @@ if TYPE_CHECKING:
         FineTuning,
         Labeller,
         LabellingContext,
+        MaskedWord,
         MaskingPolicy,
         Metric,
         MixingSchedule,
         Quantity,
+        RankedDocument,
         Reason,
         RetrievalCollection,
         SalienceScorer,
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
     from rexplug.text.words import lower_words, split_words
 
 __all__ = [
+    "Budget",
     "Candidate",
     "Component",
     "CorpusFilter",
@@ -69,6 +74,7 @@ __all__ = [
     "Document",
     "DocumentSource",
     "Encoder",
+    "EvaluatedItem",
     "EvaluationContext",
     "EvaluationResult",
     "Evaluator",
@@ -80,6 +86,7 @@ __all__ = [
     "InputFile",
     "Labeller",
     "LabellingContext",
+    "MaskedWord",
     "MaskingPolicy",
     "Metric",
     "MixingSchedule",
@@ -88,6 +95,7 @@ __all__ = [
     "PluginError",
     "Quantity",
     "Ramp",
+    "RankedDocument",
     "Reason",
     "Recipe",
     "RecipeError",
@@ -130,11 +138,11 @@ _MODULES = {
         "run",
     ),
     "rexplug.components": (
-        "Candidate", "Component", "CorpusFilter", "CorpusSample", "Document", "DocumentSource", "Encoder",
-        "EvaluationContext", "EvaluationResult", "Evaluator", "Example", "ExampleTask", "FineTuning",
-        "Labeller", "LabellingContext", "MaskingPolicy", "Metric", "MixingSchedule", "Quantity", "Reason",
-        "RetrievalCollection", "SalienceScorer", "Scores", "Shard", "TaggedText", "TaggingTask", "TokenBatch",
-        "TokenizedDocument", "Unreadable", "Use", "Verdict", "random_tokens", "split_of",
+        "Budget", "Candidate", "Component", "CorpusFilter", "CorpusSample", "Document", "DocumentSource", "Encoder",
+        "EvaluatedItem", "EvaluationContext", "EvaluationResult", "Evaluator", "Example", "ExampleTask", "FineTuning",
+        "Labeller", "LabellingContext", "MaskedWord", "MaskingPolicy", "Metric", "MixingSchedule", "Quantity",
+        "RankedDocument", "Reason", "RetrievalCollection", "SalienceScorer", "Scores", "Shard", "TaggedText",
+        "TaggingTask", "TokenBatch", "TokenizedDocument", "Unreadable", "Use", "Verdict", "random_tokens", "split_of",
     ),
     "rexplug.corpus.sources.files": ("FileSource", "InputFile", "Piece"),
     "rexplug.errors": ("DataError", "NotApplicable", "PluginError", "RecipeError", "RexplugError"),

@@ -27,6 +27,7 @@ from rexplug.evaluation.geometry import EmbeddingGeometry
 from rexplug.evaluation.long_documents import LongDocuments
 from rexplug.evaluation.mteb_tasks import Mteb
 from rexplug.evaluation.recovery import MaskedRecovery
+from rexplug.evaluation.validation_loss import ValidationLoss
 from rexplug.evaluation.value_recovery import ValueRecovery
 from rexplug.plugins.hookspecs import hookimpl
 
@@ -62,6 +63,6 @@ def rexplug_masking_policies() -> list[type[MaskingPolicy]]:
 def rexplug_evaluators() -> list[type[Evaluator]]:
     """Evaluators for any vertical."""
     return [
-        MaskedRecovery, ValueRecovery, LongDocuments, EmbeddingGeometry, RetrievalFolder, Mteb, Similarity, Classification,
-        PairClassification,
+        MaskedRecovery, ValidationLoss, ValueRecovery, LongDocuments, EmbeddingGeometry, RetrievalFolder, Mteb, Similarity,
+        Classification, PairClassification,
     ]  # fmt: skip

@@ -229,6 +229,16 @@ class RunDirectory:
         return self.root / "report.html"
 
     @property
+    def items(self) -> Path:
+        """`items.html`: what models made of single items."""
+        return self.root / "items.html"
+
+    @property
+    def report_plots(self) -> Path:
+        """`report-plots`: plots of the report's comparison as SVG and PNG."""
+        return self.root / "report-plots"
+
+    @property
     def card(self) -> Path:
         """`README.md`: the model card."""
         return self.root / "README.md"

@@ -12,6 +12,7 @@ from rexplug_ecommerce.catalogue_tasks import (
 )
 from rexplug_ecommerce.domains import Domains
 from rexplug_ecommerce.esci import EsciSearch, EsciSimilarity
+from rexplug_ecommerce.icecat import IcecatSearch
 from rexplug_ecommerce.product_page import ProductPage
 from rexplug_ecommerce.product_search import ProductSearch
 from rexplug_ecommerce.product_text import ProductText
@@ -48,6 +49,6 @@ def rexplug_salience_scorers() -> list[type[SalienceScorer]]:
 def rexplug_evaluators() -> list[type[Evaluator]]:
     """Search, similarity, matching, classification and tagging on shop text."""
     return [
-        EsciSearch, EsciSimilarity, ProductSearch, ProductMatching, ProductClassification, QueryClassification,
-        AttributeTagging,
+        EsciSearch, EsciSimilarity, IcecatSearch, ProductSearch, ProductMatching, ProductClassification,
+        QueryClassification, AttributeTagging,
     ]  # fmt: skip

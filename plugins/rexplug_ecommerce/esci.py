@@ -23,6 +23,9 @@ from rexplug import (
 
 GAINS = {"E": 3, "S": 2, "C": 1, "I": 0}
 """Relevance grades of exact, substitute, complement and irrelevant."""
+_KDD_CUP = {GAINS["E"]: 100, GAINS["S"]: 10, GAINS["C"]: 1}
+"""Gains of the KDD Cup 2022 (arXiv 2206.06588) by grade: E 1, S 0.1, C 0.01, I 0; times 100, since trec_eval takes whole numbers.
+The paper's, not those of the dataset's `ranking/prepare_trec_eval_files.py`, which gives S 0.01 and C 0.1."""
 DEGREES = {"E": 1.0, "S": 0.66, "C": 0.33, "I": 0.0}
 """Degrees of similarity of the same labels (bajajra/RexBERT `eval/train_st.py`)."""
 _KEYS = ("asin", "product_id", "id")
@@ -39,8 +42,11 @@ class Judgment:
     label: str
 
 
-class _OnEsci(Evaluator):
-    """Base class of evaluators on ESCI judgments; queries are divided into test, dev and train by a hash of their text."""
+class JudgedProducts(Evaluator):
+    """Base class of evaluators on judgments of products; queries are divided into test, dev and train by a hash of their text."""
+
+    judgment_columns: ClassVar[tuple[tuple[str, ...], ...]] = (("query",), _JUDGED, ("esci_label",))
+    """Names that the columns of query, product and judgment may have."""
 
     products: Path
     """Products as .jsonl or .csv (.gz or .zst too), with `asin` or `product_id`, and `title` or `product_title`."""
@@ -63,7 +69,7 @@ class _OnEsci(Evaluator):
         """
         for path, columns in (
             (self.products, (_KEYS, _TITLES)),
-            (self.judgments, (("query",), _JUDGED, ("esci_label",))),
+            (self.judgments, self.judgment_columns),
         ):
             first = next(read_records(path), None)
             if first is None:
@@ -110,10 +116,13 @@ class _OnEsci(Evaluator):
         )
 
 
-class EsciSearch(_OnEsci):
+class EsciSearch(JudgedProducts):
     """Search among the judged products with ESCI's queries, graded exact 3, substitute 2, complement 1, irrelevant 0.
 
     Products without a judgment for a query count as irrelevant; with `rerank` only the judged products of each query are ranked.
+    nDCG is measured with two kinds of gains: `ndcg_at_10` with the grades above, and with those of the KDD Cup 2022 (exact 1,
+    substitute 0.1, complement 0.01): `ndcg_kddcup` of all judged products, as in the Cup's Task 1, when it reranks, and
+    `ndcg_at_10_kddcup` when it searches.
     Encoders are fine-tuned on the exact products of the train queries; the figure without fine-tuning stands beside.
     """
 
@@ -151,7 +160,7 @@ class EsciSearch(_OnEsci):
             if any(grades.values()):
                 key = hashlib.sha256(query.encode()).hexdigest()[:12]
                 queries[key] = query
-                relevance[key] = {product: grade for product, grade in grades.items() if grade}
+                relevance[key] = grades
                 candidates[key] = list(grades)
         if not queries:
             raise DataError(
@@ -171,6 +180,7 @@ class EsciSearch(_OnEsci):
         return RetrievalCollection(
             name, corpus, queries, relevance, candidates=candidates if self.rerank else None, training=training,
             dev=dev,
+            gains={"kddcup": _KDD_CUP},
         )  # fmt: skip
 
     def test_texts(self) -> Mapping[str, str]:
@@ -185,7 +195,7 @@ class EsciSearch(_OnEsci):
         return context.retrieval(self.collection(), self.tuning)
 
 
-class EsciSimilarity(_OnEsci):
+class EsciSimilarity(JudgedProducts):
     """How well cosines of queries and product titles follow ESCI's labels: E 1, S 0.66, C 0.33, I 0.
 
     The data and labels of bajajra/RexBERT `eval/train_st.py` (CoSENT), with queries split three ways: the published script

@@ -245,6 +245,9 @@ def write_comparison(
     bold where the test confirms it: where it is really better than the first model's, or the first model's is really better than
     all others.
 
+    Beside the page: what the models made of single items (`items.html` beside `comparison.html`, else `PAGE-items.html`), and the
+    plots as SVG and PNG in `PAGE-plots`.
+
     Raises:
         DataError: one of the paths cannot be written.
     """

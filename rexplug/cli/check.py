@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -12,8 +13,13 @@ from rexplug.cli.terminal import echo
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="The folder that $DATA stands for in the suites of curation.decontaminate.",
+)
 @click.option("--hub", is_flag=True, help="Also look up datasets and models on the Hugging Face Hub.")
-def check(recipe: Path, overrides: tuple[str, ...], hub: bool) -> None:
+def check(recipe: Path, overrides: tuple[str, ...], data: Path | None, hub: bool) -> None:
     """Check RECIPE (with OVERRIDES): print its problems, or that there are none.
 
     Without --hub the Hugging Face Hub is not contacted: names there are listed as not checked. `rexplug run` contacts it.
@@ -21,7 +27,7 @@ def check(recipe: Path, overrides: tuple[str, ...], hub: bool) -> None:
     from rexplug import api
     from rexplug.errors import DataError
 
-    resolved = api.load_recipe(recipe, overrides)
+    resolved = api.load_recipe(recipe, with_data(overrides, data))
     report = api.check(resolved, hub=hub)
     if report.problems:
         raise DataError("\n".join(report.problems))
@@ -31,6 +37,11 @@ def check(recipe: Path, overrides: tuple[str, ...], hub: bool) -> None:
     echo(f"{recipe} is in order: {counts}, {tokens:,} tokens, model {model}")
     for line in report.lines():
         echo(line)
+
+
+def with_data(overrides: tuple[str, ...], data: Path | None) -> tuple[str, ...]:
+    """The overrides of a recipe with that of `--data`, if it is given."""
+    return overrides if data is None else (*overrides, f"curation.decontaminate.data={json.dumps(str(data))}")
 
 
 def _count(number: int, noun: str) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
     from rexplug.api import Cell, Comparison
+
+_WIDEST = 1_000
+"""Columns of a table that is written to a file or a pipe, at most."""
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -27,11 +32,15 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         table.add_row(Text(evaluator, "bold"))
         for row in rows:
             table.add_row(f"  {row.metric}", *(cell_text(cell) for cell in row.cells))
-            reasons |= {cell.reason: None for cell in row.cells if cell.reason}
+            reasons |= {f"{row.evaluator}: {cell.reason}": None for cell in row.cells if cell.reason}
         costs = comparison.costs.get(evaluator, ())
         if any(costs):
             shown = (cost.shown.replace(", ", "\n") if cost is not None else "" for cost in costs)
             table.add_row("  time", *shown, style="dim")
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        # A file or a pipe has no width, and rich would break figures to fit 80 columns.
+        wide = console.options.update(max_width=_WIDEST)
+        console.width = max(console.width, Measurement.get(console, wide, table).maximum)
     console.print(table)
     if comparison.num_tests:
         signs = [

@@ -114,9 +114,10 @@ def _print_decontamination(report: Mapping[str, Any] | None, console: Console) -
     if report is None:
         return
     console.print("Decontamination" + (f" ({report['words']} words in a row)" if report["words"] else ""))
+    fewer = f" (fewer than {report['shortest']} words)" if report.get("shortest") else ""
     for name, counts in report["evaluators"].items():
         console.print(
-            f"  {name}: {counts['texts']:,} texts, {counts['too_short']:,} of them too short to search for",
+            f"  {name}: {counts['texts']:,} texts, {counts['too_short']:,} of them too short to search for{fewer}",
             soft_wrap=True,
         )
     for name, why in report.get("not_compared", {}).items():

@@ -105,7 +105,7 @@ class TerminalProgress:
     def _named_metrics(self) -> list[str]:
         """Texts, which say what happens, before numbers, of which there may be many."""
         shown = sorted(self._metrics.items(), key=lambda metric: not isinstance(metric[1], str))
-        return [f"{name} {value if isinstance(value, str) else f'{value:.4g}'}" for name, value in shown]
+        return [f"{name} {value if isinstance(value, str) else _figure(value)}" for name, value in shown]
 
     def _close(self) -> None:
         """End the current task with a line that says what it took."""
@@ -125,6 +125,11 @@ class TerminalProgress:
     def _print(self, text: str, style: str) -> None:
         if not self.quiet:
             self.console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _figure(value: float) -> str:
+    """Four digits, but whole numbers in full: a count is read without an exponent."""
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e12 else f"{value:.4g}"
 
 
 def amount(value: float) -> str:

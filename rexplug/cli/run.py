@@ -9,11 +9,17 @@ from pathlib import Path
 import click
 
 from rexplug.cli import terminal
+from rexplug.cli.check import with_data
 
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="The folder that $DATA stands for in the suites of curation.decontaminate.",
+)
 @click.option("--run-dir", type=click.Path(path_type=Path), help="The run directory; runs/NAME by default.")
 @click.option(
     "--until",
@@ -40,6 +46,7 @@ from rexplug.cli import terminal
 def run(
     recipe: Path,
     overrides: tuple[str, ...],
+    data: Path | None,
     run_dir: Path | None,
     until: str | None,
     from_: str | None,
@@ -58,7 +65,7 @@ def run(
     from rexplug.cli.signals import interrupt_on_signals
     from rexplug.cli.summary import print_summary
 
-    resolved = api.load_recipe(recipe, overrides)
+    resolved = api.load_recipe(recipe, with_data(overrides, data))
     root = run_dir or api.default_run_dir(resolved)
     distributed.adopt_slurm_env()
     if processes > 1 and distributed.world_size() == 1:

@@ -4,6 +4,7 @@ from rexplug.components.base import NAME_PATTERN, Component, Components, Use
 from rexplug.components.corpus_filter import CorpusFilter, CorpusSample, Verdict
 from rexplug.components.document import Document, Unreadable
 from rexplug.components.document_source import DocumentSource, Shard
+from rexplug.components.evaluated_items import EvaluatedItem, MaskedWord, RankedDocument
 from rexplug.components.evaluation_tasks import (
     Budget,
     Example,
@@ -33,6 +34,7 @@ __all__ = [
     "Document",
     "DocumentSource",
     "Encoder",
+    "EvaluatedItem",
     "EvaluationContext",
     "EvaluationResult",
     "Evaluator",
@@ -41,10 +43,12 @@ __all__ = [
     "FineTuning",
     "Labeller",
     "LabellingContext",
+    "MaskedWord",
     "MaskingPolicy",
     "Metric",
     "MixingSchedule",
     "Quantity",
+    "RankedDocument",
     "Reason",
     "RetrievalCollection",
     "SalienceScorer",

@@ -34,6 +34,9 @@ class RetrievalCollection:
     dev: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Query text -> document id -> grade, to choose by, of queries that are neither in `queries` nor in `training`; documents of
     grade 0 are those that are hard to tell from relevant ones. If left out, a fifth of the queries of `training`."""
+    gains: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    """Name -> grade -> gain, for nDCG with other gains than the grades: `ndcg_NAME` of the whole ranking of the candidates, or
+    `ndcg_at_10_NAME` of a ranking of the corpus. Whole numbers: only their ratios matter. Grades that are left out gain nothing."""
 
     def texts(self) -> dict[str, str]:
         """Id -> text of all documents and queries, for decontamination."""
@@ -123,7 +126,7 @@ class FineTuning(Documented):
     """`full` trains all weights, `probe` only a head on the frozen encoder; the first mode gives the main metric."""
     start: Literal["auto", "raw", "centred", "whitened"] = "auto"
     """Embeddings that retrieval and similarity are fine-tuned from: as the model computes them, minus their mean, or whitened;
-    `auto` takes what is best on dev before training. Classes and tags start from the probe's head."""
+    `auto` takes what is clearly best on dev before training. Classes and tags start from the probe's head."""
     steps: int = Field(default=60, ge=1)
     """Steps of the optimizer; the learning rate warms up over the first tenth and then falls linearly to 0."""
     batch: int = Field(default=32, ge=2)
@@ -145,15 +148,18 @@ class FineTuning(Documented):
     def at_budget(self, budget: Budget) -> Self:
         """The fine-tune at another budget than `standard`, for which it was written.
 
-        `quick`: a third of the steps, one seed, the first mode, two checkpoints, at most 500 examples and 200 of dev. `full`: three
-        times the steps, at least five seeds, five times the examples.
+        `quick`: a third of the steps, one seed, the first mode, two checkpoints, at most 500 examples and 200 of dev (as many as
+        before where more than the default are asked for: a dozen dev queries need their texts). `full`: three times the steps,
+        at least five seeds, five times the examples.
         """
         if budget == "standard":
             return self
         if budget == "quick":
+            default = type(self).model_fields["dev_examples"].default
+            dev = int(self.dev_examples)
             changed = {
                 "steps": max(1, round(self.steps / 3)), "seeds": 1, "modes": self.modes[:1],
-                "examples": min(int(self.examples), 500), "dev_examples": min(int(self.dev_examples), 200),
+                "examples": min(int(self.examples), 500), "dev_examples": dev if dev > default else min(dev, 200),
                 "checkpoints": min(self.checkpoints, 2),
             }  # fmt: skip
         else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from rexplug.components.base import Component
 from rexplug.components.document import Document
+from rexplug.components.evaluated_items import EvaluatedItem
 from rexplug.components.evaluation_tasks import (
     Budget,
     ExampleTask,
@@ -58,8 +59,12 @@ class EvaluationResult:
     """What a reader must know, for example that the data are synthetic."""
     scores: Mapping[str, Scores] = field(default_factory=dict)
     """Name of a metric -> the scores of its items, for paired comparisons of models."""
+    items: Sequence[EvaluatedItem] = ()
+    """What the model made of single items, for reading. At most 1,000 are stored, the same ones for every model."""
     headlines: Sequence[str] = ()
     """Names of metrics that tables show beside the main one, as large; for example that of the encoder before a fine-tune."""
+    lower_is_better: Sequence[str] = ()
+    """Names of the metrics of which a lower value is better, such as losses."""
 
 
 class Encoder(Protocol):
@@ -96,6 +101,24 @@ class Encoder(Protocol):
             rows: token ids of each row, `[n_i]`, special and mask tokens included.
             positions: the positions to predict in each row, `[m_i]`.
             top: ids per position.
+
+        Raises:
+            NotApplicable: the encoder has no masked-LM head.
+        """
+        ...
+
+    def token_log_probs(
+        self,
+        rows: Sequence[NDArray[np.int64]],
+        positions: Sequence[NDArray[np.int64]],
+        targets: Sequence[NDArray[np.int64]],
+    ) -> list[NDArray[np.float32]]:
+        """Natural logarithms of the probabilities of given token ids at given positions: an array `[len(positions[i])]` per row.
+
+        Args:
+            rows: token ids of each row, `[n_i]`, special and mask tokens included.
+            positions: the positions to predict in each row, `[m_i]`.
+            targets: the token id at each of these positions, `[m_i]`.
 
         Raises:
             NotApplicable: the encoder has no masked-LM head.

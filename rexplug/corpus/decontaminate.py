@@ -8,21 +8,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rexplug.components import CorpusFilter, Document, Evaluator, FineTuning, Verdict
+from rexplug.components import CorpusFilter, Document, Evaluator, Verdict
 from rexplug.corpus.index_writer import IndexWriter
 from rexplug.corpus.ngram_index import VERSION, Index, Match, Thresholds
 from rexplug.document_files import files_in
-from rexplug.plugins.declarations import test_texts, why_no_test_texts
+from rexplug.plugins.declarations import test_texts
 from rexplug.recipe.schema import Decontamination, FuzzyMatches
 from rexplug.run_directory import read_json
 
 
-def build_index(evaluators: Sequence[Evaluator], options: Decontamination, folder: Path) -> Path:
-    """Hash the n-grams of every evaluator's texts once and write them to `folder`."""
+def build_index(evaluators: Mapping[str, Evaluator], options: Decontamination, folder: Path) -> Path:
+    """Hash the n-grams of every evaluator's texts once and write them to `folder`; names in reports -> evaluators."""
     fuzzy = options.fuzzy
     index = IndexWriter(options.words, options.shortest, None if fuzzy is None else (fuzzy.words, fuzzy.shortest))
-    for evaluator in evaluators:
-        index.add(evaluator.label, ((str(key), text) for key, text in test_texts(evaluator).items()))
+    for name, evaluator in evaluators.items():
+        index.add(name, ((str(key), text) for key, text in test_texts(evaluator).items()))
     index.write(folder)
     return folder
 
@@ -127,34 +127,6 @@ class HitCounts:
         return {"documents": self._documents, "edited": self._edited, "hits": self._first}
 
 
-def evaluators_with_texts(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> list[Evaluator]:
-    """The evaluators that have test texts and that `curation.decontaminate` names."""
-    left_out = why_not_compared(evaluators, which)
-    return [evaluator for evaluator in evaluators if evaluator.label not in left_out]
-
-
-def why_not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> dict[str, str]:
-    """The other evaluators with the reason why training text is not compared with their texts: label -> reason."""
-    reasons = {}
-    for evaluator in evaluators:
-        if which == "none":
-            reasons[evaluator.label] = "curation.decontaminate is none"
-        elif which != "evaluators" and not {evaluator.name, evaluator.label} & set(which):
-            reasons[evaluator.label] = "curation.decontaminate does not name it"
-        elif (why := why_no_test_texts(evaluator)) is not None:
-            reasons[evaluator.label] = why
-    return reasons
-
-
-def text_options(evaluator: Evaluator) -> dict[str, Any]:
-    """The options that its texts depend on: all but the budget of a fine-tune, a change of which must not repeat the curation."""
-    return {
-        name: value
-        for name, value in evaluator.dump().items()
-        if not isinstance(getattr(evaluator, name, None), FineTuning)
-    }
-
-
 def decontamination_summary(
     index: Path | None, not_compared: Mapping[str, str], hits: Mapping[str, HitCounts]
 ) -> dict[str, Any]:
@@ -162,6 +134,7 @@ def decontamination_summary(
     about = read_json(index / "about.json") if index is not None else {"words": None, "evaluators": {}}
     return {
         "words": about["words"],
+        "shortest": about.get("shortest"),
         "edited_words": about.get("edited"),
         "evaluators": about["evaluators"],
         "not_compared": dict(not_compared),

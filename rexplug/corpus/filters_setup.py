@@ -9,15 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rexplug.components import CorpusFilter, DocumentSource
+from rexplug.corpus.compared import Compared, compared
 from rexplug.corpus.decontaminate import (
     Decontaminate,
     HitCounts,
     build_index,
     decontamination_summary,
-    evaluators_with_texts,
     is_current,
     list_hits,
-    why_not_compared,
 )
 from rexplug.document_files import files_in
 from rexplug.io.atomic import replacing, write_json
@@ -33,14 +32,15 @@ _MOST_HOSTS = 1_000_000
 def resolve_filters(recipe: Recipe, run: RunDirectory, progress: Progress) -> dict[str, DocumentSource]:
     """The recipe's sources with the trained classifier in their `relevance` filters and with decontamination as the last filter.
 
-    Notes to `progress` list the evaluators whose texts training excludes, and why those of others are not excluded.
+    Notes to `progress` list the evaluators whose texts training excludes, how many of these are too short to be searched for,
+    and why those of others are not excluded.
     """
-    for note in _notes(recipe):
-        progress.note(note)
+    with_texts = compared(recipe)
     last = decontamination(recipe, run)
     if last is not None and not is_current(last.index):
-        evaluators = evaluators_with_texts(recipe.evaluators, recipe.curation.decontaminate)
-        build_index(evaluators, recipe.curation.decontamination, last.index)
+        build_index(with_texts.evaluators, recipe.curation.decontamination, last.index)
+    for note in _notes(with_texts, last):
+        progress.note(note)
     return {
         name: source.model_copy(
             update={"filters": (*with_classifier(source.filters, run), *((last,) if last is not None else ()))}
@@ -67,20 +67,28 @@ def with_classifier(filters: tuple[CorpusFilter, ...], run: RunDirectory) -> tup
 
 def decontamination(recipe: Recipe, run: RunDirectory) -> Decontaminate | None:
     """The filter that drops documents with text of the evaluators; None if no evaluator has texts to compare with."""
-    if not evaluators_with_texts(recipe.evaluators, recipe.curation.decontaminate):
+    if not compared(recipe).evaluators:
         return None
     return Decontaminate(index=run.fitted / "decontamination", options=recipe.curation.decontamination)
 
 
-def _notes(recipe: Recipe) -> list[str]:
-    with_texts = evaluators_with_texts(recipe.evaluators, recipe.curation.decontaminate)
-    notes = [f"decontamination: compared with the texts of {', '.join(evaluator.label for evaluator in with_texts)}"]
-    left_out = why_not_compared(recipe.evaluators, recipe.curation.decontaminate)
+def _notes(with_texts: Compared, last: Decontaminate | None) -> list[str]:
+    notes = []
+    if last is not None:
+        notes.append(f"decontamination: compared with the texts of {', '.join(with_texts.evaluators)}")
+        about = read_json(last.index / "about.json")
+        counts = {name: count for name, count in about["evaluators"].items() if count["too_short"]}
+        if counts:
+            listed = ", ".join(f"{name} {count['too_short']:,} of {count['texts']:,}" for name, count in counts.items())
+            notes.append(
+                f"decontamination: texts of fewer than {about['shortest']} words are not searched for: {listed}"
+            )
     by_reason: dict[str, list[str]] = {}
-    for label, why in left_out.items():
-        by_reason.setdefault(why, []).append(label)
-    others = [f"decontamination: not compared with {', '.join(names)}: {why}" for why, names in by_reason.items()]
-    return [*(notes if with_texts else []), *others]
+    for name, why in with_texts.left_out.items():
+        by_reason.setdefault(why, []).append(name)
+    return [
+        *notes, *(f"decontamination: not compared with {', '.join(names)}: {why}" for why, names in by_reason.items()),
+    ]  # fmt: skip
 
 
 def finish_statistics(statistics: dict[str, Any], recipe: Recipe, run: RunDirectory) -> dict[str, Any]:
@@ -99,8 +107,8 @@ def finish_statistics(statistics: dict[str, Any], recipe: Recipe, run: RunDirect
                 for hit in list_hits(run.corpus, name, last):
                     counts.add(hit)
                     out.write(json.dumps(hit, ensure_ascii=False) + "\n")
-    left_out = why_not_compared(recipe.evaluators, recipe.curation.decontaminate)
-    if recipe.evaluators:
+    left_out = compared(recipe).left_out
+    if last is not None or left_out:
         statistics["decontamination"] = decontamination_summary(last.index if last else None, left_out, hits)
     write_json(run.corpus / "statistics.json", statistics)
     return statistics

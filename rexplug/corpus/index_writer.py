@@ -74,6 +74,7 @@ class IndexWriter:
             about: dict[str, Any] = {
                 "version": VERSION,
                 "words": self._words,
+                "shortest": self._shortest,
                 "lengths": sorted(
                     (length for name, (length, _, _) in self._grams.items() if name != EDITED), reverse=True
                 ),

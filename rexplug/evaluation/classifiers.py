@@ -86,7 +86,7 @@ def class_scores(
 
     if isinstance(model, LexicalModel):
         if model.kind == "bm25" and not pairs:
-            raise NotApplicable("bm25 ranks; tfidf is the baseline that classifies")
+            raise NotApplicable("bm25 ranks texts and does not classify them; tfidf is the lexical baseline that does")
         scores = regression(_lexical_vectors(splits, model, pairs))[1](split)
         # The baseline has one way to classify, which either figure of an encoder can be compared with.
         return ClassScores(by_mode(budget, {mode: [scores] for mode in (*budget.modes, "probe")}))

@@ -18,12 +18,13 @@ from torch import Tensor
 
 from rexplug.errors import DataError, NotApplicable
 from rexplug.evaluation.activity import Activity
-from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, batches_of, similar_lengths
+from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, batches_of, similar_lengths, to_device
 from rexplug.evaluation.embedding_log import EmbeddingLog
 from rexplug.evaluation.embedding_modules import EmbeddingModules, Transform, add_weights
 from rexplug.evaluation.exact_products import exact_products
 from rexplug.evaluation.kept import Kept, distinct_rows, rows_key
-from rexplug.evaluation.loading import best_tokens, load_weights, longest_input, num_segments
+from rexplug.evaluation.loading import load_weights, longest_input, num_segments
+from rexplug.evaluation.masked_head import best_tokens, log_probs
 from rexplug.evaluation.model_folder import (
     check_vocabulary,
     folder_of,
@@ -416,20 +417,60 @@ class HuggingFaceEncoder:
         Raises:
             NotApplicable: the model has no masked-language-model head.
         """
+
+        def best(states: Tensor, _chosen: list[int]) -> Tensor:
+            return best_tokens(self._model, states, top, self._autocast)
+
+        return self._at_positions(rows, positions, best, np.zeros((0, top), np.int64))
+
+    def token_log_probs(
+        self,
+        rows: Sequence[NDArray[np.int64]],
+        positions: Sequence[NDArray[np.int64]],
+        targets: Sequence[NDArray[np.int64]],
+    ) -> list[NDArray[np.float32]]:
+        """Natural logarithm of the probability of `targets[i]` at `positions[i]` of each row, `[len(positions[i])]`.
+
+        Logits are fp32 in every number format.
+
+        Raises:
+            NotApplicable: the model has no masked-language-model head.
+        """
+
+        def of_targets(states: Tensor, chosen: list[int]) -> Tensor:
+            ids = to_device(np.concatenate([targets[i] for i in chosen]).astype(np.int64), self.device)
+            return log_probs(self._model, states, ids, self._autocast)
+
+        return self._at_positions(rows, positions, of_targets, np.zeros(0, np.float32))
+
+    def _at_positions(
+        self,
+        rows: Sequence[NDArray[np.int64]],
+        positions: Sequence[NDArray[np.int64]],
+        function: Callable[[Tensor, list[int]], Tensor],
+        nothing: NDArray[Any],
+    ) -> list[NDArray[Any]]:
+        """What a function makes of the hidden states at `positions` of each row, `[len(positions[i]), ...]`.
+
+        Args:
+            rows: token ids of each row.
+            positions: positions in each row.
+            function: hidden states at the positions of some rows `[m, hidden]`, and the numbers of these rows -> `[m, ...]`.
+            nothing: the result for a row without positions.
+        """
         if not self.predicts_words:
             raise NotApplicable("the model has no masked-language-model head, so it predicts no words")
-        result: list[NDArray[np.int64]] = [np.zeros((0, top), np.int64)] * len(rows)
-
-        def best(indices: list[int]) -> Tensor:
-            batch = TokenRows.on(self.device, [rows[i] for i in indices], [positions[i] for i in indices])
-            return best_tokens(self._model, self._states(batch, chosen=True), top, self._autocast)
-
+        result = [nothing] * len(rows)
         masked = [index for index, of_row in enumerate(positions) if len(of_row)]
-        for numbers, predicted in self.compute(
-            [rows[i] for i in masked], lambda numbers: best([masked[n] for n in numbers])
-        ):
+
+        def at(numbers: list[int]) -> Tensor:
+            chosen = [masked[n] for n in numbers]
+            batch = TokenRows.on(self.device, [rows[i] for i in chosen], [positions[i] for i in chosen])
+            return function(self._states(batch, chosen=True), chosen)
+
+        for numbers, computed in self.compute([rows[i] for i in masked], at):
             ends = np.cumsum([len(positions[masked[n]]) for n in numbers])[:-1]
-            for number, of_row in zip(numbers, np.split(predicted, ends), strict=True):
+            for number, of_row in zip(numbers, np.split(computed, ends), strict=True):
                 result[masked[number]] = of_row
         return result
 

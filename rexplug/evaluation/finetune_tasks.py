@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rexplug.components import (
+    EvaluatedItem,
     EvaluationResult,
     ExampleTask,
     FineTuning,
@@ -22,6 +23,7 @@ from rexplug.evaluation.cosine import paired_cosines, paired_similarities
 from rexplug.evaluation.embedding_modules import Transform
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import Rows, Tagger, probe_similarity, probe_tagger, tune_similarity, tune_tagger
+from rexplug.evaluation.items import class_items, degree_items, span_items
 from rexplug.evaluation.late_interaction import LateInteractionEncoder
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.spans import spans_of_tags, tags_of_spans
@@ -46,6 +48,14 @@ Sides = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Embeddings of the first and of the second texts of pairs."""
 
 
+class SpanCounts(NamedTuple):
+    """Per text: twice the correct spans, true and predicted spans, and the predicted ones."""
+
+    hits: list[float]
+    counts: list[float]
+    guesses: list[set[tuple[int, int, str]]]
+
+
 def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -> EvaluationResult:
     """Spearman's correlation of cosines and degrees on test; see `EvaluationContext.similarity`."""
     splits = limited_splits(task, budget)
@@ -58,10 +68,12 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
     if isinstance(model, LexicalModel):
         baseline = model.compare([e.text for e in splits.test], [str(e.second) for e in splits.test])
         # Nothing is fine-tuned, so that both figures are the same; either can be compared with an encoder's.
-        return _result({name: scores([baseline]) for name in ("spearman", "untuned.spearman")}, seed)
+        both = {name: scores([baseline]) for name in ("spearman", "untuned.spearman")}
+        return _result(both, seed, items=degree_items(item_ids(splits.test), splits.test, both["spearman"]))
     if isinstance(model, LateInteractionEncoder):
-        maxsim = model.compare([first_text(e) for e in splits.test], [second_text(e) for e in splits.test])
-        return _result({"untuned.spearman": scores([maxsim])}, seed, [NOT_TRAINABLE])
+        maxsim = scores([model.compare([first_text(e) for e in splits.test], [second_text(e) for e in splits.test])])
+        items = degree_items(item_ids(splits.test), splits.test, maxsim)
+        return _result({"untuned.spearman": maxsim}, seed, [NOT_TRAINABLE], items=items)
     rows: dict[str, tuple[Rows, Rows]] = {
         name: (
             model.tokenize([first_text(e) for e in examples], budget.max_tokens),
@@ -129,7 +141,8 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
     for name, transform in starts(sample).items():
         found[f"{name}.*"] = [compared(test, transform)]
     scores_of = {name.replace("*", "spearman"): scores(values) for name, values in found.items()}
-    return _result(scores_of, seed, notes, table)
+    items = degree_items(item_ids(splits.test), splits.test, next(iter(scores_of.values())))
+    return _result(scores_of, seed, notes, table, items=items)
 
 
 def _cosines(sides: Sides) -> Floats:
@@ -153,6 +166,7 @@ def classification(task: ExampleTask, model: Model, budget: FineTuning, seed: in
     truth = [str(example.label) for example in splits.test]
     scores: dict[str, Scores] = {}
     macro_f1: dict[str, Metric] = {}
+    items: list[EvaluatedItem] = []
     for mode, of_seeds in found.by_mode.items():
         guesses = [[classes[i] for i in scores_of_seed.argmax(1)] for scores_of_seed in of_seeds]
         correct = [[float(g == t) for g, t in zip(guess, truth, strict=True)] for guess in guesses]
@@ -160,9 +174,11 @@ def classification(task: ExampleTask, model: Model, budget: FineTuning, seed: in
         macro_f1[mode.replace("*", "macro_f1")] = _mean_over_seeds(
             [_macro_f1(guess, truth) for guess in guesses], len(truth)
         )
+        ids = item_ids(splits.test)
+        items = items or class_items(ids, splits.test, guesses[0], scores[mode.replace("*", "accuracy")])
     sizes = {"train": len(splits.train), "dev": len(splits.dev), "test": len(truth)}
     tables = {"classes": [{"classes": len(classes), **sizes}]}
-    return _result(scores, seed, found.notes, found.table, macro_f1, tables)
+    return _result(scores, seed, found.notes, found.table, macro_f1, tables, items)
 
 
 def pair_classification(
@@ -196,19 +212,23 @@ def pair_classification(
     )
     ids, groups = item_ids(splits.test), item_groups(splits.test)
     scores: dict[str, Scores] = {}
+    items: list[EvaluatedItem] = []
     for mode, of_seeds in found.by_mode.items():
         hits, counts, correct = [], [], []
+        first_guess: list[str] = []
         for scores_of_seed in of_seeds:
             margin = margins(scores_of_seed)
             dev_margin, test_margin = margin[: len(splits.dev)], margin[len(splits.dev) :]
             guess = test_margin >= best_threshold(dev_margin, dev_truth)
+            first_guess = first_guess or [positive if yes else classes[1 - column] for yes in guess]
             # F1 as a ratio of sums over items: twice the true positives, and the positives of guess and truth.
             hits.append((2.0 * (guess & truth)).tolist())
             counts.append((2.0 * (guess & truth) + (guess ^ truth)).tolist())
             correct.append((guess == truth).astype(float).tolist())
         scores[mode.replace("*", "f1")] = Scores(ids, hits, counts, groups=groups)
         scores[mode.replace("*", "accuracy")] = Scores(ids, correct, groups=groups)
-    return _result(scores, seed, found.notes, found.table)
+        items = items or class_items(ids, splits.test, first_guess, scores[mode.replace("*", "accuracy")])
+    return _result(scores, seed, found.notes, found.table, items=items)
 
 
 def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> EvaluationResult:
@@ -219,7 +239,7 @@ def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> E
         DataError: no text of train has a span.
     """
     if isinstance(model, LexicalModel):
-        raise NotApplicable(f"{model.kind} compares words; it labels none")
+        raise NotApplicable(f"{model.kind} compares words and does not tag them")
     splits = limited_splits(task, budget)
     labels = sorted({label for text in splits.train for _, _, label in text.spans})
     if not labels:
@@ -239,25 +259,24 @@ def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> E
         for text, text_offsets in zip(splits.train, offsets["train"], strict=True)
     ]
 
-    def count_spans(
-        split: str, places: Sequence[int], predicted: Sequence[NDArray[np.int64]]
-    ) -> tuple[list[float], list[float]]:
-        hits, counts = [], []
+    def count_spans(split: str, places: Sequence[int], predicted: Sequence[NDArray[np.int64]]) -> SpanCounts:
+        hits, counts, guesses = [], [], []
         for place, tags in zip(places, predicted, strict=True):
             text = getattr(splits, split)[place]
             true, guess = set(text.spans), spans_of_tags(text.text, offsets[split][place], tags, labels)
             hits.append(2.0 * len(true & guess))
             counts.append(float(len(true) + len(guess)))
-        return hits, counts
+            guesses.append(guess)
+        return SpanCounts(hits, counts, guesses)
 
     sampled = sample_of(splits.dev, budget.dev_examples)
     dev_rows, every = [rows["dev"][i] for i in sampled], range(len(splits.test))
 
     def on_dev(tagger: Tagger) -> float:
-        hits, counts = count_spans("dev", sampled, tagger.tags(dev_rows))
-        return sum(hits) / max(1.0, sum(counts))
+        counted = count_spans("dev", sampled, tagger.tags(dev_rows))
+        return sum(counted.hits) / max(1.0, sum(counted.counts))
 
-    def on_test(tagger: Tagger) -> tuple[list[float], list[float]]:
+    def on_test(tagger: Tagger) -> SpanCounts:
         return count_spans("test", every, tagger.tags(rows["test"]))
 
     fixed = model.token_vectors(rows["train"])
@@ -267,7 +286,7 @@ def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> E
     ]
     del fixed
     results = {"probe": [on_test(tagger) for tagger in probes]}
-    outcome: Outcome[tuple[list[float], list[float]]] = Outcome([], [] if model.trainable else [NOT_TRAINABLE], [])
+    outcome: Outcome[SpanCounts] = Outcome([], [] if model.trainable else [NOT_TRAINABLE], [])
     if "full" in budget.modes and model.trainable:
 
         def begin(learning_rate: float, seed: int) -> FineTune[Tagger]:
@@ -279,11 +298,14 @@ def tagging(task: TaggingTask, model: Model, budget: FineTuning, seed: int) -> E
         outcome = fine_tune(begin, lambda tune: on_test(tune.model), on_dev, untuned, budget, seed)
         results["full"] = outcome.results
     ids = [text_key(text.text) for text in splits.test]
+    found = by_mode(budget, results)
     scores = {
-        name.replace("*", "f1"): Scores(ids, [hits for hits, _ in of_seeds], [counts for _, counts in of_seeds])
-        for name, of_seeds in by_mode(budget, results).items()
+        name.replace("*", "f1"): Scores(ids, [of.hits for of in of_seeds], [of.counts for of in of_seeds])
+        for name, of_seeds in found.items()
     }
-    return _result(scores, seed, outcome.notes, outcome.table)
+    first = next(iter(found.values()))[0]
+    items = span_items(splits.test, lambda number: sorted(first.guesses[number]), next(iter(scores.values())))
+    return _result(scores, seed, outcome.notes, outcome.table, items=items)
 
 
 def _result(
@@ -293,6 +315,7 @@ def _result(
     on_dev: Sequence[Mapping[str, Any]] = (),
     more_metrics: Mapping[str, Metric] | None = None,
     tables: Mapping[str, Any] | None = None,
+    items: Sequence[EvaluatedItem] = (),
 ) -> EvaluationResult:
     """The first of the scores is the main metric; the same of the frozen encoder stands beside it."""
     metrics = {name: metric(score, seed) for name, score in scores.items()}
@@ -300,7 +323,7 @@ def _result(
     return EvaluationResult(
         {**metrics, **(more_metrics or {})}, main=main, scores=scores, notes=list(notes),
         headlines=[name for name in (f"untuned.{main}", f"probe.{main}") if name in metrics][:1],
-        tables={**(tables or {}), **({"fine-tuning, on dev": on_dev} if on_dev else {})},
+        tables={**(tables or {}), **({"fine-tuning, on dev": on_dev} if on_dev else {})}, items=items,
     )  # fmt: skip
 
 

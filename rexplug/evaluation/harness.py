@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rexplug.components import (
     Budget,
     Document,
+    EvaluatedItem,
     EvaluationResult,
     Evaluator,
     ExampleTask,
@@ -29,6 +30,7 @@ from rexplug.components import (
 from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError, brief
 from rexplug.evaluation.activity import Activity, EvaluatorProgress, device_of
 from rexplug.evaluation.identity import computed_by, model_identity, result_key
+from rexplug.evaluation.item_files import items_path, write_items
 from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.evaluation.statistics import resamples_of
 from rexplug.io.atomic import remove, write_json, write_text
@@ -182,9 +184,10 @@ def evaluate(
 ) -> dict[str, dict[str, Any]]:
     """Run every evaluator on a model.
 
-    Writes `folder/<evaluator>.json`, and scores of single items to `folder/<evaluator>.scores`. A result that is stored there
-    already is used if nothing that decides it has changed (`rexplug.evaluation.identity`). A result whose evaluator does not
-    apply to the model holds `not_applicable`, the reason, instead of metrics.
+    Writes `folder/<evaluator>.json`, scores of single items to `folder/<evaluator>.scores`, and items for reading to
+    `folder/<evaluator>.items`. A result that is stored there already is used if nothing that decides it has changed
+    (`rexplug.evaluation.identity`). A result whose evaluator does not apply to the model holds `not_applicable`, the reason,
+    instead of metrics.
 
     Args:
         evaluators: what is measured.
@@ -267,7 +270,11 @@ def _stored(folder: Path, keys: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """The stored results by evaluator whose key is still the same."""
     results = {label: folder / f"{label}.json" for label in keys}
     contents = {label: read_json(path) for label, path in results.items() if path.exists()}
-    return {label: content for label, content in contents.items() if content.get("key") == keys[label]}
+    return {
+        label: content
+        for label, content in contents.items()
+        if content.get("key") == keys[label] and (not content.get("items") or items_path(folder, label).exists())
+    }
 
 
 def _exact_products() -> AbstractContextManager[None]:
@@ -325,12 +332,13 @@ def _measure(
     if model.precision is not None:
         content["precision"] = model.precision
     scores: Mapping[str, Scores] = {}
+    items: Sequence[EvaluatedItem] = ()
     try:
         result = evaluate_model(evaluator, context)
     except NotApplicable as reason:
         content |= {"not_applicable": str(reason)}
     else:
-        scores = result.scores
+        scores, items = result.scores, result.items
         content |= _plain(
             {
                 "main": result.main,
@@ -339,19 +347,23 @@ def _measure(
                 "tables": {title: [dict(row) for row in rows] for title, rows in result.tables.items()},
                 "examples": [dict(example) for example in result.examples],
                 "notes": list(result.notes),
+                **({"lower_is_better": list(result.lower_is_better)} if result.lower_is_better else {}),
             },
             evaluator,
         )
     content["seconds"] = round(time.monotonic() - started, 2)
     if isinstance(activity := getattr(model, "activity", None), Activity):
         content["work"] = activity.counts()
-    # Scores are long and for machines only, hence compact and in a file of their own; that file is written first, so that
-    # a result is never without its scores.
+    # Scores and items are long, hence compact and in files of their own; these are written first, so that a result is never
+    # without them.
     scores_content = {
         metric_name: {field: _plain(value, evaluator) for field, value in asdict(score).items() if value is not None}
         for metric_name, score in scores.items()
     }
     write_text(scores_path(folder, evaluator.label), json.dumps({"key": key, "scores": scores_content}))
+    content["items"] = write_items(folder, evaluator.label, key, items) if items else 0
+    if not items:
+        remove(items_path(folder, evaluator.label))
     write_json(folder / f"{evaluator.label}.json", content)
     return content
 

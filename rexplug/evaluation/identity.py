@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 """Version of how results are written; stored results of another version are not used."""
-CODE = ("components", "evaluation", "io", "model", "text", "tokens")
+CODE = ("components", "corpus", "evaluation", "io", "model", "text", "tokens")
 """Packages of the core whose code affects results: the harness, the evaluators, and the code that reads and runs models."""
 _LIBRARIES = (
     "bm25s", "datasets", "mteb", "numpy", "onnxruntime", "pytrec-eval-terrier", "safetensors", "scikit-learn", "scipy",

@@ -101,6 +101,19 @@ class LexicalModel:
         """
         self._refuse("predicts no words")
 
+    def token_log_probs(
+        self,
+        rows: Sequence[NDArray[np.int64]],
+        positions: Sequence[NDArray[np.int64]],
+        targets: Sequence[NDArray[np.int64]],
+    ) -> list[NDArray[np.float32]]:
+        """Not available: a lexical baseline predicts no words.
+
+        Raises:
+            NotApplicable: always.
+        """
+        self._refuse("predicts no words")
+
     def _refuse(self, why: str) -> NoReturn:
         raise NotApplicable(f"{self.kind} compares words; it {why}")
 

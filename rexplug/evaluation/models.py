@@ -141,10 +141,16 @@ class ModelSpec:
     def _require_model(place: Path | str) -> None:
         if isinstance(place, Path) and (place / "run.json").exists():
             raise DataError(
-                f"the run {place} has no exported model yet; run its recipe to the end, or name a checkpoint "
-                f"({place}/checkpoints/PHASE)"
+                f"the run {place} has no exported model yet; run its recipe to the end, or name the model after a phase "
+                f"({place}@PHASE)"
             )
         if isinstance(place, str) and not _HUB_NAME.fullmatch(place) and not Path(place).exists():
+            if (checkpoint := _checkpoint_of_run(place)) is not None:
+                moments = {path.parent.name for path in checkpoint.parent.glob("*/config.json")}
+                moments |= {path.parents[1].name for path in checkpoint.parent.glob("*/final/config.json")}
+                raise DataError(
+                    f"{place}: the run has no such checkpoint; it has {', '.join(sorted(moments)) or 'none yet'}"
+                )
             raise DataError(f"{place}: there is no such folder")
 
     @property
@@ -188,7 +194,7 @@ class ModelSpec:
         name = _without_prefix(self.what)
         if self.what.startswith("onnx:"):
             name = _graph_in_folder(name)[0]
-        folder = Path(name)
+        folder = _checkpoint_of_run(name) or Path(name)
         if not folder.is_dir():
             return name
         if not (folder / "config.json").exists() and not (folder / "modules.json").exists():
@@ -230,6 +236,14 @@ class ModelSpec:
             except DataError as error:
                 raise not_evaluable(place, error) from None
         return folder
+
+
+def _checkpoint_of_run(name: str) -> Path | None:
+    """The folder of the checkpoint that `RUN@PHASE` or `RUN@initial` names; None if `name` is not of that form."""
+    run, _, moment = name.rpartition("@")
+    if not moment or Path(name).exists() or not (Path(run) / "run.json").exists():
+        return None
+    return Path(run) / "checkpoints" / moment
 
 
 def tokenizer_beside(folder: Path) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -95,17 +96,20 @@ class Mteb(Evaluator):
         """
         if self.folder is not None:
             return _evaluate_local(read_task(self.folder), self.max_tokens, context)
+        from rexplug.evaluation.late_interaction import LateInteractionEncoder
         from rexplug.evaluation.mteb_named import evaluate_named, is_ranking
         from rexplug.evaluation.mteb_runner import as_search
 
         named = self._named()
-        if all(is_ranking(task) for task in named):
-            from rexplug.evaluation.late_interaction import LateInteractionEncoder
-
-            if isinstance(context.encoder, LexicalModel):
-                return evaluate_named(named, as_search(context.encoder), context)
-            if isinstance(context.encoder, LateInteractionEncoder):
-                return evaluate_named(named, context.encoder.as_search("rexplug/late-interaction"), context)
+        if isinstance(context.encoder, LateInteractionEncoder):
+            for task in named:
+                if not is_ranking(task):
+                    raise NotApplicable(
+                        f"a late-interaction model ranks texts, and {task.metadata.name} needs a single embedding of a text"
+                    )
+            return evaluate_named(named, context.encoder.as_search("rexplug/late-interaction"), context)
+        if isinstance(context.encoder, LexicalModel) and all(is_ranking(task) for task in named):
+            return evaluate_named(named, as_search(context.encoder), context)
         return evaluate_named(named, _as_model(*_encoder(context, self.max_tokens)), context)
 
     def _named(self) -> list[Any]:
@@ -118,7 +122,7 @@ def _evaluate_local(task: LocalTask, max_tokens: int | None, context: Evaluation
     if task.collection is not None:
         result = context.retrieval(task.collection, max_tokens=max_tokens)
         note = ["The texts are synthetic."] if task.description.synthetic else []
-        return EvaluationResult(result.metrics, main=result.main, notes=[*result.notes, *note], scores=result.scores)
+        return replace(result, notes=[*result.notes, *note])
     from rexplug.evaluation.mteb_named import measure_task
 
     encoder, limit = _encoder(context, max_tokens)

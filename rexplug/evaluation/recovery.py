@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from rexplug.components import Document, Encoder, EvaluationContext, EvaluationResult, Scores
+from rexplug.components import (
+    Document,
+    Encoder,
+    EvaluatedItem,
+    EvaluationContext,
+    EvaluationResult,
+    MaskedWord,
+    Scores,
+)
 from rexplug.errors import DataError
 from rexplug.evaluation.document_evaluator import DocumentEvaluator
+from rexplug.evaluation.item_files import stored_ids
+from rexplug.evaluation.items import word_item
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,17 +72,19 @@ class MaskedRecovery(DocumentEvaluator):
 
         scores: dict[str, Scores] = {}
         examples: list[dict[str, Any]] = []
+        items: list[EvaluatedItem] = []
         documents_of = self.select_documents(context)
         for source, documents in documents_of.items():
             excerpts = choose_words(documents, self.words, self.rate, context, self.draws)
             if not excerpts:
                 raise DataError(f"{self.label}: no held-out document of '{source}' has two words")
-            restored = _recover(excerpts, context.encoder, examples, source)
+            restored = _recover(excerpts, context.encoder, examples, items, source)
             scores |= word_scores(source, excerpts, restored)
             if self.published:
                 scores |= published_accuracy(source, documents, context.encoder, self.published_limit)
         metrics = {name: metric(score, context.seed) for name, score in scores.items()}
-        return EvaluationResult(metrics, main=f"{list(documents_of)[-1]}.words", examples=examples, scores=scores)
+        main = f"{list(documents_of)[-1]}.words"
+        return EvaluationResult(metrics, main=main, examples=examples, scores=scores, items=items)
 
 
 @dataclass(frozen=True)
@@ -127,9 +139,13 @@ def choose_words(
 
 
 def _recover(
-    excerpts: Sequence[Excerpt], encoder: Encoder, examples: list[dict[str, Any]], source: str
+    excerpts: Sequence[Excerpt],
+    encoder: Encoder,
+    examples: list[dict[str, Any]],
+    items: list[EvaluatedItem],
+    source: str,
 ) -> list[list[bool]]:
-    """Per excerpt and masked word whether all its tokens are predicted correctly; appends a few examples."""
+    """Per excerpt and masked word whether all its tokens are predicted correctly; appends a few examples, and the items."""
     from rexplug.evaluation.masked_words import mask_words
 
     tokenizer = encoder.tokenizer
@@ -140,12 +156,22 @@ def _recover(
     )
     restored = []
     shown: set[str] = set()
+    chosen = stored_ids(f"{source}/{excerpt.document_id}" for excerpt in excerpts)
+    words: dict[str, tuple[str, list[MaskedWord]]] = {}
     for excerpt, masked, predicted in zip(excerpts, masked_texts, predictions, strict=True):
         best = predicted[:, 0]
         restored.append(masked.restored(best, len(excerpt.words)))
+        key = f"{source}/{excerpt.document_id}"
+        if key in chosen:
+            # All draws of a document are one item.
+            words.setdefault(key, (excerpt.text, []))[1].extend(
+                MaskedWord(start, end, tokenizer.decode(best[masked.word_of == number].tolist()).strip(), correct)
+                for number, ((start, end), correct) in enumerate(zip(excerpt.words, restored[-1], strict=True))
+            )
         if excerpt.document_id not in shown and len(shown) < _EXAMPLES:
             shown.add(excerpt.document_id)
             examples.append(_example(excerpt, best, masked.word_of, tokenizer, source))
+    items.extend(word_item(key, text, of_text, source) for key, (text, of_text) in words.items())
     return restored
 
 

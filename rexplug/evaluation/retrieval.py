@@ -23,6 +23,7 @@ from rexplug.errors import DataError
 from rexplug.evaluation.embedding_modules import Transform
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import Rows, tune_ranking
+from rexplug.evaluation.items import ranking_items
 from rexplug.evaluation.late_interaction import LateInteractionEncoder
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.model_usage import Role
@@ -49,10 +50,11 @@ Ranking = Mapping[str, Mapping[str, float]]
 
 
 class _Measure(NamedTuple):
-    """A measure of trec_eval, on the first `depth` documents of each ranking."""
+    """A measure of trec_eval, on the first `depth` documents of each ranking, with `gains` by grade in place of the grades."""
 
     trec_name: str
     depth: int | None = None
+    gains: Mapping[int, int] | None = None
 
 
 _RETRIEVAL_MEASURES = {
@@ -181,23 +183,39 @@ def _result(
     table: Sequence[Mapping[str, Any]] = (),
 ) -> EvaluationResult:
     """Metrics of the rankings by prefix of their names: all measures without a prefix, the main one with."""
-    measures = _RETRIEVAL_MEASURES if collection.candidates is None else _RERANKING_MEASURES
+    measures = _measures(collection)
     scores = {}
     for prefix, runs in rankings.items():
         for name, measure in measures.items():
-            if not prefix or name == MAIN:
-                values = [query_scores(collection, run, measure.trec_name, measure.depth) for run in runs]
+            if not prefix or name == MAIN or measure.gains:
+                values = [query_scores(collection, run, *measure) for run in runs]
                 scores[prefix + name] = Scores(list(collection.queries), values)
     metrics = {name: metric(score, seed) for name, score in scores.items()}
     main = MAIN if MAIN in metrics else _UNTUNED + MAIN  # of a model that cannot be fine-tuned
     return EvaluationResult(
         metrics, main=main, headlines=[_UNTUNED + MAIN] if "" in rankings and _UNTUNED in rankings else [], notes=notes,
         scores=scores, tables={"fine-tuning, on dev": table} if table else {},
+        items=ranking_items(collection, next(iter(rankings.values()))[0], scores[main]),
     )  # fmt: skip
 
 
+def _measures(collection: RetrievalCollection) -> dict[str, _Measure]:
+    """Metric -> its measure; those with the collection's own gains are named after these."""
+    if collection.candidates is None:
+        return _RETRIEVAL_MEASURES | {
+            f"{MAIN}_{name}": _Measure("ndcg_cut_10", 10, gains) for name, gains in collection.gains.items()
+        }
+    return _RERANKING_MEASURES | {
+        f"ndcg_{name}": _Measure("ndcg", gains=gains) for name, gains in collection.gains.items()
+    }
+
+
 def query_scores(
-    collection: RetrievalCollection, ranking: Ranking, trec_name: str, depth: int | None = None
+    collection: RetrievalCollection,
+    ranking: Ranking,
+    trec_name: str,
+    depth: int | None = None,
+    gains: Mapping[int, int] | None = None,
 ) -> list[float]:
     """A measure of trec_eval (by pytrec_eval, which mteb uses too) for each query, in their order, `[queries]`.
 
@@ -206,11 +224,14 @@ def query_scores(
         ranking: documents of equal score keep the order that they have here.
         trec_name: as pytrec_eval names it, e.g. `ndcg_cut_10`.
         depth: documents of each query that are looked at; all if None.
+        gains: grade -> gain, in place of the grades.
     """
     import pytrec_eval
 
     relevance = {
-        query: {document: int(grade) for document, grade in grades.items()}
+        query: {
+            document: int(grade) if gains is None else gains.get(int(grade), 0) for document, grade in grades.items()
+        }
         for query, grades in collection.relevance.items()
     }
     # Ranks in place of scores: trec_eval would order documents of equal score by their ids.

@@ -37,6 +37,8 @@ from rexplug.recipe.evaluation import ModelOptions, ModelPrecision
 _NO_LIMIT = 2**20
 """Longest input of models without one: of static embeddings."""
 
+_NO_HEAD = "the model is run by sentence-transformers, without a masked-language-model head"
+
 
 class SentenceTransformerEncoder(HuggingFaceEncoder):
     """A model that sentence-transformers runs: routers, static embeddings, or one that our code does not reproduce.
@@ -231,7 +233,20 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         Raises:
             NotApplicable: always.
         """
-        raise NotApplicable("the model is run by sentence-transformers, without a masked-language-model head")
+        raise NotApplicable(_NO_HEAD)
+
+    def token_log_probs(
+        self,
+        rows: Sequence[NDArray[np.int64]],
+        positions: Sequence[NDArray[np.int64]],
+        targets: Sequence[NDArray[np.int64]],
+    ) -> list[NDArray[np.float32]]:
+        """Not available: sentence-transformers loads no masked-LM head.
+
+        Raises:
+            NotApplicable: always.
+        """
+        raise NotApplicable(_NO_HEAD)
 
     def _embed(self, texts: list[str], role: Role | None, prompt: str, limit: int) -> Tensor:
         task = {} if role is None else {"task": role}

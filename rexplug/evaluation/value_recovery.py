@@ -10,9 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field
 
-from rexplug.components import Budget, EvaluationContext, EvaluationResult, Evaluator, Scores, split_of
+from rexplug.components import (
+    Budget,
+    EvaluatedItem,
+    EvaluationContext,
+    EvaluationResult,
+    Evaluator,
+    MaskedWord,
+    Scores,
+    split_of,
+)
 from rexplug.errors import DataError
 from rexplug.evaluation.annotated_values import AnnotatedText, Annotations, Value, read_annotations
+from rexplug.evaluation.item_files import stored_ids
+from rexplug.evaluation.items import word_item
 from rexplug.evaluation.splits import text_key
 from rexplug.io.tabular import read_records
 
@@ -139,6 +150,7 @@ class ValueRecovery(Evaluator):
             examples=_examples(masked, predicted, context.encoder.tokenizer),
             notes=notes,
             scores=scores,
+            items=_items(masked, predicted, hits, context.encoder.tokenizer),
         )
 
     def _read(self) -> Annotations:
@@ -254,6 +266,23 @@ def _by_attribute(values: Sequence[MaskedValue], hits: Sequence[tuple[int, int]]
         {"attribute": name, "values": count, "exact": exact / count, "tokens": correct / max(1, total)}
         for name, (count, exact, correct, total) in sorted(rows.items(), key=lambda pair: (-pair[1][0], pair[0]))
     ]
+
+
+def _items(
+    values: Sequence[MaskedValue],
+    predicted: Sequence[NDArray[np.int64]],
+    hits: Sequence[tuple[int, int]],
+    tokenizer: Any,
+) -> list[EvaluatedItem]:
+    """The texts with the first occurrence of each value and what was predicted there."""
+    chosen = stored_ids(text_key(item.annotated.text) for item in values)
+    words: dict[str, list[MaskedWord]] = {}
+    for item, best, (correct, total) in zip(values, predicted, hits, strict=True):
+        if text_key(item.annotated.text) in chosen:
+            start, end = item.value.places[0]
+            guess = tokenizer.decode(best[item.masked.word_of == 0].tolist()).strip()
+            words.setdefault(item.annotated.text, []).append(MaskedWord(start, end, guess, correct == total > 0))
+    return [word_item(text_key(text), text, of_text) for text, of_text in words.items()]
 
 
 def _examples(

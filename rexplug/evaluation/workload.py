@@ -281,6 +281,19 @@ class _CountingEncoder:
     def predict_masked(
         self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
     ) -> list[NDArray[np.int64]]:
+        self._count_predictions(rows, positions)
+        return [np.zeros((len(of_row), top), np.int64) for of_row in positions]
+
+    def token_log_probs(
+        self,
+        rows: Sequence[NDArray[np.int64]],
+        positions: Sequence[NDArray[np.int64]],
+        targets: Sequence[NDArray[np.int64]],
+    ) -> list[NDArray[np.float32]]:
+        self._count_predictions(rows, positions)
+        return [np.zeros(len(of_row), np.float32) for of_row in targets]
+
+    def _count_predictions(self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]]) -> None:
         model = self._model
         if not model.predicts_words:
             raise NotApplicable("the model has no masked-language-model head")
@@ -289,4 +302,3 @@ class _CountingEncoder:
         self._work.read += weighted_tokens(masked, model)
         vocabulary = model.num_parameters - model.num_parameters_without_embedding
         self._work.read += sum(map(len, positions)) * vocabulary / max(1, model.num_parameters_without_embedding)
-        return [np.zeros((len(of_row), top), np.int64) for of_row in positions]

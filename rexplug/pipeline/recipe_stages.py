@@ -20,7 +20,7 @@ from rexplug.pipeline.stamps import (
     folder_stamps,
     source_stamps,
 )
-from rexplug.plugins.declarations import all_input_files, evaluator_label, file_versions, input_files, option_files
+from rexplug.plugins.declarations import all_input_files, file_versions, input_files, option_files
 from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
@@ -125,7 +125,9 @@ class RecipeStages:
 
     def _curate(self) -> Stage:
         recipe, run = self.recipe, self.run
-        compared = self._decontaminated_against()
+        from rexplug.corpus.compared import compared
+
+        with_texts = compared(recipe).evaluators
         return self._stage(
             "curate",
             self.work.curate,
@@ -134,31 +136,25 @@ class RecipeStages:
                 "sources": {name: source.dump() for name, source in recipe.sources.items()},
                 "curation": recipe.curation.fingerprint_options(),
                 "files": {name: file_versions(source) for name, source in recipe.sources.items()},
-                "decontaminate": self._evaluator_texts(compared),
+                "decontaminate": self._evaluator_texts(with_texts),
             },
-            [*recipe.sources.values(), *compared],
+            [*recipe.sources.values(), *with_texts.values()],
             after=("relevance",) if recipe.relevance else (),
             outputs=(run.corpus, run.fitted),
             recorded=(run.corpus / "statistics.json",),
         )
 
-    def _decontaminated_against(self) -> Sequence[Evaluator]:
-        """The evaluators whose texts the corpus must not contain."""
-        from rexplug.corpus.decontaminate import evaluators_with_texts
-
-        return evaluators_with_texts(self.recipe.evaluators, self.recipe.curation.decontaminate)
-
     @staticmethod
-    def _evaluator_texts(evaluators: Sequence[Evaluator]) -> dict[str, Any]:
-        """Evaluator -> what decides the texts that it asks about."""
-        from rexplug.corpus.decontaminate import text_options
+    def _evaluator_texts(evaluators: Mapping[str, Evaluator]) -> dict[str, Any]:
+        """Evaluator -> what decides the texts that the corpus must not contain."""
+        from rexplug.corpus.compared import text_options
 
         return {
-            evaluator_label(evaluator): {
+            name: {
                 "options": text_options(evaluator),
                 "files": file_stamps(input_files(evaluator)),
             }
-            for evaluator in evaluators
+            for name, evaluator in evaluators.items()
         }
 
     def _tokenize(self) -> Stage:

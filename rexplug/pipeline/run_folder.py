@@ -88,7 +88,8 @@ def run_outputs(run: RunDirectory) -> tuple[Path, ...]:
     """Everything that a run writes into its folder, except answers of language models, which the next run uses again."""
     return (
         run.recipe, run.plugins, run.manifest, run.plan, run.relevance, run.corpus, run.fitted, run.tokenizer, run.tokens,
-        run.checkpoints, run.metrics, run.logs, run.evaluation, run.baselines, run.model, run.report, run.card,
+        run.checkpoints, run.metrics, run.logs, run.evaluation, run.baselines, run.model, run.report,
+        run.items, run.report_plots, run.card,
     )  # fmt: skip
 
 

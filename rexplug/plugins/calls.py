@@ -31,6 +31,7 @@ from rexplug.components import (
     CorpusFilter,
     Document,
     DocumentSource,
+    EvaluatedItem,
     EvaluationContext,
     EvaluationResult,
     Evaluator,
@@ -353,7 +354,7 @@ def evaluate_model(evaluator: Evaluator, context: EvaluationContext) -> Evaluati
 
     Raises:
         NotApplicable: the model cannot do what is measured.
-        PluginError: the evaluator raised, a metric is not finite, or the main metric is missing.
+        PluginError: the evaluator raised, a metric is not finite, the main metric is missing, or an item is none.
     """
     with PluginCall(evaluator, "evaluate"):
         result: object = evaluator.evaluate(context)
@@ -374,5 +375,12 @@ def evaluate_model(evaluator: Evaluator, context: EvaluationContext) -> Evaluati
         if name not in result.metrics:
             raise PluginError(
                 f"{where}: '{name}' of its headlines is not among its metrics: {', '.join(result.metrics)}"
+            )
+    for item in result.items:
+        if not isinstance(item, EvaluatedItem):
+            raise PluginError(f"{where}: one of the items is {brief(item)}; expected an EvaluatedItem")
+        if not isinstance(item.score, Real) or not math.isfinite(item.score):
+            raise PluginError(
+                f"{where}: the score of the item '{item.id}' is {brief(item.score)}; expected a finite number"
             )
     return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -67,8 +67,9 @@ class PluginCode:
         return self._hashes[root]
 
 
-def core_code(packages: Sequence[str]) -> str:
-    """Hash of the files of some packages of the core, such as `evaluation`."""
+@cache
+def core_code(packages: tuple[str, ...]) -> str:
+    """Hash of the files of some packages of the core, such as `evaluation`; read once, since this process has their code loaded."""
     folder = Path(__file__).parents[1]
     digest = hashlib.blake2b(digest_size=8)
     for package in packages:

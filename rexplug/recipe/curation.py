@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from rexplug.components import Labeller, Quantity, Use
 from rexplug.components.quantities import Positive
 from rexplug.recipe.section import SameResult, Section
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
 
 
 class MinHash(Section):
@@ -138,6 +143,47 @@ class Decontamination(Section):
         return self
 
 
+class Suites(Section):
+    """Suites whose texts are kept out of training text, as are those of the recipe's own evaluators; `decontaminate: suite` stands
+    for the default options."""
+
+    suite: Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])] = ()
+    """Plugins that ship a suite (`ecommerce`), and paths of YAML files with `evaluators:`. If left out, those of all plugins of
+    which the recipe uses a component."""
+    data: Path | None = None
+    """The folder that `$DATA` stands for in the suites, as in `rexplug evaluate --suite NAME --data DIR`. Evaluators whose data is
+    not in it are left out and named."""
+
+
+def _as_suites(value: Any) -> Any:
+    """Suites written as `suite`, and an override of one of their options (`curation.decontaminate.data=DIR`)."""
+    if value == "suite":
+        return {}
+    if value not in ("evaluators", "none") and not isinstance(value, list | tuple | dict | Suites):
+        raise PydanticCustomError(
+            "decontaminate",
+            "write 'evaluators', 'none', 'suite', a list of evaluators, or suites as {suite: NAME, data: DIR}",
+            {},
+        )
+    if isinstance(value, dict) and "use" in value:
+        options = {key: option for key, option in value.items() if key != "use"}
+        if value["use"] != "suite":
+            raise PydanticCustomError(
+                "decontaminate",
+                "'{option}' goes with suites: write 'suite' or {suite: NAME} in place of '{name}'",
+                {"option": next(iter(options), "use"), "name": value["use"]},
+            )
+        return options
+    return value
+
+
+def _form(value: Any) -> str:
+    """Which of the forms of `decontaminate` a value has."""
+    if isinstance(value, dict | Suites):
+        return "[suites]"
+    return "[word]" if isinstance(value, str) else "[names]"
+
+
 class Curation(Section):
     """From documents to corpus."""
 
@@ -151,9 +197,18 @@ class Curation(Section):
     """Which of several duplicates is kept: the first in the order of sources, files and rows, or the longest."""
     minhash: MinHash = MinHash()
     """Options of `deduplicate: minhash`."""
-    decontaminate: Literal["evaluators", "none"] | tuple[str, ...] = "evaluators"
-    """Drop documents that contain text of the `evaluators`, of those listed here by name, or of `none`. `rexplug corpus show`
-    says which evaluators have no texts to compare with, and why."""
+    decontaminate: Annotated[
+        Annotated[Literal["evaluators", "none"], Tag("[word]")]
+        | Annotated[Suites, Tag("[suites]")]
+        | Annotated[tuple[str, ...], Tag("[names]")],
+        Discriminator(_form),
+        BeforeValidator(
+            _as_suites, json_schema_input_type=Literal["evaluators", "none", "suite"] | Suites | tuple[str, ...]
+        ),
+    ] = "evaluators"
+    """Drop documents that contain text of the `evaluators`, of those listed here by name, or of `none`; `suite`, or
+    `{suite: ecommerce, data: DIR}`: of the evaluators and of the suites of plugins. `rexplug corpus show` says which evaluators
+    have no texts to compare with, and why."""
     decontamination: Decontamination = Decontamination()
     """When a document counts as containing a text that `decontaminate` compares with."""
     held_out: float = Field(default=0.02, ge=0, lt=1)

@@ -317,7 +317,8 @@ def _nested(model: type[BaseModel], key: str) -> type[BaseModel] | None:
     for name, field in model.model_fields.items():
         if key in (name, field.alias):
             candidates: list[Any] = [field.annotation, *getattr(field.annotation, "__args__", ())]
-            for candidate in candidates:
+            for annotated in candidates:
+                candidate = getattr(annotated, "__origin__", annotated)
                 if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                     return candidate
     return None
@@ -345,7 +346,8 @@ def _problems(
             other["loc"][:-1][: len(details["loc"])] == details["loc"] for other in errors
         ):
             continue  # the list is only too short because its items are invalid
-        path = tuple(part for part in details["loc"] if part != "[key]")
+        # Of keys of mappings and members of unions pydantic adds a name in brackets.
+        path = tuple(part for part in details["loc"] if not str(part).startswith("["))
         dotted = ".".join(map(str, path))
         message = details["msg"].removeprefix("Value error, ")
         if details["type"] == "extra_forbidden":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from rexplug.components import Budget, Evaluator, Use
 from rexplug.errors import RecipeError
 from rexplug.plugins.registry import Registry
 from rexplug.recipe.load import load_section
-from rexplug.recipe.schema import Section
+from rexplug.recipe.schema import Recipe, Section
 
 FILE = "suite.yaml"
 DATA = "$DATA"
@@ -28,18 +29,22 @@ class Suite(Section):
     """The evaluators; in their options `$DATA` stands for the folder given with `--data`."""
 
 
-def load_suite(name: str, data: Path | None, registry: Registry) -> Suite:
+def load_suite(
+    name: str, data: Path | None, registry: Registry, *, option: str = "--suite", data_option: str = "--data DIR"
+) -> Suite:
     """Read the suite of a plugin (`suite.yaml` beside its module), or a YAML file.
 
     Args:
         name: a plugin's name, or the path of a file.
         data: what `$DATA` stands for.
         registry: the installed components.
+        option: where the suite was named, for messages.
+        data_option: where its data can be named, for messages.
 
     Raises:
         RecipeError: no suite has that name, it needs `--data`, or it has problems, listed with file and line.
     """
-    path = _path(name, registry)
+    path = _path(name, registry, option)
 
     def changed(value: Any) -> Any:
         if isinstance(value, dict) and "sources" in value and "phases" in value:
@@ -55,20 +60,40 @@ def load_suite(name: str, data: Path | None, registry: Registry) -> Suite:
             return [filled(item) for item in value]
         if isinstance(value, str) and value.startswith(DATA):
             if data is None:
-                raise RecipeError(f"the suite {name} reads local data: give its folder with --data DIR")
+                raise RecipeError(f"the suite {name} reads local data: give its folder with {data_option}")
             return f"{data}{value.removeprefix(DATA)}"
         return value
 
     return load_section(path, Suite, registry, changed)
 
 
-def _path(name: str, registry: Registry) -> Path:
+def suites_in_use(recipe: Recipe, registry: Registry) -> list[str]:
+    """The plugins that ship a suite and of which the recipe uses a component, by name."""
+    used: set[str] = set()
+
+    def collect(value: Any) -> None:
+        if isinstance(value, Mapping):
+            used.add(str(value.get("use", "")).partition(".")[0])
+            value = list(value.values())
+        for item in value if isinstance(value, list) else ():
+            collect(item)
+
+    collect(recipe.model_dump(mode="json"))
+    return sorted(used & _shipped(registry).keys())
+
+
+def _shipped(registry: Registry) -> dict[str, Path]:
+    """Plugin -> its suite."""
+    return {plugin: folder / FILE for plugin, folder in registry.folders().items() if (folder / FILE).is_file()}
+
+
+def _path(name: str, registry: Registry, option: str) -> Path:
     if name.endswith((".yaml", ".yml")):
         return Path(name)
-    shipped = {plugin: folder / FILE for plugin, folder in registry.folders().items() if (folder / FILE).is_file()}
+    shipped = _shipped(registry)
     if name not in shipped:
         raise RecipeError(
-            f"--suite {name}: no plugin of that name ships a suite; write the path of a YAML file or one "
+            f"{option} {name}: no plugin of that name ships a suite; write the path of a YAML file or one "
             f"of the installed suites: {', '.join(sorted(shipped)) or 'none'}"
         )
     return shipped[name]

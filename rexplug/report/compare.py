@@ -14,7 +14,9 @@ from rexplug.components import Metric, Scores
 from rexplug.errors import DataError
 from rexplug.evaluation.statistics import ALPHA, Difference, compare, holm, metric
 from rexplug.io.atomic import write_json, write_text
+from rexplug.report.comparison_plots import write_comparison_plots
 from rexplug.report.costs import Cost, budget_notes, cost_notes, cost_of, mean_cost
+from rexplug.report.items import item_links, write_items_page
 from rexplug.report.results import ModelResults, headlines
 from rexplug.report.templates import template
 
@@ -75,6 +77,8 @@ class Comparison:
     costs: Mapping[str, Sequence[Cost | None]] = field(default_factory=dict)
     """Evaluator -> what it took on each model, in the order of `models`: `seconds`, `texts_per_second`, `device`, `precision`,
     `budget` and `stored`; None where it has no metrics."""
+    results: Sequence[ModelResults] = field(default=(), repr=False)
+    """What was compared, in the order of `models`."""
 
     @property
     def varied(self) -> str | None:
@@ -165,7 +169,7 @@ def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
         DataError: they were measured on different items.
     """
     if len(runs) == 1:
-        return ModelResults(label, runs[0].results, runs[0].scores)
+        return replace(runs[0], label=label)
     results: dict[str, Mapping[str, Any]] = {}
     scores: dict[str, dict[str, Scores]] = {}
     for name, first in runs[0].results.items():
@@ -188,7 +192,7 @@ def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
                 metrics[key] = asdict(Metric(float(np.mean(values)), num_items=first["metrics"][key]["num_items"]))
             metrics[key] |= {"spread": float(np.std(values, ddof=1)), "num_seeds": len(values)}
         results[name] = {**first, "metrics": metrics, **mean_cost(of_runs)}
-    return ModelResults(label, results, scores, len(runs))
+    return ModelResults(label, results, scores, len(runs), folder=runs[0].folder)
 
 
 def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False) -> Comparison:
@@ -242,18 +246,24 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
         for row in rows
     ]
     notes += [*_taken_as_they_are(models, rows), *cost_notes(models, costs)]
-    return Comparison(labels, rows, list(dict.fromkeys(notes)), costs)
+    return Comparison(labels, rows, list(dict.fromkeys(notes)), costs, models)
 
 
 def write_comparison(
     comparison: Comparison, *, html: Path | None = None, json: Path | None = None, title: str = ""
 ) -> None:
-    """Write the comparison as a page, as JSON, or as both."""
+    """Write the comparison as a page with plots and items beside it, as JSON, or as both."""
     if json is not None:
         write_json(json, comparison.to_json())
     if html is not None:
+        title = title or " and ".join(comparison.models)
+        items = write_items_page(html, comparison.results, f"{title}: items")
         page = template("compare.html.j2").render(
-            comparison=comparison, title=title or " and ".join(comparison.models), alpha=ALPHA
+            comparison=comparison,
+            title=title,
+            alpha=ALPHA,
+            plots=write_comparison_plots(comparison, html),
+            items=item_links(items, comparison.results),
         )
         write_text(html, page)
 

@@ -166,17 +166,20 @@ class Contents:
         return rows
 
     @cached_property
-    def comparison(self) -> Comparison | None:
-        """The last model compared with the untrained model and the baselines; None if there is no other model."""
+    def compared_models(self) -> Sequence[ModelResults]:
+        """The results of the last model, of the untrained one and of the baselines; empty if nothing was evaluated."""
         if not self.moments or not self.evaluations:
-            return None
+            return []
         names = list(dict.fromkeys([self.moments[-1], self.moments[0]]))
         folders = [(name, self.run.evaluation / name) for name in names]
         if self.run.baselines.is_dir():
             folders += [(path.name, path) for path in sorted(self.run.baselines.iterdir()) if path.is_dir()]
-        if len(folders) < 2:
-            return None
-        return compare_models([load_results(folder, name) for name, folder in folders])
+        return [load_results(folder, name) for name, folder in folders]
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """The last model compared with the untrained model and the baselines; None if there is no other model."""
+        return compare_models(self.compared_models) if len(self.compared_models) > 1 else None
 
     def main_metrics(self) -> list[dict[str, str]]:
         """The main metrics of each evaluator before training and after the last phase, formatted."""

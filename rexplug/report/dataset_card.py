@@ -179,7 +179,13 @@ def _decontamination(recipe: Recipe, statistics: Mapping[str, Any]) -> list[str]
     dropped = sum(source["documents"] for source in report["sources"].values())
     names = ", ".join(f"`{name}`" for name in report["evaluators"])
     options = recipe.curation.decontamination
+    texts, too_short = (sum(counts[key] for counts in report["evaluators"].values()) for key in ("texts", "too_short"))
     details = [
+        *(
+            [f"{too_short:,} of their {texts:,} texts have fewer than {options.shortest} words and were not searched for."]
+            if too_short
+            else []
+        ),
         *([f"Less than {options.share:.0%} of a document and of each text in common was tolerated."] if options.share else []),
         *(
             [f"{sum(source['edited'] for source in report['sources'].values()):,} of them are edited copies: they hold "

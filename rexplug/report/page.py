@@ -9,7 +9,9 @@ from typing import Any
 from rexplug.io.atomic import write_text
 from rexplug.recipe import Recipe, dump_recipe
 from rexplug.report import plots
+from rexplug.report.comparison_plots import write_comparison_plots
 from rexplug.report.contents import Contents
+from rexplug.report.items import item_links, write_items_page
 from rexplug.report.preview import PhasePreview, previews
 from rexplug.report.results import headlines
 from rexplug.report.templates import template
@@ -19,11 +21,15 @@ from rexplug.run_directory import RunDirectory
 def write_report(run: RunDirectory, recipe: Recipe) -> Path:
     """Write the page from the files of a run; returns its path."""
     contents = Contents(run, recipe)
+    models = contents.compared_models
+    items = write_items_page(run.report, models, f"{recipe.name}: items")
     page = template("report.html.j2").render(
         run=contents,
         recipe=recipe,
         recipe_text=dump_recipe(recipe),
         plots=_plots(contents),
+        comparison_plots=write_comparison_plots(contents.comparison, run.report) if contents.comparison else {},
+        items=item_links(items, models),
         stages=contents.manifest["stages"],
         previews=_previews(contents),
     )

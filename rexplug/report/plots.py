@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate, groupby, pairwise
 from typing import Any
 
-_COLOURS = (
+COLOURS = (
     "#2563eb",
     "#d97706",
     "#059669",
@@ -30,7 +30,7 @@ def loss(steps: Steps) -> str:
     """Loss over all tokens, smoothed, and per source."""
     figure, axes = _figure("loss (nats per masked token)")
     sources = list(dict.fromkeys(name for step in steps for name in step["source_loss"]))
-    for colour, source in zip(_COLOURS, sources, strict=False):
+    for colour, source in zip(COLOURS, sources, strict=False):
         line = _smooth(steps, [step["source_loss"].get(source) for step in steps])
         axes.plot(*line, color=colour, linewidth=1, label=source)
     axes.plot(*_smooth(steps, [step["loss"] for step in steps]), color="#111827", linewidth=1.6, label="all")
@@ -40,7 +40,7 @@ def loss(steps: Steps) -> str:
 def learning_rate(steps: Steps) -> str:
     """The learning rate of every step."""
     figure, axes = _figure("learning rate")
-    axes.plot(*_thin([(s["total_tokens"], s["learning_rate"]) for s in steps]), color=_COLOURS[0])
+    axes.plot(*_thin([(s["total_tokens"], s["learning_rate"]) for s in steps]), color=COLOURS[0])
     axes.set_ylim(bottom=0)
     return _finish(figure, axes, steps, legend=False)
 
@@ -49,7 +49,7 @@ def mixture(steps: Steps) -> str:
     """Planned shares as thin steps, realised ones as thick lines: moving averages over tokens, phase by phase."""
     figure, axes = _figure("share of tokens")
     sources = list(dict.fromkeys(name for step in steps for name in step["planned"]))
-    for colour, source in zip(_COLOURS * 9, sources, strict=False):
+    for colour, source in zip(COLOURS * 9, sources, strict=False):
         planned = [(s["total_tokens"], s["planned"].get(source, 0.0)) for s in steps]
         # The plan of a step holds from the step before up to it: steps-pre draws a jump as a jump.
         axes.plot(
@@ -86,7 +86,7 @@ def realised(steps: Steps, source: str) -> tuple[list[float], list[float]]:
 def evaluation(moments: Sequence[str], metrics: Mapping[str, Sequence[Mapping[str, Any] | None]]) -> str:
     """One line per metric over the moments, with 95 % intervals; None where a metric was not measured."""
     figure, axes = _figure("score")
-    for colour, (name, values) in zip(_COLOURS * 3, metrics.items(), strict=False):
+    for colour, (name, values) in zip(COLOURS * 3, metrics.items(), strict=False):
         measured = [(i, v) for i, v in enumerate(values) if v is not None]
         heights = [v["value"] for _, v in measured]
         low = [v["value"] - (v["low"] if v["low"] is not None else v["value"]) for _, v in measured]
@@ -98,53 +98,82 @@ def evaluation(moments: Sequence[str], metrics: Mapping[str, Sequence[Mapping[st
     axes.set_xticks(range(len(moments)), moments)
     axes.set_ylim(bottom=0)
     _legend(axes, columns=2)
-    return _svg(figure)
+    return svg(figure)
 
 
 def relevance(curve: Sequence[Mapping[str, float | None]], threshold: float) -> str:
     """Precision, recall and F1 over the threshold."""
     figure, axes = _figure("score on the dev split")
-    for colour, name in zip(_COLOURS, ("precision", "recall", "f1"), strict=False):
+    for colour, name in zip(COLOURS, ("precision", "recall", "f1"), strict=False):
         points = [(row["threshold"], row[name]) for row in curve if row[name] is not None]
         axes.plot([x for x, _ in points], [y for _, y in points], color=colour, linewidth=1.4, label=name)
     axes.axvline(threshold, color="#6b7280", linewidth=0.8, linestyle="--")
     axes.set_xlabel("threshold")
     axes.set_ylim(-0.03, 1.03)
     _legend(axes)
-    return _svg(figure)
+    return svg(figure)
 
 
-def _figure(label: str) -> tuple[Any, Any]:
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure; sizes in inches."""
     # matplotlib's Figure instead of pyplot: no display, no global state.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
-    axes = figure.subplots()
-    axes.set_ylabel(label)
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def plain_axes(axes: Any) -> None:
+    """Give axes a light grid and no frame above and to the right."""
     axes.grid(alpha=0.25)
+    axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _figure(label: str) -> tuple[Any, Any]:
+    figure = new_figure(7.2, 3.0)
+    axes = figure.subplots()
+    axes.set_ylabel(label)
+    plain_axes(axes)
     return figure, axes
 
 
 def _finish(figure: Any, axes: Any, steps: Steps, legend: bool = True) -> str:
     axes.set_xlabel("tokens, all phases")
     axes.xaxis.set_major_formatter(lambda value, _: _amount(value))
-    # Room above the curves for the phases' names.
-    bottom, top = axes.get_ylim()
-    top += 0.1 * (top - bottom)
-    axes.set_ylim(bottom, top)
     for before, after in pairwise(steps):
         if before["phase"] != after["phase"]:
             axes.axvline(before["total_tokens"], color="#6b7280", linewidth=0.8, linestyle="--")
-    for name in dict.fromkeys(step["phase"] for step in steps):
-        first = next(step["total_tokens"] for step in steps if step["phase"] == name)
-        axes.annotate(
-            name, (first, top), xytext=(4, -2), textcoords="offset points", fontsize=8, color="#6b7280", va="top"
-        )
+    _name_phases(axes, steps)
     if legend:
         _legend(axes)
-    return _svg(figure)
+    return svg(figure)
+
+
+def _name_phases(axes: Any, steps: Steps) -> None:
+    """Write each phase's name where it begins, above the curves; lower where the name before would reach into it."""
+    starts: dict[str, float] = {}
+    for step in steps:
+        starts.setdefault(step["phase"], step["total_tokens"])
+    left, right = axes.get_xlim()
+    # Where each line ends so far. Letters are about 0.065 inches wide, the axes about 6.3.
+    lines: list[float] = []
+    placed = []
+    for name, start in starts.items():
+        width = (0.065 * len(name) + 0.1) / 6.3 * (right - left)
+        # A name that would leave the plot ends at its right border.
+        x = min(start, right - width)
+        line = next((number for number, end in enumerate(lines) if end <= x), len(lines))
+        lines[line:] = [x + width, *lines[line + 1 :]]
+        placed.append((name, x, line))
+    bottom, top = axes.get_ylim()
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top + (0.02 + 0.08 * len(lines)) * (top - bottom))
+    for name, x, line in placed:
+        axes.annotate(
+            name, (x, axes.get_ylim()[1]), xytext=(4, -2 - 11 * line), textcoords="offset points", fontsize=8,
+            color="#6b7280", va="top",
+        )  # fmt: skip
 
 
 def _legend(axes: Any, columns: int = 4) -> None:
@@ -152,7 +181,8 @@ def _legend(axes: Any, columns: int = 4) -> None:
     axes.legend(frameon=False, fontsize=8, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 
-def _svg(figure: Any) -> str:
+def svg(figure: Any) -> str:
+    """A figure as the SVG element of a page, in which black is the colour of the text around it."""
     import matplotlib as mpl
 
     buffer = io.StringIO()
@@ -160,7 +190,7 @@ def _svg(figure: Any) -> str:
     with mpl.rc_context({"svg.hashsalt": "rexplug", "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
-    text = text[text.index("<svg") :]
+    text = text[text.index("<svg") :].replace("#000000", "currentColor").replace("#111827", "currentColor")
     return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'role="img"', text, count=1)
 
 

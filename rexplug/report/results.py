@@ -27,6 +27,8 @@ class ModelResults:
     """Evaluators whose results `evaluate` found and did not compute."""
     notes: Sequence[str] = ()
     """What readers of a comparison must know about the model."""
+    folder: Path | None = None
+    """The folder of the results, with the items of each evaluator; of pooled runs that of the first one."""
 
     @property
     def trained_here(self) -> bool:
@@ -146,7 +148,7 @@ def load_results(folder: Path, label: str) -> ModelResults:
     for path in _result_files(folder):
         content = read_json(path)
         results[str(content.get("label", content["evaluator"]))] = content
-    return ModelResults(label, results, {name: read_scores(folder, name) for name in results})
+    return ModelResults(label, results, {name: read_scores(folder, name) for name in results}, folder=folder)
 
 
 def _moments(run: RunDirectory) -> list[str]:

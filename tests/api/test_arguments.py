@@ -202,5 +202,5 @@ def test_models_that_are_not_there(recipe, tmp_path, monkeypatch):
         "'random:' does not name a model; write a folder, a hub name, bm25, tfidf, random:FOLDER, onnx:FOLDER or embeddings:FOLDER"
     )
     assert refused(lambda: rexplug.evaluate(run, suite, out=out)) == (
-        f"the run {run} has no exported model yet; run its recipe to the end, or name a checkpoint ({run}/checkpoints/PHASE)"
+        f"the run {run} has no exported model yet; run its recipe to the end, or name the model after a phase ({run}@PHASE)"
     )

@@ -6,6 +6,7 @@ from rexplug.plugins.discovery import API_VERSION
 from rexplug.plugins.hookspecs import KINDS
 
 PLUGIN_NAMES = [
+    "Budget",
     "Candidate",
     "Component",
     "CorpusFilter",
@@ -14,6 +15,7 @@ PLUGIN_NAMES = [
     "Document",
     "DocumentSource",
     "Encoder",
+    "EvaluatedItem",
     "EvaluationContext",
     "EvaluationResult",
     "Evaluator",
@@ -25,6 +27,7 @@ PLUGIN_NAMES = [
     "InputFile",
     "Labeller",
     "LabellingContext",
+    "MaskedWord",
     "MaskingPolicy",
     "Metric",
     "MixingSchedule",
@@ -33,6 +36,7 @@ PLUGIN_NAMES = [
     "PluginError",
     "Quantity",
     "Ramp",
+    "RankedDocument",
     "Reason",
     "Recipe",
     "RecipeError",

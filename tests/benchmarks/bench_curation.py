@@ -41,6 +41,7 @@ from rexplug.corpus.shard_jobs import SourceJob, filter_shard
 from rexplug.corpus.sources import Jsonl
 from rexplug.document_files import read_documents
 from rexplug.executors.datatrove_logging import silence_datatrove
+from rexplug.plugins import calls
 from rexplug.recipe.schema import Curation
 from rexplug.text.fold import has_other_script
 from rexplug_ecommerce.product_page import ProductPage
@@ -63,7 +64,7 @@ def make_input(data: str, path: Path, documents: int) -> None:
     with path.open("w", encoding="utf-8") as file:
         for source in sources:
             reader = Jsonl(paths=(source,))
-            for document in islice(reader.documents(Shard(0, 1)), each):
+            for document in islice(calls.read_documents(reader, Shard(0, 1)), each):
                 text = document.text[:LONGEST]
                 for version in [text, f"{text} Seen again."] if number % 10 == 0 else [text]:
                     file.write(json.dumps({"id": str(number), "text": version}) + "\n")

@@ -90,7 +90,9 @@ def main(data: Path) -> None:
     for options in OPTIONS:
         block = Decontamination(**options)
         with tempfile.TemporaryDirectory() as folder:
-            corpus_filter = Decontaminate(index=build_index([Half()], block, Path(folder) / "index"), options=block)
+            corpus_filter = Decontaminate(
+                index=build_index({Half.name: Half()}, block, Path(folder) / "index"), options=block
+            )
             for name, texts in sets.items():
                 began = time.process_time()
                 verdicts = [

@@ -66,10 +66,15 @@ def test_any_models_on_the_same_items(model, tmp_path):
     done = call(*command)
     assert "similarity.none is left out: cannot read" in done.stderr
     assert "classification.toy" in done.stdout
-    assert "bm25 ranks; tfidf is the baseline that classifies" in done.stdout
+    assert (
+        "\nclassification.toy: bm25 ranks texts and does not classify them; tfidf is the lexical baseline that does"
+        in done.stdout
+    )
     table = json.loads((tmp_path / "out/comparison.json").read_text())
     assert table["models"] == ["tfidf", "mine", f"random-{model.name}", "bm25"]
-    assert "<table" in (tmp_path / "out/comparison.html").read_text()
+    assert 'href="items.html#evaluator=classification.toy"' in (tmp_path / "out/comparison.html").read_text()
+    assert "thing of red number" in (tmp_path / "out/items.html").read_text()
+    assert (tmp_path / "out/comparison-plots/differences.png").exists()
     before = (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns
     again = call(*command)
     found = json.loads((tmp_path / "out/comparison.json").read_text())

@@ -66,6 +66,15 @@ def test_a_task_without_total_or_unit(log, clock):
     assert lines() == ["  count  40  2 items/s  file a.txt", "  count: 20 s, file a.txt", "  report: 0.0 s"]
 
 
+def test_counts_are_shown_in_full_and_other_figures_with_four_digits(log, clock):
+    progress, lines = log
+    with progress:
+        progress.start("count")
+        clock[0] += 20
+        progress.update(40, documents=146_600, loss=3.14159, rate=float("nan"))
+    assert lines()[0].endswith("2 items/s  documents 146,600  loss 3.142  rate nan")
+
+
 def test_a_task_with_a_share_and_what_happens_now(log, clock):
     progress, lines = log
     with progress:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rexplug import Document, Evaluator
+from rexplug.corpus.compared import why_not_compared
 from rexplug.corpus.decontaminate import (
     Decontaminate,
     HitCounts,
     build_index,
-    evaluators_with_texts,
     is_current,
     list_hits,
 )
@@ -53,7 +53,7 @@ class Silent(Evaluator):
 
 @pytest.fixture
 def index(tmp_path):
-    return build_index([Asks()], Decontamination(), tmp_path / "index")
+    return build_index({Asks.name: Asks()}, Decontamination(), tmp_path / "index")
 
 
 def test_copies_are_dropped_whatever_their_case_and_punctuation(index):
@@ -86,9 +86,11 @@ def test_hits_name_the_text_the_length_and_the_place(index):
 
 def test_which_evaluators_are_compared():
     both = [Asks(), Silent()]
-    assert evaluators_with_texts(both, "evaluators") == [both[0]]
-    assert evaluators_with_texts(both, "none") == []
-    assert evaluators_with_texts(both, ("toy.silent",)) == []
+    assert why_not_compared(both, "evaluators") == {"toy.silent": "it names no texts"}
+    assert why_not_compared(both, "none") == dict.fromkeys(["toy.asks", "toy.silent"], "curation.decontaminate is none")
+    assert why_not_compared(both, ("toy.silent",)) == {
+        "toy.asks": "curation.decontaminate does not name it", "toy.silent": "it names no texts",
+    }  # fmt: skip
 
 
 PRODUCT = " ".join(f"feature{n}" for n in range(60))
@@ -109,7 +111,7 @@ class Products(Evaluator):
 
 def filter_of(folder, **options):
     options = Decontamination(**options)
-    return Decontaminate(index=build_index([Products()], options, folder / "products"), options=options)
+    return Decontaminate(index=build_index({Products.name: Products()}, options, folder / "products"), options=options)
 
 
 def padded(text, count=400):
@@ -252,7 +254,9 @@ class Translated(Evaluator):
 
 @pytest.fixture(scope="module")
 def translated(tmp_path_factory):
-    return Decontaminate(index=build_index([Translated()], Decontamination(), tmp_path_factory.mktemp("any") / "index"))
+    return Decontaminate(
+        index=build_index({Translated.name: Translated()}, Decontamination(), tmp_path_factory.mktemp("any") / "index")
+    )
 
 
 @pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES)
@@ -300,9 +304,9 @@ def test_a_copy_as_others_write_the_language_is_found(tmp_path, text, copy):
         def test_texts(self):
             return {"text": text}
 
-    [[match], [other]] = Decontaminate(index=build_index([One()], Decontamination(), tmp_path / "index")).matches(
-        [copy, f"New! {copy} Yes."]
-    )
+    [[match], [other]] = Decontaminate(
+        index=build_index({One.name: One()}, Decontamination(), tmp_path / "index")
+    ).matches([copy, f"New! {copy} Yes."])
     assert match.text == other.text == "text"
     assert match.excerpt in copy
 
@@ -339,7 +343,7 @@ def test_texts_of_few_words_are_counted_in_any_script(tmp_path):
         def test_texts(self):
             return {"title": "ワイヤレスイヤホンケース", "query": "ไม้โอ๊ค", **SHORT_SCRIPTS}
 
-    folder = build_index([Few()], Decontamination(), tmp_path / "index")
+    folder = build_index({Few.name: Few()}, Decontamination(), tmp_path / "index")
     counts = json.loads((folder / "about.json").read_text())["evaluators"]["toy.asks"]
     assert counts["texts"] == 5
     assert counts["too_short"] == 2

@@ -5,13 +5,8 @@ import json
 import pytest
 
 from rexplug import Document, Evaluator
-from rexplug.corpus.decontaminate import (
-    Decontaminate,
-    build_index,
-    evaluators_with_texts,
-    text_options,
-    why_not_compared,
-)
+from rexplug.corpus.compared import text_options, why_not_compared
+from rexplug.corpus.decontaminate import Decontaminate, build_index
 from rexplug.evaluation.mteb_named import split_texts
 from rexplug.plugins.discovery import load_plugins
 from rexplug.recipe.schema import Decontamination
@@ -59,6 +54,16 @@ def esci(folder):
     return {"products": folder / "products.jsonl", "judgments": folder / "judgments.jsonl"}
 
 
+def icecat(folder):
+    write(folder / "products.jsonl", [
+        {"id": f"p{n}", "title": words("title", n, 10), "short_description": words("about", n, 9)} for n in range(40)
+    ])  # fmt: skip
+    write(folder / "ratings.jsonl", [
+        {"query": words("query", n, 9), "docid": f"p{n}", "rating": 3} for n in range(40)
+    ])  # fmt: skip
+    return {"products": folder / "products.jsonl", "judgments": folder / "ratings.jsonl"}
+
+
 def own_texts(folder):
     write(folder / "texts.jsonl", [{"text": words("held", n)} for n in range(9)])
     return {"texts": {"own": {"use": "jsonl", "paths": str(folder / "texts.jsonl")}}, "documents": 3}
@@ -104,6 +109,7 @@ def table(folder, **columns):
 
 CASES = {
     "masked_recovery": own_texts,
+    "validation_loss": own_texts,
     "long_documents": own_texts,
     "embedding_geometry": own_texts,
     "value_recovery": lambda f: {
@@ -126,6 +132,7 @@ CASES = {
     "ecommerce.esci": esci,
     "ecommerce.esci rerank": lambda f: {**esci(f), "rerank": True},
     "ecommerce.esci_similarity": esci,
+    "ecommerce.icecat": icecat,
     "ecommerce.product_search": lambda f: {"products": 20, "queries": 5},
     "ecommerce.product_matching": matching,
     "ecommerce.product_classification": lambda f: table(
@@ -146,9 +153,9 @@ def test_every_evaluator_is_looked_at_here():
 @pytest.mark.parametrize("case", CASES)
 def test_text_of_the_test_split_is_found_and_text_to_learn_from_is_not(case, tmp_path):
     evaluator = make(case.split()[0], **CASES[case](tmp_path))
-    assert evaluators_with_texts([evaluator], "evaluators") == [evaluator]
+    assert why_not_compared([evaluator], "evaluators") == {}
     texts = evaluator.test_texts()
-    judge = Decontaminate(index=build_index([evaluator], Decontamination(), tmp_path / "index")).judge
+    judge = Decontaminate(index=build_index({evaluator.label: evaluator}, Decontamination(), tmp_path / "index")).judge
     long = [text for text in texts.values() if len(text.split()) >= 8]
     assert long
     for text in long:
@@ -167,17 +174,18 @@ def test_an_offer_is_found_by_its_title_without_the_brand(tmp_path):
         ("ecommerce.product_matching", matching(tmp_path), words("testleft", 2, 9)),
         ("ecommerce.esci", esci(tmp_path), words("title", 5, 10)),
     ):
-        index = build_index([make(name, **options)], Decontamination(), tmp_path / name)
+        evaluator = make(name, **options)
+        index = build_index({evaluator.label: evaluator}, Decontamination(), tmp_path / name)
         assert Decontaminate(index=index).judge(
             Document("page", f"We sell {title} today.")
         ).reason == f"text of {name}" + (".offers" if "data" in options else "")
 
 
 def test_evaluators_on_held_out_documents_say_why_they_have_no_texts():
-    held_out = [make(name) for name in ("masked_recovery", "long_documents", "embedding_geometry")]
+    held_out = [make(name) for name in ("masked_recovery", "validation_loss", "long_documents", "embedding_geometry")]
     said = why_not_compared(held_out, "evaluators")
     assert set(said.values()) == {"it measures on documents that the run holds out after curation"}
-    assert evaluators_with_texts(held_out, "evaluators") == []
+    assert said.keys() == {evaluator.label for evaluator in held_out}
 
 
 def test_another_fine_tune_does_not_redo_the_corpus(tmp_path):

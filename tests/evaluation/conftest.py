@@ -132,6 +132,13 @@ class Oracle:
         self.encoded += texts
         return np.array([self.vectors[text] for text in texts], np.float32)
 
+    def token_log_probs(self, rows, positions, targets):
+        """One in four is the probability of the true tokens, and of no others."""
+        truth = self.predict_masked(rows, positions)
+        return [
+            np.where(best[:, 0] == target, -2 * np.log(2), -np.inf) for best, target in zip(truth, targets, strict=True)
+        ]
+
     def predict_masked(self, rows, positions, top=1):
         # Excerpts end with their last word.
         known = [np.array(self.tokenizer(text.rstrip("."))["input_ids"]) for text in self.texts]

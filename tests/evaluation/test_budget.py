@@ -21,6 +21,8 @@ def test_fine_tunes_are_scaled():
     assert (quick.steps, quick.seeds, quick.modes, quick.examples) == (33, 1, ("full",), 500)
     assert (full.steps, full.seeds, full.modes, full.examples) == (300, 5, ("full", "probe"), 20000)
     assert (quick.dev_examples, quick.checkpoints) == (200, 2)
+    many = FineTuning(dev_examples=500).at_budget("quick")
+    assert many.dev_examples == 500, "an evaluator that asks for more than the default needs them to choose by"
     assert (full.dev_examples, full.checkpoints) == (WRITTEN.dev_examples, WRITTEN.checkpoints)
     for scaled in (quick, full):
         assert (scaled.batch, scaled.learning_rates, scaled.max_tokens) == (32, WRITTEN.learning_rates, 128)

@@ -8,7 +8,7 @@ from rexplug.components import FineTuning
 from rexplug.evaluation import device_batches, finetune
 from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, similar_lengths
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.loading import best_tokens
+from rexplug.evaluation.masked_head import best_tokens
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 ROWS = [np.arange(n, dtype=np.int64) for n in (5, 1, 9, 3)]

@@ -61,6 +61,10 @@ def test_classes_are_learnt(encoder):
     assert words.metrics["accuracy"].value > 0.9
     assert words.metrics["probe.accuracy"] == words.metrics["accuracy"], "compared with an encoder before and after"
     assert words.scores["accuracy"].ids == result.scores["accuracy"].ids
+    for of_model in (result, words):
+        assert [item.id for item in of_model.items] == of_model.scores["accuracy"].ids
+        assert [item.correct for item in of_model.items] == [bool(v) for v in of_model.scores["accuracy"].values[0]]
+    assert result.items[1].expected == "blue"
 
 
 @pytest.mark.slow
@@ -76,6 +80,8 @@ def test_degrees_are_learnt_and_groups_kept(encoder):
     assert result.notes[1].startswith("Fine-tuned with learning rate 0.003 of 1e-06, 0.003, ")
     assert [row["steps"] for row in result.tables["fine-tuning, on dev"]][:3] == [0, 5, 5]
     assert set(result.scores["spearman"].groups) == {f"q{n}" for n in range(12)}
+    assert [item.predicted for item in result.items] == result.scores["spearman"].values[0]
+    assert [item.expected for item in result.items] == result.scores["spearman"].targets
 
 
 @pytest.mark.slow
@@ -114,6 +120,8 @@ def test_pairs_are_classified(encoder):
     result = finetune_tasks.pair_classification(task, encoder, budget, "1", 0)
     assert set(result.metrics) == {"f1", "accuracy"}
     assert result.metrics["f1"].value >= 0.6
+    assert [item.correct for item in result.items] == [bool(v) for v in result.scores["accuracy"].values[0]]
+    assert {item.predicted for item in result.items} == {"0", "1"}
     with pytest.raises(DataError) as caught:
         finetune_tasks.pair_classification(task, encoder, budget, "yes", 0)
     assert str(caught.value) == "same: expected two classes, one of them 'yes', in train; found 0, 1"
@@ -132,8 +140,10 @@ def test_tags_are_learnt(encoder):
     result = finetune_tasks.tagging(task, encoder, SMALL, 0)
     assert result.metrics["f1"].value > 0.8
     assert set(result.metrics) == {"f1", "probe.f1"}
+    hits = [2.0 * len(set(item.expected_spans) & set(item.predicted_spans)) for item in result.items]
+    assert hits == result.scores["f1"].values[0], "spans are those of the first fine-tune"
     assert result.headlines == ["probe.f1"]
-    with pytest.raises(NotApplicable, match="bm25 compares words; it labels none"):
+    with pytest.raises(NotApplicable, match="bm25 compares words and does not tag them"):
         finetune_tasks.tagging(task, LexicalModel("bm25"), SMALL, 0)
 
 
@@ -196,4 +206,4 @@ def test_bm25_does_not_classify():
     task = ExampleTask("colours", classes(1), classes(2), classes(3))
     with pytest.raises(NotApplicable) as caught:
         finetune_tasks.classification(task, LexicalModel("bm25"), SMALL, 0)
-    assert str(caught.value) == "bm25 ranks; tfidf is the baseline that classifies"
+    assert str(caught.value) == "bm25 ranks texts and does not classify them; tfidf is the lexical baseline that does"

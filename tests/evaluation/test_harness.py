@@ -3,14 +3,16 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from rexplug import EvaluationResult, Evaluator, Metric, PluginError
+from rexplug import EvaluatedItem, EvaluationResult, Evaluator, Metric, PluginError
 from rexplug.evaluation import EvaluationData, EvaluatorsFailed, ModelSpec, evaluate, read_scores
+from rexplug.evaluation.item_files import items_path, read_items
 from rexplug.evaluation.recovery import MaskedRecovery
 from rexplug.progress import Silent
 
@@ -202,6 +204,61 @@ def test_evaluators_are_listed_without_heavy_libraries():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class Itemised(Fixed):
+    """Gives items as well."""
+
+    name: ClassVar[str] = "toy.itemised"
+    odd: str = ""
+
+    def evaluate(self, context):
+        items = [
+            EvaluatedItem("1", "steel kettle", 1.0),
+            EvaluatedItem("2", "oak table", float("nan") if self.odd == "nan" else 0.0),
+        ]
+        return replace(super().evaluate(context), items=[*items, "item"] if self.odd == "text" else items)
+
+
+def test_items_are_stored_beside_the_result_under_its_key(model_folder, tmp_path, documents):
+    folder = tmp_path / "initial"
+    (result,) = run([Itemised()], model_folder, tmp_path, documents).values()
+    assert result["items"] == 2
+    assert [item.text for item in read_items(folder, "toy.itemised", result["key"]).items] == [
+        "steel kettle",
+        "oak table",
+    ]
+    # Without its items a result is computed again.
+    items_path(folder, "toy.itemised").unlink()
+    (again,) = run([Itemised()], model_folder, tmp_path, documents).values()
+    assert read_items(folder, "toy.itemised", again["key"]) is not None
+    # An evaluator that gives none leaves no file of an earlier one.
+    items_path(folder, "toy.fixed").write_text("{}")
+    (plain,) = run([Fixed()], model_folder, tmp_path, documents).values()
+    assert plain["items"] == 0
+    assert not items_path(folder, "toy.fixed").exists()
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        ("nan", "toy.itemised: the score of the item '2' is nan; expected a finite number"),
+        ("text", "toy.itemised: one of the items is 'item'; expected an EvaluatedItem"),
+    ],
+)
+def test_items_that_are_none_name_their_evaluator(model_folder, tmp_path, documents, odd, message):
+    with pytest.raises(PluginError) as caught:
+        run([Itemised(odd=odd)], model_folder, tmp_path, documents)
+    assert str(caught.value) == message
+
+
+def test_masked_words_of_a_document_are_an_item(model_folder, tmp_path, documents):
+    (result,) = run([MaskedRecovery(draws=2)], model_folder, tmp_path, documents).values()
+    items = read_items(tmp_path / "initial", "masked_recovery", result["key"]).items
+    scores = read_scores(tmp_path / "initial", "masked_recovery")["web.words"]
+    assert [item.id for item in items] == [f"web/{key}" for key in scores.ids]
+    assert [len(item.words) for item in items] == scores.weights[0]
+    assert all(item.text[word.start : word.end].strip() for item in items for word in item.words)
 
 
 class Failing(Fixed):

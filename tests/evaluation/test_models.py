@@ -101,3 +101,24 @@ def test_lexical_baselines_have_no_options():
     with pytest.raises(DataError) as error:
         ModelSpec.of(Baseline(model="bm25", query_prompt="query: "))
     assert str(error.value) == "bm25 is not an encoder and has no option query_prompt; leave it out"
+
+
+def test_the_model_of_a_run_after_a_phase(tmp_path):
+    run = tmp_path / "shop"
+    for folder in ("initial", "pretrain/final"):
+        (run / "checkpoints" / folder).mkdir(parents=True)
+        (run / "checkpoints" / folder / "config.json").write_text("{}")
+    (run / "run.json").write_text("{}")
+    initial, pretrain, twin, missing, other = parsed(
+        f"{run}@initial", f"{run}@pretrain", f"random:{run}@pretrain", f"{run}@anneal", f"{tmp_path}@pretrain"
+    )
+    assert initial.place == run / "checkpoints/initial"
+    assert pretrain.place == twin.place == run / "checkpoints/pretrain/final"
+    assert (pretrain.label, twin.label) == ("shop-pretrain", "random-shop-pretrain")
+    assert pretrain.label == parsed(str(run / "checkpoints/pretrain"))[0].label
+    with pytest.raises(DataError) as caught:
+        missing.load()
+    assert str(caught.value) == f"{run}@anneal: the run has no such checkpoint; it has initial, pretrain"
+    with pytest.raises(DataError) as caught:
+        other.load()
+    assert str(caught.value) == f"{tmp_path}@pretrain: there is no such folder"

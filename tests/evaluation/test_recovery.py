@@ -111,7 +111,7 @@ def test_too_little_text_for_a_block_leaves_out_the_published_metrics(Setting, O
         (
             {},
             {},
-            "masked_recovery: there are no held-out documents; evaluate with the recipe of a run, or give it 'texts'",
+            "masked_recovery: there are no held-out documents; evaluate with the recipe of a run, or give it 'files' or 'texts'",
         ),
         ({}, {"web": []}, "masked_recovery: nothing of 'web' was held out; raise curation.held_out"),
         (

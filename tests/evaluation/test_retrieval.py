@@ -53,6 +53,14 @@ def test_query_scores_are_those_of_the_textbook(judged):
     assert query_scores(collection, ranking, "map") == [(1 / 2 + 2 / 4) / 2, 0.0]
 
 
+def test_gains_in_place_of_grades(judged):
+    collection, ranking = judged
+    # Gains of 10 for grade 3 and 1 for grade 1; c and b come first, then d, then a.
+    gain, ideal = 1 / np.log2(3) + 10 / np.log2(5), 10 + 1 / np.log2(3)
+    assert query_scores(collection, ranking, "ndcg", None, {3: 10, 1: 1})[0] == pytest.approx(gain / ideal, abs=1e-6)
+    assert query_scores(collection, ranking, "ndcg", None, {3: 10})[0] == pytest.approx(1 / np.log2(5), abs=1e-6)
+
+
 def test_documents_of_equal_score_keep_their_order(judged):
     collection, _ = judged
     first, last = ({"q": dict.fromkeys(order, 1.0)} for order in ("abcd", "dcba"))

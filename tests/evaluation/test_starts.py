@@ -27,6 +27,12 @@ def test_embeddings_stay_as_they_are_where_nothing_is_better():
     assert transformed(SAMPLE, None) is SAMPLE
 
 
+def test_a_gain_that_may_be_chance_changes_nothing():
+    start = choose_start("auto", SAMPLE, score_of(raw=0.74, centred=0.75, whitened=0.78))
+    assert (start.name, start.score) == ("raw", 0.74)
+    assert choose_start("auto", SAMPLE, score_of(raw=0.74, centred=0.75, whitened=0.80)).name == "whitened"
+
+
 def test_a_start_that_was_asked_for_is_used():
     start = choose_start("whitened", SAMPLE, score_of(raw=0.9, centred=0.9, whitened=0.1))
     assert (start.name, start.score) == ("whitened", 0.1)

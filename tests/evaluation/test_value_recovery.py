@@ -52,9 +52,16 @@ def test_always_right_scores_one_and_always_wrong_scores_zero(Oracle, Setting, c
 
 
 def test_values_of_a_text_are_one_item(Oracle, Setting, coarse, rows):
-    scores = ValueRecovery(paths=rows).evaluate(Setting(Oracle(coarse, TEXTS), {})).scores["exact"]
+    result = ValueRecovery(paths=rows).evaluate(Setting(Oracle(coarse, TEXTS), {}))
+    scores = result.scores["exact"]
     assert len(scores.ids) == len(set(scores.ids)) == 4
     assert sorted(scores.weights[0]) == [1, 1, 2, 2]
+    assert [item.id for item in result.items] == scores.ids
+    table = next(item for item in result.items if item.text == TEXTS[3])
+    assert [(table.text[word.start : word.end], word.correct) for word in table.words] == [
+        ("Acme", True),
+        ("oak", True),
+    ]
 
 
 def test_one_value_is_masked_at_a_time_wherever_it_occurs(fine, rows):
@@ -139,7 +146,7 @@ def test_fields_of_a_catalogue_are_values_where_the_text_has_them(tmp_path, Orac
 def test_training_text_with_a_text_of_either_part_is_dropped(tmp_path, rows):
     for part in ("dev", "test"):
         evaluator = ValueRecovery(paths=rows, part=part)
-        index = build_index([evaluator], Decontamination(words=8, shortest=4), tmp_path / part)
+        index = build_index({evaluator.label: evaluator}, Decontamination(words=8, shortest=4), tmp_path / part)
         judge = Decontaminate(index=index).judge
         for text in TEXTS:
             assert judge(Document("page", f"New: {text.upper()}! Buy now.")).reason == "text of value_recovery"

@@ -72,12 +72,18 @@ def test_masked_words_are_predicted_or_refused_in_one_line(architecture, folder)
         with pytest.raises(NotApplicable) as refused:
             encoder.predict_masked([row], [places], 3)
         assert str(refused.value) == "the model has no masked-language-model head, so it predicts no words"
+        with pytest.raises(NotApplicable):
+            encoder.token_log_probs([row], [places], [places])
         return
     short = encoder.tokenize(["oak table"])[0]
     found = encoder.predict_masked([row, short], [places, np.array([1])], 3)
     with torch.no_grad():
         logits = load("AutoModelForMaskedLM", folder)(input_ids=torch.from_numpy(row)[None]).logits[0, places]
     np.testing.assert_array_equal(found[0], logits.topk(3).indices.numpy())
+    targets = [np.array([7, 3]), np.array([5])]
+    log_probs = encoder.token_log_probs([row, short], [places, np.array([1])], targets)
+    expected = logits.log_softmax(-1)[[0, 1], targets[0]]
+    np.testing.assert_allclose(log_probs[0], expected.numpy(), atol=1e-4)
 
 
 @every

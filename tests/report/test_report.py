@@ -159,7 +159,8 @@ def test_a_complete_run_is_shown(run):
         "torch 2.7", "by length, after anneal", "0.125", "masking", "microbatch_tokens",
     ):  # fmt: skip
         assert part in text, part
-    assert sum(tag == "svg" for tag, _ in page.tags) == 4
+    # Loss, mixture, learning rate, metrics over time; scores and speed beside the untrained model.
+    assert sum(tag == "svg" for tag, _ in page.tags) == 6
 
 
 def test_nothing_is_loaded_and_nothing_runs(run):

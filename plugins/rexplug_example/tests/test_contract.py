@@ -1,5 +1,9 @@
 """The plugin keeps rexplug's contracts."""
 
+from types import SimpleNamespace
+
+import numpy as np
+
 import rexplug_example
 from rexplug import Document
 from rexplug.testing import check_corpus_filter, check_document_source, check_salience_scorer
@@ -23,3 +27,14 @@ def test_leaflets():
 
 def test_doses():
     check_salience_scorer(rexplug_example.Doses(), "Take 5 mg daily.", salient=["5", "mg"])
+
+
+def test_same_drug():
+    # An encoder that knows the drugs and nothing else.
+    drugs = {}
+    encoder = SimpleNamespace(
+        encode=lambda texts: np.eye(len(texts))[[drugs.setdefault(text.split()[2], len(drugs)) for text in texts]]
+    )
+    result = rexplug_example.SameDrug(count=30).evaluate(SimpleNamespace(encoder=encoder))
+    assert result.metrics["accuracy"].value == 1.0
+    assert [item.predicted for item in result.items] == [item.expected for item in result.items]

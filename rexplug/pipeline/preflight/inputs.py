@@ -14,6 +14,7 @@ from rexplug.pipeline.preflight.start import start_notes, start_problems
 from rexplug.pipeline.preflight.trials import trial_problems
 from rexplug.plugins.declarations import check_component
 from rexplug.recipe import Recipe
+from rexplug.recipe.curation import Suites
 from rexplug.recipe.notes import recipe_notes
 from rexplug.recipe.section import Section
 
@@ -50,6 +51,11 @@ def preflight(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
         for name in component.hub_names():
             unchecked[place] = name
     problems += _relevance_problems(recipe)
+    suite_notes: tuple[str, ...] = ()
+    try:
+        suite_notes = _suite_notes(recipe)
+    except RexplugError as error:
+        problems += str(error).splitlines()
     problems += component_problems(recipe)
     problems += trial_problems(recipe)
     try:
@@ -60,7 +66,7 @@ def preflight(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
     if hub:
         unchecked, reason = _check_on_hub(unchecked, problems)
     # Remarks on a checkpoint need one that can be read.
-    warnings = (*(() if problems else start_notes(recipe)), *recipe_notes(recipe))
+    warnings = (*(() if problems else start_notes(recipe)), *recipe_notes(recipe), *suite_notes)
     return PreflightReport(tuple(problems), warnings, unchecked, reason if unchecked else "")
 
 
@@ -117,6 +123,20 @@ def _check_on_hub(unchecked: dict[str, HubName], problems: list[str]) -> tuple[d
         if answers[name] is not None:
             problems.append(f"{place}: {answers[name]}")
     return {}, ""
+
+
+def _suite_notes(recipe: Recipe) -> tuple[str, ...]:
+    """The evaluators of suites that training text cannot be compared with because their data is missing.
+
+    Raises:
+        RexplugError: a suite that `curation.decontaminate` names cannot be read, or all its data is missing.
+    """
+    from rexplug.corpus.compared import compared
+
+    if not isinstance(recipe.curation.decontaminate, Suites):
+        return ()
+    found = compared(recipe)
+    return tuple(f"curation.decontaminate: {name}: {found.left_out[name]}" for name in found.without_data)
 
 
 def _relevance_problems(recipe: Recipe) -> list[str]:

@@ -1,5 +1,6 @@
 import gzip
 import json
+import math
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rexplug_ecommerce import (
     AttributeTagging,
     EsciSearch,
     EsciSimilarity,
+    IcecatSearch,
     ProductClassification,
     ProductMatching,
     ProductSearch,
@@ -56,13 +58,49 @@ def test_esci_grades_and_pairs_to_learn_from(tmp_path):
     dev, train = (query_of(EsciSearch(**files), part) for part in ("dev", "train"))
     files = write(tmp_path, f"query,docId,esci_label\n{dev},A,E\n{dev},B,I\n{train},B,E\n{train},A,S\n")
     collection = EsciSearch(**files, split="dev").collection()
-    assert list(collection.relevance.values()) == [{"A": 3}]
+    assert list(collection.relevance.values()) == [{"A": 3, "B": 0}], (
+        "judged and irrelevant is not the same as not judged"
+    )
     assert collection.corpus == {"A": "Red shoe\nAcme", "B": "Sock"}
     assert collection.training == [(train, "Sock")], "exact products of train queries alone"
     assert collection.candidates is None
     again = EsciSearch(**files, split="dev", rerank=True)
     assert list(again.collection().candidates.values()) == [["A", "B"]]
     assert (EsciSearch(**files).label, again.label) == ("ecommerce.esci", "ecommerce.esci.rerank")
+
+
+@pytest.mark.slow
+def test_ndcg_of_the_kdd_cup_by_hand(tmp_path):
+    """BM25 ranks by the words in common: here a substitute, an exact one, an irrelevant one, a complement, an exact one."""
+    from rexplug.evaluation.harness import Context, EvaluationData
+    from rexplug.evaluation.lexical import LexicalModel
+
+    files = write(tmp_path, "query,docId,esci_label\n")
+    query = query_of(EsciSearch(**files), "test")
+    words = query.split()
+    titles = {
+        "s": " ".join(words), "e1": f"{words[0]} {words[1]} lamp", "i": f"{words[0]} oak lamp",
+        "c": f"{words[0]} oak lamp stand for halls", "e2": "green sandal",
+    }  # fmt: skip
+    products = "asin,title,brand\n" + "".join(f"{key},{title},\n" for key, title in titles.items())
+    judgments = "query,docId,esci_label\n" + "".join(f"{query},{key},{key[0].upper()}\n" for key in titles)
+    files = write(tmp_path, judgments, products)
+
+    def metrics(rerank):
+        context = Context(LexicalModel("bm25"), EvaluationData({}, 1), tmp_path / str(rerank))
+        return EsciSearch(**files, split="test", rerank=rerank).evaluate(context).metrics
+
+    def ndcg(exact, substitute, complement):
+        dcg = substitute + exact / math.log2(3) + complement / math.log2(5) + exact / math.log2(6)
+        return dcg / (exact + exact / math.log2(3) + substitute / 2 + complement / math.log2(5))
+
+    found = metrics(rerank=True)
+    assert found["ndcg_kddcup"].value == pytest.approx(ndcg(1, 0.1, 0.01), abs=1e-5)
+    assert found["ndcg_at_10"].value == pytest.approx(ndcg(3, 2, 1), abs=1e-5)
+    assert "ndcg_at_10_kddcup" not in found
+    searched = metrics(rerank=False)
+    assert searched["ndcg_at_10_kddcup"].value == pytest.approx(ndcg(1, 0.1, 0.01), abs=1e-5)
+    assert "ndcg_kddcup" not in searched
 
 
 def test_esci_labels_are_degrees(tmp_path):
@@ -88,6 +126,35 @@ def test_esci_says_what_is_wrong(tmp_path):
         EsciSearch(products=tmp_path / "p.xlsx", judgments=tmp_path / "j.csv").check()
     with pytest.raises(DataError, match=r"p.csv is empty"):
         EsciSearch(**write(tmp_path, "query,docId,esci_label\nx,A,E\n", products="asin,title\n")).check()
+
+
+def test_icecat_grades_and_pairs_to_learn_from(tmp_path):
+    products = "id,title,short_description\n1,Ink,Black ink\n2,Toner,\n3,Paper,A4\n"
+    files = write(tmp_path, "query,docid,rating\n", products)
+    test, dev, train = (query_of(IcecatSearch(**files), part) for part in ("test", "dev", "train"))
+    rows = [(test, 1, 3), (test, 2, 1), (dev, 1, 2), (dev, 2, 0), (train, 1, 0), (train, 1, 2), (train, 2, 3)]
+    files = write(tmp_path, "query,docid,rating\n" + "".join(f"{q},{p},{grade}\n" for q, p, grade in rows), products)
+    collection = IcecatSearch(**files, split="test").collection()
+    assert list(collection.queries.values()) == [test]
+    assert list(collection.relevance.values()) == [{"1": 3, "2": 1}]
+    assert collection.corpus == {"1": "Ink\nBlack ink", "2": "Toner"}, "judged products alone"
+    assert collection.training == [(train, "Toner")], "products of grade 3 of train queries alone"
+    assert collection.dev == {dev: {"1": 2, "2": 0}}
+    assert IcecatSearch(**files, split="dev").collection().dev == {}, "never the queries that are reported"
+
+
+def test_icecat_reports_what_is_wrong(tmp_path):
+    products = "id,title\n1,Ink\n"
+    with pytest.raises(DataError) as caught:
+        IcecatSearch(**write(tmp_path, "query,docid,rating\nx,1,4\n", products)).collection()
+    assert str(caught.value) == f"ecommerce.icecat: {tmp_path}/j.csv:2: rating '4' is not a whole number from 0 to 3"
+    with pytest.raises(DataError, match=r"j.csv:2: there is no column rating; it has query, docid"):
+        IcecatSearch(**write(tmp_path, "query,docid\nx,1\n", products)).check()
+    with pytest.raises(DataError) as caught:
+        IcecatSearch(**write(tmp_path, "query,docid,rating\nx,1,0\n", products)).collection()
+    assert str(caught.value) == (
+        f"ecommerce.icecat: no dev query of {tmp_path}/j.csv has a relevant product in {tmp_path}/p.csv"
+    )
 
 
 def jsonl(path, rows):
@@ -219,6 +286,17 @@ def test_esci_sample_loads():
     assert not set(dev.queries) & set(test.queries)
     assert {query for query, _ in dev.training}.isdisjoint({*dev.queries.values(), *test.queries.values()})
     assert len(dev.corpus) == len(test.corpus) > 4000
+
+
+@needs_data
+def test_icecat_loads():
+    folder = DATA / "chorus-icecat"
+    files = {"products": folder / "products.jsonl.zst", "judgments": folder / "ratings.csv.gz"}
+    dev, test = (IcecatSearch(**files, split=split).collection() for split in ("dev", "test"))
+    assert len(dev.queries) >= 8
+    assert len(test.queries) >= 15
+    assert {query for query, _ in dev.training}.isdisjoint({*dev.queries.values(), *test.queries.values()})
+    assert len(test.corpus) > 1500
 
 
 @needs_data

@@ -1,4 +1,4 @@
-"""Example plugin for a pharmacy vertical: package leaflets, a filter and a salience scorer."""
+"""Example plugin for a pharmacy vertical: package leaflets, a filter, a salience scorer and an evaluator."""
 
 from __future__ import annotations
 
@@ -81,6 +81,49 @@ class Doses(rexplug.SalienceScorer):
         return scores
 
 
+# -- start same_drug --
+class SameDrug(rexplug.Evaluator):
+    """Whether the nearest other leaflet is about the same drug."""
+
+    name: ClassVar[str] = "example.same_drug"
+
+    count: int = Field(default=60, ge=2)
+    """Number of leaflets."""
+
+    def evaluate(self, context: rexplug.EvaluationContext) -> rexplug.EvaluationResult:
+        """Measure `accuracy` on synthetic leaflets."""
+        texts = [document.text for document in Leaflets(count=self.count).documents(rexplug.Shard(0, 1))]
+        drugs = [text.split()[2] for text in texts]
+        vectors = context.encoder.encode(texts)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        similarity = vectors @ vectors.T
+        np.fill_diagonal(similarity, -1)
+        found = [drugs[nearest] for nearest in similarity.argmax(1)]
+        items = [
+            # `score` is compared between models; the other fields are shown.
+            rexplug.EvaluatedItem(
+                id=str(number),
+                text=text,
+                score=float(drug == guess),
+                correct=drug == guess,
+                expected=drug,
+                predicted=guess,
+            )
+            for number, (text, drug, guess) in enumerate(zip(texts, drugs, found, strict=True))
+        ]
+        values = [item.score for item in items]
+        return rexplug.EvaluationResult(
+            {"accuracy": rexplug.Metric(sum(values) / len(values), num_items=len(values))},
+            main="accuracy",
+            scores={"accuracy": rexplug.Scores([item.id for item in items], [values])},
+            items=items,
+            notes=["The leaflets are synthetic."],
+        )
+
+
+# -- end same_drug --
+
+
 # -- start components --
-COMPONENTS = [Leaflets, HasDosage, Doses]
+COMPONENTS = [Leaflets, HasDosage, Doses, SameDrug]
 # -- end components --
