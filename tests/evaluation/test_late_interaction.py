@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from rexplug import DataError, Example, ExampleTask, FineTuning, NotApplicable, RetrievalCollection
-from rexplug.evaluation import ModelSpec, finetune_tasks
+from rexplug.evaluation import EvaluationData, ModelSpec, evaluate, finetune_tasks
 from rexplug.evaluation.load_encoder import load_encoder
+from rexplug.evaluation.mteb_tasks import Mteb
 from rexplug.evaluation.retrieval import evaluate_retrieval
+from rexplug.progress import Silent
 from rexplug.recipe.evaluation import ModelOptions
 
 QUERY_LENGTH, DOCUMENT_LENGTH = 12, 20
@@ -217,3 +219,14 @@ def test_other_modules_of_pylate_are_refused(late, tmp_path):
     (folder / "modules.json").write_text(json.dumps([*entries]))
     with pytest.raises(DataError, match="module 1 is 'pylate.models.Other.Other', and only Dense or Normalize or "):
         ModelSpec.parse(str(folder)).check()
+
+
+def test_tasks_of_mteb_that_do_not_rank(late, write_task, tmp_path):
+    rows = [{"sentence1": "red", "sentence2": f"oak {number}", "score": number} for number in range(4)]
+    task = Mteb(folder=write_task(tmp_path / "sts", "sts", test=rows))
+    result = evaluate(
+        [task], ModelSpec("m", str(late)), EvaluationData({}, 1), name="m", folder=tmp_path / "out", progress=Silent()
+    )[task.label]
+    assert result["not_applicable"] == (
+        "a late-interaction model ranks texts; this mteb task needs a single embedding of a text"
+    )
