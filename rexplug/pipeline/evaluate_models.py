@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ def evaluate_models(
         loaded = load_results(out / name.label, name.label)
         kept = {label: result for label, result in loaded.results.items() if label in labels}
         stored = frozenset(kept) - computed[name.label]
-        models.append(type(loaded)(name.label, kept, loaded.scores, stored=stored))
+        models.append(replace(loaded, results=kept, stored=stored))
     return models
 
 
