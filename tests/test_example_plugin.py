@@ -76,7 +76,7 @@ def test_its_own_tests_pass(installed, tmp_path):
     for file in (EXAMPLE / "tests").glob("*.py"):
         (tests / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     text = call(installed / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tmp_path).stdout
-    assert "3 passed" in text
+    assert "4 passed" in text
 
 
 def test_its_recipe_runs(installed, tmp_path):

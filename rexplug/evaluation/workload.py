@@ -35,6 +35,7 @@ from rexplug.evaluation.splits import first_text, limited_splits, sample_of, sec
 from rexplug.evaluation.starts import SAMPLE
 from rexplug.evaluation.statistics import resamples_of
 from rexplug.evaluation.tuning import checkpoints
+from rexplug.model.family import find_family
 
 if TYPE_CHECKING:
     from rexplug.evaluation.harness import EvaluationData
@@ -255,8 +256,10 @@ def weighted_tokens(rows: Sequence[NDArray[np.int64]], model: HuggingFaceEncoder
     Layers with local attention count only their other products.
     """
     lengths = np.array([len(row) for row in rows], np.float64)
-    kinds: Sequence[str] = getattr(getattr(model.module, "config", None), "layer_types", None) or ["full_attention"]
-    share = kinds.count("full_attention") / len(kinds)
+    config = getattr(model.module, "config", None)
+    family = find_family(getattr(config, "model_type", None))
+    kinds: Sequence[str] = getattr(config, family.config.layer_kinds, None) or () if family else ()
+    share = kinds.count(family.kinds["global"].name) / len(kinds) if family and kinds else 1.0
     return float((lengths * (1 + share * lengths / (6 * model.num_dimensions))).sum())
 
 

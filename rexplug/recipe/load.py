@@ -14,7 +14,7 @@ from rexplug.components import Component
 from rexplug.errors import DataError, RecipeError, brief
 from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.registry import Registry
-from rexplug.recipe.locate import recipe_file, resolve_folder, with_plugin_files
+from rexplug.recipe.locate import is_file, recipe_file, resolve_folder, shipped_recipes, with_plugin_files
 from rexplug.recipe.schema import Phase, Recipe
 from rexplug.recipe.strict_yaml import DEEPEST, KeyPath, ParsedYaml, parse, parse_file, parse_mapping, sound_text
 from rexplug.run_directory import RunDirectory, read_json, repair_hint
@@ -156,8 +156,8 @@ def _extended(path: Path, source: ParsedYaml, registry: Registry) -> ParsedYaml:
         raise RecipeError(f"{where}: extends: write the path of one recipe")
     try:
         base_file = path.parent / base_name
-        if not base_file.is_file() and not base_file.suffix:
-            base_file = recipe_file(Path(base_name), registry)
+        if not is_file(base_file):
+            base_file = shipped_recipes(registry).get(base_name, base_file)
         base = parse_file(base_file)
         resolve_folder(base, base_file.parent)
     except RecipeError as error:

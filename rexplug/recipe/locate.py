@@ -18,13 +18,21 @@ FOLDER = "$RECIPE_DIR"
 _PACKAGE = Path(__file__).parents[1]
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that the operating system refuses (too long, a nul) is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def recipe_file(path: Path, registry: Registry) -> Path:
     """The file of a recipe: `path` itself, or where it is a name and no file, the recipe of that name that a plugin ships.
 
     Raises:
         RecipeError: there is neither a file nor a recipe of that name.
     """
-    if path.is_file() or path.suffix in (".yaml", ".yml") or path.is_absolute() or str(path).startswith("."):
+    if is_file(path) or path.suffix in (".yaml", ".yml") or path.is_absolute() or str(path).startswith("."):
         return path
     recipes = shipped_recipes(registry)
     name = path.as_posix()

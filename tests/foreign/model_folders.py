@@ -303,7 +303,8 @@ def beyond(path: str) -> str:
 
 SAVED = "sentence_transformers.sentence_transformer.modules.pooling.Pooling"
 OWN_CODE = (
-    "{folder}/config.json: the model wants to run code of its own (auto_map); only classes of transformers are loaded"
+    "{folder}/config.json: the model wants to run code of its own (auto_map); only classes of transformers are loaded, unless "
+    "trust_remote_code allows it"
 )
 NOT_A_MODEL = "{folder} is not a model that can be evaluated: "
 

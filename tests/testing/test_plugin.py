@@ -183,7 +183,7 @@ BREACHES = {
     ),
     "no documents": (
         SOURCE + "    def documents(self, shard):\n        raise ZeroDivisionError('none')\n",
-        "toy.broken raised ZeroDivisionError: none",
+        "toy.broken.documents() raised ZeroDivisionError on shard 1 of 1: none",
     ),
     "negative weights": (
         SCHEDULE + "    def weights(self, progress):\n        return {'web': 1 - 2 * progress}\n",

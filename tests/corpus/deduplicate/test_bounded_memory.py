@@ -1,5 +1,6 @@
 """Many shards and many pairs: the choice among pairs in files equals that of a simple in-memory rule, with bounded memory and open files."""
 
+import gc
 import subprocess
 import sys
 import textwrap
@@ -13,6 +14,15 @@ from rexplug.corpus.deduplicate.choose import Chooser
 from rexplug.corpus.deduplicate.document_bits import DocumentBits
 from rexplug.corpus.deduplicate.find import group_size
 from rexplug.corpus.deduplicate.pairs import EDGE, PAIR, save
+
+
+@pytest.fixture(autouse=True)
+def _ordinary_garbage_collection():
+    """Python's own thresholds: with higher ones memory holds more garbage."""
+    before = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)
+    yield
+    gc.set_threshold(*before)
 
 
 def places(numbers, rows):
