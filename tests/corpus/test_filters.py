@@ -230,7 +230,7 @@ def test_language_by_a_model_of_ones_own(tmp_path):
     german = ["der stuhl ist aus eiche", "wir haben den tisch verkauft", "diese lampe ist zu haben"] * 20
     lines = [f"__label__en {t}" for t in english] + [f"__label__de {t}" for t in german]
     (tmp_path / "train.txt").write_text("\n".join(lines) + "\n")
-    train = "import fasttext, sys; fasttext.train_supervised(sys.argv[1], epoch=50, lr=0.5, bucket=100, minn=2, maxn=3, thread=1).save_model(sys.argv[2])"
+    train = "import fasttext, sys; fasttext.train_supervised(sys.argv[1], epoch=100, lr=0.1, bucket=100, minn=2, maxn=3, thread=1).save_model(sys.argv[2])"
     subprocess.run(
         [sys.executable, "-c", train, tmp_path / "train.txt", tmp_path / "m.bin"], check=True, capture_output=True
     )
