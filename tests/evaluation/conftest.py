@@ -116,6 +116,7 @@ class Oracle:
     tokenizer: Any
     texts: Sequence[str] = tuple(TEXTS)
     always_wrong: bool = False
+    trainable: bool = True
     max_tokens: int = 512
     revision: str = "oracle"
     precision: str = "fp32"
