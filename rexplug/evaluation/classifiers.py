@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from rexplug.components import FineTuning
 from rexplug.errors import NotApplicable
-from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import Classifier, Head, Rows, tune_classifier
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.splits import Splits, first_text, sample_of, second_text
 from rexplug.evaluation.starts import spread_sample
+from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.evaluation.tuning import NOT_TRAINABLE, FineTune, by_mode, fine_tune
 from rexplug.text.words import has_unspaced, lower_words
 
@@ -46,7 +46,7 @@ class ClassScores:
 def class_scores(
     splits: Splits,
     classes: Sequence[str],
-    model: HuggingFaceEncoder | LexicalModel,
+    model: TextEncoder | LexicalModel,
     budget: FineTuning,
     seed: int,
     rate: Callable[[Scores, Sequence[str]], float],
@@ -133,7 +133,7 @@ def _head(fitted: Any, center: Floats, scale: Floats) -> Head:
     return Head(*(torch.from_numpy(np.asarray(values, np.float32)) for values in (center, scale, weight, bias)))
 
 
-def _pair_head(model: HuggingFaceEncoder, rows: Rows, classes: NDArray[np.int64], num_classes: int) -> Head:
+def _pair_head(model: TextEncoder, rows: Rows, classes: NDArray[np.int64], num_classes: int) -> Head:
     """A regression on the mean token vectors of some training pairs; random weights if they lack a class."""
     from sklearn.linear_model import LogisticRegression
 
@@ -150,7 +150,7 @@ def _pair_head(model: HuggingFaceEncoder, rows: Rows, classes: NDArray[np.int64]
 
 
 def _probe_vectors(
-    splits: Splits, model: HuggingFaceEncoder, budget: FineTuning, pairs: bool
+    splits: Splits, model: TextEncoder, budget: FineTuning, pairs: bool
 ) -> tuple[dict[str, Any], Floats, Floats]:
     """Scaled embeddings by split, their mean and their deviation before scaling.
 

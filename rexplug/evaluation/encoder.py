@@ -1,12 +1,11 @@
-"""Encoders under evaluation: Hugging Face and sentence-transformers models, trained or with random weights."""
+"""Encoders that transformers loads, trained or with random weights, with the pooling of sentence-transformers models."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,15 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rexplug.errors import DataError, NotApplicable
-from rexplug.evaluation.activity import Activity
-from rexplug.evaluation.device_batches import Results, TokenRows, batch_tokens, batches_of, similar_lengths, to_device
-from rexplug.evaluation.embedding_log import EmbeddingLog
-from rexplug.evaluation.embedding_modules import EmbeddingModules, Transform, add_weights
+from rexplug.evaluation.device_batches import TokenRows, batch_tokens, batches_of, similar_lengths
+from rexplug.evaluation.embedding_modules import EmbeddingModules, add_weights
 from rexplug.evaluation.exact_products import exact_products
-from rexplug.evaluation.kept import Kept, distinct_rows, rows_key
 from rexplug.evaluation.loading import load_weights, longest_input, num_segments
 from rexplug.evaluation.masked_head import best_tokens, log_probs
+from rexplug.evaluation.masked_language_model import MaskedLanguageModel
 from rexplug.evaluation.model_folder import (
     check_vocabulary,
     folder_of,
@@ -40,14 +36,12 @@ from rexplug.model.config_file import runs_packed
 from rexplug.model.precision import autocast_of
 from rexplug.recipe.evaluation import ModelOptions, ModelPrecision
 
-_LENGTH_TOLERANCE = 1e-3
-"""Difference from 1 of the length of an embedding that counts as normalised."""
 _SAME = {"fp32": 1e-4, "bf16": 3e-2}
 """Largest difference of an embedding alone and beside a longer text, as a share of its largest value, that is rounding."""
 
 
-class HuggingFaceEncoder:
-    """An encoder that transformers loads, and modules of sentence-transformers after it; implements `rexplug.Encoder`.
+class HuggingFaceEncoder(MaskedLanguageModel):
+    """An encoder that transformers loads, and modules of sentence-transformers after it.
 
     ModernBERT models run on our packed attention, without padding; others on padded batches of similar length. Both
     give the same numbers. A sentence-transformers model pools, prompts and cuts texts as its own files say; embeddings of
@@ -66,21 +60,12 @@ class HuggingFaceEncoder:
         device: where it runs; on the GPU if there is one.
         options: settings that take precedence over those of its files.
 
-    Attributes:
-        usage: prompts and similarity.
-        notes: remarks for the user on how the model is run.
-        trainable: whether it can be fine-tuned.
-        tokenizes: whether it embeds token ids, so that the time that it takes can be forecast.
-        log: receives texts and their embeddings, if it is given.
-        activity: what it has read and trained; shared with its copies.
-
     Raises:
         DataError: the model cannot be loaded.
     """
 
     trainable: ClassVar[bool] = True
     tokenizes: bool = True
-    log: EmbeddingLog | None = None
 
     def __init__(
         self,
@@ -96,12 +81,7 @@ class HuggingFaceEncoder:
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
-        self.folder = model
-        self.precision: ModelPrecision = precision
-        self.notes: tuple[str, ...] = ()
-        self._transform: Transform | None = None
-        self.activity = Activity()
-        self.kept: Kept | None = Kept()
+        super().__init__(model, precision, device or torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         options = options or ModelOptions()
         with translated_errors(model):
             trusted = bool(options.trust_remote_code)
@@ -114,7 +94,6 @@ class HuggingFaceEncoder:
         self.usage = content.usage.with_options(options)
         # Before any call, because one with truncation changes the tokenizer's own settings.
         self._tokenizer_text = self._tokenizer.backend_tokenizer.to_str()
-        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model.eval().to(self.device)
         self._modules = EmbeddingModules(modules, self.device)
         self._maker = RowMaker(
@@ -158,7 +137,7 @@ class HuggingFaceEncoder:
             digest.update(str(self._max_tokens).encode())
         if self.usage != ModelUsage():
             digest.update(repr(self.usage).encode())
-        return digest.hexdigest()[:16] + ("" if self.precision == "fp32" else f"-{self.precision}")
+        return self._as_revision(digest)
 
     @property
     def tokenizer(self) -> Any:
@@ -177,34 +156,8 @@ class HuggingFaceEncoder:
         """
         if max_tokens is None:
             return self
-        other = copy.copy(self)
-        other.__dict__.pop("revision", None)
+        other = self._changed_copy()
         other._max_tokens = max_tokens
-        return other
-
-    def copy(self) -> Self:
-        """The same model with the same weights, whose attributes may be set."""
-        return copy.copy(self)
-
-    def cut_after(self, dimensions: int) -> Self:
-        """The same model with embeddings cut after so many dimensions, in place of the number that its files state.
-
-        The weights and the kept embeddings are shared. As in sentence-transformers the rest is not normalised again, which the
-        cosine does anyway; embeddings of length 1 that are compared by dot product are compared by cosine, which is the same
-        before.
-
-        Raises:
-            DataError: embeddings have fewer dimensions.
-        """
-        other = copy.copy(self)
-        other.__dict__.pop("revision", None)
-        other.usage = replace(self.usage, dimensions=None)
-        (whole,) = other.encode(["a"])
-        if dimensions > len(whole):
-            raise DataError(
-                f"{self.folder}: dimensions is {dimensions}, and its embeddings have {len(whole)}; write 1 to {len(whole)}"
-            )
-        other.usage = cut_usage(self.usage, dimensions, whole)
         return other
 
     @property
@@ -223,11 +176,6 @@ class HuggingFaceEncoder:
         return hasattr(self._model, "get_output_embeddings") and self._model.get_output_embeddings() is not None
 
     @property
-    def device_name(self) -> str:
-        """The GPU's name; empty for a CPU."""
-        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
-
-    @property
     def num_parameters_without_embedding(self) -> int:
         """Number of the model's weights without those of the token embedding, which no product reads."""
         return self.num_parameters - int(self._model.get_input_embeddings().weight.numel())
@@ -240,17 +188,10 @@ class HuggingFaceEncoder:
 
     def clone(self) -> Self:
         """An independent copy whose weights may be trained; its revision is computed from them."""
-        other = copy.copy(self)
-        other.__dict__.pop("revision", None)
+        other = self._changed_copy()
         other._model = copy.deepcopy(self._model)
         other._modules = self._modules.clone()
         other.kept = other.log = None
-        return other
-
-    def clone_with(self, transform: Transform | None) -> Self:
-        """An independent copy, with a transform that is applied to each of its embeddings from now on."""
-        other = self.clone()
-        other._transform = None if transform is None else transform.to(self.device)
         return other
 
     def tokenize(
@@ -281,63 +222,6 @@ class HuggingFaceEncoder:
         before = self._maker.prompt(role, prompt)
         return [with_source(row, SourceText(text, role, before, limit)) for row, text in zip(rows, texts, strict=True)]
 
-    def encode(
-        self,
-        texts: Sequence[str],
-        max_tokens: int | None = 512,
-        *,
-        role: Role | None = None,
-        prompt: str | None = None,
-    ) -> NDArray[np.float32]:
-        """Embeddings `[n, dimensions]` of the first `max_tokens` tokens of each text, prompts included; see `tokenize`."""
-        return self.embed_rows(self.tokenize(texts, max_tokens, role=role, prompt=prompt))
-
-    def embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Embeddings `[n, dimensions]` of token ids, each distinct row computed once.
-
-        Those of the same rows in an earlier call are used again if the model keeps them.
-        """
-        distinct, place_of = distinct_rows(rows)
-        if self.kept is None or not rows:
-            return self._computed(distinct, self.pooled)[place_of]
-        # Kept before they are cut: models that differ only in that share them.
-        whole = self.kept.get(rows_key(distinct), lambda: self._computed(distinct, self.whole), lambda kept: [kept])
-        embeddings: NDArray[np.float32] = whole[place_of, : self.usage.dimensions]
-        if self.log is not None:
-            self.log.add(rows, embeddings)
-        return embeddings
-
-    def _computed(
-        self, rows: Sequence[NDArray[np.int64]], embed: Callable[[list[NDArray[np.int64]]], Tensor]
-    ) -> NDArray[np.float32]:
-        """What `embed` makes of batches of the rows, `[n, dimensions]`."""
-        computed = self.compute(rows, lambda indices: embed([rows[i] for i in indices]).float())
-        if not computed:
-            return np.zeros((0, self.num_dimensions), np.float32)
-        result = np.zeros((len(rows), computed[0][1].shape[1]), np.float32)
-        for indices, embeddings in computed:
-            result[indices] = embeddings
-        return result
-
-    def compute(
-        self, rows: Sequence[NDArray[np.int64]], function: Callable[[list[int]], Tensor]
-    ) -> list[tuple[list[int], NDArray[Any]]]:
-        """Apply a function to batches of rows, without gradients.
-
-        Args:
-            rows: token ids of each row, `[n_i]`.
-            function: numbers of a batch's rows -> a tensor on the device.
-
-        Returns:
-            The numbers of each batch's rows, and the tensor as an array. The device is read once for many batches.
-        """
-        results = Results()
-        with torch.no_grad(), self.activity.reading(len(rows)) as read:
-            for indices in self.batches(rows):
-                results.add(indices, function(indices))
-                read(len(indices), sum(len(rows[i]) for i in indices))
-            return results.arrays()
-
     def token_vectors(self, rows: Sequence[NDArray[np.int64]]) -> list[Tensor]:
         """Last hidden states of each row, `[n_i, hidden]`, on the device; not differentiable."""
         result: list[Tensor] = [torch.empty(0)] * len(rows)
@@ -357,10 +241,6 @@ class HuggingFaceEncoder:
         """The mean of each row's last hidden states, `[n, hidden]`; differentiable."""
         batch = TokenRows.on(self.device, rows)
         return batch.means(self._states(batch))
-
-    def pooled(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
-        """Embeddings `[n, dimensions]` of one batch; differentiable."""
-        return self._transformed(self.whole(rows)[:, : self.usage.dimensions])
 
     def whole(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
         """Embeddings of one batch before they are cut; differentiable."""
@@ -406,73 +286,15 @@ class HuggingFaceEncoder:
     def _autocast(self) -> AbstractContextManager[None]:
         return autocast_of(self.device, self.precision)
 
-    def _transformed(self, embeddings: Tensor) -> Tensor:
-        return embeddings if self._transform is None else self._transform(embeddings)
+    def _head_inputs(self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]]) -> Tensor:
+        """Last hidden states at given positions of one batch, `[m, hidden]`."""
+        return self._states(TokenRows.on(self.device, rows, positions), chosen=True)
 
-    def predict_masked(
-        self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
-    ) -> list[NDArray[np.int64]]:
-        """The `top` most probable token ids at `positions` of each row, best first, `[len(positions[i]), top]`.
+    def _best_tokens(self, inputs: Tensor, top: int) -> Tensor:
+        return best_tokens(self._model, inputs, top, self._autocast)
 
-        Raises:
-            NotApplicable: the model has no masked-language-model head.
-        """
-
-        def best(states: Tensor, _chosen: list[int]) -> Tensor:
-            return best_tokens(self._model, states, top, self._autocast)
-
-        return self._at_positions(rows, positions, best, np.zeros((0, top), np.int64))
-
-    def token_log_probs(
-        self,
-        rows: Sequence[NDArray[np.int64]],
-        positions: Sequence[NDArray[np.int64]],
-        targets: Sequence[NDArray[np.int64]],
-    ) -> list[NDArray[np.float32]]:
-        """Natural logarithm of the probability of `targets[i]` at `positions[i]` of each row, `[len(positions[i])]`.
-
-        Logits are fp32 in every number format.
-
-        Raises:
-            NotApplicable: the model has no masked-language-model head.
-        """
-
-        def of_targets(states: Tensor, chosen: list[int]) -> Tensor:
-            ids = to_device(np.concatenate([targets[i] for i in chosen]).astype(np.int64), self.device)
-            return log_probs(self._model, states, ids, self._autocast)
-
-        return self._at_positions(rows, positions, of_targets, np.zeros(0, np.float32))
-
-    def _at_positions(
-        self,
-        rows: Sequence[NDArray[np.int64]],
-        positions: Sequence[NDArray[np.int64]],
-        function: Callable[[Tensor, list[int]], Tensor],
-        nothing: NDArray[Any],
-    ) -> list[NDArray[Any]]:
-        """What a function makes of the hidden states at `positions` of each row, `[len(positions[i]), ...]`.
-
-        Args:
-            rows: token ids of each row.
-            positions: positions in each row.
-            function: hidden states at the positions of some rows `[m, hidden]`, and the numbers of these rows -> `[m, ...]`.
-            nothing: the result for a row without positions.
-        """
-        if not self.predicts_words:
-            raise NotApplicable("the model has no masked-language-model head, so it predicts no words")
-        result = [nothing] * len(rows)
-        masked = [index for index, of_row in enumerate(positions) if len(of_row)]
-
-        def at(numbers: list[int]) -> Tensor:
-            chosen = [masked[n] for n in numbers]
-            batch = TokenRows.on(self.device, [rows[i] for i in chosen], [positions[i] for i in chosen])
-            return function(self._states(batch, chosen=True), chosen)
-
-        for numbers, computed in self.compute([rows[i] for i in masked], at):
-            ends = np.cumsum([len(positions[masked[n]]) for n in numbers])[:-1]
-            for number, of_row in zip(numbers, np.split(computed, ends), strict=True):
-                result[masked[number]] = of_row
-        return result
+    def _log_probs(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return log_probs(self._model, inputs, targets, self._autocast)
 
     def batches(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[list[int]]:
         """Batches of indices: rows of similar length, within a budget of tokens (padding included where rows are padded).
@@ -482,13 +304,3 @@ class HuggingFaceEncoder:
         return batches_of(
             [len(row) for row in rows], self._batch_tokens, padded=not self._packed, equal=self._reads_padding
         )
-
-
-def cut_usage(usage: ModelUsage, dimensions: int, whole: NDArray[np.float32]) -> ModelUsage:
-    """The usage of embeddings that are cut after so many dimensions; `whole` is one of them before, `[dimensions]`.
-
-    Embeddings of length 1 that are compared by dot product are compared by cosine: before the cut that is the same.
-    """
-    of_length_1 = abs(float(np.linalg.norm(whole)) - 1) < _LENGTH_TOLERANCE
-    similarity = "cosine" if usage.similarity == "dot" and of_length_1 else usage.similarity
-    return replace(usage, dimensions=dimensions, similarity=similarity)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rexplug.components import FineTuning
 from rexplug.evaluation.device_batches import to_device
 from rexplug.evaluation.embedding_modules import Transform
-from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.evaluation.tuning import FineTune
 
 _LOSS_SCALE = 20.0
@@ -76,7 +76,7 @@ class Head:
 
 
 def tune_similarity(
-    encoder: HuggingFaceEncoder,
+    encoder: TextEncoder,
     first: Rows,
     second: Rows,
     labels: NDArray[np.float64],
@@ -85,7 +85,7 @@ def tune_similarity(
     learning_rate: float,
     seed: int,
     transform: Transform | None = None,
-) -> FineTune[HuggingFaceEncoder]:
+) -> FineTune[TextEncoder]:
     """Fine-tune a copy with CoSENT, on pairs `first[i]`, `second[i]` whose degree of similarity is `labels[i]`.
 
     `transform` is applied to embeddings in the fine-tune and after it.
@@ -112,7 +112,7 @@ def cosent(similarity: Tensor, labels: Tensor) -> Tensor:
 
 
 def tune_ranking(
-    encoder: HuggingFaceEncoder,
+    encoder: TextEncoder,
     queries: Rows,
     documents: Rows,
     pairs: Sequence[tuple[str, str]],
@@ -121,7 +121,7 @@ def tune_ranking(
     learning_rate: float,
     seed: int,
     transform: Transform | None = None,
-) -> FineTune[HuggingFaceEncoder]:
+) -> FineTune[TextEncoder]:
     """Fine-tune a copy with in-batch negatives, on pairs of `queries[i]` and its relevant `documents[i]`.
 
     `pairs` are their texts: documents of the same query, and other places of the same document, are no negatives.
@@ -154,7 +154,7 @@ class Classifier:
         feature: `embedding` as the model computes it, or `mean` of the token vectors, which pairs of texts have too.
     """
 
-    def __init__(self, encoder: HuggingFaceEncoder, head: Head, feature: Feature) -> None:
+    def __init__(self, encoder: TextEncoder, head: Head, feature: Feature) -> None:
         self.encoder, self.head, self._feature = encoder, head, feature
 
     def scores(self, batch: Rows) -> Tensor:
@@ -169,13 +169,13 @@ class Classifier:
         return result
 
 
-def features(encoder: HuggingFaceEncoder, batch: Rows, feature: Feature) -> Tensor:
+def features(encoder: TextEncoder, batch: Rows, feature: Feature) -> Tensor:
     """What a classifier's head reads of each text of a batch, `[n, features]`; differentiable."""
     return encoder.pooled(batch) if feature == "embedding" else encoder.means(batch)
 
 
 def tune_classifier(
-    encoder: HuggingFaceEncoder,
+    encoder: TextEncoder,
     rows: Rows,
     classes: NDArray[np.int64],
     num_classes: int,
@@ -202,7 +202,7 @@ def tune_classifier(
 class Tagger:
     """A tag of every token, by a linear head on token vectors."""
 
-    def __init__(self, encoder: HuggingFaceEncoder, head: Head) -> None:
+    def __init__(self, encoder: TextEncoder, head: Head) -> None:
         self.encoder, self.head = encoder, head
 
     def tags(self, rows: Rows) -> list[NDArray[np.int64]]:
@@ -217,7 +217,7 @@ class Tagger:
 
 
 def probe_tagger(
-    encoder: HuggingFaceEncoder,
+    encoder: TextEncoder,
     fixed: Sequence[Tensor],
     tags: list[NDArray[np.int64]],
     num_tags: int,
@@ -238,7 +238,7 @@ def probe_tagger(
 
 
 def tune_tagger(
-    encoder: HuggingFaceEncoder,
+    encoder: TextEncoder,
     rows: Rows,
     tags: list[NDArray[np.int64]],
     head: Head,
@@ -293,7 +293,7 @@ def probe_similarity(
 
 def _of_all_weights(
     model: T,
-    tuned: HuggingFaceEncoder,
+    tuned: TextEncoder,
     loss: Callable[[list[int]], Tensor],
     num_examples: int,
     budget: FineTuning,

@@ -21,7 +21,6 @@ from rexplug.errors import DataError, NotApplicable
 from rexplug.evaluation.classifiers import class_scores
 from rexplug.evaluation.cosine import paired_cosines, paired_similarities
 from rexplug.evaluation.embedding_modules import Transform
-from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import Rows, Tagger, probe_similarity, probe_tagger, tune_similarity, tune_tagger
 from rexplug.evaluation.items import class_items, degree_items, span_items
 from rexplug.evaluation.late_interaction import LateInteractionEncoder
@@ -38,9 +37,10 @@ from rexplug.evaluation.splits import (
 )
 from rexplug.evaluation.starts import choose_start, spread_sample, starts, transformed
 from rexplug.evaluation.statistics import metric, value
+from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.evaluation.tuning import NOT_TRAINABLE, FineTune, Outcome, by_mode, fine_tune
 
-Model = HuggingFaceEncoder | LexicalModel
+Model = TextEncoder | LexicalModel
 Floats = NDArray[np.float64]
 _LEAST_LOG = -10.0
 """Lower logarithms of probabilities count as this; with 1e-4 before it less than one of 500 items."""
@@ -87,7 +87,7 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
     rows["dev"] = [first_of_dev[i] for i in sampled], [second_of_dev[i] for i in sampled]
     dev_ids, dev_labels = item_ids([splits.dev[i] for i in sampled]), labels["dev"][sampled].tolist()
 
-    def embed(encoder: HuggingFaceEncoder, split: str) -> Sides:
+    def embed(encoder: TextEncoder, split: str) -> Sides:
         first, second = rows[split]
         return encoder.embed_rows(first), encoder.embed_rows(second)
 
@@ -113,7 +113,7 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
         return [_cosines((mapped(test[0]), mapped(test[1]))) for mapped in maps]
 
     def full() -> list[Floats]:
-        def begin(learning_rate: float, seed: int) -> FineTune[HuggingFaceEncoder]:
+        def begin(learning_rate: float, seed: int) -> FineTune[TextEncoder]:
             return tune_similarity(
                 model, *rows["train"], labels["train"], budget, learning_rate=learning_rate, seed=seed,
                 transform=start.transform,

@@ -10,27 +10,25 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rexplug.errors import DataError, NotApplicable
-from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.embedding_modules import add_weights
-from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.model_folder import ModelFolder, not_evaluable
 from rexplug.evaluation.model_usage import ModelUsage, Role
 from rexplug.evaluation.sentence_transformer import silenced
+from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.recipe.evaluation import ModelOptions, ModelPrecision
 
 _BATCH = 32
 """Texts of a batch."""
 
 
-class LateInteractionEncoder(HuggingFaceEncoder):
+class LateInteractionEncoder(TextEncoder):
     """A model with a vector for every token, which ranks and compares texts by MaxSim.
 
     The score of a document for a query is the sum over the query's tokens of their largest similarity to a token of the document.
@@ -48,9 +46,6 @@ class LateInteractionEncoder(HuggingFaceEncoder):
         DataError: the model cannot be loaded.
     """
 
-    trainable: ClassVar[bool] = False
-    tokenizes = False
-
     def __init__(
         self,
         model: str | Path,
@@ -61,10 +56,7 @@ class LateInteractionEncoder(HuggingFaceEncoder):
     ) -> None:
         from sentence_transformers import MultiVectorEncoder
 
-        self.folder = model
-        self.precision = precision
-        self.device = device
-        self.activity, self.kept = Activity(), None
+        super().__init__(model, precision, device, keeps_embeddings=False)
         self.notes = ("late interaction: texts are compared by MaxSim over the vectors of their tokens",)
         with silenced():
             self._module = MultiVectorEncoder(
@@ -95,7 +87,7 @@ class LateInteractionEncoder(HuggingFaceEncoder):
         digest = hashlib.sha256(repr((self._module, self.usage, lengths)).encode())
         add_weights(digest, self._module)
         digest.update(self._module.tokenizer.backend_tokenizer.to_str().encode())
-        return digest.hexdigest()[:16] + ("" if self.precision == "fp32" else f"-{self.precision}")
+        return self._as_revision(digest)
 
     @property
     def num_dimensions(self) -> int:
@@ -113,19 +105,10 @@ class LateInteractionEncoder(HuggingFaceEncoder):
         return self.num_parameters - int(self._module[0].model.get_input_embeddings().weight.numel())
 
     @property
-    def predicts_words(self) -> bool:
-        """Never: it has no masked-language-model head."""
-        return False
-
-    @property
     def max_tokens(self) -> int:
         """Longest document in tokens."""
         first = self._module[0]
         return int(first.document_length or first.max_seq_length or first.model.config.max_position_embeddings)
-
-    def reading(self, max_tokens: int | None) -> Self:
-        """The same model: its longest queries and documents are part of how it was trained."""
-        return self
 
     def cut_after(self, dimensions: int) -> Self:
         """Not available.
@@ -167,88 +150,15 @@ class LateInteractionEncoder(HuggingFaceEncoder):
             read(len(vectors), sum(map(len, vectors)))
         return vectors
 
-    @property
-    def tokenizer(self) -> Any:
-        """Not available.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse()
-
-    @property
-    def module(self) -> torch.nn.Module:
-        """Not available.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse()
-
     def clone(self) -> Self:
         """Not available.
 
         Raises:
             NotApplicable: always.
         """
-        self._refuse()
+        self._refuse("cannot be fine-tuned")
 
-    def tokenize(
-        self,
-        texts: Sequence[str],
-        max_tokens: int | None = 512,
-        pairs: Sequence[str] | None = None,
-        *,
-        role: Role | None = None,
-        prompt: str | None = None,
-    ) -> list[NDArray[np.int64]]:
-        """Not available.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse()
-
-    def embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Not available.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse()
-
-    def whole(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
-        """Not available.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse()
-
-    def predict_masked(
-        self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
-    ) -> list[NDArray[np.int64]]:
-        """Not available.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse()
-
-    def token_log_probs(
-        self,
-        rows: Sequence[NDArray[np.int64]],
-        positions: Sequence[NDArray[np.int64]],
-        targets: Sequence[NDArray[np.int64]],
-    ) -> list[NDArray[np.float32]]:
-        """Not available.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
+    def _refuse(self, why: str) -> NoReturn:
         raise NotApplicable(
             "a late-interaction model ranks and compares texts; it has no single embedding and no masked-LM head"
         )

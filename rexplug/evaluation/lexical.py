@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from rexplug.errors import NotApplicable
+from rexplug.evaluation.predicts_no_words import PredictsNoWords
 from rexplug.text.fold import fold, plain_forms
 from rexplug.text.words import has_unspaced, split_words
 
@@ -52,7 +53,7 @@ def lexical_words(text: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class LexicalModel:
+class LexicalModel(PredictsNoWords):
     """A baseline without weights: it ranks, compares pairs of texts and classifies (logistic regression on TF-IDF)."""
 
     kind: LexicalKind
@@ -90,29 +91,6 @@ class LexicalModel:
             NotApplicable: always.
         """
         self._refuse("has no embeddings")
-
-    def predict_masked(
-        self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
-    ) -> list[NDArray[np.int64]]:
-        """Not available: a lexical baseline predicts no words.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse("predicts no words")
-
-    def token_log_probs(
-        self,
-        rows: Sequence[NDArray[np.int64]],
-        positions: Sequence[NDArray[np.int64]],
-        targets: Sequence[NDArray[np.int64]],
-    ) -> list[NDArray[np.float32]]:
-        """Not available: a lexical baseline predicts no words.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse("predicts no words")
 
     def _refuse(self, why: str) -> NoReturn:
         raise NotApplicable(f"{self.kind} compares words; it {why}")

@@ -23,6 +23,7 @@ from rexplug.evaluation.onnx_encoder import OnnxEncoder
 from rexplug.evaluation.onnx_export import quantised
 from rexplug.evaluation.onnx_files import find_graph
 from rexplug.evaluation.sentence_transformer import SentenceTransformerEncoder
+from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.recipe.evaluation import ModelOptions, ModelPrecision
 
 _TOLERANCE = {"fp32": 1e-4, "bf16": 0.05}
@@ -47,7 +48,7 @@ def load_encoder(
     options: ModelOptions | None = None,
     device: torch.device | None = None,
     graph: str | None = None,
-) -> HuggingFaceEncoder:
+) -> TextEncoder:
     """Load an encoder; its `notes` say if it is run in another way than other models of its kind.
 
     Args:
@@ -75,7 +76,7 @@ def _load(
     options: ModelOptions,
     device: torch.device | None,
     graph: str | None,
-) -> HuggingFaceEncoder:
+) -> TextEncoder:
     """The encoder with all dimensions of its embeddings, or those that its files state."""
     trusted = bool(options.trust_remote_code)
     with translated_errors(model):

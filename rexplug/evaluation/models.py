@@ -15,10 +15,10 @@ from rexplug.evaluation.lexical import LEXICAL_KINDS, LexicalModel
 from rexplug.recipe.evaluation import Baseline, ModelOptions, ModelPrecision
 
 if TYPE_CHECKING:
-    from rexplug.evaluation.encoder import HuggingFaceEncoder
     from rexplug.evaluation.model_folder import ModelFolder
+    from rexplug.evaluation.text_encoder import TextEncoder
 
-    Model = HuggingFaceEncoder | LexicalModel
+    Model = TextEncoder | LexicalModel
 
 _PREFIXES = ("random:", "onnx:", "embeddings:")
 """Beginnings that say how a folder or hub name is used."""

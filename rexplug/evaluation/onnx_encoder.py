@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,14 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rexplug.errors import NotApplicable
-from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.device_batches import TokenRows, batch_tokens
 from rexplug.evaluation.embedding_modules import EmbeddingModules
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.kept import Kept
 from rexplug.evaluation.loading import num_segments
 from rexplug.evaluation.model_folder import ModelFolder, check_vocabulary, load_modules, load_tokenizer, not_evaluable
 from rexplug.evaluation.onnx_graph import NO_VECTORS, OnnxGraph
+from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.evaluation.text_rows import RowMaker
 from rexplug.recipe.evaluation import ModelOptions, ModelPrecision
 
@@ -46,6 +44,7 @@ class OnnxEncoder(HuggingFaceEncoder):
     """
 
     trainable: ClassVar[bool] = False
+    no_words: ClassVar[str] = "the ONNX graph has no output logits, so the model predicts no words"
 
     def __init__(
         self,
@@ -57,18 +56,14 @@ class OnnxEncoder(HuggingFaceEncoder):
         *,
         precision: ModelPrecision = "fp32",
     ) -> None:
-        self.folder = model
-        self.precision = precision
-        self.notes = ()
-        self._transform = None
-        self.activity, self.kept = Activity(), Kept()
+        # Not the `__init__` of `HuggingFaceEncoder`, which loads weights.
+        TextEncoder.__init__(self, model, precision, torch.device("cpu"))
         self._packed = self._reads_padding = False
         if not content.is_one_encoder:
             raise not_evaluable(
                 model, "an ONNX graph stands for a single encoder, and the model has several or other modules"
             )
         self.usage = content.usage.with_options(options)
-        self.device = torch.device("cpu")
         self._graph = OnnxGraph(graph)
         self._model = _without_weights(content.encoder)
         self._tokenizer = load_tokenizer(tokenizer or content.encoder, lower_case=content.input.lower_case)
@@ -90,7 +85,7 @@ class OnnxEncoder(HuggingFaceEncoder):
         self._graph.update(digest)
         digest.update(self._tokenizer_text.encode())
         self._modules.update(digest)
-        return digest.hexdigest()[:16] + ("" if self.precision == "fp32" else f"-{self.precision}")
+        return self._as_revision(digest)
 
     @property
     def predicts_words(self) -> bool:
@@ -108,7 +103,7 @@ class OnnxEncoder(HuggingFaceEncoder):
 
     def clone(self) -> Self:
         """The same model; it has no weights that could be trained."""
-        other = copy.copy(self)
+        other = self.copy()
         other.kept = other.log = None
         return other
 
@@ -134,61 +129,18 @@ class OnnxEncoder(HuggingFaceEncoder):
         ids = batch.pad(batch.ids, self._maker.pad).numpy()
         return self._graph.run(output, ids, batch.mask.long().numpy(), segments)
 
-    def predict_masked(
-        self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
-    ) -> list[NDArray[np.int64]]:
-        """The `top` most probable token ids at `positions` of each row, best first, `[len(positions[i]), top]`.
+    def _head_inputs(self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]]) -> Tensor:
+        """Logits at given positions of one batch, `[m, vocabulary]`."""
+        assert self._graph.logits is not None
+        logits = self._run(self._graph.logits, TokenRows.on(self.device, rows))
+        at_positions = [of_row[chosen] for of_row, chosen in zip(logits, positions, strict=True)]
+        return torch.from_numpy(np.asarray(np.concatenate(at_positions), np.float32))
 
-        Raises:
-            NotApplicable: the graph has no logits.
-        """
-        return self._of_logits(
-            rows, positions, lambda logits, _: logits.topk(top, -1).indices, np.zeros((0, top), np.int64)
-        )
+    def _best_tokens(self, inputs: Tensor, top: int) -> Tensor:
+        return inputs.topk(top, -1).indices
 
-    def token_log_probs(
-        self,
-        rows: Sequence[NDArray[np.int64]],
-        positions: Sequence[NDArray[np.int64]],
-        targets: Sequence[NDArray[np.int64]],
-    ) -> list[NDArray[np.float32]]:
-        """Natural logarithm of the probability of `targets[i]` at `positions[i]` of each row, `[len(positions[i])]`.
-
-        Raises:
-            NotApplicable: the graph has no logits.
-        """
-
-        def of_targets(logits: Tensor, chosen: list[int]) -> Tensor:
-            ids = torch.from_numpy(np.concatenate([targets[i] for i in chosen]).astype(np.int64))
-            return logits.log_softmax(-1).gather(-1, ids[:, None])[:, 0]
-
-        return self._of_logits(rows, positions, of_targets, np.zeros(0, np.float32))
-
-    def _of_logits(
-        self,
-        rows: Sequence[NDArray[np.int64]],
-        positions: Sequence[NDArray[np.int64]],
-        function: Callable[[Tensor, list[int]], Tensor],
-        nothing: NDArray[Any],
-    ) -> list[NDArray[Any]]:
-        """What a function makes of the logits at `positions` of some rows `[m, vocabulary]` and the numbers of these rows."""
-        output = self._graph.logits
-        if output is None:
-            raise NotApplicable("the ONNX graph has no output logits, so the model predicts no words")
-        result = [nothing] * len(rows)
-        masked = [index for index, of_row in enumerate(positions) if len(of_row)]
-
-        def at(numbers: list[int]) -> Tensor:
-            chosen = [masked[n] for n in numbers]
-            logits = self._run(output, TokenRows.on(self.device, [rows[i] for i in chosen]))
-            at_positions = [of_row[positions[i]] for i, of_row in zip(chosen, logits, strict=True)]
-            return function(torch.from_numpy(np.asarray(np.concatenate(at_positions), np.float32)), chosen)
-
-        for numbers, computed in self.compute([rows[i] for i in masked], at):
-            ends = np.cumsum([len(positions[masked[n]]) for n in numbers])[:-1]
-            for number, of_row in zip(numbers, np.split(computed, ends), strict=True):
-                result[masked[number]] = of_row
-        return result
+    def _log_probs(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return inputs.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
 
 
 def _without_weights(folder: Path) -> Any:

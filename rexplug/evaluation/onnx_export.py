@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from rexplug.errors import DataError
-from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.loading import load_weights, num_segments
 from rexplug.evaluation.model_folder import ModelFolder
 from rexplug.evaluation.onnx_encoder import OnnxEncoder
@@ -37,7 +36,7 @@ def quantised(
     options: ModelOptions,
     *,
     random: bool,
-) -> HuggingFaceEncoder:
+) -> OnnxEncoder:
     """The encoder of a folder with weights in int8, run by ONNX Runtime on the CPU.
 
     The graph is traced in fp32, compared with the model, and quantised dynamically: weights of matrix products to int8, their

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from rexplug.components import EvaluationResult, FineTuning, RetrievalCollection, Scores
 from rexplug.errors import DataError
 from rexplug.evaluation.embedding_modules import Transform
-from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.finetune import Rows, tune_ranking
 from rexplug.evaluation.items import ranking_items
 from rexplug.evaluation.late_interaction import LateInteractionEncoder
@@ -31,6 +30,7 @@ from rexplug.evaluation.mteb_runner import as_model, as_search, run_task, silenc
 from rexplug.evaluation.ranking_choice import graded_pairs, ranking_of, train_and_dev
 from rexplug.evaluation.starts import choose_start, spread_sample, transformed
 from rexplug.evaluation.statistics import metric
+from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.evaluation.tuning import NOT_TRAINABLE, FineTune, Outcome, fine_tune
 from rexplug.recipe.evaluation import Similarity
 
@@ -75,7 +75,7 @@ def revision(collection: RetrievalCollection) -> str:
 
 def evaluate_retrieval(
     collection: RetrievalCollection,
-    model: HuggingFaceEncoder | LexicalModel,
+    model: TextEncoder | LexicalModel,
     folder: Path,
     seed: int,
     tuning: FineTuning | None = None,
@@ -114,7 +114,7 @@ def evaluate_retrieval(
     limit = max_tokens or (tuning.max_tokens if tuning else _MAX_TOKENS)
     documents, queries = (list(dict.fromkeys(texts.values())) for texts in (collection.corpus, collection.queries))
 
-    def embed(encoder: HuggingFaceEncoder) -> Embedded:
+    def embed(encoder: TextEncoder) -> Embedded:
         return encoder.encode(documents, limit, role="document"), encoder.encode(queries, limit, role="query")
 
     def rank(embedded: Embedded, variant: str, similarity: Similarity = "cosine") -> Ranking:
@@ -302,7 +302,7 @@ class _Tuner:
         start: the embeddings that fine-tunes start from.
     """
 
-    def __init__(self, collection: RetrievalCollection, model: HuggingFaceEncoder, budget: FineTuning) -> None:
+    def __init__(self, collection: RetrievalCollection, model: TextEncoder, budget: FineTuning) -> None:
         self._model, self._budget = model, budget
         self.training, dev = train_and_dev(collection, budget)
         self._queries, self._documents = (self._rows([pair[side] for pair in self.training], side) for side in (0, 1))
@@ -320,7 +320,7 @@ class _Tuner:
 
         self.start = choose_start(budget.start, sample, rate, "on dev" if dev else "on the training pairs")
 
-    def run(self, use: Callable[[FineTune[HuggingFaceEncoder]], Embedded], seed: int) -> Outcome[Embedded | None]:
+    def run(self, use: Callable[[FineTune[TextEncoder]], Embedded], seed: int) -> Outcome[Embedded | None]:
         """Fine-tune with every seed; the result of a seed is None where the model as it is was better on dev."""
         on_dev = self._on_dev if self._has_dev else None
         untuned: tuple[float, Embedded | None] = self.start.score, None
@@ -331,16 +331,16 @@ class _Tuner:
         dev = [list(self._dev.queries), list(self._dev.documents), self._dev.grades.tolist()]
         return _hash([self._budget.model_dump(), self.start.name, list(state), self.training, dev])
 
-    def _begin(self, learning_rate: float, seed: int) -> FineTune[HuggingFaceEncoder]:
+    def _begin(self, learning_rate: float, seed: int) -> FineTune[TextEncoder]:
         return tune_ranking(
             self._model, self._queries, self._documents, self.training, self._budget, learning_rate=learning_rate,
             seed=seed, transform=self.start.transform,
         )  # fmt: skip
 
-    def _on_dev(self, encoder: HuggingFaceEncoder) -> float:
+    def _on_dev(self, encoder: TextEncoder) -> float:
         return self._dev.score(*self._embed_dev(encoder))
 
-    def _embed_dev(self, encoder: HuggingFaceEncoder) -> Embedded:
+    def _embed_dev(self, encoder: TextEncoder) -> Embedded:
         queries, documents = self._dev_rows
         return encoder.embed_rows(queries), encoder.embed_rows(documents)
 

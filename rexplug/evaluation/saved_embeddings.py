@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -15,10 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rexplug.errors import DataError, NotApplicable, brief
-from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.embedding_files import read_embeddings
-from rexplug.evaluation.encoder import HuggingFaceEncoder, cut_usage
 from rexplug.evaluation.model_usage import ModelUsage, Role
+from rexplug.evaluation.text_encoder import TextEncoder, cut_usage
 from rexplug.evaluation.text_rows import SourceText, source_of, with_source
 from rexplug.recipe.evaluation import ModelOptions
 
@@ -27,7 +25,7 @@ _NO_LIMIT = 2**20
 _BATCH = 4096
 
 
-class SavedEmbeddings(HuggingFaceEncoder):
+class SavedEmbeddings(TextEncoder):
     """The embeddings of a folder, looked up by text and role; see `rexplug.evaluation.embedding_files` for its files.
 
     A text in a role that the files do not name has the embedding that they give it without a role, or in the other one.
@@ -40,20 +38,13 @@ class SavedEmbeddings(HuggingFaceEncoder):
         DataError: a file cannot be read.
     """
 
-    trainable: ClassVar[bool] = False
-    tokenizes = False
-
     def __init__(self, folder: Path, options: ModelOptions) -> None:
-        self.folder = folder
-        self.precision = "fp32"
-        self.notes = ()
-        self._transform = None
-        self.activity, self.kept = Activity(), None
-        self.device = torch.device("cpu")
+        super().__init__(folder, "fp32", torch.device("cpu"), keeps_embeddings=False)
         self._embeddings = read_embeddings(folder)
         self.usage = ModelUsage().with_options(options)
         if options.dimensions is not None:
-            self.usage = self._usage_after(options.dimensions)
+            one = next(iter(self._embeddings.values()))
+            self.usage = cut_usage(f"embeddings:{folder}", self.usage, options.dimensions, one)
 
     @cached_property
     def revision(self) -> str:
@@ -62,30 +53,12 @@ class SavedEmbeddings(HuggingFaceEncoder):
         for (text, role), embedding in sorted(self._embeddings.items()):
             digest.update(f"{text}\0{role}\0".encode(errors="surrogatepass"))
             digest.update(embedding.tobytes())
-        return digest.hexdigest()[:16]
-
-    @property
-    def tokenizer(self) -> Any:
-        """Not available.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse("it has no tokenizer")
-
-    @property
-    def predicts_words(self) -> bool:
-        """Never: there is no model."""
-        return False
+        return self._as_revision(digest)
 
     @property
     def max_tokens(self) -> int:
         """No limit: texts were cut where they were embedded."""
         return _NO_LIMIT
-
-    def reading(self, max_tokens: int | None) -> Self:
-        """The same embeddings."""
-        return self
 
     @property
     def num_dimensions(self) -> int:
@@ -94,28 +67,13 @@ class SavedEmbeddings(HuggingFaceEncoder):
 
     @property
     def num_parameters(self) -> int:
-        """0: the model is not here."""
+        """0: the weights are not known."""
         return 0
 
     @property
     def num_parameters_without_embedding(self) -> int:
-        """0: the model is not here."""
+        """0: the weights are not known."""
         return 0
-
-    @property
-    def module(self) -> torch.nn.Module:
-        """Not available.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse("it cannot be fine-tuned")
-
-    def clone(self) -> Self:
-        """The same embeddings; there are no weights that could be trained."""
-        other = copy.copy(self)
-        other.log = None
-        return other
 
     def tokenize(
         self,
@@ -132,7 +90,7 @@ class SavedEmbeddings(HuggingFaceEncoder):
             NotApplicable: there are pairs.
         """
         if pairs is not None:
-            self._refuse("it cannot read pairs of texts together")
+            self._refuse("cannot read pairs of texts together")
         # Prompts were put before the texts where they were embedded.
         return [with_source(np.zeros(1, np.int64), SourceText(text, role, "", _NO_LIMIT)) for text in texts]
 
@@ -168,63 +126,11 @@ class SavedEmbeddings(HuggingFaceEncoder):
         """The embeddings of one batch as a tensor."""
         return torch.from_numpy(self.embed_rows(rows))
 
-    def token_vectors(self, rows: Sequence[NDArray[np.int64]]) -> list[Tensor]:
-        """Not available.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse("it has no token vectors")
-
-    def hidden(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
-        """Not available.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse("it has no token vectors")
-
-    def means(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
-        """The embeddings of one batch."""
-        return self.whole(rows)
-
-    def predict_masked(
-        self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
-    ) -> list[NDArray[np.int64]]:
-        """Not available.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse("it predicts no words")
-
-    def token_log_probs(
-        self,
-        rows: Sequence[NDArray[np.int64]],
-        positions: Sequence[NDArray[np.int64]],
-        targets: Sequence[NDArray[np.int64]],
-    ) -> list[NDArray[np.float32]]:
-        """Not available.
-
-        Raises:
-            NotApplicable: always.
-        """
-        self._refuse("it predicts no words")
-
     def _find(self, text: str, role: Role | None) -> NDArray[np.float32] | None:
         for key in dict.fromkeys((role or "", "", "document", "query")):
             if (text, key) in self._embeddings:
                 return self._embeddings[text, key]
         return None
 
-    def _usage_after(self, dimensions: int) -> ModelUsage:
-        """As `HuggingFaceEncoder.cut_after`: embeddings of length 1 are compared by cosine once they are cut."""
-        (one, *_) = self._embeddings.values()
-        if dimensions > len(one):
-            raise DataError(
-                f"embeddings:{self.folder}: dimensions is {dimensions}, and its embeddings have {len(one)}; write 1 to {len(one)}"
-            )
-        return cut_usage(self.usage, dimensions, one)
-
     def _refuse(self, why: str) -> NoReturn:
-        raise NotApplicable(f"the model is a folder of embeddings: {why}")
+        raise NotApplicable(f"the model is a folder of embeddings: it {why}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -18,18 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rexplug.errors import NotApplicable
-from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.device_batches import CPU_PADDED_TOKENS, batch_tokens
 from rexplug.evaluation.embedding_modules import add_weights
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.kept import Kept
 from rexplug.evaluation.loading import SEED, longest_input
-from rexplug.evaluation.model_folder import (
-    ModelFolder,
-    load_tokenizer,
-    not_evaluable,
-)
+from rexplug.evaluation.model_folder import ModelFolder, load_tokenizer, not_evaluable
 from rexplug.evaluation.model_usage import Role
+from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.evaluation.text_rows import RowMaker, SourceText, source_of, with_source
 from rexplug.model.checkpoint.loading import silence_transformers
 from rexplug.recipe.evaluation import ModelOptions, ModelPrecision
@@ -37,13 +32,12 @@ from rexplug.recipe.evaluation import ModelOptions, ModelPrecision
 _NO_LIMIT = 2**20
 """Longest input of models without one: of static embeddings."""
 
-_NO_HEAD = "the model is run by sentence-transformers, without a masked-language-model head"
-
 
 class SentenceTransformerEncoder(HuggingFaceEncoder):
     """A model that sentence-transformers runs: routers, static embeddings, or one that our code does not reproduce.
 
-    Where its first module is a transformers encoder, token vectors are that encoder's.
+    Where its first module is a transformers encoder, token vectors are that encoder's. sentence-transformers loads no
+    masked-language-model head.
 
     Args:
         model: how the user names it.
@@ -53,6 +47,8 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         options: settings that take precedence over those of its files.
         random: draw the weights instead of loading them.
     """
+
+    no_words: ClassVar[str] = "the model is run by sentence-transformers, without a masked-language-model head"
 
     def __init__(
         self,
@@ -64,13 +60,9 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         *,
         random: bool = False,
     ) -> None:
-        self.folder = model
-        self.precision = precision
-        self.device = device
-        self.notes = ()
+        # Not the `__init__` of `HuggingFaceEncoder`, which loads by transformers.
+        TextEncoder.__init__(self, model, precision, device)
         self.usage = content.usage.with_options(options)
-        self._transform = None
-        self.activity, self.kept = Activity(), Kept()
         self._packed = self._reads_padding = False
         self._module = _load(content, device)
         if random:
@@ -98,7 +90,7 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
         add_weights(digest, self._module)
         for tokenizer in _tokenizers(self._module):
             digest.update(tokenizer.encode())
-        return digest.hexdigest()[:16] + ("" if self.precision == "fp32" else f"-{self.precision}")
+        return self._as_revision(digest)
 
     @property
     def tokenizer(self) -> Any:
@@ -158,12 +150,10 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
 
     def clone(self) -> Self:
         """An independent copy whose weights may be trained; its revision is computed from them."""
-        other = copy.copy(self)
-        other.__dict__.pop("revision", None)
-        other.kept = None
+        other = self._changed_copy()
+        other.kept = other.log = None
         other._module = copy.deepcopy(self._module)
         other._encoders = _encoders(other._module)
-        other.log = None
         if self._model is not None:
             other._model = other._module[0].model
         return other
@@ -224,29 +214,6 @@ class SentenceTransformerEncoder(HuggingFaceEncoder):
     def means(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
         """The mean of each row's last hidden states, `[n, hidden]`, or its embedding where there are none; differentiable."""
         return super().means(rows) if self._model is not None else self.pooled(rows)
-
-    def predict_masked(
-        self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]], top: int = 1
-    ) -> list[NDArray[np.int64]]:
-        """Not available: sentence-transformers loads no masked-LM head.
-
-        Raises:
-            NotApplicable: always.
-        """
-        raise NotApplicable(_NO_HEAD)
-
-    def token_log_probs(
-        self,
-        rows: Sequence[NDArray[np.int64]],
-        positions: Sequence[NDArray[np.int64]],
-        targets: Sequence[NDArray[np.int64]],
-    ) -> list[NDArray[np.float32]]:
-        """Not available: sentence-transformers loads no masked-LM head.
-
-        Raises:
-            NotApplicable: always.
-        """
-        raise NotApplicable(_NO_HEAD)
 
     def _embed(self, texts: list[str], role: Role | None, prompt: str, limit: int) -> Tensor:
         task = {} if role is None else {"task": role}

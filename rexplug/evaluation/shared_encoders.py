@@ -13,8 +13,8 @@ from rexplug.recipe.evaluation import ModelOptions
 
 if TYPE_CHECKING:
     from rexplug.evaluation.embedding_log import EmbeddingLog
-    from rexplug.evaluation.encoder import HuggingFaceEncoder
     from rexplug.evaluation.models import Model, ModelSpec
+    from rexplug.evaluation.text_encoder import TextEncoder
 
 _KEPT_BYTES = 2**30
 """Embeddings that are kept for the next numbers of dimensions, at most."""
@@ -33,7 +33,7 @@ class SharedEncoders:
         self._uses = Counter(_without_dimensions(spec) for spec in specs)
         self._save = save
         self._log: EmbeddingLog | None = None
-        self._whole: tuple[ModelSpec, HuggingFaceEncoder] | None = None
+        self._whole: tuple[ModelSpec, TextEncoder] | None = None
 
     def load(self, spec: ModelSpec, tokenizer: Path | None = None) -> Model:
         """As `ModelSpec.load`."""
@@ -41,11 +41,11 @@ class SharedEncoders:
         if spec.what in LEXICAL_KINDS:
             return spec.load(tokenizer)
         from rexplug.evaluation.embedding_log import EmbeddingLog
-        from rexplug.evaluation.encoder import HuggingFaceEncoder
+        from rexplug.evaluation.text_encoder import TextEncoder
 
         shared = not spec.is_embeddings and self._uses[_without_dimensions(spec)] > 1
         model = self._cut(spec, tokenizer) if shared else spec.load(tokenizer)
-        if self._save is not None and isinstance(model, HuggingFaceEncoder):
+        if self._save is not None and isinstance(model, TextEncoder):
             self._log = model.log = EmbeddingLog()
         return model
 
@@ -57,15 +57,15 @@ class SharedEncoders:
         self._log.write(path)
         return path
 
-    def _cut(self, spec: ModelSpec, tokenizer: Path | None) -> HuggingFaceEncoder:
-        from rexplug.evaluation.encoder import HuggingFaceEncoder
+    def _cut(self, spec: ModelSpec, tokenizer: Path | None) -> TextEncoder:
         from rexplug.evaluation.kept import Kept
+        from rexplug.evaluation.text_encoder import TextEncoder
 
         key = _without_dimensions(spec)
         if self._whole is None or self._whole[0] != key:
             self._whole = None  # frees its memory before the next one is loaded
             whole = key.load(tokenizer)
-            assert isinstance(whole, HuggingFaceEncoder)
+            assert isinstance(whole, TextEncoder)
             whole.kept = Kept(_KEPT_BYTES)
             whole.notes += (_SHARED,)
             self._whole = key, whole

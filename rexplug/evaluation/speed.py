@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rexplug.evaluation.encoder import HuggingFaceEncoder
+from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.evaluation.tuning import FineTune
 from rexplug.evaluation.workload import Workload, weighted_tokens
 
@@ -33,7 +33,7 @@ class Speed:
         return work.seconds + work.read / self.read + work.trained / self.trained + work.steps * self.step_seconds
 
 
-def measure_speed(model: HuggingFaceEncoder, *, training: bool) -> Speed:
+def measure_speed(model: TextEncoder, *, training: bool) -> Speed:
     """Read some batches, and (`training`) take a few steps of a fine-tune that is thrown away."""
     texts = [_TEXT] * max(_MANY, min(512, 8192 // len(_TEXT.split())))
     rows = model.tokenize(texts)

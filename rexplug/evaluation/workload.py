@@ -27,13 +27,13 @@ from rexplug.components import (
     TaggingTask,
 )
 from rexplug.errors import NotApplicable
-from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.kept import distinct_rows
 from rexplug.evaluation.model_usage import Role
 from rexplug.evaluation.ranking_choice import graded_pairs, ranking_of, train_and_dev
 from rexplug.evaluation.splits import first_text, limited_splits, sample_of, second_text
 from rexplug.evaluation.starts import SAMPLE
 from rexplug.evaluation.statistics import resamples_of
+from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.evaluation.tuning import checkpoints
 from rexplug.model.family import find_family
 
@@ -60,7 +60,7 @@ class Workload:
     """Time besides the network's: reading data, regressions, rankings, resamples."""
 
 
-def workload_of(evaluator: Evaluator, model: HuggingFaceEncoder, data: EvaluationData) -> Workload | None:
+def workload_of(evaluator: Evaluator, model: TextEncoder, data: EvaluationData) -> Workload | None:
     """Count the work of an evaluator; None if it is not known, as for tasks that mteb runs on its own."""
     work = Workload()
     started = time.monotonic()
@@ -89,7 +89,7 @@ class _Counted(Exception):
 class _CountingContext:
     """An `EvaluationContext` that counts."""
 
-    model: HuggingFaceEncoder
+    model: TextEncoder
     data: EvaluationData
     folder: Path
     work: Workload
@@ -232,7 +232,7 @@ class _Rows:
     @classmethod
     def of(
         cls,
-        model: HuggingFaceEncoder,
+        model: TextEncoder,
         texts: Sequence[str],
         max_tokens: int | None,
         pairs: Sequence[str] | None = None,
@@ -250,7 +250,7 @@ class _Rows:
         return _Rows(count, self.tokens * share, round(self.distinct * share), self.distinct_tokens * share)
 
 
-def weighted_tokens(rows: Sequence[NDArray[np.int64]], model: HuggingFaceEncoder) -> float:
+def weighted_tokens(rows: Sequence[NDArray[np.int64]], model: TextEncoder) -> float:
     """Tokens of rows, each row with its share of attention: n tokens of a layer with h dimensions cost as 1 + n / 6h each.
 
     Layers with local attention count only their other products.
@@ -266,7 +266,7 @@ def weighted_tokens(rows: Sequence[NDArray[np.int64]], model: HuggingFaceEncoder
 class _CountingEncoder:
     """A `rexplug.Encoder` that counts the texts and predicts nothing; anything else is the model's."""
 
-    def __init__(self, model: HuggingFaceEncoder, work: Workload) -> None:
+    def __init__(self, model: TextEncoder, work: Workload) -> None:
         self._model, self._work = model, work
 
     def __getattr__(self, name: str) -> Any:

@@ -19,9 +19,9 @@ from rexplug.planning.history import cost_key
 from rexplug.progress import Progress
 
 if TYPE_CHECKING:
-    from rexplug.evaluation.encoder import HuggingFaceEncoder
     from rexplug.evaluation.harness import EvaluationData
     from rexplug.evaluation.models import Model
+    from rexplug.evaluation.text_encoder import TextEncoder
     from rexplug.evaluation.workload import Workload
 
 _LARGEST_CORRECTION = 3.0
@@ -56,9 +56,7 @@ class EvaluationForecast:
             self.progress.note(f"  {self.label}: no forecast of the time ({one_line(error, 120)})")
             return {}
 
-    def _expect(
-        self, model: HuggingFaceEncoder, evaluators: Sequence[Evaluator], data: EvaluationData
-    ) -> dict[str, float]:
+    def _expect(self, model: TextEncoder, evaluators: Sequence[Evaluator], data: EvaluationData) -> dict[str, float]:
         from rexplug.evaluation.speed import measure_speed
         from rexplug.evaluation.workload import Workload, workload_of
 
@@ -109,7 +107,7 @@ class EvaluationForecast:
         except OSError as error:
             self.progress.note(f"  note: the time of '{evaluator.label}' could not be recorded ({error.strerror})")
 
-    def _correction(self, evaluator: Evaluator, model: HuggingFaceEncoder, machine: Hardware) -> float | None:
+    def _correction(self, evaluator: Evaluator, model: TextEncoder, machine: Hardware) -> float | None:
         """What this evaluator took on this machine before, as a multiple of its forecasts; None if it did not run here."""
         stage, key = _stage_and_key(evaluator, model)
         ratios = [
@@ -141,18 +139,18 @@ def _rate(tokens: float) -> str:
     return f"{tokens:,.0f} tokens/s"
 
 
-def _default(model: HuggingFaceEncoder, machine: Hardware) -> float:
+def _default(model: TextEncoder, machine: Hardware) -> float:
     return seconds_of("evaluator", _work_of(model), machine, gpu_of_device(machine.gpu))
 
 
-def _stage_and_key(evaluator: Evaluator, model: HuggingFaceEncoder) -> tuple[str, str]:
+def _stage_and_key(evaluator: Evaluator, model: TextEncoder) -> tuple[str, str]:
     return f"evaluator.{evaluator.label}", cost_key("evaluator", evaluator.dump(), model.precision)
 
 
-def _machine_of(model: HuggingFaceEncoder) -> Hardware:
+def _machine_of(model: TextEncoder) -> Hardware:
     """This machine, with the GPU that the model is on or with none."""
     return replace(Hardware.find(), gpu=model.device_name)
 
 
-def _work_of(model: HuggingFaceEncoder) -> dict[str, float]:
+def _work_of(model: TextEncoder) -> dict[str, float]:
     return evaluator_work(model.num_parameters, model.num_parameters_without_embedding, model.precision)
