@@ -22,6 +22,7 @@ from rexplug.evaluation.loading import load_weights, longest_input, num_segments
 from rexplug.evaluation.masked_head import best_tokens, log_probs
 from rexplug.evaluation.masked_language_model import MaskedLanguageModel
 from rexplug.evaluation.model_folder import (
+    ModelFolder,
     check_vocabulary,
     folder_of,
     inspect_folder,
@@ -59,6 +60,7 @@ class HuggingFaceEncoder(MaskedLanguageModel):
         precision: number format of the encoder's matrix products.
         device: where it runs; on the GPU if there is one.
         options: settings that take precedence over those of its files.
+        content: the content of the model's folder, if it has been inspected already.
 
     Raises:
         DataError: the model cannot be loaded.
@@ -77,6 +79,7 @@ class HuggingFaceEncoder(MaskedLanguageModel):
         precision: ModelPrecision = "fp32",
         device: torch.device | None = None,
         options: ModelOptions | None = None,
+        content: ModelFolder | None = None,
     ) -> None:
         from transformers.utils.logging import disable_progress_bar
 
@@ -85,7 +88,9 @@ class HuggingFaceEncoder(MaskedLanguageModel):
         options = options or ModelOptions()
         with translated_errors(model):
             trusted = bool(options.trust_remote_code)
-            content = inspect_folder(folder_of(model, trusted=trusted), tokenizer, weights=not random, trusted=trusted)
+            if content is None:
+                folder = folder_of(model, trusted=trusted)
+                content = inspect_folder(folder, tokenizer, weights=not random, trusted=trusted)
             modules = load_modules(content)
             self._model = load_weights(content.encoder, random=random, trusted=trusted)
             self._tokenizer = load_tokenizer(tokenizer or content.encoder, lower_case=content.input.lower_case)

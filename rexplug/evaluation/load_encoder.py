@@ -101,7 +101,9 @@ def _load(
         with translated_errors(model):
             return SentenceTransformerEncoder(model, content, device, precision, options, random=random)
     with _named(model, folder):
-        ours = HuggingFaceEncoder(folder, tokenizer, random=random, precision=precision, options=options, device=device)
+        ours = HuggingFaceEncoder(
+            folder, tokenizer, random=random, precision=precision, options=options, device=device, content=content
+        )
     if random or not content.is_sentence_transformer:
         return ours
     try:
