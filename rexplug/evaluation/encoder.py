@@ -19,7 +19,7 @@ from rexplug.evaluation.device_batches import TokenRows, batch_tokens, batches_o
 from rexplug.evaluation.embedding_modules import EmbeddingModules, add_weights
 from rexplug.evaluation.exact_products import exact_products
 from rexplug.evaluation.loading import load_weights, longest_input, num_segments
-from rexplug.evaluation.masked_head import best_tokens, log_probs
+from rexplug.evaluation.masked_head import best_tokens, has_masked_head, log_probs
 from rexplug.evaluation.masked_language_model import MaskedLanguageModel
 from rexplug.evaluation.model_folder import (
     ModelFolder,
@@ -178,7 +178,7 @@ class HuggingFaceEncoder(MaskedLanguageModel):
     @property
     def predicts_words(self) -> bool:
         """Whether it has a masked-language-model head."""
-        return hasattr(self._model, "get_output_embeddings") and self._model.get_output_embeddings() is not None
+        return has_masked_head(self._model)
 
     @property
     def num_parameters_without_embedding(self) -> int:

@@ -14,9 +14,9 @@ from rexplug.model.checkpoint.inspection import evaluation_problem
 from rexplug.model.checkpoint.loading import Loaded, encoder_problem, lacks_head, load_pretrained
 
 SEED = 7919
-"""Of weights that are drawn at random."""
+"""Seed of weights that are drawn at random."""
 _HEADS = ("ForMaskedLM", "ForPreTraining")
-"""Ends of the names of classes with a masked-LM head."""
+"""Suffixes of the names of classes with a masked-LM head."""
 _DEFAULT_LONGEST = 512
 """Longest input of a model whose config names no limit."""
 
@@ -43,7 +43,7 @@ def load_weights(source: str | Path, *, random: bool = False, trusted: bool = Fa
 
 
 def _load(source: str | Path, random: bool, trusted: bool) -> Any:
-    from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForTextEncoding
+    from transformers import AutoConfig, AutoModelForMaskedLM
 
     problem = evaluation_problem(Path(source), random=random) if Path(source).is_dir() else None
     if problem is not None:
@@ -56,10 +56,7 @@ def _load(source: str | Path, random: bool, trusted: bool) -> Any:
     has_head = any(name.endswith(_HEADS) for name in architectures)
     if trusted and has_head and (auto_map := getattr(config, "auto_map", None)):
         has_head = "AutoModelForMaskedLM" in auto_map
-    # Of encoder-decoder models such as T5 the encoder alone, as sentence-transformers loads them.
-    with_decoder = config.is_encoder_decoder or any(name.endswith("EncoderModel") for name in architectures)
-    encoder_alone = with_decoder and type(config) in AutoModelForTextEncoding._model_mapping
-    without_head = AutoModelForTextEncoding if encoder_alone else AutoModel
+    without_head = encoder_class(config)
     model_class = AutoModelForMaskedLM if has_head else without_head
     # Weights that nobody uses, such as a pooler's, may be missing and are drawn: always the same, for the model's hash.
     with torch.random.fork_rng(devices=[]):
@@ -75,6 +72,20 @@ def _load(source: str | Path, random: bool, trusted: bool) -> Any:
             loaded = load_pretrained(without_head, source, trusted=trusted)
         _require_encoder(loaded)
     return loaded.model
+
+
+def encoder_class(config: Any) -> Any:
+    """The class of transformers that loads the encoder of a config without a head.
+
+    Of encoder-decoder models such as T5 it loads the encoder alone, as sentence-transformers does.
+    """
+    from transformers import AutoModel, AutoModelForTextEncoding
+
+    with_decoder = config.is_encoder_decoder or any(
+        str(name).endswith("EncoderModel") for name in config.architectures or ()
+    )
+    encoder_alone = with_decoder and type(config) in AutoModelForTextEncoding._model_mapping
+    return AutoModelForTextEncoding if encoder_alone else AutoModel
 
 
 def _require_encoder(loaded: Loaded) -> None:

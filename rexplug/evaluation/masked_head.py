@@ -1,4 +1,4 @@
-"""What a masked-LM head of any family predicts from last hidden states: the best tokens, or the probability of given ones."""
+"""Predictions of a masked-LM head of any model family from last hidden states: the best tokens, or probabilities of given ones."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ _MAX_LOGITS = 2**26
 """Logits that are computed at once: those of every position over the whole vocabulary would be gigabytes."""
 _CANDIDATES = 16
 """Tokens beside the `top` ones whose logits in bf16 are computed again in fp32: bf16 has eight bits, so many are equal."""
+
+
+def has_masked_head(model: Any) -> bool:
+    """Whether a model of transformers has a masked-LM head."""
+    return hasattr(model, "get_output_embeddings") and model.get_output_embeddings() is not None
 
 
 def head_logits(model: Any, hidden: Tensor) -> Tensor:

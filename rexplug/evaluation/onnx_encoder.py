@@ -17,7 +17,7 @@ from rexplug.errors import NotApplicable
 from rexplug.evaluation.device_batches import TokenRows, batch_tokens
 from rexplug.evaluation.embedding_modules import EmbeddingModules
 from rexplug.evaluation.encoder import HuggingFaceEncoder
-from rexplug.evaluation.loading import num_segments
+from rexplug.evaluation.loading import encoder_class, num_segments
 from rexplug.evaluation.model_folder import ModelFolder, check_vocabulary, load_modules, load_tokenizer, not_evaluable
 from rexplug.evaluation.onnx_graph import NO_VECTORS, OnnxGraph
 from rexplug.evaluation.text_encoder import TextEncoder
@@ -145,9 +145,8 @@ class OnnxEncoder(HuggingFaceEncoder):
 
 def _without_weights(folder: Path) -> Any:
     """The model of a folder's config, whose weights have shapes but no values: for its positions, segments and size."""
-    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
+    from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    encoder_alone = type(config) in AutoModelForTextEncoding._model_mapping and config.is_encoder_decoder
     with torch.device("meta"):
-        return (AutoModelForTextEncoding if encoder_alone else AutoModel).from_config(config, trust_remote_code=False)
+        return encoder_class(config).from_config(config, trust_remote_code=False)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rexplug.errors import DataError
 from rexplug.evaluation.loading import load_weights, num_segments
+from rexplug.evaluation.masked_head import has_masked_head
 from rexplug.evaluation.model_folder import ModelFolder
 from rexplug.evaluation.onnx_encoder import OnnxEncoder
 from rexplug.evaluation.onnx_graph import OnnxGraph
@@ -72,7 +73,7 @@ def export_graph(model: Any, path: Path) -> None:
     """
     model.set_attn_implementation("eager")
     model.eval()
-    outputs = ["last_hidden_state", *(["logits"] if _has_head(model) else [])]
+    outputs = ["last_hidden_state", *(["logits"] if has_masked_head(model) else [])]
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if num_segments(model) > 1 else [])]
     axes = {name: {0: "batch", 1: "length"} for name in (*names, *outputs)}
     largest_id = model.get_input_embeddings().weight.shape[0]
@@ -107,10 +108,6 @@ def _inputs(names: list[str], largest_id: int, texts: int, tokens: int) -> list[
     mask = torch.ones(texts, tokens, dtype=torch.long)
     mask[1:2, -3:] = 0
     return [ids, mask, torch.zeros_like(ids)][: len(names)]
-
-
-def _has_head(model: Any) -> bool:
-    return hasattr(model, "get_output_embeddings") and model.get_output_embeddings() is not None
 
 
 @contextmanager
