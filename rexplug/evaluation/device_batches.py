@@ -21,13 +21,13 @@ from torch import Tensor
 CPU_TOKENS = 8192
 """Tokens of a batch on a CPU, whose caches hold little more."""
 CPU_PADDED_TOKENS = 2048
-"""The same for padded rows: all-MiniLM-L6-v2 embeds titles in two thirds of the time that batches of 8,192 take."""
+"""Tokens of a batch of padded rows on a CPU: all-MiniLM-L6-v2 embeds titles in two thirds of the time that batches of 8,192 take."""
 CALL_TOKENS = 64
 """Tokens that a CPU reads in the time that one more call of a model takes, gradients included; fewer for large models."""
 _GPU_TOKENS = 2**16
-"""Tokens of a batch on a GPU, at most: launching the kernels of a batch takes as long however many tokens it has."""
+"""Tokens of a batch on a GPU, at most: launching the kernels of a batch takes the same time for any number of tokens."""
 _SHARE = 1 / 32
-"""Of a GPU's memory that the activations of a batch may take: a training phase may hold the rest."""
+"""Share of a GPU's memory that the activations of a batch may take: a training phase may hold the rest."""
 _VALUES_PER_READ = 2**26
 
 
@@ -210,7 +210,7 @@ class TokenRows:
 
 
 class Results:
-    """What batches of rows computed on a device, read together; in bounded memory."""
+    """Collects the values that batches of rows computed on a device, and reads many of them at once; in bounded memory."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[list[int], Tensor]] = []

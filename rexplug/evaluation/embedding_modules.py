@@ -43,7 +43,7 @@ class Transform:
         return cls(center, directions.T / scale)
 
     def to(self, device: torch.device) -> Transform:
-        """The same on a device."""
+        """The transform on a device."""
         return Transform(self.center.to(device), None if self.matrix is None else self.matrix.to(device))
 
     def __call__(self, embeddings: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class Transform:
 
 
 class EmbeddingModules:
-    """Makes embeddings of token vectors.
+    """Makes embeddings from token vectors.
 
     Args:
         modules: modules of sentence-transformers, applied in order; the mean if there are none.

@@ -1,7 +1,7 @@
 """Everything that affects the result of an evaluator on a model: content of files, options, code and versions of libraries.
 
-A stored result is used again only under the same key. What is not in the key cannot be noticed to have changed, so a key rather
-holds too much: files of a model's folder count unless they are known not to matter.
+A stored result is used again only under the same key. A change of something that is not in the key goes unnoticed, so that the
+key covers too much rather than too little: files of a model's folder count unless they are known not to matter.
 """
 
 from __future__ import annotations

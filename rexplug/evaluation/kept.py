@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Kept:
-    """Values by the key of what they were computed from; those not used for longest are dropped.
+    """Values by the key of what they were computed from; the least recently used are dropped.
 
     Whole results are kept and not single rows: the last bits of an embedding depend on the texts beside it in a batch, and a
     result must not depend on what was evaluated before. Values must not be changed.
@@ -57,7 +57,7 @@ def rows_key(rows: Sequence[NDArray[np.int64]]) -> str:
 
 
 def distinct_rows(rows: Sequence[NDArray[np.int64]]) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
-    """The distinct rows, and for each row the place of its like among them, `[n]`."""
+    """The distinct rows, and for each row its index among them, `[n]`."""
     places: dict[tuple[bytes, ...], int] = {}
     distinct: list[NDArray[np.int64]] = []
     place_of = np.zeros(len(rows), np.int64)

@@ -32,7 +32,7 @@ class LateInteractionEncoder(TextEncoder):
     """A model with a vector for every token, which ranks and compares texts by MaxSim.
 
     The score of a document for a query is the sum over the query's tokens of their largest similarity to a token of the document.
-    Markers before texts (`[Q] `, `[D] `), the filling of queries with mask tokens, the words that do not count and the longest
+    Markers before texts (`[Q] `, `[D] `), the filling of queries with mask tokens, the words that are skipped and the longest
     queries and documents are those of the model's files.
 
     Args:

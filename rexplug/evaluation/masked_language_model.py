@@ -31,7 +31,7 @@ class MaskedLanguageModel(TextEncoder):
 
     @abstractmethod
     def _head_inputs(self, rows: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]]) -> Tensor:
-        """What the head reads at given positions of one batch, `[m, ...]`: hidden states, or logits."""
+        """The inputs of the head at given positions of one batch, `[m, ...]`: hidden states, or the logits of an ONNX graph."""
 
     @abstractmethod
     def _best_tokens(self, inputs: Tensor, top: int) -> Tensor:

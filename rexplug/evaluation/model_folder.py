@@ -193,7 +193,7 @@ def check_vocabulary(model: Path | str, tokenizer: Any, num_embeddings: int) -> 
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if largest >= num_embeddings:
         raise DataError(
-            f"{model} has {num_embeddings} embeddings, but its tokenizer has ids up to {largest}; is it that of another model?"
+            f"{model} has {num_embeddings} embeddings, but its tokenizer has ids up to {largest}; does it belong to another model?"
         )
 
 

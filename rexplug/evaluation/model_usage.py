@@ -52,7 +52,7 @@ class ModelUsage:
         return self.query_prompt if role == "query" else self.document_prompt
 
     def with_options(self, options: ModelOptions) -> ModelUsage:
-        """The same with the options that are given."""
+        """This usage, with the options that are given in place of its own settings."""
         given = options.given
         kept = {
             name: given[name] for name in ("prompt", "query_prompt", "document_prompt", "similarity") if name in given

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     Model = TextEncoder | LexicalModel
 
 _PREFIXES = ("random:", "onnx:", "embeddings:")
-"""Beginnings that say how a folder or hub name is used."""
+"""Prefixes that say how a folder or hub name is used."""
 _KINDS = "a folder, a hub name, bm25, tfidf, random:FOLDER, onnx:FOLDER or embeddings:FOLDER"
 _OPTIONS_OF_EMBEDDINGS = ("dimensions", "similarity")
 _HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
-"""What names of models on the hub look like."""
+"""Pattern of the names of models on the hub."""
 _LONGEST_LABEL = 200
 """In bytes: the name of a folder has at most 255, and the number format and a number may follow."""
 
@@ -46,7 +46,7 @@ class ModelSpec:
 
     @classmethod
     def parse(cls, text: str) -> ModelSpec:
-        """Parse `[LABEL=]WHAT`; without a label, one is made from the last telling part of the path.
+        """Parse `[LABEL=]WHAT`; without a label, one is derived from the path.
 
         Raises:
             DataError: there is nothing after the label, or the label cannot be a folder's name.
@@ -173,17 +173,17 @@ class ModelSpec:
 
     @property
     def is_onnx(self) -> bool:
-        """Whether ONNX Runtime runs a graph that lies in the model's folder."""
+        """Whether ONNX Runtime runs a graph in the model's folder."""
         return self.what.startswith("onnx:") or self.options.file is not None
 
     @property
     def has_own_format(self) -> bool:
-        """Whether the number format cannot be chosen: of lexical baselines, ONNX graphs and saved embeddings."""
+        """Whether the number format cannot be chosen: for lexical baselines, ONNX graphs and saved embeddings."""
         return self.what in LEXICAL_KINDS or self.is_onnx or self.is_embeddings
 
     @property
     def graph(self) -> str | None:
-        """The ONNX graph below the model's folder; empty for the usual place; None if the model is no ONNX graph."""
+        """The ONNX graph below the model's folder; empty for the usual place; None if the model is not an ONNX graph."""
         if not self.is_onnx:
             return None
         return self.options.file or _graph_in_folder(self.what.removeprefix("onnx:"))[1]
@@ -320,7 +320,7 @@ def _without_prefix(what: str) -> str:
 
 
 def _graph_in_folder(name: str) -> tuple[str, str]:
-    """The folder of a model and the file below it, of the path of an ONNX graph; the name itself and nothing if it is no graph."""
+    """Split the path of an ONNX graph into its model's folder and the file below it; another name has an empty file."""
     path = Path(name)
     if path.suffix != ".onnx" or path.is_dir():
         return name, ""

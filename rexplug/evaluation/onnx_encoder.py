@@ -28,8 +28,8 @@ from rexplug.recipe.evaluation import ModelOptions, ModelPrecision
 class OnnxEncoder(HuggingFaceEncoder):
     """An encoder as an ONNX graph, with the pooling, prompts and longest input of its folder; it has no gradients.
 
-    Not sentence-transformers' `backend="onnx"`, which needs optimum: the graph gives token vectors, everything after them is the
-    same code as for weights.
+    sentence-transformers' `backend="onnx"` is not used, since it needs optimum: the graph computes token vectors, and everything
+    after them is the same code as for weights.
 
     Args:
         model: how the user names it.
@@ -61,7 +61,8 @@ class OnnxEncoder(HuggingFaceEncoder):
         self._packed = self._reads_padding = False
         if not content.is_one_encoder:
             raise not_evaluable(
-                model, "an ONNX graph stands for a single encoder, and the model has several or other modules"
+                model,
+                "an ONNX graph replaces a single encoder, and the model has several encoders or modules of other kinds",
             )
         self.usage = content.usage.with_options(options)
         self._graph = OnnxGraph(graph)

@@ -28,7 +28,7 @@ _BATCH = 4096
 class SavedEmbeddings(TextEncoder):
     """The embeddings of a folder, looked up by text and role; see `rexplug.evaluation.embedding_files` for its files.
 
-    A text in a role that the files do not name has the embedding that they give it without a role, or in the other one.
+    A text that the files lack in a role has its embedding without a role, or else that in the other role.
 
     Args:
         folder: the folder.

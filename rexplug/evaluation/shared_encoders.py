@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _KEPT_BYTES = 2**30
 """Embeddings that are kept for the next numbers of dimensions, at most."""
-_SHARED = "embedded once for all its numbers of dimensions; the seconds of later ones are without that"
+_SHARED = "embedded once for all numbers of dimensions; the seconds of later ones do not include that"
 
 
 class SharedEncoders:
@@ -36,7 +36,7 @@ class SharedEncoders:
         self._whole: tuple[ModelSpec, TextEncoder] | None = None
 
     def load(self, spec: ModelSpec, tokenizer: Path | None = None) -> Model:
-        """As `ModelSpec.load`."""
+        """Load a model; see `ModelSpec.load`."""
         self._log = None
         if spec.what in LEXICAL_KINDS:
             return spec.load(tokenizer)

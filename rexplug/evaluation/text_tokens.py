@@ -1,4 +1,4 @@
-"""A text as a model's tokenizer divides it, with the words and bytes that its tokens belong to."""
+"""The tokens of a text by a model's tokenizer, with the words and the number of bytes of each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def words_of_characters(text: str) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class TextTokens:
-    """The tokens of a text that a language model can be asked for: all but special tokens, and white space at its end.
+    """The tokens of a text that a language model can predict: all except special tokens and white space at the end.
 
     Attributes:
         row: `[n]`, all token ids of the text, special tokens included.
@@ -55,7 +55,7 @@ class TextTokens:
         row = np.array(encoded["input_ids"], np.int64)
         offsets = np.array(encoded["offset_mapping"], np.int64).reshape(-1, 2)
         spaces, places = _spaces(text), np.arange(len(text))
-        # For each character the first one from there on that is not white space; and the last one before it.
+        # For each character, the first one from there on that is not white space, and the last such one before it.
         following = np.append(np.where(spaces, len(text), places), len(text))
         following = np.minimum.accumulate(following[::-1])[::-1]
         before = np.maximum.accumulate(np.append(-1, np.where(spaces, -1, places)))

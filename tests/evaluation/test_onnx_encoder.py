@@ -239,6 +239,7 @@ def test_modules_other_than_one_encoder_are_refused(exported, tmp_path):
     (folder / "w").mkdir()
     (folder / "w/config.json").write_text("{}")
     with pytest.raises(
-        DataError, match="an ONNX graph stands for a single encoder, and the model has several or other modules"
+        DataError,
+        match="an ONNX graph replaces a single encoder, and the model has several encoders or modules of other kinds",
     ):
         load_encoder(folder, graph="", options=ModelOptions())

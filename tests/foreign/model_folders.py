@@ -356,7 +356,7 @@ REFUSED = [
     Case("tokenizer-missing", removed("tokenizer.json"), refused="the folder '{folder}' holds no tokenizer (tokenizer.json)"),
     Case("tokenizer-a-folder", a_folder("tokenizer.json"), refused="{folder}/tokenizer.json is a folder, not a file"),
     Case("tokenizer-in-a-circle", linked("tokenizer.json", "tokenizer.json"), refused="{folder}/tokenizer.json is a link that leads nowhere"),
-    Case("tokenizer-of-another-model", other_tokenizer, refused="{folder} has 16 embeddings, but its tokenizer has ids up to 30; is it that of another model?", seen=False),
+    Case("tokenizer-of-another-model", other_tokenizer, refused="{folder} has 16 embeddings, but its tokenizer has ids up to 30; does it belong to another model?", seen=False),
     Case("modules-not-json", written("modules.json", "x"), refused="{folder}/modules.json is not JSON: Expecting value: line 1 column 1 (char 0)"),
     Case("modules-an-object", written("modules.json", "{}"), refused="{folder}/modules.json is not a list of modules"),
     Case("modules-none", written("modules.json", "[]"), refused="{folder}/modules.json is not a list of modules"),
