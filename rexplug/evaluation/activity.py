@@ -124,6 +124,7 @@ class EvaluatorProgress:
             label: 0.0 if label in stored and computed else expected.get(label, usual) or usual for label in labels
         }
         self._done = 0.0
+        self._metrics: dict[str, float] = {}
         progress.start(f"evaluate {model}", 1.0)
 
     @contextmanager
@@ -150,10 +151,13 @@ class EvaluatorProgress:
             activity.listener = None
 
     def after(self, label: str, metrics: Mapping[str, float] | None = None) -> None:
-        """An evaluator has ended; `metrics` are shown from now on."""
+        """An evaluator has ended; its `metrics` are shown until the next one ends, and those of all at the end."""
         self._done += self._weights[label]
         last = label == self._labels[-1]
-        self._progress.update(1.0 if last else self._share(0.0), now="", **(metrics or {}))
+        hidden = dict.fromkeys(self._metrics, "")
+        self._metrics |= metrics or {}
+        shown: Mapping[str, float | str] = {**hidden, **(self._metrics if last else metrics or {})}
+        self._progress.update(1.0 if last else self._share(0.0), now="", **shown)
 
     def _show(self, label: str, what: str, share: float) -> None:
         number = self._labels.index(label) + 1
