@@ -133,7 +133,8 @@ class _CountingContext:
             for texts, role in zip((chosen_on.queries, chosen_on.documents), roles, strict=True)
         ]
         self._embed(*on_dev, *(side.at_most(SAMPLE) for side in sides))
-        self._fine_tune(tuning, sides, on_dev if dev else [], [documents, queries], self._embed)
+        if self.model.trainable:
+            self._fine_tune(tuning, sides, on_dev if dev else [], [documents, queries], self._embed)
         raise _Counted
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
@@ -149,7 +150,7 @@ class _CountingContext:
         self._embed(*rows["dev"], *rows["test"], *(side.at_most(SAMPLE) for side in rows["train"]))
         if "probe" in tuning.modes:
             self._embed(*rows["train"])
-        if "full" in tuning.modes:
+        if self._trains(tuning):
             self._fine_tune(tuning, rows["train"], rows["dev"], rows["test"], self._embed)
         raise _Counted
 
@@ -168,7 +169,7 @@ class _CountingContext:
             for name, examples in splits.items()
         }
         self._read(rows["train"], *[rows["test"]] * tuning.seeds)
-        if "full" in tuning.modes:
+        if self._trains(tuning):
             dev = rows["dev"].at_most(int(tuning.dev_examples))
             self._read(dev)
             self._fine_tune(tuning, [rows["train"]], [dev], [rows["test"]], self._read)
@@ -181,13 +182,17 @@ class _CountingContext:
             first, second = [first_text(e) for e in examples], [second_text(e) for e in examples]
             rows[name] = _Rows.of(self.model, first, tuning.max_tokens, second if pairs else None)
             self._embed(*(_Rows.of(self.model, side, tuning.max_tokens) for side in (first, second)[: 1 + pairs]))
-        if "full" not in tuning.modes:
+        if not self._trains(tuning):
             return
         if pairs:
             self._read(rows["train"].at_most(SAMPLE))
         tested = [rows["dev"], rows["test"]] if pairs else [rows["test"]]
         dev = rows["dev"].at_most(int(tuning.dev_examples))
         self._fine_tune(tuning, [rows["train"]], [dev], tested, self._read)
+
+    def _trains(self, tuning: FineTuning) -> bool:
+        """Whether a task fine-tunes all weights of the model."""
+        return "full" in tuning.modes and self.model.trainable
 
     def _fine_tune(
         self,
