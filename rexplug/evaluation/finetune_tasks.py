@@ -68,7 +68,7 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
 
     if isinstance(model, LexicalModel):
         baseline = model.compare([e.text for e in splits.test], [str(e.second) for e in splits.test])
-        # Nothing is fine-tuned, so that both figures are the same; either can be compared with an encoder's.
+        # Nothing is fine-tuned, so that both metrics are the same; either can be compared with an encoder's.
         both = {name: scores([baseline]) for name in ("spearman", "untuned.spearman")}
         return _result(both, seed, items=degree_items(ids, splits.test, both["spearman"]))
     if isinstance(model, LateInteractionEncoder):

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class EvaluationObserver(Protocol):
-    """Is told what is measured on a model, and how long it took."""
+    """Receives what is measured on a model, and how long it took."""
 
     def before(self, model: Model, evaluators: Sequence[Evaluator], data: EvaluationData) -> Mapping[str, float]:
         """The model is loaded; `evaluators` run now, the results of the others are stored already.
@@ -68,7 +68,7 @@ class EvaluatorsFailed(DataError):
 
 @dataclass(frozen=True)
 class EvaluationData:
-    """What evaluators measure on, the same for every model: held-out documents, and a scorer of salient words in them.
+    """The data that evaluators measure on, the same for every model: held-out documents, and a scorer of salient words.
 
     `tokenizer` is the recipe's, whose tokens the scorer marks; not that of the model under evaluation.
     """
@@ -192,9 +192,9 @@ def evaluate(
         data: what it is measured on.
         name: of the model, or the moment in a run.
         folder: where results go.
-        progress: told what an evaluator is doing, and what it measured.
+        progress: receives what an evaluator is doing, and what it measured.
         tokenizer: the folder of the model's tokenizer, if it is not its own.
-        observer: is told what is measured and how long it took.
+        observer: receives what is measured and how long it took.
         budget: how much the evaluators may take; `standard` is what their options say.
         processor: the name of this machine's, for the results of models that do not run on a GPU.
         fresh: compute every result, also one that is stored.
@@ -214,7 +214,7 @@ def evaluate(
         return results
     evaluators = [evaluator.at_budget(budget) for evaluator in evaluators]
     results_exist = not fresh and all(result_path(folder, evaluator.label).exists() for evaluator in evaluators)
-    # The files of a model of the hub are known once it is loaded; whether all results are stored, for one in a folder before.
+    # The files of a hub model are known only once it is loaded. A model in a folder need not be loaded if all results are stored.
     load = load or (lambda spec, tokenizer: spec.load(tokenizer))
     model = None if results_exist and isinstance(spec.place, Path) else load(spec, tokenizer)
     identity, data_hash = model_identity(spec, tokenizer, _device_of(spec)), data.fingerprint()

@@ -100,7 +100,7 @@ def evaluate_retrieval(
     data_hash = revision(collection)
     if isinstance(model, LexicalModel):
         ranking = _rank(collection, data_hash, as_search(model), model.revision, folder)
-        # Nothing is fine-tuned, so that both figures are the same; either can be compared with an encoder's.
+        # Nothing is fine-tuned, so that both metrics are the same; either can be compared with an encoder's.
         return _result(collection, {prefix: [ranking] for prefix in ("", _UNTUNED)[: 1 + is_tuned]}, seed, notes)
     if isinstance(model, LateInteractionEncoder):
         search = model.as_search("rexplug/late-interaction")

@@ -1,4 +1,4 @@
-"""How fast a model reads and trains on this machine, measured in a moment."""
+"""Measures within seconds how fast a model reads and trains on this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FEW, _MANY = 8, 64
 
 @dataclass(frozen=True)
 class Speed:
-    """What a model does in a second; tokens are weighted as in `Workload`."""
+    """How many tokens a model reads and trains on in a second, weighted as in `Workload`."""
 
     read: float
     """Tokens without gradients."""

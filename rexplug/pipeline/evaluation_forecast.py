@@ -30,10 +30,10 @@ _LARGEST_CORRECTION = 3.0
 
 @dataclass
 class EvaluationForecast:
-    """Says before the evaluators run on a model how long they take, and records what they took.
+    """Forecasts how long the evaluators take on a model, and records what they took.
 
-    The work of each evaluator is counted, and the speed of the model on this machine measured in a moment. Where the evaluator ran
-    here before, the forecast is corrected by what it took then.
+    The work of each evaluator is counted, and the speed of the model on this machine is measured. If the evaluator ran here
+    before, the forecast is corrected by what it took then.
     """
 
     label: str
@@ -52,7 +52,7 @@ class EvaluationForecast:
         self.progress.start(f"forecast {self.label}")
         try:
             return self._expect(model, evaluators, data)
-        except Exception as error:  # an evaluation does not fail for want of a forecast
+        except Exception as error:  # an evaluation needs no forecast
             self.progress.note(f"  {self.label}: no forecast of the time ({one_line(error, 120)})")
             return {}
 
