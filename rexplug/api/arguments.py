@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 from rexplug.api.folders import HasFolder, path_or_none, shown
 from rexplug.errors import RexplugError
@@ -14,6 +14,8 @@ from rexplug.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from rexplug.recipe import Recipe
+
+T = TypeVar("T")
 
 
 def path_of(name: str, value: Any) -> Path:
@@ -89,6 +91,18 @@ def list_of(name: str, value: Any, what: str) -> list[Any]:
     if isinstance(value, bytes | dict) or not isinstance(value, Iterable):
         raise RexplugError(f"{name} is a list of {what}, not {shown(value)}")
     return list(value)
+
+
+def one_of(name: str, value: Any, known: Sequence[T]) -> T:
+    """One of the known values.
+
+    Raises:
+        RexplugError: it is something else.
+    """
+    for choice in known:
+        if value == choice:
+            return choice
+    raise RexplugError(f"{name} is {', '.join(map(str, known[:-1]))} or {known[-1]}, not {shown(value)}")
 
 
 def whole_number(name: str, value: SupportsIndex, *, at_least: int | None = None) -> int:

@@ -6,7 +6,16 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from rexplug.api.arguments import list_of, optional_path_of, path_of, progress_of, recipe_of, strings_of, whole_number
+from rexplug.api.arguments import (
+    list_of,
+    one_of,
+    optional_path_of,
+    path_of,
+    progress_of,
+    recipe_of,
+    strings_of,
+    whole_number,
+)
 from rexplug.api.explained import explained
 from rexplug.api.folders import HasFolder, RunLike, StrPath, folder_of, shown
 from rexplug.api.recipes import default_run_dir
@@ -136,10 +145,8 @@ def _precisions(value: str | Sequence[str] | None) -> list[ModelPrecision]:
     from rexplug.recipe.evaluation import ModelPrecision
 
     known: tuple[ModelPrecision, ...] = get_args(ModelPrecision)
-    written = [] if value is None else strings_of("precision", value)
-    for name in written:
-        if name not in known:
-            raise RexplugError(f"precision is {', '.join(known[:-1])} or {known[-1]}, not '{name}'")
+    names = [] if value is None else strings_of("precision", value)
+    written = {one_of("precision", name, known) for name in names}
     return [name for name in known if name in written]
 
 
@@ -147,12 +154,7 @@ def _budget(value: str | None) -> Budget | None:
     from rexplug.components import Budget
 
     known: tuple[Budget, ...] = get_args(Budget)
-    for level in known:
-        if value == level:
-            return level
-    if value is None:
-        return None
-    raise RexplugError(f"budget is {', '.join(known[:-1])} or {known[-1]}, not {shown(value)}")
+    return None if value is None else one_of("budget", value, known)
 
 
 def _spec(number: int, model: RunLike | Mapping[str, Any]) -> ModelSpec:

@@ -113,6 +113,11 @@ Budget = Literal["quick", "standard", "full"]
 """How much an evaluation may take: fine-tunes, items and resamples of intervals."""
 
 
+def scaled_items(number: int, budget: Budget) -> int:
+    """A number of items at a budget: a third of them, rounded up, for `quick`, three times as many for `full`."""
+    return {"quick": -(-number // 3), "standard": number, "full": 3 * number}[budget]
+
+
 class FineTuning(Documented):
     """The budget of a fine-tune, the same for every model.
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from rexplug.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from rexplug.evaluation.harness import EvaluationData, EvaluatorsFailed, evaluate, read_scores
+    from rexplug.evaluation.harness import EvaluationData, EvaluatorsFailed, evaluate
     from rexplug.evaluation.models import ModelSpec, distinct, in_dimensions, in_precisions
+    from rexplug.evaluation.result_files import read_scores
 
 __all__ = [
     "EvaluationData", "EvaluatorsFailed", "ModelSpec", "distinct", "evaluate", "in_dimensions", "in_precisions", "read_scores",
@@ -18,7 +19,8 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "rexplug.evaluation.harness": ("EvaluationData", "EvaluatorsFailed", "evaluate", "read_scores"),
+        "rexplug.evaluation.harness": ("EvaluationData", "EvaluatorsFailed", "evaluate"),
         "rexplug.evaluation.models": ("ModelSpec", "distinct", "in_dimensions", "in_precisions"),
+        "rexplug.evaluation.result_files": ("read_scores",),
     },
 )

@@ -1,4 +1,4 @@
-"""What an encoder does during an evaluation: texts that it reads, fine-tunes, and the seconds of both."""
+"""Counts what an encoder does during an evaluation, and shows it as progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST = 0.98
 
 @dataclass
 class Activity:
-    """Counts what an encoder and its fine-tuned copies do, and says what they are doing.
+    """Counts what an encoder and its fine-tuned copies do, and reports what they are doing.
 
     `texts` and `tokens` are those read without gradients, padding not included, and `reading_seconds` the time that the network
     took for them; texts whose embeddings were kept from an earlier call do not count. `steps` and `trained_tokens` are those of
@@ -31,7 +31,7 @@ class Activity:
     trained_tokens: int = 0
     training_seconds: float = 0.0
     listener: Callable[[str], None] | None = field(default=None, repr=False)
-    """Is told in words what happens, many times a second."""
+    """Receives a description of what happens, many times a second."""
 
     def reset(self) -> None:
         """Set all counts to 0."""
@@ -53,7 +53,7 @@ class Activity:
 
     @contextmanager
     def reading(self, num_texts: int) -> Iterator[Callable[[int, int], None]]:
-        """While texts are read without gradients; the function is called with texts and tokens of each batch."""
+        """Time and count texts that are read without gradients; gives a function to call with texts and tokens of each batch."""
         done, started = 0, time.perf_counter()
 
         def batch(texts: int, tokens: int) -> None:
@@ -73,7 +73,7 @@ class Activity:
 
     @contextmanager
     def training(self, number: int) -> Iterator[Callable[[int, int], None]]:
-        """While a fine-tune runs; the function is called after each step with its number and that of all steps.
+        """Time and count steps of a fine-tune; gives a function to call after each step, with its number and that of all steps.
 
         The encoder counts the tokens.
         """
@@ -124,11 +124,12 @@ class EvaluatorProgress:
             label: 0.0 if label in stored and computed else expected.get(label, usual) or usual for label in labels
         }
         self._done = 0.0
+        self._metrics: dict[str, float] = {}
         progress.start(f"evaluate {model}", 1.0)
 
     @contextmanager
     def during(self, label: str, model: Any) -> Iterator[None]:
-        """While an evaluator runs: its counts begin at 0, and progress shows what the model does."""
+        """Show what the model does while an evaluator runs; its counts start at 0."""
         activity = getattr(model, "activity", None)
         if not isinstance(activity, Activity):
             self._show(label, "", 0.0)
@@ -150,10 +151,13 @@ class EvaluatorProgress:
             activity.listener = None
 
     def after(self, label: str, metrics: Mapping[str, float] | None = None) -> None:
-        """An evaluator has ended; `metrics` are shown from now on."""
+        """An evaluator has ended; its `metrics` are shown until the next one ends, and those of all at the end."""
         self._done += self._weights[label]
         last = label == self._labels[-1]
-        self._progress.update(1.0 if last else self._share(0.0), now="", **(metrics or {}))
+        hidden = dict.fromkeys(self._metrics, "")
+        self._metrics |= metrics or {}
+        shown: Mapping[str, float | str] = {**hidden, **(self._metrics if last else metrics or {})}
+        self._progress.update(1.0 if last else self._share(0.0), now="", **shown)
 
     def _show(self, label: str, what: str, share: float) -> None:
         number = self._labels.index(label) + 1

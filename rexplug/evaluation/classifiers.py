@@ -65,7 +65,7 @@ def class_scores(
         model: the model.
         budget: the budget of the fine-tune.
         seed: the first seed.
-        rate: (scores, true classes) of dev examples -> what is chosen by, higher is better.
+        rate: (scores, true classes) of dev examples -> the score to choose by; higher is better.
         pairs: whether the items are pairs of texts.
 
     Raises:
@@ -88,7 +88,7 @@ def class_scores(
         if model.kind == "bm25" and not pairs:
             raise NotApplicable("bm25 ranks texts and does not classify them; tfidf is the lexical baseline that does")
         scores = regression(_lexical_vectors(splits, model, pairs))[1](split)
-        # The baseline has one way to classify, which either figure of an encoder can be compared with.
+        # The baseline has one way to classify; either metric of an encoder can be compared with it.
         return ClassScores(by_mode(budget, {mode: [scores] for mode in (*budget.modes, "probe")}))
     vectors, center, scale = _probe_vectors(splits, model, budget, pairs)
     weakest, probe = regression(vectors)

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from rexplug.components import Budget, Document, DocumentSource, EvaluationContext, Evaluator, Shard, Use, split_of
+from rexplug.components.evaluation_tasks import scaled_items
 from rexplug.corpus.sources import Csv, FileSource, HtmlFiles, Jsonl, Parquet, TextFiles
 from rexplug.errors import DataError
 from rexplug.io.hub import HubName
@@ -57,8 +58,8 @@ class DocumentEvaluator(Evaluator):
 
     def at_budget(self, budget: Budget) -> Self:
         """A third of the documents for `quick`, three times as many for `full`."""
-        documents = {"quick": -(-self.documents // 3), "standard": self.documents, "full": 3 * self.documents}
-        return super().at_budget(budget).model_copy(update={"documents": documents[budget]})
+        documents = scaled_items(self.documents, budget)
+        return super().at_budget(budget).model_copy(update={"documents": documents})
 
     @property
     def needs_held_out(self) -> bool:

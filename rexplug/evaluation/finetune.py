@@ -19,9 +19,9 @@ from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.evaluation.tuning import FineTune
 
 _LOSS_SCALE = 20.0
-"""Of cosines, as in sentence-transformers' CoSENTLoss and MultipleNegativesRankingLoss."""
+"""Scale of cosines, as in sentence-transformers' CoSENTLoss and MultipleNegativesRankingLoss."""
 _HEAD_LEARNING_RATE = 1e-2
-"""Of a probe's head: a few thousand weights on fixed vectors need no choice."""
+"""Learning rate of a probe's head: a few thousand weights on fixed vectors need no choice."""
 _HEAD_STEPS = 300
 _STATISTICS_TEXTS = 500
 """Texts whose mean and deviation features are scaled by before a head that is not given, at most."""
@@ -124,7 +124,7 @@ def tune_ranking(
 ) -> FineTune[TextEncoder]:
     """Fine-tune a copy with in-batch negatives, on pairs of `queries[i]` and its relevant `documents[i]`.
 
-    `pairs` are their texts: documents of the same query, and other places of the same document, are no negatives.
+    `pairs` are their texts: documents of the same query, and other occurrences of the same document, are not negatives.
     `transform` is applied to embeddings in the fine-tune and after it.
     """
     tuned = encoder.clone_with(transform)

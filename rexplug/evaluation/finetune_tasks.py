@@ -60,19 +60,20 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
     """Spearman's correlation of cosines and degrees on test; see `EvaluationContext.similarity`."""
     splits = limited_splits(task, budget)
     targets = [float(example.label) for example in splits.test]
+    ids, groups = item_ids(splits.test), item_groups(splits.test)
 
     def scores(cosines: Sequence[Floats]) -> Scores:
         rounded = [np.round(row, 6).tolist() for row in cosines]
-        return Scores(item_ids(splits.test), rounded, targets=targets, groups=item_groups(splits.test))
+        return Scores(ids, rounded, targets=targets, groups=groups)
 
     if isinstance(model, LexicalModel):
         baseline = model.compare([e.text for e in splits.test], [str(e.second) for e in splits.test])
-        # Nothing is fine-tuned, so that both figures are the same; either can be compared with an encoder's.
+        # Nothing is fine-tuned, so that both metrics are the same; either can be compared with an encoder's.
         both = {name: scores([baseline]) for name in ("spearman", "untuned.spearman")}
-        return _result(both, seed, items=degree_items(item_ids(splits.test), splits.test, both["spearman"]))
+        return _result(both, seed, items=degree_items(ids, splits.test, both["spearman"]))
     if isinstance(model, LateInteractionEncoder):
         maxsim = scores([model.compare([first_text(e) for e in splits.test], [second_text(e) for e in splits.test])])
-        items = degree_items(item_ids(splits.test), splits.test, maxsim)
+        items = degree_items(ids, splits.test, maxsim)
         return _result({"untuned.spearman": maxsim}, seed, [NOT_TRAINABLE], items=items)
     rows: dict[str, tuple[Rows, Rows]] = {
         name: (
@@ -141,7 +142,7 @@ def similarity(task: ExampleTask, model: Model, budget: FineTuning, seed: int) -
     for name, transform in starts(sample).items():
         found[f"{name}.*"] = [compared(test, transform)]
     scores_of = {name.replace("*", "spearman"): scores(values) for name, values in found.items()}
-    items = degree_items(item_ids(splits.test), splits.test, next(iter(scores_of.values())))
+    items = degree_items(ids, splits.test, next(iter(scores_of.values())))
     return _result(scores_of, seed, notes, table, items=items)
 
 
@@ -164,18 +165,18 @@ def classification(task: ExampleTask, model: Model, budget: FineTuning, seed: in
 
     found = class_scores(splits, classes, model, budget, seed, on_dev, pairs=False)
     truth = [str(example.label) for example in splits.test]
+    ids, groups = item_ids(splits.test), item_groups(splits.test)
     scores: dict[str, Scores] = {}
     macro_f1: dict[str, Metric] = {}
     items: list[EvaluatedItem] = []
     for mode, of_seeds in found.by_mode.items():
         guesses = [[classes[i] for i in scores_of_seed.argmax(1)] for scores_of_seed in of_seeds]
         correct = [[float(g == t) for g, t in zip(guess, truth, strict=True)] for guess in guesses]
-        scores[mode.replace("*", "accuracy")] = Scores(item_ids(splits.test), correct, groups=item_groups(splits.test))
+        accuracy = scores[mode.replace("*", "accuracy")] = Scores(ids, correct, groups=groups)
         macro_f1[mode.replace("*", "macro_f1")] = _mean_over_seeds(
             [_macro_f1(guess, truth) for guess in guesses], len(truth)
         )
-        ids = item_ids(splits.test)
-        items = items or class_items(ids, splits.test, guesses[0], scores[mode.replace("*", "accuracy")])
+        items = items or class_items(ids, splits.test, guesses[0], accuracy)
     sizes = {"train": len(splits.train), "dev": len(splits.dev), "test": len(truth)}
     tables = {"classes": [{"classes": len(classes), **sizes}]}
     return _result(scores, seed, found.notes, found.table, macro_f1, tables, items)
@@ -214,20 +215,20 @@ def pair_classification(
     scores: dict[str, Scores] = {}
     items: list[EvaluatedItem] = []
     for mode, of_seeds in found.by_mode.items():
-        hits, counts, correct = [], [], []
-        first_guess: list[str] = []
+        guesses, hits, counts, correct = [], [], [], []
         for scores_of_seed in of_seeds:
             margin = margins(scores_of_seed)
             dev_margin, test_margin = margin[: len(splits.dev)], margin[len(splits.dev) :]
             guess = test_margin >= best_threshold(dev_margin, dev_truth)
-            first_guess = first_guess or [positive if yes else classes[1 - column] for yes in guess]
+            guesses.append(guess)
             # F1 as a ratio of sums over items: twice the true positives, and the positives of guess and truth.
             hits.append((2.0 * (guess & truth)).tolist())
             counts.append((2.0 * (guess & truth) + (guess ^ truth)).tolist())
             correct.append((guess == truth).astype(float).tolist())
         scores[mode.replace("*", "f1")] = Scores(ids, hits, counts, groups=groups)
-        scores[mode.replace("*", "accuracy")] = Scores(ids, correct, groups=groups)
-        items = items or class_items(ids, splits.test, first_guess, scores[mode.replace("*", "accuracy")])
+        accuracy = scores[mode.replace("*", "accuracy")] = Scores(ids, correct, groups=groups)
+        predicted = [positive if yes else classes[1 - column] for yes in guesses[0]]
+        items = items or class_items(ids, splits.test, predicted, accuracy)
     return _result(scores, seed, found.notes, found.table, items=items)
 
 

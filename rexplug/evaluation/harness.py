@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,36 +17,33 @@ from numpy.typing import NDArray
 from rexplug.components import (
     Budget,
     Document,
-    EvaluatedItem,
     EvaluationResult,
     Evaluator,
     ExampleTask,
     FineTuning,
     RetrievalCollection,
     SalienceScorer,
-    Scores,
     TaggingTask,
 )
-from rexplug.errors import DataError, NotApplicable, PluginError, RexplugError, brief
+from rexplug.errors import DataError, NotApplicable, RexplugError
 from rexplug.evaluation.activity import Activity, EvaluatorProgress, device_of
 from rexplug.evaluation.identity import computed_by, model_identity, result_key
-from rexplug.evaluation.item_files import items_path, write_items
 from rexplug.evaluation.lexical import LEXICAL_KINDS
+from rexplug.evaluation.result_files import result_path, valid_results, write_result
 from rexplug.evaluation.statistics import resamples_of
-from rexplug.io.atomic import remove, write_json, write_text
+from rexplug.io.atomic import remove
 from rexplug.io.file_content import content_hashes, files_below
-from rexplug.plugins.calls import evaluate_model, owner, score_document
+from rexplug.plugins.calls import evaluate_model, score_document
 from rexplug.plugins.declarations import option_files
 from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
-from rexplug.run_directory import read_json
 
 if TYPE_CHECKING:
     from rexplug.evaluation.models import Model, ModelSpec
 
 
 class EvaluationObserver(Protocol):
-    """Is told what is measured on a model, and how long it took."""
+    """Receives what is measured on a model, and how long it took."""
 
     def before(self, model: Model, evaluators: Sequence[Evaluator], data: EvaluationData) -> Mapping[str, float]:
         """The model is loaded; `evaluators` run now, the results of the others are stored already.
@@ -71,7 +68,7 @@ class EvaluatorsFailed(DataError):
 
 @dataclass(frozen=True)
 class EvaluationData:
-    """What evaluators measure on, the same for every model: held-out documents, and a scorer of salient words in them.
+    """The data that evaluators measure on, the same for every model: held-out documents, and a scorer of salient words.
 
     `tokenizer` is the recipe's, whose tokens the scorer marks; not that of the model under evaluation.
     """
@@ -195,9 +192,9 @@ def evaluate(
         data: what it is measured on.
         name: of the model, or the moment in a run.
         folder: where results go.
-        progress: told what an evaluator is doing, and what it measured.
+        progress: receives what an evaluator is doing, and what it measured.
         tokenizer: the folder of the model's tokenizer, if it is not its own.
-        observer: is told what is measured and how long it took.
+        observer: receives what is measured and how long it took.
         budget: how much the evaluators may take; `standard` is what their options say.
         processor: the name of this machine's, for the results of models that do not run on a GPU.
         fresh: compute every result, also one that is stored.
@@ -216,14 +213,14 @@ def evaluate(
     if not evaluators:
         return results
     evaluators = [evaluator.at_budget(budget) for evaluator in evaluators]
-    results_exist = not fresh and all((folder / f"{evaluator.label}.json").exists() for evaluator in evaluators)
-    # The files of a model of the hub are known once it is loaded; whether all results are stored, for one in a folder before.
+    results_exist = not fresh and all(result_path(folder, evaluator.label).exists() for evaluator in evaluators)
+    # The files of a hub model are known only once it is loaded. A model in a folder need not be loaded if all results are stored.
     load = load or (lambda spec, tokenizer: spec.load(tokenizer))
     model = None if results_exist and isinstance(spec.place, Path) else load(spec, tokenizer)
     identity, data_hash = model_identity(spec, tokenizer, _device_of(spec)), data.fingerprint()
     failed: dict[str, RexplugError] = {}
     keys = {evaluator.label: result_key(identity, evaluator, data_hash, budget) for evaluator in evaluators}
-    stored = {} if fresh else _stored(folder, keys)
+    stored = {} if fresh else valid_results(folder, keys)
     missing = [evaluator for evaluator in evaluators if evaluator.label not in stored]
     expected: Mapping[str, float] = {}
     if missing:
@@ -264,17 +261,6 @@ def evaluate(
         lines = [f"{label}: {str(error).removeprefix(f'{label}: ')}" for label, error in failed.items()]
         raise EvaluatorsFailed("; ".join(lines), results)
     return results
-
-
-def _stored(folder: Path, keys: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """The stored results by evaluator whose key is still the same."""
-    results = {label: folder / f"{label}.json" for label in keys}
-    contents = {label: read_json(path) for label, path in results.items() if path.exists()}
-    return {
-        label: content
-        for label, content in contents.items()
-        if content.get("key") == keys[label] and (not content.get("items") or items_path(folder, label).exists())
-    }
 
 
 def _exact_products() -> AbstractContextManager[None]:
@@ -331,78 +317,12 @@ def _measure(
     }
     if model.precision is not None:
         content["precision"] = model.precision
-    scores: Mapping[str, Scores] = {}
-    items: Sequence[EvaluatedItem] = ()
+    result: EvaluationResult | None = None
     try:
         result = evaluate_model(evaluator, context)
     except NotApplicable as reason:
-        content |= {"not_applicable": str(reason)}
-    else:
-        scores, items = result.scores, result.items
-        content |= _plain(
-            {
-                "main": result.main,
-                "headlines": list(result.headlines),
-                "metrics": {metric_name: asdict(metric) for metric_name, metric in result.metrics.items()},
-                "tables": {title: [dict(row) for row in rows] for title, rows in result.tables.items()},
-                "examples": [dict(example) for example in result.examples],
-                "notes": list(result.notes),
-                **({"lower_is_better": list(result.lower_is_better)} if result.lower_is_better else {}),
-            },
-            evaluator,
-        )
+        content["not_applicable"] = str(reason)
     content["seconds"] = round(time.monotonic() - started, 2)
     if isinstance(activity := getattr(model, "activity", None), Activity):
         content["work"] = activity.counts()
-    # Scores and items are long, hence compact and in files of their own; these are written first, so that a result is never
-    # without them.
-    scores_content = {
-        metric_name: {field: _plain(value, evaluator) for field, value in asdict(score).items() if value is not None}
-        for metric_name, score in scores.items()
-    }
-    write_text(scores_path(folder, evaluator.label), json.dumps({"key": key, "scores": scores_content}))
-    content["items"] = write_items(folder, evaluator.label, key, items) if items else 0
-    if not items:
-        remove(items_path(folder, evaluator.label))
-    write_json(folder / f"{evaluator.label}.json", content)
-    return content
-
-
-def _plain(value: Any, evaluator: Evaluator) -> Any:
-    """A value as JSON has it; numpy's numbers and arrays, which evaluators compute with, become numbers and lists.
-
-    Raises:
-        PluginError: JSON has nothing for the value.
-    """
-    if value is None or isinstance(value, str | int | float):
-        return float(value) if isinstance(value, np.floating) else value
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, evaluator) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, evaluator) for item in value]
-    raise PluginError(
-        f"{owner(evaluator)}{evaluator.name}.evaluate() returned a result that holds {brief(value)}; expected texts, numbers, "
-        "lists and mappings"
-    )
-
-
-def scores_path(folder: Path, label: str) -> Path:
-    """The file with an evaluator's scores of single items."""
-    return folder / f"{label}.scores"
-
-
-def read_scores(folder: Path, label: str) -> dict[str, Scores]:
-    """The scores of single items by metric; empty if the evaluator stored none.
-
-    Raises:
-        DataError: the file is damaged.
-    """
-    path = scores_path(folder, label)
-    if not path.exists():
-        return {}
-    try:
-        return {name: Scores.from_json(fields) for name, fields in read_json(path)["scores"].items()}
-    except (AttributeError, KeyError, TypeError):
-        raise DataError(f"{path} holds no scores; remove it and evaluate again") from None
+    return write_result(folder, evaluator, content, result)

@@ -97,17 +97,16 @@ def evaluate_retrieval(
     """
     notes = ["The catalogue and the queries are synthetic."] if collection.synthetic else []
     is_tuned = tuning is not None and bool(collection.training)
+    data_hash = revision(collection)
     if isinstance(model, LexicalModel):
-        ranking = _rank(collection, as_search(model), model.revision, folder)
-        # Nothing is fine-tuned, so that both figures are the same; either can be compared with an encoder's.
+        ranking = _rank(collection, data_hash, as_search(model), model.revision, folder)
+        # Nothing is fine-tuned, so that both metrics are the same; either can be compared with an encoder's.
         return _result(collection, {prefix: [ranking] for prefix in ("", _UNTUNED)[: 1 + is_tuned]}, seed, notes)
     if isinstance(model, LateInteractionEncoder):
-        search, num_texts = (
-            model.as_search("rexplug/late-interaction"),
-            len(collection.corpus) + len(collection.queries),
-        )
+        search = model.as_search("rexplug/late-interaction")
+        num_texts = len(collection.corpus) + len(collection.queries)
         with model.activity.reading(num_texts) as read:
-            ranking = _rank(collection, search, model.revision, folder)
+            ranking = _rank(collection, data_hash, search, model.revision, folder)
             read(num_texts, 0)
         return _result(collection, {_UNTUNED if is_tuned else "": [ranking]}, seed, [NOT_TRAINABLE, *notes])
     model = model.reading(max_tokens)
@@ -135,7 +134,7 @@ def evaluate_retrieval(
             max_tokens=model.max_tokens if limit is None else min(limit, model.max_tokens),
             similarity=similarity,
         )
-        return _rank(collection, named, f"{model.revision}-{variant}", folder)
+        return _rank(collection, data_hash, named, f"{model.revision}-{variant}", folder)
 
     raw = embed(model)
     rankings: dict[str, list[Ranking]] = {"raw.": [rank(raw, "raw", model.usage.similarity)]}
@@ -247,11 +246,11 @@ def query_scores(
     return [round(measured.get(query, {}).get(trec_name, 0.0), 6) for query in collection.queries]
 
 
-def _rank(collection: RetrievalCollection, model: Any, key: str, folder: Path) -> Ranking:
+def _rank(collection: RetrievalCollection, data_hash: str, model: Any, key: str, folder: Path) -> Ranking:
     """Scores of the documents of each query, by mteb."""
     # mteb keeps results apart by model and data but names predictions by task alone.
-    predictions = folder / "predictions" / f"{key}-{revision(collection)}"
-    run_task(_as_mteb(collection), model, folder, predictions)
+    predictions = folder / "predictions" / f"{key}-{data_hash}"
+    run_task(_as_mteb(collection, data_hash), model, folder, predictions)
     for path in predictions.rglob("*.json"):
         ranking: Ranking | None = json.loads(path.read_text(encoding="utf-8")).get("default", {}).get("test")
         if ranking:
@@ -259,7 +258,7 @@ def _rank(collection: RetrievalCollection, model: Any, key: str, folder: Path) -
     raise DataError(f"mteb left no predictions of '{collection.name}' below {predictions}")
 
 
-def _as_mteb(collection: RetrievalCollection) -> Any:
+def _as_mteb(collection: RetrievalCollection, data_hash: str) -> Any:
     """A collection as an object of mteb's class for retrieval tasks."""
     with silenced_mteb():
         from datasets import Dataset
@@ -270,9 +269,7 @@ def _as_mteb(collection: RetrievalCollection) -> Any:
     top_ranked = None if collection.candidates is None else {q: list(c) for q, c in collection.candidates.items()}
 
     class LocalRetrieval(AbsTaskRetrieval):
-        metadata = task_metadata(
-            kind, task_name(collection.name), f"Local task {collection.name}.", MAIN, revision(collection)
-        )
+        metadata = task_metadata(kind, task_name(collection.name), f"Local task {collection.name}.", MAIN, data_hash)
 
         def load_data(self, *args: Any, **kwargs: Any) -> None:
             if getattr(self, "data_loaded", False):

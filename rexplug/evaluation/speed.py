@@ -1,4 +1,4 @@
-"""How fast a model reads and trains on this machine, measured in a moment."""
+"""Measures within seconds how fast a model reads and trains on this machine."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from rexplug.evaluation.tuning import FineTune
 from rexplug.evaluation.workload import Workload, weighted_tokens
 
 _TEXT = "a steel kettle with a wooden handle and two red cotton towels for a small kitchen"
+_READ = 512
+"""Texts that are read."""
 _FEW, _MANY = 8, 64
 """Texts of the two steps whose times are compared."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What a model does in a second; tokens are weighted as in `Workload`."""
+    """How many tokens a model reads and trains on in a second, weighted as in `Workload`."""
 
     read: float
     """Tokens without gradients."""
@@ -35,12 +37,14 @@ class Speed:
 
 def measure_speed(model: TextEncoder, *, training: bool) -> Speed:
     """Read some batches, and (`training`) take a few steps of a fine-tune that is thrown away."""
-    texts = [_TEXT] * max(_MANY, min(512, 8192 // len(_TEXT.split())))
-    rows = model.tokenize(texts)
-    function = lambda indices: model.pooled([rows[i] for i in indices])  # noqa: E731
-    model.compute(rows[:_FEW], function)
+    rows = model.tokenize([_TEXT] * _READ)
+
+    def pooled(indices: list[int]) -> Tensor:
+        return model.pooled([rows[i] for i in indices])
+
+    model.compute(rows[:_FEW], pooled)  # the first batch allocates
     started = time.perf_counter()
-    model.compute(rows, function)
+    model.compute(rows, pooled)
     read = weighted_tokens(rows, model) / (time.perf_counter() - started)
     if not training:
         return Speed(read)
@@ -55,7 +59,8 @@ def measure_speed(model: TextEncoder, *, training: bool) -> Speed:
 
         started = time.perf_counter()
         FineTune(tuned, parameters, loss, num, steps=1, batch=num, learning_rate=0.0, seed=0).run()
-        _wait(tuned.device)
+        if tuned.device.type == "cuda":
+            torch.cuda.synchronize(tuned.device)
         return time.perf_counter() - started
 
     seconds(_FEW)  # the first step allocates
@@ -63,8 +68,3 @@ def measure_speed(model: TextEncoder, *, training: bool) -> Speed:
     tokens = weighted_tokens(rows[:1], model)
     rate = (_MANY - _FEW) * tokens / max(many - few, 1e-4)
     return Speed(read, rate, max(0.0, few - _FEW * tokens / rate))
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -16,7 +16,7 @@ StartName = Literal["raw", "centred", "whitened"]
 SAMPLE = 500
 """Training texts of each side whose embeddings centring and whitening are fitted on, at most."""
 LEAST_GAIN = 0.05
-"""A start other than the embeddings as they are must be better by this: with the few dev queries that there are, less is chance (of
+"""A start other than the embeddings as they are must be better by this: with few dev queries a smaller gain may be chance (of
 MiniLM whitening gained 0.045 on four dev queries of ESCI and lost 0.052 on the test queries)."""
 T = TypeVar("T")
 

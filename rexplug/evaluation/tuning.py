@@ -112,7 +112,7 @@ class FineTune(Generic[T]):
 
 @dataclass(frozen=True)
 class Outcome(Generic[P]):
-    """What the fine-tunes of a budget came to.
+    """The results of the fine-tunes of a budget.
 
     Attributes:
         results: of each seed; a single one, that of the model as it is, where fine-tuning did not help on dev.
@@ -135,7 +135,7 @@ def fine_tune(
 ) -> Outcome[P]:
     """Fine-tune with each seed of a budget; learning rate, step and whether to fine-tune at all are chosen on dev.
 
-    The first seed tries each learning rate up to the first checkpoint and goes on with the best one. A fine-tune that fell
+    The first seed tries each learning rate up to the first checkpoint and continues with the best one. A fine-tune that fell
     at two checkpoints one after the other is stopped, and its best step is used. If no checkpoint of the first seed is better than
     the untuned model, its result is the only one; a later seed that is nowhere better counts with it too.
 
@@ -154,10 +154,10 @@ def fine_tune(
     results: list[P] = []
     notes: list[str] = []
     table = [_row(seed, "-", 0, score)]
-    rates = budget.learning_rates
+    learning_rates = budget.learning_rates
     not_helped = 0
     for number in range(budget.seeds):
-        tune = _best_rate(begin, on_dev, rates, steps[0], seed + number, table)
+        tune = _best_learning_rate(begin, on_dev, learning_rates, steps[0], seed + number, table)
         for step in steps[1:]:
             if _only_falls([score, *tune.on_dev.values()]):
                 break
@@ -165,7 +165,7 @@ def fine_tune(
             tune.measure(on_dev)
             table.append(_row(tune.seed, f"{tune.learning_rate:g}", step, tune.on_dev[step]))
         step, best = tune.best
-        tried = f"learning rate {_chosen(tune.learning_rate, rates)}"
+        tried = f"learning rate {_chosen(tune.learning_rate, learning_rates)}"
         if best > score:
             if number == 0:
                 notes.append(
@@ -175,11 +175,11 @@ def fine_tune(
             results.append(use(tune))
         elif number == 0:
             note = f"Fine-tuning did not help on dev ({score:.3f} untuned, at best {best:.3f} with {tried})"
-            return Outcome([untuned_result], [f"{note}: the figure is that of the untuned encoder."], table)
+            return Outcome([untuned_result], [f"{note}: the metric is that of the untuned encoder."], table)
         else:
             not_helped += 1
             results.append(untuned_result)
-        rates = (tune.learning_rate,)
+        learning_rates = (tune.learning_rate,)
     if not_helped:
         notes.append(
             f"With {not_helped} of {budget.seeds} seeds fine-tuning did not help on dev; the untuned encoder counts there."
@@ -205,21 +205,21 @@ def checkpoints(budget: FineTuning) -> list[int]:
     return sorted({max(1, round(budget.steps * part / budget.checkpoints)) for part in parts})
 
 
-def _best_rate(
+def _best_learning_rate(
     begin: Callable[[float, int], FineTune[T]],
     on_dev: Callable[[T], float],
-    rates: Sequence[float],
+    learning_rates: Sequence[float],
     step: int,
     seed: int,
     table: list[dict[str, Any]],
 ) -> FineTune[T]:
     """The fine-tune whose learning rate is the best on dev at the first checkpoint; the others are dropped there."""
     best: FineTune[T] | None = None
-    for rate in rates:
-        tune = begin(rate, seed)
+    for learning_rate in learning_rates:
+        tune = begin(learning_rate, seed)
         tune.run(step)
         tune.measure(on_dev)
-        table.append(_row(seed, f"{rate:g}", step, tune.best[1]))
+        table.append(_row(seed, f"{learning_rate:g}", step, tune.best[1]))
         if best is None or tune.best[1] > best.best[1]:
             best = tune
     assert best is not None
@@ -229,13 +229,13 @@ def _best_rate(
 def _without_dev(
     begin: Callable[[float, int], FineTune[T]], use: Callable[[FineTune[T]], P], budget: FineTuning, seed: int
 ) -> Outcome[P]:
-    rate = budget.learning_rates[0]
+    learning_rate = budget.learning_rates[0]
     results = []
     for number in range(budget.seeds):
-        tune = begin(rate, seed + number)
+        tune = begin(learning_rate, seed + number)
         tune.run()
         results.append(use(tune))
-    return Outcome(results, [f"Learning rate {rate:g}; there is too little training data to choose by."], [])
+    return Outcome(results, [f"Learning rate {learning_rate:g}; there is too little training data to choose by."], [])
 
 
 def _only_falls(scores: Sequence[float]) -> bool:
@@ -243,12 +243,12 @@ def _only_falls(scores: Sequence[float]) -> bool:
     return len(scores) > 2 and scores[-1] < scores[-2] < scores[-3]
 
 
-def _chosen(rate: float, rates: Sequence[float]) -> str:
-    return f"{rate:g}" + (f" of {', '.join(f'{other:g}' for other in rates)}" if len(rates) > 1 else "")
+def _chosen(learning_rate: float, tried: Sequence[float]) -> str:
+    return f"{learning_rate:g}" + (f" of {', '.join(f'{other:g}' for other in tried)}" if len(tried) > 1 else "")
 
 
-def _row(seed: int, rate: str, step: int, score: float) -> dict[str, Any]:
-    return {"seed": seed, "learning rate": rate, "steps": step, "dev": round(score, 4)}
+def _row(seed: int, learning_rate: str, step: int, score: float) -> dict[str, Any]:
+    return {"seed": seed, "learning rate": learning_rate, "steps": step, "dev": round(score, 4)}
 
 
 def _batches(num_examples: int, batch: int, steps: int, seed: int) -> Iterator[list[int]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 from pydantic import Field
 
 from rexplug.components import Budget, Document, Encoder, EvaluationContext, EvaluationResult, Metric, Scores
+from rexplug.components.evaluation_tasks import scaled_items
 from rexplug.errors import DataError, NotApplicable
 from rexplug.evaluation.document_evaluator import DocumentEvaluator
 
@@ -61,8 +62,7 @@ class ValidationLoss(DocumentEvaluator):
         scaled = super().at_budget(budget)
         if not self.pseudo_words:
             return scaled
-        words = {"quick": -(-self.pseudo_words // 3), "standard": self.pseudo_words, "full": 3 * self.pseudo_words}
-        return scaled.model_copy(update={"pseudo_words": words[budget]})
+        return scaled.model_copy(update={"pseudo_words": scaled_items(self.pseudo_words, budget)})
 
     @property
     def label(self) -> str:

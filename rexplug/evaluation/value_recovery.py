@@ -20,6 +20,7 @@ from rexplug.components import (
     Scores,
     split_of,
 )
+from rexplug.components.evaluation_tasks import scaled_items
 from rexplug.errors import DataError
 from rexplug.evaluation.annotated_values import AnnotatedText, Annotations, Value, read_annotations
 from rexplug.evaluation.item_files import stored_ids
@@ -78,12 +79,9 @@ class ValueRecovery(Evaluator):
 
     def at_budget(self, budget: Budget) -> Self:
         """A third of the values of `limit`, or 500, for `quick`; three times as many for `full`."""
-        limits = {
-            "quick": _QUICK_VALUES if self.limit is None else -(-self.limit // 3),
-            "standard": self.limit,
-            "full": None if self.limit is None else 3 * self.limit,
-        }
-        return super().at_budget(budget).model_copy(update={"limit": limits[budget]})
+        without_limit = _QUICK_VALUES if budget == "quick" else None
+        limit = without_limit if self.limit is None else scaled_items(self.limit, budget)
+        return super().at_budget(budget).model_copy(update={"limit": limit})
 
     @property
     def label(self) -> str:

@@ -1,7 +1,7 @@
-"""How much work an evaluator is: texts that a model will read and steps of fine-tunes, counted before it runs.
+"""Counts the work of an evaluator before it runs: texts that a model will read, and steps of fine-tunes.
 
-The evaluator is run with a context that counts and computes nothing. Its tasks are counted as `finetune_tasks`, `classifiers` and
-`retrieval` do them; tokenized texts are kept by the encoder, so that tokenizing them here takes no extra time.
+The evaluator runs with a context that counts the work of its tasks in place of doing it, in the same order as `finetune_tasks`,
+`classifiers` and `retrieval`. The encoder keeps tokenized texts, so that tokenizing them here takes no extra time.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Workload:
-    """What a model will do for an evaluator.
+    """The work of a model for an evaluator.
 
     `read` and `trained` count tokens, weighted so that the same number takes the same time: attention makes tokens of long texts
-    dearer, and the prediction of a masked token costs as much as the layers do for some tokens.
+    more expensive, and the prediction of a masked token costs as much as the layers do for several tokens.
     """
 
     texts: int = 0
@@ -57,7 +57,7 @@ class Workload:
     shared: str = ""
     """Evaluators with the same value share their fine-tunes and embeddings: only the first of them computes them."""
     seconds: float = 0.0
-    """Time besides the network's: reading data, regressions, rankings, resamples."""
+    """Time besides the network's that the count takes too, mostly for reading data."""
 
 
 def workload_of(evaluator: Evaluator, model: TextEncoder, data: EvaluationData) -> Workload | None:
@@ -71,7 +71,7 @@ def workload_of(evaluator: Evaluator, model: TextEncoder, data: EvaluationData) 
                 evaluator.evaluate(context)
         except NotApplicable:
             return Workload()
-        except Exception:  # an evaluator may do anything with results that are none
+        except Exception:  # an evaluator may fail on the placeholders that it receives in place of results
             if not (work.texts or work.steps):
                 return None
     if not (work.texts or work.steps):
@@ -87,7 +87,7 @@ class _Counted(Exception):
 
 @dataclass
 class _CountingContext:
-    """An `EvaluationContext` that counts."""
+    """An `EvaluationContext` that counts the work of tasks in place of doing it."""
 
     model: TextEncoder
     data: EvaluationData
@@ -133,7 +133,8 @@ class _CountingContext:
             for texts, role in zip((chosen_on.queries, chosen_on.documents), roles, strict=True)
         ]
         self._embed(*on_dev, *(side.at_most(SAMPLE) for side in sides))
-        self._fine_tune(tuning, sides, on_dev if dev else [], [documents, queries], self._embed)
+        if self.model.trainable:
+            self._fine_tune(tuning, sides, on_dev if dev else [], [documents, queries], self._embed)
         raise _Counted
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
@@ -149,7 +150,7 @@ class _CountingContext:
         self._embed(*rows["dev"], *rows["test"], *(side.at_most(SAMPLE) for side in rows["train"]))
         if "probe" in tuning.modes:
             self._embed(*rows["train"])
-        if "full" in tuning.modes:
+        if self._trains(tuning):
             self._fine_tune(tuning, rows["train"], rows["dev"], rows["test"], self._embed)
         raise _Counted
 
@@ -168,7 +169,7 @@ class _CountingContext:
             for name, examples in splits.items()
         }
         self._read(rows["train"], *[rows["test"]] * tuning.seeds)
-        if "full" in tuning.modes:
+        if self._trains(tuning):
             dev = rows["dev"].at_most(int(tuning.dev_examples))
             self._read(dev)
             self._fine_tune(tuning, [rows["train"]], [dev], [rows["test"]], self._read)
@@ -181,13 +182,17 @@ class _CountingContext:
             first, second = [first_text(e) for e in examples], [second_text(e) for e in examples]
             rows[name] = _Rows.of(self.model, first, tuning.max_tokens, second if pairs else None)
             self._embed(*(_Rows.of(self.model, side, tuning.max_tokens) for side in (first, second)[: 1 + pairs]))
-        if "full" not in tuning.modes:
+        if not self._trains(tuning):
             return
         if pairs:
             self._read(rows["train"].at_most(SAMPLE))
         tested = [rows["dev"], rows["test"]] if pairs else [rows["test"]]
         dev = rows["dev"].at_most(int(tuning.dev_examples))
         self._fine_tune(tuning, [rows["train"]], [dev], tested, self._read)
+
+    def _trains(self, tuning: FineTuning) -> bool:
+        """Whether a task fine-tunes all weights of the model."""
+        return "full" in tuning.modes and self.model.trainable
 
     def _fine_tune(
         self,
@@ -197,7 +202,7 @@ class _CountingContext:
         tested: Sequence[_Rows],
         read: Callable[..., None],
     ) -> None:
-        """Fine-tunes as `tuning.fine_tune` runs them, none of them stopped early; without dev nothing is chosen."""
+        """Count the fine-tunes of `tuning.fine_tune`, as if none were stopped early; without dev nothing is chosen."""
         stops = checkpoints(tuning)
         dropped = len(tuning.learning_rates) - 1 if dev else 0
         steps = tuning.seeds * tuning.steps + dropped * stops[0]
@@ -214,7 +219,7 @@ class _CountingContext:
             self.work.read += rows.tokens
 
     def _embed(self, *several: _Rows) -> None:
-        """Texts that are embedded, each distinct one once."""
+        """Count texts that are embedded; each distinct text is read once."""
         for rows in several:
             self.work.texts += rows.distinct
             self.work.read += rows.distinct_tokens
@@ -222,7 +227,7 @@ class _CountingContext:
 
 @dataclass(frozen=True)
 class _Rows:
-    """A number of texts and their tokens, weighted, and of those that are distinct."""
+    """How many texts and weighted tokens there are, and how many of them are distinct."""
 
     count: int
     tokens: float
@@ -243,7 +248,7 @@ class _Rows:
         return cls(len(rows), weighted_tokens(rows, model), len(distinct), weighted_tokens(distinct, model))
 
     def at_most(self, count: int) -> _Rows:
-        """As many of the rows, of average length."""
+        """At most `count` of the rows, assumed to be of average length."""
         if self.count <= count:
             return self
         share = count / self.count
@@ -251,9 +256,9 @@ class _Rows:
 
 
 def weighted_tokens(rows: Sequence[NDArray[np.int64]], model: TextEncoder) -> float:
-    """Tokens of rows, each row with its share of attention: n tokens of a layer with h dimensions cost as 1 + n / 6h each.
+    """Number of tokens of rows, each weighted by 1 + n / 6h for attention in a row of n tokens, with h hidden dimensions.
 
-    Layers with local attention count only their other products.
+    Layers with local attention count without attention.
     """
     lengths = np.array([len(row) for row in rows], np.float64)
     config = getattr(model.module, "config", None)

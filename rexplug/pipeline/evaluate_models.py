@@ -34,8 +34,9 @@ def evaluate_models(
     fresh: bool = False,
     save_embeddings: Path | None = None,
 ) -> list[ModelResults]:
-    """Evaluate every model on the same items, at a budget. Results are written to `out/<model>/`, and read from there if nothing
-    that decides them changed (unless `fresh`).
+    """Evaluate every model on the same items, at a budget.
+
+    Results are written to `out/<model>/`, and read from there if nothing that decides them changed (unless `fresh`).
 
     With `save_embeddings` everything is computed, and the embeddings of each model are written to
     `save_embeddings/<model>.parquet`.
@@ -49,11 +50,12 @@ def evaluate_models(
 
     encoders = SharedEncoders(names, save_embeddings)
     computed: dict[str, set[str]] = {}
+    processor = processor_name()
     for name in names:
         observer = EvaluationForecast(name.label, progress)
         evaluate(
             evaluators, name, data, name=name.label, folder=out / name.label, progress=progress,
-            observer=observer, budget=budget, processor=processor_name(), fresh=fresh or save_embeddings is not None,
+            observer=observer, budget=budget, processor=processor, fresh=fresh or save_embeddings is not None,
             load=encoders.load,
         )  # fmt: skip
         computed[name.label] = observer.finished

@@ -30,10 +30,10 @@ _LARGEST_CORRECTION = 3.0
 
 @dataclass
 class EvaluationForecast:
-    """Says before the evaluators run on a model how long they take, and records what they took.
+    """Forecasts how long the evaluators take on a model, and records what they took.
 
-    The work of each evaluator is counted, and the speed of the model on this machine measured in a moment. Where the evaluator ran
-    here before, the forecast is corrected by what it took then.
+    The work of each evaluator is counted, and the speed of the model on this machine is measured. If the evaluator ran here
+    before, the forecast is corrected by what it took then.
     """
 
     label: str
@@ -52,7 +52,7 @@ class EvaluationForecast:
         self.progress.start(f"forecast {self.label}")
         try:
             return self._expect(model, evaluators, data)
-        except Exception as error:  # an evaluation does not fail for want of a forecast
+        except Exception as error:  # an evaluation needs no forecast
             self.progress.note(f"  {self.label}: no forecast of the time ({one_line(error, 120)})")
             return {}
 
@@ -62,23 +62,21 @@ class EvaluationForecast:
 
         machine = _machine_of(model)
         works = {evaluator.label: workload_of(evaluator, model, data) for evaluator in evaluators}
-        if not model.trainable:
-            for work in works.values():
-                if work is not None:
-                    work.fine_tunes = work.steps = 0
-        speed = measure_speed(model, training=any(work is not None and work.steps for work in works.values()))
+        trains = any(work is not None and work.steps for work in works.values())
+        speed = measure_speed(model, training=trains)
         expected, basis = {}, {}
         first_of: dict[str, str] = {}
         for evaluator in evaluators:
-            work, label = works[evaluator.label], evaluator.label
+            work, label, shared_with = works[evaluator.label], evaluator.label, ""
             if work is not None and work.shared and first_of.setdefault(work.shared, label) != label:
-                work = Workload(work.texts, seconds=work.seconds, shared=first_of[work.shared])
+                shared_with = first_of[work.shared]
+                work = Workload(work.texts, seconds=work.seconds)
             self._forecast[label] = speed.seconds(work) if work is not None else _default(model, machine)
             factor = self._correction(evaluator, model, machine)
             expected[label] = self._forecast[label] * (factor or 1.0)
-            basis[label] = _in_words(work, measured_before=factor is not None)
-        training = f", fine-tunes on {_rate(speed.trained)}" if speed.step_seconds or speed.trained < 1e9 else ""
-        early = "; less where a fine-tune is stopped early" if training else ""
+            basis[label] = _in_words(work, shared_with, measured_before=factor is not None)
+        training = f", fine-tunes on {_rate(speed.trained)}" if trains else ""
+        early = "; less where a fine-tune is stopped early" if trains else ""
         lines = [
             f"  {self.label}: about {duration(sum(expected.values()))} on {machine} in {model.precision}; it reads "
             f"{_rate(speed.read)}{training}{early}"
@@ -123,13 +121,14 @@ class EvaluationForecast:
         return min(_LARGEST_CORRECTION, max(1 / _LARGEST_CORRECTION, median(ratios[-3:])))
 
 
-def _in_words(work: Workload | None, *, measured_before: bool) -> str:
+def _in_words(work: Workload | None, shared_with: str, *, measured_before: bool) -> str:
+    """What a forecast is based on; `shared_with` is an evaluator before it that computes its fine-tunes and embeddings."""
     if work is None:
         known = "not counted, by default within 3x"
     elif not work.texts:
         known = "does not apply"
     else:
-        known = f"{work.texts:,} texts" + (f" as {work.shared}" if work.shared and not work.steps else "")
+        known = f"{work.texts:,} texts" + (f" as {shared_with}" if shared_with else "")
         if work.fine_tunes:
             known += f", {work.fine_tunes} fine-tunes, {work.steps:,} steps in all"
     return f"{known}; measured here before" if measured_before else known

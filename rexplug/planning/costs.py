@@ -40,7 +40,7 @@ RELEVANCE_DOCUMENTS = 130.0
 EVALUATOR_TOKENS = 50e3
 """Tokens of training that take as long as an evaluator does on average."""
 BUDGET_WORK: dict[Budget, float] = {"quick": 0.2, "standard": 1.0, "full": 6.0}
-"""What evaluators take at each budget, as a multiple of `standard`."""
+"""Work of evaluators at each budget, as a multiple of that at `standard`."""
 EVALUATOR_SECONDS = 2.0
 """Time of an evaluator that does not depend on the model."""
 EXPORT_SECONDS, REPORT_SECONDS, INITIAL_SECONDS, IMPORT_SECONDS, BASELINE_SECONDS = 2.0, 3.0, 4.0, 4.0, 0.5

@@ -6,7 +6,7 @@ import torch
 from transformers import BertConfig, BertForMaskedLM
 
 from rexplug.evaluation import EvaluationData, ModelSpec, evaluate
-from rexplug.evaluation.activity import Activity
+from rexplug.evaluation.activity import Activity, EvaluatorProgress
 from rexplug.evaluation.embedding_modules import Transform
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.examples import Classification
@@ -127,6 +127,27 @@ def test_progress_is_shown_within_an_evaluator(model_folder, tmp_path, documents
         evaluators, spec, data, name="m", folder=tmp_path / "m", progress=again, processor="other"
     )
     assert [done for done, _ in again.updates] == [0.5, 1.0], "both are stored"
+
+
+def test_metrics_are_shown_until_the_next_evaluator_ends_and_all_of_them_at_the_end():
+    progress = Said()
+    evaluators = EvaluatorProgress(progress, "m", ["a", "b", "c"], [], {})
+    for label in ("a", "b", "c"):
+        with evaluators.during(label, None):
+            pass
+        evaluators.after(label, {f"{label} score": 0.5})
+    shown, lines = {}, []
+    for _, metrics in progress.updates:
+        shown = {name: value for name, value in (shown | metrics).items() if value != ""}
+        lines.append(shown)
+    assert lines == [
+        {"now": "a (1 of 3)"},
+        {"a score": 0.5},
+        {"a score": 0.5, "now": "b (2 of 3)"},
+        {"b score": 0.5},
+        {"b score": 0.5, "now": "c (3 of 3)"},
+        {"a score": 0.5, "b score": 0.5, "c score": 0.5},
+    ]
 
 
 def test_rows_of_other_lengths_in_a_batch_change_nothing(tmp_path, coarse):

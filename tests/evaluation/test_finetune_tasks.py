@@ -98,7 +98,7 @@ def test_a_fine_tune_that_ruins_the_model_is_not_the_figure(encoder):
     result = finetune_tasks.similarity(task, encoder, budget, 0)
     assert result.metrics["spearman"] == result.metrics["untuned.spearman"]
     assert result.notes[1].startswith("Fine-tuning did not help on dev (")
-    assert result.notes[1].endswith("the figure is that of the untuned encoder.")
+    assert result.notes[1].endswith("the metric is that of the untuned encoder.")
 
 
 def test_a_start_can_be_set(encoder):

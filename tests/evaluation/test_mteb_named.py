@@ -8,8 +8,7 @@ import pytest
 import yaml
 
 from rexplug import DataError
-from rexplug.evaluation import EvaluationData, ModelSpec, evaluate
-from rexplug.evaluation.harness import read_scores
+from rexplug.evaluation import EvaluationData, ModelSpec, evaluate, read_scores
 from rexplug.evaluation.mteb_tasks import Mteb
 from rexplug.evaluation.statistics import compare, value
 from rexplug.progress import Silent

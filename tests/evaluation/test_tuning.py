@@ -69,7 +69,7 @@ def test_a_fine_tune_that_hurts_is_stopped_and_not_used():
     best = max(row["dev"] for row in outcome.table if row["steps"])
     assert outcome.notes == [
         f"Fine-tuning did not help on dev (0.000 untuned, at best {best:.3f} with learning rate 0.01 of 0.1, 0.01): the "
-        "figure is that of the untuned encoder."
+        "metric is that of the untuned encoder."
     ]
 
 

@@ -86,6 +86,18 @@ def test_fine_tuned_tasks(encoder, tmp_path, what):
     assert work.trained == pytest.approx(done.trained_tokens, rel=0.3), "weighted by a little attention"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["similarity", "pairs", "classes", "tags", "retrieval"])
+def test_tasks_of_a_model_that_cannot_be_fine_tuned(encoder, tmp_path, what, monkeypatch):
+    monkeypatch.setattr(HuggingFaceEncoder, "trainable", False)
+    evaluator, data = Task(what=what), EvaluationData({}, 3)
+    work = workload_of(evaluator, encoder, data)
+    encoder.activity.reset()
+    evaluator.evaluate(Context(encoder, data, tmp_path))
+    assert (work.texts, work.fine_tunes, work.steps) == (encoder.activity.texts, 0, 0)
+    assert work.trained == 0
+
+
 @pytest.mark.parametrize("evaluator", [MaskedRecovery(published=False), MaskedRecovery(), EmbeddingGeometry()])
 def test_evaluators_that_use_the_encoder_themselves(encoder, tmp_path, documents, evaluator):
     data = EvaluationData({"web": documents}, 3)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 
-from rexplug import EvaluationResult, Evaluator, Example, ExampleTask, FineTuning, Metric
+from rexplug import EvaluationResult, Evaluator, Example, ExampleTask, FineTuning, Metric, RetrievalCollection
 from rexplug.evaluation import EvaluationData
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.pipeline.evaluation_forecast import EvaluationForecast
@@ -40,6 +40,21 @@ class Odd(Evaluator):
 
     def evaluate(self, context):
         return EvaluationResult({"x": Metric(float(len(context.encoder.embed_rows([]))))}, "x")
+
+
+class Search(Evaluator):
+    """Ranks the same texts as others of its kind, without a fine-tune."""
+
+    name: ClassVar[str] = "toy.search"
+    title: str
+
+    @property
+    def label(self):
+        return f"{self.name}.{self.title}"
+
+    def evaluate(self, context):
+        corpus = {f"d{n}": f"oak {n}" for n in range(3)}
+        return context.retrieval(RetrievalCollection(self.title, corpus, {"q": "red"}, {"q": {"d0": 1}}))
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +97,14 @@ def test_the_time_of_each_evaluator_is_noted_before(encoder):
     assert total.endswith(" tokens/s; less where a fine-tune is stopped early")
     assert "texts, 1 fine-tunes, 4 steps in all" in colours
     assert odd.endswith("not counted, by default within 3x")
+
+
+def test_texts_that_evaluators_share_are_those_of_the_first(encoder):
+    progress = Notes()
+    EvaluationForecast("m", progress).before(encoder, [Search(title="a"), Search(title="b")], EvaluationData({}, 3))
+    _, first, second = progress.notes[0].splitlines()
+    assert first.endswith("  4 texts")
+    assert second.endswith("  4 texts as toy.search.a")
 
 
 def test_what_evaluators_took_corrects_the_next_forecast(encoder):

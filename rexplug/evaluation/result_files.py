@@ -1,0 +1,123 @@
+"""Results of evaluators in files: `<evaluator>.json`, and beside it `<evaluator>.scores` and `<evaluator>.items`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rexplug.components import EvaluationResult, Evaluator, Scores
+from rexplug.errors import DataError, PluginError, brief
+from rexplug.evaluation.item_files import items_path, write_items
+from rexplug.io.atomic import remove, write_json, write_text
+from rexplug.plugins.calls import owner
+from rexplug.run_directory import read_json
+
+
+def result_path(folder: Path, label: str) -> Path:
+    """The file with an evaluator's result."""
+    return folder / f"{label}.json"
+
+
+def scores_path(folder: Path, label: str) -> Path:
+    """The file with an evaluator's scores of single items."""
+    return folder / f"{label}.scores"
+
+
+def valid_results(folder: Path, keys: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The contents of the stored results whose key is still the same, by the evaluator's label.
+
+    Args:
+        folder: the results of a model.
+        keys: label -> key (`rexplug.evaluation.identity.result_key`).
+    """
+    paths = {label: result_path(folder, label) for label in keys}
+    contents = {label: read_json(path) for label, path in paths.items() if path.exists()}
+    return {
+        label: content
+        for label, content in contents.items()
+        if content.get("key") == keys[label] and (not content.get("items") or items_path(folder, label).exists())
+    }
+
+
+def write_result(
+    folder: Path, evaluator: Evaluator, conditions: Mapping[str, Any], result: EvaluationResult | None
+) -> dict[str, Any]:
+    """Write a result with its scores and items; returns the content of the result's file.
+
+    Args:
+        folder: the results of the model.
+        evaluator: the evaluator that returned the result.
+        conditions: how the result was computed, with its `key`; stored with it.
+        result: the result; None if the evaluator does not apply to the model.
+
+    Raises:
+        PluginError: the result contains something that JSON cannot store.
+    """
+    label, key = evaluator.label, conditions["key"]
+    content = dict(conditions)
+    if result is not None:
+        content |= _as_json(
+            {
+                "main": result.main,
+                "headlines": list(result.headlines),
+                "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
+                "tables": {title: [dict(row) for row in rows] for title, rows in result.tables.items()},
+                "examples": [dict(example) for example in result.examples],
+                "notes": list(result.notes),
+                **({"lower_is_better": list(result.lower_is_better)} if result.lower_is_better else {}),
+            },
+            evaluator,
+        )
+    # Scores and items are long, hence compact and in files of their own; these are written first, so that a result is never
+    # without them.
+    scores, items = (result.scores, result.items) if result is not None else ({}, ())
+    scores_content = {
+        name: {field: _as_json(value, evaluator) for field, value in asdict(of_metric).items() if value is not None}
+        for name, of_metric in scores.items()
+    }
+    write_text(scores_path(folder, label), json.dumps({"key": key, "scores": scores_content}))
+    content["items"] = write_items(folder, label, key, items) if items else 0
+    if not items:
+        remove(items_path(folder, label))
+    write_json(result_path(folder, label), content)
+    return content
+
+
+def read_scores(folder: Path, label: str) -> dict[str, Scores]:
+    """The scores of single items by metric; empty if the evaluator stored none.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = scores_path(folder, label)
+    if not path.exists():
+        return {}
+    try:
+        return {name: Scores.from_json(fields) for name, fields in read_json(path)["scores"].items()}
+    except (AttributeError, KeyError, TypeError):
+        raise DataError(f"{path} holds no scores; remove it and evaluate again") from None
+
+
+def _as_json(value: Any, evaluator: Evaluator) -> Any:
+    """A value as JSON stores it; numpy's numbers and arrays, which evaluators compute with, become numbers and lists.
+
+    Raises:
+        PluginError: JSON cannot store the value.
+    """
+    if value is None or isinstance(value, str | int | float):
+        return float(value) if isinstance(value, np.floating) else value
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(item, evaluator) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(item, evaluator) for item in value]
+    raise PluginError(
+        f"{owner(evaluator)}{evaluator.name}.evaluate() returned a result that holds {brief(value)}; expected texts, numbers, "
+        "lists and mappings"
+    )
