@@ -251,7 +251,7 @@ def write_comparison(
     Raises:
         DataError: one of the paths cannot be written.
     """
-    from rexplug.report.compare import write_comparison as write
+    from rexplug.report.comparison_page import write_comparison as write
     from rexplug.report.tables import write_tables
 
     page, file = optional_path_of("html", html), optional_path_of("json", json)

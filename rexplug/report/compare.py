@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,8 @@ import numpy as np
 from rexplug.components import Metric, Scores
 from rexplug.errors import DataError
 from rexplug.evaluation.statistics import ALPHA, Difference, compare, holm, metric
-from rexplug.io.atomic import write_json, write_text
-from rexplug.report.comparison_plots import write_comparison_plots
 from rexplug.report.costs import Cost, budget_notes, cost_notes, cost_of, mean_cost
-from rexplug.report.items import item_links, write_items_page
 from rexplug.report.results import ModelResults, headlines
-from rexplug.report.templates import template
 
 _SEED = 17
 
@@ -247,25 +242,6 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
     ]
     notes += [*_taken_as_they_are(models, rows), *cost_notes(models, costs)]
     return Comparison(labels, rows, list(dict.fromkeys(notes)), costs, models)
-
-
-def write_comparison(
-    comparison: Comparison, *, html: Path | None = None, json: Path | None = None, title: str = ""
-) -> None:
-    """Write the comparison as a page with plots and items beside it, as JSON, or as both."""
-    if json is not None:
-        write_json(json, comparison.to_json())
-    if html is not None:
-        title = title or " and ".join(comparison.models)
-        items = write_items_page(html, comparison.results, f"{title}: items")
-        page = template("compare.html.j2").render(
-            comparison=comparison,
-            title=title,
-            alpha=ALPHA,
-            plots=write_comparison_plots(comparison, html),
-            items=item_links(items, comparison.results),
-        )
-        write_text(html, page)
 
 
 def _number_formats(models: Sequence[ModelResults]) -> list[str]:

@@ -6,7 +6,8 @@ import json
 from rich.console import Console
 
 from rexplug.cli.comparison import print_comparison
-from rexplug.report.compare import compare_models, pooled, write_comparison
+from rexplug.report.compare import compare_models, pooled
+from rexplug.report.comparison_page import write_comparison
 from rexplug.report.costs import cost_of
 from rexplug.report.results import ModelResults
 
