@@ -37,7 +37,7 @@ def items_path_beside(page: Path) -> Path:
 
 
 def write_items_page(page: Path, models: Sequence[ModelResults], title: str, max_bytes: int = MAX_BYTES) -> Path | None:
-    """Write the items of `models` beside a page; None, and no file, if none are stored.
+    """Write the items of `models` to a page beside `page`; None, and no file, if none are stored.
 
     Args:
         page: the page that links to this one, and this one to it.
@@ -54,10 +54,12 @@ def write_items_page(page: Path, models: Sequence[ModelResults], title: str, max
         remove(path)
         return None
     limit = MAX_ITEMS
-    blocks = [_block(evaluator, limit) for evaluator in evaluators]
-    while sum(len(_to_json(block).encode()) for block in blocks) > max_bytes and limit > 1:
-        limit //= 2
+    while True:
         blocks = [_block(evaluator, limit) for evaluator in evaluators]
+        texts = [_to_json(block) for block in blocks]
+        if limit == 1 or sum(len(text.encode()) for text in texts) <= max_bytes:
+            break
+        limit //= 2
     index = {
         "models": [model.label for model in models],
         "evaluators": [
@@ -76,7 +78,7 @@ def write_items_page(page: Path, models: Sequence[ModelResults], title: str, max
         back=quote(page.name),
         back_text=page.stem,
         index=_to_json(index),
-        blocks=[_to_json(block) for block in blocks],
+        blocks=texts,
         max_items=limit,
         max_text=MAX_TEXT,
         max_document=MAX_DOCUMENT,
