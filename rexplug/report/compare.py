@@ -13,7 +13,7 @@ from rexplug.components import Metric, Scores
 from rexplug.errors import DataError
 from rexplug.evaluation.statistics import ALPHA, Difference, compare, holm, metric
 from rexplug.report.costs import Cost, budget_notes, cost_notes, cost_of, mean_cost
-from rexplug.report.results import ModelResults, headlines
+from rexplug.report.results import ModelResults, headlines, is_recovery_part
 
 _SEED = 17
 
@@ -30,6 +30,11 @@ class Cell:
     """Its difference to the reference: `value`, `low` and `high` (95 % interval), `p_holm` (corrected p-value), `num_items`,
     `training_runs` and `verdict` (`real`, `may be chance`, or `differs on these items; seeds were not varied`, which is what a
     single training run of a model can show); None if it was not tested."""
+
+    @property
+    def sign(self) -> str:
+        """The sign of the difference (`Difference.sign`); empty if it was not tested."""
+        return "" if self.difference is None else self.difference.sign
 
 
 @dataclass(frozen=True)
@@ -218,9 +223,7 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
         keys = list(dict.fromkeys(k for m in models for k in m.results.get(name, {}).get("metrics", {})))
         if not every_metric:
             parts = {part for model in models for key in mains for part in _parts(model.scores.get(name, {}).get(key))}
-            keys = [
-                key for key in keys if key in mains or key in parts or key.endswith((".words", ".salient", ".plain"))
-            ]
+            keys = [key for key in keys if key in mains or key in parts or is_recovery_part(key)]
         for key in keys:
             reference = next(model for model in models if key in model.results.get(name, {}).get("metrics", {}))
             cells = [_cell(model, reference, name, key, notes) for model in models]
@@ -295,12 +298,13 @@ def _cell(model: ModelResults, reference: ModelResults, name: str, key: str, not
     if scores is None or reference_scores is None:
         notes.append(f"{name} {key} has no scores of single items, so that differences in it were not tested.")
         return cell
-    same_budget = reference.results.get(name, {}).get("budget") == result.get("budget")
-    if same_budget and reference.results.get(name, {}).get("options") != result.get("options"):
+    reference_result = reference.results[name]
+    same_budget = reference_result.get("budget") == result.get("budget")
+    if same_budget and reference_result.get("options") != result.get("options"):
         notes.append(
             f"{name} ran with other options on {model.label} than on {reference.label}; compared on common items."
         )
-    if reference.results.get(name, {}).get("computed_by") != result.get("computed_by"):
+    if reference_result.get("computed_by") != result.get("computed_by"):
         notes.append(
             f"{name} was computed by other code, or with other versions of libraries, on {model.label} than on "
             f"{reference.label}; evaluate both again."

@@ -45,7 +45,11 @@ class Cost:
 
 def cost_of(model: ModelResults, evaluator: str) -> Cost | None:
     """What an evaluator took on a model; None if it has no result or does not apply."""
-    result = model.results.get(evaluator, {})
+    return cost_of_result(model.results.get(evaluator, {}), stored=evaluator in model.stored)
+
+
+def cost_of_result(result: Mapping[str, Any], *, stored: bool = False) -> Cost | None:
+    """What a result took, from the content of its file; None if it does not apply."""
     if "metrics" not in result or "seconds" not in result:
         return None
     work: Mapping[str, Any] = result.get("work", {})
@@ -56,7 +60,7 @@ def cost_of(model: ModelResults, evaluator: str) -> Cost | None:
         str(result.get("device", "")),
         str(result.get("precision", "")),
         str(result.get("budget", "standard")),
-        evaluator in model.stored,
+        stored,
     )
 
 

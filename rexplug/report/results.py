@@ -43,6 +43,11 @@ def headlines(result: Mapping[str, Any]) -> list[str]:
     return [name for name in names if name in result.get("metrics", {})]
 
 
+def is_recovery_part(metric: str) -> bool:
+    """Whether a metric is a part of masked recovery (all words, salient ones, plain ones), which tables show beside headlines."""
+    return metric.endswith((".words", ".salient", ".plain"))
+
+
 def find_all(arguments: Sequence[str]) -> list[ModelResults]:
     """The results of `find_results` for each argument.
 
