@@ -20,7 +20,7 @@ MAX_TEXT = 2000
 """Characters of an item's text that are stored."""
 MAX_DOCUMENT = 400
 """Characters of a ranked document that are stored."""
-_MAX_RANKED = 10
+MAX_RANKED = 10
 """Documents of a ranking, and missed ones, that are stored."""
 _DIGITS = 5
 
@@ -97,7 +97,7 @@ def _to_json(item: EvaluatedItem, documents: dict[str, str]) -> dict[str, Any]:
     for name in ("ranking", "missed"):
         ranked = getattr(item, name)
         if ranked:
-            row[name] = [_ranked_to_json(document, documents) for document in ranked[:_MAX_RANKED]]
+            row[name] = [_ranked_to_json(document, documents) for document in ranked[:MAX_RANKED]]
     if item.ranking is not None:
         row.setdefault("ranking", [])
     for name in ("expected_spans", "predicted_spans"):

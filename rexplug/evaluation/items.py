@@ -14,14 +14,11 @@ from rexplug.components import (
     Scores,
     TaggedText,
 )
-from rexplug.evaluation.item_files import stored_ids
+from rexplug.evaluation.item_files import MAX_RANKED, stored_ids
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-TOP = 10
-"""Documents of a ranking that are shown, and missed relevant ones."""
 
 
 def ranking_items(
@@ -46,32 +43,29 @@ def ranking_items(
         order = sorted(found, key=found.__getitem__, reverse=True)
         rank_of = {document: rank for rank, document in enumerate(order, 1)}
         grades = collection.relevance.get(query, {})
-
-        def ranked(
-            document: str,
-            grades: Mapping[str, int] = grades,
-            found: Mapping[str, float] = found,
-            rank_of: Mapping[str, int] = rank_of,
-        ) -> RankedDocument:
-            return RankedDocument(
+        relevant = sorted(
+            (d for d, grade in grades.items() if grade > 0), key=lambda d: (-grades[d], rank_of.get(d, 0))
+        )
+        top = order[:MAX_RANKED]
+        missed = [document for document in relevant if document not in top][:MAX_RANKED]
+        described = {
+            document: RankedDocument(
                 document,
                 collection.corpus.get(document, ""),
                 grades.get(document),
                 found.get(document),
                 rank_of.get(document),
             )
-
-        relevant = sorted(
-            (d for d, grade in grades.items() if grade > 0), key=lambda d: (-grades[d], rank_of.get(d, 0))
-        )
+            for document in (*top, *missed)
+        }
         items.append(
             EvaluatedItem(
                 query,
                 text,
                 score_of[query],
                 correct=bool(order) and grades.get(order[0], 0) > 0,
-                ranking=[ranked(document) for document in order[:TOP]],
-                missed=[ranked(document) for document in relevant if document not in order[:TOP]][:TOP],
+                ranking=[described[document] for document in top],
+                missed=[described[document] for document in missed],
             )
         )
     return items
