@@ -170,6 +170,7 @@ def _as_mteb(task: LocalTask, similarity: Similarity) -> Any:
         from datasets import Dataset, DatasetDict
         from mteb.abstasks import AbsTaskClassification, AbsTaskPairClassification, AbsTaskSTS
 
+    base: Any
     base, mteb_type = {
         "sts": (AbsTaskSTS, "STS"),
         "pair_classification": (AbsTaskPairClassification, "PairClassification"),
@@ -191,7 +192,7 @@ def _as_mteb(task: LocalTask, similarity: Similarity) -> Any:
         task.description.language,
     )
 
-    class LocalTables(base):  # type: ignore[misc,valid-type]
+    class LocalTables(base):
         metadata = described
         min_score, max_score = min(degrees), max(degrees)
 
