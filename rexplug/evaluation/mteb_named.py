@@ -12,7 +12,7 @@ import numpy as np
 
 from rexplug.components import EvaluationContext, EvaluationResult, Metric, Scores
 from rexplug.errors import DataError, one_line
-from rexplug.evaluation.mteb_items import NoItemScores, Recorder
+from rexplug.evaluation.mteb_items import NoItemScores, Recorder, is_of_class
 from rexplug.evaluation.mteb_runner import run_task, silenced_mteb
 from rexplug.evaluation.statistics import metric
 from rexplug.io.atomic import remove, write_json
@@ -74,7 +74,7 @@ def find_tasks(
 
 def is_ranking(task: Any) -> bool:
     """Whether the task ranks documents, which BM25 and TF-IDF can do as well."""
-    return all(any(base.__name__ == "AbsTaskRetrieval" for base in type(part).__mro__) for part in _tasks_of(task))
+    return all(is_of_class(part, "AbsTaskRetrieval") for part in _tasks_of(task))
 
 
 def _tasks_of(task: Any) -> Sequence[Any]:
@@ -132,18 +132,28 @@ def texts_of(tasks: Sequence[Any]) -> dict[str, str]:
     """
     texts: dict[str, str] = {}
     for task in [part for named in tasks for part in _tasks_of(named)]:
-        name = task.metadata.name
-        try:
-            with silenced_mteb():
-                task.load_data()
-        except Exception as error:  # whatever the hub's clients raise
-            raise DataError(
-                f"mteb: the data of '{name}' cannot be loaded, so no training text can be compared with it: "
-                f"{one_line(error, 200)} (HF_HUB_OFFLINE=0 lets it load; curation.decontaminate may name the other "
-                "evaluators alone)"
-            ) from None
-        texts |= {f"{name} {key}": text for key, text in split_texts(task.dataset, task.eval_splits)}
+        _load_data(
+            task,
+            "no training text can be compared with it (HF_HUB_OFFLINE=0 lets it load; curation.decontaminate may name the "
+            "other evaluators alone)",
+        )
+        texts |= {f"{task.metadata.name} {key}": text for key, text in split_texts(task.dataset, task.eval_splits)}
     return texts
+
+
+def _load_data(task: Any, advice: str) -> None:
+    """Load the data of a task, which mteb takes from the hub or its local cache.
+
+    Raises:
+        DataError: it cannot be loaded; with `advice`.
+    """
+    try:
+        with silenced_mteb():
+            task.load_data()
+    except Exception as error:  # whatever the hub's clients raise
+        raise DataError(
+            f"the data of mteb's task '{task.metadata.name}' cannot be loaded: {one_line(error, 200)}; {advice}"
+        ) from None
 
 
 def split_texts(data: Any, splits: Sequence[str], place: str = "") -> Iterator[tuple[str, str]]:
@@ -200,15 +210,7 @@ def measure_task(task: Any, model: Any, context: EvaluationContext) -> Measured:
     Raises:
         DataError: the data cannot be loaded, or mteb could not run the task.
     """
-    name = task.metadata.name
-    try:
-        with silenced_mteb():
-            task.load_data()
-    except Exception as error:  # whatever the hub's clients raise
-        raise DataError(
-            f"the data of mteb's task '{name}' cannot be loaded: {one_line(error, 200)}; it is loaded from the hub or its "
-            "local cache (HF_HUB_OFFLINE=0 lets it load)"
-        ) from None
+    _load_data(task, "it is loaded from the hub or its local cache (HF_HUB_OFFLINE=0 lets it load)")
     recorder = Recorder(task, context.folder / "predictions")
     result = run_task(task, model, context.folder, recorder.predictions, fresh=True)
     reason = ""
@@ -219,7 +221,12 @@ def measure_task(task: Any, model: Any, context: EvaluationContext) -> Measured:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # of a task with a layout of its own
         scores, reason = None, f"its predictions or data are laid out in another way ({one_line(error, 100)})"
     rows = [
-        {"task": name, "split": split, "subset": of_subset["hf_subset"], "main score": float(of_subset["main_score"])}
+        {
+            "task": task.metadata.name,
+            "split": split,
+            "subset": of_subset["hf_subset"],
+            "main score": float(of_subset["main_score"]),
+        }
         for split, of_split in result.scores.items()
         for of_subset in of_split
     ]
