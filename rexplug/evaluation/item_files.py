@@ -27,7 +27,7 @@ _DIGITS = 5
 
 @dataclass(frozen=True)
 class StoredItems:
-    """Items of an evaluator on one model, and of how many they were chosen."""
+    """The stored items of an evaluator on one model, and the number of items that they were chosen from."""
 
     items: Sequence[EvaluatedItem]
     total: int
@@ -47,12 +47,12 @@ def stored_ids(ids: Iterable[str], limit: int = MAX_ITEMS) -> set[str]:
 
 
 def write_items(folder: Path, label: str, key: str, items: Sequence[EvaluatedItem]) -> int:
-    """Write the items of a result; returns how many are stored. Of items with the same id the first one is.
+    """Write the items of a result and return how many were stored. Of several items with the same id the first is stored.
 
     Args:
         folder: of the results of one model.
         label: of the evaluator.
-        key: of the result, so that items of another result are noticed.
+        key: of the result; `read_items` ignores items of a result with another key.
         items: all of them.
     """
     first: dict[str, EvaluatedItem] = {}
@@ -135,7 +135,7 @@ def _from_json(row: Mapping[str, Any], documents: Mapping[str, str]) -> Evaluate
 
 
 def _cut(text: str, limit: int) -> str:
-    """The text's beginning, with an ellipsis where it was cut, as UTF-8 can hold it."""
+    """The first `limit` characters of a text, with an ellipsis if it was cut, encodable as UTF-8."""
     text = str(text)
     return _clean(text if len(text) <= limit else f"{text[:limit]}…")
 
@@ -146,5 +146,5 @@ def _clean(text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of numpy as numbers of JSON."""
+    """A NumPy number as a Python number, which JSON can hold."""
     return value.item()

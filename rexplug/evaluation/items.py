@@ -1,4 +1,4 @@
-"""What a model made of single items of rankings, classes, degrees, spans and masked words, for reading."""
+"""A model's answers on single items: rankings, classes, degrees of similarity, spans and masked words."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def class_items(
 def degree_items(ids: Sequence[str], examples: Sequence[Example], scores: Scores) -> list[EvaluatedItem]:
     """Pairs of texts with their degree and the similarity that the first fine-tune gives them.
 
-    Cosines of two models may have other scales, so the score compares ranks, as Spearman's correlation does: 1 minus the distance
-    between the ranks of similarity and degree among all pairs, each from 0 to 1; a mean over fine-tunes.
+    Cosines of two models may have different scales, so the score compares ranks, as Spearman's correlation does: 1 minus the
+    distance between the ranks of similarity and degree among all pairs, each from 0 to 1; a mean over fine-tunes.
     """
     import numpy as np
     from scipy.stats import rankdata

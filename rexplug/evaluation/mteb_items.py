@@ -24,12 +24,12 @@ from rexplug.evaluation.statistics import value
 _TOLERANCE = 1e-4
 """mteb rounds ranking metrics to five digits."""
 _TREC_NAMES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P", "hit_rate": "success"}
-"""Beginnings of mteb's names of ranking metrics, and pytrec_eval's."""
+"""Prefixes of mteb's names of ranking metrics -> those of pytrec_eval."""
 _SIMILARITIES = {
     "similarity": ("similarity_scores", 1), "cosine": ("cosine_scores", 1), "manhattan": ("manhattan_distances", -1),
     "euclidean": ("euclidean_distances", -1), "dot": ("dot_scores", 1),
 }  # fmt: skip
-"""Of pairs of texts: mteb's name, the key of its predictions, and the sign that makes it a similarity."""
+"""mteb's name of a similarity of pairs -> the key of its predictions, and the sign with which larger values are more similar."""
 
 
 class NoItemScores(Exception):
@@ -43,10 +43,10 @@ def is_of_class(task: Any, name: str) -> bool:
 
 @dataclass
 class Recorder:
-    """Takes down what a task computes for each item while mteb runs it.
+    """Records what a task computes for each item while mteb runs it.
 
     Attributes:
-        task: of mteb, with its data loaded.
+        task: an mteb task, with its data loaded.
         folder: where mteb writes predictions.
     """
 
@@ -225,7 +225,7 @@ class Recorder:
         return Scores(ids, [(np.asarray(row) == true).all(1).astype(float).tolist() for row in predicted])
 
     def _of_bitext(self, predicted: Sequence[Mapping[str, Any]] | None, rows: Any) -> Scores:
-        """F1 of the sentence that is right, whose mean is mteb's weighted F1."""
+        """For each sentence the F1 of its true translation, as a class; the mean is mteb's weighted F1."""
         if predicted is None or self._main not in ("f1", "accuracy"):
             raise self._not_offered()
         gold = rows["gold"] if "gold" in rows.column_names else [(n, n) for n in range(len(predicted))]
@@ -298,5 +298,5 @@ def _numbers(rows: Sized) -> list[str]:
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
-    """Nine digits, which tell all numbers of single precision apart: in a narrow cone cosines differ in the last ones only."""
+    """Nine digits, which distinguish all float32 numbers: cosines of embeddings in a narrow cone differ in the last ones only."""
     return [float(f"{value:.9g}") for value in values]

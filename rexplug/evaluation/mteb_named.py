@@ -21,7 +21,7 @@ from rexplug.run_directory import read_json
 MEAN = "mean"
 """The metric of several tasks: the mean of their main scores, as in mteb's tables."""
 _DONE = "done"
-"""The folder of tasks that are measured, while others are not."""
+"""The folder with the results of finished tasks until all tasks are measured."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _tasks_of(task: Any) -> Sequence[Any]:
 
 def _unknown(name: str, names: Sequence[str]) -> str:
     lowered = {known.lower(): known for known in names}
-    # A slip of the pen has one meaning; a name from memory may have several.
+    # A typo has one likely correction; a name that is half remembered may have several.
     attempts = ((1, 0.9), (3, 0.75), (1, 0.5))
     tried = (difflib.get_close_matches(name.lower(), lowered, n=count, cutoff=cutoff) for count, cutoff in attempts)
     close = next((names for names in tried if names), [])
@@ -125,7 +125,7 @@ def _select(task: Any, languages: Sequence[str], subsets: Sequence[str], splits:
 
 
 def texts_of(tasks: Sequence[Any]) -> dict[str, str]:
-    """The texts that mteb evaluates of its own tasks; loads their data.
+    """The texts of the splits that mteb evaluates on its own tasks; loads their data.
 
     Raises:
         DataError: the data of a task cannot be loaded.
@@ -184,8 +184,8 @@ def evaluate_named(tasks: Sequence[Any], model: Any, context: EvaluationContext)
     """The main score of each task, and their mean if there are several.
 
     Args:
-        tasks: of mteb.
-        model: of mteb's kind.
+        tasks: mteb tasks.
+        model: an mteb model.
         context: for its folder and seed.
 
     Raises:
@@ -236,7 +236,7 @@ def measure_task(task: Any, model: Any, context: EvaluationContext) -> Measured:
 
 
 def _measure_named(task: Any, model: Any, context: EvaluationContext) -> Measured:
-    """The main score of a task; what an evaluation that was stopped has measured is not measured again."""
+    """The main score of a task, read from its file if an interrupted evaluation has measured it already."""
     if task.is_aggregate:
         names = [inner.metadata.name for inner in task.tasks]
         return _mean_of([_measure_named(inner, model, context) for inner in task.tasks], names)

@@ -136,7 +136,7 @@ def _evaluate_local(task: LocalTask, max_tokens: int | None, context: Evaluation
 
 
 def _encoder(context: EvaluationContext, max_tokens: int | None) -> tuple[Any, int]:
-    """The encoder, and where texts are cut."""
+    """The encoder, and the number of tokens after which it cuts texts."""
     if isinstance(context.encoder, LexicalModel):
         raise NotApplicable(f"{context.encoder.kind} compares words; this mteb task needs embeddings")
     from rexplug.evaluation.late_interaction import LateInteractionEncoder

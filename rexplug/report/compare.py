@@ -49,8 +49,8 @@ class Row:
     lower_is_better: bool = False
 
     def best(self) -> int | None:
-        """The place of the model that is best by the tests, or None: the best value, if it is really better than the reference,
-        or if it is the reference and really better than all others."""
+        """The index of the model that is best by the tests, or None: the model with the best value, if it is really better than
+        the reference, or if it is the reference and really better than all others."""
         sign = -1 if self.lower_is_better else 1
         values = {place: sign * cell.metric.value for place, cell in enumerate(self.cells) if cell.metric is not None}
         tested = {place: cell.difference for place, cell in enumerate(self.cells) if cell.difference is not None}

@@ -65,7 +65,7 @@ def cost_of_result(result: Mapping[str, Any], *, stored: bool = False) -> Cost |
 
 
 def mean_cost(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The fields of several runs' results of an evaluator that `cost_of` reads, their mean."""
+    """The means over several runs of the fields that `cost_of` reads."""
     names = ("texts", "reading_seconds")
     works = [result["work"] for result in results if "work" in result]
     return {
@@ -89,7 +89,7 @@ def cost_notes(models: Sequence[ModelResults], costs: Mapping[str, Sequence[Cost
         f"Time: the whole evaluation, and texts that the network reads in a second, tokenization not included; {where}."
     ]
     if any(cost is not None and cost.stored for of_models in costs.values() for cost in of_models):
-        notes.append("*: stored by an earlier evaluation, whose machine may have had other load.")
+        notes.append("*: stored by an earlier evaluation, whose machine may have been under a different load.")
     return notes
 
 

@@ -34,7 +34,7 @@ def write_tables(
 
 
 def as_csv(comparison: Comparison) -> str:
-    """One line per model and metric; what there is not is empty.
+    """One line per model and metric; fields without a value are empty.
 
     `runs` counts fine-tunes or training runs, `p_holm` is `p` corrected for all tests of the comparison.
     """
@@ -101,7 +101,7 @@ def as_latex(comparison: Comparison) -> str:
 
 
 def latex(text: str) -> str:
-    """Text with everything escaped that means something to LaTeX."""
+    """Text with LaTeX's special characters escaped."""
     return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
 
 

@@ -46,7 +46,7 @@ def test_tables_have_costs_and_say_where_they_were_measured(tmp_path):
     assert comparison.notes[-2:] == [
         "Time: the whole evaluation, and texts that the network reads in a second, tokenization not included; one on AMD EPYC, "
         "2 threads, fp32; gpu on H100, bf16; bm25 on AMD EPYC, 2 threads; old on unknown device, fp32.",
-        "*: stored by an earlier evaluation, whose machine may have had other load.",
+        "*: stored by an earlier evaluation, whose machine may have been under a different load.",
     ]
     file = io.StringIO()
     print_comparison(comparison, Console(file=file, width=120))
