@@ -94,12 +94,10 @@ def _to_json(item: EvaluatedItem, documents: dict[str, str]) -> dict[str, Any]:
         value = getattr(item, name)
         if value is not None and value != "":
             row[name] = _cut(value, MAX_TEXT) if isinstance(value, str) else value
-    for name in ("ranking", "missed"):
-        ranked = getattr(item, name)
-        if ranked:
-            row[name] = [_ranked_to_json(document, documents) for document in ranked[:MAX_RANKED]]
     if item.ranking is not None:
-        row.setdefault("ranking", [])
+        row["ranking"] = [_ranked_to_json(document, documents) for document in item.ranking[:MAX_RANKED]]
+    if item.missed:
+        row["missed"] = [_ranked_to_json(document, documents) for document in item.missed[:MAX_RANKED]]
     for name in ("expected_spans", "predicted_spans"):
         spans = getattr(item, name)
         if spans is not None:
