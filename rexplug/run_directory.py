@@ -230,7 +230,7 @@ class RunDirectory:
 
     @property
     def items(self) -> Path:
-        """`items.html`: what models made of single items."""
+        """`items.html`: the models' answers on single items."""
         return self.root / "items.html"
 
     @property

@@ -200,7 +200,7 @@ def compare(models: RunLike | Sequence[ModelResults | RunLike], *, all_metrics: 
     """Test the differences between models; the first model is the reference.
 
     Differences are tested on the same items: paired permutation test, Holm's correction over all of them. None is called real
-    where there is one training run of a model that was trained here: another seed may turn it round (`ablate` varies seeds).
+    where there is one training run of a model that was trained here: another seed may reverse it (`ablate` varies seeds).
 
     Args:
         models: what `evaluate` returned, runs, or paths: `[LABEL=]PATH[@MOMENT]`, where PATH is a run (by default its last
@@ -247,13 +247,13 @@ def write_comparison(
     bold where the test confirms it: where it is really better than the first model's, or the first model's is really better than
     all others.
 
-    Beside the page: what the models made of single items (`items.html` beside `comparison.html`, else `PAGE-items.html`), and the
+    Beside the page: the models' answers on single items (`items.html` beside `comparison.html`, else `PAGE-items.html`), and the
     plots as SVG and PNG in `PAGE-plots`.
 
     Raises:
         DataError: one of the paths cannot be written.
     """
-    from rexplug.report.compare import write_comparison as write
+    from rexplug.report.comparison_page import write_comparison as write
     from rexplug.report.tables import write_tables
 
     page, file = optional_path_of("html", html), optional_path_of("json", json)

@@ -65,10 +65,9 @@ def cell_text(cell: Cell) -> Text:
     if cell.metric is None:
         return Text("–", "dim")
     metric = cell.metric
-    sign = "" if cell.difference is None else cell.difference.sign
-    text = f"{metric.value:.3f} {sign}".rstrip()
+    text = f"{metric.value:.3f} {cell.sign}".rstrip()
     if metric.low is not None and metric.high is not None:
         text += f"\n[{metric.low:.2f}-{metric.high:.2f}]"
     if metric.spread is not None:
         text += f" ±{metric.spread:.2f}"
-    return Text(text, {"+": "green", "-": "red"}.get(sign, ""))
+    return Text(text, {"+": "green", "-": "red"}.get(cell.sign, ""))

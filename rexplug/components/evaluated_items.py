@@ -1,4 +1,4 @@
-"""What a model made of single items of an evaluator, for reading: `EvaluationResult.items`."""
+"""A model's answers on single items of an evaluator, to be read by people: `EvaluationResult.items`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MaskedWord:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedItem:
-    """What a model made of one item (a query, a text, a pair of texts).
+    """A model's answer on one item (a query, a text, a pair of texts).
 
     The page `items.html` shows the items of several models side by side. Fields that are the same for every model (`text`,
     `second`, `part`, `expected`, `expected_spans`) are taken from the first model that has the item.

@@ -60,7 +60,7 @@ class EvaluationResult:
     scores: Mapping[str, Scores] = field(default_factory=dict)
     """Name of a metric -> the scores of its items, for paired comparisons of models."""
     items: Sequence[EvaluatedItem] = ()
-    """What the model made of single items, for reading. At most 1,000 are stored, the same ones for every model."""
+    """The model's answers on single items, to be read by people. At most 1,000 are stored, the same ones for every model."""
     headlines: Sequence[str] = ()
     """Names of metrics that tables show beside the main one, as large; for example that of the encoder before a fine-tune."""
     lower_is_better: Sequence[str] = ()

@@ -20,14 +20,14 @@ MAX_TEXT = 2000
 """Characters of an item's text that are stored."""
 MAX_DOCUMENT = 400
 """Characters of a ranked document that are stored."""
-_MAX_RANKED = 10
+MAX_RANKED = 10
 """Documents of a ranking, and missed ones, that are stored."""
 _DIGITS = 5
 
 
 @dataclass(frozen=True)
 class StoredItems:
-    """Items of an evaluator on one model, and of how many they were chosen."""
+    """The stored items of an evaluator on one model, and the number of items that they were chosen from."""
 
     items: Sequence[EvaluatedItem]
     total: int
@@ -47,12 +47,12 @@ def stored_ids(ids: Iterable[str], limit: int = MAX_ITEMS) -> set[str]:
 
 
 def write_items(folder: Path, label: str, key: str, items: Sequence[EvaluatedItem]) -> int:
-    """Write the items of a result; returns how many are stored. Of items with the same id the first one is.
+    """Write the items of a result and return how many were stored. Of several items with the same id the first is stored.
 
     Args:
         folder: of the results of one model.
         label: of the evaluator.
-        key: of the result, so that items of another result are noticed.
+        key: of the result; `read_items` ignores items of a result with another key.
         items: all of them.
     """
     first: dict[str, EvaluatedItem] = {}
@@ -94,12 +94,10 @@ def _to_json(item: EvaluatedItem, documents: dict[str, str]) -> dict[str, Any]:
         value = getattr(item, name)
         if value is not None and value != "":
             row[name] = _cut(value, MAX_TEXT) if isinstance(value, str) else value
-    for name in ("ranking", "missed"):
-        ranked = getattr(item, name)
-        if ranked:
-            row[name] = [_ranked_to_json(document, documents) for document in ranked[:_MAX_RANKED]]
     if item.ranking is not None:
-        row.setdefault("ranking", [])
+        row["ranking"] = [_ranked_to_json(document, documents) for document in item.ranking[:MAX_RANKED]]
+    if item.missed:
+        row["missed"] = [_ranked_to_json(document, documents) for document in item.missed[:MAX_RANKED]]
     for name in ("expected_spans", "predicted_spans"):
         spans = getattr(item, name)
         if spans is not None:
@@ -135,7 +133,7 @@ def _from_json(row: Mapping[str, Any], documents: Mapping[str, str]) -> Evaluate
 
 
 def _cut(text: str, limit: int) -> str:
-    """The text's beginning, with an ellipsis where it was cut, as UTF-8 can hold it."""
+    """The first `limit` characters of a text, with an ellipsis if it was cut, encodable as UTF-8."""
     text = str(text)
     return _clean(text if len(text) <= limit else f"{text[:limit]}…")
 
@@ -146,5 +144,5 @@ def _clean(text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of numpy as numbers of JSON."""
+    """A NumPy number as a Python number, which JSON can hold."""
     return value.item()

@@ -1,4 +1,4 @@
-"""What a model made of single items of rankings, classes, degrees, spans and masked words, for reading."""
+"""A model's answers on single items: rankings, classes, degrees of similarity, spans and masked words."""
 
 from __future__ import annotations
 
@@ -14,14 +14,11 @@ from rexplug.components import (
     Scores,
     TaggedText,
 )
-from rexplug.evaluation.item_files import stored_ids
+from rexplug.evaluation.item_files import MAX_RANKED, stored_ids
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-TOP = 10
-"""Documents of a ranking that are shown, and missed relevant ones."""
 
 
 def ranking_items(
@@ -46,32 +43,29 @@ def ranking_items(
         order = sorted(found, key=found.__getitem__, reverse=True)
         rank_of = {document: rank for rank, document in enumerate(order, 1)}
         grades = collection.relevance.get(query, {})
-
-        def ranked(
-            document: str,
-            grades: Mapping[str, int] = grades,
-            found: Mapping[str, float] = found,
-            rank_of: Mapping[str, int] = rank_of,
-        ) -> RankedDocument:
-            return RankedDocument(
+        relevant = sorted(
+            (d for d, grade in grades.items() if grade > 0), key=lambda d: (-grades[d], rank_of.get(d, 0))
+        )
+        top = order[:MAX_RANKED]
+        missed = [document for document in relevant if document not in top][:MAX_RANKED]
+        described = {
+            document: RankedDocument(
                 document,
                 collection.corpus.get(document, ""),
                 grades.get(document),
                 found.get(document),
                 rank_of.get(document),
             )
-
-        relevant = sorted(
-            (d for d, grade in grades.items() if grade > 0), key=lambda d: (-grades[d], rank_of.get(d, 0))
-        )
+            for document in (*top, *missed)
+        }
         items.append(
             EvaluatedItem(
                 query,
                 text,
                 score_of[query],
                 correct=bool(order) and grades.get(order[0], 0) > 0,
-                ranking=[ranked(document) for document in order[:TOP]],
-                missed=[ranked(document) for document in relevant if document not in order[:TOP]][:TOP],
+                ranking=[described[document] for document in top],
+                missed=[described[document] for document in missed],
             )
         )
     return items
@@ -101,8 +95,8 @@ def class_items(
 def degree_items(ids: Sequence[str], examples: Sequence[Example], scores: Scores) -> list[EvaluatedItem]:
     """Pairs of texts with their degree and the similarity that the first fine-tune gives them.
 
-    Cosines of two models may have other scales, so the score compares ranks, as Spearman's correlation does: 1 minus the distance
-    between the ranks of similarity and degree among all pairs, each from 0 to 1; a mean over fine-tunes.
+    Cosines of two models may have different scales, so the score compares ranks, as Spearman's correlation does: 1 minus the
+    distance between the ranks of similarity and degree among all pairs, each from 0 to 1; a mean over fine-tunes.
     """
     import numpy as np
     from scipy.stats import rankdata

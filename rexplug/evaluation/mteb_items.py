@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,24 +24,29 @@ from rexplug.evaluation.statistics import value
 _TOLERANCE = 1e-4
 """mteb rounds ranking metrics to five digits."""
 _TREC_NAMES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P", "hit_rate": "success"}
-"""Beginnings of mteb's names of ranking metrics, and pytrec_eval's."""
+"""Prefixes of mteb's names of ranking metrics -> those of pytrec_eval."""
 _SIMILARITIES = {
     "similarity": ("similarity_scores", 1), "cosine": ("cosine_scores", 1), "manhattan": ("manhattan_distances", -1),
     "euclidean": ("euclidean_distances", -1), "dot": ("dot_scores", 1),
 }  # fmt: skip
-"""Of pairs of texts: mteb's name, the key of its predictions, and the sign that makes it a similarity."""
+"""mteb's name of a similarity of pairs -> the key of its predictions, and the sign with which larger values are more similar."""
 
 
 class NoItemScores(Exception):
     """The task offers no scores of single items; the text is the reason, as a clause."""
 
 
+def is_of_class(task: Any, name: str) -> bool:
+    """Whether a task is of the class of mteb that has this name."""
+    return any(base.__name__ == name for base in type(task).__mro__)
+
+
 @dataclass
 class Recorder:
-    """Takes down what a task computes for each item while mteb runs it.
+    """Records what a task computes for each item while mteb runs it.
 
     Attributes:
-        task: of mteb, with its data loaded.
+        task: an mteb task, with its data loaded.
         folder: where mteb writes predictions.
     """
 
@@ -95,8 +100,7 @@ class Recorder:
         return str(self.task.metadata.main_score)
 
     def _is(self, name: str) -> bool:
-        """Whether the task is of this class of mteb."""
-        return any(base.__name__ == name for base in type(self.task).__mro__)
+        return is_of_class(self.task, name)
 
     def _written(self) -> Mapping[str, Any]:
         """The predictions, by subset and split."""
@@ -127,16 +131,15 @@ class Recorder:
             ("AbsTaskSTS", self._of_degrees),
             ("AbsTaskPairClassification", self._of_pairs),
             ("AbsTaskMultilabelClassification", self._of_label_sets),
-            ("AbsTaskRegression", self._of_others),
             ("AbsTaskClassification", self._of_classes),
             ("AbsTaskClustering", self._of_clusters),
         ):
-            if self._is(name):
+            if self._is(name) and not self._is("AbsTaskRegression"):  # mteb derives it from classification
                 return scores_of(predicted, rows)
-        return self._of_others(predicted, rows)
+        raise self._not_offered()
 
-    def _of_others(self, predicted: Any, rows: Any) -> Scores:
-        raise NoItemScores(
+    def _not_offered(self) -> NoItemScores:
+        return NoItemScores(
             f"there are no scores of single items for '{self._main}' of a task of type {self.task.metadata.type}"
         )
 
@@ -151,13 +154,13 @@ class Recorder:
         measure, depth = parsed[1], int(parsed[2])
         if measure != "mrr":
             return {query: float(of_query[f"{_TREC_NAMES[measure]}_{depth}"]) for query, of_query in scores.items()}
-        first = 1 if self.task.skip_first_result else 0
-        return {query: _reciprocal_rank(results[query], qrels[query], first, depth) for query in scores}
+        skip_first = self.task.skip_first_result
+        return {query: _reciprocal_rank(results[query], qrels[query], depth, skip_first) for query in scores}
 
     def _of_degrees(self, predicted: Mapping[str, Any], rows: Any) -> Scores:
         keys = {"cosine_spearman": "cosine_scores", "spearman": "similarity_scores"}
         if self._main not in keys:
-            return self._of_others(predicted, rows)
+            raise self._not_offered()
         return Scores(
             _numbers(rows), [_rounded(predicted[keys[self._main]])], targets=[float(v) for v in rows["score"]]
         )
@@ -167,14 +170,18 @@ class Recorder:
         kind, _, name = self._main.rpartition("_")
         measures: dict[str, Measure] = {"ap": "average_precision", "accuracy": "best_accuracy"}
         if name not in measures or (kind != "max" and kind not in _SIMILARITIES):
-            return self._of_others(predicted, rows)
+            raise self._not_offered()
         labels = list(rows[self.task.label_column_name])
         if len(rows) == 1 and isinstance(labels[0], list):  # all pairs in one row, as in mteb's first version
             labels = labels[0]
         targets = [float(label) for label in labels]
-        ids = [str(number) for number in range(len(targets))]
         found = [
-            Scores(ids, [[sign * score for score in _rounded(predicted[key])]], targets=targets, measure=measures[name])
+            Scores(
+                _numbers(targets),
+                [[sign * score for score in _rounded(predicted[key])]],
+                targets=targets,
+                measure=measures[name],
+            )
             for similarity, (key, sign) in _SIMILARITIES.items()
             if kind in ("max", similarity)
         ]
@@ -185,7 +192,7 @@ class Recorder:
         task = self.task
         true = list(rows[task.label_column_name])
         if self._main not in ("accuracy", "f1") or task.is_cross_validation:
-            return self._of_others(predicted, rows)
+            raise self._not_offered()
         if self._main == "accuracy":
             right = [[float(a == b) for a, b in zip(row, true, strict=True)] for row in predicted]
             return Scores(_numbers(rows), right)
@@ -204,7 +211,7 @@ class Recorder:
 
         task = self.task
         if self._main != "accuracy":
-            return self._of_others(predicted, rows)
+            raise self._not_offered()
         numbered = rows.add_column("place in the split", list(range(len(rows))))
         if task.max_eval_samples is not None and len(rows) > task.max_eval_samples:
             numbered = _multilabel_subsampling(
@@ -218,9 +225,9 @@ class Recorder:
         return Scores(ids, [(np.asarray(row) == true).all(1).astype(float).tolist() for row in predicted])
 
     def _of_bitext(self, predicted: Sequence[Mapping[str, Any]] | None, rows: Any) -> Scores:
-        """F1 of the sentence that is right, whose mean is mteb's weighted F1."""
+        """For each sentence the F1 of its true translation, as a class; the mean is mteb's weighted F1."""
         if predicted is None or self._main not in ("f1", "accuracy"):
-            return self._of_others(predicted, rows)
+            raise self._not_offered()
         gold = rows["gold"] if "gold" in rows.column_names else [(n, n) for n in range(len(predicted))]
         found = np.array([int(entry["corpus_id"]) for entry in predicted])
         true = np.array([int(gold[number][1]) for number in range(len(found))])
@@ -230,14 +237,14 @@ class Recorder:
             size = int(max(found.max(), true.max())) + 1
             hits, either = np.bincount(true[found == true], minlength=size), np.bincount(found, minlength=size)
             values = (2 * hits / np.maximum(either + np.bincount(true, minlength=size), 1))[true]
-        return Scores([str(number) for number in range(len(found))], [values.tolist()])
+        return Scores(_numbers(found), [values.tolist()])
 
     def _of_cluster_sets(self, scores: Mapping[str, Any]) -> Scores:
         """The V-measure of each set of texts that is clustered by itself."""
         of_sets = scores.get("v_measures")
         if self._main != "v_measure" or not isinstance(of_sets, list) or len(of_sets) < 2:
             raise NoItemScores("its texts are clustered in one set")
-        return Scores([str(number) for number in range(len(of_sets))], [[float(score) for score in of_sets]])
+        return Scores(_numbers(of_sets), [[float(score) for score in of_sets]])
 
     def _of_clusters(self, predicted: Mapping[str, Sequence[Sequence[int]]], rows: Any) -> Scores:
         """The cluster of each document in each experiment, and how often it was drawn there.
@@ -246,7 +253,7 @@ class Recorder:
         """
         task = self.task
         if self._main != "v_measure":
-            return self._of_others(predicted, rows)
+            raise self._not_offered()
         places = list(range(len(rows)))
         limit = task.max_document_to_embed
         if task.max_fraction_of_documents_to_embed is not None:
@@ -271,19 +278,25 @@ class Recorder:
         return next(iter(levels.values())) if len(levels) == 1 else Scores(parts=levels)
 
 
-def _reciprocal_rank(ranking: Mapping[str, float], grades: Mapping[str, int], first: int, depth: int) -> float:
-    """1 / rank of the first relevant document among `depth`, 0 without one; equal scores in the order of mteb, by falling ids."""
-    ranked = sorted(ranking, key=lambda key: (ranking[key], key), reverse=True)
-    if first:
-        ranked = sorted(ranking, key=lambda key: ranking[key], reverse=True)[first:]
-    places: Iterator[int] = (place for place, key in enumerate(ranked[:depth], 1) if grades.get(key, 0) > 0)
-    return 1.0 / place if (place := next(places, 0)) else 0.0
+def _reciprocal_rank(
+    ranking: Mapping[str, float], grades: Mapping[str, int], depth: int, skip_first: bool = False
+) -> float:
+    """1 / rank of the first relevant document among the first `depth`, 0 without one.
+
+    Documents of equal score are in mteb's order: by falling ids, or with `skip_first` as they are ranked.
+    """
+    if skip_first:
+        ranked = sorted(ranking, key=ranking.__getitem__, reverse=True)[1:]
+    else:
+        ranked = sorted(ranking, key=lambda key: (ranking[key], key), reverse=True)
+    return next((1.0 / rank for rank, key in enumerate(ranked[:depth], 1) if grades.get(key, 0) > 0), 0.0)
 
 
-def _numbers(rows: Any) -> list[str]:
+def _numbers(rows: Sized) -> list[str]:
+    """The ids of items that have none: their numbers."""
     return [str(number) for number in range(len(rows))]
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
-    """Nine digits, which tell all numbers of single precision apart: in a narrow cone cosines differ in the last ones only."""
+    """Nine digits, which distinguish all float32 numbers: cosines of embeddings in a narrow cone differ in the last ones only."""
     return [float(f"{value:.9g}") for value in values]

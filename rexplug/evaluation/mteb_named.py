@@ -12,7 +12,7 @@ import numpy as np
 
 from rexplug.components import EvaluationContext, EvaluationResult, Metric, Scores
 from rexplug.errors import DataError, one_line
-from rexplug.evaluation.mteb_items import NoItemScores, Recorder
+from rexplug.evaluation.mteb_items import NoItemScores, Recorder, is_of_class
 from rexplug.evaluation.mteb_runner import run_task, silenced_mteb
 from rexplug.evaluation.statistics import metric
 from rexplug.io.atomic import remove, write_json
@@ -21,7 +21,7 @@ from rexplug.run_directory import read_json
 MEAN = "mean"
 """The metric of several tasks: the mean of their main scores, as in mteb's tables."""
 _DONE = "done"
-"""The folder of tasks that are measured, while others are not."""
+"""The folder with the results of finished tasks until all tasks are measured."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def find_tasks(
 
 def is_ranking(task: Any) -> bool:
     """Whether the task ranks documents, which BM25 and TF-IDF can do as well."""
-    return all(any(base.__name__ == "AbsTaskRetrieval" for base in type(part).__mro__) for part in _tasks_of(task))
+    return all(is_of_class(part, "AbsTaskRetrieval") for part in _tasks_of(task))
 
 
 def _tasks_of(task: Any) -> Sequence[Any]:
@@ -84,7 +84,7 @@ def _tasks_of(task: Any) -> Sequence[Any]:
 
 def _unknown(name: str, names: Sequence[str]) -> str:
     lowered = {known.lower(): known for known in names}
-    # A slip of the pen has one meaning; a name from memory may have several.
+    # A typo has one likely correction; a name that is half remembered may have several.
     attempts = ((1, 0.9), (3, 0.75), (1, 0.5))
     tried = (difflib.get_close_matches(name.lower(), lowered, n=count, cutoff=cutoff) for count, cutoff in attempts)
     close = next((names for names in tried if names), [])
@@ -125,25 +125,35 @@ def _select(task: Any, languages: Sequence[str], subsets: Sequence[str], splits:
 
 
 def texts_of(tasks: Sequence[Any]) -> dict[str, str]:
-    """The texts that mteb evaluates of its own tasks; loads their data.
+    """The texts of the splits that mteb evaluates on its own tasks; loads their data.
 
     Raises:
         DataError: the data of a task cannot be loaded.
     """
     texts: dict[str, str] = {}
     for task in [part for named in tasks for part in _tasks_of(named)]:
-        name = task.metadata.name
-        try:
-            with silenced_mteb():
-                task.load_data()
-        except Exception as error:  # whatever the hub's clients raise
-            raise DataError(
-                f"mteb: the data of '{name}' cannot be loaded, so no training text can be compared with it: "
-                f"{one_line(error, 200)} (HF_HUB_OFFLINE=0 lets it load; curation.decontaminate may name the other "
-                "evaluators alone)"
-            ) from None
-        texts |= {f"{name} {key}": text for key, text in split_texts(task.dataset, task.eval_splits)}
+        _load_data(
+            task,
+            "no training text can be compared with it (HF_HUB_OFFLINE=0 lets it load; curation.decontaminate may name the "
+            "other evaluators alone)",
+        )
+        texts |= {f"{task.metadata.name} {key}": text for key, text in split_texts(task.dataset, task.eval_splits)}
     return texts
+
+
+def _load_data(task: Any, advice: str) -> None:
+    """Load the data of a task, which mteb takes from the hub or its local cache.
+
+    Raises:
+        DataError: it cannot be loaded; with `advice`.
+    """
+    try:
+        with silenced_mteb():
+            task.load_data()
+    except Exception as error:  # whatever the hub's clients raise
+        raise DataError(
+            f"the data of mteb's task '{task.metadata.name}' cannot be loaded: {one_line(error, 200)}; {advice}"
+        ) from None
 
 
 def split_texts(data: Any, splits: Sequence[str], place: str = "") -> Iterator[tuple[str, str]]:
@@ -174,8 +184,8 @@ def evaluate_named(tasks: Sequence[Any], model: Any, context: EvaluationContext)
     """The main score of each task, and their mean if there are several.
 
     Args:
-        tasks: of mteb.
-        model: of mteb's kind.
+        tasks: mteb tasks.
+        model: an mteb model.
         context: for its folder and seed.
 
     Raises:
@@ -200,15 +210,7 @@ def measure_task(task: Any, model: Any, context: EvaluationContext) -> Measured:
     Raises:
         DataError: the data cannot be loaded, or mteb could not run the task.
     """
-    name = task.metadata.name
-    try:
-        with silenced_mteb():
-            task.load_data()
-    except Exception as error:  # whatever the hub's clients raise
-        raise DataError(
-            f"the data of mteb's task '{name}' cannot be loaded: {one_line(error, 200)}; it is loaded from the hub or its "
-            "local cache (HF_HUB_OFFLINE=0 lets it load)"
-        ) from None
+    _load_data(task, "it is loaded from the hub or its local cache (HF_HUB_OFFLINE=0 lets it load)")
     recorder = Recorder(task, context.folder / "predictions")
     result = run_task(task, model, context.folder, recorder.predictions, fresh=True)
     reason = ""
@@ -219,7 +221,12 @@ def measure_task(task: Any, model: Any, context: EvaluationContext) -> Measured:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # of a task with a layout of its own
         scores, reason = None, f"its predictions or data are laid out in another way ({one_line(error, 100)})"
     rows = [
-        {"task": name, "split": split, "subset": of_subset["hf_subset"], "main score": float(of_subset["main_score"])}
+        {
+            "task": task.metadata.name,
+            "split": split,
+            "subset": of_subset["hf_subset"],
+            "main score": float(of_subset["main_score"]),
+        }
         for split, of_split in result.scores.items()
         for of_subset in of_split
     ]
@@ -229,7 +236,7 @@ def measure_task(task: Any, model: Any, context: EvaluationContext) -> Measured:
 
 
 def _measure_named(task: Any, model: Any, context: EvaluationContext) -> Measured:
-    """The main score of a task; what an evaluation that was stopped has measured is not measured again."""
+    """The main score of a task, read from its file if an interrupted evaluation has measured it already."""
     if task.is_aggregate:
         names = [inner.metadata.name for inner in task.tasks]
         return _mean_of([_measure_named(inner, model, context) for inner in task.tasks], names)

@@ -61,7 +61,7 @@ def run_task(task: Any, model: Any, folder: Path, predictions: Path | None = Non
 
     Args:
         task: an object of one of mteb's classes.
-        model: one of mteb's kind.
+        model: an mteb model.
         folder: for results; one that is there already is used.
         predictions: a folder for predictions; None for none.
         fresh: run the task also if its result is there.

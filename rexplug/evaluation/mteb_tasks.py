@@ -136,7 +136,7 @@ def _evaluate_local(task: LocalTask, max_tokens: int | None, context: Evaluation
 
 
 def _encoder(context: EvaluationContext, max_tokens: int | None) -> tuple[Any, int]:
-    """The encoder, and where texts are cut."""
+    """The encoder, and the number of tokens after which it cuts texts."""
     if isinstance(context.encoder, LexicalModel):
         raise NotApplicable(f"{context.encoder.kind} compares words; this mteb task needs embeddings")
     from rexplug.evaluation.late_interaction import LateInteractionEncoder
@@ -170,6 +170,7 @@ def _as_mteb(task: LocalTask, similarity: Similarity) -> Any:
         from datasets import Dataset, DatasetDict
         from mteb.abstasks import AbsTaskClassification, AbsTaskPairClassification, AbsTaskSTS
 
+    base: Any
     base, mteb_type = {
         "sts": (AbsTaskSTS, "STS"),
         "pair_classification": (AbsTaskPairClassification, "PairClassification"),
@@ -191,7 +192,7 @@ def _as_mteb(task: LocalTask, similarity: Similarity) -> Any:
         task.description.language,
     )
 
-    class LocalTables(base):  # type: ignore[misc,valid-type]
+    class LocalTables(base):
         metadata = described
         min_score, max_score = min(degrees), max(degrees)
 

@@ -46,7 +46,7 @@ class Sample:
 
     @property
     def is_mean(self) -> bool:
-        """Whether the metric is a mean, so that thousands of resamples take no time."""
+        """Whether the metric is a mean, so that thousands of resamples are computed quickly."""
         return all(units.targets is None for _, units in self.parts)
 
     @property
@@ -69,7 +69,7 @@ class Sample:
         return np.array([self._resampled(generator, None) for _ in range(number)])
 
     def differences(self, other: Sample, generator: np.random.Generator, number: int) -> Floats:
-        """The difference to `other` on `number` resamples: of the same items, and of the same runs if both have as many."""
+        """The difference to `other` on `number` resamples: of the same items, and of the same runs if both have equally many."""
         return np.array([self._resampled(generator, other) for _ in range(number)])
 
     def permuted(self, other: Sample, generator: np.random.Generator, number: int) -> Floats:

@@ -2,16 +2,16 @@
 
 Intervals resample units (documents, queries; whole groups where items are not independent) and, where there are several
 fine-tunes or training runs, the runs as well: a difference between two training runs is not a difference between methods.
-P-values are those of a paired permutation test: if two models were alike, their scores of a unit could be swapped. Of rank
-correlations the ranks are swapped: cosines of two models may have other scales (one in a narrow cone, one not), and after a swap
-of these the scales would decide, not the models.
+P-values are those of a paired permutation test: if two models were alike, their scores of a unit could be swapped. For rank
+correlations the ranks are swapped: cosines of two models may have different scales (one in a narrow cone, one not), and if they
+were swapped, the scales would decide, not the models.
 
 A test on the items of one training run of each model says that these two models differ on such items. Whether two methods of
 training differ also depends on the seeds that they were trained with. So a difference is called real only if each model that was
 trained here was trained with several seeds. A baseline that compares words has no seed, and a published model is one model: what is
 said about it is said about this model, not about how it was trained.
 
-Of our own because scipy's `bootstrap` and `permutation_test` resample single items of one sample or of pairs, neither
+They are our own because scipy's `bootstrap` and `permutation_test` resample single items of one sample or of pairs, neither
 groups of items nor runs beside them, and scipy has no correction by Holm.
 """
 
@@ -29,7 +29,7 @@ from rexplug.evaluation.resampling import Sample, paired_samples
 
 _RESAMPLES = 1000
 _SLOW_RESAMPLES = 300
-"""Of measures that are no means, such as rank correlations, which rank each resample again."""
+"""For measures that are not means, such as rank correlations, which rank each resample again."""
 _PERMUTATIONS = 9999
 _SLOW_PERMUTATIONS = 999
 """Enough that p-values stay small enough to survive Holm's correction in a table of some hundred (some ten) tests."""
@@ -40,7 +40,7 @@ NOT_VARIED = "differs on these items; seeds were not varied"
 
 
 _FACTORS: dict[Budget, float] = {"quick": 0.3, "standard": 1.0, "full": 5.0}
-"""Of the number of resamples by budget."""
+"""Budget -> factor of the number of resamples."""
 _budget: ContextVar[Budget] = ContextVar("budget", default="standard")
 
 
@@ -48,7 +48,7 @@ _budget: ContextVar[Budget] = ContextVar("budget", default="standard")
 def resamples_of(budget: Budget) -> Iterator[None]:
     """Draw as many resamples for intervals of metrics inside the context as the budget says: 300, 1,000 or 5,000.
 
-    Of rank correlations 90, 300 or 1,500. Comparisons of models draw the same numbers at every budget.
+    For rank correlations 90, 300 or 1,500. Comparisons of models draw the same numbers at every budget.
     """
     token = _budget.set(budget)
     try:
@@ -82,7 +82,7 @@ class Difference:
 
     @property
     def differs(self) -> bool:
-        """Whether both speak for a difference on such items: the interval, which covers the runs too, and the corrected test."""
+        """Whether both the interval, which covers the runs too, and the corrected test indicate a difference on such items."""
         return self.p_holm < ALPHA and (self.low > 0 or self.high < 0)
 
     @property

@@ -155,7 +155,8 @@ def run_ablation(
         RexplugError: something that the user can correct.
         RunInterrupted: training was asked to stop; the same command continues.
     """
-    from rexplug.report.compare import compare_models, pooled, write_comparison
+    from rexplug.report.compare import compare_models, pooled
+    from rexplug.report.comparison_page import write_comparison
     from rexplug.report.results import find_results
 
     if not next(iter(ablation.recipes.values())).evaluators:

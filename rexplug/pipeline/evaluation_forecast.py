@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rexplug.evaluation.workload import Workload
 
 _LARGEST_CORRECTION = 3.0
-"""Earlier evaluations change a forecast by this factor at most: the machine may have had other load."""
+"""Earlier evaluations change a forecast by this factor at most: the machine may have been under a different load."""
 
 
 @dataclass

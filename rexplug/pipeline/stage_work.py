@@ -291,9 +291,10 @@ class StageWork:
 
 def write_documents(run: RunDirectory, recipe: Recipe) -> list[Path]:
     """Write the report and the model card, and copy the card beside the exported weights; returns the files."""
-    from rexplug.report import write_card, write_report
+    from rexplug.report import Contents, write_card, write_report
 
-    written = [write_report(run, recipe), write_card(run, recipe)]
+    contents = Contents(run, recipe)  # both show the comparison, whose tests take a while
+    written = [write_report(contents), write_card(contents)]
     if run.model.is_dir():
         with replacing(run.model / run.card.name) as temporary:
             shutil.copyfile(run.card, temporary)

@@ -7,7 +7,6 @@ from typing import Any
 
 from rexplug.io.atomic import write_text
 from rexplug.model.family import DEFAULT_FAMILY, Family, find_family
-from rexplug.recipe import Recipe
 from rexplug.report.contents import Contents
 from rexplug.report.markdown import cell, front_matter
 from rexplug.report.plan_vs_actual import markdown_lines
@@ -15,10 +14,10 @@ from rexplug.report.results import headlines
 from rexplug.run_directory import RunDirectory, read_json
 
 
-def write_card(run: RunDirectory, recipe: Recipe) -> Path:
-    """Write the card from the files of a run; returns its path."""
-    write_text(run.card, "\n".join(_lines(Contents(run, recipe))) + "\n")
-    return run.card
+def write_card(contents: Contents) -> Path:
+    """Write the card of a run; returns its path."""
+    write_text(contents.run.card, "\n".join(_lines(contents)) + "\n")
+    return contents.run.card
 
 
 def _family(run: RunDirectory) -> Family:

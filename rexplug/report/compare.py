@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,8 @@ import numpy as np
 from rexplug.components import Metric, Scores
 from rexplug.errors import DataError
 from rexplug.evaluation.statistics import ALPHA, Difference, compare, holm, metric
-from rexplug.io.atomic import write_json, write_text
-from rexplug.report.comparison_plots import write_comparison_plots
 from rexplug.report.costs import Cost, budget_notes, cost_notes, cost_of, mean_cost
-from rexplug.report.items import item_links, write_items_page
-from rexplug.report.results import ModelResults, headlines
-from rexplug.report.templates import template
+from rexplug.report.results import ModelResults, headlines, is_recovery_part
 
 _SEED = 17
 
@@ -36,6 +31,11 @@ class Cell:
     `training_runs` and `verdict` (`real`, `may be chance`, or `differs on these items; seeds were not varied`, which is what a
     single training run of a model can show); None if it was not tested."""
 
+    @property
+    def sign(self) -> str:
+        """The sign of the difference (`Difference.sign`); empty if it was not tested."""
+        return "" if self.difference is None else self.difference.sign
+
 
 @dataclass(frozen=True)
 class Row:
@@ -49,8 +49,8 @@ class Row:
     lower_is_better: bool = False
 
     def best(self) -> int | None:
-        """The place of the model that is best by the tests, or None: the best value, if it is really better than the reference,
-        or if it is the reference and really better than all others."""
+        """The index of the model that is best by the tests, or None: the model with the best value, if it is really better than
+        the reference, or if it is the reference and really better than all others."""
         sign = -1 if self.lower_is_better else 1
         values = {place: sign * cell.metric.value for place, cell in enumerate(self.cells) if cell.metric is not None}
         tested = {place: cell.difference for place, cell in enumerate(self.cells) if cell.difference is not None}
@@ -223,9 +223,7 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
         keys = list(dict.fromkeys(k for m in models for k in m.results.get(name, {}).get("metrics", {})))
         if not every_metric:
             parts = {part for model in models for key in mains for part in _parts(model.scores.get(name, {}).get(key))}
-            keys = [
-                key for key in keys if key in mains or key in parts or key.endswith((".words", ".salient", ".plain"))
-            ]
+            keys = [key for key in keys if key in mains or key in parts or is_recovery_part(key)]
         for key in keys:
             reference = next(model for model in models if key in model.results.get(name, {}).get("metrics", {}))
             cells = [_cell(model, reference, name, key, notes) for model in models]
@@ -247,25 +245,6 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
     ]
     notes += [*_taken_as_they_are(models, rows), *cost_notes(models, costs)]
     return Comparison(labels, rows, list(dict.fromkeys(notes)), costs, models)
-
-
-def write_comparison(
-    comparison: Comparison, *, html: Path | None = None, json: Path | None = None, title: str = ""
-) -> None:
-    """Write the comparison as a page with plots and items beside it, as JSON, or as both."""
-    if json is not None:
-        write_json(json, comparison.to_json())
-    if html is not None:
-        title = title or " and ".join(comparison.models)
-        items = write_items_page(html, comparison.results, f"{title}: items")
-        page = template("compare.html.j2").render(
-            comparison=comparison,
-            title=title,
-            alpha=ALPHA,
-            plots=write_comparison_plots(comparison, html),
-            items=item_links(items, comparison.results),
-        )
-        write_text(html, page)
 
 
 def _number_formats(models: Sequence[ModelResults]) -> list[str]:
@@ -319,12 +298,13 @@ def _cell(model: ModelResults, reference: ModelResults, name: str, key: str, not
     if scores is None or reference_scores is None:
         notes.append(f"{name} {key} has no scores of single items, so that differences in it were not tested.")
         return cell
-    same_budget = reference.results.get(name, {}).get("budget") == result.get("budget")
-    if same_budget and reference.results.get(name, {}).get("options") != result.get("options"):
+    reference_result = reference.results[name]
+    same_budget = reference_result.get("budget") == result.get("budget")
+    if same_budget and reference_result.get("options") != result.get("options"):
         notes.append(
             f"{name} ran with other options on {model.label} than on {reference.label}; compared on common items."
         )
-    if reference.results.get(name, {}).get("computed_by") != result.get("computed_by"):
+    if reference_result.get("computed_by") != result.get("computed_by"):
         notes.append(
             f"{name} was computed by other code, or with other versions of libraries, on {model.label} than on "
             f"{reference.label}; evaluate both again."

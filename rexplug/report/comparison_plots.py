@@ -11,7 +11,8 @@ from typing import Any
 from rexplug.evaluation.statistics import Difference
 from rexplug.io.atomic import remove, replacing
 from rexplug.report import plots
-from rexplug.report.plotted import FONT, WIDTH, Plotted, PlottedCell, PlottedRow, cut_label
+from rexplug.report.compare import Cell, Comparison
+from rexplug.report.plots import FONT, GREY, WIDTH, cut_label
 from rexplug.report.speed_plot import draw_speed
 
 _PANELS = 3
@@ -20,7 +21,6 @@ _ROW = 0.2
 """Inches for a line of a panel."""
 _TITLES = {1: 70, 2: 34, 3: 21}
 """Characters of a panel's title, by the number of panels beside each other."""
-_GREY = "#6b7280"
 _STANDALONE = '<svg style="background: white; color: black" '
 """The beginning of an SVG that is not part of a page, which may be dark."""
 _VERDICTS = {
@@ -32,7 +32,7 @@ _VERDICTS = {
 """Verdict -> colour, marker, and whether it is filled: colour is not the only sign."""
 
 
-def draw_comparison(comparison: Plotted) -> dict[str, Any]:
+def draw_comparison(comparison: Comparison) -> dict[str, Any]:
     """Name -> figure of each plot that there are results for; none for a single model.
 
     `differences`: a forest plot, a panel for each model. `scores`: a panel for each metric, a bar for each model. `speed`:
@@ -48,7 +48,7 @@ def draw_comparison(comparison: Plotted) -> dict[str, Any]:
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
-def write_comparison_plots(comparison: Plotted, page: Path) -> dict[str, str]:
+def write_comparison_plots(comparison: Comparison, page: Path) -> dict[str, str]:
     """Write each plot as SVG and PNG to the folder `<page>-plots` beside a page.
 
     Returns:
@@ -77,16 +77,16 @@ def _verdict(difference: Difference) -> str:
     return "differs on these items" if difference.differs else "may be chance"
 
 
-def _differences(comparison: Plotted) -> Any:
+def _differences(comparison: Comparison) -> Any:
     """A panel for each model with a difference; a line for each metric."""
-    of_model: list[tuple[str, list[tuple[PlottedRow, Difference]]]] = []
+    rows = [row for row in comparison.rows if any(cell.difference is not None for cell in row.cells)]
+    if not rows:
+        return None
+    of_model: list[tuple[str, list[tuple[int, Difference]]]] = []
     for number, label in enumerate(comparison.models):
-        tested = [(row, d) for row in comparison.rows if (d := row.cells[number].difference) is not None]
+        tested = [(place, d) for place, row in enumerate(rows) if (d := row.cells[number].difference) is not None]
         if tested:
             of_model.append((label, tested))
-    if not of_model:
-        return None
-    rows = [row for row in comparison.rows if any(row is r for _, tested in of_model for r, _ in tested)]
     # Rows with another reference get a star.
     starred = [row.reference != comparison.models[0] for row in rows]
     names = [
@@ -99,12 +99,11 @@ def _differences(comparison: Plotted) -> Any:
     figure, panels = _grid(len(of_model), len(rows), head=0.32, foot=0.3, more=0.45)
     for number, (panel, (label, tested)) in enumerate(zip(panels, of_model, strict=True)):
         panel.axvline(0, color="#000000", linewidth=0.8)
-        for row, difference in tested:
-            place = next(i for i, other in enumerate(rows) if other is row)
+        for place, difference in tested:
             colour, marker, filled = _VERDICTS[_verdict(difference)]
             panel.errorbar(
                 difference.value, place,
-                xerr=[[max(0.0, difference.value - difference.low)], [max(0.0, difference.high - difference.value)]],
+                xerr=_errors(difference.value, difference.low, difference.high),
                 color=colour, marker=marker, markersize=5, markerfacecolor=colour if filled else "none",
                 capsize=2.5, linewidth=1.4,
             )  # fmt: skip
@@ -119,7 +118,7 @@ def _differences(comparison: Plotted) -> Any:
     return figure
 
 
-def _scores(comparison: Plotted) -> Any:
+def _scores(comparison: Comparison) -> Any:
     """A panel for each metric that two models have; a bar for each model."""
     rows = [row for row in comparison.rows if sum(cell.metric is not None for cell in row.cells) > 1]
     if not rows:
@@ -143,23 +142,28 @@ def _scores(comparison: Plotted) -> Any:
     return figure
 
 
-def _bar(panel: Any, place: int, cell: PlottedCell) -> None:
+def _bar(panel: Any, place: int, cell: Cell) -> None:
     metric = cell.metric
     if metric is None:
         panel.annotate(
-            "–", (0, place), xytext=(3, 0), textcoords="offset points", fontsize=FONT, color=_GREY, va="center"
+            "–", (0, place), xytext=(3, 0), textcoords="offset points", fontsize=FONT, color=GREY, va="center"
         )
         return
     colour = plots.COLOURS[place % len(plots.COLOURS)]
     panel.barh(place, metric.value, color=colour, alpha=0.75, height=0.66)
     end = max(metric.value, 0.0)
     if metric.low is not None and metric.high is not None:
-        error = [[max(0.0, metric.value - metric.low)], [max(0.0, metric.high - metric.value)]]
-        panel.errorbar(metric.value, place, xerr=error, color="#000000", linewidth=1, capsize=2)
+        errors = _errors(metric.value, metric.low, metric.high)
+        panel.errorbar(metric.value, place, xerr=errors, color="#000000", linewidth=1, capsize=2)
         end = max(end, metric.high)
     panel.annotate(
         f"{metric.value:.3f}", (end, place), xytext=(3, 0), textcoords="offset points", fontsize=FONT - 1, va="center"
     )
+
+
+def _errors(value: float, low: float, high: float) -> list[list[float]]:
+    """The lengths of an interval's two sides as matplotlib takes them; a value outside of its interval has one side."""
+    return [[max(0.0, value - low)], [max(0.0, high - value)]]
 
 
 def _grid(num_panels: int, num_lines: int, *, head: float, foot: float, more: float = 0.1) -> tuple[Any, list[Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 from rexplug.phase_stream import phase_stream
 from rexplug.recipe import Recipe
 from rexplug.report.compare import Comparison, compare_models
-from rexplug.report.costs import cost_of
+from rexplug.report.costs import cost_of_result
 from rexplug.report.plan_vs_actual import PlanVsActual, plan_vs_actual
 from rexplug.report.results import ModelResults, headlines, load_results
 from rexplug.run_directory import RunDirectory, read_json, read_metrics
@@ -114,8 +114,8 @@ class Contents:
 
     def cost(self, evaluator: str, moment: str) -> str:
         """Seconds of an evaluation, and the texts that the model read in a second; empty where it was not measured."""
-        found = cost_of(ModelResults(moment, {evaluator: self.evaluations[evaluator].get(moment, {})}, {}), evaluator)
-        return found.shown if found is not None else ""
+        cost = cost_of_result(self.evaluations[evaluator].get(moment, {}))
+        return cost.shown if cost is not None else ""
 
     @cached_property
     def plan_vs_actual(self) -> PlanVsActual:

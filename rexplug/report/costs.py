@@ -45,7 +45,11 @@ class Cost:
 
 def cost_of(model: ModelResults, evaluator: str) -> Cost | None:
     """What an evaluator took on a model; None if it has no result or does not apply."""
-    result = model.results.get(evaluator, {})
+    return cost_of_result(model.results.get(evaluator, {}), stored=evaluator in model.stored)
+
+
+def cost_of_result(result: Mapping[str, Any], *, stored: bool = False) -> Cost | None:
+    """What a result took, from the content of its file; None if it does not apply."""
     if "metrics" not in result or "seconds" not in result:
         return None
     work: Mapping[str, Any] = result.get("work", {})
@@ -56,12 +60,12 @@ def cost_of(model: ModelResults, evaluator: str) -> Cost | None:
         str(result.get("device", "")),
         str(result.get("precision", "")),
         str(result.get("budget", "standard")),
-        evaluator in model.stored,
+        stored,
     )
 
 
 def mean_cost(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The fields of several runs' results of an evaluator that `cost_of` reads, their mean."""
+    """The means over several runs of the fields that `cost_of` reads."""
     names = ("texts", "reading_seconds")
     works = [result["work"] for result in results if "work" in result]
     return {
@@ -85,7 +89,7 @@ def cost_notes(models: Sequence[ModelResults], costs: Mapping[str, Sequence[Cost
         f"Time: the whole evaluation, and texts that the network reads in a second, tokenization not included; {where}."
     ]
     if any(cost is not None and cost.stored for of_models in costs.values() for cost in of_models):
-        notes.append("*: stored by an earlier evaluation, whose machine may have had other load.")
+        notes.append("*: stored by an earlier evaluation, whose machine may have been under a different load.")
     return notes
 
 

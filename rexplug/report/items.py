@@ -1,4 +1,4 @@
-"""`items.html`: what models made of single items, side by side, with search; one self-contained page."""
+"""`items.html`: a self-contained page with the models' answers on single items side by side, and search."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rexplug.report.results import ModelResults
 from rexplug.report.templates import template
 
 MAX_BYTES = 40_000_000
-"""Size of a page, about; where all evaluators together need more, fewer items of each are shown."""
+"""Approximate limit of a page's size; if all evaluators together need more, fewer items of each are shown."""
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-"""Characters that would end a script or open a comment within it; JSON has another way to write them."""
+"""Characters that could end a script element or open a comment in it, as JSON escapes."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ def items_path_beside(page: Path) -> Path:
 
 
 def write_items_page(page: Path, models: Sequence[ModelResults], title: str, max_bytes: int = MAX_BYTES) -> Path | None:
-    """Write the items of `models` beside a page; None, and no file, if none are stored.
+    """Write the items of `models` to a page beside `page`; None, and no file, if none are stored.
 
     Args:
         page: the page that links to this one, and this one to it.
         models: with distinct labels.
         title: of the page.
-        max_bytes: the size of the items in the page, about.
+        max_bytes: approximate limit of the size of the items in the page.
 
     Raises:
         DataError: a file with items is damaged.
@@ -54,10 +54,12 @@ def write_items_page(page: Path, models: Sequence[ModelResults], title: str, max
         remove(path)
         return None
     limit = MAX_ITEMS
-    blocks = [_block(evaluator, limit) for evaluator in evaluators]
-    while sum(len(_to_json(block).encode()) for block in blocks) > max_bytes and limit > 1:
-        limit //= 2
+    while True:
         blocks = [_block(evaluator, limit) for evaluator in evaluators]
+        texts = [_to_json(block) for block in blocks]
+        if limit == 1 or sum(len(text.encode()) for text in texts) <= max_bytes:
+            break
+        limit //= 2
     index = {
         "models": [model.label for model in models],
         "evaluators": [
@@ -76,7 +78,7 @@ def write_items_page(page: Path, models: Sequence[ModelResults], title: str, max
         back=quote(page.name),
         back_text=page.stem,
         index=_to_json(index),
-        blocks=[_to_json(block) for block in blocks],
+        blocks=texts,
         max_items=limit,
         max_text=MAX_TEXT,
         max_document=MAX_DOCUMENT,

@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.io.atomic import write_text
-from rexplug.recipe import Recipe, dump_recipe
+from rexplug.recipe import dump_recipe
 from rexplug.report import plots
 from rexplug.report.comparison_plots import write_comparison_plots
 from rexplug.report.contents import Contents
 from rexplug.report.items import item_links, write_items_page
 from rexplug.report.preview import PhasePreview, previews
-from rexplug.report.results import headlines
+from rexplug.report.results import headlines, is_recovery_part
 from rexplug.report.templates import template
-from rexplug.run_directory import RunDirectory
 
 
-def write_report(run: RunDirectory, recipe: Recipe) -> Path:
-    """Write the page from the files of a run; returns its path."""
-    contents = Contents(run, recipe)
-    models = contents.compared_models
+def write_report(contents: Contents) -> Path:
+    """Write the page about a run, and the plots and single items beside it; returns its path."""
+    run, recipe, models = contents.run, contents.recipe, contents.compared_models
     items = write_items_page(run.report, models, f"{recipe.name}: items")
     page = template("report.html.j2").render(
         run=contents,
@@ -57,7 +55,7 @@ def _plots(contents: Contents) -> dict[str, str]:
     for evaluator, results in contents.evaluations.items():
         shown = headlines(next(iter(results.values())))
         for name, values in contents.metric_rows(evaluator):
-            if name in shown or name.endswith((".words", ".salient", ".plain")):
+            if name in shown or is_recovery_part(name):
                 main_metrics[f"{evaluator}: {name}"] = values
     if main_metrics and len(contents.moments) > 1:
         svgs["evaluation"] = plots.evaluation(contents.moments, main_metrics)

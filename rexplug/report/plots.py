@@ -21,6 +21,12 @@ COLOURS = (
     "#78716c",
     "#1e3a8a",
 )
+WIDTH = 9.0
+"""Inches of a figure of a comparison; a page shows it at 1.4 times its size."""
+FONT = 8
+"""Points of labels."""
+GREY = "#6b7280"
+"""The style sheet of the pages makes it lighter on dark pages."""
 _POINTS = 400
 """Points of a curve, about."""
 Steps = Sequence[Mapping[str, Any]]
@@ -107,7 +113,7 @@ def relevance(curve: Sequence[Mapping[str, float | None]], threshold: float) -> 
     for colour, name in zip(COLOURS, ("precision", "recall", "f1"), strict=False):
         points = [(row["threshold"], row[name]) for row in curve if row[name] is not None]
         axes.plot([x for x, _ in points], [y for _, y in points], color=colour, linewidth=1.4, label=name)
-    axes.axvline(threshold, color="#6b7280", linewidth=0.8, linestyle="--")
+    axes.axvline(threshold, color=GREY, linewidth=0.8, linestyle="--")
     axes.set_xlabel("threshold")
     axes.set_ylim(-0.03, 1.03)
     _legend(axes)
@@ -130,6 +136,14 @@ def plain_axes(axes: Any) -> None:
         axes.spines[side].set_visible(False)
 
 
+def cut_label(text: str, limit: int) -> str:
+    """A text of at most `limit` characters with its middle left out; dollar signs are escaped, or they would begin a formula."""
+    if len(text) > limit:
+        half = (limit - 1) // 2
+        text = f"{text[: limit - 1 - half]}…{text[-half:]}"
+    return text.replace("$", r"\$")
+
+
 def _figure(label: str) -> tuple[Any, Any]:
     figure = new_figure(7.2, 3.0)
     axes = figure.subplots()
@@ -143,7 +157,7 @@ def _finish(figure: Any, axes: Any, steps: Steps, legend: bool = True) -> str:
     axes.xaxis.set_major_formatter(lambda value, _: _amount(value))
     for before, after in pairwise(steps):
         if before["phase"] != after["phase"]:
-            axes.axvline(before["total_tokens"], color="#6b7280", linewidth=0.8, linestyle="--")
+            axes.axvline(before["total_tokens"], color=GREY, linewidth=0.8, linestyle="--")
     _name_phases(axes, steps)
     if legend:
         _legend(axes)
@@ -171,14 +185,14 @@ def _name_phases(axes: Any, steps: Steps) -> None:
     axes.set_ylim(bottom, top + (0.02 + 0.08 * len(lines)) * (top - bottom))
     for name, x, line in placed:
         axes.annotate(
-            name, (x, axes.get_ylim()[1]), xytext=(4, -2 - 11 * line), textcoords="offset points", fontsize=8,
-            color="#6b7280", va="top",
+            name, (x, axes.get_ylim()[1]), xytext=(4, -2 - 11 * line), textcoords="offset points", fontsize=FONT,
+            color=GREY, va="top",
         )  # fmt: skip
 
 
 def _legend(axes: Any, columns: int = 4) -> None:
     # Above the axes, where no curve runs.
-    axes.legend(frameon=False, fontsize=8, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    axes.legend(frameon=False, fontsize=FONT, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 
 def svg(figure: Any) -> str:

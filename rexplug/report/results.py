@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,11 @@ def headlines(result: Mapping[str, Any]) -> list[str]:
     """The metrics of a result that tables show first: the main one and those that stand beside it; none if it does not apply."""
     names = [result.get("main"), *result.get("headlines", ())]
     return [name for name in names if name in result.get("metrics", {})]
+
+
+def is_recovery_part(metric: str) -> bool:
+    """Whether a metric is a part of masked recovery (all words, salient ones, plain ones), which tables show beside headlines."""
+    return metric.endswith((".words", ".salient", ".plain"))
 
 
 def find_all(arguments: Sequence[str]) -> list[ModelResults]:
@@ -128,9 +133,9 @@ def find_results(argument: str) -> list[ModelResults]:
         return [load_results(run.evaluation / chosen, shown)]
     if moment:
         raise DataError(f"{name}@{moment}: only runs have moments")
-    if _result_files(path):
+    if any(_contents(path)):
         return [load_results(path, label or path.resolve().name)]
-    folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _result_files(folder)]
+    folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and any(_contents(folder))]
     if not folders:
         raise DataError(f"{name}: there are no results in it; give runs or folders that `rexplug evaluate` wrote")
     if label and len(folders) > 1:
@@ -144,10 +149,7 @@ def load_results(folder: Path, label: str) -> ModelResults:
     Raises:
         DataError: a file is damaged.
     """
-    results = {}
-    for path in _result_files(folder):
-        content = read_json(path)
-        results[str(content.get("label", content["evaluator"]))] = content
+    results = {str(content.get("label", content["evaluator"])): content for content in _contents(folder)}
     return ModelResults(label, results, {name: read_scores(folder, name) for name in results}, folder=folder)
 
 
@@ -160,11 +162,11 @@ def _moments(run: RunDirectory) -> list[str]:
         raise DataError(f"{run.manifest} is damaged: it holds no stages; {repair_hint(run.manifest)}")
     stages = {name: stage for name, stage in manifest["stages"].items() if name.startswith("evaluate.")}
     moments = [name.partition(".")[2] for name, stage in stages.items() if not stage.get("stale")]
-    return [name for name in moments if (run.evaluation / name).is_dir() and _result_files(run.evaluation / name)]
+    return [name for name in moments if (run.evaluation / name).is_dir() and any(_contents(run.evaluation / name))]
 
 
-def _result_files(folder: Path) -> list[Path]:
-    files = []
+def _contents(folder: Path) -> Iterator[Mapping[str, Any]]:
+    """The contents of the result files of a folder; its other JSON files are left out."""
     for path in sorted(folder.glob("*.json")):
         content = read_json(path)
         if (
@@ -172,5 +174,4 @@ def _result_files(folder: Path) -> list[Path]:
             and "evaluator" in content
             and ("metrics" in content or "not_applicable" in content)
         ):
-            files.append(path)
-    return files
+            yield content

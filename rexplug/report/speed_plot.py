@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import geometric_mean
 from typing import Any
 
 from rexplug.report import plots
-from rexplug.report.costs import Cost, cost_of
-from rexplug.report.plotted import FONT, WIDTH, Plotted, cut_label
-
-_SPAN = 1.96 * 2
-"""Standard errors in a 95 % interval of a normal distribution."""
+from rexplug.report.compare import Comparison
+from rexplug.report.costs import Cost
+from rexplug.report.plots import FONT, WIDTH, cut_label
 
 
-def draw_speed(comparison: Plotted) -> Any:
+def draw_speed(comparison: Comparison) -> Any:
     """Mean of the main metrics against speed, on the evaluators that all models have."""
-    if len(comparison.results) < 2:
-        return None
     rows = [row for row in comparison.rows if row.main and row.metric and all(cell.metric for cell in row.cells)]
     rows = list({row.evaluator: row for row in reversed(rows)}.values())[::-1]
-    costs = [[cost_of(model, row.evaluator) for row in rows] for model in comparison.results]
-    speeds, what, fast_is_high = _speeds(costs)
-    if not rows or not speeds:
+    costs = [[cost for cost in comparison.costs.get(row.evaluator, ()) if cost is not None] for row in rows]
+    if not rows or any(len(of_models) < len(comparison.models) for of_models in costs):
         return None
+    speeds, what, fast_is_high = _speeds(costs)
     figure = plots.new_figure(WIDTH, 3.9)
     axes = figure.subplots()
     plots.plain_axes(axes)
@@ -34,8 +31,8 @@ def draw_speed(comparison: Plotted) -> Any:
         values = [metric.value for metric in metrics if metric is not None]
         spans = [m.high - m.low for m in metrics if m is not None and m.low is not None and m.high is not None]
         quality = sum(values) / len(values)
-        # The intervals of the evaluators are independent: their data are others.
-        error = 1.96 * math.sqrt(sum((span / _SPAN) ** 2 for span in spans)) / len(values) if spans else 0.0
+        # The evaluators have different data, so that their errors are independent and the squares of the intervals add up.
+        error = math.hypot(*spans) / 2 / len(values)
         colour = plots.COLOURS[number % len(plots.COLOURS)]
         axes.errorbar(speed, quality, yerr=error, color=colour, marker="o", markersize=7, capsize=3, linewidth=1.2)
         points.append((speed, quality, error, cut_label(label, 40)))
@@ -50,22 +47,18 @@ def draw_speed(comparison: Plotted) -> Any:
     return figure
 
 
-def _speeds(costs: Sequence[Sequence[Cost | None]]) -> tuple[list[float], str, bool]:
-    """Per model its speed, what that is, and whether faster is higher; empty where results do not tell."""
-    known = [[cost for cost in of_model if cost is not None] for of_model in costs]
-    if not known or not known[0] or any(len(of_model) < len(costs[0]) for of_model in known):
-        return [], "", True
-    rates = [[cost.texts_per_second for cost in of_model] for of_model in known]
-    rated = [[of_model[place] for of_model in rates] for place in range(len(rates[0]))]
-    complete = [[rate for rate in of_place if rate] for of_place in rated]
-    complete = [of_place for of_place in complete if len(of_place) == len(known)]
+def _speeds(costs: Sequence[Sequence[Cost]]) -> tuple[list[float], str, bool]:
+    """The speed of each model, the label of its axis, and whether a larger value is faster.
+
+    Args:
+        costs: `[evaluators][models]`.
+    """
+    rated = [[cost.texts_per_second for cost in of_models if cost.texts_per_second] for of_models in costs]
+    complete = [rates for rates, of_models in zip(rated, costs, strict=True) if len(rates) == len(of_models)]
     if complete:
-        means = [
-            math.exp(sum(math.log(of_place[number]) for of_place in complete) / len(complete))
-            for number in range(len(known))
-        ]
+        means = [geometric_mean(of_model) for of_model in zip(*complete, strict=True)]
         return means, "texts a second" + (" (geometric mean)" if len(complete) > 1 else ""), True
-    totals = [max(0.01, sum(cost.seconds for cost in of_model)) for of_model in known]
+    totals = [max(0.01, sum(cost.seconds for cost in of_model)) for of_model in zip(*costs, strict=True)]
     return totals, "seconds of the evaluation, fine-tunes included (right is faster)", False
 
 

@@ -34,7 +34,7 @@ def write_tables(
 
 
 def as_csv(comparison: Comparison) -> str:
-    """One line per model and metric; what there is not is empty.
+    """One line per model and metric; fields without a value are empty.
 
     `runs` counts fine-tunes or training runs, `p_holm` is `p` corrected for all tests of the comparison.
     """
@@ -72,8 +72,8 @@ def as_markdown(comparison: Comparison) -> str:
         best = row.best()
         cells = []
         for place, cell in enumerate(row.cells):
-            value = _plain_cell(cell)
-            cells.append(f"**{value[0]}**{value[1]}" if place == best else "".join(value))
+            value = f"**{_value(cell)}**" if place == best else _value(cell)
+            cells.append(" ".join([value, *(_literal(part) for part in (cell.sign, _interval(cell.metric)) if part)]))
         name = markdown.cell(f"{row.evaluator} {row.metric}".strip())
         lines.append(f"| {_literal(name)} | {' | '.join(cells)} |")
     notes = [*_legend(comparison), *comparison.notes]
@@ -101,7 +101,7 @@ def as_latex(comparison: Comparison) -> str:
 
 
 def latex(text: str) -> str:
-    """Text with everything escaped that means something to LaTeX."""
+    """Text with LaTeX's special characters escaped."""
     return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
 
 
@@ -109,18 +109,12 @@ def _latex_rows(row: Row) -> list[str]:
     """The values, and below them the intervals, if there are any."""
     best, values, intervals = row.best(), [], []
     for place, cell in enumerate(row.cells):
-        value, sign = _value(cell), "" if cell.difference is None else cell.difference.sign
-        shown = rf"\textbf{{{latex(value)}}}" if place == best else latex(value)
-        values.append(shown + (rf"\textsuperscript{{{latex(sign)}}}" if sign else ""))
+        value = latex(_value(cell))
+        shown = rf"\textbf{{{value}}}" if place == best else value
+        values.append(shown + (rf"\textsuperscript{{{latex(cell.sign)}}}" if cell.sign else ""))
         intervals.append(rf"{{\footnotesize {latex(_interval(cell.metric))}}}" if _interval(cell.metric) else "")
     lines = [rf"\quad {latex(row.metric)} & {' & '.join(values)} \\"]
     return [*lines, rf" & {' & '.join(intervals)} \\"] if any(intervals) else lines
-
-
-def _plain_cell(cell: Cell) -> tuple[str, str]:
-    """The value, and the rest: its sign and its interval."""
-    sign, interval = "" if cell.difference is None else cell.difference.sign, _interval(cell.metric)
-    return _value(cell), "".join(f" {part}" for part in (_literal(sign), _literal(interval)) if part)
 
 
 def _value(cell: Cell) -> str:

@@ -32,7 +32,8 @@ from rexplug.cli.progress import TerminalProgress
 from rexplug.errors import RexplugError
 from rexplug.pipeline.ablate import Ablation, Axis, run_ablation
 from rexplug.plugins.discovery import load_plugins
-from rexplug.report.compare import Comparison, compare_models, pooled, write_comparison
+from rexplug.report.compare import Comparison, compare_models, pooled
+from rexplug.report.comparison_page import write_comparison
 from rexplug.report.results import find_results
 
 RETAIL = ["esci-us-sample/products.jsonl.zst", "chorus-icecat/products.jsonl.zst"]

@@ -11,7 +11,7 @@ from rexplug.cli import cli
 from rexplug.cli.progress import amount
 from rexplug.errors import DataError
 from rexplug.recipe import load_recipe
-from rexplug.report import write_dataset_card, write_report
+from rexplug.report import Contents, write_dataset_card, write_report
 from rexplug.run_directory import RunDirectory
 
 TEXT = "The committee number {n} met in the old library and argued for hours about the poem {m} that nobody had read before."
@@ -210,7 +210,7 @@ def test_near_duplicates_and_equal_addresses_name_their_twin_and_the_similarity(
 
 def test_the_report_names_what_was_not_compared(run, tmp_path):
     copied = RunDirectory(shutil.copytree(run, tmp_path / "run"))
-    page = write_report(copied, load_recipe(run.parent / "toy.yaml")).read_text()
+    page = write_report(Contents(copied, load_recipe(run.parent / "toy.yaml"))).read_text()
     assert "<code>masked_recovery</code> was not compared: it measures on documents" in page
 
 

@@ -82,7 +82,7 @@ def test_any_models_on_the_same_items(model, tmp_path):
     stored = [cost["stored"] for cost in found["costs"]["classification.toy"] if cost]
     assert stored == [True] * 3
     assert not any(cost["stored"] for cost in table["costs"]["classification.toy"] if cost)
-    assert "*: stored by an earlier evaluation, whose machine may have had other load." in again.stdout
+    assert "*: stored by an earlier evaluation, whose machine may have been under a different load." in again.stdout
     assert (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns == before, "nothing is computed twice"
     call(*command, "--fresh", "--only", "classification.toy")
     assert (tmp_path / "out/mine/classification.toy.json").stat().st_mtime_ns > before

@@ -10,7 +10,8 @@ from rexplug import DataError, Metric, Scores
 from rexplug.cli import cli
 from rexplug.cli.comparison import cell_text
 from rexplug.io.atomic import write_json
-from rexplug.report.compare import Comparison, compare_models, pooled, write_comparison
+from rexplug.report.compare import Comparison, compare_models, pooled
+from rexplug.report.comparison_page import write_comparison
 from rexplug.report.results import find_all, find_results
 
 

@@ -13,7 +13,7 @@ from rexplug.evaluation.statistics import Difference
 from rexplug.report import plots
 from rexplug.report.compare import Cell, Comparison, Row
 from rexplug.report.comparison_plots import draw_comparison, write_comparison_plots
-from rexplug.report.results import ModelResults
+from rexplug.report.costs import Cost
 
 NAMES = ("bm25", "all-MiniLM-L6-v2 untuned", "ours after pretraining", "ours after pretraining, extension and annealing",
          "random twin", "tfidf", "intfloat/e5-base-v2", "BAAI/bge-small-en-v1.5")  # fmt: skip
@@ -40,21 +40,15 @@ def comparison(num_models, num_metrics, *, training_runs=1, missing=(), rate=Tru
             cells.append(Cell(Metric(value, value - 0.03, value + 0.03, 100), difference=difference))
         evaluator = f"ecommerce.evaluator_{number}" if number else "ecommerce.query_classification.of_$DATA_$2"
         rows.append(Row(evaluator, "ndcg_at_10", True, cells, names[0]))
-    results = [
-        ModelResults(
-            name,
-            {
-                row.evaluator: {
-                    "metrics": {}, "seconds": 2.0 + 50 * place,
-                    "work": {"texts": 4000, "reading_seconds": 1.0 + place} if rate else {},
-                }
-                for row in rows
-            },
-            {},
-        )
-        for place, name in enumerate(names)
-    ]  # fmt: skip
-    return Comparison(names, rows, results=results)
+    costs = {
+        row.evaluator: [
+            Cost(2.0 + 50 * place, 4000 / (1.0 + place) if rate else None, "", "", "standard", False)
+            if row.cells[place].metric is not None else None
+            for place in range(num_models)
+        ]
+        for row in rows
+    }  # fmt: skip
+    return Comparison(names, rows, costs=costs)
 
 
 def texts_of(figure):

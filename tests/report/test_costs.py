@@ -6,7 +6,8 @@ import json
 from rich.console import Console
 
 from rexplug.cli.comparison import print_comparison
-from rexplug.report.compare import compare_models, pooled, write_comparison
+from rexplug.report.compare import compare_models, pooled
+from rexplug.report.comparison_page import write_comparison
 from rexplug.report.costs import cost_of
 from rexplug.report.results import ModelResults
 
@@ -45,7 +46,7 @@ def test_tables_have_costs_and_say_where_they_were_measured(tmp_path):
     assert comparison.notes[-2:] == [
         "Time: the whole evaluation, and texts that the network reads in a second, tokenization not included; one on AMD EPYC, "
         "2 threads, fp32; gpu on H100, bf16; bm25 on AMD EPYC, 2 threads; old on unknown device, fp32.",
-        "*: stored by an earlier evaluation, whose machine may have had other load.",
+        "*: stored by an earlier evaluation, whose machine may have been under a different load.",
     ]
     file = io.StringIO()
     print_comparison(comparison, Console(file=file, width=120))

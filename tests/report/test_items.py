@@ -11,7 +11,8 @@ import pytest
 from rexplug import EvaluatedItem, MaskedWord, RankedDocument
 from rexplug.evaluation.item_files import MAX_ITEMS, write_items
 from rexplug.io.atomic import write_json
-from rexplug.report.compare import compare_models, write_comparison
+from rexplug.report.compare import compare_models
+from rexplug.report.comparison_page import write_comparison
 from rexplug.report.items import items_path_beside, write_items_page
 from rexplug.report.results import find_results
 

@@ -174,12 +174,12 @@ class Samples(HTMLParser):
 
 
 def test_the_report_shows_the_masks_of_each_phase(tokenized_run, tmp_path):
-    from rexplug.report import write_report
+    from rexplug.report import Contents, write_report
 
     _, recipe, run = tokenized_run
     copy = RunDirectory(tmp_path / "run")
     shutil.copytree(run.root, copy.root)
-    page = write_report(copy, recipe).read_text()
+    page = write_report(Contents(copy, recipe)).read_text()
     shown = Samples(page)
     expected = preview_phase(recipe, recipe.phases[0], run, at=0.5, samples=3, tokens=90)
     (row,) = expected.rows

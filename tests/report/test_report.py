@@ -14,7 +14,7 @@ from rexplug.batches.policies import RandomMasking
 from rexplug.evaluation.recovery import MaskedRecovery
 from rexplug.io.atomic import write_json
 from rexplug.recipe import Recipe
-from rexplug.report import write_card, write_report
+from rexplug.report import Contents, write_card, write_report
 from rexplug.run_directory import RunDirectory
 
 EVIL = "<script>alert('x')</script> & \"co\""
@@ -149,7 +149,7 @@ class Page(HTMLParser):
 
 
 def test_a_complete_run_is_shown(run):
-    path = write_report(run, make_recipe())
+    path = write_report(Contents(run, make_recipe()))
     assert path == run.report
     page = Page(path.read_text())
     text = re.sub(r"\s+", " ", page.text)
@@ -164,7 +164,7 @@ def test_a_complete_run_is_shown(run):
 
 
 def test_nothing_is_loaded_and_nothing_runs(run):
-    page = Page(write_report(run, make_recipe(synthetic=True)).read_text())
+    page = Page(write_report(Contents(run, make_recipe(synthetic=True))).read_text())
     for tag, attributes in page.tags:
         assert tag not in ("script", "link", "iframe", "img", "object", "embed")
         for name, value in attributes.items():
@@ -178,7 +178,7 @@ def test_nothing_is_loaded_and_nothing_runs(run):
 
 
 def test_plots_label_their_axes(run):
-    text = Page(write_report(run, make_recipe()).read_text()).text
+    text = Page(write_report(Contents(run, make_recipe())).read_text()).text
     for part in (
         "loss (nats per masked token)",
         "share of tokens",
@@ -190,19 +190,19 @@ def test_plots_label_their_axes(run):
 
 
 def test_the_same_run_gives_the_same_page(run):
-    first = write_report(run, make_recipe()).read_text()
-    assert write_report(run, make_recipe()).read_text() == first
+    first = write_report(Contents(run, make_recipe())).read_text()
+    assert write_report(Contents(run, make_recipe())).read_text() == first
 
 
 @pytest.mark.parametrize("write", [write_report, write_card])
 def test_synthetic_text_is_announced(run, write):
-    assert "The text of shop was written by a program." in write(run, make_recipe(synthetic=True)).read_text()
-    assert "was written by a program" not in write(run, make_recipe()).read_text()
+    assert "The text of shop was written by a program." in write(Contents(run, make_recipe(synthetic=True))).read_text()
+    assert "was written by a program" not in write(Contents(run, make_recipe())).read_text()
 
 
 @pytest.mark.parametrize("write", [write_report, write_card])
 def test_missing_parts_are_left_out(bare, write):
-    text = write(bare, make_recipe(evaluators=())).read_text()
+    text = write(Contents(bare, make_recipe(evaluators=()))).read_text()
     assert "toy" in text
     for part in ("<svg", "Evaluation", "Corpus", "Exported model", "differ by at most"):
         assert part not in text
@@ -213,11 +213,11 @@ def test_a_metric_that_was_not_measured_before_training_is_left_out(run):
     content = json.loads(path.read_text())
     content["metrics"].pop("shop.words")
     write_json(path, content | {"main": "web.words"})
-    assert "– → 0.200" in Page(write_report(run, make_recipe()).read_text()).text
+    assert "– → 0.200" in Page(write_report(Contents(run, make_recipe())).read_text()).text
 
 
 def test_the_card_has_front_matter_and_metrics(run):
-    text = write_card(run, make_recipe(synthetic=True)).read_text()
+    text = write_card(Contents(run, make_recipe(synthetic=True))).read_text()
     _, front, body = text.split("---\n", 2)
     matter = yaml.safe_load(front)
     assert (matter["library_name"], matter["pipeline_tag"]) == ("transformers", "fill-mask")
@@ -242,7 +242,7 @@ def test_the_card_repeats_the_recipes_use_limits_and_licences(run):
     recipe = Recipe.model_validate(
         {**{name: getattr(recipe, name) for name in type(recipe).model_fields}, "card": card}
     )
-    _, front, body = write_card(run, recipe).read_text().split("---\n", 2)
+    _, front, body = write_card(Contents(run, recipe)).read_text().split("---\n", 2)
     assert yaml.safe_load(front)["license"] == "apache-2.0"
     for sentence in ("Search in toy shops.", "Knows no prices.", "| web | toy.pages | 8 | 4,321 | CC BY 4.0 |"):
         assert sentence in body
@@ -262,7 +262,7 @@ def test_values_of_the_recipe_stay_inside_front_matter_and_cells(run):
     recipe = Recipe.model_validate(
         {**{name: getattr(recipe, name) for name in type(recipe).model_fields}, "card": card}
     )
-    text = write_card(run, recipe).read_text()
+    text = write_card(Contents(run, recipe)).read_text()
     _, front, body = text.split("---\n", 2)
     matter = yaml.safe_load(front)
     assert matter["license"] == "mit --- license: gpl-3.0 | x | y |"
@@ -284,7 +284,7 @@ def plan_of(run):
 
 def test_the_report_compares_plan_and_measurement(run):
     plan_of(run)
-    text = re.sub(r"\s+", " ", Page(write_report(run, make_recipe()).read_text()).text)
+    text = re.sub(r"\s+", " ", Page(write_report(Contents(run, make_recipe())).read_text()).text)
     assert f"Planned when each stage began, on Processor {EVIL}" in text
     for part in (
         "pretrain3,0003,0011112web 0.35 → 0.50, shop ? → 1.25",
@@ -297,22 +297,22 @@ def test_the_report_compares_plan_and_measurement(run):
 
 
 def test_the_card_compares_plan_and_measurement(run):
-    assert "Plan and measurement" not in write_card(run, make_recipe()).read_text()
+    assert "Plan and measurement" not in write_card(Contents(run, make_recipe())).read_text()
     plan_of(run)
-    text = write_card(run, make_recipe()).read_text()
+    text = write_card(Contents(run, make_recipe())).read_text()
     assert "| curate | 1.0 s | 1.5 s | +50 % | 0.50 GiB | ? |" in text
     assert "| all | 3.0 s | 3.0 s | 0 % | 0.50 GiB | ? |" in text
     assert "| pretrain | 3,000 | 3,001 | 11 | 12 | web 0.35 → 0.50, shop ? → 1.25 |" in text
 
 
 def test_a_run_without_a_plan_shows_what_it_took(run):
-    text = Page(write_report(run, make_recipe()).read_text()).text
+    text = Page(write_report(Contents(run, make_recipe())).read_text()).text
     assert "This run kept no plan" in text
     assert "web ? → 0.50, shop ? → 1.25" in text
 
 
 def test_lineage_leads_from_sources_to_weights(run):
-    text = Page(write_report(run, make_recipe()).read_text()).text
+    text = Page(write_report(Contents(run, make_recipe())).read_text()).text
     for part in ("Lineage", "16 documents from 2 sources", "8,642 tokens", "12 steps, 3,001 tokens"):
         assert part in text, part
 
@@ -327,6 +327,6 @@ def test_the_last_model_is_compared_with_baselines(run):
         })  # fmt: skip
         scores = {"scores": {"shop.words": {"ids": ids, "values": [[value] * 30]}}}
         (folder / "masked_recovery.scores").write_text(json.dumps(scores))
-    text = Page(write_report(run, make_recipe()).read_text()).text
+    text = Page(write_report(Contents(run, make_recipe())).read_text()).text
     assert "Compared with other models" in text
     assert "+0.300" in text

@@ -31,9 +31,13 @@
   }
   const answer = (item, model) => item.m[model] || null;
   const score = (item, model) => (answer(item, model) ? answer(item, model).v : null);
+  const difference = (item, now) => {
+    const one = score(item, now.modelA), other = score(item, now.modelB);
+    return one === null || other === null ? null : one - other;
+  };
   const documentOf = (place) => data.documents[place][1];
 
-  // Of an item what a search looks at: ids, texts and labels, or its documents as well.
+  // The text of an item that a search looks at: ids, texts and labels, or its documents as well.
   function searchable(item, withDocuments) {
     const name = withDocuments ? "everything" : "words";
     if (item[name] === undefined) {
@@ -50,7 +54,7 @@
     return item[name];
   }
 
-  // What is chosen.
+  // Controls and what is chosen in them.
   function options(select, entries, chosen) {
     select.replaceChildren(...entries.map(([value, label]) => {
       const option = make("option", "", label);
@@ -110,7 +114,7 @@
     }
     const one = answer(item, now.modelA), other = now.two ? answer(item, now.modelB) : null;
     const right = (it) => it !== null && it.c === true, wrong = (it) => it !== null && it.c === false;
-    const difference = one && other ? one.v - other.v : 0;
+    const ahead = difference(item, now);
     switch (now.show) {
       case "a-right": return right(one) && wrong(other);
       case "b-right": return right(other) && wrong(one);
@@ -118,9 +122,9 @@
       case "both-right": return right(one) && right(other);
       case "right": return right(one);
       case "wrong": return wrong(one);
-      case "a-better": return difference > 1e-9;
-      case "b-better": return difference < -1e-9;
-      case "differ": return Math.abs(difference) > 1e-9;
+      case "a-better": return ahead > 1e-9;
+      case "b-better": return ahead < -1e-9;
+      case "differ": return Math.abs(ahead) > 1e-9;
       default: return true;
     }
   }
@@ -135,15 +139,11 @@
 
   function update() {
     const now = current(), words = now.q.toLowerCase().split(/\s+/).filter(Boolean);
-    const difference = (item) => {
-      const one = score(item, now.modelA), other = score(item, now.modelB);
-      return one === null || other === null ? null : one - other;
-    };
     const low = (value, missing) => (value === null ? missing : value);
     const orders = {
-      difference: (item) => -Math.abs(low(difference(item), -0)),
-      "a-ahead": (item) => -low(difference(item), -9e9),
-      "b-ahead": (item) => low(difference(item), 9e9),
+      difference: (item) => -Math.abs(low(difference(item, now), -0)),
+      "a-ahead": (item) => -low(difference(item, now), -9e9),
+      "b-ahead": (item) => low(difference(item, now), 9e9),
       worst: (item) => low(score(item, now.modelA), 9e9),
       best: (item) => -low(score(item, now.modelA), -9e9),
     };
@@ -173,20 +173,19 @@
 
   // An item: the head at once, the rest when it is opened.
   function row(item, now) {
-    const one = score(item, now.modelA), other = now.two ? score(item, now.modelB) : null;
     const title = text("span", "title", item.t || "(empty)");
     if (item.s) title.append(" ", text("span", "other", "· " + item.s));
     const numbers = make("span", "numbers");
-    const add = (letter, model, value) => {
+    const add = (letter, model) => {
       const it = answer(item, model);
       const mark = it && it.c !== undefined ? make("span", "chip " + (it.c ? "yes" : "no"), it.c ? "right" : "wrong") : null;
-      numbers.append(make("span", "", make("span", "name", letter), make("b", "", number(value)), mark ? " " : null, mark));
+      numbers.append(make("span", "", make("span", "name", letter), make("b", "", number(score(item, model))), mark ? " " : null, mark));
     };
-    add("A", now.modelA, one);
+    add("A", now.modelA);
     if (now.two) {
-      add("B", now.modelB, other);
-      const difference = one === null || other === null ? null : one - other;
-      numbers.append(make("span", "difference" + (difference > 0 ? " up" : difference < 0 ? " down" : ""), difference === null ? "–" : signed(difference)));
+      add("B", now.modelB);
+      const ahead = difference(item, now);
+      numbers.append(make("span", "difference" + (ahead > 0 ? " up" : ahead < 0 ? " down" : ""), ahead === null ? "–" : signed(ahead)));
     }
     const details = make("details", "item", make("summary", "", title, numbers));
     details.addEventListener("toggle", () => {
