@@ -84,11 +84,12 @@ def _suites(suites: Suites, recipe: Recipe) -> Iterator[tuple[str, Sequence[Eval
         raise DataError(
             f"{_PLACE}: the recipe uses no plugin that ships a suite; name one, as in {{suite: ecommerce, data: DIR}}"
         )
-    for name in names:
+    stems = [Path(name).stem for name in names]
+    for name, stem in zip(names, stems, strict=True):
         suite = load_suite(
             name, suites.data, registry, option=f"{_PLACE}.suite", data_option=f"{_PLACE}: {{suite: {name}, data: DIR}}"
         )
-        yield Path(name).stem, suite.evaluators
+        yield stem if stems.count(stem) == 1 else name, suite.evaluators
 
 
 def _data_problem(evaluator: Evaluator) -> str | None:
