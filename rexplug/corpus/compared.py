@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ _PLACE = "curation.decontaminate"
 
 @dataclass(frozen=True)
 class Compared:
-    """Whose texts training text is compared with.
+    """The evaluators whose texts training text is compared with, and the others.
 
     Attributes:
         evaluators: name in reports -> evaluator.
@@ -35,43 +35,47 @@ class Compared:
 
 
 def compared(recipe: Recipe) -> Compared:
-    """The evaluators that `curation.decontaminate` means, those of suites under names such as `ecommerce.esci (suite ecommerce)`.
+    """The evaluators that `curation.decontaminate` selects, those of suites under names such as `ecommerce.esci (suite ecommerce)`.
 
     Raises:
         RecipeError: there is no such suite, or it reads local data and no folder is named.
         DataError: no evaluator of a suite has its data.
     """
     which = recipe.curation.decontaminate
-    suites = which if isinstance(which, Suites) else None
     left_out = why_not_compared(recipe.evaluators, "evaluators" if isinstance(which, Suites) else which)
     evaluators = {
         label: evaluator for evaluator in recipe.evaluators if (label := evaluator_label(evaluator)) not in left_out
     }
+    if not isinstance(which, Suites):
+        return Compared(evaluators, left_out)
     without_data: list[str] = []
-    complete: set[str] = set()
-    for suite, evaluator in _of_suites(suites, recipe) if suites else ():
-        if any(text_options(evaluator) == text_options(own) for own in evaluators.values()):
-            complete.add(suite)
-            continue
-        name = f"{evaluator_label(evaluator)} (suite {suite})"
-        try:
-            check_component(evaluator)
-        except RexplugError as error:
-            without_data.append(name)
-            left_out[name] = f"its data cannot be read: {one_line(error, 300)}"
-            continue
-        if (why := why_no_test_texts(evaluator)) is not None:
-            left_out[name] = why
-        else:
-            complete.add(suite)
-            evaluators[name] = evaluator
-    if suites is not None:
-        _require_data(suites, complete, without_data, left_out)
+    for suite, members in _suites(which, recipe):
+        missing: list[str] = []
+        complete = False
+        for evaluator in members:
+            name = f"{evaluator_label(evaluator)} (suite {suite})"
+            if any(text_options(evaluator) == text_options(own) for own in evaluators.values()):
+                complete = True
+            elif (problem := _data_problem(evaluator)) is not None:
+                missing.append(name)
+                left_out[name] = f"its data cannot be read: {problem}"
+            elif (why := why_no_test_texts(evaluator)) is not None:
+                left_out[name] = why
+            else:
+                complete = True
+                evaluators[name] = evaluator
+        if missing and not complete:
+            where = "" if which.data is None else f" in {which.data}"
+            raise DataError(
+                f"{_PLACE}: no evaluator of the suite {suite} has its data{where}; is `data` the right folder? "
+                f"{missing[0]}: {left_out[missing[0]]}"
+            )
+        without_data += missing
     return Compared(evaluators, left_out, without_data)
 
 
-def _of_suites(suites: Suites, recipe: Recipe) -> Iterator[tuple[str, Evaluator]]:
-    """Each evaluator of the suites after the suite's name."""
+def _suites(suites: Suites, recipe: Recipe) -> Iterator[tuple[str, Sequence[Evaluator]]]:
+    """The name of each suite, and its evaluators."""
     registry = load_plugins()
     for path in recipe.plugins:
         add_plugin_file(registry, PluginFile(Path(path)))
@@ -80,30 +84,21 @@ def _of_suites(suites: Suites, recipe: Recipe) -> Iterator[tuple[str, Evaluator]
         raise DataError(
             f"{_PLACE}: the recipe uses no plugin that ships a suite; name one, as in {{suite: ecommerce, data: DIR}}"
         )
-    for name in names:
+    stems = [Path(name).stem for name in names]
+    for name, stem in zip(names, stems, strict=True):
         suite = load_suite(
             name, suites.data, registry, option=f"{_PLACE}.suite", data_option=f"{_PLACE}: {{suite: {name}, data: DIR}}"
         )
-        for evaluator in suite.evaluators:
-            yield Path(name).stem, evaluator
+        yield stem if stems.count(stem) == 1 else name, suite.evaluators
 
 
-def _require_data(
-    suites: Suites, complete: Collection[str], without_data: Sequence[str], left_out: Mapping[str, str]
-) -> None:
-    """Check that every suite with missing data is among those of which an evaluator has its data (`complete`).
-
-    Raises:
-        DataError: of one none has.
-    """
-    for name in without_data:
-        suite = name.partition(" (suite ")[2].removesuffix(")")
-        if suite not in complete:
-            where = "" if suites.data is None else f" in {suites.data}"
-            raise DataError(
-                f"{_PLACE}: no evaluator of the suite {suite} has its data{where}; is `data` the right folder? "
-                f"{name}: {left_out[name]}"
-            )
+def _data_problem(evaluator: Evaluator) -> str | None:
+    """Why the data of an evaluator cannot be read; None if they can."""
+    try:
+        check_component(evaluator)
+    except RexplugError as error:
+        return one_line(error, 300)
+    return None
 
 
 def why_not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ from rexplug.components import CorpusFilter, Document, Evaluator, Verdict
 from rexplug.corpus.index_writer import IndexWriter
 from rexplug.corpus.ngram_index import VERSION, Index, Match, Thresholds
 from rexplug.document_files import files_in
+from rexplug.io.file_cache import cached_until_changed
 from rexplug.plugins.declarations import test_texts
 from rexplug.recipe.schema import Decontamination, FuzzyMatches
 from rexplug.run_directory import read_json
@@ -60,7 +60,7 @@ class Decontaminate(CorpusFilter):
 
     def matches(self, texts: Sequence[str]) -> list[list[Match]]:
         """For each text, what it shares with each evaluator of whose texts it holds too much."""
-        return _index(self.index).matches(texts, _thresholds(self.options))
+        return _index(self.index / "about.json").matches(texts, _thresholds(self.options))
 
 
 def _thresholds(options: Decontamination) -> Thresholds:
@@ -68,15 +68,10 @@ def _thresholds(options: Decontamination) -> Thresholds:
     return Thresholds(options.hits, options.share, fuzzy.share, fuzzy.shortest)
 
 
-def _index(folder: Path) -> Index:
-    """The index in a folder, read again once another was written there."""
-    stat = (folder / "about.json").stat()
-    return _index_of_version(str(folder), stat.st_ino, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=2)
-def _index_of_version(folder: str, inode: int, modified: int) -> Index:
-    return Index(Path(folder))
+@cached_until_changed(maxsize=2)
+def _index(about: Path) -> Index:
+    """The index that an `about.json` describes."""
+    return Index(about.parent)
 
 
 def list_hits(corpus: Path, source: str, filter_: Decontaminate, id: str | None = None) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rexplug.components import CorpusFilter, DocumentSource
-from rexplug.corpus.compared import Compared, compared
+from rexplug.corpus.compared import Compared
 from rexplug.corpus.decontaminate import (
     Decontaminate,
     HitCounts,
@@ -29,14 +29,15 @@ _MOST_HOSTS = 1_000_000
 """Hosts whose duplicates are counted at a time."""
 
 
-def resolve_filters(recipe: Recipe, run: RunDirectory, progress: Progress) -> dict[str, DocumentSource]:
+def resolve_filters(
+    recipe: Recipe, run: RunDirectory, with_texts: Compared, progress: Progress
+) -> dict[str, DocumentSource]:
     """The recipe's sources with the trained classifier in their `relevance` filters and with decontamination as the last filter.
 
     Notes to `progress` list the evaluators whose texts training excludes, how many of these are too short to be searched for,
     and why those of others are not excluded.
     """
-    with_texts = compared(recipe)
-    last = decontamination(recipe, run)
+    last = decontamination(recipe, run) if with_texts.evaluators else None
     if last is not None and not is_current(last.index):
         build_index(with_texts.evaluators, recipe.curation.decontamination, last.index)
     for note in _notes(with_texts, last):
@@ -65,10 +66,8 @@ def with_classifier(filters: tuple[CorpusFilter, ...], run: RunDirectory) -> tup
     return tuple(completed)
 
 
-def decontamination(recipe: Recipe, run: RunDirectory) -> Decontaminate | None:
-    """The filter that drops documents with text of the evaluators; None if no evaluator has texts to compare with."""
-    if not compared(recipe).evaluators:
-        return None
+def decontamination(recipe: Recipe, run: RunDirectory) -> Decontaminate:
+    """The filter that drops documents with text of the evaluators; `resolve_filters` builds its index."""
     return Decontaminate(index=run.fitted / "decontamination", options=recipe.curation.decontamination)
 
 
@@ -91,12 +90,14 @@ def _notes(with_texts: Compared, last: Decontaminate | None) -> list[str]:
     ]  # fmt: skip
 
 
-def finish_statistics(statistics: dict[str, Any], recipe: Recipe, run: RunDirectory) -> dict[str, Any]:
+def finish_statistics(
+    statistics: dict[str, Any], recipe: Recipe, run: RunDirectory, with_texts: Compared
+) -> dict[str, Any]:
     """Add the duplicates by domain and the hits of decontamination to the statistics, and write them.
 
     All hits go to `corpus/decontamination.jsonl`, the first of them to the statistics.
     """
-    last = decontamination(recipe, run)
+    last = decontamination(recipe, run) if with_texts.evaluators else None
     hits: dict[str, HitCounts] = {}
     for name, source in statistics["sources"].items():
         source["duplicates_by_domain"] = _duplicates_by_domain(run.corpus / name / "dropped")
@@ -107,9 +108,9 @@ def finish_statistics(statistics: dict[str, Any], recipe: Recipe, run: RunDirect
                 for hit in list_hits(run.corpus, name, last):
                     counts.add(hit)
                     out.write(json.dumps(hit, ensure_ascii=False) + "\n")
-    left_out = compared(recipe).left_out
-    if last is not None or left_out:
-        statistics["decontamination"] = decontamination_summary(last.index if last else None, left_out, hits)
+    if last is not None or with_texts.left_out:
+        index = last.index if last is not None else None
+        statistics["decontamination"] = decontamination_summary(index, with_texts.left_out, hits)
     write_json(run.corpus / "statistics.json", statistics)
     return statistics
 

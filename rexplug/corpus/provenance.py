@@ -73,8 +73,8 @@ def _find(recipe: Recipe, run: RunDirectory, source: str, id: str) -> Iterator[D
                 document = document_of(values)
                 step = values.get("step")
                 hits: tuple[Mapping[str, Any], ...] = ()
-                if step == Decontaminate.name and (last := decontamination(recipe, run)) is not None:
-                    hits = tuple(list_hits(run.corpus, source, last, id))
+                if step == Decontaminate.name:
+                    hits = tuple(list_hits(run.corpus, source, decontamination(recipe, run), id))
                 yield DocumentOutcome(
                     source, part, document, path, values["row"], step, values.get("reason"), values.get("score"),
                     twin=_twin(run.corpus, document, values) if step == "deduplicate" else None,

@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from rexplug.corpus.statistics import StepStatistics
 from rexplug.document_files import DocumentWriter, document_of
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import link_or_copy, write_json
+from rexplug.io.file_cache import cached_until_changed
 from rexplug.io.tabular import open_parquet
 from rexplug.plugins.calls import judge_documents, read_documents
 from rexplug.plugins.declarations import require_picklable, step_name
@@ -109,16 +109,11 @@ class SourceJob:
         return self.folder / "finished" / f"{index:05d}.json"
 
 
+@cached_until_changed(maxsize=8)
 def load_source_job(path: Path) -> SourceJob:
     """Read what `SourceJob.save` wrote; from memory if this process read it before."""
-    stat = path.stat()
-    return _load_cached(str(path), stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(maxsize=8)
-def _load_cached(path: str, modified: int, size: int) -> SourceJob:
     silence_datatrove()
-    source_job: SourceJob = pickle.loads(Path(path).read_bytes())
+    source_job: SourceJob = pickle.loads(path.read_bytes())
     return source_job
 
 

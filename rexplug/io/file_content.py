@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
+
+from rexplug.io.file_cache import cached_until_changed
 
 _KEPT_FROM = 1 << 24
 """Bytes of a file from which its hash is kept for as long as its size and modification time stay the same."""
@@ -17,10 +18,9 @@ def content_hash(path: Path) -> str:
     Raises:
         OSError: the file cannot be read.
     """
-    stat = path.stat()
-    if stat.st_size < _KEPT_FROM:
+    if path.stat().st_size < _KEPT_FROM:
         return _read(path)
-    return _kept(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    return _kept(path.resolve())
 
 
 def content_hashes(paths: Iterable[Path], root: Path | None = None) -> list[tuple[str, str]]:
@@ -36,11 +36,9 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
-@lru_cache(maxsize=4096)
-def _kept(path: str, size: int, modified: int) -> str:
-    return _read(Path(path))
-
-
 def _read(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+_kept = cached_until_changed(maxsize=4096)(_read)

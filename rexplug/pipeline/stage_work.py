@@ -56,17 +56,19 @@ class StageWork:
 
     def curate(self) -> Any:
         """Read, filter, deduplicate and split the documents of every source."""
+        from rexplug.corpus.compared import compared
         from rexplug.corpus.curate import curate
         from rexplug.corpus.filters_setup import finish_statistics, resolve_filters
         from rexplug.report import write_dataset_card
 
         recipe, run = self.recipe, self.run
-        sources = resolve_filters(recipe, run, self.progress)
+        with_texts = compared(recipe)
+        sources = resolve_filters(recipe, run, with_texts, self.progress)
         statistics = curate(
             sources, recipe.curation, seed=recipe.seed, corpus=run.corpus, fitted=run.fitted,
             progress=self.progress,
         )  # fmt: skip
-        statistics = finish_statistics(statistics, recipe, run)
+        statistics = finish_statistics(statistics, recipe, run, with_texts)
         write_dataset_card(run, recipe)
         return statistics
 

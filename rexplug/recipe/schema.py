@@ -5,6 +5,7 @@ The string under a key is its documentation: `rexplug schema` and the reference 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -147,11 +148,7 @@ class Recipe(Section):
                     {"source": source, "known": ", ".join(self.sources)},
                 )
         self._check_phase_names()
-        evaluators = [evaluator_label(evaluator) for evaluator in self.evaluators]
-        for name in evaluators:
-            if evaluators.count(name) > 1:
-                raise PydanticCustomError("evaluators", "'{name}' is listed twice", {"name": name})
-        self._check_curation(evaluators)
+        self._check_curation(distinct_labels(self.evaluators))
         for phase in self.phases:
             unknown = sorted({source for at in (0.0, 0.5, 1.0) for source in _weights(phase, at)} - set(self.sources))
             if unknown:
@@ -220,3 +217,16 @@ def _weights(phase: Phase, progress: float) -> dict[str, float]:
     except Exception as error:  # a RexplugError, or an OSError of a plugin
         problem = str(error)
     raise PydanticCustomError("mixing", "phase '{phase}': {problem}", {"phase": phase.name, "problem": problem})
+
+
+def distinct_labels(evaluators: Sequence[Evaluator]) -> list[str]:
+    """The labels of evaluators, which name their results.
+
+    Raises:
+        PydanticCustomError: two are the same.
+    """
+    labels = [evaluator_label(evaluator) for evaluator in evaluators]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise PydanticCustomError("evaluators", "'{name}' is listed twice", {"name": label})
+    return labels

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rexplug.components import Budget, Evaluator, Use
 from rexplug.errors import RecipeError
 from rexplug.plugins.registry import Registry
 from rexplug.recipe.load import load_section
-from rexplug.recipe.schema import Recipe, Section
+from rexplug.recipe.schema import Recipe, Section, distinct_labels
 
 FILE = "suite.yaml"
 DATA = "$DATA"
@@ -27,6 +27,11 @@ class Suite(Section):
     """How much they may take, unless the command says otherwise: `quick`, `standard` or `full`."""
     evaluators: tuple[Annotated[Evaluator, Use()], ...] = Field(min_length=1)
     """The evaluators; in their options `$DATA` stands for the folder given with `--data`."""
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Self:
+        distinct_labels(self.evaluators)
+        return self
 
 
 def load_suite(

