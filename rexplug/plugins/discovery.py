@@ -67,10 +67,14 @@ def add_plugin_file(registry: Registry, file: PluginFile) -> None:
     Raises:
         PluginError: the file is missing or its plugin is broken.
     """
-    file.require()
-    plugin = Plugin(file.name, file=file.path)
-    _require_other_name(registry, plugin)
-    _register(registry, plugin, file.load())
+    try:
+        file.require()
+        plugin = Plugin(file.name, file=file.path)
+        _require_other_name(registry, plugin)
+        module = file.load()
+    except OSError as error:
+        raise PluginError(f"the file cannot be read: {error.strerror}") from None
+    _register(registry, plugin, module)
 
 
 def _require_other_name(registry: Registry, plugin: Plugin) -> None:
