@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pluggy
 
@@ -59,6 +60,23 @@ def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool =
 def distributions() -> dict[str, str]:
     """Installed plugin -> the distribution that brings it, as pip names it."""
     return {point.name: point.dist.name for point in entry_points(group=GROUP) if point.dist is not None}
+
+
+def load_with(plugin: str | Path) -> tuple[Registry, str]:
+    """The installed plugins and, if `plugin` is a file (`./legal.py`), that one; with the name of `plugin`.
+
+    Raises:
+        PluginError: the file did not load.
+    """
+    registry = load_plugins()
+    if isinstance(plugin, str) and not plugin.endswith(".py") and "/" not in plugin:
+        return registry, plugin
+    file = PluginFile(Path(plugin).absolute())
+    try:
+        add_plugin_file(registry, file)
+    except PluginError as error:
+        raise PluginError(f"{plugin} did not load: {error}") from None
+    return registry, file.name
 
 
 def add_plugin_file(registry: Registry, file: PluginFile) -> None:
@@ -130,7 +148,7 @@ def _register(registry: Registry, plugin: Plugin, target: object) -> None:
         trial.check(plugin.name, hook, component, given)
         trial.add(plugin.name, hook, component)
         offered.append((hook, component))
-    registry.plugins[plugin.name] = plugin
+    registry.plugins[plugin.name] = replace(plugin, target=target)
     for hook, component in offered:
         registry.add(plugin.name, hook, component)
 
