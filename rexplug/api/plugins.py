@@ -43,17 +43,9 @@ def find_components(name: str) -> list[type[Component]]:
     Raises:
         PluginError: there is none; the message says what exists, or why the plugin did not load.
     """
-    registry = installed_plugins()
-    if name.endswith(".py") or "/" in name:
-        from rexplug.plugins.discovery import add_plugin_file
-        from rexplug.plugins.files import PluginFile
+    from rexplug.plugins.discovery import load_with
 
-        file = PluginFile(Path(name).absolute())
-        try:
-            add_plugin_file(registry, file)
-        except PluginError as error:
-            raise PluginError(f"{name} did not load: {error}") from None
-        name = file.name
+    registry, name = load_with(name)
     named = [entry.component for entry in registry.entries.values() if name in (entry.component.name, entry.plugin)]
     if named:
         return named

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pluggy
 
@@ -61,16 +62,37 @@ def distributions() -> dict[str, str]:
     return {point.name: point.dist.name for point in entry_points(group=GROUP) if point.dist is not None}
 
 
+def load_with(plugin: str | Path) -> tuple[Registry, str]:
+    """The installed plugins and, if `plugin` is a file (`./legal.py`), that one; with the name of `plugin`.
+
+    Raises:
+        PluginError: the file did not load.
+    """
+    registry = load_plugins()
+    if isinstance(plugin, str) and not plugin.endswith(".py") and "/" not in plugin:
+        return registry, plugin
+    file = PluginFile(Path(plugin).absolute())
+    try:
+        add_plugin_file(registry, file)
+    except PluginError as error:
+        raise PluginError(f"{plugin} did not load: {error}") from None
+    return registry, file.name
+
+
 def add_plugin_file(registry: Registry, file: PluginFile) -> None:
     """Load the plugin in a file and add its components to the registry.
 
     Raises:
         PluginError: the file is missing or its plugin is broken.
     """
-    file.require()
-    plugin = Plugin(file.name, file=file.path)
-    _require_other_name(registry, plugin)
-    _register(registry, plugin, file.load())
+    try:
+        file.require()
+        plugin = Plugin(file.name, file=file.path)
+        _require_other_name(registry, plugin)
+        module = file.load()
+    except OSError as error:
+        raise PluginError(f"the file cannot be read: {error.strerror}") from None
+    _register(registry, plugin, module)
 
 
 def _require_other_name(registry: Registry, plugin: Plugin) -> None:
@@ -126,7 +148,7 @@ def _register(registry: Registry, plugin: Plugin, target: object) -> None:
         trial.check(plugin.name, hook, component, given)
         trial.add(plugin.name, hook, component)
         offered.append((hook, component))
-    registry.plugins[plugin.name] = plugin
+    registry.plugins[plugin.name] = replace(plugin, target=target)
     for hook, component in offered:
         registry.add(plugin.name, hook, component)
 

@@ -12,10 +12,10 @@ import pickle
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -26,12 +26,12 @@ from rexplug.plugins.fingerprint import files_hash
 _PREFIX = "rexplug_file_"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _paths: dict[str, str] = {}
-"""Name of an imported module -> where a file of that content was seen last."""
+"""Name of an imported module -> the file from which it was last loaded."""
 
 
 @dataclass(frozen=True)
 class PluginFile:
-    """A plugin in a file: a module `legal.py`, or a folder `legal` with an `__init__.py`. Its components begin with `legal.`"""
+    """A plugin in a file: a module `legal.py`, or a folder `legal` with an `__init__.py`; its components are `legal.NAME`."""
 
     path: Path
 
@@ -51,11 +51,11 @@ class PluginFile:
         if self.path.is_dir() and not (self.path / "__init__.py").is_file():
             raise PluginError("the folder has no __init__.py; name a Python file, or a folder with one")
         if self.path.is_file() and self.path.suffix != ".py":
-            raise PluginError("this is no Python file; name legal.py, or a folder legal with an __init__.py")
+            raise PluginError("this is not a Python file; name legal.py, or a folder legal with an __init__.py")
         if not _NAME.fullmatch(self.name):
             raise PluginError(
-                f"a plugin is called as its file, and '{self.name}' is no name of a plugin (small letters, digits and "
-                "underscores, a letter first); rename the file"
+                f"a plugin has the name of its file, and '{self.name}' cannot be the name of a plugin (lower-case letters, "
+                "digits and underscores, a letter first); rename the file"
             )
 
     def load(self) -> ModuleType:
@@ -72,12 +72,29 @@ class PluginFile:
 
 
 class _FreshLoader(SourceFileLoader):
-    """Compiles the file itself: the bytecode beside it may be of an edit in the same second, which Python does not tell apart."""
+    """Compiles the source at each import: Python cannot tell whether cached bytecode is older than an edit in the same second."""
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
         code: CodeType = self.source_to_code(self.get_data(path), path)
         return code
+
+
+class _SubmoduleFinder:
+    """Finds the other modules of a plugin that is a folder, which are compiled at each import, too."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """The specification of a module below a plugin's package; None for all other modules."""
+        if path is None or not name.startswith(_PREFIX):
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _FreshLoader(name, spec.loader.path)
+        return spec
+
+
+sys.meta_path.insert(0, _SubmoduleFinder)
 
 
 def _execute(name: str, path: Path) -> None:
@@ -90,18 +107,19 @@ def _execute(name: str, path: Path) -> None:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    importlib.invalidate_caches()  # a module that was just added to the folder must be found
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # after Ctrl-C in a notebook, too, no module is left that is half imported
         for loaded in [loaded for loaded in sys.modules if loaded == name or loaded.startswith(f"{name}.")]:
             del sys.modules[loaded]
-        if isinstance(error, PluginError):
+        if isinstance(error, PluginError) or not isinstance(error, Exception | SystemExit):
             raise
         raise PluginError(f"{type(error).__name__}: {error_text(error)}{_line(error, path)}") from error
 
 
 def _line(error: BaseException, path: Path) -> str:
-    """The plugin's own line at which an exception left it, in brackets; empty for a syntax error, whose text has the line."""
+    """The last line of the plugin's own code in a traceback, in brackets; empty for a syntax error, whose text has the line."""
     if isinstance(error, SyntaxError):
         return ""
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(path)]
@@ -114,14 +132,14 @@ def loaded_files() -> dict[str, str]:
 
 
 def unpickle(data: bytes, files: Mapping[str, str]) -> Any:
-    """Unpickle in this process what may hold components of plugin files.
+    """Unpickle a value that may contain components of plugin files.
 
     Args:
         data: the pickled value.
         files: what `loaded_files` returned in the process that pickled it.
 
     Raises:
-        PluginError: a file that is needed is gone, or its content is another one now.
+        PluginError: a file that is needed was removed or changed.
     """
     for name, path in files.items():
         if name not in sys.modules:

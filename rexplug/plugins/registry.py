@@ -36,6 +36,8 @@ class Plugin:
     distribution: str | None = None
     version: str | None = None
     file: Path | None = None
+    target: object = field(default=None, compare=False, repr=False)
+    """The module, or another object, that brings the components."""
     seconds: float = field(default=0.0, compare=False)
     """How long the import of its module took, with what that imports first."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rexplug.batches.trial_rows import random_row
 from rexplug.components import (
     Candidate,
     Component,
@@ -217,7 +218,7 @@ def check_masking_policy(policy: MaskingPolicy, *, num_tokens: int = 512, seed: 
     _require_pickling(policy)
     again: MaskingPolicy = pickle.loads(pickle.dumps(policy))
     for share in (0.2, 0.0):
-        row = _random_row(policy, num_tokens, share, np.random.default_rng(seed))
+        row = random_row(policy, num_tokens, np.random.default_rng(seed), salient=share)
         for progress in (0.0, 0.5, 1.0):
             chosen = _chosen(policy, row, progress, seed)
             assert chosen.dtype == np.bool_, f"{policy.name} returned {chosen.dtype}, not bool"
@@ -231,22 +232,6 @@ def check_masking_policy(policy: MaskingPolicy, *, num_tokens: int = 512, seed: 
             )
             same = _chosen(again, row, progress, seed)
             assert (chosen == same).all(), f"{policy.name} chooses differently with the same generator"
-
-
-def _random_row(policy: MaskingPolicy, num_tokens: int, salient: float, generator: np.random.Generator) -> TokenBatch:
-    """A row of two samples with the channels that a policy reads; a share of the tokens is salient."""
-    maskable = np.ones(num_tokens, np.bool_)
-    cu_seqlens = np.array([0, num_tokens // 3, num_tokens])
-    maskable[cu_seqlens[:-1]] = maskable[cu_seqlens[1:] - 1] = False
-    values = {
-        "word_start": (generator.random(num_tokens) < 0.7).astype(np.uint8),
-        "salience": np.where(generator.random(num_tokens) < salient, 255, 0).astype(np.uint8) * maskable,
-    }
-    channels = {name: values[name] for name in policy.row_channels}
-    row = TokenBatch(generator.integers(10, 1000, num_tokens), cu_seqlens, maskable, channels)
-    for array in (row.token_ids, row.cu_seqlens, row.maskable, *channels.values()):
-        array.flags.writeable = False
-    return row
 
 
 def _chosen(policy: MaskingPolicy, row: TokenBatch, progress: float, seed: int) -> NDArray[np.bool_]:

@@ -27,11 +27,11 @@ from rexplug.components import (
     Verdict,
 )
 from rexplug.documented import field_docs
-from rexplug.errors import DataError, RexplugError
+from rexplug.errors import DataError, PluginError, RexplugError, error_text
 from rexplug.plugins.calls import judge_document, judge_documents, owner, score_document
 from rexplug.plugins.declarations import check_component, explain_salience
-from rexplug.plugins.discovery import add_plugin_file, load_plugins
-from rexplug.plugins.files import PluginFile, loaded_files, unpickle
+from rexplug.plugins.discovery import load_plugins, load_with
+from rexplug.plugins.files import loaded_files, unpickle
 from rexplug.plugins.registry import Registry
 from rexplug.testing.contracts import check_document_source, check_masking_policy, check_mixing_schedule
 
@@ -81,15 +81,17 @@ def check_plugin(plugin: ModuleType | str | Path, name: str | None = None) -> li
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other_process:
         for component in [entry.component for entry in registry.entries.values() if entry.plugin == plugin_name]:
             breaches += _undocumented(component)
-            instances = examples.get(component) or _without_options(component)
-            reason = "it has required options; add one to EXAMPLES"
-            if instances and (problem := _unavailable(instances[0])) is not None:
-                instances, reason = [], problem
-            if not instances:
-                lines.append(f"{component.name}: not tried: {reason}")
-                continue
-            breaches += [breach for instance in instances for breach in _breaches(instance, other_process)]
-            lines.append(f"{component.name}: {'tried' if isinstance(instances[0], _TRIED) else 'loaded'}")
+            outcome = "not tried: it has required options; add one to EXAMPLES"
+            try:
+                for instance in examples.get(component) or _without_options(component):
+                    check_component(instance)
+                    breaches += _breaches(instance, other_process)
+                    outcome = "tried" if isinstance(instance, _TRIED) else "loaded"
+            except PluginError as error:
+                breaches.append(str(error))
+            except Exception as error:  # what it reads is not on this machine
+                outcome = f"not tried: {error if isinstance(error, DataError) else _raised(error)}"
+            lines.append(f"{component.name}: {outcome}")
     assert not breaches, "\n".join(dict.fromkeys(breaches))
     return lines
 
@@ -97,25 +99,20 @@ def check_plugin(plugin: ModuleType | str | Path, name: str | None = None) -> li
 def _loaded(plugin: ModuleType | str | Path, name: str | None) -> tuple[Registry, str, object]:
     """A registry with the plugin, its name, and its module."""
     if isinstance(plugin, ModuleType):
-        name = name or plugin.__name__.partition(".")[0].removeprefix("rexplug_")
         registry = load_plugins()
+        names = [known.name for known in registry.plugins.values() if known.target is plugin]
+        name = name or next(iter(names), plugin.__name__.partition(".")[0].removeprefix("rexplug_"))
         if name not in registry.plugins:
             registry = load_plugins({name: plugin})
-        module: object = plugin
-    elif isinstance(plugin, Path) or plugin.endswith(".py") or "/" in plugin:
-        file = PluginFile(Path(plugin).absolute())
-        registry, name = load_plugins(), file.name
-        try:
-            add_plugin_file(registry, file)
-        except RexplugError as error:
-            raise AssertionError(f"{plugin} did not load: {error}") from None
-        module = file.load()
     else:
-        registry, name, module = load_plugins(), plugin, None
+        try:
+            registry, name = load_with(plugin)
+        except PluginError as error:
+            raise AssertionError(str(error)) from None
     failures = [failure for failure in registry.failures if failure.plugin == name]
     assert not failures, f"plugin '{name}' did not load: {failures[0].reason}"
     assert name in registry.plugins, f"no plugin is called '{name}'; there are {', '.join(sorted(registry.plugins))}"
-    return registry, name, module
+    return registry, name, plugin if isinstance(plugin, ModuleType) else registry.plugins[name].target
 
 
 def _undocumented(component: type[Component]) -> Iterator[str]:
@@ -135,25 +132,29 @@ def _without_options(component: type[Component]) -> list[Component]:
         return []
 
 
-def _unavailable(component: Component) -> str | None:
-    """Why a component cannot be used on this machine, as its own check says; None if it can."""
-    try:
-        check_component(component)
-    except DataError as error:
-        return str(error)
-    return None
-
-
 def _breaches(component: Component, other_process: ProcessPoolExecutor) -> Iterator[str]:
     """What a component does wrong, a line each."""
     try:
         again = pickle.loads(pickle.dumps(component))
     except Exception as error:  # what a plugin keeps may refuse to be pickled in any way
-        yield f"{component.name} cannot be pickled for worker processes: {error}"
+        yield f"{component.name} cannot be pickled for worker processes: {error_text(error)}"
         return
     if again != component:
         yield f"{component.name} is not the same after pickling"
-    checks: list[Callable[[], object]] = []
+    try:
+        yield from _trial(component, other_process)
+    except (AssertionError, RexplugError) as error:
+        yield str(error)
+    except Exception as error:  # a plugin's code may raise anything
+        yield f"{owner(component)}{component.name} raised {_raised(error)}"
+
+
+def _raised(error: Exception) -> str:
+    return f"{type(error).__name__}: {error_text(error)}"
+
+
+def _trial(component: Component, other_process: ProcessPoolExecutor) -> Iterator[str]:
+    """Call a component's methods on made-up data; raises what they raise."""
     if isinstance(component, CorpusFilter):
         if type(component).fit is CorpusFilter.fit:
             documents = [Document(str(number), text) for number, text in enumerate(_TEXTS)]
@@ -164,18 +165,12 @@ def _breaches(component: Component, other_process: ProcessPoolExecutor) -> Itera
                 documents_of = [tokenizer(str(number), text) for number, text in enumerate(_TEXTS)]
                 yield from _same_everywhere(component, _salience, documents_of, other_process)
     elif isinstance(component, MaskingPolicy):
-        checks = [lambda: check_masking_policy(component), lambda: check_masking_policy(component, num_tokens=9)]
+        check_masking_policy(component)
+        check_masking_policy(component, num_tokens=9)
     elif isinstance(component, MixingSchedule):
-        checks = [lambda: check_mixing_schedule(component, sources=component.weights(0.0))]
+        check_mixing_schedule(component, sources=component.weights(0.0))
     elif isinstance(component, DocumentSource):
-        checks = [lambda: check_document_source(component)]
-    for check in checks:
-        try:
-            check()
-        except AssertionError as error:
-            yield str(error)
-        except Exception as error:  # a plugin's code may raise anything
-            yield f"{owner(component)}{component.name} raised {type(error).__name__}: {error}"
+        check_document_source(component)
 
 
 def _verdicts(component: Any, documents: Sequence[Document]) -> list[Any]:
@@ -202,18 +197,14 @@ def _same_everywhere(
     other_process: ProcessPoolExecutor,
 ) -> Iterator[str]:
     """Whether results are the same one by one, in bulk, in reverse order, a second time and in another process."""
-    try:
-        first = method(component, documents)
-        orders = {
-            "a second time": method(component, documents),
-            "in reverse order": method(component, documents[::-1])[::-1],
-            "after pickling": method(pickle.loads(pickle.dumps(component)), documents),
-        }
-        if isinstance(component, CorpusFilter):
-            orders["in bulk"] = [_decided(verdict) for verdict in judge_documents(component, documents)]
-    except RexplugError as error:
-        yield str(error)
-        return
+    first = method(component, documents)
+    orders = {
+        "a second time": method(component, documents),
+        "in reverse order": method(component, documents[::-1])[::-1],
+        "after pickling": method(pickle.loads(pickle.dumps(component)), documents),
+    }
+    if isinstance(component, CorpusFilter):
+        orders["in bulk"] = [_decided(verdict) for verdict in judge_documents(component, documents)]
     for how, results in orders.items():
         if breach := _difference(component, how, documents, first, results):
             yield breach
@@ -229,7 +220,7 @@ def _difference(
 ) -> str | None:
     """The first document on which results differ, in a sentence; None if there is none."""
     for document, one, other in zip(documents, first, results, strict=True):
-        if one != other:
+        if one != other and repr(one) != repr(other):  # a score that is not a number differs from itself
             return f"{component.name} decides otherwise {how} on {document.text[:40]!r}: {_shown(one)}, then {_shown(other)}"
     return None
 

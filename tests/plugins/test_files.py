@@ -60,6 +60,28 @@ def test_a_folder_is_a_plugin_of_several_files(tmp_path):
     assert long_filter(PluginFile(tmp_path / "legal")).least == 7
 
 
+def test_an_edit_of_one_file_of_a_folder_is_another_module(tmp_path):
+    (tmp_path / "legal").mkdir()
+    (tmp_path / "legal" / "__init__.py").write_text("from .long import COMPONENTS\n")
+    plugin(tmp_path, 5, "legal/long.py")
+    before = long_filter(PluginFile(tmp_path / "legal"))
+    plugin(tmp_path, 9, "legal/long.py")
+    after = long_filter(PluginFile(tmp_path / "legal"))
+    assert (before.least, after.least) == (5, 9)
+
+
+def test_an_interrupted_import_is_repeated(tmp_path):
+    file = plugin(tmp_path, 3)
+    interrupted = (
+        "from pathlib import Path\n\nif not Path(__file__).with_name('go').exists():\n    raise KeyboardInterrupt\n"
+    )
+    file.path.write_text(interrupted + file.path.read_text())
+    with pytest.raises(KeyboardInterrupt):
+        long_filter(file)
+    (tmp_path / "go").touch()
+    assert long_filter(file).least == 3
+
+
 def test_an_edit_is_another_module_and_objects_keep_their_code(tmp_path):
     before = long_filter(plugin(tmp_path, 5))
     after = long_filter(plugin(tmp_path, 9))  # in the same second, of the same size: bytecode does not tell them apart
@@ -85,11 +107,12 @@ def test_the_fingerprint_follows_the_content(tmp_path):
     ("name", "content", "message"),
     [
         ("none.py", None, "there is no such file"),
-        ("legal.txt", "", "this is no Python file; name legal.py, or a folder legal with an __init__.py"),
+        (f"{'n' * 300}.py", None, "the file cannot be read: File name too long"),
+        ("legal.txt", "", "this is not a Python file; name legal.py, or a folder legal with an __init__.py"),
         ("empty.py", "", "plugin 'empty' offers nothing; list its classes, COMPONENTS = [...], or return them from functions like "
          "rexplug_corpus_filters() that are marked with @rexplug.hookimpl"),
-        ("legal-v2.py", "", "a plugin is called as its file, and 'legal-v2' is no name of a plugin (small letters, digits and "
-         "underscores, a letter first); rename the file"),
+        ("legal-v2.py", "", "a plugin has the name of its file, and 'legal-v2' cannot be the name of a plugin (lower-case letters, "
+         "digits and underscores, a letter first); rename the file"),
         ("stops.py", "import sys\n\nsys.exit(3)\n", "SystemExit: 3 ({path}:3)"),
         ("raises.py", "def f():\n    raise ValueError('no')\n\n\nf()\n", "ValueError: no ({path}:2)"),
         ("syntax.py", "def f(:\n", "SyntaxError: invalid syntax (syntax.py, line 1)"),

@@ -1,5 +1,8 @@
 """`check_plugin` on plugins that break their contracts: each breach is told in a sentence."""
 
+import importlib
+import sys
+
 import pytest
 
 import rexplug_ecommerce
@@ -97,6 +100,34 @@ def test_examples_stand_for_components_with_required_options(toy):
     assert toy(code + "\nEXAMPLES = [Broken(least=3)]\n", "Broken") == ["toy.broken: tried"]
 
 
+@pytest.mark.slow
+def test_a_score_that_is_not_a_number_is_the_same_score(toy):
+    assert toy(FILTER + JUDGE + "return rexplug.Verdict(True, score=float('nan'))\n", "Broken") == ["toy.broken: tried"]
+
+
+def test_what_cannot_be_used_on_this_machine_is_not_tried(toy):
+    code = FILTER + "    def check(self):\n        open('/none/words.txt')\n"
+    assert toy(code, "Broken") == [
+        "toy.broken: not tried: FileNotFoundError: [Errno 2] No such file or directory: '/none/words.txt'"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("as_module", [False, True], ids=["by name", "by module"])
+def test_an_installed_plugin_in_a_module_of_another_name(tmp_path, monkeypatch, as_module):
+    (tmp_path / "acme-1.0.dist-info").mkdir()
+    (tmp_path / "acme-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (tmp_path / "acme-1.0.dist-info" / "entry_points.txt").write_text("[rexplug]\ntoy = acme_texts\n")
+    required = FILTER + "    least: int\n    'Fewest characters.'\n"
+    (tmp_path / "acme_texts.py").write_text(f"{HEAD}{required}\nCOMPONENTS = [Broken]\nEXAMPLES = [Broken(least=3)]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("acme_texts")
+    try:
+        assert check_plugin(module if as_module else "toy") == ["toy.broken: tried"]
+    finally:
+        del sys.modules["acme_texts"]
+
+
 BREACHES = {
     "no docstring": (
         FILTER.replace("'''A broken filter.'''", ""),
@@ -133,6 +164,19 @@ BREACHES = {
     "an empty text": (
         FILTER + JUDGE + "return rexplug.Verdict(document.text.split()[0] != '')\n",
         "toy.broken.judge() raised IndexError on document '3': list index out of range",
+    ),
+    "a missing file": (
+        FILTER + JUDGE + "open('/none/words.txt')\n",
+        "toy.broken raised FileNotFoundError: [Errno 2] No such file or directory: '/none/words.txt'",
+    ),
+    "only in one process": (
+        FILTER + JUDGE + "import multiprocessing\n        assert multiprocessing.parent_process() is None\n"
+        "        return rexplug.Verdict(True)\n",
+        "toy.broken.judge() raised AssertionError on document '10'",
+    ),
+    "a check that fails": (
+        FILTER + "    def check(self):\n        None + 1\n",
+        "toy.broken.check() raised TypeError: unsupported operand type(s) for +: 'NoneType' and 'int'",
     ),
     "exit": (FILTER + JUDGE + "raise SystemExit(1)\n", "toy.broken.judge() raised SystemExit on document '0': 1"),
     "not pickled": (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rexplug.components import CorpusFilter, Document, MaskingPolicy, SalienceScorer, TokenBatch, TokenizedDocument
+from rexplug.components import CorpusFilter, Document, MaskingPolicy, SalienceScorer, TokenizedDocument
 from rexplug.errors import RexplugError
 from rexplug.plugins.calls import judge_documents, score_document
 from rexplug.plugins.declarations import explain_salience
@@ -70,28 +70,23 @@ def _scorer_problems(scorer: SalienceScorer) -> Iterator[str]:
 
 def _policy_problems(policy: MaskingPolicy) -> Iterator[str]:
     """Whether a policy masks a row of random tokens; one that names channels which do not exist is not tried."""
-    if not set(policy.row_channels) <= {"word_start", "salience"} or policy.retired:
+    known = {"word_start", "salience"}
+    if not set(policy.row_channels) <= known or policy.retired:
         return
     import numpy as np
 
     from rexplug.batches.masking import Masker
+    from rexplug.batches.trial_rows import random_row
     from rexplug.tokens.special import SpecialTokens
 
-    size = 96
-    cu_seqlens = np.array([0, size // 3, size])
-    maskable = np.ones(size, np.bool_)
-    maskable[cu_seqlens[:-1]] = maskable[cu_seqlens[1:] - 1] = False
-    generator = np.random.default_rng(0)
-    values = {"word_start": generator.random(size) < 0.7, "salience": (generator.random(size) < 0.2) & maskable}
-    channels = {name: values[name].astype(np.uint8) for name in policy.row_channels}
-    row = TokenBatch(generator.integers(10, 100, size), cu_seqlens, maskable, channels)
-    masker = Masker(policy, SpecialTokens(1, 2, 0, 3, 128, frozenset(range(4))))
+    row = random_row(policy, 96, np.random.default_rng(0))
+    masker = Masker(policy, SpecialTokens(1, 2, 0, 3, 1000, frozenset(range(4))))
     try:
         for progress in (0.0, 1.0):
             masker.choose(row, progress, np.random.default_rng(0))
     except RexplugError as error:
         missing = error.__cause__
-        if isinstance(missing, KeyError) and missing.args[0] in values:
+        if isinstance(missing, KeyError) and missing.args[0] in known:
             yield f"{policy.name} reads the channel {missing}, which its `channels` does not name"
         else:
             yield str(error)
