@@ -280,7 +280,8 @@ def _source_statistics(name: str, source_job: SourceJob) -> dict[str, Any]:
         for part, count in counts.items():
             _add_counts(count, record[part])
     steps = filtered.to_json()
-    if not steps[0]["reasons"]:
+    reading = steps[0]
+    if not reading["reasons"] and not reading["replaced"]["documents"]:
         del steps[0]
     if source_job.curation.deduplicate != "none" or source_job.curation.deduplicate_urls:
         steps += deduplicated.to_json()

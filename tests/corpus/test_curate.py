@@ -97,6 +97,16 @@ def test_replacement_characters_are_counted_where_documents_are_read(folder):
     assert all(step["replaced"] == {"documents": 0, "characters": 0} for step in others)
 
 
+def test_replacement_characters_are_counted_where_every_record_can_be_read(tmp_path):
+    write(
+        tmp_path / "in" / "0.jsonl",
+        [{"text": f"Gr\ufffd\ufffde {number} of a shop that sells chairs"} for number in range(3)],
+    )
+    read, *_ = run(tmp_path, "a")["sources"]["web"]["steps"]
+    assert (read["step"], read["reasons"]) == ("read", {})
+    assert read["replaced"] == {"documents": 3, "characters": 6}
+
+
 def test_a_decomposed_text_becomes_nfc_before_filters_and_duplicates(tmp_path):
     composed = "Gr\u00fc\u00dfe aus M\u00fcnchen \u304c und \uac00 sagt der Laden heute"
     decomposed = unicodedata.normalize("NFD", composed)

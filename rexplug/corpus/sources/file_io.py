@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -15,6 +17,7 @@ from rexplug.io.compression import COMPRESSED, READ_ERRORS, DamagedFile, Storage
 
 _READ_SIZE = 1 << 20
 """Bytes that are asked of the disk or the store at once."""
+_PASSWORD = re.compile(r"(://[^/@:]*:)[^/@]*(?=@)")
 
 
 def is_remote(path: str) -> bool:
@@ -48,7 +51,7 @@ def remote_files(pattern: str, is_wanted: Callable[[str], bool]) -> Iterator[Rem
             f"'{pattern}' is a chain of file systems (::), which are not read; write the address of the files"
         )
     filesystem, path = _filesystem(pattern)
-    scheme = pattern.split("://", 1)[0]
+    address = _addresses(pattern, path)
     try:
         if any(sign in path for sign in "*?["):
             root = path[: min(path.index(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
@@ -70,8 +73,14 @@ def remote_files(pattern: str, is_wanted: Callable[[str], bool]) -> Iterator[Rem
             root = path.rpartition("/")[0]
         for place, details in sorted(files.items()):
             if details["type"] == "file":
+                if details["size"] is None:  # a listing of a web server names files only
+                    details = filesystem.info(place)
+                if details["size"] is None:
+                    raise DataError(f"the server does not say how many bytes {shown(address(place))} has; download it")
                 version = _version(filesystem, place, details)
-                yield RemoteFile(_address(scheme, place), _address(scheme, root), int(details["size"]), version)
+                yield RemoteFile(address(place), address(root), int(details["size"]), version)
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(f"'{pattern}' cannot be listed: {type(error).__name__}: {error}") from None
 
@@ -86,8 +95,34 @@ def _version(filesystem: Any, place: str, details: dict[str, Any]) -> str:
     return str(next((details[key] for key in keys if details.get(key)), None) or filesystem.ukey(place))
 
 
-def _address(scheme: str, place: str) -> str:
-    return f"{scheme}://{place if scheme in ('file', 'local') else place.lstrip('/')}"
+def _addresses(pattern: str, path: str) -> Callable[[str], str]:
+    """How the paths that a store lists become addresses, given a pattern and the path that fsspec makes of it.
+
+    Many stores leave the host out of their paths (`hdfs://host:8020/data` becomes `/data`), Azure leaves out the account in the
+    middle, and web servers list whole addresses. The part in which pattern and path agree at their ends shows what the
+    beginnings of the listed paths have to be replaced by.
+    """
+    scheme = pattern.split("://", 1)[0]
+    if scheme in ("file", "local"):
+        return lambda place: f"{scheme}://{place}"
+    pattern, path = pattern.rstrip("/"), path.rstrip("/")
+    pairs = zip(reversed(pattern), reversed(path), strict=False)
+    same = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    head, replaced = pattern[: len(pattern) - same], path[: len(path) - same]
+
+    def address(place: str) -> str:
+        if not place.startswith(replaced):
+            return f"{scheme}://{place.lstrip('/')}"
+        rest = place.removeprefix(replaced)
+        is_joined = not head or head.endswith("/") or not rest or rest.startswith("/")
+        return head + ("" if is_joined else "/") + rest
+
+    return address
+
+
+def shown(path: str) -> str:
+    """A path or address for messages and metadata, without a password; bytes of a local name that are not UTF-8 as `\\xff`."""
+    return _PASSWORD.sub(r"\1***", path) if is_remote(path) else printable(path)
 
 
 def _filesystem(address: str) -> tuple[Any, str]:
@@ -121,17 +156,17 @@ def refuse_changed(path: str, size: int, version: str) -> None:
     except FileNotFoundError:
         raise _vanished(path) from None
     except Exception as error:  # each kind of store has errors of its own
-        raise StorageError(f"{printable(path)} could not be read: {type(error).__name__}: {one_line(error)}") from error
+        raise StorageError(f"{shown(path)} could not be read: {type(error).__name__}: {one_line(error)}") from error
     if now != (size, version):
         grown = f"it had {size:,} bytes and has {now[0]:,}" if now[0] != size else "it was written again"
         raise DataError(
-            f"{printable(path)} changed while it was read: {grown}. Run the same command again once nothing writes to it"
+            f"{shown(path)} changed while it was read: {grown}. Run the same command again once nothing writes to it"
         )
 
 
 def _vanished(path: str) -> DataError:
     return DataError(
-        f"{printable(path)} was there when the run began and is gone; put it back, or run the same command again"
+        f"{shown(path)} was there when the run began and is gone; put it back, or run the same command again"
     )
 
 
@@ -176,7 +211,7 @@ class _Storage(io.RawIOBase):
             raise
         except Exception as error:  # each kind of store has errors of its own
             raise StorageError(
-                f"{printable(self._path)} could not be read: {type(error).__name__}: {one_line(error)}"
+                f"{shown(self._path)} could not be read: {type(error).__name__}: {one_line(error)}"
             ) from error
 
     def readable(self) -> bool:

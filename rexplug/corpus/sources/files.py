@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field
 from rexplug.components import Document, DocumentSource, Shard, Unreadable
 from rexplug.components.document import ERROR
 from rexplug.components.quantities import Positive
-from rexplug.corpus.sources.file_io import RemoteFile, is_remote, opened, refuse_changed, remote_files
+from rexplug.corpus.sources.file_io import RemoteFile, is_remote, opened, refuse_changed, remote_files, shown
 from rexplug.corpus.sources.local_files import LEFT_OUT, LocalFile, local_files, matches_only_folders, printable
 from rexplug.errors import DataError, brief
 from rexplug.io.compression import DamagedFile
@@ -52,8 +52,8 @@ class InputFile:
 
     @property
     def printed_path(self) -> str:
-        """The path for messages and metadata: bytes of a local name that are not UTF-8 are written as `\\xff`."""
-        return self.path if is_remote(self.path) else printable(self.path)
+        """The path for messages and metadata: without a password, and bytes of a local name that are not UTF-8 as `\\xff`."""
+        return shown(self.path)
 
 
 @dataclass(frozen=True, slots=True)
