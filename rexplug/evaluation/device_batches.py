@@ -21,7 +21,7 @@ from torch import Tensor
 CPU_TOKENS = 8192
 """Tokens of a batch on a CPU, whose caches hold little more."""
 CPU_PADDED_TOKENS = 2048
-"""Tokens of a batch of padded rows on a CPU: all-MiniLM-L6-v2 embeds titles in two thirds of the time that batches of 8,192 take."""
+"""Tokens of a batch of padded rows on a CPU: all-MiniLM-L6-v2 embeds titles in two thirds of the time of batches of 8,192."""
 CALL_TOKENS = 64
 """Tokens that a CPU reads in the time that one more call of a model takes, gradients included; fewer for large models."""
 _GPU_TOKENS = 2**16
