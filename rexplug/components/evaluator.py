@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric with its uncertainty."""
+    """A metric with its uncertainty.
+
+    An evaluator makes them. `low`, `high` and `spread` are shown where they are given.
+    """
 
     value: float
     """The metric on all items."""
@@ -45,7 +48,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """The results of an evaluator on one model."""
+    """The results of an evaluator on one model.
+
+    An evaluator makes one in `evaluate`; rexplug stores it beside the model's other results, where reports and comparisons find it.
+    """
 
     metrics: Mapping[str, Metric]
     """The metrics by name."""
@@ -68,7 +74,11 @@ class EvaluationResult:
 
 
 class Encoder(Protocol):
-    """The encoder under evaluation."""
+    """The encoder under evaluation.
+
+    rexplug loads it once for all evaluators. It may be a checkpoint of the run, a folder or a model of the hub, an ONNX model or a
+    lexical baseline such as BM25, which has vectors but predicts no words.
+    """
 
     @property
     def revision(self) -> str:
@@ -127,7 +137,11 @@ class Encoder(Protocol):
 
 
 class EvaluationContext(Protocol):
-    """The data and services that the harness gives to an evaluator."""
+    """The data and services that the harness gives to an evaluator.
+
+    The harness makes one for each evaluator and model: in a run before the first phase and after each phase, and in
+    `rexplug evaluate` for each model that is named.
+    """
 
     @property
     def encoder(self) -> Encoder:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """One packed row, as masking policies see it; arrays are read-only."""
+    """One packed row, as masking policies see it; arrays are read-only.
+
+    The batch stream makes one for every row, in the processes that load batches for training, and `rexplug peek` and plans for
+    previews. It holds one or more samples (documents or parts of documents), each between the special tokens of the tokenizer.
+    """
 
     token_ids: NDArray[np.int64]
     """`[num_tokens]`, the ids of the row's tokens, without padding."""
