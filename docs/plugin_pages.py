@@ -90,7 +90,7 @@ def kind_page(page: str) -> str:
     )
     if name in examples():
         lines += ["## A complete example\n", f"It uses the {IMPORTS}.\n", *example(name)]
-    lines += ["## Methods\n", *methods(kind)]
+    lines += ["## Methods\n", *elsewhere(kind, page), *methods(kind)]
     if attributes := list(attributes_of(kind)):
         lines += ["## Attributes\n", *table(("attribute", "type", "meaning"), attributes)]
     if options := options_of(kind):
@@ -217,6 +217,14 @@ def link(name: str, page: str, member: str = "") -> str:
 
 def _is_kind(thing: Any) -> bool:
     return thing in pages_of_kinds().values()
+
+
+def elsewhere(kind: type[Component], page: str) -> Iterator[str]:
+    """A line with links to the types in the signatures of a kind that other pages describe."""
+    names = {name for signature in signatures(kind) for name in signature.takes | signature.returns}
+    links = [f"[`{name}`]({link(name, page)})" for name in sorted(names) if homes()[name] != page]
+    if links:
+        yield f"Types that other pages describe: {', '.join(links)}.\n"
 
 
 def methods(thing: type) -> Iterator[str]:

@@ -59,7 +59,11 @@ class CorpusSample:
 
 
 class CorpusFilter(Component):
-    """Decides for each document whether it is kept."""
+    """Decides for each document whether it is kept.
+
+    Curation calls it in worker processes, for documents in any order: a verdict depends on the document and the filter's options
+    alone, not on earlier calls.
+    """
 
     kind: ClassVar[str] = "corpus filter"
 

@@ -32,7 +32,11 @@ class Shard:
 
 
 class DocumentSource(Component):
-    """Yields documents. In the recipe, the filters that decide which of them are kept belong to the source."""
+    """Yields documents. In the recipe, the filters that decide which of them are kept belong to the source.
+
+    Curation reads it in worker processes, several shards at a time, and again where something learns from a sample: what it yields
+    depends on its options and its files alone.
+    """
 
     kind: ClassVar[str] = "document source"
 

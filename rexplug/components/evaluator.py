@@ -205,7 +205,11 @@ class EvaluationContext(Protocol):
 
 
 class Evaluator(Component):
-    """Measures one property of any encoder; the same seed gives the same items for every encoder."""
+    """Measures one property of any encoder; the same seed gives the same items for every encoder.
+
+    It is called once for each model, in the process that trains or that `rexplug evaluate` starts. A stored result is used again
+    until the model, the evaluator's options, its code or its files change.
+    """
 
     kind: ClassVar[str] = "evaluator"
 

@@ -37,7 +37,11 @@ class TokenBatch:
 
 
 class MaskingPolicy(Component):
-    """Chooses the tokens to mask; the stream replaces them, and checks that the choice meets the rate and no special token."""
+    """Chooses the tokens to mask; the stream replaces them, and checks that the choice meets the rate and no special token.
+
+    The stream calls it once for every row of every batch, in the processes that load batches: it works on whole arrays, and
+    remembers nothing from one row to the next.
+    """
 
     kind: ClassVar[str] = "masking policy"
     channels: ClassVar[tuple[str, ...]] = ()

@@ -80,7 +80,11 @@ class Reason(NamedTuple):
 
 
 class SalienceScorer(Component):
-    """Scores tokens once, when documents are tokenized; masking policies read the scores from the token store."""
+    """Scores tokens once, when documents are tokenized; masking policies read the scores from the token store.
+
+    It is called in worker processes, for documents in any order and with any tokenizer: scores depend on the document and the
+    scorer's options alone.
+    """
 
     kind: ClassVar[str] = "salience scorer"
 
