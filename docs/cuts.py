@@ -9,6 +9,16 @@ from pathlib import Path
 _SECTION = re.compile(r"^ *# -- start (\w+) --\n(.*?)^ *# -- end \1 --$", re.MULTILINE | re.DOTALL)
 
 
+def block(path: Path, code: str) -> str:
+    """Code of a file as a block of Markdown."""
+    return f"```{'yaml' if path.suffix == '.yaml' else 'python'}\n{code}```\n"
+
+
+def without_marks(path: Path) -> str:
+    """The whole text of a file without the lines that mark sections."""
+    return re.sub(r"^ *# -- (?:start|end) \w+ --\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
 def sections(path: Path) -> list[tuple[str, str]]:
     """(name, code without its indentation) of the sections of a file, in order."""
     found = _SECTION.findall(path.read_text(encoding="utf-8"))

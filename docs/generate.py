@@ -17,7 +17,7 @@ from pathlib import Path
 
 import plugin_pages
 import reference_pages as reference
-from cuts import sections
+from cuts import block, sections
 from python_page import python_page
 
 from rexplug.plugins.hookspecs import KINDS
@@ -47,7 +47,7 @@ PAGES: dict[str, Callable[[], str]] = {
 def with_cuts(text: str) -> str:
     """A page with every cut as it is in the file that it comes from, and with the layers."""
     pattern = re.compile(r"(<!-- cut: (\S+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-    text = pattern.sub(lambda m: f"{m[1]}```python\n{cut(ROOT / m[2], m[3])}```\n{m[4]}", text)
+    text = pattern.sub(lambda m: f"{m[1]}{block(ROOT / m[2], cut(ROOT / m[2], m[3]))}{m[4]}", text)
     return re.sub(r"(<!-- layers -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{layers()}{m[2]}", text, flags=re.DOTALL)
 
 

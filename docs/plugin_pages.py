@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from cuts import sections
+from cuts import block, sections, without_marks
 from plugin_api import SHARED, function_of, homes, is_attribute, pages_of_kinds, signatures, things
 from python_page import call, docstring, fields_of
 from reference_pages import COMPONENT_PAGES, NOTE, anchor, first_line, one_line, option_table, options_of, table
@@ -39,9 +39,8 @@ def examples() -> dict[str, list[str]]:
     """Name of a section -> its code as blocks, of all files of examples."""
     found: dict[str, list[str]] = {}
     for path in (PLUGIN, *TESTS, RECIPE):
-        language = "yaml" if path.suffix == ".yaml" else "python"
         for name, code in sections(path):
-            found.setdefault(name, []).append(f"```{language}\n{code}```\n")
+            found.setdefault(name, []).append(block(path, code))
     return found
 
 
@@ -69,8 +68,10 @@ def index_page() -> str:
         "## The file of the examples\n",
         "The examples are parts of one plugin, a file `legal.py` that tests of rexplug run. It begins with:\n",
         *example("imports"),
-        "and ends with the classes that it offers; the others come from a hook, [below](#hooks):\n",
+        "and ends with the classes that it offers:\n",
         *example("COMPONENTS"),
+        "A recipe that uses all of them, and trains a demo model in about a minute:\n",
+        block(RECIPE, without_marks(RECIPE).partition("\n")[2]),
     ]
     lines += ["## Hooks\n", hookspecs.__doc__.partition("\n\n")[2] if hookspecs.__doc__ else ""]
     lines += table(("hook", "what it returns"), ((f"`{hook.name}`", cell(hook.description)) for hook in HOOKS))
@@ -153,13 +154,13 @@ def section(name: str, page: str) -> list[str]:
 
 def example(name: str) -> Iterator[str]:
     """The code of an example, its lines in a recipe, and its test."""
-    for block in examples()[name]:
-        if block.startswith("```yaml"):
+    for part in examples()[name]:
+        if part.startswith("```yaml"):
             yield "In a recipe:\n"
-        yield block
-    for block in examples().get(f"test_{name}", ()):
+        yield part
+    for part in examples().get(f"test_{name}", ()):
         yield "In a test:\n"
-        yield block
+        yield part
 
 
 def meaning(name: str) -> str:

@@ -46,8 +46,8 @@ class LabellingContext:
 class Labeller(Component):
     """Labels candidates as relevant to the vertical, not relevant, or undecided.
 
-    It is called once in a run, before curation, with all candidates. A classifier learns from the labels, and the filter `relevance`
-    applies it to every document.
+    It is called once in a run, before curation, with all candidates. A classifier learns from the labels, and the filter
+    `relevance` applies it to every document.
     """
 
     kind: ClassVar[str] = "labeller"

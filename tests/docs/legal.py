@@ -312,16 +312,17 @@ class FindsStatute(rexplug.Evaluator):
 # -- end EvaluationContext --
 
 
-# -- start hookimpl --
-@rexplug.hookimpl
-def rexplug_corpus_filters() -> list[type[rexplug.CorpusFilter]]:
-    """The filters of the plugin."""
-    return [HasCitation, WithoutLetterhead]
-
-
-# -- end hookimpl --
-
-
 # -- start COMPONENTS --
-COMPONENTS = [Statutes, Opinions, ByCitations, LawLast, SalientFirst, Citations, AreaOfLaw, FindsStatute]
+COMPONENTS = [
+    Statutes,
+    Opinions,
+    HasCitation,
+    WithoutLetterhead,
+    ByCitations,
+    LawLast,
+    SalientFirst,
+    Citations,
+    AreaOfLaw,
+    FindsStatute,
+]
 # -- end COMPONENTS --

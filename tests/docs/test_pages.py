@@ -165,7 +165,7 @@ def test_the_site_loads_nothing_from_other_servers():
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_every_cut_is_well_formed(path):
     text = path.read_text(encoding="utf-8")
-    cuts = re.findall(r"<!-- cut: \S+ \w+ -->\n```python\n.*?```\n<!-- end -->", text, re.DOTALL)
+    cuts = re.findall(r"<!-- cut: \S+ \w+ -->\n```(?:python|yaml)\n.*?```\n<!-- end -->", text, re.DOTALL)
     layers = text.count("<!-- layers -->\n`")
     assert len(cuts) == text.count("\n<!-- cut:")
     assert len(cuts) + layers == len(re.findall(r"^<!-- end -->$", text, re.MULTILINE))

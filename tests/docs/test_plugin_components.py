@@ -4,12 +4,14 @@ import json
 import random
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 import rexplug
 from rexplug import api
+from rexplug.plugins.discovery import load_with
+from rexplug.recipe.suite import load_suite
 from rexplug.testing import (
     check_corpus_filter,
     check_document_source,
@@ -25,7 +27,21 @@ HERE = Path(__file__).parent
 
 def test_the_plugin_keeps_its_contracts():
     lines = check_plugin(HERE / "legal.py")
-    assert len(lines) == 10  # those of COMPONENTS and those of the hook
+    assert len(lines) == 10
+
+
+def test_a_hook_is_the_long_form_of_components(legal):
+    HasCitation, WithoutLetterhead = legal.HasCitation, legal.WithoutLetterhead
+
+    # -- start hookimpl --
+    @rexplug.hookimpl
+    def rexplug_corpus_filters():
+        return [HasCitation, WithoutLetterhead]
+
+    # -- end hookimpl --
+    module = ModuleType("legal")
+    module.rexplug_corpus_filters = rexplug_corpus_filters
+    assert check_plugin(module, "legal") == ["legal.has_citation: tried", "legal.without_letterhead: tried"]
 
 
 def test_statutes(legal, laws):
@@ -156,6 +172,14 @@ def folder(tmp_path, laws, monkeypatch):
 @pytest.mark.usefixtures("folder")
 def test_the_recipe_is_accepted():
     assert api.check(api.load_recipe("legal.yaml")).problems == ()
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_suite_is_accepted(tmp_path):
+    registry, _ = load_with(tmp_path / "legal.py")
+    suite = load_suite(str(HERE / "suite.yaml"), tmp_path, registry)
+    assert [evaluator.name for evaluator in suite.evaluators] == ["legal.area_of_law", "legal.finds_statute"]
+    assert all(evaluator.inputs() or evaluator.test_texts() for evaluator in suite.evaluators)
 
 
 @pytest.mark.slow
