@@ -215,9 +215,9 @@ def test_example_task():
     assert text.second is None
     # -- start ExampleTask --
     examples = [rexplug.Example(f"Case {number}", "tax" if number % 2 else "labour") for number in range(100)]
-    parts = {
-        part: [each for each in examples if rexplug.split_of(each.text) == part] for part in ("train", "dev", "test")
-    }
+    parts = {"train": [], "dev": [], "test": []}
+    for example in examples:
+        parts[rexplug.split_of(example.text)].append(example)
     task = rexplug.ExampleTask("areas", **parts)
     # -- end ExampleTask --
     assert len(task.texts()) == len(task.test)
