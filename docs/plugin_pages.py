@@ -28,8 +28,11 @@ PAGES_OF_KINDS = tuple(pages_of_kinds())
 ROOT = Path(__file__).parents[1]
 PLUGIN = ROOT / "tests/docs/legal.py"
 """A plugin with a component of every kind; a section has the name of the public class that it is an example of."""
-TESTS = (ROOT / "tests/docs/test_plugin_components.py", ROOT / "tests/docs/test_plugin_types.py")
-"""Tests of its components, in sections `test_NAME`, and of types and functions, in sections with their names."""
+TESTS = sorted((ROOT / "tests/docs").glob("test_plugin_*.py"))
+"""Tests of its components, in sections `test_NAME`, and of types and functions, in sections with their names.
+
+ruff formats the blocks in pages too: an expression that is wrapped only because of its indentation here would be joined there.
+"""
 RECIPE = ROOT / "tests/docs/legal.yaml"
 """The recipe with the plugin's components; sections as in the plugin."""
 

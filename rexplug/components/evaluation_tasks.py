@@ -88,7 +88,7 @@ class ExampleTask:
     name: str
     """The task's name in results."""
     train: Sequence[Example]
-    """Examples to fine-tune on; those that a text or group shares with `test` must not be among them."""
+    """Examples to fine-tune on; none shares a text or a group with `test`."""
     dev: Sequence[Example]
     """Examples by which learning rate and checkpoint are chosen."""
     test: Sequence[Example]

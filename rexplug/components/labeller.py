@@ -40,7 +40,7 @@ class LabellingContext:
     seed: int
     """The recipe's seed, for all random choices."""
     progress: Progress
-    """Reports progress to the user: `progress.start("ask the model")` names what begins now."""
+    """Reports progress to the user (`rexplug.api.Progress`): `progress.start("ask the model")` names what begins now."""
 
 
 class Labeller(Component):

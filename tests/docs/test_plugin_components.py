@@ -1,6 +1,5 @@
 """The example plugin of the pages of the plugin API works as the pages show it, and so does its recipe."""
 
-import json
 import random
 import shutil
 from pathlib import Path
@@ -44,9 +43,10 @@ def test_a_hook_is_the_long_form_of_components(legal):
     assert check_plugin(module, "legal") == ["legal.has_citation: tried", "legal.without_letterhead: tried"]
 
 
-def test_statutes(legal, laws):
+@pytest.mark.usefixtures("laws")
+def test_statutes(legal):
     # -- start test_DocumentSource --
-    source = legal.Statutes(database=str(laws))
+    source = legal.Statutes(database="laws.sqlite")
     check_document_source(source)  # the same documents for 1, 2 and 3 shards
     # -- end test_DocumentSource --
     read = [document for index in range(4) for document in source.documents(rexplug.Shard(index, 4))]
@@ -57,8 +57,9 @@ def test_statutes(legal, laws):
         legal.Statutes(database="gone.sqlite").check()
 
 
-def test_opinions(legal, opinions):
-    source = legal.Opinions(paths=str(opinions))
+@pytest.mark.usefixtures("opinions")
+def test_opinions(legal):
+    source = legal.Opinions(paths="opinions")
     check_document_source(source)
     first, sealed, last = source.documents(rexplug.Shard(0, 1))
     assert (first.text, sealed.reason, last.text) == ("Appeal denied under § 12.", "sealed", "New trial ordered.")
@@ -116,16 +117,10 @@ def test_citations(legal):
     # -- end test_SalienceScorer --
 
 
-def write_cases(path):
-    cases = [("1", "aaaa", "tax"), ("2", "aaab", "tax"), ("3", "zzzz", "labour"), ("4", "zzzy", "labour")]
-    path.write_text("".join(json.dumps({"id": key, "text": text, "area": area}) + "\n" for key, text, area in cases))
-    return path
-
-
-def test_area_of_law(legal, encoder, tmp_path):
-    cases = write_cases(tmp_path / "cases.jsonl")
+@pytest.mark.usefixtures("cases")
+def test_area_of_law(legal, encoder):
     # -- start test_Evaluator --
-    evaluator = legal.AreaOfLaw(cases=str(cases))
+    evaluator = legal.AreaOfLaw(cases="cases.jsonl")
     result = evaluator.evaluate(SimpleNamespace(encoder=encoder))  # of the context it uses only the encoder
     assert result.metrics["accuracy"].value == 1.0
     assert [item.predicted for item in result.items] == ["tax", "tax", "labour", "labour"]
@@ -133,8 +128,9 @@ def test_area_of_law(legal, encoder, tmp_path):
     assert evaluator.test_texts()["1"] == "aaaa"
 
 
-def test_finds_statute(legal, laws):
-    evaluator = legal.FindsStatute(database=str(laws))
+@pytest.mark.usefixtures("laws")
+def test_finds_statute(legal):
+    evaluator = legal.FindsStatute(database="laws.sqlite")
     assert evaluator.evaluate(SimpleNamespace(retrieval=lambda collection, tuning: tuning.steps)) == 30
     collection = evaluator.collection()
     assert len(collection.queries) > 5
@@ -143,11 +139,11 @@ def test_finds_statute(legal, laws):
 
 
 @pytest.fixture
-def folder(tmp_path, laws, monkeypatch):
-    """The folder of the plugin, its recipe and the files that the recipe names."""
+def recipe(folder, laws, cases):
+    """The name of the recipe; the plugin and the files that it names are beside it."""
     draw = random.Random(1)
     for name in ("opinions/a", "opinions/b", "more/c"):
-        path = tmp_path / f"{name}.opinions"
+        path = folder / f"{name}.opinions"
         path.parent.mkdir(exist_ok=True)
         cases = [
             "\n".join(
@@ -163,28 +159,25 @@ def folder(tmp_path, laws, monkeypatch):
             for number in range(200)
         ]
         path.write_text("\n\n".join(["SEALED", *cases]))
-    write_cases(tmp_path / "cases.jsonl")
     for name in ("legal.py", "legal.yaml"):
-        shutil.copy(HERE / name, tmp_path)
-    monkeypatch.chdir(tmp_path)
+        shutil.copy(HERE / name, folder)
+    return "legal.yaml"
 
 
-@pytest.mark.usefixtures("folder")
-def test_the_recipe_is_accepted():
-    assert api.check(api.load_recipe("legal.yaml")).problems == ()
+def test_the_recipe_is_accepted(recipe):
+    assert api.check(api.load_recipe(recipe)).problems == ()
 
 
-@pytest.mark.usefixtures("folder")
-def test_the_suite_is_accepted(tmp_path):
-    registry, _ = load_with(tmp_path / "legal.py")
-    suite = load_suite(str(HERE / "suite.yaml"), tmp_path, registry)
+@pytest.mark.usefixtures("laws", "cases")
+def test_the_suite_is_accepted(folder):
+    registry, _ = load_with(HERE / "legal.py")
+    suite = load_suite(str(HERE / "suite.yaml"), folder, registry)
     assert [evaluator.name for evaluator in suite.evaluators] == ["legal.area_of_law", "legal.finds_statute"]
     assert all(evaluator.inputs() or evaluator.test_texts() for evaluator in suite.evaluators)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("folder")
-def test_the_recipe_runs():
-    run = api.run(api.load_recipe("legal.yaml"))
+def test_the_recipe_runs(recipe):
+    run = api.run(api.load_recipe(recipe))
     assert run.status == "done"
     assert {row["evaluator"] for row in run.evaluations} == {"legal.area_of_law", "legal.finds_statute"}

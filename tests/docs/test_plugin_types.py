@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import pytest
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
 import rexplug
 from rexplug.progress import Silent
@@ -38,9 +38,10 @@ def test_unreadable():
     assert record.document().text == ""
 
 
-def test_input_file_and_piece(legal, opinions):
+@pytest.mark.usefixtures("opinions")
+def test_input_file_and_piece(legal):
     # -- start InputFile --
-    source = legal.Opinions(paths=str(opinions))
+    source = legal.Opinions(paths="opinions")
     (file,) = source.files
     assert file.id == "2026.opinions"
     assert file.size == Path(file.path).stat().st_size
@@ -53,15 +54,15 @@ def test_input_file_and_piece(legal, opinions):
     # -- end Piece --
 
 
-def test_read_records_and_lines(tmp_path):
-    (tmp_path / "cases.csv").write_text("id,area\n1,tax\n2,labour\n")
-    (tmp_path / "courts.txt").write_text("Trier\nMainz\n")
+def test_read_records_and_lines(folder):
+    (folder / "cases.csv").write_text("id,area\n1,tax\n2,labour\n")
+    (folder / "courts.txt").write_text("Trier\nMainz\n")
     # -- start read_records --
-    records = list(rexplug.read_records(tmp_path / "cases.csv"))
+    records = list(rexplug.read_records(Path("cases.csv")))
     assert records == [(2, {"id": "1", "area": "tax"}), (3, {"id": "2", "area": "labour"})]
     # -- end read_records --
     # -- start read_lines --
-    assert list(rexplug.read_lines(tmp_path / "courts.txt")) == [(1, "Trier"), (2, "Mainz")]
+    assert list(rexplug.read_lines(Path("courts.txt"))) == [(1, "Trier"), (2, "Mainz")]
     # -- end read_lines --
 
 
@@ -121,12 +122,17 @@ def test_token_batch():
         token_ids=np.array([1, 17, 23, 2, 1, 9, 2]),
         cu_seqlens=np.array([0, 4, 7]),
         maskable=np.array([False, True, True, False, False, True, False]),
-        channels={"salience": np.array([0, 0, 255, 0, 0, 0, 0], np.uint8)},
+        channels={
+            "word_start": np.array([0, 1, 0, 0, 0, 1, 0], np.uint8),  # a and b are one word
+            "salience": np.array([0, 0, 255, 0, 0, 0, 0], np.uint8),
+        },
     )
     second = slice(batch.cu_seqlens[1], batch.cu_seqlens[2])
     assert batch.token_ids[second].tolist() == [1, 9, 2]
     salient = batch.maskable & (batch.channels["salience"] > 0)
     assert np.flatnonzero(salient).tolist() == [2]
+    words = np.cumsum(batch.channels["word_start"])  # the number of the word that each token belongs to
+    assert words.tolist() == [0, 1, 1, 1, 1, 2, 2]  # special tokens count to the word before them
     # -- end TokenBatch --
 
 
@@ -158,138 +164,6 @@ def test_reason():
     reason = rexplug.Reason(start=3, end=7, label="citation")
     assert "By § 12."[reason.start : reason.end] == "§ 12"
     # -- end Reason --
-
-
-def test_budget():
-    # -- start Budget --
-    class Costly(rexplug.Evaluator):
-        """An evaluator whose cost depends on an option."""
-
-        name: ClassVar[str] = "legal.costly"
-
-        pairs: int = Field(default=3000, ge=1)
-        """How many pairs are compared."""
-
-        def at_budget(self, budget: rexplug.Budget):
-            factor = {"quick": 0.1, "standard": 1, "full": 10}[budget]
-            return self.model_copy(update={"pairs": round(factor * self.pairs)})
-
-        def evaluate(self, context): ...
-
-    # -- end Budget --
-    assert Costly().at_budget("quick").pairs == 300
-
-
-def test_fine_tuning():
-    # -- start FineTuning --
-    tuning = rexplug.FineTuning(steps=60, learning_rates=(1e-4, 1e-3))
-    assert tuning.at_budget("quick").steps == 20
-    # -- end FineTuning --
-
-
-def test_encoder(encoder):
-    # -- start Encoder --
-    vectors = encoder.encode(["The tenant pays.", "The owner pays."])  # [2, dimensions], float32
-    cosine = vectors[0] @ vectors[1] / np.linalg.norm(vectors, axis=1).prod()
-    # -- end Encoder --
-    assert 0.5 < cosine < 1
-
-
-def test_retrieval_collection():
-    # -- start RetrievalCollection --
-    collection = rexplug.RetrievalCollection(
-        name="statutes",
-        corpus={"s12": "A lease ends with the term.", "s13": "A lease may be cancelled."},
-        queries={"q1": "when does a lease end"},
-        relevance={"q1": {"s12": 2, "s13": 1}},
-    )
-    assert collection.texts()["query q1"] == "when does a lease end"
-    # -- end RetrievalCollection --
-
-
-def test_example_task():
-    # -- start Example --
-    text = rexplug.Example("The tenant appeals.", "labour", group="case-7")  # for context.classification
-    pair = rexplug.Example("A lease ends.", 0.8, second="A tenancy is over.")  # for context.similarity
-    # -- end Example --
-    assert text.second is None
-    # -- start ExampleTask --
-    examples = [rexplug.Example(f"Case {number}", "tax" if number % 2 else "labour") for number in range(100)]
-    parts = {"train": [], "dev": [], "test": []}
-    for example in examples:
-        parts[rexplug.split_of(example.text)].append(example)
-    task = rexplug.ExampleTask("areas", **parts)
-    # -- end ExampleTask --
-    assert len(task.texts()) == len(task.test)
-    assert pair.label == 0.8
-
-
-def test_tagging_task():
-    # -- start TaggedText --
-    tagged = rexplug.TaggedText("By § 12 it is void.", spans=[(3, 7, "citation")])
-    start, end, label = tagged.spans[0]
-    assert tagged.text[start:end] == "§ 12"
-    # -- end TaggedText --
-    assert label == "citation"
-    # -- start TaggingTask --
-    task = rexplug.TaggingTask("citations", train=[tagged], dev=[tagged], test=[tagged])
-    # -- end TaggingTask --
-    assert task.texts() == {"test 0": tagged.text}
-
-
-def test_metric():
-    # -- start Metric --
-    accuracy = rexplug.Metric(0.75, low=0.7, high=0.8, num_items=400)
-    # -- end Metric --
-    assert accuracy.spread is None
-
-
-def test_scores():
-    # -- start Scores --
-    accuracy = rexplug.Scores(ids=["q1", "q2", "q3"], values=[[1.0, 0.0, 1.0]])  # one row: no fine-tune
-    spearman = rexplug.Scores(ids=["p1", "p2", "p3"], values=[[0.9, 0.2, 0.4]], targets=[1.0, 0.0, 0.5])
-    assert (accuracy.measured_by, spearman.measured_by) == ("mean", "spearman")
-    # -- end Scores --
-
-
-def test_items():
-    # -- start EvaluatedItem --
-    item = rexplug.EvaluatedItem(
-        id="case-7", text="The tenant appeals.", score=0.0, correct=False, expected="lease", predicted="tax"
-    )
-    # -- end EvaluatedItem --
-    assert item.second is None
-    # -- start RankedDocument --
-    ranking = [rexplug.RankedDocument("s12", "A lease ends with the term.", grade=2, score=0.83, rank=1)]
-    query = rexplug.EvaluatedItem(id="q1", text="when does a lease end", score=1.0, ranking=ranking)
-    # -- end RankedDocument --
-    assert query.ranking
-    # -- start MaskedWord --
-    word = rexplug.MaskedWord(start=4, end=10, predicted="owner", correct=False)
-    masked = rexplug.EvaluatedItem(id="case-7", text="The tenant appeals.", score=0.0, words=[word])
-    # -- end MaskedWord --
-    assert masked.text[word.start : word.end] == "tenant"
-
-
-def test_evaluation_result():
-    # -- start EvaluationResult --
-    result = rexplug.EvaluationResult(
-        metrics={"accuracy": rexplug.Metric(0.5, num_items=2), "loss": rexplug.Metric(1.3)},
-        main="accuracy",
-        lower_is_better=["loss"],
-        tables={"By court": [{"court": "Trier", "accuracy": 1.0}, {"court": "Mainz", "accuracy": 0.0}]},
-        scores={"accuracy": rexplug.Scores(["case-7", "case-8"], [[1.0, 0.0]])},
-        notes=["The cases are made up."],
-    )
-    # -- end EvaluationResult --
-    assert result.main in result.metrics
-
-
-def test_split_of():
-    # -- start split_of --
-    parts = [rexplug.split_of(f"case-{number}") for number in range(1000)]
-    assert (parts.count("train"), parts.count("dev"), parts.count("test")) == (709, 87, 204)
-    # -- end split_of --
 
 
 def test_component(legal):
@@ -346,7 +220,7 @@ def test_text_functions():
     # -- end fold --
 
 
-def test_data_error(laws):
+def test_data_error():
     # -- start DataError --
     def check(self):
         if not Path(self.database).is_file():
@@ -355,11 +229,3 @@ def test_data_error(laws):
     # -- end DataError --
     with pytest.raises(rexplug.DataError, match="there is no file gone"):
         check(SimpleNamespace(name="legal.statutes", database="gone"))
-
-
-def test_not_applicable(encoder):
-    # -- start NotApplicable --
-    if not hasattr(encoder, "predict_masked"):
-        error = rexplug.NotApplicable("it predicts no words")  # raised, it is the result of this model
-    # -- end NotApplicable --
-    assert str(error) == "it predicts no words"
