@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,9 @@ from rexplug.components import (
     EvaluationResult,
     Evaluator,
     ExampleTask,
+    FineTuned,
     FineTuning,
+    FineTuningTask,
     RetrievalCollection,
     SalienceScorer,
     TaggingTask,
@@ -40,6 +42,8 @@ from rexplug.progress import Progress
 
 if TYPE_CHECKING:
     from rexplug.evaluation.models import Model, ModelSpec
+
+R = TypeVar("R")
 
 
 class EvaluationObserver(Protocol):
@@ -162,6 +166,12 @@ class Context:
         from rexplug.evaluation import finetune_tasks
 
         return finetune_tasks.tagging(task, self.encoder, tuning, self.seed)
+
+    def fine_tune(self, task: FineTuningTask[R], tuning: FineTuning) -> FineTuned[R]:
+        """Fine-tune with a loss and a head of the evaluator's own; see `EvaluationContext.fine_tune`."""
+        from rexplug.evaluation.plugin_fine_tunes import fine_tune_task
+
+        return fine_tune_task(task, self.encoder, tuning, self.seed)
 
 
 def evaluate(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from rexplug.components import (
     Evaluator,
     ExampleTask,
     FineTuning,
+    FineTuningTask,
     RetrievalCollection,
     TaggingTask,
 )
@@ -71,6 +72,8 @@ def workload_of(evaluator: Evaluator, model: TextEncoder, data: EvaluationData) 
                 evaluator.evaluate(context)
         except NotApplicable:
             return Workload()
+        except _Unknown:
+            return None
         except Exception:  # an evaluator may fail on the placeholders that it receives in place of results
             if not (work.texts or work.steps):
                 return None
@@ -83,6 +86,10 @@ def workload_of(evaluator: Evaluator, model: TextEncoder, data: EvaluationData) 
 
 class _Counted(Exception):
     """Ends an evaluator whose task has been counted."""
+
+
+class _Unknown(Exception):
+    """Ends an evaluator whose work cannot be counted."""
 
 
 @dataclass
@@ -174,6 +181,10 @@ class _CountingContext:
             self._read(dev)
             self._fine_tune(tuning, [rows["train"]], [dev], [rows["test"]], self._read)
         raise _Counted
+
+    def fine_tune(self, task: FineTuningTask[Any], tuning: FineTuning) -> NoReturn:
+        """Which texts a loss of the evaluator's own reads is known only when it reads them."""
+        raise _Unknown
 
     def _classify(self, task: ExampleTask, tuning: FineTuning, *, pairs: bool) -> None:
         splits = limited_splits(task, tuning)

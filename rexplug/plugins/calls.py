@@ -40,6 +40,7 @@ from rexplug.components import (
     MaskingPolicy,
     Metric,
     MixingSchedule,
+    ReportSection,
     SalienceScorer,
     Shard,
     TokenBatch,
@@ -376,6 +377,9 @@ def evaluate_model(evaluator: Evaluator, context: EvaluationContext) -> Evaluati
             raise PluginError(
                 f"{where}: '{name}' of its headlines is not among its metrics: {', '.join(result.metrics)}"
             )
+    for section in result.sections:
+        if not isinstance(section, ReportSection):
+            raise PluginError(f"{where}: one of the sections is {brief(section)}; expected a ReportSection")
     for item in result.items:
         if not isinstance(item, EvaluatedItem):
             raise PluginError(f"{where}: one of the items is {brief(item)}; expected an EvaluatedItem")
