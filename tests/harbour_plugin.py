@@ -17,6 +17,7 @@ TEXTS = [
 ]
 
 
+# -- start notices --
 class Notices(rexplug.Fields, rexplug.FileSource):
     """Notices to skippers, XML files with an element `notice` each."""
 
@@ -33,6 +34,10 @@ class Notices(rexplug.Fields, rexplug.FileSource):
                     yield self.document_of({field.tag: field.text for field in notice}, piece.file, number)
 
 
+# -- end notices --
+
+
+# -- start loads_or_unloads --
 class LoadsOrUnloads(rexplug.FineTuningTask[list[float]]):
     """Whether a text says to load or to unload: logistic regression on the mean of the token vectors."""
 
@@ -49,7 +54,7 @@ class LoadsOrUnloads(rexplug.FineTuningTask[list[float]]):
     def head(self, encoder: rexplug.TrainableEncoder) -> Any:
         import torch
 
-        return torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(encoder.hidden_size, 1))
+        return torch.nn.Linear(encoder.hidden_size, 1)
 
     def loss(self, encoder: rexplug.TrainableEncoder, head: Any, examples: Sequence[int]) -> Any:
         import torch
@@ -70,6 +75,10 @@ class LoadsOrUnloads(rexplug.FineTuningTask[list[float]]):
         return [float((logit > 0) == text.startswith("Load")) for logit, text in zip(logits, texts, strict=True)]
 
 
+# -- end loads_or_unloads --
+
+
+# -- start orders --
 class Orders(rexplug.Evaluator):
     """Accuracy of `LoadsOrUnloads`, with a test of what fine-tuning gains, and a section in the report."""
 
@@ -110,6 +119,9 @@ class Orders(rexplug.Evaluator):
             tables={"fine-tuning, on dev": tuned.table},
             sections=[rexplug.ReportSection("What fine-tuning gains", "Against the untuned encoder.", rows, figure)],
         )
+
+
+# -- end orders --
 
 
 COMPONENTS = [Notices, Orders]

@@ -149,6 +149,31 @@ def test_a_loss_without_a_head_trains_a_copy(fine_tune, encoder):
     assert set(task.sizes) == set(lengths)
 
 
+class WithDropout(Nearest):
+    """Has a head with dropout."""
+
+    def head(self, encoder):
+        return torch.nn.Sequential(torch.nn.Dropout(0.9), torch.nn.Linear(encoder.hidden_size, encoder.hidden_size))
+
+    def loss(self, encoder, head, examples):
+        texts = [harbour.TEXTS[index] for index in examples]
+        return (head(encoder.mean_vectors(texts)) - encoder.embed([text[:9] for text in texts])).square().mean()
+
+    def on_dev(self, encoder, head):
+        return -self.loss(encoder, head, range(6))
+
+    def on_test(self, encoder, head):
+        return float(self.on_dev(encoder, head))
+
+
+def test_a_fine_tune_is_a_function_of_its_seed(fine_tune):
+    one, other = fine_tune(WithDropout(), SMALL), fine_tune(WithDropout(), SMALL)
+    assert list(one.results) == ["full", "probe"]
+    assert one == other
+    assert one.results["probe"][0] > one.untuned
+    assert one.results["probe"] != one.results["full"]
+
+
 def test_a_score_that_is_not_a_number_counts_as_the_worst(fine_tune):
     tuned = fine_tune(Nearest(on_dev=math.nan), SMALL)
     assert tuned.results["full"] == [tuned.untuned]
