@@ -13,8 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from rexplug.components import DocumentSource, Evaluator, SalienceScorer, Use
 from rexplug.components.quantities import Positive
-from rexplug.plugins.calls import mixing_weights
-from rexplug.plugins.declarations import evaluator_label
+from rexplug.plugins.calls import evaluator_label, is_synthetic, mixing_weights
 from rexplug.recipe.curation import (
     Audit,
     Classifier,
@@ -194,6 +193,11 @@ class Recipe(Section):
     def seed_of_training(self) -> int:
         """The seed of initial weights, order and masks."""
         return self.seed if self.training_seed is None else self.training_seed
+
+    @property
+    def synthetic_sources(self) -> list[str]:
+        """The sources whose texts a program generated."""
+        return [name for name, source in self.sources.items() if is_synthetic(source)]
 
     @property
     def scorers(self) -> tuple[SalienceScorer, ...]:

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 from rexplug.components import CorpusFilter, Document, MaskingPolicy, SalienceScorer, TokenizedDocument
 from rexplug.errors import RexplugError
-from rexplug.plugins.calls import judge_documents, score_document
-from rexplug.plugins.declarations import explain_salience
+from rexplug.plugins.calls import explain_salience, judge_documents, score_document
 from rexplug.plugins.fingerprint import comes_with_rexplug
 from rexplug.recipe import Recipe
 
