@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError, PydanticUndefined
 from rexplug.components.base import Component, ComponentT, components_in
 from rexplug.errors import PluginError, brief
 
-_FINAL = ("dump", "fingerprint", "subcomponents", "channel", "row_channels", "scorers")
+RESERVED = ("dump", "fingerprint", "subcomponents", "channel", "row_channels", "scorers")
 """What the base classes define for rexplug's own use: recipes, fingerprints and token stores rely on it."""
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -21,7 +21,7 @@ def option_problem(component: type[Component]) -> str | None:
     """What is wrong with the options of a class, as a relative clause about it ('whose option ...'); None if nothing is."""
     if component.model_config.get("extra") != "forbid":
         return "which takes unknown options; leave `extra` out of its model_config, so that a typo is an error"
-    for name in _FINAL:
+    for name in RESERVED:
         if any(name in vars(base) for base in component.__mro__ if base.__module__.partition(".")[0] != "rexplug"):
             return f"which defines '{name}'; this is rexplug's own, and plugins leave it as it is"
     for name in component.model_computed_fields:

@@ -13,7 +13,8 @@ from pydantic_core import PydanticCustomError
 
 from rexplug.components import DocumentSource, Evaluator, SalienceScorer, Use
 from rexplug.components.quantities import Positive
-from rexplug.plugins.calls import evaluator_label, is_synthetic, mixing_weights
+from rexplug.errors import PluginError, RexplugError
+from rexplug.plugins.calls import evaluator_label, is_synthetic, mixing_weights, plugin_at_fault
 from rexplug.recipe.curation import (
     Audit,
     Classifier,
@@ -215,10 +216,19 @@ class Recipe(Section):
 
 
 def _weights(phase: Phase, progress: float) -> dict[str, float]:
-    """The weights of a phase's mixing schedule at `progress`; what the schedule raises becomes a problem of the recipe."""
+    """The weights of a phase's mixing schedule at `progress`.
+
+    Raises:
+        PydanticCustomError: the weights are not valid, which other options of the schedule may repair.
+        PluginError: the plugin's code raised, which no recipe repairs.
+    """
     try:
         return mixing_weights(phase.mixing, progress)
-    except Exception as error:  # a RexplugError, or an OSError of a plugin
+    except OSError as error:
+        raise plugin_at_fault(error) or error from error
+    except RexplugError as error:
+        if isinstance(error.__cause__, Exception | SystemExit):
+            raise PluginError(f"phases.{phase.name}.mixing: {error}") from error.__cause__
         problem = str(error)
     raise PydanticCustomError("mixing", "phase '{phase}': {problem}", {"phase": phase.name, "problem": problem})
 

@@ -50,7 +50,8 @@ def preflight(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
         except OSError as error:  # a name that is too long, a folder that may not be read
             problems.append(f"{place}: {_unreadable(error)}")
         try:
-            unchecked |= {place: name for name in hub_names(component)}
+            for name in hub_names(component):
+                unchecked[place] = name
         except PluginError as error:
             problems.append(f"{place}: {error}")
     problems += _relevance_problems(recipe)
