@@ -27,6 +27,7 @@ from rexplug.components import (
 )
 from rexplug.errors import DataError, NotApplicable, RexplugError
 from rexplug.evaluation.activity import Activity, EvaluatorProgress, device_of
+from rexplug.evaluation.given_tasks import require_collection, require_examples, require_tagged
 from rexplug.evaluation.identity import computed_by, model_identity, result_key
 from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.evaluation.result_files import result_path, valid_results, write_result
@@ -136,30 +137,35 @@ class Context:
         """Rank on mteb and score; see `EvaluationContext.retrieval`."""
         from rexplug.evaluation.retrieval import evaluate_retrieval
 
+        require_collection(collection)
         return evaluate_retrieval(collection, self.encoder, self.folder, self.seed, tuning, max_tokens)
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
         """Measure degrees of similarity; see `EvaluationContext.similarity`."""
         from rexplug.evaluation import finetune_tasks
 
+        require_examples(task, degrees=True, pairs=True)
         return finetune_tasks.similarity(task, self.encoder, tuning, self.seed)
 
     def classification(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
         """Classify texts; see `EvaluationContext.classification`."""
         from rexplug.evaluation import finetune_tasks
 
+        require_examples(task)
         return finetune_tasks.classification(task, self.encoder, tuning, self.seed)
 
     def pair_classification(self, task: ExampleTask, tuning: FineTuning, positive: str) -> EvaluationResult:
         """Classify pairs of texts; see `EvaluationContext.pair_classification`."""
         from rexplug.evaluation import finetune_tasks
 
+        require_examples(task, pairs=True)
         return finetune_tasks.pair_classification(task, self.encoder, tuning, positive, self.seed)
 
     def tagging(self, task: TaggingTask, tuning: FineTuning) -> EvaluationResult:
         """Label spans; see `EvaluationContext.tagging`."""
         from rexplug.evaluation import finetune_tasks
 
+        require_tagged(task)
         return finetune_tasks.tagging(task, self.encoder, tuning, self.seed)
 
 
