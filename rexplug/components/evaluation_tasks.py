@@ -223,40 +223,6 @@ class Scores:
         """The measure, with its default."""
         return self.measure or ("mean" if self.targets is None else "spearman")
 
-    def require_equal_lengths(self) -> None:
-        """Check that there is a value, a weight, a target and a group of each item.
-
-        Raises:
-            ValueError: something has another length than `ids`, or there are items beside parts.
-        """
-        if self.parts is not None:
-            if len(self.ids) or len(self.values):
-                raise ValueError("Scores with parts have items beside them; expected items in the parts alone")
-            for part in self.parts.values():
-                part.require_equal_lengths()
-            return
-        items, seeds = len(self.ids), len(self.values)
-        if items and not seeds:
-            raise ValueError(
-                f"Scores have {items} ids and no values; expected [seeds][items], one row without fine-tuning"
-            )
-        rows: dict[str, Sequence[Any]] = {
-            "values": self.values, "weights": () if self.weights is None else self.weights,
-            "targets": () if self.targets is None else [self.targets], "groups": () if self.groups is None else [self.groups],
-        }  # fmt: skip
-        for name, of_name in rows.items():
-            for row in of_name:
-                if not hasattr(row, "__len__") or len(row) != items:
-                    found = f"{len(row)} items" if hasattr(row, "__len__") else f"no items but {row!r}"
-                    raise ValueError(
-                        f"Scores have {items} ids, and a row of their {name} has {found}; expected one for each id"
-                    )
-        for name, of_seeds in (("weights", self.weights), ("training_runs", self.training_runs)):
-            if of_seeds is not None and len(of_seeds) != seeds:
-                raise ValueError(
-                    f"Scores have {seeds} rows of values and {len(of_seeds)} of {name}; expected equally many"
-                )
-
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Scores:
         """Scores from what `dataclasses.asdict` made of them.

@@ -215,7 +215,7 @@ class EvaluationContext(Protocol):
         Raises:
             NotApplicable: the model cannot be fine-tuned.
             DataError: `tuning` asks for the mode `probe` alone, and the task has no head.
-            ValueError: a method of the task returned something else than it should.
+            PluginError: a method of the task returned something else than it should.
         """
         ...
 

@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from rexplug.components import FineTuned, FineTuning, FineTuningTask
-from rexplug.errors import DataError, NotApplicable, brief
+from rexplug.errors import DataError, NotApplicable, PluginError, brief
 from rexplug.evaluation.finetune import HEAD_LEARNING_RATE, Rows
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.model_usage import Role
@@ -97,15 +97,15 @@ class _Measured(Generic[R]):
         """The checked loss of a batch.
 
         Raises:
-            ValueError: it is not a differentiable scalar.
+            PluginError: it is not a differentiable scalar.
         """
         loss: object = self.task.loss(self.encoder, self.head, examples)
         if not isinstance(loss, Tensor):
-            raise ValueError(f"{_of(self.task)}.loss() returned {brief(loss)}; expected a tensor that is a scalar")
+            raise PluginError(f"{_of(self.task)}: loss() returned {brief(loss)}; expected a tensor that is a scalar")
         if loss.ndim or not loss.requires_grad:
             shown = f"the shape {list(loss.shape)}" if loss.ndim else "no gradient"
-            raise ValueError(
-                f"{_of(self.task)}.loss() returned a tensor with {shown}; expected a scalar that is differentiable in the weights"
+            raise PluginError(
+                f"{_of(self.task)}: loss() returned a tensor with {shown}; expected a scalar that is differentiable in the weights"
             )
         return loss
 
@@ -113,14 +113,14 @@ class _Measured(Generic[R]):
         """The checked score on dev; minus infinity if it is not a number.
 
         Raises:
-            ValueError: it is of another type.
+            PluginError: it is of another type.
         """
         with torch.no_grad():
             score: object = self.task.on_dev(self.encoder, self.head)
         if isinstance(score, Tensor) and score.ndim == 0:
             score = score.item()
         if not isinstance(score, Real):
-            raise ValueError(f"{_of(self.task)}.on_dev() returned {brief(score)}; expected a number")
+            raise PluginError(f"{_of(self.task)}: on_dev() returned {brief(score)}; expected a number")
         return -math.inf if math.isnan(score) else float(score)
 
     def on_test(self) -> R:
@@ -137,13 +137,10 @@ def fine_tune_task(
     Raises:
         NotApplicable: the model cannot be fine-tuned.
         DataError: only a head was asked for, and the task has none.
-        ValueError: a method of the task returned something else than it should.
+        PluginError: a method of the task returned something else than it should.
     """
     if isinstance(model, LexicalModel) or not model.trainable:
         raise NotApplicable("the model cannot be fine-tuned")
-    num_examples: object = task.num_examples
-    if not isinstance(num_examples, Integral) or num_examples < 1:
-        raise ValueError(f"{_of(task)}.num_examples is {brief(num_examples)}; expected a whole number of at least 1")
     frozen = model.copy()
     frozen.log = None  # the texts of a fine-tune are not among the embeddings that are saved
 
@@ -168,7 +165,7 @@ def fine_tune_task(
         def begin(learning_rate: float, seed: int) -> FineTune[_Measured[R]]:
             measured, parameters = prepared(mode, seed)
             return FineTune(
-                measured, parameters, measured.loss, int(num_examples), steps=tuning.steps, batch=tuning.batch,
+                measured, parameters, measured.loss, task.num_examples, steps=tuning.steps, batch=tuning.batch,
                 learning_rate=learning_rate, seed=seed, activity=model.activity if mode == "full" else None,
             )  # fmt: skip
 
@@ -190,7 +187,7 @@ def _head(task: FineTuningTask[Any], encoder: EncoderCopy, seed: int) -> nn.Modu
     """The head of a task, drawn with a seed; the state of torch's generator stays as it was.
 
     Raises:
-        ValueError: it is not a module.
+        PluginError: it is not a module.
     """
     with torch.random.fork_rng(devices=[encoder.device] if encoder.device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -198,9 +195,9 @@ def _head(task: FineTuningTask[Any], encoder: EncoderCopy, seed: int) -> nn.Modu
     if head is None:
         return None
     if not isinstance(head, nn.Module):
-        raise ValueError(f"{_of(task)}.head() returned {brief(head)}; expected a torch.nn.Module or None")
+        raise PluginError(f"{_of(task)}: head() returned {brief(head)}; expected a torch.nn.Module or None")
     return head.to(encoder.device).eval()
 
 
 def _of(task: FineTuningTask[Any]) -> str:
-    return type(task).__name__
+    return f"task '{type(task).__name__}'"

@@ -26,6 +26,7 @@ import numpy as np
 
 from rexplug.components import Budget, Metric, Scores
 from rexplug.evaluation.resampling import Sample, paired_samples
+from rexplug.plugins.calls.evaluation_results import scores_problem
 
 _RESAMPLES = 1000
 _SLOW_RESAMPLES = 300
@@ -124,9 +125,9 @@ def bootstrap_metric(scores: Scores, seed: int, *, tags: Sequence[str] = ()) -> 
         tags: tags of the metric.
 
     Raises:
-        ValueError: the lengths of the scores differ.
+        ValueError: values are not numbers, or there are not equally many of all that the scores hold.
     """
-    scores.require_equal_lengths()
+    _require_consistent(scores)
     sample = Sample.of(scores)
     if not sample.num_items:
         return Metric(0.0, None, None, 0, tags=tags)
@@ -143,6 +144,11 @@ def bootstrap_metric(scores: Scores, seed: int, *, tags: Sequence[str] = ()) -> 
         num_seeds=len(of_runs) if several else None,
         tags=tags,
     )
+
+
+def _require_consistent(scores: Scores) -> None:
+    if (problem := scores_problem(scores)) is not None:
+        raise ValueError(f"the scores do not fit together: {problem}")
 
 
 def value(scores: Scores) -> float:
@@ -164,10 +170,10 @@ def paired_test(one: Scores, other: Scores, seed: int, *, training_runs: int | N
 
     Raises:
         DataError: they are of different kinds or have no items in common.
-        ValueError: the lengths of the scores differ.
+        ValueError: values are not numbers, or there are not equally many of all that the scores hold.
     """
-    one.require_equal_lengths()
-    other.require_equal_lengths()
+    for scores in (one, other):
+        _require_consistent(scores)
     a, b = paired_samples(one, other)
     is_mean = a.is_mean and b.is_mean
     generator = np.random.default_rng(seed)

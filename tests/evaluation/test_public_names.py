@@ -182,28 +182,30 @@ def test_a_score_that_is_not_a_number_counts_as_the_worst(fine_tune):
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        (Nearest(loss=0.5), "Nearest.loss() returned 0.5; expected a tensor that is a scalar"),
+        (Nearest(loss=0.5), "task 'Nearest': loss() returned 0.5; expected a tensor that is a scalar"),
         (
             Nearest(loss=torch.ones(2, requires_grad=True)),
-            "Nearest.loss() returned a tensor with the shape [2]; expected a scalar that is differentiable in the weights",
+            "task 'Nearest': loss() returned a tensor with the shape [2]; expected a scalar that is differentiable in the weights",
         ),
         (
             Nearest(loss=torch.tensor(1.0)),
-            "Nearest.loss() returned a tensor with no gradient; expected a scalar that is differentiable in the weights",
+            "task 'Nearest': loss() returned a tensor with no gradient; expected a scalar that is differentiable in the weights",
         ),
-        (Nearest(on_dev="good"), "Nearest.on_dev() returned 'good'; expected a number"),
-        (Nearest(head=3), "Nearest.head() returned 3; expected a torch.nn.Module or None"),
+        (Nearest(on_dev="good"), "task 'Nearest': on_dev() returned 'good'; expected a number"),
+        (Nearest(head=3), "task 'Nearest': head() returned 3; expected a torch.nn.Module or None"),
     ],
 )
 def test_what_a_task_returns_is_checked(fine_tune, task, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(rexplug.PluginError, match=f"^{re.escape(message)}$"):
         fine_tune(task, SMALL)
 
 
 def test_a_task_needs_examples(fine_tune):
     task = Nearest()
     task.num_examples = 0
-    with pytest.raises(ValueError, match=r"^Nearest\.num_examples is 0; expected a whole number of at least 1$"):
+    with pytest.raises(
+        rexplug.PluginError, match=r"^task 'Nearest': num_examples is 0; expected a whole number of at least 1$"
+    ):
         fine_tune(task, SMALL)
 
 
@@ -283,34 +285,15 @@ def test_tags_are_words():
 @pytest.mark.parametrize(
     ("scores", "message"),
     [
-        (
-            rexplug.Scores(["a", "b"], [[1.0]]),
-            "Scores have 2 ids, and a row of their values has 1 items; expected one for each id",
-        ),
-        (
-            rexplug.Scores(["a"], [1.0]),
-            "Scores have 1 ids, and a row of their values has no items but 1.0; expected one for each id",
-        ),
-        (
-            rexplug.Scores(["a"]),
-            "Scores have 1 ids and no values; expected [seeds][items], one row without fine-tuning",
-        ),
-        (
-            rexplug.Scores(["a"], [[1.0]], targets=[1.0, 2.0]),
-            "Scores have 1 ids, and a row of their targets has 2 items; expected one for each id",
-        ),
-        (
-            rexplug.Scores(["a"], [[1.0], [0.0]], weights=[[1.0]]),
-            "Scores have 2 rows of values and 1 of weights; expected equally many",
-        ),
-        (
-            rexplug.Scores(["a"], [[1.0]], parts={"x": rexplug.Scores(["a"], [[1.0]])}),
-            "Scores with parts have items beside them; expected items in the parts alone",
-        ),
+        (rexplug.Scores(["a", "b"], [[1.0]]), "there are 1 values in a row, but 2 ids"),
+        (rexplug.Scores(["a"], [1.0]), "'values' has the shape [1]; expected rows of numbers, a row for each seed"),
+        (rexplug.Scores(["a"], [[1.0]], targets=[1.0, 2.0]), "there are 1 values in a row, but 2 targets"),
+        (rexplug.Scores(["a"], [[math.nan]]), "'values' holds a number that is not finite"),
     ],
 )
-def test_scores_of_the_wrong_length_are_refused(scores, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+def test_scores_that_do_not_fit_together_are_refused(scores, message):
+    expected = f"^{re.escape(f'the scores do not fit together: {message}')}$"
+    with pytest.raises(ValueError, match=expected):
         rexplug.bootstrap_metric(scores, 0)
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=expected):
         rexplug.paired_test(scores, scores, 0)
