@@ -33,6 +33,8 @@ TESTS = sorted((ROOT / "tests/docs").glob("test_plugin_*.py"))
 
 ruff formats the blocks in pages too: an expression that is wrapped only because of its indentation here would be joined there.
 """
+OTHERS = {"Fields": "notices", "FineTuningTask": "loads_or_unloads"}
+"""Public class -> the section of `tests/harbour_plugin.py` that is an example of it."""
 RECIPE = ROOT / "tests/docs/legal.yaml"
 """The recipe with the plugin's components; sections as in the plugin."""
 
@@ -44,7 +46,9 @@ def examples() -> dict[str, list[str]]:
     for path in (PLUGIN, *TESTS, RECIPE):
         for name, code in sections(path):
             found.setdefault(name, []).append(block(path, code))
-    return found
+    harbour = ROOT / "tests/harbour_plugin.py"
+    parts = dict(sections(harbour))
+    return found | {name: [block(harbour, parts[section])] for name, section in OTHERS.items()}
 
 
 def index_page() -> str:

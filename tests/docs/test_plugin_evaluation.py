@@ -99,6 +99,63 @@ def test_metric():
     assert accuracy.spread is None
 
 
+def test_statistics():
+    # -- start bootstrap_metric --
+    scores = rexplug.Scores(ids=["q1", "q2", "q3", "q4"], values=[[1.0, 0.0, 1.0, 1.0]])
+    metric = rexplug.bootstrap_metric(scores, seed=0)  # in an evaluator: context.seed
+    assert (metric.value, metric.num_items) == (0.75, 4)
+    assert metric.low < metric.value < metric.high
+    # -- end bootstrap_metric --
+    # -- start paired_test --
+    ids = [f"q{number}" for number in range(40)]
+    tuned = rexplug.Scores(ids, values=[[1.0] * 30 + [0.0] * 10])
+    untuned = rexplug.Scores(ids, values=[[1.0] * 10 + [0.0] * 30])
+    difference = rexplug.paired_test(tuned, untuned, seed=0)
+    assert difference.value == 0.5
+    assert difference.p < 0.001
+    # -- end paired_test --
+    # -- start holm_correction --
+    first, second = rexplug.holm_correction([difference, rexplug.paired_test(tuned, tuned, seed=0)])
+    assert first.p_holm == 2 * difference.p
+    assert second.verdict == "may be chance"
+    # -- end holm_correction --
+    # -- start Difference --
+    assert difference.low < difference.value < difference.high
+    assert difference.num_items == 40
+    # -- end Difference --
+
+
+def test_report_section():
+    # -- start ReportSection --
+    section = rexplug.ReportSection(
+        "Courts",
+        "Accuracy for each court.",
+        table=[{"court": "Trier", "accuracy": 0.9}, {"court": "Mainz", "accuracy": 0.7}],
+    )
+    # -- end ReportSection --
+    assert section.figure is None
+
+
+def test_trainable_encoder(encoder):
+    import torch
+
+    counts = encoder.encode
+    encoder = SimpleNamespace(embed=lambda texts: torch.from_numpy(counts(texts)))
+    # -- start TrainableEncoder --
+    first, second = encoder.embed(["The tenant pays.", "The owner pays."])  # each [dimensions]
+    loss = 1 - torch.nn.functional.cosine_similarity(first, second, dim=0)
+    # -- end TrainableEncoder --
+    assert 0 < loss < 1
+
+
+def test_fine_tuned():
+    # -- start FineTuned --
+    tuned = rexplug.FineTuned(results={"full": [[1.0, 0.0], [1.0, 1.0]]}, untuned=[0.0, 0.0])  # two seeds, two items
+    scores = rexplug.Scores(ids=["q1", "q2"], values=tuned.results["full"])
+    assert rexplug.bootstrap_metric(scores, seed=0).value == 0.75
+    # -- end FineTuned --
+
+
 def test_scores():
     # -- start Scores --
     accuracy = rexplug.Scores(ids=["q1", "q2", "q3"], values=[[1.0, 0.0, 1.0]])  # one row: no fine-tune
