@@ -17,6 +17,7 @@ from plugin_api import SHARED, function_of, homes, is_attribute, pages_of_kinds,
 from python_page import call, docstring, fields_of
 from reference_pages import COMPONENT_PAGES, NOTE, anchor, first_line, one_line, option_table, options_of, table
 
+from rexplug import testing
 from rexplug.components import Component
 from rexplug.documented import strings_under_fields
 from rexplug.plugins import hookspecs
@@ -92,8 +93,10 @@ def kind_page(page: str) -> str:
     name = kind.__name__
     hook = next(hook for hook in HOOKS if hook.kind is kind)
     lines = [NOTE, f"# {name}\n", docstring(kind) + "\n"]
+    checks = (f"check_{kind.kind.replace(' ', '_')}", "check_plugin")
+    kit = " and ".join(f"[`{check}`](../python-api.md#{check})" for check in checks if check in testing.__all__)
     lines.append(
-        f"{COMPONENT_PAGES[name][2]} Hook: `{hook.name}`. "
+        f"{COMPONENT_PAGES[name][2]} Hook: `{hook.name}`. Tests: {kit}. "
         f"[{COMPONENT_PAGES[name][1]} that ship with rexplug](../components/{page}.md).\n"
     )
     if name in examples():
