@@ -28,8 +28,14 @@ from rexplug.components import (
 )
 from rexplug.documented import field_docs
 from rexplug.errors import DataError, PluginError, RexplugError, error_text
-from rexplug.plugins.calls import judge_document, judge_documents, owner, score_document
-from rexplug.plugins.declarations import check_component, explain_salience
+from rexplug.plugins.calls import (
+    check_component,
+    explain_salience,
+    judge_document,
+    judge_documents,
+    owner,
+    score_document,
+)
 from rexplug.plugins.discovery import load_plugins, load_with
 from rexplug.plugins.files import loaded_files, unpickle
 from rexplug.plugins.registry import Registry
