@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 import pickle
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rexplug.components import Document, EvaluationResult, Evaluator
+from rexplug.components import Budget, Document, EvaluationContext, EvaluationResult, Evaluator
 from rexplug.contracts.made_up import plain_documents, write_tiny_encoder
 from rexplug.contracts.results import result_breaches
 from rexplug.errors import NotApplicable
@@ -21,20 +23,25 @@ from rexplug.plugins.calls import owner
 from rexplug.plugins.declarations import evaluator_label, input_files, test_texts, why_no_test_texts
 from rexplug.plugins.files import loaded_files, unpickle
 
-_BUDGET = "quick"
+if TYPE_CHECKING:
+    from rexplug.evaluation.harness import Context
+    from rexplug.evaluation.models import Model
+
+_BUDGET: Budget = "quick"
 _HELD_OUT = 40
 """Documents of each of two sources that an evaluator finds held out."""
-_ENCODERS = {"a tiny encoder": {"vocabulary": 600, "seed": 0}, "another tiny encoder": {"vocabulary": 320, "seed": 1}}
-"""The first is what results are compared on; the second has other tokens, which must not change what is measured."""
+_ENCODERS = {"a tiny encoder": (600, 0), "another tiny encoder": (320, 1)}
+"""Name -> size of the vocabulary and seed of the weights. Results are compared on the first; the second has other tokens, which
+must not change what is measured."""
 
 
 def check_evaluator(evaluator: Evaluator, *, held_out: Mapping[str, Iterable[Document]] | None = None) -> None:
     """Check an evaluator on two tiny encoders of random weights and on BM25, by the calls and with the context of a run.
 
-    The result must be the same twice and its parts agree with one another: confidence intervals hold their metrics, scores of items
-    give them, items mark characters that their texts have, JSON can store tables and examples. Every model must be measured on the
-    same items. What is reported on must be named in `test_texts`, or `why_no_test_texts` say why not. It runs at the budget `quick`;
-    the first call takes some seconds, since it imports torch and makes the encoders.
+    The result must be the same twice, and its parts must agree: confidence intervals contain their metrics, the scores of items
+    give the metrics, items mark characters within their texts, JSON can store tables and examples. Every model must be measured on
+    the same items. `test_texts` must name what is reported on, or `why_no_test_texts` say why it does not. The budget is `quick`.
+    The first call takes some seconds more, since it imports torch and makes the encoders.
 
     Args:
         evaluator: the evaluator; its data must be on this machine.
@@ -65,7 +72,7 @@ def evaluator_breaches(
         RexplugError: it cannot be evaluated.
     """
     yield from _undeclared(evaluator)
-    given = {name: list(documents) for name, documents in (held_out or plain_documents(_HELD_OUT)).items()}
+    given = _held_out(held_out)
     before = copy.deepcopy(given)
     first_name, other_name = _ENCODERS
     first = measured(evaluator, first_name, given)
@@ -118,28 +125,39 @@ def measured(evaluator: Evaluator, model: str, held_out: Mapping[str, Sequence[D
     """
     from rexplug.evaluation.harness import run_evaluator
 
-    with tiny_context(model, held_out) as context:
+    with _context(model, held_out) as context:
         return run_evaluator(evaluator.at_budget(_BUDGET), context, _BUDGET)
 
 
+def made_up_context() -> AbstractContextManager[EvaluationContext]:
+    """The context that evaluators are checked with: the first tiny encoder and made-up documents."""
+    return _context(next(iter(_ENCODERS)), _held_out(None))
+
+
 @contextmanager
-def tiny_context(model: str, held_out: Mapping[str, Sequence[Document]]) -> Iterator[Any]:
-    """A context as the harness makes it (`rexplug.evaluation.harness.Context`), with an empty folder."""
+def _context(model: str, held_out: Mapping[str, Sequence[Document]]) -> Iterator[Context]:
+    """A context as the harness makes it, with an empty folder."""
     from rexplug.evaluation.harness import Context, EvaluationData
 
     with tempfile.TemporaryDirectory() as folder:
         yield Context(_model(model), EvaluationData(held_out, seed=17), Path(folder))
 
 
+def _held_out(given: Mapping[str, Iterable[Document]] | None) -> dict[str, list[Document]]:
+    return {name: list(documents) for name, documents in (given or plain_documents(_HELD_OUT)).items()}
+
+
 @cache
-def _model(name: str) -> Any:
+def _model(name: str) -> Model:
     from rexplug.evaluation.models import ModelSpec
 
     if name not in _ENCODERS:
         return ModelSpec(name, name).load()
-    with tempfile.TemporaryDirectory() as folder:
-        write_tiny_encoder(Path(folder), **_ENCODERS[name])
-        return ModelSpec(name, folder).load()
+    folder = tempfile.mkdtemp(prefix="rexplug-tiny-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    vocabulary, seed = _ENCODERS[name]
+    write_tiny_encoder(Path(folder), vocabulary=vocabulary, seed=seed)
+    return ModelSpec(name, folder).load()
 
 
 def _measured_elsewhere(data: bytes, files: dict[str, str]) -> EvaluationResult | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,11 +22,13 @@ from rexplug.plugins.discovery import load_plugins, load_with
 from rexplug.plugins.registry import Registry
 
 
-def check_plugin(plugin: ModuleType | str | Path, name: str | None = None) -> list[str]:
+def check_plugin(
+    plugin: ModuleType | str | Path, name: str | None = None, *, examples: Iterable[Component] = ()
+) -> list[str]:
     """Check that a plugin loads and that its components keep the contracts of their kinds.
 
     Every class must have a docstring and a documented string under each option. Components that can be made without options, and
-    the instances in `EXAMPLES` of the plugin's module, if it has such a list, are tried: filters, scorers and labellers on many
+    those in `examples` and in the list `EXAMPLES` of the plugin's module, are tried: filters, scorers and labellers on many
     kinds of text, scorers with tokenizers of three kinds, policies on random rows, schedules at several points of a phase, sources
     in several numbers of shards, evaluators on tiny encoders and BM25. Results must be the same a second time, in reverse order,
     after pickling and in another process, which finds state that one call leaves for the next. Filters and scorers that learn do
@@ -35,6 +37,7 @@ def check_plugin(plugin: ModuleType | str | Path, name: str | None = None) -> li
     Args:
         plugin: the module, the name of an installed plugin, or the path of a file (`./legal.py`).
         name: the plugin's name, if `plugin` is a module that is not installed.
+        examples: further instances to try, for example of components with required options that read files of a test.
 
     Returns:
         A line for each component: whether it was tried, and why not.
@@ -43,17 +46,19 @@ def check_plugin(plugin: ModuleType | str | Path, name: str | None = None) -> li
         AssertionError: with a line for each breach.
     """
     registry, plugin_name, module = _loaded(plugin, name)
-    examples: dict[type, list[Component]] = {}
-    for example in getattr(module, "EXAMPLES", ()):
-        examples.setdefault(type(example), []).append(example)
+    components = [entry.component for entry in registry.entries.values() if entry.plugin == plugin_name]
+    assert components, f"plugin '{plugin_name}' offers no components; list their classes in COMPONENTS"
+    given: dict[type, list[Component]] = {}
+    for example in (*getattr(module, "EXAMPLES", ()), *examples):
+        given.setdefault(type(example), []).append(example)
     breaches: list[str] = []
     lines = []
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other_process:
-        for component in [entry.component for entry in registry.entries.values() if entry.plugin == plugin_name]:
+        for component in components:
             breaches += _undocumented(component)
             outcome = "not tried: it has required options; add one to EXAMPLES"
             try:
-                for instance in examples.get(component) or _without_options(component):
+                for instance in given.get(component) or _without_options(component):
                     check_component(instance)
                     with tempfile.TemporaryDirectory() as folder:
                         for breach in _breaches(instance, other_process, Path(folder)):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -32,7 +32,12 @@ from rexplug.components import (
     TokenizedDocument,
     Verdict,
 )
-from rexplug.contracts.components import check_document_source, check_masking_policy, check_mixing_schedule
+from rexplug.contracts.components import (
+    check_document_source,
+    check_masking_policy,
+    check_mixing_schedule,
+    require_order,
+)
 from rexplug.contracts.evaluators import evaluator_breaches
 from rexplug.contracts.made_up import plain_documents, tokenizers, unusual_documents
 from rexplug.plugins.calls import (
@@ -70,7 +75,7 @@ class Trial:
     """Returns a result per input; a function of a module, since it is sent to another process."""
     inputs: Sequence[Any]
     described: Callable[[Any], str]
-    """An input as it follows the word "on" or "at"."""
+    """An input as it ends a sentence: `on a text`, `at progress 0.5`."""
     in_bulk: Callable[[Any, Sequence[Any]], list[Any]] | None = None
     """Another method, whose results must be the same."""
 
@@ -126,9 +131,11 @@ def _trials(component: Component, folder: Path) -> Iterator[Trial]:
         rows = [random_row(component, 64 + 8 * number, generator) for number in range(4)]
         yield Trial(_chosen, [(row, progress) for row in rows for progress in (0.0, 0.5, 1.0)], _row)
     elif isinstance(component, MixingSchedule):
-        yield Trial(_weights, _PROGRESS, lambda progress: f"progress {progress:g}")
+        yield Trial(_weights, _PROGRESS, lambda progress: f"at progress {progress:g}")
     elif isinstance(component, DocumentSource):
-        yield Trial(_documents, [Shard(index, 3) for index in range(3)], lambda shard: f"shard {shard.index + 1} of 3")
+        yield Trial(
+            _documents, [Shard(index, 3) for index in range(3)], lambda shard: f"on shard {shard.index + 1} of 3"
+        )
 
 
 def _fitted(component: Any, folder: Path) -> tuple[Any, list[str]]:
@@ -177,9 +184,12 @@ def _decided(verdict: Verdict) -> Verdict:
 
 def _salience(component: Any, documents: Sequence[TokenizedDocument]) -> list[Any]:
     """The salience of the tokens of each document and its reasons."""
-    return [
-        (score_document(component, document).tolist(), explain_salience(component, document)) for document in documents
-    ]
+    results = []
+    for document in documents:
+        scores, reasons = score_document(component, document).tolist(), explain_salience(component, document)
+        require_order(component, reasons, document.text)
+        results.append((scores, reasons))
+    return results
 
 
 def _labels(component: Any, documents: Sequence[tuple[Path, Document]]) -> list[Any]:
@@ -207,7 +217,7 @@ def _documents(component: Any, shards: Sequence[Shard]) -> list[Any]:
 
 
 def _text_of(document: Document | TokenizedDocument) -> str:
-    return repr(document.text[:40])
+    return f"on {document.text[:40]!r}"
 
 
 def _text_of_pair(pair: tuple[Path, Document]) -> str:
@@ -215,13 +225,19 @@ def _text_of_pair(pair: tuple[Path, Document]) -> str:
 
 
 def _row(row: tuple[TokenBatch, float]) -> str:
-    return f"a row of {len(row[0].token_ids)} tokens at progress {row[1]:g}"
+    return f"on a row of {len(row[0].token_ids)} tokens at progress {row[1]:g}"
 
 
 def same_everywhere(component: Component, trial: Trial, other_process: Executor) -> Iterator[str]:
     """Whether results are the same a second time, in reverse order, in bulk, after pickling and in another process."""
     method, inputs = trial.method, trial.inputs
+    before = copy.deepcopy(inputs) if isinstance(component, CorpusFilter | Labeller) else None
     first = method(component, inputs)
+    if before is not None:
+        for one, given in zip(before, inputs, strict=True):
+            if one != given:
+                yield f"{component.name} changes the document that it is given, {trial.described(one)}"
+                return
     others: dict[str, Callable[[], list[Any]]] = {
         "a second time": lambda: method(component, inputs),
         "in reverse order": lambda: method(component, inputs[::-1])[::-1],
@@ -246,7 +262,7 @@ def _difference(
     """The first input on which results differ, in a sentence; None if there is none."""
     for given, one, other in zip(trial.inputs, first, results, strict=True):
         if one != other and repr(one) != repr(other):  # a score that is not a number differs from itself
-            return f"{component.name} decides otherwise {how} on {trial.described(given)}: {_shown(one, other)}"
+            return f"{component.name} gives another result {how} {trial.described(given)}: {_shown(one, other)}"
     return None
 
 

@@ -86,9 +86,7 @@ def _small(recipe: Recipe, documents: int, tokens: int) -> Recipe:
             for name, source in recipe.sources.items()
         },
         "relevance": recipe.relevance and recipe.relevance.model_copy(update={"documents": documents, "pool": None}),
-        "curation": curation.model_copy(
-            update={"executor": Executor(), "held_out": max(curation.held_out, _HELD_OUT)}
-        ),
+        "curation": curation.model_copy(update={"executor": Executor(), "held_out": max(curation.held_out, _HELD_OUT)}),
         "tokenizer": Tokenizer(use="train", vocabulary=_VOCABULARY),
         "model": Model(size="nano"),
         "phases": tuple(_small_phase(phase, tokens) for phase in recipe.phases),

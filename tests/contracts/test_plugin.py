@@ -139,19 +139,19 @@ BREACHES = {
     ),
     "state between calls": (
         FILTER + JUDGE + "CALLS.append(1)\n        return rexplug.Verdict(len(CALLS) < 5, 'enough')\n",
-        "toy.broken decides otherwise a second time on",
+        "toy.broken gives another result a second time on",
     ),
     "chance": (
         FILTER + JUDGE + "return rexplug.Verdict(np.random.default_rng().random() < 0.5, 'chance')\n",
-        "toy.broken decides otherwise",
+        "toy.broken gives another result",
     ),
     "hash of a text": (
         FILTER + JUDGE + "return rexplug.Verdict(hash(document.text) % 2 == 0, 'hash')\n",
-        "toy.broken decides otherwise in another process on",
+        "toy.broken gives another result in another process on",
     ),
     "other verdicts in bulk": (
         FILTER + "    def judge_batch(self, documents):\n        return [rexplug.Verdict(True) for _ in documents]\n",
-        "toy.broken decides otherwise in bulk on 'x'",
+        "toy.broken gives another result in bulk on 'x'",
     ),
     "too few verdicts": (
         FILTER + "    def judge_batch(self, documents):\n        return []\n",
