@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rexplug.components import Budget, Document, EvaluationContext, EvaluationResult, Evaluator
 from rexplug.contracts.made_up import plain_documents, write_tiny_encoder
 from rexplug.contracts.results import result_breaches
-from rexplug.errors import NotApplicable
+from rexplug.errors import NotApplicable, PluginError
 from rexplug.plugins.calls import owner
 from rexplug.plugins.declarations import evaluator_label, input_files, test_texts, why_no_test_texts
 from rexplug.plugins.files import loaded_files, unpickle
@@ -51,7 +51,12 @@ def check_evaluator(evaluator: Evaluator, *, held_out: Mapping[str, Iterable[Doc
         AssertionError: with a line for each breach.
         NotApplicable: the evaluator does not apply to a masked language model either.
     """
-    breaches = [f"{owner(evaluator)}{evaluator.name}: {breach}" for breach in evaluator_breaches(evaluator, held_out)]
+    breaches: list[str] = []
+    try:
+        for breach in evaluator_breaches(evaluator, held_out):
+            breaches.append(breach)
+    except PluginError as error:
+        breaches.append(str(error))
     assert not breaches, "\n".join(dict.fromkeys(breaches))
 
 
@@ -60,7 +65,7 @@ def evaluator_breaches(
     held_out: Mapping[str, Iterable[Document]] | None = None,
     other_process: Executor | None = None,
 ) -> Iterator[str]:
-    """What is wrong with an evaluator, a sentence each, without its name.
+    """What is wrong with an evaluator, a sentence each.
 
     Args:
         evaluator: the evaluator.
@@ -68,11 +73,16 @@ def evaluator_breaches(
         other_process: evaluates it there too.
 
     Raises:
+        PluginError: a method raised, or a result breaks the contract.
         NotApplicable: it does not apply to a masked language model.
-        RexplugError: it cannot be evaluated.
     """
+    where = f"{owner(evaluator)}{evaluator.name}"
+    for breach in _breaches(evaluator, _held_out(held_out), other_process):
+        yield f"{where}: {breach}"
+
+
+def _breaches(evaluator: Evaluator, given: dict[str, list[Document]], other_process: Executor | None) -> Iterator[str]:
     yield from _undeclared(evaluator)
-    given = _held_out(held_out)
     before = copy.deepcopy(given)
     first_name, other_name = _ENCODERS
     first = measured(evaluator, first_name, given)
@@ -170,8 +180,10 @@ def _measured_elsewhere(data: bytes, files: dict[str, str]) -> EvaluationResult 
 
 
 def _other_items(first_name: str, first: EvaluationResult, model: str, result: EvaluationResult) -> Iterator[str]:
-    """Whether two models were measured on other items."""
-    for metric in first.scores.keys() & result.scores.keys():
+    """Whether two models were measured on other items; metrics beside the main ones may be of tokens, which differ."""
+    for metric in (first.main, *first.headlines):
+        if metric not in first.scores or metric not in result.scores:
+            continue
         one, other = first.scores[metric], result.scores[metric]
         if set(one.ids) != set(other.ids):
             yield f"the items of '{metric}' on {model} are others than those on {first_name}; choose them by the seed alone"

@@ -22,6 +22,16 @@ def result_breaches(evaluator: Evaluator, result: EvaluationResult) -> Iterator[
     Raises:
         PluginError: the result holds something that JSON cannot store.
     """
+    yield from _of_numbers(result)
+    wrong = list(_of_shown_parts(result))
+    yield from wrong
+    if not wrong:
+        with tempfile.TemporaryDirectory() as folder:
+            write_result(Path(folder), evaluator, {"key": ""}, result)
+
+
+def _of_numbers(result: EvaluationResult) -> Iterator[str]:
+    """Breaches of metrics and scores."""
     for name, metric in result.metrics.items():
         yield from _of_interval(name, metric, result.scores.get(name))
     for name, scores in result.scores.items():
@@ -35,6 +45,10 @@ def result_breaches(evaluator: Evaluator, result: EvaluationResult) -> Iterator[
     for name in result.lower_is_better:
         if name not in result.metrics:
             yield f"'{name}' of lower_is_better is not among its metrics: {', '.join(result.metrics)}"
+
+
+def _of_shown_parts(result: EvaluationResult) -> Iterator[str]:
+    """Breaches of items, tables, examples and notes."""
     seen: set[str] = set()
     for item in result.items:
         yield from _of_item(item, seen)
@@ -50,8 +64,6 @@ def result_breaches(evaluator: Evaluator, result: EvaluationResult) -> Iterator[
     for note in result.notes:
         if not isinstance(note, str):
             yield f"one of the notes is {brief(note)}; expected a str"
-    with tempfile.TemporaryDirectory() as folder:
-        write_result(Path(folder), evaluator, {"key": ""}, result)
 
 
 def _of_interval(name: str, metric: Metric, scores: Scores | None) -> Iterator[str]:

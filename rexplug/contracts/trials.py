@@ -46,7 +46,6 @@ from rexplug.plugins.calls import (
     judge_documents,
     label_candidates,
     mixing_weights,
-    owner,
     read_documents,
     score_document,
 )
@@ -100,8 +99,7 @@ def trial_breaches(component: Component, other_process: Executor, folder: Path) 
         count_shards(component)
         check_document_source(component)
     elif isinstance(component, Evaluator):
-        where = f"{owner(component)}{component.name}"
-        yield from (f"{where}: {breach}" for breach in evaluator_breaches(component, other_process=other_process))
+        yield from evaluator_breaches(component, other_process=other_process)
         return
     for trial in _trials(component, folder):
         yield from same_everywhere(component, trial, other_process)
