@@ -19,8 +19,14 @@ from rexplug.components import Budget, Document, EvaluationContext, EvaluationRe
 from rexplug.contracts.made_up import plain_documents, write_tiny_encoder
 from rexplug.contracts.results import result_breaches
 from rexplug.errors import NotApplicable, PluginError
-from rexplug.plugins.calls import owner
-from rexplug.plugins.declarations import evaluator_label, input_files, test_texts, why_no_test_texts
+from rexplug.plugins.calls import (
+    evaluator_at_budget,
+    evaluator_label,
+    input_files,
+    owner,
+    test_texts,
+    why_no_test_texts,
+)
 from rexplug.plugins.files import loaded_files, unpickle
 
 if TYPE_CHECKING:
@@ -136,7 +142,7 @@ def measured(evaluator: Evaluator, model: str, held_out: Mapping[str, Sequence[D
     from rexplug.evaluation.harness import run_evaluator
 
     with _context(model, held_out) as context:
-        return run_evaluator(evaluator.at_budget(_BUDGET), context, _BUDGET)
+        return run_evaluator(evaluator_at_budget(evaluator, _BUDGET), context, _BUDGET)
 
 
 def made_up_context() -> AbstractContextManager[EvaluationContext]:

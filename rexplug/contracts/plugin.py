@@ -16,8 +16,7 @@ from rexplug.components import Component
 from rexplug.contracts.trials import needs_more, trial_breaches
 from rexplug.documented import field_docs
 from rexplug.errors import PluginError, RexplugError, error_text
-from rexplug.plugins.calls import owner
-from rexplug.plugins.declarations import check_component
+from rexplug.plugins.calls import check_component, owner
 from rexplug.plugins.discovery import load_plugins, load_with
 from rexplug.plugins.registry import Registry
 

@@ -42,21 +42,20 @@ from rexplug.contracts.evaluators import evaluator_breaches
 from rexplug.contracts.made_up import plain_documents, tokenizers, unusual_documents
 from rexplug.plugins.calls import (
     choose_tokens,
-    judge_document,
-    judge_documents,
-    label_candidates,
-    mixing_weights,
-    read_documents,
-    score_document,
-)
-from rexplug.plugins.declarations import (
+    component_from_entry,
     count_shards,
     explain_salience,
     fit_component,
+    judge_document,
+    judge_documents,
+    label_candidates,
     labelled_ids,
     labeller_instruction,
+    mixing_weights,
     needed_sources,
     own_documents,
+    read_documents,
+    score_document,
 )
 from rexplug.plugins.files import loaded_files, unpickle
 from rexplug.progress import Silent
@@ -143,7 +142,7 @@ def _fitted(component: Any, folder: Path) -> tuple[Any, list[str]]:
         for name, documents in zip(needed_sources(component), corpus.values(), strict=False):
             corpus = {**corpus, name: documents}
     fitted, entry = fit_component(component, CorpusSample(corpus, folder, 17))
-    read = type(component).model_validate({key: value for key, value in entry.items() if key != "use"})
+    read = component_from_entry(component, entry)
     breaches = []
     if read != fitted:
         breaches.append(
@@ -259,7 +258,7 @@ def _difference(
 ) -> str | None:
     """The first input on which results differ, in a sentence; None if there is none."""
     for given, one, other in zip(trial.inputs, first, results, strict=True):
-        if one != other and repr(one) != repr(other):  # a score that is not a number differs from itself
+        if one != other:
             return f"{component.name} gives another result {how} {trial.described(given)}: {_shown(one, other)}"
     return None
 

@@ -14,7 +14,7 @@ from rexplug.components import EvaluationResult, Evaluator, Scores
 from rexplug.errors import DataError, PluginError, brief
 from rexplug.evaluation.item_files import items_path, write_items
 from rexplug.io.atomic import remove, write_json, write_text
-from rexplug.plugins.calls import owner
+from rexplug.plugins.calls import evaluator_label, owner
 from rexplug.run_directory import read_json
 
 
@@ -58,7 +58,7 @@ def write_result(
     Raises:
         PluginError: the result contains something that JSON cannot store.
     """
-    label, key = evaluator.label, conditions["key"]
+    label, key = evaluator_label(evaluator), conditions["key"]
     content = dict(conditions)
     if result is not None:
         content |= _as_json(

@@ -36,6 +36,7 @@ from rexplug.evaluation.statistics import resamples_of
 from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.evaluation.tuning import checkpoints
 from rexplug.model.family import find_family
+from rexplug.plugins.calls import evaluate_model
 
 if TYPE_CHECKING:
     from rexplug.evaluation.harness import EvaluationData
@@ -68,7 +69,7 @@ def workload_of(evaluator: Evaluator, model: TextEncoder, data: EvaluationData) 
         context = _CountingContext(model, data, Path(folder), work)
         try:
             with resamples_of("quick"):
-                evaluator.evaluate(context)
+                evaluate_model(evaluator, context, "while its work was counted")
         except NotApplicable:
             return Workload()
         except Exception:  # an evaluator may fail on the placeholders that it receives in place of results

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rexplug.errors import DataError, first_few
 from rexplug.io.atomic import remove
-from rexplug.plugins.declarations import input_files
+from rexplug.plugins.calls import input_files
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
 

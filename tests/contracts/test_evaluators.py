@@ -152,7 +152,7 @@ BREACHES = {
     "another main metric": (with_options(main="f1"), "toy.broken: the main metric 'f1' is not among length"),
     "an interval upside down": (
         metric(value=1.0, low=2.0, high=0.5),
-        "toy.broken: the confidence interval of the metric 'length' is 2 to 0.5; expected finite numbers, the lower one first",
+        "toy.broken: the confidence interval of the metric 'length' is 2 to 0.5; the lower end is the first one",
     ),
     "half an interval": (
         metric(value=1.0, low=0.5),
@@ -179,11 +179,11 @@ BREACHES = {
     ),
     "too few scores": (
         with_scores("length", ["1", "2"], [[1.0]]),
-        "toy.broken: the scores of 'length' have 1 values for 2 ids",
+        "toy.broken: the scores of 'length': there are 1 values in a row, but 2 ids",
     ),
     "scores that are not numbers": (
         with_scores("length", ["1", "2"], [[1.0, float("inf")]]),
-        "toy.broken: the scores of 'length' are not all finite",
+        "toy.broken: the scores of 'length': 'values' holds a number that is not finite",
     ),
     "percent beside shares": (
         lambda context: result([0.5] * len(TEXTS), rexplug.Metric(50.0, 50.0, 50.0)),
@@ -195,7 +195,7 @@ BREACHES = {
     ),
     "a direction of nothing": (
         with_options(lower_is_better=["loss"]),
-        "toy.broken: 'loss' of lower_is_better is not among its metrics: length",
+        "toy.broken: 'loss' of its lower_is_better is not among its metrics: length",
     ),
     "items of another type": (
         with_options(items=[("1", "text", 1.0)]),
@@ -205,7 +205,7 @@ BREACHES = {
         with_options(items=[rexplug.EvaluatedItem("1", "one", 1.0), rexplug.EvaluatedItem("1", "two", 1.0)]),
         "toy.broken: two items have the id '1'; only the first is stored",
     ),
-    "an id that is a number": (with_item(1, "one", 1.0), "toy.broken: the item 1 has the text 'one'; id and text are str"),
+    "an id that is a number": (with_item(1, "one", 1.0), "toy.broken: an item has the id 1 and the text 'one'; expected texts"),
     "a span outside the text": (
         with_item("1", "one", 1.0, predicted_spans=[(0, 9, "brand")]),
         "toy.broken: the item '1' marks the characters 0 to 9 of a text of 3",
@@ -220,7 +220,7 @@ BREACHES = {
     ),
     "a table without columns": (
         with_options(tables={"by word": [("a", 1)]}),
-        "toy.broken: a row of the table 'by word' is ('a', 1); expected column -> value",
+        "toy.broken: the table 'by word' is [('a', 1)]; expected a sequence of rows, each column -> value",
     ),
     "what JSON cannot store": (
         with_options(tables={"by word": [{"word": {"a"}}]}),
@@ -228,7 +228,7 @@ BREACHES = {
     ),
     "an example that is a text": (
         with_options(examples=["permit"]),
-        "toy.broken: one of the examples is 'permit'; expected field -> value",
+        "toy.broken: the examples are ['permit']; expected a sequence of mappings",
     ),
     "state between calls": (
         remembers,
