@@ -1,12 +1,27 @@
 """The plugin keeps rexplug's contracts."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
 import rexplug_example
 from rexplug import Document
-from rexplug.testing import check_corpus_filter, check_document_source, check_salience_scorer
+from rexplug.testing import check_corpus_filter, check_document_source, check_plugin, check_salience_scorer, run_tiny
+
+
+# -- start plugin --
+def test_every_component_keeps_its_contract():
+    check_plugin(rexplug_example)
+
+
+def test_the_recipe_runs():
+    run = run_tiny(Path(__file__).parents[1] / "recipe.yaml")
+    assert run.corpus["pharmacy"].kept > 50
+    assert "example.same_drug" in {row["evaluator"] for row in run.evaluations}
+
+
+# -- end plugin --
 
 
 # -- start test --
