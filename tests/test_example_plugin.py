@@ -73,10 +73,17 @@ def test_plugins_prints_its_options(installed, tmp_path):
 def test_its_own_tests_pass(installed, tmp_path):
     tests = tmp_path / "tests"
     tests.mkdir()
+    (tmp_path / "recipe.yaml").write_bytes((EXAMPLE / "recipe.yaml").read_bytes())
     for file in (EXAMPLE / "tests").glob("*.py"):
         (tests / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     text = call(installed / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tmp_path).stdout
-    assert "4 passed" in text
+    assert "6 passed" in text
+
+
+def test_pytest_finds_the_fixtures(installed, tmp_path):
+    text = call(installed / "python", "-m", "pytest", "--fixtures", "-q", tmp_path, cwd=tmp_path).stdout
+    for fixture in ("rexplug_context", "rexplug_documents", "rexplug_run_tiny", "rexplug_tokenized"):
+        assert f"{fixture} -- " in text
 
 
 def test_its_recipe_runs(installed, tmp_path):
