@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-import rexplug_ecommerce
 from rexplug.testing import check_plugin
 
 HEAD = '''\
@@ -398,13 +397,6 @@ def test_a_breach_is_told(toy, breach):
     with pytest.raises(AssertionError) as error:
         toy(code, "Broken")
     assert message in str(error.value).splitlines()[0]
-
-
-@pytest.mark.slow
-def test_our_own_plugin_keeps_its_contracts():
-    tried = check_plugin(rexplug_ecommerce)
-    assert "ecommerce.attributes: tried" in tried
-    assert "ecommerce.product_page: tried" in tried
 
 
 def test_a_plugin_without_components(toy):
