@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -29,6 +29,7 @@ from rexplug.components import (
     TokenizedDocument,
 )
 from rexplug.errors import PluginError, RexplugError
+from rexplug.io.file_content import files_below
 from rexplug.pipeline.preflight.trial_texts import TEXTS, made_up_documents
 from rexplug.plugins.calls import (
     count_shards,
@@ -93,7 +94,10 @@ def _scorers(recipe: Recipe) -> Collection[tuple[str, SalienceScorer]]:
     """The distinct scorers, each with where the recipe names it first."""
     named = [(f"salience.{number}", scorer) for number, scorer in enumerate(recipe.salience)]
     named += [(f"phases.{phase.name}.masking", scorer) for phase in recipe.phases for scorer in phase.masking.scorers]
-    return {scorer.channel: (place, scorer) for place, scorer in reversed(named)}.values()
+    first: dict[str, tuple[str, SalienceScorer]] = {}
+    for place, scorer in named:
+        first.setdefault(scorer.channel, (place, scorer))
+    return first.values()
 
 
 def _tried(trial: Callable[[TrialLimits], None], *, may_refuse: bool) -> Iterator[str]:
@@ -151,8 +155,8 @@ def _try_fitted(component: FittedT, recipe: Recipe, use: Callable[[FittedT], obj
         sample = CorpusSample(made_up_documents(recipe.sources), Path(folder), recipe.seed)
         try:
             use(fit_component(component, sample)[0])
-        except PluginError as error:
-            if error.__cause__ is None:
+        except RexplugError as error:
+            if isinstance(error, PluginError) and error.__cause__ is None:
                 raise
 
 
@@ -193,7 +197,9 @@ def _try_evaluator(evaluator: Evaluator, recipe: Recipe, limits: TrialLimits) ->
 
 def _is_large(component: Labeller | Evaluator) -> bool:
     """Whether the files that a component reads are too large for a trial."""
-    return sum(path.stat().st_size for path in input_files(component) if path.is_file()) > LARGEST_INPUT
+    paths = input_files(component)
+    files = chain.from_iterable(files_below(path) if path.is_dir() else [path] for path in paths if path.exists())
+    return sum(path.stat().st_size for path in files) > LARGEST_INPUT
 
 
 def _try_policy(policy: MaskingPolicy, limits: TrialLimits) -> None:

@@ -59,10 +59,16 @@ class NoVerdict(rexplug.CorpusFilter):
 class NeedsMuch(Fails):
     """Cannot learn from a few made-up documents, which says nothing about a corpus."""
 
+    error: ClassVar[type[Exception]] = ValueError
+
     def fit(self, corpus):
         if sum(1 for documents in corpus.documents.values() for _ in documents) < 1000:
-            raise ValueError("needs at least 1000 documents")
+            raise self.error("needs at least 1000 documents")
         return self
+
+
+class SaysSo(NeedsMuch):
+    error = DataError
 
 
 class ReturnsNothing(Fails):
@@ -117,7 +123,7 @@ def test_a_scorer_that_returns_another_type(recipe):
 
 
 def test_filters_are_tried(recipe):
-    one, name = filtered_by(recipe(), Fails(), NoVerdict(), NeedsMuch(), ReturnsNothing())
+    one, name = filtered_by(recipe(), Fails(), NoVerdict(), NeedsMuch(), ReturnsNothing(), SaysSo())
     first, second, third = trial_problems(one)
     assert first.splitlines()[0] == (
         f"sources.{name}.filters.0: toy.fails.judge() raised IndexError on document 'made-up-2': list index out of range"
@@ -234,7 +240,7 @@ def test_a_labeller_that_asks_a_service_is_tried_up_to_the_connection(recipe):
 def test_a_component_with_large_files_is_not_run(recipe, tmp_path, monkeypatch):
     path = tmp_path / "labels.csv"
     path.write_bytes(b"x" * 100)
-    members = {"inputs": returning([path]), "label": returning(None), "labelled_ids": returning(7)}
+    members = {"inputs": returning([tmp_path]), "label": returning(None), "labelled_ids": returning(7)}
     assert len(labelled_by(recipe, toy(rexplug.Labeller, **members))) == 1
     monkeypatch.setattr(trials, "LARGEST_INPUT", 99)
     assert labelled_by(recipe, toy(rexplug.Labeller, **members)) == []
