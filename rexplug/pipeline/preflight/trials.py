@@ -44,6 +44,7 @@ from rexplug.plugins.calls import (
     labeller_instruction,
     own_documents,
     plugin_at_fault,
+    require_picklable,
     score_document,
     test_texts,
     why_no_test_texts,
@@ -115,12 +116,14 @@ def _try_source(source: DocumentSource, limits: TrialLimits) -> None:
     """Ask for the files and shards; documents are not read, since curation begins with that."""
     input_files(source)
     count_shards(source)
+    require_picklable(source)
 
 
 def _try_filter(corpus_filter: CorpusFilter, recipe: Recipe, limits: TrialLimits) -> None:
     documents = [Document(f"made-up-{number}", text) for number, text in enumerate(TEXTS, 1)]
     if type(corpus_filter).fit is CorpusFilter.fit:
         judge_documents(corpus_filter, documents)
+        require_picklable(corpus_filter)
     else:
         _try_fitted(corpus_filter, recipe, lambda fitted: judge_documents(fitted, documents))
 
@@ -128,6 +131,7 @@ def _try_filter(corpus_filter: CorpusFilter, recipe: Recipe, limits: TrialLimits
 def _try_scorer(scorer: SalienceScorer, recipe: Recipe, limits: TrialLimits) -> None:
     if type(scorer).fit is SalienceScorer.fit:
         _score_texts(scorer)
+        require_picklable(scorer)
     else:
         _try_fitted(scorer, recipe, _score_texts)
 

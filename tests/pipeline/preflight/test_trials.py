@@ -1,6 +1,7 @@
 """Components of plugins are tried on made-up data before a run starts."""
 
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, ClassVar
 
@@ -76,6 +77,16 @@ class ReturnsNothing(Fails):
         self.judge(next(iter(corpus.documents["web"])))
 
 
+class Locks(rexplug.CorpusFilter):
+    """Cannot be sent to worker processes after its first verdict."""
+
+    name: ClassVar[str] = "toy.locks"
+
+    def judge(self, document):
+        self.__dict__["lock"] = threading.Lock()
+        return rexplug.Verdict(True)
+
+
 class Scores(rexplug.SalienceScorer):
     name: ClassVar[str] = "toy.scores"
     kind_of_result: str = "uint8"
@@ -134,6 +145,14 @@ def test_filters_are_tried(recipe):
     assert third == (
         f"sources.{name}.filters.3: toy.fails.fit() returned None; expected a ReturnsNothing: the filter or scorer to use"
     )
+
+
+def test_a_filter_that_cannot_be_sent_to_workers(recipe):
+    one, name = filtered_by(recipe(), Locks())
+    assert first_lines(trial_problems(one)) == [
+        f"sources.{name}.filters.0: toy.locks.__getstate__() raised TypeError when it was pickled for the worker processes: "
+        "cannot pickle '_thread.lock' object"
+    ]
 
 
 def test_a_policy_whose_code_fails_is_shown_with_its_own_lines(recipe):
