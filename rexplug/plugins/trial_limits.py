@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 SLOW_IMPORTS = frozenset(
-    {"datasets", "jax", "mteb", "sentence_transformers", "spacy", "tensorflow", "torch", "transformers"}
+    {"composer", "datasets", "jax", "mteb", "sentence_transformers", "spacy", "tensorflow", "torch", "transformers"}
 )
 """Packages that take a second or more to import."""
 

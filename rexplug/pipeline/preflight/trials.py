@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -29,6 +29,7 @@ from rexplug.components import (
     TokenizedDocument,
 )
 from rexplug.errors import PluginError, RexplugError
+from rexplug.io.file_content import files_below
 from rexplug.pipeline.preflight.trial_texts import TEXTS, made_up_documents
 from rexplug.plugins.calls import (
     count_shards,
@@ -43,6 +44,7 @@ from rexplug.plugins.calls import (
     labeller_instruction,
     own_documents,
     plugin_at_fault,
+    require_picklable,
     score_document,
     test_texts,
     why_no_test_texts,
@@ -93,7 +95,10 @@ def _scorers(recipe: Recipe) -> Collection[tuple[str, SalienceScorer]]:
     """The distinct scorers, each with where the recipe names it first."""
     named = [(f"salience.{number}", scorer) for number, scorer in enumerate(recipe.salience)]
     named += [(f"phases.{phase.name}.masking", scorer) for phase in recipe.phases for scorer in phase.masking.scorers]
-    return {scorer.channel: (place, scorer) for place, scorer in reversed(named)}.values()
+    first: dict[str, tuple[str, SalienceScorer]] = {}
+    for place, scorer in named:
+        first.setdefault(scorer.channel, (place, scorer))
+    return first.values()
 
 
 def _tried(trial: Callable[[TrialLimits], None], *, may_refuse: bool) -> Iterator[str]:
@@ -111,12 +116,14 @@ def _try_source(source: DocumentSource, limits: TrialLimits) -> None:
     """Ask for the files and shards; documents are not read, since curation begins with that."""
     input_files(source)
     count_shards(source)
+    require_picklable(source)
 
 
 def _try_filter(corpus_filter: CorpusFilter, recipe: Recipe, limits: TrialLimits) -> None:
     documents = [Document(f"made-up-{number}", text) for number, text in enumerate(TEXTS, 1)]
     if type(corpus_filter).fit is CorpusFilter.fit:
         judge_documents(corpus_filter, documents)
+        require_picklable(corpus_filter)
     else:
         _try_fitted(corpus_filter, recipe, lambda fitted: judge_documents(fitted, documents))
 
@@ -124,6 +131,7 @@ def _try_filter(corpus_filter: CorpusFilter, recipe: Recipe, limits: TrialLimits
 def _try_scorer(scorer: SalienceScorer, recipe: Recipe, limits: TrialLimits) -> None:
     if type(scorer).fit is SalienceScorer.fit:
         _score_texts(scorer)
+        require_picklable(scorer)
     else:
         _try_fitted(scorer, recipe, _score_texts)
 
@@ -151,8 +159,8 @@ def _try_fitted(component: FittedT, recipe: Recipe, use: Callable[[FittedT], obj
         sample = CorpusSample(made_up_documents(recipe.sources), Path(folder), recipe.seed)
         try:
             use(fit_component(component, sample)[0])
-        except PluginError as error:
-            if error.__cause__ is None:
+        except RexplugError as error:
+            if isinstance(error, PluginError) and error.__cause__ is None:
                 raise
 
 
@@ -193,7 +201,9 @@ def _try_evaluator(evaluator: Evaluator, recipe: Recipe, limits: TrialLimits) ->
 
 def _is_large(component: Labeller | Evaluator) -> bool:
     """Whether the files that a component reads are too large for a trial."""
-    return sum(path.stat().st_size for path in input_files(component) if path.is_file()) > LARGEST_INPUT
+    paths = input_files(component)
+    files = chain.from_iterable(files_below(path) if path.is_dir() else [path] for path in paths if path.exists())
+    return sum(path.stat().st_size for path in files) > LARGEST_INPUT
 
 
 def _try_policy(policy: MaskingPolicy, limits: TrialLimits) -> None:

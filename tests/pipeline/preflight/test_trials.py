@@ -1,6 +1,7 @@
 """Components of plugins are tried on made-up data before a run starts."""
 
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, ClassVar
 
@@ -59,15 +60,31 @@ class NoVerdict(rexplug.CorpusFilter):
 class NeedsMuch(Fails):
     """Cannot learn from a few made-up documents, which says nothing about a corpus."""
 
+    error: ClassVar[type[Exception]] = ValueError
+
     def fit(self, corpus):
         if sum(1 for documents in corpus.documents.values() for _ in documents) < 1000:
-            raise ValueError("needs at least 1000 documents")
+            raise self.error("needs at least 1000 documents")
         return self
+
+
+class SaysSo(NeedsMuch):
+    error = DataError
 
 
 class ReturnsNothing(Fails):
     def fit(self, corpus):
         self.judge(next(iter(corpus.documents["web"])))
+
+
+class Locks(rexplug.CorpusFilter):
+    """Cannot be sent to worker processes after its first verdict."""
+
+    name: ClassVar[str] = "toy.locks"
+
+    def judge(self, document):
+        self.__dict__["lock"] = threading.Lock()
+        return rexplug.Verdict(True)
 
 
 class Scores(rexplug.SalienceScorer):
@@ -117,7 +134,7 @@ def test_a_scorer_that_returns_another_type(recipe):
 
 
 def test_filters_are_tried(recipe):
-    one, name = filtered_by(recipe(), Fails(), NoVerdict(), NeedsMuch(), ReturnsNothing())
+    one, name = filtered_by(recipe(), Fails(), NoVerdict(), NeedsMuch(), ReturnsNothing(), SaysSo())
     first, second, third = trial_problems(one)
     assert first.splitlines()[0] == (
         f"sources.{name}.filters.0: toy.fails.judge() raised IndexError on document 'made-up-2': list index out of range"
@@ -128,6 +145,14 @@ def test_filters_are_tried(recipe):
     assert third == (
         f"sources.{name}.filters.3: toy.fails.fit() returned None; expected a ReturnsNothing: the filter or scorer to use"
     )
+
+
+def test_a_filter_that_cannot_be_sent_to_workers(recipe):
+    one, name = filtered_by(recipe(), Locks())
+    assert first_lines(trial_problems(one)) == [
+        f"sources.{name}.filters.0: toy.locks.__getstate__() raised TypeError when it was pickled for the worker processes: "
+        "cannot pickle '_thread.lock' object"
+    ]
 
 
 def test_a_policy_whose_code_fails_is_shown_with_its_own_lines(recipe):
@@ -234,7 +259,7 @@ def test_a_labeller_that_asks_a_service_is_tried_up_to_the_connection(recipe):
 def test_a_component_with_large_files_is_not_run(recipe, tmp_path, monkeypatch):
     path = tmp_path / "labels.csv"
     path.write_bytes(b"x" * 100)
-    members = {"inputs": returning([path]), "label": returning(None), "labelled_ids": returning(7)}
+    members = {"inputs": returning([tmp_path]), "label": returning(None), "labelled_ids": returning(7)}
     assert len(labelled_by(recipe, toy(rexplug.Labeller, **members))) == 1
     monkeypatch.setattr(trials, "LARGEST_INPUT", 99)
     assert labelled_by(recipe, toy(rexplug.Labeller, **members)) == []
