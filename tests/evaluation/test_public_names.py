@@ -136,7 +136,10 @@ class Nearest(rexplug.FineTuningTask[float]):
         return float(encoder.embed(harbour.TEXTS[:1])[0, 0])
 
 
-def test_a_loss_without_a_head_trains_a_copy(fine_tune, encoder):
+@pytest.mark.parametrize("model", ["model_folder", "plain"], ids=["packed", "padded"])
+def test_a_loss_without_a_head_trains_a_copy(model, request, tmp_path):
+    encoder = HuggingFaceEncoder(request.getfixturevalue(model))
+    fine_tune = Context(encoder, DATA, tmp_path).fine_tune
     before = encoder.encode(harbour.TEXTS[:1])
     state = torch.random.get_rng_state()
     task = Nearest()
