@@ -76,7 +76,7 @@ def test_fields_of_records_of_ones_own_format(tmp_path):
 
 
 def test_an_evaluator_fine_tunes_tests_and_draws(model_folder, tmp_path):
-    result = measured(model_folder, tmp_path / "one")
+    result = measured(model_folder, tmp_path)
     full, head = (result["metrics"][name] for name in ("accuracy", "accuracy.head"))
     assert full["value"] > 0.9
     assert full["low"] <= full["value"] <= full["high"]
@@ -91,9 +91,7 @@ def test_an_evaluator_fine_tunes_tests_and_draws(model_folder, tmp_path):
     assert {row["mode"] for row in result["tables"]["fine-tuning, on dev"]} == {"full", "probe"}
     assert any(note.startswith("Fine-tuned with learning rate 0.01 of 1e-05, 0.01") for note in result["notes"])
     assert any(note.startswith("Head alone: ") for note in result["notes"])
-    again = measured(model_folder, tmp_path / "two")
-    assert {**again, "seconds": 0, "work": 0} == {**result, "seconds": 0, "work": 0}
-    assert json.loads((tmp_path / "one" / "harbour.orders.json").read_text()) == result
+    assert json.loads((tmp_path / "harbour.orders.json").read_text()) == result
 
 
 class Nearest(rexplug.FineTuningTask[float]):
