@@ -93,6 +93,11 @@ def test_its_recipe_runs(installed, tmp_path):
     run = tmp_path / "run"
     for file in ("model/config.json", "model/model.safetensors", "report.html", "README.md", "metrics.jsonl"):
         assert (run / file).is_file(), file
+    for page, heading in (
+        ("report.html", "<h4>By drug, after anneal</h4>"),
+        ("README.md", "### example.same_drug: By drug"),
+    ):
+        assert heading in (run / page).read_text(encoding="utf-8")
     manifest = json.loads((run / "run.json").read_text(encoding="utf-8"))
     assert manifest["plugins"]["example"] == "0.1.0"
     assert manifest["stages"]["curate"]["result"]["sources"]["pharmacy"]["synthetic"] is True

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 from rexplug.components.base import Component
 from rexplug.components.document import Document
@@ -19,10 +19,16 @@ from rexplug.components.evaluation_tasks import (
     Scores,
     TaggingTask,
 )
+from rexplug.components.fine_tuning_task import FineTuned, FineTuningTask
+from rexplug.components.report_section import ReportSection
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+DETAIL = "detail"
+"""Tag of a metric that is shown beside the main one."""
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,14 @@ class Metric:
     """Standard deviation over fine-tunes; None for fewer than two."""
     num_seeds: int | None = None
     """Fine-tunes, with a seed each."""
+    tags: Sequence[str] = ()
+    """Words that say what is measured, by which programs select metrics (`masked_recovery` has `words`, `salient` and `plain`).
+    A metric with the tag `detail` is shown by comparisons and by the plot of a run, beside the main one."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.tags, str) or not all(isinstance(tag, str) for tag in self.tags):
+            raise TypeError(f"the tags of a Metric are {self.tags!r}; expected words, such as ('detail',)")
+        object.__setattr__(self, "tags", tuple(self.tags))
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ class EvaluationResult:
     main: str
     """The name of the metric that summaries show."""
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    """Title -> rows (column -> value)."""
+    """Title -> rows (column -> value), which the report folds up; `sections` are shown open, and in the model card too."""
     examples: Sequence[Mapping[str, Any]] = ()
     """A few items worth reading."""
     notes: Sequence[str] = ()
@@ -65,6 +79,8 @@ class EvaluationResult:
     """Names of metrics that tables show beside the main one, as large; for example that of the encoder before a fine-tune."""
     lower_is_better: Sequence[str] = ()
     """Names of the metrics of which a lower value is better, such as losses."""
+    sections: Sequence[ReportSection] = ()
+    """Titled texts, tables and figures that the report and the model card of a run show below the metrics."""
 
 
 class Encoder(Protocol):
@@ -187,6 +203,20 @@ class EvaluationContext(Protocol):
 
     def tagging(self, task: TaggingTask, tuning: FineTuning) -> EvaluationResult:
         """Labelled spans: `f1` over spans that must match exactly, on test; `probe.f1` with a head on the frozen encoder."""
+        ...
+
+    def fine_tune(self, task: FineTuningTask[R], tuning: FineTuning) -> FineTuned[R]:
+        """Fine-tune copies of the encoder with a loss and a head of the evaluator's own, in the modes of `tuning`.
+
+        Mode `full` trains encoder and head, `probe` the head alone. Each seed of `tuning` is a fine-tune, by AdamW with the
+        gradient clipped at norm 1; learning rate and step are chosen on dev, as in the other tasks, and the encoder before the
+        fine-tune counts as step 0. `start`, `examples` and `dev_examples` of `tuning` are not used: the task holds the examples.
+
+        Raises:
+            NotApplicable: the model cannot be fine-tuned.
+            DataError: `tuning` asks for the mode `probe` alone, and the task has no head.
+            PluginError: a method of the task returned something else than it should.
+        """
         ...
 
 

@@ -209,6 +209,10 @@ def _difference(first: EvaluationResult, other: EvaluationResult) -> str | None:
     for part in ("scores", "items", "tables", "examples", "notes"):
         if _rounded(_plain(getattr(first, part))) != _rounded(_plain(getattr(other, part))):
             return f"its {part} differ"
+    if [(one.title, one.text, one.table) for one in first.sections] != [
+        (one.title, one.text, one.table) for one in other.sections
+    ]:
+        return "its sections differ"
     return None
 
 

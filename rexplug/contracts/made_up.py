@@ -27,6 +27,8 @@ TEXTS = (
     "word" * 2000,
 )
 """Texts that real corpora hold: ordinary, long, empty, of several scripts, with unusual characters."""
+_LONGEST_INPUT = 512
+"""Tokens that the tiny encoder takes at once."""
 
 
 def unusual_documents() -> list[Document]:
@@ -100,7 +102,3 @@ def write_tiny_encoder(folder: Path, *, vocabulary: int = 600, seed: int = 0) ->
     write_portable(folder, folder, max_length=_LONGEST_INPUT)
     special = SpecialTokens.read(folder)
     save_model(build_model(Model(size="nano"), special, context=_LONGEST_INPUT, seed=seed), folder)
-
-
-_LONGEST_INPUT = 512
-"""Tokens that the tiny encoder takes at once."""

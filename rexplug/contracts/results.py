@@ -41,7 +41,14 @@ def _of_numbers(result: EvaluationResult) -> Iterator[str]:
     for name, scores in result.scores.items():
         yield from _of_scores(name, scores, result.metrics)
     main = result.metrics[result.main]
-    if main.low is None and result.main not in result.scores:
+    if main.low is not None or main.num_items == 0:
+        return
+    if result.main in result.scores:
+        yield (
+            f"the main metric '{result.main}' has no confidence interval; rexplug.bootstrap_metric computes one from the scores of "
+            "its items"
+        )
+    else:
         yield (
             f"the main metric '{result.main}' has neither a confidence interval nor scores of its items, so that nobody can tell "
             "whether two models differ"

@@ -162,6 +162,11 @@ BREACHES = {
         metric(value=1.0, low=70.0, high=80.0),
         "toy.broken: the metric 'length' is 1, outside its confidence interval, 70 to 80",
     ),
+    "no interval": (
+        metric(value=1.0),
+        "toy.broken: the main metric 'length' has no confidence interval; rexplug.bootstrap_metric computes one from the scores of its "
+        "items",
+    ),
     "nothing to compare by": (
         lambda context: rexplug.EvaluationResult({"length": rexplug.Metric(1.0)}, main="length"),
         "toy.broken: the main metric 'length' has neither a confidence interval nor scores of its items, so that nobody can tell "
