@@ -110,8 +110,9 @@ def needs_more(component: Component) -> bool:
 
 
 def _learns(component: Component) -> bool:
-    fits = {CorpusFilter: CorpusFilter.fit, SalienceScorer: SalienceScorer.fit}
-    return any(isinstance(component, kind) and type(component).fit is not fit for kind, fit in fits.items())
+    if isinstance(component, CorpusFilter):
+        return type(component).fit is not CorpusFilter.fit
+    return isinstance(component, SalienceScorer) and type(component).fit is not SalienceScorer.fit
 
 
 def _trials(component: Component, folder: Path) -> Iterator[Trial]:

@@ -17,6 +17,7 @@ from rexplug.api.folders import StrPath
 from rexplug.errors import RexplugError
 
 if TYPE_CHECKING:
+    from rexplug.api import Run
     from rexplug.recipe import Recipe
     from rexplug.recipe.schema import Phase
 
@@ -36,7 +37,7 @@ def run_tiny(
     documents: int = 100,
     tokens: int = 4096,
     until: str | None = None,
-) -> api.Run:
+) -> Run:
     """Run a recipe from its sources to the report in seconds, in this process: a test that the parts of a plugin work together.
 
     Components, curation, phases and evaluators are those of the recipe. Changed are the sizes: at most `documents` of each source,
