@@ -25,7 +25,7 @@ class Verdict:
     reason: str = ""
     """Why it is dropped. Documents are counted by reason, so a filter should have few of them."""
     score: float | None = None
-    """The score that the decision is based on, if there is one; kept with dropped documents."""
+    """The score that the decision is based on, a finite number, if there is one; kept with dropped documents."""
     text: str | None = None
     """A changed text of a kept document, which later filters and training see."""
     metadata: Mapping[str, Any] | None = None

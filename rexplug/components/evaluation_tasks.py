@@ -229,7 +229,7 @@ class Scores:
     ids: Sequence[str] = ()
     """`[items]`, the ids of the items."""
     values: Sequence[Sequence[float]] = ()
-    """`[seeds][items]`; one row without fine-tuning."""
+    """`[seeds][items]`, finite; one row without fine-tuning."""
     weights: Sequence[Sequence[float]] | None = None
     """`[seeds][items]`; 1 if left out."""
     targets: Sequence[float] | None = None

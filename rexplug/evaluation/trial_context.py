@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,7 +23,7 @@ from rexplug.components import (
 )
 from rexplug.errors import PluginError, brief
 from rexplug.evaluation.given_tasks import require_collection, require_examples, require_tagged, require_task
-from rexplug.plugins.trial_limits import TrialOver
+from rexplug.plugins.trial_limits import TrialLimits
 
 DIMENSIONS = 256
 MAX_TEXTS = 2000
@@ -36,6 +37,7 @@ class TrialEncoder:
     It has no tokenizer, since loading one takes seconds: the trial ends where one is asked for.
     """
 
+    limits: TrialLimits
     revision: str = "made-up"
     max_tokens: int = 512
     num_texts: int = 0
@@ -43,7 +45,7 @@ class TrialEncoder:
     @property
     def tokenizer(self) -> NoReturn:
         """Ends the trial."""
-        raise TrialOver("it asks for the model's tokenizer")
+        self.limits.end("it asks for the model's tokenizer")
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Random embeddings, `[len(texts), DIMENSIONS]`, the same for the same text.
@@ -55,7 +57,7 @@ class TrialEncoder:
             raise PluginError(f"encode() was given {brief(texts)}; expected a sequence of texts")
         self.num_texts += len(texts)
         if self.num_texts > MAX_TEXTS:
-            raise TrialOver(f"it embeds more than {MAX_TEXTS:,} texts")
+            self.limits.end(f"it embeds more than {MAX_TEXTS:,} texts")
         rows = [
             np.random.default_rng(zlib.crc32(text.encode("utf-8", "surrogatepass"))).standard_normal(DIMENSIONS)
             for text in texts
@@ -64,11 +66,11 @@ class TrialEncoder:
 
     def predict_masked(self, *arguments: Any, **options: Any) -> NoReturn:
         """Ends the trial."""
-        raise TrialOver("it asks the model for masked tokens")
+        self.limits.end("it asks the model for masked tokens")
 
     def token_log_probs(self, *arguments: Any, **options: Any) -> NoReturn:
         """Ends the trial."""
-        raise TrialOver("it asks the model for probabilities of tokens")
+        self.limits.end("it asks the model for probabilities of tokens")
 
 
 @dataclass
@@ -82,7 +84,12 @@ class TrialContext:
     folder: Path
     seed: int
     has_scorer: bool
-    encoder: TrialEncoder = field(default_factory=TrialEncoder)
+    limits: TrialLimits
+
+    @cached_property
+    def encoder(self) -> TrialEncoder:
+        """The made-up encoder."""
+        return TrialEncoder(self.limits)
 
     def salience(self, texts: Sequence[str]) -> list[NDArray[np.uint8]] | None:
         """Every tenth character is salient, `[len(text)]` per text; None without a scorer."""
@@ -95,29 +102,29 @@ class TrialContext:
     ) -> EvaluationResult:
         """Check the collection and end the trial."""
         require_collection(collection)
-        raise TrialOver("its task needs a model")
+        self.limits.end("its task needs a model")
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
         """Check the pairs and their degrees, and end the trial."""
         require_examples(task, degrees=True, pairs=True)
-        raise TrialOver("its task needs a model")
+        self.limits.end("its task needs a model")
 
     def classification(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
         """Check the texts and classes, and end the trial."""
         require_examples(task)
-        raise TrialOver("its task needs a model")
+        self.limits.end("its task needs a model")
 
     def pair_classification(self, task: ExampleTask, tuning: FineTuning, positive: str) -> EvaluationResult:
         """Check the pairs and end the trial."""
         require_examples(task, pairs=True)
-        raise TrialOver("its task needs a model")
+        self.limits.end("its task needs a model")
 
     def tagging(self, task: TaggingTask, tuning: FineTuning) -> EvaluationResult:
         """Check the spans and end the trial."""
         require_tagged(task)
-        raise TrialOver("its task needs a model")
+        self.limits.end("its task needs a model")
 
     def fine_tune(self, task: FineTuningTask[Any], tuning: FineTuning) -> NoReturn:
         """Check the number of examples and end the trial."""
         require_task(task)
-        raise TrialOver("its task needs a model")
+        self.limits.end("its task needs a model")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 SLOW_IMPORTS = frozenset(
-    {"datasets", "jax", "mteb", "sentence_transformers", "spacy", "tensorflow", "torch", "transformers"}
+    {"composer", "datasets", "jax", "mteb", "sentence_transformers", "spacy", "tensorflow", "torch", "transformers"}
 )
 """Packages that take a second or more to import."""
 
@@ -24,21 +25,37 @@ class TrialOver(BaseException):
     """
 
 
+@dataclass
+class TrialLimits:
+    """Whether a trial has reached a limit: what its component does from then on says nothing about it."""
+
+    reached: str | None = None
+    """What the component asked for, as a clause; None as long as it asked for nothing that a trial does not have."""
+
+    def end(self, reason: str) -> NoReturn:
+        """End the trial.
+
+        Raises:
+            TrialOver: always.
+        """
+        self.reached = self.reached or reason
+        raise TrialOver(reason)
+
+
 @contextmanager
-def trial_limits() -> Iterator[None]:
+def trial_limits() -> Iterator[TrialLimits]:
     """Inside the context, opening a network connection or importing a slow package raises `TrialOver`.
 
     Threads that were running before may open connections, and packages that are loaded already may be imported. Connections that a
     library opens without Python's `socket`, and those of other processes, are not noticed.
     """
-    with ExitStack() as stack:
-        stack.enter_context(_no_connections())
-        stack.enter_context(_no_slow_imports())
-        yield
+    limits = TrialLimits()
+    with _no_connections(limits), _no_slow_imports(limits):
+        yield limits
 
 
 @contextmanager
-def _no_connections() -> Iterator[None]:
+def _no_connections(limits: TrialLimits) -> Iterator[None]:
     import socket
 
     others = {thread.ident for thread in threading.enumerate() if thread is not threading.current_thread()}
@@ -49,13 +66,13 @@ def _no_connections() -> Iterator[None]:
 
     def getaddrinfo(*arguments: Any, **options: Any) -> Any:
         if refused():
-            raise TrialOver("it opens a network connection")
+            limits.end("it opens a network connection")
         return lookup(*arguments, **options)
 
     def connecting(original: Any) -> Any:
         def method(connection: socket.socket, address: Any) -> Any:
             if refused() and connection.family in (socket.AF_INET, socket.AF_INET6):
-                raise TrialOver("it opens a network connection")
+                limits.end("it opens a network connection")
             return original(connection, address)
 
         return method
@@ -71,8 +88,8 @@ def _no_connections() -> Iterator[None]:
 
 
 @contextmanager
-def _no_slow_imports() -> Iterator[None]:
-    finder = _Finder()
+def _no_slow_imports(limits: TrialLimits) -> Iterator[None]:
+    finder = _Finder(limits)
     sys.meta_path.insert(0, finder)
     try:
         yield
@@ -83,6 +100,9 @@ def _no_slow_imports() -> Iterator[None]:
 class _Finder(MetaPathFinder):
     """Finds slow packages like Python does, so that code which asks whether they are installed gets the truth."""
 
+    def __init__(self, limits: TrialLimits) -> None:
+        self._limits = limits
+
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """The spec of a slow package, with a loader that raises `TrialOver`; None for other modules."""
         if name not in SLOW_IMPORTS:
@@ -91,10 +111,13 @@ class _Finder(MetaPathFinder):
         specs = (finder.find_spec(name, path, target) for finder in others)
         spec = next((spec for spec in specs if spec is not None), None)
         if spec is not None:
-            spec.loader = _Refusing()
+            spec.loader = _Refusing(self._limits)
         return spec
 
 
 class _Refusing(Loader):
+    def __init__(self, limits: TrialLimits) -> None:
+        self._limits = limits
+
     def exec_module(self, module: ModuleType) -> None:
-        raise TrialOver(f"it imports {module.__name__}")
+        self._limits.end(f"it imports {module.__name__}")

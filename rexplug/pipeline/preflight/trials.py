@@ -7,9 +7,9 @@ labeller or an evaluator refuses the data with a `DataError`: made-up data is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -29,6 +29,7 @@ from rexplug.components import (
     TokenizedDocument,
 )
 from rexplug.errors import PluginError, RexplugError
+from rexplug.io.file_content import files_below
 from rexplug.pipeline.preflight.trial_texts import TEXTS, made_up_documents
 from rexplug.plugins.calls import (
     count_shards,
@@ -43,12 +44,13 @@ from rexplug.plugins.calls import (
     labeller_instruction,
     own_documents,
     plugin_at_fault,
+    require_picklable,
     score_document,
     test_texts,
     why_no_test_texts,
 )
 from rexplug.plugins.fingerprint import comes_with_rexplug
-from rexplug.plugins.trial_limits import TrialOver, trial_limits
+from rexplug.plugins.trial_limits import TrialLimits, TrialOver, trial_limits
 from rexplug.progress import Silent
 from rexplug.recipe import Recipe
 
@@ -65,7 +67,7 @@ def trial_problems(recipe: Recipe) -> Iterator[str]:
             yield from (f"{place}: {problem}" for problem in _tried(trial, may_refuse=may_refuse))
 
 
-def _trials(recipe: Recipe) -> Iterator[tuple[str, Component, Callable[[], None], bool]]:
+def _trials(recipe: Recipe) -> Iterator[tuple[str, Component, Callable[[TrialLimits], None], bool]]:
     """Place, component, what tries it, and whether it may refuse made-up data."""
     for name, source in recipe.sources.items():
         yield f"sources.{name}", source, partial(_try_source, source), True
@@ -74,8 +76,8 @@ def _trials(recipe: Recipe) -> Iterator[tuple[str, Component, Callable[[], None]
             yield place, corpus_filter, partial(_try_filter, corpus_filter, recipe), False
     for place, labeller in _labellers(recipe):
         yield place, labeller, partial(_try_labeller, labeller, recipe), True
-    for scorer in recipe.scorers:
-        yield f"{scorer.kind} {scorer.name}", scorer, partial(_try_scorer, scorer, recipe), False
+    for place, scorer in _scorers(recipe):
+        yield place, scorer, partial(_try_scorer, scorer, recipe), False
     for phase in recipe.phases:
         yield f"phases.{phase.name}.masking", phase.masking, partial(_try_policy, phase.masking), False
     for number, evaluator in enumerate(recipe.evaluators):
@@ -89,39 +91,47 @@ def _labellers(recipe: Recipe) -> Iterator[tuple[str, Labeller]]:
             yield "relevance.audit.labels", recipe.relevance.audit.labels
 
 
-def _tried(trial: Callable[[], None], *, may_refuse: bool) -> Iterator[str]:
+def _scorers(recipe: Recipe) -> Collection[tuple[str, SalienceScorer]]:
+    """The distinct scorers, each with where the recipe names it first."""
+    named = [(f"salience.{number}", scorer) for number, scorer in enumerate(recipe.salience)]
+    named += [(f"phases.{phase.name}.masking", scorer) for phase in recipe.phases for scorer in phase.masking.scorers]
+    first: dict[str, tuple[str, SalienceScorer]] = {}
+    for place, scorer in named:
+        first.setdefault(scorer.channel, (place, scorer))
+    return first.values()
+
+
+def _tried(trial: Callable[[TrialLimits], None], *, may_refuse: bool) -> Iterator[str]:
     """What is wrong with a component, one text at most: what its trial raises."""
     try:
-        with trial_limits():
-            trial()
-    except TrialOver:
-        return
-    except PluginError as error:
-        yield str(error)
-    except RexplugError as error:
-        if not may_refuse:
-            yield str(error)
-    except OSError as error:
-        yield str(plugin_at_fault(error) or error)
+        with trial_limits() as limits:
+            trial(limits)
+    except (RexplugError, OSError, TrialOver) as error:
+        refused = may_refuse and not isinstance(error, PluginError | OSError)
+        if limits.reached is None and not refused:
+            yield str(plugin_at_fault(error) or error)
 
 
-def _try_source(source: DocumentSource) -> None:
+def _try_source(source: DocumentSource, limits: TrialLimits) -> None:
     """Ask for the files and shards; documents are not read, since curation begins with that."""
     input_files(source)
     count_shards(source)
+    require_picklable(source)
 
 
-def _try_filter(corpus_filter: CorpusFilter, recipe: Recipe) -> None:
+def _try_filter(corpus_filter: CorpusFilter, recipe: Recipe, limits: TrialLimits) -> None:
     documents = [Document(f"made-up-{number}", text) for number, text in enumerate(TEXTS, 1)]
     if type(corpus_filter).fit is CorpusFilter.fit:
         judge_documents(corpus_filter, documents)
+        require_picklable(corpus_filter)
     else:
         _try_fitted(corpus_filter, recipe, lambda fitted: judge_documents(fitted, documents))
 
 
-def _try_scorer(scorer: SalienceScorer, recipe: Recipe) -> None:
+def _try_scorer(scorer: SalienceScorer, recipe: Recipe, limits: TrialLimits) -> None:
     if type(scorer).fit is SalienceScorer.fit:
         _score_texts(scorer)
+        require_picklable(scorer)
     else:
         _try_fitted(scorer, recipe, _score_texts)
 
@@ -149,12 +159,12 @@ def _try_fitted(component: FittedT, recipe: Recipe, use: Callable[[FittedT], obj
         sample = CorpusSample(made_up_documents(recipe.sources), Path(folder), recipe.seed)
         try:
             use(fit_component(component, sample)[0])
-        except PluginError as error:
-            if error.__cause__ is None:
+        except RexplugError as error:
+            if isinstance(error, PluginError) and error.__cause__ is None:
                 raise
 
 
-def _try_labeller(labeller: Labeller, recipe: Recipe) -> None:
+def _try_labeller(labeller: Labeller, recipe: Recipe, limits: TrialLimits) -> None:
     """Label two documents: the labeller's own, or made-up ones with ids that it can label."""
     labeller_instruction(labeller)
     if _is_large(labeller):
@@ -173,7 +183,7 @@ def _try_labeller(labeller: Labeller, recipe: Recipe) -> None:
             label_candidates(labeller, candidates, LabellingContext(Path(folder), recipe.seed, Silent()))
 
 
-def _try_evaluator(evaluator: Evaluator, recipe: Recipe) -> None:
+def _try_evaluator(evaluator: Evaluator, recipe: Recipe, limits: TrialLimits) -> None:
     """Ask for the test texts, and measure a made-up encoder up to where a model is needed."""
     why_no_test_texts(evaluator)
     small = evaluator_at_budget(evaluator, "quick")
@@ -185,16 +195,18 @@ def _try_evaluator(evaluator: Evaluator, recipe: Recipe) -> None:
 
     held_out = made_up_documents(recipe.sources) if recipe.curation.held_out else {}
     with TemporaryDirectory(prefix="rexplug-") as folder, resamples_of("quick"):
-        context = TrialContext(held_out, Path(folder), recipe.seed, recipe.evaluation_scorer is not None)
+        context = TrialContext(held_out, Path(folder), recipe.seed, recipe.evaluation_scorer is not None, limits)
         evaluate_model(small, context, "on a made-up encoder")
 
 
 def _is_large(component: Labeller | Evaluator) -> bool:
     """Whether the files that a component reads are too large for a trial."""
-    return sum(path.stat().st_size for path in input_files(component) if path.is_file()) > LARGEST_INPUT
+    paths = input_files(component)
+    files = chain.from_iterable(files_below(path) if path.is_dir() else [path] for path in paths if path.exists())
+    return sum(path.stat().st_size for path in files) > LARGEST_INPUT
 
 
-def _try_policy(policy: MaskingPolicy) -> None:
+def _try_policy(policy: MaskingPolicy, limits: TrialLimits) -> None:
     """Mask a row of random tokens; a policy that names channels which do not exist is not tried."""
     known = {"word_start", "salience"}
     if not set(policy.row_channels) <= known or policy.retired:
