@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Self
 
-import rexplug
 from pydantic import Field
+
+import rexplug
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,9 +32,10 @@ _DEFINES = re.compile(
     re.MULTILINE,
 )
 _SCIENCE = re.compile(
-    r"(?:cell|molecul|atom|protein|tissue|organism|species|gene|blood|muscl|nerv|neur|brain|diseas|infect|bacteri|vir(?:us|al)"
-    r"|immun|hormon|patient|symptom|therap|clinical|chemi|acid|ion|electr|reaction|energ|temperatur|pressur|radiat|gravit"
-    r"|orbit|planet|galax|telescop|cognit|stimul|psycholog)\w*|\w+(?:osis|itis|emia|ocytes?|ology|ase|metric|spheric)"
+    r"(?:molecul|protein|tissue|organism|genet|genom|bacteri|immun|hormon|muscl|neur|infect|diseas|symptom|therap|clinic"
+    r"|chemi|electro|temperatur|pressur|radiat|gravit|orbit|galax|telescop|cognit|stimul|psycholog|physiolog|membran)\w*"
+    r"|\w+(?:osis|itis|ocytes?)|(?:cell|atom|gene|virus|acid|ion|nerve|enzyme|patient|reaction|planet|star|bone)(?:e?s)?"
+    r"|species|energy|blood|brain|cellular|atomic|ionic|viral|solar|mass|light|heat"
 )
 
 
@@ -97,7 +99,7 @@ class Defines(rexplug.CorpusFilter):
 
     name: ClassVar[str] = "textbooks.defines"
 
-    least: float = Field(default=2.0, ge=0)
+    least: float = Field(default=1.0, ge=0)
     """Fewest such phrases per 1000 words."""
 
     def judge(self, document: rexplug.Document) -> rexplug.Verdict:
@@ -112,9 +114,9 @@ class BySigns(rexplug.Labeller):
 
     name: ClassVar[str] = "textbooks.by_signs"
 
-    relevant: float = Field(default=0.05, gt=0, le=1)
+    relevant: float = Field(default=0.04, gt=0, le=1)
     """From this share of words on a text is relevant."""
-    other: float = Field(default=0.015, ge=0, le=1)
+    other: float = Field(default=0.01, ge=0, le=1)
     """Up to this share it is not; between the two it has no label."""
 
     def label(self, candidates: Sequence[rexplug.Candidate], context: rexplug.LabellingContext) -> list[bool | None]:
@@ -169,14 +171,15 @@ class KeyTerms(rexplug.SalienceScorer):
         """255 for the tokens of a term, the longest one at each place, and 0 for others."""
         starts, ends = document.word_bounds()
         words = [_singular(document.text[start:end]) for start, end in zip(starts, ends, strict=True)]
-        spans, place = [], 0
+        first, last, place = [], [], 0
         while place < len(words):
-            sizes = (size for size in range(self.longest, 0, -1) if tuple(words[place : place + size]) in self._known)
-            size = next(sizes, 0)
+            sizes = range(min(self.longest, len(words) - place), 0, -1)
+            size = next((size for size in sizes if tuple(words[place : place + size]) in self._known), 0)
             if size:
-                spans.append((starts[place], ends[min(place + size, len(words)) - 1]))
+                first.append(starts[place])
+                last.append(ends[place + size - 1])
             place += size or 1
-        return document.spans_to_tokens([start for start, _ in spans], [end for _, end in spans], [255] * len(spans))
+        return document.spans_to_tokens(first, last, 255)
 
 
 def _singular(word: str) -> str:
