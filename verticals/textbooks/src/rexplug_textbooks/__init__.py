@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_GLOSSARY = "key terms"
 _EXERCISES = (
     "questions", "exercises", "critical thinking", "multiple choice", "true/false", "fill in the blank", "short answer",
     "matching", "references", "further exploration", "articles", "websites", "videos", "activities",
@@ -31,6 +30,8 @@ _DEFINES = re.compile(
     r"|^[^:\n]{3,60}: [a-z]",  # a line of a glossary
     re.MULTILINE,
 )
+_TERM = re.compile(r"^([^:(\n]{3,60}?)(?: \([^\n]*?\))?: \S", re.MULTILINE)
+"""A line of the key terms: `term: definition` or `term (abbreviation): definition`."""
 _SCIENCE = re.compile(
     r"(?:molecul|protein|tissue|organism|genet|genom|bacteri|immun|hormon|muscl|neur|infect|diseas|symptom|therap|clinic"
     r"|chemi|electro|temperatur|pressur|radiat|gravit|orbit|galax|telescop|cognit|stimul|psycholog|physiolog|membran)\w*"
@@ -62,14 +63,13 @@ class Sections(rexplug.FileSource):
         for place, chapter in self.json_records(piece):
             if isinstance(chapter, rexplug.Unreadable):
                 yield chapter
-            elif not (isinstance(chapter.get("text"), str) and isinstance(chapter.get("book"), str)):
-                yield self.unreadable_at(piece.file, place, "no text or no book")
+            elif not all(isinstance(chapter.get(field), str) for field in ("id", "book", "text")):
+                yield self.unreadable_at(piece.file, place, "no id, book or text")
             elif chapter["book"].startswith(self.books or ""):
-                texts = re.split(r"^(?=## (?!Key terms$))", chapter["text"], flags=re.MULTILINE)
+                sections = re.split(r"^(?=## (?!Key terms$))", chapter["text"], flags=re.MULTILINE)
                 fields = {"url": chapter.get("url"), "book": chapter["book"], "chapter": chapter.get("title")}
-                for number, text in enumerate(texts):
-                    section_id = f"{chapter['id']}#{number}" if "id" in chapter else None
-                    yield self.document_at(piece.file, f"{place}#{number}", text.strip(), id=section_id, **fields)
+                for number, text in enumerate(sections):
+                    yield self.document_at(piece.file, place, text.strip(), id=f"{chapter['id']}#{number}", **fields)
 
 
 class Exposition(rexplug.CorpusFilter):
@@ -156,8 +156,8 @@ class KeyTerms(rexplug.SalienceScorer):
         if self.terms:
             return self
         texts = (document.text for documents in corpus.documents.values() for document in documents)
-        lists = (body for text in texts for heading, body in blocks(text) if heading.lower().endswith(_GLOSSARY))
-        terms = {term for body in lists for term in re.findall(r"^([^:\n]{3,60}): \S", body, re.MULTILINE)}
+        lists = (body for text in texts for heading, body in blocks(text) if heading.lower().endswith("key terms"))
+        terms = {term for body in lists for term in _TERM.findall(body)}
         if not terms:
             raise rexplug.DataError(f"{self.name}: no document has a list '## Key terms'; name the terms with `terms`")
         return self.model_copy(update={"terms": tuple(sorted(terms))})

@@ -11,7 +11,6 @@ from collections import Counter
 from pathlib import Path
 
 import rexplug
-
 from rexplug_textbooks import Exposition, Sections, blocks
 
 HELD_OUT = ("Microbiology",)
@@ -41,8 +40,8 @@ def write(chapters: str, folder: Path, pairs: int = 600) -> None:
     _write(folder / "corpus.jsonl", [{"_id": key, "text": text} for key, (_, text) in test.items()])
     _write(folder / "queries.jsonl", [{"_id": key, "text": title} for key, (title, _) in test.items()])
     _write(folder / "train.jsonl", [{"query": title, "text": text} for title, text in train])
-    rows = ["query-id\tcorpus-id\tscore", *(f"{key}\t{key}\t1" for key in test)]
-    (folder / "qrels.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    relevant = "".join(f"{key}\t{key}\t1\n" for key in test)
+    (folder / "qrels.tsv").write_text(f"query-id\tcorpus-id\tscore\n{relevant}", encoding="utf-8")
 
 
 def _write(path: Path, rows: list[dict[str, str]]) -> None:
