@@ -14,7 +14,14 @@ from rexplug.plugins.hookspecs import KINDS
 from rexplug.recipe import load_recipe
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "plugins/rexplug_example/README.md"])
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("verticals/*/*.md"),
+        ROOT / "plugins/rexplug_example/README.md",
+    ]
+)
 RECIPES = sorted(ROOT.glob("recipes/*.yaml"))
 
 
