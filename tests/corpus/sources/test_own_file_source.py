@@ -2,7 +2,6 @@
 
 import gzip
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import ClassVar
 
 import pytest
@@ -59,46 +58,6 @@ def test_damage_is_refused_or_skipped(folder):
         read(Paragraphs(paths=str(folder)))
     documents = read(Paragraphs(paths=str(folder), damaged="skip"))
     assert documents[-1].metadata[ERROR] == "a damaged file"
-
-
-class Posts(rexplug.FileSource):
-    """JSON records with `body`."""
-
-    name: ClassVar[str] = "toy.posts"
-    suffixes: ClassVar[tuple[str, ...]] = (".json", ".json.gz")
-
-    def read(self, piece: rexplug.Piece) -> Iterator[rexplug.Document | rexplug.Unreadable]:
-        for place, record in self.records(piece):
-            if isinstance(record, rexplug.Unreadable):
-                yield record
-            else:
-                yield self.document_at(piece.file, place, record["body"])
-
-
-@pytest.mark.parametrize("layout", ["lines", "array"])
-def test_its_json_records_are_read_as_the_core_reads_them(tmp_path, layout):
-    records = ['{"body": "one"}', '{"body": "' + "x" * 200 + '"}', '{"body": broken}', '{"body": "four"}']
-    text = "\n".join(records) if layout == "lines" else f"[\n{', '.join(records)}\n]"
-    (tmp_path / "a.json.gz").write_bytes(gzip.compress(text.encode()))
-    documents = read(Posts(paths=str(tmp_path), longest=100))
-    assert [document.text for document in documents] == ["one", "", "", "four"]
-    assert [document.metadata.get(ERROR) for document in documents] == [
-        None, "longer than 100 bytes", "invalid JSON", None,
-    ]  # fmt: skip
-    places = [text.index(record) for record in records]
-    assert [document.id for document in documents] == [f"a.json.gz:{place}" for place in places]
-    assert documents[1].metadata["place"] == f"{tmp_path / 'a.json.gz'}:{places[1]}"
-
-
-def test_a_part_of_a_file_has_the_records_that_begin_in_it(tmp_path):
-    lines = [f'{{"body": "{number}"}}\n' for number in range(6)]
-    (tmp_path / "a.json").write_text("".join(lines))
-    source = Posts(paths=str(tmp_path))
-    edges = [0, 20, 50, None]
-    pieces = [rexplug.Piece(source.files[0], start, stop) for start, stop in pairwise(edges)]
-    assert [[document.text for document in source.read(piece)] for piece in pieces] == [
-        ["0", "1"], ["2", "3"], ["4", "5"],
-    ]  # fmt: skip
 
 
 def test_a_reason_must_be_a_text():

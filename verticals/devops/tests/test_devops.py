@@ -118,7 +118,7 @@ def test_terms():
     check_salience_scorer(
         rexplug_devops.Terms(),
         text,
-        salient=["docker", "-", "rm", "/", "etc", "nginx", "HTTP", "_", "PROXY", "app", ".", "yml", "v1", "19"],
+        salient=["docker", "-", "rm", "/", "etc", "nginx", "HTTP_PROXY", "app", ".", "yml", "v1", "19"],
     )
 
 

@@ -33,7 +33,7 @@ class Questions(rexplug.FileSource):
 
     def read(self, piece: rexplug.Piece) -> Iterator[rexplug.Document | rexplug.Unreadable]:
         """Yield the questions of the part, and what cannot be read."""
-        for place, record in self.records(piece):
+        for place, record in self.json_records(piece):
             if isinstance(record, rexplug.Unreadable):
                 yield record
             elif not isinstance(record.get("text"), str) or "id" not in record:
