@@ -21,7 +21,10 @@ MOST_LINES = 150
 """Lines of code, without data files."""
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
-pytestmark = pytest.mark.parametrize("vertical", VERTICALS, ids=lambda path: path.name)
+
+@pytest.fixture(params=VERTICALS, ids=lambda path: path.name)
+def vertical(request) -> Path:
+    return request.param
 
 
 def package(vertical: Path) -> Path:
@@ -57,6 +60,22 @@ def lines_of_code(code: str) -> int:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             lines -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     return len(lines)
+
+
+def test_private_names_are_found():
+    code = (
+        "import rexplug.io\nfrom rexplug.text.words import fold\nfrom rexplug import fold, registry\n"
+        "from rexplug_toy.words import WORDS\nimport rexplug\nrexplug.fold('x')\nrexplug.lazy\nfrom rexplug_ecommerce import Spam\n"
+    )
+    assert sorted(private_names(code, own="rexplug_toy")) == [
+        "rexplug.io", "rexplug.lazy", "rexplug.registry", "rexplug.text.words", "rexplug_ecommerce",
+    ]  # fmt: skip
+
+
+def test_lines_of_code_are_counted():
+    assert (
+        lines_of_code('"""Doc."""\n\nX = """a\nb"""\n"""About X."""\n# comment\ndef f():  # here\n    return 1\n') == 4
+    )
 
 
 def test_it_uses_public_names_alone(vertical):
