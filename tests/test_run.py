@@ -110,12 +110,12 @@ def losses(metrics):
 def test_a_stopped_run_ends_in_the_same_weights(environment, whole, tmp_path, kind, lines):
     folder = tmp_path / "stopped"
     settings = ["phases.0.checkpoints.every_tokens=2k", "phases.1.checkpoints.every_tokens=2k"]
-    # Training is what is stopped here; corpus, tokens and initial model are those of the whole run.
+    # Training is what is stopped here; corpus, tokens and initial model are those of the whole run, and what follows is left out.
     shutil.copytree(whole[0], folder)
     metrics = folder / "metrics.jsonl"
     metrics.unlink()
     process = subprocess.Popen(
-        [*command(folder, *settings), "--from", "train.pretrain"],
+        [*command(folder, *settings), "--from", "train.pretrain", "--until", "train.anneal"],
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     while process.poll() is None:
@@ -125,7 +125,7 @@ def test_a_stopped_run_ends_in_the_same_weights(environment, whole, tmp_path, ki
         time.sleep(0.01)
     code = process.wait()
     assert code == (-signal.SIGKILL if kind == signal.SIGKILL else 130)
-    run(environment, folder, *settings)
+    run(environment, folder, *settings, "--until", "train.anneal")
     assert weights(folder) == weights(whole[0])
     assert losses(metrics) == losses(whole[0] / "metrics.jsonl")
 
