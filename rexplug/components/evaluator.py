@@ -287,8 +287,8 @@ class Evaluator(Component):
     def test_texts(self) -> Mapping[str, str]:
         """Id -> text of the texts that the evaluator reports on, which decontamination excludes from training.
 
-        Texts of the test split, not those that it fine-tunes on or selects by. The default names none; an evaluator that has none to
-        name says why in `why_no_test_texts`.
+        Texts of the test split, not those that it fine-tunes on or selects by. The default names none; an evaluator that has none
+        to name says why in `why_no_test_texts`.
         """
         return {}
 
