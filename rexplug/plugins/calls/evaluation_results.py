@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -110,6 +110,11 @@ def scores_problem(scores: object) -> str | None:
             return f"the parts are {brief(scores.parts)}; expected name -> Scores"
         problems = ((name, scores_problem(part)) for name, part in scores.parts.items())
         return next((f"part '{name}': {problem}" for name, problem in problems if problem is not None), None)
+    for field in ("ids", "groups", "training_runs"):
+        given = getattr(scores, field)
+        optional = field != "ids" and given is None
+        if not optional and (isinstance(given, str) or not isinstance(given, Sized)):
+            return f"'{field}' is {brief(given)}; expected a sequence{'' if field == 'ids' else ' or None'}"
     values = _rows("values", scores.values, dimensions=2)
     if isinstance(values, str):
         return values
