@@ -176,6 +176,29 @@ def test_shards_of_sources_are_counted(recipe):
     ]
 
 
+def mixed_by(recipe, weights):
+    schedule = toy(rexplug.MixingSchedule, weights=lambda self, progress: weights(progress))
+    phase = recipe.phases[0].model_copy(update={"mixing": schedule})
+    return first_lines(trial_problems(recipe.model_copy(update={"phases": (phase,)})))
+
+
+def test_mixing_schedules_are_asked_at_many_points(recipe):
+    assert mixed_by(recipe(), lambda progress: {"web": 1, "shop": progress}) == []
+    assert mixed_by(recipe(), lambda progress: {"web": 1 / (0.35 - progress)}) == [
+        "phases.anneal.mixing: legal.toy.weights() raised ZeroDivisionError at progress 0.35: float division by zero"
+    ]
+    assert mixed_by(recipe(), lambda progress: {"web": 1, "shop": 0.6 - progress}) == [
+        "phases.anneal.mixing: legal.toy.weights(0.65) returned {'web': 1, 'shop': -0.050000000000000044}; weights are finite, at "
+        "least 0 and not all 0"
+    ]
+    assert mixed_by(recipe(), lambda progress: {"web": 1, **({"shop": 1} if progress > 0.5 else {})}) == [
+        "phases.anneal.mixing: legal.toy.weights(0.55) names web, shop, but weights(0) web; name the same sources at any progress"
+    ]
+    assert mixed_by(recipe(), lambda progress: {"web": 1, "shpo": 1}) == [
+        "phases.anneal.mixing: legal.toy.weights(0) names 'shpo'; the sources are web, shop"
+    ]
+
+
 def labelled_by(recipe, labeller, audit=None):
     relevance = Relevance(labels=labeller, audit=audit and Audit(labels=audit))
     return list(trial_problems(recipe().model_copy(update={"relevance": relevance})))
