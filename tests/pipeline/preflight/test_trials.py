@@ -327,7 +327,8 @@ def test_evaluators_measure_a_made_up_encoder(recipe):
         "evaluators.0 (legal.toy): legal.toy.at_budget() returned None; expected an evaluator"
     ]
     assert measured_by(recipe, evaluate=lambda self, context: context.encoder.encode("one text")) == [
-        "evaluators.0 (legal.toy): encode() was given 'one text'; expected a sequence of texts"
+        "evaluators.0 (legal.toy): legal.toy.evaluate() raised TypeError on a made-up encoder: encode() was given 'one text'; "
+        "expected a sequence of texts"
     ]
 
 
@@ -360,5 +361,6 @@ def test_an_evaluator_is_tried_up_to_where_it_needs_a_model(recipe, use):
 def test_a_task_for_the_harness_is_checked(recipe):
     collection = rexplug.RetrievalCollection("statutes", {"d": "a"}, {"q": "b"}, {"q": {"e": 1}})
     assert measured_by(recipe, evaluate=lambda self, context: context.retrieval(collection)) == [
-        "evaluators.0 (legal.toy): task 'statutes': the query 'q' has the document 'e', which is not in the corpus"
+        "evaluators.0 (legal.toy): legal.toy.evaluate() raised ValueError on a made-up encoder: task 'statutes': the query 'q' has "
+        "the document 'e', which is not in the corpus"
     ]
