@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
 
-from rexplug.components import Example, ExampleTask, RetrievalCollection, TaggedText, TaggingTask
+from rexplug.components import Example, ExampleTask, FineTuningTask, RetrievalCollection, TaggedText, TaggingTask
 from rexplug.errors import brief
 
 
@@ -51,6 +51,21 @@ def require_tagged(task: object) -> None:
     if not isinstance(task, TaggingTask):
         raise ValueError(f"tagging() was given {brief(task)}; expected a TaggingTask")
     _raise_first(task.name, _tag_problems(task))
+
+
+def require_task(task: object) -> None:
+    """Check an evaluator's own fine-tuning task.
+
+    Raises:
+        ValueError: it is not a `FineTuningTask`, or it has no examples.
+    """
+    if not isinstance(task, FineTuningTask):
+        raise ValueError(f"fine_tune() was given {brief(task)}; expected a FineTuningTask")
+    num_examples: object = task.num_examples
+    if not isinstance(num_examples, Integral) or num_examples < 1:
+        raise ValueError(
+            f"task '{type(task).__name__}': num_examples is {brief(num_examples)}; expected a whole number of at least 1"
+        )
 
 
 def _raise_first(name: str, problems: Iterator[str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,16 @@ from rexplug.components import (
     EvaluationResult,
     Evaluator,
     ExampleTask,
+    FineTuned,
     FineTuning,
+    FineTuningTask,
     RetrievalCollection,
     SalienceScorer,
     TaggingTask,
 )
 from rexplug.errors import DataError, NotApplicable, RexplugError
 from rexplug.evaluation.activity import Activity, EvaluatorProgress, device_of
-from rexplug.evaluation.given_tasks import require_collection, require_examples, require_tagged
+from rexplug.evaluation.given_tasks import require_collection, require_examples, require_tagged, require_task
 from rexplug.evaluation.identity import computed_by, model_identity, result_key
 from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.evaluation.result_files import result_path, valid_results, write_result
@@ -40,6 +42,8 @@ from rexplug.progress import Progress
 
 if TYPE_CHECKING:
     from rexplug.evaluation.models import Model, ModelSpec
+
+R = TypeVar("R")
 
 
 class EvaluationObserver(Protocol):
@@ -167,6 +171,13 @@ class Context:
 
         require_tagged(task)
         return finetune_tasks.tagging(task, self.encoder, tuning, self.seed)
+
+    def fine_tune(self, task: FineTuningTask[R], tuning: FineTuning) -> FineTuned[R]:
+        """Fine-tune with a loss and a head of the evaluator's own; see `EvaluationContext.fine_tune`."""
+        from rexplug.evaluation.plugin_fine_tunes import fine_tune_task
+
+        require_task(task)
+        return fine_tune_task(task, self.encoder, tuning, self.seed)
 
 
 def evaluate(

@@ -17,11 +17,12 @@ from rexplug.components import (
     EvaluationResult,
     ExampleTask,
     FineTuning,
+    FineTuningTask,
     RetrievalCollection,
     TaggingTask,
 )
 from rexplug.errors import brief
-from rexplug.evaluation.given_tasks import require_collection, require_examples, require_tagged
+from rexplug.evaluation.given_tasks import require_collection, require_examples, require_tagged, require_task
 from rexplug.plugins.trial_limits import TrialLimits
 
 DIMENSIONS = 256
@@ -121,4 +122,9 @@ class TrialContext:
     def tagging(self, task: TaggingTask, tuning: FineTuning) -> EvaluationResult:
         """Check the spans and end the trial."""
         require_tagged(task)
+        self.limits.end("its task needs a model")
+
+    def fine_tune(self, task: FineTuningTask[Any], tuning: FineTuning) -> NoReturn:
+        """Check the number of examples and end the trial."""
+        require_task(task)
         self.limits.end("its task needs a model")

@@ -89,7 +89,7 @@ def run_outputs(run: RunDirectory) -> tuple[Path, ...]:
     return (
         run.recipe, run.plugins, run.manifest, run.plan, run.relevance, run.corpus, run.fitted, run.tokenizer, run.tokens,
         run.checkpoints, run.metrics, run.logs, run.evaluation, run.baselines, run.model, run.report,
-        run.items, run.report_plots, run.card,
+        run.items, run.report_plots, run.card, run.card_figures,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rexplug.evaluation import read_result
 from rexplug.phase_stream import phase_stream
 from rexplug.plugins.calls import evaluator_label
 from rexplug.recipe import Recipe
@@ -96,7 +97,7 @@ class Contents:
         for evaluator in self.recipe.evaluators:
             for moment in self.moments:
                 path = self.run.evaluation / moment / f"{evaluator_label(evaluator)}.json"
-                if path.exists() and "metrics" in (content := read_json(path)):
+                if path.exists() and "metrics" in (content := read_result(path)):
                     evaluations.setdefault(evaluator_label(evaluator), {})[moment] = content
         return evaluations
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence, Sized
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, get_args
 
-from rexplug.components import EvaluatedItem, EvaluationResult, Evaluator, Metric, Scores
+from rexplug.components import EvaluatedItem, EvaluationResult, Evaluator, Metric, ReportSection, Scores
 from rexplug.components.evaluation_tasks import Measure
 from rexplug.errors import PluginError, brief
 from rexplug.plugins.calls.call import owner, unexpected
@@ -97,6 +97,12 @@ def _table_problems(result: EvaluationResult) -> Iterator[str]:
         yield f"the examples are {brief(result.examples)}; expected a sequence of mappings"
     if not _is_sequence(result.notes) or not all(isinstance(note, str) for note in result.notes):
         yield f"the notes are {brief(result.notes)}; expected a sequence of texts"
+    if not _is_sequence(result.sections):
+        yield f"the sections are {brief(result.sections)}; expected a sequence of ReportSection"
+        return
+    for section in result.sections:
+        if not isinstance(section, ReportSection):
+            yield f"one of the sections is {brief(section)}; expected a ReportSection"
 
 
 def scores_problem(scores: object) -> str | None:
