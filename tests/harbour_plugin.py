@@ -85,7 +85,7 @@ class Orders(rexplug.Evaluator):
     name: ClassVar[str] = "harbour.orders"
 
     tuning: rexplug.FineTuning = rexplug.FineTuning(
-        steps=60, batch=16, learning_rates=(1e-5, 1e-2), checkpoints=3, seeds=2, max_tokens=32
+        steps=30, batch=16, learning_rates=(1e-5, 1e-2), checkpoints=2, seeds=2, max_tokens=32
     )
     """Budget of the fine-tune."""
 

@@ -49,7 +49,7 @@ class TokenizedDocument:
         Args:
             starts: first characters of the spans, `[num_spans]`; the spans are sorted and do not overlap.
             ends: ends of the spans, exclusive, `[num_spans]`.
-            values: 0 to 255, `[num_spans]`.
+            values: 0 to 255, `[num_spans]`, or one number for all spans.
         """
         import numpy as np
 

@@ -262,11 +262,7 @@ def evaluate(
                 "trained_here": spec.trained_here,
             }
             try:
-                with (
-                    nullcontext() if model.precision is None else _exact_products(),
-                    resamples_of(budget),
-                    shown.during(label, model),
-                ):
+                with shown.during(label, model):
                     results[label] = _measure(evaluator, model, data, name, folder, keys[label], fresh, conditions)
             except RexplugError as error:
                 failed[label] = error
@@ -281,6 +277,17 @@ def evaluate(
         lines = [f"{label}: {str(error).removeprefix(f'{label}: ')}" for label, error in failed.items()]
         raise EvaluatorsFailed("; ".join(lines), results)
     return results
+
+
+def run_evaluator(evaluator: Evaluator, context: Context, budget: Budget) -> EvaluationResult:
+    """Run an evaluator, which is `at_budget(budget)` already, on the model of a context, and store nothing.
+
+    Raises:
+        NotApplicable: the model cannot do what is measured.
+        PluginError: the evaluator raised, or its result breaks the contract.
+    """
+    with nullcontext() if context.encoder.precision is None else _exact_products(), resamples_of(budget):
+        return evaluate_model(evaluator, context)
 
 
 def _exact_products() -> AbstractContextManager[None]:
@@ -339,7 +346,7 @@ def _measure(
         content["precision"] = model.precision
     result: EvaluationResult | None = None
     try:
-        result = evaluate_model(evaluator, context)
+        result = run_evaluator(evaluator, context, conditions["budget"])
     except NotApplicable as reason:
         content["not_applicable"] = str(reason)
     content["seconds"] = round(time.monotonic() - started, 2)

@@ -142,7 +142,8 @@ def fine_tune_task(
     if isinstance(model, LexicalModel) or not model.trainable:
         raise NotApplicable("the model cannot be fine-tuned")
     frozen = model.copy()
-    frozen.log = None  # the texts of a fine-tune are not among the embeddings that are saved
+    # The texts of a fine-tune are not among the embeddings that are saved, and its batches would displace those that are kept.
+    frozen.kept = frozen.log = None
 
     def prepared(mode: Mode, seed: int) -> tuple[_Measured[R], list[nn.Parameter]]:
         """Encoder and head before the first step, and the weights that are trained."""

@@ -134,8 +134,8 @@ def test_hooks():
 
 def test_checks_for_plugins():
     assert testing.__all__ == [
-        "check_corpus_filter", "check_document_source", "check_labeller", "check_masking_policy", "check_mixing_schedule",
-        "check_plugin", "check_salience_scorer",
+        "check_corpus_filter", "check_document_source", "check_evaluator", "check_labeller", "check_masking_policy",
+        "check_mixing_schedule", "check_plugin", "check_salience_scorer", "run_tiny",
     ]  # fmt: skip
 
 

@@ -15,7 +15,14 @@ from rexplug.recipe import load_recipe
 from rexplug.testing import check_plugin
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "plugins/rexplug_example/README.md"])
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("verticals/*/*.md"),
+        ROOT / "plugins/rexplug_example/README.md",
+    ]
+)
 RECIPES = sorted(ROOT.glob("recipes/*.yaml"))
 
 

@@ -20,7 +20,9 @@ from rexplug.evaluation import EvaluationData, ModelSpec, evaluate
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.harness import Context
 from rexplug.evaluation.lexical import LexicalModel
+from rexplug.evaluation.trial_context import TrialContext
 from rexplug.evaluation.workload import workload_of
+from rexplug.plugins.trial_limits import TrialOver
 from rexplug.progress import Silent
 from rexplug.testing import check_document_source
 
@@ -74,7 +76,7 @@ def test_fields_of_records_of_ones_own_format(tmp_path):
 
 
 def test_an_evaluator_fine_tunes_tests_and_draws(model_folder, tmp_path):
-    result = measured(model_folder, tmp_path / "one")
+    result = measured(model_folder, tmp_path)
     full, head = (result["metrics"][name] for name in ("accuracy", "accuracy.head"))
     assert full["value"] > 0.9
     assert full["low"] <= full["value"] <= full["high"]
@@ -89,9 +91,7 @@ def test_an_evaluator_fine_tunes_tests_and_draws(model_folder, tmp_path):
     assert {row["mode"] for row in result["tables"]["fine-tuning, on dev"]} == {"full", "probe"}
     assert any(note.startswith("Fine-tuned with learning rate 0.01 of 1e-05, 0.01") for note in result["notes"])
     assert any(note.startswith("Head alone: ") for note in result["notes"])
-    again = measured(model_folder, tmp_path / "two")
-    assert {**again, "seconds": 0, "work": 0} == {**result, "seconds": 0, "work": 0}
-    assert json.loads((tmp_path / "one" / "harbour.orders.json").read_text()) == result
+    assert json.loads((tmp_path / "harbour.orders.json").read_text()) == result
 
 
 class Nearest(rexplug.FineTuningTask[float]):
@@ -134,7 +134,10 @@ class Nearest(rexplug.FineTuningTask[float]):
         return float(encoder.embed(harbour.TEXTS[:1])[0, 0])
 
 
-def test_a_loss_without_a_head_trains_a_copy(fine_tune, encoder):
+@pytest.mark.parametrize("model", ["model_folder", "plain"], ids=["packed", "padded"])
+def test_a_loss_without_a_head_trains_a_copy(model, request, tmp_path):
+    encoder = HuggingFaceEncoder(request.getfixturevalue(model))
+    fine_tune = Context(encoder, DATA, tmp_path).fine_tune
     before = encoder.encode(harbour.TEXTS[:1])
     state = torch.random.get_rng_state()
     task = Nearest()
@@ -217,6 +220,19 @@ def test_a_head_alone_needs_a_head(fine_tune):
 def test_a_model_without_weights_is_not_applicable(tmp_path):
     with pytest.raises(rexplug.NotApplicable, match="the model cannot be fine-tuned"):
         Context(LexicalModel("tfidf"), DATA, tmp_path).fine_tune(Nearest(), SMALL)
+
+
+@pytest.mark.parametrize("of_harness", [True, False])
+def test_anything_but_a_task_is_refused(encoder, tmp_path, of_harness):
+    context = Context(encoder, DATA, tmp_path) if of_harness else TrialContext({}, tmp_path, 3, has_scorer=False)
+    with pytest.raises(rexplug.PluginError, match=r"^fine_tune\(\) was given 3; expected a FineTuningTask$"):
+        context.fine_tune(3, SMALL)
+
+
+def test_a_trial_ends_at_a_fine_tune(tmp_path):
+    context = TrialContext({}, tmp_path, 3, has_scorer=False)
+    with pytest.raises(TrialOver, match="its task needs a model"):
+        harbour.Orders().evaluate(context)
 
 
 def test_the_work_of_a_loss_of_ones_own_is_not_known(encoder):

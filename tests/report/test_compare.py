@@ -316,13 +316,10 @@ def test_parts_of_masked_recovery_without_tags_are_compared(tmp_path, low):
     ]
 
 
-def test_scores_of_the_wrong_length_are_not_tested(tmp_path, low):
+def test_scores_that_do_not_fit_together_are_not_tested(tmp_path, low):
     write(tmp_path / "all" / "a", low)
     write(tmp_path / "all" / "b", low, ids=["1", "2"])
     comparison = compare_models(find_results(str(tmp_path / "all")))
     assert comparison.num_tests == 0
-    (note,) = [note for note in comparison.notes if "Scores" in note]
-    assert (
-        note
-        == "toy.search score, b: Scores have 2 ids, and a row of their values has 200 items; expected one for each id."
-    )
+    (note,) = [note for note in comparison.notes if "scores" in note]
+    assert note == "toy.search score, b: the scores do not fit together: there are 200 values in a row, but 2 ids."

@@ -16,11 +16,14 @@ from pydantic import BeforeValidator, Field
 from rexplug.components import Document, DocumentSource, Shard, Unreadable
 from rexplug.components.document import ERROR
 from rexplug.components.quantities import Positive
+from rexplug.corpus.sources.charsets import utf8_stream
 from rexplug.corpus.sources.file_io import RemoteFile, is_remote, opened, refuse_changed, remote_files, shown
 from rexplug.corpus.sources.local_files import LEFT_OUT, LocalFile, local_files, matches_only_folders, printable
 from rexplug.errors import DataError, brief
 from rexplug.io.compression import DamagedFile
 from rexplug.io.hub import is_folder
+from rexplug.io.json_values import json_texts
+from rexplug.io.tabular import BadRecord, byte_lines, json_records
 
 MOST_FILES = 2000
 """Files in a shard, at most."""
@@ -214,6 +217,25 @@ class FileSource(DocumentSource):
     def open(self, piece: Piece) -> AbstractContextManager[IO[bytes]]:
         """The bytes of the file of a piece, decompressed as its name says, from a disk or an object store."""
         return opened(piece.file.path)
+
+    def json_records(self, piece: Piece) -> Iterator[tuple[int, dict[str, Any] | Unreadable]]:
+        """The JSON objects of a piece, each with its place, for `read` of a source that makes several documents of a record.
+
+        The file holds an object a line, an array, or objects over several lines, in UTF-8 or UTF-16.
+
+        Returns:
+            (offset in the decompressed file, the object or, in place of one that cannot be read, an `Unreadable`).
+        """
+        with self.open(piece) as file:
+            if piece.start or piece.stop is not None:
+                texts = byte_lines(file, self.longest, piece.start, piece.stop)
+            else:
+                texts = json_texts(utf8_stream(file), self.longest)
+            for place, record in json_records(texts):
+                if isinstance(record, BadRecord):
+                    yield place, self.unreadable_at(piece.file, place, record.reason)
+                else:
+                    yield place, record
 
     def document_at(
         self,

@@ -13,8 +13,9 @@ KINDS = (
 )  # fmt: skip
 BASES = tuple(kind.__name__ for kind in KINDS)
 ROOT = Path(rexplug.__file__).parent
-CALLERS = ("plugins/calls/", "components/", "testing/")
-"""The package with the calls; base classes, whose methods call each other; the test kit, which shows what a method raises."""
+CALLERS = ("plugins/calls/", "components/", "contracts/")
+"""The package with the calls; base classes, whose methods call each other; checks of a plugin's tests, which show what a method
+raises."""
 AMBIGUOUS = {
     "budget",
     "check",

@@ -125,6 +125,10 @@ class SameDrug(rexplug.Evaluator):
             notes=["The leaflets are synthetic."],
         )
 
+    def why_no_test_texts(self) -> str:
+        """Decontamination would drop most of the training text, which the same templates write."""
+        return "its leaflets are synthetic, and so is what is trained on"
+
 
 # -- end same_drug --
 
