@@ -33,7 +33,10 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric with its uncertainty."""
+    """A metric with its uncertainty.
+
+    An evaluator makes them. `low`, `high` and `spread` are shown where they are given.
+    """
 
     value: float
     """The metric on all items."""
@@ -59,7 +62,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """The results of an evaluator on one model."""
+    """The results of an evaluator on one model.
+
+    An evaluator makes one in `evaluate`; rexplug stores it beside the model's other results, where reports and comparisons find it.
+    """
 
     metrics: Mapping[str, Metric]
     """The metrics by name."""
@@ -84,7 +90,11 @@ class EvaluationResult:
 
 
 class Encoder(Protocol):
-    """The encoder under evaluation."""
+    """The encoder under evaluation.
+
+    rexplug loads it once for all evaluators. It may be a checkpoint of the run, a folder or a model of the hub, an ONNX model or a
+    lexical baseline such as BM25, which has vectors but predicts no words.
+    """
 
     @property
     def revision(self) -> str:
@@ -143,7 +153,11 @@ class Encoder(Protocol):
 
 
 class EvaluationContext(Protocol):
-    """The data and services that the harness gives to an evaluator."""
+    """The data and services that the harness gives to an evaluator.
+
+    The harness makes one for each evaluator and model: in a run before the first phase and after each phase, and in
+    `rexplug evaluate` for each model that is named.
+    """
 
     @property
     def encoder(self) -> Encoder:
@@ -152,7 +166,10 @@ class EvaluationContext(Protocol):
 
     @property
     def held_out(self) -> Mapping[str, Sequence[Document]]:
-        """Source -> kept documents that no phase trains on."""
+        """Source -> kept documents that no phase trains on, at most 2,000 of each (`curation.held_out` says how many are held out).
+
+        Empty in `rexplug evaluate --suite`, which has no corpus: an evaluator that needs them raises a `DataError` that says so.
+        """
         ...
 
     @property
@@ -221,7 +238,11 @@ class EvaluationContext(Protocol):
 
 
 class Evaluator(Component):
-    """Measures one property of any encoder; the same seed gives the same items for every encoder."""
+    """Measures one property of any encoder; the same seed gives the same items for every encoder.
+
+    It is called once for each model, in the process that trains or that `rexplug evaluate` starts. A stored result is used again
+    until the model, the evaluator's options, its code or its files change.
+    """
 
     kind: ClassVar[str] = "evaluator"
 

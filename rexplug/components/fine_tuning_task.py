@@ -112,7 +112,10 @@ class FineTuningTask(ABC, Generic[R]):
 
 @dataclass(frozen=True)
 class FineTuned(Generic[R]):
-    """What `EvaluationContext.fine_tune` returns."""
+    """What `EvaluationContext.fine_tune` returns.
+
+    `results` and `untuned` hold what `FineTuningTask.on_test` returned.
+    """
 
     results: Mapping[str, Sequence[R]]
     """Mode (`full` or `probe`, the first one of the `FineTuning` first) -> the result on test of each seed. A single one, that of

@@ -20,6 +20,8 @@ _SHARED = ("site-packages", "dist-packages")
 """Folders that hold modules of many distributions."""
 _IGNORED = ("__pycache__", ".pyc", ".pyo", "~", ".egg-info", ".dist-info")
 """Endings of file and folder names that do not enter the hash."""
+_SETTINGS = ("recipe.yaml", "recipes", "suite.yaml")
+"""Files and folders beside a plugin's module that hold no code: what a run takes from them has fingerprints of its own."""
 
 
 class PluginCode:
@@ -116,9 +118,11 @@ def _modules_in(folder: Path, module: ModuleType, seen: dict[str, Path]) -> Iter
 
 
 def files_hash(root: Path) -> str:
-    """A hash of the name and content of a file, or of all files below a folder."""
+    """A hash of the name and content of a file, or of all files below a folder but its recipes and suite."""
     digest = hashlib.blake2b(digest_size=16)
     for path in code_files(root):
+        if path != root and path.relative_to(root).parts[0] in _SETTINGS:
+            continue
         with path.open("rb") as file:
             content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
         digest.update(f"{path.relative_to(root.parent).as_posix()}\n".encode("utf-8", "surrogateescape"))

@@ -9,15 +9,15 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from rexplug.components import Document
+from rexplug.components import Document, Unreadable
 from rexplug.corpus.sources.charsets import Charset, text_stream, utf8_stream
 from rexplug.corpus.sources.fields import Fields, column_of
 from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import FileSource, InputFile, Piece, broken
 from rexplug.errors import DataError
 from rexplug.io.compression import COMPRESSED, LONGEST_LINE, DamagedFile
-from rexplug.io.json_values import has_a_record_per_line, json_texts
-from rexplug.io.tabular import BadQuotes, BadRecord, CsvReader, byte_lines, json_records, open_parquet, parquet_records
+from rexplug.io.json_values import has_a_record_per_line
+from rexplug.io.tabular import BadQuotes, BadRecord, CsvReader, open_parquet, parquet_records
 
 
 class Records(Fields, FileSource):
@@ -61,16 +61,11 @@ class Jsonl(Records):
 
     def read(self, piece: Piece) -> Iterator[Document]:
         """Yield a document per record; places are offsets in the decompressed file."""
-        with opened(piece.file.path) as file:
-            if piece.start or piece.stop is not None:
-                texts = byte_lines(file, self.longest, piece.start, piece.stop)
+        for place, record in self.json_records(piece):
+            if isinstance(record, Unreadable):
+                yield broken(piece.file, place, record.reason)
             else:
-                texts = json_texts(utf8_stream(file), self.longest)
-            for place, record in json_records(texts):
-                if isinstance(record, BadRecord):
-                    yield broken(piece.file, place, record.reason)
-                else:
-                    yield self.document_of(record, piece.file, place)
+                yield self.document_of(record, piece.file, place)
 
 
 class Parquet(Records):
