@@ -232,9 +232,11 @@ def test_anything_but_a_task_is_refused(encoder, tmp_path, of_harness):
 
 
 def test_a_trial_ends_at_a_fine_tune(tmp_path):
-    context = TrialContext({}, tmp_path, 3, has_scorer=False, limits=TrialLimits())
+    limits = TrialLimits()
+    context = TrialContext({}, tmp_path, 3, has_scorer=False, limits=limits)
     with pytest.raises(TrialOver, match="its task needs a model"):
         harbour.Orders().evaluate(context)
+    assert limits.reached == "its task needs a model"
 
 
 def test_the_work_of_a_loss_of_ones_own_is_not_known(encoder):
