@@ -27,8 +27,7 @@ from rexplug.corpus.filtered import filtered
 from rexplug.corpus.sources import Csv, FileSource, HtmlFiles, Jsonl, Parquet, TextFiles
 from rexplug.errors import DataError
 from rexplug.io.hub import HubName
-from rexplug.plugins.calls import read_documents
-from rexplug.plugins.declarations import all_input_files, check_component
+from rexplug.plugins.calls import all_input_files, check_component, hub_names, read_documents
 
 _READERS: tuple[type[FileSource], ...] = (Jsonl, Parquet, Csv, TextFiles, HtmlFiles)
 """The sources that read files of a user's own, by how the names end."""
@@ -115,7 +114,7 @@ class DocumentEvaluator(Evaluator):
 
     def hub_names(self) -> Sequence[HubName]:
         """The hub datasets of the evaluator's own texts."""
-        return [name for source in self._own.values() for name in source.hub_names()]
+        return [name for source in self._own.values() for name in hub_names(source)]
 
     def inputs(self) -> Sequence[Path]:
         """The files of the evaluator's own texts."""

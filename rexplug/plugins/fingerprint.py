@@ -13,6 +13,7 @@ from types import ModuleType
 
 from rexplug.components import Component
 from rexplug.components.base import components_in
+from rexplug.plugins.calls import foreign_classes
 
 _CORE = "rexplug"
 _SHARED = ("site-packages", "dist-packages")
@@ -50,7 +51,7 @@ class PluginCode:
                     plugin = base.name.partition(".")[0] or package
                     for name, root in _roots(base):
                         roots.setdefault(plugin, {})[name] = root
-            for foreign in component.foreign_classes():
+            for foreign in foreign_classes(component):
                 roots.setdefault(foreign.__module__.partition(".")[0], {}).update(_roots(foreign))
         return {plugin: self._identity(plugin, roots[plugin]) for plugin in sorted(roots)}
 

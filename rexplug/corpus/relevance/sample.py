@@ -13,7 +13,7 @@ from rexplug.corpus.filtered import filtered
 from rexplug.corpus.relevance.filter import sources_to_classify
 from rexplug.corpus.shard_jobs import shard_documents
 from rexplug.corpus.sources import ERROR
-from rexplug.plugins.declarations import count_shards, labelled_ids, own_documents
+from rexplug.plugins.calls import count_shards, labelled_ids, own_documents
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Relevance
 

@@ -42,16 +42,19 @@ Names = Annotated[
 
 @dataclass(frozen=True, slots=True, order=True)
 class InputFile:
-    """A file of a source."""
+    """A file of a source.
+
+    `FileSource.files` makes one for each file that `paths` match.
+    """
 
     path: str
-    """Its path or address."""
+    """Its path, or its address in an object store."""
     id: str
     """What the ids of its documents begin with; the same on every machine."""
     size: int
-    """Its bytes, compressed as they are."""
+    """Its size in bytes, as it is stored (compressed)."""
     version: str
-    """Changes when the file does."""
+    """A text that changes when the file does: its modification time, or the version that an object store reports."""
 
     @property
     def printed_path(self) -> str:
@@ -61,7 +64,11 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A file, or a part of one, that one job reads."""
+    """A file, or a part of one, that one job reads.
+
+    `FileSource.pieces` makes them, before curation; `read` gets one at a time, in the worker processes. `start` and `stop` count
+    what the source's own `pieces` counts; the default divides no file.
+    """
 
     file: InputFile
     """The file."""
@@ -70,14 +77,17 @@ class Piece:
     stop: int | None = None
     """One past its last; None for the end of the file."""
     first: int = 0
-    """The number of rows before the part."""
+    """The number of rows before the part, so that the places of documents can be counted through the whole file."""
 
 
 class FileSource(DocumentSource):
-    """Base class of sources that read files; large files of some formats are divided, small files of others put together."""
+    """Base class of sources that read files; large files of some formats are divided, small files of others put together.
+
+    A subclass sets `suffixes` and implements `read`; paths, object stores, decompression, shards and damaged files are done here.
+    """
 
     suffixes: ClassVar[tuple[str, ...]] = ()
-    """Which files of a folder are read."""
+    """Endings of the files of a folder that are read, such as `(".txt", ".txt.gz")`."""
 
     paths: Names
     """Files, folders (with all folders in them) or globs, relative to the current directory, or addresses that fsspec knows

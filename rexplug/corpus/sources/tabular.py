@@ -65,7 +65,7 @@ class Jsonl(Records):
             if isinstance(record, Unreadable):
                 yield broken(piece.file, place, record.reason)
             else:
-                yield self.document(record, piece.file, place)
+                yield self.document_of(record, piece.file, place)
 
 
 class Parquet(Records):
@@ -103,7 +103,7 @@ class Parquet(Records):
                 if isinstance(record, BadRecord):
                     yield broken(piece.file, number, record.reason)
                     continue
-                document = self.document(record, piece.file, number)
+                document = self.document_of(record, piece.file, number)
                 if len(document.text) > self.longest:
                     document = broken(piece.file, number, f"longer than {self.longest} bytes")
                 yield document
@@ -169,6 +169,6 @@ class Csv(Records):
             if row.num_fields > len(columns):
                 yield broken(file, number, "a row with more fields than the header")
                 continue
-            document = self.document(row.record, file, number)
+            document = self.document_of(row.record, file, number)
             too_long = len(document.text) > self.longest
             yield broken(file, number, f"longer than {self.longest} bytes") if too_long else document

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import ClassVar
 
 import pytest
@@ -89,6 +90,22 @@ def test_json_records_are_read_one_by_one(tmp_path):
     ]
     assert read(source)[2].metadata == {"place": f"{tmp_path / 'a.jsonl.gz'}:28", ERROR: "invalid JSON"}
     check_document_source(source)
+
+
+def test_a_long_record_is_left_out_alone(tmp_path):
+    lines = ['{"answers": ["one"]}', '{"answers": ["' + "x" * 200 + '"]}', '{"answers": ["three"]}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    documents = read(Answers(paths=str(tmp_path), longest=100))
+    assert [document.text for document in documents] == ["one", "", "three"]
+    assert documents[1].metadata[ERROR] == "longer than 100 bytes"
+
+
+def test_a_part_of_a_file_has_the_records_that_begin_in_it(tmp_path):
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"answers": ["{number}"]}}\n' for number in range(6)))
+    source = Answers(paths=str(tmp_path))
+    pieces = [rexplug.Piece(source.files[0], start, stop) for start, stop in pairwise([0, 30, 75, None])]
+    texts = [[document.text for document in source.read(piece)] for piece in pieces]
+    assert texts == [["0", "1"], ["2", "3"], ["4", "5"]]
 
 
 def test_a_reason_must_be_a_text():

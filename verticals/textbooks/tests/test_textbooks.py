@@ -3,6 +3,8 @@
 import json
 
 import pytest
+
+import rexplug_textbooks
 from rexplug import Candidate, CorpusSample, DataError, Document, Shard
 from rexplug.testing import (
     check_corpus_filter,
@@ -11,8 +13,6 @@ from rexplug.testing import (
     check_plugin,
     check_salience_scorer,
 )
-
-import rexplug_textbooks
 from rexplug_textbooks import BySigns, Defines, Exposition, KeyTerms, Sections, task
 
 LEAVES = """# Leaves

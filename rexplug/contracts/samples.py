@@ -1,4 +1,4 @@
-"""The sample documents of a new plugin: texts that a program writes, so that a first run takes a minute."""
+"""Texts that a program writes: sample documents of a new plugin, with which a first run takes a minute, and of tiny runs."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _GROUNDS = (
 )
 
 
-def general_documents() -> Iterator[dict[str, str]]:
+def general_documents(count: int = NUM_DOCUMENTS) -> Iterator[dict[str, str]]:
     """Documents about nothing in particular."""
-    for number in range(NUM_DOCUMENTS):
+    for number in range(count):
         draw = Random(number)
         sentences = [
             f"{draw.choice(_SUBJECTS)} {draw.choice(_VERBS)} {draw.choice(_OBJECTS)} {draw.choice(_TIMES)}."

@@ -23,6 +23,7 @@ from rexplug.components import (
     LabellingContext,
     MaskingPolicy,
     MixingSchedule,
+    Reason,
     SalienceScorer,
     Shard,
     TokenBatch,
@@ -179,20 +180,27 @@ def check_salience_scorer(scorer: SalienceScorer, text: str, *, salient: Iterabl
         "check", text, np.arange(len(spans), dtype=np.uint32), np.array(spans, np.uint32).reshape(-1, 2),
         np.ones(len(spans), np.bool_),
     )  # fmt: skip
+    for array in (document.token_ids, document.offsets, document.word_starts):
+        array.flags.writeable = False
     values = scorer.score(document)
     assert values.dtype == np.uint8, f"{scorer.name} returned {values.dtype}, not uint8"
     assert values.shape == (len(spans),), f"{scorer.name} returned shape {values.shape} for {len(spans)} tokens"
     assert (scorer.score(document) == values).all(), f"{scorer.name} scores the same document differently"
-    last_end = 0
-    for reason in scorer.explain(document):
-        assert last_end <= reason.start < reason.end <= len(text), (
-            f"{scorer.name} explains characters {reason.start} to {reason.end}, out of order or outside the text"
-        )
-        last_end = reason.end
+    require_order(scorer, scorer.explain(document), text)
     expected = set(salient)
     for (start, end), value in zip(spans, values, strict=True):
         word = text[start:end]
         assert (value > 0) == (word in expected), f"{scorer.name} gives '{word}' {value}"
+
+
+def require_order(scorer: SalienceScorer, reasons: Iterable[Reason], text: str) -> None:
+    """Assert that the reasons of a scorer are in order, do not overlap and lie in the text."""
+    last_end = 0
+    for reason in reasons:
+        assert last_end <= reason.start < reason.end <= len(text), (
+            f"{scorer.name} explains characters {reason.start} to {reason.end}, out of order or outside the text"
+        )
+        last_end = reason.end
 
 
 def _words_and_marks(text: str) -> list[tuple[int, int]]:
