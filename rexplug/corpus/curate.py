@@ -24,7 +24,7 @@ from rexplug.errors import DataError, brief
 from rexplug.executors import Job, run_jobs, shared_ray_cluster, shared_workers
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import write_json
-from rexplug.plugins.declarations import count_shards, file_versions, fit_component, is_synthetic
+from rexplug.plugins.calls import component_from_entry, count_shards, file_versions, fit_component, is_synthetic
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
 from rexplug.run_directory import read_fitted, read_json
@@ -159,7 +159,7 @@ def _fit(
                 )
                 _, options = fit_component(corpus_filter, sample)
                 write_json(record, options)
-            learnt[key] = type(corpus_filter).model_validate({k: v for k, v in options.items() if k != "use"})
+            learnt[key] = component_from_entry(corpus_filter, options)
     return {
         name: tuple(learnt[corpus_filter.fingerprint()] for corpus_filter in source.filters)
         for name, source in sources.items()
