@@ -24,7 +24,7 @@ SIZE = {
 }  # fmt: skip
 SEEDS = range(8)
 """About 100,000 chosen tokens in all: the standard error of a difference is below 0.2 points."""
-STEPS = 250
+STEPS = 500
 
 
 SENTENCES = [
