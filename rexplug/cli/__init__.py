@@ -8,11 +8,13 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import click
 
 from rexplug import distributed
+from rexplug.cli.results import only_results
 from rexplug.cli.terminal import echo
 from rexplug.errors import RankLost, RexplugError, RunInterrupted, blocked, full_disk, printable
 from rexplug.version import __version__
@@ -63,16 +65,29 @@ class _Commands(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return None
-        module = name.replace("-", "_")
-        command = getattr(importlib.import_module(f"rexplug.cli.{module}"), module)
-        assert isinstance(command, click.Command)
-        return command
+        return _command(name) if name in _COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+
+
+@cache
+def _command(name: str) -> click.Command:
+    module = name.replace("-", "_")
+    command = getattr(importlib.import_module(f"rexplug.cli.{module}"), module)
+    assert isinstance(command, click.Command)
+    _reserve_output(command)
+    return command
+
+
+def _reserve_output(command: click.Command) -> None:
+    """Have a command, or the commands of a group, print nothing but results; `--help` needs no such care."""
+    if isinstance(command, click.Group):
+        for part in command.commands.values():
+            _reserve_output(part)
+    elif command.callback is not None:
+        command.callback = only_results()(command.callback)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
