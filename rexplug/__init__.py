@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from rexplug.io.hub import HubName
     from rexplug.io.tabular import read_records
     from rexplug.plugins.hookspecs import hookimpl
+    from rexplug.renamed import Renamed
     from rexplug.schedules import Ramp
     from rexplug.text.fold import fold
     from rexplug.text.words import lower_words, split_words
@@ -99,6 +100,7 @@ __all__ = [
     "Reason",
     "Recipe",
     "RecipeError",
+    "Renamed",
     "RetrievalCollection",
     "RexplugError",
     "Run",
@@ -150,6 +152,7 @@ _MODULES = {
     "rexplug.io.hub": ("HubName",),
     "rexplug.io.tabular": ("read_records",),
     "rexplug.plugins.hookspecs": ("hookimpl",),
+    "rexplug.renamed": ("Renamed",),
     "rexplug.schedules": ("Ramp",),
     "rexplug.text.fold": ("fold",),
     "rexplug.text.words": ("lower_words", "split_words"),

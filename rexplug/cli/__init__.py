@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 import traceback
+import warnings
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ from rexplug import distributed
 from rexplug.cli.results import only_results
 from rexplug.cli.terminal import echo
 from rexplug.errors import RankLost, RexplugError, RunInterrupted, blocked, full_disk, printable
+from rexplug.renamed import RenamedWarning
 from rexplug.version import __version__
 
 _COMMANDS = {
@@ -98,6 +100,15 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; exit codes: 0 done, 1 a mistake of rexplug, 2 a mistake of the user, 130 interrupted."""
+    show_others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, RenamedWarning):  # of a recipe, not of the line of code that read it
+            echo(f"rexplug: {printable(str(message))}", err=True)
+        else:
+            show_others(message, category, *place, **more)
+
+    warnings.showwarning = show
     distributed.exit_process(_run())
 
 

@@ -79,9 +79,7 @@ def launch(num_ranks: int, arguments: Sequence[str], logs: Path, output: IO[str]
             log = None if rank == 0 else (logs / f"rank-{rank}.log").open("w")
             # In a session of its own, a rank receives Ctrl-C from us alone, and once.
             processes.append(
-                subprocess.Popen(
-                    arguments, env=environment, stdout=log or output, stderr=log, start_new_session=True
-                )  # fmt: skip
+                subprocess.Popen(arguments, env=environment, stdout=log or output, stderr=log, start_new_session=True)
             )
             if log is not None:
                 log.close()

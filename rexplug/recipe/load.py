@@ -61,7 +61,9 @@ def load_recipe(
     try:
         return Recipe.model_validate(source.value, context={"components": registry, "earlier_run": earlier_run})
     except ValidationError as error:
-        raise _error(path, _problems(error, source, path, registry)) from None
+        # Of a run it is known what its plugins were installed with.
+        hints = [] if earlier_run else _installation_hints(error)
+        raise _error(path, _problems(error, source, path, registry), hints) from None
 
 
 def load_run_recipe(run: RunDirectory) -> Recipe:
@@ -117,7 +119,8 @@ def load_section(
     try:
         return section.model_validate(source.value, context={"components": registry})
     except ValidationError as error:
-        raise _error(path, _problems(error, source, path, registry, section)) from None
+        problems = _problems(error, source, path, registry, section)
+        raise _error(path, problems, _installation_hints(error)) from None
 
 
 def validate_section(name: str, section: type[SectionT], value: dict[str, Any]) -> SectionT:
@@ -138,12 +141,22 @@ def validate_section(name: str, section: type[SectionT], value: dict[str, Any]) 
         raise RecipeError("; ".join(problem.replace(f"{name}: ", f"{name}.", 1) for problem in problems)) from None
 
 
-def _error(path: Path, problems: Sequence[str]) -> RecipeError:
+def _error(path: Path, problems: Sequence[str], hints: Sequence[str] = ()) -> RecipeError:
     count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
     shown = [f"  {problem}" for problem in problems[:_MOST_PROBLEMS]]
     if len(problems) > _MOST_PROBLEMS:
         shown.append(f"  and {len(problems) - _MOST_PROBLEMS:,} more")
-    return RecipeError("\n".join([f"{path} has {count}:", *shown]))
+    return RecipeError("\n".join([f"{path} has {count}:", *shown, *hints]))
+
+
+def _installation_hints(error: ValidationError) -> list[str]:
+    """How to install each plugin that is missing. Its distribution is not known, and a guess could be another's package."""
+    contexts = [details.get("ctx", {}) for details in error.errors(include_url=False, include_input=False)]
+    return [
+        f"plugin '{name}' is not installed: pip install the distribution that brings it (ask the author of the recipe for its "
+        f"name, often rexplug-{name.replace('_', '-')}), or name its file or folder under 'plugins'"
+        for name in sorted({context["plugin"] for context in contexts if context.get("plugin")})
+    ]
 
 
 def _extended(path: Path, source: ParsedYaml, registry: Registry) -> ParsedYaml:

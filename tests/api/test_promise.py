@@ -40,6 +40,7 @@ PLUGIN_NAMES = [
     "Reason",
     "Recipe",
     "RecipeError",
+    "Renamed",
     "RetrievalCollection",
     "RexplugError",
     "Run",

@@ -57,18 +57,18 @@ def test_help_and_version_need_no_plugin():
 
 def test_what_is_printed_beside_the_results(capsys):
     with only_results():
-        print("noise")
+        sys.stdout.write("noise\n")
         results().write("result\n")
         with only_results():  # changes nothing
             results().write("another\n")
-    print("afterwards")
+    sys.stdout.write("afterwards\n")
     assert capsys.readouterr() == ("result\nanother\nafterwards\n", "noise\n")
 
 
 def test_an_exception_ends_the_redirection(capsys):
     with pytest.raises(ValueError, match="failed"), only_results():
         raise ValueError("failed")
-    print("afterwards")
+    sys.stdout.write("afterwards\n")
     assert capsys.readouterr().out == "afterwards\n"
 
 
