@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rexplug.lazy import lazy_names
-from rexplug.version import __version__
 
 if TYPE_CHECKING:
     from rexplug import api
@@ -64,6 +63,7 @@ if TYPE_CHECKING:
     from rexplug.schedules import Ramp
     from rexplug.text.fold import fold
     from rexplug.text.words import lower_words, split_words
+    from rexplug.version import __version__
 
 __all__ = [
     "Budget",
@@ -156,6 +156,7 @@ _MODULES = {
     "rexplug.schedules": ("Ramp",),
     "rexplug.text.fold": ("fold",),
     "rexplug.text.words": ("lower_words", "split_words"),
+    "rexplug.version": ("__version__",),
 }  # fmt: skip
 """Module -> the public names that it defines."""
 _load = lazy_names(__name__, _MODULES)

@@ -1,7 +1,7 @@
 """Public names and options that were renamed: the old one works for a release, and a warning says what to write instead.
 
 - A name of a package: `lazy_names(..., renamed={"OnGpu": Renamed("GpuForecast", until="0.2")})`.
-- An option of a component, or a key of a section of the recipe: `renamed_options = {"share": Renamed("at_most", until="0.2")}` in the
+- An option of a component, or a key of a recipe section: `renamed_options = {"share": Renamed("at_most", until="0.2")}` in the
   class.
 - A component: `former_names = {"legal.citation": "0.2"}` in the class.
 

@@ -19,7 +19,6 @@ from rexplug.cli.results import only_results
 from rexplug.cli.terminal import echo
 from rexplug.errors import RankLost, RexplugError, RunInterrupted, blocked, full_disk, printable
 from rexplug.renamed import RenamedWarning
-from rexplug.version import __version__
 
 _COMMANDS = {
     "run": "Curate, train, evaluate, export and report as a recipe says.",
@@ -93,7 +92,7 @@ def _reserve_output(command: click.Command) -> None:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="rexplug")
+@click.version_option(package_name="rexplug", prog_name="rexplug")
 def cli() -> None:
     """Turn one vertical's text into a domain encoder."""
 

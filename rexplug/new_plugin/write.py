@@ -63,7 +63,8 @@ def write_plugin(name: str, folder: Path, kinds: Sequence[str]) -> list[Path]:
         "module": module,
         "title": name.replace("_", " "),
         "kinds": [kind for kind in KINDS if kind in kinds],
-        "version": ".".join(__version__.split(".")[:2]),
+        # Of a version that is not released yet, that one: 0.1.dev5 is below 0.1.
+        "version": ".".join(__version__.split(".")[:2]) + (".dev0" if "dev" in __version__ else ""),
     }
     files = {path.format(**values): _filled(template, values) for path, template in _FILES.items()}
     samples = {"general": general_documents(), name: domain_documents()}
