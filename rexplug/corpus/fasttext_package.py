@@ -1,0 +1,23 @@
+"""The package of fastText, which is optional where it has no wheel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rexplug.errors import DataError
+
+
+def fasttext() -> Any:
+    """The module `fasttext`.
+
+    Raises:
+        DataError: it is not installed.
+    """
+    try:
+        import fasttext
+    except ImportError:
+        raise DataError(
+            "fastText is not installed; there is no wheel of it for Python 3.13: run `pip install 'rexplug[fasttext]'`, which "
+            "compiles it (a C++ compiler is needed), or use Python 3.11 or 3.12"
+        ) from None
+    return fasttext
