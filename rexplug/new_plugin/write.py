@@ -23,6 +23,7 @@ _FILES = {
     "README.md": "README.md.j2",
     ".gitignore": "gitignore.j2",
     ".github/workflows/tests.yml": "tests.yml.j2",
+    ".github/workflows/release.yml": "release.yml.j2",
     "src/{module}/__init__.py": "module.py.j2",
     "src/{module}/recipe.yaml": "recipe.yaml.j2",
     "tests/test_{name}.py": "test_plugin.py.j2",
