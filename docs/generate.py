@@ -44,10 +44,8 @@ def with_cuts(text: str) -> str:
     """A page with every cut as it is in the file that it comes from, and with the layers."""
     pattern = re.compile(r"(<!-- cut: (\S+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
     text = pattern.sub(lambda m: f"{m[1]}```python\n{cut(ROOT / m[2], m[3])}```\n{m[4]}", text)
-    for mark, content in (("layers", layers), ("plugins", plugins)):
-        text = re.sub(
-            rf"(<!-- {mark} -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{content()}{m[2]}", text, flags=re.DOTALL
-        )  # noqa: B023
+    for mark, content in {"layers": layers(), "plugins": plugins()}.items():
+        text = re.sub(rf"(<!-- {mark} -->\n).*?(<!-- end -->)", rf"\1{content}\2", text, flags=re.DOTALL)
     return text
 
 
