@@ -26,7 +26,9 @@ class Renamed:
     """What replaces an old name, and the version that no longer has the old one."""
 
     new: str
+    """What is written instead."""
     until: str
+    """The first version, of rexplug or of the plugin's distribution, that no longer has the old name."""
 
 
 def warn_renamed(old: str, renamed: Renamed, where: str = "") -> None:
