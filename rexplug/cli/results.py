@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TextIO
 
+from rexplug.distributed import OUTPUT_DESCRIPTORS
+
 _stream: TextIO | None = None
 """Where results go while a command runs."""
 
@@ -42,12 +44,15 @@ def only_results() -> Iterator[None]:
         return
     copy = _redirect_descriptor(stdout)
     _stream, sys.stdout = copy or stdout, sys.stderr
+    if copy is not None:
+        OUTPUT_DESCRIPTORS.add(copy.fileno())
     try:
         yield
     finally:
         _stream, sys.stdout = None, stdout
         if copy is not None:
             sys.stderr.flush()
+            OUTPUT_DESCRIPTORS.discard(copy.fileno())
             os.dup2(copy.fileno(), 1)
             _close(copy)
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pty
 import subprocess
 import sys
 
@@ -88,3 +89,24 @@ def test_a_reader_that_has_gone_is_no_error():
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_results_for_a_terminal_that_was_closed_are_discarded():
+    """SIGHUP comes when the terminal is closed; writing to it would fail afterwards."""
+    code = (
+        "import os, signal, sys\n"
+        "from rexplug import distributed\n"
+        "from rexplug.cli.results import only_results, results\n"
+        "with only_results():\n"
+        "    print('begun', file=results(), flush=True)\n"
+        "    os.read(0, 1)\n"
+        "    distributed.detach_from_terminal(signal.SIGHUP)\n"
+        "    print('ended', file=results(), flush=True)\n"
+    )
+    terminal, ours = pty.openpty()
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=ours, stderr=subprocess.PIPE)
+    os.close(ours)
+    assert os.read(terminal, 100) == b"begun\r\n"
+    os.close(terminal)
+    _, errors = child.communicate(b"x", timeout=60)
+    assert (child.returncode, errors) == (0, b"")
