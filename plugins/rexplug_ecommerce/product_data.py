@@ -82,7 +82,7 @@ def page_products(data: Mapping[str, Any]) -> tuple[Product | None, list[Product
 
 
 def _is_about_something_else(data: Mapping[str, Any]) -> bool:
-    """Whether the page says that it is an article, an event or the like, so that a price on it is no product's."""
+    """Whether the page says that it is an article, an event or the like, so that a price on it is not that of a product."""
     items = [item for name in _FORMATS for item in _entries(data, name) if isinstance(item, dict)]
     types = {kind for item in items for kind in (item.get("type") or ()) if isinstance(kind, str)}
     return any(kind.endswith(_OTHER_SUBJECTS) for kind in types)

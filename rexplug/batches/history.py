@@ -39,7 +39,7 @@ def _record_type(num_sources: int) -> np.dtype[Any]:
 
 
 class PositionLog:
-    """Writes the position after each step; records have a fixed size and are in order of steps.
+    """Writes the position after each step; records have a fixed size and are sorted by step.
 
     Args:
         path: the file; made with its folder if it is missing, and replaced if it belongs to another stream.

@@ -43,7 +43,7 @@ class TokenizedDocument:
         token.
 
         Args:
-            starts: first characters of the spans, `[num_spans]`; the spans are in order and do not overlap.
+            starts: first characters of the spans, `[num_spans]`; the spans are sorted and do not overlap.
             ends: ends of the spans, exclusive, `[num_spans]`.
             values: 0 to 255, `[num_spans]`.
         """

@@ -166,7 +166,8 @@ def _listed(plugin: str, listed: object) -> Iterator[tuple[str, str, type]]:
         if hook is None:
             kinds = ", ".join(kind.__name__ for kind in KINDS.values())
             raise PluginError(
-                f"plugin '{plugin}', {LIST} holds {component.__name__}, which is no component; it subclasses one of {kinds}"
+                f"plugin '{plugin}', {LIST} holds {component.__name__}, which is not a component; subclass one of "
+                f"{kinds}"
             )
         yield hook, LIST, component
 

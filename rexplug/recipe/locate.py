@@ -95,7 +95,7 @@ def with_plugin_files(source: ParsedYaml, registry: Registry, name: str) -> tupl
     for number, path in enumerate(plugins):
         where = f"{source.where(('plugins', number)) or name}: plugins.{number}"
         if not _is_text(path):
-            problems.append(f"{where}: {brief(path)} is no path of a Python file")
+            problems.append(f"{where}: {brief(path)} is not the path of a Python file")
             continue
         try:
             add_plugin_file(registry, PluginFile(Path(path).absolute()))

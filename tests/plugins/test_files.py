@@ -118,8 +118,8 @@ def test_the_fingerprint_follows_the_content(tmp_path):
         ("syntax.py", "def f(:\n", "SyntaxError: invalid syntax (syntax.py, line 1)"),
         ("listed.py", "COMPONENTS = 3\n", "plugin 'listed', COMPONENTS is 3; write a list of classes"),
         ("listed.py", "COMPONENTS = [3]\n", "plugin 'listed', COMPONENTS holds 3, which is not a class"),
-        ("listed.py", "COMPONENTS = [dict]\n", "plugin 'listed', COMPONENTS holds dict, which is no component; it subclasses one "
-         "of DocumentSource, CorpusFilter, Labeller, MixingSchedule, MaskingPolicy, SalienceScorer, Evaluator"),
+        ("listed.py", "COMPONENTS = [dict]\n", "plugin 'listed', COMPONENTS holds dict, which is not a component; subclass one of "
+         "DocumentSource, CorpusFilter, Labeller, MixingSchedule, MaskingPolicy, SalienceScorer, Evaluator"),
         ("other.py", FILTER.format(least=1), "plugin 'other', COMPONENTS offers Long named 'legal.long'; its names begin with "
          "'other.'"),
         ("legal.py", FILTER.format(least=1) + "COMPONENTS *= 2\n", "plugin 'legal', COMPONENTS offers 'legal.long' twice"),

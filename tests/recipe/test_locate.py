@@ -74,7 +74,7 @@ def test_an_override_names_a_file_in_the_current_folder(legal, toy_registry, tmp
     ("written", "problem"),
     [
         ("legal.py", "1: plugins: write a list of files, [./legal.py]"),
-        ("[3]", "1: plugins.0: 3 is no path of a Python file"),
+        ("[3]", "1: plugins.0: 3 is not the path of a Python file"),
         ("[./none.py]", "1: plugins.0: {folder}/none.py did not load: there is no such file"),
     ],
 )

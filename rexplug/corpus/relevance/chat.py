@@ -32,7 +32,7 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0
-"""Seconds before a request is repeated whose reply was no answer, doubled each time: as the client waits after a 5xx."""
+"""Seconds before a request is repeated because its reply could not be used; doubled each time, as the client does after a 5xx."""
 
 
 class NoReply(Exception):

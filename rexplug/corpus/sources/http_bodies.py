@@ -106,7 +106,7 @@ def _gzip(data: bytes, most: int) -> bytes:
         try:
             content += reader.decompress(data, most - len(content))
         except zlib.error:
-            if content:  # what follows the end of the data is no further member
+            if content:  # bytes after the end of the data, which do not begin another member
                 return content
             raise
         data = reader.unused_data

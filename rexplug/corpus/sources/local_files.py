@@ -1,7 +1,7 @@
 """Finds input files on disk: the rule by which a path, a folder or a glob becomes files.
 
-- `~` is the home folder. A name that exists is taken as it is written, whatever signs it holds: brackets in the name of a
-  folder are no pattern. What does not exist is a glob (`*`, `?`, `[ab]`; `**` for any number of folders).
+- `~` is the home folder. A name that exists is taken as it is written, with any characters: brackets in the name of an
+  existing folder are not a pattern. A path that does not exist is a glob (`*`, `?`, `[ab]`; `**` for any number of folders).
 - Folders are searched to the bottom. Links to folders and files are followed; a link that leads back to a folder above it is
   not followed again, and a file that is reached by several paths is read once, by the path without links.
 - In folders and behind wildcards, names that begin with `.` or `_` are left out, as Hadoop and Spark do (`_temporary`,
@@ -55,7 +55,7 @@ class _Place:
 
 
 def expand(pattern: str) -> tuple[str, tuple[str, ...]]:
-    """Divide a path or glob into what exists, or is no pattern, and the parts of a glob behind it.
+    """Divide a path or glob into the part that exists, or is not a pattern, and the parts of a glob after it.
 
     Raises:
         DataError: it names the home folder of a user who is not known.

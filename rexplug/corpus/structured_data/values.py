@@ -56,7 +56,7 @@ def bounded(value: Any, budget: Budget, depth: int = 0) -> Any:
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
-        # A larger one is no price or count, and formatting it may fail.
+        # A larger number is neither a price nor a count, and formatting it may fail.
         return value if abs(value) < 2**63 and budget.take(8) else None
     if isinstance(value, float):
         return value if math.isfinite(value) and budget.take(8) else None
