@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from rexplug.components import CorpusFilter, Document, DocumentSource, Verdict
-from rexplug.corpus.fasttext_package import fasttext
+from rexplug.corpus.fasttext_package import require_fasttext
 from rexplug.errors import DataError
 
 Bound = Annotated[float, Field(ge=0, le=1)] | Literal["chosen"]
@@ -58,7 +58,7 @@ class RelevanceFilter(CorpusFilter):
         Raises:
             DataError: fastText is missing, or the model does not exist, is not a fastText model or lacks the label.
         """
-        fasttext()
+        require_fasttext()
         if self.model is not None:
             from rexplug.corpus.relevance.fasttext import probability
 
