@@ -1,7 +1,7 @@
 """Write the generated pages of the documentation; `--check` names those that are out of date instead of writing.
 
-Pages under `reference/` are generated from the code: recipe keys, commands, hooks, components and the Python API. README
-and the other pages may contain code of a file that tests run, between `<!-- cut: FILE NAME -->` and `<!-- end -->`; in
+Pages under `reference/` are generated from the code: recipe keys, commands, plugin API, components and Python API.
+README and the other pages may contain code of a file that tests run, between `<!-- cut: FILE NAME -->` and `<!-- end -->`; in
 that file the code is between `# -- start NAME --` and `# -- end NAME --`. The layers in `architecture.md` come from the
 import contract, the table in `reference/plugins.md` from the folders of the plugins.
 """
@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import re
 import sys
-import textwrap
 import tomllib
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+import plugin_pages
 import reference_pages as reference
+from cuts import block, sections
 from python_page import python_page
 
 from rexplug.plugins.hookspecs import KINDS
@@ -27,7 +28,11 @@ ROOT = DOCS.parent
 
 PAGES: dict[str, Callable[[], str]] = {
     "reference/recipe.md": reference.recipe_page,
-    "reference/hooks.md": reference.hooks_page,
+    "reference/hooks.md": plugin_pages.index_page,
+    **{
+        f"reference/plugin-api/{page}.md": partial(plugin_pages.kind_page, page) for page in plugin_pages.PAGES_OF_KINDS
+    },
+    "reference/plugin-api/shared.md": plugin_pages.shared_page,
     "reference/cli.md": reference.cli_page,
     "reference/python-api.md": python_page,
     "reference/components/index.md": reference.components_index,
@@ -43,7 +48,7 @@ PAGES: dict[str, Callable[[], str]] = {
 def with_cuts(text: str) -> str:
     """A page with every cut as it is in the file that it comes from, and with the layers."""
     pattern = re.compile(r"(<!-- cut: (\S+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-    text = pattern.sub(lambda m: f"{m[1]}```python\n{cut(ROOT / m[2], m[3])}```\n{m[4]}", text)
+    text = pattern.sub(lambda m: f"{m[1]}{block(ROOT / m[2], cut(ROOT / m[2], m[3]))}{m[4]}", text)
     for mark, content in {"layers": layers(), "plugins": plugins()}.items():
         text = re.sub(rf"(<!-- {mark} -->\n).*?(<!-- end -->)", rf"\1{content}\2", text, flags=re.DOTALL)
     return text
@@ -56,7 +61,7 @@ def plugins() -> str:
         [f"`{name}`", "`rexplug`", reference.one_line(import_module(module)).partition(". ")[0].rstrip(".")]
         for name, module in own.items()
     ]
-    for file in sorted(ROOT.glob("plugins/*/pyproject.toml")):
+    for file in sorted(file for folder in ("plugins", "verticals") for file in ROOT.glob(f"{folder}/*/pyproject.toml")):
         project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
         for name in project["entry-points"]["rexplug"]:
             rows.append(
@@ -75,13 +80,11 @@ def layers() -> str:
 
 
 def cut(path: Path, name: str) -> str:
-    """The code between the marks `name` of a file, without its indentation."""
-    parts = re.findall(
-        rf"^ *# -- start {name} --\n(.*?)^ *# -- end {name} --$", path.read_text(encoding="utf-8"), re.M | re.S
-    )
+    """The code of the section `name` of a file."""
+    parts = [code for section, code in sections(path) if section == name]
     if len(parts) != 1:
         sys.exit(f"{path.relative_to(ROOT)} has {len(parts)} sections named '{name}'; a cut needs exactly one")
-    return textwrap.dedent(parts[0]).strip("\n") + "\n"
+    return parts[0]
 
 
 def pages() -> Iterator[tuple[Path, str]]:

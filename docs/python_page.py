@@ -1,4 +1,4 @@
-"""The text of the page on the Python API, generated from `rexplug`, `rexplug.api` and `rexplug.testing`."""
+"""The text of the page on the Python API, generated from `rexplug.api` and `rexplug.testing`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import inspect
 import re
 import typing
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel
 from reference_pages import one_line, options_of, signature, written_parameters
 
-import rexplug
 from rexplug import api, testing
 from rexplug.documented import strings_under_fields
-from rexplug.plugins.hookspecs import KINDS
 
 FIRST = (
     "load_recipe",
@@ -33,12 +32,17 @@ FIRST = (
     "compare",
 )
 """The names to begin with, in the order in which a user needs them."""
-CONSTANTS = {
-    "Budget": "How much time an evaluation may take: `quick`, `standard` or `full`.",
-    "Quantity": "The type of an option that is a number of tokens or documents: a whole number, also written as `64k` or `350B`.",
-    "hookimpl": "The decorator that marks a function of a plugin as the implementation of a hook.",
-}
-"""What to say of public names that have no docstring of their own."""
+
+
+@dataclass(frozen=True)
+class PublicField:
+    """A field of a class, as pages show it."""
+
+    name: str
+    type: str
+    default: str | None
+    """None if the field is required."""
+    meaning: str
 
 
 def python_page() -> str:
@@ -53,12 +57,6 @@ def python_page() -> str:
     results = [
         name for name in api.__all__ if inspect.isclass(getattr(api, name)) and name not in ("Component", *first)
     ]
-    hooks = [kind.__name__ for kind in KINDS.values()]
-    plugins = [
-        name
-        for name in rexplug.__all__
-        if name not in (*api.__all__, *hooks, "Recipe", "api", "__version__") or name == "Component"
-    ]
     lines += [
         "## Runs, batches and evaluations\n",
         "Names of `rexplug`, loaded when they are first used. They print nothing and raise subclasses of `RexplugError`.\n",
@@ -70,8 +68,10 @@ def python_page() -> str:
         *described("rexplug.api", api, (n for n in functions if n not in first)),
     ]
     lines += ["## What the functions return\n", *described("rexplug.api", api, results)]
-    lines += ["## For plugins\n", "The classes that plugins subclass have [a page of their own](hooks.md).\n"]
-    lines += described("rexplug", rexplug, plugins)
+    lines += [
+        "## For plugins\n",
+        "The names of `rexplug` that plugins subclass, receive and return have [pages of their own](hooks.md).\n",
+    ]
     lines += [
         "## Tests of plugins\n",
         one_line(testing) + "\n",
@@ -88,8 +88,10 @@ def described(prefix: str, module: Any, names: Iterable[str]) -> list[str]:
         lines.append(f"### {name}\n")
         if inspect.isfunction(thing):
             lines.append(f"```python\n{call(f'{prefix}.{name}', thing)}\n```\n")
-        lines.append((CONSTANTS.get(name) or docstring(thing)).rstrip() + "\n")
-        if inspect.isclass(thing) and (listed := [f"- {member}" for member in (*fields_of(thing), *members(thing))]):
+        lines.append(docstring(thing).rstrip() + "\n")
+        if inspect.isclass(thing) and (
+            listed := [f"- {member}" for member in (*map(listed_field, fields_of(thing)), *members(thing))]
+        ):
             lines += [*listed, ""]
     return lines
 
@@ -129,21 +131,32 @@ def docstring(thing: Any) -> str:
     return "\n".join(out)
 
 
-def fields_of(thing: type) -> Iterator[str]:
-    """The public fields of a dataclass or a model with their types and defaults, in the order of its constructor."""
+def fields_of(thing: type) -> Iterator[PublicField]:
+    """The public fields of a dataclass, a named tuple or a model, in the order of its constructor."""
     if issubclass(thing, BaseModel) and thing.__name__ not in ("Component", "Recipe"):
         for name, option in options_of(thing).items():
-            default = "" if option.is_required() else f" = {option.get_default(call_default_factory=True)!r}"
-            yield f"`{name}: {written_type(option.annotation)}{default}`: {one_line(option.description or '')}"
+            default = None if option.is_required() else repr(option.get_default(call_default_factory=True))
+            yield PublicField(name, written_type(option.annotation), default, one_line(option.description or ""))
     docs = strings_under_fields(thing)
+    for name in getattr(thing, "_fields", ()):
+        defaults, annotation = thing._field_defaults, thing.__annotations__[name]
+        default = repr(defaults[name]) if name in defaults else None
+        yield PublicField(
+            name, getattr(annotation, "__forward_arg__", str(annotation)), default, one_line(docs.get(name, ""))
+        )
     for field in dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ():
         if field.name.startswith("_") or (not field.repr and field.name not in docs):
             continue
-        default = "" if field.default is dataclasses.MISSING else f" = {field.default!r}"
+        default = None if field.default is dataclasses.MISSING else repr(field.default)
         if field.default_factory is not dataclasses.MISSING:
-            default = f" = {field.default_factory()!r}"
-        meaning = f": {one_line(docs[field.name])}" if field.name in docs else ""
-        yield f"`{field.name}: {written_type(field.type)}{default}`{meaning}"
+            default = repr(field.default_factory())
+        yield PublicField(field.name, written_type(field.type), default, one_line(docs.get(field.name, "")))
+
+
+def listed_field(field: PublicField) -> str:
+    """A field as an item of a list."""
+    default = "" if field.default is None else f" = {field.default}"
+    return f"`{field.name}: {field.type}{default}`" + (f": {field.meaning}" if field.meaning else "")
 
 
 def written_type(annotation: Any) -> str:

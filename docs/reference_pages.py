@@ -1,4 +1,4 @@
-"""The text of the reference pages, generated from the code: recipe keys, commands, hooks, components and the Python API."""
+"""The text of the reference pages, generated from the code: recipe keys, commands and components."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from rexplug.cli import cli
 from rexplug.components import Component
 from rexplug.corpus.datatrove import blocks
 from rexplug.documented import field_docs
-from rexplug.plugins import hookspecs
 from rexplug.plugins.discovery import load_plugins
-from rexplug.plugins.hookspecs import HOOKS
 from rexplug.recipe import schema
 from rexplug.report.markdown import cell
 
@@ -131,25 +129,6 @@ def recipe_page() -> str:
         for name, field in model.model_fields.items():
             key = f"{path}.{name}" if path else name
             todo += [(key, inner) for inner in sections_of(field.annotation, schema.Section)]
-    return "\n".join(lines)
-
-
-def hooks_page() -> str:
-    """Every hook point and the methods of the class that it takes."""
-    lines = [NOTE, "# Hooks\n", one_line(hookspecs) + "\n"]
-    for hook in HOOKS:
-        kind = hook.kind
-        page, title, _ = COMPONENT_PAGES[kind.__name__]
-        lines += [f"## {hook.name}\n", f"{hook.description}\n"]
-        first = (inspect.getdoc(kind) or "").splitlines()[0]
-        lines.append(f"Subclasses of `rexplug.{kind.__name__}`: {first} [{title} that exist](components/{page}.md).\n")
-        for method, function in vars(kind).items():
-            if inspect.isfunction(function) and not method.startswith("_"):
-                abstract = getattr(function, "__isabstractmethod__", False)
-                lines.append(
-                    f"- `{method}{signature(function)}` ({'required' if abstract else 'optional'}): {one_line(function)}"
-                )
-        lines.append("")
     return "\n".join(lines)
 
 

@@ -91,7 +91,10 @@ class PluginError(RexplugError):
 
 
 class DataError(RexplugError):
-    """A source, a store, a checkpoint or another file cannot be read, or its contents are not what they should be."""
+    """A source, a store, a checkpoint or another file cannot be read, or its contents are not what they should be.
+
+    A plugin raises it for what its user can repair: rexplug shows the text as it is, without a traceback.
+    """
 
 
 class RankLost(DataError):
@@ -103,7 +106,10 @@ class RunInterrupted(RexplugError):
 
 
 class NotApplicable(RexplugError):
-    """A model cannot do what an evaluator measures; the result gives the reason in place of metrics."""
+    """A model cannot do what an evaluator measures; the result gives the reason in place of metrics.
+
+    An evaluator raises it in `evaluate`, with the reason as a clause about the model.
+    """
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

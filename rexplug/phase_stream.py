@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rexplug.batches import BatchStream
 from rexplug.errors import DataError
+from rexplug.plugins.calls import mixing_weights
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory, read_json, repair_hint
@@ -38,7 +39,7 @@ def phase_stream(recipe: Recipe, phase: Phase, run: RunDirectory) -> BatchStream
         DataError: a token store or the tokenizer is missing or damaged, a store was made with another tokenizer, or a source
             with a share has no document that is long enough.
     """
-    sources = [name for name in recipe.sources if name in phase.mixing.weights(0.0)]
+    sources = [name for name in recipe.sources if name in mixing_weights(phase.mixing, 0.0)]
     try:
         special = SpecialTokens.read(run.tokenizer)
     except DataError as error:

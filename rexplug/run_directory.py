@@ -239,6 +239,11 @@ class RunDirectory:
         return self.root / "report-plots"
 
     @property
+    def card_figures(self) -> Path:
+        """`figures`: the figures that the model card shows."""
+        return self.root / "figures"
+
+    @property
     def card(self) -> Path:
         """`README.md`: the model card."""
         return self.root / "README.md"

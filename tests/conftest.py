@@ -4,13 +4,16 @@ import gc
 import os
 import signal
 
-import numpy as np
 import pytest
 
 try:
     from xdist.scheduler import WorkStealingScheduling
 except ImportError:
     WorkStealingScheduling = None
+
+# Before numpy and torch are imported. On busy cores, as those of two workers are, threads of OpenMP wait for one another in a loop:
+# the training of a toy model took thirteen times the processor time. Processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_finish():
@@ -71,6 +74,8 @@ def notes():
 @pytest.fixture(scope="session")
 def tokenized_run(tmp_path_factory):
     """A small recipe on text files, curated and tokenized: its path, the recipe and the run directory. Do not change it."""
+    import numpy as np
+
     from rexplug.pipeline.run import run_recipe
     from rexplug.plugins.discovery import load_plugins
     from rexplug.progress import Silent

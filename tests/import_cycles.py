@@ -16,6 +16,7 @@ PACKAGES = (
     _ROOT / "rexplug",
     *(_ROOT / "plugins" / f"rexplug_{name}" for name in ("annealing", "ecommerce", "guided_mlm")),
     _ROOT / "plugins" / "rexplug_example" / "src" / "rexplug_example",
+    *sorted((_ROOT / "verticals").glob("*/src/rexplug_*")),
 )
 """The packages of this repository."""
 KINDS = ("top", "type_checking", "function")

@@ -78,10 +78,17 @@ def test_a_recipe_of_the_wheel_is_found_by_its_name_without_a_checkout(installed
 def test_its_own_tests_pass(installed, tmp_path):
     tests = tmp_path / "tests"
     tests.mkdir()
+    (tmp_path / "recipe.yaml").write_bytes((EXAMPLE / "recipe.yaml").read_bytes())
     for file in (EXAMPLE / "tests").glob("*.py"):
         (tests / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     text = call(installed / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tmp_path).stdout
-    assert "4 passed" in text
+    assert "6 passed" in text
+
+
+def test_pytest_finds_the_fixtures(installed, tmp_path):
+    text = call(installed / "python", "-m", "pytest", "--fixtures", "-q", tmp_path, cwd=tmp_path).stdout
+    for fixture in ("rexplug_context", "rexplug_documents", "rexplug_run_tiny", "rexplug_tokenized"):
+        assert f"{fixture} -- " in text
 
 
 def test_its_recipe_runs(installed, tmp_path):
@@ -91,6 +98,11 @@ def test_its_recipe_runs(installed, tmp_path):
     run = tmp_path / "run"
     for file in ("model/config.json", "model/model.safetensors", "report.html", "README.md", "metrics.jsonl"):
         assert (run / file).is_file(), file
+    for page, heading in (
+        ("report.html", "<h4>By drug, after anneal</h4>"),
+        ("README.md", "### example.same_drug: By drug"),
+    ):
+        assert heading in (run / page).read_text(encoding="utf-8")
     manifest = json.loads((run / "run.json").read_text(encoding="utf-8"))
     assert manifest["plugins"]["example"] == "0.1.0"
     assert manifest["stages"]["curate"]["result"]["sources"]["pharmacy"]["synthetic"] is True

@@ -46,7 +46,7 @@ def test_every_choice_of_components_loads_with_a_valid_recipe(tmp_path, kinds, i
     recipe = load_recipe(tmp_path / "town" / "src" / "rexplug_town" / "recipe.yaml", (), registry)
     assert list(recipe.sources) == ["general", "town"]
     test = (tmp_path / "town" / "tests" / "test_town.py").read_text()
-    assert test.count("def test_") == len(kinds) + 1
+    assert test.count("def test_") == len(kinds) + 2
 
 
 def test_the_recipe_is_found_by_the_name_of_the_plugin(tmp_path, imported):
@@ -114,7 +114,7 @@ def test_its_tests_pass_its_wheel_builds_and_its_recipe_runs(tmp_path):
     paths = [str(tmp_path / "site"), *filter(None, [environment.get("PYTHONPATH")])]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     assert "rexplug-town 0.1.0" in call("-m", "rexplug", "plugins")
-    assert f"{len(KINDS) + 1} passed" in call(
+    assert f"{len(KINDS) + 2} passed" in call(
         "-m", "pytest", "-q", "-p", "no:cacheprovider", folder / "tests", cwd=tmp_path
     )
     call("-m", "rexplug", "run", "town", "--quiet", cwd=tmp_path)

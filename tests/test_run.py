@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command_line import rexplug
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "plugins" / "rexplug_example"
@@ -19,31 +20,33 @@ ENTRY = "[rexplug]\nexample = rexplug_example\n"
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory):
+def path(tmp_path_factory):
+    """What a process with the plugin has on its path beyond this one's."""
     folder = tmp_path_factory.mktemp("site")
     info = folder / "rexplug_example-0.1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rexplug-example\nVersion: 0.1.0\n")
     (info / "entry_points.txt").write_text(ENTRY)
-    path = os.pathsep.join([str(folder), str(EXAMPLE / "src"), os.environ.get("PYTHONPATH", "")])
-    return os.environ | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    return [str(folder), str(EXAMPLE / "src")]
 
 
 def command(folder, *arguments):
-    code = "from rexplug.cli import main; main()"
-    return [sys.executable, "-c", code, "run", str(EXAMPLE / "recipe.yaml"), "--run-dir", str(folder), *arguments]
+    return ["run", str(EXAMPLE / "recipe.yaml"), "--run-dir", str(folder), *arguments]
 
 
-def run(environment, folder, *arguments, code=0):
-    done = subprocess.run(command(folder, *arguments), env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
+def run(path, folder, *arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        for place in path:
+            patch.syspath_prepend(place)
+        done = rexplug(*command(folder, *arguments))
+    assert done.returncode == 0, done.stderr
     return done
 
 
 @pytest.fixture(scope="module")
-def whole(environment, tmp_path_factory):
+def whole(path, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    return folder, run(environment, folder)
+    return folder, run(path, folder)
 
 
 def test_every_file_is_written(whole):
@@ -83,10 +86,10 @@ def test_the_model_loads_both_ways(whole):
     assert SentenceTransformer(str(folder / "model"), device="cpu").encode(["Take 5 mg."]).shape == (1, 128)
 
 
-def test_a_second_run_skips_everything(environment, whole):
+def test_a_second_run_skips_everything(path, whole):
     folder, _ = whole
     before = (folder / "report.html").stat().st_mtime_ns
-    done = run(environment, folder)
+    done = run(path, folder)
     stages = [
         line
         for line in done.stderr.splitlines()
@@ -107,15 +110,20 @@ def losses(metrics):
 
 
 @pytest.mark.parametrize(("kind", "lines"), [(signal.SIGKILL, 5), (signal.SIGTERM, 15)])
-def test_a_stopped_run_ends_in_the_same_weights(environment, whole, tmp_path, kind, lines):
+def test_a_stopped_run_ends_in_the_same_weights(path, whole, tmp_path, kind, lines):
     folder = tmp_path / "stopped"
     settings = ["phases.0.checkpoints.every_tokens=2k", "phases.1.checkpoints.every_tokens=2k"]
-    # Training is what is stopped here; corpus, tokens and initial model are those of the whole run.
+    # Training is what is stopped here; corpus, tokens and initial model are those of the whole run, and what follows is left out.
     shutil.copytree(whole[0], folder)
     metrics = folder / "metrics.jsonl"
     metrics.unlink()
+    code = "from rexplug.cli import main; main()"
+    more = ["--from", "train.pretrain", "--until", "train.anneal"]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([*path, os.environ.get("PYTHONPATH", "")]), "HF_HUB_OFFLINE": "1",
+    }  # fmt: skip
     process = subprocess.Popen(
-        [*command(folder, *settings), "--from", "train.pretrain"],
+        [sys.executable, "-c", code, *command(folder, *settings), *more],
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     while process.poll() is None:
@@ -125,14 +133,14 @@ def test_a_stopped_run_ends_in_the_same_weights(environment, whole, tmp_path, ki
         time.sleep(0.01)
     code = process.wait()
     assert code == (-signal.SIGKILL if kind == signal.SIGKILL else 130)
-    run(environment, folder, *settings)
+    run(path, folder, *settings, "--until", "train.anneal")
     assert weights(folder) == weights(whole[0])
     assert losses(metrics) == losses(whole[0] / "metrics.jsonl")
 
 
-def test_a_change_redoes_what_it_touches(environment, whole, tmp_path):
+def test_a_change_redoes_what_it_touches(path, whole, tmp_path):
     folder = tmp_path / "changed"
     shutil.copytree(whole[0], folder)
-    done = run(environment, folder, "phases.anneal.masking.rate=0.3", "--until", "train.anneal")
+    done = run(path, folder, "phases.anneal.masking.rate=0.3", "--until", "train.anneal")
     assert "train.pretrain: done before" in done.stderr
     assert "train.anneal: runs again, because of a change: phase.masking.rate: 0.2 -> 0.3" in done.stderr

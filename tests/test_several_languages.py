@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from command_line import rexplug
 
 from rexplug.phase_stream import phase_stream
 from rexplug.recipe import load_recipe
@@ -48,7 +49,7 @@ PARTS = {
 }  # fmt: skip
 SIZES = {"de": 160, "ja": 120, "ar": 80, "hi": 40}
 TOKENS = {f"{kind}_{language}": size for kind in ("web", "shop") for language, size in SIZES.items()}
-SETTINGS = ["phases.anneal.checkpoints.every_tokens=20k"]
+SETTINGS = ["phases.anneal.checkpoints.every_tokens=8k", "--until", "train.anneal"]
 RECIPE = """
 name: several-languages
 seed: 7
@@ -59,7 +60,7 @@ tokenizer: {{use: train, vocabulary: 1600}}
 model: {{size: nano}}
 phases:
   - name: anneal
-    tokens: 200k
+    tokens: 80k
     context: 128
     batch_tokens: 512
     learning_rate: {{peak: 2e-3, schedule: linear}}
@@ -93,14 +94,6 @@ def write_sources(folder):
             path.write_text("\n".join(lines) + "\n")
 
 
-def run(recipe, folder, *arguments, **options):
-    code = "from rexplug.cli import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, "run", str(recipe), "--run-dir", str(folder), *arguments],
-        env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}, text=True, **options,
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("languages")
@@ -110,9 +103,8 @@ def whole(tmp_path_factory):
     recipe = folder / "recipe.yaml"
     tokens = "{" + ", ".join(f"{name}: {size}" for name, size in TOKENS.items()) + "}"
     recipe.write_text(RECIPE.format(sources=sources, shops=shops, webs=webs, tokens=tokens))
-    process = run(recipe, folder / "run", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
+    done = rexplug("run", recipe, "--run-dir", folder / "run")
+    assert done.returncode == 0, done.stderr
     return recipe, folder / "run"
 
 
@@ -168,16 +160,20 @@ def test_a_stopped_run_ends_in_the_same_weights(whole, tmp_path):
     folder = tmp_path / "stopped"
     shutil.copytree(first, folder)
     (folder / "metrics.jsonl").unlink()
-    process = run(
-        recipe, folder, *SETTINGS, "--from", "train.anneal", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    code = "from rexplug.cli import main; main()"
+    arguments = ["run", str(recipe), "--run-dir", str(folder), *SETTINGS]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments, "--from", "train.anneal"],
+        env=os.environ | {"HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     while process.poll() is None:
         if (folder / "metrics.jsonl").exists() and len((folder / "metrics.jsonl").read_text().splitlines()) >= 20:
             process.send_signal(signal.SIGKILL)
             break
         time.sleep(0.01)
     assert process.wait() == -signal.SIGKILL
-    assert run(recipe, folder, *SETTINGS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).wait() == 0
+    done = rexplug(*arguments)
+    assert done.returncode == 0, done.stderr
     weights = [(each / "checkpoints/anneal/final/model.safetensors").read_bytes() for each in (folder, first)]
     assert weights[0] == weights[1]
     assert [line["loss"] for line in lines(folder)] == [line["loss"] for line in lines(first)]

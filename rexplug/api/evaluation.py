@@ -113,7 +113,7 @@ def evaluate(
         measured_on = EvaluationData({}, 17 if seed is None else seed)
         precisions = precisions or ["fp32"]
     else:
-        from rexplug.plugins.declarations import check_component
+        from rexplug.plugins.calls import check_component
 
         suite = recipe_of(suite)
         recipe = suite if seed is None else suite.model_copy(update={"seed": seed})

@@ -91,9 +91,9 @@ def check_plugin(plugin: str) -> list[str]:
     Raises:
         PluginError: with a line for each breach of a contract.
     """
-    from rexplug import testing
+    from rexplug.contracts import plugin as contracts
 
     try:
-        return testing.check_plugin(plugin)
+        return contracts.check_plugin(plugin)
     except AssertionError as error:
         raise PluginError(str(error)) from None

@@ -13,6 +13,7 @@ from rexplug.batches.history import PositionHistory
 from rexplug.batches.position import BatchPlan, Position
 from rexplug.batches.samples import SampleRecord
 from rexplug.errors import DataError
+from rexplug.plugins.calls import mixing_weights
 
 _SCHEDULE_POINTS = 1024
 """The rest of the schedule is evaluated at so many points to estimate when a document will come."""
@@ -110,7 +111,7 @@ class Lineage:
         points = np.linspace(last.tokens, stream.total_tokens, _SCHEDULE_POINTS)
         shares = []
         for tokens in points[:-1]:
-            weights = stream.mixing.weights(float(tokens) / stream.total_tokens)
+            weights = mixing_weights(stream.mixing, float(tokens) / stream.total_tokens)
             shares.append(weights.get(stream.sources[source], 0.0) / sum(weights.values()))
         width = np.diff(points)
         taken = np.cumsum(np.array(shares) * width) / (samples.num_tokens / samples.size)

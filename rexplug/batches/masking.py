@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from rexplug.batches.order import key_of
 from rexplug.components import MaskingPolicy, TokenBatch
 from rexplug.errors import PluginError
-from rexplug.plugins.calls import choose_tokens, owner
-from rexplug.plugins.declarations import masking_budget
+from rexplug.plugins.calls import choose_tokens, masking_budget, owner
 from rexplug.tokens.special import SpecialTokens
 
 IGNORED = -100

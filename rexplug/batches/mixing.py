@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 
 from rexplug.components import MixingSchedule
-from rexplug.errors import PluginError
-from rexplug.plugins.calls import mixing_weights, owner
+from rexplug.plugins.calls import mixing_weights
 
 _UNIT = 2**32
 """Shares are whole multiples of 1 / _UNIT, so that credits are integers and the same on every machine."""
@@ -19,13 +18,7 @@ def integer_weights(mixing: MixingSchedule, progress: float, sources: Sequence[s
     Raises:
         PluginError: the schedule raised, or weights are negative, not finite, all zero, or name an unknown source.
     """
-    weights = mixing_weights(mixing, progress)
-    unknown = set(weights) - set(sources)
-    if unknown:
-        raise PluginError(
-            f"{owner(mixing)}{mixing.name}.weights({progress:g}) names '{min(unknown)}'; the sources are "
-            f"{', '.join(sources)}"
-        )
+    weights = mixing_weights(mixing, progress, sources)
     values = [weights.get(source, 0.0) for source in sources]
     total = math.fsum(values)
     return tuple(round(value / total * _UNIT) for value in values)

@@ -15,6 +15,7 @@ from rexplug.batches.rows import RowMaker
 from rexplug.batches.samples import SampleRecord, Samples
 from rexplug.components import MaskingPolicy, MixingSchedule, TokenBatch
 from rexplug.errors import DataError
+from rexplug.plugins.calls import mixing_weights
 from rexplug.tokens.special import SpecialTokens
 from rexplug.tokens.store import TokenStore
 
@@ -61,7 +62,7 @@ class BatchStream:
                     f"{stores[0].folder} and {store.folder} were made with different tokenizers; run again --from tokenize"
                 )
         for name, samples in zip(self.sources, self.samples, strict=True):
-            has_share = any(self.mixing.weights(progress).get(name, 0) > 0 for progress in (0.0, 0.5, 1.0))
+            has_share = any(mixing_weights(self.mixing, progress).get(name, 0) > 0 for progress in (0.0, 0.5, 1.0))
             if has_share and not samples.size:
                 raise self._no_document(name, samples)
             for channel in reversed(self._channels.values()):

@@ -91,7 +91,8 @@ def describe(component: type[Component]) -> Iterator[str]:
     for line in (inspect.getdoc(component) or "").splitlines():
         yield f"  {line}".rstrip()
     docs = api.option_docs(component)
-    for name, field in component.model_fields.items():
+    for name in _own_first(component):
+        field = component.model_fields[name]
         if field.is_required():
             default = "required"
         else:
@@ -101,3 +102,9 @@ def describe(component: type[Component]) -> Iterator[str]:
         yield f"  {field.alias or name}: {default}"
         for line in docs.get(name, "").splitlines():
             yield f"      {line}".rstrip()
+
+
+def _own_first(component: type[Component]) -> list[str]:
+    """The names of the options, those that the class declares itself before those that it inherits."""
+    classes = [inspect.get_annotations(declaring) for declaring in component.__mro__]
+    return sorted(component.model_fields, key=lambda name: [name in names for names in classes].index(True))

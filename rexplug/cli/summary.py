@@ -23,8 +23,7 @@ def print_summary(run: Run, recipe: Recipe, console: Console) -> None:
     _print_corpus(results, console)
     _print_phases(results, recipe, console)
     _print_evaluation(results, recipe, console)
-    synthetic = [name for name, source in recipe.sources.items() if source.synthetic]
-    if synthetic:
+    if synthetic := recipe.synthetic_sources:
         console.print(
             Text(
                 f"The text of {' and '.join(synthetic)} is synthetic: results show that the recipe works, not how good a model is.",

@@ -17,10 +17,12 @@ from rexplug.components.evaluation_tasks import (
     split_of,
 )
 from rexplug.components.evaluator import Encoder, EvaluationContext, EvaluationResult, Evaluator, Metric
+from rexplug.components.fine_tuning_task import FineTuned, FineTuningTask, TrainableEncoder
 from rexplug.components.labeller import Candidate, Labeller, LabellingContext
 from rexplug.components.masking_policy import MaskingPolicy, TokenBatch, random_tokens
 from rexplug.components.mixing_schedule import MixingSchedule
 from rexplug.components.quantities import Quantity, parse_quantity
+from rexplug.components.report_section import ReportSection
 from rexplug.components.salience_scorer import Reason, SalienceScorer, TokenizedDocument
 
 __all__ = [
@@ -40,7 +42,9 @@ __all__ = [
     "Evaluator",
     "Example",
     "ExampleTask",
+    "FineTuned",
     "FineTuning",
+    "FineTuningTask",
     "Labeller",
     "LabellingContext",
     "MaskedWord",
@@ -50,6 +54,7 @@ __all__ = [
     "Quantity",
     "RankedDocument",
     "Reason",
+    "ReportSection",
     "RetrievalCollection",
     "SalienceScorer",
     "Scores",
@@ -58,6 +63,7 @@ __all__ = [
     "TaggingTask",
     "TokenBatch",
     "TokenizedDocument",
+    "TrainableEncoder",
     "Unreadable",
     "Use",
     "Verdict",

@@ -14,14 +14,18 @@ from rexplug.components.document import Document
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A filter's decision on a document."""
+    """A filter's decision on a document.
+
+    A filter makes one for every document that reaches it. Filters that come later do not see a document that is dropped; the run
+    counts it by filter and reason, and stores it with its score for `rexplug corpus`.
+    """
 
     keep: bool
     """Whether the document is kept."""
     reason: str = ""
     """Why it is dropped. Documents are counted by reason, so a filter should have few of them."""
     score: float | None = None
-    """The score that the decision is based on, if there is one; kept with dropped documents."""
+    """The score that the decision is based on, a finite number, if there is one; kept with dropped documents."""
     text: str | None = None
     """A changed text of a kept document, which later filters and training see."""
     metadata: Mapping[str, Any] | None = None
@@ -39,7 +43,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class CorpusSample:
-    """Documents from which a component learns before it works."""
+    """Documents from which a component learns before it works.
+
+    rexplug makes one for each call of `fit`, once in a run: for a filter before curation, with the unfiltered documents of the
+    sources that use it; for a salience scorer before tokenization, with the kept documents of every source.
+    """
 
     documents: Mapping[str, Iterable[Document]]
     """Source -> its documents, read while they are iterated over, which may be done more than once: take as many as needed
@@ -51,7 +59,11 @@ class CorpusSample:
 
 
 class CorpusFilter(Component):
-    """Decides for each document whether it is kept."""
+    """Decides for each document whether it is kept.
+
+    Curation calls it in worker processes, for documents in any order: a verdict depends on the document and the filter's options
+    alone, not on earlier calls.
+    """
 
     kind: ClassVar[str] = "corpus filter"
 
@@ -78,6 +90,8 @@ class CorpusFilter(Component):
     def fit(self, corpus: CorpusSample) -> Self:
         """Learn from unfiltered documents of the sources that use this filter; returns the filter to use.
 
-        Called once per distinct filter before curation. The default learns nothing and returns the filter itself.
+        Called once per distinct filter before curation. The filter is stored as its options and made from them in the worker
+        processes: what it learns must be in options (`self.model_copy(update={...})`), where it is large as the path of a file in
+        `corpus.folder`. The default learns nothing and returns the filter itself.
         """
         return self

@@ -15,7 +15,10 @@ ERROR = "rexplug_error"
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """What a source yields in place of a document that it cannot read; curation counts it as dropped, with the reason."""
+    """What a source yields in place of a document that it cannot read; curation counts it as dropped, with the reason.
+
+    The source goes on with the next record; an exception would end the curation. Filters do not see it.
+    """
 
     id: str
     """Identifies the record, as the id of a document would."""
@@ -31,7 +34,11 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text and where it came from."""
+    """One text and where it came from.
+
+    A source makes it during curation, filters judge it one after the other, and the run stores it if all of them keep it. It is
+    not changed in place: a filter gives a new text or new metadata with its `Verdict`.
+    """
 
     id: str
     """Identifies the document: the same input gives the same id, whatever the number of workers."""

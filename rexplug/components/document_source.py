@@ -18,14 +18,25 @@ from rexplug.components.quantities import Quantity
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of `count` parts of a source, with the number `index` from 0."""
+    """One of `count` parts of a source, with the number `index` from 0.
+
+    rexplug makes them and reads the shards in several processes and in any order; `count` is what `num_shards()` returned. After a
+    stop, curation reads only shards that were not finished. Where all documents are needed at once it asks for `Shard(0, 1)`, so a
+    source must work for any `count`.
+    """
 
     index: int
+    """The number of the shard, from 0 to `count - 1`."""
     count: int
+    """The number of shards."""
 
 
 class DocumentSource(Component):
-    """Yields documents. In the recipe, the filters that decide which of them are kept belong to the source."""
+    """Yields documents. In the recipe, the filters that decide which of them are kept belong to the source.
+
+    Curation reads it in worker processes, several shards at a time, and again where something learns from a sample: what it yields
+    depends on its options and its files alone.
+    """
 
     kind: ClassVar[str] = "document source"
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RankedDocument:
-    """A document in the ranking of a query."""
+    """A document in the ranking of a query.
+
+    An evaluator makes them for `EvaluatedItem.ranking`; those of `EvaluationContext.retrieval` are made already.
+    """
 
     id: str
     """The document's id."""
@@ -24,7 +27,10 @@ class RankedDocument:
 
 @dataclass(frozen=True, slots=True)
 class MaskedWord:
-    """A masked word of a text and what the model predicted in its place."""
+    """A masked word of a text and what the model predicted in its place.
+
+    An evaluator makes them for `EvaluatedItem.words`.
+    """
 
     start: int
     """First character of the word in the text."""
@@ -40,8 +46,8 @@ class MaskedWord:
 class EvaluatedItem:
     """A model's answer on one item (a query, a text, a pair of texts).
 
-    The page `items.html` shows the items of several models side by side. Fields that are the same for every model (`text`,
-    `second`, `part`, `expected`, `expected_spans`) are taken from the first model that has the item.
+    An evaluator makes one per item. The page `items.html` shows the items of several models side by side. Fields that are the same
+    for every model (`text`, `second`, `part`, `expected`, `expected_spans`) are taken from the first model that has the item.
     """
 
     id: str

@@ -15,7 +15,10 @@ from rexplug.documented import Documented
 
 @dataclass(frozen=True)
 class RetrievalCollection:
-    """A retrieval task, or a reranking task if it has `candidates`."""
+    """A retrieval task, or a reranking task if it has `candidates`.
+
+    An evaluator makes it and gives it to `EvaluationContext.retrieval`.
+    """
 
     name: str
     """The task's name in results."""
@@ -46,7 +49,10 @@ class RetrievalCollection:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text, or a pair of texts, with its label."""
+    """A text, or a pair of texts, with its label.
+
+    An evaluator makes them for an `ExampleTask`.
+    """
 
     text: str
     """The text, or the first of the pair."""
@@ -60,7 +66,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class TaggedText:
-    """A text and its labelled spans."""
+    """A text and its labelled spans.
+
+    An evaluator makes them for a `TaggingTask`.
+    """
 
     text: str
     """The text, whose characters `spans` counts."""
@@ -70,12 +79,20 @@ class TaggedText:
 
 @dataclass(frozen=True)
 class ExampleTask:
-    """Labelled examples: to fine-tune on (`train`), to choose by (`dev`) and to report (`test`)."""
+    """Labelled examples: to fine-tune on (`train`), to choose by (`dev`) and to report (`test`).
+
+    An evaluator makes it and gives it to `EvaluationContext.classification`, `pair_classification` or `similarity`. `split_of`
+    divides examples where the data set does not.
+    """
 
     name: str
+    """The task's name in results."""
     train: Sequence[Example]
+    """Examples to fine-tune on; none shares a text or a group with `test`."""
     dev: Sequence[Example]
+    """Examples by which learning rate and checkpoint are chosen."""
     test: Sequence[Example]
+    """Examples that metrics are computed on."""
 
     def texts(self) -> dict[str, str]:
         """Id -> text of the distinct texts of `test`, for decontamination."""
@@ -88,12 +105,19 @@ class ExampleTask:
 
 @dataclass(frozen=True)
 class TaggingTask:
-    """Tagged texts: to fine-tune on (`train`), to choose by (`dev`) and to report (`test`)."""
+    """Tagged texts: to fine-tune on (`train`), to choose by (`dev`) and to report (`test`).
+
+    An evaluator makes it and gives it to `EvaluationContext.tagging`.
+    """
 
     name: str
+    """The task's name in results."""
     train: Sequence[TaggedText]
+    """Texts to fine-tune on."""
     dev: Sequence[TaggedText]
+    """Texts by which learning rate and checkpoint are chosen."""
     test: Sequence[TaggedText]
+    """Texts that metrics are computed on."""
 
     def texts(self) -> dict[str, str]:
         """Id -> text of the distinct texts of `test`, for decontamination."""
@@ -110,7 +134,10 @@ def _distinct(texts: Iterable[tuple[str, str | None]]) -> dict[str, str]:
 
 
 Budget = Literal["quick", "standard", "full"]
-"""How much an evaluation may take: fine-tunes, items and resamples of intervals."""
+"""How much an evaluation may take: fine-tunes, items and resamples of intervals.
+
+The user chooses it (`evaluation.budget` of a recipe, `--budget` of `rexplug evaluate`); rexplug passes it to `Evaluator.at_budget`.
+"""
 
 
 def scaled_items(number: int, budget: Budget) -> int:
@@ -119,7 +146,7 @@ def scaled_items(number: int, budget: Budget) -> int:
 
 
 class FineTuning(Documented):
-    """The budget of a fine-tune, the same for every model.
+    """The budget of a fine-tune, the same for every model: the type of an evaluator's option, written as a mapping in a recipe.
 
     What suits a model is chosen on dev, never on test: the embeddings that it starts from, the learning rate, the step, and
     whether to fine-tune at all.
@@ -195,13 +222,14 @@ Measure = Literal["mean", "spearman", "average_precision", "best_accuracy", "mac
 class Scores:
     """The scores of single items that a metric is computed from, so that models can be compared on the same items.
 
-    The metric is the mean over seeds of `measure`, or the mean of the metrics of `parts`.
+    An evaluator makes them for metrics that models are compared by. The metric is the mean over seeds of `measure`, or the mean
+    of the metrics of `parts`.
     """
 
     ids: Sequence[str] = ()
     """`[items]`, the ids of the items."""
     values: Sequence[Sequence[float]] = ()
-    """`[seeds][items]`; one row without fine-tuning."""
+    """`[seeds][items]`, finite; one row without fine-tuning."""
     weights: Sequence[Sequence[float]] | None = None
     """`[seeds][items]`; 1 if left out."""
     targets: Sequence[float] | None = None

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 from rexplug.components.base import Component
 from rexplug.components.document import Document
@@ -19,15 +19,24 @@ from rexplug.components.evaluation_tasks import (
     Scores,
     TaggingTask,
 )
+from rexplug.components.fine_tuning_task import FineTuned, FineTuningTask
+from rexplug.components.report_section import ReportSection
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+DETAIL = "detail"
+"""Tag of a metric that is shown beside the main one."""
+R = TypeVar("R")
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric with its uncertainty."""
+    """A metric with its uncertainty.
+
+    An evaluator makes them. `low`, `high` and `spread` are shown where they are given.
+    """
 
     value: float
     """The metric on all items."""
@@ -41,18 +50,29 @@ class Metric:
     """Standard deviation over fine-tunes; None for fewer than two."""
     num_seeds: int | None = None
     """Fine-tunes, with a seed each."""
+    tags: Sequence[str] = ()
+    """Words that say what is measured, by which programs select metrics (`masked_recovery` has `words`, `salient` and `plain`).
+    A metric with the tag `detail` is shown by comparisons and by the plot of a run, beside the main one."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.tags, str) or not all(isinstance(tag, str) for tag in self.tags):
+            raise TypeError(f"the tags of a Metric are {self.tags!r}; expected words, such as ('detail',)")
+        object.__setattr__(self, "tags", tuple(self.tags))
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """The results of an evaluator on one model."""
+    """The results of an evaluator on one model.
+
+    An evaluator makes one in `evaluate`; rexplug stores it beside the model's other results, where reports and comparisons find it.
+    """
 
     metrics: Mapping[str, Metric]
     """The metrics by name."""
     main: str
     """The name of the metric that summaries show."""
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    """Title -> rows (column -> value)."""
+    """Title -> rows (column -> value), which the report folds up; `sections` are shown open, and in the model card too."""
     examples: Sequence[Mapping[str, Any]] = ()
     """A few items worth reading."""
     notes: Sequence[str] = ()
@@ -65,10 +85,16 @@ class EvaluationResult:
     """Names of metrics that tables show beside the main one, as large; for example that of the encoder before a fine-tune."""
     lower_is_better: Sequence[str] = ()
     """Names of the metrics of which a lower value is better, such as losses."""
+    sections: Sequence[ReportSection] = ()
+    """Titled texts, tables and figures that the report and the model card of a run show below the metrics."""
 
 
 class Encoder(Protocol):
-    """The encoder under evaluation."""
+    """The encoder under evaluation.
+
+    rexplug loads it once for all evaluators. It may be a checkpoint of the run, a folder or a model of the hub, an ONNX model or a
+    lexical baseline such as BM25, which has vectors but predicts no words.
+    """
 
     @property
     def revision(self) -> str:
@@ -127,7 +153,11 @@ class Encoder(Protocol):
 
 
 class EvaluationContext(Protocol):
-    """The data and services that the harness gives to an evaluator."""
+    """The data and services that the harness gives to an evaluator.
+
+    The harness makes one for each evaluator and model: in a run before the first phase and after each phase, and in
+    `rexplug evaluate` for each model that is named.
+    """
 
     @property
     def encoder(self) -> Encoder:
@@ -136,7 +166,10 @@ class EvaluationContext(Protocol):
 
     @property
     def held_out(self) -> Mapping[str, Sequence[Document]]:
-        """Source -> kept documents that no phase trains on."""
+        """Source -> kept documents that no phase trains on, at most 2,000 of each (`curation.held_out` says how many are held out).
+
+        Empty in `rexplug evaluate --suite`, which has no corpus: an evaluator that needs them raises a `DataError` that says so.
+        """
         ...
 
     @property
@@ -189,9 +222,27 @@ class EvaluationContext(Protocol):
         """Labelled spans: `f1` over spans that must match exactly, on test; `probe.f1` with a head on the frozen encoder."""
         ...
 
+    def fine_tune(self, task: FineTuningTask[R], tuning: FineTuning) -> FineTuned[R]:
+        """Fine-tune copies of the encoder with a loss and a head of the evaluator's own, in the modes of `tuning`.
+
+        Mode `full` trains encoder and head, `probe` the head alone. Each seed of `tuning` is a fine-tune, by AdamW with the
+        gradient clipped at norm 1; learning rate and step are chosen on dev, as in the other tasks, and the encoder before the
+        fine-tune counts as step 0. `start`, `examples` and `dev_examples` of `tuning` are not used: the task holds the examples.
+
+        Raises:
+            NotApplicable: the model cannot be fine-tuned.
+            DataError: `tuning` asks for the mode `probe` alone, and the task has no head.
+            PluginError: a method of the task returned something else than it should.
+        """
+        ...
+
 
 class Evaluator(Component):
-    """Measures one property of any encoder; the same seed gives the same items for every encoder."""
+    """Measures one property of any encoder; the same seed gives the same items for every encoder.
+
+    It is called once for each model, in the process that trains or that `rexplug evaluate` starts. A stored result is used again
+    until the model, the evaluator's options, its code or its files change.
+    """
 
     kind: ClassVar[str] = "evaluator"
 

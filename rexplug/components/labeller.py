@@ -15,28 +15,40 @@ from rexplug.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A document to label."""
+    """A document to label.
+
+    rexplug makes them before curation: of each source under `relevance.sources` it samples `relevance.documents` documents that
+    pass the filters before `relevance`, cuts their texts at `relevance.characters`, and leaves out repetitions. If the labeller has
+    documents of its own (`own_documents`), all of these are the candidates.
+    """
 
     source: str
-    """The recipe's source that the document comes from."""
+    """The recipe's source that the document comes from; `labels` if it is the labeller's own."""
     document: Document
     """The document to label."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabellingContext:
-    """The data that a labeller gets besides the candidates."""
+    """The data that a labeller gets besides the candidates.
+
+    rexplug makes one for each training of the relevance classifier; the labeller and the one that audits it get the same.
+    """
 
     folder: Path
     """Outlives the stage: the place for answers that cost money or time."""
     seed: int
     """The recipe's seed, for all random choices."""
     progress: Progress
-    """Reports progress to the user."""
+    """Reports progress to the user (`rexplug.api.Progress`): `progress.start("ask the model")` names what begins now."""
 
 
 class Labeller(Component):
-    """Labels candidates as relevant to the vertical, not relevant, or undecided."""
+    """Labels candidates as relevant to the vertical, not relevant, or undecided.
+
+    It is called once in a run, before curation, with all candidates. A classifier learns from the labels, and the filter
+    `relevance` applies it to every document.
+    """
 
     kind: ClassVar[str] = "labeller"
 

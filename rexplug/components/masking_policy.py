@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """One packed row, as masking policies see it; arrays are read-only."""
+    """One packed row, as masking policies see it; arrays are read-only.
+
+    The batch stream makes one for every row, in the processes that load batches for training, and `rexplug peek` and plans for
+    previews. It holds one or more samples (documents or parts of documents), each between the special tokens of the tokenizer.
+    """
 
     token_ids: NDArray[np.int64]
     """`[num_tokens]`, the ids of the row's tokens, without padding."""
@@ -33,7 +37,11 @@ class TokenBatch:
 
 
 class MaskingPolicy(Component):
-    """Chooses the tokens to mask; the stream replaces them, and checks that the choice meets the rate and no special token."""
+    """Chooses the tokens to mask; the stream replaces them, and checks that the choice meets the rate and no special token.
+
+    The stream calls it once for every row of every batch, in the processes that load batches: it works on whole arrays, and
+    remembers nothing from one row to the next.
+    """
 
     kind: ClassVar[str] = "masking policy"
     channels: ClassVar[tuple[str, ...]] = ()

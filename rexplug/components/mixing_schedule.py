@@ -10,7 +10,10 @@ from rexplug.components.base import Component
 
 
 class MixingSchedule(Component):
-    """Gives the share of the tokens that each source has at any point of a phase."""
+    """Gives the share of the tokens that each source has at any point of a phase.
+
+    The batch stream and plans call it at many points of the phase; they need the same weights every time.
+    """
 
     kind: ClassVar[str] = "mixing schedule"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError, create_model
@@ -12,6 +12,8 @@ from pydantic_core import PydanticSerializationError, PydanticUndefined
 from rexplug.components.base import Component, ComponentT, components_in
 from rexplug.errors import PluginError, brief
 
+RESERVED = ("dump", "fingerprint", "subcomponents", "channel", "row_channels", "scorers")
+"""What the base classes define for rexplug's own use: recipes, fingerprints and token stores rely on it."""
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -19,6 +21,9 @@ def option_problem(component: type[Component]) -> str | None:
     """What is wrong with the options of a class, as a relative clause about it ('whose option ...'); None if nothing is."""
     if component.model_config.get("extra") != "forbid":
         return "which takes unknown options; leave `extra` out of its model_config, so that a typo is an error"
+    for name in RESERVED:
+        if any(name in vars(base) for base in component.__mro__ if base.__module__.partition(".")[0] != "rexplug"):
+            return f"which defines '{name}'; this is rexplug's own, and plugins leave it as it is"
     for name in component.model_computed_fields:
         return f"whose computed field '{name}' would be printed as an option; make it a plain property"
     for name, field in component.model_fields.items():
@@ -78,7 +83,7 @@ def _default_problem(component: type[Component]) -> str | None:
         except (PydanticSerializationError, AttributeError, TypeError, ValueError) as error:
             return f"{option}, which cannot be written in a recipe: {str(error).splitlines()[0]}"
     try:
-        read = trial.model_validate(written, context={"components": _ClassesOfDefaults(defaults)})
+        read = trial.model_validate(written, context={"components": ClassesIn(defaults.values())})
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
             culprit = _option_at(component, problem["loc"])
@@ -111,17 +116,17 @@ def _option_at(component: type[Component], location: tuple[int | str, ...]) -> s
     return next((name for name, field in component.model_fields.items() if location[0] in (name, field.alias)), None)
 
 
-class _ClassesOfDefaults:
-    """Looks up the classes of the components among the defaults, which may not be registered yet."""
+class ClassesIn:
+    """Looks up the classes of the components among values (see `components_in`), whether or not they are registered."""
 
-    def __init__(self, defaults: Mapping[str, Any]) -> None:
-        self.classes = {component.name: type(component) for component in components_in(defaults.values())}
+    def __init__(self, values: Iterable[Any]) -> None:
+        self.classes = {component.name: type(component) for component in components_in(values)}
 
     def find(self, kind: type[ComponentT], name: str) -> type[ComponentT]:
         """The class with that name.
 
         Raises:
-            PluginError: there is none among the defaults.
+            PluginError: there is none among the values.
         """
         component = self.classes.get(name)
         if component is None or not issubclass(component, kind):

@@ -49,6 +49,9 @@ Quantity = Annotated[
     BeforeValidator(parse_quantity, json_schema_input_type=int | str),
     Field(ge=0, examples=[8192, "64k", "350B"]),
 ]
-"""A whole number of tokens, documents or bytes; see `parse_quantity`."""
+"""A whole number of tokens, documents or bytes: the type of an option that a recipe may write as `8192`, `64k`, `1e9` or `350B`.
+
+`k`, `M`, `B` and `T` are powers of 1,000. `Annotated[rexplug.Quantity, Field(gt=0)]` allows no 0.
+"""
 Positive = Annotated[Quantity, Field(gt=0)]
 """A quantity of at least 1."""

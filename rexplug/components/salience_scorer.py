@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenizedDocument:
-    """A document and its tokens, without special tokens."""
+    """A document and its tokens, without special tokens.
+
+    rexplug makes one for every kept document, in the worker processes of tokenization, and for the texts that previews and
+    evaluators score.
+    """
 
     id: str
     """The document's id."""
@@ -45,7 +49,7 @@ class TokenizedDocument:
         Args:
             starts: first characters of the spans, `[num_spans]`; the spans are sorted and do not overlap.
             ends: ends of the spans, exclusive, `[num_spans]`.
-            values: 0 to 255, `[num_spans]`.
+            values: 0 to 255, `[num_spans]`, or one number for all spans.
         """
         import numpy as np
 
@@ -62,7 +66,10 @@ class TokenizedDocument:
 
 
 class Reason(NamedTuple):
-    """Why a span of a text is salient."""
+    """Why a span of a text is salient.
+
+    A scorer makes them in `explain`, which only previews and reports call.
+    """
 
     start: int
     """The first character of the span."""
@@ -73,7 +80,11 @@ class Reason(NamedTuple):
 
 
 class SalienceScorer(Component):
-    """Scores tokens once, when documents are tokenized; masking policies read the scores from the token store."""
+    """Scores tokens once, when documents are tokenized; masking policies read the scores from the token store.
+
+    It is called in worker processes, for documents in any order and with any tokenizer: scores depend on the document and the
+    scorer's options alone.
+    """
 
     kind: ClassVar[str] = "salience scorer"
 
@@ -105,7 +116,12 @@ class SalienceScorer(Component):
         return ()
 
     def fit(self, corpus: CorpusSample) -> Self:
-        """Learn from the kept documents of every source; returns the scorer to use. The default learns nothing."""
+        """Learn from the kept documents of every source; returns the scorer to use.
+
+        Called once, before tokenization. The scorer is stored as its options and made from them in the worker processes: what it
+        learns must be in options (`self.model_copy(update={...})`), where it is large as the path of a file in `corpus.folder`.
+        The default learns nothing.
+        """
         return self
 
     @property

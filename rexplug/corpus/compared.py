@@ -9,7 +9,7 @@ from typing import Any
 
 from rexplug.components import Evaluator, FineTuning
 from rexplug.errors import DataError, RexplugError, one_line
-from rexplug.plugins.declarations import check_component, evaluator_label, why_no_test_texts
+from rexplug.plugins.calls import check_component, evaluator_label, why_no_test_texts
 from rexplug.plugins.discovery import add_plugin_file, load_plugins
 from rexplug.plugins.files import PluginFile
 from rexplug.recipe import Recipe
@@ -111,11 +111,11 @@ def why_not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]
     reasons = {}
     for evaluator in evaluators:
         if which == "none":
-            reasons[evaluator.label] = "curation.decontaminate is none"
-        elif which != "evaluators" and not {evaluator.name, evaluator.label} & set(which):
-            reasons[evaluator.label] = "curation.decontaminate does not name it"
+            reasons[evaluator_label(evaluator)] = "curation.decontaminate is none"
+        elif which != "evaluators" and not {evaluator.name, evaluator_label(evaluator)} & set(which):
+            reasons[evaluator_label(evaluator)] = "curation.decontaminate does not name it"
         elif (why := why_no_test_texts(evaluator)) is not None:
-            reasons[evaluator.label] = why
+            reasons[evaluator_label(evaluator)] = why
     return reasons
 
 

@@ -21,10 +21,10 @@ from rexplug.corpus.shard_jobs import SourceJob, filter_shard, finish_shard, sha
 from rexplug.corpus.sources import ERROR
 from rexplug.corpus.statistics import MergedSteps
 from rexplug.errors import DataError, brief
-from rexplug.executors import Job, run_jobs, shared_ray_cluster
+from rexplug.executors import Job, run_jobs, shared_ray_cluster, shared_workers
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import write_json
-from rexplug.plugins.declarations import count_shards, file_versions, fit_component, is_synthetic
+from rexplug.plugins.calls import component_from_entry, count_shards, file_versions, fit_component, is_synthetic
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Curation
 from rexplug.run_directory import read_fitted, read_json
@@ -113,8 +113,9 @@ def curate(
         for name, job, index in shards
     ]
     run_jobs(jobs, curation.executor, logs=logs, progress=progress, task=f"curate {', '.join(source_jobs)}")
-    repeated = _repeated_ids(source_jobs, curation, progress)
-    _duplicates(source_jobs, curation, progress)
+    with shared_workers():  # ten rounds of jobs or more
+        repeated = _repeated_ids(source_jobs, curation, progress)
+        _duplicates(source_jobs, curation, progress)
     jobs = [
         Job(f"'{name}', part {index + 1} of {job.count}", finish_shard, (job.file, index), job.finished(index))
         for name, job, index in shards
@@ -158,7 +159,7 @@ def _fit(
                 )
                 _, options = fit_component(corpus_filter, sample)
                 write_json(record, options)
-            learnt[key] = type(corpus_filter).model_validate({k: v for k, v in options.items() if k != "use"})
+            learnt[key] = component_from_entry(corpus_filter, options)
     return {
         name: tuple(learnt[corpus_filter.fingerprint()] for corpus_filter in source.filters)
         for name, source in sources.items()

@@ -12,7 +12,7 @@ from rexplug.corpus.index_writer import IndexWriter
 from rexplug.corpus.ngram_index import VERSION, Index, Match, Thresholds
 from rexplug.document_files import files_in
 from rexplug.io.file_cache import cached_until_changed
-from rexplug.plugins.declarations import test_texts
+from rexplug.plugins.calls import test_texts
 from rexplug.recipe.schema import Decontamination, FuzzyMatches
 from rexplug.run_directory import read_json
 

@@ -12,7 +12,7 @@ from rexplug.corpus.decontaminate import Decontaminate, list_hits
 from rexplug.corpus.filters_setup import decontamination, with_classifier
 from rexplug.document_files import document_of, files_in
 from rexplug.errors import DataError
-from rexplug.plugins.calls import judge_document
+from rexplug.plugins.calls import judge_document, step_name
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
 from rexplug.text.fold import folded_words
@@ -90,11 +90,11 @@ def _verdicts(
         return
     for corpus_filter in with_classifier(filters, run):
         if type(corpus_filter).fit is not CorpusFilter.fit:
-            yield corpus_filter.step_name, "fitted on the corpus, not asked again", None
+            yield step_name(corpus_filter), "fitted on the corpus, not asked again", None
         else:
             verdict = judge_document(corpus_filter, document)
-            yield corpus_filter.step_name, "keep" if verdict.keep else f"drop: {verdict.reason}", verdict.score
-            if not verdict.keep and corpus_filter.step_name == decided:
+            yield step_name(corpus_filter), "keep" if verdict.keep else f"drop: {verdict.reason}", verdict.score
+            if not verdict.keep and step_name(corpus_filter) == decided:
                 return
 
 

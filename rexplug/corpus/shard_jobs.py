@@ -28,8 +28,7 @@ from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import link_or_copy, write_json
 from rexplug.io.file_cache import cached_until_changed
 from rexplug.io.tabular import open_parquet
-from rexplug.plugins.calls import judge_documents, read_documents
-from rexplug.plugins.declarations import require_picklable, step_name
+from rexplug.plugins.calls import judge_documents, read_documents, require_picklable, step_name
 from rexplug.recipe.schema import Curation
 
 _BATCH, _BATCH_CHARACTERS = 256, 4_000_000

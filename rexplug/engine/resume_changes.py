@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rexplug.batches import BatchStream
 from rexplug.engine.checkpoints import CheckpointState
+from rexplug.plugins.calls import mixing_weights
 from rexplug.recipe.schema import Phase
 
 _NOTICEABLE = 0.005
@@ -12,7 +13,7 @@ _NOTICEABLE = 0.005
 
 def shares_at(stream: BatchStream, tokens: int) -> dict[str, float]:
     """Each source's share of the batch after `tokens` of a phase, by the mixing schedule."""
-    weights = stream.mixing.weights(min(1.0, tokens / stream.total_tokens))
+    weights = mixing_weights(stream.mixing, min(1.0, tokens / stream.total_tokens))
     total = sum(weights.values())
     return {name: weights.get(name, 0.0) / total for name in stream.sources}
 

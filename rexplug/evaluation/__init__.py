@@ -9,10 +9,11 @@ from rexplug.lazy import lazy_names
 if TYPE_CHECKING:
     from rexplug.evaluation.harness import EvaluationData, EvaluatorsFailed, evaluate
     from rexplug.evaluation.models import ModelSpec, distinct, in_dimensions, in_precisions
-    from rexplug.evaluation.result_files import read_scores
+    from rexplug.evaluation.result_files import read_result, read_scores
 
 __all__ = [
-    "EvaluationData", "EvaluatorsFailed", "ModelSpec", "distinct", "evaluate", "in_dimensions", "in_precisions", "read_scores",
+    "EvaluationData", "EvaluatorsFailed", "ModelSpec", "distinct", "evaluate", "in_dimensions", "in_precisions",
+    "read_result", "read_scores",
 ]  # fmt: skip
 
 # The modules with evaluators are imported whenever plugins are listed, which must not import numpy or torch.
@@ -21,6 +22,6 @@ __getattr__ = lazy_names(
     {
         "rexplug.evaluation.harness": ("EvaluationData", "EvaluatorsFailed", "evaluate"),
         "rexplug.evaluation.models": ("ModelSpec", "distinct", "in_dimensions", "in_precisions"),
-        "rexplug.evaluation.result_files": ("read_scores",),
+        "rexplug.evaluation.result_files": ("read_result", "read_scores"),
     },
 )

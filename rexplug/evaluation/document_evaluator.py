@@ -11,13 +11,23 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from rexplug.components import Budget, Document, DocumentSource, EvaluationContext, Evaluator, Shard, Use, split_of
+from rexplug.components import (
+    Budget,
+    CorpusFilter,
+    Document,
+    DocumentSource,
+    EvaluationContext,
+    Evaluator,
+    Shard,
+    Use,
+    split_of,
+)
 from rexplug.components.evaluation_tasks import scaled_items
+from rexplug.corpus.filtered import filtered
 from rexplug.corpus.sources import Csv, FileSource, HtmlFiles, Jsonl, Parquet, TextFiles
 from rexplug.errors import DataError
 from rexplug.io.hub import HubName
-from rexplug.plugins.calls import read_documents
-from rexplug.plugins.declarations import all_input_files, check_component
+from rexplug.plugins.calls import all_input_files, check_component, hub_names, read_documents
 
 _READERS: tuple[type[FileSource], ...] = (Jsonl, Parquet, Csv, TextFiles, HtmlFiles)
 """The sources that read files of a user's own, by how the names end."""
@@ -33,11 +43,25 @@ class DocumentEvaluator(Evaluator):
     part: Literal["all", "dev", "test"] = "all"
     """Half of the documents, by a hash of their text: `dev` to choose by, `test` to report what was chosen."""
     texts: dict[str, Annotated[DocumentSource, Use()]] = Field(default_factory=dict)
-    """Name -> source of documents to measure on in place of a run's held-out ones; no model must have trained on them."""
+    """Name -> source of documents to measure on in place of a run's held-out ones, with the filters that they pass first; no
+    model must have trained on them."""
     files: tuple[str, ...] = ()
     """Files or globs to measure on in place of a run's held-out documents, each a source named by its file: .jsonl, .json,
     .parquet, .csv, .tsv, .txt, .md, .html, compressed or not. They are read as a recipe's source with default options reads them,
     the text from the column `text`; `texts` is for other options. A text file is one document."""
+
+    @field_validator("texts")
+    @classmethod
+    def _filters_need_no_corpus(cls, value: dict[str, DocumentSource]) -> dict[str, DocumentSource]:
+        for name, source in value.items():
+            for corpus_filter in source.filters:
+                if type(corpus_filter).fit is not CorpusFilter.fit:
+                    raise PydanticCustomError(
+                        "texts",
+                        "{name}: the filter {filter} learns from the corpus of a run, and an evaluator has none",
+                        {"name": name, "filter": corpus_filter.name},
+                    )
+        return value
 
     @field_validator("files", mode="before")
     @classmethod
@@ -85,11 +109,12 @@ class DocumentEvaluator(Evaluator):
     def check(self) -> None:
         """Check that the evaluator's own texts can be read."""
         for source in self._own.values():
-            check_component(source)
+            for component in (source, *source.filters):
+                check_component(component)
 
     def hub_names(self) -> Sequence[HubName]:
         """The hub datasets of the evaluator's own texts."""
-        return [name for source in self._own.values() for name in source.hub_names()]
+        return [name for source in self._own.values() for name in hub_names(source)]
 
     def inputs(self) -> Sequence[Path]:
         """The files of the evaluator's own texts."""
@@ -130,8 +155,9 @@ class DocumentEvaluator(Evaluator):
         return {name: self._chosen(own[name]) for name in self._names(own)}
 
     def _chosen(self, source: DocumentSource) -> Sequence[Document]:
-        """At most `documents` of a source, by a hash of their text; the others are not kept in memory."""
-        with_text = (d for d in read_documents(source, Shard(0, 1)) if d.text and self._in_part(d))
+        """At most `documents` that pass the source's filters, by a hash of their text; the others are not kept in memory."""
+        kept = (filtered(d, source.filters) for d in read_documents(source, Shard(0, 1)) if d.text)
+        with_text = (d for d in kept if d is not None and d.text and self._in_part(d))
         return heapq.nsmallest(
             self.documents, with_text, key=lambda d: hashlib.blake2b(d.text.encode(), digest_size=8).digest()
         )

@@ -20,6 +20,7 @@ from rexplug.components import (
 )
 from rexplug.errors import DataError
 from rexplug.io.tabular import column, read_records
+from rexplug.plugins.calls import evaluator_label
 
 
 class ExampleEvaluator(Evaluator):
@@ -148,7 +149,7 @@ def _read_task(
         for name in ("train", "dev", "test"):
             if name == "train" or name not in given:
                 splits[name] = [example for example, split in zip(train, split_names, strict=True) if split == name]
-    return ExampleTask(evaluator.label, splits["train"], splits["dev"], splits["test"])
+    return ExampleTask(evaluator_label(evaluator), splits["train"], splits["dev"], splits["test"])
 
 
 def _read_examples(

@@ -20,7 +20,7 @@ from rexplug.evaluation.tuning import FineTune
 
 _LOSS_SCALE = 20.0
 """Scale of cosines, as in sentence-transformers' CoSENTLoss and MultipleNegativesRankingLoss."""
-_HEAD_LEARNING_RATE = 1e-2
+HEAD_LEARNING_RATE = 1e-2
 """Learning rate of a probe's head: a few thousand weights on fixed vectors need no choice."""
 _HEAD_STEPS = 300
 _STATISTICS_TEXTS = 500
@@ -233,7 +233,7 @@ def probe_tagger(
 
     return FineTune(
         Tagger(encoder, head), head.parameters, loss, len(fixed), steps=_HEAD_STEPS, batch=batch,
-        learning_rate=_HEAD_LEARNING_RATE, seed=seed,
+        learning_rate=HEAD_LEARNING_RATE, seed=seed,
     )  # fmt: skip
 
 
@@ -277,7 +277,7 @@ def probe_similarity(
         return cosent((a * b).sum(-1), degrees[indices])
 
     # Lower than a head's: the map starts from the identity, not from random weights.
-    learning_rate = _HEAD_LEARNING_RATE / 10
+    learning_rate = HEAD_LEARNING_RATE / 10
     parameters = list(linear.parameters())
     FineTune(
         linear, parameters, loss, len(one), steps=_HEAD_STEPS, batch=batch, learning_rate=learning_rate, seed=seed

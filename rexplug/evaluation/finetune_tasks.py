@@ -36,7 +36,7 @@ from rexplug.evaluation.splits import (
     text_key,
 )
 from rexplug.evaluation.starts import choose_start, spread_sample, starts, transformed
-from rexplug.evaluation.statistics import metric, value
+from rexplug.evaluation.statistics import bootstrap_metric, value
 from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.evaluation.tuning import NOT_TRAINABLE, FineTune, Outcome, by_mode, fine_tune
 
@@ -319,7 +319,7 @@ def _result(
     items: Sequence[EvaluatedItem] = (),
 ) -> EvaluationResult:
     """The first of the scores is the main metric; the same of the frozen encoder stands beside it."""
-    metrics = {name: metric(score, seed) for name, score in scores.items()}
+    metrics = {name: bootstrap_metric(score, seed) for name, score in scores.items()}
     main = next(iter(metrics))
     return EvaluationResult(
         {**metrics, **(more_metrics or {})}, main=main, scores=scores, notes=list(notes),

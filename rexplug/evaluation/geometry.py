@@ -36,7 +36,7 @@ class EmbeddingGeometry(DocumentEvaluator):
         import numpy as np
 
         from rexplug.evaluation.cosine import paired_cosines
-        from rexplug.evaluation.statistics import metric
+        from rexplug.evaluation.statistics import bootstrap_metric
 
         documents_of = self.select_documents(context)
         halves: list[tuple[str, str, str, str]] = []
@@ -68,7 +68,7 @@ class EmbeddingGeometry(DocumentEvaluator):
             if not prefix:
                 unlike = near if stranger is None else (near + far) / 2
                 scores["anisotropy"] = Scores(ids, [np.round(unlike, 6).astype(float).tolist()])
-        metrics = {name: metric(score, context.seed) for name, score in scores.items()}
+        metrics = {name: bootstrap_metric(score, context.seed) for name, score in scores.items()}
         spectrum = np.linalg.svd(vectors - center, compute_uv=False) ** 2
         share = spectrum / max(float(spectrum.sum()), 1e-12)
         dimensions = float(np.exp(-(share[share > 0] * np.log(share[share > 0])).sum()))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,26 +20,30 @@ from rexplug.components import (
     EvaluationResult,
     Evaluator,
     ExampleTask,
+    FineTuned,
     FineTuning,
+    FineTuningTask,
     RetrievalCollection,
     SalienceScorer,
     TaggingTask,
 )
 from rexplug.errors import DataError, NotApplicable, RexplugError
 from rexplug.evaluation.activity import Activity, EvaluatorProgress, device_of
+from rexplug.evaluation.given_tasks import require_collection, require_examples, require_tagged, require_task
 from rexplug.evaluation.identity import computed_by, model_identity, result_key
 from rexplug.evaluation.lexical import LEXICAL_KINDS
 from rexplug.evaluation.result_files import result_path, valid_results, write_result
 from rexplug.evaluation.statistics import resamples_of
 from rexplug.io.atomic import remove
 from rexplug.io.file_content import content_hashes, files_below
-from rexplug.plugins.calls import evaluate_model, score_document
-from rexplug.plugins.declarations import option_files
+from rexplug.plugins.calls import evaluate_model, evaluator_at_budget, evaluator_label, option_files, score_document
 from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
 
 if TYPE_CHECKING:
     from rexplug.evaluation.models import Model, ModelSpec
+
+R = TypeVar("R")
 
 
 class EvaluationObserver(Protocol):
@@ -137,31 +141,43 @@ class Context:
         """Rank on mteb and score; see `EvaluationContext.retrieval`."""
         from rexplug.evaluation.retrieval import evaluate_retrieval
 
+        require_collection(collection)
         return evaluate_retrieval(collection, self.encoder, self.folder, self.seed, tuning, max_tokens)
 
     def similarity(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
         """Measure degrees of similarity; see `EvaluationContext.similarity`."""
         from rexplug.evaluation import finetune_tasks
 
+        require_examples(task, degrees=True, pairs=True)
         return finetune_tasks.similarity(task, self.encoder, tuning, self.seed)
 
     def classification(self, task: ExampleTask, tuning: FineTuning) -> EvaluationResult:
         """Classify texts; see `EvaluationContext.classification`."""
         from rexplug.evaluation import finetune_tasks
 
+        require_examples(task)
         return finetune_tasks.classification(task, self.encoder, tuning, self.seed)
 
     def pair_classification(self, task: ExampleTask, tuning: FineTuning, positive: str) -> EvaluationResult:
         """Classify pairs of texts; see `EvaluationContext.pair_classification`."""
         from rexplug.evaluation import finetune_tasks
 
+        require_examples(task, pairs=True)
         return finetune_tasks.pair_classification(task, self.encoder, tuning, positive, self.seed)
 
     def tagging(self, task: TaggingTask, tuning: FineTuning) -> EvaluationResult:
         """Label spans; see `EvaluationContext.tagging`."""
         from rexplug.evaluation import finetune_tasks
 
+        require_tagged(task)
         return finetune_tasks.tagging(task, self.encoder, tuning, self.seed)
+
+    def fine_tune(self, task: FineTuningTask[R], tuning: FineTuning) -> FineTuned[R]:
+        """Fine-tune with a loss and a head of the evaluator's own; see `EvaluationContext.fine_tune`."""
+        from rexplug.evaluation.plugin_fine_tunes import fine_tune_task
+
+        require_task(task)
+        return fine_tune_task(task, self.encoder, tuning, self.seed)
 
 
 def evaluate(
@@ -212,16 +228,18 @@ def evaluate(
     results: dict[str, dict[str, Any]] = {}
     if not evaluators:
         return results
-    evaluators = [evaluator.at_budget(budget) for evaluator in evaluators]
-    results_exist = not fresh and all(result_path(folder, evaluator.label).exists() for evaluator in evaluators)
+    evaluators = [evaluator_at_budget(evaluator, budget) for evaluator in evaluators]
+    results_exist = not fresh and all(
+        result_path(folder, evaluator_label(evaluator)).exists() for evaluator in evaluators
+    )
     # The files of a hub model are known only once it is loaded. A model in a folder need not be loaded if all results are stored.
     load = load or (lambda spec, tokenizer: spec.load(tokenizer))
     model = None if results_exist and isinstance(spec.place, Path) else load(spec, tokenizer)
     identity, data_hash = model_identity(spec, tokenizer, _device_of(spec)), data.fingerprint()
     failed: dict[str, RexplugError] = {}
-    keys = {evaluator.label: result_key(identity, evaluator, data_hash, budget) for evaluator in evaluators}
+    keys = {evaluator_label(evaluator): result_key(identity, evaluator, data_hash, budget) for evaluator in evaluators}
     stored = {} if fresh else valid_results(folder, keys)
-    missing = [evaluator for evaluator in evaluators if evaluator.label not in stored]
+    missing = [evaluator for evaluator in evaluators if evaluator_label(evaluator) not in stored]
     expected: Mapping[str, float] = {}
     if missing:
         model = model or load(spec, tokenizer)
@@ -229,9 +247,11 @@ def evaluate(
             progress.note(f"{name}: {note}")
         if observer is not None:
             expected = observer.before(model, missing, data)
-    shown = EvaluatorProgress(progress, name, [evaluator.label for evaluator in evaluators], stored, expected)
+    shown = EvaluatorProgress(
+        progress, name, [evaluator_label(evaluator) for evaluator in evaluators], stored, expected
+    )
     for evaluator in evaluators:
-        label = evaluator.label
+        label = evaluator_label(evaluator)
         if label in stored:
             results[label] = stored[label]
         else:
@@ -242,11 +262,7 @@ def evaluate(
                 "trained_here": spec.trained_here,
             }
             try:
-                with (
-                    nullcontext() if model.precision is None else _exact_products(),
-                    resamples_of(budget),
-                    shown.during(label, model),
-                ):
+                with shown.during(label, model):
                     results[label] = _measure(evaluator, model, data, name, folder, keys[label], fresh, conditions)
             except RexplugError as error:
                 failed[label] = error
@@ -257,10 +273,21 @@ def evaluate(
         shown.after(label, _main_metrics(results[label]))
     if failed:
         if len(evaluators) == 1:
-            raise failed[evaluators[0].label]
+            raise failed[evaluator_label(evaluators[0])]
         lines = [f"{label}: {str(error).removeprefix(f'{label}: ')}" for label, error in failed.items()]
         raise EvaluatorsFailed("; ".join(lines), results)
     return results
+
+
+def run_evaluator(evaluator: Evaluator, context: Context, budget: Budget) -> EvaluationResult:
+    """Run an evaluator, which is `at_budget(budget)` already, on the model of a context, and store nothing.
+
+    Raises:
+        NotApplicable: the model cannot do what is measured.
+        PluginError: the evaluator raised, or its result breaks the contract.
+    """
+    with nullcontext() if context.encoder.precision is None else _exact_products(), resamples_of(budget):
+        return evaluate_model(evaluator, context)
 
 
 def _exact_products() -> AbstractContextManager[None]:
@@ -299,7 +326,7 @@ def _measure(
 ) -> dict[str, Any]:
     started = time.monotonic()
     # What mteb or a plugin keeps from one call to the next is of use only while the key is the same.
-    files = folder / "files" / evaluator.label
+    files = folder / "files" / evaluator_label(evaluator)
     context = Context(model, data, files / key)
     for path in files.iterdir() if files.is_dir() else ():
         if fresh or path.name != key:
@@ -307,7 +334,7 @@ def _measure(
     context.folder.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {
         "evaluator": evaluator.name,
-        "label": evaluator.label,
+        "label": evaluator_label(evaluator),
         "options": evaluator.dump(),
         "moment": name,
         "revision": model.revision,
@@ -319,7 +346,7 @@ def _measure(
         content["precision"] = model.precision
     result: EvaluationResult | None = None
     try:
-        result = evaluate_model(evaluator, context)
+        result = run_evaluator(evaluator, context, conditions["budget"])
     except NotApplicable as reason:
         content["not_applicable"] = str(reason)
     content["seconds"] = round(time.monotonic() - started, 2)

@@ -25,7 +25,7 @@ from rexplug.evaluation.models import tokenizer_beside
 from rexplug.evaluation.onnx_files import find_graph, graph_files
 from rexplug.io.file_content import content_hashes, files_below
 from rexplug.io.hub import cached_model
-from rexplug.plugins.declarations import input_files, option_files
+from rexplug.plugins.calls import input_files, option_files
 from rexplug.plugins.fingerprint import PluginCode, core_code
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ class LongDocuments(DocumentEvaluator):
         import numpy as np
 
         from rexplug.evaluation.masked_words import document_generator, mask_words
-        from rexplug.evaluation.statistics import metric
+        from rexplug.evaluation.statistics import bootstrap_metric
         from rexplug.text.words import word_spans
 
         encoder = context.encoder
@@ -92,7 +92,7 @@ class LongDocuments(DocumentEvaluator):
                     hits.append(float(restored[inside].sum()))
                     totals.append(float(len(inside)))
         scores = {name: Scores(keys, [hits], [totals]) for name, (keys, hits, totals) in counts.items() if keys}
-        metrics = {name: metric(score, context.seed) for name, score in scores.items()}
+        metrics = {name: bootstrap_metric(score, context.seed) for name, score in scores.items()}
         rows = [
             {
                 "positions": name,

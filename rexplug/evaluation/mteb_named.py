@@ -14,7 +14,7 @@ from rexplug.components import EvaluationContext, EvaluationResult, Metric, Scor
 from rexplug.errors import DataError, one_line
 from rexplug.evaluation.mteb_items import NoItemScores, Recorder, is_of_class
 from rexplug.evaluation.mteb_runner import run_task, silenced_mteb
-from rexplug.evaluation.statistics import metric
+from rexplug.evaluation.statistics import bootstrap_metric
 from rexplug.io.atomic import remove, write_json
 from rexplug.run_directory import read_json
 
@@ -37,7 +37,7 @@ class Measured:
         """The main score, with an interval if there are scores of items."""
         if self.scores is None:
             return Metric(self.main_score)
-        return replace(metric(self.scores, seed), value=self.main_score)
+        return replace(bootstrap_metric(self.scores, seed), value=self.main_score)
 
     def notes(self, name: str) -> list[str]:
         """Why there is no interval, if there is none."""

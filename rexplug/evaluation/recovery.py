@@ -18,6 +18,7 @@ from rexplug.components import (
     MaskedWord,
     Scores,
 )
+from rexplug.components.evaluator import DETAIL
 from rexplug.errors import DataError
 from rexplug.evaluation.document_evaluator import DocumentEvaluator
 from rexplug.evaluation.item_files import stored_ids
@@ -68,9 +69,10 @@ class MaskedRecovery(DocumentEvaluator):
             DataError: a source that was asked for does not exist, or nothing was held out.
         """
         from rexplug.evaluation.published_protocol import published_accuracy
-        from rexplug.evaluation.statistics import metric
+        from rexplug.evaluation.statistics import bootstrap_metric
 
         scores: dict[str, Scores] = {}
+        tags: dict[str, Sequence[str]] = {}
         examples: list[dict[str, Any]] = []
         items: list[EvaluatedItem] = []
         documents_of = self.select_documents(context)
@@ -79,10 +81,14 @@ class MaskedRecovery(DocumentEvaluator):
             if not excerpts:
                 raise DataError(f"{self.label}: no held-out document of '{source}' has two words")
             restored = _recover(excerpts, context.encoder, examples, items, source)
-            scores |= word_scores(source, excerpts, restored)
+            for part, of_part in word_scores(excerpts, restored).items():
+                scores[f"{source}.{part}"] = of_part
+                tags[f"{source}.{part}"] = (DETAIL, part)
             if self.published:
                 scores |= published_accuracy(source, documents, context.encoder, self.published_limit)
-        metrics = {name: metric(score, context.seed) for name, score in scores.items()}
+        metrics = {
+            name: bootstrap_metric(score, context.seed, tags=tags.get(name, ())) for name, score in scores.items()
+        }
         main = f"{list(documents_of)[-1]}.words"
         return EvaluationResult(metrics, main=main, examples=examples, scores=scores, items=items)
 
@@ -193,8 +199,8 @@ def _example(
     return {"source": source, "text": "".join(pieces), "words": words}
 
 
-def word_scores(source: str, excerpts: Sequence[Excerpt], restored: Sequence[Sequence[bool]]) -> Mapping[str, Scores]:
-    """Restored words of each document out of those masked: of all words, and of salient and plain ones apart."""
+def word_scores(excerpts: Sequence[Excerpt], restored: Sequence[Sequence[bool]]) -> Mapping[str, Scores]:
+    """Restored words of each document out of those masked: `words` of all, and `salient` and `plain` ones apart."""
     scores = {}
     some_salient = any(any(excerpt.salient) for excerpt in excerpts)
     for name in ("words", "salient", "plain"):
@@ -212,5 +218,5 @@ def word_scores(source: str, excerpts: Sequence[Excerpt], restored: Sequence[Seq
                 correct[key] = correct.get(key, 0.0) + sum(counted)
                 count[key] = count.get(key, 0.0) + len(counted)
         if correct and (name == "words" or some_salient):
-            scores[f"{source}.{name}"] = Scores(list(correct), [list(correct.values())], [list(count.values())])
+            scores[name] = Scores(list(correct), [list(correct.values())], [list(count.values())])
     return scores

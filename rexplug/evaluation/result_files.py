@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from rexplug.components import EvaluationResult, Evaluator, Scores
+from rexplug.components.evaluator import DETAIL
 from rexplug.errors import DataError, PluginError, brief
 from rexplug.evaluation.item_files import items_path, write_items
+from rexplug.evaluation.stored_sections import stored_section
 from rexplug.io.atomic import remove, write_json, write_text
-from rexplug.plugins.calls import owner
+from rexplug.plugins.calls import evaluator_label, owner
 from rexplug.run_directory import read_json
 
 
@@ -58,7 +60,7 @@ def write_result(
     Raises:
         PluginError: the result contains something that JSON cannot store.
     """
-    label, key = evaluator.label, conditions["key"]
+    label, key = evaluator_label(evaluator), conditions["key"]
     content = dict(conditions)
     if result is not None:
         content |= _as_json(
@@ -70,6 +72,7 @@ def write_result(
                 "examples": [dict(example) for example in result.examples],
                 "notes": list(result.notes),
                 **({"lower_is_better": list(result.lower_is_better)} if result.lower_is_better else {}),
+                **({"sections": [stored_section(of, evaluator) for of in result.sections]} if result.sections else {}),
             },
             evaluator,
         )
@@ -85,6 +88,23 @@ def write_result(
     if not items:
         remove(items_path(folder, label))
     write_json(result_path(folder, label), content)
+    return content
+
+
+def read_result(path: Path) -> Any:
+    """The content of a result's file. Metrics of masked recovery get their tags where they were stored without any.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("evaluator") != "masked_recovery":
+        return content
+    metrics = content.get("metrics")
+    for name, metric in metrics.items() if isinstance(metrics, dict) else ():
+        part = name.rpartition(".")[2]
+        if isinstance(metric, dict) and "tags" not in metric and part in ("words", "salient", "plain"):
+            metric["tags"] = [DETAIL, part]
     return content
 
 

@@ -29,7 +29,7 @@ from rexplug.evaluation.model_usage import Role
 from rexplug.evaluation.mteb_runner import as_model, as_search, run_task, silenced_mteb, task_metadata, task_name
 from rexplug.evaluation.ranking_choice import graded_pairs, ranking_of, train_and_dev
 from rexplug.evaluation.starts import choose_start, spread_sample, transformed
-from rexplug.evaluation.statistics import metric
+from rexplug.evaluation.statistics import bootstrap_metric
 from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.evaluation.tuning import NOT_TRAINABLE, FineTune, Outcome, fine_tune
 from rexplug.recipe.evaluation import Similarity
@@ -189,7 +189,7 @@ def _result(
             if not prefix or name == MAIN or measure.gains:
                 values = [query_scores(collection, run, *measure) for run in runs]
                 scores[prefix + name] = Scores(list(collection.queries), values)
-    metrics = {name: metric(score, seed) for name, score in scores.items()}
+    metrics = {name: bootstrap_metric(score, seed) for name, score in scores.items()}
     main = MAIN if MAIN in metrics else _UNTUNED + MAIN  # of a model that cannot be fine-tuned
     return EvaluationResult(
         metrics, main=main, headlines=[_UNTUNED + MAIN] if "" in rankings and _UNTUNED in rankings else [], notes=notes,

@@ -26,6 +26,7 @@ import numpy as np
 
 from rexplug.components import Budget, Metric, Scores
 from rexplug.evaluation.resampling import Sample, paired_samples
+from rexplug.plugins.calls.evaluation_results import scores_problem
 
 _RESAMPLES = 1000
 _SLOW_RESAMPLES = 300
@@ -59,21 +60,25 @@ def resamples_of(budget: Budget) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference between a metric of two models on the same items, with its 95 % interval and p-value.
-
-    `seeds` tells in how many of the runs (paired by seed) the sign was that of the overall difference, e.g. (3, 3);
-    `p_holm` is corrected for the number of comparisons made together; `training_runs` is how many training runs, by seed, the
-    scores hold of each model that was trained here, fine-tunes of one run not counted; None if neither was trained here.
-    """
+    """The difference between a metric of two models on the same items, with its 95 % interval and p-value."""
 
     value: float
+    """The metric of one model minus that of the other."""
     low: float
+    """Lower end of its 95 % interval."""
     high: float
+    """Upper end of its 95 % interval."""
     p: float
+    """The two-sided p-value of this test alone."""
     num_items: int
+    """Items that both models have."""
     seeds: tuple[int, int]
+    """In how many of the runs (paired by seed) the sign was that of the difference, and how many there are: (3, 3)."""
     p_holm: float = 1.0
+    """The p-value corrected for the number of comparisons made together; 1 before `holm_correction`."""
     training_runs: int | None = 1
+    """How many training runs, by seed, the scores hold of each model that was trained here, fine-tunes of one run not counted;
+    None if neither was trained here."""
 
     @property
     def shown_p(self) -> str:
@@ -107,11 +112,25 @@ class Difference:
         return sign if self.real else f"({sign})"
 
 
-def metric(scores: Scores, seed: int) -> Metric:
-    """The metric of `scores` with its interval, its spread over fine-tunes and the number of items."""
+def bootstrap_metric(scores: Scores, seed: int, *, tags: Sequence[str] = ()) -> Metric:
+    """The metric of `scores` with its 95 % interval, its spread over fine-tunes and the number of items.
+
+    The interval resamples items (whole groups, if `scores` have groups), and fine-tunes or training runs where there are several.
+    Inside an evaluation there are as many resamples as its budget says: 300, 1,000 or 5,000 for means, 90, 300 or 1,500 for other
+    measures.
+
+    Args:
+        scores: the scores of single items; those without items give 0 without an interval.
+        seed: of the resamples, for example `EvaluationContext.seed`.
+        tags: tags of the metric.
+
+    Raises:
+        ValueError: values are not numbers, or there are not equally many of all that the scores hold.
+    """
+    _require_consistent(scores)
     sample = Sample.of(scores)
     if not sample.num_items:
-        return Metric(0.0, None, None, 0)
+        return Metric(0.0, None, None, 0, tags=tags)
     number = round((_RESAMPLES if sample.is_mean else _SLOW_RESAMPLES) * _FACTORS[_budget.get()])
     low, high = np.quantile(sample.resampled(np.random.default_rng(seed), number), [0.025, 0.975])
     of_runs = sample.of_runs()
@@ -123,7 +142,13 @@ def metric(scores: Scores, seed: int) -> Metric:
         sample.num_items,
         spread=float(np.std(of_runs, ddof=1)) if several else None,
         num_seeds=len(of_runs) if several else None,
+        tags=tags,
     )
+
+
+def _require_consistent(scores: Scores) -> None:
+    if (problem := scores_problem(scores)) is not None:
+        raise ValueError(f"the scores do not fit together: {problem}")
 
 
 def value(scores: Scores) -> float:
@@ -131,8 +156,11 @@ def value(scores: Scores) -> float:
     return Sample.of(scores).metric
 
 
-def compare(one: Scores, other: Scores, seed: int, *, training_runs: int | None = 1) -> Difference:
-    """`one` minus `other` on the items that both have.
+def paired_test(one: Scores, other: Scores, seed: int, *, training_runs: int | None = 1) -> Difference:
+    """`one` minus `other` on the items that both have, by a paired permutation test.
+
+    The p-value is two-sided, from 9,999 permutations for means and 999 for other measures; the 95 % interval resamples the items
+    of both models together, and the runs of each. Several tests that are reported together need `holm_correction`.
 
     Args:
         one: scores of a model.
@@ -142,7 +170,10 @@ def compare(one: Scores, other: Scores, seed: int, *, training_runs: int | None 
 
     Raises:
         DataError: they are of different kinds or have no items in common.
+        ValueError: values are not numbers, or there are not equally many of all that the scores hold.
     """
+    for scores in (one, other):
+        _require_consistent(scores)
     a, b = paired_samples(one, other)
     is_mean = a.is_mean and b.is_mean
     generator = np.random.default_rng(seed)
@@ -164,7 +195,7 @@ def compare(one: Scores, other: Scores, seed: int, *, training_runs: int | None 
     )
 
 
-def holm(differences: Sequence[Difference]) -> list[Difference]:
+def holm_correction(differences: Sequence[Difference]) -> list[Difference]:
     """The same differences with p-values corrected for being tested together (Holm, 1979)."""
     order = sorted(range(len(differences)), key=lambda i: differences[i].p)
     corrected = [1.0] * len(differences)

@@ -76,7 +76,7 @@ class ValidationLoss(DocumentEvaluator):
             DataError: a source that was asked for does not exist, or nothing was held out.
             NotApplicable: the model has no masked-LM head, or its tokenizer has no mask token.
         """
-        from rexplug.evaluation.statistics import metric
+        from rexplug.evaluation.statistics import bootstrap_metric
 
         tokenizer = context.encoder.tokenizer
         if tokenizer.mask_token_id is None:
@@ -92,7 +92,7 @@ class ValidationLoss(DocumentEvaluator):
                 scores[f"{source}.{name}"] = score
         metrics = {}
         for name, score in scores.items():
-            metrics[name] = metric(score, context.seed)
+            metrics[name] = bootstrap_metric(score, context.seed)
             if name.endswith(".pseudo_loss"):
                 metrics[f"{name.removesuffix('loss')}perplexity"] = _exponential(metrics[name])
         notes = ["Lower is better. Losses by token compare models that share a tokenizer."]

@@ -127,7 +127,7 @@ class ValueRecovery(Evaluator):
             DataError: the tables cannot be read or have no values.
             NotApplicable: the model has no masked-LM head.
         """
-        from rexplug.evaluation.statistics import metric
+        from rexplug.evaluation.statistics import bootstrap_metric
 
         annotations = self._read()
         texts = self._select(annotations)
@@ -142,7 +142,7 @@ class ValueRecovery(Evaluator):
         if annotations.num_inside_words:
             notes.append(f"{annotations.num_inside_words} annotated values occur only inside longer words; not used")
         return EvaluationResult(
-            {name: metric(score, context.seed) for name, score in scores.items()},
+            {name: bootstrap_metric(score, context.seed) for name, score in scores.items()},
             main="exact",
             tables={"By attribute": _by_attribute(masked, hits)},
             examples=_examples(masked, predicted, context.encoder.tokenizer),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from rexplug.components import (
     Evaluator,
     ExampleTask,
     FineTuning,
+    FineTuningTask,
     RetrievalCollection,
     TaggingTask,
 )
@@ -36,6 +37,7 @@ from rexplug.evaluation.statistics import resamples_of
 from rexplug.evaluation.text_encoder import TextEncoder
 from rexplug.evaluation.tuning import checkpoints
 from rexplug.model.family import find_family
+from rexplug.plugins.calls import evaluate_model
 
 if TYPE_CHECKING:
     from rexplug.evaluation.harness import EvaluationData
@@ -56,6 +58,8 @@ class Workload:
     trained: float = 0.0
     shared: str = ""
     """Evaluators with the same value share their fine-tunes and embeddings: only the first of them computes them."""
+    known: bool = True
+    """Whether all of it could be counted."""
     seconds: float = 0.0
     """Time besides the network's that the count takes too, mostly for reading data."""
 
@@ -68,13 +72,13 @@ def workload_of(evaluator: Evaluator, model: TextEncoder, data: EvaluationData) 
         context = _CountingContext(model, data, Path(folder), work)
         try:
             with resamples_of("quick"):
-                evaluator.evaluate(context)
+                evaluate_model(evaluator, context, "while its work was counted")
         except NotApplicable:
             return Workload()
         except Exception:  # an evaluator may fail on the placeholders that it receives in place of results
             if not (work.texts or work.steps):
                 return None
-    if not (work.texts or work.steps):
+    if not work.known or not (work.texts or work.steps):
         return None
     # It reads its data again when it runs.
     work.seconds += time.monotonic() - started
@@ -173,6 +177,11 @@ class _CountingContext:
             dev = rows["dev"].at_most(int(tuning.dev_examples))
             self._read(dev)
             self._fine_tune(tuning, [rows["train"]], [dev], [rows["test"]], self._read)
+        raise _Counted
+
+    def fine_tune(self, task: FineTuningTask[Any], tuning: FineTuning) -> NoReturn:
+        """Which texts a loss of the evaluator's own reads is known only when it reads them."""
+        self.work.known = False
         raise _Counted
 
     def _classify(self, task: ExampleTask, tuning: FineTuning, *, pairs: bool) -> None:

@@ -2,6 +2,7 @@
 
 from rexplug.executors.cluster import shared_ray_cluster
 from rexplug.executors.job import Job
+from rexplug.executors.local import shared_workers
 from rexplug.executors.run import run_jobs
 
-__all__ = ["Job", "run_jobs", "shared_ray_cluster"]
+__all__ = ["Job", "run_jobs", "shared_ray_cluster", "shared_workers"]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
@@ -61,6 +62,26 @@ class _Worker:
         self.connection.close()
 
 
+_shared: ContextVar[list[_Worker] | None] = ContextVar("_shared", default=None)
+
+
+@contextmanager
+def shared_workers() -> Iterator[None]:
+    """Within this block the worker processes of one round of jobs also run the next rounds; they end with the block.
+
+    Starting a process takes about half a second. Workers keep the files that they have cached, so the block is for rounds of
+    small jobs on the same data.
+    """
+    pool: list[_Worker] = []
+    before = _shared.set(pool)
+    try:
+        yield
+    finally:
+        _shared.reset(before)
+        for worker in pool:
+            worker.stop(now=False)
+
+
 def run_in_processes(jobs: Sequence[Job], workers: int, retries: int, report: ReportDone) -> None:
     """Run jobs in their order, `workers` at a time. After a failure that is final no job is started.
 
@@ -70,9 +91,13 @@ def run_in_processes(jobs: Sequence[Job], workers: int, retries: int, report: Re
     waiting = deque(range(len(jobs)))
     attempts = [0] * len(jobs)
     failed: tuple[int, Failure] | None = None
-    pool: list[_Worker] = []
+    shared = _shared.get()
+    pool: list[_Worker] = [] if shared is None else shared
     done = 0
     try:
+        for worker in [worker for worker in pool if not worker.process.is_alive()]:
+            worker.stop(now=True)
+            pool.remove(worker)
         while True:
             for worker in [worker for worker in pool if worker.job is None]:
                 if waiting and failed is None:
@@ -107,9 +132,11 @@ def run_in_processes(jobs: Sequence[Job], workers: int, retries: int, report: Re
     except BaseException:
         for worker in pool:
             worker.stop(now=True)
+        pool.clear()
         raise
-    for worker in pool:
-        worker.stop(now=False)
+    if shared is None:
+        for worker in pool:
+            worker.stop(now=False)
     if failed is not None:
         raise failed[1].error(jobs[failed[0]])
 

@@ -28,11 +28,17 @@ _OLD_OWNER = "sentence-transformers"
 
 @dataclass(frozen=True, slots=True)
 class HubName:
-    """A dataset or model of the hub, at a branch, tag or commit (the main branch if None)."""
+    """A dataset or model of the hub, at a branch, tag or commit (the main branch if None).
+
+    A component that reads from the hub returns them from `hub_names`, so that `rexplug check` knows what must be downloaded.
+    """
 
     kind: Literal["dataset", "model"]
+    """Which of the hub's two lists it is in."""
     name: str
+    """Its name with the owner, `owner/name`."""
     revision: str | None = None
+    """Branch, tag or commit; the main branch if None."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}" + (f" at '{self.revision}'" if self.revision else "")

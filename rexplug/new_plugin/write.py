@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rexplug.contracts.samples import domain_documents, general_documents
 from rexplug.errors import RexplugError
 from rexplug.io.atomic import replacing, write_text
-from rexplug.new_plugin.samples import domain_documents, general_documents
 from rexplug.version import __version__
 
 KINDS = ("source", "filter", "labeller", "mixing", "masking", "scorer", "evaluator")

@@ -13,7 +13,7 @@ from rexplug.pipeline.evaluation_forecast import EvaluationForecast
 from rexplug.pipeline.manifest import Manifest
 from rexplug.pipeline.stage_work import StageWork
 from rexplug.planning.hardware import processor_name
-from rexplug.plugins.declarations import check_component
+from rexplug.plugins.calls import check_component, evaluator_label
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
@@ -61,7 +61,7 @@ def evaluate_models(
         computed[name.label] = observer.finished
         if (saved := encoders.save(name)) is not None:
             progress.note(f"{name.label}: embeddings are in {saved}")
-    labels = {evaluator.label for evaluator in evaluators}
+    labels = {evaluator_label(evaluator) for evaluator in evaluators}
     models = []
     for name in names:
         loaded = load_results(out / name.label, name.label)
@@ -100,7 +100,7 @@ def evaluators_with_data(evaluators: Sequence[Evaluator], progress: Progress) ->
         try:
             check_component(evaluator)
         except RexplugError as error:
-            progress.note(f"{evaluator.label} is left out: {error}")
+            progress.note(f"{evaluator_label(evaluator)} is left out: {error}")
         else:
             kept.append(evaluator)
     if not kept:
@@ -115,7 +115,9 @@ def select_evaluators(evaluators: Sequence[Evaluator], names: Sequence[str]) -> 
         DataError: no evaluator has one of the names.
     """
     for name in names:
-        if all(name not in (evaluator.name, evaluator.label) for evaluator in evaluators):
-            known = ", ".join(evaluator.label for evaluator in evaluators)
+        if all(name not in (evaluator.name, evaluator_label(evaluator)) for evaluator in evaluators):
+            known = ", ".join(evaluator_label(evaluator) for evaluator in evaluators)
             raise DataError(f"--only {name}: unknown evaluator; the evaluators are {known}")
-    return [evaluator for evaluator in evaluators if not names or {evaluator.name, evaluator.label} & set(names)]
+    return [
+        evaluator for evaluator in evaluators if not names or {evaluator.name, evaluator_label(evaluator)} & set(names)
+    ]

@@ -16,6 +16,7 @@ from rexplug.planning import Hardware, Measurement, MeasurementHistory
 from rexplug.planning.costs import evaluator_work, seconds_of
 from rexplug.planning.gpus import gpu_of_device
 from rexplug.planning.history import cost_key
+from rexplug.plugins.calls import evaluator_label
 from rexplug.progress import Progress
 
 if TYPE_CHECKING:
@@ -61,13 +62,14 @@ class EvaluationForecast:
         from rexplug.evaluation.workload import Workload, workload_of
 
         machine = _machine_of(model)
-        works = {evaluator.label: workload_of(evaluator, model, data) for evaluator in evaluators}
+        works = {evaluator_label(evaluator): workload_of(evaluator, model, data) for evaluator in evaluators}
         trains = any(work is not None and work.steps for work in works.values())
         speed = measure_speed(model, training=trains)
         expected, basis = {}, {}
         first_of: dict[str, str] = {}
         for evaluator in evaluators:
-            work, label, shared_with = works[evaluator.label], evaluator.label, ""
+            label = evaluator_label(evaluator)
+            work, shared_with = works[label], ""
             if work is not None and work.shared and first_of.setdefault(work.shared, label) != label:
                 shared_with = first_of[work.shared]
                 work = Workload(work.texts, seconds=work.seconds)
@@ -90,20 +92,21 @@ class EvaluationForecast:
 
     def after(self, model: Model, evaluator: Evaluator, seconds: float) -> None:
         """Append what an evaluator took to the history."""
-        self.finished.add(evaluator.label)
+        label = evaluator_label(evaluator)
+        self.finished.add(label)
         if isinstance(model, LexicalModel) or not model.tokenizes or seconds <= 0:
             return
         stage, key = _stage_and_key(evaluator, model)
         work = _work_of(model)
-        if evaluator.label in self._forecast:
-            work["forecast_seconds"] = self._forecast[evaluator.label]
+        if label in self._forecast:
+            work["forecast_seconds"] = self._forecast[label]
         measurement = Measurement(
             at=now(), stage=stage, cost_key=key, machine=_machine_of(model), work=work, seconds=seconds
         )
         try:
             MeasurementHistory.append(measurement)
         except OSError as error:
-            self.progress.note(f"  note: the time of '{evaluator.label}' could not be recorded ({error.strerror})")
+            self.progress.note(f"  note: the time of '{label}' could not be recorded ({error.strerror})")
 
     def _correction(self, evaluator: Evaluator, model: TextEncoder, machine: Hardware) -> float | None:
         """What this evaluator took on this machine before, as a multiple of its forecasts; None if it did not run here."""
@@ -143,7 +146,7 @@ def _default(model: TextEncoder, machine: Hardware) -> float:
 
 
 def _stage_and_key(evaluator: Evaluator, model: TextEncoder) -> tuple[str, str]:
-    return f"evaluator.{evaluator.label}", cost_key("evaluator", evaluator.dump(), model.precision)
+    return f"evaluator.{evaluator_label(evaluator)}", cost_key("evaluator", evaluator.dump(), model.precision)
 
 
 def _machine_of(model: TextEncoder) -> Hardware:

@@ -20,7 +20,7 @@ from rexplug.pipeline.stamps import (
     folder_stamps,
     source_stamps,
 )
-from rexplug.plugins.declarations import all_input_files, file_versions, input_files, option_files
+from rexplug.plugins.calls import all_input_files, file_versions, input_files, option_files
 from rexplug.plugins.fingerprint import PluginCode
 from rexplug.progress import Progress
 from rexplug.recipe import Recipe

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rexplug.errors import DataError, first_few
 from rexplug.io.atomic import remove
-from rexplug.plugins.declarations import input_files
+from rexplug.plugins.calls import input_files
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory
 
@@ -89,7 +89,7 @@ def run_outputs(run: RunDirectory) -> tuple[Path, ...]:
     return (
         run.recipe, run.plugins, run.manifest, run.plan, run.relevance, run.corpus, run.fitted, run.tokenizer, run.tokens,
         run.checkpoints, run.metrics, run.logs, run.evaluation, run.baselines, run.model, run.report,
-        run.items, run.report_plots, run.card,
+        run.items, run.report_plots, run.card, run.card_figures,
     )  # fmt: skip
 
 

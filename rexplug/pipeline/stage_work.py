@@ -292,7 +292,7 @@ class StageWork:
 
 
 def write_documents(run: RunDirectory, recipe: Recipe) -> list[Path]:
-    """Write the report and the model card, and copy the card beside the exported weights; returns the files."""
+    """Write the report and the model card, and copy the card with its figures beside the exported weights; returns the files."""
     from rexplug.report import Contents, write_card, write_report
 
     contents = Contents(run, recipe)  # both show the comparison, whose tests take a while
@@ -301,6 +301,10 @@ def write_documents(run: RunDirectory, recipe: Recipe) -> list[Path]:
         with replacing(run.model / run.card.name) as temporary:
             shutil.copyfile(run.card, temporary)
         written.append(run.model / run.card.name)
+        remove(run.model / run.card_figures.name)
+        if run.card_figures.is_dir():
+            with replacing(run.model / run.card_figures.name) as temporary:
+                shutil.copytree(run.card_figures, temporary)
     return written
 
 

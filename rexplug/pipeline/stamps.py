@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.components import DocumentSource
-from rexplug.plugins.declarations import file_versions, input_files
+from rexplug.plugins.calls import file_versions, input_files
 
 FORMATS: Mapping[str, int] = {
     "relevance": 2,

@@ -14,6 +14,7 @@ from rexplug.model.family import DEFAULT_FAMILY, SIZES, embedding_rows, find_fam
 from rexplug.model.layout import EncoderShape
 from rexplug.planning.history import MeasurementHistory
 from rexplug.planning.sources import SourceSize, source_sizes
+from rexplug.plugins.calls import mixing_weights
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
@@ -127,7 +128,7 @@ def make_plan(recipe: Recipe, run: RunDirectory, history: MeasurementHistory | N
 
 def _phase(phase: Phase, sizes: Mapping[str, SourceSize], shape: EncoderShape | None, rows: int | None) -> PlannedPhase:
     moments = [(i + 0.5) / POINTS for i in range(POINTS)]
-    weights_at = [_normalized(phase.mixing.weights(at)) for at in moments]
+    weights_at = [_normalized(mixing_weights(phase.mixing, at)) for at in moments]
     sources = {}
     for name in weights_at[0]:
         shares = tuple(weights[name] for weights in weights_at)

@@ -13,7 +13,7 @@ import numpy as np
 from rexplug.components import DocumentSource
 from rexplug.errors import RexplugError
 from rexplug.planning.history import MeasurementHistory, cost_key
-from rexplug.plugins.declarations import file_versions
+from rexplug.plugins.calls import file_versions
 from rexplug.recipe import Recipe
 from rexplug.run_directory import RunDirectory, read_json
 from rexplug.tokens.store import TokenStore

@@ -13,12 +13,15 @@ from types import ModuleType
 
 from rexplug.components import Component
 from rexplug.components.base import components_in
+from rexplug.plugins.calls import foreign_classes
 
 _CORE = "rexplug"
 _SHARED = ("site-packages", "dist-packages")
 """Folders that hold modules of many distributions."""
 _IGNORED = ("__pycache__", ".pyc", ".pyo", "~", ".egg-info", ".dist-info")
 """Endings of file and folder names that do not enter the hash."""
+_SETTINGS = ("recipe.yaml", "recipes", "suite.yaml")
+"""Files and folders beside a plugin's module that hold no code: what a run takes from them has fingerprints of its own."""
 
 
 class PluginCode:
@@ -48,7 +51,7 @@ class PluginCode:
                     plugin = base.name.partition(".")[0] or package
                     for name, root in _roots(base):
                         roots.setdefault(plugin, {})[name] = root
-            for foreign in component.foreign_classes():
+            for foreign in foreign_classes(component):
                 roots.setdefault(foreign.__module__.partition(".")[0], {}).update(_roots(foreign))
         return {plugin: self._identity(plugin, roots[plugin]) for plugin in sorted(roots)}
 
@@ -115,9 +118,11 @@ def _modules_in(folder: Path, module: ModuleType, seen: dict[str, Path]) -> Iter
 
 
 def files_hash(root: Path) -> str:
-    """A hash of the name and content of a file, or of all files below a folder."""
+    """A hash of the name and content of a file, or of all files below a folder but its recipes and suite."""
     digest = hashlib.blake2b(digest_size=16)
     for path in code_files(root):
+        if path != root and path.relative_to(root).parts[0] in _SETTINGS:
+            continue
         with path.open("rb") as file:
             content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
         digest.update(f"{path.relative_to(root.parent).as_posix()}\n".encode("utf-8", "surrogateescape"))

@@ -29,6 +29,7 @@ GROUP = "rexplug"
 """The entry-point group of plugins, and the name of the pluggy project."""
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
+"""The decorator that marks a function of a plugin as the implementation of a hook; `COMPONENTS` needs none."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,7 +39,8 @@ def load_recipe(
 
     Args:
         path: the YAML file, or the name of a recipe that rexplug or a plugin ships.
-        overrides: `dotted.path=value`; list items are named by number, by `name` or by `use`.
+        overrides: `dotted.path=value`; list items are named by number, by `name` or by `use`. Those of `defaults` come first,
+            whatever their place.
         registry: the installed components; loaded if left out.
         text: the YAML in place of a file; `path` then only names it in messages.
         earlier_run: whether the recipe is only read to describe a run; then options that components no longer have, but can still
@@ -52,8 +54,13 @@ def load_recipe(
     source = parse_file(path) if text is None else parse_mapping(text, str(path))
     resolve_folder(source, path.parent)
     source = _extended(path, source, registry)
-    problems = _apply_defaults(source, str(path))
-    problems += [problem for override in overrides if (problem := _override(source, override))]
+    of_defaults = [override for override in overrides if re.match(r"defaults[.=]", override)]
+    if of_defaults:
+        source.value.setdefault("defaults", {})
+    problems = [problem for override in of_defaults if (problem := _override(source, override))]
+    problems += _apply_defaults(source, str(path))
+    others = [override for override in overrides if override not in of_defaults]
+    problems += [problem for override in others if (problem := _override(source, override))]
     registry, broken = with_plugin_files(source, registry, str(path))
     problems += broken
     if problems:

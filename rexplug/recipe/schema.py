@@ -13,8 +13,8 @@ from pydantic_core import PydanticCustomError
 
 from rexplug.components import DocumentSource, Evaluator, SalienceScorer, Use
 from rexplug.components.quantities import Positive
-from rexplug.plugins.calls import mixing_weights
-from rexplug.plugins.declarations import evaluator_label
+from rexplug.errors import PluginError, RexplugError
+from rexplug.plugins.calls import evaluator_label, is_synthetic, mixing_weights, plugin_at_fault
 from rexplug.recipe.curation import (
     Audit,
     Classifier,
@@ -196,6 +196,11 @@ class Recipe(Section):
         return self.seed if self.training_seed is None else self.training_seed
 
     @property
+    def synthetic_sources(self) -> list[str]:
+        """The sources whose texts a program generated."""
+        return [name for name, source in self.sources.items() if is_synthetic(source)]
+
+    @property
     def scorers(self) -> tuple[SalienceScorer, ...]:
         """The distinct salience scorers of the recipe and of the phases' masking policies."""
         by_channel = {scorer.channel: scorer for scorer in self.salience}
@@ -211,10 +216,19 @@ class Recipe(Section):
 
 
 def _weights(phase: Phase, progress: float) -> dict[str, float]:
-    """The weights of a phase's mixing schedule at `progress`; what the schedule raises becomes a problem of the recipe."""
+    """The weights of a phase's mixing schedule at `progress`.
+
+    Raises:
+        PydanticCustomError: the weights are not valid, which other options of the schedule may repair.
+        PluginError: the plugin's code raised, which no recipe repairs.
+    """
     try:
         return mixing_weights(phase.mixing, progress)
-    except Exception as error:  # a RexplugError, or an OSError of a plugin
+    except OSError as error:
+        raise plugin_at_fault(error) or error from error
+    except RexplugError as error:
+        if isinstance(error.__cause__, Exception | SystemExit):
+            raise PluginError(f"phases.{phase.name}.mixing: {error}") from error.__cause__
         problem = str(error)
     raise PydanticCustomError("mixing", "phase '{phase}': {problem}", {"phase": phase.name, "problem": problem})
 

@@ -16,6 +16,7 @@ from rexplug.recipe.schema import Recipe, Section, distinct_labels
 
 FILE = "suite.yaml"
 DATA = "$DATA"
+FOLDER = "$SUITE_DIR"
 
 
 class Suite(Section):
@@ -26,7 +27,8 @@ class Suite(Section):
     budget: Budget = "standard"
     """How much they may take, unless the command says otherwise: `quick`, `standard` or `full`."""
     evaluators: tuple[Annotated[Evaluator, Use()], ...] = Field(min_length=1)
-    """The evaluators; in their options `$DATA` stands for the folder given with `--data`."""
+    """The evaluators; in their options `$DATA` stands for the folder given with `--data`, and `$SUITE_DIR` at the beginning of a
+    path for the suite's own folder."""
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Self:
@@ -67,6 +69,8 @@ def load_suite(
             if data is None:
                 raise RecipeError(f"the suite {name} reads local data: give its folder with {data_option}")
             return f"{data}{value.removeprefix(DATA)}"
+        if isinstance(value, str) and (value == FOLDER or value.startswith(f"{FOLDER}/")):
+            return f"{path.parent.absolute()}{value.removeprefix(FOLDER)}"
         return value
 
     return load_section(path, Suite, registry, changed)

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from rexplug.io.atomic import write_text
+from rexplug.evaluation.stored_sections import figure_file
+from rexplug.io.atomic import remove, replacing, write_text
 from rexplug.model.family import DEFAULT_FAMILY, Family, find_family
 from rexplug.report.contents import Contents
 from rexplug.report.markdown import cell, front_matter
 from rexplug.report.plan_vs_actual import markdown_lines
 from rexplug.report.results import headlines
+from rexplug.report.templates import decimals
 from rexplug.run_directory import RunDirectory, read_json
 
 
 def write_card(contents: Contents) -> Path:
-    """Write the card of a run; returns its path."""
+    """Write the card of a run, and the figures of evaluators that it shows; returns its path."""
+    figures = {name: content for _, _, figure in _sections(contents) if figure for name, content in [figure]}
+    if figures:
+        with replacing(contents.run.card_figures) as folder:
+            folder.mkdir()
+            for name, content in figures.items():
+                (folder / name).write_bytes(content)
+    else:
+        remove(contents.run.card_figures)
     write_text(contents.run.card, "\n".join(_lines(contents)) + "\n")
     return contents.run.card
 
@@ -140,6 +152,8 @@ def _evaluation(contents: Contents) -> list[str]:
             interval = f"{last['low']:.3f} to {last['high']:.3f}" if last and last["low"] is not None else ""
             lines.append(f"| {cell(name)} | {' | '.join(cells)} | {interval} |")
         lines.append("")
+    for evaluator, section, figure in _sections(contents):
+        lines += _section_lines(evaluator, section, f"{contents.run.card_figures.name}/{figure[0]}" if figure else "")
     comparison = contents.comparison
     if comparison is not None and contents.run.baselines.is_dir():
         lines += [
@@ -156,6 +170,28 @@ def _evaluation(contents: Contents) -> list[str]:
         note for results in contents.evaluations.values() for result in results.values() for note in result["notes"]
     )
     return [*lines, *(f"- {cell(note)}" for note in notes)]
+
+
+def _sections(contents: Contents) -> Iterator[tuple[str, Mapping[str, Any], tuple[str, bytes] | None]]:
+    """Evaluator, section, and name and content of its figure's file, of the last evaluation of each evaluator."""
+    for evaluator, results in contents.evaluations.items():
+        last = results[max(results, key=contents.moments.index)]
+        for number, section in enumerate(last.get("sections", ()), 1):
+            figure = figure_file(section)
+            yield evaluator, section, None if figure is None else (f"{evaluator}-{number}.{figure[0]}", figure[1])
+
+
+def _section_lines(evaluator: str, section: Mapping[str, Any], figure: str) -> list[str]:
+    lines = [f"### {cell(evaluator)}: {cell(section['title'])}", ""]
+    if section["text"]:
+        lines += [cell(section["text"]), ""]
+    if section["table"]:
+        columns = list(section["table"][0])
+        lines += [f"| {' | '.join(map(cell, columns))} |", f"|{' --- |' * len(columns)}"]
+        for row in section["table"]:
+            lines.append(f"| {' | '.join(cell(decimals(row.get(column, ''))) for column in columns)} |")
+        lines.append("")
+    return [*lines, f"![{cell(section['title'])}]({quote(figure)})", ""] if figure else lines
 
 
 def _parity(contents: Contents) -> list[str]:

@@ -11,9 +11,9 @@ import numpy as np
 
 from rexplug.components import Metric, Scores
 from rexplug.errors import DataError
-from rexplug.evaluation.statistics import ALPHA, Difference, compare, holm, metric
+from rexplug.evaluation.statistics import ALPHA, Difference, bootstrap_metric, holm_correction, paired_test
 from rexplug.report.costs import Cost, budget_notes, cost_notes, cost_of, mean_cost
-from rexplug.report.results import ModelResults, headlines, is_recovery_part
+from rexplug.report.results import ModelResults, headlines, is_detail
 
 _SEED = 17
 
@@ -47,6 +47,7 @@ class Row:
     cells: Sequence[Cell]
     reference: str
     lower_is_better: bool = False
+    tags: Sequence[str] = ()
 
     def best(self) -> int | None:
         """The index of the model that is best by the tests, or None: the model with the best value, if it is really better than
@@ -71,7 +72,7 @@ class Comparison:
     """The labels of the models; the first one is the reference."""
     rows: Sequence[Row]
     """One per metric: `evaluator`, `metric`, `main` (whether summaries show it), `cells` (a `Cell` per model, in the order of
-    `models`), `reference` (the first model that has the metric) and `lower_is_better`."""
+    `models`), `reference` (the first model that has the metric), `lower_is_better` and `tags` (of the metric)."""
     notes: Sequence[str] = field(default=())
     """Which differences were not tested, and why; where and how models were measured."""
     costs: Mapping[str, Sequence[Cost | None]] = field(default_factory=dict)
@@ -136,7 +137,8 @@ class Comparison:
             "models": list(self.models), "alpha": ALPHA, "tests": self.num_tests,
             "rows": [
                 {
-                    "evaluator": row.evaluator, "metric": row.metric, "main": row.main, "compared_with": row.reference,
+                    "evaluator": row.evaluator, "metric": row.metric, "main": row.main, "tags": list(row.tags),
+                    "compared_with": row.reference,
                     "cells": [
                         {
                             "model": label, "metric": asdict(cell.metric) if cell.metric else None,
@@ -187,10 +189,11 @@ def pooled(label: str, runs: Sequence[ModelResults]) -> ModelResults:
         for key in first["metrics"]:
             values = [result["metrics"][key]["value"] for result in of_runs if key in result["metrics"]]
             if key in scores[name]:
-                metrics[key] = asdict(metric(scores[name][key], _SEED))
+                metrics[key] = asdict(bootstrap_metric(scores[name][key], _SEED))
             else:
                 metrics[key] = asdict(Metric(float(np.mean(values)), num_items=first["metrics"][key]["num_items"]))
             metrics[key] |= {"spread": float(np.std(values, ddof=1)), "num_seeds": len(values)}
+            metrics[key]["tags"] = first["metrics"][key].get("tags", ())
         results[name] = {**first, "metrics": metrics, **mean_cost(of_runs)}
     return ModelResults(label, results, scores, len(runs), folder=runs[0].folder)
 
@@ -200,7 +203,7 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
 
     Args:
         models: with distinct labels.
-        every_metric: all metrics, not only the main ones and the parts of masked recovery.
+        every_metric: all metrics, not only the main ones, those beside them and those with the tag `detail`.
 
     Raises:
         DataError: there is nothing to compare.
@@ -220,20 +223,24 @@ def compare_models(models: Sequence[ModelResults], *, every_metric: bool = False
     ]
     for name in names:
         mains = [key for model in models for key in headlines(model.results.get(name, {}))]
-        keys = list(dict.fromkeys(k for m in models for k in m.results.get(name, {}).get("metrics", {})))
+        metrics = [model.results.get(name, {}).get("metrics", {}) for model in models]
+        keys = list(dict.fromkeys(key for of_model in metrics for key in of_model))
         if not every_metric:
             parts = {part for model in models for key in mains for part in _parts(model.scores.get(name, {}).get(key))}
-            keys = [key for key in keys if key in mains or key in parts or is_recovery_part(key)]
+            details = {key for of_model in metrics for key, value in of_model.items() if is_detail(value)}
+            keys = [key for key in keys if key in mains or key in parts or key in details]
         for key in keys:
             reference = next(model for model in models if key in model.results.get(name, {}).get("metrics", {}))
             cells = [_cell(model, reference, name, key, notes) for model in models]
-            rising = key not in reference.results[name].get("lower_is_better", ())
-            rows.append(Row(name, key, key in mains, cells, reference.label, not rising))
+            result = reference.results[name]
+            lower_is_better = key in result.get("lower_is_better", ())
+            tags = tuple(result["metrics"][key].get("tags", ()))
+            rows.append(Row(name, key, key in mains, cells, reference.label, lower_is_better, tags))
         if not keys:
             cells = [_cell(model, models[0], name, "", notes) for model in models]
             rows.append(Row(name, "", True, cells, labels[0]))
     tested = [cell.difference for row in rows for cell in row.cells if cell.difference is not None]
-    corrected = iter(holm(tested))
+    corrected = iter(holm_correction(tested))
     rows = [
         replace(
             row,
@@ -312,8 +319,8 @@ def _cell(model: ModelResults, reference: ModelResults, name: str, key: str, not
     try:
         trained = [measured.training_runs for measured in (model, reference) if measured.trained_here]
         training_runs = min(trained, default=None)
-        return replace(cell, difference=compare(scores, reference_scores, _SEED, training_runs=training_runs))
-    except DataError as error:
+        return replace(cell, difference=paired_test(scores, reference_scores, _SEED, training_runs=training_runs))
+    except (DataError, ValueError) as error:
         notes.append(f"{name} {key}, {model.label}: {error}.")
         return cell
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rexplug.evaluation import read_result
 from rexplug.phase_stream import phase_stream
+from rexplug.plugins.calls import evaluator_label
 from rexplug.recipe import Recipe
 from rexplug.report.compare import Comparison, compare_models
 from rexplug.report.costs import cost_of_result
@@ -42,7 +44,7 @@ class Contents:
     @cached_property
     def synthetic(self) -> list[str]:
         """Sources whose text was written by a program."""
-        return [name for name, source in self.recipe.sources.items() if source.synthetic]
+        return self.recipe.synthetic_sources
 
     @cached_property
     def corpus(self) -> Mapping[str, Any]:
@@ -94,9 +96,9 @@ class Contents:
         evaluations: dict[str, dict[str, Mapping[str, Any]]] = {}
         for evaluator in self.recipe.evaluators:
             for moment in self.moments:
-                path = self.run.evaluation / moment / f"{evaluator.label}.json"
-                if path.exists() and "metrics" in (content := read_json(path)):
-                    evaluations.setdefault(evaluator.label, {})[moment] = content
+                path = self.run.evaluation / moment / f"{evaluator_label(evaluator)}.json"
+                if path.exists() and "metrics" in (content := read_result(path)):
+                    evaluations.setdefault(evaluator_label(evaluator), {})[moment] = content
         return evaluations
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.io.atomic import write_text
+from rexplug.plugins.calls import step_name
 from rexplug.recipe import Recipe
 from rexplug.report.markdown import cell, front_matter
 from rexplug.run_directory import RunDirectory, read_json
@@ -208,7 +209,7 @@ def _decontamination(recipe: Recipe, statistics: Mapping[str, Any]) -> list[str]
 def _personal(recipe: Recipe) -> list[str]:
     kinds = ("personal_data", "datatrove.PIIFormatter")
     used = sorted(
-        {item.step_name for source in recipe.sources.values() for item in source.filters if item.step_name in kinds}
+        {name for source in recipe.sources.values() for name in map(step_name, source.filters) if name in kinds}
     )
     sentence = (
         f"The filter {', '.join(f'`{name}`' for name in used)} was applied. It finds common patterns, not everything."

@@ -64,13 +64,13 @@ def write_items_page(page: Path, models: Sequence[ModelResults], title: str, max
         "models": [model.label for model in models],
         "evaluators": [
             {
-                "label": evaluator.label,
-                "metric": evaluator.metric,
-                "values": evaluator.values,
+                "label": of_evaluator.label,
+                "metric": of_evaluator.metric,
+                "values": of_evaluator.values,
                 "items": len(block["items"]),
-                "total": max(stored.total for stored in evaluator.stored.values()),
+                "total": max(stored.total for stored in of_evaluator.stored.values()),
             }
-            for evaluator, block in zip(evaluators, blocks, strict=True)
+            for of_evaluator, block in zip(evaluators, blocks, strict=True)
         ],
     }
     text = template("items.html.j2").render(

@@ -13,7 +13,7 @@ from rexplug.report.comparison_plots import write_comparison_plots
 from rexplug.report.contents import Contents
 from rexplug.report.items import item_links, write_items_page
 from rexplug.report.preview import PhasePreview, previews
-from rexplug.report.results import headlines, is_recovery_part
+from rexplug.report.results import headlines, is_detail
 from rexplug.report.templates import template
 
 
@@ -55,7 +55,7 @@ def _plots(contents: Contents) -> dict[str, str]:
     for evaluator, results in contents.evaluations.items():
         shown = headlines(next(iter(results.values())))
         for name, values in contents.metric_rows(evaluator):
-            if name in shown or is_recovery_part(name):
+            if name in shown or any(value is not None and is_detail(value) for value in values):
                 main_metrics[f"{evaluator}: {name}"] = values
     if main_metrics and len(contents.moments) > 1:
         svgs["evaluation"] = plots.evaluation(contents.moments, main_metrics)

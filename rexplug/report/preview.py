@@ -19,7 +19,7 @@ from rexplug.components import Document, Reason, SalienceScorer, TokenizedDocume
 from rexplug.document_files import files_in
 from rexplug.io.tokenizer_files import open_tokenizer
 from rexplug.phase_stream import phase_stream
-from rexplug.plugins.declarations import explain_salience, salient_subset
+from rexplug.plugins.calls import explain_salience, mixing_weights, salient_subset
 from rexplug.recipe import Recipe
 from rexplug.recipe.schema import Phase
 from rexplug.run_directory import RunDirectory
@@ -155,7 +155,7 @@ def _position(stream: BatchStream, at: float) -> Position:
     if tokens <= 0:
         return stream.start
     points = [(i + 0.5) / 64 * at for i in range(64)]
-    weights = [stream.mixing.weights(point) for point in points]
+    weights = [mixing_weights(stream.mixing, point) for point in points]
     next_indices = []
     for name, samples, length in zip(
         stream.sources, stream.epoch_samples(), stream.epoch_tokens().values(), strict=True

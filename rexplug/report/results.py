@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rexplug.components import Scores
+from rexplug.components.evaluator import DETAIL
 from rexplug.errors import DataError
-from rexplug.evaluation import read_scores
+from rexplug.evaluation import read_result, read_scores
 from rexplug.run_directory import RunDirectory, read_json, repair_hint
 
 
@@ -43,9 +44,9 @@ def headlines(result: Mapping[str, Any]) -> list[str]:
     return [name for name in names if name in result.get("metrics", {})]
 
 
-def is_recovery_part(metric: str) -> bool:
-    """Whether a metric is a part of masked recovery (all words, salient ones, plain ones), which tables show beside headlines."""
-    return metric.endswith((".words", ".salient", ".plain"))
+def is_detail(metric: Mapping[str, Any]) -> bool:
+    """Whether a stored metric is one that tables show beside headlines, such as salient words beside all words."""
+    return DETAIL in metric.get("tags", ())
 
 
 def find_all(arguments: Sequence[str]) -> list[ModelResults]:
@@ -168,7 +169,7 @@ def _moments(run: RunDirectory) -> list[str]:
 def _contents(folder: Path) -> Iterator[Mapping[str, Any]]:
     """The contents of the result files of a folder; its other JSON files are left out."""
     for path in sorted(folder.glob("*.json")):
-        content = read_json(path)
+        content = read_result(path)
         if (
             isinstance(content, dict)
             and "evaluator" in content

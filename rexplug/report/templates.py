@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rexplug.evaluation.stored_sections import figure_file
+
 
 def template(name: str) -> Any:
     """A template of `report/templates` with our filters; values that it inserts are escaped."""
@@ -17,6 +19,7 @@ def template(name: str) -> Any:
         lstrip_blocks=True,
     )
     environment.filters |= {"amount": amount, "decimals": decimals, "duration": duration}
+    environment.tests["figure"] = lambda section: figure_file(section) is not None
     return environment.get_template(name)
 
 

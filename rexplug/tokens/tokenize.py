@@ -16,7 +16,7 @@ from rexplug.errors import DataError
 from rexplug.executors import Job, run_jobs, shared_ray_cluster
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import write_json
-from rexplug.plugins.declarations import fit_component
+from rexplug.plugins.calls import component_from_entry, fit_component, require_picklable
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Executor
 from rexplug.run_directory import read_fitted, read_json, repair_hint
@@ -58,7 +58,7 @@ def fit_scorers(
         if record.exists():
             options = read_fitted(record)
             try:
-                fitted.append(type(scorer).model_validate({k: v for k, v in options.items() if k != "use"}))
+                fitted.append(component_from_entry(scorer, options))
             except (ValueError, AttributeError):
                 raise DataError(
                     f"{record} is damaged: it does not hold a {scorer.name}; {repair_hint(record)}"
@@ -101,10 +101,12 @@ def tokenize(
         Source -> the counts that `close` returns.
 
     Raises:
-        PluginError: a scorer did not return one uint8 per token.
+        PluginError: a scorer cannot be pickled for the workers, or did not return one uint8 per token.
         DataError: a worker died more often than `retries` allows, or the disk is full.
     """
     silence_datatrove()
+    for scorer in scorers.values():
+        require_picklable(scorer)
     corpus, tokenizer, tokens = (
         corpus.resolve(),
         tokenizer.resolve(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rexplug.checksums import require_as_written
@@ -125,10 +125,21 @@ def _take(name: str, target: Path) -> None:
 
 
 def _train(spec: Tokenizer, corpus: Path, sources: Sequence[str], seed: int, target: Path, progress: Progress) -> None:
+    progress.start("train tokenizer", spec.sample, "characters")
+    train_bpe(_sample(spec.sample, corpus, sources, seed, progress), spec.vocabulary or DEFAULT_VOCABULARY, target)
+
+
+def train_bpe(texts: Iterable[str], vocabulary: int, folder: Path) -> None:
+    """Train a byte-level BPE with the layout `[CLS] text [SEP]`, and write its tokenizer.json.
+
+    Args:
+        texts: what it is trained on.
+        vocabulary: number of tokens, special tokens included.
+        folder: where tokenizer.json is written; exists.
+    """
     from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
     from tokenizers import Tokenizer as FastTokenizer
 
-    size = spec.vocabulary or DEFAULT_VOCABULARY
     tokenizer = FastTokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.NFC()
     # Every digit is a token, so that the tokens of a number do not depend on which numbers the corpus holds.
@@ -140,18 +151,17 @@ def _train(spec: Tokenizer, corpus: Path, sources: Sequence[str], seed: int, tar
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=size, special_tokens=list(SPECIAL), show_progress=False,
+        vocab_size=vocabulary, special_tokens=list(SPECIAL), show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )  # fmt: skip
-    progress.start("train tokenizer", spec.sample, "characters")
-    tokenizer.train_from_iterator(_sample(spec.sample, corpus, sources, seed, progress), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     ids = {token: tokenizer.token_to_id(token) for token in SPECIAL}
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B [SEP]",
         special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
     )
-    tokenizer.save(str(target / DEFINITION))
+    tokenizer.save(str(folder / DEFINITION))
 
 
 def _sample(limit: int, corpus: Path, sources: Sequence[str], seed: int, progress: Progress) -> Iterator[str]:

@@ -29,12 +29,12 @@ def test_the_notebook(tmp_path, monkeypatch):
         defaults: {context: 256, batch_tokens: 1024}
         phases:
           - name: pretrain
-            tokens: 80k
-            learning_rate: {peak: 2e-3, schedule: wsd, warmup: 8k, decay: 0}
+            tokens: 40k
+            learning_rate: {peak: 2e-3, schedule: wsd, warmup: 4k, decay: 0}
             mixing: {use: annealing.constant, shares: {web: 0.8, retail: 0.2}}
             masking: {use: random, rate: 0.3}
           - name: anneal
-            tokens: 60k
+            tokens: 30k
             learning_rate: {peak: 2e-3, schedule: linear}
             mixing: {use: annealing.cosine, start: {web: 0.8, retail: 0.2}, end: {web: 0.1, retail: 0.9}}
             masking: {use: guided_mlm.guided, scorer: {use: ecommerce.attributes}, rate: 0.15}
@@ -55,7 +55,7 @@ def test_the_notebook(tmp_path, monkeypatch):
     print(f"{forecast.plan.tokens:,} tokens in about {forecast.seconds:.0f} s on this machine")
     # -- end check_and_plan --
     assert (report.ok, report.problems, report.warnings) == (True, (), ())
-    assert forecast.plan.tokens == 140_000
+    assert forecast.plan.tokens == 70_000
 
     # -- start batch --
     run = rexplug.run(recipe, run_dir="runs/notebook", until="tokenize")

@@ -18,7 +18,7 @@ from rexplug.errors import DataError
 from rexplug.evaluation.annotated_values import AnnotatedText, Value
 from rexplug.evaluation.masked_words import MaskedText
 from rexplug.evaluation.recovery import Excerpt, word_scores
-from rexplug.evaluation.statistics import Difference, compare, holm, value
+from rexplug.evaluation.statistics import Difference, holm_correction, paired_test, value
 from rexplug.evaluation.value_recovery import MaskedValue, value_scores
 
 GOLD, PLAIN = "titles.exact", "retail.plain"
@@ -86,7 +86,7 @@ def scores_of(packed: Packed, name: str, right: NDArray[np.bool_], num_rows: int
             for document, marks in zip(about["ids"][:num_rows], about["salient"][:num_rows], strict=True)
         ]
         restored = [row.restored(best, len(e.words)) for row, best, e in zip(rows, predictions, excerpts, strict=True)]
-        return dict(word_scores(source, excerpts, restored))
+        return {f"{source}.{part}": scores for part, scores in word_scores(excerpts, restored).items()}
     if about["kind"] == "values":
         texts = {text: AnnotatedText(text) for text in about["texts"]}
         values = [
@@ -137,8 +137,8 @@ def differences(
         if arm != baseline and seeds:
             for metric in metrics:
                 one, other = (together(scores[name], metric, seeds) for name in (arm, baseline))
-                found[arm, metric] = compare(one, other, _SEED, training_runs=len(seeds))
-    return dict(zip(found, holm(list(found.values())), strict=True))
+                found[arm, metric] = paired_test(one, other, _SEED, training_runs=len(seeds))
+    return dict(zip(found, holm_correction(list(found.values())), strict=True))
 
 
 def print_tables(files: Sequence[Path], folder: Path, part: str, plot: Path | None) -> None:

@@ -1,12 +1,10 @@
 """`rexplug evaluate` and `rexplug report` as a user calls them."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from command_line import rexplug
 
 pytestmark = pytest.mark.slow
 
@@ -18,10 +16,7 @@ evaluators:
 
 
 def call(*arguments, code=0):
-    command = [sys.executable, "-c", "from rexplug.cli import main; main()", *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+    done = rexplug(*arguments)
     assert done.returncode == code, done.stderr
     return done
 

@@ -1,5 +1,6 @@
 """How `main` reports errors: a user's mistake as one message and exit code 2, an interruption as 130, a bug as traceback and 1."""
 
+import re
 import resource
 import subprocess
 import sys
@@ -175,6 +176,14 @@ def test_plugins_lists_the_components_of_a_plugin(call):
     assert code == 0
     assert "annealing.cosine (mixing schedule)" in output
     assert "annealing.constant (mixing schedule)" in output
+
+
+def test_plugins_prints_the_options_of_a_class_before_those_that_it_inherits(call):
+    output = call("plugins", "jsonl")[1]
+    names = re.findall(r"^  (\w+): ", output, re.MULTILINE)
+    assert names == [
+        "text", "id", "url", "metadata", "paths", "split", "longest", "damaged", "filters", "limit", "sample", "license",
+    ]  # fmt: skip
 
 
 def test_plugins_refuses_an_unknown_name(call):

@@ -37,4 +37,6 @@ def test_it_prints_what_was_tried(plugin_test):
 def test_it_tells_a_breach(plugin_test):
     error = plugin_test("-1").exception
     assert isinstance(error, PluginError)
-    assert str(error) == "legal.even gives 'b' -1 at 0.0"
+    assert (
+        str(error) == "legal.even.weights(0) returned {'a': 1, 'b': -1}; weights are finite, at least 0 and not all 0"
+    )

@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, computed_field
 
 from rexplug import CorpusFilter, MaskingPolicy, PluginError, SalienceScorer, Use, Verdict
-from rexplug.components.options import option_problem
+from rexplug.components.options import RESERVED, option_problem
 from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.registry import Registry
 
@@ -181,3 +181,11 @@ phases:
     assert "limit" not in yaml.safe_load(text)["sources"]["web"]
     path.write_text(text)
     assert load_recipe(path) == first
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_what_rexplug_relies_on_is_left_as_it_is(name):
+    overriding = type("Other", (filter_with(words=(int, 5)),), {"__module__": __name__, name: lambda self: None})
+    assert option_problem(overriding) == (
+        f"which defines '{name}'; this is rexplug's own, and plugins leave it as it is"
+    )

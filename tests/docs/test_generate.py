@@ -4,10 +4,12 @@ import importlib.util
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+import rexplug
 from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.hookspecs import KINDS
 
@@ -84,7 +86,97 @@ def test_every_component_with_its_options_has_a_place(generate):
 
 def test_every_hook_is_documented():
     text = (ROOT / "docs/reference/hooks.md").read_text(encoding="utf-8")
-    assert re.findall(r"^## (rexplug_\w+)$", text, re.MULTILINE) == list(KINDS)
+    assert re.findall(r"^\| `(rexplug_\w+)` \|", text, re.MULTILINE) == list(KINDS)
+
+
+def page_of(name, generate):
+    return (ROOT / f"docs/reference/plugin-api/{generate.plugin_pages.homes()[name]}.md").read_text(encoding="utf-8")
+
+
+def section_of(name, generate):
+    """The part of a page under a name's heading; the whole page for a kind of component."""
+    page = page_of(name, generate)
+    if page.startswith(f"{generate.reference.NOTE}\n# {name}\n"):
+        return page
+    return page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+def test_every_public_name_for_plugins_is_on_one_page_and_in_the_index(generate):
+    index = (ROOT / "docs/reference/hooks.md").read_text(encoding="utf-8")
+    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference/plugin-api").glob("*.md")]
+    api = importlib.import_module("rexplug.api")
+    for name in {*rexplug.__all__} - {*api.__all__, "api", "__version__"} | {"Component"}:
+        assert sum(len(re.findall(rf"^##? {name}$", page, re.MULTILINE)) for page in pages) == 1, name
+        assert f"| [`{name}`](" in index, name
+        assert section_of(name, generate).strip(), name
+
+
+def test_a_kind_of_component_is_shown_with_an_example_its_recipe_and_its_test(generate):
+    for kind in KINDS.values():
+        page = page_of(kind.__name__, generate)
+        assert f"({kind.__name__}):" in page.replace("rexplug.", ""), kind
+        for part in (
+            "\n```yaml\n",
+            "In a recipe:",
+            "In a test:",
+            "check_" if kind.__name__ != "Evaluator" else "assert",
+        ):
+            assert part in page, f"{kind.__name__} has no {part}"
+
+
+def test_types_that_methods_receive_and_return_say_who_makes_them_and_have_an_example(generate):
+    plugin_api = importlib.import_module("plugin_api")
+    types = plugin_api.argument_types()
+    assert {"TokenBatch", "Document", "Verdict", "Piece", "Scores", "EvaluatedItem", "Budget"} <= {*types}
+    for name in types:
+        section = section_of(name, generate)
+        about = generate.plugin_pages.meaning(name)
+        assert "\n\n" in about, f"the documentation of {name} says only what it is, not who makes it and when"
+        assert "\n```python\n" in section.partition("For example:")[2], f"there is no example of {name}"
+        assert re.search(r"^(Argument of|Returned by|Held by) ", section, re.MULTILINE), name
+        assert not re.search(r"^\| `\w+` \|.*\| \|$", section, re.MULTILINE), (
+            f"{name} has a field without documentation"
+        )
+
+
+def test_a_new_public_name_is_picked_up(generate, monkeypatch):
+    plugin_api, pages = importlib.import_module("plugin_api"), generate.plugin_pages
+
+    @dataclass
+    class Court:
+        """A court.
+
+        Made by the test.
+        """
+
+        seat: str
+        """Where it is."""
+
+    def court_of(document: "rexplug.Document") -> "Court":
+        """The court of a document."""
+
+    def judge(self, document: "Document") -> "Court": ...  # noqa: F821
+
+    judge.__doc__ = "Judge."
+    names = (plugin_api.things, plugin_api.homes, plugin_api.signatures, plugin_api.argument_types)
+    try:
+        monkeypatch.setattr(rexplug, "__all__", [*rexplug.__all__, "Court", "court_of"])
+        monkeypatch.setattr(rexplug, "Court", Court, raising=False)
+        monkeypatch.setattr(rexplug, "court_of", court_of, raising=False)
+        monkeypatch.setattr(rexplug.CorpusFilter, "judge", judge)
+        for each in names:
+            each.cache_clear()
+        assert plugin_api.homes()["Court"] == "filters"
+        assert "Court" in plugin_api.argument_types()
+        page = pages.kind_page("filters")
+        assert "\n## Court\n\nA court.\n" in page
+        assert "Returned by [`CorpusFilter.judge`](#corpusfilterjudge), [`court_of`](shared.md#court_of).\n" in page
+        assert "| `seat` | `str` | required | Where it is. |" in page
+        assert "\n## court_of\n" in pages.shared_page()
+    finally:
+        monkeypatch.undo()
+        for each in names:
+            each.cache_clear()
 
 
 def test_every_command_is_documented():
@@ -104,9 +196,9 @@ def test_the_page_on_python_shows_every_section_of_its_test():
 
 
 def test_fields_of_results_and_of_what_plugins_build_are_listed():
-    text = (ROOT / "docs/reference/python-api.md").read_text()
-    assert "- `ids: Sequence[str] = ()`: `[items]`, the ids of the items.\n" in text
-    assert (
-        "- `value: float`: The metric on all items.\n- `low: float | None = None`: Lower end of" in text
-    )  # a dataclass without methods
-    assert "- `step: int`\n" in text
+    text = (ROOT / "docs/reference/plugin-api/evaluators.md").read_text(encoding="utf-8")
+    assert "| `ids` | `Sequence[str]` | `()` | `[items]`, the ids of the items. |\n" in text
+    assert "| `value` | `float` | required | The metric on all items. |\n" in text  # a dataclass without methods
+    reasons = (ROOT / "docs/reference/plugin-api/salience-scorers.md").read_text(encoding="utf-8")
+    assert "| `start` | `int` | required | The first character of the span. |\n" in reasons  # a named tuple
+    assert "- `step: int`\n" in (ROOT / "docs/reference/python-api.md").read_text(encoding="utf-8")

@@ -12,9 +12,17 @@ import rexplug
 from rexplug.cli import cli
 from rexplug.plugins.hookspecs import KINDS
 from rexplug.recipe import load_recipe
+from rexplug.testing import check_plugin
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "plugins/rexplug_example/README.md"])
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("verticals/*/*.md"),
+        ROOT / "plugins/rexplug_example/README.md",
+    ]
+)
 RECIPES = sorted(ROOT.glob("recipes/*.yaml"))
 
 
@@ -25,8 +33,8 @@ def name(path: Path) -> str:
 def commands(text: str) -> list[list[str]]:
     """The words of each `rexplug ...` line: those in blocks, and those in running text that name a command."""
     lines: list[str] = []
-    for block in re.findall(r"^```(?:|bash|sh|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines() if language in ("", "bash", "sh", "console") else ():
             lines += [part for part in re.split(r"&&|;", line) if re.match(r"\s*(\S*/)?rexplug\s", part)]
     lines += re.findall(r"`(rexplug [a-z][^`|]*)`", without_blocks(text))
     # N stands for a number.
@@ -164,7 +172,7 @@ def test_the_site_loads_nothing_from_other_servers():
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_every_cut_is_well_formed(path):
     text = path.read_text(encoding="utf-8")
-    cuts = re.findall(r"<!-- cut: \S+ \w+ -->\n```python\n.*?```\n<!-- end -->", text, re.DOTALL)
+    cuts = re.findall(r"<!-- cut: \S+ \w+ -->\n```(?:python|yaml)\n.*?```\n<!-- end -->", text, re.DOTALL)
     others = text.count("<!-- layers -->\n`") + text.count("<!-- plugins -->\n|")
     assert len(cuts) == text.count("\n<!-- cut:")
     assert len(cuts) + others == len(re.findall(r"^<!-- end -->$", text, re.MULTILINE))
@@ -188,6 +196,22 @@ def test_the_architecture_describes_every_package():
     root = Path(rexplug.__file__).parent
     modules = {path.stem for path in root.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert described == modules - {"__init__", "__main__"}
+
+
+def test_the_guide_to_plugins_leads_to_every_page_of_the_plugin_api():
+    text = (ROOT / "docs/guide/write-a-plugin.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs/reference/plugin-api").glob("*.md"):
+        assert f"](../reference/plugin-api/{page.name})" in text
+
+
+def test_the_first_plugin_of_the_guide_can_be_used(tmp_path):
+    text = (ROOT / "docs/guide/write-a-plugin.md").read_text(encoding="utf-8")
+    (tmp_path / "legal.py").write_text(re.search(r"```python\n(# legal.py\n.*?)```", text, re.DOTALL)[1])
+    part = re.search(r"```yaml\n(plugins: .*?)```", text, re.DOTALL)[1]
+    recipe = tmp_path / "legal.yaml"
+    recipe.write_text(f"extends: ecommerce\nname: legal\n{part}")
+    assert load_recipe(recipe).sources["law"].filters[0].name == "legal.has_citation"
+    assert check_plugin(tmp_path / "legal.py") == ["legal.has_citation: tried"]
 
 
 def test_the_glossary_defines_every_term_once():

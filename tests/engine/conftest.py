@@ -169,6 +169,15 @@ def frequent(root: Path, **options: Any) -> Bench:
     return Bench(root, [phase("first", checkpoints={"every_tokens": 600})], **options)
 
 
+def begin(training: Bench) -> None:
+    """Write the token stores and the initial model, unless they are there."""
+    if not (training.run.checkpoints / "initial").exists():
+        from rexplug.engine import initial_checkpoint
+
+        training.stream("first")
+        initial_checkpoint(training.recipe, SPECIAL, training.run)
+
+
 def launch(
     training: Bench,
     num: int,
@@ -181,12 +190,8 @@ def launch(
 ) -> int:
     """Train with `num` ranks; at step `steps` of rank `rank` the signal `name` is sent to process `target` (0: that rank)."""
     from rexplug import distributed
-    from rexplug.engine import initial_checkpoint
 
-    initial = training.run.checkpoints / "initial"
-    if not initial.exists():
-        training.stream("first")
-        initial_checkpoint(training.recipe, SPECIAL, training.run)
+    begin(training)
     arguments = [
         sys.executable,
         "-c",

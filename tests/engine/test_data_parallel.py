@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from engine.conftest import begin
 from engine.helpers import lines_of_ranks
 
 from rexplug.errors import DataError
@@ -90,6 +91,7 @@ def test_a_signal_to_one_rank_saves_and_stops_all(launch, bench_at, tmp_path, al
 @pytest.mark.slow
 def test_ranks_end_with_the_process_that_started_them(bench_at, tmp_path):
     training = bench_at(tmp_path / "run")
+    begin(training)
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
         "c.launch(c.frequent(Path(sys.argv[2])), 2, steps=5, rank=0, target=__import__('os').getpid())\n"

@@ -8,7 +8,7 @@ import pytest
 from rexplug import DataError, EvaluationResult, Evaluator, FineTuning, RexplugError, Scores, api
 from rexplug.evaluation import EvaluationData, ModelSpec, evaluate
 from rexplug.evaluation.long_documents import LongDocuments
-from rexplug.evaluation.statistics import metric, resamples_of
+from rexplug.evaluation.statistics import bootstrap_metric, resamples_of
 from rexplug.evaluation.value_recovery import ValueRecovery
 from rexplug.progress import Silent
 
@@ -48,7 +48,7 @@ class Measured(Evaluator):
 
     def evaluate(self, context):
         scores = Scores([str(n) for n in range(50)], [np.linspace(0, self.tuning.steps, 50).tolist()])
-        return EvaluationResult({"steps": metric(scores, context.seed)}, "steps", scores={"steps": scores})
+        return EvaluationResult({"steps": bootstrap_metric(scores, context.seed)}, "steps", scores={"steps": scores})
 
 
 def run(tmp_path, budget):
@@ -74,7 +74,7 @@ def test_intervals_have_as_many_resamples_as_the_budget_says(monkeypatch):
     monkeypatch.setattr(np, "quantile", lambda values, *rest: drawn.append(len(values)) or quantile(values, *rest))
     for budget in ("quick", "standard", "full"):
         with resamples_of(budget):
-            metric(scores, 0)
+            bootstrap_metric(scores, 0)
     assert drawn == [300, 1000, 5000]
 
 

@@ -1,6 +1,11 @@
 """Which documents an evaluator measures on."""
 
+import pytest
+from pydantic import ValidationError
+
 from rexplug import Document
+from rexplug.corpus.filters import Boilerplate, Length, PersonalData
+from rexplug.corpus.sources import Jsonl
 from rexplug.evaluation.recovery import MaskedRecovery
 
 
@@ -14,8 +19,6 @@ def test_dev_and_test_share_no_document_and_miss_none(Setting, Oracle, coarse):
 
 
 def test_own_texts_take_the_place_of_held_out_ones(Setting, Oracle, coarse, tmp_path):
-    from rexplug.corpus.sources import Jsonl
-
     (tmp_path / "t.jsonl").write_text('{"text": "one own text"}\n{"text": "and another"}\n')
     evaluator = MaskedRecovery(texts={"mine": Jsonl(paths=(str(tmp_path / "t.jsonl"),))})
     evaluator.check()
@@ -24,3 +27,22 @@ def test_own_texts_take_the_place_of_held_out_ones(Setting, Oracle, coarse, tmp_
     assert {name: sorted(d.text for d in documents) for name, documents in found.items()} == {
         "mine": ["and another", "one own text"]
     }
+
+
+def test_own_texts_pass_the_filters_of_their_source(tmp_path):
+    (tmp_path / "t.jsonl").write_text(
+        '{"text": "too short"}\n{"text": "write to someone@example.org before the end of the week"}\n'
+    )
+    source = Jsonl(paths=(str(tmp_path / "t.jsonl"),), filters=(Length(min_words=5), PersonalData()))
+    (text,) = MaskedRecovery(texts={"mine": source}).test_texts().values()
+    assert text.startswith("write to ")
+    assert "someone@example.org" not in text
+
+
+def test_a_filter_that_learns_from_the_corpus_is_refused():
+    source = Jsonl(paths=("t.jsonl",), filters=(Boilerplate(),))
+    with pytest.raises(ValidationError) as caught:
+        MaskedRecovery(texts={"mine": source})
+    assert caught.value.errors()[0]["msg"] == (
+        "mine: the filter lines.boilerplate learns from the corpus of a run, and an evaluator has none"
+    )

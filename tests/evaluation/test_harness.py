@@ -44,7 +44,10 @@ def test_results_are_written(model_folder, tmp_path, documents):
     first = results["masked_recovery"]
     assert (first["moment"], first["main"]) == ("initial", "web.words")
     assert first["options"]["rate"] == 0.15
-    assert set(first["metrics"]["web.words"]) == {"value", "low", "high", "num_items", "spread", "num_seeds"}
+    assert set(first["metrics"]["web.words"]) == {
+        "value", "low", "high", "num_items", "spread", "num_seeds", "tags",
+    }  # fmt: skip
+    assert first["metrics"]["web.words"]["tags"] == ["detail", "words"]
     scores = read_scores(tmp_path / "initial", "masked_recovery")["web.words"]
     assert sum(scores.weights[0]) == first["metrics"]["web.words"]["num_items"]
     assert read_scores(tmp_path / "initial", "toy.fixed") == {}

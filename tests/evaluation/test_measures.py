@@ -6,7 +6,7 @@ from sklearn.metrics import average_precision_score, f1_score, v_measure_score
 
 from rexplug import Scores
 from rexplug.evaluation.measures import average_precision, best_accuracy, macro_f1, v_measure
-from rexplug.evaluation.statistics import compare, holm, metric, value
+from rexplug.evaluation.statistics import bootstrap_metric, holm_correction, paired_test, value
 
 
 @pytest.fixture
@@ -63,11 +63,11 @@ def test_a_better_model_is_told_from_a_worse_one_and_equal_ones_are_not(measure,
         )
 
     good, bad, same = model(0.1), model(0.4), model(0.4)
-    clear, open_ = holm([compare(good, bad, 1), compare(bad, same, 1)])
+    clear, open_ = holm_correction([paired_test(good, bad, 1), paired_test(bad, same, 1)])
     assert clear.differs
     assert clear.value > 0.1
     assert not open_.differs
-    result = metric(good, 2)
+    result = bootstrap_metric(good, 2)
     assert result.low < result.value < result.high
     assert result.num_items == 200
 
@@ -80,7 +80,7 @@ def test_a_mean_over_parts_weighs_them_alike_and_names_within_them_are_their_own
     }
     both = Scores(parts=parts)
     assert value(both) == pytest.approx((large.mean() + small.mean()) / 2)
-    result = metric(both, 0)
+    result = bootstrap_metric(both, 0)
     assert result.num_items == 420
     # Errors of independent parts add up: half of each standard error.
     expected = 1.96 * np.hypot(large.std() / 20, small.std() / np.sqrt(20)) / 2
@@ -94,7 +94,7 @@ def test_means_over_different_parts_are_not_compared():
     one = Scores(parts={"a": Scores(["x"], [[1.0]])})
     other = Scores(parts={"b": Scores(["x"], [[1.0]])})
     with pytest.raises(Exception, match="^the two results are means over different parts: only one of them has 'a'$"):
-        compare(one, other, 0)
+        paired_test(one, other, 0)
 
 
 def test_a_difference_in_many_parts_is_found_though_none_shows_it_alone(generator):
@@ -104,9 +104,9 @@ def test_a_difference_in_many_parts_is_found_though_none_shows_it_alone(generato
     base = [generator.normal(size=30) for _ in range(12)]
     low = model([np.zeros(30)] * 12)
     high = model([0.12 + generator.normal(0, 0.5, 30) for _ in range(12)])
-    alone = holm([compare(high[name], low[name], 0) for name in low])
+    alone = holm_correction([paired_test(high[name], low[name], 0) for name in low])
     assert sum(difference.differs for difference in alone) <= 1
-    assert holm([compare(Scores(parts=high), Scores(parts=low), 0)])[0].differs
+    assert holm_correction([paired_test(Scores(parts=high), Scores(parts=low), 0)])[0].differs
 
 
 def test_rows_of_one_training_run_are_drawn_together(generator):
@@ -114,7 +114,7 @@ def test_rows_of_one_training_run_are_drawn_together(generator):
     items = generator.random(300)
     rows = [(items + shift).tolist() for shift in (-0.2, 0.0, 0.2) for _ in range(10)]
     ids = [str(i) for i in range(300)]
-    apart = metric(Scores(ids, rows), 0)
-    together = metric(Scores(ids, rows, training_runs=[run for run in range(3) for _ in range(10)]), 0)
+    apart = bootstrap_metric(Scores(ids, rows), 0)
+    together = bootstrap_metric(Scores(ids, rows, training_runs=[run for run in range(3) for _ in range(10)]), 0)
     assert together.high - together.low > 2 * (apart.high - apart.low)
     assert (together.num_seeds, together.spread) == (3, pytest.approx(0.2))

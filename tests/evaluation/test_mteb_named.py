@@ -10,7 +10,7 @@ import yaml
 from rexplug import DataError
 from rexplug.evaluation import EvaluationData, ModelSpec, evaluate, read_scores
 from rexplug.evaluation.mteb_tasks import Mteb
-from rexplug.evaluation.statistics import compare, value
+from rexplug.evaluation.statistics import paired_test, value
 from rexplug.progress import Silent
 
 COLOURS = ("red", "blue", "green", "black", "white", "brown")
@@ -153,7 +153,7 @@ def test_scores_of_items_give_mtebs_own_main_score(task, dataset, run, of_mteb, 
     assert result["notes"] == ["Embeddings are not fine-tuned."]
     scores = read_scores(tmp_path / "out" / "m", result["label"])[task]
     assert value(scores) == pytest.approx(found["value"], abs=1e-4)
-    assert compare(scores, scores, 0).p == 1.0
+    assert paired_test(scores, scores, 0).p == 1.0
     assert not list((tmp_path / "out").rglob("*_predictions.json")), "predictions are as large as the data"
 
 
@@ -200,7 +200,7 @@ def test_several_tasks_and_their_mean(dataset, run, model_folder, tmp_path):
     assert metrics["mean"]["num_items"] == 80
     scores = read_scores(tmp_path / "out" / "m", result["label"])
     other = run(Mteb(tasks=names), f"random:{model_folder}", name="random")
-    difference = compare(read_scores(tmp_path / "out" / "random", other["label"])["mean"], scores["mean"], 0)
+    difference = paired_test(read_scores(tmp_path / "out" / "random", other["label"])["mean"], scores["mean"], 0)
     assert difference.value == pytest.approx(other["metrics"]["mean"]["value"] - metrics["mean"]["value"], abs=1e-4)
 
 

@@ -12,7 +12,7 @@ from rexplug.evaluation.lexical import LexicalModel, lexical_words
 from rexplug.evaluation.long_documents import LongDocuments
 from rexplug.evaluation.recovery import MaskedRecovery, choose_words
 from rexplug.evaluation.value_recovery import ValueRecovery, mask_values
-from rexplug.testing.contracts import check_salience_scorer
+from rexplug.testing import check_salience_scorer
 from rexplug.text.words import split_words, word_spans
 from rexplug_ecommerce import AttributeSalience
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from rexplug import DataError, Document, NotApplicable
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.lexical import LexicalModel
-from rexplug.evaluation.statistics import compare, value
+from rexplug.evaluation.statistics import paired_test, value
 from rexplug.evaluation.text_tokens import TextTokens, words_of_characters
 from rexplug.evaluation.validation_loss import ValidationLoss
 
@@ -143,7 +143,7 @@ def test_differences_of_models_are_tested_by_document(Setting, Oracle, documents
         ValidationLoss(pseudo_words=None).evaluate(Setting(kind(coarse), {"web": documents})).scores
         for kind in (Oracle, Surer)
     )
-    difference = compare(other["web.pseudo_loss"], one["web.pseudo_loss"], 1)
+    difference = paired_test(other["web.pseudo_loss"], one["web.pseudo_loss"], 1)
     assert [difference.value, difference.low, difference.high] == pytest.approx([-math.log(2)] * 3)
     assert difference.num_items == sum(one["web.pseudo_loss"].weights[0])
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import signal
 import stat
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from rexplug.corpus.curate import curate
 from rexplug.corpus.filters import C4Quality, Length
 from rexplug.corpus.sources import Jsonl
 from rexplug.errors import DataError
-from rexplug.executors import Job, run_jobs
+from rexplug.executors import Job, run_jobs, shared_workers
 from rexplug.executors.cluster import DatatroveJobStep, slurm_executor
 from rexplug.io.atomic import write_json
 from rexplug.progress import Silent
@@ -51,7 +52,7 @@ def two_pages(pages):
     return pages
 
 
-def curated(folder, executor, out):
+def curated(folder, executor, out, **options):
     (folder / out).mkdir()
     source = Jsonl(
         paths=str(folder / "in"),
@@ -59,13 +60,17 @@ def curated(folder, executor, out):
         filters=(Length(min_words=2), C4Quality(min_sentences=1)),
     )
     statistics = curate(
-        {"web": source}, Curation(executor=executor, held_out=0.2, minhash=MinHash(buckets=2)), seed=3, corpus=folder / out / "corpus",
-        fitted=folder / out / "fitted", progress=Silent(),
+        {"web": source}, Curation(executor=executor, held_out=0.2, minhash=MinHash(buckets=2), **options), seed=3,
+        corpus=folder / out / "corpus", fitted=folder / out / "fitted", progress=Silent(),
     )  # fmt: skip
     for step in statistics["sources"]["web"]["steps"]:
         del step["seconds"]
     files = {str(p.relative_to(folder / out)): p.read_bytes() for p in (folder / out).rglob("*.parquet")}
     return statistics["sources"], files
+
+
+FEW_ROUNDS = {"deduplicate": "exact"}
+"""On a cluster, whose rounds of jobs take seconds each: near-duplicates would be six rounds more. Local workers run those."""
 
 
 @pytest.mark.slow
@@ -87,11 +92,11 @@ def test_ray(two_pages):
         import test_executors as here
         from rexplug.recipe.schema import Executor
         pages = Path({str(pages)!r})
-        one = here.curated(pages, Executor(workers=1), "one")
+        one = here.curated(pages, Executor(workers=1), "one", **here.FEW_ROUNDS)
         import ray
         starts, init = [], ray.init
         ray.init = lambda **options: starts.append(options) or init(**options)
-        other = here.curated(pages, Executor(use="ray", workers=2), "ray")
+        other = here.curated(pages, Executor(use="ray", workers=2), "ray", **here.FEW_ROUNDS)
         # One for all rounds of jobs, and none left behind.
         assert len(starts) == 1 and not ray.is_initialized()
         assert one == other
@@ -99,7 +104,7 @@ def test_ray(two_pages):
         init(num_cpus=2, include_dashboard=False, log_to_driver=False)
         (pages / "in" / "5.jsonl.gz").write_bytes(b"no gzip")
         try:
-            here.curated(pages, Executor(use="ray", workers=2), "damaged")
+            here.curated(pages, Executor(use="ray", workers=2, retries=0), "damaged", **here.FEW_ROUNDS)
         except here.DataError as error:
             print("REFUSED", error)
         assert len(starts) == 1 and ray.is_initialized()
@@ -149,10 +154,11 @@ SLURM = {"use": "slurm", "workers": 2, "slurm": {"partition": "cpu", "poll_secon
 def test_slurm(two_pages):
     pages = two_pages
     executor = Executor.model_validate(SLURM)
-    assert curated(pages, executor, "slurm") == curated(pages, Executor(workers=1), "one")
+    alone = curated(pages, Executor(workers=1), "one", **FEW_ROUNDS)
+    assert curated(pages, executor, "slurm", **FEW_ROUNDS) == alone
     (pages / "in" / "5.jsonl.gz").write_bytes(b"no gzip")
     with pytest.raises(DataError, match=r"5.jsonl.gz is damaged: Not a gzipped file"):
-        curated(pages, executor, "damaged")
+        curated(pages, executor.model_copy(update={"retries": 0}), "damaged", **FEW_ROUNDS)
 
 
 def tokenized(folder, executor, out):
@@ -287,6 +293,29 @@ def test_transient_errors_without_workers(tmp_path):
         run_jobs(
             jobs(tmp_path / "other", 99, "error")[1:2], Executor(retries=0), logs=tmp_path, progress=Silent(), task="x"
         )
+
+
+def write_process(record):
+    write_json(record, os.getpid())
+    return 1
+
+
+def test_rounds_of_jobs_share_their_workers_inside_the_block_alone(tmp_path):
+    def processes(number):
+        records = [tmp_path / f"{number}-{n}.json" for n in range(4)]
+        jobs = [Job(record.name, write_process, (record,), record) for record in records]
+        run_jobs(jobs, Executor(workers=2), logs=tmp_path, progress=Silent(), task="x")
+        return {json.loads(record.read_text()) for record in records}
+
+    with shared_workers():
+        first = processes(0)
+        os.kill(min(first), signal.SIGKILL)
+        os.waitid(os.P_PID, min(first), os.WEXITED | os.WNOWAIT)
+        second, third = processes(1), processes(2)
+    assert max(first) in second | third
+    assert min(first) not in second
+    assert len(first | second | third) <= 3, "the one that was killed, and two"
+    assert not (first | second | third) & processes(3)
 
 
 def boom():

@@ -43,17 +43,26 @@ def code(*components, version="1.0"):
 
 
 def test_a_package_is_all_its_files(imported, tmp_path):
-    toy = imported("toy", {"toy/__init__.py": HEAD + FILTER, "toy/words.txt": "a b", "toy/deep/more.py": "x = 1"})
+    toy = imported(
+        "toy",
+        {
+            "toy/__init__.py": HEAD + FILTER,
+            "toy/words.txt": "a b",
+            "toy/deep/more.py": "x = 1",
+            "toy/deep/suite.yaml": "",
+        },
+    )
     hashes = code(toy.Long())
     assert list(hashes) == ["toy"]
     assert hashes["toy"].startswith("1.0 ")
     assert code(toy.Long()) == hashes
-    for name in ("toy/__init__.py", "toy/words.txt", "toy/deep/more.py"):
+    for name in ("toy/__init__.py", "toy/words.txt", "toy/deep/more.py", "toy/deep/suite.yaml"):
         text = (tmp_path / name).read_text()
         (tmp_path / name).write_text(text + " ")
         assert code(toy.Long()) != hashes
         (tmp_path / name).write_text(text)
-    for name in ("toy/__pycache__/a.pyc", "toy/.notes", "beside.py"):
+    settings = ("toy/recipe.yaml", "toy/recipes/large.yaml", "toy/suite.yaml")  # no code
+    for name in ("toy/__pycache__/a.pyc", "toy/.notes", "beside.py", *settings):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("anything")
     assert code(toy.Long()) == hashes

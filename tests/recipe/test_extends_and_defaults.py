@@ -101,6 +101,31 @@ def test_an_override_of_one_phase_leaves_the_others(load_toy):
     assert (one.learning_rate.peak, two.learning_rate.peak) == (2e-3, 1e-3)
 
 
+def test_an_override_of_the_defaults_is_for_every_phase_that_does_not_set_the_option_itself(load_toy):
+    overrides = ("phases.three.context=32", "defaults.context=256", "defaults.learning_rate.peak=2e-3")
+    one, two, three = load_toy(DEFAULTS, *overrides).phases
+    assert (one.context, two.context, three.context) == (256, 64, 32)
+    assert [phase.learning_rate.peak for phase in (one, two, three)] == [2e-3] * 3
+
+
+def test_an_override_may_add_defaults_to_a_recipe_without_any(load_toy):
+    head, _, tail = DEFAULTS.partition("defaults:\n")
+    options, _, phases = tail.partition("phases:")
+    written = ", ".join(line.strip() for line in options.splitlines())
+    assert load_toy(f"{head}phases:{phases}", f"defaults={{{written}}}") == load_toy(DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("defaults.contxt=1", "override defaults.contxt=1: defaults.contxt: unknown key; did you mean 'context'?"),
+        ("defaults=3", "override defaults=3: defaults: write a mapping of phase options"),
+    ],
+)
+def test_a_wrong_override_of_the_defaults(complaint, override, problem):
+    assert complaint(DEFAULTS, override) == f"r.yaml has 1 problem:\n  {problem}"
+
+
 @pytest.mark.parametrize(
     ("wrong", "right", "problem"),
     [

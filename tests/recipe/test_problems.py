@@ -2,6 +2,8 @@
 
 import pytest
 
+from rexplug import MixingSchedule, PluginError
+
 
 @pytest.mark.parametrize(
     ("right", "wrong", "problems"),
@@ -121,3 +123,29 @@ def test_an_unknown_key_in_a_list_of_a_component_s_options(tmp_path, steps, prob
     with pytest.raises(RecipeError) as caught:
         load_recipe(path, (), load_plugins())
     assert str(caught.value).splitlines()[1:] == [f"  {path}:7: {problem}"]
+
+
+def test_a_mixing_schedule_that_raises_is_not_blamed_on_the_recipe(load_toy, toy, monkeypatch, toy_registry):
+    schedule = toy_registry.find(MixingSchedule, "toy.shares")
+
+    def weights(self, progress):
+        return {"web": 1 / progress}
+
+    monkeypatch.setattr(schedule, "weights", weights)
+    with pytest.raises(PluginError) as caught:
+        load_toy(toy)
+    first, line = str(caught.value).splitlines()
+    assert first == (
+        "phases.one.mixing: toy.shares.weights() raised ZeroDivisionError at progress 0: float division by zero"
+    )
+    assert line.endswith(', in weights: return {"web": 1 / progress}')
+
+
+def test_a_mixing_schedule_that_cannot_read_a_file(load_toy, toy, monkeypatch, toy_registry):
+    def weights(self, progress):
+        raise FileNotFoundError("shares.json")
+
+    monkeypatch.setattr(toy_registry.find(MixingSchedule, "toy.shares"), "weights", weights)
+    with pytest.raises(PluginError) as caught:
+        load_toy(toy)
+    assert str(caught.value) == "toy.shares.weights() at progress 0: FileNotFoundError: shares.json"

@@ -59,7 +59,7 @@ def write_texts(folder, number=60, seed=0):
 def place(tmp_path_factory):
     """A folder with the files that recipes for local text name."""
     folder = tmp_path_factory.mktemp("place")
-    for number, name in enumerate(("general", "retail", "devops")):
+    for number, name in enumerate(("general", "retail", "domain")):
         write_texts(folder / "data" / name, seed=number)
     (folder / "data" / "pages").mkdir()
     (folder / "data" / "pages" / "chair.html").write_text("<h1>A chair</h1><p>It is made of oak.</p>")
@@ -303,7 +303,7 @@ def checkpoint(tmp_path_factory, place, registry):
 
 @pytest.mark.slow
 def test_a_small_copy_continues_from_an_encoder_and_keeps_its_thetas(place, tmp_path, registry, checkpoint):
-    changes = [*files(place, general="general", domain="devops"), f"tokenizer.from={checkpoint}"]
+    changes = [*files(place, general="general", domain="domain"), f"tokenizer.from={checkpoint}"]
     manifest = run("continue-from-encoder", place, tmp_path / "run", registry, *changes, f"model.from={checkpoint}")
     trained = manifest.values["stages"]["train.anneal"]["result"]
     assert trained["rope_theta"] == {"global": 160_000.0, "local": 160_000.0}
@@ -331,11 +331,11 @@ def test_a_small_copy_of_the_multilingual_recipe_runs(place, tmp_path, registry,
 
 
 @pytest.mark.slow
-def test_a_small_copy_of_the_second_vertical_runs(place, tmp_path, registry, monkeypatch):
+def test_a_small_copy_of_the_recipe_for_any_domain_runs(place, tmp_path, registry, monkeypatch):
     monkeypatch.chdir(place)
     # Everything mined: sixty made-up texts teach a classifier nothing.
     manifest = run(
-        "devops", place, tmp_path / "run", registry, "tokenizer.vocabulary=512", "sources.mined.filters=[]",
+        "any-domain", place, tmp_path / "run", registry, "tokenizer.vocabulary=512", "sources.mined.filters=[]",
         "sources.general.filters=[{use: length, min_words: 50}, {use: relevance, below: 1}]",
     )  # fmt: skip
     assert manifest.values["stages"]["relevance"]["result"]["labels"]["relevant"] > 0

@@ -22,6 +22,16 @@ def test_data_is_substituted(tmp_path):
     assert str(caught.value) == f"the suite {path} reads local data: give its folder with --data DIR"
 
 
+def test_a_suite_names_files_in_its_own_folder(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "evaluators:\n  - {use: classification, train: $SUITE_DIR/tasks/train.csv, test: $SUITE_DIRS/a.csv}\n"
+    )
+    (evaluator,) = load_suite(str(path), None, REGISTRY).evaluators
+    assert evaluator.train == tmp_path / "tasks" / "train.csv"
+    assert evaluator.test == Path("$SUITE_DIRS/a.csv")
+
+
 def test_an_unknown_suite_lists_the_installed_ones():
     with pytest.raises(RecipeError) as caught:
         load_suite("ecomerce", None, REGISTRY)

@@ -267,3 +267,59 @@ def test_results_of_different_code_are_named(tmp_path, low):
     assert notes == [
         "toy.search was computed by other code, or with other versions of libraries, on b than on a; evaluate both again."
     ]
+
+
+def test_metrics_with_the_tag_detail_are_compared(tmp_path, low):
+    for label in ("a", "b"):
+        write(tmp_path / "all" / label, low)
+        path = tmp_path / "all" / label / "toy.search.json"
+        content = json.loads(path.read_text())
+        shown = {**content["metrics"]["score"], "tags": ["detail", "rare"]}
+        write_json(
+            path,
+            content
+            | {"metrics": {**content["metrics"], "of_rare": shown, "of_all.words": content["metrics"]["score"]}},
+        )
+    models = find_results(str(tmp_path / "all"))
+    rows = compare_models(models).rows
+    assert [(row.metric, row.tags) for row in rows] == [("score", ()), ("of_rare", ("detail", "rare"))]
+    assert [row.metric for row in compare_models(models, every_metric=True).rows] == [
+        "score",
+        "of_rare",
+        "of_all.words",
+    ]
+    assert [row["tags"] for row in compare_models(models).to_json()["rows"]] == [[], ["detail", "rare"]]
+
+
+def test_pooled_runs_keep_tags(tmp_path, low):
+    for number in range(2):
+        path = write(tmp_path / f"seed-{number}", low) / "toy.search.json"
+        content = json.loads(path.read_text())
+        content["metrics"]["score"]["tags"] = ["rare"]
+        write_json(path, content)
+    of_seeds = [find_results(str(tmp_path / f"seed-{number}"))[0] for number in range(2)]
+    assert tuple(pooled("both", of_seeds).results["toy.search"]["metrics"]["score"]["tags"]) == ("rare",)
+
+
+def test_parts_of_masked_recovery_without_tags_are_compared(tmp_path, low):
+    """Results of earlier versions have no tags."""
+    for label in ("a", "b"):
+        write(tmp_path / "all" / label, low, evaluator="masked_recovery", metric="web.published_acc@1")
+        path = tmp_path / "all" / label / "masked_recovery.json"
+        content = json.loads(path.read_text())
+        one = content["metrics"]["web.published_acc@1"]
+        write_json(path, content | {"metrics": {**content["metrics"], "web.salient": one, "web.other": one}})
+    rows = compare_models(find_results(str(tmp_path / "all"))).rows
+    assert [(row.metric, row.tags) for row in rows] == [
+        ("web.published_acc@1", ()),
+        ("web.salient", ("detail", "salient")),
+    ]
+
+
+def test_scores_that_do_not_fit_together_are_not_tested(tmp_path, low):
+    write(tmp_path / "all" / "a", low)
+    write(tmp_path / "all" / "b", low, ids=["1", "2"])
+    comparison = compare_models(find_results(str(tmp_path / "all")))
+    assert comparison.num_tests == 0
+    (note,) = [note for note in comparison.notes if "scores" in note]
+    assert note == "toy.search score, b: the scores do not fit together: there are 200 values in a row, but 2 ids."

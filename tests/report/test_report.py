@@ -13,6 +13,7 @@ import rexplug
 from rexplug.batches.policies import RandomMasking
 from rexplug.evaluation.recovery import MaskedRecovery
 from rexplug.io.atomic import write_json
+from rexplug.pipeline.stage_work import write_documents
 from rexplug.recipe import Recipe
 from rexplug.report import Contents, write_card, write_report
 from rexplug.run_directory import RunDirectory
@@ -315,6 +316,77 @@ def test_lineage_leads_from_sources_to_weights(run):
     text = Page(write_report(Contents(run, make_recipe())).read_text()).text
     for part in ("Lineage", "16 documents from 2 sources", "8,642 tokens", "12 steps, 3,001 tokens"):
         assert part in text, part
+
+
+def with_sections(run, *sections):
+    """Add sections to the evaluation after the last phase, as results store them."""
+    path = run.evaluation / "anneal" / "masked_recovery.json"
+    write_json(path, json.loads(path.read_text()) | {"sections": list(sections)})
+
+
+def section(title, figure=None, text="", table=()):
+    return {"title": title, "text": text, "table": list(table), "figure": figure}
+
+
+PNG = "data:image/png;base64,iVBORw0KGgo="
+SVG = "data:image/svg+xml;base64,PHN2Zy8+"
+
+
+def test_sections_of_evaluators_are_shown(run):
+    with_sections(
+        run,
+        section(f"By age {EVIL}", PNG, f"Text {EVIL}", [{"age": 3, "share": 0.25}, {"age": EVIL}]),
+        section("Drawn", SVG),
+        section("Harmful", "javascript:alert(1)", "Only the text of this one."),
+    )
+    page = Page(write_report(Contents(run, make_recipe())).read_text())
+    text = re.sub(r"\s+", " ", page.text)
+    for part in (
+        f"By age {EVIL}, after anneal",
+        f"Text {EVIL}",
+        "ageshare 30.250",
+        "Drawn, after anneal",
+        "Only the text",
+    ):
+        assert part in text, part
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert images == [{"src": PNG, "alt": f"By age {EVIL}"}, {"src": SVG, "alt": "Drawn"}]
+    body = write_card(Contents(run, make_recipe())).read_text()
+    assert "### masked_recovery: Drawn\n\n![Drawn](figures/masked_recovery-2.svg)\n" in body
+    assert "| age | share |\n| --- | --- |\n| 3 | 0.250 |\n" in body
+    assert "### masked_recovery: Harmful\n\nOnly the text of this one.\n\n-" in body
+    files = {path.name: path.read_bytes() for path in run.card_figures.iterdir()}
+    assert files == {"masked_recovery-1.png": b"\x89PNG\r\n\x1a\n", "masked_recovery-2.svg": b"<svg/>"}
+
+
+def test_figures_of_the_card_lie_beside_the_exported_weights_too(run):
+    recipe = make_recipe()
+    run.model.mkdir()
+    with_sections(run, section("Drawn", SVG))
+    write_documents(run, recipe)
+    assert (run.model / "README.md").read_text() == run.card.read_text()
+    assert [path.name for path in (run.model / "figures").iterdir()] == ["masked_recovery-1.svg"]
+    with_sections(run)
+    write_documents(run, recipe)
+    assert not (run.model / "figures").exists()
+    assert not run.card_figures.exists()
+
+
+def test_metrics_with_the_tag_detail_are_in_the_plot(run):
+    def plotted() -> str:
+        return re.sub(r"\s+", " ", Page(write_report(Contents(run, make_recipe())).read_text()).text)
+
+    # Results of earlier versions have no tags: those of masked recovery are known by their names.
+    assert plotted().count("masked_recovery: web.words") == 1
+    for moment in ("initial", "pretrain", "anneal"):
+        path = run.evaluation / moment / "masked_recovery.json"
+        content = json.loads(path.read_text())
+        content["metrics"]["web.words"]["tags"] = []
+        content["metrics"]["speed"] = {**content["metrics"]["web.words"], "tags": ["detail"]}
+        write_json(path, content)
+    text = plotted()
+    assert "masked_recovery: web.words" not in text
+    assert text.count("masked_recovery: speed") == 1
 
 
 def test_the_last_model_is_compared_with_baselines(run):

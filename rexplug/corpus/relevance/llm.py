@@ -19,7 +19,7 @@ from rexplug.components import Candidate, Labeller, LabellingContext, Use
 from rexplug.corpus.relevance.answers import AnswerFile, Reply
 from rexplug.corpus.relevance.chat import Chat
 from rexplug.errors import DataError
-from rexplug.plugins.declarations import labeller_instruction
+from rexplug.plugins.calls import labeller_instruction
 from rexplug.progress import Progress
 
 _CHARACTERS_PER_TOKEN = 4.0

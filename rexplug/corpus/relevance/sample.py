@@ -9,11 +9,11 @@ from dataclasses import replace
 from itertools import islice
 
 from rexplug.components import Candidate, CorpusFilter, Document, DocumentSource
+from rexplug.corpus.filtered import filtered
 from rexplug.corpus.relevance.filter import sources_to_classify
 from rexplug.corpus.shard_jobs import shard_documents
 from rexplug.corpus.sources import ERROR
-from rexplug.plugins.calls import judge_document
-from rexplug.plugins.declarations import count_shards, labelled_ids, own_documents
+from rexplug.plugins.calls import count_shards, labelled_ids, own_documents
 from rexplug.progress import Progress
 from rexplug.recipe.schema import Relevance
 
@@ -71,18 +71,9 @@ def _passing(source: DocumentSource, options: Relevance, labelled: frozenset[str
         for document in islice(shard_documents(source, index, count), share):
             if ERROR in document.metadata or (labelled is not None and document.id not in labelled):
                 continue
-            passed = _judged(document, before)
+            passed = filtered(document, before)
             if passed is not None:
                 yield passed
-
-
-def _judged(document: Document, filters: list[CorpusFilter]) -> Document | None:
-    for corpus_filter in filters:
-        verdict = judge_document(corpus_filter, document)
-        if not verdict.keep:
-            return None
-        document = verdict.applied(document)
-    return document
 
 
 def _different(candidates: Iterator[Candidate] | list[Candidate]) -> list[Candidate]:

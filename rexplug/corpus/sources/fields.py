@@ -17,7 +17,11 @@ _PAIRS = ({"key", "value"}, {"name", "value"})
 
 
 class Fields(DocumentSource):
-    """Which fields of a record make a document; `a.b` means field b inside field a."""
+    """Base class of sources of records: options that say which fields make a document; `a.b` means field b inside field a.
+
+    A source of files subclasses it beside `FileSource` (`class Notices(Fields, FileSource)`), reads records, and makes each a
+    document with `document_of`.
+    """
 
     text: Names = ("text",)
     """Field or fields that hold the text; several are joined by a blank line, missing ones left out. A list is written an item
@@ -34,11 +38,21 @@ class Fields(DocumentSource):
         yield from (*self.text, *self.metadata.values(), *filter(None, (self.id, self.url)))
 
     def has_text_column(self, columns: Collection[str]) -> bool:
-        """Whether one of the text fields is a column of a table, or inside of one."""
+        """Whether one of the text fields is one of the columns of a table, or inside of one."""
         return any(column_of(name, columns) is not None for name in self.text)
 
-    def document(self, record: Mapping[str, Any], file: InputFile, place: int) -> Document:
-        """Turn a record into a document; one without a field that holds text (numbers alone are none) has a reason in its place."""
+    def document_of(self, record: Mapping[str, Any], file: InputFile, place: int | str) -> Document:
+        """The document that the options make of a record.
+
+        A record without text (numbers alone are not text), or with bytes in a text field that are not UTF-8, becomes an empty
+        document that curation drops and counts with the reason.
+
+        Args:
+            record: name of a field -> value: texts, numbers, bytes, lists and mappings of these.
+            file: where it was read, for the document's id and `place`. A source that reads no files makes an `InputFile` with an
+                id of its own, such as the name of a table.
+            place: where in the file: a line, a row, an offset.
+        """
         parts, has_words, reason = [], False, f"no text in {' or '.join(self.text)}"
         try:
             for name in self.text:

@@ -16,11 +16,14 @@ from pydantic import BeforeValidator, Field
 from rexplug.components import Document, DocumentSource, Shard, Unreadable
 from rexplug.components.document import ERROR
 from rexplug.components.quantities import Positive
+from rexplug.corpus.sources.charsets import utf8_stream
 from rexplug.corpus.sources.file_io import RemoteFile, is_remote, opened, refuse_changed, remote_files, shown
 from rexplug.corpus.sources.local_files import LEFT_OUT, LocalFile, local_files, matches_only_folders, printable
 from rexplug.errors import DataError, brief
 from rexplug.io.compression import DamagedFile
 from rexplug.io.hub import is_folder
+from rexplug.io.json_values import json_texts
+from rexplug.io.tabular import BadRecord, byte_lines, json_records
 
 MOST_FILES = 2000
 """Files in a shard, at most."""
@@ -39,16 +42,19 @@ Names = Annotated[
 
 @dataclass(frozen=True, slots=True, order=True)
 class InputFile:
-    """A file of a source."""
+    """A file of a source.
+
+    `FileSource.files` makes one for each file that `paths` match.
+    """
 
     path: str
-    """Its path or address."""
+    """Its path, or its address in an object store."""
     id: str
     """What the ids of its documents begin with; the same on every machine."""
     size: int
-    """Its bytes, compressed as they are."""
+    """Its size in bytes, as it is stored (compressed)."""
     version: str
-    """Changes when the file does."""
+    """A text that changes when the file does: its modification time, or the version that an object store reports."""
 
     @property
     def printed_path(self) -> str:
@@ -58,7 +64,11 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A file, or a part of one, that one job reads."""
+    """A file, or a part of one, that one job reads.
+
+    `FileSource.pieces` makes them, before curation; `read` gets one at a time, in the worker processes. `start` and `stop` count
+    what the source's own `pieces` counts; the default divides no file.
+    """
 
     file: InputFile
     """The file."""
@@ -67,14 +77,17 @@ class Piece:
     stop: int | None = None
     """One past its last; None for the end of the file."""
     first: int = 0
-    """The number of rows before the part."""
+    """The number of rows before the part, so that the places of documents can be counted through the whole file."""
 
 
 class FileSource(DocumentSource):
-    """Base class of sources that read files; large files of some formats are divided, small files of others put together."""
+    """Base class of sources that read files; large files of some formats are divided, small files of others put together.
+
+    A subclass sets `suffixes` and implements `read`; paths, object stores, decompression, shards and damaged files are done here.
+    """
 
     suffixes: ClassVar[tuple[str, ...]] = ()
-    """Which files of a folder are read."""
+    """Endings of the files of a folder that are read, such as `(".txt", ".txt.gz")`."""
 
     paths: Names
     """Files, folders (with all folders in them) or globs, relative to the current directory, or addresses that fsspec knows
@@ -204,6 +217,23 @@ class FileSource(DocumentSource):
     def open(self, piece: Piece) -> AbstractContextManager[IO[bytes]]:
         """The bytes of the file of a piece, decompressed as its name says, from a disk or an object store."""
         return opened(piece.file.path)
+
+    def json_records(self, piece: Piece) -> Iterator[tuple[int, dict[str, Any] | Unreadable]]:
+        """The JSON objects of a piece, each with its place, for `read` of a source that makes several documents of a record.
+
+        The file holds an object a line, an array, or objects over several lines, in UTF-8 or UTF-16.
+
+        Returns:
+            (offset in the decompressed file, the object or, in place of one that cannot be read, an `Unreadable`).
+        """
+        with self.open(piece) as file:
+            if piece.start or piece.stop is not None:
+                texts = byte_lines(file, self.longest, piece.start, piece.stop)
+            else:
+                texts = json_texts(utf8_stream(file), self.longest)
+            for place, record in json_records(texts):
+                bad = isinstance(record, BadRecord)
+                yield place, self.unreadable_at(piece.file, place, record.reason) if bad else record
 
     def document_at(
         self,

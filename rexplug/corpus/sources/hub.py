@@ -104,7 +104,7 @@ class HuggingFace(Fields):
             file = InputFile(self.dataset, place, 0, self.revision or "")
             rows = self._rows.shard(num_shards=count, index=index) if count > 1 else self._rows
             for number, row in enumerate(rows):
-                yield self.document(row, file, number)
+                yield self.document_of(row, file, number)
 
     def __getstate__(self) -> dict[Any, Any]:
         """Without the opened dataset: each worker opens it itself."""

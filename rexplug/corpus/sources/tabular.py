@@ -9,15 +9,15 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from rexplug.components import Document
+from rexplug.components import Document, Unreadable
 from rexplug.corpus.sources.charsets import Charset, text_stream, utf8_stream
 from rexplug.corpus.sources.fields import Fields, column_of
 from rexplug.corpus.sources.file_io import opened
 from rexplug.corpus.sources.files import FileSource, InputFile, Piece, broken
 from rexplug.errors import DataError
 from rexplug.io.compression import COMPRESSED, LONGEST_LINE, DamagedFile
-from rexplug.io.json_values import has_a_record_per_line, json_texts
-from rexplug.io.tabular import BadQuotes, BadRecord, CsvReader, byte_lines, json_records, open_parquet, parquet_records
+from rexplug.io.json_values import has_a_record_per_line
+from rexplug.io.tabular import BadQuotes, BadRecord, CsvReader, open_parquet, parquet_records
 
 
 class Records(Fields, FileSource):
@@ -61,16 +61,11 @@ class Jsonl(Records):
 
     def read(self, piece: Piece) -> Iterator[Document]:
         """Yield a document per record; places are offsets in the decompressed file."""
-        with opened(piece.file.path) as file:
-            if piece.start or piece.stop is not None:
-                texts = byte_lines(file, self.longest, piece.start, piece.stop)
+        for place, record in self.json_records(piece):
+            if isinstance(record, Unreadable):
+                yield broken(piece.file, place, record.reason)
             else:
-                texts = json_texts(utf8_stream(file), self.longest)
-            for place, record in json_records(texts):
-                if isinstance(record, BadRecord):
-                    yield broken(piece.file, place, record.reason)
-                else:
-                    yield self.document(record, piece.file, place)
+                yield self.document_of(record, piece.file, place)
 
 
 class Parquet(Records):
@@ -108,7 +103,7 @@ class Parquet(Records):
                 if isinstance(record, BadRecord):
                     yield broken(piece.file, number, record.reason)
                     continue
-                document = self.document(record, piece.file, number)
+                document = self.document_of(record, piece.file, number)
                 if len(document.text) > self.longest:
                     document = broken(piece.file, number, f"longer than {self.longest} bytes")
                 yield document
@@ -174,6 +169,6 @@ class Csv(Records):
             if row.num_fields > len(columns):
                 yield broken(file, number, "a row with more fields than the header")
                 continue
-            document = self.document(row.record, file, number)
+            document = self.document_of(row.record, file, number)
             too_long = len(document.text) > self.longest
             yield broken(file, number, f"longer than {self.longest} bytes") if too_long else document

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from rexplug.components import MaskingPolicy
 from rexplug.errors import PluginError, RexplugError
-from rexplug.plugins.declarations import input_files, is_synthetic, needed_sources, step_name
+from rexplug.plugins.calls import input_files, is_synthetic, needed_sources, needs_held_out, step_name
 from rexplug.recipe import Recipe
 
 
@@ -62,12 +62,17 @@ def _policy_problems(policy: MaskingPolicy) -> Iterator[str]:
 def _evaluator_problems(recipe: Recipe) -> Iterator[str]:
     for index, evaluator in enumerate(recipe.evaluators):
         place = f"evaluators.{index} ({evaluator.name})"
-        if evaluator.needs_held_out and not recipe.curation.held_out:
+        try:
+            on_held_out = needs_held_out(evaluator)
+        except PluginError as error:
+            yield f"{place}: {error}"
+            continue
+        if on_held_out and not recipe.curation.held_out:
             yield (
                 f"{place}: it measures on documents that are held out, but curation.held_out is 0; hold some out "
                 "(curation.held_out: 0.01), or give it `texts` of its own"
             )
-        sources = getattr(evaluator, "sources", None) if evaluator.needs_held_out else None
+        sources = getattr(evaluator, "sources", None) if on_held_out else None
         for name in sources if isinstance(sources, tuple) else ():
             if name not in recipe.sources:
                 yield f"{place}: unknown source '{name}'; the sources are {', '.join(recipe.sources)}"

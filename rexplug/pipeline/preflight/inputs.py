@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rexplug.components import Component, DocumentSource
-from rexplug.errors import DataError, RexplugError, brief, one_line
+from rexplug.errors import DataError, PluginError, RexplugError, brief, one_line
 from rexplug.io.hub import HubName, HubUnreachable, ask_hub
 from rexplug.pipeline.preflight.components import component_problems
 from rexplug.pipeline.preflight.report import PreflightReport
 from rexplug.pipeline.preflight.start import start_notes, start_problems
 from rexplug.pipeline.preflight.trials import trial_problems
-from rexplug.plugins.declarations import check_component
+from rexplug.plugins.calls import check_component, hub_names, recipe_entry
 from rexplug.recipe import Recipe
 from rexplug.recipe.curation import Suites
 from rexplug.recipe.notes import recipe_notes
@@ -44,12 +44,16 @@ def preflight(recipe: Recipe, *, hub: bool = False) -> PreflightReport:
     for place, component in _components(recipe):
         try:
             check_component(component)
+            recipe_entry(component)
         except RexplugError as error:
             problems.append(f"{place}: {error}")
         except OSError as error:  # a name that is too long, a folder that may not be read
             problems.append(f"{place}: {_unreadable(error)}")
-        for name in component.hub_names():
-            unchecked[place] = name
+        try:
+            for name in hub_names(component):
+                unchecked[place] = name
+        except PluginError as error:
+            problems.append(f"{place}: {error}")
     problems += _relevance_problems(recipe)
     suite_notes: tuple[str, ...] = ()
     try:

@@ -1,75 +1,213 @@
 """Tries the components of plugins on made-up data: what their code gets wrong shows before a run reads or trains anything.
 
-Components that ship with rexplug are not tried: the contract tests do that, and `check` need not load numpy. Components that learn
-from the corpus first are not tried either, nor are labellers (they may ask a service that costs money), sources and evaluators.
+Components that ship with rexplug are not tried: the contract tests do that, and `check` need not load numpy. A trial ends without a
+problem where a component would open a network connection, import a slow package or need a model (`TrialOver`), and where a
+labeller or an evaluator refuses the data with a `DataError`: made-up data is not what it is for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
 
-from rexplug.components import CorpusFilter, Document, MaskingPolicy, SalienceScorer, TokenizedDocument
-from rexplug.errors import RexplugError
-from rexplug.plugins.calls import judge_documents, score_document
-from rexplug.plugins.declarations import explain_salience
+from rexplug.components import (
+    Candidate,
+    Component,
+    CorpusFilter,
+    CorpusSample,
+    Document,
+    DocumentSource,
+    Evaluator,
+    Labeller,
+    LabellingContext,
+    MaskingPolicy,
+    SalienceScorer,
+    TokenizedDocument,
+)
+from rexplug.errors import PluginError, RexplugError
+from rexplug.io.file_content import files_below
+from rexplug.pipeline.preflight.trial_texts import TEXTS, made_up_documents
+from rexplug.plugins.calls import (
+    count_shards,
+    evaluate_model,
+    evaluator_at_budget,
+    explain_salience,
+    fit_component,
+    input_files,
+    judge_documents,
+    label_candidates,
+    labelled_ids,
+    labeller_instruction,
+    own_documents,
+    plugin_at_fault,
+    require_picklable,
+    score_document,
+    test_texts,
+    why_no_test_texts,
+)
 from rexplug.plugins.fingerprint import comes_with_rexplug
+from rexplug.plugins.trial_limits import TrialLimits, TrialOver, trial_limits
+from rexplug.progress import Silent
 from rexplug.recipe import Recipe
 
-_TEXTS = (
-    "The committee met on 12 March 2024 and read the report. It found three errors, and asked for a new draft by Friday.\n\n"
-    "Section 4.2 says who may vote: every member who has paid the fee of $25.00 in time. Nobody objected.",
-    "Short.",
-    "Ein zweiter Text, größer als der erste, mit Umlauten und der Zahl 1.234,50 €.\nUnd einer zweiten Zeile.",
-)
+LARGEST_INPUT = 16 * 2**20
+"""Bytes of the files of an evaluator or labeller; one with more is not tried, since reading them may take seconds."""
+
+FittedT = TypeVar("FittedT", CorpusFilter, SalienceScorer)
 
 
 def trial_problems(recipe: Recipe) -> Iterator[str]:
-    """What filters, scorers and masking policies get wrong, one text for each, with their place in the recipe."""
+    """What components of plugins get wrong, one text each, with their place in the recipe."""
+    for place, component, trial, may_refuse in _trials(recipe):
+        if not comes_with_rexplug(component):
+            yield from (f"{place}: {problem}" for problem in _tried(trial, may_refuse=may_refuse))
+
+
+def _trials(recipe: Recipe) -> Iterator[tuple[str, Component, Callable[[TrialLimits], None], bool]]:
+    """Place, component, what tries it, and whether it may refuse made-up data."""
     for name, source in recipe.sources.items():
+        yield f"sources.{name}", source, partial(_try_source, source), True
         for number, corpus_filter in enumerate(source.filters):
-            if not comes_with_rexplug(corpus_filter):
-                yield from (
-                    f"sources.{name}.filters.{number}: {problem}" for problem in _filter_problems(corpus_filter)
-                )
-    for scorer in recipe.scorers:
-        if not comes_with_rexplug(scorer):
-            yield from _scorer_problems(scorer)
+            place = f"sources.{name}.filters.{number}"
+            yield place, corpus_filter, partial(_try_filter, corpus_filter, recipe), False
+    for place, labeller in _labellers(recipe):
+        yield place, labeller, partial(_try_labeller, labeller, recipe), True
+    for place, scorer in _scorers(recipe):
+        yield place, scorer, partial(_try_scorer, scorer, recipe), False
     for phase in recipe.phases:
-        if not comes_with_rexplug(phase.masking):
-            yield from (f"phases.{phase.name}.masking: {problem}" for problem in _policy_problems(phase.masking))
+        yield f"phases.{phase.name}.masking", phase.masking, partial(_try_policy, phase.masking), False
+    for number, evaluator in enumerate(recipe.evaluators):
+        yield f"evaluators.{number} ({evaluator.name})", evaluator, partial(_try_evaluator, evaluator, recipe), True
 
 
-def _filter_problems(corpus_filter: CorpusFilter) -> Iterator[str]:
-    if type(corpus_filter).fit is not CorpusFilter.fit:
-        return
+def _labellers(recipe: Recipe) -> Iterator[tuple[str, Labeller]]:
+    if recipe.relevance is not None:
+        yield "relevance.labels", recipe.relevance.labels
+        if recipe.relevance.audit is not None:
+            yield "relevance.audit.labels", recipe.relevance.audit.labels
+
+
+def _scorers(recipe: Recipe) -> Collection[tuple[str, SalienceScorer]]:
+    """The distinct scorers, each with where the recipe names it first."""
+    named = [(f"salience.{number}", scorer) for number, scorer in enumerate(recipe.salience)]
+    named += [(f"phases.{phase.name}.masking", scorer) for phase in recipe.phases for scorer in phase.masking.scorers]
+    first: dict[str, tuple[str, SalienceScorer]] = {}
+    for place, scorer in named:
+        first.setdefault(scorer.channel, (place, scorer))
+    return first.values()
+
+
+def _tried(trial: Callable[[TrialLimits], None], *, may_refuse: bool) -> Iterator[str]:
+    """What is wrong with a component, one text at most: what its trial raises."""
     try:
-        judge_documents(corpus_filter, [Document(f"made-up-{number}", text) for number, text in enumerate(_TEXTS, 1)])
-    except RexplugError as error:
-        yield str(error)
+        with trial_limits() as limits:
+            trial(limits)
+    except (RexplugError, OSError, TrialOver) as error:
+        refused = may_refuse and not isinstance(error, PluginError | OSError)
+        if limits.reached is None and not refused:
+            yield str(plugin_at_fault(error) or error)
 
 
-def _scorer_problems(scorer: SalienceScorer) -> Iterator[str]:
-    if type(scorer).fit is not SalienceScorer.fit:
-        return
+def _try_source(source: DocumentSource, limits: TrialLimits) -> None:
+    """Ask for the files and shards; documents are not read, since curation begins with that."""
+    input_files(source)
+    count_shards(source)
+    require_picklable(source)
+
+
+def _try_filter(corpus_filter: CorpusFilter, recipe: Recipe, limits: TrialLimits) -> None:
+    documents = [Document(f"made-up-{number}", text) for number, text in enumerate(TEXTS, 1)]
+    if type(corpus_filter).fit is CorpusFilter.fit:
+        judge_documents(corpus_filter, documents)
+        require_picklable(corpus_filter)
+    else:
+        _try_fitted(corpus_filter, recipe, lambda fitted: judge_documents(fitted, documents))
+
+
+def _try_scorer(scorer: SalienceScorer, recipe: Recipe, limits: TrialLimits) -> None:
+    if type(scorer).fit is SalienceScorer.fit:
+        _score_texts(scorer)
+        require_picklable(scorer)
+    else:
+        _try_fitted(scorer, recipe, _score_texts)
+
+
+def _score_texts(scorer: SalienceScorer) -> None:
     import numpy as np
 
     from rexplug.text.words import word_bounds
 
-    for number, text in enumerate(_TEXTS, 1):
+    for number, text in enumerate(TEXTS, 1):
         starts, ends = word_bounds(text)
         spans = np.stack([starts, ends], 1).astype(np.uint32)
         ids = np.arange(len(spans), dtype=np.uint32)
         document = TokenizedDocument(f"made-up-{number}", text, ids, spans, np.ones(len(spans), np.bool_))
+        score_document(scorer, document)
+        explain_salience(scorer, document)
+
+
+def _try_fitted(component: FittedT, recipe: Recipe, use: Callable[[FittedT], object]) -> None:
+    """Fit a component on made-up documents of every source, and use it.
+
+    What it raises is not reported: a few made-up documents may be too few to learn from. What it returns is.
+    """
+    with TemporaryDirectory(prefix="rexplug-") as folder:
+        sample = CorpusSample(made_up_documents(recipe.sources), Path(folder), recipe.seed)
         try:
-            score_document(scorer, document)
-            explain_salience(scorer, document)
+            use(fit_component(component, sample)[0])
         except RexplugError as error:
-            yield str(error)
-            return
+            if isinstance(error, PluginError) and error.__cause__ is None:
+                raise
 
 
-def _policy_problems(policy: MaskingPolicy) -> Iterator[str]:
-    """Whether a policy masks a row of random tokens; one that names channels which do not exist is not tried."""
+def _try_labeller(labeller: Labeller, recipe: Recipe, limits: TrialLimits) -> None:
+    """Label two documents: the labeller's own, or made-up ones with ids that it can label."""
+    labeller_instruction(labeller)
+    if _is_large(labeller):
+        return
+    ids = labelled_ids(labeller)
+    own = own_documents(labeller)
+    if own is not None:
+        documents = list(islice(own, 2))
+    elif ids is not None:
+        documents = [Document(id, text) for id, text in zip(sorted(ids), TEXTS[:2], strict=False)]
+    else:
+        documents = [Document(f"made-up-{number}", text) for number, text in enumerate(TEXTS[:2], 1)]
+    candidates = [Candidate(next(iter(recipe.sources)), document) for document in documents]
+    if candidates:
+        with TemporaryDirectory(prefix="rexplug-") as folder:
+            label_candidates(labeller, candidates, LabellingContext(Path(folder), recipe.seed, Silent()))
+
+
+def _try_evaluator(evaluator: Evaluator, recipe: Recipe, limits: TrialLimits) -> None:
+    """Ask for the test texts, and measure a made-up encoder up to where a model is needed."""
+    why_no_test_texts(evaluator)
+    small = evaluator_at_budget(evaluator, "quick")
+    if _is_large(evaluator):
+        return
+    test_texts(evaluator)
+    from rexplug.evaluation.statistics import resamples_of
+    from rexplug.evaluation.trial_context import TrialContext
+
+    held_out = made_up_documents(recipe.sources) if recipe.curation.held_out else {}
+    with TemporaryDirectory(prefix="rexplug-") as folder, resamples_of("quick"):
+        context = TrialContext(held_out, Path(folder), recipe.seed, recipe.evaluation_scorer is not None, limits)
+        evaluate_model(small, context, "on a made-up encoder")
+
+
+def _is_large(component: Labeller | Evaluator) -> bool:
+    """Whether the files that a component reads are too large for a trial."""
+    paths = input_files(component)
+    files = chain.from_iterable(files_below(path) if path.is_dir() else [path] for path in paths if path.exists())
+    return sum(path.stat().st_size for path in files) > LARGEST_INPUT
+
+
+def _try_policy(policy: MaskingPolicy, limits: TrialLimits) -> None:
+    """Mask a row of random tokens; a policy that names channels which do not exist is not tried."""
     known = {"word_start", "salience"}
     if not set(policy.row_channels) <= known or policy.retired:
         return
@@ -87,6 +225,7 @@ def _policy_problems(policy: MaskingPolicy) -> Iterator[str]:
     except RexplugError as error:
         missing = error.__cause__
         if isinstance(missing, KeyError) and missing.args[0] in known:
-            yield f"{policy.name} reads the channel {missing}, which its `channels` does not name"
-        else:
-            yield str(error)
+            raise PluginError(
+                f"{policy.name} reads the channel {missing}, which its `channels` does not name"
+            ) from None
+        raise

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import ClassVar
 
 import pytest
@@ -27,6 +28,21 @@ class Paragraphs(rexplug.FileSource):
                     yield self.unreadable_at(piece.file, number, "nothing but question marks")
                 else:
                     yield self.document_at(piece.file, number, paragraph, number=number)
+
+
+class Answers(rexplug.FileSource):
+    """The answers of JSON records, a document each."""
+
+    name: ClassVar[str] = "toy.answers"
+    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".jsonl.gz", ".json")
+
+    def read(self, piece: rexplug.Piece) -> Iterator[rexplug.Document | rexplug.Unreadable]:
+        for place, record in self.json_records(piece):
+            if isinstance(record, rexplug.Unreadable):
+                yield record
+                continue
+            for number, answer in enumerate(record["answers"]):
+                yield self.document_at(piece.file, f"{place}:{number}", answer)
 
 
 @pytest.fixture
@@ -58,6 +74,38 @@ def test_damage_is_refused_or_skipped(folder):
         read(Paragraphs(paths=str(folder)))
     documents = read(Paragraphs(paths=str(folder), damaged="skip"))
     assert documents[-1].metadata[ERROR] == "a damaged file"
+
+
+def test_json_records_are_read_one_by_one(tmp_path):
+    lines = b'{"answers": ["one", "two"]}\n{"answers": [\n{"answers": ["three"]}\n'
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines))
+    (tmp_path / "b.json").write_text('[{"answers": []}, {"answers": ["four"]}]', encoding="utf-16")
+    source = Answers(paths=str(tmp_path))
+    assert [(document.id, document.text) for document in read(source)] == [
+        ("a.jsonl.gz:0:0", "one"),
+        ("a.jsonl.gz:0:1", "two"),
+        ("a.jsonl.gz:28", ""),
+        ("a.jsonl.gz:42:0", "three"),
+        ("b.json:18:0", "four"),
+    ]
+    assert read(source)[2].metadata == {"place": f"{tmp_path / 'a.jsonl.gz'}:28", ERROR: "invalid JSON"}
+    check_document_source(source)
+
+
+def test_a_long_record_is_left_out_alone(tmp_path):
+    lines = ['{"answers": ["one"]}', '{"answers": ["' + "x" * 200 + '"]}', '{"answers": ["three"]}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    documents = read(Answers(paths=str(tmp_path), longest=100))
+    assert [document.text for document in documents] == ["one", "", "three"]
+    assert documents[1].metadata[ERROR] == "longer than 100 bytes"
+
+
+def test_a_part_of_a_file_has_the_records_that_begin_in_it(tmp_path):
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"answers": ["{number}"]}}\n' for number in range(6)))
+    source = Answers(paths=str(tmp_path))
+    pieces = [rexplug.Piece(source.files[0], start, stop) for start, stop in pairwise([0, 30, 75, None])]
+    texts = [[document.text for document in source.read(piece)] for piece in pieces]
+    assert texts == [["0", "1"], ["2", "3"], ["4", "5"]]
 
 
 def test_a_reason_must_be_a_text():

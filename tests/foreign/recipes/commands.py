@@ -50,7 +50,7 @@ class Answer:
 
 def prepare(folder: Path) -> None:
     """Write the local texts that shipped recipes read, and the recipes, since some extend others."""
-    for name in ("general", "retail", "devops"):
+    for name in ("general", "retail", "domain"):
         (folder / "data" / name).mkdir(parents=True)
         (folder / "data" / name / "texts.jsonl").write_text('{"text": "a server and a waterproof jacket"}\n')
     for path in RECIPES:

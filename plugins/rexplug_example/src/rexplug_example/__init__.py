@@ -111,14 +111,23 @@ class SameDrug(rexplug.Evaluator):
             )
             for number, (text, drug, guess) in enumerate(zip(texts, drugs, found, strict=True))
         ]
-        values = [item.score for item in items]
+        scores = rexplug.Scores([item.id for item in items], [[item.score for item in items]])
+        by_drug = [
+            {"drug": drug, "accuracy": float(np.mean([item.score for item in items if item.expected == drug]))}
+            for drug in sorted(set(drugs))
+        ]
         return rexplug.EvaluationResult(
-            {"accuracy": rexplug.Metric(sum(values) / len(values), num_items=len(values))},
+            {"accuracy": rexplug.bootstrap_metric(scores, context.seed)},
             main="accuracy",
-            scores={"accuracy": rexplug.Scores([item.id for item in items], [values])},
+            scores={"accuracy": scores},
             items=items,
+            sections=[rexplug.ReportSection("By drug", table=by_drug)],
             notes=["The leaflets are synthetic."],
         )
+
+    def why_no_test_texts(self) -> str:
+        """Decontamination would drop most of the training text, which the same templates write."""
+        return "its leaflets are synthetic, and so is what is trained on"
 
 
 # -- end same_drug --

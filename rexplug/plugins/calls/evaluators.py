@@ -1,0 +1,64 @@
+"""Calls into evaluators: their results, names and test texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rexplug.components import Budget, EvaluationContext, EvaluationResult, Evaluator
+from rexplug.plugins.calls.call import PluginCall, bool_property, text_property, unexpected
+from rexplug.plugins.calls.evaluation_results import require_result
+
+
+def evaluate_model(evaluator: Evaluator, context: EvaluationContext, subject: str = "") -> EvaluationResult:
+    """The checked result of `evaluator.evaluate(context)`.
+
+    Args:
+        evaluator: the evaluator.
+        context: the model and the data.
+        subject: what it is called on, with its preposition, if that is not a model and its data.
+
+    Raises:
+        NotApplicable: the model cannot do what is measured.
+        PluginError: the evaluator raised, or its result is not what its contract says.
+    """
+    with PluginCall(evaluator, "evaluate", subject):
+        result: object = evaluator.evaluate(context)
+    return require_result(evaluator, result)
+
+
+def evaluator_label(evaluator: Evaluator) -> str:
+    """The name of an evaluator's result."""
+    return text_property(evaluator, "label")
+
+
+def needs_held_out(evaluator: Evaluator) -> bool:
+    """Whether an evaluator needs documents that the run holds out."""
+    return bool_property(evaluator, "needs_held_out")
+
+
+def evaluator_at_budget(evaluator: Evaluator, budget: Budget) -> Evaluator:
+    """The evaluator at a budget: `evaluator.at_budget(budget)`."""
+    with PluginCall(evaluator, "at_budget", f"for the budget '{budget}'"):
+        returned: object = evaluator.at_budget(budget)
+    if not isinstance(returned, Evaluator):
+        raise unexpected(evaluator, "at_budget", returned, "an evaluator")
+    return returned
+
+
+def test_texts(evaluator: Evaluator) -> dict[str, str]:
+    """Id -> text of what an evaluator reports on."""
+    with PluginCall(evaluator, "test_texts"):
+        texts: Any = evaluator.test_texts()
+    if not isinstance(texts, Mapping) or not all(isinstance(text, str) for text in texts.values()):
+        raise unexpected(evaluator, "test_texts", texts, "id -> text")
+    return {str(key): text for key, text in texts.items()}
+
+
+def why_no_test_texts(evaluator: Evaluator) -> str | None:
+    """Why an evaluator has no such texts; None if it has some."""
+    with PluginCall(evaluator, "why_no_test_texts"):
+        reason: Any = evaluator.why_no_test_texts()
+    if reason is not None and not isinstance(reason, str):
+        raise unexpected(evaluator, "why_no_test_texts", reason, "a text or None")
+    return reason

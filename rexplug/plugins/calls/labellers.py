@@ -1,0 +1,76 @@
+"""Calls into labellers: the labels of candidates, and what a labeller says of its documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from rexplug.components import Candidate, Document, Labeller, LabellingContext
+from rexplug.errors import PluginError, brief
+from rexplug.plugins.calls.call import PluginCall, as_list, is_bool, owner, unexpected
+from rexplug.plugins.calls.sources import require_document
+
+
+def label_candidates(
+    labeller: Labeller, candidates: Sequence[Candidate], context: LabellingContext
+) -> list[bool | None]:
+    """`labeller.label(candidates, context)`: a label per candidate, in their order.
+
+    Raises:
+        PluginError: the labeller raised, or did not return True, False or None per candidate.
+    """
+    subject, expected = f"on {len(candidates):,} candidates", "True, False or None per candidate"
+    with PluginCall(labeller, "label", subject):
+        returned: object = labeller.label(list(candidates), context)  # a copy, since a labeller may empty its list
+    what = f"for {len(candidates):,} candidates"
+    labels = as_list(labeller, "label", returned, expected, subject=subject, what=what)
+    if len(labels) != len(candidates):
+        raise PluginError(
+            f"{owner(labeller)}{labeller.name}.label() returned {len(labels):,} labels {what}; expected {expected}"
+        )
+    for label, candidate in zip(labels, candidates, strict=True):
+        if label is not None and not is_bool(label):
+            raise PluginError(
+                f"{owner(labeller)}{labeller.name}.label() returned {brief(label)} for document '{candidate.document.id}'; "
+                f"expected {expected}"
+            )
+    return [None if label is None else bool(label) for label in labels]
+
+
+def labeller_instruction(labeller: Labeller) -> str | None:
+    """A labeller's prompt for a language model; None if it has none."""
+    with PluginCall(labeller, "instruction"):
+        text: Any = labeller.instruction()
+    if text is not None and not isinstance(text, str):
+        raise unexpected(labeller, "instruction", text, "a text or None")
+    return text
+
+
+def own_documents(labeller: Labeller) -> Iterator[Document] | None:
+    """A labeller's own documents; None if it has none. The iterator raises like `read_documents`."""
+    with PluginCall(labeller, "own_documents"):
+        documents: Any = labeller.own_documents()
+    if documents is None:
+        return None
+    if not isinstance(documents, Iterable):
+        raise unexpected(labeller, "own_documents", documents, "documents or None")
+    return _own_documents(labeller, documents)
+
+
+def _own_documents(labeller: Labeller, documents: Iterable[Document]) -> Iterator[Document]:
+    with PluginCall(labeller, "own_documents"):
+        for document in documents:
+            require_document(labeller, "own_documents", document)
+            yield document
+
+
+def labelled_ids(labeller: Labeller) -> frozenset[str] | None:
+    """The ids of the documents that a labeller can label; None for any document."""
+    with PluginCall(labeller, "labelled_ids"):
+        returned: Any = labeller.labelled_ids()
+    if returned is None:
+        return None
+    ids = as_list(labeller, "labelled_ids", returned, "a frozenset of ids or None")
+    if not all(isinstance(id, str) for id in ids):
+        raise unexpected(labeller, "labelled_ids", returned, "a frozenset of ids or None")
+    return frozenset(ids)
