@@ -49,8 +49,10 @@ def with_cuts(text: str) -> str:
     """A page with every cut as it is in the file that it comes from, and with the layers."""
     pattern = re.compile(r"(<!-- cut: (\S+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
     text = pattern.sub(lambda m: f"{m[1]}{block(ROOT / m[2], cut(ROOT / m[2], m[3]))}{m[4]}", text)
-    for mark, content in {"layers": layers(), "plugins": plugins()}.items():
-        text = re.sub(rf"(<!-- {mark} -->\n).*?(<!-- end -->)", rf"\1{content}\2", text, flags=re.DOTALL)
+    for mark, content in (("layers", layers), ("plugins", plugins)):
+        before, found, rest = text.partition(f"<!-- {mark} -->\n")
+        if found:
+            text = f"{before}{found}{content()}<!-- end -->{rest.partition('<!-- end -->')[2]}"
     return text
 
 
