@@ -168,7 +168,8 @@ class EvaluationContext(Protocol):
     def held_out(self) -> Mapping[str, Sequence[Document]]:
         """Source -> kept documents that no phase trains on, at most 2,000 of each (`curation.held_out` says how many are held out).
 
-        Empty in `rexplug evaluate` with `--suite`, which has no corpus: an evaluator that needs them raises a `DataError` that says so.
+        Empty in `rexplug evaluate` with `--suite`, which has no corpus: an evaluator that needs them raises a `DataError` that says
+        so.
         """
         ...
 
