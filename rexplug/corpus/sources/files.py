@@ -232,8 +232,10 @@ class FileSource(DocumentSource):
             else:
                 texts = json_texts(utf8_stream(file), self.longest)
             for place, record in json_records(texts):
-                bad = isinstance(record, BadRecord)
-                yield place, self.unreadable_at(piece.file, place, record.reason) if bad else record
+                if isinstance(record, BadRecord):
+                    yield place, self.unreadable_at(piece.file, place, record.reason)
+                else:
+                    yield place, record
 
     def document_at(
         self,
