@@ -1,7 +1,7 @@
 # rexplug on a host with NVIDIA GPUs, its driver (560 or newer) and the NVIDIA Container Toolkit. From a git checkout:
 #
 #     docker build -t rexplug .
-#     docker run --rm --gpus all --shm-size 8g -v "$PWD:/work" rexplug run ecommerce
+#     docker run --rm --gpus all --shm-size 8g -v "$PWD:/data" rexplug run ecommerce
 #
 # The build argument TORCH installs another torch than Composer's pins allow (docs/guide/gpu-and-cluster.md), for example
 # --build-arg TORCH="torch==2.11.0 torchvision==0.26.0". For GPUs before Hopper torch's own FlashAttention 2 is used; the package
@@ -27,5 +27,5 @@ ARG TORCH=""
 # Unquoted: several packages.
 RUN if [ -n "$TORCH" ]; then pip install $TORCH 'numpy<2.3'; fi
 
-WORKDIR /work
+WORKDIR /data
 ENTRYPOINT ["rexplug"]
