@@ -3,7 +3,7 @@
 Pages under `reference/` are generated from the code: recipe keys, commands, plugin API, components and Python API.
 README and the other pages may contain code of a file that tests run, between `<!-- cut: FILE NAME -->` and `<!-- end -->`; in
 that file the code is between `# -- start NAME --` and `# -- end NAME --`. The layers in `architecture.md` come from the
-import contract.
+import contract, the table in `reference/plugins.md` from the folders of the plugins.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import plugin_pages
@@ -48,7 +49,27 @@ def with_cuts(text: str) -> str:
     """A page with every cut as it is in the file that it comes from, and with the layers."""
     pattern = re.compile(r"(<!-- cut: (\S+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
     text = pattern.sub(lambda m: f"{m[1]}{block(ROOT / m[2], cut(ROOT / m[2], m[3]))}{m[4]}", text)
-    return re.sub(r"(<!-- layers -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{layers()}{m[2]}", text, flags=re.DOTALL)
+    for mark, content in (("layers", layers), ("plugins", plugins)):
+        before, found, rest = text.partition(f"<!-- {mark} -->\n")
+        if found:
+            text = f"{before}{found}{content()}<!-- end -->{rest.partition('<!-- end -->')[2]}"
+    return text
+
+
+def plugins() -> str:
+    """A table of the plugins in this repository: those of rexplug's own distribution, and those with one of their own."""
+    own = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]["rexplug"]
+    rows = [
+        [f"`{name}`", "`rexplug`", reference.one_line(import_module(module)).partition(". ")[0].rstrip(".")]
+        for name, module in own.items()
+    ]
+    for file in sorted(file for folder in ("plugins", "verticals") for file in ROOT.glob(f"{folder}/*/pyproject.toml")):
+        project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+        for name in project["entry-points"]["rexplug"]:
+            rows.append(
+                [f"`{name}`", f"`{file.parent.relative_to(ROOT).as_posix()}`", project["description"].rstrip(".")]
+            )
+    return "\n".join(reference.table(["plugin", "comes with", "for"], rows))
 
 
 def layers() -> str:

@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rexplug.lazy import lazy_names
-from rexplug.version import __version__
 
 if TYPE_CHECKING:
     from rexplug import api
@@ -66,9 +65,11 @@ if TYPE_CHECKING:
     from rexplug.io.hub import HubName
     from rexplug.io.tabular import read_records
     from rexplug.plugins.hookspecs import hookimpl
+    from rexplug.renamed import Renamed
     from rexplug.schedules import Ramp
     from rexplug.text.fold import fold
     from rexplug.text.words import lower_words, split_words
+    from rexplug.version import __version__
 
 __all__ = [
     "Budget",
@@ -109,6 +110,7 @@ __all__ = [
     "Reason",
     "Recipe",
     "RecipeError",
+    "Renamed",
     "ReportSection",
     "RetrievalCollection",
     "RexplugError",
@@ -168,9 +170,11 @@ _MODULES = {
     "rexplug.io.hub": ("HubName",),
     "rexplug.io.tabular": ("read_records",),
     "rexplug.plugins.hookspecs": ("hookimpl",),
+    "rexplug.renamed": ("Renamed",),
     "rexplug.schedules": ("Ramp",),
     "rexplug.text.fold": ("fold",),
     "rexplug.text.words": ("lower_words", "split_words"),
+    "rexplug.version": ("__version__",),
 }  # fmt: skip
 """Module -> the public names that it defines."""
 _load = lazy_names(__name__, _MODULES)

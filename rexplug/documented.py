@@ -12,15 +12,25 @@ import linecache
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic import BaseModel, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from rexplug.renamed import Renamed, current_options
+
 
 class Documented(BaseModel):
-    """A model that puts the string under each field into its JSON Schema."""
+    """A model that puts the string under each field into its JSON Schema, and accepts the former names of its fields."""
+
+    renamed_options: ClassVar[Mapping[str, Renamed]] = {}
+    """Former name of an option -> what replaces it. The former name is accepted with a warning."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_former_names(cls, options: Any) -> Any:
+        return current_options(options, cls.renamed_options, getattr(cls, "name", "") or cls.__name__)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

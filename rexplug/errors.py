@@ -86,6 +86,9 @@ class RecipeError(RexplugError):
 class PluginError(RexplugError):
     """A plugin did not load, breaks its contract, or a component that was asked for does not exist."""
 
+    missing: str | None = None
+    """The plugin that is not installed, where that is the reason."""
+
 
 class DataError(RexplugError):
     """A source, a store, a checkpoint or another file cannot be read, or its contents are not what they should be.

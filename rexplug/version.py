@@ -1,3 +1,8 @@
-"""The version of rexplug."""
+"""The version of rexplug: that of the installed distribution, which packaging takes from the git tag."""
 
-__version__ = "0.1.0"
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("rexplug")
+except PackageNotFoundError:  # the folder is on the path, but not installed: there are no plugins either
+    __version__ = "0+unknown"

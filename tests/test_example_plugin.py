@@ -70,6 +70,11 @@ def test_plugins_prints_its_options(installed, tmp_path):
     assert "Units of a dose." in text
 
 
+def test_a_recipe_of_the_wheel_is_found_by_its_name_without_a_checkout(installed, tmp_path):
+    text = call(installed / "rexplug", "check", "ecommerce", cwd=tmp_path).stdout
+    assert text.startswith("ecommerce is in order: 2 sources, 3 phases, ")
+
+
 def test_its_own_tests_pass(installed, tmp_path):
     tests = tmp_path / "tests"
     tests.mkdir()

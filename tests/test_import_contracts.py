@@ -30,6 +30,6 @@ def test_plugins_may_import_no_package_of_the_core():
 
 
 def test_the_command_line_may_import_only_the_api_and_what_belongs_to_processes():
-    allowed = {f"rexplug.{name}" for name in ("api", "cli", "distributed", "errors", "progress", "version")}
+    allowed = {f"rexplug.{name}" for name in ("api", "cli", "distributed", "errors", "progress", "renamed", "version")}
     forbidden = set(CONTRACTS["cli-calls-the-api"]["forbidden_modules"])
     assert forbidden == PACKAGES - allowed

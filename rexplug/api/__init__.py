@@ -49,6 +49,7 @@ from rexplug.api.streams import Batch, Stream, StreamRow, open_stream, preview
 from rexplug.errors import RunInterrupted
 from rexplug.lazy import lazy_names
 from rexplug.progress import Progress
+from rexplug.renamed import Renamed
 
 if TYPE_CHECKING:
     from rexplug.batches.mask_rates import MaskRates
@@ -149,6 +150,9 @@ __all__ = [
     "write_report",
 ]  # fmt: skip
 
+RENAMED = {"Expected": Renamed("StageForecast", until="0.2"), "OnGpu": Renamed("GpuForecast", until="0.2")}
+"""Former name -> what replaces it."""
+
 # Types of results.
 __getattr__ = lazy_names(__name__, {
     "rexplug.components": ("Component",),
@@ -166,7 +170,7 @@ __getattr__ = lazy_names(__name__, {
     "rexplug.report.preview": ("PhasePreview", "RowPreview", "SamplePreview"),
     "rexplug.report.results": ("ModelResults",),
     "rexplug.tokens.store": ("TokenStore",),
-})  # fmt: skip
+}, RENAMED)  # fmt: skip
 
 
 def __dir__() -> list[str]:

@@ -7,15 +7,18 @@ import importlib
 import os
 import sys
 import traceback
+import warnings
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import click
 
 from rexplug import distributed
+from rexplug.cli.results import only_results
 from rexplug.cli.terminal import echo
 from rexplug.errors import RankLost, RexplugError, RunInterrupted, blocked, full_disk, printable
-from rexplug.version import __version__
+from rexplug.renamed import RenamedWarning
 
 _COMMANDS = {
     "run": "Curate, train, evaluate, export and report as a recipe says.",
@@ -63,26 +66,48 @@ class _Commands(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return None
-        module = name.replace("-", "_")
-        command = getattr(importlib.import_module(f"rexplug.cli.{module}"), module)
-        assert isinstance(command, click.Command)
-        return command
+        return _command(name) if name in _COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
+@cache
+def _command(name: str) -> click.Command:
+    module = name.replace("-", "_")
+    command = getattr(importlib.import_module(f"rexplug.cli.{module}"), module)
+    assert isinstance(command, click.Command)
+    _reserve_output(command)
+    return command
+
+
+def _reserve_output(command: click.Command) -> None:
+    """Have a command, or the commands of a group, print nothing but results; `--help` needs no such care."""
+    if isinstance(command, click.Group):
+        for part in command.commands.values():
+            _reserve_output(part)
+    elif command.callback is not None:
+        command.callback = only_results()(command.callback)
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="rexplug")
+@click.version_option(package_name="rexplug", prog_name="rexplug")
 def cli() -> None:
     """Turn one vertical's text into a domain encoder."""
 
 
 def main() -> None:
     """Run the command line; exit codes: 0 done, 1 a mistake of rexplug, 2 a mistake of the user, 130 interrupted."""
+    show_others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, RenamedWarning):  # of a recipe, not of the line of code that read it
+            echo(f"rexplug: {printable(str(message))}", err=True)
+        else:
+            show_others(message, category, *place, **more)
+
+    warnings.showwarning = show
     distributed.exit_process(_run())
 
 

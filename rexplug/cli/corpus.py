@@ -10,7 +10,7 @@ import click
 
 from rexplug.cli import terminal
 from rexplug.cli.progress import amount
-from rexplug.cli.terminal import echo, one_line, safe_json
+from rexplug.cli.terminal import echo, echo_unchanged, one_line, safe_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +36,7 @@ def show(run: Path, examples: bool, as_json: bool) -> None:
 
     report = api.corpus_report(run)
     if as_json:
-        echo(safe_json(report.path.read_text(encoding="utf-8")), nl=False)
+        echo_unchanged(safe_json(report.path.read_text(encoding="utf-8")))
         return
     console = terminal.console()
     for name, source in report.statistics["sources"].items():

@@ -61,7 +61,7 @@ def _trace(registry: Registry) -> Iterator[str]:
         if plugin.seconds > _SLOW and plugin.name != "core":
             yield (
                 f"  slow: every command imports it; import what is heavy (torch, transformers) inside the methods that use it "
-                f"(python -X importtime -c 'import {_module(registry, plugin.name)}')"
+                f"(python -X importtime -c 'import {_module(plugin.target, plugin.name)}')"
             )
         for entry in registry.entries.values():
             if entry.plugin == plugin.name:
@@ -70,8 +70,8 @@ def _trace(registry: Registry) -> Iterator[str]:
         yield f"{failure.plugin}: did not load: {failure.reason}"
 
 
-def _module(registry: Registry, plugin: str) -> str:
-    return next(e.component.__module__.partition(".")[0] for e in registry.entries.values() if e.plugin == plugin)
+def _module(target: object, plugin: str) -> str:
+    return str(getattr(target, "__name__", plugin))
 
 
 def _plural(noun: str) -> str:

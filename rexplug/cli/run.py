@@ -10,6 +10,7 @@ import click
 
 from rexplug.cli import terminal
 from rexplug.cli.check import with_data
+from rexplug.cli.results import results_file
 
 
 @click.command()
@@ -69,7 +70,8 @@ def run(
     root = run_dir or api.default_run_dir(resolved)
     distributed.adopt_slurm_env()
     if processes > 1 and distributed.world_size() == 1:
-        sys.exit(distributed.launch(processes, distributed.command_line(), root / "logs"))
+        logs = root / "logs"
+        sys.exit(distributed.launch(processes, distributed.command_line(), logs, output=results_file()))
     interrupt_on_signals()
     # Before any work: rank 0 may curate for days, and ranks that cannot connect should fail at once.
     distributed.connect()

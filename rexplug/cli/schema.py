@@ -6,10 +6,12 @@ import json
 
 import click
 
+from rexplug.cli.terminal import echo_unchanged
+
 
 @click.command()
 def schema() -> None:
     """Print the JSON Schema of recipes, with the components of all installed plugins."""
     from rexplug import api
 
-    click.echo(json.dumps(api.recipe_schema(), indent=2))
+    echo_unchanged(json.dumps(api.recipe_schema(), indent=2) + "\n")

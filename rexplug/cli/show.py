@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from rexplug.cli.terminal import echo_unchanged
+
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
@@ -14,4 +16,4 @@ def show(recipe: Path, overrides: tuple[str, ...]) -> None:
     """Print RECIPE (with OVERRIDES) with every default written out; the output is a valid recipe."""
     from rexplug import api
 
-    click.echo(api.dump_recipe(api.load_recipe(recipe, overrides)), nl=False)
+    echo_unchanged(api.dump_recipe(api.load_recipe(recipe, overrides)))

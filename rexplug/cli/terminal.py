@@ -13,6 +13,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from rexplug.cli.results import results
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -43,7 +45,12 @@ def one_line(text: str) -> str:
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print text from any origin."""
-    click.echo(visible(text), err=err, nl=nl)
+    click.echo(visible(text), file=None if err else results(), err=err, nl=nl)
+
+
+def echo_unchanged(text: str) -> None:
+    """Print text that is read by programs and must not be changed; it is our own, or has been escaped."""
+    click.echo(text, file=results(), nl=False)
 
 
 def safe_json(text: str) -> str:
@@ -53,11 +60,15 @@ def safe_json(text: str) -> str:
 
 def echo_json(value: Any) -> None:
     """Print a value as one line of JSON."""
-    click.echo(safe_json(json.dumps(value, ensure_ascii=False)))
+    echo_unchanged(safe_json(json.dumps(value, ensure_ascii=False)) + "\n")
 
 
 def console(file: IO[str] | None = None) -> Console:
-    """A rich console for text from any origin: it is not read as markup, and cannot control the terminal."""
+    """A rich console for text from any origin: it is not read as markup, and cannot control the terminal.
+
+    Args:
+        file: where it prints; to the results of the command by default.
+    """
     from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
     from rich.segment import Segment
 
@@ -75,6 +86,6 @@ def console(file: IO[str] | None = None) -> Console:
         def process_renderables(self, renderables: Iterable[ConsoleRenderable]) -> list[ConsoleRenderable]:
             return [Visible(renderable) for renderable in renderables]
 
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    console = Console(file=file or results(), highlight=False, markup=False, emoji=False)
     console.push_render_hook(MakeVisible())
     return console

@@ -32,6 +32,8 @@ class Component(Documented, ABC):
 
     name: ClassVar[str] = ""
     """The component's name in recipes: `<plugin>.<component>`."""
+    former_names: ClassVar[Mapping[str, str]] = {}
+    """Former name of the component -> the version without it. Recipes may use the former name, which is warned of."""
     kind: ClassVar[str] = "component"
     """The kind of component, as error messages call it."""
 
@@ -141,7 +143,7 @@ def _make(kind: type[Component], value: Any, info: ValidationInfo) -> Component:
         component = components.find(kind, value["use"])
     except PluginError as error:
         # The message may contain braces, so it is passed as a value and not as the template.
-        raise PydanticCustomError("component", "{message}", {"message": str(error)}) from None
+        raise PydanticCustomError("component", "{message}", {"message": str(error), "plugin": error.missing}) from None
     return component.model_validate({k: v for k, v in value.items() if k != "use"}, context=info.context)
 
 

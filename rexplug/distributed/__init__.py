@@ -17,10 +17,10 @@ from rexplug.distributed.process_group import (
     release_workers,
     sum_over_ranks,
 )
-from rexplug.distributed.signals import detach_from_terminal, stop_signals
+from rexplug.distributed.signals import OUTPUT_DESCRIPTORS, detach_from_terminal, stop_signals
 
 __all__ = [
-    "adopt_slurm_env", "barrier", "broadcast", "command_line", "communication_explained", "connect", "detach_from_terminal",
-    "disconnect", "exit_process", "first_host", "gpu_index", "launch", "launcher_died", "local_rank", "peer_lost_exit_code",
-    "rank", "release_workers", "stop_signals", "sum_over_ranks", "world_size",
+    "OUTPUT_DESCRIPTORS", "adopt_slurm_env", "barrier", "broadcast", "command_line", "communication_explained", "connect",
+    "detach_from_terminal", "disconnect", "exit_process", "first_host", "gpu_index", "launch", "launcher_died", "local_rank",
+    "peer_lost_exit_code", "rank", "release_workers", "stop_signals", "sum_over_ranks", "world_size",
 ]  # fmt: skip

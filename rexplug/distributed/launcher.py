@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from rexplug.distributed.environment import LAUNCHER_PID
 from rexplug.distributed.signals import detach_from_terminal, stop_signals
@@ -38,7 +39,7 @@ def peer_lost_exit_code() -> int:
     return EXIT_PEER_LOST if LAUNCHER_PID in os.environ else 2
 
 
-def launch(num_ranks: int, arguments: Sequence[str], logs: Path) -> int:
+def launch(num_ranks: int, arguments: Sequence[str], logs: Path, output: IO[str] | None = None) -> int:
     """Start ranks of this command on this machine and wait for them.
 
     A signal that asks to stop is passed on to the ranks, which save and end by themselves.
@@ -47,6 +48,7 @@ def launch(num_ranks: int, arguments: Sequence[str], logs: Path) -> int:
         num_ranks: how many.
         arguments: the command line of each, e.g. `[sys.executable, "-m", "rexplug", "run", ...]`.
         logs: the folder where ranks other than 0 write their output, `rank-1.log` and so on.
+        output: the standard output of rank 0; that of this process if left out.
 
     Returns:
         The exit code of rank 0.
@@ -77,7 +79,7 @@ def launch(num_ranks: int, arguments: Sequence[str], logs: Path) -> int:
             log = None if rank == 0 else (logs / f"rank-{rank}.log").open("w")
             # In a session of its own, a rank receives Ctrl-C from us alone, and once.
             processes.append(
-                subprocess.Popen(arguments, env=environment, stdout=log, stderr=log, start_new_session=True)
+                subprocess.Popen(arguments, env=environment, stdout=log or output, stderr=log, start_new_session=True)
             )
             if log is not None:
                 log.close()

@@ -9,6 +9,7 @@ weights and full moments in either case, so a run resumes with another number of
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,11 +58,16 @@ def replicate(composer_model: torch.nn.Module, find_unused_parameters: bool = Fa
     frequencies), are not sent at every step. DDP's `static_graph` is not set: torch 2.7 does not define it for
     steps whose first rows are not communicated, and every parameter gets a gradient from every row anyway.
     """
+    known = inspect.signature(DistributedDataParallel.__init__).parameters
+    # torch 2.15 renamed the option; under the new name buffers are sent once, at the start.
+    constant_buffers: dict[str, Any] = {
+        "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers": False
+    }
     return DistributedDataParallel(
         composer_model,
         find_unused_parameters=find_unused_parameters,
         gradient_as_bucket_view=True,
-        broadcast_buffers=False,
+        **constant_buffers,
     )
 
 

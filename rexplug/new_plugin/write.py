@@ -23,6 +23,7 @@ _FILES = {
     "README.md": "README.md.j2",
     ".gitignore": "gitignore.j2",
     ".github/workflows/tests.yml": "tests.yml.j2",
+    ".github/workflows/release.yml": "release.yml.j2",
     "src/{module}/__init__.py": "module.py.j2",
     "src/{module}/recipe.yaml": "recipe.yaml.j2",
     "tests/test_{name}.py": "test_plugin.py.j2",
@@ -63,7 +64,8 @@ def write_plugin(name: str, folder: Path, kinds: Sequence[str]) -> list[Path]:
         "module": module,
         "title": name.replace("_", " "),
         "kinds": [kind for kind in KINDS if kind in kinds],
-        "version": ".".join(__version__.split(".")[:2]),
+        # Of a version that is not released yet, that one: 0.1.dev5 is below 0.1.
+        "version": ".".join(__version__.split(".")[:2]) + (".dev0" if "dev" in __version__ else ""),
     }
     files = {path.format(**values): _filled(template, values) for path, template in _FILES.items()}
     samples = {"general": general_documents(), name: domain_documents()}

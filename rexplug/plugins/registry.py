@@ -14,6 +14,7 @@ from rexplug.components.base import ComponentT
 from rexplug.components.options import option_problem
 from rexplug.errors import PluginError
 from rexplug.plugins.hookspecs import KINDS
+from rexplug.renamed import Renamed, warn_renamed
 
 CORE = "core"
 """The plugin of the core's own components, whose names need no `plugin.` in front."""
@@ -114,6 +115,10 @@ class Registry:
             component = entry.component
             assert issubclass(component, kind)
             return component
+        for known in self.of_kind(kind):
+            if (until := known.component.former_names.get(name)) is not None:
+                warn_renamed(name, Renamed(known.component.name, until))
+                return self.find(kind, known.component.name)
         prefix, _, block = name.partition(".")
         if prefix == "datatrove" and block[:1].isupper():  # the former spelling of datatrove's classes
             use = next(
@@ -124,15 +129,27 @@ class Registry:
         names = sorted(known for of, known in self.entries if of is kind)
         message = f"no {kind.__name__} is called '{name}'"
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+        missing = self._missing_plugin(name)
         other_kinds = [of.kind for of, known in self.entries if known == name]
         if other_kinds:
             message += f" ('{name}' is {'an' if other_kinds[0][0] in 'aeiou' else 'a'} {other_kinds[0]})"
+        elif missing is not None:
+            message += f", because plugin '{missing}' is not installed"
         elif close:
             message += f"; did you mean '{close[0]}'?"
         message += f" (installed: {', '.join(names) or 'none'})"
         for failure in self.failures:
             message += f"; plugin '{failure.plugin}' did not load: {failure.reason}"
-        raise PluginError(message)
+        error = PluginError(message)
+        error.missing = missing
+        raise error
+
+    def _missing_plugin(self, name: str) -> str | None:
+        """The plugin that a component's name begins with, if it is not installed and is no typing mistake in one that is."""
+        prefix, dot, _ = name.partition(".")
+        known = {*self.plugins, *(known.partition(".")[0] for _, known in self.entries)}
+        known |= {failure.plugin for failure in self.failures}
+        return prefix if dot and NAME_PATTERN.fullmatch(name) and not difflib.get_close_matches(prefix, known) else None
 
     def of_kind(self, kind: type[Component]) -> list[Entry]:
         """The components of a kind, sorted by name."""

@@ -16,9 +16,10 @@ from rexplug.errors import DataError, RecipeError, brief
 from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.registry import Registry
 from rexplug.recipe.locate import is_file, recipe_file, resolve_folder, shipped_recipes, with_plugin_files
+from rexplug.recipe.missing_plugins import installation_hints, missing_plugins
 from rexplug.recipe.schema import Phase, Recipe
 from rexplug.recipe.strict_yaml import DEEPEST, KeyPath, ParsedYaml, parse, parse_file, parse_mapping, sound_text
-from rexplug.run_directory import RunDirectory, read_json, repair_hint
+from rexplug.run_directory import RunDirectory, repair_hint
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
 _MOST_PROBLEMS = 50
@@ -68,7 +69,9 @@ def load_recipe(
     try:
         return Recipe.model_validate(source.value, context={"components": registry, "earlier_run": earlier_run})
     except ValidationError as error:
-        raise _error(path, _problems(error, source, path, registry)) from None
+        # Of a run it is known what its plugins were installed with.
+        hints = [] if earlier_run else installation_hints(error)
+        raise _error(path, _problems(error, source, path, registry), hints) from None
 
 
 def load_run_recipe(run: RunDirectory) -> Recipe:
@@ -84,21 +87,8 @@ def load_run_recipe(run: RunDirectory) -> Recipe:
     try:
         return load_recipe(run.recipe, registry=registry, earlier_run=True)
     except RecipeError as error:
-        missing = _missing_plugins(run, registry)
+        missing = missing_plugins(run, registry)
         raise RecipeError("\n".join([str(error), *missing])) from None
-
-
-def _missing_plugins(run: RunDirectory, registry: Registry) -> list[str]:
-    """A line for each plugin that was installed when the run was made and is not now: how to install it."""
-    recorded = read_json(run.manifest) if run.manifest.is_file() else {}
-    versions, distributions = recorded.get("plugins", {}), recorded.get("distributions", {})
-    lines = []
-    for name in sorted(set(versions) - set(registry.plugins)):
-        if name in distributions and versions[name] != "file":
-            lines.append(f"the run was made with plugin '{name}': pip install {distributions[name]}=={versions[name]}")
-        elif versions[name] != "file":
-            lines.append(f"the run was made with plugin '{name}', which is not installed")
-    return lines
 
 
 def load_section(
@@ -124,7 +114,8 @@ def load_section(
     try:
         return section.model_validate(source.value, context={"components": registry})
     except ValidationError as error:
-        raise _error(path, _problems(error, source, path, registry, section)) from None
+        problems = _problems(error, source, path, registry, section)
+        raise _error(path, problems, installation_hints(error)) from None
 
 
 def validate_section(name: str, section: type[SectionT], value: dict[str, Any]) -> SectionT:
@@ -145,12 +136,12 @@ def validate_section(name: str, section: type[SectionT], value: dict[str, Any]) 
         raise RecipeError("; ".join(problem.replace(f"{name}: ", f"{name}.", 1) for problem in problems)) from None
 
 
-def _error(path: Path, problems: Sequence[str]) -> RecipeError:
+def _error(path: Path, problems: Sequence[str], hints: Sequence[str] = ()) -> RecipeError:
     count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
     shown = [f"  {problem}" for problem in problems[:_MOST_PROBLEMS]]
     if len(problems) > _MOST_PROBLEMS:
         shown.append(f"  and {len(problems) - _MOST_PROBLEMS:,} more")
-    return RecipeError("\n".join([f"{path} has {count}:", *shown]))
+    return RecipeError("\n".join([f"{path} has {count}:", *shown, *hints]))
 
 
 def _extended(path: Path, source: ParsedYaml, registry: Registry) -> ParsedYaml:

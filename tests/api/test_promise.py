@@ -44,6 +44,7 @@ PLUGIN_NAMES = [
     "Reason",
     "Recipe",
     "RecipeError",
+    "Renamed",
     "ReportSection",
     "RetrievalCollection",
     "RexplugError",

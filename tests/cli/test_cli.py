@@ -73,3 +73,18 @@ def test_schema_is_json():
     import json
 
     assert json.loads(rexplug("schema").stdout)["properties"]["phases"]
+
+
+def test_trace_warns_of_slow_imports(monkeypatch):
+    quick = rexplug("plugins", "--trace").stdout
+    assert "  ecommerce.spam: rexplug_ecommerce." in quick
+    monkeypatch.setattr("rexplug.cli.plugins._SLOW", 0.0)
+    lines = rexplug("plugins", "--trace").stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("ecommerce: rexplug "))
+    assert lines[at].endswith(" ms")
+    assert lines[at + 1] == (
+        "  slow: every command imports it; import what is heavy (torch, transformers) inside the methods that use it "
+        "(python -X importtime -c 'import rexplug_ecommerce')"
+    )
+    core = next(number for number, line in enumerate(lines) if line.startswith("core: rexplug "))
+    assert "slow" not in lines[core + 1]

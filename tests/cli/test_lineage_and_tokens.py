@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import loud_plugin
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -109,6 +110,13 @@ def test_a_step_names_its_documents_and_a_document_its_step(run, call):
 
 
 @pytest.mark.slow
+def test_what_a_plugin_prints_is_not_among_the_rows(run, tmp_path):
+    loud_plugin.install(tmp_path)
+    done = loud_plugin.rexplug(tmp_path, "lineage", run, "--step", 1, "--phase", "pretrain", "--json")
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()]
+    assert "print at import" in done.stderr.splitlines()
+
+
 def test_why_no_phase_sees_a_document_is_listed_per_phase(run, call, tmp_path):
     early = tmp_path / "early"
     shutil.copytree(run, early)

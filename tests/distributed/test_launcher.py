@@ -16,6 +16,14 @@ def _short_grace(monkeypatch):
     monkeypatch.setattr(launcher, "_GRACE_SECONDS", 0.5)
 
 
+def test_rank_0_writes_to_the_given_output(tmp_path):
+    arguments = [sys.executable, "-S", "-c", "import os; print('rank', os.environ['RANK'])"]
+    with (tmp_path / "output").open("w") as output:
+        assert distributed.launch(2, arguments, tmp_path / "logs", output) == 0
+    assert (tmp_path / "output").read_text() == "rank 0\n"
+    assert (tmp_path / "logs" / "rank-1.log").read_text() == "rank 1\n"
+
+
 @pytest.mark.slow
 def test_a_rank_exits_with_its_code_and_flushes_its_output(tmp_path):
     code = (

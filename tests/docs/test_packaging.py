@@ -3,7 +3,10 @@
 import re
 import tomllib
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
+
+from packaging.version import Version
 
 from rexplug import __version__
 
@@ -12,11 +15,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def test_the_package_has_the_version_of_its_metadata():
-    assert PROJECT["project"]["version"] == __version__
+    assert __version__ == version("rexplug")
 
 
-def test_the_changelog_has_the_version():
-    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+def test_the_changelog_begins_with_the_next_release_or_this_one():
+    first = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert Version(first) >= Version(__version__), f"begin a section in CHANGELOG.md for what follows {__version__}"
+    assert PROJECT["tool"]["hatch"]["version"]["fallback-version"] == f"{first}.dev0"
 
 
 def test_entry_points_are_packaged_and_import():

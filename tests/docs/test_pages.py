@@ -173,9 +173,9 @@ def test_the_site_loads_nothing_from_other_servers():
 def test_every_cut_is_well_formed(path):
     text = path.read_text(encoding="utf-8")
     cuts = re.findall(r"<!-- cut: \S+ \w+ -->\n```(?:python|yaml)\n.*?```\n<!-- end -->", text, re.DOTALL)
-    layers = text.count("<!-- layers -->\n`")
+    others = text.count("<!-- layers -->\n`") + text.count("<!-- plugins -->\n|")
     assert len(cuts) == text.count("\n<!-- cut:")
-    assert len(cuts) + layers == len(re.findall(r"^<!-- end -->$", text, re.MULTILINE))
+    assert len(cuts) + others == len(re.findall(r"^<!-- end -->$", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=name)

@@ -35,4 +35,4 @@ def linear_inputs(rows, features, outputs, *, bias, residual):
 
 def relative_error(computed, exact):
     """|computed - exact| / |exact|, where `exact` is in fp64."""
-    return float((computed.double() - exact).norm() / exact.norm())
+    return float(((computed.double() - exact).norm() / exact.norm()).detach())

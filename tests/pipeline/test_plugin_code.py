@@ -217,8 +217,8 @@ def test_training_of_another_format_is_refused_before_anything_is_touched(toy, m
         toy("train", overrides=["description=another"])
     assert str(caught.value) == (
         "train.anneal is half done (7 s), and this version of rexplug writes its inputs in another format (format: 1 "
-        "-> 2). Nothing was changed: finish the run with rexplug 0.1.0, do it again (--from train.anneal), or take another "
-        "folder (--run-dir)"
+        f"-> 2). Nothing was changed: finish the run with rexplug {manifest.values['rexplug']}, do it again (--from "
+        "train.anneal), or take another folder (--run-dir)"
     )
     assert ((toy.root / "run.json").read_bytes(), (toy.root / "recipe.yaml").read_bytes()) == before
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from rexplug.components import CorpusFilter, Document, Verdict
 from rexplug.corpus.datatrove.blocks import block_call, checked_options, datatrove_names, find_block
 from rexplug.corpus.datatrove.named_block import NamedBlock
+from rexplug.corpus.fasttext_package import fasttext
 from rexplug.errors import DataError, error_text
 
 
@@ -110,10 +111,8 @@ def _build(block_class: type[Any], options: dict[str, Any]) -> Any:
         options.setdefault("newline_replacement", " ")  # the default, nothing, glues two words together
     block = block_class(**options)
     if "FastTextClassifierFilter" in names and "model_url" in options:
-        from fasttext.FastText import _FastText
-
         # Set from outside: its own cache is keyed by path and serves an old model under a new one's name.
-        block._model = _FastText(model_path=str(options["model_url"]))
+        block._model = fasttext().FastText._FastText(model_path=str(options["model_url"]))
     if "LanguageFilter" in names and options.get("backend", "ft176") == "ft176":
         from rexplug.corpus.filters.language import Language
 

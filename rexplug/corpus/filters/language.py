@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from rexplug.components import CorpusFilter, Document, Quantity, Verdict
+from rexplug.corpus.fasttext_package import fasttext
 from rexplug.errors import DataError
 from rexplug.io.file_cache import cached_until_changed
 
@@ -101,10 +102,8 @@ def _langid() -> Any:
 
 @cached_until_changed(maxsize=4)
 def _model(path: Path) -> Any:
-    import fasttext
-
     try:
         # The wrapper's own predict() fails with numpy 2, so the class that it wraps is called.
-        return fasttext.load_model(str(path)).f
+        return fasttext().load_model(str(path)).f
     except ValueError as error:
         raise DataError(f"{path} is not a fastText model: {error}") from None

@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rexplug.corpus.fasttext_package import fasttext
 from rexplug.errors import DataError, RexplugError
 from rexplug.io.file_cache import cached_until_changed
 from rexplug.recipe.schema import Classifier
@@ -115,10 +116,8 @@ def _load_model(model: Path, label: str) -> Any:
 @cached_until_changed(maxsize=4)
 def _load(model: Path) -> tuple[Any, Sequence[str]]:
     """A model and its labels."""
-    import fasttext
-
     try:
-        loaded = fasttext.load_model(str(model))
+        loaded = fasttext().load_model(str(model))
     except ValueError as error:
         raise DataError(f"relevance: {model} is not a fastText model: {error}") from None
     return loaded, [name.removeprefix("__label__") for name in loaded.f.getLabels("strict")[0]]
@@ -126,10 +125,8 @@ def _load(model: Path) -> tuple[Any, Sequence[str]]:
 
 def main(arguments: str) -> None:
     """Train in this process; `arguments` is the JSON that `train` writes."""
-    import fasttext
-
     text, output, options = json.loads(arguments)
-    model = fasttext.train_supervised(input=text, **options, thread=1, verbose=0)
+    model = fasttext().train_supervised(input=text, **options, thread=1, verbose=0)
     model.save_model(output)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from rexplug.components import CorpusFilter, Document, DocumentSource, Verdict
+from rexplug.corpus.fasttext_package import require_fasttext
 from rexplug.errors import DataError
 
 Bound = Annotated[float, Field(ge=0, le=1)] | Literal["chosen"]
@@ -52,11 +53,12 @@ class RelevanceFilter(CorpusFilter):
         return () if self.model is None else (self.model,)
 
     def check(self) -> None:
-        """A given model must exist and have the label.
+        """fastText must be installed; a given model must exist and have the label.
 
         Raises:
-            DataError: it does not exist, is not a fastText model or lacks the label.
+            DataError: fastText is missing, or the model does not exist, is not a fastText model or lacks the label.
         """
+        require_fasttext()
         if self.model is not None:
             from rexplug.corpus.relevance.fasttext import probability
 
