@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,15 @@ try:
 except ImportError:
     WorkStealingScheduling = None
 
+HERE = Path(__file__).parent
 # Before numpy and torch are imported. On busy cores, as those of two workers are, threads of OpenMP wait for one another in a loop:
 # the training of a toy model took thirteen times the processor time. Processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items):
+    """Whole runs, which are in this folder itself, come first: the last tests are short, and no worker waits long for the other."""
+    items.sort(key=lambda item: item.path.parent != HERE)
 
 
 def pytest_collection_finish():

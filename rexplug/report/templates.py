@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from rexplug.evaluation.stored_sections import figure_file
@@ -9,6 +10,12 @@ from rexplug.evaluation.stored_sections import figure_file
 
 def template(name: str) -> Any:
     """A template of `report/templates` with our filters; values that it inserts are escaped."""
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> Any:
+    """One for all pages of a process: a template is compiled once."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -20,7 +27,7 @@ def template(name: str) -> Any:
     )
     environment.filters |= {"amount": amount, "decimals": decimals, "duration": duration}
     environment.tests["figure"] = lambda section: figure_file(section) is not None
-    return environment.get_template(name)
+    return environment
 
 
 def amount(value: float) -> str:

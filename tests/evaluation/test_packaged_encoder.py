@@ -168,7 +168,8 @@ def collection(search):
 @needs_data
 def test_a_fine_tune_does_not_spoil_search(search, collection, encoder, tmp_path):
     """ESCI queries: it does not start whitened, and what is reported is not worse than the model untuned."""
-    tuning = search.tuning.at_budget("quick").model_copy(update={"learning_rates": (2e-5, 2e-4)})
+    few = {"learning_rates": (2e-5, 2e-4), "steps": 12, "batch": 16}
+    tuning = search.tuning.at_budget("quick").model_copy(update=few)
     result = evaluate_retrieval(collection, encoder, tmp_path, 0, tuning)
     values = {name: metric.value for name, metric in result.metrics.items()}
     assert result.headlines == ["untuned.ndcg_at_10"]

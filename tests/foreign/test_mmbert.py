@@ -161,7 +161,7 @@ def test_a_checkpoint_with_its_config_trains_exports_and_is_evaluated(tmp_path, 
     recipe = load_recipe(
         path,
         [
-            "phases.anneal.tokens=60k",
+            "phases.anneal.tokens=40k",
             "phases.anneal.learning_rate.peak=1e-2",
             "phases.anneal.masking={use: guided_mlm.whole_word, rate: 0.3}",
         ],

@@ -143,15 +143,22 @@ def test_tasks_are_made_of_the_held_out_questions(data):
     assert len(rows("tags/test.jsonl")) == len(test)
 
 
+def test_the_suite_reads_the_tasks(data):
+    make_tasks.main(data / "devops")
+    (bm25,) = rexplug.evaluate("bm25", "devops", data="data/devops")
+    assert bm25.results["retrieval.answers"]["metrics"]["ndcg_at_10"]["value"] > 0.3
+
+
 def test_the_recipe_runs(data, tmp_path):
     make_tasks.main(data / "devops")
+    rexplug.check(rexplug.load_recipe("devops"))
     changes = [
         "tokenizer.vocabulary=600", "curation.held_out=0.2", "curation.deduplicate=none", "curation.decontaminate=none",
         "curation.executor.workers=1", "defaults.context=128", "phases.pretrain.tokens=6k", "phases.anneal.tokens=6k",
         "phases.pretrain.learning_rate.warmup=1k",
         "evaluators=[{use: masked_recovery, sources: [questions], documents: 10}, {use: mteb, folder: data/devops/answers}]",
     ]  # fmt: skip
-    recipe = rexplug.load_recipe(files("rexplug_devops") / "recipe.yaml", changes)
+    recipe = rexplug.load_recipe("devops", changes)
     rexplug.run(recipe, run_dir=tmp_path / "run")
     result = json.loads((tmp_path / "run/evaluation/anneal/mteb.answers.json").read_text(encoding="utf-8"))
     assert result["main"] == "ndcg_at_10"
