@@ -168,9 +168,9 @@ def example(name: str) -> Iterator[str]:
         if part.startswith("```yaml"):
             yield "In a recipe:\n"
         yield part
-    for part in examples().get(f"test_{name}", ()):
+    if tests := examples().get(f"test_{name}"):
         yield "In a test:\n"
-        yield part
+        yield from tests
 
 
 def meaning(name: str) -> str:

@@ -168,8 +168,7 @@ class EvaluationContext(Protocol):
     def held_out(self) -> Mapping[str, Sequence[Document]]:
         """Source -> kept documents that no phase trains on, at most 2,000 of each (`curation.held_out` says how many are held out).
 
-        Empty in `rexplug evaluate` with `--suite`, which has no corpus: an evaluator that needs them raises a `DataError` that says
-        so.
+        Empty where a suite is evaluated, which has no corpus: an evaluator that needs them raises a `DataError` that says so.
         """
         ...
 
@@ -254,7 +253,7 @@ class Evaluator(Component):
 
     @property
     def needs_held_out(self) -> bool:
-        """Whether it needs documents that the run holds out; `check` refuses a recipe that holds out none."""
+        """Whether it needs documents that the run holds out (`context.held_out`); `check` refuses a recipe that holds out none."""
         return False
 
     def at_budget(self, budget: Budget) -> Self:
@@ -288,7 +287,8 @@ class Evaluator(Component):
     def test_texts(self) -> Mapping[str, str]:
         """Id -> text of the texts that the evaluator reports on, which decontamination excludes from training.
 
-        Texts of the test split, not those that it fine-tunes on or selects by. The default names none.
+        Texts of the test split, not those that it fine-tunes on or selects by. The default names none; an evaluator that has none
+        to name says why in `why_no_test_texts`.
         """
         return {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -162,9 +163,12 @@ def _read_examples(
         label: Any = column(row, [evaluator.label_column], place)
         if degrees:
             try:
-                label = float(label)
+                degree = float(label)
             except (TypeError, ValueError):
-                raise DataError(f"{place}: {evaluator.label_column} is {label!r}, which is not a number") from None
+                degree = math.nan
+            if not math.isfinite(degree):
+                raise DataError(f"{place}: {evaluator.label_column} is {label!r}, which is not a number")
+            label = degree
         else:
             label = str(label)
         examples.append(Example(texts[0], label, texts[1]) if pairs else Example(" ".join(texts), label))

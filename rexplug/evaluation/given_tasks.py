@@ -1,4 +1,7 @@
-"""Checks of the tasks that evaluators give to the harness: types of texts and labels, and ids that exist."""
+"""Checks of the tasks that evaluators give to the harness: types of texts and labels, and ids that exist.
+
+They are given by the code of evaluators, hence errors of Python: the call of the evaluator's method says whose code it is.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,18 @@ from itertools import pairwise
 from numbers import Integral, Real
 
 from rexplug.components import Example, ExampleTask, FineTuningTask, RetrievalCollection, TaggedText, TaggingTask
-from rexplug.errors import PluginError, brief
+from rexplug.errors import brief
 
 
 def require_collection(collection: object) -> None:
     """Check a retrieval task.
 
     Raises:
-        PluginError: it is not a `RetrievalCollection`, a text is of another type, or relevance, dev or candidates name ids that do
+        ValueError: it is not a `RetrievalCollection`, a text is of another type, or relevance, dev or candidates name ids that do
             not exist.
     """
     if not isinstance(collection, RetrievalCollection):
-        raise PluginError(f"retrieval() was given {brief(collection)}; expected a RetrievalCollection")
+        raise ValueError(f"retrieval() was given {brief(collection)}; expected a RetrievalCollection")
     _raise_first(collection.name, _collection_problems(collection))
 
 
@@ -32,10 +35,10 @@ def require_examples(task: object, *, degrees: bool = False, pairs: bool = False
         pairs: whether examples are pairs of texts.
 
     Raises:
-        PluginError: it is not an `ExampleTask`, it has no test examples, or a text or label is of another type.
+        ValueError: it is not an `ExampleTask`, or a text or label is of another type.
     """
     if not isinstance(task, ExampleTask):
-        raise PluginError(f"the harness was given {brief(task)}; expected an ExampleTask")
+        raise ValueError(f"the harness was given {brief(task)}; expected an ExampleTask")
     _raise_first(task.name, _example_problems(task, degrees=degrees, pairs=pairs))
 
 
@@ -43,10 +46,10 @@ def require_tagged(task: object) -> None:
     """Check tagged texts.
 
     Raises:
-        PluginError: it is not a `TaggingTask`, it has no test texts, or a span is outside its text or overlaps another one.
+        ValueError: it is not a `TaggingTask`, or a span is outside its text or overlaps another one.
     """
     if not isinstance(task, TaggingTask):
-        raise PluginError(f"tagging() was given {brief(task)}; expected a TaggingTask")
+        raise ValueError(f"tagging() was given {brief(task)}; expected a TaggingTask")
     _raise_first(task.name, _tag_problems(task))
 
 
@@ -54,13 +57,13 @@ def require_task(task: object) -> None:
     """Check an evaluator's own fine-tuning task.
 
     Raises:
-        PluginError: it is not a `FineTuningTask`, or it has no examples.
+        ValueError: it is not a `FineTuningTask`, or it has no examples.
     """
     if not isinstance(task, FineTuningTask):
-        raise PluginError(f"fine_tune() was given {brief(task)}; expected a FineTuningTask")
+        raise ValueError(f"fine_tune() was given {brief(task)}; expected a FineTuningTask")
     num_examples: object = task.num_examples
     if not isinstance(num_examples, Integral) or num_examples < 1:
-        raise PluginError(
+        raise ValueError(
             f"task '{type(task).__name__}': num_examples is {brief(num_examples)}; expected a whole number of at least 1"
         )
 
@@ -68,7 +71,7 @@ def require_task(task: object) -> None:
 def _raise_first(name: str, problems: Iterator[str]) -> None:
     problem = next(problems, None)
     if problem is not None:
-        raise PluginError(f"task '{name}': {problem}")
+        raise ValueError(f"task '{name}': {problem}")
 
 
 def _collection_problems(collection: RetrievalCollection) -> Iterator[str]:
@@ -115,8 +118,6 @@ def _example_problems(task: ExampleTask, *, degrees: bool, pairs: bool) -> Itera
             yield f"'{split}' has the label {brief(example.label)}; expected a degree of similarity, a finite number"
         elif not isinstance(example.label, str | Real):
             yield f"'{split}' has the label {brief(example.label)}; expected a class or a degree"
-    if not task.test:
-        yield "'test' is empty"
 
 
 def _tag_problems(task: TaggingTask) -> Iterator[str]:
@@ -130,8 +131,6 @@ def _tag_problems(task: TaggingTask) -> Iterator[str]:
                 yield f"'{split}' has the span {brief((start, end, label))} in a text of {len(tagged.text):,} characters"
         if any(first[1] > second[0] for first, second in pairwise(spans)):
             yield f"'{split}' has overlapping spans: {brief(spans)}"
-    if not task.test:
-        yield "'test' is empty"
 
 
 def _members(task: ExampleTask | TaggingTask) -> Iterator[tuple[str, object]]:

@@ -21,7 +21,7 @@ from rexplug.components import (
     RetrievalCollection,
     TaggingTask,
 )
-from rexplug.errors import PluginError, brief
+from rexplug.errors import brief
 from rexplug.evaluation.given_tasks import require_collection, require_examples, require_tagged, require_task
 from rexplug.plugins.trial_limits import TrialLimits
 
@@ -51,10 +51,10 @@ class TrialEncoder:
         """Random embeddings, `[len(texts), DIMENSIONS]`, the same for the same text.
 
         Raises:
-            PluginError: `texts` is not a sequence of texts.
+            TypeError: `texts` is not a sequence of texts.
         """
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise PluginError(f"encode() was given {brief(texts)}; expected a sequence of texts")
+            raise TypeError(f"encode() was given {brief(texts)}; expected a sequence of texts")
         self.num_texts += len(texts)
         if self.num_texts > MAX_TEXTS:
             self.limits.end(f"it embeds more than {MAX_TEXTS:,} texts")

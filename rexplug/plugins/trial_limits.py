@@ -59,7 +59,9 @@ def _no_connections(limits: TrialLimits) -> Iterator[None]:
     import socket
 
     others = {thread.ident for thread in threading.enumerate() if thread is not threading.current_thread()}
-    lookup, connect, connect_ex = socket.getaddrinfo, socket.socket.connect, socket.socket.connect_ex
+    lookup = socket.getaddrinfo
+    # Nearly always those of the base class, which is written in C; another library may have replaced them.
+    replaced = {name: vars(socket.socket).get(name) for name in ("connect", "connect_ex")}
 
     def refused() -> bool:
         return threading.get_ident() not in others
@@ -77,14 +79,18 @@ def _no_connections(limits: TrialLimits) -> Iterator[None]:
 
         return method
 
-    patched: Any = socket.socket
     socket.getaddrinfo = getaddrinfo
-    patched.connect, patched.connect_ex = connecting(connect), connecting(connect_ex)
+    for name in replaced:
+        setattr(socket.socket, name, connecting(getattr(socket.socket, name)))
     try:
         yield
     finally:
         socket.getaddrinfo = lookup
-        del patched.connect, patched.connect_ex  # those of the base class, which is written in C
+        for name, before in replaced.items():
+            if before is None:
+                delattr(socket.socket, name)
+            else:
+                setattr(socket.socket, name, before)
 
 
 @contextmanager

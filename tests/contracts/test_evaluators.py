@@ -163,7 +163,7 @@ BREACHES = {
         "toy.broken: the metric 'length' is 1, outside its confidence interval, 70 to 80",
     ),
     "no interval": (
-        metric(value=1.0),
+        lambda context: result([0.5] * len(TEXTS), rexplug.Metric(0.5)),
         "toy.broken: the main metric 'length' has no confidence interval; rexplug.bootstrap_metric computes one from the scores of its "
         "items",
     ),

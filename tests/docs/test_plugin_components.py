@@ -14,6 +14,7 @@ from rexplug.recipe.suite import load_suite
 from rexplug.testing import (
     check_corpus_filter,
     check_document_source,
+    check_evaluator,
     check_labeller,
     check_masking_policy,
     check_mixing_schedule,
@@ -174,6 +175,14 @@ def test_the_suite_is_accepted(folder):
     suite = load_suite(str(HERE / "suite.yaml"), folder, registry)
     assert [evaluator.name for evaluator in suite.evaluators] == ["legal.area_of_law", "legal.finds_statute"]
     assert all(evaluator.inputs() or evaluator.test_texts() for evaluator in suite.evaluators)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cases")
+def test_the_evaluator_keeps_its_contract(legal):
+    # -- start test_Evaluator --
+    check_evaluator(legal.AreaOfLaw(cases="cases.jsonl"))  # runs it on tiny models, some seconds
+    # -- end test_Evaluator --
 
 
 @pytest.mark.slow

@@ -50,6 +50,44 @@ def test_encoder(encoder):
     assert 0.5 < cosine < 1
 
 
+def test_held_out_documents():
+    # -- start EvaluationContext --
+    class FindsRest(rexplug.Evaluator):
+        """Whether the first sentence of a held-out text finds the rest of it."""
+
+        name: ClassVar[str] = "legal.finds_rest"
+
+        source: str
+        """The source whose held-out texts are used."""
+
+        @property
+        def needs_held_out(self):
+            return True
+
+        def why_no_test_texts(self):
+            return "the texts are held out after curation"
+
+        def evaluate(self, context):
+            if self.source not in context.held_out:
+                raise rexplug.DataError(f"{self.name}: nothing of a source '{self.source}' is held out")
+            texts = {document.id: document.text.partition(". ") for document in context.held_out[self.source]}
+            collection = rexplug.RetrievalCollection(
+                name="first-sentences",
+                corpus={key: rest for key, (_, _, rest) in texts.items()},
+                queries={key: first for key, (first, _, _) in texts.items()},
+                relevance={key: {key: 1} for key in texts},
+            )
+            return context.retrieval(collection)
+
+    # -- end EvaluationContext --
+    held_out = {"opinions": [rexplug.Document("1", "He appeals. The court agrees.")]}
+    context = SimpleNamespace(held_out=held_out, retrieval=lambda collection: collection)
+    found = FindsRest(source="opinions").evaluate(context)
+    assert (found.queries, found.corpus) == ({"1": "He appeals"}, {"1": "The court agrees."})
+    with pytest.raises(rexplug.DataError, match="nothing of a source 'laws' is held out"):
+        FindsRest(source="laws").evaluate(context)
+
+
 def test_retrieval_collection():
     # -- start RetrievalCollection --
     collection = rexplug.RetrievalCollection(

@@ -54,6 +54,29 @@ def test_input_file_and_piece(legal):
     # -- end Piece --
 
 
+def test_json_records(folder):
+    # -- start json_records --
+    class Answers(rexplug.FileSource):
+        """Answers to legal questions, several in each record."""
+
+        name = "legal.answers"
+        suffixes = (".jsonl", ".jsonl.gz")
+
+        def read(self, piece):
+            for place, record in self.json_records(piece):
+                if isinstance(record, rexplug.Unreadable):  # a line that is not JSON
+                    yield record
+                    continue
+                for number, answer in enumerate(record["answers"]):
+                    yield self.document_at(piece.file, f"{place}:{number}", answer)
+
+    # -- end json_records --
+    (folder / "answers.jsonl").write_text('{"answers": ["Yes.", "No."]}\n{"answers": \n')
+    yes, no, bad = Answers(paths="answers.jsonl").documents(rexplug.Shard(0, 1))
+    assert (yes.text, no.text) == ("Yes.", "No.")
+    assert isinstance(bad, rexplug.Unreadable)
+
+
 def test_read_records_and_lines(folder):
     (folder / "cases.csv").write_text("id,area\n1,tax\n2,labour\n")
     (folder / "courts.txt").write_text("Trier\nMainz\n")

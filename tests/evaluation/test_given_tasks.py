@@ -1,9 +1,10 @@
 """Tasks that evaluators give to the harness are checked before a model is used."""
 
+import re
+
 import pytest
 
 from rexplug import Example, ExampleTask, RetrievalCollection, TaggedText, TaggingTask
-from rexplug.errors import PluginError
 from rexplug.evaluation.given_tasks import require_collection, require_examples, require_tagged
 
 GOOD = {"corpus": {"d": "a"}, "queries": {"q": "b"}, "relevance": {"q": {"d": 1}}}
@@ -29,9 +30,8 @@ def test_collections(fields, problem):
     require_collection(
         RetrievalCollection("t", **GOOD, dev={"b": {"d": 1}}, candidates={"q": ["d"]}, training=[("a", "b")])
     )
-    with pytest.raises(PluginError) as caught:
+    with pytest.raises(ValueError, match=f"^task 't': {re.escape(problem)}$"):
         require_collection(RetrievalCollection("t", **{**GOOD, **fields}))
-    assert str(caught.value) == f"task 't': {problem}"
 
 
 ONE = Example("a", "x", "b")
@@ -53,9 +53,8 @@ ONE = Example("a", "x", "b")
 def test_examples(example, options, problem):
     require_examples(ExampleTask("t", [ONE], [], [ONE]), pairs=True)
     require_examples(ExampleTask("t", [Example("a", 1, "b")], [], [Example("a", 0.5, "b")]), degrees=True, pairs=True)
-    with pytest.raises(PluginError) as caught:
+    with pytest.raises(ValueError, match=f"^task 't': {re.escape(problem)}$"):
         require_examples(ExampleTask("t", [example], [], [ONE]), **options)
-    assert str(caught.value) == f"task 't': {problem}"
 
 
 @pytest.mark.parametrize(
@@ -70,9 +69,8 @@ def test_examples(example, options, problem):
 def test_tagged_texts(tagged, problem):
     good = TaggedText("red oak", [(4, 7, "m"), (0, 3, "c")])
     require_tagged(TaggingTask("t", [good], [], [good]))
-    with pytest.raises(PluginError) as caught:
+    with pytest.raises(ValueError, match=f"^task 't': {re.escape(problem)}$"):
         require_tagged(TaggingTask("t", [tagged], [], [good]))
-    assert str(caught.value) == f"task 't': {problem}"
 
 
 @pytest.mark.parametrize(
@@ -80,12 +78,9 @@ def test_tagged_texts(tagged, problem):
     [
         (require_collection, {"corpus": {}}, "retrieval() was given {'corpus': {}}; expected a RetrievalCollection"),
         (require_examples, [ONE], f"the harness was given {[ONE]!r}; expected an ExampleTask"),
-        (require_examples, ExampleTask("t", [ONE], [], []), "task 't': 'test' is empty"),
         (require_tagged, None, "tagging() was given None; expected a TaggingTask"),
-        (require_tagged, TaggingTask("t", [], [], []), "task 't': 'test' is empty"),
     ],
 )
-def test_tasks_of_another_type_or_without_test_examples(require, task, problem):
-    with pytest.raises(PluginError) as caught:
+def test_tasks_of_another_type(require, task, problem):
+    with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
         require(task)
-    assert str(caught.value) == problem

@@ -22,7 +22,7 @@ from rexplug.evaluation.harness import Context
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.trial_context import TrialContext
 from rexplug.evaluation.workload import workload_of
-from rexplug.plugins.trial_limits import TrialOver
+from rexplug.plugins.trial_limits import TrialLimits, TrialOver
 from rexplug.progress import Silent
 from rexplug.testing import check_document_source
 
@@ -206,9 +206,7 @@ def test_what_a_task_returns_is_checked(fine_tune, task, message):
 def test_a_task_needs_examples(fine_tune):
     task = Nearest()
     task.num_examples = 0
-    with pytest.raises(
-        rexplug.PluginError, match=r"^task 'Nearest': num_examples is 0; expected a whole number of at least 1$"
-    ):
+    with pytest.raises(ValueError, match=r"^task 'Nearest': num_examples is 0; expected a whole number of at least 1$"):
         fine_tune(task, SMALL)
 
 
@@ -224,13 +222,17 @@ def test_a_model_without_weights_is_not_applicable(tmp_path):
 
 @pytest.mark.parametrize("of_harness", [True, False])
 def test_anything_but_a_task_is_refused(encoder, tmp_path, of_harness):
-    context = Context(encoder, DATA, tmp_path) if of_harness else TrialContext({}, tmp_path, 3, has_scorer=False)
-    with pytest.raises(rexplug.PluginError, match=r"^fine_tune\(\) was given 3; expected a FineTuningTask$"):
+    context = (
+        Context(encoder, DATA, tmp_path)
+        if of_harness
+        else TrialContext({}, tmp_path, 3, has_scorer=False, limits=TrialLimits())
+    )
+    with pytest.raises(ValueError, match=r"^fine_tune\(\) was given 3; expected a FineTuningTask$"):
         context.fine_tune(3, SMALL)
 
 
 def test_a_trial_ends_at_a_fine_tune(tmp_path):
-    context = TrialContext({}, tmp_path, 3, has_scorer=False)
+    context = TrialContext({}, tmp_path, 3, has_scorer=False, limits=TrialLimits())
     with pytest.raises(TrialOver, match="its task needs a model"):
         harbour.Orders().evaluate(context)
 

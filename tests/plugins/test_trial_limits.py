@@ -28,6 +28,16 @@ def test_connections_are_refused_inside_and_open_outside(server):
     assert "connect" not in vars(socket.socket)
 
 
+def test_what_another_library_replaced_is_put_back(monkeypatch):
+    def connect(self, address):
+        raise AssertionError("not part of the test")
+
+    monkeypatch.setattr(socket.socket, "connect", connect, raising=False)
+    with trial_limits():
+        assert socket.socket.connect is not connect
+    assert socket.socket.connect is connect
+
+
 def test_threads_that_ran_before_may_connect(server):
     inside, connected = threading.Event(), []
 

@@ -25,6 +25,7 @@ from rexplug.components import (
     Labeller,
     LabellingContext,
     MaskingPolicy,
+    MixingSchedule,
     SalienceScorer,
     TokenizedDocument,
 )
@@ -42,7 +43,9 @@ from rexplug.plugins.calls import (
     label_candidates,
     labelled_ids,
     labeller_instruction,
+    mixing_weights,
     own_documents,
+    owner,
     plugin_at_fault,
     require_picklable,
     score_document,
@@ -79,6 +82,7 @@ def _trials(recipe: Recipe) -> Iterator[tuple[str, Component, Callable[[TrialLim
     for place, scorer in _scorers(recipe):
         yield place, scorer, partial(_try_scorer, scorer, recipe), False
     for phase in recipe.phases:
+        yield f"phases.{phase.name}.mixing", phase.mixing, partial(_try_schedule, phase.mixing, recipe), False
         yield f"phases.{phase.name}.masking", phase.masking, partial(_try_policy, phase.masking), False
     for number, evaluator in enumerate(recipe.evaluators):
         yield f"evaluators.{number} ({evaluator.name})", evaluator, partial(_try_evaluator, evaluator, recipe), True
@@ -204,6 +208,19 @@ def _is_large(component: Labeller | Evaluator) -> bool:
     paths = input_files(component)
     files = chain.from_iterable(files_below(path) if path.is_dir() else [path] for path in paths if path.exists())
     return sum(path.stat().st_size for path in files) > LARGEST_INPUT
+
+
+def _try_schedule(schedule: MixingSchedule, recipe: Recipe, limits: TrialLimits) -> None:
+    """Ask for the weights at 21 points: training opens the sources that have one at the start, and no others later."""
+    at_start = mixing_weights(schedule, 0.0, recipe.sources).keys()
+    for step in range(1, 21):
+        progress = step / 20
+        names = mixing_weights(schedule, progress, recipe.sources).keys()
+        if names != at_start:
+            raise PluginError(
+                f"{owner(schedule)}{schedule.name}.weights({progress:g}) names {', '.join(names)}, but weights(0) "
+                f"{', '.join(at_start)}; name the same sources at any progress"
+            )
 
 
 def _try_policy(policy: MaskingPolicy, limits: TrialLimits) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from numbers import Integral, Real
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from rexplug.components import EvaluatedItem, EvaluationResult, Evaluator, Metric, ReportSection, Scores
 from rexplug.components.evaluation_tasks import Measure
 from rexplug.errors import PluginError, brief
 from rexplug.plugins.calls.call import owner, unexpected
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _MEASURES = get_args(Measure)
 
@@ -103,8 +107,6 @@ def _table_problems(result: EvaluationResult) -> Iterator[str]:
 
 def scores_problem(scores: object) -> str | None:
     """What is wrong with the scores of items that a metric is computed from; None if nothing is."""
-    import numpy as np
-
     if not isinstance(scores, Scores):
         return f"they are {brief(scores)}; expected Scores"
     if scores.measure is not None and scores.measure not in _MEASURES:
@@ -114,36 +116,48 @@ def scores_problem(scores: object) -> str | None:
             return f"the parts are {brief(scores.parts)}; expected name -> Scores"
         problems = ((name, scores_problem(part)) for name, part in scores.parts.items())
         return next((f"part '{name}': {problem}" for name, problem in problems if problem is not None), None)
-    shapes = {"values": 2, "weights": 2, "targets": 1}
-    arrays = {}
-    for field, dimensions in shapes.items():
+    for field in ("ids", "groups", "training_runs"):
         given = getattr(scores, field)
-        if given is None:
-            continue
-        try:
-            array = np.asarray(given, np.float64)
-        except (TypeError, ValueError):
-            return (
-                f"'{field}' is {brief(given)}; expected numbers{', in rows of one length' if dimensions == 2 else ''}"
-            )
-        if array.ndim != dimensions:
-            expected = "rows of numbers, a row for each seed" if dimensions == 2 else "a number for each item"
-            return f"'{field}' has the shape {list(array.shape)}; expected {expected}"
-        if not np.isfinite(array).all():
-            return f"'{field}' holds a number that is not finite"
-        arrays[field] = array
-    num_seeds, num_items = arrays["values"].shape
+        optional = field != "ids" and given is None
+        if not optional and (isinstance(given, str) or not isinstance(given, Sized)):
+            return f"'{field}' is {brief(given)}; expected a sequence{'' if field == 'ids' else ' or None'}"
+    values = _rows("values", scores.values, dimensions=2)
+    if isinstance(values, str):
+        return values
+    num_seeds, num_items = values.shape
     lengths = {"ids": len(scores.ids), "groups": num_items if scores.groups is None else len(scores.groups)}
-    lengths |= {f"rows of '{name}'": arrays[name].shape[1] for name in ("weights",) if name in arrays}
-    lengths |= {name: len(arrays[name]) for name in ("targets",) if name in arrays}
+    if scores.targets is not None:
+        targets = _rows("targets", scores.targets, dimensions=1)
+        if isinstance(targets, str):
+            return targets
+        lengths["targets"] = len(targets)
+    rows = {"training_runs": num_seeds if scores.training_runs is None else len(scores.training_runs)}
+    if scores.weights is not None:
+        weights = _rows("weights", scores.weights, dimensions=2)
+        if isinstance(weights, str):
+            return weights
+        rows["rows of weights"], lengths["weights in a row"] = weights.shape
     for name, length in lengths.items():
         if length != num_items:
             return f"there are {num_items:,} values in a row, but {length:,} {name}"
-    if "weights" in arrays and len(arrays["weights"]) != num_seeds:
-        return f"there are {num_seeds:,} rows of values, but {len(arrays['weights']):,} of weights"
-    if scores.training_runs is not None and len(scores.training_runs) != num_seeds:
-        return f"there are {num_seeds:,} rows of values, but {len(scores.training_runs):,} training_runs"
+    for name, length in rows.items():
+        if length != num_seeds:
+            return f"there are {num_seeds:,} rows of values, but {length:,} {name}"
     return None
+
+
+def _rows(name: str, given: object, *, dimensions: int) -> NDArray[np.float64] | str:
+    """Finite numbers as an array of so many dimensions, or what is wrong with them."""
+    import numpy as np
+
+    try:
+        array = np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        return f"'{name}' is {brief(given)}; expected numbers{', in rows of one length' if dimensions == 2 else ''}"
+    if array.ndim != dimensions:
+        expected = "rows of numbers, a row for each seed" if dimensions == 2 else "a number for each item"
+        return f"'{name}' has the shape {list(array.shape)}; expected {expected}"
+    return array if np.isfinite(array).all() else f"'{name}' holds a number that is not finite"
 
 
 def _is_sequence(value: object) -> bool:

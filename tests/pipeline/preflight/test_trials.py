@@ -176,6 +176,29 @@ def test_shards_of_sources_are_counted(recipe):
     ]
 
 
+def mixed_by(recipe, weights):
+    schedule = toy(rexplug.MixingSchedule, weights=lambda self, progress: weights(progress))
+    phase = recipe.phases[0].model_copy(update={"mixing": schedule})
+    return first_lines(trial_problems(recipe.model_copy(update={"phases": (phase,)})))
+
+
+def test_mixing_schedules_are_asked_at_many_points(recipe):
+    assert mixed_by(recipe(), lambda progress: {"web": 1, "shop": progress}) == []
+    assert mixed_by(recipe(), lambda progress: {"web": 1 / (0.35 - progress)}) == [
+        "phases.anneal.mixing: legal.toy.weights() raised ZeroDivisionError at progress 0.35: float division by zero"
+    ]
+    assert mixed_by(recipe(), lambda progress: {"web": 1, "shop": 0.6 - progress}) == [
+        "phases.anneal.mixing: legal.toy.weights(0.65) returned {'web': 1, 'shop': -0.050000000000000044}; weights are finite, at "
+        "least 0 and not all 0"
+    ]
+    assert mixed_by(recipe(), lambda progress: {"web": 1, **({"shop": 1} if progress > 0.5 else {})}) == [
+        "phases.anneal.mixing: legal.toy.weights(0.55) names web, shop, but weights(0) web; name the same sources at any progress"
+    ]
+    assert mixed_by(recipe(), lambda progress: {"web": 1, "shpo": 1}) == [
+        "phases.anneal.mixing: legal.toy.weights(0) names 'shpo'; the sources are web, shop"
+    ]
+
+
 def labelled_by(recipe, labeller, audit=None):
     relevance = Relevance(labels=labeller, audit=audit and Audit(labels=audit))
     return list(trial_problems(recipe().model_copy(update={"relevance": relevance})))
@@ -304,7 +327,8 @@ def test_evaluators_measure_a_made_up_encoder(recipe):
         "evaluators.0 (legal.toy): legal.toy.at_budget() returned None; expected an evaluator"
     ]
     assert measured_by(recipe, evaluate=lambda self, context: context.encoder.encode("one text")) == [
-        "evaluators.0 (legal.toy): encode() was given 'one text'; expected a sequence of texts"
+        "evaluators.0 (legal.toy): legal.toy.evaluate() raised TypeError on a made-up encoder: encode() was given 'one text'; "
+        "expected a sequence of texts"
     ]
 
 
@@ -337,5 +361,6 @@ def test_an_evaluator_is_tried_up_to_where_it_needs_a_model(recipe, use):
 def test_a_task_for_the_harness_is_checked(recipe):
     collection = rexplug.RetrievalCollection("statutes", {"d": "a"}, {"q": "b"}, {"q": {"e": 1}})
     assert measured_by(recipe, evaluate=lambda self, context: context.retrieval(collection)) == [
-        "evaluators.0 (legal.toy): task 'statutes': the query 'q' has the document 'e', which is not in the corpus"
+        "evaluators.0 (legal.toy): legal.toy.evaluate() raised ValueError on a made-up encoder: task 'statutes': the query 'q' has "
+        "the document 'e', which is not in the corpus"
     ]
