@@ -16,16 +16,19 @@ the note that these exceptions get under their traceback; `plugin_at_fault` find
 
 from __future__ import annotations
 
+import operator
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from rexplug.components import Component, Document, Shard, TokenBatch, TokenizedDocument
 from rexplug.errors import PluginError, RexplugError, brief, error_text
 from rexplug.plugins.hookspecs import GROUP
+
+T = TypeVar("T")
 
 _CORE = "rexplug"
 _CORE_NOTE, _PLUGIN_NOTE = "raised by ", "raised by the plugin's "
@@ -135,10 +138,12 @@ def unexpected(component: Component, method: str, returned: object, expected: st
         expected: what would be right, as the object of 'expected'.
         what: what the method was called on, with its preposition.
     """
+    return _returned(component, method, brief(returned), expected, what)
+
+
+def _returned(component: Component, method: str, shown: str, expected: str, what: str) -> PluginError:
     of = f" {what}" if what else ""
-    return PluginError(
-        f"{owner(component)}{component.name}.{method}() returned {brief(returned)}{of}; expected {expected}"
-    )
+    return PluginError(f"{owner(component)}{component.name}.{method}() returned {shown}{of}; expected {expected}")
 
 
 def as_list(
@@ -157,6 +162,42 @@ def as_list(
         return list(returned)
 
 
+def list_of(
+    component: Component,
+    method: str,
+    returned: object,
+    kind: type[T],
+    expected: str,
+    *,
+    subject: object = "",
+    what: str = "",
+) -> list[T]:
+    """The values that a method returned, in any sequence or generator, all of them instances of `kind`.
+
+    Raises:
+        PluginError: it returned something else, or its generator raised.
+    """
+    values = as_list(component, method, returned, expected, subject=subject, what=what)
+    if not all(isinstance(value, kind) for value in values):
+        raise unexpected(component, method, values, expected, what)
+    return values
+
+
+def whole_number(component: Component, method: str, returned: Any, *, at_least: int) -> int:
+    """The whole number that a method returned, Python's or numpy's.
+
+    Raises:
+        PluginError: it is something else, or below `at_least`.
+    """
+    try:
+        number = operator.index(returned)
+    except TypeError:
+        number = at_least - 1
+    if number < at_least:
+        raise unexpected(component, method, returned, f"a whole number of at least {at_least}")
+    return number
+
+
 def require_array(
     component: Component, method: str, values: Any, dtype: str, shape: tuple[int, ...], what: str = ""
 ) -> None:
@@ -169,9 +210,7 @@ def require_array(
         return
     is_array = hasattr(values, "dtype") and hasattr(values, "shape")
     shown = f"{values.dtype} {list(values.shape)}" if is_array else brief(values)
-    raise PluginError(
-        f"{owner(component)}{component.name}.{method}() returned {shown}{what}; expected {dtype} {list(shape)}"
-    )
+    raise _returned(component, method, shown, f"{dtype} {list(shape)}", what)
 
 
 def is_bool(value: object) -> bool:
