@@ -251,11 +251,11 @@ class AreaOfLaw(rexplug.Evaluator):
                     case["id"], case["text"], float(right), correct=right, expected=case["area"], predicted=found
                 )
             )
-        values = [item.score for item in items]
+        scores = rexplug.Scores([item.id for item in items], [[item.score for item in items]])
         return rexplug.EvaluationResult(
-            metrics={"accuracy": rexplug.Metric(sum(values) / len(values), num_items=len(values))},
+            metrics={"accuracy": rexplug.bootstrap_metric(scores, context.seed)},  # with a confidence interval
             main="accuracy",
-            scores={"accuracy": rexplug.Scores([item.id for item in items], [values])},
+            scores={"accuracy": scores},
             items=items,
         )
 
