@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import copy
-import pickle
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from rexplug.components import Budget, Document, EvaluationContext, EvaluationResult, Evaluator
 from rexplug.contracts.made_up import plain_documents, write_tiny_encoder
+from rexplug.contracts.other_process import call_elsewhere
 from rexplug.contracts.results import result_breaches
 from rexplug.errors import NotApplicable, PluginError
 from rexplug.plugins.calls import (
@@ -30,7 +30,6 @@ from rexplug.plugins.calls import (
     test_texts,
     why_no_test_texts,
 )
-from rexplug.plugins.files import loaded_files, unpickle
 
 if TYPE_CHECKING:
     from rexplug.evaluation.harness import Context
@@ -110,8 +109,7 @@ def _breaches(evaluator: Evaluator, given: dict[str, list[Document]], other_proc
     if again is not None:
         yield f"the same model gives another result the second time: {again}"
     elif other_process is not None:
-        data = pickle.dumps((evaluator, first_name, given))
-        elsewhere = other_process.submit(_measured_elsewhere, data, loaded_files()).result()
+        elsewhere = call_elsewhere(other_process, measured, evaluator, first_name, given)
         if elsewhere is not None and (difference := _difference(first, elsewhere)) is not None:
             yield f"the same model gives another result in another process: {difference}"
 
@@ -177,15 +175,6 @@ def _model(name: str) -> Model:
     vocabulary, seed = _ENCODERS[name]
     write_tiny_encoder(Path(folder), vocabulary=vocabulary, seed=seed)
     return ModelSpec(name, folder).load()
-
-
-def _measured_elsewhere(data: bytes, files: dict[str, str]) -> EvaluationResult | None:
-    """The result in another process; None if the evaluator's class cannot be imported there, as one that a test defines."""
-    try:
-        evaluator, model, held_out = unpickle(data, files)
-    except (ImportError, AttributeError):
-        return None
-    return measured(evaluator, model, held_out)
 
 
 def _other_items(first_name: str, first: EvaluationResult, model: str, result: EvaluationResult) -> Iterator[str]:
