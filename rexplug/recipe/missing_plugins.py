@@ -14,9 +14,11 @@ def missing_plugins(run: RunDirectory, registry: Registry) -> list[str]:
     versions, distributions = recorded.get("plugins", {}), recorded.get("distributions", {})
     lines = []
     for name in sorted(set(versions) - set(registry.plugins)):
-        if name in distributions and versions[name] != "file":
+        if versions[name] == "file":  # the recipe names the file
+            continue
+        if name in distributions:
             lines.append(f"the run was made with plugin '{name}': pip install {distributions[name]}=={versions[name]}")
-        elif versions[name] != "file":
+        else:
             lines.append(f"the run was made with plugin '{name}', which is not installed")
     return lines
 
