@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from typing import Any
 from rexplug.contracts.samples import domain_documents, general_documents
 from rexplug.errors import RexplugError
 from rexplug.io.atomic import replacing, write_text
+from rexplug.plugins.files import PLUGIN_NAME
 from rexplug.version import __version__
 
 KINDS = ("source", "filter", "labeller", "mixing", "masking", "scorer", "evaluator")
 """The kinds of components that can be written."""
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TAKEN = ("core", "rexplug")
 _FILES = {
     "pyproject.toml": "pyproject.toml.j2",
@@ -44,7 +43,7 @@ def write_plugin(name: str, folder: Path, kinds: Sequence[str]) -> list[Path]:
     Raises:
         RexplugError: the name or a kind is not possible, or the folder is not empty.
     """
-    if not _NAME.fullmatch(name) or name in _TAKEN:
+    if not PLUGIN_NAME.fullmatch(name) or name in _TAKEN:
         raise RexplugError(
             f"'{name}' cannot be the name of a plugin: small letters, digits and underscores, a letter first, and not "
             f"{' or '.join(_TAKEN)}"
