@@ -32,6 +32,7 @@ from rexplug.components import (
     TokenBatch,
     TokenizedDocument,
 )
+from rexplug.components.masking_policy import ROW_CHANNELS
 from rexplug.plugins.calls import read_documents
 from rexplug.progress import Silent
 from rexplug.text.words import word_spans
@@ -249,7 +250,7 @@ def _chosen(policy: MaskingPolicy, row: TokenBatch, progress: float, seed: int) 
     try:
         return policy.choose(row, progress, np.random.default_rng(seed))
     except KeyError as error:
-        if error.args and error.args[0] in ("word_start", "salience"):
+        if error.args and error.args[0] in ROW_CHANNELS:
             raise AssertionError(
                 f"{policy.name} reads the channel {error}, which its `channels` does not name"
             ) from None

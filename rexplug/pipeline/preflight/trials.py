@@ -12,7 +12,6 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
 
 from rexplug.components import (
     Candidate,
@@ -29,6 +28,7 @@ from rexplug.components import (
     SalienceScorer,
     TokenizedDocument,
 )
+from rexplug.components.masking_policy import ROW_CHANNELS
 from rexplug.errors import PluginError, RexplugError
 from rexplug.io.file_content import files_below
 from rexplug.pipeline.preflight.trial_texts import TEXTS, made_up_documents
@@ -52,6 +52,7 @@ from rexplug.plugins.calls import (
     test_texts,
     why_no_test_texts,
 )
+from rexplug.plugins.calls.components import FittedT
 from rexplug.plugins.fingerprint import comes_with_rexplug
 from rexplug.plugins.trial_limits import TrialLimits, TrialOver, trial_limits
 from rexplug.progress import Silent
@@ -59,8 +60,6 @@ from rexplug.recipe import Recipe
 
 LARGEST_INPUT = 16 * 2**20
 """Bytes of the files of an evaluator or labeller; one with more is not tried, since reading them may take seconds."""
-
-FittedT = TypeVar("FittedT", CorpusFilter, SalienceScorer)
 
 
 def trial_problems(recipe: Recipe) -> Iterator[str]:
@@ -225,8 +224,7 @@ def _try_schedule(schedule: MixingSchedule, recipe: Recipe, limits: TrialLimits)
 
 def _try_policy(policy: MaskingPolicy, limits: TrialLimits) -> None:
     """Mask a row of random tokens; a policy that names channels which do not exist is not tried."""
-    known = {"word_start", "salience"}
-    if not set(policy.row_channels) <= known or policy.retired:
+    if not set(policy.row_channels) <= set(ROW_CHANNELS) or policy.retired:
         return
     import numpy as np
 
@@ -241,7 +239,7 @@ def _try_policy(policy: MaskingPolicy, limits: TrialLimits) -> None:
             masker.choose(row, progress, np.random.default_rng(0))
     except RexplugError as error:
         missing = error.__cause__
-        if isinstance(missing, KeyError) and missing.args[0] in known:
+        if isinstance(missing, KeyError) and missing.args[0] in ROW_CHANNELS:
             raise PluginError(
                 f"{policy.name} reads the channel {missing}, which its `channels` does not name"
             ) from None
