@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _BUDGET: Budget = "quick"
 _HELD_OUT = 40
-"""Documents of each of two sources that an evaluator finds held out."""
+"""Held-out documents of each of two sources."""
 _ENCODERS = {"a tiny encoder": (600, 0), "another tiny encoder": (320, 1)}
 """Name -> size of the vocabulary and seed of the weights. Results are compared on the first; the second has other tokens, which
 must not change what is measured."""
@@ -107,15 +107,15 @@ def _breaches(evaluator: Evaluator, given: dict[str, list[Document]], other_proc
         given = before
     again = _difference(first, measured(evaluator, first_name, given))
     if again is not None:
-        yield f"the same model gives another result the second time: {again}"
+        yield f"the same model gives a different result the second time: {again}"
     elif other_process is not None:
         elsewhere = call_elsewhere(other_process, measured, evaluator, first_name, given)
         if elsewhere is not None and (difference := _difference(first, elsewhere)) is not None:
-            yield f"the same model gives another result in another process: {difference}"
+            yield f"the same model gives a different result in another process: {difference}"
 
 
 def _undeclared(evaluator: Evaluator) -> Iterator[str]:
-    """What an evaluator does not say about itself."""
+    """What is missing or wrong in what an evaluator declares: label, files, test texts."""
     evaluator_label(evaluator)
     for path in input_files(evaluator):
         if not path.exists():
@@ -178,13 +178,13 @@ def _model(name: str) -> Model:
 
 
 def _other_items(first_name: str, first: EvaluationResult, model: str, result: EvaluationResult) -> Iterator[str]:
-    """Whether two models were measured on other items; metrics beside the main ones may be of tokens, which differ."""
+    """Whether two models were measured on different items; other metrics than these may be of tokens, which differ."""
     for metric in (first.main, *first.headlines):
         if metric not in first.scores or metric not in result.scores:
             continue
         one, other = first.scores[metric], result.scores[metric]
         if set(one.ids) != set(other.ids):
-            yield f"the items of '{metric}' on {model} are others than those on {first_name}; choose them by the seed alone"
+            yield f"the items of '{metric}' on {model} differ from those on {first_name}; choose them by the seed alone"
 
 
 def _difference(first: EvaluationResult, other: EvaluationResult) -> str | None:

@@ -112,7 +112,7 @@ def _without_options(component: type[Component]) -> list[Component]:
 
 
 def _breaches(component: Component, other_process: ProcessPoolExecutor, folder: Path) -> Iterator[str]:
-    """What a component does wrong, a line each; raises what a component says that needs more than made-up data."""
+    """What a component does wrong, a line each; raises the error of a component that needs more than made-up data."""
     try:
         again = pickle.loads(pickle.dumps(component))
     except Exception as error:  # what a plugin keeps may refuse to be pickled in any way

@@ -1,4 +1,4 @@
-"""Tries the methods of a component on made-up inputs: results must not depend on earlier calls, their order or the process."""
+"""Tries the methods of a component on made-up inputs: results must not depend on earlier calls, their order, or the process."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _verdicts_in_bulk(component: Any, documents: Sequence[Document]) -> list[Any
 
 
 def _decided(verdict: Verdict) -> Verdict:
-    """A verdict without the reason of one that keeps, which nobody reads."""
+    """The verdict; without its reason if the document is kept, since that reason is not used."""
     return replace(verdict, reason="") if verdict.keep else verdict
 
 
@@ -261,7 +261,7 @@ def _difference(
     """The first input on which results differ, in a sentence; None if there is none."""
     for given, one, other in zip(trial.inputs, first, results, strict=True):
         if one != other:
-            return f"{component.name} gives another result {how} {trial.described(given)}: {_shown(one, other)}"
+            return f"{component.name} gives a different result {how} {trial.described(given)}: {_shown(one, other)}"
     return None
 
 

@@ -1,6 +1,6 @@
 """Checks of the tasks that evaluators give to the harness: types of texts and labels, and ids that exist.
 
-They are given by the code of evaluators, hence errors of Python: the call of the evaluator's method says whose code it is.
+The code of evaluators gives them, so Python's own exceptions are raised: `PluginCall` adds the evaluator's name.
 """
 
 from __future__ import annotations

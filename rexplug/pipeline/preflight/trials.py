@@ -1,8 +1,8 @@
-"""Tries the components of plugins on made-up data: what their code gets wrong shows before a run reads or trains anything.
+"""Tries the components of plugins on made-up data, so that mistakes in their code are found before a run reads or trains anything.
 
 Components that ship with rexplug are not tried: the contract tests do that, and `check` need not load numpy. A trial ends without a
 problem where a component would open a network connection, import a slow package or need a model (`TrialOver`), and where a
-labeller or an evaluator refuses the data with a `DataError`: made-up data is not what it is for.
+labeller or an evaluator refuses the data with a `DataError`: it need not accept made-up data.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ An exception that a plugin's own code raises becomes a `PluginError`:
 
 So does `SystemExit`: a library that calls `sys.exit()` must not end a run with an exit code of its own. What the core's own
 components raise is a mistake of rexplug and keeps its traceback. `RexplugError` passes, because a plugin raises it on purpose;
-`OSError` and `MemoryError` pass, because executors try again after them and a full disk has a message of its own. Python shows
-the note that these exceptions get under their traceback; `plugin_at_fault` finds it where nobody tries again.
+`OSError` and `MemoryError` pass, because executors retry after them and a full disk has a message of its own. Python shows
+the note that these exceptions get under their traceback; `plugin_at_fault` finds it where an error is not retried.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ T = TypeVar("T")
 
 _CORE = "rexplug"
 _CORE_NOTE, _PLUGIN_NOTE = "raised by ", "raised by the plugin's "
-"""What the notes of exceptions that pass begin with."""
+"""Prefixes of the notes of exceptions that pass."""
 
 
 class PluginCall:
-    """Context of one call of a component's method; see the module's documentation.
+    """A context manager for one call of a component's method; see the module's documentation.
 
     Args:
         component: the component.
@@ -75,7 +75,7 @@ class PluginCall:
 
 
 def plugin_at_fault(error: BaseException) -> PluginError | None:
-    """The message for an `OSError` or `MemoryError` that a plugin's code raised and nobody handled; None for any other error."""
+    """The message for an unhandled `OSError` or `MemoryError` of a plugin's code; None for any other error."""
     for note in getattr(error, "__notes__", ()):
         if isinstance(note, str) and note.startswith(_PLUGIN_NOTE):
             message = error_text(error)
@@ -129,7 +129,7 @@ def _own_lines(component: Component, trace: TracebackType | None) -> list[str]:
 
 
 def unexpected(component: Component, method: str, returned: object, expected: str, what: str = "") -> PluginError:
-    """The error for a method that returned something else than its contract says.
+    """The error for a method that returned a value that breaks its contract.
 
     Args:
         component: the component.
@@ -237,5 +237,5 @@ def bool_property(component: Component, name: str) -> bool:
 
 
 def wrong_property(component: Component, name: str, value: object, expected: str) -> PluginError:
-    """The error for a property with another value than its contract says."""
+    """The error for a property with a value that breaks its contract."""
     return PluginError(f"{owner(component)}{component.name}.{name} is {brief(value)}; expected {expected}")

@@ -1,4 +1,4 @@
-"""Calls into labellers: the labels of candidates, and what a labeller says of its documents."""
+"""Calls into labellers: the labels of candidates, and the documents that a labeller has or can label."""
 
 from __future__ import annotations
 
