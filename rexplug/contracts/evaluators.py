@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,33 +192,25 @@ def _difference(first: EvaluationResult, other: EvaluationResult) -> str | None:
     for name, metric in first.metrics.items():
         if name not in other.metrics:
             return f"the metric '{name}' is missing"
-        if (one := _rounded(asdict(metric))) != (two := _rounded(asdict(other.metrics[name]))):
+        if (one := _rounded(metric)) != (two := _rounded(other.metrics[name])):
             field = next(field for field in one if one[field] != two[field])
             what = f"'{name}'" if field == "value" else f"`{field}` of '{name}'"
             return f"{what} is {one[field]}, then {two[field]}"
     if new := sorted(other.metrics.keys() - first.metrics.keys()):
         return f"the metric '{new[0]}' is new"
     for part in ("scores", "items", "tables", "examples", "notes"):
-        if _rounded(_plain(getattr(first, part))) != _rounded(_plain(getattr(other, part))):
+        if _rounded(getattr(first, part)) != _rounded(getattr(other, part)):
             return f"its {part} differ"
-    if [(one.title, one.text, one.table) for one in first.sections] != [
-        (one.title, one.text, one.table) for one in other.sections
-    ]:
-        return "its sections differ"
-    return None
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses as mappings, at any depth."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return asdict(value) if hasattr(value, "__dataclass_fields__") else value
+    without_figures = [
+        [(section.title, section.text, section.table) for section in result.sections] for result in (first, other)
+    ]
+    return "its sections differ" if _rounded(without_figures[0]) != _rounded(without_figures[1]) else None
 
 
 def _rounded(value: Any) -> Any:
-    """Numbers rounded to six digits, which differ in the last bits with the order of sums."""
+    """Dataclasses as mappings, at any depth, and numbers with six digits: the last bits depend on the order of sums."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     if isinstance(value, Mapping):
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
