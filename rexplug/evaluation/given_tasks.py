@@ -5,13 +5,13 @@ The code of evaluators gives them, so Python's own exceptions are raised: `Plugi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
 
 from rexplug.components import Example, ExampleTask, FineTuningTask, RetrievalCollection, TaggedText, TaggingTask
 from rexplug.errors import brief
+from rexplug.plugins.calls.call import is_finite
 
 
 def require_collection(collection: object) -> None:
@@ -114,7 +114,7 @@ def _example_problems(task: ExampleTask, *, degrees: bool, pairs: bool) -> Itera
             yield f"'{split}' has the text {brief(example.text)}; expected a str"
         elif pairs and not isinstance(example.second, str):
             yield f"'{split}' has the second text {brief(example.second)}; expected a str"
-        elif degrees and not (isinstance(example.label, Real) and math.isfinite(example.label)):
+        elif degrees and not is_finite(example.label):
             yield f"'{split}' has the label {brief(example.label)}; expected a degree of similarity, a finite number"
         elif not isinstance(example.label, str | Real):
             yield f"'{split}' has the label {brief(example.label)}; expected a class or a degree"

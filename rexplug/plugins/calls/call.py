@@ -16,11 +16,13 @@ the note that these exceptions get under their traceback; `plugin_at_fault` find
 
 from __future__ import annotations
 
+import math
 import operator
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
+from numbers import Real
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -216,6 +218,11 @@ def require_array(
 def is_bool(value: object) -> bool:
     """Whether a value is a bool, Python's or numpy's."""
     return isinstance(value, bool) or (getattr(value, "dtype", None) == "bool" and getattr(value, "shape", None) == ())
+
+
+def is_finite(value: object) -> bool:
+    """Whether a value is a finite number, Python's or numpy's."""
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def text_property(component: Component, name: str) -> str:

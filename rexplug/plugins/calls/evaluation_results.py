@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence, Sized
-from numbers import Integral, Real
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, get_args
 
 from rexplug.components import EvaluatedItem, EvaluationResult, Evaluator, Metric, ReportSection, Scores
 from rexplug.components.evaluation_tasks import Measure
 from rexplug.errors import PluginError, brief
-from rexplug.plugins.calls.call import owner, unexpected
+from rexplug.plugins.calls.call import is_finite, owner, unexpected
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +50,7 @@ def _problems(result: EvaluationResult) -> Iterator[str]:
             yield f"one of the items is {brief(item)}; expected an EvaluatedItem"
         elif not isinstance(item.id, str) or not isinstance(item.text, str):
             yield f"an item has the id {brief(item.id)} and the text {brief(item.text)}; expected texts"
-        elif not _is_finite(item.score):
+        elif not is_finite(item.score):
             yield f"the score of the item '{item.id}' is {brief(item.score)}; expected a finite number"
 
 
@@ -62,12 +61,12 @@ def _metric_problems(result: EvaluationResult) -> Iterator[str]:
         return
     for name, metric in metrics.items():
         value = getattr(metric, "value", metric)
-        if not isinstance(metric, Metric) or not _is_finite(value):
+        if not isinstance(metric, Metric) or not is_finite(value):
             yield f"the metric '{name}' is {brief(value)}; expected a Metric with a finite value"
             continue
         for field in ("low", "high", "spread"):
             bound = getattr(metric, field)
-            if bound is not None and not _is_finite(bound):
+            if bound is not None and not is_finite(bound):
                 yield f"'{field}' of the metric '{name}' is {brief(bound)}; expected a finite number or None"
         for field in ("num_items", "num_seeds"):
             count = getattr(metric, field)
@@ -162,7 +161,3 @@ def _rows(name: str, given: object, *, dimensions: int) -> NDArray[np.float64] |
 
 def _is_sequence(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)
