@@ -68,7 +68,7 @@ def check_plugin(
                     outcome = "tried"
             except PluginError as error:
                 breaches.append(str(error))
-            except Exception as error:  # what it reads is not on this machine
+            except Exception as error:  # files that it reads may not be on this machine
                 outcome = f"not tried: {error if isinstance(error, RexplugError) else _raised(error)}"
             lines.append(f"{component.name}: {outcome}")
     assert not breaches, "\n".join(dict.fromkeys(breaches))
@@ -115,7 +115,7 @@ def _breaches(component: Component, other_process: ProcessPoolExecutor, folder: 
     """What a component does wrong, a line each; raises the error of a component that needs more than made-up data."""
     try:
         again = pickle.loads(pickle.dumps(component))
-    except Exception as error:  # what a plugin keeps may refuse to be pickled in any way
+    except Exception as error:  # pickling runs the plugin's code, which may raise anything
         yield f"{component.name} cannot be pickled for worker processes: {error_text(error)}"
         return
     if again != component:
@@ -123,7 +123,7 @@ def _breaches(component: Component, other_process: ProcessPoolExecutor, folder: 
     try:
         yield from trial_breaches(component, other_process, folder)
     except RexplugError as error:
-        # What a component learns from, asks or measures may not be on this machine, which it says by an error of its own.
+        # The data, service or model that a component needs may be missing here; its own error says so.
         if not isinstance(error, PluginError) and needs_more(component):
             raise
         yield str(error)

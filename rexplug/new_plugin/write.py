@@ -45,7 +45,7 @@ def write_plugin(name: str, folder: Path, kinds: Sequence[str]) -> list[Path]:
     """
     if not PLUGIN_NAME.fullmatch(name) or name in _TAKEN:
         raise RexplugError(
-            f"'{name}' cannot be the name of a plugin: small letters, digits and underscores, a letter first, and not "
+            f"'{name}' cannot be the name of a plugin: lower-case letters, digits and underscores, a letter first, and not "
             f"{' or '.join(_TAKEN)}"
         )
     for kind in kinds:
@@ -63,7 +63,7 @@ def write_plugin(name: str, folder: Path, kinds: Sequence[str]) -> list[Path]:
         "module": module,
         "title": name.replace("_", " "),
         "kinds": [kind for kind in KINDS if kind in kinds],
-        # Of a version that is not released yet, that one: 0.1.dev5 is below 0.1.
+        # A development version such as 0.1.dev5 does not satisfy >=0.1.
         "version": ".".join(__version__.split(".")[:2]) + (".dev0" if "dev" in __version__ else ""),
     }
     files = {path.format(**values): _filled(template, values) for path, template in _FILES.items()}

@@ -30,7 +30,7 @@ class TrialLimits:
     """Whether a trial has reached a limit: errors of the component after that are ignored."""
 
     reached: str | None = None
-    """What the component asked for, as a clause; None as long as it asked for nothing that a trial does not have."""
+    """The first request of the component that a trial cannot meet, as a clause; None if there was none."""
 
     def end(self, reason: str) -> NoReturn:
         """End the trial.

@@ -24,7 +24,7 @@ def missing_plugins(run: RunDirectory, registry: Registry) -> list[str]:
 
 
 def installation_hints(error: ValidationError) -> list[str]:
-    """How to install each plugin that is missing. Its distribution is not known, and a guess could be another's package."""
+    """How to install each plugin that is missing. The name of its distribution is not known; a guess could be another package."""
     contexts = [details.get("ctx", {}) for details in error.errors(include_url=False, include_input=False)]
     return [
         f"plugin '{name}' is not installed: pip install the distribution that brings it (ask the author of the recipe for its "

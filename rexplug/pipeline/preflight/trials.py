@@ -63,14 +63,14 @@ LARGEST_INPUT = 16 * 2**20
 
 
 def trial_problems(recipe: Recipe) -> Iterator[str]:
-    """What components of plugins get wrong, one text each, with their place in the recipe."""
+    """The mistakes of plugins' components that trials find, one text each, with their place in the recipe."""
     for place, component, trial, may_refuse in _trials(recipe):
         if not comes_with_rexplug(component):
             yield from (f"{place}: {problem}" for problem in _tried(trial, may_refuse=may_refuse))
 
 
 def _trials(recipe: Recipe) -> Iterator[tuple[str, Component, Callable[[TrialLimits], None], bool]]:
-    """Place, component, what tries it, and whether it may refuse made-up data."""
+    """Place, component, function that tries it, and whether it may refuse made-up data."""
     for name, source in recipe.sources.items():
         yield f"sources.{name}", source, partial(_try_source, source), True
         for number, corpus_filter in enumerate(source.filters):
@@ -105,7 +105,7 @@ def _scorers(recipe: Recipe) -> Collection[tuple[str, SalienceScorer]]:
 
 
 def _tried(trial: Callable[[TrialLimits], None], *, may_refuse: bool) -> Iterator[str]:
-    """What is wrong with a component, one text at most: what its trial raises."""
+    """The error that the trial of a component raises, as one text; nothing if it raises none."""
     try:
         with trial_limits() as limits:
             trial(limits)
@@ -156,7 +156,7 @@ def _score_texts(scorer: SalienceScorer) -> None:
 def _try_fitted(component: FittedT, recipe: Recipe, use: Callable[[FittedT], object]) -> None:
     """Fit a component on made-up documents of every source, and use it.
 
-    What it raises is not reported: a few made-up documents may be too few to learn from. What it returns is.
+    Exceptions of the component are not reported: a few made-up documents may be too few to learn from. Wrong return values are.
     """
     with TemporaryDirectory(prefix="rexplug-") as folder:
         sample = CorpusSample(made_up_documents(recipe.sources), Path(folder), recipe.seed)

@@ -10,7 +10,7 @@ from rexplug.plugins.calls.call import PluginCall, as_list, is_bool, is_finite, 
 
 
 def step_name(corpus_filter: CorpusFilter) -> str:
-    """What statistics call a filter."""
+    """The name of a filter in statistics."""
     return text_property(corpus_filter, "step_name")
 
 
