@@ -94,7 +94,7 @@ class ProductMatching(_OnTable):
 
     size: str = "medium"
     """Which of WDC's training sets: small, medium or large."""
-    tuning: FineTuning = FineTuning(max_tokens=96, steps=100)
+    tuning: FineTuning = FineTuning(max_tokens=96)
     """Budget of the fine-tune."""
 
     def task(self) -> ExampleTask:

@@ -164,7 +164,8 @@ class FineTuning(Documented):
     batch: int = Field(default=32, ge=2)
     """Examples per optimizer step."""
     learning_rates: tuple[float, ...] = Field(default=(2e-5, 2e-4, 2e-3), min_length=1)
-    """Learning rates to try with the first seed up to the first checkpoint; the best one on dev is used for all seeds."""
+    """Learning rates to try with the first seed up to the first checkpoint, the smallest first; the best one on dev is used for all
+    seeds. Larger ones are left out after one that was worse on dev than the untuned model and than a smaller one."""
     checkpoints: int = Field(default=4, ge=1)
     """How often dev is measured on the way, the last time at the end; the best checkpoint is used, or the untuned model if it is
     better than all. A fine-tune that falls at two checkpoints in a row is stopped."""
@@ -172,7 +173,7 @@ class FineTuning(Documented):
     """Fine-tunes with different seeds; metrics are means over them, with their standard deviation."""
     max_tokens: Annotated[int, Field(ge=8)] | None = 128
     """Longer texts are truncated, in fine-tuning and in testing; with `null` only at the model's longest input."""
-    examples: Annotated[Quantity, Field(ge=1)] = 4000
+    examples: Annotated[Quantity, Field(ge=1)] = 2000
     """At most so many examples are fine-tuned on, and as many tested on; selected by a hash of their text."""
     dev_examples: Annotated[Quantity, Field(ge=2)] = 300
     """At most so many examples of dev are measured at a checkpoint (texts to rank, in retrieval); selected by a hash."""

@@ -135,7 +135,8 @@ def fine_tune(
 ) -> Outcome[P]:
     """Fine-tune with each seed of a budget; learning rate, step and whether to fine-tune at all are chosen on dev.
 
-    The first seed tries each learning rate up to the first checkpoint and continues with the best one. A fine-tune that fell
+    The first seed tries each learning rate up to the first checkpoint, the smallest first, and continues with the best one; larger
+    ones are left out after one that was worse than the untuned model and than a smaller one. A fine-tune that fell
     at two checkpoints one after the other is stopped, and its best step is used. If no checkpoint of the first seed is better than
     the untuned model, its result is the only one; a later seed that is nowhere better counts with it too.
 
@@ -157,7 +158,7 @@ def fine_tune(
     learning_rates = budget.learning_rates
     not_helped = 0
     for number in range(budget.seeds):
-        tune = _best_learning_rate(begin, on_dev, learning_rates, steps[0], seed + number, table)
+        tune, tried_rates = _best_learning_rate(begin, on_dev, learning_rates, steps[0], seed + number, score, table)
         for step in steps[1:]:
             if _only_falls([score, *tune.on_dev.values()]):
                 break
@@ -165,7 +166,7 @@ def fine_tune(
             tune.measure(on_dev)
             table.append(_row(tune.seed, f"{tune.learning_rate:g}", step, tune.on_dev[step]))
         step, best = tune.best
-        tried = f"learning rate {_chosen(tune.learning_rate, learning_rates)}"
+        tried = f"learning rate {_chosen(tune.learning_rate, tried_rates)}"
         if best > score:
             if number == 0:
                 notes.append(
@@ -211,19 +212,30 @@ def _best_learning_rate(
     learning_rates: Sequence[float],
     step: int,
     seed: int,
+    untuned: float,
     table: list[dict[str, Any]],
-) -> FineTune[T]:
-    """The fine-tune whose learning rate is the best on dev at the first checkpoint; the others are dropped there."""
+) -> tuple[FineTune[T], list[float]]:
+    """The fine-tune whose learning rate is the best on dev at the first checkpoint, and the learning rates that were tried.
+
+    Larger learning rates are not tried after one that was worse than the untuned model and than the rate before it: on a good
+    sentence encoder they only do more damage.
+    """
     best: FineTune[T] | None = None
-    for learning_rate in learning_rates:
+    tried: list[float] = []
+    previous = float("-inf")
+    for learning_rate in sorted(learning_rates):
+        if best is not None and previous < untuned and previous < best.best[1]:
+            break
+        tried.append(learning_rate)
         tune = begin(learning_rate, seed)
         tune.run(step)
         tune.measure(on_dev)
-        table.append(_row(seed, f"{learning_rate:g}", step, tune.best[1]))
-        if best is None or tune.best[1] > best.best[1]:
+        previous = tune.best[1]
+        table.append(_row(seed, f"{learning_rate:g}", step, previous))
+        if best is None or previous > best.best[1]:
             best = tune
     assert best is not None
-    return best
+    return best, tried
 
 
 def _without_dev(
