@@ -63,14 +63,28 @@ def test_a_fine_tune_that_hurts_is_stopped_and_not_used():
     begin = begin_at(0.0, target=5.0, began=began, steps=40)
     outcome = fine_tune(begin, used, near(0.0), (0.0, "untuned"), budget, 0)
     assert outcome.results == ["untuned"]
-    assert [tune.step for tune in began] == [10, 20], (
+    assert [(tune.learning_rate, tune.step) for tune in began] == [(0.01, 20), (0.1, 10)], (
         "it fell at two checkpoints in a row, and other seeds are not tried"
     )
     best = max(row["dev"] for row in outcome.table if row["steps"])
     assert outcome.notes == [
-        f"Fine-tuning did not help on dev (0.000 untuned, at best {best:.3f} with learning rate 0.01 of 0.1, 0.01): the "
+        f"Fine-tuning did not help on dev (0.000 untuned, at best {best:.3f} with learning rate 0.01 of 0.01, 0.1): the "
         "metric is that of the untuned encoder."
     ]
+
+
+@pytest.mark.parametrize(
+    ("goal", "tried"),
+    [(0.0, [0.01, 0.1]), (9.0, [0.01, 0.1, 1.0])],
+    ids=["every learning rate does harm", "every learning rate helps"],
+)
+def test_larger_learning_rates_are_left_out_after_one_that_did_harm(goal, tried):
+    began = []
+    budget = FineTuning(steps=40, checkpoints=4, learning_rates=(1.0, 0.1, 0.01), seeds=1)
+    begin = begin_at(0.0, target=20.0, began=began, steps=40)
+    outcome = fine_tune(begin, used, near(goal), (-goal, "untuned"), budget, 0)
+    assert [tune.learning_rate for tune in began] == tried
+    assert f"of {', '.join(f'{rate:g}' for rate in tried)}" in outcome.notes[0]
 
 
 def test_a_seed_that_does_not_help_counts_with_the_untuned_model():
