@@ -8,28 +8,35 @@ An exception that a plugin's own code raises becomes a `PluginError`:
     legal 0.1.0: legal.has_citation.judge() raised ValueError on document 'op-0003': invalid citation
       /home/me/legal.py:12, in judge: return Verdict(parse(document.text))
 
-So does `SystemExit`: a library that calls `sys.exit()` must not end a run with an exit code of its own. What the core's own
-components raise is a mistake of rexplug and keeps its traceback. `RexplugError` passes, because a plugin raises it on purpose;
+So do `SystemExit` (a library that calls `sys.exit()` must not end a run with an exit code of its own) and what else is no
+`Exception`, such as the panic of a library written in Rust or a cancelled task; Ctrl-C passes. What the core's own components
+raise is a mistake of rexplug and keeps its traceback. `RexplugError` passes, because a plugin raises it on purpose;
 `OSError` and `MemoryError` pass, because executors try again after them and a full disk has a message of its own. Python shows
 the note that these exceptions get under their traceback; `plugin_at_fault` finds it where nobody tries again.
 """
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
+from numbers import Real
 from types import TracebackType
 from typing import Any, Self
 
 from rexplug.components import Component, Document, Shard, TokenBatch, TokenizedDocument
 from rexplug.errors import PluginError, RexplugError, brief, error_text
 from rexplug.plugins.hookspecs import GROUP
+from rexplug.plugins.trial_limits import TrialOver
 
 _CORE = "rexplug"
 _CORE_NOTE, _PLUGIN_NOTE = "raised by ", "raised by the plugin's "
 """What the notes of exceptions that pass begin with."""
+_PASSING = (RexplugError, KeyboardInterrupt, GeneratorExit, TrialOver)
+_MOST_LINES = 12
+"""Lines of the plugin that a message shows; of a recursion without end the middle is left out."""
 
 
 class PluginCall:
@@ -53,7 +60,7 @@ class PluginCall:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not isinstance(error, Exception | SystemExit) or isinstance(error, RexplugError):
+        if error is None or isinstance(error, _PASSING):
             return
         what, on = f"{self._component.name}.{self._method}()", _described(self._subject)
         is_core = _package(self._component) == _CORE
@@ -122,7 +129,10 @@ def _own_lines(component: Component, trace: TracebackType | None) -> list[str]:
         if str(frame.f_globals.get("__name__", "")).partition(".")[0] == _package(component):
             (summary,) = traceback.StackSummary.extract([(frame, number)])
             lines.append(f"  {summary.filename}:{summary.lineno}, in {summary.name}: {summary.line}")
-    return lines
+    if len(lines) <= _MOST_LINES:
+        return lines
+    half = _MOST_LINES // 2
+    return [*lines[:half], f"  ... {len(lines) - 2 * half:,} more lines ...", *lines[-half:]]
 
 
 def unexpected(component: Component, method: str, returned: object, expected: str, what: str = "") -> PluginError:
@@ -177,6 +187,14 @@ def require_array(
 def is_bool(value: object) -> bool:
     """Whether a value is a bool, Python's or numpy's."""
     return isinstance(value, bool) or (getattr(value, "dtype", None) == "bool" and getattr(value, "shape", None) == ())
+
+
+def is_finite(value: object) -> bool:
+    """Whether a value is a finite number; a whole number that no float can hold is not."""
+    try:
+        return isinstance(value, Real) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def text_property(component: Component, name: str) -> str:

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from rexplug.components import Budget, EvaluationContext, EvaluationResult, Evaluator
-from rexplug.plugins.calls.call import PluginCall, bool_property, text_property, unexpected
+from rexplug.plugins.calls.call import PluginCall, bool_property, text_property, unexpected, wrong_property
 from rexplug.plugins.calls.evaluation_results import require_result
+
+_LONGEST_LABEL = 200
+"""Bytes of a label: names of files have at most 255, with their endings."""
 
 
 def evaluate_model(evaluator: Evaluator, context: EvaluationContext, subject: str = "") -> EvaluationResult:
@@ -28,8 +31,17 @@ def evaluate_model(evaluator: Evaluator, context: EvaluationContext, subject: st
 
 
 def evaluator_label(evaluator: Evaluator) -> str:
-    """The name of an evaluator's result."""
-    return text_property(evaluator, "label")
+    """The name of an evaluator's result, from which the names of its files are made."""
+    label = text_property(evaluator, "label")
+    # A lone surrogate is not printable either.
+    if label.startswith(".") or not label.isprintable() or "/" in label or len(label.encode()) > _LONGEST_LABEL:
+        raise wrong_property(
+            evaluator,
+            "label",
+            label,
+            f"a text that can be the name of a file: no dot first, no / or control characters, at most {_LONGEST_LABEL} bytes",
+        )
+    return label
 
 
 def needs_held_out(evaluator: Evaluator) -> bool:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from numbers import Real
 
 from rexplug.components import CorpusFilter, Document, Verdict
 from rexplug.errors import PluginError, brief
-from rexplug.plugins.calls.call import PluginCall, as_list, is_bool, owner, text_property
+from rexplug.plugins.calls.call import PluginCall, as_list, is_bool, is_finite, owner, text_property
 
 
 def step_name(corpus_filter: CorpusFilter) -> str:
@@ -64,7 +62,7 @@ def _require_verdict(component: CorpusFilter, method: str, verdict: object, docu
     ):
         return verdict  # nearly all verdicts
     problem = "" if is_bool(keep) else f"keep={brief(keep)}; expected True or False"
-    if score is not None and not (isinstance(score, Real) and math.isfinite(score)):
+    if score is not None and not is_finite(score):
         problem = f"the score {brief(score)}; expected a finite number"
     if verdict.metadata is not None and not isinstance(verdict.metadata, Mapping):
         problem = f"the metadata {brief(verdict.metadata)}; expected a mapping"
