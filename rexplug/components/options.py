@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, get_args, get_origin
+from typing import Any, TypeGuard, get_args, get_origin
 
 from pydantic import ValidationError, create_model
 from pydantic_core import PydanticSerializationError, PydanticUndefined
@@ -14,6 +14,10 @@ from rexplug.errors import PluginError, brief
 
 RESERVED = ("dump", "fingerprint", "subcomponents", "channel", "row_channels", "scorers")
 """What the base classes define for rexplug's own use: recipes, fingerprints and token stores rely on it."""
+_RELIED_ON = ("rate", "filters", "limit", "sample")
+"""Options of base classes whose values rexplug works with: a subclass may give another default, but not another type."""
+_NAMES = {"channels": "salience", "suffixes": ".txt"}
+"""Class variables that are tuples of texts, with an example each."""
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -24,6 +28,10 @@ def option_problem(component: type[Component]) -> str | None:
     for name in RESERVED:
         if any(name in vars(base) for base in component.__mro__ if base.__module__.partition(".")[0] != "rexplug"):
             return f"which defines '{name}'; this is rexplug's own, and plugins leave it as it is"
+    for name, example in _NAMES.items():
+        names: Any = getattr(component, name, ())
+        if not isinstance(names, tuple) or not all(isinstance(each, str) for each in names):
+            return f"whose `{name}` is {brief(names)}; expected a tuple of texts, such as ('{example}',)"
     for name in component.model_computed_fields:
         return f"whose computed field '{name}' would be printed as an option; make it a plain property"
     for name, field in component.model_fields.items():
@@ -33,11 +41,19 @@ def option_problem(component: type[Component]) -> str | None:
         hidden = next((base.__name__ for base in component.__mro__[1:] if _is_taken(base, name)), None)
         if hidden is not None:
             return f"{option} hides {hidden}.{name}, which rexplug asks for; give it another name"
+        base = next((of for of in component.__mro__[1:] if name in _RELIED_ON and _is_base(of, name)), None)
+        if base is not None and field.annotation != base.model_fields[name].annotation:
+            return f"{option} is of another type than {base.__name__}.{name}, which rexplug asks for; leave its type"
         if field.exclude:
             return f"{option} is excluded from what is written, so that neither recipe nor fingerprint would hold it"
         if _holds_set(field.annotation):
             return f"{option} is a set, whose order changes from process to process; make it a tuple"
     return _default_problem(component)
+
+
+def _is_base(base: type, name: str) -> TypeGuard[type[Component]]:
+    """Whether a class of rexplug's own has the option."""
+    return issubclass(base, Component) and base.__module__.partition(".")[0] == "rexplug" and name in base.model_fields
 
 
 def _is_taken(base: type, name: str) -> bool:
@@ -92,6 +108,8 @@ def _default_problem(component: type[Component]) -> str | None:
         return None  # a required option is missing, or a validator over several options needs it
     except Exception:  # a validator of the plugin that does not expect the placeholders of required options
         return None
+    if not isinstance(read, component):
+        return f"one of whose validators returned {brief(read)}; a validator of the whole class returns self"
     for name, default in defaults.items():
         if _listed(getattr(read, name)) != _listed(default):
             return f"whose option '{name}' has the default {brief(default)}, which is read back as {brief(getattr(read, name))}"

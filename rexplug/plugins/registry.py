@@ -12,7 +12,7 @@ from pathlib import Path
 from rexplug.components import NAME_PATTERN, Component
 from rexplug.components.base import ComponentT
 from rexplug.components.options import option_problem
-from rexplug.errors import PluginError
+from rexplug.errors import PluginError, error_text
 from rexplug.plugins.hookspecs import KINDS
 from rexplug.renamed import Renamed, warn_renamed
 
@@ -94,8 +94,11 @@ class Registry:
             raise PluginError(f"{where} '{name}'{by}")
         if plugin == CORE:  # a test checks the core's own
             return
-        component.model_rebuild()  # models are built at first use: what pydantic cannot build must be the plugin's failure now
-        problem = option_problem(component)
+        try:
+            component.model_rebuild()  # models are built at first use: what pydantic cannot build must be the plugin's failure now
+            problem = option_problem(component)
+        except (Exception, SystemExit) as error:  # defaults, validators and serializers are the plugin's code
+            problem = f"whose options cannot be tried: {type(error).__name__}: {error_text(error)}"
         if problem is not None:
             raise PluginError(f"{where} {component.__name__}, {problem}")
 

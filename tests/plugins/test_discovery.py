@@ -186,7 +186,8 @@ def test_options_that_pydantic_cannot_build_are_the_plugins_failure():
 
     registry = load_plugins({"pharma": plugin(lambda: [HasOdd])}, installed=False)
     assert failures(registry)["pharma"].startswith(
-        "PydanticSchemaGenerationError: Unable to generate pydantic-core schema"
+        "plugin 'pharma', rexplug_corpus_filters() offers HasOdd, whose options cannot be tried: PydanticSchemaGenerationError: "
+        "Unable to generate pydantic-core schema"
     )
     assert not registry.entries
 
