@@ -177,7 +177,7 @@ class Context:
         """Fine-tune with a loss and a head of the evaluator's own; see `EvaluationContext.fine_tune`."""
         from rexplug.evaluation.plugin_fine_tunes import fine_tune_task
 
-        require_task(task)
+        require_task(task, tuning)
         return fine_tune_task(task, self.encoder, tuning, self.seed)
 
 

@@ -16,10 +16,12 @@ import pytest
 import torch
 
 import rexplug
+from rexplug.errors import brief
 from rexplug.evaluation import EvaluationData, ModelSpec, evaluate
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.harness import Context
 from rexplug.evaluation.lexical import LexicalModel
+from rexplug.evaluation.plugin_fine_tunes import EncoderCopy
 from rexplug.evaluation.trial_context import TrialContext
 from rexplug.evaluation.workload import workload_of
 from rexplug.plugins.trial_limits import TrialLimits, TrialOver
@@ -177,9 +179,34 @@ def test_a_fine_tune_is_a_function_of_its_seed(fine_tune):
     assert one.results["probe"] != one.results["full"]
 
 
+class Diverges(Nearest):
+    """Its score is a number before the fine-tune alone."""
+
+    calls = 0
+
+    def on_dev(self, encoder, head):
+        self.calls += 1
+        return 0.5 if self.calls == 1 else math.nan
+
+
 def test_a_score_that_is_not_a_number_counts_as_the_worst(fine_tune):
-    tuned = fine_tune(Nearest(on_dev=math.nan), SMALL)
+    tuned = fine_tune(Diverges(), SMALL)
     assert tuned.results["full"] == [tuned.untuned]
+
+
+def test_the_texts_of_an_encoder_are_several(encoder):
+    copied = EncoderCopy(encoder, 16, trained=False)
+    for method in (encoder.encode, copied.embed, copied.mean_vectors, copied.token_vectors):
+        problem = rf"^{method.__name__}\(\) was given 'one text'; expected a sequence of texts$"
+        with pytest.raises(TypeError, match=problem):
+            method("one text")
+    with pytest.raises(ValueError, match=r"^mean_vectors\(\) was given 2 texts and 1 pairs; expected as many$"):
+        copied.mean_vectors(["one", "two"], ["three"])
+
+
+def test_a_tuning_is_a_fine_tuning(fine_tune):
+    with pytest.raises(ValueError, match=r"^fine_tune\(\) was given the tuning \{'steps': 3\}; expected a FineTuning$"):
+        fine_tune(Nearest(), {"steps": 3})
 
 
 @pytest.mark.parametrize(
@@ -195,6 +222,11 @@ def test_a_score_that_is_not_a_number_counts_as_the_worst(fine_tune):
             "task 'Nearest': loss() returned a tensor with no gradient; expected a scalar that is differentiable in the weights",
         ),
         (Nearest(on_dev="good"), "task 'Nearest': on_dev() returned 'good'; expected a number"),
+        (Nearest(on_dev=10**400), f"task 'Nearest': on_dev() returned {brief(10**400)}; expected a number"),
+        (
+            Nearest(on_dev=math.nan),
+            "task 'Nearest': on_dev() gives no finite number for the encoder before the fine-tune",
+        ),
         (Nearest(head=3), "task 'Nearest': head() returned 3; expected a torch.nn.Module or None"),
     ],
 )

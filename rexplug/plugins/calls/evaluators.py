@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rexplug.components import Budget, EvaluationContext, EvaluationResult, Evaluator
-from rexplug.plugins.calls.call import PluginCall, bool_property, text_property, unexpected, wrong_property
+from rexplug.errors import PluginError
+from rexplug.plugins.calls.call import PluginCall, bool_property, owner, text_property, unexpected, wrong_property
 from rexplug.plugins.calls.evaluation_results import require_result
 
 _LONGEST_LABEL = 200
@@ -25,8 +26,13 @@ def evaluate_model(evaluator: Evaluator, context: EvaluationContext, subject: st
         NotApplicable: the model cannot do what is measured.
         PluginError: the evaluator raised, or its result is not what its contract says.
     """
-    with PluginCall(evaluator, "evaluate", subject):
-        result: object = evaluator.evaluate(context)
+    try:
+        with PluginCall(evaluator, "evaluate", subject):
+            result: object = evaluator.evaluate(context)
+    except PluginError as error:  # raised by what the evaluator calls, such as a fine-tune that finds its task wrong
+        if evaluator.name in str(error):
+            raise
+        raise PluginError(f"{owner(evaluator)}{evaluator.name}: {error}") from error.__cause__
     return require_result(evaluator, result)
 
 

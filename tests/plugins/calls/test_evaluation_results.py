@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from toy_plugin import returning, toy
+from toy_plugin import raising, returning, toy
 
 import rexplug
 from rexplug.errors import PluginError, brief
@@ -144,3 +144,14 @@ def test_results_of_evaluators_are_checked(installed, returned, problem):
 )
 def test_results_with_numbers_of_numpy_and_further_fields_are_accepted(returned):
     assert evaluated(returned) is returned
+
+
+def test_what_a_service_of_rexplug_finds_wrong_names_the_evaluator(installed):
+    evaluator = toy(rexplug.Evaluator, evaluate=raising(PluginError("task 'Cites': loss() returned None")))
+    with pytest.raises(PluginError) as caught:
+        calls.evaluate_model(evaluator, None)
+    assert str(caught.value) == "legal 0.1.0: legal.toy: task 'Cites': loss() returned None"
+    own = PluginError("legal.toy: nothing is held out")
+    with pytest.raises(PluginError) as caught:
+        calls.evaluate_model(toy(rexplug.Evaluator, evaluate=raising(own)), None)
+    assert caught.value is own
