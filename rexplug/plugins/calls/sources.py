@@ -10,6 +10,9 @@ from rexplug.components import Component, Document, DocumentSource, Shard, Unrea
 from rexplug.errors import PluginError, brief
 from rexplug.plugins.calls.call import PluginCall, bool_property, owner, unexpected
 
+_MOST_SHARDS = 1_000_000
+"""More jobs than this fill the memory before the first one begins."""
+
 
 def read_documents(source: DocumentSource, shard: Shard) -> Iterator[Document]:
     """Yield the documents of `source.documents(shard)`.
@@ -36,6 +39,10 @@ def _unreadable(source: DocumentSource, record: Unreadable) -> Document:
             raise PluginError(
                 f"{owner(source)}{source.name}.documents() yielded an Unreadable with the {field} {brief(value)}; expected a str"
             )
+    if not (record.id.isascii() and record.reason.isascii() and record.place.isascii()):
+        # What cannot be read is often not valid Unicode: a reason that cites it is stored with question marks.
+        texts = (text.encode("utf-8", "replace").decode() for text in (record.id, record.reason, record.place))
+        record = Unreadable(*texts)
     return record.document()
 
 
@@ -71,6 +78,10 @@ def count_shards(source: DocumentSource) -> int:
         count = 0
     if count < 1:
         raise unexpected(source, "num_shards", returned, "a whole number of at least 1")
+    if count > _MOST_SHARDS:
+        raise unexpected(
+            source, "num_shards", count, f"at most {_MOST_SHARDS:,}: a shard is a job with files of its own"
+        )
     return count
 
 
