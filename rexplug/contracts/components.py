@@ -1,4 +1,7 @@
-"""Contract checks for pytest: each raises AssertionError with a sentence that says what the component does wrong."""
+"""Contract checks for pytest: each raises AssertionError with a sentence that says what the component does wrong.
+
+PYTEST_DONT_REWRITE: pytest rewrites the assertions of a distribution that has fixtures, and would add its own lines to ours.
+"""
 
 from __future__ import annotations
 

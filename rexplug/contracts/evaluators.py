@@ -1,4 +1,7 @@
-"""Checks an evaluator: on tiny encoders and on BM25, by the calls and with the context of a run."""
+"""Checks an evaluator: on tiny encoders and on BM25, by the calls and with the context of a run.
+
+PYTEST_DONT_REWRITE: pytest rewrites the assertions of a distribution that has fixtures, and would add its own lines to ours.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Checks everything that a plugin offers, in one call."""
+"""Checks everything that a plugin offers, in one call.
+
+PYTEST_DONT_REWRITE: pytest rewrites the assertions of a distribution that has fixtures, and would add its own lines to ours.
+"""
 
 from __future__ import annotations
 
