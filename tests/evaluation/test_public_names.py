@@ -317,9 +317,28 @@ def test_sections_that_cannot_be_stored_name_their_evaluator(model_folder, tmp_p
             "the table of the ReportSection 'A' holds something else than rows; expected mappings of column -> value",
         ),
         (
-            {"title": "A", "figure": b"GIF89a"},
-            "the figure of the ReportSection 'A' is of the type bytes; expected a matplotlib figure, the bytes of a PNG file or "
-            "the text of an SVG file",
+            {"title": "A", "table": {"b": 1}},
+            "the table of the ReportSection 'A' is {'b': 1}; expected a sequence of rows",
+        ),
+        *(
+            (
+                {"title": "A", "figure": figure},
+                f"the figure of the ReportSection 'A' {problem}; expected a matplotlib figure, the bytes of a PNG file or the text of "
+                "an SVG file",
+            )
+            for figure, problem in (
+                (b"\xff\xd8\xff\xe0", f"begins with {bytes([255, 216, 255, 224])!r}, which no PNG file does"),
+                (b"\x89PNG\r\n\x1a\nIHDR", "is a PNG file that breaks off"),
+                (Path("a.png"), f"is of the type {type(Path()).__name__}"),
+                ("a.svg", "is a text that is no SVG: syntax error: line 1, column 0"),
+                ("<svg><g></svg>", "is a text that is no SVG: mismatched tag: line 1, column 10"),
+                ("<html/>", "is a text whose first element is not svg"),
+                ("<svg>\ud800</svg>", "is a text that has a lone surrogate and is not valid Unicode"),
+                (
+                    "<svg/>",
+                    'is an SVG without its namespace, which browsers do not draw: <svg xmlns="http://www.w3.org/2000/svg">',
+                ),
+            )
         ),
     ],
 )
@@ -328,10 +347,22 @@ def test_sections_are_checked_when_they_are_made(arguments, message):
         rexplug.ReportSection(**arguments)
 
 
+SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
+
+
+@pytest.mark.parametrize(
+    "figure", [SVG, f"\ufeff{SVG}", f"<!-- drawn -->{SVG}", f'<?xml version="1.0"?>\n<!DOCTYPE svg>\n{SVG}']
+)
+def test_the_text_of_an_svg_file_may_begin_with_more_than_its_element(figure):
+    assert rexplug.ReportSection("A", figure=figure).figure == figure
+
+
 def test_tags_are_words():
     assert rexplug.Metric(1.0, tags=["detail"]).tags == ("detail",)
-    with pytest.raises(TypeError, match=r"^the tags of a Metric are 'detail'; expected words, such as \('detail',\)$"):
-        rexplug.Metric(1.0, tags="detail")
+    for tags in ("detail", [3], None, {"detail"}, {"detail": 1}):
+        message = f"the tags of a Metric are {tags!r}; expected words, such as ('detail',)"
+        with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+            rexplug.Metric(1.0, tags=tags)
 
 
 @pytest.mark.parametrize(
