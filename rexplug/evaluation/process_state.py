@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
+
+from rexplug.io.current_directory import same_directory
 
 
 @contextmanager
@@ -34,17 +34,3 @@ def same_process_state() -> Iterator[None]:
                 torch.set_default_device(device)
             if torch.are_deterministic_algorithms_enabled() != deterministic:
                 torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-
-
-@contextmanager
-def same_directory() -> Iterator[None]:
-    """Restore the current directory, from which relative paths of recipes and runs are found."""
-    folder: Path | None = None
-    with suppress(FileNotFoundError):  # it was removed
-        folder = Path.cwd()
-    try:
-        yield
-    finally:
-        if folder is not None:
-            with suppress(FileNotFoundError):
-                os.chdir(folder)
