@@ -82,6 +82,11 @@ class Registry:
         if missing:
             methods = " and ".join(f"{method}()" for method in missing)
             raise PluginError(f"{where} {component.__name__}, which does not implement {methods}")
+        if "name" in component.model_fields:
+            raise PluginError(
+                f'{where} {component.__name__}, whose `name` is an option; write `name = "{plugin}.component"`, or ClassVar[str] '
+                "as its type"
+            )
         name = component.name if isinstance(component.name, str) else repr(component.name)
         prefix, _, rest = name.partition(".")
         if not NAME_PATTERN.fullmatch(name) or (plugin != CORE and not rest):
