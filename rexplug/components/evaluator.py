@@ -118,6 +118,9 @@ class Encoder(Protocol):
         """Embeddings as the model's makers compute them, `[len(texts), dimensions]`; longer texts than `max_tokens` are truncated.
 
         Models whose files do not specify a pooling are mean-pooled.
+
+        Raises:
+            TypeError: `texts` is a single text.
         """
         ...
 
@@ -251,7 +254,7 @@ class Evaluator(Component):
 
     @property
     def label(self) -> str:
-        """The name of the result and its file; evaluators that may be listed twice (on two folders) override it."""
+        """The name of the result and of its file, without `/`; evaluators that may be listed twice (on two folders) override it."""
         return self.name
 
     @property

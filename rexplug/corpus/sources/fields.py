@@ -31,7 +31,7 @@ class Fields(DocumentSource):
     url: str | None = "url"
     """Field that holds the address, if there is one."""
     metadata: dict[str, str] = Field(default_factory=dict)
-    """Further fields to carry along: name in the metadata -> field."""
+    """Further fields to carry along: name in the metadata -> field. `place`, `changed` and `rexplug_error` are taken."""
 
     @field_validator("metadata")
     @classmethod
