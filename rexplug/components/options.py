@@ -69,18 +69,14 @@ def _holds_set(annotation: Any) -> bool:
 
 def _default_problem(component: type[Component]) -> str | None:
     """What is wrong with a default that changes when it is written and read back; None if nothing is."""
-    fields = component.model_fields
-    required = [name for name, field in fields.items() if field.is_required()]
-    defaults = {
-        name: field.get_default(call_default_factory=True, validated_data={})
-        for name, field in fields.items()
-        if name not in required
-    }
-    defaults = {
-        name: default for name, default in defaults.items() if default is not None and default is not PydanticUndefined
-    }
+    required = [name for name, field in component.model_fields.items() if field.is_required()]
+    defaults = _defaults(component)
     if not defaults:
         return None
+    for name, again in _defaults(component).items():
+        # By `repr` too, since nan differs from itself.
+        if _listed(again) != _listed(defaults[name]) and repr(again) != repr(defaults[name]):
+            return f"whose option '{name}' has another default each time; a run would never find its own results again"
     not_plain = [name for name, default in defaults.items() if not _is_plain(default)]
     # Required options have no default to check. Where the others may change, make them optional, so that the others validate.
     trial = component
@@ -95,7 +91,9 @@ def _default_problem(component: type[Component]) -> str | None:
             dumped = trial.model_construct(**only).model_dump(
                 mode="json", by_alias=True, include={name}, warnings=False
             )
-            written |= json.loads(json.dumps(dumped))
+            text = json.dumps(dumped, ensure_ascii=False)
+            text.encode()  # half a pair of surrogates cannot be written
+            written |= json.loads(text)
         except (PydanticSerializationError, AttributeError, TypeError, ValueError) as error:
             return f"{option}, which cannot be written in a recipe: {str(error).splitlines()[0]}"
     try:
@@ -114,6 +112,18 @@ def _default_problem(component: type[Component]) -> str | None:
         if _listed(getattr(read, name)) != _listed(default):
             return f"whose option '{name}' has the default {brief(default)}, which is read back as {brief(getattr(read, name))}"
     return None
+
+
+def _defaults(component: type[Component]) -> dict[str, Any]:
+    """The defaults of the options that have one, apart from None."""
+    defaults = {
+        name: field.get_default(call_default_factory=True, validated_data={})
+        for name, field in component.model_fields.items()
+        if not field.is_required()
+    }
+    return {
+        name: default for name, default in defaults.items() if default is not None and default is not PydanticUndefined
+    }
 
 
 def _is_plain(value: Any) -> bool:

@@ -6,6 +6,7 @@ import warnings
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Annotated, Any, ClassVar
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -108,6 +109,11 @@ def test_what_can_be_written(options):
         ({"units": (set[str], {"mg"})}, "whose option 'units' is a set, whose order changes from process to process; make it a tuple"),
         ({"units": (dict[str, frozenset[int]], {})},
          "whose option 'units' is a set, whose order changes from process to process; make it a tuple"),
+        ({"token": (str, Field(default_factory=lambda: str(uuid4())))},
+         "whose option 'token' has another default each time; a run would never find its own results again"),
+        ({"word": (str, "\ud800")},
+         "whose option 'word' has the default '\\ud800', which cannot be written in a recipe: 'utf-8' codec can't encode "
+         "character '\\ud800' in position 10: surrogates not allowed"),
         ({"key": (str, Field("", exclude=True))},
          "whose option 'key' is excluded from what is written, so that neither recipe nor fingerprint would hold it"),
     ],
