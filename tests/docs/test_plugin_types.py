@@ -28,7 +28,7 @@ def test_document():
     words = document.cached("legal.words", rexplug.split_words)  # computed once, whichever filter asks first
     assert words == ["The", "court", "relied", "on", "12"]
     # -- end Document --
-    assert document.cached("words", len) is words
+    assert document.cached("legal.words", len) is words
 
 
 def test_unreadable():
