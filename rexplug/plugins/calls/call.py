@@ -60,8 +60,10 @@ class PluginCall:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None or isinstance(error, _PASSING):
+        if error is None:
             return
+        if isinstance(error, _PASSING) and (not isinstance(error, RexplugError) or str(error)):
+            return  # one without a text would say nothing to the user
         what, on = f"{self._component.name}.{self._method}()", _described(self._subject)
         is_core = _package(self._component) == _CORE
         if isinstance(error, OSError | MemoryError) or (is_core and isinstance(error, Exception)):

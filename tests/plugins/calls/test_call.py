@@ -133,6 +133,12 @@ def test_a_recursion_without_end_shows_its_first_and_last_lines():
     assert all(line.endswith(", in judge: return self.judge(document)") for line in lines if line != lines[6])
 
 
+@pytest.mark.parametrize("kind", [DataError, rexplug.NotApplicable])
+def test_an_error_for_the_user_that_says_nothing_is_a_failure(kind):
+    text = message(calls.judge_document, toy(rexplug.CorpusFilter, judge=raising(kind())), DOCUMENTS[0])
+    assert text.splitlines()[0] == f"legal.toy.judge() raised {kind.__name__} on document 'op-0'"
+
+
 class Exits(Exception):
     def __str__(self):
         raise SystemExit(3)
