@@ -145,13 +145,17 @@ def _make(kind: type[Component], value: Any, info: ValidationInfo) -> Component:
     except PluginError as error:
         # The message may contain braces, so it is passed as a value and not as the template.
         raise PydanticCustomError("component", "{message}", {"message": str(error), "plugin": error.missing}) from None
-    return _instance(component, {k: v for k, v in value.items() if k != "use"}, info.context)
+    made = _made(component, {k: v for k, v in value.items() if k != "use"}, info.context)
+    if not isinstance(made, kind):  # it may be of another class, of options of earlier versions
+        problem = f"a validator of {component.name} returned {brief(made)}; a validator of the whole class returns self"
+        raise PydanticCustomError("component", "{message}", {"message": problem})
+    return made
 
 
-def _instance(component: type[ComponentT], options: dict[str, Any], context: Any) -> ComponentT:
+def _made(component: type[Component], options: dict[str, Any], context: Any) -> object:
     """The component with these options. What a validator of a plugin raises is a problem of its place in the recipe."""
     try:
-        made: object = component.model_validate(options, context=context)
+        return component.model_validate(options, context=context)
     except ValidationError:
         raise
     except (Exception, SystemExit) as error:
@@ -172,10 +176,6 @@ def _instance(component: type[ComponentT], options: dict[str, Any], context: Any
                 f"{own[-1] if own else ''}"
             )
         raise PydanticCustomError("component", "{message}", {"message": problem}) from error
-    if not isinstance(made, component):
-        problem = f"a validator of {component.name} returned {brief(made)}; a validator of the whole class returns self"
-        raise PydanticCustomError("component", "{message}", {"message": problem})
-    return made
 
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)?")

@@ -106,7 +106,7 @@ def _default_problem(component: type[Component]) -> str | None:
         return None  # a required option is missing, or a validator over several options needs it
     except Exception:  # a validator of the plugin that does not expect the placeholders of required options
         return None
-    if not isinstance(read, component):
+    if not isinstance(read, Component):
         return f"one of whose validators returned {brief(read)}; a validator of the whole class returns self"
     for name, default in defaults.items():
         if _listed(getattr(read, name)) != _listed(default):
