@@ -44,7 +44,7 @@ class Signature:
 
 
 @cache
-def things() -> dict[str, Any]:
+def public_names() -> dict[str, Any]:
     """Public name -> class, function or alias, of the names that plugins use."""
     left_out = {*api.__all__, "api", "__version__"} - {"Component"}
     names = [*(kind.__name__ for kind in KINDS.values()), *rexplug.__all__]
@@ -58,7 +58,7 @@ def pages_of_kinds() -> dict[str, type[Component]]:
 
 
 @cache
-def homes() -> dict[str, str]:
+def page_of() -> dict[str, str]:
     """Public name -> the page that describes it."""
     kinds = {kind.__name__: page for page, kind in pages_of_kinds().items()}
     found = dict(kinds)
@@ -66,13 +66,13 @@ def homes() -> dict[str, str]:
         found |= dict.fromkeys(_classes_of(kind), page)
         todo = _classes_of(kind)
         while todo:
-            for signature in signatures(things()[todo.pop(0)]):
+            for signature in signatures(public_names()[todo.pop(0)]):
                 for name in sorted(signature.takes | signature.returns | signature.holds):
                     if name not in found:
                         found[name] = page
                         todo.append(name)
     modules = {kind.__module__: page for page, kind in pages_of_kinds().items()}
-    for name, thing in things().items():
+    for name, thing in public_names().items():
         if name not in found:
             module = str(getattr(thing, "__module__", ""))
             near = (page for start, page in {**modules, **_PLACES}.items() if module.startswith(start))
@@ -82,7 +82,7 @@ def homes() -> dict[str, str]:
 
 def _classes_of(kind: type[Component]) -> list[str]:
     """The kind itself and the public base classes of its components."""
-    return [name for name, thing in things().items() if inspect.isclass(thing) and issubclass(thing, kind)]
+    return [name for name, thing in public_names().items() if inspect.isclass(thing) and issubclass(thing, kind)]
 
 
 @cache
@@ -132,7 +132,8 @@ def _of_function(function: Any) -> tuple[frozenset[str], frozenset[str]]:
 def _names(annotation: Any) -> frozenset[str]:
     """The public names in an annotation."""
     return (
-        frozenset(re.findall(r"\w+", annotation if isinstance(annotation, str) else str(annotation))) & things().keys()
+        frozenset(re.findall(r"\w+", annotation if isinstance(annotation, str) else str(annotation)))
+        & public_names().keys()
     )
 
 
@@ -143,7 +144,7 @@ def argument_types() -> tuple[str, ...]:
     found: dict[str, None] = {}
     todo = sorted(components)
     while todo:
-        for signature in signatures(things()[todo.pop(0)]):
+        for signature in signatures(public_names()[todo.pop(0)]):
             new = (signature.takes | signature.returns | signature.holds) - components - found.keys()
             found |= dict.fromkeys(new)
             todo += sorted(new)

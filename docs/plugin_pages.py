@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cuts import block, sections, without_marks
-from plugin_api import SHARED, function_of, homes, is_attribute, pages_of_kinds, signatures, things
+from plugin_api import SHARED, function_of, is_attribute, page_of, pages_of_kinds, public_names, signatures
 from python_page import call, docstring, fields_of
 from reference_pages import COMPONENT_PAGES, NOTE, anchor, first_line, one_line, option_table, options_of, table
 
@@ -68,7 +68,7 @@ def index_page() -> str:
     lines += ["## Types and functions\n"]
     rows = [
         (f"[`{name}`]({link(name, '')})", cell(meaning(name).split("\n\n")[0]))
-        for name, thing in sorted(things().items(), key=lambda item: item[0].lower())
+        for name, thing in sorted(public_names().items(), key=lambda item: item[0].lower())
         if not _is_kind(thing)
     ]
     lines += table(("name", "meaning"), rows)
@@ -101,7 +101,7 @@ def kind_page(page: str) -> str:
     )
     if name in examples():
         lines += ["## A complete example\n", f"It uses the {IMPORTS}.\n", *example(name)]
-    lines += ["## Methods\n", *elsewhere(kind, page), *methods(kind)]
+    lines += ["## Methods\n", *links_to_other_pages(kind, page), *methods(kind)]
     if attributes := list(attributes_of(kind)):
         lines += ["## Attributes\n", *table(("attribute", "type", "meaning"), attributes)]
     if options := options_of(kind):
@@ -124,24 +124,26 @@ def shared_page() -> str:
 
 
 def names_of(page: str) -> list[str]:
-    """The public names that a page describes: classes before functions, those that are met first first."""
-    names = [name for name, home in homes().items() if home == page]
-    return sorted(names, key=lambda name: (inspect.isfunction(things()[name]), issubclass_of_error(things()[name])))
+    """The public names that a page describes: classes, exceptions, functions; each in the order of `page_of`."""
+    names = [name for name, home in page_of().items() if home == page]
+    return sorted(
+        names, key=lambda name: (inspect.isfunction(public_names()[name]), is_exception(public_names()[name]))
+    )
 
 
-def issubclass_of_error(thing: Any) -> bool:
-    """Whether it is a class of exceptions; these come after the others."""
+def is_exception(thing: Any) -> bool:
+    """Whether it is a class of exceptions."""
     return inspect.isclass(thing) and issubclass(thing, BaseException)
 
 
 def section(name: str, page: str) -> list[str]:
     """A type or function: meaning, where it appears, fields, methods, example."""
-    thing = things()[name]
+    thing = public_names()[name]
     lines = [f"## {name}\n"]
     if inspect.isfunction(thing):
         lines.append(f"```python\n{call(f'rexplug.{name}', thing)}\n```\n")
     lines.append(meaning(name).rstrip() + "\n")
-    if places := where(name, page):
+    if places := usages(name, page):
         lines.append(places + "\n")
     if inspect.isclass(thing):
         rows = [
@@ -175,7 +177,7 @@ def example(name: str) -> Iterator[str]:
 
 def meaning(name: str) -> str:
     """The docstring of a public name, or the string under its assignment."""
-    thing = things()[name]
+    thing = public_names()[name]
     if inspect.isclass(thing) or inspect.isfunction(thing):
         return docstring(thing)
     for module in _modules():
@@ -196,15 +198,15 @@ def meaning(name: str) -> str:
 
 def _modules() -> list[Any]:
     """The modules of rexplug that are loaded once every public name is."""
-    assert things()
+    assert public_names()
     importlib.import_module("rexplug.components")
     return [module for name, module in sorted(sys.modules.items()) if name.startswith("rexplug.") and module.__file__]
 
 
-def where(name: str, page: str) -> str:
+def usages(name: str, page: str) -> str:
     """Which methods take a type or return it, and which fields hold it, with links."""
     found: dict[str, list[str]] = {"Argument of": [], "Returned by": [], "Held by": []}
-    for other, thing in things().items():
+    for other, thing in public_names().items():
         if other == name:
             continue
         for signature in signatures(thing):
@@ -219,8 +221,8 @@ def where(name: str, page: str) -> str:
 
 def link(name: str, page: str, member: str = "") -> str:
     """The address of a name, or of a method of it, from a page of `reference/plugin-api`, or from `reference` if empty."""
-    home = homes()[name]
-    place = anchor(f"{name}.{member}") if member else "" if _is_kind(things()[name]) else anchor(name)
+    home = page_of()[name]
+    place = anchor(f"{name}.{member}") if member else "" if _is_kind(public_names()[name]) else anchor(name)
     if home == page and place:
         return f"#{place}"
     return f"{'' if page else 'plugin-api/'}{home}.md{'#' if place else ''}{place}"
@@ -230,10 +232,10 @@ def _is_kind(thing: Any) -> bool:
     return thing in pages_of_kinds().values()
 
 
-def elsewhere(kind: type[Component], page: str) -> Iterator[str]:
+def links_to_other_pages(kind: type[Component], page: str) -> Iterator[str]:
     """A line with links to the types in the signatures of a kind that other pages describe."""
     names = {name for signature in signatures(kind) for name in signature.takes | signature.returns}
-    links = [f"[`{name}`]({link(name, page)})" for name in sorted(names) if homes()[name] != page]
+    links = [f"[`{name}`]({link(name, page)})" for name in sorted(names) if page_of()[name] != page]
     if links:
         yield f"Types that other pages describe: {', '.join(links)}.\n"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union
 
+from plugin_api import function_of, is_attribute
 from pydantic import BaseModel
 from reference_pages import one_line, options_of, signature, written_parameters
 
@@ -182,13 +183,8 @@ def written_type(annotation: Any) -> str:
 def members(thing: type) -> Iterator[str]:
     """The public methods and properties that a class defines itself, with the first line of their docstrings."""
     for name, member in list(vars(thing).items()):
-        function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
-        function = getattr(member, "func", function)
-        if name.startswith("_") or not inspect.isfunction(function) or not function.__doc__:
+        function = function_of(member)
+        if name.startswith("_") or function is None:
             continue
-        shown = (
-            name
-            if function is not member and not isinstance(member, classmethod | staticmethod)
-            else f"{name}{signature(function)}"
-        )
-        yield f"`{shown}`: {one_line(function.__doc__)}"
+        shown = name if is_attribute(member) else f"{name}{signature(function)}"
+        yield f"`{shown}`: {one_line(function)}"

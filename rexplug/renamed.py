@@ -23,12 +23,12 @@ class RenamedWarning(FutureWarning):
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """What replaces an old name, and the version that no longer has the old one."""
+    """The name that replaces an old one, and the version in which the old one is removed."""
 
     new: str
-    """What is written instead."""
+    """The current name."""
     until: str
-    """The first version, of rexplug or of the plugin's distribution, that no longer has the old name."""
+    """The version, of rexplug or of the plugin's distribution, in which the old name is removed."""
 
 
 def warn_renamed(old: str, renamed: Renamed, where: str = "") -> None:

@@ -58,9 +58,9 @@ def test_the_recipe_is_found_by_the_name_of_the_plugin(tmp_path, imported):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["Town"], "'Town' cannot be the name of a plugin: small letters, digits and underscores, a letter first, and not core or "
+        (["Town"], "'Town' cannot be the name of a plugin: lower-case letters, digits and underscores, a letter first, and not core or "
          "rexplug"),
-        (["core"], "'core' cannot be the name of a plugin: small letters, digits and underscores, a letter first, and not core or "
+        (["core"], "'core' cannot be the name of a plugin: lower-case letters, digits and underscores, a letter first, and not core or "
          "rexplug"),
         (["town", "--components", "filter,scorrer"], "no kind of component is called 'scorrer'; did you mean 'scorer'? (the kinds "
          "are source, filter, labeller, mixing, masking, scorer, evaluator)"),

@@ -83,7 +83,7 @@ def _command(name: str) -> click.Command:
 
 
 def _reserve_output(command: click.Command) -> None:
-    """Have a command, or the commands of a group, print nothing but results; `--help` needs no such care."""
+    """Redirect all other output of a command, or of the commands of a group, from standard output; not of `--help`."""
     if isinstance(command, click.Group):
         for part in command.commands.values():
             _reserve_output(part)

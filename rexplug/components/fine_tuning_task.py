@@ -113,7 +113,7 @@ class FineTuningTask(ABC, Generic[R]):
 
 @dataclass(frozen=True)
 class FineTuned(Generic[R]):
-    """What `EvaluationContext.fine_tune` returns.
+    """The results of `EvaluationContext.fine_tune`.
 
     `results` and `untuned` hold what `FineTuningTask.on_test` returned.
     """
@@ -124,6 +124,6 @@ class FineTuned(Generic[R]):
     untuned: R
     """The result on test before the first step: of the encoder as it is, with the head of the first seed."""
     notes: Sequence[str] = ()
-    """What was chosen on dev, as sentences for `EvaluationResult.notes`."""
+    """Sentences about what was chosen on dev, for `EvaluationResult.notes`."""
     table: Sequence[Mapping[str, Any]] = ()
     """A row for each measurement on dev, for `EvaluationResult.tables`: mode, seed, learning rate, steps, dev."""

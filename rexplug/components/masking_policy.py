@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+ROW_CHANNELS = ("word_start", "salience")
+"""The channels that a row may have; see `TokenBatch.channels`."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
     """One packed row, as masking policies see it; arrays are read-only.

@@ -13,7 +13,7 @@ from rexplug.components.base import Component, ComponentT, components_in
 from rexplug.errors import PluginError, brief
 
 RESERVED = ("dump", "fingerprint", "subcomponents", "channel", "row_channels", "scorers")
-"""What the base classes define for rexplug's own use: recipes, fingerprints and token stores rely on it."""
+"""Members of the base classes that plugins must not override: recipes, fingerprints and token stores rely on them."""
 _RELIED_ON = ("rate", "filters", "limit", "sample")
 """Options of base classes whose values rexplug works with: a subclass may give another default, but not another type."""
 _NAMES = {"channels": "salience", "suffixes": ".txt"}

@@ -1,1 +1,1 @@
-"""Tries components on made-up data and tells each breach of the contract of their kind; `rexplug.testing` has the public names."""
+"""Tries components on made-up data and reports each breach of a contract; `rexplug.testing` has the public names."""

@@ -1,6 +1,6 @@
 """Contract checks for pytest: each raises AssertionError with a sentence that says what the component does wrong.
 
-PYTEST_DONT_REWRITE: pytest rewrites the assertions of a distribution that has fixtures, and would add its own lines to ours.
+PYTEST_DONT_REWRITE: an assertion's message is complete; pytest would add the values that were compared.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from rexplug.components import (
     TokenBatch,
     TokenizedDocument,
 )
+from rexplug.components.masking_policy import ROW_CHANNELS
 from rexplug.plugins.calls import read_documents
 from rexplug.progress import Silent
 from rexplug.text.words import word_spans
@@ -57,7 +58,7 @@ def check_document_source(source: DocumentSource, *, shards: Sequence[int] = (1,
         documents = [d for index in range(count) for d in read_documents(source, Shard(index, count))]
         texts = {document.id: document.text for document in documents}
         assert len(texts) == len(documents), f"{source.name} yields an id twice with {count} shards"
-        assert expected is None or texts == expected, f"{source.name} yields other documents with {count} shards"
+        assert expected is None or texts == expected, f"{source.name} yields different documents with {count} shards"
         expected = texts
 
 
@@ -77,7 +78,7 @@ def check_corpus_filter(
         change: documents that it keeps, with the text that it gives them; that text must be kept unchanged.
 
     Raises:
-        AssertionError: a verdict is another.
+        AssertionError: a verdict is different.
     """
     _require_pickling(component)
     again: CorpusFilter = pickle.loads(pickle.dumps(component))
@@ -89,9 +90,11 @@ def check_corpus_filter(
             word = "kept" if verdict.keep else f"dropped ({verdict.reason})"
             assert verdict.keep is expected, f"{component.name} {word} document '{document.id}'"
             assert verdict.keep or verdict.reason, f"{component.name} dropped document '{document.id}' without a reason"
-            assert again.judge(document) == verdict, f"{component.name} judges '{document.id}' otherwise after pickling"
+            assert again.judge(document) == verdict, (
+                f"{component.name} judges '{document.id}' differently after pickling"
+            )
             assert component.judge_batch([document]) == [verdict], (
-                f"{component.name} judges '{document.id}' otherwise in bulk"
+                f"{component.name} judges '{document.id}' differently in bulk"
             )
     for document, wanted_text in change:
         verdict = component.judge(document)
@@ -102,9 +105,9 @@ def check_corpus_filter(
         assert second.text in (None, wanted_text), (
             f"{component.name} changed document '{document.id}' again to {second.text!r}"
         )
-        assert again.judge(document) == verdict, f"{component.name} changes '{document.id}' otherwise after pickling"
+        assert again.judge(document) == verdict, f"{component.name} changes '{document.id}' differently after pickling"
         assert component.judge_batch([document]) == [verdict], (
-            f"{component.name} changes '{document.id}' otherwise in bulk"
+            f"{component.name} changes '{document.id}' differently in bulk"
         )
 
 
@@ -124,7 +127,7 @@ def check_labeller(
         undecided: documents that it labels None.
 
     Raises:
-        AssertionError: a label is another.
+        AssertionError: a label is different.
     """
     _require_pickling(labeller)
     again: Labeller = pickle.loads(pickle.dumps(labeller))
@@ -159,7 +162,7 @@ def check_mixing_schedule(schedule: MixingSchedule, *, sources: Iterable[str]) -
         progress = step / 100
         weights = schedule.weights(progress)
         assert set(weights) <= known, f"{schedule.name} names unknown sources at {progress}: {set(weights) - known}"
-        assert set(weights) == first, f"{schedule.name} names other sources at {progress} than at 0"
+        assert set(weights) == first, f"{schedule.name} names different sources at {progress} than at 0"
         for name, weight in weights.items():
             assert math.isfinite(weight), f"{schedule.name} gives '{name}' {weight} at {progress}"
             assert weight >= 0, f"{schedule.name} gives '{name}' {weight} at {progress}"
@@ -175,7 +178,7 @@ def check_salience_scorer(scorer: SalienceScorer, text: str, *, salient: Iterabl
         salient: the words that must score above 0; all others must score 0.
 
     Raises:
-        AssertionError: a score or a reason is another.
+        AssertionError: a score or a reason is different.
     """
     _require_pickling(scorer)
     spans = _words_and_marks(text)
@@ -249,7 +252,7 @@ def _chosen(policy: MaskingPolicy, row: TokenBatch, progress: float, seed: int) 
     try:
         return policy.choose(row, progress, np.random.default_rng(seed))
     except KeyError as error:
-        if error.args and error.args[0] in ("word_start", "salience"):
+        if error.args and error.args[0] in ROW_CHANNELS:
             raise AssertionError(
                 f"{policy.name} reads the channel {error}, which its `channels` does not name"
             ) from None

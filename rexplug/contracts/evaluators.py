@@ -1,25 +1,25 @@
 """Checks an evaluator: on tiny encoders and on BM25, by the calls and with the context of a run.
 
-PYTEST_DONT_REWRITE: pytest rewrites the assertions of a distribution that has fixtures, and would add its own lines to ours.
+PYTEST_DONT_REWRITE: an assertion's message is complete; pytest would add the values that were compared.
 """
 
 from __future__ import annotations
 
 import atexit
 import copy
-import pickle
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rexplug.components import Budget, Document, EvaluationContext, EvaluationResult, Evaluator
 from rexplug.contracts.made_up import plain_documents, write_tiny_encoder
+from rexplug.contracts.other_process import call_elsewhere
 from rexplug.contracts.results import result_breaches
 from rexplug.errors import NotApplicable, PluginError
 from rexplug.plugins.calls import (
@@ -30,7 +30,6 @@ from rexplug.plugins.calls import (
     test_texts,
     why_no_test_texts,
 )
-from rexplug.plugins.files import loaded_files, unpickle
 
 if TYPE_CHECKING:
     from rexplug.evaluation.harness import Context
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 _BUDGET: Budget = "quick"
 _HELD_OUT = 40
-"""Documents of each of two sources that an evaluator finds held out."""
+"""Held-out documents of each of two sources."""
 _ENCODERS = {"a tiny encoder": (600, 0), "another tiny encoder": (320, 1)}
 """Name -> size of the vocabulary and seed of the weights. Results are compared on the first; the second has other tokens, which
 must not change what is measured."""
@@ -108,16 +107,15 @@ def _breaches(evaluator: Evaluator, given: dict[str, list[Document]], other_proc
         given = before
     again = _difference(first, measured(evaluator, first_name, given))
     if again is not None:
-        yield f"the same model gives another result the second time: {again}"
+        yield f"the same model gives a different result the second time: {again}"
     elif other_process is not None:
-        data = pickle.dumps((evaluator, first_name, given))
-        elsewhere = other_process.submit(_measured_elsewhere, data, loaded_files()).result()
+        elsewhere = call_elsewhere(other_process, measured, evaluator, first_name, given)
         if elsewhere is not None and (difference := _difference(first, elsewhere)) is not None:
-            yield f"the same model gives another result in another process: {difference}"
+            yield f"the same model gives a different result in another process: {difference}"
 
 
 def _undeclared(evaluator: Evaluator) -> Iterator[str]:
-    """What an evaluator does not say about itself."""
+    """What is missing or wrong in what an evaluator declares: label, files, test texts."""
     evaluator_label(evaluator)
     for path in input_files(evaluator):
         if not path.exists():
@@ -179,23 +177,14 @@ def _model(name: str) -> Model:
     return ModelSpec(name, folder).load()
 
 
-def _measured_elsewhere(data: bytes, files: dict[str, str]) -> EvaluationResult | None:
-    """The result in another process; None if the evaluator's class cannot be imported there, as one that a test defines."""
-    try:
-        evaluator, model, held_out = unpickle(data, files)
-    except (ImportError, AttributeError):
-        return None
-    return measured(evaluator, model, held_out)
-
-
 def _other_items(first_name: str, first: EvaluationResult, model: str, result: EvaluationResult) -> Iterator[str]:
-    """Whether two models were measured on other items; metrics beside the main ones may be of tokens, which differ."""
+    """Whether two models were measured on different items; other metrics than these may be of tokens, which differ."""
     for metric in (first.main, *first.headlines):
         if metric not in first.scores or metric not in result.scores:
             continue
         one, other = first.scores[metric], result.scores[metric]
         if set(one.ids) != set(other.ids):
-            yield f"the items of '{metric}' on {model} are others than those on {first_name}; choose them by the seed alone"
+            yield f"the items of '{metric}' on {model} differ from those on {first_name}; choose them by the seed alone"
 
 
 def _difference(first: EvaluationResult, other: EvaluationResult) -> str | None:
@@ -203,33 +192,25 @@ def _difference(first: EvaluationResult, other: EvaluationResult) -> str | None:
     for name, metric in first.metrics.items():
         if name not in other.metrics:
             return f"the metric '{name}' is missing"
-        if (one := _rounded(asdict(metric))) != (two := _rounded(asdict(other.metrics[name]))):
+        if (one := _rounded(metric)) != (two := _rounded(other.metrics[name])):
             field = next(field for field in one if one[field] != two[field])
             what = f"'{name}'" if field == "value" else f"`{field}` of '{name}'"
             return f"{what} is {one[field]}, then {two[field]}"
     if new := sorted(other.metrics.keys() - first.metrics.keys()):
         return f"the metric '{new[0]}' is new"
     for part in ("scores", "items", "tables", "examples", "notes"):
-        if _rounded(_plain(getattr(first, part))) != _rounded(_plain(getattr(other, part))):
+        if _rounded(getattr(first, part)) != _rounded(getattr(other, part)):
             return f"its {part} differ"
-    if [(one.title, one.text, one.table) for one in first.sections] != [
-        (one.title, one.text, one.table) for one in other.sections
-    ]:
-        return "its sections differ"
-    return None
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses as mappings, at any depth."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return asdict(value) if hasattr(value, "__dataclass_fields__") else value
+    without_figures = [
+        [(section.title, section.text, section.table) for section in result.sections] for result in (first, other)
+    ]
+    return "its sections differ" if _rounded(without_figures[0]) != _rounded(without_figures[1]) else None
 
 
 def _rounded(value: Any) -> Any:
-    """Numbers rounded to six digits, which differ in the last bits with the order of sums."""
+    """Dataclasses as mappings, at any depth, and numbers with six digits: the last bits depend on the order of sums."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     if isinstance(value, Mapping):
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -26,7 +26,7 @@ TEXTS = (
     "<p>markup &amp; <b>entities</b></p> {braces} \\backslashes\\ %s %d",
     "word" * 2000,
 )
-"""Texts that real corpora hold: ordinary, long, empty, of several scripts, with unusual characters."""
+"""Texts as in real corpora: ordinary, long, empty, of several scripts, with unusual characters."""
 _LONGEST_INPUT = 512
 """Tokens that the tiny encoder takes at once."""
 

@@ -1,6 +1,6 @@
 """Checks everything that a plugin offers, in one call.
 
-PYTEST_DONT_REWRITE: pytest rewrites the assertions of a distribution that has fixtures, and would add its own lines to ours.
+PYTEST_DONT_REWRITE: an assertion's message is complete; pytest would add the values that were compared.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def check_plugin(
                     outcome = "tried"
             except PluginError as error:
                 breaches.append(str(error))
-            except Exception as error:  # what it reads is not on this machine
+            except Exception as error:  # files that it reads may not be on this machine
                 outcome = f"not tried: {error if isinstance(error, RexplugError) else _raised(error)}"
             lines.append(f"{component.name}: {outcome}")
     assert not breaches, "\n".join(dict.fromkeys(breaches))
@@ -132,10 +132,10 @@ def _without_options(component: type[Component]) -> list[Component]:
 
 
 def _breaches(component: Component, other_process: ProcessPoolExecutor, folder: Path) -> Iterator[str]:
-    """What a component does wrong, a line each; raises what a component says that needs more than made-up data."""
+    """What a component does wrong, a line each; raises the error of a component that needs more than made-up data."""
     try:
         again = pickle.loads(pickle.dumps(component))
-    except Exception as error:  # what a plugin keeps may refuse to be pickled in any way
+    except Exception as error:  # pickling runs the plugin's code, which may raise anything
         yield f"{component.name} cannot be pickled for worker processes: {error_text(error)}"
         return
     if again != component:
@@ -143,7 +143,7 @@ def _breaches(component: Component, other_process: ProcessPoolExecutor, folder: 
     try:
         yield from trial_breaches(component, other_process, folder)
     except RexplugError as error:
-        # What a component learns from, asks or measures may not be on this machine, which it says by an error of its own.
+        # The data, service or model that a component needs may be missing here; its own error says so.
         if not isinstance(error, PluginError) and needs_more(component):
             raise
         yield str(error)

@@ -1,4 +1,4 @@
-"""What is wrong with the result of an evaluator, beyond what every run checks."""
+"""Checks of an evaluator's result beyond those of every run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rexplug.evaluation.result_files import write_result
 from rexplug.evaluation.statistics import value
 
 _TOLERANCE = 1e-4
-"""Metrics are shown with fewer digits."""
+"""Largest difference that counts as rounding: metrics are shown with three decimals."""
 
 
 def result_breaches(evaluator: Evaluator, result: EvaluationResult) -> Iterator[str]:
@@ -21,10 +21,10 @@ def result_breaches(evaluator: Evaluator, result: EvaluationResult) -> Iterator[
     Raises:
         PluginError: the result holds something that JSON cannot store.
     """
-    yield from _of_numbers(result)
+    yield from _number_breaches(result)
     seen: set[str] = set()
     for item in result.items:
-        yield from _of_item(item, seen)
+        yield from _item_breaches(item, seen)
     for title, rows in result.tables.items():
         for row in rows:
             if set(row) != set(rows[0]):
@@ -34,12 +34,12 @@ def result_breaches(evaluator: Evaluator, result: EvaluationResult) -> Iterator[
         write_result(Path(folder), evaluator, {"key": ""}, result)
 
 
-def _of_numbers(result: EvaluationResult) -> Iterator[str]:
+def _number_breaches(result: EvaluationResult) -> Iterator[str]:
     """Breaches of metrics and scores."""
     for name, metric in result.metrics.items():
-        yield from _of_interval(name, metric, result.scores.get(name))
+        yield from _interval_breaches(name, metric, result.scores.get(name))
     for name, scores in result.scores.items():
-        yield from _of_scores(name, scores, result.metrics)
+        yield from _score_breaches(name, scores, result.metrics)
     main = result.metrics[result.main]
     if main.low is not None or main.num_items == 0:
         return
@@ -50,12 +50,12 @@ def _of_numbers(result: EvaluationResult) -> Iterator[str]:
         )
     else:
         yield (
-            f"the main metric '{result.main}' has neither a confidence interval nor scores of its items, so that nobody can tell "
-            "whether two models differ"
+            f"the main metric '{result.main}' has neither a confidence interval nor scores of its items; without one of them it "
+            "cannot be tested whether two models differ"
         )
 
 
-def _of_interval(name: str, metric: Metric, scores: Scores | None) -> Iterator[str]:
+def _interval_breaches(name: str, metric: Metric, scores: Scores | None) -> Iterator[str]:
     low, high = metric.low, metric.high
     if low is None and high is None:
         return
@@ -68,7 +68,7 @@ def _of_interval(name: str, metric: Metric, scores: Scores | None) -> Iterator[s
         yield f"the metric '{name}' is {metric.value:g}, outside its confidence interval, {low:g} to {high:g}"
 
 
-def _of_scores(name: str, scores: Scores, metrics: Mapping[str, Metric]) -> Iterator[str]:
+def _score_breaches(name: str, scores: Scores, metrics: Mapping[str, Metric]) -> Iterator[str]:
     if name not in metrics:
         yield f"there are scores of '{name}', which is not among its metrics: {', '.join(metrics)}"
         return
@@ -84,7 +84,7 @@ def _of_scores(name: str, scores: Scores, metrics: Mapping[str, Metric]) -> Iter
         yield f"the metric '{name}' is {metrics[name].value:g}, but the scores of its items give {computed:g}"
 
 
-def _of_item(item: EvaluatedItem, seen: set[str]) -> Iterator[str]:
+def _item_breaches(item: EvaluatedItem, seen: set[str]) -> Iterator[str]:
     if item.id in seen:
         yield f"two items have the id '{item.id}'; only the first is stored"
     seen.add(item.id)

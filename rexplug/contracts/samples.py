@@ -1,4 +1,4 @@
-"""Texts that a program writes: sample documents of a new plugin, with which a first run takes a minute, and of tiny runs."""
+"""Generates the sample documents of new plugins, on which a run takes about a minute, and of contract checks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GROUNDS = (
 
 
 def general_documents(count: int = NUM_DOCUMENTS) -> Iterator[dict[str, str]]:
-    """Documents about nothing in particular."""
+    """Documents of general English text."""
     for number in range(count):
         draw = Random(number)
         sentences = [

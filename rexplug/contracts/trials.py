@@ -1,4 +1,4 @@
-"""Tries the methods of a component on made-up inputs: results must not depend on earlier calls, their order or the process."""
+"""Tries the methods of a component on made-up inputs: results must not depend on earlier calls, their order, or the process."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ from rexplug.contracts.components import (
 )
 from rexplug.contracts.evaluators import evaluator_breaches
 from rexplug.contracts.made_up import plain_documents, tokenizers, unusual_documents
+from rexplug.contracts.other_process import call_elsewhere
 from rexplug.plugins.calls import (
     choose_tokens,
     component_from_entry,
@@ -57,7 +58,6 @@ from rexplug.plugins.calls import (
     read_documents,
     score_document,
 )
-from rexplug.plugins.files import loaded_files, unpickle
 from rexplug.progress import Silent
 
 _PROGRESS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
@@ -176,7 +176,7 @@ def _verdicts_in_bulk(component: Any, documents: Sequence[Document]) -> list[Any
 
 
 def _decided(verdict: Verdict) -> Verdict:
-    """A verdict without the reason of one that keeps, which nobody reads."""
+    """The verdict; without its reason if the document is kept, since that reason is not used."""
     return replace(verdict, reason="") if verdict.keep else verdict
 
 
@@ -248,10 +248,11 @@ def same_everywhere(component: Component, trial: Trial, other_process: Executor)
         if breach := _difference(component, how, trial, first, results()):
             yield breach
             return
-    data = pickle.dumps((component, inputs[::-1]))
-    elsewhere = other_process.submit(_results, method, data, loaded_files()).result()
-    if elsewhere is not None:
-        yield from filter(None, [_difference(component, "in another process", trial, first, elsewhere[::-1])])
+    elsewhere = call_elsewhere(other_process, method, component, inputs[::-1])
+    if elsewhere is not None and (
+        breach := _difference(component, "in another process", trial, first, elsewhere[::-1])
+    ):
+        yield breach
 
 
 def _difference(
@@ -260,7 +261,7 @@ def _difference(
     """The first input on which results differ, in a sentence; None if there is none."""
     for given, one, other in zip(trial.inputs, first, results, strict=True):
         if one != other:
-            return f"{component.name} gives another result {how} {trial.described(given)}: {_shown(one, other)}"
+            return f"{component.name} gives a different result {how} {trial.described(given)}: {_shown(one, other)}"
     return None
 
 
@@ -271,12 +272,3 @@ def _shown(one: Any, other: Any) -> str:
     start = at - 30 if at > 60 else 0
     dots = "..." if start else ""
     return f"{dots}{first[start : start + 100]}, then {dots}{second[start : start + 100]}"
-
-
-def _results(method: Callable[..., list[Any]], data: bytes, files: dict[str, str]) -> list[Any] | None:
-    """The results in another process; None if the component's class cannot be imported there, as one that a test defines."""
-    try:
-        component, inputs = unpickle(data, files)
-    except (ImportError, AttributeError):
-        return None
-    return method(component, inputs)

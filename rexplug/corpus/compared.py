@@ -110,12 +110,13 @@ def why_not_compared(evaluators: Sequence[Evaluator], which: str | Sequence[str]
     """
     reasons = {}
     for evaluator in evaluators:
+        label = evaluator_label(evaluator)
         if which == "none":
-            reasons[evaluator_label(evaluator)] = "curation.decontaminate is none"
-        elif which != "evaluators" and not {evaluator.name, evaluator_label(evaluator)} & set(which):
-            reasons[evaluator_label(evaluator)] = "curation.decontaminate does not name it"
+            reasons[label] = "curation.decontaminate is none"
+        elif which != "evaluators" and not {evaluator.name, label} & set(which):
+            reasons[label] = "curation.decontaminate does not name it"
         elif (why := why_no_test_texts(evaluator)) is not None:
-            reasons[evaluator_label(evaluator)] = why
+            reasons[label] = why
     return reasons
 
 

@@ -113,14 +113,14 @@ def curate(
         for name, job, index in shards
     ]
     run_jobs(jobs, curation.executor, logs=logs, progress=progress, task=f"curate {', '.join(source_jobs)}")
-    with shared_workers():  # ten rounds of jobs or more
+    with shared_workers():  # five rounds or more; the workers that ran filters, which may hold large models, have ended
         repeated = _repeated_ids(source_jobs, curation, progress)
         _duplicates(source_jobs, curation, progress)
-    jobs = [
-        Job(f"'{name}', part {index + 1} of {job.count}", finish_shard, (job.file, index), job.finished(index))
-        for name, job, index in shards
-    ]
-    run_jobs(jobs, curation.executor, logs=logs, progress=progress, task="write the corpus")
+        jobs = [
+            Job(f"'{name}', part {index + 1} of {job.count}", finish_shard, (job.file, index), job.finished(index))
+            for name, job, index in shards
+        ]
+        run_jobs(jobs, curation.executor, logs=logs, progress=progress, task="write the corpus")
     statistics: dict[str, Any] = {"sources": {name: _source_statistics(name, job) for name, job in source_jobs.items()}}
     for name, source_job in source_jobs.items():
         write_checksums(corpus / name, _files_of(source_job))

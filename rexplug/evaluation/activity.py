@@ -120,9 +120,7 @@ class EvaluatorProgress:
         self._expected = expected
         usual = sum(expected.values()) / len(expected) if expected else 1.0
         computed = any(label not in stored for label in labels)
-        self._weights = {
-            label: 0.0 if label in stored and computed else expected.get(label, usual) or usual for label in labels
-        }
+        self._weights = {label: 0.0 if label in stored and computed else expected.get(label, usual) for label in labels}
         self._done = 0.0
         self._metrics: dict[str, float] = {}
         progress.start(f"evaluate {model}", 1.0)

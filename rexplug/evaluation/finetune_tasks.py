@@ -318,7 +318,7 @@ def _result(
     tables: Mapping[str, Any] | None = None,
     items: Sequence[EvaluatedItem] = (),
 ) -> EvaluationResult:
-    """The first of the scores is the main metric; the same of the frozen encoder stands beside it."""
+    """The first of the scores is the main metric; the same metric of the frozen encoder is shown beside it."""
     metrics = {name: bootstrap_metric(score, seed) for name, score in scores.items()}
     main = next(iter(metrics))
     return EvaluationResult(

@@ -1,11 +1,10 @@
 """Checks of the tasks that evaluators give to the harness: types of texts and labels, and ids that exist.
 
-They are given by the code of evaluators, hence errors of Python: the call of the evaluator's method says whose code it is.
+The code of evaluators gives them, so Python's own exceptions are raised: `PluginCall` adds the evaluator's name.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
@@ -20,6 +19,7 @@ from rexplug.components import (
     TaggingTask,
 )
 from rexplug.errors import brief
+from rexplug.plugins.calls.call import is_finite
 
 
 def require_collection(collection: object) -> None:
@@ -124,7 +124,7 @@ def _example_problems(task: ExampleTask, *, degrees: bool, pairs: bool) -> Itera
             yield f"'{split}' has the text {brief(example.text)}; expected a str"
         elif pairs and not isinstance(example.second, str):
             yield f"'{split}' has the second text {brief(example.second)}; expected a str"
-        elif degrees and not (isinstance(example.label, Real) and math.isfinite(example.label)):
+        elif degrees and not is_finite(example.label):
             yield f"'{split}' has the label {brief(example.label)}; expected a degree of similarity, a finite number"
         elif not isinstance(example.label, str | Real):
             yield f"'{split}' has the label {brief(example.label)}; expected a class or a degree"

@@ -230,17 +230,19 @@ def evaluate(
     if not evaluators:
         return results
     evaluators = [evaluator_at_budget(evaluator, budget) for evaluator in evaluators]
-    results_exist = not fresh and all(
-        result_path(folder, evaluator_label(evaluator)).exists() for evaluator in evaluators
-    )
+    labels = [evaluator_label(evaluator) for evaluator in evaluators]
+    results_exist = not fresh and all(result_path(folder, label).exists() for label in labels)
     # The files of a hub model are known only once it is loaded. A model in a folder need not be loaded if all results are stored.
     load = load or (lambda spec, tokenizer: spec.load(tokenizer))
     model = None if results_exist and isinstance(spec.place, Path) else load(spec, tokenizer)
     identity, data_hash = model_identity(spec, tokenizer, _device_of(spec)), data.fingerprint()
     failed: dict[str, RexplugError] = {}
-    keys = {evaluator_label(evaluator): result_key(identity, evaluator, data_hash, budget) for evaluator in evaluators}
+    keys = {
+        label: result_key(identity, evaluator, data_hash, budget)
+        for label, evaluator in zip(labels, evaluators, strict=True)
+    }
     stored = {} if fresh else valid_results(folder, keys)
-    missing = [evaluator for evaluator in evaluators if evaluator_label(evaluator) not in stored]
+    missing = [evaluator for label, evaluator in zip(labels, evaluators, strict=True) if label not in stored]
     expected: Mapping[str, float] = {}
     if missing:
         model = model or load(spec, tokenizer)
@@ -248,11 +250,8 @@ def evaluate(
             progress.note(f"{name}: {note}")
         if observer is not None:
             expected = observer.before(model, missing, data)
-    shown = EvaluatorProgress(
-        progress, name, [evaluator_label(evaluator) for evaluator in evaluators], stored, expected
-    )
-    for evaluator in evaluators:
-        label = evaluator_label(evaluator)
+    shown = EvaluatorProgress(progress, name, labels, stored, expected)
+    for label, evaluator in zip(labels, evaluators, strict=True):
         if label in stored:
             results[label] = stored[label]
         else:
@@ -274,7 +273,7 @@ def evaluate(
         shown.after(label, _main_metrics(results[label]))
     if failed:
         if len(evaluators) == 1:
-            raise failed[evaluator_label(evaluators[0])]
+            raise failed[labels[0]]
         lines = [f"{label}: {str(error).removeprefix(f'{label}: ')}" for label, error in failed.items()]
         raise EvaluatorsFailed("; ".join(lines), results)
     return results

@@ -22,8 +22,8 @@ from rexplug.evaluation.tuning import FineTune, Outcome, fine_tune
 
 R = TypeVar("R")
 Mode = Literal["full", "probe"]
-_NOTE_OF: dict[Mode, str] = {"full": "", "probe": "Head alone: "}
-"""What notes of a mode begin with."""
+_NOTE_PREFIXES: dict[Mode, str] = {"full": "", "probe": "Head alone: "}
+"""Mode -> the prefix of its notes."""
 
 
 class EncoderCopy:
@@ -189,7 +189,7 @@ def fine_tune_task(
     return FineTuned(
         {mode: outcome.results for mode, outcome in outcomes.items()},
         untuned[1],
-        [f"{_NOTE_OF[mode]}{note}" for mode, outcome in outcomes.items() for note in outcome.notes],
+        [f"{_NOTE_PREFIXES[mode]}{note}" for mode, outcome in outcomes.items() for note in outcome.notes],
         [{"mode": mode, **row} for mode, outcome in outcomes.items() for row in outcome.table],
     )
 

@@ -1,4 +1,4 @@
-"""The refusals of models that predict no masked words, such as lexical baselines and embeddings that were computed elsewhere.
+"""Base class of models that predict no masked words, such as lexical baselines and embeddings that were computed elsewhere.
 
 Imports no third-party library, as `rexplug.evaluation.lexical` must not.
 """

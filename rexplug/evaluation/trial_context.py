@@ -27,7 +27,7 @@ from rexplug.plugins.trial_limits import TrialLimits
 
 DIMENSIONS = 256
 MAX_TEXTS = 2000
-"""A trial ends after so many texts were embedded: evaluators compare them with each other, which may take long."""
+"""Number of embedded texts after which a trial ends: evaluators compare texts with each other, which may take long."""
 
 
 @dataclass

@@ -88,11 +88,14 @@ def run_in_processes(jobs: Sequence[Job], workers: int, retries: int, report: Re
     Raises:
         DataError, PluginError, RuntimeError: the failure of the first job, in the order of `jobs`, that failed for good.
     """
+    pool = _shared.get()
+    if pool is None:
+        with shared_workers():
+            run_in_processes(jobs, workers, retries, report)
+        return
     waiting = deque(range(len(jobs)))
     attempts = [0] * len(jobs)
     failed: tuple[int, Failure] | None = None
-    shared = _shared.get()
-    pool: list[_Worker] = [] if shared is None else shared
     done = 0
     try:
         for worker in [worker for worker in pool if not worker.process.is_alive()]:
@@ -134,9 +137,6 @@ def run_in_processes(jobs: Sequence[Job], workers: int, retries: int, report: Re
             worker.stop(now=True)
         pool.clear()
         raise
-    if shared is None:
-        for worker in pool:
-            worker.stop(now=False)
     if failed is not None:
         raise failed[1].error(jobs[failed[0]])
 

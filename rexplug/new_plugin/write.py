@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from typing import Any
 from rexplug.contracts.samples import domain_documents, general_documents
 from rexplug.errors import RexplugError
 from rexplug.io.atomic import replacing, write_text
+from rexplug.plugins.files import PLUGIN_NAME
 from rexplug.version import __version__
 
 KINDS = ("source", "filter", "labeller", "mixing", "masking", "scorer", "evaluator")
 """The kinds of components that can be written."""
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TAKEN = ("core", "rexplug")
 _FILES = {
     "pyproject.toml": "pyproject.toml.j2",
@@ -44,9 +43,9 @@ def write_plugin(name: str, folder: Path, kinds: Sequence[str]) -> list[Path]:
     Raises:
         RexplugError: the name or a kind is not possible, or the folder is not empty.
     """
-    if not _NAME.fullmatch(name) or name in _TAKEN:
+    if not PLUGIN_NAME.fullmatch(name) or name in _TAKEN:
         raise RexplugError(
-            f"'{name}' cannot be the name of a plugin: small letters, digits and underscores, a letter first, and not "
+            f"'{name}' cannot be the name of a plugin: lower-case letters, digits and underscores, a letter first, and not "
             f"{' or '.join(_TAKEN)}"
         )
     for kind in kinds:
@@ -64,7 +63,7 @@ def write_plugin(name: str, folder: Path, kinds: Sequence[str]) -> list[Path]:
         "module": module,
         "title": name.replace("_", " "),
         "kinds": [kind for kind in KINDS if kind in kinds],
-        # Of a version that is not released yet, that one: 0.1.dev5 is below 0.1.
+        # A development version such as 0.1.dev5 does not satisfy >=0.1.
         "version": ".".join(__version__.split(".")[:2]) + (".dev0" if "dev" in __version__ else ""),
     }
     files = {path.format(**values): _filled(template, values) for path, template in _FILES.items()}

@@ -24,7 +24,8 @@ from rexplug.errors import PluginError, error_text
 from rexplug.plugins.fingerprint import files_hash
 
 _PREFIX = "rexplug_file_"
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""The names that a plugin may have."""
 _paths: dict[str, str] = {}
 """Name of an imported module -> the file from which it was last loaded."""
 
@@ -52,7 +53,7 @@ class PluginFile:
             raise PluginError("the folder has no __init__.py; name a Python file, or a folder with one")
         if self.path.is_file() and self.path.suffix != ".py":
             raise PluginError("this is not a Python file; name legal.py, or a folder legal with an __init__.py")
-        if not _NAME.fullmatch(self.name):
+        if not PLUGIN_NAME.fullmatch(self.name):
             raise PluginError(
                 f"a plugin has the name of its file, and '{self.name}' cannot be the name of a plugin (lower-case letters, "
                 "digits and underscores, a letter first); rename the file"

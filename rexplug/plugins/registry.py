@@ -153,7 +153,7 @@ class Registry:
         raise error
 
     def _missing_plugin(self, name: str) -> str | None:
-        """The plugin that a component's name begins with, if it is not installed and is no typing mistake in one that is."""
+        """The plugin that a component's name begins with, if it is not installed and is not a misspelling of one that is."""
         prefix, dot, _ = name.partition(".")
         known = {*self.plugins, *(known.partition(".")[0] for _, known in self.entries)}
         known |= {failure.plugin for failure in self.failures}

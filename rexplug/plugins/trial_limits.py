@@ -19,7 +19,7 @@ SLOW_IMPORTS = frozenset(
 
 
 class TrialOver(BaseException):
-    """Ends a trial where the component needs what a trial does not have; nothing is said about what follows.
+    """Ends a trial where the component needs something that a trial does not have; what it would do next is not checked.
 
     Not an `Exception`, so that code which tries again after errors does not.
     """
@@ -27,10 +27,10 @@ class TrialOver(BaseException):
 
 @dataclass
 class TrialLimits:
-    """Whether a trial has reached a limit: what its component does from then on says nothing about it."""
+    """Whether a trial has reached a limit: errors of the component after that are ignored."""
 
     reached: str | None = None
-    """What the component asked for, as a clause; None as long as it asked for nothing that a trial does not have."""
+    """The first request of the component that a trial cannot meet, as a clause; None if there was none."""
 
     def end(self, reason: str) -> NoReturn:
         """End the trial.
@@ -104,7 +104,7 @@ def _no_slow_imports(limits: TrialLimits) -> Iterator[None]:
 
 
 class _Finder(MetaPathFinder):
-    """Finds slow packages like Python does, so that code which asks whether they are installed gets the truth."""
+    """Finds slow packages as Python does, so that code which asks whether they are installed gets the right answer."""
 
     def __init__(self, limits: TrialLimits) -> None:
         self._limits = limits

@@ -69,7 +69,7 @@ def load_recipe(
     try:
         return Recipe.model_validate(source.value, context={"components": registry, "earlier_run": earlier_run})
     except ValidationError as error:
-        # Of a run it is known what its plugins were installed with.
+        # The manifest of a run names the distributions of its plugins.
         hints = [] if earlier_run else installation_hints(error)
         raise _error(path, _problems(error, source, path, registry), hints) from None
 

@@ -14,15 +14,17 @@ def missing_plugins(run: RunDirectory, registry: Registry) -> list[str]:
     versions, distributions = recorded.get("plugins", {}), recorded.get("distributions", {})
     lines = []
     for name in sorted(set(versions) - set(registry.plugins)):
-        if name in distributions and versions[name] != "file":
+        if versions[name] == "file":  # the recipe names the file
+            continue
+        if name in distributions:
             lines.append(f"the run was made with plugin '{name}': pip install {distributions[name]}=={versions[name]}")
-        elif versions[name] != "file":
+        else:
             lines.append(f"the run was made with plugin '{name}', which is not installed")
     return lines
 
 
 def installation_hints(error: ValidationError) -> list[str]:
-    """How to install each plugin that is missing. Its distribution is not known, and a guess could be another's package."""
+    """How to install each plugin that is missing. The name of its distribution is not known; a guess could be another package."""
     contexts = [details.get("ctx", {}) for details in error.errors(include_url=False, include_input=False)]
     return [
         f"plugin '{name}' is not installed: pip install the distribution that brings it (ask the author of the recipe for its "

@@ -225,7 +225,9 @@ def _weights(phase: Phase, progress: float) -> dict[str, float]:
     try:
         return mixing_weights(phase.mixing, progress)
     except OSError as error:
-        raise plugin_at_fault(error) or error from error
+        if (blamed := plugin_at_fault(error)) is not None:
+            raise blamed from error
+        raise
     except RexplugError as error:
         if isinstance(error.__cause__, Exception | SystemExit):
             raise PluginError(f"phases.{phase.name}.mixing: {error}") from error.__cause__

@@ -20,7 +20,7 @@ from rexplug.run_directory import RunDirectory, read_json
 
 def write_card(contents: Contents) -> Path:
     """Write the card of a run, and the figures of evaluators that it shows; returns its path."""
-    figures = {name: content for _, _, figure in _sections(contents) if figure for name, content in [figure]}
+    figures = dict(figure for _, _, figure in _sections(contents) if figure is not None)
     if figures:
         with replacing(contents.run.card_figures) as folder:
             folder.mkdir()

@@ -49,7 +49,7 @@ def cost_of(model: ModelResults, evaluator: str) -> Cost | None:
 
 
 def cost_of_result(result: Mapping[str, Any], *, stored: bool = False) -> Cost | None:
-    """What a result took, from the content of its file; None if it does not apply."""
+    """The cost of a result, from the content of its file; None if the evaluator does not apply."""
     if "metrics" not in result or "seconds" not in result:
         return None
     work: Mapping[str, Any] = result.get("work", {})

@@ -39,7 +39,7 @@ class ModelResults:
 
 
 def headlines(result: Mapping[str, Any]) -> list[str]:
-    """The metrics of a result that tables show first: the main one and those that stand beside it; none if it does not apply."""
+    """The metrics of a result that tables show first: the main one and those shown beside it; none if it does not apply."""
     names = [result.get("main"), *result.get("headlines", ())]
     return [name for name in names if name in result.get("metrics", {})]
 

@@ -26,7 +26,7 @@ _CONTEXT = 128
 _BATCH = 4 * _CONTEXT
 _VOCABULARY = 600
 _HELD_OUT = 0.2
-"""Share of the documents that are held out at least: of so few, the usual 2 % would be none."""
+"""Smallest share of held-out documents: of so few documents, the usual 2 % would be none."""
 
 
 def run_tiny(
@@ -133,7 +133,7 @@ def _temporary() -> Path:
 
 @contextmanager
 def _own_measurements() -> Iterator[None]:
-    """How long a tiny run took is no measure for the plans of real ones: the history of this user is neither read nor written."""
+    """Neither read nor write the user's measurement history: tiny runs would distort the plans of real ones."""
     before = os.environ.get("REXPLUG_CACHE")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["REXPLUG_CACHE"] = folder

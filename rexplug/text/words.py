@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"\w+")
 _WORD_OR_MARK = re.compile(r"\w+(?:['’\-]\w+)*|[^\w\s]")
 _LOWER_ASCII = {code: chr(code).lower() if _WORD.match(chr(code)) else " " for code in range(128)}
-"""ASCII: small letters, and a blank for characters that are in no word."""
+"""ASCII: lower-case letters, and a blank for characters that are in no word."""
 _SHORT = 600
 """Characters below which splitting a text is faster than arrays of its characters."""
 

@@ -34,7 +34,7 @@ def test_it_prints_what_was_tried(plugin_test):
     assert plugin_test("1").output == "  legal.even: tried\n"
 
 
-def test_it_tells_a_breach(plugin_test):
+def test_it_reports_a_breach(plugin_test):
     error = plugin_test("-1").exception
     assert isinstance(error, PluginError)
     assert (

@@ -46,8 +46,8 @@ def test_a_source_that_keeps_its_contract():
     ("fault", "message"),
     [
         ("same id", "toy.letters yields an id twice with 1 shards"),
-        ("text by shard", "toy.letters yields other documents with 2 shards"),
-        ("lost", "toy.letters yields other documents with 2 shards"),
+        ("text by shard", "toy.letters yields different documents with 2 shards"),
+        ("lost", "toy.letters yields different documents with 2 shards"),
     ],
 )
 def test_a_source_that_does_not(fault, message):
@@ -93,8 +93,8 @@ def test_a_filter_that_keeps_its_contract():
     [
         ("", "abcdef", "toy.short dropped (long) document 'd'"),
         ("changes", "abc", "toy.short changed document 'd'"),
-        ("bulk", "abc", "toy.short judges 'd' otherwise in bulk"),
-        ("forgets", "abc", "toy.short judges 'd' otherwise after pickling"),
+        ("bulk", "abc", "toy.short judges 'd' differently in bulk"),
+        ("forgets", "abc", "toy.short judges 'd' differently after pickling"),
         ("unequal", "abc", "toy.short is not the same after pickling"),
     ],
 )
@@ -135,7 +135,7 @@ def test_a_schedule_that_keeps_its_contract():
         ("negative", "toy.shift gives 'web' -1.0 at 0.5"),
         ("nan", "toy.shift gives 'web' nan at 0.5"),
         ("nothing", "toy.shift gives every source 0 at 0.5"),
-        ("other", "toy.shift names other sources at 0.5 than at 0"),
+        ("other", "toy.shift names different sources at 0.5 than at 0"),
     ],
 )
 def test_a_schedule_that_does_not(fault, message):

@@ -1,4 +1,4 @@
-"""`check_evaluator`: evaluators that keep their contract pass, and each breach is told in a sentence."""
+"""`check_evaluator`: evaluators that keep their contract pass, and each breach is reported in a sentence."""
 
 import re
 from typing import ClassVar
@@ -169,8 +169,8 @@ BREACHES = {
     ),
     "nothing to compare by": (
         lambda context: rexplug.EvaluationResult({"length": rexplug.Metric(1.0)}, main="length"),
-        "toy.broken: the main metric 'length' has neither a confidence interval nor scores of its items, so that nobody can tell "
-        "whether two models differ",
+        "toy.broken: the main metric 'length' has neither a confidence interval nor scores of its items; without one of them it cannot be "
+        "tested whether two models differ",
     ),
     "scores of another metric": (
         lambda context: rexplug.EvaluationResult(
@@ -237,16 +237,16 @@ BREACHES = {
     ),
     "state between calls": (
         remembers,
-        "toy.broken: the same model gives another result the second time: 'length' is ",
+        "toy.broken: the same model gives a different result the second time: 'length' is ",
     ),
     "chance": (
         lambda context: result(np.random.default_rng().random(len(TEXTS)).tolist()),
-        "toy.broken: the same model gives another result the second time: 'length' is 0.",
+        "toy.broken: the same model gives a different result the second time: 'length' is 0.",
     ),
     "documents of the context": (changes, "toy.broken: it changes the documents that the context holds"),
     "other items for another model": (
         chooses_by_the_model,
-        "toy.broken: the items of 'length' on another tiny encoder are others than those on a tiny encoder; choose them by the seed",
+        "toy.broken: the items of 'length' on another tiny encoder differ from those on a tiny encoder; choose them by the seed",
     ),
     "a baseline without embeddings": (
         by_words,
@@ -256,7 +256,7 @@ BREACHES = {
 
 
 @pytest.mark.parametrize("breach", BREACHES)
-def test_a_breach_is_told(breach):
+def test_a_breach_is_reported(breach):
     measure, message = BREACHES[breach]
     with pytest.raises(AssertionError) as error:
         check_evaluator(broken(measure))

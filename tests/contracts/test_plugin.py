@@ -1,4 +1,4 @@
-"""`check_plugin` on plugins that break their contracts: each breach is told in a sentence."""
+"""`check_plugin` on plugins that break their contracts: each breach is reported in a sentence."""
 
 import importlib
 import sys
@@ -185,19 +185,19 @@ BREACHES = {
     ),
     "state between calls": (
         FILTER + JUDGE + "CALLS.append(1)\n        return rexplug.Verdict(len(CALLS) < 5, 'enough')\n",
-        "toy.broken gives another result a second time on",
+        "toy.broken gives a different result a second time on",
     ),
     "chance": (
         FILTER + JUDGE + "return rexplug.Verdict(np.random.default_rng().random() < 0.5, 'chance')\n",
-        "toy.broken gives another result",
+        "toy.broken gives a different result",
     ),
     "hash of a text": (
         FILTER + JUDGE + "return rexplug.Verdict(hash(document.text) % 2 == 0, 'hash')\n",
-        "toy.broken gives another result in another process on",
+        "toy.broken gives a different result in another process on",
     ),
     "other verdicts in bulk": (
         FILTER + "    def judge_batch(self, documents):\n        return [rexplug.Verdict(True) for _ in documents]\n",
-        "toy.broken gives another result in bulk on 'x'",
+        "toy.broken gives a different result in bulk on 'x'",
     ),
     "too few verdicts": (
         FILTER + "    def judge_batch(self, documents):\n        return []\n",
@@ -282,7 +282,7 @@ BREACHES = {
     "the order of documents": (
         FILTER + JUDGE + "if document.id == '0':\n            CALLS.clear()\n        CALLS.append(1)\n"
         "        return rexplug.Verdict(len(CALLS) < 5, 'enough')\n",
-        "toy.broken gives another result in reverse order on",
+        "toy.broken gives a different result in reverse order on",
     ),
     "changes the document": (
         FILTER + JUDGE + "document.metadata['seen'] = True\n        return rexplug.Verdict(True)\n",
@@ -298,11 +298,11 @@ BREACHES = {
     ),
     "scores that remember": (
         SCORER + SCORE + f"CALLS.append(1)\n        return {NO_SCORES} + np.uint8(len(CALLS) > 12)\n",
-        "toy.broken gives another result a second time on 'The committee met",
+        "toy.broken gives a different result a second time on 'The committee met",
     ),
     "scores by the hash of a text": (
         SCORER + SCORE + f"return {NO_SCORES} + np.uint8(hash(document.text) % 250)\n",
-        "toy.broken gives another result in another process on",
+        "toy.broken gives a different result in another process on",
     ),
     "only tokens that follow one another": (
         SCORER
@@ -352,7 +352,7 @@ BREACHES = {
     "a policy with a seed of its process": (
         POLICY + CHOOSE + "seed = np.random.default_rng(abs(hash('seed')))\n"
         "        return rexplug.random_tokens(batch.maskable, self.budget(batch, progress), seed)\n",
-        "toy.broken gives another result in another process on a row of 64 tokens at progress 0",
+        "toy.broken gives a different result in another process on a row of 64 tokens at progress 0",
     ),
     "no shards": (
         SOURCE + "    def num_shards(self):\n        return 0\n",
@@ -364,16 +364,16 @@ BREACHES = {
     ),
     "texts by the process": (
         SOURCE + DOCUMENTS + "yield rexplug.Document(str(shard.index), str(hash('seed')))\n",
-        "toy.broken yields other documents with 2 shards",
+        "toy.broken yields different documents with 2 shards",
     ),
     "urls by the process": (
         SOURCE + DOCUMENTS + "for number in range(shard.index, 9, shard.count):\n"
         "            yield rexplug.Document(str(number), 'text', str(hash('seed')))\n",
-        "toy.broken gives another result in another process on shard 1 of 3",
+        "toy.broken gives a different result in another process on shard 1 of 3",
     ),
     "weights that remember": (
         SCHEDULE + WEIGHTS + "CALLS.append(1)\n        return {'web': len(CALLS)}\n",
-        "toy.broken gives another result a second time at progress 0",
+        "toy.broken gives a different result a second time at progress 0",
     ),
     "weights that are not numbers": (
         SCHEDULE + WEIGHTS + "return {'web': float('nan')}\n",
@@ -393,11 +393,11 @@ BREACHES = {
     ),
     "labels by the order": (
         LABELS + LABEL + "return [number % 4 == 0 for number, _ in enumerate(candidates)]\n",
-        "toy.broken gives another result in reverse order on",
+        "toy.broken gives a different result in reverse order on",
     ),
     "labels that remember": (
         LABELS + LABEL + "CALLS.append(1)\n        return [len(CALLS) < 2 for _ in candidates]\n",
-        "toy.broken gives another result a second time on",
+        "toy.broken gives a different result a second time on",
     ),
     "a labeller that changes documents": (
         LABELS + LABEL + "candidates[0].document.metadata['label'] = True\n        return [True for _ in candidates]\n",
@@ -429,7 +429,7 @@ BREACHES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("breach", BREACHES)
-def test_a_breach_is_told(toy, breach):
+def test_a_breach_is_reported(toy, breach):
     code, message = BREACHES[breach]
     with pytest.raises(AssertionError) as error:
         toy(code, "Broken")

@@ -119,7 +119,7 @@ class WithoutLetterhead(rexplug.CorpusFilter):
         return self.model_copy(update={"letterheads": tuple(sorted(line for line in counts if counts[line] >= least))})
 
     def judge(self, document: rexplug.Document) -> rexplug.Verdict:
-        """Keep the text from the first line on that is no letterhead."""
+        """Remove the letterhead at the beginning of the text."""
         lines = document.text.split("\n")
         while lines and lines[0] in (self.letterheads or ()):
             lines.pop(0)

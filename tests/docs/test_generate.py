@@ -90,7 +90,7 @@ def test_every_hook_is_documented():
 
 
 def page_of(name, generate):
-    return (ROOT / f"docs/reference/plugin-api/{generate.plugin_pages.homes()[name]}.md").read_text(encoding="utf-8")
+    return (ROOT / f"docs/reference/plugin-api/{generate.plugin_pages.page_of()[name]}.md").read_text(encoding="utf-8")
 
 
 def section_of(name, generate):
@@ -158,7 +158,7 @@ def test_a_new_public_name_is_picked_up(generate, monkeypatch):
     def judge(self, document: "Document") -> "Court": ...  # noqa: F821
 
     judge.__doc__ = "Judge."
-    names = (plugin_api.things, plugin_api.homes, plugin_api.signatures, plugin_api.argument_types)
+    names = (plugin_api.public_names, plugin_api.page_of, plugin_api.signatures, plugin_api.argument_types)
     try:
         monkeypatch.setattr(rexplug, "__all__", [*rexplug.__all__, "Court", "court_of"])
         monkeypatch.setattr(rexplug, "Court", Court, raising=False)
@@ -166,7 +166,7 @@ def test_a_new_public_name_is_picked_up(generate, monkeypatch):
         monkeypatch.setattr(rexplug.CorpusFilter, "judge", judge)
         for each in names:
             each.cache_clear()
-        assert plugin_api.homes()["Court"] == "filters"
+        assert plugin_api.page_of()["Court"] == "filters"
         assert "Court" in plugin_api.argument_types()
         page = pages.kind_page("filters")
         assert "\n## Court\n\nA court.\n" in page

@@ -150,6 +150,17 @@ def test_metrics_are_shown_until_the_next_evaluator_ends_and_all_of_them_at_the_
     ]
 
 
+def test_progress_is_the_share_of_the_expected_time():
+    """An evaluator that does not apply takes no time: counted like the others, it made the time that is left far too short."""
+    progress = Said()
+    evaluators = EvaluatorProgress(
+        progress, "m", ["inapplicable", "b", "c"], [], {"inapplicable": 0.0, "b": 10.0, "c": 30.0}
+    )
+    for label in ("inapplicable", "b", "c"):
+        evaluators.after(label)
+    assert [done for done, _ in progress.updates] == [0.0, 0.25, 1.0]
+
+
 def test_rows_of_other_lengths_in_a_batch_change_nothing(tmp_path, coarse):
     torch.manual_seed(0)
     config = BertConfig(

@@ -16,8 +16,22 @@ import sys
 
 def test_nothing_of_rexplug_but_the_fixtures_is_imported():
     loaded = {name for name in sys.modules if name.partition(".")[0] == "rexplug"}
-    assert loaded == {"rexplug", "rexplug.lazy", "rexplug.version", "rexplug.testing", "rexplug.testing.fixtures"}
+    assert loaded == {"rexplug", "rexplug.lazy", "rexplug.renamed", "rexplug.testing", "rexplug.testing.fixtures"}
     assert not {"numpy", "pydantic", "torch"} & set(sys.modules)
+"""
+MESSAGES = """\
+import pytest
+
+pytest.register_assert_rewrite("rexplug.contracts")  # as pytest does with all packages of an installed plugin
+
+
+def test_a_message_is_the_sentence_alone():
+    from rexplug.testing import check_plugin
+
+    with pytest.raises(AssertionError) as caught:
+        check_plugin("nothing")
+    assert str(caught.value).startswith("no plugin is called 'nothing'; there are ")
+    assert len(str(caught.value).splitlines()) == 1
 """
 QUICK = """\
 def test_documents(rexplug_documents):
@@ -98,7 +112,14 @@ def run_tests(tmp_path):
     return call
 
 
-@pytest.mark.parametrize("tests", [LIGHT, pytest.param(QUICK, marks=pytest.mark.slow), pytest.param(SLOW, marks=pytest.mark.slow)],
-                         ids=["a project without rexplug", "quick", "slow"])  # fmt: skip
+@pytest.mark.parametrize(
+    "tests",
+    [
+        pytest.param(LIGHT, id="a project without rexplug"),
+        pytest.param(MESSAGES, id="messages"),
+        pytest.param(QUICK, id="quick", marks=pytest.mark.slow),
+        pytest.param(SLOW, id="slow", marks=pytest.mark.slow),
+    ],
+)
 def test_a_project_with_the_fixtures(run_tests, tests):
     assert f"{tests.count('def test_')} passed" in run_tests(tests)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from rexplug.components import MaskingPolicy
+from rexplug.components.masking_policy import ROW_CHANNELS
 from rexplug.errors import PluginError, RexplugError
 from rexplug.plugins.calls import input_files, is_synthetic, needed_sources, needs_held_out, step_name
 from rexplug.recipe import Recipe
@@ -54,8 +55,8 @@ def _policy_problems(policy: MaskingPolicy) -> Iterator[str]:
         if channel == "salience" and not policy.scorers:
             yield f"{policy.name} reads the channel 'salience', which only a salience scorer among its options fills; it has none"
             return
-        if channel not in ("word_start", "salience"):
-            yield f"{policy.name} reads the channel '{channel}'; a policy may read word_start and salience"
+        if channel not in ROW_CHANNELS:
+            yield f"{policy.name} reads the channel '{channel}'; a policy may read {' and '.join(ROW_CHANNELS)}"
             return
 
 

@@ -1,8 +1,8 @@
-"""Tries the components of plugins on made-up data: what their code gets wrong shows before a run reads or trains anything.
+"""Tries the components of plugins on made-up data, so that mistakes in their code are found before a run reads or trains anything.
 
 Components that ship with rexplug are not tried: the contract tests do that, and `check` need not load numpy. A trial ends without a
 problem where a component would open a network connection, import a slow package or need a model (`TrialOver`), and where a
-labeller or an evaluator refuses the data with a `DataError`: made-up data is not what it is for.
+labeller or an evaluator refuses the data with a `DataError`: it need not accept made-up data.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
 
 from rexplug.components import (
     Candidate,
@@ -29,6 +28,7 @@ from rexplug.components import (
     SalienceScorer,
     TokenizedDocument,
 )
+from rexplug.components.masking_policy import ROW_CHANNELS
 from rexplug.errors import PluginError, RexplugError
 from rexplug.io.current_directory import same_directory
 from rexplug.io.file_content import files_below
@@ -53,6 +53,7 @@ from rexplug.plugins.calls import (
     test_texts,
     why_no_test_texts,
 )
+from rexplug.plugins.calls.components import FittedT
 from rexplug.plugins.fingerprint import comes_with_rexplug
 from rexplug.plugins.trial_limits import TrialLimits, TrialOver, trial_limits
 from rexplug.progress import Silent
@@ -61,18 +62,16 @@ from rexplug.recipe import Recipe
 LARGEST_INPUT = 16 * 2**20
 """Bytes of the files of an evaluator or labeller; one with more is not tried, since reading them may take seconds."""
 
-FittedT = TypeVar("FittedT", CorpusFilter, SalienceScorer)
-
 
 def trial_problems(recipe: Recipe) -> Iterator[str]:
-    """What components of plugins get wrong, one text each, with their place in the recipe."""
+    """The mistakes of plugins' components that trials find, one text each, with their place in the recipe."""
     for place, component, trial, may_refuse in _trials(recipe):
         if not comes_with_rexplug(component):
             yield from (f"{place}: {problem}" for problem in _tried(trial, may_refuse=may_refuse))
 
 
 def _trials(recipe: Recipe) -> Iterator[tuple[str, Component, Callable[[TrialLimits], None], bool]]:
-    """Place, component, what tries it, and whether it may refuse made-up data."""
+    """Place, component, function that tries it, and whether it may refuse made-up data."""
     for name, source in recipe.sources.items():
         yield f"sources.{name}", source, partial(_try_source, source), True
         for number, corpus_filter in enumerate(source.filters):
@@ -107,7 +106,7 @@ def _scorers(recipe: Recipe) -> Collection[tuple[str, SalienceScorer]]:
 
 
 def _tried(trial: Callable[[TrialLimits], None], *, may_refuse: bool) -> Iterator[str]:
-    """What is wrong with a component, one text at most: what its trial raises."""
+    """The error that the trial of a component raises, as one text; nothing if it raises none."""
     try:
         with same_directory(), trial_limits() as limits:
             trial(limits)
@@ -158,7 +157,7 @@ def _score_texts(scorer: SalienceScorer) -> None:
 def _try_fitted(component: FittedT, recipe: Recipe, use: Callable[[FittedT], object]) -> None:
     """Fit a component on made-up documents of every source, and use it.
 
-    What it raises is not reported: a few made-up documents may be too few to learn from. What it returns is.
+    Exceptions of the component are not reported: a few made-up documents may be too few to learn from. Wrong return values are.
     """
     with TemporaryDirectory(prefix="rexplug-") as folder:
         sample = CorpusSample(made_up_documents(recipe.sources), Path(folder), recipe.seed)
@@ -226,8 +225,7 @@ def _try_schedule(schedule: MixingSchedule, recipe: Recipe, limits: TrialLimits)
 
 def _try_policy(policy: MaskingPolicy, limits: TrialLimits) -> None:
     """Mask a row of random tokens; a policy that names channels which do not exist is not tried."""
-    known = {"word_start", "salience"}
-    if not set(policy.row_channels) <= known or policy.retired:
+    if not set(policy.row_channels) <= set(ROW_CHANNELS) or policy.retired:
         return
     import numpy as np
 
@@ -242,7 +240,7 @@ def _try_policy(policy: MaskingPolicy, limits: TrialLimits) -> None:
             masker.choose(row, progress, np.random.default_rng(0))
     except RexplugError as error:
         missing = error.__cause__
-        if isinstance(missing, KeyError) and missing.args[0] in known:
+        if isinstance(missing, KeyError) and missing.args[0] in ROW_CHANNELS:
             raise PluginError(
                 f"{policy.name} reads the channel {missing}, which its `channels` does not name"
             ) from None

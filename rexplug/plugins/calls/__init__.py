@@ -1,8 +1,8 @@
-"""Calls into components: names component and input when a plugin raises, and checks what a method returns.
+"""Calls into components: errors that a plugin raises name the component and its input, and returned values are checked.
 
 Every method and property that plugins may override is called by a function of this package, a module for each kind of component;
-the rest of rexplug uses these functions. All of them raise `PluginError` where the plugin's code raises or returns something else
-than its contract says; `rexplug.plugins.calls.call` describes which exceptions pass.
+the rest of rexplug uses these functions. All of them raise `PluginError` where the plugin's code raises, or returns a value that
+breaks its contract; `rexplug.plugins.calls.call` describes which exceptions pass.
 """
 
 from rexplug.plugins.calls.call import PluginCall, owner, plugin_at_fault

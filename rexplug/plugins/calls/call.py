@@ -11,36 +11,39 @@ An exception that a plugin's own code raises becomes a `PluginError`:
 So do `SystemExit` (a library that calls `sys.exit()` must not end a run with an exit code of its own) and what else is no
 `Exception`, such as the panic of a library written in Rust or a cancelled task; Ctrl-C passes. What the core's own components
 raise is a mistake of rexplug and keeps its traceback. `RexplugError` passes, because a plugin raises it on purpose;
-`OSError` and `MemoryError` pass, because executors try again after them and a full disk has a message of its own. Python shows
-the note that these exceptions get under their traceback; `plugin_at_fault` finds it where nobody tries again.
+`OSError` and `MemoryError` pass, because executors retry after them and a full disk has a message of its own. Python shows
+the note that these exceptions get under their traceback; `plugin_at_fault` finds it where an error is not retried.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from numbers import Real
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from rexplug.components import Component, Document, Shard, TokenBatch, TokenizedDocument
 from rexplug.errors import PluginError, RexplugError, brief, error_text
 from rexplug.plugins.hookspecs import GROUP
 from rexplug.plugins.trial_limits import TrialOver
 
+T = TypeVar("T")
+
 _CORE = "rexplug"
 _CORE_NOTE, _PLUGIN_NOTE = "raised by ", "raised by the plugin's "
-"""What the notes of exceptions that pass begin with."""
+"""Prefixes of the notes of exceptions that pass."""
 _PASSING = (RexplugError, KeyboardInterrupt, GeneratorExit, TrialOver)
 _MOST_LINES = 12
 """Lines of the plugin that a message shows; of a recursion without end the middle is left out."""
 
 
 class PluginCall:
-    """Context of one call of a component's method; see the module's documentation.
+    """A context manager for one call of a component's method; see the module's documentation.
 
     Args:
         component: the component.
@@ -81,7 +84,7 @@ class PluginCall:
 
 
 def plugin_at_fault(error: BaseException) -> PluginError | None:
-    """The message for an `OSError` or `MemoryError` that a plugin's code raised and nobody handled; None for any other error."""
+    """The message for an unhandled `OSError` or `MemoryError` of a plugin's code; None for any other error."""
     for note in getattr(error, "__notes__", ()):
         if isinstance(note, str) and note.startswith(_PLUGIN_NOTE):
             message = error_text(error)
@@ -138,7 +141,7 @@ def _own_lines(component: Component, trace: TracebackType | None) -> list[str]:
 
 
 def unexpected(component: Component, method: str, returned: object, expected: str, what: str = "") -> PluginError:
-    """The error for a method that returned something else than its contract says.
+    """The error for a method that returned a value that breaks its contract.
 
     Args:
         component: the component.
@@ -147,10 +150,12 @@ def unexpected(component: Component, method: str, returned: object, expected: st
         expected: what would be right, as the object of 'expected'.
         what: what the method was called on, with its preposition.
     """
+    return _returned(component, method, brief(returned), expected, what)
+
+
+def _returned(component: Component, method: str, shown: str, expected: str, what: str) -> PluginError:
     of = f" {what}" if what else ""
-    return PluginError(
-        f"{owner(component)}{component.name}.{method}() returned {brief(returned)}{of}; expected {expected}"
-    )
+    return PluginError(f"{owner(component)}{component.name}.{method}() returned {shown}{of}; expected {expected}")
 
 
 def as_list(
@@ -169,6 +174,42 @@ def as_list(
         return list(returned)
 
 
+def list_of(
+    component: Component,
+    method: str,
+    returned: object,
+    kind: type[T],
+    expected: str,
+    *,
+    subject: object = "",
+    what: str = "",
+) -> list[T]:
+    """The values that a method returned, in any sequence or generator, all of them instances of `kind`.
+
+    Raises:
+        PluginError: it returned something else, or its generator raised.
+    """
+    values = as_list(component, method, returned, expected, subject=subject, what=what)
+    if not all(isinstance(value, kind) for value in values):
+        raise unexpected(component, method, values, expected, what)
+    return values
+
+
+def whole_number(component: Component, method: str, returned: Any, *, at_least: int) -> int:
+    """The whole number that a method returned, Python's or numpy's.
+
+    Raises:
+        PluginError: it is something else, or below `at_least`.
+    """
+    try:
+        number = operator.index(returned)
+    except TypeError:
+        number = at_least - 1
+    if number < at_least:
+        raise unexpected(component, method, returned, f"a whole number of at least {at_least}")
+    return number
+
+
 def require_array(
     component: Component, method: str, values: Any, dtype: str, shape: tuple[int, ...], what: str = ""
 ) -> None:
@@ -181,9 +222,7 @@ def require_array(
         return
     is_array = hasattr(values, "dtype") and hasattr(values, "shape")
     shown = f"{values.dtype} {list(values.shape)}" if is_array else brief(values)
-    raise PluginError(
-        f"{owner(component)}{component.name}.{method}() returned {shown}{what}; expected {dtype} {list(shape)}"
-    )
+    raise _returned(component, method, shown, f"{dtype} {list(shape)}", what)
 
 
 def is_bool(value: object) -> bool:
@@ -218,5 +257,5 @@ def bool_property(component: Component, name: str) -> bool:
 
 
 def wrong_property(component: Component, name: str, value: object, expected: str) -> PluginError:
-    """The error for a property with another value than its contract says."""
+    """The error for a property with a value that breaks its contract."""
     return PluginError(f"{owner(component)}{component.name}.{name} is {brief(value)}; expected {expected}")

@@ -24,7 +24,7 @@ from rexplug.components.options import ClassesIn
 from rexplug.errors import PluginError
 from rexplug.io.file_content import files_below
 from rexplug.io.hub import HubName
-from rexplug.plugins.calls.call import PluginCall, as_list, owner, unexpected
+from rexplug.plugins.calls.call import PluginCall, list_of, owner, unexpected
 
 FittedT = TypeVar("FittedT", CorpusFilter, SalienceScorer)
 
@@ -45,11 +45,8 @@ def check_component(component: Component) -> None:
 def input_files(component: DocumentSource | Labeller | Evaluator) -> list[Path]:
     """The local files that a component reads: `component.inputs()`."""
     with PluginCall(component, "inputs"):
-        returned: Any = component.inputs()
-    paths = as_list(component, "inputs", returned, "a sequence of pathlib.Path")
-    if not all(isinstance(path, Path) for path in paths):
-        raise unexpected(component, "inputs", paths, "a sequence of pathlib.Path")
-    return paths
+        returned: object = component.inputs()
+    return list_of(component, "inputs", returned, Path, "a sequence of pathlib.Path")
 
 
 def all_input_files(components: Sequence[DocumentSource | Labeller | Evaluator]) -> list[Path]:
@@ -94,21 +91,15 @@ def _paths_in(values: Iterable[Any]) -> Iterator[Path]:
 def hub_names(component: Component) -> list[HubName]:
     """The models and data sets that a component reads from the Hugging Face Hub."""
     with PluginCall(component, "hub_names"):
-        returned: Any = component.hub_names()
-    names = as_list(component, "hub_names", returned, "a sequence of HubName")
-    if not all(isinstance(name, HubName) for name in names):
-        raise unexpected(component, "hub_names", names, "a sequence of HubName")
-    return names
+        returned: object = component.hub_names()
+    return list_of(component, "hub_names", returned, HubName, "a sequence of HubName")
 
 
 def foreign_classes(component: Component) -> list[type]:
     """The classes of other packages that do a component's work."""
     with PluginCall(component, "foreign_classes"):
-        returned: Any = component.foreign_classes()
-    classes = as_list(component, "foreign_classes", returned, "a sequence of classes")
-    if not all(isinstance(of, type) for of in classes):
-        raise unexpected(component, "foreign_classes", classes, "a sequence of classes")
-    return classes
+        returned: object = component.foreign_classes()
+    return list_of(component, "foreign_classes", returned, type, "a sequence of classes")
 
 
 def recipe_entry(component: Component) -> dict[str, Any]:

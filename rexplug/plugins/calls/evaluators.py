@@ -65,7 +65,7 @@ def evaluator_at_budget(evaluator: Evaluator, budget: Budget) -> Evaluator:
 
 
 def test_texts(evaluator: Evaluator) -> dict[str, str]:
-    """Id -> text of what an evaluator reports on."""
+    """Id -> text, of the texts that an evaluator reports on."""
     with PluginCall(evaluator, "test_texts"):
         texts: Any = evaluator.test_texts()
     if not isinstance(texts, Mapping) or not all(isinstance(text, str) for text in texts.values()):

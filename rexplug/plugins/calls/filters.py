@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from rexplug.components import CorpusFilter, Document, Verdict
 from rexplug.errors import PluginError, brief
-from rexplug.plugins.calls.call import PluginCall, as_list, is_bool, is_finite, owner, text_property
+from rexplug.plugins.calls.call import PluginCall, as_list, is_bool, is_finite, owner, text_property, unexpected
 
 
 def step_name(corpus_filter: CorpusFilter) -> str:
-    """What statistics call a filter."""
+    """The name of a filter in statistics."""
     return text_property(corpus_filter, "step_name")
 
 
@@ -50,10 +50,7 @@ def judge_document(component: CorpusFilter, document: Document) -> Verdict:
 def _require_verdict(component: CorpusFilter, method: str, verdict: object, document: Document) -> Verdict:
     """Check the fields of a verdict; text that is not valid Unicode could not be written."""
     if not isinstance(verdict, Verdict):
-        raise PluginError(
-            f"{owner(component)}{component.name}.{method}() returned {brief(verdict)} for document '{document.id}'; expected a "
-            "Verdict"
-        )
+        raise unexpected(component, method, verdict, "a Verdict", f"for document '{document.id}'")
     keep, score, reason, text = verdict.keep, verdict.score, verdict.reason, verdict.text
     if (
         score is None

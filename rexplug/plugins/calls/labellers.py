@@ -1,4 +1,4 @@
-"""Calls into labellers: the labels of candidates, and what a labeller says of its documents."""
+"""Calls into labellers: the labels of candidates, and the documents that a labeller has or can label."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rexplug.components import Candidate, Document, Labeller, LabellingContext
-from rexplug.errors import PluginError, brief
-from rexplug.plugins.calls.call import PluginCall, as_list, is_bool, owner, unexpected
+from rexplug.errors import PluginError
+from rexplug.plugins.calls.call import PluginCall, as_list, is_bool, list_of, owner, unexpected
 from rexplug.plugins.calls.sources import require_document
 
 
@@ -30,10 +30,7 @@ def label_candidates(
         )
     for label, candidate in zip(labels, candidates, strict=True):
         if label is not None and not is_bool(label):
-            raise PluginError(
-                f"{owner(labeller)}{labeller.name}.label() returned {brief(label)} for document '{candidate.document.id}'; "
-                f"expected {expected}"
-            )
+            raise unexpected(labeller, "label", label, expected, f"for document '{candidate.document.id}'")
     return [None if label is None else bool(label) for label in labels]
 
 
@@ -67,10 +64,7 @@ def _own_documents(labeller: Labeller, documents: Iterable[Document]) -> Iterato
 def labelled_ids(labeller: Labeller) -> frozenset[str] | None:
     """The ids of the documents that a labeller can label; None for any document."""
     with PluginCall(labeller, "labelled_ids"):
-        returned: Any = labeller.labelled_ids()
+        returned: object = labeller.labelled_ids()
     if returned is None:
         return None
-    ids = as_list(labeller, "labelled_ids", returned, "a frozenset of ids or None")
-    if not all(isinstance(id, str) for id in ids):
-        raise unexpected(labeller, "labelled_ids", returned, "a frozenset of ids or None")
-    return frozenset(ids)
+    return frozenset(list_of(labeller, "labelled_ids", returned, str, "a frozenset of ids or None"))

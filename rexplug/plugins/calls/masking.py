@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import operator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rexplug.components import MaskingPolicy, TokenBatch
-from rexplug.plugins.calls.call import PluginCall, require_array, unexpected
+from rexplug.plugins.calls.call import PluginCall, require_array, whole_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,11 +39,5 @@ def salient_subset(
 def masking_budget(policy: MaskingPolicy, row: TokenBatch, progress: float) -> int:
     """The number of tokens that a policy masks in a row."""
     with PluginCall(policy, "budget", row):
-        returned: Any = policy.budget(row, progress)
-    try:
-        count = operator.index(returned)
-    except TypeError:
-        count = -1
-    if count < 0:
-        raise unexpected(policy, "budget", returned, "a whole number of at least 0")
-    return count
+        returned: object = policy.budget(row, progress)
+    return whole_number(policy, "budget", returned, at_least=0)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rexplug.components import Reason, SalienceScorer, TokenizedDocument
-from rexplug.plugins.calls.call import PluginCall, as_list, require_array, unexpected
+from rexplug.plugins.calls.call import PluginCall, list_of, require_array, unexpected
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,18 +21,16 @@ def score_document(scorer: SalienceScorer, document: TokenizedDocument) -> NDArr
     """
     with PluginCall(scorer, "score", document):
         values = scorer.score(document)
-    require_array(scorer, "score", values, "uint8", document.token_ids.shape, f" for document '{document.id}'")
+    require_array(scorer, "score", values, "uint8", document.token_ids.shape, f"for document '{document.id}'")
     return values
 
 
 def explain_salience(scorer: SalienceScorer, document: TokenizedDocument) -> list[Reason]:
     """Why spans of a document are salient, in order."""
     with PluginCall(scorer, "explain", document):
-        returned: Any = scorer.explain(document)
+        returned: object = scorer.explain(document)
     expected, what = "a sequence of Reason", f"for document '{document.id}'"
-    reasons = as_list(scorer, "explain", returned, expected, subject=document, what=what)
-    if not all(isinstance(reason, Reason) for reason in reasons):
-        raise unexpected(scorer, "explain", reasons, expected, what)
+    reasons = list_of(scorer, "explain", returned, Reason, expected, subject=document, what=what)
     for reason in reasons:
         if not _is_span(reason, len(document.text)) or not isinstance(reason.label, str):
             expected = f"0 <= start < end <= {len(document.text):,} and a text as label"
@@ -50,8 +48,5 @@ def _is_span(reason: Reason, length: int) -> bool:
 def needed_sources(scorer: SalienceScorer) -> list[str]:
     """The sources that a scorer learns from."""
     with PluginCall(scorer, "needed_sources"):
-        returned: Any = scorer.needed_sources()
-    names = as_list(scorer, "needed_sources", returned, "a sequence of names")
-    if not all(isinstance(name, str) for name in names):
-        raise unexpected(scorer, "needed_sources", returned, "a sequence of names")
-    return names
+        returned: object = scorer.needed_sources()
+    return list_of(scorer, "needed_sources", returned, str, "a sequence of names")

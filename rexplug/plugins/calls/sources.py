@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rexplug.components import Component, Document, DocumentSource, Shard, Unreadable
 from rexplug.errors import PluginError, brief
-from rexplug.plugins.calls.call import PluginCall, bool_property, owner, unexpected
+from rexplug.plugins.calls.call import PluginCall, bool_property, owner, unexpected, whole_number
 
 _MOST_SHARDS = 1_000_000
 """More jobs than this fill the memory before the first one begins."""
@@ -71,13 +70,8 @@ def require_document(component: Component, method: str, document: object) -> Non
 def count_shards(source: DocumentSource) -> int:
     """The number of shards of a source, at least 1: `source.num_shards()`."""
     with PluginCall(source, "num_shards"):
-        returned: Any = source.num_shards()
-    try:
-        count = operator.index(returned)
-    except TypeError:
-        count = 0
-    if count < 1:
-        raise unexpected(source, "num_shards", returned, "a whole number of at least 1")
+        returned: object = source.num_shards()
+    count = whole_number(source, "num_shards", returned, at_least=1)
     if count > _MOST_SHARDS:
         raise unexpected(
             source, "num_shards", count, f"at most {_MOST_SHARDS:,}: a shard is a job with files of its own"

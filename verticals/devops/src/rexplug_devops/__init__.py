@@ -14,12 +14,12 @@ from pydantic import Field
 import rexplug
 
 ANSWER = "\n\n## Answer\n\n"
-"""What stands before each answer in the text of a question."""
+"""The line before each answer in the text of a question, with empty lines around it."""
 TOOLS, TRADE = (
     frozenset(Path(__file__).with_name(name).read_text("utf-8").split("\n")[1:-1])
     for name in ("tools.txt", "trade.txt")
 )
-"""Names of tools, and other words of the trade, in small letters."""
+"""Names of tools, and other words of the trade, in lower case."""
 
 
 class Questions(rexplug.FileSource):
@@ -46,7 +46,7 @@ class Questions(rexplug.FileSource):
 
 
 class Answered(rexplug.CorpusFilter):
-    """Keep questions that somebody answered."""
+    """Keep questions that have answers."""
 
     name: ClassVar[str] = "devops.answered"
 

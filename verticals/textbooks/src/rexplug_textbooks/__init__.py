@@ -78,7 +78,7 @@ class Exposition(rexplug.CorpusFilter):
     name: ClassVar[str] = "textbooks.exposition"
 
     headings: tuple[str, ...] = _EXERCISES
-    """What is below a heading that contains one of these is cut; in small letters."""
+    """Text below a heading that contains one of these is cut; in lower case."""
     min_words: int = Field(default=60, ge=1)
     """Fewest words of what is left."""
 
