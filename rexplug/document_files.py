@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rexplug.components import Document
-from rexplug.errors import DataError
+from rexplug.errors import DataError, brief
 from rexplug.io.atomic import replacing
 from rexplug.io.compression import DamagedFile
 from rexplug.io.tabular import BadRecord, open_parquet, parquet_records
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _GROUP_ROWS, _GROUP_CHARACTERS = 5000, 8_000_000
 """A group of rows is written once it has so many documents, or characters of text."""
+
+
+class UnwritableMetadata(DataError):
+    """The metadata of a document hold something that JSON cannot store: a mapping that contains itself, a key that is a tuple."""
 
 
 class DocumentWriter:
@@ -50,8 +54,18 @@ class DocumentWriter:
         return self
 
     def write(self, document: Document, *columns: Any) -> None:
-        """Add a document and its further columns."""
-        self._rows.append((document.id, document.text, document.url, _json(document.metadata), *columns))
+        """Add a document and its further columns.
+
+        Raises:
+            UnwritableMetadata: JSON cannot store the document's metadata.
+        """
+        try:
+            metadata = _json(document.metadata)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UnwritableMetadata(
+                f"the metadata {brief(document.metadata)} of the document '{document.id}' cannot be written as JSON: {error}"
+            ) from error
+        self._rows.append((document.id, document.text, document.url, metadata, *columns))
         self._added(1, len(document.text))
 
     def write_batch(self, batch: pa.RecordBatch) -> None:

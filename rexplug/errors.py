@@ -21,7 +21,7 @@ def brief(value: object) -> str:
     """The `repr` of a value for a message, cut at 120 characters; its type where `repr` raises."""
     try:
         text = repr(value)
-    except Exception:  # the `repr` of a class from a plugin or a library
+    except (Exception, SystemExit):  # the `repr` of a class from a plugin or a library
         text = f"<{type(value).__name__} whose repr raises>"
     if len(text) <= _LONGEST_VALUE:
         return text
@@ -43,7 +43,7 @@ def error_text(error: object) -> str:
     """The text of an exception that a library or a plugin raised; its class may have a `__str__` that raises."""
     try:
         return str(error)
-    except Exception:
+    except (Exception, SystemExit):
         return f"<{type(error).__name__} whose text cannot be shown>"
 
 

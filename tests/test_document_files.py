@@ -7,7 +7,7 @@ import pytest
 
 from rexplug import document_files
 from rexplug.components import Document
-from rexplug.document_files import DocumentWriter, read_file
+from rexplug.document_files import DocumentWriter, UnwritableMetadata, read_file
 from rexplug.errors import DataError
 
 
@@ -54,6 +54,26 @@ def test_metadata_beyond_plain_json_is_kept_as_near_as_json_comes(tmp_path):
         writer.write(Document("1", "one", None, metadata))
     [document] = read_file(tmp_path / "a.parquet")
     assert document.metadata == {"big": 2**70, "3": "three", "half": "\ud800", "path": str(tmp_path)}
+
+
+CYCLE = {}
+CYCLE["again"] = CYCLE
+
+
+@pytest.mark.parametrize(
+    ("metadata", "problem"),
+    [
+        (CYCLE, "Circular reference detected"),
+        ({"terms": {(1, 2): 3}}, "keys must be str, int, float, bool or None, not tuple"),
+    ],
+)
+def test_metadata_that_json_cannot_hold_name_the_document(tmp_path, metadata, problem):
+    with pytest.raises(UnwritableMetadata) as caught, DocumentWriter(tmp_path / "a.parquet") as writer:
+        writer.write(Document("op-1", "one", None, metadata))
+    assert str(caught.value) == (
+        f"the metadata {metadata!r} of the document 'op-1' cannot be written as JSON: {problem}"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_file_is_named(tmp_path):

@@ -8,14 +8,15 @@ import re
 from abc import ABC
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from traceback import walk_tb
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
-from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from rexplug.documented import Documented
-from rexplug.errors import PluginError
+from rexplug.errors import PluginError, RexplugError, brief, error_text
 from rexplug.io.hub import HubName
 
 ComponentT = TypeVar("ComponentT", bound="Component")
@@ -144,7 +145,37 @@ def _make(kind: type[Component], value: Any, info: ValidationInfo) -> Component:
     except PluginError as error:
         # The message may contain braces, so it is passed as a value and not as the template.
         raise PydanticCustomError("component", "{message}", {"message": str(error), "plugin": error.missing}) from None
-    return component.model_validate({k: v for k, v in value.items() if k != "use"}, context=info.context)
+    made = _made(component, {k: v for k, v in value.items() if k != "use"}, info.context)
+    if not isinstance(made, kind):  # it may be of another class, of options of earlier versions
+        problem = f"a validator of {component.name} returned {brief(made)}; a validator of the whole class returns self"
+        raise PydanticCustomError("component", "{message}", {"message": problem})
+    return made
+
+
+def _made(component: type[Component], options: dict[str, Any], context: Any) -> object:
+    """The component with these options. What a validator of a plugin raises is a problem of its place in the recipe."""
+    try:
+        return component.model_validate(options, context=context)
+    except ValidationError:
+        raise
+    except (Exception, SystemExit) as error:
+        package = component.__module__.partition(".")[0]
+        if package == "rexplug":
+            raise
+        if isinstance(error, RexplugError):
+            problem = str(error)
+        else:
+            own = [
+                f" ({frame.f_code.co_filename}:{line})"
+                for frame, line in walk_tb(error.__traceback__)
+                if str(frame.f_globals.get("__name__")).partition(".")[0] == package
+            ]
+            text = error_text(error)
+            problem = (
+                f"{component.name} raised {type(error).__name__} when it was made from its options{': ' if text else ''}{text}"
+                f"{own[-1] if own else ''}"
+            )
+        raise PydanticCustomError("component", "{message}", {"message": problem}) from error
 
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)?")

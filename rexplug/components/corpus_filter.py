@@ -23,7 +23,7 @@ class Verdict:
     keep: bool
     """Whether the document is kept."""
     reason: str = ""
-    """Why it is dropped. Documents are counted by reason, so a filter should have few of them."""
+    """Why it is dropped. Documents are counted by reason, 200 of them one by one and others together: a filter should have few."""
     score: float | None = None
     """The score that the decision is based on, a finite number, if there is one; kept with dropped documents."""
     text: str | None = None

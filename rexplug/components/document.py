@@ -51,7 +51,11 @@ class Document:
     _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def cached(self, name: str, make: Callable[[str], T]) -> T:
-        """`make(text)`, computed at the first call with `name` and cached for later calls, so that filters share work."""
+        """`make(text)`, computed at the first call with `name` and cached for later calls, so that filters share work.
+
+        All filters share the names, of whatever plugin: begin a plugin's own with its name (`legal.words`). `make` depends on the
+        text alone, not on a filter's options.
+        """
         if name not in self._cache:
             self._cache[name] = make(self.text)
         return cast("T", self._cache[name])

@@ -21,6 +21,7 @@ from rexplug.components.evaluation_tasks import (
 )
 from rexplug.components.fine_tuning_task import FineTuned, FineTuningTask
 from rexplug.components.report_section import ReportSection
+from rexplug.errors import brief
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,9 +56,11 @@ class Metric:
     A metric with the tag `detail` is shown by comparisons and by the plot of a run, beside the main one."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.tags, str) or not all(isinstance(tag, str) for tag in self.tags):
-            raise TypeError(f"the tags of a Metric are {self.tags!r}; expected words, such as ('detail',)")
-        object.__setattr__(self, "tags", tuple(self.tags))
+        given: object = self.tags
+        # In the order of the evaluator, which the order of a set is not.
+        if not isinstance(given, list | tuple) or not all(isinstance(tag, str) for tag in given):
+            raise TypeError(f"the tags of a Metric are {brief(given)}; expected words, such as ('detail',)")
+        object.__setattr__(self, "tags", tuple(given))
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,9 @@ class Encoder(Protocol):
         """Embeddings as the model's makers compute them, `[len(texts), dimensions]`; longer texts than `max_tokens` are truncated.
 
         Models whose files do not specify a pooling are mean-pooled.
+
+        Raises:
+            TypeError: `texts` is a single text.
         """
         ...
 
@@ -248,7 +254,7 @@ class Evaluator(Component):
 
     @property
     def label(self) -> str:
-        """The name of the result and its file; evaluators that may be listed twice (on two folders) override it."""
+        """The name of the result and of its file, without `/`; evaluators that may be listed twice (on two folders) override it."""
         return self.name
 
     @property

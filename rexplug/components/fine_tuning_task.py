@@ -102,7 +102,8 @@ class FineTuningTask(ABC, Generic[R]):
     def on_dev(self, encoder: TrainableEncoder, head: Any) -> float:
         """How good the encoder is on dev, the higher the better: learning rate and step are chosen by it.
 
-        A value that is not a number counts as the worst.
+        A value that is not a number counts as the worst; it is refused for the encoder before the fine-tune, where it means that
+        there is nothing to measure on.
         """
 
     @abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, get_args, get_origin
+from typing import Any, TypeGuard, get_args, get_origin
 
 from pydantic import ValidationError, create_model
 from pydantic_core import PydanticSerializationError, PydanticUndefined
@@ -14,6 +14,10 @@ from rexplug.errors import PluginError, brief
 
 RESERVED = ("dump", "fingerprint", "subcomponents", "channel", "row_channels", "scorers")
 """Members of the base classes that plugins must not override: recipes, fingerprints and token stores rely on them."""
+_RELIED_ON = ("rate", "filters", "limit", "sample")
+"""Options of base classes whose values rexplug works with: a subclass may give another default, but not another type."""
+_NAMES = {"channels": "salience", "suffixes": ".txt"}
+"""Class variables that are tuples of texts, with an example each."""
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -24,6 +28,10 @@ def option_problem(component: type[Component]) -> str | None:
     for name in RESERVED:
         if any(name in vars(base) for base in component.__mro__ if base.__module__.partition(".")[0] != "rexplug"):
             return f"which defines '{name}'; this is rexplug's own, and plugins leave it as it is"
+    for name, example in _NAMES.items():
+        names: Any = getattr(component, name, ())
+        if not isinstance(names, tuple) or not all(isinstance(each, str) for each in names):
+            return f"whose `{name}` is {brief(names)}; expected a tuple of texts, such as ('{example}',)"
     for name in component.model_computed_fields:
         return f"whose computed field '{name}' would be printed as an option; make it a plain property"
     for name, field in component.model_fields.items():
@@ -33,11 +41,19 @@ def option_problem(component: type[Component]) -> str | None:
         hidden = next((base.__name__ for base in component.__mro__[1:] if _is_taken(base, name)), None)
         if hidden is not None:
             return f"{option} hides {hidden}.{name}, which rexplug asks for; give it another name"
+        base = next((of for of in component.__mro__[1:] if name in _RELIED_ON and _is_base(of, name)), None)
+        if base is not None and field.annotation != base.model_fields[name].annotation:
+            return f"{option} is of another type than {base.__name__}.{name}, which rexplug asks for; leave its type"
         if field.exclude:
             return f"{option} is excluded from what is written, so that neither recipe nor fingerprint would hold it"
         if _holds_set(field.annotation):
             return f"{option} is a set, whose order changes from process to process; make it a tuple"
     return _default_problem(component)
+
+
+def _is_base(base: type, name: str) -> TypeGuard[type[Component]]:
+    """Whether a class of rexplug's own has the option."""
+    return issubclass(base, Component) and base.__module__.partition(".")[0] == "rexplug" and name in base.model_fields
 
 
 def _is_taken(base: type, name: str) -> bool:
@@ -53,18 +69,14 @@ def _holds_set(annotation: Any) -> bool:
 
 def _default_problem(component: type[Component]) -> str | None:
     """What is wrong with a default that changes when it is written and read back; None if nothing is."""
-    fields = component.model_fields
-    required = [name for name, field in fields.items() if field.is_required()]
-    defaults = {
-        name: field.get_default(call_default_factory=True, validated_data={})
-        for name, field in fields.items()
-        if name not in required
-    }
-    defaults = {
-        name: default for name, default in defaults.items() if default is not None and default is not PydanticUndefined
-    }
+    required = [name for name, field in component.model_fields.items() if field.is_required()]
+    defaults = _defaults(component)
     if not defaults:
         return None
+    for name, again in _defaults(component).items():
+        # By `repr` too, since nan differs from itself.
+        if _listed(again) != _listed(defaults[name]) and repr(again) != repr(defaults[name]):
+            return f"whose option '{name}' has another default each time; a run would never find its own results again"
     not_plain = [name for name, default in defaults.items() if not _is_plain(default)]
     # Required options have no default to check. Where the others may change, make them optional, so that the others validate.
     trial = component
@@ -79,7 +91,9 @@ def _default_problem(component: type[Component]) -> str | None:
             dumped = trial.model_construct(**only).model_dump(
                 mode="json", by_alias=True, include={name}, warnings=False
             )
-            written |= json.loads(json.dumps(dumped))
+            text = json.dumps(dumped, ensure_ascii=False)
+            text.encode()  # half a pair of surrogates cannot be written
+            written |= json.loads(text)
         except (PydanticSerializationError, AttributeError, TypeError, ValueError) as error:
             return f"{option}, which cannot be written in a recipe: {str(error).splitlines()[0]}"
     try:
@@ -92,10 +106,24 @@ def _default_problem(component: type[Component]) -> str | None:
         return None  # a required option is missing, or a validator over several options needs it
     except Exception:  # a validator of the plugin that does not expect the placeholders of required options
         return None
+    if not isinstance(read, Component):
+        return f"one of whose validators returned {brief(read)}; a validator of the whole class returns self"
     for name, default in defaults.items():
         if _listed(getattr(read, name)) != _listed(default):
             return f"whose option '{name}' has the default {brief(default)}, which is read back as {brief(getattr(read, name))}"
     return None
+
+
+def _defaults(component: type[Component]) -> dict[str, Any]:
+    """The defaults of the options that have one, apart from None."""
+    defaults = {
+        name: field.get_default(call_default_factory=True, validated_data={})
+        for name, field in component.model_fields.items()
+        if not field.is_required()
+    }
+    return {
+        name: default for name, default in defaults.items() if default is not None and default is not PydanticUndefined
+    }
 
 
 def _is_plain(value: Any) -> bool:

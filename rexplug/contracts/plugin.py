@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import pickle
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pydantic import ValidationError
 
 from rexplug.components import Component
 from rexplug.contracts.trials import needs_more, trial_breaches
 from rexplug.documented import field_docs
-from rexplug.errors import PluginError, RexplugError, error_text
+from rexplug.errors import PluginError, RexplugError, brief, error_text
 from rexplug.plugins.calls import check_component, owner
 from rexplug.plugins.discovery import load_plugins, load_with
 from rexplug.plugins.registry import Registry
@@ -51,7 +52,12 @@ def check_plugin(
     components = [entry.component for entry in registry.entries.values() if entry.plugin == plugin_name]
     assert components, f"plugin '{plugin_name}' offers no components; list their classes in COMPONENTS"
     given: dict[type, list[Component]] = {}
-    for example in (*getattr(module, "EXAMPLES", ()), *examples):
+    for example in (*_listed_examples(plugin_name, module), *examples):
+        # Ignoring one would leave its component untried.
+        assert type(example) in components, (
+            f"plugin '{plugin_name}', among the examples is {brief(example)}, which is not an instance of one of its components: "
+            f"{', '.join(component.__name__ for component in components)}{_loaded_twice(example, components)}"
+        )
         given.setdefault(type(example), []).append(example)
     breaches: list[str] = []
     lines = []
@@ -73,6 +79,20 @@ def check_plugin(
             lines.append(f"{component.name}: {outcome}")
     assert not breaches, "\n".join(dict.fromkeys(breaches))
     return lines
+
+
+def _listed_examples(plugin: str, module: object) -> Sequence[Component]:
+    examples: Any = getattr(module, "EXAMPLES", ())
+    assert isinstance(examples, list | tuple), (
+        f"plugin '{plugin}', EXAMPLES is {brief(examples)}; write a list of components, such as [HasCitation(least=2)]"
+    )
+    return examples
+
+
+def _loaded_twice(example: object, components: Sequence[type[Component]]) -> str:
+    """What to do about an instance of a class that was imported in another way than the plugin was loaded; empty for any other."""
+    twice = any(component.name == getattr(example, "name", None) for component in components)
+    return "; its class was imported a second time, so give check_plugin the module" if twice else ""
 
 
 def _loaded(plugin: ModuleType | str | Path, name: str | None) -> tuple[Registry, str, object]:

@@ -23,12 +23,13 @@ from rexplug.corpus.deduplicate.keys import KeyWriter
 from rexplug.corpus.document_ids import IdHashWriter
 from rexplug.corpus.sources import ERROR
 from rexplug.corpus.statistics import StepStatistics
-from rexplug.document_files import DocumentWriter, document_of
+from rexplug.document_files import DocumentWriter, UnwritableMetadata, document_of
+from rexplug.errors import PluginError
 from rexplug.executors.datatrove_logging import silence_datatrove
 from rexplug.io.atomic import link_or_copy, write_json
 from rexplug.io.file_cache import cached_until_changed
 from rexplug.io.tabular import open_parquet
-from rexplug.plugins.calls import judge_documents, read_documents, require_picklable, step_name
+from rexplug.plugins.calls import judge_documents, owner, read_documents, require_picklable, step_name
 from rexplug.recipe.schema import Curation
 
 _BATCH, _BATCH_CHARACTERS = 256, 4_000_000
@@ -176,6 +177,14 @@ def filter_shard(file: Path, index: int) -> int:
         How many documents were read.
     """
     source_job = load_source_job(file)
+    try:
+        return _filter_shard(source_job, index)
+    except UnwritableMetadata as error:  # those that filters add are checked where they do
+        source = source_job.source
+        raise PluginError(f"{owner(source)}{source.name}.documents() yielded what cannot be stored: {error}") from error
+
+
+def _filter_shard(source_job: SourceJob, index: int) -> int:
     reading = StepStatistics("read")
     steps = [StepStatistics(step_name(corpus_filter)) for corpus_filter in source_job.filters]
     with ExitStack() as stack:

@@ -11,6 +11,10 @@ from rexplug.corpus.histogram import Histogram
 
 _EXAMPLES = 3
 _EXCERPT = 200
+_MOST_REASONS = 200
+"""Reasons of a step that are counted one by one. A filter may well put a number of each document into its reasons."""
+OTHER = "other reasons"
+"""What documents with further ones are counted under; the files of the dropped documents have each one's own."""
 
 
 @dataclass
@@ -59,10 +63,21 @@ class StepStatistics:
         """Count a dropped document."""
         self.seen += 1
         self.bytes_seen += len(document.text.encode())
+        reason = self._counted_under(reason)
         self.reasons[reason] = self.reasons.get(reason, 0) + 1
         examples = self.examples.setdefault(reason, [])
         if len(examples) < _EXAMPLES:
             examples.append({"id": document.id, "text": document.text[:_EXCERPT]})
+
+    def add_reason(self, reason: str, count: int, examples: Sequence[dict[str, str]]) -> None:
+        """Count dropped documents of another part of the corpus."""
+        reason = self._counted_under(reason)
+        self.reasons[reason] = self.reasons.get(reason, 0) + count
+        known = self.examples.setdefault(reason, [])
+        known += examples[: _EXAMPLES - len(known)]
+
+    def _counted_under(self, reason: str) -> str:
+        return reason if reason in self.reasons or len(self.reasons) < _MOST_REASONS else OTHER
 
     def to_json(self) -> dict[str, Any]:
         """The step's entry in `statistics.json`."""
@@ -111,7 +126,5 @@ def _add(total: StepStatistics, part: dict[str, Any]) -> None:
         total.replaced[name] += part["replaced"][name]
     total.seconds += part["seconds"]
     for reason, count in part["reasons"].items():
-        total.reasons[reason] = total.reasons.get(reason, 0) + count
-        examples = total.examples.setdefault(reason, [])
-        examples += part["examples"].get(reason, [])[: _EXAMPLES - len(examples)]
+        total.add_reason(reason, count, part["examples"].get(reason, []))
     total.scores.merge(part["scores"])

@@ -9,7 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
 
-from rexplug.components import Example, ExampleTask, FineTuningTask, RetrievalCollection, TaggedText, TaggingTask
+from rexplug.components import (
+    Example,
+    ExampleTask,
+    FineTuning,
+    FineTuningTask,
+    RetrievalCollection,
+    TaggedText,
+    TaggingTask,
+)
 from rexplug.errors import brief
 from rexplug.plugins.calls.call import is_finite
 
@@ -53,14 +61,16 @@ def require_tagged(task: object) -> None:
     _raise_first(task.name, _tag_problems(task))
 
 
-def require_task(task: object) -> None:
-    """Check an evaluator's own fine-tuning task.
+def require_task(task: object, tuning: object) -> None:
+    """Check an evaluator's own fine-tuning task and its budget.
 
     Raises:
-        ValueError: it is not a `FineTuningTask`, or it has no examples.
+        ValueError: they are not a `FineTuningTask` and a `FineTuning`, or the task has no examples.
     """
     if not isinstance(task, FineTuningTask):
         raise ValueError(f"fine_tune() was given {brief(task)}; expected a FineTuningTask")
+    if not isinstance(tuning, FineTuning):
+        raise ValueError(f"fine_tune() was given the tuning {brief(tuning)}; expected a FineTuning")
     num_examples: object = task.num_examples
     if not isinstance(num_examples, Integral) or num_examples < 1:
         raise ValueError(

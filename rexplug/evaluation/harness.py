@@ -32,6 +32,7 @@ from rexplug.evaluation.activity import Activity, EvaluatorProgress, device_of
 from rexplug.evaluation.given_tasks import require_collection, require_examples, require_tagged, require_task
 from rexplug.evaluation.identity import computed_by, model_identity, result_key
 from rexplug.evaluation.lexical import LEXICAL_KINDS
+from rexplug.evaluation.process_state import same_process_state
 from rexplug.evaluation.result_files import result_path, valid_results, write_result
 from rexplug.evaluation.statistics import resamples_of
 from rexplug.io.atomic import remove
@@ -176,7 +177,7 @@ class Context:
         """Fine-tune with a loss and a head of the evaluator's own; see `EvaluationContext.fine_tune`."""
         from rexplug.evaluation.plugin_fine_tunes import fine_tune_task
 
-        require_task(task)
+        require_task(task, tuning)
         return fine_tune_task(task, self.encoder, tuning, self.seed)
 
 
@@ -285,7 +286,8 @@ def run_evaluator(evaluator: Evaluator, context: Context, budget: Budget) -> Eva
         NotApplicable: the model cannot do what is measured.
         PluginError: the evaluator raised, or its result breaks the contract.
     """
-    with nullcontext() if context.encoder.precision is None else _exact_products(), resamples_of(budget):
+    exact = nullcontext() if context.encoder.precision is None else _exact_products()
+    with exact, same_process_state(), resamples_of(budget):
         return evaluate_model(evaluator, context)
 
 

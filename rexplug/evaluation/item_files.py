@@ -144,5 +144,5 @@ def _clean(text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy number as a Python number, which JSON can hold."""
-    return value.item()
+    """A number of NumPy or of another class as one of Python, which JSON can hold."""
+    return value.item() if hasattr(value, "item") else float(value)

@@ -17,7 +17,7 @@ from rexplug.errors import DataError, NotApplicable, PluginError, brief
 from rexplug.evaluation.finetune import HEAD_LEARNING_RATE, Rows
 from rexplug.evaluation.lexical import LexicalModel
 from rexplug.evaluation.model_usage import Role
-from rexplug.evaluation.text_encoder import TextEncoder
+from rexplug.evaluation.text_encoder import TextEncoder, require_several
 from rexplug.evaluation.tuning import FineTune, Outcome, fine_tune
 
 R = TypeVar("R")
@@ -55,6 +55,7 @@ class EncoderCopy:
 
     def embed(self, texts: Sequence[str], *, role: Role | None = None) -> Tensor:
         """Embeddings `[n, dimensions]`; see `TrainableEncoder.embed`."""
+        require_several("embed", texts)
         rows = self._encoder.tokenize(texts, self._max_tokens, role=role)
         if self._differentiable:
             return self._encoder.pooled(rows)
@@ -62,6 +63,7 @@ class EncoderCopy:
 
     def mean_vectors(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Tensor:
         """Means of token vectors `[n, hidden]`; see `TrainableEncoder.mean_vectors`."""
+        require_several("mean_vectors", texts, pairs)
         rows = self._encoder.tokenize(texts, self._max_tokens, pairs)
         if self._differentiable:
             return self._encoder.means(rows)
@@ -74,6 +76,7 @@ class EncoderCopy:
 
     def token_vectors(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Tensor]:
         """Last hidden states of each text, `[n_i, hidden]`; see `TrainableEncoder.token_vectors`."""
+        require_several("token_vectors", texts, pairs)
         # No prompt, so that the tokens are those of the text alone.
         rows: Rows = self._encoder.tokenize(texts, self._max_tokens, pairs, prompt="")
         if self._differentiable and rows:
@@ -119,9 +122,13 @@ class _Measured(Generic[R]):
             score: object = self.task.on_dev(self.encoder, self.head)
         if isinstance(score, Tensor) and score.ndim == 0:
             score = score.item()
-        if not isinstance(score, Real):
+        try:
+            number = float(score) if isinstance(score, Real) else None
+        except OverflowError:
+            number = None
+        if number is None:
             raise PluginError(f"{_of(self.task)}: on_dev() returned {brief(score)}; expected a number")
-        return -math.inf if math.isnan(score) else float(score)
+        return -math.inf if math.isnan(number) else number
 
     def on_test(self) -> R:
         """The result on test."""
@@ -161,6 +168,9 @@ def fine_tune_task(
             "the mode `probe` trains a head alone, and this task has none; add `full` to the modes of the fine-tune"
         )
     untuned = before.on_dev(), before.on_test()
+    if not math.isfinite(untuned[0]):
+        # A fine-tune may diverge, which the choice on dev avoids. Before it the score itself is wrong: a mean of no examples.
+        raise PluginError(f"{_of(task)}: on_dev() gives no finite number for the encoder before the fine-tune")
 
     def run(mode: Mode) -> Outcome[R]:
         def begin(learning_rate: float, seed: int) -> FineTune[_Measured[R]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,9 @@ from rexplug.evaluation.stored_sections import stored_section
 from rexplug.io.atomic import remove, write_json, write_text
 from rexplug.plugins.calls import evaluator_label, owner
 from rexplug.run_directory import read_json
+
+_MOST_BITS = 1024
+"""Bits of the largest whole number that is stored: no float can hold larger ones."""
 
 
 def result_path(folder: Path, label: str) -> Path:
@@ -126,18 +130,41 @@ def read_scores(folder: Path, label: str) -> dict[str, Scores]:
 def _as_json(value: Any, evaluator: Evaluator) -> Any:
     """A value as JSON stores it; numpy's numbers and arrays, which evaluators compute with, become numbers and lists.
 
+    JSON has no numbers that are not finite: those of tables become texts such as `nan`.
+
     Raises:
         PluginError: JSON cannot store the value.
     """
-    if value is None or isinstance(value, str | int | float):
-        return float(value) if isinstance(value, np.floating) else value
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
+    try:
+        return _plain(value)
+    except _NotPlain as error:
+        problem = str(error)
+    except RecursionError:
+        problem = "a mapping or list that contains itself; expected texts, numbers, lists and mappings"
+    raise PluginError(f"{owner(evaluator)}{evaluator.name}.evaluate() returned a result that holds {problem}")
+
+
+class _NotPlain(Exception):
+    """JSON cannot store a value; the text says which and what would be right."""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise _NotPlain(f"{brief(value)}, which has a lone surrogate and is not valid Unicode")
+        return str(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and value.bit_length() <= _MOST_BITS:
+        return value
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, np.integer | np.bool_):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
     if isinstance(value, Mapping):
-        return {str(key): _as_json(item, evaluator) for key, item in value.items()}
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_as_json(item, evaluator) for item in value]
-    raise PluginError(
-        f"{owner(evaluator)}{evaluator.name}.evaluate() returned a result that holds {brief(value)}; expected texts, numbers, "
-        "lists and mappings"
-    )
+        return [_plain(item) for item in value]
+    raise _NotPlain(f"{brief(value)}; expected texts, numbers, lists and mappings")

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rexplug.errors import DataError
+from rexplug.errors import DataError, brief
 from rexplug.evaluation.activity import Activity
 from rexplug.evaluation.device_batches import Results
 from rexplug.evaluation.embedding_log import EmbeddingLog
@@ -191,7 +191,12 @@ class TextEncoder(PredictsNoWords, ABC):
         role: Role | None = None,
         prompt: str | None = None,
     ) -> NDArray[np.float32]:
-        """Embeddings `[n, dimensions]` of the first `max_tokens` tokens of each text, prompts included; see `tokenize`."""
+        """Embeddings `[n, dimensions]` of the first `max_tokens` tokens of each text, prompts included; see `tokenize`.
+
+        Raises:
+            TypeError: `texts` is one text, whose characters would be embedded.
+        """
+        require_several("encode", texts)
         return self.embed_rows(self.tokenize(texts, max_tokens, role=role, prompt=prompt))
 
     def embed_rows(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
@@ -297,3 +302,17 @@ def cut_usage(model: str | Path, usage: ModelUsage, dimensions: int, whole: NDAr
     of_length_1 = abs(float(np.linalg.norm(whole)) - 1) < _LENGTH_TOLERANCE
     similarity = "cosine" if usage.similarity == "dot" and of_length_1 else usage.similarity
     return replace(usage, dimensions=dimensions, similarity=similarity)
+
+
+def require_several(method: str, texts: Sequence[str], pairs: Sequence[str] | None = None) -> None:
+    """Check the texts that an evaluator gives to a method of an encoder.
+
+    Raises:
+        TypeError: one text in place of several.
+        ValueError: not as many second texts as first ones.
+    """
+    for given in (texts, pairs):
+        if isinstance(given, str):
+            raise TypeError(f"{method}() was given {brief(given)}; expected a sequence of texts")
+    if pairs is not None and len(pairs) != len(texts):
+        raise ValueError(f"{method}() was given {len(texts):,} texts and {len(pairs):,} pairs; expected as many")

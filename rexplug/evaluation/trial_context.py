@@ -126,5 +126,5 @@ class TrialContext:
 
     def fine_tune(self, task: FineTuningTask[Any], tuning: FineTuning) -> NoReturn:
         """Check the number of examples and end the trial."""
-        require_task(task)
+        require_task(task, tuning)
         self.limits.end("its task needs a model")

@@ -92,7 +92,12 @@ def add_plugin_file(registry: Registry, file: PluginFile) -> None:
         module = file.load()
     except OSError as error:
         raise PluginError(f"the file cannot be read: {error.strerror}") from None
-    _register(registry, plugin, module)
+    try:
+        _register(registry, plugin, module)
+    except PluginError:
+        raise
+    except (Exception, SystemExit) as error:  # its hooks, and what its module computes, are the plugin's code
+        raise PluginError(f"{type(error).__name__}: {error_text(error)}{file.line_of(error)}") from error
 
 
 def _require_other_name(registry: Registry, plugin: Plugin) -> None:
@@ -125,7 +130,7 @@ def _register(registry: Registry, plugin: Plugin, target: object) -> None:
     if needed != API_VERSION:
         newer = isinstance(needed, int) and needed > API_VERSION
         raise PluginError(
-            f"plugin '{plugin.name}' needs plugin API {needed}, but this rexplug has {API_VERSION}; install a "
+            f"plugin '{plugin.name}' needs plugin API {brief(needed)}, but this rexplug has {API_VERSION}; install a "
             f"{'newer rexplug' if newer else 'newer version of the plugin'}"
         )
     manager = pluggy.PluginManager(GROUP)

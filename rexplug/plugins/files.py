@@ -71,6 +71,10 @@ class PluginFile:
         _paths[name] = str(self.path)
         return sys.modules[name]
 
+    def line_of(self, error: BaseException) -> str:
+        """The last line of the plugin's own code in a traceback, in brackets; empty if there is none."""
+        return _line(error, self.path)
+
 
 class _FreshLoader(SourceFileLoader):
     """Compiles the source at each import: Python cannot tell whether cached bytecode is older than an edit in the same second."""

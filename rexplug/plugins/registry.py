@@ -12,7 +12,7 @@ from pathlib import Path
 from rexplug.components import NAME_PATTERN, Component
 from rexplug.components.base import ComponentT
 from rexplug.components.options import option_problem
-from rexplug.errors import PluginError
+from rexplug.errors import PluginError, error_text
 from rexplug.plugins.hookspecs import KINDS
 from rexplug.renamed import Renamed, warn_renamed
 
@@ -82,6 +82,11 @@ class Registry:
         if missing:
             methods = " and ".join(f"{method}()" for method in missing)
             raise PluginError(f"{where} {component.__name__}, which does not implement {methods}")
+        if "name" in component.model_fields:
+            raise PluginError(
+                f'{where} {component.__name__}, whose `name` is an option; write `name = "{plugin}.component"`, or ClassVar[str] '
+                "as its type"
+            )
         name = component.name if isinstance(component.name, str) else repr(component.name)
         prefix, _, rest = name.partition(".")
         if not NAME_PATTERN.fullmatch(name) or (plugin != CORE and not rest):
@@ -94,8 +99,11 @@ class Registry:
             raise PluginError(f"{where} '{name}'{by}")
         if plugin == CORE:  # a test checks the core's own
             return
-        component.model_rebuild()  # models are built at first use: what pydantic cannot build must be the plugin's failure now
-        problem = option_problem(component)
+        try:
+            component.model_rebuild()  # models are built at first use: what pydantic cannot build must be the plugin's failure now
+            problem = option_problem(component)
+        except (Exception, SystemExit) as error:  # defaults, validators and serializers are the plugin's code
+            problem = f"whose options cannot be tried: {type(error).__name__}: {error_text(error)}"
         if problem is not None:
             raise PluginError(f"{where} {component.__name__}, {problem}")
 

@@ -11,7 +11,7 @@ from rexplug.evaluation.stored_sections import figure_file
 from rexplug.io.atomic import remove, replacing, write_text
 from rexplug.model.family import DEFAULT_FAMILY, Family, find_family
 from rexplug.report.contents import Contents
-from rexplug.report.markdown import cell, front_matter
+from rexplug.report.markdown import cell, front_matter, plain
 from rexplug.report.plan_vs_actual import markdown_lines
 from rexplug.report.results import headlines
 from rexplug.report.templates import decimals
@@ -182,16 +182,16 @@ def _sections(contents: Contents) -> Iterator[tuple[str, Mapping[str, Any], tupl
 
 
 def _section_lines(evaluator: str, section: Mapping[str, Any], figure: str) -> list[str]:
-    lines = [f"### {cell(evaluator)}: {cell(section['title'])}", ""]
+    lines = [f"### {cell(evaluator)}: {plain(section['title'])}", ""]
     if section["text"]:
-        lines += [cell(section["text"]), ""]
+        lines += [plain(section["text"]), ""]
     if section["table"]:
         columns = list(section["table"][0])
-        lines += [f"| {' | '.join(map(cell, columns))} |", f"|{' --- |' * len(columns)}"]
+        lines += [f"| {' | '.join(map(plain, columns))} |", f"|{' --- |' * len(columns)}"]
         for row in section["table"]:
-            lines.append(f"| {' | '.join(cell(decimals(row.get(column, ''))) for column in columns)} |")
+            lines.append(f"| {' | '.join(plain(decimals(row.get(column, ''))) for column in columns)} |")
         lines.append("")
-    return [*lines, f"![{cell(section['title'])}]({quote(figure)})", ""] if figure else lines
+    return [*lines, f"![{plain(section['title'])}]({quote(figure)})", ""] if figure else lines
 
 
 def _parity(contents: Contents) -> list[str]:

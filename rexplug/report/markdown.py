@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+_MARKUP = re.compile(r"[\\`*\[\]<]")
+"""What begins markup, apart from `|`, which `cell` escapes."""
+
 
 def cell(text: Any) -> str:
     """A value for a cell of a table or an item of a list: on one line, with `|` escaped."""
     return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def plain(text: Any) -> str:
+    """`cell` of a text that holds no Markdown and no HTML: `<mask>`, `[MASK]` and `*` are shown as they are."""
+    return cell(_MARKUP.sub(r"\\\g<0>", str(text)))
 
 
 def front_matter(values: Mapping[str, Any]) -> str:

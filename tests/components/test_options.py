@@ -1,14 +1,18 @@
 """A class whose options could not be written in a recipe and read back is refused when it is offered."""
 
+import builtins
 import re
+import warnings
 from functools import cached_property
-from typing import Annotated, Any
+from types import SimpleNamespace
+from typing import Annotated, Any, ClassVar
+from uuid import uuid4
 
 import pytest
 import yaml
-from pydantic import Field, computed_field
+from pydantic import Field, ValidationError, computed_field, model_validator
 
-from rexplug import CorpusFilter, MaskingPolicy, PluginError, SalienceScorer, Use, Verdict
+from rexplug import Component, CorpusFilter, DataError, MaskingPolicy, PluginError, Ramp, SalienceScorer, Use, Verdict
 from rexplug.components.options import RESERVED, option_problem
 from rexplug.plugins.discovery import load_plugins
 from rexplug.plugins.registry import Registry
@@ -105,6 +109,11 @@ def test_what_can_be_written(options):
         ({"units": (set[str], {"mg"})}, "whose option 'units' is a set, whose order changes from process to process; make it a tuple"),
         ({"units": (dict[str, frozenset[int]], {})},
          "whose option 'units' is a set, whose order changes from process to process; make it a tuple"),
+        ({"token": (str, Field(default_factory=lambda: str(uuid4())))},
+         "whose option 'token' has another default each time; a run would never find its own results again"),
+        ({"word": (str, "\ud800")},
+         "whose option 'word' has the default '\\ud800', which cannot be written in a recipe: 'utf-8' codec can't encode "
+         "character '\\ud800' in position 10: surrogates not allowed"),
         ({"key": (str, Field("", exclude=True))},
          "whose option 'key' is excluded from what is written, so that neither recipe nor fingerprint would hold it"),
     ],
@@ -188,4 +197,136 @@ def test_what_rexplug_relies_on_is_left_as_it_is(name):
     overriding = type("Other", (filter_with(words=(int, 5)),), {"__module__": __name__, name: lambda self: None})
     assert option_problem(overriding) == (
         f"which defines '{name}'; this is rexplug's own, and plugins leave it as it is"
+    )
+
+
+class Strict(CorpusFilter):
+    """Raises, when it is made, what an option says."""
+
+    name = "toy.strict"
+
+    raised: str = "none"
+    """Name of an exception."""
+
+    @model_validator(mode="after")
+    def _right(self):
+        if self.raised == "None":
+            return None
+        if self.raised != "none":
+            raise {**vars(builtins), "DataError": DataError}[self.raised]("no lexicon")
+        return self
+
+    def judge(self, document):
+        return Verdict(True)
+
+
+class Filtered(Component):
+    """Holds a filter."""
+
+    judge: Annotated[CorpusFilter, Use()]
+
+
+def made(kind):
+    registry = load_plugins({"toy": SimpleNamespace(COMPONENTS=[Strict])}, installed=False)
+    return Filtered.model_validate({"judge": {"use": "toy.strict", "raised": kind}}, context={"components": registry})
+
+
+@pytest.mark.parametrize("kind", ["KeyError", "TypeError", "OSError", "MemoryError", "StopIteration", "SystemExit"])
+def test_what_a_validator_raises_is_a_problem_of_its_place_with_the_component_and_the_line(kind):
+    with pytest.raises(ValidationError) as caught:
+        made(kind)
+    (problem,) = caught.value.errors()
+    assert problem["loc"] == ("judge",)
+    text = "'no lexicon'" if kind == "KeyError" else "no lexicon"
+    assert re.fullmatch(
+        rf"toy\.strict raised {kind} when it was made from its options: {text} \({re.escape(__file__)}:\d+\)",
+        problem["msg"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("DataError", "no lexicon"),
+        ("ValueError", "Value error, no lexicon"),
+        ("None", "a validator of toy.strict returned None; a validator of the whole class returns self"),
+    ],
+)
+def test_what_a_validator_says_to_the_user(kind, text):
+    with pytest.raises(ValidationError) as caught:
+        made(kind)
+    assert [problem["msg"] for problem in caught.value.errors()] == [text]
+
+
+def test_ctrl_c_passes():
+    with pytest.raises(KeyboardInterrupt):
+        made("KeyboardInterrupt")
+
+
+class Fails(CorpusFilter):
+    """Cannot be made at all."""
+
+    name = "toy.fails"
+
+    words: tuple[str, ...] = ()
+    """Words."""
+
+    def model_post_init(self, context):
+        raise OSError("no lexicon")
+
+    def judge(self, document):
+        return Verdict(True)
+
+
+def test_a_class_that_raises_while_its_defaults_are_tried_does_not_load():
+    registry = load_plugins({"toy": SimpleNamespace(COMPONENTS=[Fails])}, installed=False)
+    assert [failure.reason for failure in registry.failures] == [
+        "plugin 'toy', COMPONENTS offers Fails, whose options cannot be tried: OSError: no lexicon"
+    ]
+
+
+def test_a_validator_that_returns_nothing():
+    class Forgets(CorpusFilter):
+        words: tuple[str, ...] = ()
+
+        @model_validator(mode="after")
+        def _right(self):
+            pass
+
+        def judge(self, document):
+            return Verdict(True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert option_problem(Forgets) == (
+            "one of whose validators returned None; a validator of the whole class returns self"
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"rate": (float, 0.3)}, "whose option 'rate' is of another type than MaskingPolicy.rate, which rexplug asks for; leave its type"),
+        ({"rate": (Ramp, Ramp(start=0.4, end=0.4))}, None),
+    ],
+)  # fmt: skip
+def test_an_option_of_the_base_class_keeps_its_type(options, problem):
+    annotations = {name: kind for name, (kind, _) in options.items()}
+    body = {
+        "__annotations__": annotations, "__module__": __name__, "name": "toy.policy",
+        "choose": lambda self, batch, progress, generator: batch.maskable,
+        **{name: default for name, (_, default) in options.items()},
+    }  # fmt: skip
+    assert option_problem(type(MaskingPolicy)("Policy", (MaskingPolicy,), body)) == problem
+
+
+@pytest.mark.parametrize("channels", ["salience", None, (3,)])
+def test_channels_are_names(channels):
+    body = {
+        "__module__": __name__, "name": "toy.policy", "channels": channels,
+        "__annotations__": {"channels": ClassVar[Any]},
+        "choose": lambda self, batch, progress, generator: batch.maskable,
+    }  # fmt: skip
+    assert option_problem(type(MaskingPolicy)("Policy", (MaskingPolicy,), body)) == (
+        f"whose `channels` is {channels!r}; expected a tuple of texts, such as ('salience',)"
     )

@@ -114,6 +114,43 @@ def test_examples_stand_for_components_with_required_options(toy):
     assert toy(code + "\nEXAMPLES = [Broken(least=3)]\n", "Broken") == ["toy.broken: tried"]
 
 
+REQUIRED = '''
+class Broken(Filter):
+    """A filter."""
+
+    name: ClassVar[str] = "toy.broken"
+    least: int
+    """Fewest characters."""
+'''
+
+
+@pytest.mark.parametrize(
+    ("examples", "problem"),
+    [
+        ("Broken(least=3)", "EXAMPLES is Broken(least=3); write a list of components, such as [HasCitation(least=2)]"),
+        ("[Policy()]",
+         "among the examples is Policy("),
+    ],
+)  # fmt: skip
+def test_examples_that_would_be_ignored(toy, examples, problem):
+    with pytest.raises(AssertionError) as error:
+        toy(f"{REQUIRED}\nEXAMPLES = {examples}\n", "Broken")
+    assert str(error.value).startswith(f"plugin 'toy', {problem}")
+
+
+def test_an_example_of_a_class_that_was_imported_a_second_time(tmp_path, monkeypatch):
+    (tmp_path / "toy.py").write_text(f"{HEAD}{REQUIRED}\nCOMPONENTS = [Broken]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("toy")
+    monkeypatch.delitem(sys.modules, "toy")
+    with pytest.raises(AssertionError) as error:
+        check_plugin(tmp_path / "toy.py", examples=[module.Broken(least=3)])
+    assert str(error.value) == (
+        "plugin 'toy', among the examples is Broken(least=3), which is not an instance of one of its components: Broken; its class "
+        "was imported a second time, so give check_plugin the module"
+    )
+
+
 def test_what_cannot_be_used_on_this_machine_is_not_tried(toy):
     code = FILTER + "    def check(self):\n        open('/none/words.txt')\n"
     assert toy(code, "Broken") == [

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
 from rexplug.components import Shard
 from rexplug.corpus.sources import ERROR, HuggingFace, Jsonl, Parquet
@@ -107,3 +108,20 @@ def test_a_record_without_words_is_dropped(tmp_path, value):
 )
 def test_how_values_are_written(value, text):
     assert written(value) == text
+
+
+def test_metadata_may_have_the_names_of_what_makes_a_document(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "one", "nr": 7, "title": "A"}\n')
+    names = {"id": "nr", "text": "title", "url": "nr", "file": "title"}
+    [document] = read(Jsonl(paths=str(tmp_path / "a.jsonl"), metadata=names))
+    assert (document.id, document.text, document.url) == ("a.jsonl:0", "one", None)
+    assert document.metadata == {
+        "id": 7, "text": "A", "url": 7, "file": "A", "place": f"{tmp_path / 'a.jsonl'}:0",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [ERROR, "changed", "place"])
+def test_names_that_rexplug_gives_are_not_free(name):
+    problem = f"'{name}' is a name that rexplug gives; choose another one for the field 'shelf'"
+    with pytest.raises(ValidationError, match=problem):
+        Jsonl(paths="a.jsonl", metadata={name: "shelf"})

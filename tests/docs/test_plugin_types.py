@@ -25,10 +25,10 @@ def test_document():
     document = rexplug.Document(
         "case-7", "The court relied on § 12.", url="https://example.org/case-7", metadata={"court": "Trier"}
     )
-    words = document.cached("words", rexplug.split_words)  # computed once, whichever filter asks first
+    words = document.cached("legal.words", rexplug.split_words)  # computed once, whichever filter asks first
     assert words == ["The", "court", "relied", "on", "12"]
     # -- end Document --
-    assert document.cached("words", len) is words
+    assert document.cached("legal.words", len) is words
 
 
 def test_unreadable():

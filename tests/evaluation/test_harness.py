@@ -1,16 +1,21 @@
 """The results that the harness writes, reuses and rejects."""
 
 import json
+import math
+import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 from rexplug import EvaluatedItem, EvaluationResult, Evaluator, Metric, PluginError
+from rexplug.errors import brief
 from rexplug.evaluation import EvaluationData, EvaluatorsFailed, ModelSpec, evaluate, read_scores
 from rexplug.evaluation.item_files import items_path, read_items
 from rexplug.evaluation.recovery import MaskedRecovery
@@ -93,6 +98,74 @@ def test_a_result_that_json_cannot_hold_names_its_evaluator(model_folder, tmp_pa
     ) as caught:
         run([WithNumpy(broken=True)], model_folder, tmp_path, documents)
     assert str(caught.value).endswith("; expected texts, numbers, lists and mappings")
+
+
+CYCLE = {}
+CYCLE["again"] = CYCLE
+
+
+class WithCell(Evaluator):
+    """Returns a table with one cell."""
+
+    name: ClassVar[str] = "toy.cell"
+    cell: ClassVar[Any] = None
+
+    def evaluate(self, context):
+        return EvaluationResult({"score": Metric(0.5)}, "score", tables={"Rows": [{"cell": self.cell}]})
+
+
+@pytest.mark.parametrize(
+    ("cell", "problem"),
+    [
+        ("a\ud800", "'a\\ud800', which has a lone surrogate and is not valid Unicode"),
+        (np.complex64(1j), f"{np.complex64(1j)!r}; expected texts, numbers, lists and mappings"),
+        (np.array(["2026-11-28"], "datetime64[D]"),
+         "datetime.date(2026, 11, 28); expected texts, numbers, lists and mappings"),
+        (10**400, f"{brief(10**400)}; expected texts, numbers, lists and mappings"),
+        (CYCLE, "a mapping or list that contains itself; expected texts, numbers, lists and mappings"),
+    ],
+)  # fmt: skip
+def test_a_cell_that_json_cannot_hold(model_folder, tmp_path, documents, monkeypatch, cell, problem):
+    monkeypatch.setattr(WithCell, "cell", cell)
+    with pytest.raises(PluginError) as caught:
+        run([WithCell()], model_folder, tmp_path, documents)
+    assert str(caught.value) == f"toy.cell.evaluate() returned a result that holds {problem}"
+
+
+def test_numbers_that_are_not_finite_are_written_as_texts(model_folder, tmp_path, documents, monkeypatch):
+    cell = {"nan": [math.nan], "low": -math.inf, "array": np.array([np.inf, 1])}
+    monkeypatch.setattr(WithCell, "cell", cell)
+    run([WithCell()], model_folder, tmp_path, documents)
+    stored = json.loads((tmp_path / "initial" / "toy.cell.json").read_text(), parse_constant=pytest.fail)
+    assert stored["tables"]["Rows"] == [{"cell": {"nan": ["nan"], "low": "-inf", "array": ["inf", 1.0]}}]
+
+
+class Switches(Fixed):
+    """Changes what is for the whole process."""
+
+    name: ClassVar[str] = "toy.switches"
+
+    def evaluate(self, context):
+        os.chdir("/")
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta")
+        torch.use_deterministic_algorithms(True)
+        return super().evaluate(context)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_what_an_evaluator_switches_in_the_process_is_switched_back(
+    model_folder, tmp_path, documents, monkeypatch, broken
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PluginError, match="nan") if broken else nullcontext():
+        run([Switches(broken=broken)], model_folder, tmp_path, documents)
+    assert Path.cwd() == tmp_path
+    weight = torch.ones(1, requires_grad=True)
+    assert (2 * weight).requires_grad
+    assert (weight.dtype, weight.device.type) == (torch.float32, "cpu")
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 class Counted(Fixed):

@@ -16,10 +16,12 @@ import pytest
 import torch
 
 import rexplug
+from rexplug.errors import brief
 from rexplug.evaluation import EvaluationData, ModelSpec, evaluate
 from rexplug.evaluation.encoder import HuggingFaceEncoder
 from rexplug.evaluation.harness import Context
 from rexplug.evaluation.lexical import LexicalModel
+from rexplug.evaluation.plugin_fine_tunes import EncoderCopy
 from rexplug.evaluation.trial_context import TrialContext
 from rexplug.evaluation.workload import workload_of
 from rexplug.plugins.trial_limits import TrialLimits, TrialOver
@@ -177,9 +179,34 @@ def test_a_fine_tune_is_a_function_of_its_seed(fine_tune):
     assert one.results["probe"] != one.results["full"]
 
 
+class Diverges(Nearest):
+    """Its score is a number before the fine-tune alone."""
+
+    calls = 0
+
+    def on_dev(self, encoder, head):
+        self.calls += 1
+        return 0.5 if self.calls == 1 else math.nan
+
+
 def test_a_score_that_is_not_a_number_counts_as_the_worst(fine_tune):
-    tuned = fine_tune(Nearest(on_dev=math.nan), SMALL)
+    tuned = fine_tune(Diverges(), SMALL)
     assert tuned.results["full"] == [tuned.untuned]
+
+
+def test_the_texts_of_an_encoder_are_several(encoder):
+    copied = EncoderCopy(encoder, 16, trained=False)
+    for method in (encoder.encode, copied.embed, copied.mean_vectors, copied.token_vectors):
+        problem = rf"^{method.__name__}\(\) was given 'one text'; expected a sequence of texts$"
+        with pytest.raises(TypeError, match=problem):
+            method("one text")
+    with pytest.raises(ValueError, match=r"^mean_vectors\(\) was given 2 texts and 1 pairs; expected as many$"):
+        copied.mean_vectors(["one", "two"], ["three"])
+
+
+def test_a_tuning_is_a_fine_tuning(fine_tune):
+    with pytest.raises(ValueError, match=r"^fine_tune\(\) was given the tuning \{'steps': 3\}; expected a FineTuning$"):
+        fine_tune(Nearest(), {"steps": 3})
 
 
 @pytest.mark.parametrize(
@@ -195,6 +222,11 @@ def test_a_score_that_is_not_a_number_counts_as_the_worst(fine_tune):
             "task 'Nearest': loss() returned a tensor with no gradient; expected a scalar that is differentiable in the weights",
         ),
         (Nearest(on_dev="good"), "task 'Nearest': on_dev() returned 'good'; expected a number"),
+        (Nearest(on_dev=10**400), f"task 'Nearest': on_dev() returned {brief(10**400)}; expected a number"),
+        (
+            Nearest(on_dev=math.nan),
+            "task 'Nearest': on_dev() gives no finite number for the encoder before the fine-tune",
+        ),
         (Nearest(head=3), "task 'Nearest': head() returned 3; expected a torch.nn.Module or None"),
     ],
 )
@@ -285,9 +317,28 @@ def test_sections_that_cannot_be_stored_name_their_evaluator(model_folder, tmp_p
             "the table of the ReportSection 'A' holds something else than rows; expected mappings of column -> value",
         ),
         (
-            {"title": "A", "figure": b"GIF89a"},
-            "the figure of the ReportSection 'A' is of the type bytes; expected a matplotlib figure, the bytes of a PNG file or "
-            "the text of an SVG file",
+            {"title": "A", "table": {"b": 1}},
+            "the table of the ReportSection 'A' is {'b': 1}; expected a sequence of rows",
+        ),
+        *(
+            (
+                {"title": "A", "figure": figure},
+                f"the figure of the ReportSection 'A' {problem}; expected a matplotlib figure, the bytes of a PNG file or the text of "
+                "an SVG file",
+            )
+            for figure, problem in (
+                (b"\xff\xd8\xff\xe0", f"begins with {bytes([255, 216, 255, 224])!r}, which no PNG file does"),
+                (b"\x89PNG\r\n\x1a\nIHDR", "is a PNG file that breaks off"),
+                (Path("a.png"), f"is of the type {type(Path()).__name__}"),
+                ("a.svg", "is a text that is no SVG: syntax error: line 1, column 0"),
+                ("<svg><g></svg>", "is a text that is no SVG: mismatched tag: line 1, column 10"),
+                ("<html/>", "is a text whose first element is not svg"),
+                ("<svg>\ud800</svg>", "is a text that has a lone surrogate and is not valid Unicode"),
+                (
+                    "<svg/>",
+                    'is an SVG without its namespace, which browsers do not draw: <svg xmlns="http://www.w3.org/2000/svg">',
+                ),
+            )
         ),
     ],
 )
@@ -296,10 +347,22 @@ def test_sections_are_checked_when_they_are_made(arguments, message):
         rexplug.ReportSection(**arguments)
 
 
+SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
+
+
+@pytest.mark.parametrize(
+    "figure", [SVG, f"\ufeff{SVG}", f"<!-- drawn -->{SVG}", f'<?xml version="1.0"?>\n<!DOCTYPE svg>\n{SVG}']
+)
+def test_the_text_of_an_svg_file_may_begin_with_more_than_its_element(figure):
+    assert rexplug.ReportSection("A", figure=figure).figure == figure
+
+
 def test_tags_are_words():
     assert rexplug.Metric(1.0, tags=["detail"]).tags == ("detail",)
-    with pytest.raises(TypeError, match=r"^the tags of a Metric are 'detail'; expected words, such as \('detail',\)$"):
-        rexplug.Metric(1.0, tags="detail")
+    for tags in ("detail", [3], None, {"detail"}, {"detail": 1}):
+        message = f"the tags of a Metric are {tags!r}; expected words, such as ('detail',)"
+        with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+            rexplug.Metric(1.0, tags=tags)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from rexplug.errors import PluginError
 from rexplug.pipeline.run import run_recipe
 from rexplug.plugins.discovery import load_plugins
 from rexplug.progress import Silent
@@ -72,3 +73,14 @@ def test_workers_have_the_plugin_and_the_run_keeps_a_copy(run, tmp_path):
     assert run(tmp_path / "run" / "recipe.yaml", fresh=True) == {"two"}
     assert copy.is_file()
     assert Path(load_recipe(tmp_path / "run" / "recipe.yaml").plugins[0]) == copy
+
+
+def test_metadata_that_cannot_be_stored_names_the_source(run, tmp_path):
+    yielded = 'f"text {number} {MARK}", metadata={"words": {(1, 2): 3}})'
+    (tmp_path / "legal.py").write_text(PLUGIN.replace('f"text {number} {MARK}")', yielded))
+    with pytest.raises(PluginError) as caught:
+        run()
+    assert str(caught.value) == (
+        "legal.texts.documents() yielded what cannot be stored: the metadata {'words': {(1, 2): 3}} of the document '0' cannot be "
+        "written as JSON: keys must be str, int, float, bool or None, not tuple"
+    )

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from rexplug import CorpusFilter, PluginError, Verdict, hookimpl
-from rexplug.plugins.discovery import load_plugins
+from rexplug.plugins.discovery import add_plugin_file, load_plugins
+from rexplug.plugins.files import PluginFile
+from rexplug.plugins.registry import Registry
 
 
 class HasDosage(CorpusFilter):
@@ -186,7 +188,8 @@ def test_options_that_pydantic_cannot_build_are_the_plugins_failure():
 
     registry = load_plugins({"pharma": plugin(lambda: [HasOdd])}, installed=False)
     assert failures(registry)["pharma"].startswith(
-        "PydanticSchemaGenerationError: Unable to generate pydantic-core schema"
+        "plugin 'pharma', rexplug_corpus_filters() offers HasOdd, whose options cannot be tried: PydanticSchemaGenerationError: "
+        "Unable to generate pydantic-core schema"
     )
     assert not registry.entries
 
@@ -198,9 +201,43 @@ def test_options_that_pydantic_cannot_build_are_the_plugins_failure():
 def test_a_plugin_for_another_version_of_the_contract_is_refused(needed, install):
     registry = load_plugins({"pharma": SimpleNamespace(PLUGIN_API=needed, COMPONENTS=[])}, installed=False)
     assert [failure.reason for failure in registry.failures] == [
-        f"plugin 'pharma' needs plugin API {needed}, but this rexplug has 1; install {install}"
+        f"plugin 'pharma' needs plugin API {needed!r}, but this rexplug has 1; install {install}"
     ]
 
 
 def test_the_time_of_an_import_is_kept():
     assert load_plugins().plugins["ecommerce"].seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (
+            "@rexplug.hookimpl\ndef rexplug_corpus_filters():\n    raise KeyError('words')",
+            "KeyError: 'words' ({file}:4)",
+        ),
+        ("def __getattr__(name):\n    raise SystemExit(name)", "SystemExit: PLUGIN_API ({file}:3)"),
+    ],
+)
+def test_a_plugin_file_whose_code_fails_after_its_import_does_not_load(tmp_path, code, reason):
+    file = tmp_path / "pharma.py"
+    file.write_text(f"import rexplug\n{code}\n")
+    with pytest.raises(PluginError) as caught:
+        add_plugin_file(Registry(), PluginFile(file))
+    assert str(caught.value) == reason.format(file=file)
+
+
+def test_a_name_that_became_an_option():
+    with pytest.warns(UserWarning, match="shadows an attribute"):
+
+        class Typed(CorpusFilter):
+            name: str = "pharma.typed"
+
+            def judge(self, document):
+                return Verdict(True)
+
+    registry = load_plugins({"pharma": SimpleNamespace(COMPONENTS=[Typed])}, installed=False)
+    assert failures(registry)["pharma"] == (
+        "plugin 'pharma', COMPONENTS offers Typed, whose `name` is an option; write `name = \"pharma.component\"`, or ClassVar[str] "
+        "as its type"
+    )

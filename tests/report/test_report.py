@@ -359,6 +359,16 @@ def test_sections_of_evaluators_are_shown(run):
     assert files == {"masked_recovery-1.png": b"\x89PNG\r\n\x1a\n", "masked_recovery-2.svg": b"<svg/>"}
 
 
+def test_sections_in_the_card_are_plain_text(run):
+    rows = [{"<mask> *": "[MASK] `a` a_b \\ |", "n": 3}]
+    with_sections(run, section("By [MASK] <b>", SVG, "Where *<mask>* | was", rows))
+    body = write_card(Contents(run, make_recipe())).read_text()
+    assert r"### masked_recovery: By \[MASK\] \<b>" in body
+    assert r"Where \*\<mask>\* \| was" in body
+    assert "| \\<mask> \\* | n |\n| --- | --- |\n| \\[MASK\\] \\`a\\` a_b \\\\ \\| | 3 |\n" in body
+    assert r"![By \[MASK\] \<b>](figures/masked_recovery-1.svg)" in body
+
+
 def test_figures_of_the_card_lie_beside_the_exported_weights_too(run):
     recipe = make_recipe()
     run.model.mkdir()

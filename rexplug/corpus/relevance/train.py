@@ -65,7 +65,7 @@ def train_relevance(
     context = LabellingContext(answers, seed, progress)
     labels = label_candidates(options.labels, candidates, context)
     labels, audit = _audited(candidates, labels, options.audit, context) if options.audit else (labels, None)
-    labelled = _labelled(candidates, labels)
+    labelled = _labelled(candidates, labels, options.labels.name)
     parts = _split(labelled, options, seed)
     progress.start("train the relevance classifier")
     model = train(
@@ -101,7 +101,7 @@ def train_relevance(
     return report
 
 
-def _labelled(candidates: Sequence[Candidate], labels: Sequence[bool | None]) -> list[Labelled]:
+def _labelled(candidates: Sequence[Candidate], labels: Sequence[bool | None], labeller: str) -> list[Labelled]:
     """The labelled documents, one per distinct line, accents aside; those with contradicting labels are left out."""
     by_line: dict[str, Labelled | None] = {}
     for candidate, label in zip(candidates, labels, strict=True):
@@ -116,7 +116,8 @@ def _labelled(candidates: Sequence[Candidate], labels: Sequence[bool | None]) ->
     if min(counts) < _FEWEST:
         raise DataError(
             f"relevance: {counts[0]} documents were labelled relevant and {counts[1]} not relevant, but at least {_FEWEST} of "
-            "each are needed; sample more documents (relevance.documents, relevance.pool) or label otherwise"
+            f"each are needed ({labeller} had {len(labels):,} candidates and left {sum(label is None for label in labels):,} "
+            "undecided); sample more documents (relevance.documents, relevance.pool) or label otherwise"
         )
     return labelled
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from rexplug.components import Document, DocumentSource
 from rexplug.components.document import ERROR
-from rexplug.corpus.sources.files import InputFile, Names, document
+from rexplug.corpus.sources.files import InputFile, Names, document_with
 
 _PAIRS = ({"key", "value"}, {"name", "value"})
 """Fields of the records in a list that stands for a map: as Spark and Avro write maps, and shops write properties."""
@@ -31,7 +31,17 @@ class Fields(DocumentSource):
     url: str | None = "url"
     """Field that holds the address, if there is one."""
     metadata: dict[str, str] = Field(default_factory=dict)
-    """Further fields to carry along: name in the metadata -> field."""
+    """Further fields to carry along: name in the metadata -> field. `place`, `changed` and `rexplug_error` are taken."""
+
+    @field_validator("metadata")
+    @classmethod
+    def _names_are_free(cls, metadata: dict[str, str]) -> dict[str, str]:
+        for name in (ERROR, "changed", "place"):
+            if name in metadata:
+                raise ValueError(
+                    f"'{name}' is a name that rexplug gives; choose another one for the field '{metadata[name]}'"
+                )
+        return metadata
 
     def fields(self) -> Iterator[str]:
         """The fields that the options name."""
@@ -75,8 +85,8 @@ class Fields(DocumentSource):
         text = parts[0] if len(parts) == 1 else "\n\n".join(parts)
         if isinstance(url, list):
             url = next((address for address in url if isinstance(address, str)), None)
-        return document(
-            file, place, text, _name(url) if url else None, _name(own_id) if own_id is not None else None, **further
+        return document_with(
+            file, place, text, _name(url) if url else None, _name(own_id) if own_id is not None else None, further
         )
 
 

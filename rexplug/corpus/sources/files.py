@@ -272,8 +272,15 @@ def document(
     file: InputFile, place: int | str, text: str, url: str | None = None, id: str | None = None, **metadata: Any
 ) -> Document:
     """Make a document that was read at a place (offset or row) of a file."""
-    name = id if id is not None else f"{file.id}:{place}"
-    return Document(name, text, url, {**metadata, "place": f"{file.printed_path}:{place}"})
+    return document_with(file, place, text, url, id, metadata)
+
+
+def document_with(
+    file: InputFile, place: int | str, text: str, url: str | None, id: str | None, metadata: dict[str, Any]
+) -> Document:
+    """`document` with metadata of any names, `id` and `text` among them; `place` is added to it."""
+    metadata["place"] = f"{file.printed_path}:{place}"
+    return Document(id if id is not None else f"{file.id}:{place}", text, url, metadata)
 
 
 def broken(file: InputFile, place: int | str, reason: str) -> Document:

@@ -30,6 +30,7 @@ from rexplug.components import (
 )
 from rexplug.components.masking_policy import ROW_CHANNELS
 from rexplug.errors import PluginError, RexplugError
+from rexplug.io.current_directory import same_directory
 from rexplug.io.file_content import files_below
 from rexplug.pipeline.preflight.trial_texts import TEXTS, made_up_documents
 from rexplug.plugins.calls import (
@@ -107,7 +108,7 @@ def _scorers(recipe: Recipe) -> Collection[tuple[str, SalienceScorer]]:
 def _tried(trial: Callable[[TrialLimits], None], *, may_refuse: bool) -> Iterator[str]:
     """The error that the trial of a component raises, as one text; nothing if it raises none."""
     try:
-        with trial_limits() as limits:
+        with same_directory(), trial_limits() as limits:
             trial(limits)
     except (RexplugError, OSError, TrialOver) as error:
         refused = may_refuse and not isinstance(error, PluginError | OSError)

@@ -8,8 +8,9 @@ An exception that a plugin's own code raises becomes a `PluginError`:
     legal 0.1.0: legal.has_citation.judge() raised ValueError on document 'op-0003': invalid citation
       /home/me/legal.py:12, in judge: return Verdict(parse(document.text))
 
-So does `SystemExit`: a library that calls `sys.exit()` must not end a run with an exit code of its own. What the core's own
-components raise is a mistake of rexplug and keeps its traceback. `RexplugError` passes, because a plugin raises it on purpose;
+So do `SystemExit` (a library that calls `sys.exit()` must not end a run with an exit code of its own) and what else is no
+`Exception`, such as the panic of a library written in Rust or a cancelled task; Ctrl-C passes. What the core's own components
+raise is a mistake of rexplug and keeps its traceback. `RexplugError` passes, because a plugin raises it on purpose;
 `OSError` and `MemoryError` pass, because executors retry after them and a full disk has a message of its own. Python shows
 the note that these exceptions get under their traceback; `plugin_at_fault` finds it where an error is not retried.
 """
@@ -29,12 +30,16 @@ from typing import Any, Self, TypeVar
 from rexplug.components import Component, Document, Shard, TokenBatch, TokenizedDocument
 from rexplug.errors import PluginError, RexplugError, brief, error_text
 from rexplug.plugins.hookspecs import GROUP
+from rexplug.plugins.trial_limits import TrialOver
 
 T = TypeVar("T")
 
 _CORE = "rexplug"
 _CORE_NOTE, _PLUGIN_NOTE = "raised by ", "raised by the plugin's "
 """Prefixes of the notes of exceptions that pass."""
+_PASSING = (RexplugError, KeyboardInterrupt, GeneratorExit, TrialOver)
+_MOST_LINES = 12
+"""Lines of the plugin that a message shows; of a recursion without end the middle is left out."""
 
 
 class PluginCall:
@@ -58,8 +63,10 @@ class PluginCall:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not isinstance(error, Exception | SystemExit) or isinstance(error, RexplugError):
+        if error is None:
             return
+        if isinstance(error, _PASSING) and (not isinstance(error, RexplugError) or str(error)):
+            return  # one without a text would say nothing to the user
         what, on = f"{self._component.name}.{self._method}()", _described(self._subject)
         is_core = _package(self._component) == _CORE
         if isinstance(error, OSError | MemoryError) or (is_core and isinstance(error, Exception)):
@@ -127,7 +134,10 @@ def _own_lines(component: Component, trace: TracebackType | None) -> list[str]:
         if str(frame.f_globals.get("__name__", "")).partition(".")[0] == _package(component):
             (summary,) = traceback.StackSummary.extract([(frame, number)])
             lines.append(f"  {summary.filename}:{summary.lineno}, in {summary.name}: {summary.line}")
-    return lines
+    if len(lines) <= _MOST_LINES:
+        return lines
+    half = _MOST_LINES // 2
+    return [*lines[:half], f"  ... {len(lines) - 2 * half:,} more lines ...", *lines[-half:]]
 
 
 def unexpected(component: Component, method: str, returned: object, expected: str, what: str = "") -> PluginError:
@@ -221,8 +231,11 @@ def is_bool(value: object) -> bool:
 
 
 def is_finite(value: object) -> bool:
-    """Whether a value is a finite number, Python's or numpy's."""
-    return isinstance(value, Real) and math.isfinite(value)
+    """Whether a value is a finite number; a whole number that no float can hold is not."""
+    try:
+        return isinstance(value, Real) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def text_property(component: Component, name: str) -> str:

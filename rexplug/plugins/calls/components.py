@@ -21,9 +21,10 @@ from rexplug.components import (
 )
 from rexplug.components.base import ComponentT, components_in
 from rexplug.components.options import ClassesIn
+from rexplug.errors import PluginError
 from rexplug.io.file_content import files_below
 from rexplug.io.hub import HubName
-from rexplug.plugins.calls.call import PluginCall, list_of, unexpected
+from rexplug.plugins.calls.call import PluginCall, list_of, owner, unexpected
 
 FittedT = TypeVar("FittedT", CorpusFilter, SalienceScorer)
 
@@ -106,8 +107,8 @@ def recipe_entry(component: Component) -> dict[str, Any]:
     with PluginCall(component, "dump"):
         entry = component.dump()
     try:
-        json.dumps(entry, allow_nan=False)
-    except (TypeError, ValueError):
+        json.dumps(entry, allow_nan=False, ensure_ascii=False).encode()  # half a pair of surrogates cannot be written
+    except (TypeError, ValueError, RecursionError):
         raise unexpected(component, "dump", entry, "options that JSON can store") from None
     return entry
 
@@ -118,6 +119,12 @@ def fit_component(component: FittedT, sample: CorpusSample) -> tuple[FittedT, di
         fitted: Any = component.fit(sample)
     if not isinstance(fitted, type(component)):
         raise unexpected(component, "fit", fitted, f"a {type(component).__name__}: the filter or scorer to use")
+    for name in type(fitted).model_fields:
+        if isinstance(getattr(fitted, name, None), set | frozenset):
+            raise PluginError(
+                f"{owner(component)}{component.name}.fit() returned a component whose option '{name}' is a set, whose order "
+                "changes from process to process; make it a tuple, in an order of its own: tuple(sorted(...))"
+            )
     entry = recipe_entry(fitted)
     with PluginCall(component, "fit", "when the fitted component was made again from its options, as later runs do"):
         component_from_entry(component, entry)

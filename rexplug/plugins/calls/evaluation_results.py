@@ -6,10 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence, Sized
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, get_args
 
-from rexplug.components import EvaluatedItem, EvaluationResult, Evaluator, Metric, ReportSection, Scores
+from rexplug.components import (
+    EvaluatedItem,
+    EvaluationResult,
+    Evaluator,
+    MaskedWord,
+    Metric,
+    RankedDocument,
+    ReportSection,
+    Scores,
+)
 from rexplug.components.evaluation_tasks import Measure
 from rexplug.errors import PluginError, brief
-from rexplug.plugins.calls.call import is_finite, owner, unexpected
+from rexplug.plugins.calls.call import is_bool, is_finite, owner, unexpected
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +61,55 @@ def _problems(result: EvaluationResult) -> Iterator[str]:
             yield f"an item has the id {brief(item.id)} and the text {brief(item.text)}; expected texts"
         elif not is_finite(item.score):
             yield f"the score of the item '{item.id}' is {brief(item.score)}; expected a finite number"
+        else:
+            for field, value, expected in _item_problems(item):
+                yield f"'{field}' of the item '{item.id}' is {brief(value)}; expected {expected}"
+
+
+def _item_problems(item: EvaluatedItem) -> Iterator[tuple[str, object, str]]:
+    """Field, value and what would be right, of each optional field of an item that is wrong."""
+    if item.correct is not None and not is_bool(item.correct):
+        yield "correct", item.correct, "True, False or None"
+    for field in ("second", "part"):
+        value = getattr(item, field)
+        if value is not None and not isinstance(value, str):
+            yield field, value, "a text"
+    for field in ("expected", "predicted"):
+        value = getattr(item, field)
+        if value is not None and not (isinstance(value, str) or is_bool(value) or is_finite(value)):
+            yield field, value, "a text or a finite number"
+    for field, kind, is_right in (
+        ("ranking", "RankedDocument with texts and numbers", _is_ranked),
+        ("missed", "RankedDocument with texts and numbers", _is_ranked),
+        ("words", "MaskedWord with places in the text and a text", _is_masked_word),
+        ("expected_spans", "(first character, one past the last, label)", _is_span),
+        ("predicted_spans", "(first character, one past the last, label)", _is_span),
+    ):
+        values = getattr(item, field)
+        if values is not None and not (_is_sequence(values) and all(map(is_right, values))):
+            yield field, values, f"a sequence of {kind}"
+
+
+def _is_ranked(value: object) -> bool:
+    return (
+        isinstance(value, RankedDocument)
+        and isinstance(value.id, str)
+        and isinstance(value.text, str)
+        and all(number is None or is_finite(number) for number in (value.grade, value.score, value.rank))
+    )
+
+
+def _is_masked_word(value: object) -> bool:
+    return isinstance(value, MaskedWord) and _is_span((value.start, value.end, value.predicted))
+
+
+def _is_span(value: object) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 3
+        and all(isinstance(place, Integral) for place in value[:2])
+        and isinstance(value[2], str)
+    )
 
 
 def _metric_problems(result: EvaluationResult) -> Iterator[str]:
@@ -72,7 +130,7 @@ def _metric_problems(result: EvaluationResult) -> Iterator[str]:
             count = getattr(metric, field)
             if count is not None and (not isinstance(count, Integral) or count < 0):
                 yield f"'{field}' of the metric '{name}' is {brief(count)}; expected a whole number or None"
-    if result.main not in metrics:
+    if not isinstance(result.main, str) or result.main not in metrics:
         yield f"the main metric '{result.main}' is not among {', '.join(metrics) or 'its metrics (none)'}"
     for field in ("headlines", "lower_is_better"):
         names = getattr(result, field)
@@ -80,7 +138,7 @@ def _metric_problems(result: EvaluationResult) -> Iterator[str]:
             yield f"'{field}' is {brief(names)}; expected a sequence of names of metrics"
             continue
         for name in names:
-            if name not in metrics:
+            if not isinstance(name, str) or name not in metrics:
                 yield f"'{name}' of its {field} is not among its metrics: {', '.join(metrics)}"
 
 
@@ -151,7 +209,7 @@ def _rows(name: str, given: object, *, dimensions: int) -> NDArray[np.float64] |
 
     try:
         array = np.asarray(given, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last one: a tensor of torch with gradients
         return f"'{name}' is {brief(given)}; expected numbers{', in rows of one length' if dimensions == 2 else ''}"
     if array.ndim != dimensions:
         expected = "rows of numbers, a row for each seed" if dimensions == 2 else "a number for each item"

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from rexplug.components import Budget, EvaluationContext, EvaluationResult, Evaluator
-from rexplug.plugins.calls.call import PluginCall, bool_property, text_property, unexpected
+from rexplug.errors import PluginError
+from rexplug.plugins.calls.call import PluginCall, bool_property, owner, text_property, unexpected, wrong_property
 from rexplug.plugins.calls.evaluation_results import require_result
+
+_LONGEST_LABEL = 200
+"""Bytes of a label: names of files have at most 255, with their endings."""
 
 
 def evaluate_model(evaluator: Evaluator, context: EvaluationContext, subject: str = "") -> EvaluationResult:
@@ -22,14 +26,28 @@ def evaluate_model(evaluator: Evaluator, context: EvaluationContext, subject: st
         NotApplicable: the model cannot do what is measured.
         PluginError: the evaluator raised, or its result is not what its contract says.
     """
-    with PluginCall(evaluator, "evaluate", subject):
-        result: object = evaluator.evaluate(context)
+    try:
+        with PluginCall(evaluator, "evaluate", subject):
+            result: object = evaluator.evaluate(context)
+    except PluginError as error:  # raised by what the evaluator calls, such as a fine-tune that finds its task wrong
+        if evaluator.name in str(error):
+            raise
+        raise PluginError(f"{owner(evaluator)}{evaluator.name}: {error}") from error.__cause__
     return require_result(evaluator, result)
 
 
 def evaluator_label(evaluator: Evaluator) -> str:
-    """The name of an evaluator's result."""
-    return text_property(evaluator, "label")
+    """The name of an evaluator's result, from which the names of its files are made."""
+    label = text_property(evaluator, "label")
+    # A lone surrogate is not printable either.
+    if label.startswith(".") or not label.isprintable() or "/" in label or len(label.encode()) > _LONGEST_LABEL:
+        raise wrong_property(
+            evaluator,
+            "label",
+            label,
+            f"a text that can be the name of a file: no dot first, no / or control characters, at most {_LONGEST_LABEL} bytes",
+        )
+    return label
 
 
 def needs_held_out(evaluator: Evaluator) -> bool:

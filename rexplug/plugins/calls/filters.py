@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from rexplug.components import CorpusFilter, Document, Verdict
@@ -63,6 +64,8 @@ def _require_verdict(component: CorpusFilter, method: str, verdict: object, docu
         problem = f"the score {brief(score)}; expected a finite number"
     if verdict.metadata is not None and not isinstance(verdict.metadata, Mapping):
         problem = f"the metadata {brief(verdict.metadata)}; expected a mapping"
+    elif verdict.metadata is not None and (why := _why_unwritable(verdict.metadata)):
+        problem = f"the metadata {brief(verdict.metadata)}, which cannot be written as JSON: {why}"
     for name, value in (("reason", reason), ("text", text)):
         if value is not None and not isinstance(value, str):
             problem = f"the {name} {brief(value)}; expected a str"
@@ -73,6 +76,15 @@ def _require_verdict(component: CorpusFilter, method: str, verdict: object, docu
             f"{owner(component)}{component.name}.{method}() returned for document '{document.id}' a verdict with {problem}"
         )
     return verdict
+
+
+def _why_unwritable(metadata: Mapping[str, object]) -> str:
+    """Why metadata cannot be stored with a document; empty if they can."""
+    try:
+        json.dumps(dict(metadata), default=str)
+    except (TypeError, ValueError, RecursionError) as error:
+        return str(error)
+    return ""
 
 
 def _is_unicode(text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rexplug.components import MixingSchedule
 from rexplug.errors import PluginError, brief
-from rexplug.plugins.calls.call import PluginCall, owner
+from rexplug.plugins.calls.call import PluginCall, is_finite, owner
 
 
 def mixing_weights(
@@ -27,14 +27,16 @@ def mixing_weights(
     """
     with PluginCall(schedule, "weights", float(progress)):
         returned: Any = schedule.weights(progress)
-    if type(returned) is not dict and not isinstance(returned, Mapping):
+        if type(returned) is not dict and isinstance(returned, Mapping):
+            returned = dict(returned)  # a mapping of the plugin's own runs its code here
+    if type(returned) is not dict:
         raise PluginError(f"{_call(schedule, progress)} returned {brief(returned)}; expected source -> weight")
     weights: dict[str, float] = {}
     for source, weight in returned.items():
         # Nearly always a float; asking for a number of another type is slower.
         if not isinstance(source, str) or (type(weight) is not float and not isinstance(weight, Real)):
             raise PluginError(f"{_call(schedule, progress)} returned {brief(returned)}; expected source -> weight")
-        weights[source] = float(weight)
+        weights[source] = float(weight) if type(weight) is float or is_finite(weight) else math.inf
     total = sum(weights.values())
     if not math.isfinite(total) or total <= 0 or min(weights.values()) < 0:
         raise PluginError(

@@ -9,6 +9,9 @@ from rexplug.components import Component, Document, DocumentSource, Shard, Unrea
 from rexplug.errors import PluginError, brief
 from rexplug.plugins.calls.call import PluginCall, bool_property, owner, unexpected, whole_number
 
+_MOST_SHARDS = 1_000_000
+"""More jobs than this fill the memory before the first one begins."""
+
 
 def read_documents(source: DocumentSource, shard: Shard) -> Iterator[Document]:
     """Yield the documents of `source.documents(shard)`.
@@ -35,6 +38,10 @@ def _unreadable(source: DocumentSource, record: Unreadable) -> Document:
             raise PluginError(
                 f"{owner(source)}{source.name}.documents() yielded an Unreadable with the {field} {brief(value)}; expected a str"
             )
+    if not (record.id.isascii() and record.reason.isascii() and record.place.isascii()):
+        # What cannot be read is often not valid Unicode: a reason that cites it is stored with question marks.
+        texts = (text.encode("utf-8", "replace").decode() for text in (record.id, record.reason, record.place))
+        record = Unreadable(*texts)
     return record.document()
 
 
@@ -64,7 +71,12 @@ def count_shards(source: DocumentSource) -> int:
     """The number of shards of a source, at least 1: `source.num_shards()`."""
     with PluginCall(source, "num_shards"):
         returned: object = source.num_shards()
-    return whole_number(source, "num_shards", returned, at_least=1)
+    count = whole_number(source, "num_shards", returned, at_least=1)
+    if count > _MOST_SHARDS:
+        raise unexpected(
+            source, "num_shards", count, f"at most {_MOST_SHARDS:,}: a shard is a job with files of its own"
+        )
+    return count
 
 
 def file_versions(source: DocumentSource) -> dict[str, list[Any]]:

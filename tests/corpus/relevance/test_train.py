@@ -117,8 +117,13 @@ def test_bad_label_files_are_named(tmp_path, content, message):
 def test_a_missing_label_file_and_too_few_labels(sources, tmp_path):
     with pytest.raises(DataError, match=r"none\.jsonl does not exist"):
         LabelFile(path=tmp_path / "none.jsonl").check()
-    with pytest.raises(DataError, match=r"5 documents were labelled relevant and 5 not relevant, but at least 10"):
+    with pytest.raises(
+        DataError, match=r"5 documents were labelled relevant and 5 not relevant, but at least 10 "
+    ) as caught:
         train(sources, tmp_path, documents=5)
+    assert "10 of each are needed (source_labels had 10 candidates and left 0 undecided); sample more" in str(
+        caught.value
+    )
 
 
 def test_thresholds_by_target():

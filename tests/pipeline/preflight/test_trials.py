@@ -1,8 +1,10 @@
 """Components of plugins are tried on made-up data before a run starts."""
 
+import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -145,6 +147,23 @@ def test_filters_are_tried(recipe):
     assert third == (
         f"sources.{name}.filters.3: toy.fails.fit() returned None; expected a ReturnsNothing: the filter or scorer to use"
     )
+
+
+class Moves(rexplug.CorpusFilter):
+    """Goes to another folder."""
+
+    name: ClassVar[str] = "toy.moves"
+
+    def judge(self, document):
+        os.chdir("/")
+        return rexplug.Verdict(True)
+
+
+def test_a_trial_ends_in_the_folder_where_it_began(recipe, tmp_path, monkeypatch):
+    one, _ = filtered_by(recipe(), Moves())
+    monkeypatch.chdir(tmp_path)
+    assert list(trial_problems(one)) == []
+    assert Path.cwd() == tmp_path
 
 
 def test_a_filter_that_cannot_be_sent_to_workers(recipe):

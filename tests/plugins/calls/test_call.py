@@ -1,6 +1,7 @@
 """The message of a call that failed: what it names, which lines it shows, and which exceptions pass. Messages are complete."""
 
 import errno
+import re
 import traceback
 
 import numpy as np
@@ -14,6 +15,7 @@ from rexplug.corpus.filters import Length
 from rexplug.errors import DataError, PluginError
 from rexplug.plugins import calls
 from rexplug.plugins.calls import PluginCall
+from rexplug.plugins.trial_limits import TrialOver
 
 
 def message(call, *arguments):
@@ -99,6 +101,54 @@ def test_errors_of_the_machine_in_the_core_are_no_fault_of_a_plugin():
     assert caught.value.__notes__ == ["raised by length.judge() on document 'op-0'"]
     assert calls.plugin_at_fault(caught.value) is None
     assert calls.plugin_at_fault(ValueError("x")) is None
+
+
+class Panic(BaseException):
+    """What a library in Rust raises: no Exception."""
+
+
+def test_a_panic_of_a_library_is_a_failure_of_the_plugin():
+    text = message(
+        calls.judge_document, toy(rexplug.CorpusFilter, judge=raising(Panic("index out of range"))), DOCUMENTS[0]
+    )
+    assert text.splitlines()[0] == "legal.toy.judge() raised Panic on document 'op-0': index out of range"
+
+
+@pytest.mark.parametrize("error", [GeneratorExit(), TrialOver()])
+def test_what_ends_a_generator_or_a_trial_passes(error):
+    with pytest.raises(type(error)) as caught, PluginCall(toy(rexplug.Component), "work"):
+        raise error
+    assert caught.value is error
+
+
+def test_a_recursion_without_end_shows_its_first_and_last_lines():
+    def judge(self, document):
+        return self.judge(document)
+
+    one = toy(rexplug.CorpusFilter, judge=judge, __module__=__name__)
+    first, *lines = message(calls.judge_document, one, DOCUMENTS[0]).splitlines()
+    assert first == "legal.toy.judge() raised RecursionError on document 'op-0': maximum recursion depth exceeded"
+    assert len(lines) == 13
+    assert re.fullmatch(r"  \.\.\. \d+ more lines \.\.\.", lines[6])
+    assert all(line.endswith(", in judge: return self.judge(document)") for line in lines if line != lines[6])
+
+
+@pytest.mark.parametrize("kind", [DataError, rexplug.NotApplicable])
+def test_an_error_for_the_user_that_says_nothing_is_a_failure(kind):
+    text = message(calls.judge_document, toy(rexplug.CorpusFilter, judge=raising(kind())), DOCUMENTS[0])
+    assert text.splitlines()[0] == f"legal.toy.judge() raised {kind.__name__} on document 'op-0'"
+
+
+class Exits(Exception):
+    def __str__(self):
+        raise SystemExit(3)
+
+
+def test_an_exception_whose_text_ends_the_process():
+    text = message(calls.judge_document, toy(rexplug.CorpusFilter, judge=raising(Exits())), DOCUMENTS[0])
+    assert (
+        text.splitlines()[0] == "legal.toy.judge() raised Exits on document 'op-0': <Exits whose text cannot be shown>"
+    )
 
 
 class WithoutText(Exception):

@@ -10,7 +10,7 @@ import toy_plugin
 from toy_plugin import DOCUMENTS, ROW, TOKENS, raising, returning, toy, yielding
 
 import rexplug
-from rexplug.errors import DataError, PluginError
+from rexplug.errors import DataError, PluginError, brief
 from rexplug.plugins import calls
 
 CANDIDATES = [rexplug.Candidate("web", document) for document in DOCUMENTS[:2]]
@@ -18,6 +18,8 @@ SAMPLE = rexplug.CorpusSample({}, Path(), 0)
 SHARD = rexplug.Shard(1, 8)
 KEEP = rexplug.Verdict(True)
 NAN = math.nan
+HUGE = 10**400
+"""A whole number that no float can hold."""
 
 
 def read(source):
@@ -107,6 +109,7 @@ def test_what_a_plugin_says_to_the_user_and_errors_of_files_pass(name):
 
 
 ARRAY = partial(np.zeros, dtype=np.bool_)
+FILE_NAME = "a text that can be the name of a file: no dot first, no / or control characters, at most 200 bytes"
 SPAN = "; expected 0 <= start < end <= 3 and a text as label"
 WRONG = [
     # Sources.
@@ -125,6 +128,8 @@ WRONG = [
     ("source.num_shards", None, "returned None; expected a whole number of at least 1"),
     ("source.num_shards", 0, "returned 0; expected a whole number of at least 1"),
     ("source.num_shards", -1, "returned -1; expected a whole number of at least 1"),
+    ("source.num_shards", 10**9,
+     "returned 1000000000; expected at most 1,000,000: a shard is a job with files of its own"),
     ("source.num_shards", 2.0, "returned 2.0; expected a whole number of at least 1"),
     ("source.num_shards", "2", "returned '2'; expected a whole number of at least 1"),
     ("source.num_shards", NAN, "returned nan; expected a whole number of at least 1"),
@@ -157,9 +162,14 @@ WRONG = [
      "returned for document 'op-0' a verdict with the score 'high'; expected a finite number"),
     ("filter.judge", rexplug.Verdict(True, score=NAN),
      "returned for document 'op-0' a verdict with the score nan; expected a finite number"),
+    ("filter.judge", rexplug.Verdict(True, score=HUGE),
+     f"returned for document 'op-0' a verdict with the score {brief(HUGE)}; expected a finite number"),
     ("filter.judge", rexplug.Verdict(True, text=7), "returned for document 'op-0' a verdict with the text 7; expected a str"),
     ("filter.judge", rexplug.Verdict(True, metadata=["a"]),
      "returned for document 'op-0' a verdict with the metadata ['a']; expected a mapping"),
+    ("filter.judge", rexplug.Verdict(True, metadata={"a": {(1,): 2}}),
+     "returned for document 'op-0' a verdict with the metadata {'a': {(1,): 2}}, which cannot be written as JSON: keys must be "
+     "str, int, float, bool or None, not tuple"),
     ("filter.judge_batch", None, "returned None; expected a Verdict per document"),
     ("filter.judge_batch", KEEP, f"returned {KEEP!r}; expected a Verdict per document"),
     ("filter.judge_batch", [KEEP], "returned 1 values for 3 documents; expected a Verdict per document"),
@@ -208,6 +218,7 @@ WRONG = [
      "returned {'web': -1.0, 'shop': 2.0}; weights are finite, at least 0 and not all 0"),
     ("mixing.weights", {"web": 1e308, "shop": 1e308},
      "returned {'web': 1e+308, 'shop': 1e+308}; weights are finite, at least 0 and not all 0"),
+    ("mixing.weights", {"web": HUGE}, f"returned {brief({'web': HUGE})}; weights are finite, at least 0 and not all 0"),
     ("mixing.weights", {"web": 1, "wbe": 1}, "names 'wbe'; the sources are web, shop"),
     # Masking policies.
     ("policy.choose", None, "returned None; expected bool [4]"),
@@ -249,6 +260,11 @@ WRONG = [
     ("evaluator.evaluate", {"f1": 0.5}, "returned {'f1': 0.5}; expected an EvaluationResult"),
     ("evaluator.at_budget", None, "returned None; expected an evaluator"),
     ("evaluator.label", None, "is None; expected a text"),
+    ("evaluator.label", "../results", f"is '../results'; expected {FILE_NAME}"),
+    ("evaluator.label", ".hidden", f"is '.hidden'; expected {FILE_NAME}"),
+    ("evaluator.label", "two\nlines", f"is 'two\\nlines'; expected {FILE_NAME}"),
+    ("evaluator.label", "\ud800", f"is '\\ud800'; expected {FILE_NAME}"),
+    ("evaluator.label", "x" * 201, f"is {brief('x' * 201)}; expected {FILE_NAME}"),
     ("evaluator.needs_held_out", None, "is None; expected True or False"),
     ("evaluator.test_texts", None, "returned None; expected id -> text"),
     ("evaluator.test_texts", ["a"], "returned ['a']; expected id -> text"),
@@ -274,6 +290,8 @@ ACCEPTED = [
     ("source.documents", returning(DOCUMENTS), DOCUMENTS),
     ("source.documents", yielding(rexplug.Unreadable("op-9", "damaged")),
      [rexplug.Document("op-9", "", None, {"rexplug_error": "damaged"})]),
+    ("source.documents", yielding(rexplug.Unreadable("op-9", "no term '\ud800'", "a.txt:\ud800")),
+     [rexplug.Document("op-9", "", None, {"place": "a.txt:?", "rexplug_error": "no term '?'"})]),
     ("source.num_shards", returning(np.int64(3)), 3),
     ("source.inputs", yielding(Path("a")), [Path("a")]),
     ("source.stamps", returning({Path("a"): (1, 2)}), {"a": [1, 2]}),

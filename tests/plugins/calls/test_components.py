@@ -110,6 +110,16 @@ def test_what_a_component_learnt_is_made_again_from_its_options():
             {"words": ("a", object)},
             "legal.words.dump() raised PydanticSerializationError: Unable to serialize unknown type: <class 'type'>",
         ),
+        (
+            {"words": {"a", "b"}},
+            "legal.words.fit() returned a component whose option 'words' is a set, whose order changes from process to process; make "
+            "it a tuple, in an order of its own: tuple(sorted(...))",
+        ),
+        (
+            {"words": ("\ud800",)},
+            "legal.words.dump() returned {'use': 'legal.words', 'words': ['\\ud800'], 'inner': None, 'at_most': 3}; expected options "
+            "that JSON can store",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")

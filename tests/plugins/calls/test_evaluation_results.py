@@ -4,15 +4,18 @@ import math
 
 import numpy as np
 import pytest
-from toy_plugin import returning, toy
+from toy_plugin import raising, returning, toy
 
 import rexplug
-from rexplug.errors import PluginError
+from rexplug.errors import PluginError, brief
 from rexplug.plugins import calls
 
 METRICS = {"f1": rexplug.Metric(0.5)}
 NAN = math.nan
 TEXT = ("a", "b")
+RANKED = "expected a sequence of RankedDocument with texts and numbers"
+WORDS = "expected a sequence of MaskedWord with places in the text and a text"
+SPANS = "expected a sequence of (first character, one past the last, label)"
 
 
 def evaluated(returned):
@@ -30,6 +33,11 @@ def scored(**fields):
 def result(**fields):
     """A result with some other fields."""
     return rexplug.EvaluationResult(**{"metrics": METRICS, "main": "f1", **fields})
+
+
+def item(**fields):
+    """A result with one item of which some fields are given."""
+    return result(items=[rexplug.EvaluatedItem("a", "text", 1.0, **fields)])
 
 
 def metric(*arguments, **fields):
@@ -52,6 +60,9 @@ WRONG_RESULTS = [
     (metric(0.5, num_seeds=-1), "'num_seeds' of the metric 'f1' is -1; expected a whole number or None"),
     (result(main="f2"), "the main metric 'f2' is not among f1"),
     (result(main=None), "the main metric 'None' is not among f1"),
+    (metric(10**400), f"the metric 'f1' is {brief(10**400)}; expected a Metric with a finite value"),
+    (result(main=["f1"]), "the main metric '['f1']' is not among f1"),
+    (result(headlines=[["f1"]]), "'['f1']' of its headlines is not among its metrics: f1"),
     (result(metrics={}), "the main metric 'f1' is not among its metrics (none)"),
     (result(headlines="f1"), "'headlines' is 'f1'; expected a sequence of names of metrics"),
     (result(headlines=["f2"]), "'f2' of its headlines is not among its metrics: f1"),
@@ -68,6 +79,20 @@ WRONG_RESULTS = [
     (result(items=[rexplug.EvaluatedItem(7, "a", 1.0)]), "an item has the id 7 and the text 'a'; expected texts"),
     (result(items=[rexplug.EvaluatedItem("a", "a", NAN)]),
      "the score of the item 'a' is nan; expected a finite number"),
+    (item(correct="yes"), "'correct' of the item 'a' is 'yes'; expected True, False or None"),
+    (item(second=7), "'second' of the item 'a' is 7; expected a text"),
+    (item(part=7), "'part' of the item 'a' is 7; expected a text"),
+    (item(expected=NAN), "'expected' of the item 'a' is nan; expected a text or a finite number"),
+    (item(predicted=["b"]), "'predicted' of the item 'a' is ['b']; expected a text or a finite number"),
+    (item(ranking=7), f"'ranking' of the item 'a' is 7; {RANKED}"),
+    (item(missed=["b"]), f"'missed' of the item 'a' is ['b']; {RANKED}"),
+    (item(missed=[rexplug.RankedDocument("b", "c", score="high")]),
+     f"'missed' of the item 'a' is {brief([rexplug.RankedDocument('b', 'c', score='high')])}; {RANKED}"),
+    (item(words=["b"]), f"'words' of the item 'a' is ['b']; {WORDS}"),
+    (item(words=[rexplug.MaskedWord(0, 1, None, True)]),
+     f"'words' of the item 'a' is {[rexplug.MaskedWord(0, 1, None, True)]!r}; {WORDS}"),
+    (item(expected_spans=7), f"'expected_spans' of the item 'a' is 7; {SPANS}"),
+    (item(predicted_spans=[(0, "1", "b")]), f"'predicted_spans' of the item 'a' is [(0, '1', 'b')]; {SPANS}"),
     (result(items=7), "the items are 7; expected a sequence of EvaluatedItem"),
     (result(scores=["f1"]), "the scores are ['f1']; expected name of a metric -> Scores"),
     (result(scores={"f1": [0.0, 1.0]}), "the scores of 'f1': they are [0.0, 1.0]; expected Scores"),
@@ -112,7 +137,21 @@ def test_results_of_evaluators_are_checked(installed, returned, problem):
         result(scores={"f1": rexplug.Scores(parts={"one": rexplug.Scores(TEXT, [[0, 1]])})}),
         result(tables={"a": [{"b": 1}]}, examples=({"c": 2},), notes=("n",), headlines=("f1",), lower_is_better=["f1"]),
         result(items=[rexplug.EvaluatedItem("a", "a", np.float32(1))]),
+        item(correct=np.True_, expected=np.float32(1), predicted=True, part="web", second="b"),
+        item(expected_spans=[(np.int64(0), 1, "b")], predicted_spans=(), words=[rexplug.MaskedWord(0, 1, "b", True)]),
+        item(ranking=[rexplug.RankedDocument("b", "c", np.int64(1), np.float32(0.5), 1)], missed=()),
     ],
 )
 def test_results_with_numbers_of_numpy_and_further_fields_are_accepted(returned):
     assert evaluated(returned) is returned
+
+
+def test_what_a_service_of_rexplug_finds_wrong_names_the_evaluator(installed):
+    evaluator = toy(rexplug.Evaluator, evaluate=raising(PluginError("task 'Cites': loss() returned None")))
+    with pytest.raises(PluginError) as caught:
+        calls.evaluate_model(evaluator, None)
+    assert str(caught.value) == "legal 0.1.0: legal.toy: task 'Cites': loss() returned None"
+    own = PluginError("legal.toy: nothing is held out")
+    with pytest.raises(PluginError) as caught:
+        calls.evaluate_model(toy(rexplug.Evaluator, evaluate=raising(own)), None)
+    assert caught.value is own
