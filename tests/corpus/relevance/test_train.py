@@ -240,7 +240,7 @@ def test_copies_in_another_form_are_one_example(sources, tmp_path):
         fill += [(f"{'x' * n} {label}", label == "yes") for n in range(1, 12) for label in ("yes", "no")]
         rows = [*pairs, *fill]
         documents = [Candidate("web", Document(str(n), text)) for n, (text, _) in enumerate(rows)]
-        return {example.line for example in _labelled(documents, [label for _, label in rows])}
+        return {example.line for example in _labelled(documents, [label for _, label in rows], "files")}
 
     both = labelled([("ガラスの机", True), ("カ\u3099ラスの机", True), ("Café", True), ("CAFE\u0301", True)])
     assert {"ガラス の 机", "café"} <= both
