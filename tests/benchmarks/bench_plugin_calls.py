@@ -115,7 +115,7 @@ def measure() -> dict[str, tuple[float, bool]]:
     results = {}
     for name, (run, count, works) in cases().items():
         run()
-        times = []
+        times: list[float] = []
         until = time.perf_counter() + 0.3
         while time.perf_counter() < until or len(times) < 3:
             began = time.perf_counter()
