@@ -51,11 +51,11 @@ class ReportSection:
 
 
 def _figure_problem(figure: object) -> str:
-    """Why something is no figure, as the end of a clause about it; empty if it is one."""
+    """The problem of a figure, as the end of a clause about it; empty if there is none."""
     if isinstance(figure, bytes):
         if not figure.startswith(_PNG):
             return f"begins with {brief(figure[: len(_PNG)])}, which no PNG file does"
-        return "" if _PNG_END in figure[-16:] else "is a PNG file that breaks off"
+        return "" if _PNG_END in figure[-16:] else "is a truncated PNG file"
     if isinstance(figure, str):
         return _svg_problem(figure)
     return "" if callable(getattr(figure, "savefig", None)) else f"is of the type {type(figure).__name__}"
@@ -69,7 +69,7 @@ def _svg_problem(text: str) -> str:
     except UnicodeEncodeError:
         return "is a text that has a lone surrogate and is not valid Unicode"
     except ElementTree.ParseError as error:
-        return f"is a text that is no SVG: {error}"
+        return f"is not valid SVG: {error}"
     if root.tag == "svg":
         return 'is an SVG without its namespace, which browsers do not draw: <svg xmlns="http://www.w3.org/2000/svg">'
     return "" if root.tag == _SVG else "is a text whose first element is not svg"

@@ -328,10 +328,10 @@ def test_sections_that_cannot_be_stored_name_their_evaluator(model_folder, tmp_p
             )
             for figure, problem in (
                 (b"\xff\xd8\xff\xe0", f"begins with {bytes([255, 216, 255, 224])!r}, which no PNG file does"),
-                (b"\x89PNG\r\n\x1a\nIHDR", "is a PNG file that breaks off"),
+                (b"\x89PNG\r\n\x1a\nIHDR", "is a truncated PNG file"),
                 (Path("a.png"), f"is of the type {type(Path()).__name__}"),
-                ("a.svg", "is a text that is no SVG: syntax error: line 1, column 0"),
-                ("<svg><g></svg>", "is a text that is no SVG: mismatched tag: line 1, column 10"),
+                ("a.svg", "is not valid SVG: syntax error: line 1, column 0"),
+                ("<svg><g></svg>", "is not valid SVG: mismatched tag: line 1, column 10"),
                 ("<html/>", "is a text whose first element is not svg"),
                 ("<svg>\ud800</svg>", "is a text that has a lone surrogate and is not valid Unicode"),
                 (
